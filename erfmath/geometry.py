@@ -1,0 +1,60 @@
+"""How one layer connects sites along one axis.
+
+An output site x reads the input sites z with, per axis,
+
+* ``z = s x + d a - p`` for the taps a = 0..k-1 of a convolution or pooling,
+* ``x = s z + a - p`` for those of a transposed convolution or upsampling,
+
+with stride s, dilation d, kernel size k and padding p before the first site.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+__all__ = ["AxisGeometry"]
+
+
+class AxisGeometry(NamedTuple):
+    """How a layer connects sites along one axis.
+
+    `padding` is the pair (before, after), or the rules "same" and "whole" (global pooling), which
+    need the number of sites n.
+    """
+
+    kernel: int = 1
+    stride: int = 1
+    dilation: int = 1
+    padding: tuple[int, int] | Literal["same", "whole"] = (0, 0)
+    transposed: bool = False
+
+    @property
+    def extent(self) -> int:
+        """Sites from the first tap to the last, d (k - 1) + 1."""
+        return self.dilation * (self.kernel - 1) + 1
+
+    @property
+    def needs_size(self) -> bool:
+        """Whether the padding depends on the number of sites ("same" with a stride; global pools)."""
+        return self.padding == "whole" or (self.padding == "same" and self.stride > 1 and self.extent > 1)
+
+    def pads(self, n: int | None) -> tuple[int, int]:
+        """Padding (before, after) on `n` sites; None is the infinite plane, centred as at stride 1."""
+        if self.padding == "whole":
+            raise ValueError("global pooling has no padding")
+        if self.padding != "same":
+            return self.padding
+        if n is None:
+            before = (self.extent - 1) // 2
+            return before, self.extent - 1 - before
+        total = max((-(-n // self.stride) - 1) * self.stride + self.extent - n, 0)
+        return total // 2, total - total // 2
+
+    def out(self, n: int) -> int:
+        """Number of output sites for `n` input sites; below 1 where the image is too small."""
+        if self.padding == "whole":
+            return 1
+        before, after = self.pads(n)
+        if self.transposed:
+            return (n - 1) * self.stride + self.kernel - before - after
+        return (n + before + after - self.extent) // self.stride + 1

@@ -1,0 +1,456 @@
+"""Theoretical receptive fields: which input pixels a unit can see at all.
+
+Every layer acts on each axis by itself, so the smallest box around the receptive field follows from
+one window per axis, [lo(u), hi(u)] for unit u.  On the infinite plane lo and hi repeat themselves:
+lo(u + T) = lo(u) + J, with period T = 1 unless the network upsamples; the effective stride is J / T.
+`support` gives the pixels themselves, holes included.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any, NamedTuple, Union
+
+import numpy as np
+import numpy.typing as npt
+
+from ..checks import integer, is_sequence, per_axis
+from ..errors import check_bytes
+from ..geometry import AxisGeometry
+from ..network import Network, image_shape
+
+__all__ = ["ReceptiveField", "Support", "default_unit", "receptive_field", "receptive_fields", "summary",
+           "support"]
+
+Number = Union[int, float, Fraction]
+
+
+class _Windows(NamedTuple):
+    """Windows of all units along one axis: those of units 0..T-1, and the shift of unit u + T.
+
+    lo is None where a unit sees nothing (a transposed convolution with gaps).
+    """
+
+    shift: int
+    lo: tuple[Any, ...]
+    hi: tuple[Any, ...]
+    aligned: bool = True
+
+    def at(self, unit: int) -> tuple[Any, Any]:
+        turns, phase = divmod(unit, len(self.lo))
+        if self.lo[phase] is None:
+            return None, None
+        return self.lo[phase] + turns * self.shift, self.hi[phase] + turns * self.shift
+
+    def hull(self, first: int, last: int, step: int = 1) -> tuple[Any, Any]:
+        """Smallest window around those of the units first, first + step, ..., last."""
+        if None not in self.lo and first <= last:  # lo and hi never decrease: the ends suffice
+            return self.at(first)[0], self.at(last)[1]
+        seen = [w for w in map(self.at, range(first, last + 1, step)) if w[0] is not None]
+        return (min(lo for lo, _ in seen), max(hi for _, hi in seen)) if seen else (None, None)
+
+    @property
+    def size(self) -> Number:
+        return max((hi - lo + 1 for lo, hi in zip(self.lo, self.hi) if lo is not None), default=0)
+
+    @property
+    def stride(self) -> Fraction:
+        return Fraction(self.shift, len(self.lo))
+
+    @property
+    def offset(self) -> Fraction:
+        """Mean over the phases of (centre of the window) - u stride."""
+        centres = [Fraction(lo + hi, 2) - u * self.stride
+                   for u, (lo, hi) in enumerate(zip(self.lo, self.hi)) if lo is not None]
+        return sum(centres, Fraction(0)) / max(len(centres), 1)
+
+    def reduced(self) -> _Windows:
+        """The same windows with the shortest period."""
+        period = len(self.lo)
+        for t in range(1, period):
+            if period % t or self.shift * t % period:
+                continue
+            part = self._replace(shift=self.shift * t // period, lo=self.lo[:t], hi=self.hi[:t])
+            if all(part.at(u) == self.at(u) for u in range(period)):
+                return part
+        return self
+
+
+_PIXELS = _Windows(1, (0,), (0,))
+
+
+def _through(windows: _Windows, axis: AxisGeometry, n: int | None, pixels: int | None) -> _Windows:
+    """Windows behind a layer, whose input of `n` sites (None: the plane) has `windows`."""
+    if axis == AxisGeometry():
+        return windows
+    if axis.padding == "whole":
+        lo, hi = -math.inf, math.inf
+        if n is not None and pixels is not None:  # the image itself: borders hold nothing
+            first, last = windows.hull(0, n - 1)
+            lo, hi = max(first, 0), min(last, pixels - 1)
+        return _Windows(0, (lo,), (hi,), windows.aligned)
+    period, before = len(windows.lo), axis.pads(n)[0]
+    if axis.transposed:
+        hulls = [windows.hull(-((axis.kernel - 1 - x - before) // axis.stride), (x + before) // axis.stride)
+                 for x in range(period * axis.stride)]
+        shift = windows.shift
+    else:
+        reach = axis.extent - 1
+        turns = axis.stride // math.gcd(period, axis.stride)
+        hulls = [windows.hull(x * axis.stride - before, x * axis.stride - before + reach, axis.dilation)
+                 for x in range(period * turns // axis.stride)]
+        shift = windows.shift * turns
+    behind = _Windows(shift, tuple(lo for lo, _ in hulls), tuple(hi for _, hi in hulls), windows.aligned)
+    return behind if len(hulls) == 1 else behind.reduced()
+
+
+def _union(branches: Sequence[_Windows]) -> _Windows:
+    first = branches[0]
+    if all(branch == first for branch in branches):
+        return first
+    aligned = all(b.aligned for b in branches)
+    infinite = [b for b in branches if b.lo[0] == -math.inf]
+    if infinite:
+        return infinite[0]._replace(aligned=aligned)
+    period = math.lcm(*(len(b.lo) for b in branches))
+    lo, hi = [], []
+    for unit in range(period):
+        seen = [w for w in (b.at(unit) for b in branches) if w[0] is not None]
+        lo.append(min((w[0] for w in seen), default=None))
+        hi.append(max((w[1] for w in seen), default=None))
+    return _Windows(first.shift * period // len(first.lo), tuple(lo), tuple(hi),
+                    aligned and len({b.offset for b in branches}) == 1)
+
+
+@dataclass(frozen=True)
+class ReceptiveField:
+    """Theoretical receptive field of one node's units, in input pixels.
+
+    Attributes
+    ----------
+    size : tuple
+        Largest extent R of a unit's window per axis; infinite behind global pooling on the plane.
+    stride : tuple
+        Effective stride S: how far the window moves from unit to unit (a Fraction behind
+        upsampling, 0 behind global pooling).
+    padding : tuple or None
+        Effective padding P; None where it depends on the size of an image that was not given.
+    image : tuple of int, optional
+    node : str
+    shift_invariant : bool
+        False where the window depends on the phase of the unit (decoders) or branches with
+        different centres meet; `window` is exact all the same.
+    """
+
+    size: tuple[Number, ...]
+    stride: tuple[Number, ...]
+    padding: tuple[Number, ...] | None
+    image: tuple[int, ...] | None
+    node: str
+    shift_invariant: bool
+    _windows: tuple[_Windows, ...] = field(repr=False, compare=False)
+
+    @property
+    def ndim(self) -> int:
+        """Number of spatial dimensions."""
+        return len(self.size)
+
+    @property
+    def infinite(self) -> bool:
+        """Whether a unit sees the whole plane (global pooling, no image given)."""
+        return math.inf in self.size
+
+    def center(self, unit: Any = 0) -> tuple[float, ...]:
+        """True centre u S - P + (R - 1)/2 of `unit`: in general not the middle of the image."""
+        self._refuse_infinite()
+        return tuple(float(w.offset + u * w.stride) for w, u in zip(self._windows, self._unit(unit)))
+
+    def window(self, unit: Any = 0) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Smallest box around what `unit` sees: its first and last pixel (lo, hi), both inside.
+
+        The box is not clipped to the image: negative coordinates lie in the padding.  Where the unit
+        sees nothing, hi is lo - 1.
+        """
+        self._refuse_infinite()
+        ends = [w.at(u) for w, u in zip(self._windows, self._unit(unit))]
+        if any(lo is None for lo, _ in ends):
+            corner = tuple(math.floor(c) for c in self.center(unit))
+            return corner, tuple(c - 1 for c in corner)
+        return tuple(lo for lo, _ in ends), tuple(hi for _, hi in ends)
+
+    def units(self, pixel: Any) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+        """Projective field: first and last unit per axis whose window holds `pixel`, None if none does.
+
+        Without holes in the windows (see `support`) all units between see the pixel too.
+        """
+        self._refuse_infinite()
+        first, last = [], []
+        for w, x in zip(self._windows, per_axis(_point(pixel, "pixel", self.ndim), self.ndim)):
+            if w.shift == 0:
+                raise ValueError("units: behind global pooling there is one unit, and it sees every pixel")
+            near = range(math.floor((x - max(h for h in w.hi if h is not None)) / w.stride) - len(w.lo),
+                         math.ceil((x - min(v for v in w.lo if v is not None)) / w.stride) + len(w.lo) + 1)
+            seen = [u for u in near if w.at(u)[0] is not None and w.at(u)[0] <= x <= w.at(u)[1]]
+            if not seen:
+                return None
+            first.append(seen[0])
+            last.append(seen[-1])
+        return tuple(first), tuple(last)
+
+    def nearest_unit(self, pixel: Any) -> tuple[int, ...]:
+        """The unit whose centre is nearest to `pixel` (ties: the lower one)."""
+        self._refuse_infinite()
+        return tuple(math.ceil((x - w.offset) / w.stride - Fraction(1, 2)) if w.shift else 0
+                     for w, x in zip(self._windows, _point(pixel, "pixel", self.ndim)))
+
+    def _unit(self, unit: Any) -> tuple[int, ...]:
+        return _point(unit, "unit", self.ndim)
+
+    def _refuse_infinite(self) -> None:
+        if self.infinite:
+            raise ValueError(f"{self.node}: sees the whole plane (global pooling); give image= for a "
+                             "finite receptive field")
+
+
+def _point(value: Any, name: str, ndim: int) -> tuple[int, ...]:
+    """One integer per axis; a single one stands for all axes."""
+    if not is_sequence(value):
+        return (integer(value, name),) * ndim
+    if len(value) != ndim:
+        raise ValueError(f"{name}={tuple(value)!r}: must have {ndim} values, one per axis")
+    return tuple(integer(v, name) for v in value)
+
+
+def _plain(value: Number) -> Number:
+    """An int where the value is one."""
+    return int(value) if value == math.floor(value) else value if isinstance(value, Fraction) else float(value)
+
+
+def receptive_fields(net: Network, *, image: Any = None, ndim: int = 2) -> dict[str, ReceptiveField]:
+    """Theoretical receptive field of every node; see `receptive_field`."""
+    return _fields(net, image, ndim, None)
+
+
+def _fields(net: Network, image: Any, ndim: int, only: int | None) -> dict[str, ReceptiveField]:
+    if not isinstance(net, Network):
+        raise TypeError(f"net={net!r}: must be a Network; put a single layer through erfmath.serial")
+    ndim = net.dimension(len(image) if is_sequence(image) else ndim)
+    shapes: list[tuple[int, ...]] | None = None
+    if image is not None:
+        image = image_shape(image, ndim)
+        shapes = [*net.shapes(image, ndim).values(), image]  # index -1 is the input
+    stop = len(net) if only is None else only + 1
+    geometry, sources = net.geometry(ndim)[:stop], net.sources[:stop]
+    per_node: list[list[_Windows]] = []
+    columns: list[Any] = []
+    for axis in range(ndim):
+        column = [g[axis] for g in geometry], shapes and [s[axis] for s in shapes]
+        if column in columns:  # isotropic: the work of an earlier axis serves
+            per_node.append(per_node[columns.index(column)])
+        else:
+            per_node.append(_sweep(column[0], sources, column[1]))
+        columns.append(column)
+    unknown = _unknown_padding(geometry, sources, image)
+    return {net.names[i]: _field(net.names[i], tuple(axis[i] for axis in per_node), image, unknown[i])
+            for i in (range(stop) if only is None else (only,))}
+
+
+def _field(name: str, windows: tuple[_Windows, ...], image: Any, unknown: bool) -> ReceptiveField:
+    size = tuple(w.size for w in windows)
+    padding = None
+    if not unknown and math.inf not in size:
+        padding = tuple(_plain(Fraction(int(w.size) - 1, 2) - w.offset) for w in windows)
+    return ReceptiveField(size, tuple(_plain(w.stride) for w in windows), padding, image, name,
+                          all(w.aligned and len(w.lo) == 1 for w in windows), windows)
+
+
+def _sweep(geometry: Sequence[AxisGeometry], sources: Sequence[tuple[int, ...]],
+           sizes: Sequence[int] | None) -> list[_Windows]:
+    done: list[_Windows] = []
+    for axis, inputs in zip(geometry, sources):
+        windows = _union([_PIXELS if j < 0 else done[j] for j in inputs])
+        n, pixels = (None, None) if sizes is None else (sizes[inputs[0]], sizes[-1])
+        done.append(_through(windows, axis, n, pixels))
+    return done
+
+
+def _unknown_padding(geometry: Sequence[tuple[AxisGeometry, ...]], sources: Sequence[tuple[int, ...]],
+                     image: Any) -> list[bool]:
+    """Per node, whether its effective padding depends on an image size that was not given."""
+    unknown: list[bool] = []
+    for axes, inputs in zip(geometry, sources):
+        here = image is None and any(axis.needs_size for axis in axes)
+        unknown.append(here or any(j >= 0 and unknown[j] for j in inputs))
+    return unknown
+
+
+def receptive_field(net: Network, *, image: Any = None, node: str | None = None, ndim: int = 2) -> ReceptiveField:
+    """Theoretical receptive field of the units of `node` (default: the output).
+
+    Parameters
+    ----------
+    net : Network
+    image : int or tuple of int, optional
+        Size of the input in pixels; needed only where "same" padding or global pooling depends on it.
+    node : str, optional
+    ndim : int
+        Dimension, where the network leaves it open.
+
+    Returns
+    -------
+    ReceptiveField
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> rf = em.receptive_field(em.zoo.vgg16())
+    >>> rf.size, rf.stride, rf.padding
+    ((212, 212), (32, 32), (90, 90))
+    >>> rf.window(unit=0)
+    ((-90, -90), (121, 121))
+    """
+    only = net.index(node) if isinstance(net, Network) else 0
+    if only < 0:
+        raise ValueError(f"node={node!r}: must be a node of the network, not its input")
+    field, = _fields(net, image, ndim, only).values()
+    return field
+
+
+def default_unit(shape: tuple[int, ...] | None, ndim: int, unit: Any) -> tuple[int, ...]:
+    """`unit` as a tuple: n // 2 of a map of `shape` unless given, 0 on the infinite plane.
+
+    Raises
+    ------
+    ValueError
+        If the unit lies outside the map.
+    """
+    if unit is None:
+        return (0,) * ndim if shape is None else tuple(n // 2 for n in shape)
+    point = _point(unit, "unit", ndim)
+    if shape is not None and not all(0 <= u < n for u, n in zip(point, shape)):
+        raise ValueError(f"unit={point}: outside the node's map of shape {shape}; units count from 0")
+    return point
+
+
+# ---------------------------------------------------------------------------------------------
+# the pixels themselves
+# ---------------------------------------------------------------------------------------------
+
+class Support(NamedTuple):
+    """The pixels that a unit sees: `mask[0, ...]` is the pixel at `origin`."""
+
+    mask: npt.NDArray[np.bool_]
+    origin: tuple[int, ...]
+
+    @property
+    def density(self) -> float:
+        """Share of the window's pixels that are seen."""
+        return float(self.mask.mean())
+
+
+def support(net: Network, *, image: Any = None, unit: Any = None, node: str | None = None,
+            ndim: int = 2) -> Support:
+    """The input pixels that `unit` of `node` sees, holes of strides and dilation left out.
+
+    Weights count as nonzero.  With `image` every layer's border is respected.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> net = em.serial(em.Conv(1, stride=2, padding=0), em.Conv(3, padding=1))
+    >>> em.support(net).density  # 9 of 5 x 5 pixels
+    0.36
+    """
+    rf = receptive_field(net, image=image, node=node, ndim=ndim)
+    ndim, image = rf.ndim, rf.image
+    shapes = None if image is None else [*net.shapes(image, ndim).values(), image]
+    top = net.index(node)
+    unit = default_unit(shapes and shapes[top], ndim, unit)
+    lo, hi = rf.window(unit)
+    check_bytes(math.prod(max(b - a + 1, 0) for a, b in zip(lo, hi)), f"the support of unit {unit}",
+                "take a smaller network")
+    geometry, sources = net.geometry(ndim), net.sources
+    seen: dict[int, tuple[Any, tuple[int, ...]]] = {top: (np.ones((1,) * ndim, bool), unit)}
+    for i in range(top, -1, -1):
+        if i not in seen:
+            continue
+        mask, start = seen.pop(i)
+        inner = None if shapes is None else shapes[sources[i][0]]
+        for axis in range(ndim):
+            n = None if inner is None else inner[axis]
+            mask, first = _adjoint(mask, start[axis], axis, geometry[i][axis], n)
+            start = start[:axis] + (first,) + start[axis + 1:]
+        for j in set(sources[i]):
+            seen[j] = _either(seen[j], (mask, start)) if j in seen else (mask, start)
+    mask, start = seen.get(-1, (np.zeros((0,) * ndim, bool), lo))
+    mask.flags.writeable = False
+    return Support(mask, start)
+
+
+def _adjoint(mask: Any, start: int, axis: int, g: AxisGeometry, n: int | None) -> tuple[Any, int]:
+    """Sites along `axis` that the sites of `mask` read, cut to 0..n-1."""
+    if g == AxisGeometry():
+        return mask, start
+    mask = np.moveaxis(mask, axis, 0)
+    if g.padding == "whole":
+        hit = np.broadcast_to(mask.any(axis=0), (n, *mask.shape[1:]))
+        return np.moveaxis(hit, 0, axis), 0
+    before, count = g.pads(n)[0], len(mask)
+    if g.transposed:
+        first = -((g.kernel - 1 - start - before) // g.stride)
+        sites = np.arange(first, (start + count - 1 + before) // g.stride + 1)
+        hit = np.zeros((len(sites), *mask.shape[1:]), bool)
+        for tap in range(g.kernel):
+            x = g.stride * sites + tap - before - start
+            inside = (x >= 0) & (x < count)
+            hit[inside] |= mask[x[inside]]
+    else:
+        first = g.stride * start - before
+        hit = np.zeros((g.stride * (count - 1) + g.extent if count else 0, *mask.shape[1:]), bool)
+        for tap in range(g.kernel if count else 0):
+            hit[g.dilation * tap:][:g.stride * (count - 1) + 1:g.stride] |= mask
+    if n is not None:
+        cut = slice(max(-first, 0), max(n - first, 0))
+        hit, first = hit[cut], max(first, 0)
+    return np.moveaxis(hit, 0, axis), first
+
+
+def _either(a: tuple[Any, tuple[int, ...]], b: tuple[Any, tuple[int, ...]]) -> tuple[Any, tuple[int, ...]]:
+    start = tuple(map(min, a[1], b[1]))
+    stop = [max(s + n for s, n in zip(ends, sizes))
+            for ends, sizes in zip(zip(a[1], b[1]), zip(a[0].shape, b[0].shape))]
+    both = np.zeros([e - s for s, e in zip(start, stop)], bool)
+    for mask, first in (a, b):
+        both[tuple(slice(f - s, f - s + m) for f, s, m in zip(first, start, mask.shape))] |= mask
+    return both, start
+
+
+# ---------------------------------------------------------------------------------------------
+# a table
+# ---------------------------------------------------------------------------------------------
+
+def _text(values: Any) -> str:
+    if values is None:
+        return "?"
+    words = ["whole" if v == math.inf else str(v) for v in values]
+    return words[0] if len(set(words)) == 1 else "x".join(words)
+
+
+def summary(net: Network, image: Any = None, ndim: int = 2) -> str:
+    """A table of all nodes: op, output shape for `image`, TRF size, effective stride and padding.
+
+    "whole" is the whole image (infinite on the plane), "?" depends on the size of the image.
+    """
+    fields = receptive_fields(net, image=image, ndim=ndim)
+    dims = next(iter(fields.values())).ndim
+    shapes = net.shapes(image, dims) if image is not None else {}
+    rows = [("node", "op", "output", "TRF", "stride", "padding")]
+    for node in net.nodes:
+        rf = fields[node.name]
+        shape = "x".join(map(str, shapes[node.name])) if shapes else "-"
+        rows.append((node.name, node.layer.kind, shape, _text(rf.size), _text(rf.stride), _text(rf.padding)))
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths)).rstrip() for row in rows)

@@ -1,0 +1,86 @@
+"""Everything shown in the documentation runs, and prints what it says it prints."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+import erfmath as em
+from erfmath.cli import build_parser
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+PACKAGE = Path(em.__file__).parent
+MODULES = sorted(".".join(["erfmath", *path.relative_to(PACKAGE).with_suffix("").parts])
+                 for path in PACKAGE.rglob("*.py") if path.stem not in ("__init__", "__main__"))
+PACKAGES = sorted(".".join(["erfmath", *path.parent.relative_to(PACKAGE).parts])
+                  for path in PACKAGE.rglob("__init__.py"))
+FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```\s*$", re.MULTILINE | re.DOTALL)
+SHELL = {"bash", "sh", "shell", "console"}
+
+every_page = pytest.mark.parametrize("page", PAGES, ids=[path.name for path in PAGES])
+
+
+def blocks(page: Path, languages: set[str]) -> list[tuple[int, str]]:
+    """Fenced blocks of these languages: line number of the first line, text."""
+    text = page.read_text(encoding="utf-8")
+    return [(text.count("\n", 0, match.start()) + 1, match[2])
+            for match in FENCE.finditer(text) if match[1] in languages]
+
+
+def run(test: doctest.DocTest) -> None:
+    report: list[str] = []
+    failed = doctest.DocTestRunner(optionflags=FLAGS).run(test, out=report.append, clear_globs=False)
+    assert not failed.failed, "".join(report)
+
+
+@every_page
+def test_page(page: Path, in_tmp: Path) -> None:
+    """One namespace a page: later blocks build on earlier ones."""
+    names: dict[str, object] = {}
+    for line, block in blocks(page, {"python", "pycon"}):
+        assert ">>>" in block, f"{page.name}:{line}: a python block without prompts goes untested"
+        test = doctest.DocTestParser().get_doctest(block, {}, page.name, str(page), line)
+        test.globs = names
+        run(test)
+
+
+@pytest.mark.parametrize("name", [*PACKAGES, *MODULES])
+def test_docstrings(name: str, in_tmp: Path) -> None:
+    for test in doctest.DocTestFinder().find(importlib.import_module(name)):
+        if test.examples:
+            run(test)
+
+
+def commands(page: Path) -> list[list[str]]:
+    """Arguments of every `erfmath ...` shown in a shell block."""
+    found = []
+    for _, block in blocks(page, SHELL):
+        for line in block.replace("\\\n", " ").splitlines():
+            for part in re.split(r"&&|\||;|>", line.removeprefix("$ ")):
+                words = shlex.split(part, comments=True)
+                if words[:1] == ["erfmath"]:
+                    found.append(words[1:])
+                elif words[:3] == ["python", "-m", "erfmath"]:
+                    found.append(words[3:])
+    return found
+
+
+@every_page
+def test_shell_commands_exist(page: Path) -> None:
+    """The command line takes every command that the pages show."""
+    for arguments in commands(page):
+        build_parser().parse_args(arguments)
+
+
+def test_the_readme_shows_its_two_commands_once() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for name, last in (("test", "python -m pytest"), ("main", "python -m erfmath predict vgg16")):
+        found = re.findall(rf"<!-- command: {name} -->\s*```\w*\n(.+)\n```", text)
+        assert len(found) == 1 and last in found[0]
