@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+import numbers
 import operator
 from collections.abc import Sequence
 from typing import Any, Union
 
 import numpy as np
 
-__all__ = ["DIMENSIONS", "Padding", "PerAxis", "choice", "integer", "is_sequence", "padding_rule", "per_axis",
-           "real", "sizes"]
+__all__ = ["DIMENSIONS", "Padding", "PerAxis", "choice", "integer", "is_sequence", "padding_rule",
+           "per_axis", "real", "sizes"]
 
 PerAxis = Union[int, "tuple[int, ...]"]
 Padding = Union[str, int, "tuple[int, int]", "tuple[tuple[int, int], ...]"]
@@ -34,21 +35,28 @@ def integer(value: Any, name: str, low: int | None = None) -> int:
 
 def real(value: Any, name: str) -> float:
     """`value` as a finite float; bools and strings are refused."""
-    if isinstance(value, (bool, np.bool_, str)) or not np.isscalar(value) or not np.isreal(value):
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise ValueError(f"{name}={value!r}: must be a real number")
-    number = float(value)  # type: ignore[arg-type]
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
     if not math.isfinite(number):
         raise ValueError(f"{name}={value!r}: must be finite")
     return number
 
 
 def choice(value: Any, name: str, allowed: Sequence[str]) -> None:
+    """Refuse a `value` that is not one of the words `allowed`."""
     if not isinstance(value, str) or value not in allowed:
         raise ValueError(f"{name}={value!r}: must be one of {', '.join(map(repr, allowed))}")
 
 
 def is_sequence(value: Any) -> bool:
-    return isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, (str, bytes))
+    """Whether `value` holds several values: a list, tuple or array, but not a string."""
+    if isinstance(value, np.ndarray):
+        return value.ndim > 0
+    return isinstance(value, Sequence) and not isinstance(value, (str, bytes))
 
 
 def sizes(value: Any, name: str, low: int) -> PerAxis:

@@ -21,5 +21,5 @@ def check_bytes(nbytes: int, what: str, remedy: str = "ask for a smaller part") 
         Before anything is allocated.
     """
     if nbytes > MEMORY_LIMIT:
-        raise SizeError(f"{what} would need {nbytes} bytes ({nbytes / 2**30:.3g} GiB), more than the "
-                        f"limit of {MEMORY_LIMIT} (erfmath.errors.MEMORY_LIMIT): {remedy}")
+        raise SizeError(f"{what} would need {nbytes} bytes ({nbytes / 2**30:.3g} GiB), more than "
+                        f"the limit of {MEMORY_LIMIT} (erfmath.errors.MEMORY_LIMIT): {remedy}")

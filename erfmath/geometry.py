@@ -35,11 +35,13 @@ class AxisGeometry(NamedTuple):
 
     @property
     def needs_size(self) -> bool:
-        """Whether the padding depends on the number of sites ("same" with a stride; global pools)."""
-        return self.padding == "whole" or (self.padding == "same" and self.stride > 1 and self.extent > 1)
+        """Whether the padding depends on the number of sites: global, or "same" with a stride."""
+        if self.padding == "same":
+            return self.stride > 1 and self.extent > 1
+        return self.padding == "whole"
 
     def pads(self, n: int | None) -> tuple[int, int]:
-        """Padding (before, after) on `n` sites; None is the infinite plane, centred as at stride 1."""
+        """Padding (before, after) on `n` sites; on the plane (None) centred as at stride 1."""
         if self.padding == "whole":
             raise ValueError("global pooling has no padding")
         if self.padding != "same":

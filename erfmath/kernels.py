@@ -121,6 +121,12 @@ class LatticeDistribution:
                 "(from_weights(w, of='square')) or magnitudes (of='abs')")
 
     @cached_property
+    def nonzero(self) -> tuple[NDArray[np.int64], NDArray[Any]]:
+        """Taps that carry weight: their tap numbers, shape (taps, ndim), and their weights."""
+        where = np.nonzero(self.weights != 0)
+        return np.stack(where, axis=1), self.weights[where]
+
+    @cached_property
     def _axis_moments(self) -> tuple[NDArray[np.float64], ...]:
         """Per axis: mean, and the second and fourth moments about it."""
         rows = []
@@ -157,7 +163,7 @@ class LatticeDistribution:
         return LatticeDistribution(self.weights.sum(axis=others), self.offset[axis], self.mass)
 
     @cached_property
-    def _factors(self) -> tuple[tuple[LatticeDistribution, ...], float] | None:
+    def split(self) -> tuple[tuple[LatticeDistribution, ...], float] | None:
         """The 1-D factors, and by how much (relatively) their product misses the weights."""
         parts = [self.marginal(axis) for axis in range(self.ndim)]
         parts = [parts[0], *(LatticeDistribution(p.weights, p.offset) for p in parts[1:])]
@@ -178,7 +184,7 @@ class LatticeDistribution:
 
     def separable_factors(self) -> tuple[LatticeDistribution, ...] | None:
         """The 1-D laws whose product this is, or None; floats may miss it by their rounding."""
-        return None if self._factors is None else self._factors[0]
+        return None if self.split is None else self.split[0]
 
     def mirrored(self, axes: Sequence[int] | None = None) -> LatticeDistribution:
         """The law of -X along `axes` (all by default)."""
@@ -313,11 +319,11 @@ def soft_rim(k: int | Sequence[int], rim: float | Fraction) -> LatticeDistributi
     """
     if not 0 <= rim <= 1:
         raise ValueError(f"rim={rim!r}: must lie between 0 (uniform) and 1 (corners)")
-    one = type(rim)(1) if isinstance(rim, Fraction) else 1 if isinstance(rim, float) else Fraction(1)
+    one = 1.0 if isinstance(rim, float) else Fraction(1)
 
     def row(n: int) -> list[Any]:
         ends = len({0, n - 1})
-        return [(one - rim) / n + (rim * one / ends if a in (0, n - 1) else 0) for a in range(n)]
+        return [(one - rim) / n + (one * rim / ends if a in (0, n - 1) else 0) for a in range(n)]
 
     return _separable(k, row)
 

@@ -13,13 +13,14 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
-from .checks import (DIMENSIONS, Padding, PerAxis, choice, integer, padding_rule, per_axis, real, sizes)
+from .checks import (DIMENSIONS, Padding, PerAxis, choice, integer, padding_rule, per_axis, real,
+                     sizes)
 from .geometry import AxisGeometry
 from .weights import Constant, Fixed, Random, Weights
 
-__all__ = ["Activation", "Add", "AvgPool", "BatchNorm", "Concat", "Constant", "Conv", "ConvTranspose",
-           "Dropout", "FUNCTIONS", "Fixed", "GlobalAvgPool", "Identity", "Layer", "LayerNorm", "MaxPool",
-           "Pad", "Random", "Scale", "Upsample", "Windowed"]
+__all__ = ["Activation", "Add", "AvgPool", "BatchNorm", "Concat", "Constant", "Conv",
+           "ConvTranspose", "Dropout", "FUNCTIONS", "Fixed", "GlobalAvgPool", "Identity", "Layer",
+           "LayerNorm", "MaxPool", "Pad", "Random", "Scale", "Upsample", "Windowed"]
 
 FUNCTIONS = ("relu", "leaky_relu", "tanh", "sigmoid", "gelu", "silu", "elu", "softplus", "identity")
 
@@ -59,14 +60,20 @@ class Layer:
 
     def _check_dimensions(self) -> None:
         if not self.dimensions():
-            raise ValueError(f"{type(self).__name__}: its fields are given for different numbers of "
-                             "axes; give one value per axis of the same axes everywhere, or one int")
+            raise ValueError(f"{type(self).__name__}: its fields are given for different numbers "
+                             "of axes; give one int, or one value for each of the same axes")
 
 
 def _open_dimensions(*values: Any) -> frozenset[int]:
     """The dimensions that per-axis values leave open."""
-    fixed = {len(v) for v in values if isinstance(v, tuple)}
-    return DIMENSIONS if not fixed else DIMENSIONS & frozenset(fixed) if len(fixed) == 1 else frozenset()
+    return DIMENSIONS.intersection(*({len(v)} for v in values if isinstance(v, tuple)))
+
+
+def _pairs(padding: Padding | None) -> tuple[tuple[int, int], ...] | None:
+    """The pairs per axis of a padding rule, if it is one that fixes the dimension."""
+    # A flat pair of ints is (before, after) on every axis and fixes nothing.
+    nested = isinstance(padding, tuple) and isinstance(padding[0], tuple)
+    return padding if nested else None  # type: ignore[return-value]
 
 
 @dataclass(frozen=True)
@@ -78,10 +85,8 @@ class Windowed(Layer):
     transposed: ClassVar[bool] = False
 
     def dimensions(self) -> frozenset[int]:
-        # A flat pair of ints is (before, after) on every axis and fixes nothing.
-        padding = getattr(self, "padding")
-        pairs = padding if isinstance(padding, tuple) and isinstance(padding[0], tuple) else None
-        return _open_dimensions(self.kernel_size, getattr(self, "stride"), getattr(self, "dilation", 1), pairs)
+        return _open_dimensions(self.kernel_size, getattr(self, "stride"),
+                                getattr(self, "dilation", 1), _pairs(getattr(self, "padding")))
 
     def _check_window(self, low: int | None = 0) -> None:
         self._set(kernel_size=sizes(self.kernel_size, "kernel_size", 1),
@@ -93,9 +98,10 @@ class Windowed(Layer):
         self._check_dimensions()
         for axis in self.geometry(min(self.dimensions())):
             if getattr(self, "padding") == "half" and axis.extent % 2 == 0:
-                raise ValueError(f"padding='half': needs an odd extent, kernel_size={self.kernel_size} with "
-                                 f"dilation={getattr(self, 'dilation', 1)} spans {axis.extent} sites; "
-                                 "use padding='same' or a pair (before, after)")
+                raise ValueError(f"padding='half': needs an odd extent, kernel_size="
+                                 f"{self.kernel_size} with dilation={getattr(self, 'dilation', 1)} "
+                                 f"spans {axis.extent} sites; use padding='same' or a pair "
+                                 "(before, after)")
 
     def geometry(self, ndim: int) -> tuple[AxisGeometry, ...]:
         kernel = per_axis(self.kernel_size, ndim)
@@ -115,7 +121,7 @@ class Windowed(Layer):
                 rule = (before, k - s - before)
             elif isinstance(padding, int):
                 rule = (padding, padding)
-            elif isinstance(padding, tuple) and isinstance(padding[0], tuple):
+            elif _pairs(padding):
                 rule = padding[axis]
             axes.append(AxisGeometry(k, s, d, rule, self.transposed))
         return tuple(axes)
@@ -128,6 +134,11 @@ class _Weighted(Windowed):
     groups: Any
     weights: Weights
 
+    def _check(self, low: int | None) -> None:
+        self._check_weights()
+        self._check_window(low)
+        self.out_channels(None, None, None)  # refuses fields that contradict each other
+
     def _check_weights(self) -> None:
         if self.channels is not None:
             self._set(channels=integer(self.channels, "channels", 1))
@@ -138,59 +149,68 @@ class _Weighted(Windowed):
             if self.channels is not None and self.channels % self.groups:
                 raise ValueError(f"groups={self.groups}: must divide channels={self.channels}")
         if not isinstance(self.weights, (Random, Constant, Fixed)):
-            raise ValueError(f"weights={self.weights!r}: must be Random(...), Constant() or Fixed(array)")
+            raise ValueError(f"weights={self.weights!r}: must be Random(...), Constant() or "
+                             "Fixed(array)")
 
     def dimensions(self) -> frozenset[int]:
         return frozenset(ndim for ndim in super().dimensions() if self._fits(ndim))
 
     def _check_dimensions(self) -> None:
         if super().dimensions() and not self.dimensions():
-            array = self.weights.profile if isinstance(self.weights, Random) else self.weights.array
-            raise ValueError(f"weights: an array of shape {array.shape} does not fit "
+            raise ValueError(f"weights: an array of shape {self._shape()} does not fit "
                              f"kernel_size={self.kernel_size}")
         super()._check_dimensions()
 
+    def _shape(self) -> tuple[int, ...] | None:
+        """Shape of the array that the weights hold, if they hold one."""
+        weights = self.weights
+        array = weights.array if isinstance(weights, Fixed) else getattr(weights, "profile", None)
+        return None if array is None else array.shape
+
     def _fits(self, ndim: int) -> bool:
-        kernel = per_axis(self.kernel_size, ndim)
-        if isinstance(self.weights, Random) and self.weights.profile is not None:
-            shape = self.weights.profile.shape
-            return set(kernel) == {shape[0]} if len(shape) == 1 else shape == kernel
+        kernel, shape = per_axis(self.kernel_size, ndim), self._shape()
+        if shape is None or shape == kernel:
+            return True
         if isinstance(self.weights, Fixed):
-            shape = self.weights.array.shape
-            return shape == kernel or (len(shape) == ndim + 2 and shape[2:] == kernel)
-        return True
+            return len(shape) == ndim + 2 and shape[2:] == kernel
+        return len(shape) == 1 and set(kernel) == set(shape)
 
     def out_channels(self, c_in: int | None, width: int | None, ndim: int | None) -> int | None:
         fixed = self.weights if isinstance(self.weights, Fixed) else None
         dims = self.dimensions() if ndim is None else frozenset((ndim,))
         if fixed is not None and len(dims) > 1:
             return None
-        if self.groups == "depthwise" or (fixed is not None and fixed.per_channel(min(dims))):
+        if fixed is not None and not fixed.per_channel(min(dims)):
+            out: int | None = self._fixed_channels(fixed.array.shape, c_in)
+        elif fixed is not None or self.groups == "depthwise":
             if None not in (self.channels, c_in) and self.channels != c_in:
                 raise ValueError(f"channels={self.channels}: this layer keeps its {c_in} incoming "
-                                 "channels (groups='depthwise' or one filter for all); leave it out")
+                                 "channels (groups='depthwise' or one filter for all); leave "
+                                 "them out")
             out = c_in
-        elif fixed is not None:
-            out = self._fixed_channels(fixed.array.shape, c_in)
         else:
             out = width if self.channels is None else self.channels
         if self.groups != "depthwise":
             for what, count in (("incoming", c_in), ("outgoing", out)):
                 if count is not None and count % self.groups:
-                    raise ValueError(f"groups={self.groups}: must divide the {count} {what} channels")
+                    raise ValueError(f"groups={self.groups}: must divide the {count} {what} "
+                                     "channels")
         return out
 
     def _fixed_channels(self, shape: tuple[int, ...], c_in: int | None) -> int:
-        groups = 1 if self.groups == "depthwise" else self.groups
-        given_in, given_out = shape[1] * groups, shape[0]
+        """Channels after a full array of weights, which also says how many come in."""
+        first, second = shape[:2]
+        groups = first if self.groups == "depthwise" else self.groups
+        given_in, given_out = second * groups, first
         if self.transposed:
-            given_in, given_out = shape[0], shape[1] * groups
+            given_in, given_out = first, second * groups
+        what = f"weights of shape {shape} with groups={self.groups!r}"
+        if given_in != given_out and self.groups == "depthwise":
+            raise ValueError(f"{what}: must have 1 as their second axis")
         if c_in is not None and c_in != given_in:
-            raise ValueError(f"weights: array of shape {shape} with groups={groups} takes {given_in} "
-                             f"channels, {c_in} come in")
+            raise ValueError(f"{what} take {given_in} channels, {c_in} come in")
         if self.channels not in (None, given_out):
-            raise ValueError(f"channels={self.channels}: weights of shape {shape} with groups={groups} "
-                             f"give {given_out}")
+            raise ValueError(f"channels={self.channels}: {what} give {given_out}")
         return given_out
 
 
@@ -227,8 +247,7 @@ class Conv(_Weighted):
     name: str | None = None
 
     def __post_init__(self) -> None:
-        self._check_weights()
-        self._check_window()
+        self._check(low=0)
 
 
 @dataclass(frozen=True)
@@ -251,11 +270,12 @@ class ConvTranspose(_Weighted):
     name: str | None = None
 
     def __post_init__(self) -> None:
-        self._check_weights()
-        self._check_window(low=None)
+        self._check(low=None)  # output padding takes sites away
 
 
 class _Pool(Windowed):
+    """Shared by MaxPool and AvgPool: stride, and padding that leaves no window outside."""
+
     stride: Any
     padding: Padding
 
@@ -264,7 +284,7 @@ class _Pool(Windowed):
             self._set(stride=self.kernel_size)
         self._check_window()
         for axis in self.geometry(min(self.dimensions())):
-            if axis.padding != "same" and max(axis.padding) >= axis.kernel:
+            if isinstance(axis.padding, tuple) and max(axis.padding) >= axis.kernel:
                 raise ValueError(f"padding={self.padding}: must be smaller than kernel_size="
                                  f"{self.kernel_size}, or windows would lie wholly outside")
 
@@ -299,6 +319,7 @@ class AvgPool(_Pool):
     def __post_init__(self) -> None:
         if not isinstance(self.count_include_pad, (bool, np.bool_)):
             raise ValueError(f"count_include_pad={self.count_include_pad!r}: must be True or False")
+        self._set(count_include_pad=bool(self.count_include_pad))
         self._check_pool()
 
     @property
@@ -347,7 +368,7 @@ class Upsample(Layer):
         """Weights of the transposed filter along an axis: a box, or for "bilinear" a triangle."""
         if self.mode == "nearest":
             return np.ones(scale)
-        # The triangle 1 - |x + 1/2 - s (z + 1/2)| / s around input site z, at the sites where it is positive.
+        # The triangle 1 - |x + 1/2 - s (z + 1/2)| / s around input site z, where it is positive.
         offset = np.arange(2 * scale - scale % 2)
         return 1 - np.abs(offset - offset.mean()) / scale
 
@@ -411,7 +432,7 @@ class Scale(Layer):
 
 @dataclass(frozen=True)
 class Dropout(Layer):
-    """Inverted dropout: a site and channel is dropped with probability `p`, kept ones are divided by 1 - p."""
+    """Inverted dropout: values are dropped with probability `p`, kept ones divided by 1 - p."""
 
     op: ClassVar[str] = "dropout"
     p: float
@@ -436,16 +457,12 @@ class Pad(Layer):
         self._set(padding=padding_rule(self.padding, (), None))
         super().__post_init__()
 
-    def _pairs(self) -> tuple[tuple[int, int], ...] | None:
-        nested = isinstance(self.padding, tuple) and isinstance(self.padding[0], tuple)
-        return self.padding if nested else None  # type: ignore[return-value]
-
     def dimensions(self) -> frozenset[int]:
-        return _open_dimensions(self._pairs())
+        return _open_dimensions(_pairs(self.padding))
 
     def geometry(self, ndim: int) -> tuple[AxisGeometry, ...]:
         flat: Any = (self.padding, self.padding) if isinstance(self.padding, int) else self.padding
-        return tuple(AxisGeometry(padding=pair) for pair in self._pairs() or (flat,) * ndim)
+        return tuple(AxisGeometry(padding=pair) for pair in _pairs(self.padding) or (flat,) * ndim)
 
 
 @dataclass(frozen=True)

@@ -1,26 +1,21 @@
-"""Networks: immutable directed acyclic graphs of layer specs, and the combinators that build them."""
+"""Networks: immutable directed acyclic graphs of layer specs, and what builds them."""
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
-import heapq
 import json
 import pathlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple, Union
 
-from .checks import integer, per_axis
+from .checks import DIMENSIONS, integer, is_sequence
 from .geometry import AxisGeometry
 from .layers import Add, Concat, Identity, Layer
-from .spec_json import layer_from_dict, layer_to_dict
+from .spec_json import INPUT, graph_from_dict, graph_to_dict
 
 __all__ = ["Network", "Node", "add", "concat", "load", "repeat", "residual", "serial"]
-
-FORMAT = "erfmath-network"
-VERSION = 1
-INPUT = -1  # index that stands for the network's input
 
 
 class Node(NamedTuple):
@@ -66,14 +61,15 @@ class Network:
         self._output = output
         self._names = names
         self._nodes: tuple[Node, ...] | None = None
-        self._dims = frozenset((1, 2, 3)) if dims is None else dims
+        self._dims = DIMENSIONS if dims is None else dims
         states = list(known or ())
         fresh = range(len(states), len(self._layers))
         for i in fresh:
             both = self._dims & self._layers[i].dimensions()
             if not both:
-                raise ValueError(f"{self._label(i)}: lives in {_words(self._layers[i].dimensions())} "
-                                 f"dimensions, the nodes before it in {_words(self._dims)}")
+                raise ValueError(f"{self._label(i)}: lives in "
+                                 f"{_words(self._layers[i].dimensions())} dimensions, the nodes "
+                                 f"before it in {_words(self._dims)}")
             self._dims = both
         for i in fresh:
             states.append(self._next_state(i, states))
@@ -93,8 +89,8 @@ class Network:
         """All nodes, each after its inputs."""
         if self._nodes is None:
             names = self.names + ("input",)  # index -1
-            self._nodes = tuple(Node(names[i], layer, tuple(names[j] for j in inputs))
-                                for i, (layer, inputs) in enumerate(zip(self._layers, self._inputs)))
+            self._nodes = tuple(Node(name, layer, tuple(names[j] for j in inputs)) for
+                                name, layer, inputs in zip(names, self._layers, self._inputs))
         return self._nodes
 
     @property
@@ -118,7 +114,8 @@ class Network:
 
     def _key(self) -> tuple[Any, ...]:
         # A name is the node's, whether it was given or made from the build order.
-        bare = tuple(dataclasses.replace(layer, name=None) for layer in self._layers)  # type: ignore[call-arg]
+        bare = tuple(dataclasses.replace(layer, name=None)  # type: ignore[call-arg]
+                     for layer in self._layers)
         return self.names, bare, self._inputs, self._output
 
     def __eq__(self, other: object) -> bool:
@@ -184,7 +181,7 @@ class Network:
             Naming the node, where the image is smaller than the network allows or the shapes of
             branches differ.
         """
-        ndim = self.dimension(ndim if isinstance(image, int) else len(image))
+        ndim = self.dimension(len(image) if is_sequence(image) else ndim)
         start = image_shape(image, ndim)
         shapes: list[tuple[int, ...]] = []
         for i, layer in enumerate(self._layers):
@@ -196,8 +193,8 @@ class Network:
                                  + f", for image={start}")
             shape = tuple(axis.out(n) for axis, n in zip(layer.geometry(ndim), incoming[0]))
             if min(shape) < 1:
-                raise ValueError(f"image={start}: too small, {self.names[i]} has no output site for its "
-                                 f"input of {incoming[0]}")
+                raise ValueError(f"image={start}: too small, {self.names[i]} has no output site "
+                                 f"for its input of {incoming[0]}")
             shapes.append(shape)
         return dict(zip(self.names, shapes))
 
@@ -219,9 +216,7 @@ class Network:
 
     def to_dict(self) -> dict[str, Any]:
         """The network as JSON-ready objects; `from_dict` reads them back."""
-        return {"format": FORMAT, "version": VERSION, "output": self.output,
-                "nodes": [{"name": node.name, "inputs": list(node.inputs), **layer_to_dict(node.layer)}
-                          for node in self.nodes]}
+        return graph_to_dict(self.nodes, self.output)
 
     def save(self, path: str | pathlib.Path) -> None:
         """Write `to_dict()` as JSON."""
@@ -238,7 +233,8 @@ class Network:
         ValueError
             Naming node and field: unknown op or field, missing input, cycle, wrong type.
         """
-        return _from_dict(d)
+        graph = graph_from_dict(d)
+        return Network(graph.layers, graph.inputs, graph.output, graph.names)
 
     # -- checks -------------------------------------------------------------------------------
 
@@ -249,22 +245,25 @@ class Network:
         return _name_nodes(self._layers[:i + 1])[i]
 
     def _next_state(self, i: int, states: list[_State]) -> _State:
-        # The dimension may still be open while the network is put together: one axis stands for all.
+        # The dimension may still be open while a network is put together: one axis stands for all.
         axes = self.ndim or 1
         start = _State(None, (Fraction(1),) * axes)
         incoming = [start if j == INPUT else states[j] for j in self._inputs[i]]
         strides = {_widen(state.stride, axes) for state in incoming}
         if len(strides) > 1:
-            text = " and ".join("the whole image" if s is None else "x".join(map(str, s)) for s in strides)
-            raise ValueError(f"{self._label(i)}: inputs: branches of different effective stride ({text}) "
-                             "cannot meet")
+            text = " and ".join("the whole image" if s is None else "x".join(map(str, s))
+                                for s in strides)
+            raise ValueError(f"{self._label(i)}: inputs: branches of different effective stride "
+                             f"({text}) cannot meet")
         stride = strides.pop()
         geometry = self._layers[i].geometry(axes if self.ndim else min(self._dims))[:axes]
         if any(axis.padding == "whole" for axis in geometry):
             stride = None
         if stride is not None:
-            stride = tuple(s / g.stride if g.transposed else s * g.stride for s, g in zip(stride, geometry))
-        return _State(self._merge_channels(i, [state.channels for state in incoming], None, self.ndim), stride)
+            stride = tuple(s / g.stride if g.transposed else s * g.stride
+                           for s, g in zip(stride, geometry))
+        channels = self._merge_channels(i, [state.channels for state in incoming], None, self.ndim)
+        return _State(channels, stride)
 
     def _merge_channels(self, i: int, incoming: Sequence[int | None], width: int | None,
                         ndim: int | None) -> int | None:
@@ -273,7 +272,8 @@ class Network:
         if isinstance(layer, Concat):
             return sum(known) if len(known) == len(incoming) else None
         if len(set(known)) > 1:
-            raise ValueError(f"{self._label(i)}: inputs: cannot add {' and '.join(map(str, known))} channels")
+            raise ValueError(f"{self._label(i)}: inputs: cannot add "
+                             f"{' and '.join(map(str, known))} channels")
         try:
             return layer.out_channels(known[0] if known else None, width, ndim)
         except ValueError as error:
@@ -290,7 +290,7 @@ def _words(dims: Iterable[int]) -> str:
 
 
 def _name_nodes(layers: Sequence[Layer]) -> tuple[str, ...]:
-    """Given names, made unique by _2, _3, ... where parts repeat; kind and build order for the rest."""
+    """Given names, made unique by _2, _3, ... where parts repeat; else kind and build order."""
     given = {getattr(layer, "name") for layer in layers}
     used: set[str] = set()
     count: dict[str, int] = {}
@@ -299,9 +299,9 @@ def _name_nodes(layers: Sequence[Layer]) -> tuple[str, ...]:
         stem = getattr(layer, "name")
         name = stem
         while name is None or name in used or (name != stem and name in given):
-            key = layer.kind if stem is None else stem
-            count[key] = count.get(key, 0 if stem is None else 1) + 1
-            name = f"{key}{count[key]}" if stem is None else f"{key}_{count[key]}"
+            key, start = (layer.kind, 0) if stem is None else (f"{stem}_", 1)
+            count[key] = count.get(key, start) + 1
+            name = f"{key}{count[key]}"
         used.add(name)
         names.append(name)
     return tuple(names)
@@ -309,11 +309,11 @@ def _name_nodes(layers: Sequence[Layer]) -> tuple[str, ...]:
 
 def image_shape(image: Any, ndim: int) -> tuple[int, ...]:
     """`image` as one positive int per axis."""
-    if isinstance(image, Sequence) and not isinstance(image, str):
-        if len(image) != ndim:
-            raise ValueError(f"image={tuple(image)!r}: must have {ndim} values, one per axis of the network")
-        return tuple(integer(n, "image", 1) for n in image)
-    return per_axis(integer(image, "image", 1), ndim)
+    if not is_sequence(image):
+        return (integer(image, "image", 1),) * ndim
+    if len(image) != ndim:
+        raise ValueError(f"image={tuple(image)!r}: must have {ndim} values, one per axis")
+    return tuple(integer(n, "image", 1) for n in image)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -325,7 +325,8 @@ def _network(part: Part) -> Network:
         return part
     if isinstance(part, Layer):
         if part.many_inputs:
-            raise ValueError(f"{type(part).__name__}: merges several inputs; use erfmath.{part.op}(...)")
+            raise ValueError(f"{type(part).__name__}: merges several inputs; use "
+                             f"erfmath.{part.op}(...)")
         return Network([part], [(INPUT,)], 0)
     raise TypeError(f"{part!r}: a part of a network is a layer or a network")
 
@@ -388,84 +389,6 @@ def repeat(part: Part, n: int) -> Network:
     return serial(*[part] * integer(n, "n", 0))
 
 
-# ---------------------------------------------------------------------------------------------
-# JSON
-# ---------------------------------------------------------------------------------------------
-
-def _from_dict(d: Mapping[str, Any]) -> Network:
-    if not isinstance(d, Mapping):
-        raise ValueError(f"a network is a JSON object, not {type(d).__name__}")
-    if d.get("format") != FORMAT or d.get("version") != VERSION or isinstance(d.get("version"), bool):
-        raise ValueError(f"format={d.get('format')!r}, version={d.get('version')!r}: must be "
-                         f"{FORMAT!r} and {VERSION}")
-    for key in d:
-        if key not in ("format", "version", "nodes", "output"):
-            raise ValueError(f"{key}: not a field of a network; fields are format, version, nodes, output")
-    nodes = d.get("nodes")
-    if not isinstance(nodes, Sequence) or isinstance(nodes, str) or not nodes:
-        raise ValueError("nodes: must be a list of at least one node")
-    layers: dict[str, Layer] = {}
-    inputs: dict[str, tuple[str, ...]] = {}
-    for position, item in enumerate(nodes):
-        if not isinstance(item, Mapping):
-            raise ValueError(f"nodes[{position}]: must be an object, not {type(item).__name__}")
-        name = item.get("name")
-        if not isinstance(name, str) or not name or name == "input":
-            raise ValueError(f"nodes[{position}]: name={name!r}: must be a non-empty string other than 'input'")
-        if name in layers:
-            raise ValueError(f"{name}: name: used by two nodes")
-        try:
-            layers[name] = layer_from_dict({key: v for key, v in item.items() if key != "inputs"})
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"{name}: {error}") from None
-        inputs[name] = _check_inputs(name, item.get("inputs"), layers[name])
-    order = _topological(inputs)
-    output = d.get("output", nodes[-1]["name"])
-    if output not in layers:
-        raise ValueError(f"output={output!r}: must be the name of a node")
-    position_of = {name: i for i, name in enumerate(order)} | {"input": INPUT}
-    return Network([layers[name] for name in order],
-                   [tuple(position_of[source] for source in inputs[name]) for name in order],
-                   position_of[output], tuple(order))
-
-
-def _check_inputs(name: str, value: Any, layer: Layer) -> tuple[str, ...]:
-    if (not isinstance(value, Sequence) or isinstance(value, str)
-            or not all(isinstance(source, str) for source in value)):
-        raise ValueError(f"{name}: inputs={value!r}: must be a list of node names or 'input'")
-    if not value or (len(value) > 1 and not layer.many_inputs):
-        raise ValueError(f"{name}: inputs={list(value)!r}: {layer.op!r} takes "
-                         + ("at least one" if layer.many_inputs else "exactly one"))
-    return tuple(value)
-
-
-def _topological(inputs: Mapping[str, tuple[str, ...]]) -> list[str]:
-    """Names in an order in which each comes after its inputs, else as written."""
-    readers: dict[str, list[str]] = {name: [] for name in inputs}
-    missing = {}
-    for name, sources in inputs.items():
-        missing[name] = len(set(sources) - {"input"})
-        for source in set(sources) - {"input"}:
-            if source not in inputs:
-                raise ValueError(f"{name}: inputs: no node is called {source!r}")
-            readers[source].append(name)
-    place = {name: i for i, name in enumerate(inputs)}
-    ready = [place[name] for name in inputs if not missing[name]]
-    heapq.heapify(ready)
-    names, order = list(inputs), []
-    while ready:
-        name = names[heapq.heappop(ready)]
-        order.append(name)
-        for reader in readers[name]:
-            missing[reader] -= 1
-            if not missing[reader]:
-                heapq.heappush(ready, place[reader])
-    if len(order) < len(inputs):
-        stuck = [name for name in inputs if missing[name]]
-        raise ValueError(f"{stuck[0]}: inputs: part of, or behind, a cycle ({', '.join(stuck[:5])})")
-    return order
-
-
 def load(path: str | pathlib.Path) -> Network:
     """Read a network from a JSON file.
 
@@ -476,10 +399,12 @@ def load(path: str | pathlib.Path) -> Network:
     OSError
         If the file cannot be read.
     """
-    text = pathlib.Path(path).read_text(encoding="utf-8")
+    data = pathlib.Path(path).read_bytes()
     try:
-        return _from_dict(json.loads(text))
+        return Network.from_dict(json.loads(data.decode("utf-8")))
     except json.JSONDecodeError as error:
         raise ValueError(f"{path}: line {error.lineno}: not JSON: {error.msg}") from None
+    except RecursionError:
+        raise ValueError(f"{path}: not a network: nested too deeply") from None
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None

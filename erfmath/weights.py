@@ -14,6 +14,7 @@ from .checks import DIMENSIONS, choice, real
 __all__ = ["Constant", "Fixed", "Random", "Weights"]
 
 
+@dataclass(frozen=True, eq=False)
 class _FrozenArray:
     """Base of specs that hold an array: read-only, compared and hashed by value."""
 
@@ -22,7 +23,8 @@ class _FrozenArray:
         return tuple((v.shape, v.tobytes()) if isinstance(v, np.ndarray) else v for v in values)
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and self._key() == other._key()  # type: ignore[attr-defined]
+        return (isinstance(other, _FrozenArray) and type(other) is type(self)
+                and self._key() == other._key())
 
     def __hash__(self) -> int:
         return hash((type(self).__name__, self._key()))
@@ -30,9 +32,12 @@ class _FrozenArray:
 
 def _frozen(value: Any, name: str) -> npt.NDArray[np.float64]:
     try:
-        array = np.array(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name}: must be an array of real numbers") from None
+        array = np.asarray(value)
+        if array.dtype.kind not in "iufO":  # NumPy would read strings, and drop imaginary parts
+            raise TypeError
+        array = np.array(array, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"{name}: must be an array of finite real numbers") from None
     if array.size == 0 or not np.isfinite(array).all():
         raise ValueError(f"{name}: must hold finite numbers, at least one")
     array.flags.writeable = False
@@ -75,7 +80,7 @@ class Random(_FrozenArray):
             object.__setattr__(self, "profile", profile)
 
     def variances(self, kernel_size: tuple[int, ...]) -> list[npt.NDArray[np.float64]]:
-        """Relative variance per tap, of sum 1: one 1-D array per axis, or one array for all axes."""
+        """Relative variance per tap, of sum 1: a 1-D array per axis, or one array for all axes."""
         if self.profile is None:
             return [np.full(k, 1.0 / k) for k in kernel_size]
         if self.profile.ndim == 1:
@@ -85,7 +90,7 @@ class Random(_FrozenArray):
 
 @dataclass(frozen=True)
 class Constant:
-    """All weights equal to 1 / (prod(k) c_in / groups): the paper's all-ones kernels, normalised."""
+    """All weights 1 / (prod(k) c_in / groups): the paper's all-ones kernels, normalised."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +100,7 @@ class Fixed(_FrozenArray):
     Parameters
     ----------
     array : array_like
-        Shape k: the same filter on each channel.  Shape (out, in / groups, *k): a full convolution;
+        Shape k: the same filter on each channel.  Shape (out, in / groups, *k): a convolution;
         transposed convolutions take (in, out / groups, *k).
     """
 
@@ -104,7 +109,8 @@ class Fixed(_FrozenArray):
     def __post_init__(self) -> None:
         array = _frozen(self.array, "array")
         if not 1 <= array.ndim <= 5:
-            raise ValueError(f"array: has {array.ndim} axes; must have shape k or (out, in/groups, *k)")
+            raise ValueError(f"array: has {array.ndim} axes; must have shape k or "
+                             "(out, in/groups, *k)")
         object.__setattr__(self, "array", array)
 
     def per_channel(self, ndim: int) -> bool:

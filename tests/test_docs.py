@@ -36,8 +36,8 @@ def blocks(page: Path, languages: set[str]) -> list[tuple[int, str]]:
 
 def run(test: doctest.DocTest) -> None:
     report: list[str] = []
-    failed = doctest.DocTestRunner(optionflags=FLAGS).run(test, out=report.append, clear_globs=False)
-    assert not failed.failed, "".join(report)
+    runner = doctest.DocTestRunner(optionflags=FLAGS)
+    assert not runner.run(test, out=report.append, clear_globs=False).failed, "".join(report)
 
 
 @every_page

@@ -1,8 +1,9 @@
 """Theoretical receptive fields: which input pixels a unit can see at all.
 
-Every layer acts on each axis by itself, so the smallest box around the receptive field follows from
-one window per axis, [lo(u), hi(u)] for unit u.  On the infinite plane lo and hi repeat themselves:
-lo(u + T) = lo(u) + J, with period T = 1 unless the network upsamples; the effective stride is J / T.
+Every layer acts on each axis by itself, so the smallest box around the receptive field follows
+from one window per axis, [lo(u), hi(u)] for unit u.  On the infinite plane lo and hi repeat
+themselves: lo(u + T) = lo(u) + J, with period T = 1 unless the network upsamples; the effective
+stride is J / T.
 `support` gives the pixels themselves, holes included.
 """
 
@@ -17,13 +18,13 @@ from typing import Any, NamedTuple, Union
 import numpy as np
 import numpy.typing as npt
 
-from ..checks import integer, is_sequence, per_axis
+from ..checks import integer, is_sequence
 from ..errors import check_bytes
 from ..geometry import AxisGeometry
 from ..network import Network, image_shape
 
-__all__ = ["ReceptiveField", "Support", "default_unit", "receptive_field", "receptive_fields", "summary",
-           "support"]
+__all__ = ["ReceptiveField", "Support", "default_unit", "receptive_field", "receptive_fields",
+           "summary", "support"]
 
 Number = Union[int, float, Fraction]
 
@@ -47,10 +48,11 @@ class _Windows(NamedTuple):
 
     def hull(self, first: int, last: int, step: int = 1) -> tuple[Any, Any]:
         """Smallest window around those of the units first, first + step, ..., last."""
-        if None not in self.lo and first <= last:  # lo and hi never decrease: the ends suffice
-            return self.at(first)[0], self.at(last)[1]
-        seen = [w for w in map(self.at, range(first, last + 1, step)) if w[0] is not None]
-        return (min(lo for lo, _ in seen), max(hi for _, hi in seen)) if seen else (None, None)
+        # Windows of one phase move steadily: the first and the last unit of each phase suffice.
+        units, phases = range(first, last + 1, step), len(self.lo) // math.gcd(len(self.lo), step)
+        lo = [self.at(u)[0] for u in units[:phases] if self.at(u)[0] is not None]
+        hi = [self.at(u)[1] for u in units[-phases:] if self.at(u)[1] is not None]
+        return (min(lo), max(hi)) if lo else (None, None)
 
     @property
     def size(self) -> Number:
@@ -87,24 +89,26 @@ def _through(windows: _Windows, axis: AxisGeometry, n: int | None, pixels: int |
     if axis == AxisGeometry():
         return windows
     if axis.padding == "whole":
-        lo, hi = -math.inf, math.inf
-        if n is not None and pixels is not None:  # the image itself: borders hold nothing
-            first, last = windows.hull(0, n - 1)
-            lo, hi = max(first, 0), min(last, pixels - 1)
+        lo: Any = -math.inf
+        hi: Any = math.inf
+        if n is not None and pixels is not None:
+            lo, hi = windows.hull(0, n - 1)
+            if lo is not None:  # the image itself: borders hold nothing
+                lo, hi = max(lo, 0), min(hi, pixels - 1)
+                lo, hi = (lo, hi) if lo <= hi else (None, None)
         return _Windows(0, (lo,), (hi,), windows.aligned)
     period, before = len(windows.lo), axis.pads(n)[0]
     if axis.transposed:
-        hulls = [windows.hull(-((axis.kernel - 1 - x - before) // axis.stride), (x + before) // axis.stride)
-                 for x in range(period * axis.stride)]
+        ends = [(x + before - axis.kernel + 1, x + before) for x in range(period * axis.stride)]
+        hulls = [windows.hull(-(-a // axis.stride), b // axis.stride) for a, b in ends]
         shift = windows.shift
     else:
-        reach = axis.extent - 1
         turns = axis.stride // math.gcd(period, axis.stride)
-        hulls = [windows.hull(x * axis.stride - before, x * axis.stride - before + reach, axis.dilation)
-                 for x in range(period * turns // axis.stride)]
+        starts = [x * axis.stride - before for x in range(period * turns // axis.stride)]
+        hulls = [windows.hull(a, a + axis.extent - 1, axis.dilation) for a in starts]
         shift = windows.shift * turns
-    behind = _Windows(shift, tuple(lo for lo, _ in hulls), tuple(hi for _, hi in hulls), windows.aligned)
-    return behind if len(hulls) == 1 else behind.reduced()
+    lows, highs = zip(*hulls)
+    return _Windows(shift, lows, highs, windows.aligned).reduced()
 
 
 def _union(branches: Sequence[_Windows]) -> _Windows:
@@ -122,7 +126,7 @@ def _union(branches: Sequence[_Windows]) -> _Windows:
         lo.append(min((w[0] for w in seen), default=None))
         hi.append(max((w[1] for w in seen), default=None))
     return _Windows(first.shift * period // len(first.lo), tuple(lo), tuple(hi),
-                    aligned and len({b.offset for b in branches}) == 1)
+                    aligned and len({b.offset for b in branches}) == 1).reduced()
 
 
 @dataclass(frozen=True)
@@ -166,13 +170,16 @@ class ReceptiveField:
     def center(self, unit: Any = 0) -> tuple[float, ...]:
         """True centre u S - P + (R - 1)/2 of `unit`: in general not the middle of the image."""
         self._refuse_infinite()
-        return tuple(float(w.offset + u * w.stride) for w, u in zip(self._windows, self._unit(unit)))
+        return tuple(float(w.offset + u * w.stride)
+                     for w, u in zip(self._windows, self._unit(unit)))
 
     def window(self, unit: Any = 0) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Smallest box around what `unit` sees: its first and last pixel (lo, hi), both inside.
 
-        The box is not clipped to the image: negative coordinates lie in the padding.  Where the unit
-        sees nothing, hi is lo - 1.
+        The box is not clipped to the image: negative coordinates lie in the padding.  Where the
+        unit sees nothing, hi is lo - 1.  Only where a transposed convolution with gaps (kernel
+        smaller than stride) is merged with other branches can the box be larger than needed: gaps
+        of one axis are not known to the others.
         """
         self._refuse_infinite()
         ends = [w.at(u) for w, u in zip(self._windows, self._unit(unit))]
@@ -182,22 +189,29 @@ class ReceptiveField:
         return tuple(lo for lo, _ in ends), tuple(hi for _, hi in ends)
 
     def units(self, pixel: Any) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
-        """Projective field: first and last unit per axis whose window holds `pixel`, None if none does.
+        """Projective field: first and last unit per axis whose window holds `pixel`.
 
-        Without holes in the windows (see `support`) all units between see the pixel too.
+        None if no unit's does.  Without holes in the windows (see `support`) all units between see
+        the pixel too.
         """
         self._refuse_infinite()
         first, last = [], []
-        for w, x in zip(self._windows, per_axis(_point(pixel, "pixel", self.ndim), self.ndim)):
+        for w, x in zip(self._windows, _point(pixel, "pixel", self.ndim)):
             if w.shift == 0:
-                raise ValueError("units: behind global pooling there is one unit, and it sees every pixel")
-            near = range(math.floor((x - max(h for h in w.hi if h is not None)) / w.stride) - len(w.lo),
-                         math.ceil((x - min(v for v in w.lo if v is not None)) / w.stride) + len(w.lo) + 1)
-            seen = [u for u in near if w.at(u)[0] is not None and w.at(u)[0] <= x <= w.at(u)[1]]
+                raise ValueError(f"{self.node}: behind global pooling all units see the same "
+                                 "pixels, those of window()")
+            seen: list[int] = []
+            for phase, (lo, hi) in enumerate(zip(w.lo, w.hi)):
+                if lo is None:
+                    continue
+                # Unit phase + turns T sees x if lo + turns J <= x <= hi + turns J.
+                least, most = -((hi - x) // w.shift), (x - lo) // w.shift
+                if least <= most:
+                    seen += [phase + least * len(w.lo), phase + most * len(w.lo)]
             if not seen:
                 return None
-            first.append(seen[0])
-            last.append(seen[-1])
+            first.append(min(seen))
+            last.append(max(seen))
         return tuple(first), tuple(last)
 
     def nearest_unit(self, pixel: Any) -> tuple[int, ...]:
@@ -211,8 +225,8 @@ class ReceptiveField:
 
     def _refuse_infinite(self) -> None:
         if self.infinite:
-            raise ValueError(f"{self.node}: sees the whole plane (global pooling); give image= for a "
-                             "finite receptive field")
+            raise ValueError(f"{self.node}: sees the whole plane (global pooling); give image= for "
+                             "a finite receptive field")
 
 
 def _point(value: Any, name: str, ndim: int) -> tuple[int, ...]:
@@ -226,17 +240,19 @@ def _point(value: Any, name: str, ndim: int) -> tuple[int, ...]:
 
 def _plain(value: Number) -> Number:
     """An int where the value is one."""
-    return int(value) if value == math.floor(value) else value if isinstance(value, Fraction) else float(value)
+    return int(value) if value == math.floor(value) else value
 
 
-def receptive_fields(net: Network, *, image: Any = None, ndim: int = 2) -> dict[str, ReceptiveField]:
+def receptive_fields(net: Network, *, image: Any = None,
+                     ndim: int = 2) -> dict[str, ReceptiveField]:
     """Theoretical receptive field of every node; see `receptive_field`."""
     return _fields(net, image, ndim, None)
 
 
-def _fields(net: Network, image: Any, ndim: int, only: int | None) -> dict[str, ReceptiveField]:
+def _fields(net: Network, image: Any, ndim: int,
+            only: int | None) -> dict[str, ReceptiveField]:
     if not isinstance(net, Network):
-        raise TypeError(f"net={net!r}: must be a Network; put a single layer through erfmath.serial")
+        raise TypeError(f"net={net!r}: must be a Network; erfmath.serial makes one of a layer")
     ndim = net.dimension(len(image) if is_sequence(image) else ndim)
     shapes: list[tuple[int, ...]] | None = None
     if image is not None:
@@ -245,16 +261,18 @@ def _fields(net: Network, image: Any, ndim: int, only: int | None) -> dict[str, 
     stop = len(net) if only is None else only + 1
     geometry, sources = net.geometry(ndim)[:stop], net.sources[:stop]
     per_node: list[list[_Windows]] = []
-    columns: list[Any] = []
+    columns: list[tuple[list[AxisGeometry], list[int] | None]] = []
     for axis in range(ndim):
-        column = [g[axis] for g in geometry], shapes and [s[axis] for s in shapes]
+        column = ([g[axis] for g in geometry],
+                  None if shapes is None else [shape[axis] for shape in shapes])
         if column in columns:  # isotropic: the work of an earlier axis serves
             per_node.append(per_node[columns.index(column)])
         else:
             per_node.append(_sweep(column[0], sources, column[1]))
         columns.append(column)
     unknown = _unknown_padding(geometry, sources, image)
-    return {net.names[i]: _field(net.names[i], tuple(axis[i] for axis in per_node), image, unknown[i])
+    names = net.names
+    return {names[i]: _field(names[i], tuple(axis[i] for axis in per_node), image, unknown[i])
             for i in (range(stop) if only is None else (only,))}
 
 
@@ -277,8 +295,8 @@ def _sweep(geometry: Sequence[AxisGeometry], sources: Sequence[tuple[int, ...]],
     return done
 
 
-def _unknown_padding(geometry: Sequence[tuple[AxisGeometry, ...]], sources: Sequence[tuple[int, ...]],
-                     image: Any) -> list[bool]:
+def _unknown_padding(geometry: Sequence[tuple[AxisGeometry, ...]],
+                     sources: Sequence[tuple[int, ...]], image: Any) -> list[bool]:
     """Per node, whether its effective padding depends on an image size that was not given."""
     unknown: list[bool] = []
     for axes, inputs in zip(geometry, sources):
@@ -287,14 +305,16 @@ def _unknown_padding(geometry: Sequence[tuple[AxisGeometry, ...]], sources: Sequ
     return unknown
 
 
-def receptive_field(net: Network, *, image: Any = None, node: str | None = None, ndim: int = 2) -> ReceptiveField:
+def receptive_field(net: Network, *, image: Any = None, node: str | None = None,
+                    ndim: int = 2) -> ReceptiveField:
     """Theoretical receptive field of the units of `node` (default: the output).
 
     Parameters
     ----------
     net : Network
     image : int or tuple of int, optional
-        Size of the input in pixels; needed only where "same" padding or global pooling depends on it.
+        Size of the input in pixels; matters only where "same" padding or global pooling depends
+        on it.
     node : str, optional
     ndim : int
         Dimension, where the network leaves it open.
@@ -331,7 +351,8 @@ def default_unit(shape: tuple[int, ...] | None, ndim: int, unit: Any) -> tuple[i
         return (0,) * ndim if shape is None else tuple(n // 2 for n in shape)
     point = _point(unit, "unit", ndim)
     if shape is not None and not all(0 <= u < n for u, n in zip(point, shape)):
-        raise ValueError(f"unit={point}: outside the node's map of shape {shape}; units count from 0")
+        raise ValueError(f"unit={point}: outside the node's map of shape {shape}; units count "
+                         "from 0")
     return point
 
 
@@ -340,15 +361,15 @@ def default_unit(shape: tuple[int, ...] | None, ndim: int, unit: Any) -> tuple[i
 # ---------------------------------------------------------------------------------------------
 
 class Support(NamedTuple):
-    """The pixels that a unit sees: `mask[0, ...]` is the pixel at `origin`."""
+    """The pixels that a unit sees, in the smallest box; `mask[0, ...]` is that at `origin`."""
 
     mask: npt.NDArray[np.bool_]
     origin: tuple[int, ...]
 
     @property
     def density(self) -> float:
-        """Share of the window's pixels that are seen."""
-        return float(self.mask.mean())
+        """Share of the box's pixels that are seen; 0 where there are none."""
+        return float(self.mask.mean()) if self.mask.size else 0.0
 
 
 def support(net: Network, *, image: Any = None, unit: Any = None, node: str | None = None,
@@ -368,12 +389,14 @@ def support(net: Network, *, image: Any = None, unit: Any = None, node: str | No
     ndim, image = rf.ndim, rf.image
     shapes = None if image is None else [*net.shapes(image, ndim).values(), image]
     top = net.index(node)
-    unit = default_unit(shapes and shapes[top], ndim, unit)
+    unit = default_unit(None if shapes is None else shapes[top], ndim, unit)
     lo, hi = rf.window(unit)
+    if image is not None:
+        lo, hi = tuple(max(a, 0) for a in lo), tuple(min(b, n - 1) for b, n in zip(hi, image))
     check_bytes(math.prod(max(b - a + 1, 0) for a, b in zip(lo, hi)), f"the support of unit {unit}",
-                "take a smaller network")
+                "give an image, or take a smaller network")
     geometry, sources = net.geometry(ndim), net.sources
-    seen: dict[int, tuple[Any, tuple[int, ...]]] = {top: (np.ones((1,) * ndim, bool), unit)}
+    seen: dict[int, _Placed] = {top: (np.ones((1,) * ndim, bool), unit)}
     for i in range(top, -1, -1):
         if i not in seen:
             continue
@@ -386,8 +409,13 @@ def support(net: Network, *, image: Any = None, unit: Any = None, node: str | No
         for j in set(sources[i]):
             seen[j] = _either(seen[j], (mask, start)) if j in seen else (mask, start)
     mask, start = seen.get(-1, (np.zeros((0,) * ndim, bool), lo))
+    for axis in range(ndim):
+        mask, start = _tight(mask, start, axis)
     mask.flags.writeable = False
     return Support(mask, start)
+
+
+_Placed = tuple[Any, tuple[int, ...]]  # a mask and where it starts
 
 
 def _adjoint(mask: Any, start: int, axis: int, g: AxisGeometry, n: int | None) -> tuple[Any, int]:
@@ -395,7 +423,7 @@ def _adjoint(mask: Any, start: int, axis: int, g: AxisGeometry, n: int | None) -
     if g == AxisGeometry():
         return mask, start
     mask = np.moveaxis(mask, axis, 0)
-    if g.padding == "whole":
+    if g.padding == "whole" and n is not None:
         hit = np.broadcast_to(mask.any(axis=0), (n, *mask.shape[1:]))
         return np.moveaxis(hit, 0, axis), 0
     before, count = g.pads(n)[0], len(mask)
@@ -418,7 +446,16 @@ def _adjoint(mask: Any, start: int, axis: int, g: AxisGeometry, n: int | None) -
     return np.moveaxis(hit, 0, axis), first
 
 
-def _either(a: tuple[Any, tuple[int, ...]], b: tuple[Any, tuple[int, ...]]) -> tuple[Any, tuple[int, ...]]:
+def _tight(mask: Any, start: tuple[int, ...], axis: int) -> _Placed:
+    """The mask from its first site along `axis` to its last."""
+    hit = np.flatnonzero(mask.any(axis=tuple(a for a in range(mask.ndim) if a != axis)))
+    first, stop = (int(hit[0]), int(hit[-1]) + 1) if hit.size else (0, 0)
+    mask = np.moveaxis(np.moveaxis(mask, axis, 0)[first:stop], 0, axis)
+    return mask, start[:axis] + (start[axis] + first,) + start[axis + 1:]
+
+
+def _either(a: _Placed, b: _Placed) -> _Placed:
+    """Sites of either mask, on the smallest box around both."""
     start = tuple(map(min, a[1], b[1]))
     stop = [max(s + n for s, n in zip(ends, sizes))
             for ends, sizes in zip(zip(a[1], b[1]), zip(a[0].shape, b[0].shape))]
@@ -451,6 +488,8 @@ def summary(net: Network, image: Any = None, ndim: int = 2) -> str:
     for node in net.nodes:
         rf = fields[node.name]
         shape = "x".join(map(str, shapes[node.name])) if shapes else "-"
-        rows.append((node.name, node.layer.kind, shape, _text(rf.size), _text(rf.stride), _text(rf.padding)))
+        rows.append((node.name, node.layer.kind, shape, _text(rf.size), _text(rf.stride),
+                     _text(rf.padding)))
     widths = [max(map(len, column)) for column in zip(*rows)]
-    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths)).rstrip() for row in rows)
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
+                     for row in rows)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ..checks import integer
 from ..layers import Activation, BatchNorm, Conv, GlobalAvgPool
 from ..network import Network, Part, serial
 from ..weights import Random
@@ -14,13 +15,13 @@ __all__ = ["CLASSES", "FAN_OUT", "classifier", "conv", "fixed_std", "norm_relu",
 #: Classes of ImageNet, for which `head=True` sizes the classifiers.
 CLASSES = 1000
 
-#: He's initialiser with fan-out, the default of torchvision's networks.
+#: He's initialiser with fan-out, as most networks of torchvision have it.
 FAN_OUT = Random(gain=2.0, fan="out")
 
 
 def scaled(channels: int, width: int, reference: int) -> int:
-    """`channels` of a published table, for a network of `width` instead of `reference` base channels."""
-    return max(1, round(channels * width / reference))
+    """`channels` of a published table for `width` instead of `reference` base channels."""
+    return max(1, round(channels * integer(width, "width", 1) / reference))
 
 
 def fixed_std(std: float, fan_in: int) -> Random:
@@ -28,8 +29,9 @@ def fixed_std(std: float, fan_in: int) -> Random:
     return Random(gain=std**2 * fan_in)
 
 
-def conv(kernel_size: int | tuple[int, int], channels: int | None, activation: str | None = "relu", *,
-         norm: bool = True, end: str | None = None, **options: Any) -> Network:
+def conv(kernel_size: int | tuple[int, int], channels: int | None,
+         activation: str | None = "relu", *, norm: bool = True, end: str | None = None,
+         **options: Any) -> Network:
     """Convolution with its `options`, batch norm, activation; `end` names the activation."""
     parts: list[Part] = [Conv(kernel_size, channels, **options)]
     if norm:
@@ -47,5 +49,6 @@ def norm_relu(end: str | None = None) -> Network:
 def classifier(parts: Sequence[Part], head: bool, classes: int = CLASSES) -> Network:
     """The network of `parts`, and with `head` global average pooling and a linear classifier."""
     if head:
-        parts = [*parts, GlobalAvgPool(), Conv(1, classes, weights=Random(gain=1.0), name="classifier")]
+        last = Conv(1, classes, weights=Random(gain=1.0), name="classifier")
+        parts = [*parts, GlobalAvgPool(), last]
     return serial(*parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..checks import integer
 from ..layers import Activation, Conv, Dropout, MaxPool
 from ..network import Network, Part, repeat, serial
 from ..weights import Random, Weights
@@ -10,8 +11,8 @@ from .blocks import CLASSES, FAN_OUT, conv, fixed_std, scaled
 __all__ = ["alexnet", "plain", "vgg11", "vgg13", "vgg16", "vgg19"]
 
 #: AlexNet: kernel, channels, stride, padding, pooled.
-_ALEXNET = ((11, 64, 4, 2, True), (5, 192, 1, 2, True), (3, 384, 1, 1, False), (3, 256, 1, 1, False),
-            (3, 256, 1, 1, True))
+_ALEXNET = ((11, 64, 4, 2, True), (5, 192, 1, 2, True), (3, 384, 1, 1, False),
+            (3, 256, 1, 1, False), (3, 256, 1, 1, True))
 
 #: VGG: 3x3 convolutions per stage, and the channels of the stages in units of the width.
 _VGG = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
@@ -20,13 +21,14 @@ _VGG_CHANNELS = (1, 2, 4, 8, 8)
 
 def _fully_connected(side: int, hidden: int, first: Random, rest: Random) -> list[Part]:
     """The two hidden layers and the classifier of AlexNet and VGG, for a map of `side` x `side`."""
-    return [Conv(side, hidden, padding="valid", weights=first, name="fc6"), Activation("relu"), Dropout(0.5),
+    return [Conv(side, hidden, padding="valid", weights=first, name="fc6"),
+            Activation("relu"), Dropout(0.5),
             Conv(1, hidden, weights=rest, name="fc7"), Activation("relu"), Dropout(0.5),
             Conv(1, CLASSES, weights=rest, name="classifier")]
 
 
 def alexnet(*, width: int = 64, head: bool = False) -> Network:
-    """AlexNet as torchvision 0.29 builds it: receptive field 195, stride 32, padding 66 at `pool5`.
+    """AlexNet as torchvision 0.29 builds it: receptive field 195, stride 32, padding 66.
 
     One tower, without local response normalisation, padding 2 in `conv1`; PyTorch's default
     initialiser, uniform of gain 1/3.  `head` adds the fully connected layers, the first as a 6x6
@@ -39,8 +41,8 @@ def alexnet(*, width: int = 64, head: bool = False) -> Network:
     weights = Random(gain=1 / 3, law="uniform")
     parts: list[Part] = []
     for i, (kernel, channels, stride, padding, pooled) in enumerate(_ALEXNET, start=1):
-        parts.append(conv(kernel, scaled(channels, width, 64), norm=False, stride=stride, padding=padding,
-                          weights=weights, name=f"conv{i}"))
+        parts.append(conv(kernel, scaled(channels, width, 64), norm=False, stride=stride,
+                          padding=padding, weights=weights, name=f"conv{i}"))
         if pooled:
             parts.append(MaxPool(3, 2, name=f"pool{i}"))
     if head:
@@ -49,29 +51,32 @@ def alexnet(*, width: int = 64, head: bool = False) -> Network:
 
 
 def _vgg(depth: int, width: int, batch_norm: bool, head: bool) -> Network:
+    width = integer(width, "width", 1)
     parts: list[Part] = []
     for stage, (convs, scale) in enumerate(zip(_VGG[depth], _VGG_CHANNELS), start=1):
-        parts += [conv(3, scale * width, norm=batch_norm, weights=FAN_OUT, name=f"conv{stage}_{i}")
-                  for i in range(1, convs + 1)]
+        for i in range(1, convs + 1):
+            parts.append(conv(3, scale * width, norm=batch_norm, weights=FAN_OUT,
+                              name=f"conv{stage}_{i}"))
         parts.append(MaxPool(2, name=f"pool{stage}"))
     if head:
         hidden = 64 * width
-        parts += _fully_connected(7, hidden, fixed_std(0.01, 7 * 7 * 8 * width), fixed_std(0.01, hidden))
+        first, rest = fixed_std(0.01, 7 * 7 * 8 * width), fixed_std(0.01, hidden)
+        parts += _fully_connected(7, hidden, first, rest)
     return serial(*parts)
 
 
 def vgg11(*, width: int = 64, batch_norm: bool = False, head: bool = False) -> Network:
-    """VGG-11 (configuration A, TF-Slim's vgg_a): receptive field 150, stride 32 at `pool5`; see `vgg16`."""
+    """VGG-11 (configuration A, TF-Slim's vgg_a): receptive field 150, stride 32; see `vgg16`."""
     return _vgg(11, width, batch_norm, head)
 
 
 def vgg13(*, width: int = 64, batch_norm: bool = False, head: bool = False) -> Network:
-    """VGG-13 (configuration B): receptive field 156, stride 32 at `pool5`; see `vgg16`."""
+    """VGG-13 (configuration B): receptive field 156, stride 32; see `vgg16`."""
     return _vgg(13, width, batch_norm, head)
 
 
 def vgg16(*, width: int = 64, batch_norm: bool = False, head: bool = False) -> Network:
-    """VGG-16 (configuration D): receptive field 196, stride 16 at `conv5_3`, 212, stride 32 at `pool5`.
+    """VGG-16 (configuration D): receptive field 212, stride 32, padding 90.
 
     Parameters
     ----------
@@ -80,29 +85,31 @@ def vgg16(*, width: int = 64, batch_norm: bool = False, head: bool = False) -> N
     batch_norm : bool
         Batch norm behind every convolution (torchvision's vgg16_bn).
     head : bool
-        Add the fully connected layers, as a 7x7 convolution without padding (one unit at 224 pixels)
-        and two 1x1 convolutions.
+        Add the fully connected layers, as a 7x7 convolution without padding (one unit at 224
+        pixels) and two 1x1 convolutions.
 
     Notes
     -----
     torchvision 0.29 vgg16: He's initialiser with fan-out for the convolutions, standard deviation
-    0.01 for the fully connected layers.
+    0.01 for the fully connected layers.  Nodes `conv1_1` ... `conv5_3` (196 at stride 16) and
+    `pool1` ... `pool5`.
 
     References
     ----------
-    Simonyan and Zisserman, Very deep convolutional networks for large-scale image recognition, 2015.
+    Simonyan and Zisserman, Very deep convolutional networks for large-scale image recognition,
+    2015.
     """
     return _vgg(16, width, batch_norm, head)
 
 
 def vgg19(*, width: int = 64, batch_norm: bool = False, head: bool = False) -> Network:
-    """VGG-19 (configuration E): receptive field 268, stride 32 at `pool5`; see `vgg16`."""
+    """VGG-19 (configuration E): receptive field 268, stride 32; see `vgg16`."""
     return _vgg(19, width, batch_norm, head)
 
 
-def plain(n: int = 20, kernel_size: int = 3, activation: str | None = None, *, width: int | None = None,
-          weights: Weights = Random()) -> Network:
-    """`n` equal convolutions, each followed by `activation` if one is named: the stacks of the paper.
+def plain(n: int = 20, kernel_size: int = 3, activation: str | None = None, *,
+          width: int | None = None, weights: Weights = Random()) -> Network:
+    """`n` equal convolutions, each followed by `activation` if one is named: the paper's stacks.
 
     Receptive field n (k - 1) + 1.  ``width=None`` leaves the channels to the run;
     ``weights=Constant()`` is the paper's all-ones network.  Odd kernels keep the size of the map,
@@ -113,5 +120,6 @@ def plain(n: int = 20, kernel_size: int = 3, activation: str | None = None, *, w
     Luo, Li, Urtasun and Zemel, Understanding the effective receptive field in deep convolutional
     neural networks, 2016.
     """
-    padding = "half" if kernel_size % 2 else "valid"
-    return repeat(conv(kernel_size, width, activation, norm=False, padding=padding, weights=weights), n)
+    padding = "half" if integer(kernel_size, "kernel_size", 1) % 2 else "valid"
+    return repeat(conv(kernel_size, width, activation, norm=False, padding=padding,
+                       weights=weights), n)

@@ -1,0 +1,123 @@
+"""The command line: ``erfmath COMMAND ...`` or ``python -m erfmath COMMAND ...``.
+
+Tables go to stdout, progress and errors to stderr.  Whatever is wrong with the input is said in one
+line, with exit status 2, before anything is written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from .. import __version__
+from ..bench import BENCHMARKS
+from . import commands
+
+__all__ = ["build_parser", "main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return the exit status."""
+    try:
+        options = build_parser().parse_args(arguments)
+        options.run(options)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader, `head` perhaps, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (ValueError, OSError, MemoryError) as error:
+        print(f"erfmath: error: {_one_line(error)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _one_line(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+# ---------------------------------------------------------------------------------------------
+# what can be asked
+# ---------------------------------------------------------------------------------------------
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, without the usage."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"erfmath: error: {message} (see {self.prog} --help)\n")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    parser = _Parser(prog="erfmath", description="Effective receptive fields of convolutional "
+                                                 "networks, computed analytically.")
+    parser.add_argument("--version", action="version", version=f"erfmath {__version__}")
+    table = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def command(name: str, work: Callable[[argparse.Namespace], None], purpose: str,
+                examples: str) -> argparse.ArgumentParser:
+        lines = "".join(f"\n  {line}" for line in examples.splitlines())
+        added = table.add_parser(name, help=purpose, description=f"{name}: {purpose}.",
+                                 epilog=f"examples:{lines}",
+                                 formatter_class=argparse.RawDescriptionHelpFormatter)
+        added.set_defaults(run=work)
+        return added
+
+    sub = command("receptive-field", commands.receptive_field,
+                  "what the units of every node can see at all",
+                  "erfmath receptive-field resnet50 --image 224\n"
+                  "erfmath receptive-field net.json --unit 3,4 --json")
+    _add_network_options(sub)
+
+    sub = command("predict", commands.predict,
+                  "how far a unit really sees: its effective receptive field, from theory",
+                  "erfmath predict vgg16 --image 224 --plot vgg16.png\n"
+                  "erfmath predict net.json --image 224,320 --unit 0,0 --json\n"
+                  "erfmath predict resnet50 --node layer2 --save resnet50.npz")
+    _add_network_options(sub)
+    sub.add_argument("--statistic", choices=("power", "mean"),
+                     help="E[g^2] or E[g] (default: mean if no weight is random, else power)")
+    sub.add_argument("--width", type=int, default=16, metavar="N",
+                     help="channels of layers that leave theirs open (default: 16)")
+    sub.add_argument("--channels-in", type=int, default=3, metavar="N",
+                     help="channels of the input (default: 3)")
+    sub.add_argument("--plot", metavar="FILE", help="draw the picture (.png, .pdf, .svg, ...)")
+    sub.add_argument("--save", metavar="FILE", help="save the result (.npz)")
+
+    sub = command("bench", commands.bench, "time the package beside its rivals",
+                  "erfmath bench\nerfmath bench import predict --quick")
+    sub.add_argument("names", nargs="*", metavar="NAME",
+                     help=f"{', '.join(BENCHMARKS)} (default: all)")
+    sub.add_argument("--quick", action="store_true", help="once each, to see that they run")
+
+    command("zoo", commands.zoo_names, "list the networks that have a name", "erfmath zoo")
+    return parser
+
+
+def _add_network_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("network", metavar="NET",
+                        help="name of a network (see erfmath zoo) or a JSON file")
+    parser.add_argument("--image", type=_integers, metavar="N",
+                        help="size in pixels, 224 or 224,320 (default: the infinite plane)")
+    parser.add_argument("--unit", type=_integers, metavar="Y,X",
+                        help="the unit (default: the middle of the map, 0 on the plane); "
+                             "write --unit=-1,2 if the first is negative")
+    parser.add_argument("--node", metavar="NAME",
+                        help="node whose unit it is (default: the output)")
+    parser.add_argument("--ndim", type=int, choices=(1, 2, 3), metavar="N",
+                        help="1, 2 or 3 dimensions, where nothing else fixes them (default: 2)")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+
+
+def _integers(text: str) -> int | tuple[int, ...]:
+    """``224`` or ``224,320``."""
+    try:
+        numbers = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: must be integers, as 224 or 224,320") from None
+    return numbers[0] if len(numbers) == 1 else numbers

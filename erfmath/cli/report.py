@@ -1,0 +1,108 @@
+"""What the commands print: results as plain values, as JSON and as readable lines."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from ..result import EffectiveReceptiveField
+    from ..theory.support import ReceptiveField
+
+__all__ = ["effective", "field", "text", "to_json", "window", "window_line"]
+
+MASSES = (0.5, 0.9, 0.99)
+
+
+def field(rf: ReceptiveField) -> dict[str, Any]:
+    """The theoretical receptive field of a node; a size of None is the whole image."""
+    return {"size": rf.size, "stride": rf.stride, "padding": rf.padding,
+            "shift_invariant": rf.shift_invariant}
+
+
+def window(rf: ReceptiveField, unit: tuple[int, ...]) -> dict[str, Any]:
+    """First and last pixel and true centre of what a unit sees; None if that is the whole plane."""
+    if rf.infinite:
+        return {"window": None, "center": None}
+    return {"window": rf.window(unit), "center": rf.center(unit)}
+
+
+def window_line(rf: ReceptiveField, unit: tuple[int, ...]) -> str:
+    """The same for people."""
+    seen = window(rf, unit)
+    if seen["window"] is None:
+        where = "sees the whole plane; give --image for a window"
+    else:
+        lo, hi = seen["window"]
+        where = f"sees pixels {point(lo)} to {point(hi)}, centre {point(seen['center'])}"
+    return f"unit {point(unit)} of {rf.node} {where}"
+
+
+def effective(erf: EffectiveReceptiveField) -> dict[str, Any]:
+    """The numbers of an effective receptive field, in input pixels."""
+    return {
+        "node": erf.node, "unit": erf.unit, "image": erf.image,
+        "statistic": erf.statistic, "method": erf.method,
+        "trf": field(erf.trf), **window(erf.trf, erf.unit),
+        "centroid": erf.centroid, "std": erf.std,
+        "size": {kind: erf.size(kind) for kind in ("threshold", "mass")},
+        "ratio": erf.ratio(),
+        "mass_radius": {f"{mass:g}": erf.mass_radius(mass) for mass in MASSES},
+        "assumptions": {assumption.name: assumption.value for assumption in erf.assumptions},
+    }
+
+
+def text(values: Mapping[str, Any]) -> str:
+    """`effective`, with the network's name, as a readable table."""
+    lo, hi = values["window"]
+    radii = ", ".join(f"{float(mass):.0%} within {number(radius)}"
+                      for mass, radius in values["mass_radius"].items())
+    image = "infinite plane" if values["image"] is None else point(values["image"], " x ")
+    rows = {
+        "network": f"{values['network']}, unit {point(values['unit'])} of {values['node']}",
+        "image": image,
+        "statistic": f"{values['statistic']}, {values['method']}",
+        "TRF": f"{point(values['trf']['size'], ' x ')} px, pixels {point(lo)} to {point(hi)}",
+        "true centre": point(values["center"]),
+        "centroid": point(values["centroid"]),
+        "std": f"{point(values['std'], ' x ')} px",
+        "size": f"{number(values['size']['threshold'])} px of amplitude above 4.55 % of the centre",
+        "ratio to TRF": f"{values['ratio']:.3g}",
+        "mass": f"{radii} px of the true centre",
+        "assumptions": "; ".join(values["assumptions"].values()) or "none",
+    }
+    width = max(map(len, rows))
+    return "\n".join(f"{name.ljust(width)}  {value}" for name, value in rows.items())
+
+
+def point(values: Any, separator: str = ", ") -> str:
+    """One value per axis, bracketed unless a separator of its own is given."""
+    words = separator.join(map(number, values))
+    return f"({words})" if separator == ", " else words
+
+
+def number(value: Any) -> str:
+    """Four digits, all those before the point, and no exponent for what is a number of pixels."""
+    value = float(value)
+    return f"{value:.0f}" if abs(value) >= 1000 or value == round(value) else f"{value:.4g}"
+
+
+def to_json(values: Mapping[str, Any]) -> str:
+    """JSON with plain numbers: no infinities, no fractions."""
+    return json.dumps(_plain(values), indent=1, allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (tuple, list, np.ndarray)):
+        return [_plain(item) for item in value]
+    if isinstance(value, (Fraction, float, np.floating)):
+        number = float(value)
+        return number if math.isfinite(number) else None
+    return int(value) if isinstance(value, np.integer) else value

@@ -1,0 +1,228 @@
+"""Which sites of every node a run has to compute: only those that can reach the unit.
+
+Two windows a node, both boxes of sites (lo, hi), inclusive: `need`, what the forward pass computes,
+and `cone`, what the unit's gradient passes through.  They differ only below a batch norm, whose
+statistics are those of the whole map.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ..geometry import AxisGeometry
+from ..layers import AvgPool, BatchNorm, GlobalAvgPool, Layer, Upsample
+from ..network import Network, image_shape
+from . import ops
+
+__all__ = ["Box", "Program", "Step", "compile_network"]
+
+#: On the infinite plane, batch-norm statistics are taken from at least this many sites per axis.
+PATCH = 8
+
+
+class Box(NamedTuple):
+    """Sites lo..hi on every axis, both inclusive; empty where hi < lo."""
+
+    lo: tuple[int, ...]
+    hi: tuple[int, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(max(b - a + 1, 0) for a, b in zip(self.lo, self.hi))
+
+    @property
+    def empty(self) -> bool:
+        return 0 in self.shape
+
+    def join(self, other: Box) -> Box:
+        """Smallest box around both."""
+        if self.empty or other.empty:
+            return other if self.empty else self
+        return Box(tuple(map(min, self.lo, other.lo)), tuple(map(max, self.hi, other.hi)))
+
+    def within(self, shape: Sequence[int] | None) -> Box:
+        """The part inside a map of `shape` (None: the plane)."""
+        if shape is None or self.empty:
+            return self
+        lo = tuple(min(max(a, 0), n) for a, n in zip(self.lo, shape))
+        return Box(lo, tuple(max(min(b, n - 1), a - 1) for a, b, n in zip(lo, self.hi, shape)))
+
+    def pads(self, wanted: Box) -> list[tuple[int, int]]:
+        """What to add (before, after) per axis to turn this box into `wanted`; negative crops."""
+        return [(a - c, d - b) for a, b, c, d in zip(self.lo, self.hi, wanted.lo, wanted.hi)]
+
+    def grown(self, least: int) -> Box:
+        """The box, widened about its middle to at least `least` sites per axis."""
+        lo = tuple(min(a, (a + b + 1 - least) // 2) for a, b in zip(self.lo, self.hi))
+        return Box(lo, tuple(max(b, a + least - 1) for a, b in zip(lo, self.hi)))
+
+
+@dataclass(frozen=True)
+class Step:
+    """One node's work: `need` and `cone` of its output, and how they read its inputs' boxes.
+
+    `reads` and `cone_reads` are the boxes of input sites under them, padding included; `rows` and
+    `cone_rows` the matrices of a layer that spreads along axes.
+    """
+
+    name: str
+    layer: Layer
+    inputs: tuple[int, ...]
+    geometry: tuple[AxisGeometry, ...]
+    need: Box
+    cone: Box
+    reads: Box
+    cone_reads: Box
+    rows: tuple[npt.NDArray[np.float64] | None, ...] | None = None
+    cone_rows: tuple[npt.NDArray[np.float64] | None, ...] | None = None
+
+    @property
+    def kernel(self) -> tuple[int, ...]:
+        return tuple(g.kernel for g in self.geometry)
+
+    @property
+    def stride(self) -> tuple[int, ...]:
+        return tuple(g.stride for g in self.geometry)
+
+    @property
+    def dilation(self) -> tuple[int, ...]:
+        return tuple(g.dilation for g in self.geometry)
+
+
+@dataclass(frozen=True)
+class Program:
+    """The steps from the input to one node, and the boxes of the input."""
+
+    steps: dict[int, Step] = field(repr=False)
+    top: int
+    need: Box
+    cone: Box
+
+    def box(self, index: int) -> Box:
+        """`need` of a node (-1: the input)."""
+        return self.need if index < 0 else self.steps[index].need
+
+    def cone_box(self, index: int) -> Box:
+        """`cone` of a node (-1: the input)."""
+        return self.cone if index < 0 else self.steps[index].cone
+
+
+def compile_network(net: Network, ndim: int, *, image: Any = None, node: str | None = None,
+                    unit: tuple[int, ...] | None = None, statistics: bool = True) -> Program:
+    """What to compute for the gradient of `unit` (None: of all units, as in training).
+
+    Parameters
+    ----------
+    net : Network
+    ndim : int
+    image : tuple of int, optional
+        Shape of the input; None is the infinite plane, where nothing is ever padded.
+    node : str, optional
+    unit : tuple of int, optional
+    statistics : bool
+        Whether batch norms take their statistics from the map that they see.
+    """
+    top = net.index(node)
+    shapes: list[tuple[int, ...]] | None = None
+    if image is not None:
+        image = image_shape(image, ndim)
+        shapes = [*net.shapes(image, ndim).values(), image]
+    if unit is None:
+        if shapes is None:
+            raise ValueError("image=None: all units of a node are finitely many on an image only")
+        start = Box((0,) * ndim, tuple(n - 1 for n in shapes[top]))
+    else:
+        start = Box(unit, unit)
+    geometry = net.geometry(ndim)
+    cone = _demand(net, geometry, shapes, {top: start}, top, False)
+    need = cone
+    if statistics and any(isinstance(net.nodes[i].layer, BatchNorm) and net.nodes[i].layer.mode == "data"
+                          for i in cone if i >= 0):
+        need = _demand(net, geometry, shapes, {top: start}, top, True)
+    steps = {}
+    for i in sorted(i for i in cone if i >= 0):
+        layer, inputs = net.nodes[i].layer, net.sources[i]
+        n = None if shapes is None else shapes[inputs[0]]
+        parts: dict[str, Any] = {}
+        for rows, reads, box, source in (("rows", "reads", need[i], need[inputs[0]]),
+                                         ("cone_rows", "cone_reads", cone[i], cone[inputs[0]])):
+            parts[reads] = _read(layer, geometry[i], box, n)
+            parts[rows] = _spreading(layer, geometry[i], box, source, n)
+        steps[i] = Step(net.names[i], layer, inputs, geometry[i], need[i], cone[i], **parts)
+    nothing = Box((0,) * ndim, (-1,) * ndim)
+    return Program(steps, top, need.get(-1, nothing), cone.get(-1, nothing))
+
+
+def _demand(net: Network, geometry: Sequence[tuple[AxisGeometry, ...]],
+            shapes: Sequence[tuple[int, ...]] | None, boxes: dict[int, Box], top: int,
+            statistics: bool) -> dict[int, Box]:
+    """Box of every node that reaches the boxes asked for, from the top down."""
+    boxes = dict(boxes)
+    for i in range(top, -1, -1):
+        if i not in boxes:
+            continue
+        layer, sources = net.nodes[i].layer, net.sources[i]
+        n = None if shapes is None else shapes[sources[0]]
+        box = boxes[i]
+        if statistics and isinstance(layer, BatchNorm) and layer.mode == "data" and not box.empty:
+            box = box.grown(PATCH) if n is None else Box((0,) * len(n), tuple(m - 1 for m in n))
+            boxes[i] = box
+        read = _read(layer, geometry[i], box, n).within(n)
+        for j in sources:
+            boxes[j] = boxes[j].join(read) if j in boxes else read
+    return boxes
+
+
+def _read(layer: Layer, geometry: Sequence[AxisGeometry], box: Box, shape: tuple[int, ...] | None) -> Box:
+    """Input sites, padding included, that the output sites of `box` read."""
+    if box.empty:
+        return Box(box.lo, tuple(a - 1 for a in box.lo))
+    lo, hi = [], []
+    for axis, (first, last, g) in enumerate(zip(box.lo, box.hi, geometry)):
+        n = None if shape is None else shape[axis]
+        if g.padding == "whole":
+            if n is None:
+                raise ValueError("global pooling sees the whole plane: give image=")
+            a, b = 0, n - 1
+        elif isinstance(layer, Upsample):
+            a, b = first // g.stride, last // g.stride
+            if layer.mode == "bilinear":
+                a = math.floor((2 * first + 1 - g.stride) / (2 * g.stride))
+                b = math.ceil((2 * last + 1 - g.stride) / (2 * g.stride))
+        elif g.transposed:
+            before = g.pads(n)[0]
+            a, b = -((g.kernel - 1 - first - before) // g.stride), (last + before) // g.stride
+        else:
+            before = g.pads(n)[0]
+            a, b = g.stride * first - before, g.stride * last - before + g.extent - 1
+        lo.append(a)
+        hi.append(b)
+    return Box(tuple(lo), tuple(hi))
+
+
+def _spreading(layer: Layer, geometry: Sequence[AxisGeometry], box: Box, source: Box,
+               shape: tuple[int, ...] | None) -> tuple[npt.NDArray[np.float64] | None, ...] | None:
+    """Matrices from the input sites of `source` to the output sites of `box`, for layers that are such."""
+    if not isinstance(layer, (AvgPool, GlobalAvgPool, Upsample)):
+        return None
+    rows: list[npt.NDArray[np.float64] | None] = []
+    for axis, g in enumerate(geometry):
+        n = None if shape is None else shape[axis]
+        out = np.arange(box.lo[axis], box.hi[axis] + 1)
+        sites = np.arange(source.lo[axis], source.hi[axis] + 1)
+        if isinstance(layer, GlobalAvgPool):
+            rows.append(ops.global_rows(out, sites))
+        elif isinstance(layer, AvgPool):
+            rows.append(ops.average_rows(out, sites, g.kernel, g.stride, g.pads(n)[0],
+                                         layer.counts_inside_only, n))
+        elif layer.mode == "nearest":
+            rows.append(ops.nearest_rows(out, sites, g.stride))
+        else:
+            rows.append(ops.bilinear_rows(out, sites, g.stride, n))
+    return tuple(rows)

@@ -1,0 +1,204 @@
+"""Sampling: kernels by each layer's `weights`, inputs, and gradients of the unit.
+
+Draw i takes everything from the i-th child of one SeedSequence, in an order that depends on the
+network alone: neither chunks nor workers change what is drawn.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ..checks import per_axis
+from ..layers import Conv, ConvTranspose, Layer
+from ..network import Network
+from ..weights import Constant, Fixed, Random
+
+__all__ = ["Kernel", "Recipe", "Sample", "check_kernel", "generator", "kernel_of", "kernels_of",
+           "seed_entropy"]
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A convolution's kernel in a network of known channels.
+
+    `shape` is (out, in / groups, *k), for a transposed convolution (in, out / groups, *k); `groups`
+    is a number here.
+    """
+
+    shape: tuple[int, ...]
+    groups: int
+    transposed: bool
+    weights: Any
+    fan_in: float
+    fan_out: float
+
+    @property
+    def random(self) -> bool:
+        return isinstance(self.weights, Random)
+
+    def scale(self) -> Array:
+        """Standard deviation per tap of random weights: the root of gain / fan times the profile."""
+        spec = self.weights
+        size = self.shape[2:]
+        variance = np.full(size, spec.gain / (self.fan_in if spec.fan == "in" else self.fan_out))
+        parts = spec.variances(size)
+        if len(parts) == len(size):  # one factor per axis
+            for axis, part in enumerate(parts):
+                variance = variance * (part * size[axis]).reshape(-1, *(1,) * (len(size) - 1 - axis))
+        else:
+            variance = variance * parts[0] * math.prod(size)
+        return np.sqrt(variance)
+
+    def fixed(self) -> Array:
+        """The weights where they are not random."""
+        if isinstance(self.weights, Fixed):
+            array = self.weights.array
+            return np.broadcast_to(array, self.shape) if array.ndim == len(self.shape) - 2 else array
+        return np.full(self.shape, 1.0 / self.fan_in)
+
+
+def kernel_of(layer: Layer, c_in: int, c_out: int, ndim: int) -> Kernel | None:
+    """The kernel of a convolution between `c_in` and `c_out` channels; None for other layers.
+
+    Fan-in is prod(k) c_in / groups, of a transposed convolution c_in prod(k / s) / groups: the
+    weights that reach one output site, so that `Constant` weights sum to 1 there.  Fan-out has c_out.
+    """
+    if not isinstance(layer, (Conv, ConvTranspose)):
+        return None
+    size = per_axis(layer.kernel_size, ndim)
+    same_filter = isinstance(layer.weights, Fixed) and layer.weights.per_channel(ndim)
+    groups = c_in if layer.groups == "depthwise" or same_filter else layer.groups
+    taps = float(math.prod(size))
+    first, second = c_out, c_in // groups
+    if layer.transposed:
+        taps /= math.prod(per_axis(layer.stride, ndim))
+        first, second = c_in, c_out // groups
+    return Kernel((first, second, *size), groups, layer.transposed, layer.weights,
+                  taps * c_in / groups, taps * c_out / groups)
+
+
+def kernels_of(net: Network, ndim: int, width: int, channels_in: int) -> dict[int, Kernel]:
+    """The kernels of all convolutions, by the node's position."""
+    channels = [*net.channels(width, channels_in, ndim).values(), channels_in]
+    found = {}
+    for i, node in enumerate(net.nodes):
+        kernel = kernel_of(node.layer, channels[net.sources[i][0]], channels[i], ndim)
+        if kernel is not None:
+            found[i] = kernel
+    return found
+
+
+def seed_entropy(rng: Any) -> Any:
+    """What all draws grow from: of an int, a Generator (advanced by this), or None (fresh).
+
+    Raises
+    ------
+    ValueError
+        For anything else.
+    """
+    if isinstance(rng, np.random.Generator):
+        return [int(v) for v in rng.integers(0, 2**32, size=4)]
+    if rng is None:
+        return np.random.SeedSequence().entropy
+    if isinstance(rng, (int, np.integer)) and not isinstance(rng, (bool, np.bool_)) and rng >= 0:
+        return int(rng)
+    raise ValueError(f"rng={rng!r}: must be a non-negative int, a numpy Generator or None")
+
+
+def generator(entropy: Any, index: int) -> np.random.Generator:
+    """The generator of draw `index`: the child of this number."""
+    return np.random.default_rng(np.random.SeedSequence(entropy, spawn_key=(index,)))
+
+
+class Sample(NamedTuple):
+    """What a chunk of draws works on."""
+
+    kernels: dict[int, Array]              # by node: (draws or 1, *shape of the kernel)
+    inputs: Array                          # (draws, channels, images, *space)
+    combination: Array                     # (draws, channels of the unit), of variance 1 / channels
+    generators: list[np.random.Generator]  # for what the network itself draws (dropout)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to sample any draw of an ensemble.
+
+    Attributes
+    ----------
+    kernels : dict
+        The kernels to draw, by node.
+    given : dict
+        The kernels that are given or not random, by node, with a leading axis of 1.
+    inputs : tuple of int
+        Shape (channels, images, *space) of a draw's inputs.
+    images : ndarray, optional
+        Shape (channels, all images, *space): draws take them in turn instead of white noise.
+    unit_channels : int
+    dtype : str
+    entropy : int or list of int
+    """
+
+    kernels: dict[int, Kernel]
+    given: dict[int, Array]
+    inputs: tuple[int, ...]
+    unit_channels: int
+    dtype: str
+    entropy: Any
+    images: Array | None = None
+
+    def sample(self, start: int, stop: int) -> Sample:
+        """Draws start..stop-1."""
+        draws = stop - start
+        noise = 0 if self.images is not None else math.prod(self.inputs)
+        normal = {i: k for i, k in self.kernels.items() if k.weights.law == "normal"}
+        uniform = {i: k for i, k in self.kernels.items() if k.weights.law == "uniform"}
+        bells = np.empty((draws, sum(math.prod(k.shape) for k in normal.values()) + noise + self.unit_channels),
+                         self.dtype)
+        boxes = np.empty((draws, sum(math.prod(k.shape) for k in uniform.values())), self.dtype)
+        generators = [generator(self.entropy, i) for i in range(start, stop)]
+        for rng, bell, box in zip(generators, bells, boxes):
+            rng.standard_normal(out=bell, dtype=bell.dtype)  # type: ignore[call-overload]
+            rng.random(out=box, dtype=box.dtype)  # type: ignore[call-overload]
+        boxes -= 0.5
+        boxes *= math.sqrt(12)
+        kernels = {i: array.astype(self.dtype, copy=False) for i, array in self.given.items()}
+        for source, members in ((bells, normal), (boxes, uniform)):
+            at = 0
+            for i, kernel in members.items():
+                size = math.prod(kernel.shape)
+                scale = kernel.scale().astype(self.dtype)
+                kernels[i] = source[:, at:at + size].reshape(draws, *kernel.shape) * scale
+                at += size
+        if self.images is None:
+            inputs = bells[:, -noise - self.unit_channels:-self.unit_channels].reshape(draws, *self.inputs)
+        else:
+            batch = self.inputs[1]
+            turn = np.arange(start * batch, stop * batch) % self.images.shape[1]
+            inputs = np.stack([self.images[:, t] for t in turn.reshape(draws, batch)]).astype(self.dtype)
+        combination = bells[:, bells.shape[1] - self.unit_channels:] / math.sqrt(self.unit_channels)
+        return Sample(kernels, inputs, combination.astype(self.dtype), generators)
+
+
+def check_kernel(name: str, array: Any, kernel: Kernel) -> Array:
+    """Given weights of node `name`, with a leading axis of 1.
+
+    Raises
+    ------
+    ValueError
+        If the shape is not that of the node's kernel, or a weight is not finite.
+    """
+    array = np.asarray(array)
+    if array.dtype.kind not in "fiu" or array.shape != kernel.shape:
+        raise ValueError(f"weights[{name!r}]: shape {array.shape} of {array.dtype}; must be real numbers of "
+                         f"shape {kernel.shape}" + (" (in, out/groups, *k)" if kernel.transposed else
+                                                    " (out, in/groups, *k)"))
+    if not np.isfinite(array).all():
+        raise ValueError(f"weights[{name!r}]: must be finite")
+    return array[None]

@@ -1,0 +1,228 @@
+"""Layers other than convolutions as pairs: forward, and the adjoint that takes gradients back.
+
+Arrays are laid out (draws, channels, images, *space), in float32 or float64; every function works
+in 1 to 3 dimensions.  An activation's or pool's forward also returns what its backward needs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .convolution import conv_out, taps
+
+__all__ = ["EPS", "activate", "average_rows", "batch_norm", "batch_norm_grad", "bilinear_rows", "fit",
+           "global_rows", "layer_norm", "layer_norm_grad", "max_pool", "max_pool_grad", "nearest_rows",
+           "normalise", "spread", "spread_grad", "statistics"]
+
+Array = npt.NDArray[Any]
+
+#: Added to variances before dividing by their root, as frameworks do.
+EPS = 1e-5
+
+
+def fit(x: Array, pads: Sequence[tuple[int, int]], fill: float = 0.0) -> Array:
+    """Pad the space of `x` by `pads` (before, after) with `fill`; negative pads crop.
+
+    The adjoint is ``fit(dy, [(-a, -b) for a, b in pads])``.
+    """
+    space = x.shape[x.ndim - len(pads):]
+    kept = x[(..., *(slice(max(-a, 0), max(n - max(-b, 0), max(-a, 0))) for n, (a, b) in zip(space, pads)))]
+    if all(a <= 0 and b <= 0 for a, b in pads):
+        return kept
+    shape = [max(n + a + b, 0) for n, (a, b) in zip(space, pads)]
+    y = np.full((*x.shape[:x.ndim - len(pads)], *shape), fill, x.dtype)
+    if kept.size:
+        y[(..., *(slice(max(a, 0), max(a, 0) + n) for (a, _), n in
+                  zip(pads, kept.shape[x.ndim - len(pads):])))] = kept
+    return y
+
+
+# -- pooling and resampling -------------------------------------------------------------------
+
+def max_pool(x: Array, kernel: Sequence[int], stride: Sequence[int]) -> tuple[Array, Array]:
+    """Largest value of each window, and which tap it came from (the first of equals).
+
+    Pad with ``fit(x, pads, -inf)``: then padded sites never win.
+    """
+    ones = (1,) * len(kernel)
+    out = conv_out(x.shape[3:], kernel, stride, ones)
+    views = taps(x, kernel, stride, ones, out)
+    y = np.array(next(views))
+    winner = np.zeros(y.shape, np.min_scalar_type(max(math.prod(kernel) - 1, 1)))
+    for a, view in enumerate(views, start=1):
+        larger = view > y
+        np.copyto(y, view, where=larger)
+        winner[larger] = a
+    return y, winner
+
+
+def max_pool_grad(dy: Array, winner: Array, space: Sequence[int], kernel: Sequence[int],
+                  stride: Sequence[int]) -> Array:
+    """Each window's gradient goes to its winner, on `space` input sites."""
+    dx = np.zeros((*dy.shape[:3], *space), dy.dtype)
+    for a, view in enumerate(taps(dx, kernel, stride, (1,) * len(kernel), dy.shape[3:])):
+        view += dy * (winner == a)
+    return dx
+
+
+def spread(x: Array, rows: Sequence[Array | None]) -> Array:
+    """Apply a matrix (out, in) to each axis of space; None leaves the axis as it is.
+
+    Average pooling and every upsampling are such products: see the functions `*_rows`.
+    """
+    for axis, matrix in enumerate(rows, start=3):
+        if matrix is not None:
+            shape = x.shape
+            flat = x.reshape(math.prod(shape[:axis]), shape[axis], -1)
+            matrix = matrix.astype(x.dtype)
+            flat = flat[..., 0] @ matrix.T if flat.shape[2] == 1 else matrix @ flat
+            x = flat.reshape(*shape[:axis], len(matrix), *shape[axis + 1:])
+    return x
+
+
+def spread_grad(dy: Array, rows: Sequence[Array | None]) -> Array:
+    """Adjoint of `spread`: the transposed matrices."""
+    return spread(dy, [None if matrix is None else matrix.T for matrix in rows])
+
+
+def average_rows(out: Array, sites: Array, kernel: int, stride: int, before: int, inside: bool,
+                 n: int | None) -> Array:
+    """Average pooling along an axis: weights of input `sites` in output sites `out`.
+
+    Windows count `kernel` sites, or with `inside` only those in 0..n-1.
+    """
+    first = stride * out[:, None] - before
+    hit = (sites >= first) & (sites < first + kernel)
+    if not inside or n is None:
+        return hit / kernel
+    count = np.minimum(first + kernel, n) - np.maximum(first, 0)
+    return hit / np.maximum(count, 1)
+
+
+def global_rows(out: Array, sites: Array) -> Array:
+    """The mean over all `sites` of an axis."""
+    return np.full((len(out), len(sites)), 1.0 / max(len(sites), 1))
+
+
+def nearest_rows(out: Array, sites: Array, scale: int) -> Array:
+    """Nearest upsampling along an axis: output site x copies input site x // scale."""
+    return (sites == out[:, None] // scale).astype(float)
+
+
+def bilinear_rows(out: Array, sites: Array, scale: int, n: int | None) -> Array:
+    """Linear upsampling along an axis between half-pixel centres, clamped to 0..n-1 (None: nowhere)."""
+    source = (out[:, None] + 0.5) / scale - 0.5
+    if n is not None:
+        source = np.clip(source, 0, n - 1)
+    return np.maximum(1 - np.abs(source - sites), 0)
+
+
+# -- element by element -----------------------------------------------------------------------
+
+def _relu(x: Array, slope: float) -> tuple[Array, Array]:
+    return np.maximum(x, 0), x > 0
+
+
+def _leaky_relu(x: Array, slope: float) -> tuple[Array, Array]:
+    gate = np.where(x > 0, 1, slope).astype(x.dtype)
+    return x * gate, gate
+
+
+def _tanh(x: Array, slope: float) -> tuple[Array, Array]:
+    y = np.tanh(x)
+    return y, 1 - y * y
+
+
+def _logistic(x: Array) -> Array:
+    return 0.5 + 0.5 * np.tanh(0.5 * x)  # does not overflow
+
+
+def _sigmoid(x: Array, slope: float) -> tuple[Array, Array]:
+    y = _logistic(x)
+    return y, y * (1 - y)
+
+
+def _gelu(x: Array, slope: float) -> tuple[Array, Array]:
+    from scipy.special import ndtr
+    below = ndtr(x)
+    return x * below, below + x * np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
+
+
+def _silu(x: Array, slope: float) -> tuple[Array, Array]:
+    y = _logistic(x)
+    return x * y, y * (1 + x * (1 - y))
+
+
+def _elu(x: Array, slope: float) -> tuple[Array, Array]:
+    low = np.exp(np.minimum(x, 0))
+    return np.where(x > 0, x, low - 1), np.where(x > 0, 1, low).astype(x.dtype)
+
+
+def _softplus(x: Array, slope: float) -> tuple[Array, Array]:
+    return np.logaddexp(x, x.dtype.type(0)), _logistic(x)
+
+
+def _identity(x: Array, slope: float) -> tuple[Array, Array]:
+    return x, np.ones(x.shape, bool)
+
+
+_FUNCTIONS: dict[str, Callable[[Array, float], tuple[Array, Array]]] = {
+    "relu": _relu, "leaky_relu": _leaky_relu, "tanh": _tanh, "sigmoid": _sigmoid, "gelu": _gelu,
+    "silu": _silu, "elu": _elu, "softplus": _softplus, "identity": _identity,
+}
+
+
+def activate(x: Array, function: str, slope: float = 0.01) -> tuple[Array, Array]:
+    """phi(x) and phi'(x); the gradient to the input is ``dy * phi'(x)``.  ReLU's derivative is bool."""
+    return _FUNCTIONS[function](x, slope)
+
+
+# -- normalisation ----------------------------------------------------------------------------
+
+def _per_channel(values: Array, ndim: int) -> Array:
+    return values.reshape(*values.shape, *(1,) * (ndim - 2))
+
+
+def statistics(x: Array) -> tuple[Array, Array]:
+    """Mean and variance of each draw's channels over images and space, shape (draws, channels)."""
+    flat = x.reshape(*x.shape[:2], -1)
+    mean = flat.mean(axis=-1)
+    centred = flat - mean[..., None]
+    return mean, np.einsum("dci,dci->dc", centred, centred) / x.dtype.type(flat.shape[-1])
+
+
+def normalise(x: Array, mean: Array, variance: Array, eps: float = EPS) -> tuple[Array, Array]:
+    """(x - mean) / sqrt(variance + eps) per channel, and the factor that multiplies gradients.
+
+    With the statistics given the gradient to the input is ``dy * factor``.
+    """
+    factor = _per_channel(1 / np.sqrt(variance + x.dtype.type(eps)), x.ndim)
+    return (x - _per_channel(mean, x.ndim)) * factor, factor
+
+
+def batch_norm(x: Array, eps: float = EPS) -> tuple[Array, Array]:
+    """`normalise` by the batch's own statistics: as in training."""
+    return normalise(x, *statistics(x), eps)
+
+
+def batch_norm_grad(dy: Array, y: Array, factor: Array) -> Array:
+    """Adjoint of `batch_norm` through its statistics: `y` and `factor` are what it returned."""
+    axes = tuple(range(2, y.ndim))
+    return factor * (dy - dy.mean(axes, keepdims=True) - y * (dy * y).mean(axes, keepdims=True))
+
+
+def layer_norm(x: Array, eps: float = EPS) -> tuple[Array, Array]:
+    """Each site normalised over its channels; returns the result and 1 / sqrt(variance + eps)."""
+    centred = x - x.mean(axis=1, keepdims=True)
+    factor = 1 / np.sqrt((centred * centred).mean(axis=1, keepdims=True) + x.dtype.type(eps))
+    return centred * factor, factor
+
+
+def layer_norm_grad(dy: Array, y: Array, factor: Array) -> Array:
+    """Adjoint of `layer_norm`: `y` and `factor` are what it returned."""
+    return factor * (dy - dy.mean(1, keepdims=True) - y * (dy * y).mean(1, keepdims=True))

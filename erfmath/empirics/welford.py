@@ -1,0 +1,147 @@
+"""One-pass statistics of maps: means, standard errors, and what they need for shares and widths.
+
+Chunks are merged in order by the parallel form of Welford's update (Chan, Golub and LeVeque,
+Updating formulae and a pairwise algorithm for computing sample variances, 1979): no sum of squares
+is ever subtracted from another.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Moments", "block_edges"]
+
+Array = npt.NDArray[np.float64]
+
+#: Blocks into which the window is summed for the test against correlated pixels: this many at most,
+#: the same number on each axis.
+BLOCKS = 400
+
+
+def block_edges(shape: tuple[int, ...]) -> list[npt.NDArray[np.int64]]:
+    """First pixel of each block per axis: blocks of nearly equal size, fixed by the shape alone."""
+    most = int(BLOCKS ** (1 / len(shape)) + 1e-9)
+    return [np.unique(np.linspace(0, n, min(n, most), endpoint=False).astype(np.int64)) for n in shape]
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Statistics of n maps f_d(i), of total m_d = sum over i of f_d(i).
+
+    Attributes
+    ----------
+    count : int
+    mean : ndarray
+        Mean over draws, per pixel.
+    square : ndarray
+        Sum of (f_d - mean)^2, per pixel.
+    cross : ndarray
+        Sum of (f_d - mean)(m_d - mean of m), per pixel: gives the standard error of the share.
+    table : ndarray
+        Per draw: the total, then per axis the sums over i of f_d(i) x and f_d(i) x^2.
+    blocks : ndarray
+        Per draw: sums over the blocks of the window.
+    """
+
+    count: int
+    mean: Array
+    square: Array
+    cross: Array
+    table: Array
+    blocks: Array
+
+    @staticmethod
+    def of(maps: Array) -> Moments:
+        """Of maps of shape (draws, *space), coordinates counted from the first pixel."""
+        maps = np.asarray(maps, np.float64)
+        draws, ndim = len(maps), maps.ndim - 1
+        total = maps.reshape(draws, -1).sum(axis=1)
+        columns = [total]
+        for axis in range(ndim):
+            marginal = maps.sum(axis=tuple(a + 1 for a in range(ndim) if a != axis))
+            x = np.arange(maps.shape[axis + 1], dtype=np.float64)
+            columns += [marginal @ x, marginal @ x**2]
+        mean = maps.mean(axis=0)
+        off = maps - mean
+        blocks = maps
+        for axis, edges in enumerate(block_edges(maps.shape[1:]), start=1):
+            blocks = np.add.reduceat(blocks, edges, axis=axis) if maps.shape[axis] else blocks
+        return Moments(draws, mean, np.einsum("d...,d...->...", off, off),
+                       np.tensordot(total - total.mean(), off, 1), np.stack(columns, axis=1),
+                       blocks.reshape(draws, -1))
+
+    def merge(self, other: Moments) -> Moments:
+        """Of both sets of draws, `other` after `self`."""
+        count = self.count + other.count
+        step = other.mean - self.mean
+        weight = self.count * other.count / count
+        jump = other.table[:, 0].mean() - self.table[:, 0].mean()
+        return Moments(count, self.mean + step * (other.count / count),
+                       self.square + other.square + step * step * weight,
+                       self.cross + other.cross + step * (jump * weight),
+                       np.concatenate([self.table, other.table]), np.concatenate([self.blocks, other.blocks]))
+
+    # -- what follows ---------------------------------------------------------------------------
+
+    @property
+    def dead(self) -> int:
+        """Draws that are zero everywhere."""
+        return int((self.table[:, 0] == 0).sum())
+
+    @property
+    def stderr(self) -> Array:
+        """Standard error of `mean`, per pixel; nan for a single draw."""
+        return np.sqrt(self.square / (self.count * (self.count - 1))) if self.count > 1 \
+            else np.full(self.mean.shape, math.nan)
+
+    @property
+    def share_stderr(self) -> Array:
+        """Standard error of mean / sum(mean), per pixel, to first order in the fluctuations."""
+        total = self.table[:, 0]
+        if self.count < 2 or not total.any():
+            return np.full(self.mean.shape, math.nan)
+        share = self.mean / total.mean()
+        spread = ((total - total.mean())**2).sum()
+        square = self.square - 2 * share * self.cross + share**2 * spread
+        return np.sqrt(np.maximum(square, 0) / (self.count * (self.count - 1))) / total.mean()
+
+    def std(self) -> tuple[Array, Array]:
+        """Standard deviation of the share along each axis, and its standard error."""
+        total = self.table[:, 0]
+        if not total.any():
+            nothing = np.full(self.mean.ndim, math.nan)
+            return nothing, nothing
+        first, second = self.table[:, 1::2], self.table[:, 2::2]
+        centre = first.sum(axis=0) / total.sum()
+        variance = second.sum(axis=0) / total.sum() - centre**2
+        std = np.sqrt(np.maximum(variance, 0))
+        if self.count < 2:
+            return std, np.full(std.shape, math.nan)
+        # Each draw's pull on the variance: sum of f_d ((x - centre)^2 - variance).
+        pull = second - 2 * centre * first + (centre**2 - variance) * total[:, None]
+        error = pull.std(axis=0, ddof=1) / math.sqrt(self.count) / total.mean()
+        return std, error / (2 * np.where(std > 0, std, 1))
+
+    # -- files ----------------------------------------------------------------------------------
+
+    def arrays(self) -> dict[str, Any]:
+        """Everything as arrays, for a checkpoint; `from_arrays` reads them back."""
+        return {f.name: np.asarray(getattr(self, f.name)) for f in fields(self)}
+
+    @staticmethod
+    def from_arrays(arrays: Any) -> Moments:
+        return Moments(int(arrays["count"]), *(np.array(arrays[f.name]) for f in fields(Moments)[1:]))
+
+
+def running(parts: Iterator[Moments]) -> Iterator[Moments]:
+    """The statistics of the first part, of the first two, and so on."""
+    total: Moments | None = None
+    for part in parts:
+        total = part if total is None else total.merge(part)
+        yield total

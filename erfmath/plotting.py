@@ -1,0 +1,284 @@
+"""Pictures of effective receptive fields: what `EffectiveReceptiveField` knows, drawn.
+
+Nothing is computed here that a number could depend on: a display (logarithm, power law, clipping)
+changes colours only, and the colour bar says which one it is.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from .result import EffectiveReceptiveField
+
+__all__ = ["Display", "plot"]
+
+Display = Literal["amplitude", "linear", "log", "power-law"]
+
+COLOURS = "cividis"  # even steps of lightness: reads the same in grey and to the colour blind
+GAMMA = 0.25  # of the power law
+FLOOR = 1e-6  # of the maximum, where the logarithmic display ends
+REACH = 4.5  # standard deviations around the centroid within which there is something to see
+WIDEST = 3.0  # times that region the view may grow so that the whole TRF and image are in it
+
+Style = dict[str, Any]
+PROFILE: Style = dict(color="#7fa6cf", fill=True)
+GAUSSIAN: Style = dict(color="#c1440e", linewidth=1.4, linestyle=(0, (4, 2)))
+BOX: Style = dict(color="white", linewidth=1.6, linestyle=(0, (5, 3)))
+FRAME: Style = dict(color="#7fd0ff", linewidth=2.0)
+ELLIPSE: Style = dict(color="#ff8c42", linewidth=1.8)
+CROSS: Style = dict(color="white", marker="+", markersize=12, markeredgewidth=1.6, linestyle="none")
+
+
+def plot(erf: EffectiveReceptiveField, *, ax: Axes | None = None,
+         display: Display = "amplitude", title: str | None = None) -> Figure:
+    r"""Draw an effective receptive field in input pixels.
+
+    In two dimensions: the map around its true centre, with the box of the theoretical receptive
+    field, the frame of the image, the ellipse of one standard deviation of `share` about the
+    centroid, and both marginal profiles of `share` beside the Gaussian of the same mean and
+    standard deviation.  In one or three dimensions: the profile of each axis beside its Gaussian.
+
+    Parameters
+    ----------
+    erf : EffectiveReceptiveField
+    ax : matplotlib.axes.Axes, optional
+        Draw the map alone (or, in one dimension, the profile) into these axes instead of a figure
+        of its own.
+    display : "amplitude", "linear", "log" or "power-law"
+        What the colours show: the amplitude :math:`\sqrt{E[g^2]}`, or the map itself in linear,
+        logarithmic or power-law (exponent 1/4) colours.  Profiles stand on a logarithmic axis for
+        "log" and on the same linear one for the others.
+    title : str, optional
+        First words of the title, as the name of the network.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        It belongs to no window and no global state; save it with ``figure.savefig(...)``.
+
+    Raises
+    ------
+    ValueError
+        If there is no such display, or `ax` is given in three dimensions.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> erf = em.predict(em.zoo.plain(10))
+    >>> figure = em.plotting.plot(erf, title="ten layers of 3x3")
+    >>> figure.savefig("plain.png")
+    """
+    if display not in get_args(Display):
+        raise ValueError(f"display={display!r}: must be one of {', '.join(get_args(Display))}")
+    if erf.ndim == 2:
+        return _draw_map(erf, ax, display, title)
+    return _draw_profiles(erf, ax, display, title)
+
+
+# ---------------------------------------------------------------------------------------------
+# what to show
+# ---------------------------------------------------------------------------------------------
+
+def _views(erf: EffectiveReceptiveField) -> list[tuple[float, float]]:
+    """First and last coordinate to show per axis: TRF and image too, if the map stays readable."""
+    lo, hi = erf.trf.window(erf.unit)
+    views, whole = [], []
+    for axis in range(erf.ndim):
+        reach = REACH * erf.std[axis] + 1
+        near = (min(erf.centroid[axis] - reach, erf.center[axis] - 1),
+                max(erf.centroid[axis] + reach, erf.center[axis] + 1))
+        first, last = float(lo[axis]), float(hi[axis])
+        if erf.image is not None:
+            first, last = min(first, 0.0), max(last, erf.image[axis] - 1.0)
+        margin = 0.5 + 0.03 * (last - first)
+        whole.append((first - margin, last + margin))
+        views.append((max(near[0], first - margin), min(near[1], last + margin)))
+    fits = all(w[1] - w[0] <= WIDEST * (v[1] - v[0]) for v, w in zip(views, whole))
+    return whole if fits else views
+
+
+def _title(erf: EffectiveReceptiveField, title: str | None) -> str:
+    unit = erf.unit[0] if erf.ndim == 1 else erf.unit
+    image = "infinite plane" if erf.image is None else f"image {_times(erf.image)}"
+    std = _times([f"{s:.3g}" for s in erf.std])
+    return (f"{title + ', ' if title else ''}unit {unit} of {erf.node}, {image}\n"
+            f"TRF {_times(erf.trf.size)} px, std of {erf.statistic} {std} px")
+
+
+def _times(values: Any) -> str:
+    return " × ".join(map(str, values))
+
+
+def _quantity(erf: EffectiveReceptiveField, display: Display) -> str:
+    """What the colours stand for, for the colour bar."""
+    power = erf.statistic == "power"
+    symbol = r"$E[g^2]$" if power else r"$E[g]$"
+    if display == "amplitude":
+        return f"amplitude {'$E[g^2]^{1/2}$' if power else '$|E[g]|$'} / maximum"
+    scale = {"linear": "", "log": ", logarithmic colours",
+             "power-law": f", colours by power {GAMMA:g}"}
+    return f"{erf.statistic} {symbol} / maximum{scale[display]}"
+
+
+# ---------------------------------------------------------------------------------------------
+# two dimensions
+# ---------------------------------------------------------------------------------------------
+
+def _draw_map(erf: EffectiveReceptiveField, ax: Axes | None, display: Display,
+              title: str | None) -> Figure:
+    from matplotlib.figure import Figure
+
+    views = _views(erf)
+    if ax is not None:
+        _draw_values(erf, ax, display, views)
+        _draw_marks(erf, ax, views)
+        ax.set_title(_title(erf, title), fontsize="small")
+        return cast("Figure", ax.figure)
+    # Laid out in inches: the panels keep their size whatever the shape of the map.
+    tall, wide = (v[1] - v[0] for v in views)
+    height, width = (max(1.6, 4.8 * n / max(tall, wide)) for n in (tall, wide))
+    left, bottom, panel, gap = 0.85, 1.15, 1.05, 0.13
+    size = (left + width + panel + 1.75, bottom + height + panel + 0.8)
+    figure = Figure(figsize=size)
+
+    def place(x: float, y: float, w: float, h: float) -> Axes:
+        return figure.add_axes((x / size[0], y / size[1], w / size[0], h / size[1]))
+
+    ax = place(left, bottom, width, height)
+    top = place(left, bottom + height + gap, width, panel)
+    side = place(left + width + gap, bottom, panel, height)
+    image = _draw_values(erf, ax, display, views)
+    _draw_marks(erf, ax, views)
+    _draw_profile(erf, 1, top, views[1])
+    _draw_profile(erf, 0, side, views[0], upright=True)
+    top.tick_params(labelbottom=False)
+    side.tick_params(labelleft=False)
+    top.set_ylabel("share per\ncolumn")
+    side.set_xlabel("share per row")
+    bar = figure.colorbar(image, cax=place(left + width + panel + 0.45, bottom, 0.2, height))
+    bar.set_label(_quantity(erf, display))
+    if display == "power-law":
+        bar.set_ticks([0.0, 0.001, 0.01, 0.1, 0.3, 1.0])
+    handles, labels = ax.get_legend_handles_labels()
+    curves, names = top.get_legend_handles_labels()
+    figure.legend([*handles, *curves[:2]], [*labels, *names[:2]], loc="lower center", ncols=3,
+                  fontsize="small", frameon=False)
+    figure.suptitle(_title(erf, title), y=1 - 0.1 / size[1])
+    return figure
+
+
+def _draw_values(erf: EffectiveReceptiveField, ax: Axes, display: Display,
+                 views: list[tuple[float, float]]) -> Any:
+    """The map in colours, as far as it reaches within the views; grey where there is none."""
+    from matplotlib.colors import LogNorm, Normalize, PowerNorm
+
+    ends = [(math.floor(v[0]), math.ceil(v[1])) for v in views]
+    lo = tuple(max(first, o) for (first, _), o in zip(ends, erf.origin))
+    hi = tuple(min(last, o + n - 1) for (_, last), o, n in zip(ends, erf.origin, erf.shape))
+    values = np.asarray(erf.crop(lo, hi), dtype=float)
+    if display == "amplitude":
+        values = np.sqrt(values) if erf.statistic == "power" else np.abs(values)
+    values = values / (np.abs(values).max() or 1.0)
+    norm: Normalize
+    if display == "log":
+        values, norm = np.maximum(np.abs(values), FLOOR), LogNorm(FLOOR, 1.0)
+    elif display == "power-law":
+        values, norm = np.abs(values), PowerNorm(GAMMA, 0.0, 1.0)
+    else:
+        norm = Normalize(min(0.0, float(values.min())), 1.0)
+    ax.set_facecolor("#c9cdd3")
+    # y counts downwards, as in images
+    extent = (lo[1] - 0.5, hi[1] + 0.5, hi[0] + 0.5, lo[0] - 0.5)
+    image = ax.imshow(values, norm=norm, cmap=COLOURS, extent=extent, interpolation="nearest")
+    ax.set_xlim(*views[1])
+    ax.set_ylim(views[0][1], views[0][0])
+    ax.set_xlabel("x, input pixels")
+    ax.set_ylabel("y, input pixels")
+    return image
+
+
+def _draw_marks(erf: EffectiveReceptiveField, ax: Axes, views: list[tuple[float, float]]) -> None:
+    """TRF box, image frame, ellipse of one standard deviation, true centre."""
+    from matplotlib.patheffects import withStroke
+
+    dark = [withStroke(linewidth=3.4, foreground="#202020")]  # visible on any colour
+    lo, hi = erf.trf.window(erf.unit)
+    seen = any(v[0] < edge < v[1] for v, ends in zip(views, zip(lo, hi)) for edge in ends)
+    box = f"TRF, {_times(erf.trf.size)}" + ("" if seen else " (wider than this view)")
+    ax.plot(*_corners(lo, hi), label=box, path_effects=dark, **BOX)
+    if erf.image is not None:
+        last = tuple(n - 1 for n in erf.image)
+        ax.plot(*_corners((0, 0), last), label=f"image, {_times(erf.image)}",
+                path_effects=dark, **FRAME)
+    squares, axes = np.linalg.eigh(erf.covariance)
+    angle = np.linspace(0.0, 2 * np.pi, 361)
+    around = axes * np.sqrt(np.maximum(squares, 0.0)) @ [np.cos(angle), np.sin(angle)]
+    ax.plot(erf.centroid[1] + around[1], erf.centroid[0] + around[0],
+            label="one std about the centroid", path_effects=dark, **ELLIPSE)
+    ax.plot(erf.center[1], erf.center[0], label="true centre", path_effects=dark, **CROSS)
+
+
+def _corners(lo: tuple[int, ...], hi: tuple[int, ...]) -> Any:
+    """x and y around the outside of the pixels from `lo` to `hi`."""
+    (top, left), (bottom, right) = (x - 0.5 for x in lo), (x + 0.5 for x in hi)
+    return [left, right, right, left, left], [top, top, bottom, bottom, top]
+
+
+# ---------------------------------------------------------------------------------------------
+# profiles
+# ---------------------------------------------------------------------------------------------
+
+def _draw_profiles(erf: EffectiveReceptiveField, ax: Axes | None, display: Display,
+                   title: str | None) -> Figure:
+    from matplotlib.figure import Figure
+
+    views = _views(erf)
+    if ax is None:
+        figure = Figure(figsize=(8.2, 1.6 + 2.6 * erf.ndim), layout="constrained")
+        panels = list(figure.subplots(erf.ndim, 1, squeeze=False)[:, 0])
+    elif erf.ndim == 1:
+        figure, panels = cast("Figure", ax.figure), [ax]
+    else:
+        raise ValueError(f"ax: cannot hold the profiles of all {erf.ndim} axes; leave it out")
+    for axis, panel in enumerate(panels):
+        _draw_profile(erf, axis, panel, views[axis], log=display == "log")
+        name = "" if erf.ndim == 1 else f" of axis {axis}"
+        panel.set_xlabel(f"coordinate{name}, input pixels")
+        panel.set_ylabel(f"share of {erf.statistic}")
+    panels[0].legend(fontsize="small")
+    panels[0].set_title(_title(erf, title))
+    return figure
+
+
+def _draw_profile(erf: EffectiveReceptiveField, axis: int, ax: Axes, view: tuple[float, float], *,
+                  upright: bool = False, log: bool = False) -> None:
+    """The marginal of `share` along one axis beside the Gaussian of the same mean and std."""
+    share = np.asarray(erf.profile(axis), dtype=float)
+    edges = erf.origin[axis] - 0.5 + np.arange(len(share) + 1)
+    ax.stairs(share, edges, orientation="horizontal" if upright else "vertical",
+              label="profile of share", **PROFILE)
+    mean, std = erf.centroid[axis], float(erf.std[axis])
+    if std > 0:
+        x = np.linspace(view[0], view[1], 512)
+        gauss = np.exp(-((x - mean) / std) ** 2 / 2) / (std * np.sqrt(2 * np.pi))
+        ax.plot(*((gauss, x) if upright else (x, gauss)), label="Gaussian, same mean and std",
+                **GAUSSIAN)
+    mark, span = (ax.axhline, ax.axhspan) if upright else (ax.axvline, ax.axvspan)
+    mark(erf.center[axis], color="#606060", linewidth=1, linestyle=":", label="true centre")
+    lo, hi = erf.trf.window(erf.unit)
+    span(lo[axis] - 0.5, hi[axis] + 0.5, color="#9aa5b1", alpha=0.25, linewidth=0, label="TRF")
+    along_ends = ax.set_ylim if upright else ax.set_xlim
+    height_ends = ax.set_xlim if upright else ax.set_ylim
+    along_ends(*(view[::-1] if upright else view))
+    if log:
+        ax.set_yscale("log")
+        height_ends(FLOOR * share.max(), 2 * share.max())
+    else:
+        height_ends(min(0.0, float(share.min())), None)

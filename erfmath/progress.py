@@ -1,0 +1,79 @@
+"""A progress bar on stderr, for work that lasts."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from types import TracebackType
+from typing import TextIO
+
+__all__ = ["Progress"]
+
+WIDTH = 24
+
+
+class Progress:
+    """Shows that work goes on, once it has gone on for `delay` seconds.
+
+    Call it with what is done and what there is to do; until then, or where nobody can tell, the bar
+    only runs to and fro beside the elapsed time.  On a terminal the bar is wiped when the work is
+    done; elsewhere (a pipe, a log) `label` is printed once.
+
+    Examples
+    --------
+    >>> with Progress("squares") as progress:
+    ...     for i in range(10):
+    ...         progress(i + 1, 10)
+    """
+
+    def __init__(self, label: str, *, stream: TextIO | None = None, delay: float = 1.0,
+                 interval: float = 0.1) -> None:
+        self._label = label
+        self._stream = sys.stderr if stream is None else stream
+        self._delay = delay
+        self._interval = interval
+        self._part: tuple[int, int] | None = None
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __call__(self, done: int, total: int) -> None:
+        """Report that `done` of `total` pieces of work are finished."""
+        self._part = (done, total)
+
+    def __enter__(self) -> Progress:
+        self._start = time.monotonic()
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def line(self, seconds: float) -> str:
+        """What the bar shows after `seconds`."""
+        if self._part is None:
+            step = int(seconds / self._interval) % (2 * WIDTH - 6)
+            start = min(step, 2 * WIDTH - 6 - step)
+            bar, told = " " * start + "###" + " " * (WIDTH - 3 - start), ""
+        else:
+            done, total = self._part
+            bar = ("#" * round(WIDTH * done / max(total, 1))).ljust(WIDTH)
+            told = f" {done}/{total}"
+        return f"{self._label} [{bar}]{told} {seconds:.0f} s"
+
+    def _run(self) -> None:
+        # A thread of its own draws, so that the bar also moves within one long piece of work.
+        if self._done.wait(self._delay):
+            return
+        if not self._stream.isatty():
+            print(f"{self._label} ...", file=self._stream, flush=True)
+            return
+        while True:
+            self._show(self.line(time.monotonic() - self._start))
+            if self._done.wait(self._interval):
+                return self._show("")
+
+    def _show(self, text: str) -> None:
+        print(f"\r{text}\x1b[K", end="", file=self._stream, flush=True)

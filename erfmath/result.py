@@ -1,0 +1,316 @@
+"""The effective receptive field of one unit, from theory or from measurement."""
+
+from __future__ import annotations
+
+import json
+import math
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import sizes
+from .checks import choice, is_sequence
+from .errors import check_bytes
+from .theory.assumptions import Assumption
+from .theory.support import ReceptiveField
+
+__all__ = ["EffectiveReceptiveField"]
+
+Array = npt.NDArray[np.float64]
+
+
+class EffectiveReceptiveField:
+    """How strongly each input pixel acts on a unit.
+
+    Made by `predict` and `measure`.  Arrays are read-only; ``map[0, ...]`` is the pixel at `origin`.
+
+    Parameters
+    ----------
+    map : ndarray
+        E[g^2] ("power") or E[g] ("mean") per pixel, summed over input channels.
+    origin : tuple of int
+        Input pixel of ``map[0, ...]``.
+    unit : tuple of int
+    trf : ReceptiveField
+        Theoretical receptive field of the unit's node; gives the true centre.
+    statistic : {"power", "mean"}
+    method : str
+        How it was obtained.
+    assumptions : tuple of Assumption
+    image : tuple of int, optional
+    stderr : ndarray, optional
+        Standard error of `map`; None means not sampled.
+    """
+
+    def __init__(self, map: npt.ArrayLike, *, origin: tuple[int, ...], unit: tuple[int, ...],
+                 trf: ReceptiveField, statistic: str = "power", method: str = "exact",
+                 assumptions: Sequence[Assumption] = (), image: tuple[int, ...] | None = None,
+                 stderr: npt.ArrayLike | None = None) -> None:
+        values = _readonly(map)
+        if values.ndim != len(origin):
+            raise ValueError(f"map: has {values.ndim} axes, origin has {len(origin)} values")
+        if not np.isfinite(values).all():
+            raise OverflowError("map: holds values beyond the range of floats; choose gains near 1 per layer")
+        self._map: Array | None = values
+        self._lines: tuple[Array, ...] | None = None
+        self._log_total = float(np.log(abs(values.sum()))) if values.sum() != 0 else -math.inf
+        self._describe(values.shape, origin, unit, trf, statistic, method, assumptions, image)
+        self.stderr = None if stderr is None else _readonly(stderr)
+
+    @classmethod
+    def separable(cls, lines: Sequence[npt.ArrayLike], log_total: float, *, origin: tuple[int, ...],
+                  unit: tuple[int, ...], trf: ReceptiveField, statistic: str, method: str,
+                  assumptions: Sequence[Assumption] = ()) -> EffectiveReceptiveField:
+        """A field whose share is the product of one marginal per axis; `map` is built only when asked for.
+
+        `log_total` is the logarithm of sum(map).
+        """
+        self = cls.__new__(cls)
+        self._map, self._lines = None, tuple(_readonly(line) for line in lines)
+        self._log_total = log_total
+        self._describe(tuple(len(line) for line in self._lines), origin, unit, trf, statistic, method,
+                       assumptions, None)
+        self.stderr = None
+        return self
+
+    def _describe(self, shape: tuple[int, ...], origin: tuple[int, ...], unit: tuple[int, ...],
+                  trf: ReceptiveField, statistic: str, method: str, assumptions: Sequence[Assumption],
+                  image: tuple[int, ...] | None) -> None:
+        choice(statistic, "statistic", ("power", "mean"))
+        self.shape, self.origin, self.unit, self.trf = tuple(shape), tuple(origin), tuple(unit), trf
+        self.statistic, self.method, self.assumptions = statistic, method, tuple(assumptions)
+        self.image, self.node, self.ndim = image, trf.node, len(self.shape)
+
+    def __repr__(self) -> str:
+        std = ", ".join(f"{s:.4g}" for s in self.std)
+        return (f"<EffectiveReceptiveField of {self.node} unit {self.unit}: {self.statistic}, std ({std}), "
+                f"TRF {self.trf.size}>")
+
+    # -- maps ---------------------------------------------------------------------------------
+
+    @property
+    def map(self) -> Array:
+        """E[g^2] or E[g] per pixel, summed over input channels, all gains included.
+
+        Raises
+        ------
+        SizeError
+            If the map of a chain would not fit in memory; `crop` gives parts of it.
+        OverflowError
+            If its values are beyond the range of floats; `share` is not.
+        """
+        if self._map is None:
+            self._map = _readonly(self._product(self._whole()) * self.total)
+        return self._map
+
+    @property
+    def share(self) -> Array:
+        """map / sum(map)."""
+        if self._lines is not None:
+            return _readonly(self._product(self._whole()))
+        return _readonly(self.map / self.map.sum())
+
+    @property
+    def amplitude(self) -> Array:
+        """What a picture of |g| shows: sqrt(map) for power, |map| for the mean."""
+        return _readonly(np.sqrt(self.map) if self.statistic == "power" else np.abs(self.map))
+
+    @property
+    def total(self) -> float:
+        """sum(map)."""
+        if self._lines is None:
+            return float(self.map.sum())
+        if abs(self._log_total) > 709:
+            raise OverflowError(f"sum(map) is exp({self._log_total:.6g}), beyond the range of floats; "
+                                "use share, or gains near 1 per layer")
+        return math.exp(self._log_total)
+
+    def crop(self, lo: Any, hi: Any) -> Array:
+        """Part of `map` from pixel `lo` to pixel `hi`, both inside, zeros where nothing is seen.
+
+        One int stands for all axes.
+        """
+        first = _corner(lo, self.ndim, "lo")
+        last = _corner(hi, self.ndim, "hi")
+        shape = tuple(max(b - a + 1, 0) for a, b in zip(first, last))
+        check_bytes(8 * math.prod(shape), f"a part of shape {shape}")
+        spans = [slice(max(a - o, 0), max(min(b + 1 - o, n), max(a - o, 0)))
+                 for a, b, o, n in zip(first, last, self.origin, self.shape)]
+        part = (self._product(spans) * self.total if self._lines is not None and self._map is None
+                else self.map[tuple(spans)])
+        out = np.zeros(shape)
+        out[tuple(slice(s.start + o - a, s.start + o - a + n) for s, o, a, n in
+                  zip(spans, self.origin, first, part.shape))] = part
+        return out
+
+    def _whole(self) -> list[slice]:
+        return [slice(0, n) for n in self.shape]
+
+    def _product(self, spans: Sequence[slice]) -> Array:
+        assert self._lines is not None
+        lines = [line[span] for line, span in zip(self._lines, spans)]
+        check_bytes(8 * math.prod(map(len, lines)), f"a map of shape {tuple(map(len, lines))}",
+                    "ask for a part with crop(lo, hi), or for profile(axis)")
+        return np.asarray(math.prod(np.ix_(*lines)), dtype=float)  # type: ignore[arg-type]
+
+    # -- lines --------------------------------------------------------------------------------
+
+    def profile(self, axis: int = -1) -> Array:
+        """Marginal of `share` along `axis`; its first value is at ``origin[axis]``."""
+        axis = range(self.ndim)[axis]
+        if self._lines is not None:
+            return self._lines[axis]
+        return _readonly(self.share.sum(axis=tuple(a for a in range(self.ndim) if a != axis)))
+
+    def cut(self, axis: int = -1) -> Array:
+        """`share` along the line through the true centre parallel to `axis`.
+
+        Where the centre lies between pixels, the mean over the nearest lines.
+        """
+        axis = range(self.ndim)[axis]
+        if self._lines is not None:
+            at = [self._near_center(line, a) for a, line in enumerate(self._lines) if a != axis]
+            return _readonly(self._lines[axis] * math.prod(at))
+        lines = self.share
+        for a in reversed(range(self.ndim)):
+            if a != axis:
+                lines = self._near_center(lines, a)
+        return _readonly(lines)
+
+    def _near_center(self, values: Any, axis: int) -> Any:
+        """Mean over the pixels nearest to the centre along `axis` of an array over that axis."""
+        where = self.center[axis] - self.origin[axis]
+        near = [i for i in {math.floor(where), math.ceil(where)} if 0 <= i < self.shape[axis]]
+        along = 0 if values.ndim == 1 else axis
+        return values.take(near, axis=along).sum(axis=along) / (1 + (math.floor(where) != math.ceil(where)))
+
+    # -- numbers ------------------------------------------------------------------------------
+
+    @property
+    def center(self) -> tuple[float, ...]:
+        """True centre u S - P + (R - 1)/2 of the unit, not the middle of the image."""
+        return self.trf.center(self.unit)
+
+    def _moments(self, about: Sequence[float]) -> tuple[Array, Array]:
+        """First moments and matrix of second moments of `share` about a point."""
+        offsets = [np.arange(n) + (o - c) for n, o, c in zip(self.shape, self.origin, about)]
+        lines = [self.profile(axis) for axis in range(self.ndim)]
+        first = np.array([line @ x for line, x in zip(lines, offsets)])
+        second = np.outer(first, first)
+        if self._lines is None:
+            for a in range(self.ndim):
+                for b in range(a):
+                    rest = tuple(axis for axis in range(self.ndim) if axis not in (a, b))
+                    second[a, b] = second[b, a] = offsets[b] @ self.share.sum(axis=rest) @ offsets[a]
+        second[np.diag_indices(self.ndim)] = [line @ x**2 for line, x in zip(lines, offsets)]
+        return first, second
+
+    @property
+    def centroid(self) -> tuple[float, ...]:
+        """Mean position under `share`, in input pixels."""
+        first, _ = self._moments(self.center)
+        return tuple(float(c + m) for c, m in zip(self.center, first))
+
+    @property
+    def covariance(self) -> Array:
+        """Covariance matrix of `share` about its centroid, in pixels squared."""
+        return _readonly(self._moments(self.centroid)[1])
+
+    @property
+    def std(self) -> Array:
+        """Standard deviation of `share` per axis about its centroid, in pixels."""
+        return _readonly(np.sqrt(np.diag(self.covariance)))
+
+    @property
+    def rms_radius(self) -> float:
+        """Root of the mean squared distance from the true centre, in pixels."""
+        return float(np.sqrt(np.trace(self._moments(self.center)[1])))
+
+    def mass_radius(self, p: float) -> float:
+        """Radius of the smallest disc about the true centre that holds the part `p` of `share`."""
+        return sizes.mass_radius(self, p)
+
+    def size(self, kind: str = "threshold", **options: Any) -> float:
+        """One number for the extent, in pixels.
+
+        ============== ==========================================================================
+        threshold      the paper's: root of the number of pixels whose amplitude is above `level`
+                       (.0455) times that at the centre (reference="center") or the largest ("max")
+        half_max       the same with level 1/2
+        std            root of the mean variance per axis
+        mass           side of the smallest square about the true centre that holds `p` (.95)
+        participation  1 / sum(share^2), a number of pixels
+        ============== ==========================================================================
+        """
+        choice(kind, "kind", tuple(sizes.KINDS))
+        measure: Callable[..., float] = sizes.KINDS[kind]
+        return measure(self, **options)
+
+    def ratio(self, kind: str = "threshold", **options: Any) -> float:
+        """`size(kind)` over the side of the theoretical receptive field."""
+        side = math.prod(map(float, self.trf.size))**(1 / self.ndim)
+        return self.size(kind, **options) / side
+
+    def gaussian_fit(self) -> sizes.GaussianFit:
+        """Least-squares fit of a Gaussian to `share`."""
+        return sizes.gaussian_fit(self)
+
+    # -- files --------------------------------------------------------------------------------
+
+    def save(self, path: str | pathlib.Path) -> None:
+        """Write an npz file that `load` reads; no pickles."""
+        from .files import write_atomically
+        arrays: dict[str, Any] = {}
+        if self._lines is not None:
+            arrays.update({f"line{axis}": line for axis, line in enumerate(self._lines)})
+        else:
+            arrays["map"] = self.map
+        if self.stderr is not None:
+            arrays["stderr"] = self.stderr
+        about = {"origin": self.origin, "unit": self.unit, "image": self.image, "statistic": self.statistic,
+                 "method": self.method, "assumptions": [a.name for a in self.assumptions],
+                 "log_total": self._log_total, "trf": self.trf.to_dict()}
+        arrays["about"] = np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)
+        write_atomically(path, lambda file: np.savez_compressed(file, **arrays))
+
+    @staticmethod
+    def load(path: str | pathlib.Path) -> EffectiveReceptiveField:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        ValueError
+            If the file is not one of ours.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                data = {name: arrays[name] for name in arrays.files}
+            about = json.loads(data.pop("about").tobytes())
+            common: dict[str, Any] = {
+                "origin": tuple(about["origin"]), "unit": tuple(about["unit"]), "statistic": about["statistic"],
+                "trf": ReceptiveField.from_dict(about["trf"]), "method": about["method"],
+                "assumptions": [Assumption[name] for name in about["assumptions"]]}
+            if "map" not in data:
+                lines = [data[f"line{axis}"] for axis in range(len(data))]
+                return EffectiveReceptiveField.separable(lines, about["log_total"], **common)
+            image = None if about["image"] is None else tuple(about["image"])
+            return EffectiveReceptiveField(data["map"], stderr=data.get("stderr"), image=image, **common)
+        except (KeyError, TypeError, ValueError, AttributeError, EOFError) as error:
+            raise ValueError(f"{path}: not an effective receptive field saved by erfmath ({error})") from None
+
+
+def _readonly(values: npt.ArrayLike) -> Array:
+    array = np.asarray(values, dtype=np.float64)
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def _corner(value: Any, ndim: int, name: str) -> tuple[int, ...]:
+    point = tuple(value) if is_sequence(value) else (value,) * ndim
+    if len(point) != ndim or not all(isinstance(x, (int, np.integer)) for x in point):
+        raise ValueError(f"{name}={value!r}: must be one integer, or {ndim}, one per axis")
+    return tuple(int(x) for x in point)

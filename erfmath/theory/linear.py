@@ -1,0 +1,120 @@
+"""What a layer does to a gradient, as taps: the table from layer specs to linear operations."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..geometry import AxisGeometry
+from ..layers import (AvgPool, Conv, ConvTranspose, GlobalAvgPool, Layer, MaxPool, Pad, Scale, Upsample)
+from ..weights import Constant, Fixed, Random
+from .taps import Array, Taps
+
+__all__ = ["Linear", "lower"]
+
+
+class Linear(NamedTuple):
+    """A layer between two maps, as the backward sweep sees it.
+
+    Attributes
+    ----------
+    kind : str
+        "random": zero-mean weights, taps are variances of sum 1 (transposed: prod(stride)).
+        "fixed": the same filter for each channel.  "constant": one weight for all channels.
+        "full": given weights that mix channels, `matrix[out, in, *tap]`.  "route": max pooling.
+    taps : tuple of Taps
+        One per axis if separable, else one for all axes.
+    gain : float
+        On power for "random", on amplitude otherwise.
+    inside_only : bool
+        Whether windows at the border share their weight among the sites inside.
+    groups : int
+    matrix : ndarray, optional
+    """
+
+    kind: str
+    taps: tuple[Taps, ...]
+    gain: float = 1.0
+    inside_only: bool = False
+    groups: int = 1
+    matrix: Array | None = None
+
+    @property
+    def random(self) -> bool:
+        """Whether what lies below is uncorrelated with what lies above."""
+        return self.kind == "random"
+
+
+def _separable(geometry: tuple[AxisGeometry, ...], weights: Any) -> tuple[Taps, ...]:
+    return tuple(Taps((axis,), (g,), np.asarray(w)) for axis, (g, w) in enumerate(zip(geometry, weights)))
+
+
+def _together(geometry: tuple[AxisGeometry, ...], weights: Array) -> tuple[Taps, ...]:
+    return (Taps(tuple(range(len(geometry))), geometry, weights),)
+
+
+def lower(layer: Layer, sizes: tuple[int | None, ...], c_in: int, c_out: int) -> Linear:
+    """The linear operation of `layer` on an input of `sizes` sites (None: the plane).
+
+    Elementwise layers are a "fixed" operation without taps.
+    """
+    ndim = len(sizes)
+    geometry = layer.geometry(ndim)
+    if isinstance(layer, (Conv, ConvTranspose)):
+        return _convolution(layer, geometry, c_in, c_out)
+    if isinstance(layer, Upsample):
+        return Linear("fixed", _separable(geometry, [layer.axis_weights(g.stride) for g in geometry]),
+                      inside_only=layer.mode == "bilinear")
+    if isinstance(layer, GlobalAvgPool):
+        if None in sizes:
+            raise ValueError("global average pooling needs the size of the image; give image=")
+        whole = tuple(AxisGeometry(n, n) for n in sizes)  # type: ignore[arg-type]
+        return Linear("fixed", _separable(whole, [np.full(g.kernel, 1 / g.kernel) for g in whole]))
+    if isinstance(layer, (MaxPool, AvgPool)):
+        box = _separable(geometry, [np.full(g.kernel, 1 / g.kernel) for g in geometry])
+        if isinstance(layer, MaxPool):
+            return Linear("route", box, inside_only=True)
+        return Linear("fixed", box, inside_only=layer.counts_inside_only)
+    if isinstance(layer, Pad):
+        return Linear("fixed", _separable(geometry, [np.ones(1)] * ndim))
+    return Linear("fixed", (), gain=layer.factor if isinstance(layer, Scale) else 1.0)
+
+
+def _convolution(layer: Conv | ConvTranspose, geometry: tuple[AxisGeometry, ...], c_in: int,
+                 c_out: int) -> Linear:
+    kernel = tuple(g.kernel for g in geometry)
+    depthwise = layer.groups == "depthwise"
+    groups = c_in if depthwise else layer.groups
+    weights = layer.weights
+    if isinstance(weights, Random):
+        gain = weights.gain if weights.fan == "in" else weights.gain * c_in / c_out
+        if layer.transposed:
+            gain *= math.prod(g.stride for g in geometry)
+        parts = weights.variances(kernel)
+        taps = _separable(geometry, parts) if len(parts) == len(kernel) else _together(geometry, parts[0])
+        return Linear("random", taps, gain, groups=groups)
+    if isinstance(weights, Constant):
+        box = _separable(geometry, [np.full(k, 1 / k) for k in kernel])
+        return Linear("fixed" if groups == c_in == c_out else "constant", box, groups=groups)
+    assert isinstance(weights, Fixed)
+    if weights.per_channel(len(kernel)):
+        return Linear("fixed", _factors(geometry, weights.array))
+    matrix = weights.array if not layer.transposed else np.swapaxes(weights.array, 0, 1)
+    if layer.transposed and groups > 1:  # (in, out/groups, *k) -> (out, in/groups, *k)
+        parts = np.split(weights.array, groups, axis=0)
+        matrix = np.concatenate([np.swapaxes(part, 0, 1) for part in parts])
+    return Linear("full", _together(geometry, np.ones(kernel)), groups=groups, matrix=matrix)
+
+
+def _factors(geometry: tuple[AxisGeometry, ...], array: Array) -> tuple[Taps, ...]:
+    """One filter per axis where the given filter is their exact product, else the filter itself."""
+    pivot = np.unravel_index(np.argmax(np.abs(array)), array.shape)
+    peak = array[pivot]
+    if array.ndim > 1 and peak != 0:
+        lines = [array[pivot[:axis] + (slice(None),) + pivot[axis + 1:]] / peak for axis in range(array.ndim)]
+        product = peak * math.prod(np.ix_(*lines))  # type: ignore[arg-type]
+        if np.allclose(product, array, rtol=1e-14, atol=0):
+            return _separable(geometry, [peak * lines[0], *lines[1:]])
+    return _together(geometry, array) if array.ndim > 1 else _separable(geometry, [array])

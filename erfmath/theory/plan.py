@@ -1,0 +1,238 @@
+"""What the backward sweep must know before it starts: sizes, channel groups, lags, meeting points.
+
+Below a random layer the gradient is a fresh source, uncorrelated with everything that did not pass
+the same layer.  Between random layers it is a linear function of its source.  So every gradient
+has the names of the sources it comes from; where two branches of one source meet again with no
+random layer between, their powers do not add, and the part between must be contracted as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..layers import Add, Concat, Dropout, Layer
+from ..network import Network
+from .linear import Linear, lower
+
+__all__ = ["Edge", "Graph", "Plan", "SAMPLE"]
+
+#: A source, and the concatenations passed since, each with the branch taken.
+Name = tuple[int, tuple[tuple[int, int], ...]]
+EVERY_LAG = 10**9
+SAMPLE = "the theory has no rule for it; use erfmath.measure"
+
+
+class Edge(NamedTuple):
+    """`reader` reads a node through its input `slot`, `count` times over (an Add may list it twice)."""
+
+    reader: int
+    slot: int
+    count: int = 1
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A network made ready for one run: the nodes up to a top node, all numbers resolved.
+
+    Position -1, the last entry of `sizes`, `channels` and `groups`, is the network's input.
+    """
+
+    layers: tuple[Layer, ...]
+    sources: tuple[tuple[int, ...], ...]
+    sizes: tuple[tuple[int | None, ...], ...]
+    channels: tuple[int, ...]
+    groups: tuple[tuple[int, ...], ...]
+    ops: tuple[Linear, ...]
+    ndim: int
+
+    @staticmethod
+    def of(net: Network, top: int, image: tuple[int, ...] | None, ndim: int, width: int,
+           channels_in: int) -> Graph:
+        """Collect what the sweep needs of `net` below and including node `top`."""
+        nodes, sources = net.nodes[:top + 1], net.sources[:top + 1]
+        channels = [*net.channels(width, channels_in, ndim).values()][:top + 1] + [channels_in]
+        sizes: list[Any] = [(None,) * ndim] * (top + 2)
+        if image is not None:
+            sizes = [*net.shapes(image, ndim).values()][:top + 1] + [image]
+        ops: list[Linear] = []
+        groups: list[tuple[int, ...]] = []
+        for i, (node, inputs) in enumerate(zip(nodes, sources)):
+            try:
+                ops.append(lower(node.layer, sizes[inputs[0]], channels[inputs[0]], channels[i]))
+            except ValueError as error:
+                raise ValueError(f"{node.name}: {error}") from None
+            groups.append(_groups(node.layer, ops[i], [groups[j] if j >= 0 else (channels_in,) for j in inputs],
+                                  channels[i]))
+        return Graph(tuple(node.layer for node in nodes), sources, tuple(sizes), tuple(channels),
+                     (*groups, (channels_in,)), tuple(ops), ndim)
+
+    @property
+    def top(self) -> int:
+        """Position of the node whose unit is looked at."""
+        return len(self.layers) - 1
+
+    def shares(self, i: int) -> list[float]:
+        """Share of the channels of node `i` that each of its groups has."""
+        return [c / self.channels[i] for c in self.groups[i]]
+
+
+def _groups(layer: Layer, op: Linear, incoming: Sequence[tuple[int, ...]], channels: int) -> tuple[int, ...]:
+    """Channel groups after a layer: concatenations make them, layers that mix channels end them."""
+    if isinstance(layer, Concat):
+        return tuple(c for groups in incoming for c in groups)
+    depthwise = op.random and op.groups == channels == sum(incoming[0])
+    if op.kind in ("constant", "full") or (op.random and not depthwise):
+        return (channels,)
+    edges = sorted({0}.union(*(np.cumsum(groups).tolist() for groups in incoming)))
+    return tuple(b - a for a, b in zip(edges, edges[1:]))
+
+
+class Plan:
+    """What happens where in a backward sweep from the top of `graph`.
+
+    Attributes
+    ----------
+    edges : dict
+        Per node (and -1), the edges through which it is read by nodes that lead to the top.
+    factor : set of int
+        Nodes whose gradient is still linear in the random numbers of the unit itself.
+    channels : str
+        How those gradients carry channels: "one" for all, "ones" (the direction of equal channels
+        only), "modes" (that direction and all others) or "explicit".
+    meetings : dict
+        Nodes where branches of one source meet without a random layer between: the sources there.
+    ones : set of int
+        Nodes below which a `Constant` convolution reads the sum over channels.
+    lags : dict
+        Half-widths of the box of lags to carry at each node's output.
+    """
+
+    def __init__(self, graph: Graph, mean: bool) -> None:
+        self.graph, self.mean = graph, mean
+        self.edges = _edges(graph)
+        self.factor = self._factor_region()
+        self.channels = self._channels()
+        self.meetings: dict[int, set[int]] = {}
+        self._find_meetings()
+        self.ones = self._ones()
+        self.lags = self._lags()
+
+    def _factor_region(self) -> set[int]:
+        region = {self.graph.top}
+        for i in range(self.graph.top - 1, -2, -1):
+            if self.edges[i] and all(e.reader in region and self.keeps_factor(e.reader) for e in self.edges[i]):
+                region.add(i)
+        return region
+
+    def keeps_factor(self, reader: int) -> bool:
+        """Whether node `reader` hands on a gradient that stays linear in the unit's own numbers."""
+        if isinstance(self.graph.layers[reader], Dropout) and not self.mean:
+            return False
+        return self.graph.ops[reader].kind in ("fixed", "constant", "full")
+
+    def _channels(self) -> str:
+        inner = [i for i in self.factor if i >= 0]
+        kinds = {self.graph.ops[i].kind for i in inner}
+        grouped = any(self.graph.ops[i].kind == "constant" and self.graph.ops[i].groups > 1 for i in inner)
+        joined = any(isinstance(self.graph.layers[i], Concat) for i in inner)
+        if "full" in kinds or (not self.mean and "constant" in kinds and (grouped or joined)):
+            return "explicit"
+        return "ones" if self.mean else "modes" if "constant" in kinds else "one"
+
+    def _find_meetings(self) -> None:
+        graph = self.graph
+        names: dict[int, set[Name]] = {}
+        for i in range(graph.top, -2, -1):
+            edges = self.edges[i]
+            if i != graph.top and not edges:
+                continue
+            fixed = [e for e in edges if not graph.ops[e.reader].random]
+            per_edge = [self._behind(e, names[e.reader]) for e in fixed]
+            names[i] = set().union(*per_edge)
+            if i == graph.top or len(fixed) < len(edges):
+                names[i].add((i, ()))
+            pairs = [(a, b) for k, one in enumerate(per_edge) for other in per_edge[:k]
+                     for a in one for b in other if _same_source(a, b)]
+            if pairs and not (i in self.factor and all(a == b for a, b in pairs)):
+                self.factor.discard(i)
+                if any(tags for _, tags in names[i]):
+                    raise NotImplementedError(f"branches of one gradient, parted by a concatenation, meet again "
+                                              f"behind node {i} with no random layer between; {SAMPLE}")
+                self.meetings[i] = {source for source, _ in names[i]} - {i}
+
+    def _behind(self, edge: Edge, names: set[Name]) -> set[Name]:
+        """Names below `edge`: a concatenation parts what comes from independent channels."""
+        linear = edge.reader in self.factor and self.channels != "one"  # channels are carried: nothing parts
+        if linear or not isinstance(self.graph.layers[edge.reader], Concat):
+            return names
+        return {(source, (*tags, (edge.reader, edge.slot))) for source, tags in names}
+
+    def _ones(self) -> set[int]:
+        found: set[int] = set()
+        for i, op in enumerate(self.graph.ops):
+            if op.kind == "constant" or (op.kind in ("fixed", "route", "full")
+                                         and any(j in found for j in self.graph.sources[i])):
+                found.add(i)
+        return found
+
+    def _lags(self) -> dict[int, tuple[int, ...]]:
+        """Lags that are both needed below and made above, as half-widths per axis."""
+        graph, zero = self.graph, (0,) * self.graph.ndim
+        whole = {source for sources in self.meetings.values() for source in sources}
+        need: dict[int, tuple[int, ...]] = {-1: zero}
+        for i in range(graph.top + 1):
+            below = [need[j] for j in graph.sources[i]]
+            need[i] = _needed(graph.ops[i], tuple(map(max, zip(*below))))
+            if i in whole:
+                need[i] = (EVERY_LAG,) * graph.ndim
+        made: dict[int, tuple[int, ...]] = {graph.top: zero}
+        for i in range(graph.top - 1, -2, -1):
+            above = [_made(graph.ops[e.reader], made[e.reader]) for e in self.edges[i]]
+            made[i] = tuple(map(max, zip(*above))) if above else zero
+            if i in self.meetings:
+                made[i] = (EVERY_LAG,) * graph.ndim
+        return {i: tuple(map(min, zip(need[i], made[i]))) for i in need}
+
+
+def _edges(graph: Graph) -> dict[int, list[Edge]]:
+    edges: dict[int, list[Edge]] = {i: [] for i in range(-1, graph.top + 1)}
+    for i in range(graph.top, -1, -1):
+        if i != graph.top and not edges[i]:
+            continue
+        inputs = graph.sources[i]
+        if isinstance(graph.layers[i], Add):
+            for j in dict.fromkeys(inputs):
+                edges[j].append(Edge(i, inputs.index(j), inputs.count(j)))
+        else:
+            for slot, j in enumerate(inputs):
+                edges[j].append(Edge(i, slot))
+    return edges
+
+
+def _same_source(a: Name, b: Name) -> bool:
+    """Whether two gradients are correlated: one source, and not parted by a concatenation."""
+    return a[0] == b[0] and not any(c == d and x != y for c, x in a[1] for d, y in b[1])
+
+
+def _needed(op: Linear, lags: tuple[int, ...]) -> tuple[int, ...]:
+    """Lags above a layer that reach the box of half-widths `lags` below it."""
+    out = list(lags)
+    for taps in op.taps:
+        for axis, g in zip(taps.axes, taps.geometry):
+            spread = 0 if op.random else g.extent - 1
+            out[axis] = lags[axis] * g.stride + spread if g.transposed else (lags[axis] + spread) // g.stride
+    return tuple(out)
+
+
+def _made(op: Linear, lags: tuple[int, ...]) -> tuple[int, ...]:
+    """Lags below a layer that come from the box of half-widths `lags` above it."""
+    out = list(lags)
+    for taps in op.taps:
+        for axis, g in zip(taps.axes, taps.geometry):
+            spread = 0 if op.random or (op.kind == "route" and not any(lags)) else g.extent - 1
+            out[axis] = (lags[axis] + spread) // g.stride if g.transposed else lags[axis] * g.stride + spread
+    return tuple(out)

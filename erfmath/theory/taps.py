@@ -1,0 +1,205 @@
+"""Linear layers as taps, and the adjoint of taps along the axes they act on.
+
+An output site x reads the input sites that its taps a point to (`erfmath.geometry`).  The adjoint
+hands what lies at x back to those sites; this is the only place where the theory does index
+arithmetic.  Arrays carry their lattice along the *last* axes; axes before them are carried along.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import check_bytes
+from ..geometry import AxisGeometry
+
+__all__ = ["Array", "Taps", "adjoint", "border_gain"]
+
+Array = npt.NDArray[Any]
+
+REMEDY = "give an image, take a smaller network, or sample it with erfmath.measure"
+
+
+class Taps(NamedTuple):
+    """Weights of a layer along some axes.
+
+    A separable layer has one `Taps` per axis and applies them in turn; any other has a single one
+    for all axes.  `weights[a]` are amplitudes, or variances for random weights.
+    """
+
+    axes: tuple[int, ...]
+    geometry: tuple[AxisGeometry, ...]
+    weights: Array
+
+    @property
+    def flat(self) -> bool:
+        """Whether all taps weigh the same, along one axis."""
+        return self.weights.ndim == 1 and bool((self.weights == self.weights[0]).all())
+
+    @property
+    def trivial(self) -> bool:
+        """Whether this is one tap in place, so that only its weight matters."""
+        return all(g._replace(padding=(0, 0)) == AxisGeometry() and g.pads(None) == (0, 0)
+                   for g in self.geometry)
+
+
+def _region(first_axis: int, axes: tuple[int, ...], parts: list[slice]) -> tuple[Any, ...]:
+    """Index that takes `parts` along the lattice `axes`, everything elsewhere."""
+    index: list[Any] = [slice(None)] * (first_axis + max(axes) + 1)
+    for axis, part in zip(axes, parts):
+        index[first_axis + axis] = part
+    return tuple(index)
+
+
+def adjoint(values: Array, start: tuple[int, ...], taps: Taps, sizes: tuple[int | None, ...],
+            weigh: Callable[[tuple[int, ...], Array], Array], flat: bool = False
+            ) -> tuple[Array, tuple[int, ...]]:
+    """Hand `values` at output sites back to the input sites, over all taps.
+
+    Parameters
+    ----------
+    values : ndarray, shape (..., *lattice)
+    start : tuple of int
+        Lattice coordinate of the first element.
+    taps : Taps
+    sizes : tuple of (int or None)
+        Sites of the layer's input along each axis, for paddings that depend on it; None is the plane.
+    weigh : callable
+        ``weigh(tap, part)`` is what tap `tap` hands on of `part`: a multiple, or a mixture along the
+        leading axes.
+    flat : bool
+        Whether `weigh` does the same for every tap (one axis only): a box sum then does it.
+
+    Returns
+    -------
+    values, start
+        At input sites; nothing is cut at borders.
+    """
+    lead = values.ndim - len(start)
+    begin = list(start)
+    counts, befores = [], []
+    for axis, g in zip(taps.axes, taps.geometry):
+        n, before = values.shape[lead + axis], g.pads(sizes[axis])[0]
+        befores.append(before)
+        if g.transposed:
+            begin[axis] = -((g.kernel - 1 - start[axis] - before) // g.stride)
+            counts.append(max((start[axis] + n - 1 + before) // g.stride - begin[axis] + 1, 0))
+        else:
+            begin[axis] = g.stride * start[axis] - before
+            counts.append(g.stride * (n - 1) + g.extent)
+    if taps.geometry[0].transposed:
+        total = _gather(values, start, taps, lead, begin, counts, befores, weigh)
+    else:
+        total = _scatter(values, taps, lead, counts, weigh, flat)
+    return total, tuple(begin)
+
+
+def _scatter(values: Array, taps: Taps, lead: int, counts: list[int],
+             weigh: Callable[[tuple[int, ...], Array], Array], flat: bool) -> Array:
+    """out[s x + d a] += weigh(a, values[x])."""
+    if flat:
+        axis, g = lead + taps.axes[0], taps.geometry[0]
+        part = _insert_zeros(weigh((0,), values), g.stride, axis)
+        return _box(part, g.kernel, g.dilation, axis)
+    total: Array | None = None
+    for tap in itertools.product(*(range(g.kernel) for g in taps.geometry)):
+        part = weigh(tap, values)
+        if total is None:
+            shape = list(part.shape)
+            for axis, count in zip(taps.axes, counts):
+                shape[lead + axis] = count
+            check_bytes(8 * math.prod(shape), f"a field of shape {tuple(shape)}", REMEDY)
+            total = np.zeros(shape)
+        spans = [slice(g.dilation * a, g.dilation * a + g.stride * (part.shape[lead + axis] - 1) + 1, g.stride)
+                 for axis, g, a in zip(taps.axes, taps.geometry, tap)]
+        total[_region(lead, taps.axes, spans)] += part
+    assert total is not None
+    return total
+
+
+def _gather(values: Array, start: tuple[int, ...], taps: Taps, lead: int, begin: list[int],
+            counts: list[int], befores: list[int], weigh: Callable[[tuple[int, ...], Array], Array]) -> Array:
+    """out[z] += weigh(a, values[s z + a - p])."""
+    width = [(0, 0)] * values.ndim
+    for axis, g, count, before in zip(taps.axes, taps.geometry, counts, befores):
+        first = g.stride * begin[axis] - before  # the site that tap 0 of the first z reads
+        last = g.stride * (begin[axis] + count - 1) + g.kernel - 1 - before
+        width[lead + axis] = (start[axis] - first,
+                              last - (start[axis] + values.shape[lead + axis] - 1)) if count else (0, 0)
+    values = _fit(values, width)
+    total: Any = 0
+    for tap in itertools.product(*(range(g.kernel) for g in taps.geometry)):
+        spans = [slice(a, a + g.stride * (count - 1) + 1 if count else a, g.stride)
+                 for g, a, count in zip(taps.geometry, tap, counts)]
+        total = total + weigh(tap, values[_region(lead, taps.axes, spans)])
+    return np.asarray(total)
+
+
+def _fit(values: Array, width: list[tuple[int, int]]) -> Array:
+    """Zero padding per axis; negative widths cut."""
+    cut = tuple(slice(max(-a, 0), n - max(-b, 0)) for (a, b), n in zip(width, values.shape))
+    return np.pad(values[cut], [(max(a, 0), max(b, 0)) for a, b in width])
+
+
+def _insert_zeros(values: Array, stride: int, axis: int) -> Array:
+    if stride == 1:
+        return values
+    shape = list(values.shape)
+    shape[axis] = stride * (shape[axis] - 1) + 1
+    spread = np.zeros(shape)
+    spread[(slice(None),) * axis + (slice(None, None, stride),)] = values
+    return spread
+
+
+def _box(values: Array, count: int, step: int, axis: int) -> Array:
+    """Sum of `count` copies of `values`, each `step` sites after the last, in log2(count) additions.
+
+    Only additions, so that non-negative values keep their relative accuracy.
+    """
+    shape = list(values.shape)
+    shape[axis] += step * (count - 1)
+    before = (slice(None),) * axis
+    total = np.zeros(shape)
+    block, size, done = values, 1, 0
+    while True:
+        if count & size:
+            total[before + (slice(done * step, done * step + block.shape[axis]),)] += block
+            done += size
+        if done == count:
+            return total
+        shape[axis] = block.shape[axis] + size * step
+        double = np.zeros(shape)
+        double[before + (slice(0, block.shape[axis]),)] = block
+        double[before + (slice(size * step, None),)] += block
+        block, size = double, 2 * size
+
+
+def border_gain(taps: Taps, start: int, count: int, n: int | None) -> Array | None:
+    """Total weight over weight inside the map, for output sites start .. start + count - 1 of one axis.
+
+    What averages over the sites inside only multiplies by this; None where no site is at a border.
+    """
+    g, = taps.geometry
+    if n is None:
+        return None
+    z, hit = _reads(g, np.arange(start, start + count), n)
+    weight = (hit * taps.weights).sum(axis=1)
+    within = (hit * ((z >= 0) & (z < n)) * taps.weights).sum(axis=1)
+    if (within == weight).all():
+        return None
+    return np.divide(weight, within, out=np.zeros(count), where=within > 0)
+
+
+def _reads(g: AxisGeometry, x: Array, n: int) -> tuple[Array, Array]:
+    """Input site that output site x reads through each tap, and whether there is one."""
+    a, before = np.arange(g.kernel), g.pads(n)[0]
+    if g.transposed:
+        z, rest = np.divmod(x[:, None] + before - a, g.stride)
+        return z, rest == 0
+    z = g.stride * x[:, None] + g.dilation * a - before
+    return z, np.ones(z.shape, bool)
