@@ -18,13 +18,14 @@ __all__ = [
     "Activation", "Add", "AvgPool", "BatchNorm", "Concat", "Constant", "Conv", "ConvTranspose",
     "Dropout", "EffectiveReceptiveField", "Fixed", "GlobalAvgPool", "Identity", "LayerNorm",
     "MaxPool", "Network", "Pad", "Random", "ReceptiveField", "Scale", "Upsample", "add",
-    "concat", "kernels", "lattice", "load", "path_counts", "plotting", "predict",
+    "concat", "kernels", "lattice", "load", "measure", "path_counts", "plotting", "predict",
     "receptive_field", "receptive_fields", "repeat", "residual", "serial", "support", "walk",
     "zoo",
 ]
 
 if TYPE_CHECKING:
     from . import kernels, lattice, plotting, zoo
+    from .empirics.measure import measure
     from .layers import (
         Activation, Add, AvgPool, BatchNorm, Concat, Constant, Conv, ConvTranspose, Dropout, Fixed,
         GlobalAvgPool, Identity, LayerNorm, MaxPool, Pad, Random, Scale, Upsample,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 # What type checkers read above, for the interpreter: module -> the public names it defines.
 _MODULES = {
+    "empirics.measure": "measure",
     "layers": (
         "Activation Add AvgPool BatchNorm Concat Constant Conv ConvTranspose Dropout Fixed "
         "GlobalAvgPool Identity LayerNorm MaxPool Pad Random Scale Upsample"

@@ -36,9 +36,10 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[BinaryIO], A
 
     Examples
     --------
+    >>> import pathlib
     >>> write_atomically("note.txt", lambda file: file.write(b"whole or not at all"))
-    >>> open("note.txt").read()
-    'whole or not at all'
+    >>> pathlib.Path("note.txt").read_bytes()
+    b'whole or not at all'
     """
     check_target(path)
     target = os.path.realpath(path)  # a link stays a link

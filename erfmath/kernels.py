@@ -11,10 +11,10 @@ no rounding of 1/3. Floats are taken at their exact binary value.
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property, reduce
+from functools import cached_property, lru_cache, reduce
 from math import comb, fsum
 from typing import Any, Literal, Union
 
@@ -264,17 +264,46 @@ def _as_weights(weights: ArrayLike) -> NDArray[Any]:
     return array
 
 
-def _separable(k: int | Sequence[int], make: Any) -> LatticeDistribution:
-    """Product over the axes of the 1-D weights `make(k_axis)`; an int is one axis."""
+def _separable(k: int | Sequence[int], make: Callable[..., list[Any]],
+               *parameters: Any) -> LatticeDistribution:
+    """Product over the axes of the 1-D weights make(k_axis, ...); an int is one axis."""
     sizes = (k,) if isinstance(k, (int, np.integer)) else tuple(k)
     for size in sizes:
         if operator.index(size) < 1:
             raise ValueError(f"kernel size {k!r}: every entry must be at least 1")
+    return _product(tuple(map(int, sizes)), make, *parameters)
+
+
+@lru_cache(maxsize=256, typed=True)
+def _product(sizes: tuple[int, ...], make: Callable[..., list[Any]],
+             *parameters: Any) -> LatticeDistribution:
     rows = []
     for size in sizes:
-        row = np.array(make(int(size)))
+        row = np.array(make(size, *parameters))
         rows.append(row if row.dtype.kind == "f" else row.astype(object))
     return LatticeDistribution(reduce(np.multiply.outer, rows))
+
+
+def _uniform(n: int) -> list[int]:
+    return [1] * n
+
+
+def _binomial(n: int) -> list[int]:
+    return [comb(n - 1, a) for a in range(n)]
+
+
+def _triangular(n: int) -> list[int]:
+    return [min(a + 1, n - a) for a in range(n)]
+
+
+def _corners(n: int) -> list[int]:
+    return [int(a in (0, n - 1)) for a in range(n)]
+
+
+def _soft_rim(n: int, rim: float | Fraction) -> list[float | Fraction]:
+    one = 1.0 if isinstance(rim, float) else Fraction(1)
+    ends = len({0, n - 1})
+    return [(one - rim) / n + (one * rim / ends if a in (0, n - 1) else 0) for a in range(n)]
 
 
 def uniform(k: int | Sequence[int]) -> LatticeDistribution:
@@ -286,22 +315,22 @@ def uniform(k: int | Sequence[int]) -> LatticeDistribution:
     >>> kernels.uniform(3).var, kernels.uniform((3, 5)).shape
     (0.6666666666666666, (3, 5))
     """
-    return _separable(k, lambda n: [1] * n)
+    return _separable(k, _uniform)
 
 
 def binomial(k: int | Sequence[int]) -> LatticeDistribution:
     """Weights C(k-1, a): k - 1 fair coin tosses, variance (k - 1) / 4."""
-    return _separable(k, lambda n: [comb(n - 1, a) for a in range(n)])
+    return _separable(k, _binomial)
 
 
 def triangular(k: int | Sequence[int]) -> LatticeDistribution:
     """Weights 1, 2, ..., 2, 1, rising and falling by one a tap."""
-    return _separable(k, lambda n: [min(a + 1, n - a) for a in range(n)])
+    return _separable(k, _triangular)
 
 
 def corners(k: int | Sequence[int]) -> LatticeDistribution:
     """All weight on the outermost taps, 1/2^d each: the largest variance, ((k - 1) / 2)^2."""
-    return _separable(k, lambda n: [int(a in (0, n - 1)) for a in range(n)])
+    return _separable(k, _corners)
 
 
 def soft_rim(k: int | Sequence[int], rim: float | Fraction) -> LatticeDistribution:
@@ -319,13 +348,7 @@ def soft_rim(k: int | Sequence[int], rim: float | Fraction) -> LatticeDistributi
     """
     if not 0 <= rim <= 1:
         raise ValueError(f"rim={rim!r}: must lie between 0 (uniform) and 1 (corners)")
-    one = 1.0 if isinstance(rim, float) else Fraction(1)
-
-    def row(n: int) -> list[Any]:
-        ends = len({0, n - 1})
-        return [(one - rim) / n + (one * rim / ends if a in (0, n - 1) else 0) for a in range(n)]
-
-    return _separable(k, row)
+    return _separable(k, _soft_rim, rim)
 
 
 def from_weights(weights: ArrayLike, of: Literal["value", "abs", "square"] = "value",

@@ -44,7 +44,8 @@ class Network:
 
     Examples
     --------
-    >>> net = serial(Conv(3), Activation("relu"), residual(Conv(3)))
+    >>> import erfmath as em
+    >>> net = em.serial(em.Conv(3), em.Activation("relu"), em.residual(em.Conv(3)))
     >>> net.names
     ('conv1', 'relu1', 'conv2', 'add1')
     >>> net.nodes[-1].inputs
@@ -114,8 +115,8 @@ class Network:
 
     def _key(self) -> tuple[Any, ...]:
         # A name is the node's, whether it was given or made from the build order.
-        bare = tuple(dataclasses.replace(layer, name=None)  # type: ignore[call-arg]
-                     for layer in self._layers)
+        bare = tuple((layer.op, *(getattr(layer, f.name) for f in dataclasses.fields(layer)
+                                  if f.name != "name")) for layer in self._layers)
         return self.names, bare, self._inputs, self._output
 
     def __eq__(self, other: object) -> bool:
@@ -249,13 +250,13 @@ class Network:
         axes = self.ndim or 1
         start = _State(None, (Fraction(1),) * axes)
         incoming = [start if j == INPUT else states[j] for j in self._inputs[i]]
-        strides = {_widen(state.stride, axes) for state in incoming}
+        strides = list(dict.fromkeys(_widen(state.stride, axes) for state in incoming))
         if len(strides) > 1:
             text = " and ".join("the whole image" if s is None else "x".join(map(str, s))
                                 for s in strides)
             raise ValueError(f"{self._label(i)}: inputs: branches of different effective stride "
                              f"({text}) cannot meet")
-        stride = strides.pop()
+        stride = strides[0]
         geometry = self._layers[i].geometry(axes if self.ndim else min(self._dims))[:axes]
         if any(axis.padding == "whole" for axis in geometry):
             stride = None
@@ -336,8 +337,9 @@ def serial(*parts: Part) -> Network:
 
     Examples
     --------
-    >>> len(serial(Conv(3), serial(Conv(3), Activation("relu"))))
-    3
+    >>> import erfmath as em
+    >>> em.serial(em.Conv(3), em.serial(em.Conv(3), em.Activation("relu"))).names
+    ('conv1', 'conv2', 'relu1')
     """
     if not parts:
         return Network([Identity()], [(INPUT,)], 0)

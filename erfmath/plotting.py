@@ -89,11 +89,12 @@ def plot(erf: EffectiveReceptiveField, *, ax: Axes | None = None,
 def _views(erf: EffectiveReceptiveField) -> list[tuple[float, float]]:
     """First and last coordinate to show per axis: TRF and image too, if the map stays readable."""
     lo, hi = erf.trf.window(erf.unit)
+    center, centroid, std = erf.center, erf.centroid, erf.std
     views, whole = [], []
     for axis in range(erf.ndim):
-        reach = REACH * erf.std[axis] + 1
-        near = (min(erf.centroid[axis] - reach, erf.center[axis] - 1),
-                max(erf.centroid[axis] + reach, erf.center[axis] + 1))
+        reach = REACH * std[axis] + 1
+        near = (min(centroid[axis] - reach, center[axis] - 1),
+                max(centroid[axis] + reach, center[axis] + 1))
         first, last = float(lo[axis]), float(hi[axis])
         if erf.image is not None:
             first, last = min(first, 0.0), max(last, erf.image[axis] - 1.0)
@@ -109,7 +110,13 @@ def _title(erf: EffectiveReceptiveField, title: str | None) -> str:
     image = "infinite plane" if erf.image is None else f"image {_times(erf.image)}"
     std = _times([f"{s:.3g}" for s in erf.std])
     return (f"{title + ', ' if title else ''}unit {unit} of {erf.node}, {image}\n"
-            f"TRF {_times(erf.trf.size)} px, std of {erf.statistic} {std} px")
+            f"theoretical field {_times(_extent(erf))} px, std of {erf.statistic} {std} px")
+
+
+def _extent(erf: EffectiveReceptiveField) -> list[int]:
+    """Pixels per axis of the window of this unit (others may have another, behind upsampling)."""
+    lo, hi = erf.trf.window(erf.unit)
+    return [last - first + 1 for first, last in zip(lo, hi)]
 
 
 def _times(values: Any) -> str:
@@ -144,7 +151,7 @@ def _draw_map(erf: EffectiveReceptiveField, ax: Axes | None, display: Display,
     # Laid out in inches: the panels keep their size whatever the shape of the map.
     tall, wide = (v[1] - v[0] for v in views)
     height, width = (max(1.6, 4.8 * n / max(tall, wide)) for n in (tall, wide))
-    left, bottom, panel, gap = 0.85, 1.15, 1.05, 0.13
+    left, bottom, panel, gap = 1.0, 1.3, 1.05, 0.13
     size = (left + width + panel + 1.75, bottom + height + panel + 0.8)
     figure = Figure(figsize=size)
 
@@ -168,7 +175,7 @@ def _draw_map(erf: EffectiveReceptiveField, ax: Axes | None, display: Display,
         bar.set_ticks([0.0, 0.001, 0.01, 0.1, 0.3, 1.0])
     handles, labels = ax.get_legend_handles_labels()
     curves, names = top.get_legend_handles_labels()
-    figure.legend([*handles, *curves[:2]], [*labels, *names[:2]], loc="lower center", ncols=3,
+    figure.legend([*handles, *curves[:2]], [*labels, *names[:2]], loc="lower center", ncols=2,
                   fontsize="small", frameon=False)
     figure.suptitle(_title(erf, title), y=1 - 0.1 / size[1])
     return figure
@@ -211,7 +218,8 @@ def _draw_marks(erf: EffectiveReceptiveField, ax: Axes, views: list[tuple[float,
     dark = [withStroke(linewidth=3.4, foreground="#202020")]  # visible on any colour
     lo, hi = erf.trf.window(erf.unit)
     seen = any(v[0] < edge < v[1] for v, ends in zip(views, zip(lo, hi)) for edge in ends)
-    box = f"TRF, {_times(erf.trf.size)}" + ("" if seen else " (wider than this view)")
+    box = (f"theoretical receptive field, {_times(_extent(erf))}"
+           + ("" if seen else " (wider than this view)"))
     ax.plot(*_corners(lo, hi), label=box, path_effects=dark, **BOX)
     if erf.image is not None:
         last = tuple(n - 1 for n in erf.image)
@@ -220,7 +228,8 @@ def _draw_marks(erf: EffectiveReceptiveField, ax: Axes, views: list[tuple[float,
     squares, axes = np.linalg.eigh(erf.covariance)
     angle = np.linspace(0.0, 2 * np.pi, 361)
     around = axes * np.sqrt(np.maximum(squares, 0.0)) @ [np.cos(angle), np.sin(angle)]
-    ax.plot(erf.centroid[1] + around[1], erf.centroid[0] + around[0],
+    centroid = erf.centroid
+    ax.plot(centroid[1] + around[1], centroid[0] + around[0],
             label="one std about the centroid", path_effects=dark, **ELLIPSE)
     ax.plot(erf.center[1], erf.center[0], label="true centre", path_effects=dark, **CROSS)
 
@@ -260,8 +269,9 @@ def _draw_profiles(erf: EffectiveReceptiveField, ax: Axes | None, display: Displ
 def _draw_profile(erf: EffectiveReceptiveField, axis: int, ax: Axes, view: tuple[float, float], *,
                   upright: bool = False, log: bool = False) -> None:
     """The marginal of `share` along one axis beside the Gaussian of the same mean and std."""
-    share = np.asarray(erf.profile(axis), dtype=float)
-    edges = erf.origin[axis] - 0.5 + np.arange(len(share) + 1)
+    first = max(math.floor(view[0]), erf.origin[axis])
+    share = erf.profile(axis)[first - erf.origin[axis]:math.ceil(view[1]) - erf.origin[axis] + 1]
+    edges = first - 0.5 + np.arange(len(share) + 1)
     ax.stairs(share, edges, orientation="horizontal" if upright else "vertical",
               label="profile of share", **PROFILE)
     mean, std = erf.centroid[axis], float(erf.std[axis])
@@ -273,7 +283,8 @@ def _draw_profile(erf: EffectiveReceptiveField, axis: int, ax: Axes, view: tuple
     mark, span = (ax.axhline, ax.axhspan) if upright else (ax.axvline, ax.axvspan)
     mark(erf.center[axis], color="#606060", linewidth=1, linestyle=":", label="true centre")
     lo, hi = erf.trf.window(erf.unit)
-    span(lo[axis] - 0.5, hi[axis] + 0.5, color="#9aa5b1", alpha=0.25, linewidth=0, label="TRF")
+    span(lo[axis] - 0.5, hi[axis] + 0.5, color="#9aa5b1", alpha=0.25, linewidth=0,
+         label="theoretical receptive field")
     along_ends = ax.set_ylim if upright else ax.set_xlim
     height_ends = ax.set_xlim if upright else ax.set_ylim
     along_ends(*(view[::-1] if upright else view))

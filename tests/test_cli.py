@@ -16,7 +16,8 @@ import pytest
 from helpers import EXACT, assert_close
 
 import erfmath as em
-from erfmath.cli import build_parser, main
+from erfmath.bench import BENCHMARKS, Table
+from erfmath.cli import build_parser, commands, main
 from erfmath.files import check_target, write_atomically
 from erfmath.progress import WIDTH, Progress
 
@@ -153,8 +154,12 @@ def test_zoo_lists_every_name(ask: Ask) -> None:
     assert [line.split()[0] for line in lines[2:-1]] == list(em.zoo.names())
 
 
-def test_bench_prints_a_table(ask: Ask) -> None:
-    assert "import numpy" in ask("bench", "import", "--quick").out
+def test_bench_prints_the_tables_asked_for(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "run", lambda name, quick: Table(f"{name} {quick}", ("ms",), ()))
+    asked = ask("bench", "walk", "import", "--quick").out.split("\n\n")
+    assert asked[:-1] == ["walk True\n  ms", "import True\n  ms"]
+    everything = ask("bench").out.split("\n\n")
+    assert everything[:-1] == [f"{name} False\n  ms" for name in BENCHMARKS]
 
 
 @pytest.mark.parametrize("command", ["receptive-field", "predict", "bench", "zoo"])

@@ -17,6 +17,7 @@ import erfmath as em
 from erfmath.plotting import FLOOR, GAMMA, plot
 
 # Nothing about this one is symmetric: axes of different extent, a unit near a corner.
+TRF = "theoretical receptive field"
 NET = em.serial(em.Conv((3, 7), stride=(1, 2)), em.Conv((5, 3)), em.repeat(em.Conv(3), 3))
 ERF = em.predict(NET, image=(20, 48), unit=(4, 5))
 
@@ -49,7 +50,7 @@ def test_marks_are_where_the_result_says() -> None:
     marks = lines(plot(ERF).axes[0])
     assert_close(marks["true centre"], [ERF.center[::-1]], EXACT)
     lo, hi = ERF.trf.window(ERF.unit)
-    box = marks["TRF, 13 × 23"]
+    box = marks[f"{TRF}, 13 × 23"]
     assert_close(box.min(axis=0), np.subtract(lo, 0.5)[::-1], EXACT)
     assert_close(box.max(axis=0), np.add(hi, 0.5)[::-1], EXACT)
     image = marks["image, 20 × 48"]
@@ -73,7 +74,8 @@ def test_profiles_stand_beside_their_gaussians(panel: int, axis: int) -> None:
 def test_the_title_says_what_is_shown() -> None:
     title = plot(ERF, title="net").get_suptitle()
     assert title.startswith("net, unit (4, 5) of conv5, image 20 × 48")
-    assert f"TRF 13 × 23 px, std of power {ERF.std[0]:.3g} × {ERF.std[1]:.3g} px" in title
+    std = f"{ERF.std[0]:.3g} × {ERF.std[1]:.3g}"
+    assert f"theoretical field 13 × 23 px, std of power {std} px" in title
 
 
 @pytest.mark.parametrize("display, kind, label", [
@@ -97,7 +99,7 @@ def test_displays_change_colours_and_say_so(display, kind, label) -> None:
 
 
 def test_mean_and_signed_maps() -> None:
-    signed = em.predict(em.serial(em.Conv(3, weights=em.Fixed(np.outer([1, 2, 1], [-1, 3, -1])))))
+    signed = em.predict(em.serial(em.Conv(3, weights=em.Fixed(np.outer([1, 2, 1], [2, -1, 2])))))
     assert signed.statistic == "mean"
     figure = plot(signed, display="linear")
     assert figure.axes[3].get_ylabel() == "mean $E[g]$ / maximum"
@@ -112,13 +114,22 @@ def test_a_wide_trf_does_not_hide_the_map() -> None:
     figure = plot(erf)
     left, right = figure.axes[0].get_xlim()
     assert 8 * erf.std[1] < right - left < 20 * erf.std[1] < erf.trf.size[1]
-    assert "TRF, 801 × 801 (wider than this view)" in lines(figure.axes[0])
+    assert f"{TRF}, 801 × 801 (wider than this view)" in lines(figure.axes[0])
 
 
 def test_a_narrow_trf_is_shown_whole() -> None:
     figure = plot(em.predict(em.zoo.plain(20)))
     left, right = figure.axes[0].get_xlim()
-    assert left < -20 and right > 20 and "TRF, 41 × 41" in lines(figure.axes[0])
+    assert left < -20 and right > 20 and f"{TRF}, 41 × 41" in lines(figure.axes[0])
+
+
+def test_the_box_is_the_window_of_the_unit_shown() -> None:
+    """A decoder's windows differ by the phase of the unit."""
+    erf = em.predict(em.zoo.unet(), unit=0)
+    lo, hi = erf.trf.window(erf.unit)
+    extent = hi[0] - lo[0] + 1
+    assert extent < erf.trf.size[0]
+    assert f"{TRF}, {extent} × {extent}" in lines(plot(erf).axes[0])
 
 
 def test_one_pixel() -> None:
@@ -126,7 +137,8 @@ def test_one_pixel() -> None:
 
 
 def test_a_chain_too_deep_for_its_whole_map() -> None:
-    draw(plot(em.predict(em.zoo.plain(10_000))))
+    layer = em.Conv(3, weights=em.Random(gain=1.0))
+    draw(plot(em.predict(em.repeat(layer, 10_000))))
 
 
 @pytest.mark.parametrize("ndim", [1, 3])

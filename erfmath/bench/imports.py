@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from . import Table, side_by_side
@@ -24,8 +25,9 @@ BARE = "nothing"
 
 def run(quick: bool = False) -> Table:
     """Times less the start of a bare interpreter, and as multiples of ``import numpy``."""
+    here = Path(__file__).parents[2]  # the package that runs is timed, installed or not
     work: dict[str, Callable[[], Any]] = {
-        name: partial(subprocess.run, [sys.executable, "-c", code], check=True)
+        name: partial(subprocess.run, [sys.executable, "-c", code], check=True, cwd=here)
         for name, code in {**WORK, BARE: "pass"}.items()}
     timings = side_by_side(work, rounds=1 if quick else 15)
     bare = timings[BARE].seconds

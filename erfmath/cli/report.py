@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["effective", "field", "text", "to_json", "window", "window_line"]
 
 MASSES = (0.5, 0.9, 0.99)
+MOST_PIXELS = 2**23
 
 
 def field(rf: ReceptiveField) -> dict[str, Any]:
@@ -45,6 +46,8 @@ def window_line(rf: ReceptiveField, unit: tuple[int, ...]) -> str:
 
 def effective(erf: EffectiveReceptiveField) -> dict[str, Any]:
     """The numbers of an effective receptive field, in input pixels."""
+    # Discs need the map itself, which is never built for deep chains.
+    masses = MASSES if math.prod(erf.shape) <= MOST_PIXELS else ()
     return {
         "node": erf.node, "unit": erf.unit, "image": erf.image,
         "statistic": erf.statistic, "method": erf.method,
@@ -52,7 +55,7 @@ def effective(erf: EffectiveReceptiveField) -> dict[str, Any]:
         "centroid": erf.centroid, "std": erf.std,
         "size": {kind: erf.size(kind) for kind in ("threshold", "mass")},
         "ratio": erf.ratio(),
-        "mass_radius": {f"{mass:g}": erf.mass_radius(mass) for mass in MASSES},
+        "mass_radius": {f"{mass:g}": erf.mass_radius(mass) for mass in masses},
         "assumptions": {assumption.name: assumption.value for assumption in erf.assumptions},
     }
 
@@ -63,21 +66,24 @@ def text(values: Mapping[str, Any]) -> str:
     radii = ", ".join(f"{float(mass):.0%} within {number(radius)}"
                       for mass, radius in values["mass_radius"].items())
     image = "infinite plane" if values["image"] is None else point(values["image"], " x ")
+    seen = [last - first + 1 for first, last in zip(lo, hi)]
+    threshold, square = (number(values["size"][kind]) for kind in ("threshold", "mass"))
     rows = {
         "network": f"{values['network']}, unit {point(values['unit'])} of {values['node']}",
         "image": image,
         "statistic": f"{values['statistic']}, {values['method']}",
-        "TRF": f"{point(values['trf']['size'], ' x ')} px, pixels {point(lo)} to {point(hi)}",
+        "TRF": f"{point(seen, ' x ')} px, pixels {point(lo)} to {point(hi)}",
         "true centre": point(values["center"]),
         "centroid": point(values["centroid"]),
         "std": f"{point(values['std'], ' x ')} px",
-        "size": f"{number(values['size']['threshold'])} px of amplitude above 4.55 % of the centre",
+        "size": (f"{threshold} px with amplitude above 4.55 % of the centre's, "
+                 f"{square} px for a square with 95 % of the mass"),
         "ratio to TRF": f"{values['ratio']:.3g}",
-        "mass": f"{radii} px of the true centre",
+        "mass": f"{radii} px of the true centre" if radii else "",
         "assumptions": "; ".join(values["assumptions"].values()) or "none",
     }
     width = max(map(len, rows))
-    return "\n".join(f"{name.ljust(width)}  {value}" for name, value in rows.items())
+    return "\n".join(f"{name.ljust(width)}  {value}" for name, value in rows.items() if value)
 
 
 def point(values: Any, separator: str = ", ") -> str:
@@ -88,7 +94,7 @@ def point(values: Any, separator: str = ", ") -> str:
 
 def number(value: Any) -> str:
     """Four digits, all those before the point, and no exponent for what is a number of pixels."""
-    value = float(value)
+    value = round(float(value), 9)
     return f"{value:.0f}" if abs(value) >= 1000 or value == round(value) else f"{value:.4g}"
 
 

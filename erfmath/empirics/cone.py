@@ -8,7 +8,7 @@ statistics are those of the whole map.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -114,7 +114,7 @@ class Program:
 
 
 def compile_network(net: Network, ndim: int, *, image: Any = None, node: str | None = None,
-                    unit: tuple[int, ...] | None = None, statistics: bool = True) -> Program:
+                    unit: tuple[int, ...] | None = None, frozen: Collection[int] = ()) -> Program:
     """What to compute for the gradient of `unit` (None: of all units, as in training).
 
     Parameters
@@ -125,8 +125,8 @@ def compile_network(net: Network, ndim: int, *, image: Any = None, node: str | N
         Shape of the input; None is the infinite plane, where nothing is ever padded.
     node : str, optional
     unit : tuple of int, optional
-    statistics : bool
-        Whether batch norms take their statistics from the map that they see.
+    frozen : collection of int
+        Batch norms whose statistics are given; others take them from the whole map that they see.
     """
     top = net.index(node)
     shapes: list[tuple[int, ...]] | None = None
@@ -140,11 +140,10 @@ def compile_network(net: Network, ndim: int, *, image: Any = None, node: str | N
     else:
         start = Box(unit, unit)
     geometry = net.geometry(ndim)
-    cone = _demand(net, geometry, shapes, {top: start}, top, False)
-    need = cone
-    if statistics and any(isinstance(net.nodes[i].layer, BatchNorm) and net.nodes[i].layer.mode == "data"
-                          for i in cone if i >= 0):
-        need = _demand(net, geometry, shapes, {top: start}, top, True)
+    cone = _demand(net, geometry, shapes, {top: start}, frozenset())
+    whole = frozenset(i for i in cone if i >= 0 and i not in frozen and isinstance(net.nodes[i].layer, BatchNorm)
+                      and getattr(net.nodes[i].layer, "mode") == "data")
+    need = _demand(net, geometry, shapes, {top: start}, whole) if whole else cone
     steps = {}
     for i in sorted(i for i in cone if i >= 0):
         layer, inputs = net.nodes[i].layer, net.sources[i]
@@ -160,17 +159,17 @@ def compile_network(net: Network, ndim: int, *, image: Any = None, node: str | N
 
 
 def _demand(net: Network, geometry: Sequence[tuple[AxisGeometry, ...]],
-            shapes: Sequence[tuple[int, ...]] | None, boxes: dict[int, Box], top: int,
-            statistics: bool) -> dict[int, Box]:
-    """Box of every node that reaches the boxes asked for, from the top down."""
+            shapes: Sequence[tuple[int, ...]] | None, boxes: dict[int, Box],
+            whole: frozenset[int]) -> dict[int, Box]:
+    """Box of every node that reaches those in `boxes`; nodes in `whole` need all their sites."""
     boxes = dict(boxes)
-    for i in range(top, -1, -1):
+    for i in range(max(boxes), -1, -1):
         if i not in boxes:
             continue
         layer, sources = net.nodes[i].layer, net.sources[i]
         n = None if shapes is None else shapes[sources[0]]
         box = boxes[i]
-        if statistics and isinstance(layer, BatchNorm) and layer.mode == "data" and not box.empty:
+        if i in whole and not box.empty:
             box = box.grown(PATCH) if n is None else Box((0,) * len(n), tuple(m - 1 for m in n))
             boxes[i] = box
         read = _read(layer, geometry[i], box, n).within(n)

@@ -95,7 +95,7 @@ def _gather(x: Array, groups: int, kernel: Sequence[int], stride: Sequence[int],
 
 def _rows(w: Array, draws: int, groups: int) -> Array:
     """Kernels as matrices (draws, groups, out / groups, taps)."""
-    w = w.reshape(len(w), groups, w.shape[1] // groups, -1)
+    w = np.ascontiguousarray(w.reshape(len(w), groups, w.shape[1] // groups, -1))
     return np.broadcast_to(w, (draws, *w.shape[1:]))
 
 
@@ -106,8 +106,6 @@ def conv(x: Array, w: Array, stride: Sequence[int], dilation: Sequence[int], gro
     out = conv_out(space, kernel, stride, dilation)
     if 0 in (draws, images, *out):
         return np.zeros((draws, channels, images, *out), x.dtype)
-    if groups == channels == x.shape[1]:
-        return _depthwise(x, w, stride, dilation, out)
     gather = _gather(x, groups, kernel, stride, dilation, out)
     rows = _rows(w, draws, groups)
     y = np.empty((draws, groups, channels // groups, math.prod(gather.grid)), x.dtype)
@@ -115,41 +113,6 @@ def conv(x: Array, w: Array, stride: Sequence[int], dilation: Sequence[int], gro
         np.matmul(rows[cut], columns, out=y[cut, :, :, sites])
     whole = y.reshape(draws, channels, *gather.grid)
     return whole[(..., *(slice(n) for n in out))]
-
-
-def _depthwise(x: Array, w: Array, stride: Sequence[int], dilation: Sequence[int],
-               out: tuple[int, ...]) -> Array:
-    """One channel per group: products element by element, which beats matrices of one row."""
-    draws, channels, images, *space = x.shape
-    kernel = w.shape[3:]
-    flat = all(s == 1 for s in stride)
-    grid = tuple(space) if flat else out
-    factors = np.broadcast_to(w.reshape(len(w), channels, -1), (draws, channels, math.prod(kernel)))
-    factors = factors.reshape(draws * channels, -1)
-    x = np.ascontiguousarray(x).reshape(draws * channels, images, *space)
-    y = np.empty((draws * channels, images, *grid), x.dtype)
-    step = max(1, TILE_BYTES // 8 // max(y[0].nbytes, 1))
-    for start in range(0, len(x), step):
-        rows = slice(start, start + step)
-        for a, view in enumerate(_runs(x[rows], kernel, dilation) if flat else
-                                 taps(x[rows], kernel, stride, dilation, out)):
-            target = y[rows].reshape(len(view), -1)[:, :view.shape[1]] if flat else y[rows]
-            factor = factors[rows, a].reshape(-1, *(1,) * (view.ndim - 1))
-            if a == 0:
-                np.multiply(view, factor, out=target)
-            else:
-                target += view * factor
-    return y.reshape(draws, channels, images, *grid)[(..., *(slice(n) for n in out))]
-
-
-def _runs(x: Array, kernel: Sequence[int], dilation: Sequence[int]) -> Iterator[Array]:
-    """For each tap the flat run of sites of x (rows, images, *space) that it reads at stride 1."""
-    pitch = [math.prod(x.shape[i + 1:]) for i in range(2, x.ndim)]
-    flat = x.reshape(len(x), -1)
-    length = flat.shape[1] - sum(d * (k - 1) * p for d, k, p in zip(dilation, kernel, pitch))
-    for tap in itertools.product(*map(range, kernel)):
-        start = sum(d * a * p for d, a, p in zip(dilation, tap, pitch))
-        yield flat[:, start:start + length]
 
 
 def conv_input_grad(dy: Array, w: Array, space: Sequence[int], stride: Sequence[int],

@@ -2,80 +2,228 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import contextlib
+import dataclasses
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from ..checks import choice, integer, is_sequence
-from ..layers import Activation, BatchNorm, Dropout, LayerNorm, MaxPool
-from ..network import Network, image_shape
-from .cone import Program, compile_network
-from .draw import Recipe, check_kernel, kernels_of, seed_entropy
-from .run import Parameters, forward
+from ..checks import choice, integer, is_sequence, real
+from ..errors import check_bytes
+from ..network import Network
+from ..progress import Progress
+from ..theory.support import default_unit, receptive_field
+from ..weights import Random
+from .checkpoint import Checkpoint, Saved
+from .draw import seed_entropy
+from .job import Job, fingerprint, make_job
+from .measured import MeasuredReceptiveField
+from .parallel import Workers, in_order
 from .welford import Moments
 
-__all__ = ["Job", "STATISTICS"]
+__all__ = ["measure"]
 
-Array = npt.NDArray[Any]
+#: Draws where none are asked for, and the most there will be where a precision is.
+DRAWS, MOST_DRAWS = 100, 100_000
+#: A width's standard error is not believed before this many draws.
+LEAST_DRAWS = 30
 
-STATISTICS = ("power", "mean", "amplitude", "magnitude", "relu")
+
+def measure(net: Network, *, image: Any = None, unit: Any = None, node: str | None = None,
+            statistic: str | None = None, draws: int | Sequence[int] | None = None, width: int = 16,
+            channels_in: int = 3, rng: Any = None, workers: Workers = 1,
+            progress: bool | Callable[[int, int], Any] | None = None, ndim: int = 2,
+            normalise: str | None = None, until: float | None = None,
+            checkpoint: str | os.PathLike[str] | None = None, weights: Mapping[str, Any] | None = None,
+            images: Any = None, channel: int | None = None, batch: int | None = None,
+            dtype: str | None = None) -> Any:
+    """The effective receptive field of a unit, sampled: draw weights and inputs, run, back-propagate.
+
+    Parameters
+    ----------
+    net, image, unit, node, width, channels_in, ndim
+        As in `predict`.
+    statistic : {"power", "mean", "amplitude", "magnitude", "relu"}, optional
+        E[g^2], E[g], the root of E[g^2], E abs(g), or E max(g, 0), summed over input channels.  The
+        unit's gradient is independent N(0, 1/C) on each of its C channels; for "mean" 1/C on each;
+        for "relu" 1/C where the unit is positive, as the large-kernel papers have it.  By default
+        "mean" if every layer's weights are deterministic, else "power".
+    draws : int or sequence of int, optional
+        Networks to draw (default 100); several numbers give running estimates, a list of results.
+    rng : int, Generator or None
+        Draw i uses the i-th child of one SeedSequence: results do not depend on `workers`.
+    workers : int or callable
+        Number of processes, or a map-like callable such as an executor's `map`.
+    progress : bool or callable
+        True shows a bar on stderr; a callable gets (done, total).
+    normalise : {"draw"}, optional
+        Divide each draw's map by its sum first: another statistic, not an approximation of E[g^2].
+    until : float, optional
+        Stop as soon as the relative standard error of every axis's std is below this; `draws` is
+        then the most there will be (default: no limit).
+    checkpoint : path, optional
+        File that keeps what is done; the same call goes on from there.
+    weights : mapping, optional
+        Given arrays by node: kernels (out, in / groups, *k), transposed (in, out / groups, *k), by
+        "node.bias" biases, and for batch norms (4, channels): scale, shift, mean, variance.  Other
+        nodes are drawn.
+    images : ndarray, optional
+        Inputs (N, channels, *space) instead of white noise, taken in turn.  If all weights are given
+        each image is a draw, and no image is used twice.
+    channel : int, optional
+        One channel of the unit, with a gradient of 1, instead of all.
+    batch : int, optional
+        Inputs per draw from which batch norms take their statistics (default 8); the gradient is
+        that of the first.
+    dtype : {"float32", "float64"}, optional
+        By default float64 if nothing is random, else float32.
+
+    Returns
+    -------
+    MeasuredReceptiveField
+        An `EffectiveReceptiveField` with `stderr`, `std_stderr`, `share_stderr`, `draws`, `dead`,
+        `partial`; a list of them for several `draws`.
+
+    Raises
+    ------
+    ValueError
+        For arguments that do not fit the network or each other.
+    SizeError
+        Where one draw would not fit in memory.
+
+    Notes
+    -----
+    Batch norms are frozen at the statistics of the batch, as at inference with statistics set from
+    it.  On the infinite plane they are taken from a patch of at least 8 sites per axis.  Dropout is
+    active.  Ctrl-C returns what is done, marked `partial`.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> erf = em.measure(em.repeat(em.Conv(3), 4), draws=200, rng=0)
+    >>> erf.draws, erf.shape, bool(abs(erf.std[0] - (4 * 2 / 3)**.5) < 4 * erf.std_stderr[0])
+    (200, (9, 9), True)
+    """
+    if images is not None:
+        images = _check_images(images)
+        image = images.shape[2:] if image is None else image
+        channels_in = images.shape[1]
+    trf = receptive_field(net, image=image, node=node, ndim=ndim)
+    shape = None if trf.image is None else net.shapes(trf.image, trf.ndim)[trf.node]
+    unit = default_unit(shape, trf.ndim, unit)
+    if images is not None and images.shape[2:] != trf.image:
+        raise ValueError(f"images: of shape {images.shape[2:]}, image={trf.image}")
+    if normalise is not None:
+        choice(normalise, "normalise", ("draw",))
+    if statistic is None:
+        drawn = any(isinstance(getattr(node.layer, "weights", None), Random) for node in net)
+        statistic = "power" if drawn or weights else "mean"
+    entropy = seed_entropy(rng)
+    job = make_job(net, ndim=trf.ndim, image=trf.image, unit=unit, node=node, statistic=statistic, width=width,
+                   channels_in=channels_in, entropy=entropy, normalise=normalise is not None,
+                   weights=weights or {}, images=images, channel=channel, batch=batch, dtype=dtype)
+    stops = _stops(job, draws, until)
+    lo, hi = trf.window(unit) if trf.image is None else ((0,) * trf.ndim, tuple(n - 1 for n in trf.image))
+    about: dict[str, Any] = {"origin": lo, "shape": tuple(b - a + 1 for a, b in zip(lo, hi)), "unit": unit,
+                             "trf": trf, "image": trf.image, "statistic": statistic, "sampled": not job.exact,
+                             "method": "measured" + (", each draw normalised" if job.normalise else "")}
+    check_bytes(8 * math.prod(about["shape"]), f"the map of {about['shape']} pixels")
+    keep, done = None, Saved(entropy, None)
+    if checkpoint is not None:
+        if len(stops) > 1:
+            raise ValueError(f"checkpoint={os.fspath(checkpoint)!r}: running estimates cannot be resumed; "
+                             "give one number of draws")
+        keep = Checkpoint(checkpoint, fingerprint(net, job, about))
+        done = keep.load(entropy)
+        if rng is not None and done.entropy != entropy:
+            raise ValueError(f"checkpoint={os.fspath(checkpoint)!r}: was begun with rng={done.entropy}; "
+                             "give the same, or leave rng out")
+        job = dataclasses.replace(job, recipe=dataclasses.replace(job.recipe, entropy=done.entropy))
+    found, partial = _collect(job, stops, until, workers, progress, keep, done.moments)
+    results = [MeasuredReceptiveField(moments, job.program.cone, seed=done.entropy, partial=partial, **about)
+               for moments in found]
+    return results if is_sequence(draws) else results[-1]
 
 
-@dataclass(frozen=True)
-class Job:
-    """Everything that a chunk of draws needs; the same for all chunks, and small enough to send."""
+def _check_images(images: Any) -> Any:
+    images = np.asarray(images)
+    if images.dtype.kind not in "fiu" or not 3 <= images.ndim <= 5 or 0 in images.shape:
+        raise ValueError(f"images: shape {images.shape} of {images.dtype}; must be real numbers of shape "
+                         "(N, channels, *space)")
+    if not np.isfinite(images).all():
+        raise ValueError("images: must be finite")
+    return images
 
-    program: Program
-    recipe: Recipe
-    groups: dict[int, int]
-    biases: dict[int, Array]
-    norms: dict[int, Array]
-    statistic: str
-    channel: int | None
-    normalise: bool
-    chunk: int
 
-    def maps(self, start: int, stop: int) -> Array:
-        """Maps of draws start..stop-1 on the program's cone, (draws, *space), summed over input channels."""
-        sample = self.recipe.sample(start, stop)
-        parameters = Parameters(sample.kernels, self.groups, self.biases, self.norms)
-        run = forward(self.program, parameters, sample.inputs, images=1, generators=sample.generators)
-        gradient = self._output_gradient(run.output, sample.combination)
-        g = run.backward(gradient.astype(self.recipe.dtype))[:, :, 0]
-        if self.statistic in ("power", "amplitude"):
-            maps = np.einsum("dc...,dc...->d...", g, g, dtype=np.float64)
-        elif self.statistic == "magnitude":
-            maps = np.abs(g).sum(axis=1, dtype=np.float64)
-        elif self.statistic == "relu":
-            maps = np.maximum(g, 0).sum(axis=1, dtype=np.float64)
-        else:
-            maps = g.sum(axis=1, dtype=np.float64)
-        if self.normalise:
-            total = maps.reshape(len(maps), -1).sum(axis=1).reshape(-1, *(1,) * (maps.ndim - 1))
-            maps = np.divide(maps, total, out=np.zeros_like(maps), where=total != 0)
-        return maps
+def _stops(job: Job, draws: Any, until: float | None) -> list[int]:
+    """Numbers of draws after which there is a result to hand out."""
+    if until is not None and not real(until, "until") > 0:
+        raise ValueError(f"until={until}: a relative standard error, must be positive")
+    if is_sequence(draws):
+        stops = [integer(n, "draws", 1) for n in draws]
+        if not stops or sorted(set(stops)) != stops or until is not None:
+            raise ValueError(f"draws={draws!r}: several numbers must increase, and go without until=")
+    else:
+        default = DRAWS if until is None else MOST_DRAWS
+        stops = [default if draws is None else integer(draws, "draws", 1)]
+    recipe = job.recipe
+    if job.exact:
+        return [1] * len(stops)
+    if recipe.images is not None and not recipe.kernels:  # one network: an image is a draw, and serves once
+        most = recipe.images.shape[1] // recipe.inputs[1]
+        stops = sorted({min(n, most) for n in stops})
+    return stops
 
-    def _output_gradient(self, output: Array, combination: Array) -> Array:
-        """Gradient of the unit, (draws, channels, 1, 1, ...)."""
-        if self.channel is not None:
-            gradient = np.zeros_like(combination)
-            gradient[:, self.channel] = 1
-        elif self.statistic in ("mean", "relu"):
-            gradient = np.full_like(combination, 1 / combination.shape[1])
-        else:
-            gradient = combination
-        space = (1,) * (output.ndim - 3)
-        if self.statistic == "relu":
-            program = self.program
-            box = program.steps[program.top]
-            at = tuple(c - n for c, n in zip(box.cone.lo, box.need.lo))
-            gradient = gradient * (output[(slice(None), slice(None), 0, *at)] > 0)
-        return gradient.reshape(*gradient.shape, 1, *space)
 
-    def moments(self, number: int, stop: int) -> Moments:
-        """Statistics of chunk `number`, of draws below `stop`."""
-        start = number * self.chunk
-        return Moments.of(self.maps(start, min(start + self.chunk, stop)))
+def _parts(start: int, stops: Sequence[int], chunk: int) -> list[tuple[int, int]]:
+    """Draws start..stops[-1]-1, cut at multiples of `chunk` and where results are handed out."""
+    cuts = sorted({start, *stops, *range(start // chunk * chunk + chunk, stops[-1], chunk)})
+    return [(a, b) for a, b in zip(cuts, cuts[1:]) if a >= start]
+
+
+def _collect(job: Job, stops: list[int], until: float | None, workers: Workers, progress: Any,
+             keep: Checkpoint | None, total: Moments | None) -> tuple[list[Moments], bool]:
+    """Statistics at every one of `stops`, and whether the run was cut short."""
+    found: list[Moments] = []
+    start = 0 if total is None else total.count
+    if total is not None and start >= stops[-1]:
+        return [total], False
+    parts = _parts(start, stops, job.chunk) if len(set(stops)) == len(stops) else [(0, 1)]
+    entropy = job.recipe.entropy
+    try:
+        with _shown(progress) as show, in_order(job.moments, parts, workers) as results:
+            for part, moments in zip(parts, results):
+                total = moments if total is None else total.merge(moments)
+                show(part[1], stops[-1])
+                if keep is not None:
+                    keep.save(Saved(entropy, total))
+                if part[1] in stops:
+                    found.append(total)
+                if until is not None and _precise(total, until):
+                    found.append(total)
+                    break
+    except KeyboardInterrupt:
+        if total is None:
+            raise
+        return [*found, total], True
+    finally:
+        if keep is not None and total is not None:
+            keep.save(Saved(entropy, total), now=True)
+    return found * (len(stops) if job.exact else 1), False
+
+
+def _precise(moments: Moments, until: float) -> bool:
+    std, error = moments.std()
+    return moments.count >= LEAST_DRAWS and bool((error <= until * std).all())
+
+
+@contextlib.contextmanager
+def _shown(progress: Any) -> Iterator[Callable[[int, int], Any]]:
+    if progress is True:
+        with Progress("measuring") as bar:
+            yield bar
+    else:
+        yield progress if callable(progress) else lambda done, total: None

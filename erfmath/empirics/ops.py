@@ -78,7 +78,7 @@ def spread(x: Array, rows: Sequence[Array | None]) -> Array:
     for axis, matrix in enumerate(rows, start=3):
         if matrix is not None:
             shape = x.shape
-            flat = x.reshape(math.prod(shape[:axis]), shape[axis], -1)
+            flat = x.reshape(math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1:]))
             matrix = matrix.astype(x.dtype)
             flat = flat[..., 0] @ matrix.T if flat.shape[2] == 1 else matrix @ flat
             x = flat.reshape(*shape[:axis], len(matrix), *shape[axis + 1:])

@@ -206,6 +206,8 @@ def _spread(run: Run, i: int, step: Step, inputs: Sequence[Array]) -> tuple[Arra
 
 def _activation(run: Run, i: int, step: Step, inputs: Sequence[Array]) -> tuple[Array, Pull]:
     layer: Any = step.layer
+    if layer.function == "identity":
+        return _pass(run, i, step, inputs)
     y, slope = ops.activate(_placed(run, step, inputs[0]), layer.function, layer.slope)
     slope = run.kept(slope, step)
     return y, lambda dy: [_returned(run, step, dy * slope)]

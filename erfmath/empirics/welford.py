@@ -8,7 +8,6 @@ is ever subtracted from another.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -137,11 +136,3 @@ class Moments:
     @staticmethod
     def from_arrays(arrays: Any) -> Moments:
         return Moments(int(arrays["count"]), *(np.array(arrays[f.name]) for f in fields(Moments)[1:]))
-
-
-def running(parts: Iterator[Moments]) -> Iterator[Moments]:
-    """The statistics of the first part, of the first two, and so on."""
-    total: Moments | None = None
-    for part in parts:
-        total = part if total is None else total.merge(part)
-        yield total

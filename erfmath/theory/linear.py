@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..geometry import AxisGeometry
-from ..layers import (AvgPool, Conv, ConvTranspose, GlobalAvgPool, Layer, MaxPool, Pad, Scale, Upsample)
+from ..layers import (Activation, AvgPool, BatchNorm, Conv, ConvTranspose, GlobalAvgPool, Layer,
+                      LayerNorm, MaxPool, Pad, Scale, Upsample)
 from ..weights import Constant, Fixed, Random
 from .taps import Array, Taps
 
-__all__ = ["Linear", "lower"]
+__all__ = ["Linear", "is_gate", "lower"]
 
 
 class Linear(NamedTuple):
@@ -23,7 +24,8 @@ class Linear(NamedTuple):
     kind : str
         "random": zero-mean weights, taps are variances of sum 1 (transposed: prod(stride)).
         "fixed": the same filter for each channel.  "constant": one weight for all channels.
-        "full": given weights that mix channels, `matrix[out, in, *tap]`.  "route": max pooling.
+        "full": given weights that mix channels, `matrix[out, in, *tap]`.  "route": max pooling.  "gate": an activation or a
+        normalisation.
     taps : tuple of Taps
         One per axis if separable, else one for all axes.
     gain : float
@@ -79,7 +81,16 @@ def lower(layer: Layer, sizes: tuple[int | None, ...], c_in: int, c_out: int) ->
         return Linear("fixed", box, inside_only=layer.counts_inside_only)
     if isinstance(layer, Pad):
         return Linear("fixed", _separable(geometry, [np.ones(1)] * ndim))
+    if is_gate(layer):
+        return Linear("gate", ())
     return Linear("fixed", (), gain=layer.factor if isinstance(layer, Scale) else 1.0)
+
+
+def is_gate(layer: Layer) -> bool:
+    """Whether a layer multiplies gradients by what depends on the data."""
+    if isinstance(layer, Activation):
+        return layer.function != "identity"
+    return isinstance(layer, LayerNorm) or (isinstance(layer, BatchNorm) and layer.mode == "data")
 
 
 def _convolution(layer: Conv | ConvTranspose, geometry: tuple[AxisGeometry, ...], c_in: int,

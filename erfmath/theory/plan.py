@@ -98,6 +98,8 @@ class Plan:
     ----------
     edges : dict
         Per node (and -1), the edges through which it is read by nodes that lead to the top.
+    gated : bool
+        Whether any node is a gate, so that a forward sweep must come first.
     factor : set of int
         Nodes whose gradient is still linear in the random numbers of the unit itself.
     channels : str
@@ -114,6 +116,7 @@ class Plan:
     def __init__(self, graph: Graph, mean: bool) -> None:
         self.graph, self.mean = graph, mean
         self.edges = _edges(graph)
+        self.gated = any(op.kind == "gate" for i, op in enumerate(graph.ops) if self.edges[i] or i == graph.top)
         self.factor = self._factor_region()
         self.channels = self._channels()
         self.meetings: dict[int, set[int]] = {}
@@ -174,7 +177,7 @@ class Plan:
     def _ones(self) -> set[int]:
         found: set[int] = set()
         for i, op in enumerate(self.graph.ops):
-            if op.kind == "constant" or (op.kind in ("fixed", "route", "full")
+            if op.kind == "constant" or (op.kind in ("fixed", "route", "full", "gate")
                                          and any(j in found for j in self.graph.sources[i])):
                 found.add(i)
         return found

@@ -7,13 +7,14 @@ together.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Union
 
 import numpy as np
 
 from ..errors import check_bytes
 from ..layers import Add, Concat, Dropout
+from .moments import Gates, forward
 from .plan import SAMPLE, Edge, Graph, Plan
 from .states import MIXED, Covariance, Factor, correlate
 from .taps import REMEDY, Array
@@ -22,10 +23,11 @@ __all__ = ["backward"]
 
 #: Gradients linear in the unit's own numbers, by the concatenations that have parted them.
 Factors = dict[Any, Factor]
-State = Union[Factors, Covariance]
+State = Union[Factors, Covariance, "Runs"]
 
 
-def backward(graph: Graph, unit: tuple[int, ...], mean: bool) -> tuple[Array, tuple[int, ...]]:
+def backward(graph: Graph, unit: tuple[int, ...], mean: bool, moments: tuple[float, float] = (1.0, 0.0)
+             ) -> tuple[Array, tuple[int, ...]]:
     """E[g^2] (or, with `mean`, E[g]) at the network's input, summed over its channels.
 
     Parameters
@@ -33,6 +35,9 @@ def backward(graph: Graph, unit: tuple[int, ...], mean: bool) -> tuple[Array, tu
     graph : Graph
     unit : tuple of int
         Unit of the top node, whose output gradient has total power 1 (sum 1 for the mean).
+
+    moments : pair of float
+        E[x^2] of the input, and E[x x'] of distant pixels or independent images.
 
     Returns
     -------
@@ -47,14 +52,26 @@ def backward(graph: Graph, unit: tuple[int, ...], mean: bool) -> tuple[Array, tu
     SizeError
         Where the covariance to be carried would not fit in memory.
     """
-    return _Sweep(graph, mean).run(unit)
+    return _Sweep(graph, mean, moments).run(unit)
+
+
+@dataclass(frozen=True)
+class Runs:
+    """A gradient inside a residual stream, split by the gate through which each part entered.
+
+    The same site is gated again and again along the identity branches: with each part goes
+    survival, the mean of phi'^2 along the gates passed so far given the value below the last.
+    """
+
+    parts: tuple[tuple[Covariance, Array], ...]
 
 
 class _Sweep:
     """One sweep over one graph."""
 
-    def __init__(self, graph: Graph, mean: bool) -> None:
+    def __init__(self, graph: Graph, mean: bool, moments: tuple[float, float]) -> None:
         self.graph, self.mean, self.plan = graph, mean, Plan(graph, mean)
+        self.gates = forward(graph, self.plan, *moments) if self.plan.gated else Gates()
         self.below: dict[int, list[tuple[int, Edge]]] = {}  # per node, what it reads and how
         for j, edges in self.plan.edges.items():
             for edge in edges:
@@ -87,11 +104,12 @@ class _Sweep:
     def _unit(self, unit: tuple[int, ...]) -> Factor:
         top = self.graph.top
         count = self.graph.channels[top]
-        numbers = {"one": np.ones((1, 1)), "ones": np.full((1, 1), count**-0.5),
-                   "modes": np.sqrt([[1 / count], [1 - 1 / count]]),
-                   "explicit": np.full((1, count), 1 / count) if self.mean else np.eye(count) * count**-0.5}
-        start = Factor(numbers[self.plan.channels].reshape(*numbers[self.plan.channels].shape,
-                                                           *(1,) * self.graph.ndim), unit)
+        if self.plan.channels == "explicit":
+            numbers = np.full((1, count), 1 / count) if self.mean else np.eye(count) * count**-0.5
+        else:
+            weights = {"one": [1.0], "ones": [1 / count], "modes": [1 / count, 1 - 1 / count]}
+            numbers = np.sqrt(weights[self.plan.channels])[:, None]
+        start = Factor(numbers.reshape(*numbers.shape, *(1,) * self.graph.ndim), unit)
         if top in self.kept:
             self._keep(top, self._covariance({(): start}, top))
         return start
@@ -116,13 +134,21 @@ class _Sweep:
         if i in self.plan.factor:
             return factors
         rest = [part for part in parts if isinstance(part, Covariance)]
-        return self._merge(i, ([self._covariance(factors, i)] if factors else []) + rest)
+        rest += [self._covariance(factors, i)] if factors else []
+        runs = [run for part in parts if isinstance(part, Runs) for run in part.parts]
+        if i in self.gates.streams:
+            return Runs((*runs, *((self._merge(i, rest), np.ones(1)) for _ in rest[:1])))
+        if runs and not rest:
+            return Runs(tuple(runs))
+        return self._merge(i, rest + [part for part, _ in runs])
 
     def _covariance(self, factors: Factors, i: int) -> Covariance:
         return self._merge(i, [f.covariance(self.plan.lags[i], self.graph.groups[i], self.plan.channels)
                                for f in factors.values()])
 
     def _finish(self, state: State) -> tuple[Array, tuple[int, ...]]:
+        if isinstance(state, Runs):
+            state = self._merge(-1, [part for part, _ in state.parts])
         if isinstance(state, Covariance):
             return state.power, state.start
         if self.mean:
@@ -145,10 +171,27 @@ class _Sweep:
                 left = {key: factor for key, factor in below.items() if factor.values.size}
                 return left or None
             state = self._covariance(state, i)
+        if isinstance(state, Runs):
+            if i in self.gates.streams:
+                return self._pass_stream(state, i)
+            if j in self.gates.streams:
+                return state
+            state = self._merge(i, [part for part, _ in state.parts])
         passed = self._pass_covariance(state, edge, j).times(edge.count)
         if j not in self.plan.ones:
             passed = replace(passed, uniform=None)
         return passed.with_lags(self.plan.lags[j]) if passed.values.size else None
+
+    def _pass_stream(self, runs: Runs, i: int) -> Runs:
+        """Through the gate behind a residual sum: open more often for what passed later gates already."""
+        stream = self.gates.streams[i]
+        passed = []
+        for part, survival in runs.parts:
+            behind = np.broadcast_to(survival, stream.p_behind.shape)
+            before = stream.transition @ behind
+            ratio = (stream.p_before @ before) / (stream.p_behind @ behind)
+            passed.append((part.times(float(np.sqrt(ratio))), before))
+        return Runs(tuple(passed))
 
     def _pass_factor(self, factor: Factor, edge: Edge, j: int) -> Factor:
         i, channels = edge.reader, self.plan.channels
@@ -179,6 +222,10 @@ class _Sweep:
             return replace(state, values=state.values[first:first + len(graph.groups[j])], uniform=None)
         if isinstance(layer, Add):
             return state.regrouped(graph.groups[i], graph.groups[j])
+        if op.kind == "gate":
+            if state.mixing and j in self.plan.ones:
+                raise NotImplementedError(f"a gate between deterministic layers that mix channels: {SAMPLE}")
+            return state.gated(self.gates.power[i])
         if isinstance(layer, Dropout):
             return state.masked(layer.p, graph.channels[i])
         if op.kind == "random":
@@ -190,7 +237,7 @@ class _Sweep:
                 raise NotImplementedError(f"given weights that mix channels right after a concatenation: {SAMPLE}")
             return state.through_full(op, sizes, lags)
         if op.kind == "route":
-            return state.through_route(op, sizes, lags, graph.channels[i])
+            return state.through_route(op, sizes, lags, graph.channels[i], self.gates.routes.get(i))
         return state.through_fixed(op, sizes, lags)
 
     # -- branches that meet -------------------------------------------------------------------

@@ -12,6 +12,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -22,18 +23,21 @@ from .linear import Linear
 from .plan import SAMPLE
 from .taps import REMEDY, Array, Taps, adjoint, border_gain
 
-__all__ = ["ALIKE", "Covariance", "EXCHANGEABLE", "Factor", "MIXED", "correlate"]
+__all__ = ["ALIKE", "Covariance", "EXCHANGEABLE", "Factor", "MIXED", "border_pairs", "correlate",
+           "cut_pairs", "fixed_pairs", "select_lags"]
 
 
-def _cut(values: Array, start: tuple[int, ...], sizes: tuple[int | None, ...]
-         ) -> tuple[Array, tuple[int, ...]]:
-    """Drop what lies outside the map: a path that leaves any layer's map is gone."""
-    ndim, begin, index = len(start), [], []
-    for s, n, count in zip(start, sizes, values.shape[-ndim:]):
-        first, last = (s, s + count) if n is None else (max(s, 0), max(min(s + count, n), max(s, 0)))
-        begin.append(first)
-        index.append(slice(first - s, last - s))
-    return values[(..., *index)], tuple(begin)
+def _cut(values: Array, start: tuple[int, ...], sizes: tuple[int | None, ...],
+         axes: tuple[int, ...]) -> tuple[Array, tuple[int, ...]]:
+    """Drop what lies outside the map along `axes`: a path that leaves any layer's map is gone."""
+    ndim, begin = len(start), list(start)
+    index: list[Any] = [slice(None)] * values.ndim
+    for axis in axes:
+        s, n, count = start[axis], sizes[axis], values.shape[axis - ndim]
+        if n is not None:
+            begin[axis] = max(s, 0)
+            index[axis - ndim] = slice(begin[axis] - s, max(min(s + count, n), begin[axis]) - s)
+    return values[tuple(index)], tuple(begin)
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ class Factor:
             if op.inside_only:
                 values = _border(values, start, taps, sizes)
             values, start = adjoint(values, start, taps, sizes, lambda tap, part: w[tap] * part, taps.flat)
-            values, start = _cut(values, start, sizes)
+            values, start = _cut(values, start, sizes, taps.axes)
         return Factor(values, start)
 
     def through_constant(self, op: Linear, sizes: tuple[int | None, ...], c_in: int, c_out: int) -> Factor:
@@ -82,7 +86,7 @@ class Factor:
             mixed = np.einsum("goi,bgo...->bgi...", matrix[(..., *tap)], grouped)
             return mixed.reshape(part.shape[0], -1, *part.shape[2:])
 
-        return Factor(*_cut(*adjoint(self.values, self.start, taps, sizes, weigh), sizes))
+        return Factor(*_cut(*adjoint(self.values, self.start, taps, sizes, weigh), sizes, taps.axes))
 
     def covariance(self, lags: tuple[int, ...], groups: Sequence[int], channels: str) -> Covariance:
         """Sum over numbers and channels of g(x) g(x + tau), per channel group.
@@ -188,6 +192,15 @@ class Covariance:
         first = np.searchsorted(np.cumsum(have) - np.asarray(have), np.cumsum(want) - np.asarray(want))
         return replace(self, values=np.add.reduceat(self.values, first, axis=0))
 
+    def gated(self, gate: Array) -> Covariance:
+        """Below a gate, given as factors on M(x, tau) over (groups, lags, map), extents 1 for all alike."""
+        index: list[slice] = [slice(None)]
+        for have, n in zip(self.lags, gate.shape[1:1 + self.ndim]):
+            index.append(slice(None) if n == 1 else slice(n // 2 - have, n // 2 + have + 1))
+        for first, count, n in zip(self.start, self.values.shape[1 + self.ndim:], gate.shape[1 + self.ndim:]):
+            index.append(slice(None) if n == 1 else slice(first, first + count))
+        return replace(self, values=self.values * gate[tuple(index)], uniform=None)
+
     def masked(self, drop: float, channels: int) -> Covariance:
         """Below inverted dropout: noise that is independent at each site and channel, at lag 0."""
         center = (slice(None), *self.lags)
@@ -207,12 +220,12 @@ class Covariance:
         """Below zero-mean random weights: each lag by itself, sites mixed by the taps' variances."""
         values, start = self.values, self.start
         for axis, g in enumerate(g for taps in op.taps for g in taps.geometry):
-            values = _select(values, 1 + axis, g, self.lags[axis], lags[axis])
+            values = select_lags(values, 1 + axis, g, self.lags[axis], lags[axis])
         for taps in op.taps:
             w = taps.weights
             if not taps.trivial:
                 values, start = adjoint(values, start, taps, sizes, lambda tap, part: w[tap] * part, taps.flat)
-                values, start = _cut_pairs(values, start, sizes, taps.axes)
+                values, start = cut_pairs(values, start, sizes, taps.axes)
         values = values * (op.gain * math.prod(t.weights.item() for t in op.taps if t.trivial))
         if len(values) == 1 and len(shares) > 1:  # depthwise layers keep the groups they have
             values = values * _column(np.asarray(shares), self.ndim)
@@ -220,10 +233,10 @@ class Covariance:
 
     def through_fixed(self, op: Linear, sizes: tuple[int | None, ...], lags: tuple[int, ...]) -> Covariance:
         """Below the same filter on each channel: w_a w_b over all pairs of taps."""
-        values, start = _pairs(self.values, self.start, op, sizes, lags)
+        values, start = fixed_pairs(self.values, self.start, op, sizes, lags)
         uniform = self.uniform
         if uniform is not None:
-            uniform, _ = _pairs(uniform, self.start, op, sizes, lags)
+            uniform, _ = fixed_pairs(uniform, self.start, op, sizes, lags)
         return replace(self, values=values, start=start, uniform=uniform)
 
     def through_constant(self, op: Linear, sizes: tuple[int | None, ...], lags: tuple[int, ...],
@@ -247,17 +260,18 @@ class Covariance:
         flat = op.matrix.reshape(c_out, per_group, -1)
         summed = flat.sum(axis=1)
         above = self.values.sum(axis=0, keepdims=True)
-        values, start = _pairs(above, self.start, op, sizes, lags, np.einsum("oia,oib->ab", flat, flat) / c_out)
-        uniform, _ = _pairs(above, self.start, op, sizes, lags,
+        values, start = fixed_pairs(above, self.start, op, sizes, lags, np.einsum("oia,oib->ab", flat, flat) / c_out)
+        uniform, _ = fixed_pairs(above, self.start, op, sizes, lags,
                             summed.T @ summed / (c_out * per_group * op.groups))
         return Covariance(values, start, uniform, MIXED)
 
     def through_route(self, op: Linear, sizes: tuple[int | None, ...], lags: tuple[int, ...],
-                      channels: int) -> Covariance:
+                      channels: int, bias: Array | None = None) -> Covariance:
         """Below max pooling: each window hands its gradient to one of its N sites, all equally likely.
 
         The gradient of one window and channel ends in one place: lag 0 goes to lag 0 with weight 1/N.
-        Other windows and other channels are routed independently, with weight 1/N each.
+        Other windows and other channels are routed independently, with weight 1/N each.  `bias`, per
+        group, is how much wider than others the gate below stands open for winners.
         """
         alone = self.with_lags((0,) * self.ndim)
         spread = _routed(alone.values, alone.start, op, sizes)
@@ -265,14 +279,14 @@ class Covariance:
         if any(self.lags) or self.uniform is not None:
             rest = self.values.copy()
             rest[(slice(None), *self.lags)] = 0
-            apart, start = _pairs(rest, self.start, op, sizes, lags)
+            apart, start = fixed_pairs(rest, self.start, op, sizes, lags)
             below = replace(below, values=below.values + apart)
             if self.uniform is not None:
-                both, _ = _pairs(self.uniform, self.start, op, sizes, lags)
-                one, _ = _pairs(_refit(alone.values, alone.lags, self.lags), self.start, op, sizes, lags)
+                both, _ = fixed_pairs(self.uniform, self.start, op, sizes, lags)
+                one, _ = fixed_pairs(_refit(alone.values, alone.lags, self.lags), self.start, op, sizes, lags)
                 below = replace(below, uniform=both + (_refit(spread[0], alone.lags, lags) - one
                                                        ).sum(axis=0, keepdims=True) / channels)
-        return below
+        return below if bias is None else below.gated(_column(bias, self.ndim))
 
 
 # ---------------------------------------------------------------------------------------------
@@ -286,7 +300,7 @@ def _refit(values: Array, have: tuple[int, ...], want: tuple[int, ...]) -> Array
     return np.pad(values[tuple(index)], width)
 
 
-def _select(values: Array, axis: int, g: AxisGeometry, have: int, want: int) -> Array:
+def select_lags(values: Array, axis: int, g: AxisGeometry, have: int, want: int) -> Array:
     """Lags below a random layer: lag tau' comes from lag tau with tau' = s tau (transposed: tau = s tau')."""
     if g.stride == 1 and have == want:
         return values
@@ -305,11 +319,11 @@ def _select(values: Array, axis: int, g: AxisGeometry, have: int, want: int) -> 
     return chosen
 
 
-def _cut_pairs(values: Array, start: tuple[int, ...], sizes: tuple[int | None, ...],
+def cut_pairs(values: Array, start: tuple[int, ...], sizes: tuple[int | None, ...],
                axes: tuple[int, ...]) -> tuple[Array, tuple[int, ...]]:
     """Drop sites outside the map, and pairs whose partner is outside."""
     ndim = len(start)
-    values, start = _cut(values, start, tuple(n if axis in axes else None for axis, n in enumerate(sizes)))
+    values, start = _cut(values, start, sizes, axes)
     for axis in axes:
         n, reach = sizes[axis], values.shape[1 + axis] // 2
         if n is None or reach == 0:
@@ -328,7 +342,7 @@ def _border(values: Array, start: tuple[int, ...], taps: Taps, sizes: tuple[int 
     return values if gain is None else _along(values, gain, axis - len(start))
 
 
-def _border_pairs(values: Array, start: tuple[int, ...], taps: Taps, sizes: tuple[int | None, ...]) -> Array:
+def border_pairs(values: Array, start: tuple[int, ...], taps: Taps, sizes: tuple[int | None, ...]) -> Array:
     """The same for both sites of each pair."""
     axis, = taps.axes
     reach, count = values.shape[1 + axis] // 2, values.shape[axis - len(start)]
@@ -347,7 +361,7 @@ def _along(values: Array, factors: Array, *axes: int) -> Array:
     return values * factors.reshape(shape)
 
 
-def _pairs(values: Array, start: tuple[int, ...], op: Linear, sizes: tuple[int | None, ...],
+def fixed_pairs(values: Array, start: tuple[int, ...], op: Linear, sizes: tuple[int | None, ...],
            lags: tuple[int, ...], weights: Array | None = None) -> tuple[Array, tuple[int, ...]]:
     """A fixed layer on both sites of each pair.
 
@@ -356,14 +370,14 @@ def _pairs(values: Array, start: tuple[int, ...], op: Linear, sizes: tuple[int |
     values = values * op.gain**2 if op.gain != 1 else values
     for taps in op.taps:
         if op.inside_only:
-            values = _border_pairs(values, start, taps, sizes)
+            values = border_pairs(values, start, taps, sizes)
         flat = taps.weights.reshape(-1)
         product = np.outer(flat, flat) if weights is None else weights
         have = tuple(values.shape[1 + axis] // 2 for axis in taps.axes)
         want = tuple(lags[axis] for axis in taps.axes)
         mix = _LagMix(taps, have, want, product)
         values, start = adjoint(values, start, taps, sizes, mix, taps.flat and not any(have + want))
-        values, start = _cut_pairs(values, start, sizes, taps.axes)
+        values, start = cut_pairs(values, start, sizes, taps.axes)
     return values, start
 
 
@@ -374,7 +388,7 @@ def _routed(values: Array, start: tuple[int, ...], op: Linear, sizes: tuple[int 
         w = taps.weights
         values = _border(values, start, taps, sizes)
         values, start = adjoint(values, start, taps, sizes, lambda tap, part: w[tap] * part, taps.flat)
-        values, start = _cut(values, start, sizes)
+        values, start = _cut(values, start, sizes, taps.axes)
     return values, start
 
 

@@ -1,16 +1,15 @@
 """Theoretical receptive fields: which input pixels a unit can see at all.
 
 Every layer acts on each axis by itself, so the smallest box around the receptive field follows
-from one window per axis, [lo(u), hi(u)] for unit u.  On the infinite plane lo and hi repeat
-themselves: lo(u + T) = lo(u) + J, with period T = 1 unless the network upsamples; the effective
-stride is J / T.
-`support` gives the pixels themselves, holes included.
+from one window per axis, [lo(u), hi(u)] for unit u.  On the infinite plane they repeat themselves,
+lo(u + T) = lo(u) + J, with period T = 1 unless the network upsamples; effective stride is J / T.
+`support` gives the pixels themselves, holes left out.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, NamedTuple, Union
@@ -155,7 +154,7 @@ class ReceptiveField:
     image: tuple[int, ...] | None
     node: str
     shift_invariant: bool
-    _windows: tuple[_Windows, ...] = field(repr=False, compare=False)
+    _windows: tuple[_Windows, ...] = field(repr=False)
 
     @property
     def ndim(self) -> int:
@@ -171,7 +170,7 @@ class ReceptiveField:
         """True centre u S - P + (R - 1)/2 of `unit`: in general not the middle of the image."""
         self._refuse_infinite()
         return tuple(float(w.offset + u * w.stride)
-                     for w, u in zip(self._windows, self._unit(unit)))
+                     for w, u in zip(self._windows, _point(unit, "unit", self.ndim)))
 
     def window(self, unit: Any = 0) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Smallest box around what `unit` sees: its first and last pixel (lo, hi), both inside.
@@ -182,7 +181,7 @@ class ReceptiveField:
         of one axis are not known to the others.
         """
         self._refuse_infinite()
-        ends = [w.at(u) for w, u in zip(self._windows, self._unit(unit))]
+        ends = [w.at(u) for w, u in zip(self._windows, _point(unit, "unit", self.ndim))]
         if any(lo is None for lo, _ in ends):
             corner = tuple(math.floor(c) for c in self.center(unit))
             return corner, tuple(c - 1 for c in corner)
@@ -220,8 +219,18 @@ class ReceptiveField:
         return tuple(math.ceil((x - w.offset) / w.stride - Fraction(1, 2)) if w.shift else 0
                      for w, x in zip(self._windows, _point(pixel, "pixel", self.ndim)))
 
-    def _unit(self, unit: Any) -> tuple[int, ...]:
-        return _point(unit, "unit", self.ndim)
+    def to_dict(self) -> dict[str, Any]:
+        """The field as JSON-ready objects; `from_dict` reads them back."""
+        return {"node": self.node, "image": self.image, "padding_known": self.padding is not None,
+                "windows": [w._asdict() for w in self._windows]}
+
+    @staticmethod
+    def from_dict(d: Mapping[str, Any]) -> ReceptiveField:
+        """The field that `to_dict` described."""
+        windows = tuple(_Windows(w["shift"], tuple(w["lo"]), tuple(w["hi"]), w["aligned"])
+                        for w in d["windows"])
+        image = None if d["image"] is None else tuple(d["image"])
+        return _field(d["node"], windows, image, not d["padding_known"])
 
     def _refuse_infinite(self) -> None:
         if self.infinite:
@@ -313,8 +322,7 @@ def receptive_field(net: Network, *, image: Any = None, node: str | None = None,
     ----------
     net : Network
     image : int or tuple of int, optional
-        Size of the input in pixels; matters only where "same" padding or global pooling depends
-        on it.
+        Size of the input in pixels; matters only to "same" padding and global pooling.
     node : str, optional
     ndim : int
         Dimension, where the network leaves it open.
@@ -464,10 +472,6 @@ def _either(a: _Placed, b: _Placed) -> _Placed:
         both[tuple(slice(f - s, f - s + m) for f, s, m in zip(first, start, mask.shape))] |= mask
     return both, start
 
-
-# ---------------------------------------------------------------------------------------------
-# a table
-# ---------------------------------------------------------------------------------------------
 
 def _text(values: Any) -> str:
     if values is None:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from ..errors import check_bytes
 from ..geometry import AxisGeometry
 
-__all__ = ["Array", "Taps", "adjoint", "border_gain"]
+__all__ = ["Array", "Taps", "adjoint", "border_gain", "reads"]
 
 Array = npt.NDArray[Any]
 
@@ -44,7 +44,7 @@ class Taps(NamedTuple):
     @property
     def trivial(self) -> bool:
         """Whether this is one tap in place, so that only its weight matters."""
-        return all(g._replace(padding=(0, 0)) == AxisGeometry() and g.pads(None) == (0, 0)
+        return all(g._replace(padding=(0, 0), transposed=False) == AxisGeometry() and g.pads(None) == (0, 0)
                    for g in self.geometry)
 
 
@@ -87,7 +87,7 @@ def adjoint(values: Array, start: tuple[int, ...], taps: Taps, sizes: tuple[int 
         n, before = values.shape[lead + axis], g.pads(sizes[axis])[0]
         befores.append(before)
         if g.transposed:
-            begin[axis] = -((g.kernel - 1 - start[axis] - before) // g.stride)
+            begin[axis] = -((g.extent - 1 - start[axis] - before) // g.stride)
             counts.append(max((start[axis] + n - 1 + before) // g.stride - begin[axis] + 1, 0))
         else:
             begin[axis] = g.stride * start[axis] - before
@@ -124,18 +124,19 @@ def _scatter(values: Array, taps: Taps, lead: int, counts: list[int],
 
 def _gather(values: Array, start: tuple[int, ...], taps: Taps, lead: int, begin: list[int],
             counts: list[int], befores: list[int], weigh: Callable[[tuple[int, ...], Array], Array]) -> Array:
-    """out[z] += weigh(a, values[s z + a - p])."""
+    """out[z] += weigh(a, values[s z + d a - p])."""
     width = [(0, 0)] * values.ndim
     for axis, g, count, before in zip(taps.axes, taps.geometry, counts, befores):
         first = g.stride * begin[axis] - before  # the site that tap 0 of the first z reads
-        last = g.stride * (begin[axis] + count - 1) + g.kernel - 1 - before
+        last = g.stride * (begin[axis] + count - 1) + g.extent - 1 - before
         width[lead + axis] = (start[axis] - first,
                               last - (start[axis] + values.shape[lead + axis] - 1)) if count else (0, 0)
     values = _fit(values, width)
     total: Any = 0
     for tap in itertools.product(*(range(g.kernel) for g in taps.geometry)):
+        offsets = [g.dilation * a for g, a in zip(taps.geometry, tap)]
         spans = [slice(a, a + g.stride * (count - 1) + 1 if count else a, g.stride)
-                 for g, a, count in zip(taps.geometry, tap, counts)]
+                 for g, a, count in zip(taps.geometry, offsets, counts)]
         total = total + weigh(tap, values[_region(lead, taps.axes, spans)])
     return np.asarray(total)
 
@@ -187,7 +188,7 @@ def border_gain(taps: Taps, start: int, count: int, n: int | None) -> Array | No
     g, = taps.geometry
     if n is None:
         return None
-    z, hit = _reads(g, np.arange(start, start + count), n)
+    z, hit = reads(g, np.arange(start, start + count), n)
     weight = (hit * taps.weights).sum(axis=1)
     within = (hit * ((z >= 0) & (z < n)) * taps.weights).sum(axis=1)
     if (within == weight).all():
@@ -195,7 +196,7 @@ def border_gain(taps: Taps, start: int, count: int, n: int | None) -> Array | No
     return np.divide(weight, within, out=np.zeros(count), where=within > 0)
 
 
-def _reads(g: AxisGeometry, x: Array, n: int) -> tuple[Array, Array]:
+def reads(g: AxisGeometry, x: Array, n: int) -> tuple[Array, Array]:
     """Input site that output site x reads through each tap, and whether there is one."""
     a, before = np.arange(g.kernel), g.pads(n)[0]
     if g.transposed:

@@ -150,7 +150,8 @@ def _cumulant_series(block: Block, angle: NDArray[np.float64]) -> Phases | None:
     return logs, args, np.sqrt(float(block.depth)) * np.abs(z)
 
 
-def lag_weights(blocks: Sequence[Block]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def lag_weights(blocks: Sequence[Block], ndim: int,
+                ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Lags D, shape (lags, ndim), and N with |phi(t)| <= exp(-sum N (1 - cos D t)).
 
     A theorem, from log(1 - x) <= -x applied to 1 - |f|^2 (equation W9); leaving lags out keeps it.
@@ -158,10 +159,12 @@ def lag_weights(blocks: Sequence[Block]) -> tuple[NDArray[np.int64], NDArray[np.
     found: dict[tuple[int, ...], float] = {}
     for block in blocks:
         weighted = (block.pmf * block.n[:, None]).T @ block.pmf
-        i, j, lags, first = block.pairs
-        for lag, value in zip(lags.tolist(), np.add.reduceat(weighted[i, j], first).tolist()):
+        i, j, differences, first = block.pairs
+        sums = np.add.reduceat(weighted[i, j], first)
+        for lag, value in zip(differences.tolist(), sums.tolist()):
             found[tuple(lag)] = found.get(tuple(lag), 0.0) + value
-    return np.array(list(found), dtype=np.int64), np.array(list(found.values()))
+    lags = np.array(list(found), dtype=np.int64).reshape(-1, ndim)
+    return lags, np.array(list(found.values()))
 
 
 def decay(lags: NDArray[np.int64], weights: NDArray[np.float64], modes: NDArray[Any],
@@ -180,9 +183,10 @@ def chernoff(blocks: Sequence[Block], axis: int, nats: float) -> tuple[float, fl
     var = sum(float(b.variances[axis]) for b in blocks)
     if not var:
         return 0.0, 0.0
+    reach = max(block.reach[axis] for block in blocks)
     out = []
     for sign in (-1, 1):
-        grid = np.sqrt(2 * nats / var) * 2.0 ** np.arange(-6, 13)
+        grid = min((2 * nats / var) ** 0.5 * 4096, 700 / reach) * 0.5 ** np.arange(19)
         for step in (0.125, None):
             with np.errstate(over="ignore", invalid="ignore"):
                 distance = (_cgf(blocks, axis, sign * grid) + nats * (1 + 1e-6)) / grid

@@ -119,7 +119,8 @@ class RationalWalk(Walk):
             for row, count in zip(block.weights.tolist(), block.counts):
                 integers, unit = as_integers(row)
                 numerators = multiply(numerators, power(taps, integers, count), stretch)
-                factor *= (Fraction(1, sum(integers)) if self._problem.is_law else unit) ** count
+                law = min(integers) >= 0
+                factor *= (Fraction(1, sum(integers)) if law else unit) ** count
         corner = direct.flat_corner(self._problem)
         after = self._problem.size - corner - len(numerators)
         return [0] * corner + numerators + [0] * after, factor

@@ -38,6 +38,8 @@ def flat_taps(problem: Problem, block: Block) -> NDArray[np.int64]:
 
     The numbers increase; the first is 0 only if the box's corner carries weight.
     """
+    if problem.ndim == 1:
+        return block.taps[:, 0]
     strides = [prod(problem.extent[axis + 1:]) for axis in range(problem.ndim)]
     return block.taps @ np.array(strides, dtype=np.int64)
 
@@ -123,16 +125,14 @@ def _row_power(codes: NDArray[np.int64], integers: list[int], n: int) -> tuple[S
         taps[code] = weight
     levels = n.bit_length() - 1
     error = kernel_error = EPS / 2 if exact_bits > 53 else 0.0
-    product: Callable[[Any, Any], Any] = convolve
-    law: Any
-    kernel: Any
-    law = kernel = Scaled.of_integers(taps)
     unit = ceil(exact_bits)  # dividing by 2**unit keeps sums below 1 and rounds nothing
     narrow = n <= _HEAD_DEPTH and n * (unit - log2(min(integers))) < _NARROW
-    if narrow:
-        law = kernel = np.ldexp(law.mantissa, _shift(law.exponent - unit))
-        product = np.convolve
-    elif n > _HEAD_DEPTH:
+    product: Callable[[Any, Any], Any] = np.convolve if narrow else convolve
+    law: Any
+    kernel: Any
+    law = kernel = (np.array([tap / (1 << unit) for tap in taps]) if narrow
+                    else Scaled.of_integers(taps))
+    if n > _HEAD_DEPTH:
         while levels and _HEAD_BITS > (n >> levels - 1) ** 2 * size * exact_bits:
             levels -= 1
         law = Scaled.of_integers(power(codes.tolist(), integers, n >> levels))

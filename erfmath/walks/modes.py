@@ -101,7 +101,7 @@ class Torus:
     def __init__(self, blocks: Sequence[Block], origin: Sequence[int], fraction: Sequence[float],
                  period: Sequence[int], nats: float) -> None:
         self.origin, self.period = tuple(origin), tuple(period)
-        lags, weights = lag_weights(blocks)
+        lags, weights = lag_weights(blocks, len(self.period))
         half = []
         for axis, length in enumerate(self.period):
             parallel = (np.delete(lags, axis, axis=1) == 0).all(axis=1)
@@ -194,8 +194,8 @@ class SpectralWalk(Walk):
             first, last = 0, extent - 1
             if not full:
                 below, above = chernoff(problem.blocks, axis, self._nats)
-                first = max(first, ceil(mean - Fraction(below)))
-                last = min(last, floor(mean + Fraction(above)))
+                first = max(first, min(floor(mean), ceil(mean - Fraction(below))))
+                last = min(last, max(ceil(mean), floor(mean + Fraction(above))))
             cut += (first > 0) + (last < extent - 1)
             lo.append(first)
             hi.append(last)

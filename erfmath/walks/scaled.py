@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
-from math import log, log10
+from math import frexp, log, log10
 from typing import Any
 
 import numpy as np
@@ -45,14 +45,17 @@ class Scaled:
     (-1505.275, True)
     """
 
-    mantissa: NDArray[np.float64]
-    exponent: NDArray[np.int64]
+    mantissa: Any
+    exponent: Any
 
     @classmethod
     def of(cls, values: ArrayLike, exponent: int | NDArray[np.int64] = 0) -> Scaled:
         """values * 2**exponent, normalised."""
         mantissa, shift = np.frexp(np.asarray(values, dtype=float))
-        return cls(mantissa, np.where(mantissa == 0, ZERO_EXPONENT, shift + exponent))
+        total = shift + exponent
+        if not mantissa.all():
+            total = np.where(mantissa == 0, ZERO_EXPONENT, total)
+        return cls(mantissa, total)
 
     @classmethod
     def of_integers(cls, values: Iterable[int]) -> Scaled:
@@ -65,10 +68,9 @@ class Scaled:
     @classmethod
     def of_decimal(cls, value: Decimal) -> Scaled:
         """A Decimal of any size, rounded to 53 bits."""
-        if not value:
-            return cls.of(0.0)
-        shift = int(value.logb(DECIMAL)) * 33219280948873623 // 10**16  # log2(10)
-        return cls.of(float(DECIMAL.divide(value, DECIMAL.power(2, shift))), shift)
+        shift = int(value.logb(DECIMAL)) * 33219280948873623 // 10**16 if value else 0  # log2(10)
+        mantissa, rest = frexp(float(DECIMAL.divide(value, DECIMAL.power(2, shift))))
+        return cls(np.float64(mantissa), np.int64(rest + shift if value else ZERO_EXPONENT))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -84,7 +86,7 @@ class Scaled:
 
     def floats(self) -> NDArray[np.float64]:
         """The nearest floats, silently 0 (or infinite) out of range."""
-        return np.ldexp(self.mantissa, np.clip(self.exponent, -_FAR, _FAR).astype(np.intc))
+        return np.ldexp(self.mantissa, np.minimum(np.maximum(self.exponent, -_FAR), _FAR))
 
     def underflows(self) -> NDArray[np.bool_]:
         """Where a number that is not 0 becomes 0 (or loses digits) as a float."""

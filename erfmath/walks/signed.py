@@ -1,4 +1,4 @@
-"""Kernels with negative weights (fixed filters, trained linear nets): no law, only a convolution."""
+"""Kernels with negative weights, as of trained linear nets: no law, only a convolution."""
 
 from __future__ import annotations
 

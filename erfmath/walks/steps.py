@@ -45,7 +45,7 @@ class Block:
     @cached_property
     def reach(self) -> tuple[int, ...]:
         """Largest tap along each axis (the smallest is 0)."""
-        return tuple(int(t) for t in self.taps.max(axis=0))
+        return tuple(np.maximum.reduce(self.taps, axis=0).tolist())
 
     @cached_property
     def depth(self) -> int:
@@ -114,6 +114,8 @@ class Block:
     @cached_property
     def variances(self) -> NDArray[np.float64]:
         """Variance of the sum of all layers per axis."""
+        if len(self.counts) <= _EXACT_ROWS:
+            return self.cumulants[0]
         middle = np.array(self.reach) / 2
         second = self.pmf @ (self.taps - middle) ** 2 - (self.row_means - middle) ** 2
         return self.n @ second
@@ -169,7 +171,7 @@ class Problem:
                 self.log_mass += count * log(kernel.mass)
             taps, weights = kernel.nonzero
             taps = taps * np.array(jumps)
-            corner = taps.min(axis=0)
+            corner = np.minimum.reduce(taps, axis=0)
             for axis in range(self.ndim):
                 start[axis] += count * (int(corner[axis]) + kernel.offset[axis] * jumps[axis])
             if len(taps) == 1 and not kernel.is_signed:

@@ -1,0 +1,88 @@
+"""A measured effective receptive field: the map, and how far the draws let one trust it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..result import EffectiveReceptiveField
+from .cone import Box
+from .welford import Moments, block_edges
+
+__all__ = ["MeasuredReceptiveField"]
+
+Array = npt.NDArray[np.float64]
+
+
+class MeasuredReceptiveField(EffectiveReceptiveField):
+    """An effective receptive field from an ensemble of draws, as `measure` returns it.
+
+    Attributes
+    ----------
+    draws : int
+        Draws (networks, or images of one network) that the statistics are of.
+    dead : int
+        Draws among them whose gradient is zero everywhere.
+    partial : bool
+        Whether the run was interrupted before all draws were done.
+    seed : int or list of int
+        What `rng=` makes the same run again (an int as it is).
+    share_stderr : ndarray
+        Standard error of `share`, pixel by pixel.
+    std_stderr : ndarray
+        Standard error of `std`, per axis.
+    """
+
+    def __init__(self, moments: Moments, box: Box, *, statistic: str, seed: Any, partial: bool = False,
+                 sampled: bool = True, **about: Any) -> None:
+        origin, shape = about["origin"], about.pop("shape")
+        self._where = tuple(slice(a - o, b - o + 1) for a, b, o in zip(box.lo, box.hi, origin))
+        self._window = shape
+        values, error = moments.mean, moments.stderr
+        if statistic == "amplitude":
+            values = np.sqrt(values)
+            error = error / (2 * np.where(values > 0, values, 1))
+        super().__init__(self._placed(values), stderr=self._placed(error) if sampled else None,
+                         statistic="power" if statistic == "power" else "mean", **about)
+        self.statistic = statistic
+        self.moments, self.box = moments, box
+        self.draws, self.dead, self.partial, self.seed = moments.count, moments.dead, partial, seed
+
+    def _placed(self, values: Array) -> Array:
+        """Values on the box of sites that reach the unit, as a map on the whole window or image."""
+        whole = np.zeros(self._window)
+        whole[self._where] = values
+        whole.flags.writeable = False
+        return whole
+
+    @property
+    def share_stderr(self) -> Array | None:
+        if self.stderr is None:
+            return None
+        if self.statistic == "amplitude":
+            return self._placed(np.full(self.moments.mean.shape, math.nan))
+        return self._placed(self.moments.share_stderr)
+
+    @property
+    def std_stderr(self) -> Array:
+        if self.stderr is None:
+            return np.zeros(self.ndim)
+        if self.statistic == "amplitude":
+            return np.full(self.ndim, math.nan)
+        return self.moments.std()[1]
+
+    @property
+    def total_stderr(self) -> float:
+        """Standard error of the sum of the map."""
+        totals = self.moments.table[:, 0]
+        return float(totals.std(ddof=1) / math.sqrt(len(totals))) if len(totals) > 1 else 0.0
+
+    def blocks_of(self, other: EffectiveReceptiveField) -> Array:
+        """Sums of another field's map over the blocks into which this one's draws were summed."""
+        part = other.crop(self.box.lo, self.box.hi)
+        for axis, edges in enumerate(block_edges(part.shape)):
+            part = np.add.reduceat(part, edges, axis=axis) if part.shape[axis] else part
+        return part.ravel()
