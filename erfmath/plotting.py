@@ -141,6 +141,7 @@ def _quantity(erf: EffectiveReceptiveField, display: Display) -> str:
 def _draw_map(erf: EffectiveReceptiveField, ax: Axes | None, display: Display,
               title: str | None) -> Figure:
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
 
     views = _views(erf)
     if ax is not None:
@@ -167,6 +168,9 @@ def _draw_map(erf: EffectiveReceptiveField, ax: Axes | None, display: Display,
     _draw_profile(erf, 0, side, views[0], upright=True)
     top.tick_params(labelbottom=False)
     side.tick_params(labelleft=False)
+    for ticks in (top.yaxis, side.xaxis):  # a label at 0 would run into those of the map
+        ticks.set_major_locator(MaxNLocator(2, prune="lower"))
+        ticks.set_major_formatter(PercentFormatter(1.0))
     top.set_ylabel("share per\ncolumn")
     side.set_xlabel("share per row")
     bar = figure.colorbar(image, cax=place(left + width + panel + 0.45, bottom, 0.2, height))

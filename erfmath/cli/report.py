@@ -87,9 +87,9 @@ def text(values: Mapping[str, Any]) -> str:
 
 
 def point(values: Any, separator: str = ", ") -> str:
-    """One value per axis, bracketed unless a separator of its own is given."""
+    """One value per axis; several as a point in brackets, or with a separator of their own."""
     words = separator.join(map(number, values))
-    return f"({words})" if separator == ", " else words
+    return f"({words})" if separator == ", " and len(values) > 1 else words
 
 
 def number(value: Any) -> str:

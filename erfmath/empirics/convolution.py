@@ -24,7 +24,7 @@ __all__ = ["conv", "conv_input_grad", "conv_out", "conv_weight_grad", "taps"]
 
 Array = npt.NDArray[Any]
 
-TILE_BYTES = 2**21  # of gathered taps: a compromise between L2 and long matrix products
+TILE_BYTES = 2**20  # of gathered taps: a compromise between L2 and long matrix products
 TILE_SITES = 8192
 
 

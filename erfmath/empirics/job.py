@@ -29,7 +29,7 @@ STATISTICS = ("power", "mean", "amplitude", "magnitude", "relu")
 #: Inputs per draw where a batch norm takes its statistics from them.
 BATCH = 8
 #: Bytes of the largest activation of a chunk of draws, and the most draws in one.
-CHUNK_BYTES, CHUNK_DRAWS = 2**22, 64
+CHUNK_BYTES, CHUNK_DRAWS = 2**22, 256
 
 
 @dataclass(frozen=True)

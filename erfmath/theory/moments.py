@@ -8,9 +8,11 @@ the backward sweep needs of all this are the gates: E[phi'^2], 1/variance, and s
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Union
 
 import numpy as np
 
@@ -27,13 +29,21 @@ from .taps import Array, Taps, adjoint, reads
 __all__ = ["Gates", "Stream", "forward"]
 
 
+#: A law that is not Gaussian, or how to make it when it is asked for.
+LawLike = Union[Law, Callable[[], Law], None]
+
+
+def _activated(q: float, c: float, phi: Function) -> Law:
+    return laws.gaussian(q, c).through(phi)
+
+
 @dataclass(frozen=True)
 class Moments:
     """Moments of one node's values; maps have extent 1 along each axis on the infinite plane."""
 
     values: Array                     # (groups, *lags, *lattice)
     far: Array                        # (groups,)
-    laws: tuple[Law | None, ...]      # None: Gaussian
+    laws: tuple[LawLike, ...]         # None: Gaussian
 
     @property
     def ndim(self) -> int:
@@ -59,6 +69,8 @@ class Moments:
         q = float(self.average[group])
         if known is None:
             return laws.gaussian(q, float(self.far[group]))
+        if not isinstance(known, Law):
+            known = known()
         return known.scaled(math.sqrt(q / known.second)) if known.second else known
 
 
@@ -171,7 +183,8 @@ class _Forward:
             m = Moments(np.tensordot(share, m.values, 1)[None], np.array([share @ m.far]), (None,))
         far = m.far * _far_factor(op, sizes_in, sizes)
         if not op.taps:
-            return Moments(m.values * op.gain**2, far, tuple(law and law.scaled(op.gain) for law in m.laws))
+            return Moments(m.values * op.gain**2, far, tuple(
+                None if law is None else m.law(g).scaled(op.gain) for g, law in enumerate(m.laws)))
         flipped = op._replace(taps=tuple(_flip(taps, sizes_in) for taps in op.taps), inside_only=False)
         if sizes[0] is None:
             values = _on_plane(op, m, lags)
@@ -187,44 +200,44 @@ class _Forward:
         stream = self._stream(i, phi, m)
         if stream is not None:
             return stream
-        groups = [self._activate(i, phi, m, g) for g in range(len(m.far))]
-        values = np.concatenate([one[0] for one in groups])
-        shape = np.broadcast_shapes(*(one[2].shape[1:] for one in groups))
-        self.gates.power[i] = np.concatenate([np.broadcast_to(one[2], (1, *shape)) for one in groups])
-        return Moments(values, np.array([one[1] for one in groups]), tuple(one[3] for one in groups))
+        shape = (len(m.far), *(2 * h + 1 for h in self.plan.lags[i]), *(1,) * m.ndim)
+        q, rho = m.average, np.divide(m.far, m.average, out=np.zeros(len(m.far)), where=m.average > 0)
+        far, gate0 = activations.cross(phi, q, rho), activations.gate(phi, q)
+        far_gate = activations.gate_pair(phi, q, rho)
+        kinds: list[LawLike] = [functools.partial(_activated, float(a), float(b), phi) for a, b in zip(q, m.far)]
+        second = activations.second(phi, m.second)
+        for g in (g for g, law in enumerate(m.laws) if law is not None):
+            law = m.law(g).through(phi)
+            kinds[g], far[g], gate0[g], far_gate[g] = law, law.far, law.mean_gate, law.far_gate
+            second[g] = m.second[g] * (law.second / q[g])
+        gate = np.broadcast_to(far_gate.reshape(-1, *(1,) * (2 * m.ndim)), shape).copy()
+        gate[(slice(None), *self.plan.lags[i])] = gate0.reshape(-1, *(1,) * m.ndim)
+        behind = Moments(second[(slice(None), *(None,) * m.ndim)], far, tuple(kinds))
+        gaussian = np.array([law is None for law in m.laws])
+        if gaussian.any() and (any(m.lags) or phi.below is None):
+            gate, behind = self._site_by_site(i, phi, m, gate, behind, gaussian)
+        self.gates.power[i] = gate
+        return _with_lags(behind, self.need[i], self.graph.sizes[i])
 
-    def _activate(self, i: int, phi: Function, m: Moments, g: int) -> tuple[Array, float, Array, Law | None]:
-        law = m.laws[g]
-        q, far = float(m.average[g]), float(m.far[g])
-        if law is not None:
-            behind = m.law(g).through(phi)
-            gate = np.full((1, *(2 * h + 1 for h in self.plan.lags[i]), *(1,) * m.ndim), behind.far_gate)
-            gate[(0, *self.plan.lags[i])] = behind.mean_gate
-            site = Moments(m.second[g:g + 1][(slice(None), *(None,) * m.ndim)] * (behind.second / q),
-                           np.array([behind.far]), (None,))
-            return _with_lags(site, self.need[i], self.graph.sizes[i]).values, behind.far, gate, behind
-        rho = far / q if q else 0.0
-        want = tuple(map(max, self.need[i], self.plan.lags[i]))
-        before = _with_lags(Moments(m.values[g:g + 1], m.far[g:g + 1], (None,)), want, self.graph.sizes[i])
-        site = before.second
-        root = np.sqrt(site)
-        values, gate = np.empty(before.values.shape), np.empty(before.values.shape)
+    def _site_by_site(self, i: int, phi: Function, m: Moments, gate: Array, behind: Moments,
+                      gaussian: Array) -> tuple[Array, Moments]:
+        """Gates and moments of Gaussian groups where they vary over the map or with a carried lag."""
+        gate = np.broadcast_to(gate, (*gate.shape[:1 + m.ndim], *m.second.shape[1:])).copy()
+        values = _with_lags(behind, m.lags, self.graph.sizes[i]).values.copy()
+        site = m.second[gaussian]
         for tau in np.ndindex(*values.shape[1:1 + m.ndim]):
-            at = (slice(None), *tau)
-            if tau == before.lags:
-                values[at], gate[at] = activations.second(phi, site), activations.gate(phi, site)
+            away = tuple(t - h for t, h in zip(tau, m.lags))
+            place = tuple(a + h for a, h in zip(away, self.plan.lags[i]))
+            gated = all(0 <= t <= 2 * h for t, h in zip(place, self.plan.lags[i]))
+            if not any(away):
+                gate[(gaussian, *place)] = activations.gate(phi, site)
                 continue
-            other = _shifted(root, tuple(t - h for t, h in zip(tau, before.lags)))
-            both = root * other
-            near = np.divide(before.values[at], both, out=np.zeros(both.shape), where=both > 0)
-            values[at] = activations.cross(phi, both, near) * (both > 0)
-            gate[at] = activations.gate_pair(phi, both, near)
-        behind = Moments(values, np.zeros(1), (None,))
-        cut = _with_lags(behind, self.need[i], self.graph.sizes[i]).values
-        if phi.below is not None and not any(want):
-            gate = gate[(slice(None), *(slice(0, 1),) * (2 * m.ndim))]
-        cross = float(activations.cross(phi, np.array(q), np.array(rho)))
-        return cut, cross, gate, laws.gaussian(q, far).through(phi)
+            both = np.sqrt(site * _shifted(site, away))
+            rho = np.divide(m.values[(gaussian, *tau)], both, out=np.zeros(both.shape), where=both > 0)
+            values[(gaussian, *tau)] = activations.cross(phi, both, rho) * (both > 0)
+            if gated:
+                gate[(gaussian, *place)] = activations.gate_pair(phi, both, rho)
+        return gate, Moments(values, behind.far, behind.laws)
 
     def _stream(self, i: int, phi: Function, m: Moments) -> Moments | None:
         """x = phi(x_before + f) where x_before is not Gaussian: its law, and the gate's memory."""

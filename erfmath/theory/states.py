@@ -82,9 +82,9 @@ class Factor:
         matrix = op.matrix.reshape(op.groups, -1, *op.matrix.shape[1:])
 
         def weigh(tap: tuple[int, ...], part: Array) -> Array:
-            grouped = part.reshape(part.shape[0], op.groups, -1, *part.shape[2:])
-            mixed = np.einsum("goi,bgo...->bgi...", matrix[(..., *tap)], grouped)
-            return mixed.reshape(part.shape[0], -1, *part.shape[2:])
+            grouped = part.reshape(part.shape[0], *matrix.shape[:2], *part.shape[2:])
+            mixed = np.einsum("goi,bgo...->bgi...", matrix[(slice(None),) * 3 + tap], grouped)
+            return mixed.reshape(part.shape[0], op.groups * matrix.shape[2], *part.shape[2:])
 
         return Factor(*_cut(*adjoint(self.values, self.start, taps, sizes, weigh), sizes, taps.axes))
 
@@ -376,7 +376,8 @@ def fixed_pairs(values: Array, start: tuple[int, ...], op: Linear, sizes: tuple[
         have = tuple(values.shape[1 + axis] // 2 for axis in taps.axes)
         want = tuple(lags[axis] for axis in taps.axes)
         mix = _LagMix(taps, have, want, product)
-        values, start = adjoint(values, start, taps, sizes, mix, taps.flat and not any(have + want))
+        alike = taps.flat and weights is None and not any(have + want)
+        values, start = adjoint(values, start, taps, sizes, mix, alike)
         values, start = cut_pairs(values, start, sizes, taps.axes)
     return values, start
 

@@ -1,0 +1,396 @@
+"""Whether two effective receptive fields agree, in standard errors and in per cent.
+
+A good theory is still refuted by enough draws, and a bad one survives few: so both questions are
+asked, and their answers stand side by side.  *Is there a difference?* is answered by tests of no
+difference (`p_shape`, `p_total`, and `z` pixel by pixel); *is it small?* by an equivalence test
+(`agrees`), which allows for the sampling error.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from .checks import integer, real
+from .empirics.measured import MeasuredReceptiveField
+from .result import EffectiveReceptiveField
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["Comparison", "Estimate", "compare"]
+
+Array = npt.NDArray[np.float64]
+
+#: Cells of the test of shape, per axis, at most; and how many draws there must be for each.
+BANDS, DRAWS_PER_CELL = 5, 10
+#: Pixels of z that count: those that hold this much of the expected share.
+COUNTED = 0.99
+
+
+class Estimate(NamedTuple):
+    """A number and its standard error."""
+
+    value: float
+    stderr: float
+
+    def interval(self, level: float = 0.01) -> tuple[float, float]:
+        """What holds the true value with probability 1 - `level`."""
+        reach = _normal_quantile(level / 2) * self.stderr
+        return self.value - reach, self.value + reach
+
+
+class _Cells(NamedTuple):
+    """Difference of shares over a few cells, and the covariance of its sampling error."""
+
+    difference: Array
+    covariance: Array
+    draws: int
+
+
+def compare(theory: EffectiveReceptiveField, measured: EffectiveReceptiveField) -> Comparison:
+    """Compare two results on the same unit: theory and measurement, or any two of either.
+
+    Raises
+    ------
+    ValueError
+        If they are of different statistics, units, images or theoretical receptive fields.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> net = em.repeat(em.Conv(3), 4)
+    >>> comparison = em.compare(em.predict(net), em.measure(net, draws=1000, rng=0))
+    >>> comparison.agrees(), bool(comparison.p_shape > 0.01)
+    (True, True)
+    """
+    for erf in (theory, measured):
+        if not isinstance(erf, EffectiveReceptiveField):
+            raise TypeError(f"{erf!r}: must be an effective receptive field, as predict and measure return")
+    for what in ("statistic", "unit", "image"):
+        a, b = getattr(theory, what), getattr(measured, what)
+        if a != b:
+            raise ValueError(f"{what}: {a!r} and {b!r}; only results for the same {what} can be compared")
+    if (theory.trf.size, theory.trf.stride) != (measured.trf.size, measured.trf.stride):
+        raise ValueError(f"theoretical receptive fields differ: {theory.trf.size} and {measured.trf.size}; "
+                         "the results are of different networks or nodes")
+    return Comparison(theory, measured)
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Two effective receptive fields of one unit side by side; made by `compare`.
+
+    Attributes
+    ----------
+    theory, measured : EffectiveReceptiveField
+        Either may be sampled or not.
+    """
+
+    theory: EffectiveReceptiveField
+    measured: EffectiveReceptiveField
+
+    # -- the common window ----------------------------------------------------------------------
+
+    @property
+    def ndim(self) -> int:
+        return self.theory.ndim
+
+    @functools.cached_property
+    def _box(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        a, b = self.theory, self.measured
+        lo = tuple(map(min, a.origin, b.origin))
+        return lo, tuple(max(p + n, q + m) - 1 for p, n, q, m in zip(a.origin, a.shape, b.origin, b.shape))
+
+    @functools.cached_property
+    def _shares(self) -> tuple[Array, Array]:
+        return (self.theory.crop(*self._box) / self.theory.total,
+                self.measured.crop(*self._box) / self.measured.total)
+
+    # -- is there a difference? -----------------------------------------------------------------
+
+    @functools.cached_property
+    def z(self) -> Array:
+        """Difference of the shares in standard errors, per pixel; nan where nothing was sampled."""
+        variance = sum((self._share_stderr(erf)**2 for erf in (self.theory, self.measured)),
+                       np.zeros(self._shares[0].shape))
+        difference = self._shares[1] - self._shares[0]
+        return np.divide(difference, np.sqrt(variance), out=np.full(variance.shape, math.nan),
+                         where=variance > 0)
+
+    def _share_stderr(self, erf: EffectiveReceptiveField) -> Array:
+        if erf.stderr is None:
+            return np.zeros(self._shares[0].shape)
+        error = erf.stderr / erf.total
+        if isinstance(erf, MeasuredReceptiveField) and erf.share_stderr is not None:
+            error = erf.share_stderr
+        whole = np.zeros(self._shares[0].shape)
+        whole[tuple(slice(o - a, o - a + n) for o, a, n in zip(erf.origin, self._box[0], erf.shape))] = error
+        return whole
+
+    @functools.cached_property
+    def counted_z(self) -> Array:
+        """z of the pixels with the largest expected share, those that hold 99 % of it."""
+        expected = np.abs(self._shares[0]).ravel()
+        order = np.argsort(expected)[::-1]
+        within = np.cumsum(expected[order])
+        most = int(np.searchsorted(within, COUNTED * within[-1])) + 1
+        z = self.z.ravel()[order[:most]]
+        return z[np.isfinite(z)]
+
+    @property
+    def z_rms(self) -> float:
+        """Root mean square of `counted_z`: about 1 where there is no difference."""
+        return float(np.sqrt((self.counted_z**2).mean())) if self.counted_z.size else math.nan
+
+    @property
+    def z_max(self) -> float:
+        """Largest absolute value of `counted_z`."""
+        return float(np.abs(self.counted_z).max()) if self.counted_z.size else math.nan
+
+    def z_bound(self, level: float = 0.01) -> float:
+        """What `z_max` passes with probability `level` at most if there is no difference (Bonferroni)."""
+        return _normal_quantile(level / (2 * max(self.counted_z.size, 1)))
+
+    @functools.cached_property
+    def cells(self) -> _Cells | None:
+        """Difference of the shares over cells of similar mass, with its covariance from the draws.
+
+        None where no draws are at hand.
+        """
+        sampled = [erf for erf in (self.measured, self.theory)
+                   if isinstance(erf, MeasuredReceptiveField) and erf.stderr is not None and erf.has_blocks]
+        if not sampled or len({erf.box for erf in sampled}) > 1:
+            return None
+        first = sampled[0]
+        sums = {id(erf): first.blocks_of(erf) / erf.total for erf in (self.theory, self.measured)}
+        expected = sums[id(self.theory)]
+        if len(sampled) == 2:
+            weight = self.measured.draws / (self.measured.draws + self.theory.draws)  # type: ignore[attr-defined]
+            expected = (1 - weight) * expected + weight * sums[id(self.measured)]
+        draws = min(erf.draws for erf in sampled)
+        merge = _bands(expected.reshape(first.block_shape), draws)
+        share = merge(expected)
+        covariance = np.zeros((len(share),) * 2)
+        for erf in sampled:
+            # What each draw's cells miss of the expected share of its own total: mean 0 if that is true.
+            sums_of_draws = merge(erf.moments.blocks)
+            off = (sums_of_draws - share * erf.moments.table[:, :1]) / erf.total
+            covariance += np.atleast_2d(np.cov(off, rowvar=False)) / erf.draws
+        return _Cells(merge(sums[id(self.measured)] - sums[id(self.theory)]), covariance, draws)
+
+    @functools.cached_property
+    def p_shape(self) -> float:
+        """Probability of so large a difference of the shares if there is none; nan if not sampled.
+
+        Hotelling's T^2 test on the shares of at most 25 cells: it uses the covariance of the draws,
+        because a network's pixels rise and fall together.
+        """
+        if self.cells is None:
+            return math.nan
+        from scipy.stats import f
+
+        square, rank = _mahalanobis(self.cells.difference, self.cells.covariance)
+        n = self.cells.draws
+        if rank == 0 or n <= rank:
+            return math.nan
+        return float(f.sf(square * (n - rank) / (rank * (n - 1)), rank, n - rank))
+
+    @property
+    def total_ratio(self) -> Estimate:
+        """Sum of the measured map over that of the theory."""
+        ratio = self.measured.total / self.theory.total
+        parts = [_total_stderr(erf) / erf.total for erf in (self.theory, self.measured)]
+        return Estimate(ratio, abs(ratio) * math.hypot(*parts))
+
+    @property
+    def p_total(self) -> float:
+        """Probability of so large a difference of the sums of the maps if there is none (t test)."""
+        ratio = self.total_ratio
+        if not ratio.stderr > 0:
+            return math.nan
+        from scipy.stats import t
+
+        # The error is that of the difference, in units of the sum that is not sampled.
+        error = math.hypot(_total_stderr(self.theory), _total_stderr(self.measured))
+        draws = [erf.draws for erf in (self.theory, self.measured)
+                 if isinstance(erf, MeasuredReceptiveField) and erf.stderr is not None]
+        freedom = max(min(draws, default=2) - 1, 1)
+        return float(2 * t.sf(abs(self.measured.total - self.theory.total) / error, freedom))
+
+    # -- is it small? ---------------------------------------------------------------------------
+
+    @property
+    def std_ratio(self) -> tuple[Estimate, ...]:
+        """Measured over theoretical standard deviation, per axis."""
+        found = []
+        errors = [_std_stderr(erf) for erf in (self.theory, self.measured)]
+        for a, b, da, db in zip(self.theory.std, self.measured.std, *errors):
+            ratio = float(b / a) if a > 0 else (1.0 if b == 0 else math.inf)
+            found.append(Estimate(ratio, ratio * math.hypot(da / a if a > 0 else 0, db / b if b > 0 else 0)))
+        return tuple(found)
+
+    @property
+    def size_ratio(self) -> float:
+        """Measured over theoretical threshold size."""
+        return self.measured.size() / self.theory.size()
+
+    @property
+    def total_variation(self) -> float:
+        """Half the sum of the absolute differences of the shares, sampling noise included."""
+        return float(0.5 * np.abs(self._shares[1] - self._shares[0]).sum())
+
+    @functools.cached_property
+    def coarse_variation(self) -> Estimate:
+        """Total variation over the cells of the test of shape; over pixels where no draws are at hand."""
+        if self.cells is None:
+            return Estimate(self.total_variation, 0.0)
+        signs = np.sign(self.cells.difference)
+        error = 0.5 * math.sqrt(max(float(signs @ self.cells.covariance @ signs), 0.0))
+        return Estimate(float(0.5 * np.abs(self.cells.difference).sum()), error)
+
+    def profile_variation(self, axis: int = -1) -> float:
+        """Total variation of the marginals along `axis`."""
+        rest = tuple(a for a in range(self.ndim) if a != range(self.ndim)[axis])
+        a, b = (share.sum(axis=rest) for share in self._shares)
+        return float(0.5 * np.abs(a - b).sum())
+
+    def agrees(self, level: float = 0.01, tolerance: float = 0.03, *, total: bool = False) -> bool:
+        """Whether the difference is shown to be small: an equivalence test.
+
+        True if the standard deviations along every axis differ by less than `tolerance` (relative),
+        and the shares by less in total variation over the cells, once the sampling error is allowed
+        for; with `total` also the sums of the maps.  A false True has probability `level` at most.
+        False therefore means different *or* too few draws: the intervals in the report say which.
+        """
+        if not 0 < real(level, "level") < 0.5:
+            raise ValueError(f"level={level}: must lie between 0 and 0.5")
+        if not real(tolerance, "tolerance") > 0:
+            raise ValueError(f"tolerance={tolerance}: must be positive")
+        reach = _normal_quantile(level)
+        ratios = [*self.std_ratio, *([self.total_ratio] if total else [])]
+        differences = [Estimate(ratio.value - 1, ratio.stderr) for ratio in ratios] + [self.coarse_variation]
+        return all(abs(d.value) + reach * d.stderr <= tolerance for d in differences)
+
+    def draws_needed(self, alternative: EffectiveReceptiveField, level: float = 0.01, power: float = 0.9) -> int:
+        """Draws that `p_shape` needs to fall below `level` with probability `power`, were `alternative` true.
+
+        The covariance is taken from the draws at hand.
+
+        Raises
+        ------
+        ValueError
+            If nothing was sampled, or the alternative does not differ.
+        """
+        from scipy.optimize import brentq
+        from scipy.stats import chi2, ncx2
+
+        if self.cells is None or not isinstance(self.measured, MeasuredReceptiveField):
+            raise ValueError("draws_needed: needs a measurement with draws")
+        merge = _bands((self.measured.blocks_of(self.theory) / self.theory.total)
+                       .reshape(self.measured.block_shape), self.cells.draws)
+        shift = merge(self.measured.blocks_of(alternative) / alternative.total
+                      - self.measured.blocks_of(self.theory) / self.theory.total)
+        square, rank = _mahalanobis(shift, self.cells.covariance * self.cells.draws)
+        if not square > 0:
+            raise ValueError("alternative: has the same share as the theory")
+        bound = chi2.isf(level, rank)
+        needed = brentq(lambda nc: ncx2.sf(bound, rank, nc) - power, 1e-9, 1e4)
+        return integer(math.ceil(needed / square), "draws", 1)
+
+    # -- for people -----------------------------------------------------------------------------
+
+    def report(self, level: float = 0.01, tolerance: float = 0.03) -> str:
+        """What there is to know, on one screen."""
+        names = _name(self.theory, "theory"), _name(self.measured, "measured")
+        lines = [f"{self.theory.node} unit {self.theory.unit}, {self.theory.statistic}: "
+                 f"(a) {names[0]}, (b) {names[1]}", ""]
+        rows = []
+        for axis, ratio in enumerate(self.std_ratio):
+            low, high = ratio.interval(level)
+            rows.append((f"std, axis {axis}", f"{self.theory.std[axis]:.4f}", f"{self.measured.std[axis]:.4f}",
+                         f"b/a {ratio.value:.4f}, {1 - level:.0%} interval {low:.4f} to {high:.4f}"))
+        low, high = self.total_ratio.interval(level)
+        rows.append(("sum of the map", f"{self.theory.total:.5g}", f"{self.measured.total:.5g}",
+                     f"b/a {self.total_ratio.value:.4f}, {low:.4f} to {high:.4f}"))
+        rows.append(("threshold size", f"{self.theory.size():.3f}", f"{self.measured.size():.3f}",
+                     f"b/a {self.size_ratio:.4f}"))
+        fits = [erf.gaussian_fit().r_squared for erf in (self.theory, self.measured)]
+        rows.append(("R^2 of a Gaussian", f"{fits[0]:.4f}", f"{fits[1]:.4f}", ""))
+        lines += ["  ".join((name.ljust(18), a.rjust(10), b.rjust(10), told)).rstrip()
+                  for name, a, b, told in [("", "(a)", "(b)", ""), *rows]]
+        profiles = ", ".join(f"{self.profile_variation(axis):.4f}" for axis in range(self.ndim))
+        lines += ["", f"total variation    pixels {self.total_variation:.4f}, marginals {profiles}, "
+                      f"cells {self.coarse_variation.value:.4f} +- {self.coarse_variation.stderr:.4f}"]
+        if self.counted_z.size:
+            lines.append(f"z of the share     rms {self.z_rms:.3f}, largest {self.z_max:.2f} of "
+                         f"{self.counted_z.size} pixels (bound {self.z_bound(level):.2f})")
+            lines.append(f"no difference?     shape p = {self.p_shape:.3g}, sum of the map p = {self.p_total:.3g}")
+        word = "agree" if self.agrees(level, tolerance) else "not shown to agree"
+        lines.append(f"within {tolerance:.3g}?".ljust(19) + f"{word} (level {level:.3g})")
+        return "\n".join(lines)
+
+    __str__ = report
+
+    def plot(self) -> Figure:
+        """Theory, measurement, difference in standard errors, and the marginals on both scales."""
+        from .comparison_plot import plot
+        return plot(self)
+
+
+# ---------------------------------------------------------------------------------------------
+
+def _normal_quantile(tail: float) -> float:
+    """What a standard normal variable passes with probability `tail`."""
+    from scipy.special import ndtri
+    return float(-ndtri(tail))
+
+
+def _name(erf: EffectiveReceptiveField, role: str) -> str:
+    if isinstance(erf, MeasuredReceptiveField) and erf.stderr is not None:
+        dead = f", {erf.dead} dead" if erf.dead else ""
+        return f"{erf.method}, {erf.draws} draws{dead}{', interrupted' if erf.partial else ''}"
+    return f"{role}, {erf.method}" if role != erf.method else role
+
+
+def _total_stderr(erf: EffectiveReceptiveField) -> float:
+    if erf.stderr is None:
+        return 0.0
+    return erf.total_stderr if isinstance(erf, MeasuredReceptiveField) else math.nan
+
+
+def _std_stderr(erf: EffectiveReceptiveField) -> Array:
+    if erf.stderr is None:
+        return np.zeros(erf.ndim)
+    return erf.std_stderr if isinstance(erf, MeasuredReceptiveField) else np.full(erf.ndim, math.nan)
+
+
+def _bands(expected: Array, draws: int) -> Any:
+    """A function that sums blocks, along its last axis, into cells that hold similar parts of `expected`."""
+    ndim = expected.ndim
+    bands = max(min(BANDS, int((draws / DRAWS_PER_CELL)**(1 / ndim) + 1e-9)), 1)
+    starts = []
+    for axis in range(ndim):
+        marginal = np.abs(expected.sum(axis=tuple(a for a in range(ndim) if a != axis)))
+        within = np.cumsum(marginal) / marginal.sum()
+        starts.append(np.unique([0, *np.searchsorted(within, np.arange(1, bands) / bands)]))
+
+    def merge(blocks: Array) -> Array:
+        lead = blocks.shape[:-1]
+        cells = blocks.reshape(*lead, *expected.shape)
+        for axis, first in enumerate(starts, start=len(lead)):
+            cells = np.add.reduceat(cells, first, axis=axis)
+        return cells.reshape(*lead, -1)
+    return merge
+
+
+def _mahalanobis(difference: Array, covariance: Array) -> tuple[float, int]:
+    """d^T C^+ d and the rank of C: shares sum to one, so that C has a direction of no variance."""
+    values, vectors = np.linalg.eigh(covariance)
+    kept = values > 1e-9 * max(values.max(), 0.0)
+    return float(((vectors[:, kept].T @ difference)**2 / values[kept]).sum()), int(kept.sum())
