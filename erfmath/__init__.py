@@ -15,16 +15,17 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 __all__ = [
-    "Activation", "Add", "AvgPool", "BatchNorm", "Concat", "Constant", "Conv", "ConvTranspose",
+    "Activation", "Add", "AvgPool", "BatchNorm", "Comparison", "Concat", "Constant", "Conv", "ConvTranspose",
     "Dropout", "EffectiveReceptiveField", "Fixed", "GlobalAvgPool", "Identity", "LayerNorm",
     "MaxPool", "Network", "Pad", "Random", "ReceptiveField", "Scale", "Upsample", "add",
-    "concat", "kernels", "lattice", "load", "measure", "path_counts", "plotting", "predict",
+    "compare", "concat", "kernels", "lattice", "load", "measure", "path_counts", "plotting", "predict",
     "receptive_field", "receptive_fields", "repeat", "residual", "serial", "support", "walk",
     "zoo",
 ]
 
 if TYPE_CHECKING:
     from . import kernels, lattice, plotting, zoo
+    from .comparison import Comparison, compare
     from .empirics.measure import measure
     from .layers import (
         Activation, Add, AvgPool, BatchNorm, Concat, Constant, Conv, ConvTranspose, Dropout, Fixed,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 # What type checkers read above, for the interpreter: module -> the public names it defines.
 _MODULES = {
+    "comparison": "Comparison compare",
     "empirics.measure": "measure",
     "layers": (
         "Activation Add AvgPool BatchNorm Concat Constant Conv ConvTranspose Dropout Fixed "

@@ -133,17 +133,16 @@ def compile_network(net: Network, ndim: int, *, image: Any = None, node: str | N
     if image is not None:
         image = image_shape(image, ndim)
         shapes = [*net.shapes(image, ndim).values(), image]
-    if unit is None:
-        if shapes is None:
-            raise ValueError("image=None: all units of a node are finitely many on an image only")
-        start = Box((0,) * ndim, tuple(n - 1 for n in shapes[top]))
-    else:
-        start = Box(unit, unit)
+    if unit is None and shapes is None:
+        raise ValueError("image=None: a node has finitely many units on an image only")
+    start = Box(unit, unit) if unit is not None else _all(shapes[top])  # type: ignore[index]
     geometry = net.geometry(ndim)
     cone = _demand(net, geometry, shapes, {top: start}, frozenset())
+    if unit is None:
+        cone = {i: _all(shapes[i]) for i in cone}  # type: ignore[index]
     whole = frozenset(i for i in cone if i >= 0 and i not in frozen and isinstance(net.nodes[i].layer, BatchNorm)
                       and getattr(net.nodes[i].layer, "mode") == "data")
-    need = _demand(net, geometry, shapes, {top: start}, whole) if whole else cone
+    need = _demand(net, geometry, shapes, {top: start}, whole) if whole and unit is not None else cone
     steps = {}
     for i in sorted(i for i in cone if i >= 0):
         layer, inputs = net.nodes[i].layer, net.sources[i]
@@ -158,6 +157,11 @@ def compile_network(net: Network, ndim: int, *, image: Any = None, node: str | N
     return Program(steps, top, need.get(-1, nothing), cone.get(-1, nothing))
 
 
+def _all(shape: tuple[int, ...]) -> Box:
+    """All sites of a map."""
+    return Box((0,) * len(shape), tuple(n - 1 for n in shape))
+
+
 def _demand(net: Network, geometry: Sequence[tuple[AxisGeometry, ...]],
             shapes: Sequence[tuple[int, ...]] | None, boxes: dict[int, Box],
             whole: frozenset[int]) -> dict[int, Box]:
@@ -170,7 +174,7 @@ def _demand(net: Network, geometry: Sequence[tuple[AxisGeometry, ...]],
         n = None if shapes is None else shapes[sources[0]]
         box = boxes[i]
         if i in whole and not box.empty:
-            box = box.grown(PATCH) if n is None else Box((0,) * len(n), tuple(m - 1 for m in n))
+            box = box.grown(PATCH) if n is None else _all(n)
             boxes[i] = box
         read = _read(layer, geometry[i], box, n).within(n)
         for j in sources:

@@ -174,7 +174,7 @@ def fingerprint(net: Network, job: Job, about: Mapping[str, Any]) -> str:
     """Of everything that decides what is measured, the number of draws and the entropy aside."""
     recipe = job.recipe
     plain = [net.to_dict(), {key: str(value) for key, value in about.items()}, recipe.inputs, recipe.dtype,
-             job.statistic, job.channel, job.normalise, job.chunk, sorted(recipe.kernels)]
+             job.statistic, job.channel, job.normalise, job.chunk, {i: kernel.shape for i, kernel in recipe.kernels.items()}]
     digest = hashlib.sha256(json.dumps(plain, sort_keys=True, default=repr).encode())
     for arrays in (recipe.given, job.biases, job.norms, {} if recipe.images is None else {0: recipe.images}):
         for i in sorted(arrays):

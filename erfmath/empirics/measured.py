@@ -80,6 +80,16 @@ class MeasuredReceptiveField(EffectiveReceptiveField):
         totals = self.moments.table[:, 0]
         return float(totals.std(ddof=1) / math.sqrt(len(totals))) if len(totals) > 1 else 0.0
 
+    @property
+    def has_blocks(self) -> bool:
+        """Whether the draws' block sums are of the map itself (not of its square)."""
+        return self.statistic != "amplitude" and not self.box.empty
+
+    @property
+    def block_shape(self) -> tuple[int, ...]:
+        """Number of blocks per axis."""
+        return tuple(map(len, block_edges(self.box.shape)))
+
     def blocks_of(self, other: EffectiveReceptiveField) -> Array:
         """Sums of another field's map over the blocks into which this one's draws were summed."""
         part = other.crop(self.box.lo, self.box.hi)

@@ -105,6 +105,8 @@ def forward(program: Program, parameters: Parameters, x: Array, *, images: int |
     generators : sequence of Generator
         One a draw, for dropout.
     """
+    if x.shape[3:] != program.need.shape:
+        raise ValueError(f"x: {x.shape[3:]} sites; the program needs {program.need.shape}")
     run = Run(program, parameters, x.shape[2] if images is None else images, training, generators)
     values = {-1: x}
     last_use = {j: i for i, step in program.steps.items() for j in step.inputs}

@@ -149,12 +149,16 @@ class Plan:
     def _find_meetings(self) -> None:
         graph = self.graph
         names: dict[int, set[Name]] = {}
+        mixed: set[int] = set()  # nodes whose channels a deterministic layer above has correlated
         for i in range(graph.top, -2, -1):
             edges = self.edges[i]
             if i != graph.top and not edges:
                 continue
             fixed = [e for e in edges if not graph.ops[e.reader].random]
-            per_edge = [self._behind(e, names[e.reader]) for e in fixed]
+            if any(graph.ops[e.reader].kind in ("constant", "full") or e.reader in mixed for e in fixed):
+                mixed.add(i)
+            per_edge = [names[e.reader] if e.reader in mixed else self._behind(e, names[e.reader])
+                        for e in fixed]
             names[i] = set().union(*per_edge)
             if i == graph.top or len(fixed) < len(edges):
                 names[i].add((i, ()))
@@ -198,7 +202,8 @@ class Plan:
             made[i] = tuple(map(max, zip(*above))) if above else zero
             if i in self.meetings:
                 made[i] = (EVERY_LAG,) * graph.ndim
-        return {i: tuple(map(min, zip(need[i], made[i]))) for i in need}
+        ends = {i: tuple(EVERY_LAG if n is None else n - 1 for n in graph.sizes[i]) for i in need}
+        return {i: tuple(map(min, zip(need[i], made[i], ends[i]))) for i in need}
 
 
 def _edges(graph: Graph) -> dict[int, list[Edge]]:

@@ -229,7 +229,7 @@ class _Sweep:
         if isinstance(layer, Dropout):
             return state.masked(layer.p, graph.channels[i])
         if op.kind == "random":
-            return state.through_random(op, sizes, lags, graph.shares(j))
+            return state.through_random(op, sizes, lags, graph.shares(j), graph.channels[j])
         if op.kind == "constant":
             return state.through_constant(op, sizes, lags, graph.channels[j], graph.channels[i], graph.shares(j))
         if op.kind == "full":

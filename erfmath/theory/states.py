@@ -216,8 +216,11 @@ class Covariance:
     # -- layers -------------------------------------------------------------------------------
 
     def through_random(self, op: Linear, sizes: tuple[int | None, ...], lags: tuple[int, ...],
-                       shares: Sequence[float]) -> Covariance:
-        """Below zero-mean random weights: each lag by itself, sites mixed by the taps' variances."""
+                       shares: Sequence[float], channels: int) -> Covariance:
+        """Below zero-mean random weights: each lag by itself, sites mixed by the taps' variances.
+
+        The channels below are independent; of groups above that differ they remember the power.
+        """
         values, start = self.values, self.start
         for axis, g in enumerate(g for taps in op.taps for g in taps.geometry):
             values = select_lags(values, 1 + axis, g, self.lags[axis], lags[axis])
@@ -229,6 +232,8 @@ class Covariance:
         values = values * (op.gain * math.prod(t.weights.item() for t in op.taps if t.trivial))
         if len(values) == 1 and len(shares) > 1:  # depthwise layers keep the groups they have
             values = values * _column(np.asarray(shares), self.ndim)
+        if op.groups > 1 and self.mixing == MIXED:
+            return Covariance(values, start, values.sum(axis=0, keepdims=True) / channels, MIXED)
         return Covariance(values, start)
 
     def through_fixed(self, op: Linear, sizes: tuple[int | None, ...], lags: tuple[int, ...]) -> Covariance:
@@ -294,6 +299,8 @@ class Covariance:
 # ---------------------------------------------------------------------------------------------
 
 def _refit(values: Array, have: tuple[int, ...], want: tuple[int, ...]) -> Array:
+    shape = (len(values), *(2 * w + 1 for w in want), *values.shape[1 + len(want):])
+    check_bytes(8 * math.prod(shape), f"a covariance of shape {shape}", REMEDY)
     index = [slice(None)] + [slice(max(h - w, 0), h + min(h, w) + 1) for h, w in zip(have, want)]
     width = [(0, 0)] + [(max(w - h, 0),) * 2 for h, w in zip(have, want)]
     width += [(0, 0)] * (values.ndim - len(width))

@@ -57,7 +57,10 @@ def _tilts(problem: Problem) -> NDArray[np.float64]:
     """Tilts at equal distances in the integral of sd(theta) d theta, which means measure in sds."""
     unit = 1.0 / max(b.reach[0] for b in problem.blocks)
     edge = 8.0
-    while _cgf(problem, np.array([-edge, edge]))[2].max() > 0.02 and edge < 4096:
+    while edge < 4096:
+        low, high = _cgf(problem, np.array([-edge, edge]))[1]
+        if max(low, problem.extent[0] - 1 - high) < 0.02:
+            break
         edge *= 1.5
     theta = unit * np.sinh(np.linspace(-1, 1, 2049) * asinh(edge / unit))
     sd = np.sqrt(_cgf(problem, theta)[2])
@@ -146,11 +149,13 @@ def tilted_law(problem: Problem) -> tuple[Scaled, NDArray[np.float64]]:
         law = Scaled.of(np.maximum(values, 0)) * scale
         away = origin - np.arange(first, stop)
         stride = max(1, int(600 / max(abs(theta[centre]), 1)))
+        bound = torus.truncation + torus.rounding + 2 * np.exp(-nats[number])
+        relative[first:stop] = np.where(np.abs(away) <= 64 * stride,
+                                        bound / np.maximum(values, 1e-300) + 8 * EPS, np.inf)
+        away = np.clip(away, -64 * stride, 64 * stride)
         while away.any():
             part = np.clip(away, -stride, stride)
             law = law * Scaled.of(np.power(float(z), part))
             away = away - part
-        bound = torus.truncation + torus.rounding + 2 * np.exp(-nats[number])
-        relative[first:stop] = bound / np.maximum(values, 1e-300) + 8 * EPS
         mantissa[first:stop], exponent[first:stop] = law.mantissa, law.exponent
     return Scaled(mantissa, exponent), relative

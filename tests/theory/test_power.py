@@ -500,7 +500,7 @@ def random_case(seed: int) -> tuple[em.Network, dict[str, Any]]:
     return net, {"image": image, "unit": unit, "channels_in": channels_in, "width": 4}
 
 
-SEEDS = range(160)
+SEEDS = range(600)
 
 
 def test_random_graphs() -> None:
@@ -514,3 +514,124 @@ def test_random_graphs() -> None:
         except Exception as error:
             raise AssertionError(f"seed {seed}: {error}") from error
     assert len(refused) <= len(SEEDS) // 10, f"no rule for seeds {refused}"
+
+
+# ---------------------------------------------------------------------------------------------
+# the plane, planted errors, sampling
+# ---------------------------------------------------------------------------------------------
+
+INTERIOR: dict[str, tuple[int, em.Network]] = {  # dimension, network
+    "walk": (1, lines(em.Conv(3, weights=RANDOM1), em.Conv(4, padding=(1, 2), weights=RANDOM1),
+                      em.Conv(3, stride=2, weights=RANDOM1), em.Conv(3, dilation=2, weights=RANDOM1))),
+    "pools": (1, lines(em.MaxPool(2), avg(3, padding=1), em.Conv(3, weights=RANDOM1), avg(2))),
+    "decoder": (1, lines(em.AvgPool(3), BILINEAR, em.Conv(3, weights=RANDOM1),
+                         em.ConvTranspose(4, stride=2, padding=1, weights=RANDOM1))),
+    "branches": (1, lines(em.concat(em.Conv(3, weights=RANDOM1), em.Identity()),
+                          em.Conv(5, weights=RANDOM1), em.add(em.Identity(), em.Conv((3,), weights=SIGNED3)))),
+    "2-D": (2, lines(em.Conv((2, 3), padding=(1, 0), weights=RANDOM1), avg(2),
+                     em.Conv(3, stride=2, weights=RANDOM1), avg(2))),
+    "3-D": (3, lines(em.Conv(3, padding=0, weights=RANDOM1), avg(2), em.Conv(2, padding=0, weights=RANDOM1))),
+}
+
+
+@pytest.mark.parametrize("name", INTERIOR)
+def test_plane_is_an_image_without_borders(name: str) -> None:
+    ndim, net = INTERIOR[name]
+    image = {1: (40,), 2: (24, 26), 3: (9, 10, 11)}[ndim]
+    for step in range(2):
+        unit = tuple(n // 2 - step for n in net.shapes(image)[net.output])
+        plane = em.predict(net, unit=unit, ndim=ndim)
+        lo, hi = plane.trf.window(unit)
+        assert plane.origin == lo and min(lo) > 0 and all(h < n - 1 for h, n in zip(hi, image))
+        inside = em.predict(net, image=image, unit=unit)
+        assert_same_map(inside.crop(lo, hi), plane.map)
+        assert_close(inside.map.sum(), plane.map.sum(), ROUNDING)
+
+
+def plant_tap(monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(values: Array, start: Any, layer: Any, sizes: Any, weigh: Any, flat: bool = False) -> Any:
+        def weigh_wrongly(tap: tuple[int, ...], part: Array) -> Array:
+            return weigh(tap, part) * (1.01 if tap[-1] == 1 else 1.0)
+        return taps.adjoint(values, start, layer, sizes, weigh_wrongly)
+    monkeypatch.setattr(states, "adjoint", wrong)
+
+
+def plant_border(monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(*args: Any) -> Array | None:
+        gain = taps.border_gain(*args)
+        return None if gain is None else np.where(gain != 1, 1.01, 1.0) * gain
+    monkeypatch.setattr(states, "border_gain", wrong)
+
+
+def plant_gain(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = linear.lower
+    monkeypatch.setattr("erfmath.theory.plan.lower",
+                        lambda *args: (op := right(*args))._replace(gain=1.01 * op.gain))
+
+
+def plant_squared_taps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("erfmath.theory.plan._made", lambda op, lags: (0,) * len(lags))
+
+
+@pytest.mark.parametrize("plant", [plant_tap, plant_border, plant_gain, plant_squared_taps])
+def test_planted_errors_are_caught(plant: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    net = CASES_1D["borders of averages"]
+    check(net, (12,), (0,))
+    plant(monkeypatch)
+    with pytest.raises(AssertionError):
+        check(net, (12,), (0,))
+
+
+def below_conv(g: Array, rng: np.random.Generator, k: int, gain: float = 1) -> Array:
+    """Gradients (draws, channels, sites) below a fresh random convolution, one kernel a draw."""
+    draws, channels, sites = g.shape
+    w = rng.normal(0, math.sqrt(gain / (k * channels)), (draws, channels, channels, k))
+    below = np.zeros((draws, channels, sites + k - 1))
+    for a in range(k):
+        below[:, :, a:a + sites] += np.einsum("noi,nox->nix", w[..., a], g)
+    return below
+
+
+def below_average(g: Array, stride: int) -> Array:
+    below = np.zeros((*g.shape[:2], stride * (g.shape[2] - 1) + 2))
+    for a in range(2):
+        below[:, :, a:a + stride * g.shape[2]:stride] += g / 2
+    return below
+
+
+def below_nearest(g: Array, first: int) -> Array:
+    """Pairs of sites summed; `first` is the coordinate of the first one."""
+    g = np.pad(g, [(0, 0), (0, 0), (first % 2, (first + g.shape[2]) % 2)])
+    return g[..., ::2] + g[..., 1::2]
+
+
+def lag_case(rng: np.random.Generator, unit: Array) -> Array:
+    return below_average(below_conv(below_average(below_conv(
+        below_average(unit, 1), rng, 3), 1), rng, 3), 1)
+
+
+def nearest_case(rng: np.random.Generator, unit: Array) -> Array:
+    return below_nearest(below_conv(below_average(unit, 2), rng, 3), -1)
+
+
+SAMPLED = {
+    "lags": (lag_case, 0.375, 0.25, lines(avg(2), em.Conv(3, padding="valid", weights=RANDOM1), avg(2),
+                                          em.Conv(3, padding="valid", weights=RANDOM1), avg(2))),
+    "nearest": (nearest_case, 2 / 3, 0.5, lines(NEAREST, em.Conv(3, weights=RANDOM1), em.AvgPool(2))),
+}
+
+
+@pytest.mark.parametrize("name", SAMPLED)
+def test_lags_against_sampled_weights(name: str) -> None:
+    """The theory of lags itself: without them the mass would be `without`."""
+    sample, mass, without, net = SAMPLED[name]
+    expected = em.predict(net, ndim=1, width=3).map
+    rng = np.random.default_rng(11)
+    cells = len(expected) + 1
+    error = 0.05 * (mass - without) / z_bound(cells)  # a twentieth of the effect is seen
+    draws = draws_for(error, spread=mass)
+    g = sample(rng, rng.normal(0, 3**-0.5, (draws, 3, 1)))
+    power = (g**2).sum(axis=1)
+    values = np.column_stack([power, power.sum(axis=1)])
+    assert_statistical(values.mean(axis=0), values.std(axis=0) / math.sqrt(draws),
+                       [*expected, expected.sum()])

@@ -1,0 +1,284 @@
+"""Second moments on maps, and what linear layers make of them, forwards.
+
+A map is an image with borders; or, for the infinite plane, a torus large enough that its ends do
+not meet, or a single point where all sites are alike.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass, replace
+from typing import Any, Union
+
+import numpy as np
+
+from ..geometry import AxisGeometry
+from . import laws
+from .activations import Function, cross
+from .laws import Law
+from .linear import Linear
+from .states import border_pairs, cut_pairs, fixed_pairs, select_lags
+from .taps import Array, Taps, adjoint, reads
+
+__all__ = ["Activated", "Moments", "concatenate", "far_factor", "inside", "linear", "reach"]
+
+
+@dataclass(frozen=True)
+class Activated:
+    """The law of phi(z) for Gaussian z of second moment q and far covariance c, tabulated when needed."""
+
+    q: float
+    c: float
+    phi: Function
+
+    def table(self, value: float | None = None) -> Law:
+        """The law; with `value`, that of sites so close that E[phi phi'] is `value` instead of its far limit."""
+        c = self.c
+        if value is not None:
+            rho = np.linspace(0, 1, 65)
+            c = self.q * float(np.interp(value, cross(self.phi, np.full(65, self.q), rho), rho))
+        return laws.gaussian(self.q, c).through(self.phi)
+
+
+#: A law that is not Gaussian, or how to make it; None is Gaussian.
+LawLike = Union[Law, Activated, None]
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Moments of one node's values.
+
+    Attributes
+    ----------
+    values : ndarray, shape (groups, *lags, *lattice)
+        M(x, tau) = E[v(x) v(x + tau)] per channel group.
+    far : ndarray, shape (groups,)
+        c: the same for distant sites or independent inputs, averaged over the map.
+    laws : tuple
+        One-site law per group.
+    wraps : bool
+        Whether the map is a torus or a point, that is, stands for the plane.
+    """
+
+    values: Array
+    far: Array
+    laws: tuple[LawLike, ...]
+    wraps: bool
+
+    @property
+    def ndim(self) -> int:
+        """Number of spatial dimensions."""
+        return (self.values.ndim - 1) // 2
+
+    @functools.cached_property
+    def lags(self) -> tuple[int, ...]:
+        """Half-widths of the box of lags."""
+        return tuple(n // 2 for n in self.values.shape[1:1 + self.ndim])
+
+    @functools.cached_property
+    def second(self) -> Array:
+        """q per group and site, shape (groups, *lattice)."""
+        return self.values[(slice(None), *self.lags)]
+
+    @functools.cached_property
+    def average(self) -> Array:
+        """q per group, averaged over the map, shape (groups,)."""
+        return self.second.reshape(len(self.values), -1).mean(axis=1)
+
+    def away(self, lags: tuple[int, ...] | None = None) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+        """Every lag tau of a box (by default the carried one), with its place in the array."""
+        box = self.lags if lags is None else lags
+        return [(tuple(t - h for t, h in zip(place, box)), place)
+                for place in np.ndindex(*(2 * h + 1 for h in box))]
+
+    def per_site(self, numbers: Array) -> Array:
+        """One number per group, shaped to multiply maps."""
+        return numbers.reshape(-1, *(1,) * self.ndim)
+
+    def per_pair(self, numbers: Array) -> Array:
+        """One number per group, shaped to multiply `values`."""
+        return numbers.reshape(-1, *(1,) * (2 * self.ndim))
+
+    def law(self, group: int, near: float | None = None) -> Law:
+        """One-site law of a group at the average second moment.
+
+        With `near`, the part shared by sites is such that E[v v'] is that instead of c.
+        """
+        known, q = self.laws[group], float(self.average[group])
+        if known is None:
+            return laws.gaussian(q, float(self.far[group]) if near is None else near)
+        if isinstance(known, Activated):
+            known = known.table(near)
+        return known.scaled(math.sqrt(q / known.second)) if known.second else known
+
+    def shifted(self, maps: Array, by: tuple[int, ...]) -> Array:
+        """maps(x + by), shape (groups, *lattice); zero where that is outside an image."""
+        for axis, step in enumerate(by, start=1):
+            if not step:
+                continue
+            maps = np.roll(maps, -step, axis)
+            if not self.wraps:
+                gone = slice(max(maps.shape[axis] - step, 0), None) if step > 0 else slice(0, -step)
+                maps[(slice(None),) * axis + (gone,)] = 0
+        return maps
+
+    def distant(self, by: tuple[int, ...], profile: Array) -> Array:
+        """c between sites that are `by` apart, following the q map towards borders."""
+        return self.per_site(self.far) * profile * self.shifted(profile, by)
+
+    @functools.cached_property
+    def profile(self) -> Array:
+        """sqrt(q / average q)."""
+        return np.sqrt(self.second / self.per_site(np.where(self.average > 0, self.average, 1.0)))
+
+    def with_lags(self, want: tuple[int, ...]) -> Moments:
+        """The box of lags `want`; lags that were not carried are those of distant sites."""
+        if want == self.lags:
+            return self
+        values = np.empty((len(self.values), *(2 * h + 1 for h in want), *self.second.shape[1:]))
+        for tau, place in self.away(want):
+            held = tuple(t + h for t, h in zip(tau, self.lags))
+            carried = all(0 <= t <= 2 * h for t, h in zip(held, self.lags))
+            values[(slice(None), *place)] = (self.values[(slice(None), *held)] if carried
+                                             else self.distant(tau, self.profile))
+        return replace(self, values=values)
+
+    def regrouped(self, have: tuple[int, ...], want: tuple[int, ...]) -> Moments:
+        """Channel groups of sizes `have` split into the finer groups `want`."""
+        if have == want:
+            return self
+        owner = np.searchsorted(np.cumsum(have), np.cumsum(want))
+        return replace(self, values=self.values[owner], far=self.far[owner],
+                       laws=tuple(self.laws[k] for k in owner))
+
+    def mixed(self, shares: list[float]) -> Moments:
+        """Mean over the groups, as a layer sees them that reads all channels."""
+        if len(self.far) == 1:
+            return self
+        share = np.asarray(shares)
+        return replace(self, values=np.tensordot(share, self.values, 1)[None], far=np.array([share @ self.far]),
+                       laws=(None,))
+
+
+def concatenate(parts: list[Moments]) -> Moments:
+    """Groups of several nodes, one after the other; the lags must agree."""
+    return Moments(np.concatenate([part.values for part in parts]), np.concatenate([part.far for part in parts]),
+                   tuple(law for part in parts for law in part.laws), parts[0].wraps)
+
+
+# ---------------------------------------------------------------------------------------------
+# linear layers
+# ---------------------------------------------------------------------------------------------
+
+def reach(op: Linear, lags: tuple[int, ...], back: bool) -> tuple[int, ...]:
+    """Lags before a layer that reach those behind it (`back`), or behind that come from those before."""
+    out = list(lags)
+    for taps in op.taps:
+        for axis, g in zip(taps.axes, taps.geometry):
+            spread = 0 if op.random else g.extent - 1
+            grows = g.transposed != back  # the other side's lattice is the finer one
+            out[axis] = lags[axis] * g.stride + spread if grows else (lags[axis] + spread) // g.stride
+    return tuple(out)
+
+
+def linear(op: Linear, m: Moments, sizes_in: tuple[int | None, ...], extent: tuple[int, ...],
+           lags: tuple[int, ...]) -> Array:
+    """M(x, tau) behind a random layer or a filter, shape (groups, *lags, *extent)."""
+    if m.wraps and math.prod(m.second.shape[1:]) == 1:
+        return _at_point(op, m)
+    before = m.with_lags(reach(op, lags, back=True)).values
+    start: tuple[int, ...] = (0,) * m.ndim
+    flipped = op._replace(taps=tuple(_flip(taps, sizes_in) for taps in op.taps), inside_only=False)
+    bounds: tuple[int | None, ...] = extent
+    if m.wraps:
+        around = [g.extent + max(map(abs, g.pads(None))) for taps in op.taps for g in taps.geometry]
+        before = np.pad(before, [(0, 0)] * (1 + m.ndim) + [(r, r) for r in around], mode="wrap")
+        start, bounds = tuple(-r for r in around), (None,) * m.ndim
+    if op.random:
+        values, start = _random(flipped, before, start, bounds, lags)
+    else:
+        values, start = fixed_pairs(before, start, flipped, bounds, lags)
+    values = _placed(values, start, extent)
+    if op.inside_only:
+        for taps in op.taps:
+            values = border_pairs(values, (0,) * m.ndim, taps, sizes_in)
+    return values
+
+
+def _random(op: Linear, values: Array, start: tuple[int, ...], sizes: tuple[int | None, ...],
+            lags: tuple[int, ...]) -> tuple[Array, tuple[int, ...]]:
+    for axis, g in enumerate(g for taps in op.taps for g in taps.geometry):
+        values = select_lags(values, 1 + axis, g, values.shape[1 + axis] // 2, lags[axis])
+    for taps in op.taps:
+        w = taps.weights
+        if not taps.trivial:
+            values, start = adjoint(values, start, taps, sizes, lambda tap, part: w[tap] * part, taps.flat)
+            values, start = cut_pairs(values, start, sizes, taps.axes)
+    return values * (op.gain * math.prod(t.weights.item() for t in op.taps if t.trivial)), start
+
+
+def _flip(taps: Taps, sizes: tuple[int | None, ...]) -> Taps:
+    """Taps whose adjoint is the layer itself, forwards."""
+    geometry = tuple(AxisGeometry(g.kernel, g.stride, g.dilation, g.pads(sizes[axis]), not g.transposed)
+                     for axis, g in zip(taps.axes, taps.geometry))
+    return taps._replace(geometry=geometry)
+
+
+def _placed(values: Array, start: tuple[int, ...], extent: tuple[int, ...]) -> Array:
+    """`values` on sites 0 .. extent - 1, zero where nothing was written."""
+    ndim = len(start)
+    if values.shape[-ndim:] == extent and not any(start):
+        return values
+    whole = np.zeros((*values.shape[:-ndim], *extent))
+    ends = list(zip(start, values.shape[-ndim:], extent))
+    whole[(..., *(slice(max(s, 0), max(min(s + n, e), 0)) for s, n, e in ends))] = values[
+        (..., *(slice(max(-s, 0), max(min(n, e - s), 0)) for s, n, e in ends))]
+    return whole
+
+
+def _at_point(op: Linear, m: Moments) -> Array:
+    """Behind a layer on the plane, averaged over the phases of upsampling."""
+    phases = math.prod(g.stride for taps in op.taps for g in taps.geometry if g.transposed)
+    total = math.prod(float(taps.weights.sum()) for taps in op.taps)
+    if op.random:
+        return m.values * (op.gain * total / phases)
+    squares = math.prod(float((taps.weights**2).sum()) for taps in op.taps)
+    far = m.per_pair(m.far)
+    return ((m.values - far) * squares / phases + far * (total / phases)**2) * op.gain**2
+
+
+def far_factor(op: Linear, sizes_in: tuple[int | None, ...], sizes: tuple[int | None, ...]) -> float:
+    """What a layer makes of c: pairs of distant sites read through the same tap, or through any two."""
+    factor = op.gain if op.random else op.gain**2
+    for taps in op.taps:
+        present = [_presence(g, sizes_in[axis], sizes[axis]) for axis, g in zip(taps.axes, taps.geometry)]
+        within = np.asarray(math.prod(np.ix_(*present)))  # type: ignore[arg-type]
+        if op.random:
+            factor *= float((taps.weights * within**2).sum())
+        elif not op.inside_only:
+            factor *= float((taps.weights * within).sum())**2
+    return factor
+
+
+def _presence(g: AxisGeometry, n: int | None, n_out: Any) -> Array:
+    """For each tap, the share of output sites for which it reads a site inside the map."""
+    if n is None:
+        return np.full(g.kernel, 1 / g.stride if g.transposed else 1.0)
+    z, hit = reads(g, np.arange(n_out), n)
+    return np.asarray((hit & (z >= 0) & (z < n)).mean(axis=0))
+
+
+def inside(op: Linear, sizes_in: tuple[int | None, ...], sizes: tuple[int | None, ...]) -> Array:
+    """For each output site of a pool, how many of its taps read a site inside the map."""
+    counts = []
+    for taps, n, n_out in zip(op.taps, sizes_in, sizes):
+        g, = taps.geometry
+        if n is None:
+            counts.append(np.full(1, g.kernel))
+        else:
+            z, _ = reads(g, np.arange(n_out or 0), n)
+            counts.append(((z >= 0) & (z < n)).sum(axis=1))
+    return np.asarray(math.prod(np.ix_(*counts)))  # type: ignore[arg-type]
+
+

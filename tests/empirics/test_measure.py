@@ -1,0 +1,349 @@
+"""Ensembles: what is measured, that it is right, and that nothing but the seed decides it."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import itertools
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import erfmath as em
+from erfmath.empirics import job, measure as measuring
+from erfmath.empirics.draw import kernels_of
+from erfmath.empirics.measured import MeasuredReceptiveField
+from erfmath.empirics.welford import Moments
+from erfmath.errors import SizeError
+from helpers import EXACT, ROUNDING, assert_close, assert_statistical, z_bound
+
+C, A = em.Conv, em.Activation
+UNIT_GAIN = em.Random(gain=1)
+
+
+def chain(n: int = 3, kernel: int = 3, **options: Any) -> em.Network:
+    return em.repeat(C(kernel, weights=UNIT_GAIN, **options), n)
+
+
+# -- right against closed forms ---------------------------------------------------------------
+
+def test_deterministic_networks_are_exact() -> None:
+    """All-ones kernels: the law of a sum of uniform variables, without any sampling."""
+    erf = em.measure(em.repeat(C(3, weights=em.Constant()), 5))
+    line = np.array([1.0])
+    for _ in range(5):
+        line = np.convolve(line, np.full(3, 1 / 3))
+    assert erf.statistic == "mean" and erf.stderr is None and erf.draws == 1
+    assert_close(erf.map, np.outer(line, line), ROUNDING)
+
+
+def test_constant_weights_of_transposed_convolutions_sum_to_one_over_the_inputs_of_a_site() -> None:
+    net = em.serial(C(3, weights=em.Constant()), em.ConvTranspose(4, stride=2, padding=1, weights=em.Constant()))
+    total = [em.measure(net, image=12, unit=unit).total for unit in ((11, 12), (12, 11))]
+    assert_close(total, [1.0, 1.0], ROUNDING)
+
+
+GAINS = {
+    "fan in": (chain(2), 1.0),
+    "gain": (em.repeat(C(3, weights=em.Random(gain=2)), 3), 8.0),
+    "fan out": (em.serial(C(3, 8, weights=em.Random(gain=1, fan="out")), C(1, 4, weights=UNIT_GAIN)), 3 / 8),
+    "grouped": (em.serial(C(3, 4, weights=UNIT_GAIN), C(3, 8, groups=2, weights=UNIT_GAIN)), 1.0),
+    "depthwise": (C(3, groups="depthwise", weights=UNIT_GAIN), 1.0),
+    "uniform law": (C(3, 4, weights=em.Random(gain=1, law="uniform")), 1.0),
+    "profile": (C(3, 4, weights=em.Random(gain=1, profile=[1, 0.5, 1])), 1.0),
+    "transposed": (em.serial(C(1, 4, weights=UNIT_GAIN), em.ConvTranspose(4, 6, stride=2, weights=UNIT_GAIN)), 1.0),
+    "dropout": (em.serial(chain(1), em.Dropout(0.5)), 2.0),
+    "scale": (em.serial(chain(1), em.Scale(-3)), 9.0),
+    "relu": (em.serial(chain(1), A("relu")), 0.5),
+    "skip": (em.residual(C(3, 3, weights=UNIT_GAIN)), 2.0),
+    "batch norm": (em.serial(C(3, weights=em.Random(gain=7)), em.BatchNorm()), 1.0),
+}
+
+
+@pytest.mark.parametrize("name", GAINS)
+def test_total_power(name: str) -> None:
+    part, expected = GAINS[name]
+    net = part if isinstance(part, em.Network) else em.serial(part)
+    image = 24 if name == "batch norm" else None  # statistics of many sites
+    erf = em.measure(net, draws=3000 if image is None else 400, width=8, rng=0, image=image)
+    if image is not None:  # the estimated variance adds to E[1 / v] what it scatters
+        expected *= 1 + 2 / (job.BATCH * 24**2)
+    assert_statistical(erf.total, erf.total_stderr, expected)
+
+
+def test_power_of_a_chain_is_the_law_of_its_walk() -> None:
+    """Unit by unit and pixel by pixel, also in 1 and 3 dimensions and at a corner."""
+    for ndim, draws in ((1, 2000), (2, 2000), (3, 500)):
+        erf = em.measure(chain(3), ndim=ndim, draws=draws, width=6, rng=1)
+        line = np.array([1, 3, 6, 7, 6, 3, 1]) / 27
+        expected = line
+        for _ in range(ndim - 1):
+            expected = np.multiply.outer(expected, line)
+        assert erf.shape == (7,) * ndim and erf.origin == (-3,) * ndim
+        assert_statistical(erf.map, erf.stderr, expected)
+        assert_statistical(erf.std, erf.std_stderr, np.full(ndim, math.sqrt(2)))
+
+
+def test_borders_act_after_every_layer() -> None:
+    """Brute force over all paths that never leave the image."""
+    expected = np.zeros(5)
+    for steps in itertools.product((-1, 0, 1), repeat=3):
+        path = list(itertools.accumulate(steps))
+        if all(0 <= site < 5 for site in path):
+            expected[path[-1]] += 1 / 27
+    erf = em.measure(chain(3), ndim=1, image=5, unit=0, draws=3000, width=6, rng=2)
+    assert erf.origin == (0,) and erf.shape == (5,)
+    seen = expected > 0
+    assert_statistical(erf.map[seen], erf.stderr[seen], expected[seen])
+    assert not erf.map[~seen].any()
+
+
+def test_statistics_of_given_weights() -> None:
+    """One linear network, one channel: every statistic from the same gradient."""
+    weights = np.array([1.0, -2.0, 0.0, 3.0]).reshape(1, 1, 4)
+    net = em.serial(C(4, 1, padding="valid", name="only"))
+    found = {statistic: em.measure(net, ndim=1, channels_in=1, channel=0, weights={"only": weights},
+                                   statistic=statistic, draws=2, rng=0).map
+             for statistic in ("power", "mean", "amplitude", "magnitude")}
+    w = weights.ravel()
+    for statistic, expected in (("power", w**2), ("mean", w), ("amplitude", abs(w)), ("magnitude", abs(w))):
+        assert_close(found[statistic], expected, ROUNDING)
+    assert_close(em.measure(net, ndim=1, channels_in=1, channel=0, weights={"only": weights}, statistic="power",
+                            normalise="draw").map, w**2 / 14, ROUNDING)
+
+
+def test_relu_statistic() -> None:
+    """Positive parts of the gradient of the active channels, as the large-kernel papers take them."""
+    weights = np.array([[[1.0, -2.0]], [[-1.0, 4.0]]])  # two channels
+    net = em.serial(C(2, 2, padding="valid", name="only"))
+    images = np.array([[[1.0, 0.0]], [[0.0, 1.0]]])  # the first makes channel 0 active, the second channel 1
+    erf = em.measure(net, ndim=1, channels_in=1, weights={"only": weights}, images=images, statistic="relu",
+                     dtype="float64")
+    assert erf.draws == 2
+    assert_close(erf.map, [0.25, 1.0], ROUNDING)
+
+
+def test_one_network_on_images() -> None:
+    """A mean over images: the gates of each are its own; biases and batch norms are given."""
+    rng = np.random.default_rng(0)
+    net = em.serial(C(3, 2), em.BatchNorm(), A("relu"), C(3, 1))
+    w1, b1, w2 = rng.standard_normal((2, 1, 3)), rng.standard_normal(2), rng.standard_normal((1, 2, 3))
+    norm = np.array([[2.0, 0.5], [0.1, -0.3], [0.2, 0.4], [1.5, 0.7]])
+    images = rng.standard_normal((5, 1, 7))
+    weights = {"conv1": w1, "conv1.bias": b1, "batch_norm1": norm, "conv2": w2}
+    erf = em.measure(net, weights=weights, images=images, unit=3, channel=0, dtype="float64", rng=0)
+    maps = []
+    for image in np.pad(images[:, 0], [(0, 0), (1, 1)]):
+        scale = norm[0] / np.sqrt(norm[3] + 1e-5)
+        z = np.array([[w1[o, 0] @ image[i:i + 3] + b1[o] for i in range(7)] for o in range(2)])
+        z = (z - norm[2][:, None]) * scale[:, None] + norm[1][:, None]
+        g = np.zeros(9)
+        for o, a in itertools.product(range(2), range(3)):
+            site = 3 + a - 1
+            if z[o, site] > 0:
+                g[site:site + 3] += w2[0, o, a] * scale[o] * w1[o, 0]
+        maps.append(g[1:-1]**2)
+    assert erf.draws == 5  # each image once
+    assert_close(erf.map, np.mean(maps, axis=0), ROUNDING)
+    assert_close(erf.stderr, np.std(maps, axis=0, ddof=1) / math.sqrt(5), ROUNDING, scale=1e-3)
+
+
+# -- nothing but the seed ---------------------------------------------------------------------
+
+def same(a: MeasuredReceptiveField, b: MeasuredReceptiveField) -> None:
+    assert a.draws == b.draws and a.dead == b.dead
+    assert_close(a.map, b.map, EXACT)
+    assert_close(a.moments.square, b.moments.square, EXACT)
+    assert_close(a.moments.blocks, b.moments.blocks, EXACT)
+
+
+@pytest.fixture
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job, "CHUNK_DRAWS", 4)
+
+
+def test_seeds(small_chunks: None) -> None:
+    net = em.serial(C(3), A("relu"), em.Dropout(0.2), C(3))
+    first = em.measure(net, draws=10, rng=5)
+    same(em.measure(net, draws=10, rng=5), first)
+    same(em.measure(net, draws=10, rng=first.seed), first)
+    assert not np.array_equal(em.measure(net, draws=10, rng=6).map, first.map)
+    assert not np.array_equal(em.measure(net, draws=10).map, em.measure(net, draws=10).map)
+    generators = [em.measure(net, draws=10, rng=np.random.default_rng(1)) for _ in range(2)]
+    same(*generators)
+
+
+def test_workers_change_no_bit(small_chunks: None) -> None:
+    net = em.serial(C(3), A("relu"), em.BatchNorm(), C(3))
+    options: dict[str, Any] = dict(image=9, draws=22, rng=3, width=4)
+    alone = em.measure(net, **options)
+    same(em.measure(net, workers=2, **options), alone)
+    same(em.measure(net, workers=map, **options), alone)
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        same(em.measure(net, workers=pool.map, **options), alone)
+    with concurrent.futures.ProcessPoolExecutor(2) as pool:
+        same(em.measure(net, workers=pool.map, **options), alone)
+
+
+def test_worker_processes_have_one_blas_thread_each() -> None:
+    from erfmath.empirics.parallel import in_order
+    before = dict(os.environ)
+    with in_order(os.getenv, ["OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"], 2) as found:
+        assert list(found) == ["1", "1"]
+    assert dict(os.environ) == before
+
+
+def test_running_estimates(small_chunks: None) -> None:
+    results = em.measure(chain(), draws=[3, 10, 11], rng=0)
+    assert [erf.draws for erf in results] == [3, 10, 11]
+    for erf in results:
+        assert_close(erf.map, em.measure(chain(), draws=erf.draws, rng=0).map, ROUNDING, scale=1.0)
+
+
+def test_until() -> None:
+    erf = em.measure(chain(), until=0.02, rng=0)
+    assert erf.draws >= 30 and (erf.std_stderr <= 0.02 * erf.std).all()
+    assert em.measure(chain(), until=1e-9, draws=40, rng=0).draws == 40
+
+
+class Stop:
+    """Progress that interrupts after some calls."""
+
+    def __init__(self, after: int) -> None:
+        self.left, self.seen = after, []
+
+    def __call__(self, done: int, total: int) -> None:
+        self.seen.append((done, total))
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+
+def test_interrupted(small_chunks: None) -> None:
+    stop = Stop(2)
+    erf = em.measure(chain(), draws=20, rng=0, progress=stop)
+    assert erf.partial and erf.draws == 8 and stop.seen == [(4, 20), (8, 20)]
+    same(erf, em.measure(chain(), draws=8, rng=0))
+
+
+def test_checkpoints_resume_bit_for_bit(small_chunks: None, in_tmp: Path) -> None:
+    options: dict[str, Any] = dict(draws=18, rng=0, checkpoint="run.npz")
+    assert em.measure(chain(), progress=Stop(2), **options).partial
+    rest = Stop(-1)
+    resumed = em.measure(chain(), progress=rest, **options)
+    assert rest.seen[0] == (12, 18) and not resumed.partial
+    same(resumed, em.measure(chain(), draws=18, rng=0))
+    same(em.measure(chain(), draws=18, checkpoint="run.npz"), resumed)  # the seed is in the file
+    assert os.listdir() == ["run.npz"]
+    for wrong in (dict(rng=1), dict(width=3), dict(statistic="magnitude"), dict(unit=2)):
+        with pytest.raises(ValueError, match="checkpoint='run.npz'"):
+            em.measure(chain(), **{**options, **wrong})
+    Path("other.npz").write_bytes(b"nothing")
+    with pytest.raises(ValueError, match="not a checkpoint"):
+        em.measure(chain(), checkpoint="other.npz")
+
+
+def test_dead_draws_are_counted() -> None:
+    erf = em.measure(em.repeat(em.serial(C(3), A("relu")), 20), width=1, draws=60, rng=0)
+    assert 0 < erf.dead < 60
+    assert erf.dead == (erf.moments.table[:, 0] == 0).sum()
+
+
+# -- merging ----------------------------------------------------------------------------------
+
+def test_moments_merge_to_those_of_all_draws() -> None:
+    maps = np.random.default_rng(0).gamma(0.5, size=(50, 6, 25))
+    whole, total = Moments.of(maps), maps.sum(axis=(1, 2))
+    parts = [Moments.of(part) for part in np.split(maps, [1, 9, 30])]
+    merged = parts[0].merge(parts[1]).merge(parts[2]).merge(parts[3])
+    for moments in (whole, merged):
+        assert moments.count == 50
+        assert_close(moments.mean, maps.mean(axis=0), ROUNDING)
+        assert_close(moments.stderr, maps.std(axis=0, ddof=1) / math.sqrt(50), ROUNDING)
+        off = maps / total.mean() - total[:, None, None] * maps.mean(axis=0) / total.mean()**2
+        assert_close(moments.share_stderr, off.std(axis=0, ddof=1) / math.sqrt(50), ROUNDING)
+        assert_close(moments.blocks.sum(axis=1), total, ROUNDING)
+    share, x = maps.mean(axis=0) / total.mean(), np.arange(25)
+    mean = (share * x).sum()
+    assert_close(whole.std()[0][1], math.sqrt((share * (x - mean)**2).sum()), ROUNDING)
+
+
+def test_standard_errors_are_those_of_repeated_runs() -> None:
+    """The spread of many ensembles against what each claims; a 10 % error would be seen."""
+    ensembles = 1000
+    rng = np.random.default_rng(0)
+    totals = rng.gamma(2.0, size=(ensembles, 200, 1))  # pixels rise and fall together
+    maps = totals * rng.gamma([1.0, 3.0, 6.0, 3.0, 1.0], size=(ensembles, 200, 5))
+    runs = [Moments.of(part) for part in maps]
+    for values, claimed in (
+            ([r.std()[0][0] for r in runs], [r.std()[1][0] for r in runs]),
+            ([r.mean[2] for r in runs], [r.stderr[2] for r in runs]),
+            ([r.mean[2] / r.mean.sum() for r in runs], [r.share_stderr[2] for r in runs])):
+        ratio = np.std(values, ddof=1) / math.sqrt(np.mean(np.square(claimed)))
+        # The log of a standard deviation from n normal values has standard error 1 / sqrt(2 n).
+        assert abs(math.log(ratio)) * math.sqrt(2 * ensembles) < z_bound(3)
+    assert math.log(1.1) * math.sqrt(2 * ensembles) > z_bound(3)
+
+
+# -- bad input --------------------------------------------------------------------------------
+
+NET = em.serial(C(3, 4, name="first"), em.BatchNorm(), A("relu"), C(3, 2))
+
+BAD: dict[str, tuple[dict[str, Any], str]] = {
+    "statistic": (dict(statistic="median"), "statistic='median'"),
+    "draws": (dict(draws=0), "draws=0"),
+    "draws decreasing": (dict(draws=[5, 3]), "increase"),
+    "draws and until": (dict(draws=[5, 9], until=0.1), "without until"),
+    "until": (dict(until=-1), "until"),
+    "unit": (dict(image=8, unit=(8, 0)), "unit"),
+    "image": (dict(image=0), "image=0"),
+    "node": (dict(node="frist"), "did you mean"),
+    "rng": (dict(rng="seed"), "rng='seed'"),
+    "workers": (dict(workers=0), "workers=0"),
+    "normalise": (dict(normalise="sum"), "normalise='sum'"),
+    "channel": (dict(channel=2), "channel=2"),
+    "dtype": (dict(dtype="float16"), "dtype='float16'"),
+    "weights name": (dict(weights={"frist": np.ones(3)}), "frist"),
+    "weights of a gate": (dict(weights={"relu1": np.ones(3)}), "only convolutions"),
+    "weights shape": (dict(weights={"first": np.ones((4, 3, 3))}), r"\(4, 3, 3, 3\)"),
+    "weights values": (dict(weights={"first": np.full((4, 3, 3, 3), np.nan)}), "finite"),
+    "norm shape": (dict(weights={"batch_norm1": np.ones(4)}), r"\(4, 4\)"),
+    "bias": (dict(weights={"first.bias": np.ones(3)}), r"\(4,\)"),
+    "images": (dict(images=np.ones((2, 3))), "images"),
+    "images and image": (dict(images=np.ones((2, 3, 8, 8)), image=9), "image"),
+    "batch": (dict(images=np.ones((2, 3, 8, 8)), batch=3), "only 2 images"),
+    "checkpoint": (dict(draws=[1, 2], checkpoint="x.npz"), "cannot be resumed"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input(name: str, in_tmp: Path) -> None:
+    arguments, message = BAD[name]
+    with pytest.raises(ValueError, match=message):
+        em.measure(NET, **arguments)
+    assert not os.listdir()
+
+
+def test_what_would_not_fit_is_refused_first() -> None:
+    with pytest.raises(SizeError):
+        em.measure(chain(), image=100_000)
+    with pytest.raises(TypeError, match="serial"):
+        em.measure(C(3))
+    with pytest.raises(ValueError, match="give image="):
+        em.measure(em.serial(C(3), em.GlobalAvgPool()))
+
+
+def test_fans() -> None:
+    """Fan-in is what reaches one output site; transposed convolutions count the taps of one phase."""
+    net = em.serial(C(3, 8), em.ConvTranspose(4, 6, stride=2, groups=2), C(1, 6, groups="depthwise"))
+    found = kernels_of(net, 2, 16, 4)
+    assert [k.fan_in for k in found.values()] == [36, 16, 1]
+    assert [k.fan_out for k in found.values()] == [72, 12, 1]
+    assert [k.shape for k in found.values()] == [(8, 4, 3, 3), (8, 3, 4, 4), (6, 1, 1, 1)]
+
+
+def test_measuring_module_is_not_the_function() -> None:
+    assert measuring.measure is em.measure

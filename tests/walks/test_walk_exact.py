@@ -1,0 +1,205 @@
+"""The exact and the rational method against integers and fractions."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import erfmath as em
+from erfmath import kernels
+from erfmath.errors import SizeError
+from erfmath.walks import dense, direct, tilt
+from erfmath.walks.direct import direct_law
+from erfmath.walks.integers import multiply, power
+from erfmath.walks.steps import Problem, as_steps
+from helpers import EXACT, ROUNDING, assert_close
+from walk_oracles import (
+    exact_law, fraction_of, hard_case, integer_convolution, uniform_count, worst_relative,
+)
+
+DATA = Path(__file__).resolve().parents[1] / "data" / "walks"
+MIXED = [
+    [(kernels.uniform(3), 1, 5)],
+    [(kernels.from_weights([1, 0, 0, 2, 5]), 2, 3), (kernels.binomial(3), 3, 2)],
+    [(kernels.uniform(2), -3, 4), (kernels.from_weights([.7, .2, .1], offset=-1), 2, 3)],
+    [(kernels.uniform((3, 2)), (1, 2), 3), (kernels.corners((2, 3)), 1, 2)],
+    [(kernels.from_weights([[0, 1, 0], [1, 0, 1], [0, 1, 0]]), (2, -1), 4)],
+    [(kernels.LatticeDistribution(np.arange(1, 9).reshape(2, 2, 2), offset=-1), 1, 3)],
+    [(kernels.uniform(1), 1, 7), (kernels.corners(3), 2, 3)],
+]
+
+
+@pytest.mark.parametrize("steps", MIXED)
+@pytest.mark.parametrize("method", ["exact", "rational"])
+def test_against_fractions(steps: list, method: str) -> None:
+    """Every site of the support and around it; jumps of both signs, offsets, holes, 1 to 3 axes."""
+    walk = em.walk(steps, method=method)
+    law = exact_law(steps)
+    ndim = walk.ndim
+    lo, hi = np.atleast_1d(walk.support[0]), np.atleast_1d(walk.support[1])
+    grid = np.stack(np.meshgrid(*[np.arange(a - 1, b + 2) for a, b in zip(lo, hi)],
+                                indexing="ij"), -1).reshape(-1, ndim)
+    exact = [law.get(tuple(site), Fraction(0)) for site in grid.tolist()]
+    sites = grid[:, 0] if ndim == 1 else grid
+    assert worst_relative(walk, sites, exact) <= walk.errors["relative"]
+    if method == "rational":
+        assert list(walk.exact(sites)) == exact
+    values, start = walk.array()
+    assert_close(values.sum(), 1.0, ROUNDING)
+    assert values.flat[0] == walk.pmf(start) and start == walk.support[0]
+    reached = np.array(sorted(law))
+    assert (reached.min(axis=0) == lo).all() and (reached.max(axis=0) == hi).all()
+
+
+@pytest.mark.parametrize("k, n", [(2, 60), (3, 40), (7, 12), (31, 3)])
+def test_path_counts(k: int, n: int) -> None:
+    counts = em.path_counts(k, n)
+    assert counts == [uniform_count(k, n, s) for s in range(n * (k - 1) + 1)]
+    assert sum(counts) == k**n
+
+
+@pytest.mark.parametrize("k, n", [(0, 3), (3, -1)])
+def test_path_counts_refuses(k: int, n: int) -> None:
+    with pytest.raises(ValueError, match=f"k={k}, n={n}"):
+        em.path_counts(k, n)
+
+
+def test_integer_products() -> None:
+    rng = np.random.default_rng(0)
+    a, b = (rng.integers(-10**9, 10**9, size=n).tolist() for n in (7, 5))
+    stretched = np.zeros(13, dtype=object)
+    stretched[::3] = b
+    assert_close(multiply(a, b, 3), np.convolve(np.array(a, dtype=object), stretched), EXACT)
+    cube = np.convolve(np.convolve(a, np.array(a, dtype=object)), a)
+    assert_close(power(range(7), a, 3), cube, EXACT)
+
+
+@pytest.mark.parametrize("k, n, sites", [
+    (3, 10_000, [0, 1, 7, 500, 4000, 9000, 10_000]),
+    (7, 10_000, [0, 3, 100, 5000, 20_000, 30_000]),
+    (31, 10_000, [0, 1, 40, 3000, 60_000, 150_000]),
+    (3, 1_000_000, [0, 1, 2, 900]),
+])
+def test_uniform_stacks_at_depth(k: int, n: int, sites: list[int]) -> None:
+    """Relative error in both tails, down to 1e-477121, against exact integers."""
+    walk = em.walk(kernels.uniform(k), n)
+    exact = [Fraction(uniform_count(k, n, s), k**n) for s in sites]
+    promised = walk.errors["relative"]
+    assert promised <= ROUNDING.rtol
+    last = n * (k - 1)
+    assert worst_relative(walk, sites, exact) <= promised
+    assert worst_relative(walk, [last - s for s in sites], exact) <= promised
+
+
+@pytest.mark.parametrize("name", ["seven", "thirtyone"])
+def test_uneven_kernels_at_depth(name: str) -> None:
+    """Sampled values of w**10000 from exact integers, made by make_references.py."""
+    case = json.loads((DATA / "references.json").read_text())[name]
+    walk = em.walk(kernels.from_weights(case["weights"]), case["n"])
+    exact = [Fraction(int(m, 16)) * Fraction(2) ** e for m, e in case["values"]]
+    assert worst_relative(walk, case["sites"], exact) <= walk.errors["relative"] <= ROUNDING.rtol
+
+
+def check_hard(steps: list, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Error within the returned bound by every route, zeros exact; windows and FFTs as well."""
+    values, total, start = integer_convolution(steps)
+    sites = np.arange(start - 1, start + len(values) + 1)
+    exact = [Fraction(0), *(Fraction(v, total) for v in values), Fraction(0)]
+    for cheap in (dense._CHEAP, 0):
+        monkeypatch.setattr(dense, "_CHEAP", cheap)
+        walk = em.walk(steps)
+        assert worst_relative(walk, sites, exact) <= walk.errors["relative"] <= ROUNDING.rtol
+    floats = np.array([float(v) for v in exact])
+    for method in ("window", "fft"):
+        walk = em.walk(steps, method=method)
+        inside = (sites >= walk.window[0]) & (sites <= walk.window[1])
+        found = walk.pmf(sites)
+        assert np.abs(found - floats)[inside].max() <= walk.error_bound
+        assert floats[~inside].sum() <= walk.mass_outside and not found[~inside].any()
+
+
+@pytest.mark.parametrize("block", range(10))
+def test_hard_cases(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(block)
+    for _ in range(10):
+        check_hard(hard_case(rng, 30), monkeypatch)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("block", range(20))
+def test_many_hard_cases(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(1000 + block)
+    for _ in range(100):
+        check_hard(hard_case(rng, 150), monkeypatch)
+
+
+@pytest.mark.parametrize("steps", [
+    [(kernels.from_weights([.5, .3, .2]), 1, 600)],
+    [(kernels.uniform(5), 1, 200), (kernels.uniform(3), 4, 50)],
+])
+def test_tilted_and_squared_agree(steps: list) -> None:
+    """Two methods that share nothing but the kernels, on the whole support."""
+    problem = Problem(steps)
+    squared, bound = direct_law(problem)
+    tilted, bounds = tilt.tilted_law(problem)
+    assert (squared.exponent == tilted.exponent).sum() > 0.99 * problem.size
+    ratio = np.ldexp(tilted.mantissa / squared.mantissa,
+                     (tilted.exponent - squared.exponent).astype(int))
+    assert (np.abs(ratio - 1) <= bounds + bound).all()
+
+
+def test_a_wrong_tap_is_caught() -> None:
+    """One part in 1e12 in a single tap of ten thousand layers shows."""
+    right = em.walk(kernels.from_weights([Fraction(1, 3)] * 3), 10_000)
+    wrong = em.walk(kernels.from_weights([Fraction(1, 3), Fraction(1, 3),
+                                          Fraction(1, 3) + Fraction(1, 10**12)]), 10_000)
+    x = np.array([0, 20_000])
+    assert (np.abs(wrong.logpmf(x) - right.logpmf(x)) > 0).all()
+    exact = [fraction_of(right.scaled(x)[i]) for i in range(2)]
+    assert worst_relative(wrong, x, exact) > wrong.errors["relative"]
+
+
+def test_no_path_no_probability() -> None:
+    """Structured holes are exact zeros also where squaring would be too dear."""
+    kernel = kernels.from_weights([.5, 0, 0, .3, .2])
+    steps = [(kernel, j, 12) for j in (6, 10, 15)]
+    walk = em.walk(steps)
+    reach = {0}
+    for jump in (6, 10, 15):
+        for _ in range(12):
+            reach = {s + jump * a for s in reach for a in (0, 3, 4)}
+    x = np.arange(walk.support[1] + 1)
+    assert_close(walk.pmf(x) > 0, np.isin(x, list(reach)), EXACT)
+    problem = Problem(as_steps(steps))
+    assert_close(direct.reachable(problem), np.isin(x, list(reach)), EXACT)
+
+
+def test_floats_are_taken_at_their_binary_value() -> None:
+    """0.7 and 7/10 are different kernels, and 10,000 layers show it."""
+    floats = em.walk(kernels.from_weights([.7, .3]), 10_000)
+    tenths = em.walk(kernels.from_weights([Fraction(7, 10), Fraction(3, 10)]), 10_000)
+    want = [Fraction(.7) / (Fraction(.7) + Fraction(.3))]
+    assert worst_relative(floats, [0], [want[0] ** 10_000]) <= ROUNDING.rtol
+    assert worst_relative(tenths, [0], [Fraction(7, 10) ** 10_000]) <= ROUNDING.rtol
+
+
+def test_no_layers() -> None:
+    for steps in ([], [(kernels.uniform(3), 1, 0)], [(kernels.uniform(1), 4, 9)]):
+        for method in ("exact", "window", "fft", "rational", "saddlepoint", "auto"):
+            walk = em.walk(steps, method=method)
+            assert walk.support == walk.window == (0, 0)
+            assert_close(walk.pmf([-1, 0, 1]), [0.0, 1.0, 0.0], ROUNDING)
+            assert walk.mean == walk.var == 0 and np.isnan(walk.kurtosis)
+
+
+def test_too_large_is_refused() -> None:
+    with pytest.raises(SizeError, match='method="window"'):
+        em.walk(kernels.uniform(3), 10**9)
+    with pytest.raises(SizeError, match='method="exact"'):
+        em.walk(kernels.uniform(31), 10**5, method="rational")
+    with pytest.raises(SizeError, match='method="window"'):
+        em.walk(kernels.from_weights([[0, 1], [1, 1]]), 5000)

@@ -1,0 +1,117 @@
+"""Slow and obvious references for walks: exact fractions, one layer at a time."""
+
+from __future__ import annotations
+
+import itertools
+from fractions import Fraction
+from math import comb, prod
+from typing import Any
+
+import numpy as np
+
+from erfmath import kernels
+
+Law = dict[tuple[int, ...], Fraction]
+
+
+def exact_law(steps: list[tuple[Any, Any, int]]) -> Law:
+    """Site -> value of the convolution of all layers; laws sum to 1, signed kernels as given."""
+    ndim = steps[0][0].ndim
+    law: Law = {(0,) * ndim: Fraction(1)}
+    for kernel, jump, count in steps:
+        jumps = jump if isinstance(jump, tuple) else (jump,) * ndim
+        taps = [(tuple(j * (a + o) for j, a, o in zip(jumps, index, kernel.offset)), Fraction(w))
+                for index, w in np.ndenumerate(kernel.weights) if w != 0]
+        total = 1 if kernel.is_signed else sum(w for _, w in taps)
+        for _ in range(count):
+            moved: Law = {}
+            for (site, value), (tap, weight) in itertools.product(law.items(), taps):
+                to = tuple(s + t for s, t in zip(site, tap))
+                moved[to] = moved.get(to, Fraction(0)) + value * weight / total
+            law = moved
+    return law
+
+
+def integer_convolution(steps: list[tuple[Any, int, int]]) -> tuple[list[int], int, int]:
+    """1-D floats made integers and convolved layer by layer: numerators, denominator, start."""
+    values, total, start = [1], 1, 0
+    for kernel, jump, count in steps:
+        exact = [Fraction(w) for w in kernel.weights.tolist()]
+        unit = max(w.denominator for w in exact)
+        taps = [(a * jump, int(w * unit)) for a, w in enumerate(exact) if w]
+        for _ in range(count):
+            moved = [0] * (len(values) + taps[-1][0] - taps[0][0])
+            for tap, weight in taps:
+                for i, value in enumerate(values):
+                    if value:
+                        moved[i + tap - taps[0][0]] += value * weight
+            values = moved
+            total *= sum(w for _, w in taps)
+            start += taps[0][0]
+    return values, total, start
+
+
+def uniform_count(k: int, n: int, s: int) -> int:
+    """Number of ways to write s as a sum of n numbers 0..k-1, by inclusion and exclusion."""
+    sign_choose, total = 1, 0  # (-1)^j C(n, j)
+    rest = comb(n + s - 1, n - 1)
+    for j in range(s // k + 1):
+        total += sign_choose * rest
+        sign_choose = -sign_choose * (n - j) // (j + 1)
+        for top in range(n + s - j * k - 1, n + s - (j + 1) * k - 1, -1):  # C(top, n-1) stepwise
+            if top < n - 1:
+                break
+            rest = rest * (top - n + 1) // top
+    return total
+
+
+def fraction_of(value: Any) -> Fraction:
+    """A Scaled scalar as a Fraction, exactly."""
+    power = Fraction(2) ** int(value.exponent) if value.mantissa else Fraction(0)
+    return Fraction(float(value.mantissa)) * power
+
+
+def worst_relative(walk: Any, sites: Any, exact: list[Fraction]) -> float:
+    """Largest relative error at sites; where the exact value is 0 the walk's must be 0 too."""
+    found = walk.scaled(np.asarray(sites))
+    worst = 0.0
+    for i, want in enumerate(exact):
+        got = fraction_of(found[i])
+        if not want:
+            assert got == 0, f"site {sites[i]}: {float(got)} instead of 0"
+        else:
+            worst = max(worst, abs(float(got / want - 1)))
+    return worst
+
+
+def hard_case(rng: np.random.Generator, sites: int) -> list[tuple[Any, int, int]]:
+    """One to four groups of hard kernels whose support has a few times `sites` sites at most."""
+    steps = []
+    for _ in range(rng.integers(1, 5)):
+        k = int(rng.integers(2, 10))
+        kind = rng.integers(5)
+        if kind == 0:  # tame
+            weights = rng.random(k)
+        elif kind == 1:  # 60 decades
+            weights = 10.0 ** rng.uniform(-60, 0, k)
+        elif kind == 2:  # nearly a coarser lattice
+            weights = np.where(np.arange(k) % 2, 10.0 ** rng.uniform(-12, -6), 1.0)
+        elif kind == 3:  # Poisson
+            weights = np.full(k, 10.0 ** rng.uniform(-9, -1))
+            weights[0] = 1
+        else:  # holes
+            weights = rng.random(k) * (rng.random(k) < 0.5)
+        weights[rng.integers(k)] += 1e-3
+        jump = int(rng.integers(1, 9))
+        count = int(rng.integers(1, 2 + sites // ((k - 1) * jump)))
+        steps.append((kernels.from_weights(weights), jump, count))
+    return steps
+
+
+def dense(law: Law, shape: tuple[int, ...], start: tuple[int, ...]) -> np.ndarray:
+    """A law as an array from `start`."""
+    out = np.zeros(shape)
+    for site, value in law.items():
+        out[tuple(s - f for s, f in zip(site, start))] = float(value)
+    assert out.size == prod(shape)
+    return out
