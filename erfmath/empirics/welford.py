@@ -7,8 +7,10 @@ is ever subtracted from another.
 
 from __future__ import annotations
 
+import functools
 import math
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -42,18 +44,21 @@ class Moments:
         Sum of (f_d - mean)^2, per pixel.
     cross : ndarray
         Sum of (f_d - mean)(m_d - mean of m), per pixel: gives the standard error of the share.
-    table : ndarray
-        Per draw: the total, then per axis the sums over i of f_d(i) x and f_d(i) x^2.
-    blocks : ndarray
-        Per draw: sums over the blocks of the window.
+    total : float
+        Mean of m_d.
+    tables : tuple of ndarray
+        In parts, per draw: m_d, then per axis the sums over i of f_d(i) x and f_d(i) x^2.
+    block_sums : tuple of ndarray
+        In parts, per draw: sums over the blocks of the window.
     """
 
     count: int
     mean: Array
     square: Array
     cross: Array
-    table: Array
-    blocks: Array
+    total: float
+    tables: tuple[Array, ...]
+    block_sums: tuple[Array, ...]
 
     @staticmethod
     def of(maps: Array) -> Moments:
@@ -72,21 +77,31 @@ class Moments:
         for axis, edges in enumerate(block_edges(maps.shape[1:]), start=1):
             blocks = np.add.reduceat(blocks, edges, axis=axis) if maps.shape[axis] else blocks
         return Moments(draws, mean, np.einsum("d...,d...->...", off, off),
-                       np.tensordot(total - total.mean(), off, 1), np.stack(columns, axis=1),
-                       blocks.reshape(draws, -1))
+                       np.tensordot(total - total.mean(), off, 1), float(total.mean()),
+                       (np.stack(columns, axis=1),), (blocks.reshape(draws, -1),))
 
     def merge(self, other: Moments) -> Moments:
         """Of both sets of draws, `other` after `self`."""
         count = self.count + other.count
-        step = other.mean - self.mean
-        weight = self.count * other.count / count
-        jump = other.table[:, 0].mean() - self.table[:, 0].mean()
-        return Moments(count, self.mean + step * (other.count / count),
-                       self.square + other.square + step * step * weight,
-                       self.cross + other.cross + step * (jump * weight),
-                       np.concatenate([self.table, other.table]), np.concatenate([self.blocks, other.blocks]))
+        part = other.count / count
+        step, jump = other.mean - self.mean, other.total - self.total
+        return Moments(count, self.mean + step * part,
+                       self.square + other.square + step * step * (self.count * part),
+                       self.cross + other.cross + step * (jump * self.count * part),
+                       self.total + jump * part, self.tables + other.tables,
+                       self.block_sums + other.block_sums)
 
     # -- what follows ---------------------------------------------------------------------------
+
+    @functools.cached_property
+    def table(self) -> Array:
+        """`tables` in one piece, (draws, 1 + 2 axes)."""
+        return np.concatenate(self.tables)
+
+    @functools.cached_property
+    def blocks(self) -> Array:
+        """`block_sums` in one piece, (draws, blocks)."""
+        return np.concatenate(self.block_sums)
 
     @property
     def dead(self) -> int:
@@ -131,8 +146,13 @@ class Moments:
 
     def arrays(self) -> dict[str, Any]:
         """Everything as arrays, for a checkpoint; `from_arrays` reads them back."""
-        return {f.name: np.asarray(getattr(self, f.name)) for f in fields(self)}
+        return {name: np.asarray(getattr(self, name)) for name in _STORED}
 
     @staticmethod
-    def from_arrays(arrays: Any) -> Moments:
-        return Moments(int(arrays["count"]), *(np.array(arrays[f.name]) for f in fields(Moments)[1:]))
+    def from_arrays(arrays: Mapping[str, Any]) -> Moments:
+        """What `arrays` gave."""
+        count, total, mean, square, cross, table, blocks = (arrays[name] for name in _STORED)
+        return Moments(int(count), mean, square, cross, float(total), (table,), (blocks,))
+
+
+_STORED = ("count", "total", "mean", "square", "cross", "table", "blocks")

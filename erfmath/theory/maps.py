@@ -1,7 +1,7 @@
 """Second moments on maps, and what linear layers make of them, forwards.
 
-A map is an image with borders; or, for the infinite plane, a torus large enough that its ends do
-not meet, or a single point where all sites are alike.
+A map is an image with borders; or, for the infinite plane, a single point where all sites are alike,
+or else (behind upsampling, where sites differ by phase) a torus large enough that its ends do not meet.
 """
 
 from __future__ import annotations
@@ -59,12 +59,15 @@ class Moments:
         One-site law per group.
     wraps : bool
         Whether the map is a torus or a point, that is, stands for the plane.
+    plane : Moments, optional
+        The same far from all borders, at a point; gives an image the correlation of neighbours.
     """
 
     values: Array
     far: Array
     laws: tuple[LawLike, ...]
     wraps: bool
+    plane: Moments | None = None
 
     @property
     def ndim(self) -> int:
@@ -123,6 +126,17 @@ class Moments:
                 maps[(slice(None),) * axis + (gone,)] = 0
         return maps
 
+    def correlation(self, lag: tuple[int, ...]) -> Array:
+        """E[v v'] / q at a lag in the interior, per group: as carried, or that of distant sites."""
+        held = tuple(t + h for t, h in zip(lag, self.lags))
+        if all(0 <= t <= 2 * h for t, h in zip(held, self.lags)):
+            pair = self.values[(slice(None), *held)].reshape(len(self.far), -1).mean(axis=1)
+        elif self.plane is not None and any(self.plane.lags):
+            return self.plane.correlation(lag)
+        else:
+            pair = self.far
+        return np.divide(pair, self.average, out=np.zeros(len(pair)), where=self.average > 0)
+
     def distant(self, by: tuple[int, ...], profile: Array) -> Array:
         """c between sites that are `by` apart, following the q map towards borders."""
         return self.per_site(self.far) * profile * self.shifted(profile, by)
@@ -140,8 +154,8 @@ class Moments:
         for tau, place in self.away(want):
             held = tuple(t + h for t, h in zip(tau, self.lags))
             carried = all(0 <= t <= 2 * h for t, h in zip(held, self.lags))
-            values[(slice(None), *place)] = (self.values[(slice(None), *held)] if carried
-                                             else self.distant(tau, self.profile))
+            values[(slice(None), *place)] = self.values[(slice(None), *held)] if carried else (
+                self.per_site(self.correlation(tau) * self.average) * self.profile * self.shifted(self.profile, tau))
         return replace(self, values=values)
 
     def regrouped(self, have: tuple[int, ...], want: tuple[int, ...]) -> Moments:
@@ -186,7 +200,7 @@ def linear(op: Linear, m: Moments, sizes_in: tuple[int | None, ...], extent: tup
            lags: tuple[int, ...]) -> Array:
     """M(x, tau) behind a random layer or a filter, shape (groups, *lags, *extent)."""
     if m.wraps and math.prod(m.second.shape[1:]) == 1:
-        return _at_point(op, m)
+        return _at_point(op, m, lags)
     before = m.with_lags(reach(op, lags, back=True)).values
     start: tuple[int, ...] = (0,) * m.ndim
     flipped = op._replace(taps=tuple(_flip(taps, sizes_in) for taps in op.taps), inside_only=False)
@@ -237,15 +251,37 @@ def _placed(values: Array, start: tuple[int, ...], extent: tuple[int, ...]) -> A
     return whole
 
 
-def _at_point(op: Linear, m: Moments) -> Array:
-    """Behind a layer on the plane, averaged over the phases of upsampling."""
+def _at_point(op: Linear, m: Moments, lags: tuple[int, ...]) -> Array:
+    """Behind a layer on the plane where all sites are alike (behind upsampling: the mean over phases)."""
     phases = math.prod(g.stride for taps in op.taps for g in taps.geometry if g.transposed)
-    total = math.prod(float(taps.weights.sum()) for taps in op.taps)
-    if op.random:
-        return m.values * (op.gain * total / phases)
-    squares = math.prod(float((taps.weights**2).sum()) for taps in op.taps)
-    far = m.per_pair(m.far)
-    return ((m.values - far) * squares / phases + far * (total / phases)**2) * op.gain**2
+    if phases > 1 or any(taps.geometry[0].transposed for taps in op.taps):
+        total = math.prod(float(taps.weights.sum()) for taps in op.taps)
+        if op.random:
+            return m.values * (op.gain * total / phases)
+        squares = math.prod(float((taps.weights**2).sum()) for taps in op.taps)
+        far = m.per_pair(m.far)
+        return ((m.values - far) * squares / phases + far * (total / phases)**2) * op.gain**2
+    values = m.with_lags(reach(op, lags, back=True)).values * (op.gain if op.random else op.gain**2)
+    for taps in op.taps:
+        values = _thinned(values, taps, lags, op.random)
+    return values
+
+
+def _thinned(values: Array, taps: Taps, lags: tuple[int, ...], random: bool) -> Array:
+    """M'(tau) = sum over pairs of taps (the same tap twice, if random) of w_a w_b M(s tau + d (b - a))."""
+    shape = tuple(1 if random else 2 * k - 1 for k in taps.weights.shape)
+    total: Any = 0
+    for place in np.ndindex(*shape):
+        delta = [p - (n // 2) for p, n in zip(place, shape)]
+        here = tuple(slice(max(-d, 0), k - max(d, 0)) for d, k in zip(delta, taps.weights.shape))
+        there = tuple(slice(max(d, 0), k - max(-d, 0)) for d, k in zip(delta, taps.weights.shape))
+        weight = taps.weights.sum() if random else (taps.weights[here] * taps.weights[there]).sum()
+        index: list[Any] = [slice(None)] * values.ndim
+        for axis, g, d in zip(taps.axes, taps.geometry, delta):
+            middle = values.shape[1 + axis] // 2 + g.dilation * d
+            index[1 + axis] = slice(middle - g.stride * lags[axis], middle + g.stride * lags[axis] + 1, g.stride)
+        total = total + weight * values[tuple(index)]
+    return np.asarray(total)
 
 
 def far_factor(op: Linear, sizes_in: tuple[int | None, ...], sizes: tuple[int | None, ...]) -> float:

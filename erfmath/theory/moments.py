@@ -1,85 +1,44 @@
 """The forward sweep: second moments of every node's values at initialisation.
 
-Per node and channel group it carries M(x, tau) = E[v(x) v(x + tau)] (its lag 0 is the second moment
-q, a map where borders matter), the far covariance c = E[v v'] between distant sites or independent
-inputs of one channel, averaged over the map, and the one-site law where it is not Gaussian.  What
-the backward sweep needs of all this are the gates: E[phi'^2], 1/variance, and so on.
+Per node and channel group it carries M(x, tau) = E[v(x) v(x + tau)] (lag 0 is the second moment q, a
+map where borders matter), the far covariance c = E[v v'] between distant sites or independent inputs
+of one channel, and the one-site law where it is not Gaussian.  What the backward sweep needs of all
+this are the gates: E[phi'^2], 1/variance, and so on (docs/theory.md, equations 29 to 38).
 """
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Union
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
 
 import numpy as np
 
-from ..geometry import AxisGeometry
 from ..layers import Activation, Add, BatchNorm, Concat, Dropout, GlobalAvgPool, LayerNorm
 from . import activations, laws
 from .activations import Function
+from .inputs import InputModel
 from .laws import Law
-from .linear import Linear
+from .maps import Activated, LawLike, Moments, concatenate, far_factor, inside, linear, reach
 from .plan import SAMPLE, Graph, Plan
-from .states import border_pairs, cut_pairs, fixed_pairs, select_lags
-from .taps import Array, Taps, adjoint, reads
+from .taps import Array
 
 __all__ = ["Gates", "Stream", "forward"]
 
 
-#: A law that is not Gaussian, or how to make it when it is asked for.
-LawLike = Union[Law, Callable[[], Law], None]
-
-
-def _activated(q: float, c: float, phi: Function) -> Law:
-    return laws.gaussian(q, c).through(phi)
-
-
-@dataclass(frozen=True)
-class Moments:
-    """Moments of one node's values; maps have extent 1 along each axis on the infinite plane."""
-
-    values: Array                     # (groups, *lags, *lattice)
-    far: Array                        # (groups,)
-    laws: tuple[LawLike, ...]         # None: Gaussian
-
-    @property
-    def ndim(self) -> int:
-        return (self.values.ndim - 1) // 2
-
-    @property
-    def lags(self) -> tuple[int, ...]:
-        return tuple(n // 2 for n in self.values.shape[1:1 + self.ndim])
-
-    @property
-    def second(self) -> Array:
-        """q per group and site, shape (groups, *lattice)."""
-        return self.values[(slice(None), *self.lags)]
-
-    @property
-    def average(self) -> Array:
-        """q per group, averaged over the map."""
-        return self.second.reshape(len(self.values), -1).mean(axis=1)
-
-    def law(self, group: int) -> Law:
-        """The one-site law of a group, scaled to the average second moment."""
-        known = self.laws[group]
-        q = float(self.average[group])
-        if known is None:
-            return laws.gaussian(q, float(self.far[group]))
-        if not isinstance(known, Law):
-            known = known()
-        return known.scaled(math.sqrt(q / known.second)) if known.second else known
-
-
 @dataclass(frozen=True)
 class Stream:
-    """A gate behind the sum of a residual stream: x = phi(x_before + f)."""
+    """A gate behind the sum of a residual stream, x = phi(x_before + f).
 
-    before: int        # node of x_before
-    transition: Array  # phi'^2 times the probability from values before to values behind
+    Attributes
+    ----------
+    transition : ndarray, shape (values before, values behind)
+        phi'^2 times the probability to get from one value to another.
+    p_before, p_behind : ndarray
+        Probabilities of the values.
+    """
+
+    transition: Array
     p_before: Array
     p_behind: Array
 
@@ -104,374 +63,262 @@ class Gates:
     streams: dict[int, Stream] = field(default_factory=dict)
 
 
-def forward(graph: Graph, plan: Plan, q: float, c: float) -> Gates:
-    """Moments of all nodes for inputs of second moment `q` and far covariance `c`; returns the gates."""
-    return _Forward(graph, plan).run(q, c)
+def forward(graph: Graph, plan: Plan, inputs: InputModel) -> Gates:
+    """The gates of all nodes for the given kind of inputs."""
+    sweep = _Forward(graph, plan, inputs)
+    phases = any(taps.geometry[0].transposed for op in graph.ops for taps in op.taps)
+    if graph.sizes[-1][0] is not None and sweep.neighbours and not phases:
+        # Away from borders neighbours are correlated alike everywhere: once at a point will do.
+        plane = _Forward(replace(graph, sizes=((None,) * graph.ndim,) * len(graph.sizes)), plan, inputs)
+        plane.run()
+        sweep.plane, sweep.need = plane.done, {i: (0,) * graph.ndim for i in sweep.need}
+    return sweep.run()
 
 
 class _Forward:
-    def __init__(self, graph: Graph, plan: Plan) -> None:
-        self.graph, self.plan = graph, plan
+    def __init__(self, graph: Graph, plan: Plan, inputs: InputModel) -> None:
+        self.graph, self.plan, self.inputs = graph, plan, inputs
         self.gates = Gates()
-        # Per residual sum: the node of its one input that is not Gaussian, its law, and q, c of the rest.
-        self.sums: dict[int, tuple[int, Law, tuple[float, float]]] = {}
+        self.plane: dict[int, Moments] = {}
+        self.done: dict[int, Moments] = {}
+        self.hangs: dict[int, frozenset[int]] = {-1: frozenset((-1,))}
+        # Per residual sum: the law of its one input that is not Gaussian, and q, c of the rest.
+        self.sums: dict[int, tuple[Law, float, float]] = {}
         self.need = self._lags()
+        self.neighbours = any(map(any, self.need.values()))
+        self.extent = self._extents()
 
     def _lags(self) -> dict[int, tuple[int, ...]]:
         """Lags to carry: needed by what lies above, and possibly different from c."""
         graph, zero = self.graph, (0,) * self.graph.ndim
         need = {i: zero for i in range(-1, graph.top + 1)}
         for i in range(graph.top, -1, -1):
-            here = need[i]
-            if isinstance(graph.layers[i], (Activation, BatchNorm, LayerNorm)):
-                here = tuple(map(max, here, self.plan.lags[i]))
+            gate = self.plan.lags[i] if graph.ops[i].kind == "gate" else zero
+            here = tuple(map(max, need[i], gate))
             for j in graph.sources[i]:
-                need[j] = tuple(map(max, need[j], _reach(graph.ops[i], here, back=True)))
-        made = {-1: zero}
+                need[j] = tuple(map(max, need[j], reach(graph.ops[i], here, back=True)))
+        made = {-1: self.inputs.reach(graph.ndim)}
         for i in range(graph.top + 1):
-            inputs = [made[j] for j in graph.sources[i]]
-            made[i] = _reach(graph.ops[i], tuple(map(max, zip(*inputs))), back=False)
+            before = [made[j] for j in graph.sources[i]]
+            made[i] = reach(graph.ops[i], tuple(map(max, zip(*before))), back=False)
         return {i: tuple(map(min, need[i], made[i])) for i in made}
 
-    def run(self, q: float, c: float) -> Gates:
+    def _extents(self) -> dict[int, tuple[int, ...]]:
+        """Extent of every map: that of the image; on the plane a torus where lags matter, else a point."""
         graph = self.graph
-        space = tuple(n or 1 for n in graph.sizes[-1])
-        white = np.full((1, *(1,) * graph.ndim, *space), float(q))
-        done = {-1: Moments(white, np.array([float(c)]), (None,))}
+        if graph.sizes[-1][0] is not None:
+            return {i: tuple(n or 1 for n in graph.sizes[i]) for i in self.need}
+        if not self.neighbours or not any(taps.geometry[0].transposed for op in graph.ops for taps in op.taps):
+            return {i: (1,) * graph.ndim for i in self.need}
+        strides: dict[int, tuple[Fraction, ...]] = {-1: (Fraction(1),) * graph.ndim}
+        for i in range(graph.top + 1):
+            per_axis = list(strides[graph.sources[i][0]])
+            for taps in graph.ops[i].taps:
+                for axis, g in zip(taps.axes, taps.geometry):
+                    per_axis[axis] *= Fraction(1, g.stride) if g.transposed else g.stride
+            strides[i] = tuple(per_axis)
+        # Every map gets whole periods, and is wide enough that its lags do not meet around the torus.
+        whole = [math.lcm(*(s[axis].numerator for s in strides.values())) for axis in range(graph.ndim)]
+        times = [max(math.ceil((2 * self.need[i][axis] + 3) * s[axis] / whole[axis]) for i, s in strides.items())
+                 for axis in range(graph.ndim)]
+        return {i: tuple(int(w * t / step) for w, t, step in zip(whole, times, s)) for i, s in strides.items()}
+
+    def run(self) -> Gates:
+        graph = self.graph
+        wraps = graph.sizes[-1][0] is None
+        values = self.inputs.values(self.need[-1], self.extent[-1], wraps)
+        self.done[-1] = Moments(values, np.array([self.inputs.far]), (None,), wraps, self.plane.get(-1))
         for i in range(graph.top + 1):
             if self.plan.edges[i] or i == graph.top:
-                done[i] = self._node(i, [done[j] for j in graph.sources[i]])
+                here = self._node(i, [self.done[j] for j in graph.sources[i]])
+                self.done[i] = replace(here, plane=self.plane.get(i))
+                fresh = graph.ops[i].random
+                self.hangs[i] = frozenset((i,)) if fresh else frozenset[int]().union(
+                    *(self.hangs[j] for j in graph.sources[i]))
         return self.gates
 
     # -- one node -----------------------------------------------------------------------------
 
     def _node(self, i: int, inputs: list[Moments]) -> Moments:
         graph, layer, op = self.graph, self.graph.layers[i], self.graph.ops[i]
-        m = inputs[0]
-        if isinstance(layer, Activation):
+        m, want = inputs[0], self.need[i]
+        if isinstance(layer, Activation) and op.kind == "gate":
             return self._activation(i, activations.function(layer), m)
-        if isinstance(layer, BatchNorm):
-            return self._batch_norm(i, m) if layer.mode == "data" else m
+        if isinstance(layer, BatchNorm) and op.kind == "gate":
+            return self._batch_norm(i, m)
         if isinstance(layer, LayerNorm):
             return self._layer_norm(i, m)
         if isinstance(layer, Add):
             return self._add(i, inputs)
         if isinstance(layer, Concat):
-            same = [_with_lags(one, self.need[i], graph.sizes[i]) for one in inputs]
-            return Moments(np.concatenate([one.values for one in same]), np.concatenate([one.far for one in same]),
-                           tuple(law for one in same for law in one.laws))
+            return concatenate([one.with_lags(want) for one in inputs])
         if isinstance(layer, Dropout):
             values = m.values.copy()
             values[(slice(None), *m.lags)] /= 1 - layer.p
-            return Moments(values, m.far, m.laws)
+            return replace(m, values=values)
         if isinstance(layer, GlobalAvgPool):
-            count = math.prod(n or 1 for n in graph.sizes[graph.sources[i][0]])
-            q = m.far + (m.average - m.far) / count
-            return Moments(q.reshape(-1, *(1,) * (2 * graph.ndim)), m.far, (None,) * len(q))
+            q = m.far + (m.average - m.far) / m.second[0].size
+            return Moments(m.per_pair(q), m.far, (None,) * len(q), m.wraps)
         if op.kind == "route":
             return self._max_pool(i, m)
-        if op.kind in ("random", "fixed"):
-            return self._linear(i, m)
-        raise NotImplementedError(f"moments behind weights that are equal or given for all channels: {SAMPLE}")
+        if op.kind in ("constant", "full"):
+            raise NotImplementedError("a gate in a network with weights that are equal or given for all "
+                                      f"channels: {SAMPLE}")
+        return self._linear(i, m)
 
     def _linear(self, i: int, m: Moments) -> Moments:
-        graph, op, lags = self.graph, self.graph.ops[i], self.need[i]
-        sizes_in, sizes = graph.sizes[graph.sources[i][0]], graph.sizes[i]
-        keeps = not op.random or op.groups == graph.channels[i] == graph.channels[graph.sources[i][0]]
-        if not keeps and len(m.far) > 1:
-            share = np.asarray(graph.shares(graph.sources[i][0]))
-            m = Moments(np.tensordot(share, m.values, 1)[None], np.array([share @ m.far]), (None,))
-        far = m.far * _far_factor(op, sizes_in, sizes)
+        graph, op, j = self.graph, self.graph.ops[i], self.graph.sources[i][0]
+        if op.random and len(graph.groups[i]) < len(m.far):
+            m = m.mixed(graph.shares(j))
+        far = m.far * far_factor(op, graph.sizes[j], graph.sizes[i])
         if not op.taps:
-            return Moments(m.values * op.gain**2, far, tuple(
-                None if law is None else m.law(g).scaled(op.gain) for g, law in enumerate(m.laws)))
-        flipped = op._replace(taps=tuple(_flip(taps, sizes_in) for taps in op.taps), inside_only=False)
-        if sizes[0] is None:
-            values = _on_plane(op, m, lags)
-        elif op.random:
-            values = _random_forward(flipped, m, sizes, _reach(op, lags, back=True), lags)
-        else:
-            values = _fixed_forward(op, flipped, m, sizes_in, sizes, lags)
-        law = (None,) * len(far) if op.random or not all(t.trivial for t in op.taps) else m.laws
-        return Moments(values, far, law)
+            scaled = tuple(None if law is None else m.law(g).scaled(op.gain) for g, law in enumerate(m.laws))
+            return replace(m, values=m.values * op.gain**2, far=far, laws=scaled)
+        values = linear(op, m, graph.sizes[j], self.extent[i], self.need[i])
+        return Moments(values, far, (None,) * len(far), m.wraps)
+
+    # -- activations --------------------------------------------------------------------------
 
     def _activation(self, i: int, phi: Function, m: Moments) -> Moments:
-        """phi of Gaussian sites, or of a residual sum, whose law is then carried on."""
-        stream = self._stream(i, phi, m)
-        if stream is not None:
-            return stream
-        shape = (len(m.far), *(2 * h + 1 for h in self.plan.lags[i]), *(1,) * m.ndim)
-        q, rho = m.average, np.divide(m.far, m.average, out=np.zeros(len(m.far)), where=m.average > 0)
+        """phi of Gaussian sites, or of sites whose law is known; their laws are carried on."""
+        a = self.graph.sources[i][0]
+        if a in self.sums:
+            return self._stream(i, phi, m, *self.sums[a])
+        q, lags = m.average, self.plan.lags[i]
+        gaussian = np.array([law is None for law in m.laws])
+        rho = np.divide(m.far, q, out=np.zeros(len(q)), where=q > 0)
         far, gate0 = activations.cross(phi, q, rho), activations.gate(phi, q)
         far_gate = activations.gate_pair(phi, q, rho)
-        kinds: list[LawLike] = [functools.partial(_activated, float(a), float(b), phi) for a, b in zip(q, m.far)]
         second = activations.second(phi, m.second)
+        kinds: list[LawLike] = [Activated(float(a), float(b), phi) for a, b in zip(q, m.far)]
         for g in (g for g, law in enumerate(m.laws) if law is not None):
             law = m.law(g).through(phi)
             kinds[g], far[g], gate0[g], far_gate[g] = law, law.far, law.mean_gate, law.far_gate
             second[g] = m.second[g] * (law.second / q[g])
-        gate = np.broadcast_to(far_gate.reshape(-1, *(1,) * (2 * m.ndim)), shape).copy()
-        gate[(slice(None), *self.plan.lags[i])] = gate0.reshape(-1, *(1,) * m.ndim)
-        behind = Moments(second[(slice(None), *(None,) * m.ndim)], far, tuple(kinds))
-        gaussian = np.array([law is None for law in m.laws])
+        gate = np.empty((len(q), *(2 * h + 1 for h in lags), *(1,) * m.ndim))
+        for tau, place in m.away(lags):
+            near = gate0 if not any(tau) else activations.gate_pair(phi, q, m.correlation(tau))
+            gate[(slice(None), *place)] = m.per_site(np.where(gaussian, near, gate0 if not any(tau) else far_gate))
+        behind = Moments(second[(slice(None), *(None,) * m.ndim)], far, tuple(kinds), m.wraps)
         if gaussian.any() and (any(m.lags) or phi.below is None):
-            gate, behind = self._site_by_site(i, phi, m, gate, behind, gaussian)
+            gate, behind = _site_by_site(phi, m, lags, gate, behind, gaussian)
         self.gates.power[i] = gate
-        return _with_lags(behind, self.need[i], self.graph.sizes[i])
+        return behind.with_lags(self.need[i])
 
-    def _site_by_site(self, i: int, phi: Function, m: Moments, gate: Array, behind: Moments,
-                      gaussian: Array) -> tuple[Array, Moments]:
-        """Gates and moments of Gaussian groups where they vary over the map or with a carried lag."""
-        gate = np.broadcast_to(gate, (*gate.shape[:1 + m.ndim], *m.second.shape[1:])).copy()
-        values = _with_lags(behind, m.lags, self.graph.sizes[i]).values.copy()
-        site = m.second[gaussian]
-        for tau in np.ndindex(*values.shape[1:1 + m.ndim]):
-            away = tuple(t - h for t, h in zip(tau, m.lags))
-            place = tuple(a + h for a, h in zip(away, self.plan.lags[i]))
-            gated = all(0 <= t <= 2 * h for t, h in zip(place, self.plan.lags[i]))
-            if not any(away):
-                gate[(gaussian, *place)] = activations.gate(phi, site)
-                continue
-            both = np.sqrt(site * _shifted(site, away))
-            rho = np.divide(m.values[(gaussian, *tau)], both, out=np.zeros(both.shape), where=both > 0)
-            values[(gaussian, *tau)] = activations.cross(phi, both, rho) * (both > 0)
-            if gated:
-                gate[(gaussian, *place)] = activations.gate_pair(phi, both, rho)
-        return gate, Moments(values, behind.far, behind.laws)
-
-    def _stream(self, i: int, phi: Function, m: Moments) -> Moments | None:
+    def _stream(self, i: int, phi: Function, m: Moments, old: Law, q: float, c: float) -> Moments:
         """x = phi(x_before + f) where x_before is not Gaussian: its law, and the gate's memory."""
-        graph = self.graph
-        a = graph.sources[i][0]
-        if a not in self.sums or len(m.far) > 1:
-            return None
-        before, old, (q, c) = self.sums[a]
         law, transition = laws.rectified_sum(old, q, c, phi)
-        self.gates.streams[i] = Stream(before, transition, old.p.mean(axis=0), law.p.mean(axis=0))
-        self.gates.power[i] = np.full((1,) * m.values.ndim, float(old.p.mean(axis=0) @ transition.sum(axis=1)))
-        return Moments(m.values * (law.second / (old.second + q)), np.array([law.far]), (law,))
+        stream = Stream(transition, old.marginal, law.marginal)
+        self.gates.streams[i] = stream
+        second = m.second * (law.second / (old.second + q))
+        behind = Moments(second[(slice(None), *(None,) * m.ndim)], np.array([law.far]), (law,), m.wraps)
+        return behind.with_lags(self.need[i])
+
+    # -- normalisations -----------------------------------------------------------------------
 
     def _batch_norm(self, i: int, m: Moments) -> Moments:
-        """Less the mean of each channel, over the deviation, both taken over inputs and the map."""
+        """Less the mean of each channel, over its deviation, both taken over inputs and the map."""
         spread = m.average - m.far
-        column = (-1, *(1,) * (m.values.ndim - 1))
-        self.gates.power[i] = (1 / spread).reshape(column)
-        root = np.sqrt(m.second / m.average.reshape(-1, *(1,) * m.ndim))
+        self.gates.power[i] = m.per_pair(1 / spread)
         values = m.values.copy()
-        for tau in np.ndindex(*values.shape[1:1 + m.ndim]):
-            other = _shifted(root, tuple(t - h for t, h in zip(tau, m.lags)))
-            shared = m.far.reshape(-1, *(1,) * m.ndim) * root * other
-            values[(slice(None), *tau)] -= shared
-        return Moments(values / spread.reshape(column), np.zeros(len(m.far)),
-                       tuple(None if law is None else m.law(g).standardised() for g, law in enumerate(m.laws)))
+        for tau, place in m.away():
+            values[(slice(None), *place)] -= m.distant(tau, m.profile)
+        kinds = tuple(None if law is None else m.law(g).standardised() for g, law in enumerate(m.laws))
+        return Moments(values / m.per_pair(spread), np.zeros(len(spread)), kinds, m.wraps)
 
     def _layer_norm(self, i: int, m: Moments) -> Moments:
         """Each site by itself: less the mean over its channels, over their deviation."""
-        share = np.asarray(self.graph.shares(i))
-        means = [0.0 if law is None else float((law.p * law.x).sum(axis=1).mean())
-                 for law in (None if known is None else m.law(g) for g, known in enumerate(m.laws))]
-        mean = float(share @ means)
+        share, lags = np.asarray(self.graph.shares(i)), self.plan.lags[i]
+        mean = float(share @ [0.0 if law is None else m.law(g).mean for g, law in enumerate(m.laws)])
         spread = np.tensordot(share, m.second, 1)[None] - mean**2
-        gate = np.empty((1, *m.values.shape[1:]))
-        want = tuple(map(max, self.need[i], self.plan.lags[i]))
-        gate = np.empty((1, *(2 * h + 1 for h in want), *spread.shape[1:]))
-        for tau in np.ndindex(*gate.shape[1:1 + m.ndim]):
-            other = _shifted(spread, tuple(t - h for t, h in zip(tau, want)))
-            gate[(slice(None), *tau)] = np.divide(1, np.sqrt(spread * other), out=np.zeros(other.shape),
-                                                  where=other > 0)
+        root = np.divide(1, np.sqrt(spread), out=np.zeros(spread.shape), where=spread > 0)
+        gate = np.stack([root * m.shifted(root, tau) for tau, _ in m.away(lags)], axis=1)
+        gate = gate.reshape(1, *(2 * h + 1 for h in lags), *spread.shape[1:])
         self.gates.power[i] = np.repeat(gate, len(m.far), axis=0)
-        inner = gate[(slice(None), *(slice(w - h, w + h + 1) for w, h in zip(want, m.lags)))]
-        values = (m.values - mean**2) * inner if mean else m.values * inner
-        return Moments(values, (m.far - mean**2) * float((1 / spread).mean()), (None,) * len(m.far))
+        values = m.values - mean**2
+        for tau, place in m.away():
+            values[(slice(None), *place)] *= root * m.shifted(root, tau)
+        return Moments(values, (m.far - mean**2) * float((root**2).mean()), (None,) * len(m.far), m.wraps)
+
+    # -- joints and pools ---------------------------------------------------------------------
 
     def _add(self, i: int, inputs: list[Moments]) -> Moments:
         graph, sources = self.graph, self.graph.sources[i]
-        for k, j in enumerate(sources):
-            if any(self._source_set(j) & self._source_set(other) for other in sources[:k]):
-                raise NotImplementedError(f"a sum of values that hang on the same random layer, before a gate: {SAMPLE}")
-        groups = graph.groups[i]
-        parts = [_regrouped(_with_lags(one, self.need[i], graph.sizes[i]), graph.groups[j], groups)
+        if any(self.hangs[j] & self.hangs[k] for n, j in enumerate(sources) for k in sources[:n]):
+            raise NotImplementedError("before a gate, a sum of values that hang on the same random layer (or the "
+                                      f"input) with none between: {SAMPLE}")
+        parts = [one.with_lags(self.need[i]).regrouped(graph.groups[j], graph.groups[i])
                  for one, j in zip(inputs, sources)]
-        total = Moments(sum(part.values for part in parts), sum(part.far for part in parts), (None,) * len(groups))
-        odd = [k for k, part in enumerate(parts) if part.laws != (None,) * len(groups)]
-        if len(odd) == 1 and len(groups) == 1:
-            rest = [part for k, part in enumerate(parts) if k != odd[0]]
-            if rest:
-                q, c = (float(sum(part.average[0] for part in rest)), float(sum(part.far[0] for part in rest)))
-                self.sums[i] = sources[odd[0]], parts[odd[0]].law(0), (q, c)
-            else:
-                return parts[0]
+        gaussian = (None,) * len(graph.groups[i])
+        total = Moments(np.sum([part.values for part in parts], axis=0), np.sum([part.far for part in parts], axis=0),
+                        gaussian, parts[0].wraps)
+        odd = [part for part in parts if part.laws != gaussian]
+        if len(odd) == len(gaussian) == 1 and len(parts) > 1:
+            q, c = (float(np.sum([getattr(part, what)[0] for part in parts if part is not odd[0]]))
+                    for what in ("average", "far"))
+            self.sums[i] = odd[0].law(0), q, c
         return total
-
-    def _source_set(self, i: int) -> frozenset[int]:
-        """The random layers (and the input) on which the values of node `i` hang without another between."""
-        stack, found = [i], set()
-        seen = set()
-        while stack:
-            j = stack.pop()
-            if j in seen:
-                continue
-            seen.add(j)
-            if j < 0 or self.graph.ops[j].random:
-                found.add(j)
-            else:
-                stack.extend(self.graph.sources[j])
-        return frozenset(found)
 
     def _max_pool(self, i: int, m: Moments) -> Moments:
         """The largest of N equicorrelated sites; N counts those inside the map."""
-        graph, op = self.graph, self.graph.ops[i]
-        sizes_in, sizes = graph.sizes[graph.sources[i][0]], graph.sizes[i]
-        full = math.prod(taps.geometry[0].kernel for taps in op.taps)
-        inside = [np.full(1, float(taps.geometry[0].kernel)) if n is None
-                  else _inside(taps.geometry[0], n, n_out) for taps, n, n_out in zip(op.taps, sizes_in, sizes)]
-        count = np.asarray(math.prod(np.ix_(*inside)))  # type: ignore[arg-type]
+        graph, op, j = self.graph, self.graph.ops[i], self.graph.sources[i][0]
+        count = inside(op, graph.sizes[j], graph.sizes[i])
         kinds, place, often = np.unique(count, return_inverse=True, return_counts=True)
-        values, far, pooled_laws, ratios = [], [], [], []
+        near = _window_covariance([taps.geometry[0].kernel for taps in op.taps], m)
+        second, far, pooled_laws, bias = [], [], [], []
         for g in range(len(m.far)):
-            law = m.law(g)
+            law = m.law(g, near[g])
             pooled = [law.largest_of(int(n)) for n in kinds]
-            values.append(np.array([one.second for one in pooled])[place].reshape(count.shape))
+            second.append(np.array([one.second for one in pooled])[place].reshape(count.shape))
             means = np.average([one.row_means for one in pooled], axis=0, weights=often)
-            far.append(float((means**2).mean()))
-            most = law.largest_of(full)
-            pooled_laws.append(most)
-            ratios.append(most.mean_gate / law.mean_gate if law.mean_gate else 1.0)
-        self.gates.routes[i] = np.array(ratios)
-        lag0 = np.stack(values)[(slice(None), *(None,) * m.ndim)]
-        return _with_lags(Moments(lag0, np.array(far), tuple(pooled_laws)), self.need[i], sizes)
+            kappa = np.array(laws.share_of(law.row_means, law.share, float(m.far[g])) if near[g] is not None else 1.0)
+            far.append(float(laws.far_of(means, law.share, kappa)) if kappa < 1 else float(law.share @ means**2))
+            pooled_laws.append(pooled[-1])
+            bias.append(pooled[-1].mean_gate / law.mean_gate if law.mean_gate else 1.0)
+        self.gates.routes[i] = np.array(bias)
+        q = np.broadcast_to(np.stack(second), (len(far), *self.extent[i]))
+        pooled = Moments(q[(slice(None), *(None,) * m.ndim)], np.array(far), tuple(pooled_laws), m.wraps)
+        if not any(self.need[i]):
+            return pooled
+        # Neighbours: the part of the average's correlation that is more than c, as for average pooling.
+        mean = replace(m, values=linear(op, m, graph.sizes[j], self.extent[i], self.need[i]))
+        excess = mean.values - np.stack([mean.distant(tau, mean.profile) for tau, _ in mean.away()], axis=1).reshape(
+            mean.values.shape)
+        excess /= excess[(slice(None), *mean.lags)].mean(axis=tuple(range(1, 1 + m.ndim))).reshape(
+            -1, *(1,) * (2 * m.ndim))
+        values = pooled.with_lags(self.need[i]).values + excess * m.per_pair(pooled.average - pooled.far)
+        values[(slice(None), *mean.lags)] = pooled.second
+        return replace(pooled, values=values)
 
 
-# ---------------------------------------------------------------------------------------------
-# linear layers, forwards
-# ---------------------------------------------------------------------------------------------
-
-def _reach(op: Linear, lags: tuple[int, ...], back: bool) -> tuple[int, ...]:
-    """Lags before a layer that reach those behind it (`back`), or behind that come from those before."""
-    out = list(lags)
-    for taps in op.taps:
-        for axis, g in zip(taps.axes, taps.geometry):
-            spread = g.extent - 1 if op.kind == "fixed" else 0
-            grows = g.transposed != back  # the lattice behind is finer than the one before, or seen from it
-            out[axis] = lags[axis] * g.stride + spread if grows else (lags[axis] + spread) // g.stride
-    return tuple(out)
+def _window_covariance(kernel: list[int], m: Moments) -> list[float | None]:
+    """Mean of M over the pairs of sites of one window, where neighbours differ from distant sites."""
+    if not any(m.lags) and (m.plane is None or not any(m.plane.lags)):
+        return [None] * len(m.far)
+    total, weight = np.zeros(len(m.far)), 0
+    for tau, _ in m.away(tuple(k - 1 for k in kernel)):
+        if any(tau):
+            pairs = math.prod(k - abs(t) for k, t in zip(kernel, tau))
+            total += pairs * m.correlation(tau) * m.average
+            weight += pairs
+    return [float(t / weight) if weight else None for t in total]
 
 
-def _flip(taps: Taps, sizes: tuple[int | None, ...]) -> Taps:
-    """Taps whose adjoint is the layer itself, forwards."""
-    geometry = tuple(AxisGeometry(g.kernel, g.stride, g.dilation, g.pads(sizes[axis]), not g.transposed)
-                     for axis, g in zip(taps.axes, taps.geometry))
-    return taps._replace(geometry=geometry)
-
-
-def _random_forward(op: Linear, m: Moments, sizes: tuple[int | None, ...], before: tuple[int, ...],
-                    lags: tuple[int, ...]) -> Array:
-    values, start = _with_lags(m, before, None).values, (0,) * m.ndim
-    for axis, g in enumerate(g for taps in op.taps for g in taps.geometry):
-        values = select_lags(values, 1 + axis, g, before[axis], lags[axis])
-    for taps in op.taps:
-        w = taps.weights
-        if not taps.trivial:
-            values, start = adjoint(values, start, taps, sizes, lambda tap, part: w[tap] * part, taps.flat)
-            values, start = cut_pairs(values, start, sizes, taps.axes)
-    return _placed(values, start, sizes) * (op.gain * math.prod(t.weights.item() for t in op.taps if t.trivial))
-
-
-def _fixed_forward(op: Linear, flipped: Linear, m: Moments, sizes_in: tuple[int | None, ...],
-                   sizes: tuple[int | None, ...], lags: tuple[int, ...]) -> Array:
-    before = _with_lags(m, _reach(op, lags, back=True), sizes_in)
-    values, start = fixed_pairs(before.values, (0,) * m.ndim, flipped, sizes, lags)
-    values = _placed(values, start, sizes)
-    if op.inside_only:
-        for taps in op.taps:
-            values = border_pairs(values, (0,) * m.ndim, taps, sizes_in)
-    return values
-
-
-def _on_plane(op: Linear, m: Moments, lags: tuple[int, ...]) -> Array:
-    """Second moments far from all borders, averaged over the phases of upsampling."""
-    if any(lags) or any(m.lags):
-        raise NotImplementedError("correlated neighbours under a gate on the infinite plane; give image=")
-    phases = math.prod(g.stride for taps in op.taps for g in taps.geometry if g.transposed)
-    total = math.prod(float(taps.weights.sum()) for taps in op.taps)
-    if op.random:
-        return m.values * (op.gain * total / phases)
-    squares = math.prod(float((taps.weights**2).sum()) for taps in op.taps)
-    far = m.far.reshape(-1, *(1,) * (2 * m.ndim))
-    return ((m.values - far) * squares / phases + far * (total / phases)**2) * op.gain**2
-
-
-def _far_factor(op: Linear, sizes_in: tuple[int | None, ...], sizes: tuple[int | None, ...]) -> float:
-    """What a layer makes of c: pairs of distant sites read through the same tap, or through any two."""
-    factor = op.gain if op.random else op.gain**2
-    for taps in op.taps:
-        present = [np.full(g.kernel, 1 / g.stride if g.transposed else 1.0) if sizes_in[axis] is None
-                   else _presence(g, sizes_in[axis], sizes[axis]) for axis, g in zip(taps.axes, taps.geometry)]
-        inside = np.asarray(math.prod(np.ix_(*present)))  # type: ignore[arg-type]
-        if op.random:
-            factor *= float((taps.weights * inside**2).sum())
-        elif not op.inside_only:
-            factor *= float((taps.weights * inside).sum())**2
-    return factor
-
-
-def _presence(g: AxisGeometry, n: Any, n_out: Any) -> Array:
-    """For each tap, the share of output sites for which it reads a site inside the map."""
-    z, hit = reads(g, np.arange(n_out), n)
-    return (hit & (z >= 0) & (z < n)).mean(axis=0)
-
-
-def _inside(g: AxisGeometry, n: int, n_out: Any) -> Array:
-    """For each output site, how many of its taps read a site inside the map."""
-    z, hit = reads(g, np.arange(n_out), n)
-    return (hit & (z >= 0) & (z < n)).sum(axis=1).astype(float)
-
-
-def _placed(values: Array, start: tuple[int, ...], sizes: tuple[int | None, ...]) -> Array:
-    """`values` on the whole map, zero where nothing was written."""
-    ndim = len(start)
-    if values.shape[-ndim:] == sizes and not any(start):
-        return values
-    whole = np.zeros((*values.shape[:-ndim], *(n or 1 for n in sizes)))
-    whole[(..., *(slice(s, s + n) for s, n in zip(start, values.shape[-ndim:])))] = values
-    return whole
-
-
-def _with_lags(m: Moments, want: tuple[int, ...], sizes: Any) -> Moments:
-    """The box of lags `want`: lags that were not carried are those of distant sites."""
-    if want == m.lags:
-        return m
-    root = np.sqrt(m.second / np.where(m.average > 0, m.average, 1).reshape(-1, *(1,) * m.ndim))
-    values = np.empty((len(m.values), *(2 * h + 1 for h in want), *m.second.shape[1:]))
-    for tau in np.ndindex(*values.shape[1:1 + m.ndim]):
-        away = tuple(t - h for t, h in zip(tau, want))
-        held = tuple(a + h for a, h in zip(away, m.lags))
-        if all(0 <= t <= 2 * h for t, h in zip(held, m.lags)):
-            values[(slice(None), *tau)] = m.values[(slice(None), *held)]
-        else:
-            values[(slice(None), *tau)] = m.far.reshape(-1, *(1,) * m.ndim) * root * _shifted(root, away)
-    return Moments(values, m.far, m.laws)
-
-
-def _shifted(values: Array, by: tuple[int, ...]) -> Array:
-    """values(x + by), zero where that is outside; maps of extent 1 stand for the plane."""
-    out = values
-    for axis, step in enumerate(by):
-        n = values.shape[1 + axis]
-        if step and n > 1:
-            moved = np.zeros_like(out)
-            lead = (slice(None),) * (1 + axis)
-            if abs(step) < n:
-                moved[lead + (slice(max(-step, 0), n - max(step, 0)),)] = out[
-                    lead + (slice(max(step, 0), n - max(-step, 0)),)]
-            out = moved
-    return out
-
-
-def _regrouped(m: Moments, have: tuple[int, ...], want: tuple[int, ...]) -> Moments:
-    """Moments of the finer groups `want`."""
-    if have == want:
-        return m
-    owner = np.searchsorted(np.cumsum(have), np.cumsum(want))
-    return Moments(m.values[owner], m.far[owner], tuple(m.laws[k] for k in owner))
-
+def _site_by_site(phi: Function, m: Moments, lags: tuple[int, ...], gate: Array, behind: Moments,
+                  gaussian: Array) -> tuple[Array, Moments]:
+    """Gates and moments of Gaussian groups where they vary over the map or with a carried lag."""
+    gate = np.broadcast_to(gate, (*gate.shape[:1 + m.ndim], *m.second.shape[1:])).copy()
+    values = behind.with_lags(m.lags).values.copy()
+    site = m.second[gaussian]
+    for tau, place in m.away():
+        gated = tuple(t + h for t, h in zip(tau, lags))
+        wanted = all(0 <= t <= 2 * h for t, h in zip(gated, lags))
+        if not any(tau):
+            gate[(gaussian, *gated)] = activations.gate(phi, site)
+            continue
+        both = np.sqrt(site * m.shifted(site, tau))
+        rho = np.divide(m.values[(gaussian, *place)], both, out=np.zeros(both.shape), where=both > 0)
+        values[(gaussian, *place)] = activations.cross(phi, both, rho) * (both > 0)
+        if wanted:
+            gate[(gaussian, *gated)] = activations.gate_pair(phi, both, rho)
+    return gate, replace(behind, values=values)

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..errors import check_bytes
 from ..layers import Add, Concat, Dropout
+from .inputs import InputModel
 from .moments import Gates, forward
 from .plan import SAMPLE, Edge, Graph, Plan
 from .states import MIXED, Covariance, Factor, correlate
@@ -26,7 +27,7 @@ Factors = dict[Any, Factor]
 State = Union[Factors, Covariance, "Runs"]
 
 
-def backward(graph: Graph, unit: tuple[int, ...], mean: bool, moments: tuple[float, float] = (1.0, 0.0)
+def backward(graph: Graph, unit: tuple[int, ...], mean: bool, inputs: InputModel = InputModel()
              ) -> tuple[Array, tuple[int, ...]]:
     """E[g^2] (or, with `mean`, E[g]) at the network's input, summed over its channels.
 
@@ -36,8 +37,7 @@ def backward(graph: Graph, unit: tuple[int, ...], mean: bool, moments: tuple[flo
     unit : tuple of int
         Unit of the top node, whose output gradient has total power 1 (sum 1 for the mean).
 
-    moments : pair of float
-        E[x^2] of the input, and E[x x'] of distant pixels or independent images.
+    inputs : InputModel
 
     Returns
     -------
@@ -52,7 +52,7 @@ def backward(graph: Graph, unit: tuple[int, ...], mean: bool, moments: tuple[flo
     SizeError
         Where the covariance to be carried would not fit in memory.
     """
-    return _Sweep(graph, mean, moments).run(unit)
+    return _Sweep(graph, mean, inputs).run(unit)
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,9 @@ class Runs:
 class _Sweep:
     """One sweep over one graph."""
 
-    def __init__(self, graph: Graph, mean: bool, moments: tuple[float, float]) -> None:
+    def __init__(self, graph: Graph, mean: bool, inputs: InputModel) -> None:
         self.graph, self.mean, self.plan = graph, mean, Plan(graph, mean)
-        self.gates = forward(graph, self.plan, *moments) if self.plan.gated else Gates()
+        self.gates = forward(graph, self.plan, inputs) if self.plan.gated else Gates()
         self.below: dict[int, list[tuple[int, Edge]]] = {}  # per node, what it reads and how
         for j, edges in self.plan.edges.items():
             for edge in edges:
@@ -136,7 +136,7 @@ class _Sweep:
         rest = [part for part in parts if isinstance(part, Covariance)]
         rest += [self._covariance(factors, i)] if factors else []
         runs = [run for part in parts if isinstance(part, Runs) for run in part.parts]
-        if i in self.gates.streams:
+        if runs and i in self.gates.streams:
             return Runs((*runs, *((self._merge(i, rest), np.ones(1)) for _ in rest[:1])))
         if runs and not rest:
             return Runs(tuple(runs))
@@ -171,6 +171,8 @@ class _Sweep:
                 left = {key: factor for key, factor in below.items() if factor.values.size}
                 return left or None
             state = self._covariance(state, i)
+        if isinstance(state, Covariance) and i in self.gates.streams:
+            state = Runs(((state, np.ones(1)),))
         if isinstance(state, Runs):
             if i in self.gates.streams:
                 return self._pass_stream(state, i)

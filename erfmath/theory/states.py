@@ -197,9 +197,11 @@ class Covariance:
         index: list[slice] = [slice(None)]
         for have, n in zip(self.lags, gate.shape[1:1 + self.ndim]):
             index.append(slice(None) if n == 1 else slice(n // 2 - have, n // 2 + have + 1))
-        for first, count, n in zip(self.start, self.values.shape[1 + self.ndim:], gate.shape[1 + self.ndim:]):
-            index.append(slice(None) if n == 1 else slice(first, first + count))
-        return replace(self, values=self.values * gate[tuple(index)], uniform=None)
+        gate = gate[tuple(index)]
+        for axis, (first, count) in enumerate(zip(self.start, self.values.shape[1 + self.ndim:]), 1 + self.ndim):
+            if gate.shape[axis] > 1:  # on the plane a gate is given for whole periods
+                gate = gate.take(range(first, first + count), axis=axis, mode="wrap")
+        return replace(self, values=self.values * gate, uniform=None)
 
     def masked(self, drop: float, channels: int) -> Covariance:
         """Below inverted dropout: noise that is independent at each site and channel, at lag 0."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import ceil, erfc, exp, pi, prod, sqrt
+from math import ceil, exp, pi, prod, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,13 +28,6 @@ def edgeworth_coefficients(cumulants: NDArray[np.float64], order: int) -> dict[i
     terms = [(1, 3, third / 6), (2, 4, fourth / 24), (2, 6, third**2 / 72), (3, 5, fifth / 120),
              (3, 7, third * fourth / 144), (3, 9, third**3 / 1296)]
     return {power: value for needs, power, value in terms if needs <= order}
-
-
-def _gauss_tail(a: float, power: int) -> float:
-    """Integral of tau**power exp(-tau**2 / 2) from a to infinity."""
-    if power < 2:
-        return exp(-a * a / 2) if power else sqrt(pi / 2) * erfc(a / sqrt(2))
-    return a ** (power - 1) * exp(-a * a / 2) + (power - 1) * _gauss_tail(a, power - 2)
 
 
 def certificate(blocks: Sequence[Block], covariance: NDArray[np.float64],
@@ -67,15 +60,16 @@ def certificate(blocks: Sequence[Block], covariance: NDArray[np.float64],
         hat *= 1 + sum(c * (1j * tau) ** j for j, c in coefficients.items())
     gap = torus.double * (np.exp(torus.log_amplitude + 1j * torus.args) - hat)
     volume = float(prod(period))
-    left_out = exp(-nats) * (2 + sum(abs(c) * (2 * nats) ** (j / 2)
-                                     for j, c in coefficients.items()))
+    terms = {0: 1.0, **coefficients}
+    left_out = exp(-nats) * (1 + sum(abs(c) * (2 * nats) ** (j / 2) for j, c in terms.items()))
+    wrapped = exp(-nats) * (2 * ndim + sum(abs(c) * 9.0**j for j, c in terms.items()))
     peak = 1 / sqrt(float(np.linalg.det(2 * pi * covariance)))
-    widths = np.sqrt(np.diag(np.linalg.inv(covariance)))  # of g^, per axis
-    images = peak * sum(erfc(pi / (sqrt(2) * w)) for w in widths)
-    wrapped = 2 * ndim * exp(-nats)
-    for j, c in coefficients.items():
-        images += abs(c) * _gauss_tail(pi * sd[0], j) / (pi * sd[0])
-        wrapped += abs(c) * 9.0**j * exp(-nats)
+    images = 0.0
+    for width, length in zip(np.sqrt(np.diag(np.linalg.inv(covariance))), period):
+        last = min(10 * length, ceil(40 * length * width / (2 * pi)))  # exp(-40^2 / 2) is nothing
+        tau = 2 * pi / (length * width) * np.arange(ceil(length / 2), last)
+        tail = sum(abs(c) * tau**j for j, c in terms.items()) * np.exp(-tau**2 / 2)
+        images += peak * sqrt(2 * pi) / width * 2 / length * float(np.sum(tail))
     slack = images + wrapped + left_out + torus.rounding
     square = float((np.abs(gap) ** 2 / torus.double).sum())
     return {"sup": float(np.abs(gap).sum()) / volume + slack,

@@ -68,7 +68,7 @@ class SmoothWalk(Walk):
         return float(np.exp(self._log_peak)) + self.error_bound
 
     def _at(self, s: NDArray[np.int64]) -> Scaled:
-        y = s - np.array([float(m) for m in self._problem.lattice_mean])
+        y = self._problem.deviation(s)
         bits = self._log_peak - 0.5 * np.einsum("pa,ab,pb->p", y, self._precision, y)
         bits = bits / log(2)
         whole = np.floor(bits)

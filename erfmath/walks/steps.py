@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from functools import cached_property
-from math import fsum, gcd, log
+from math import floor, fsum, gcd, log
 from typing import Any, Union
 
 import numpy as np
@@ -238,6 +238,12 @@ class Problem:
     def lattice_mean(self) -> tuple[Fraction, ...]:
         """E[s] along each axis."""
         return tuple(sum((b.mean[a] for b in self.blocks), Fraction(0)) for a in range(self.ndim))
+
+    def deviation(self, s: NDArray[np.int64]) -> NDArray[np.float64]:
+        """s - E[s] for lattice points of shape (points, ndim), rounded once however large s is."""
+        origin = [floor(m) for m in self.lattice_mean]
+        fraction = [float(m - o) for m, o in zip(self.lattice_mean, origin)]
+        return (s - np.array(origin)) - np.array(fraction)
 
     @cached_property
     def mean(self) -> NDArray[np.float64]:

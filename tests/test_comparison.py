@@ -1,0 +1,190 @@
+"""Comparisons: calibrated where there is no difference, and not blind where there is one."""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import kstest
+
+import erfmath as em
+from erfmath.comparison import Comparison, Estimate, compare
+from erfmath.empirics.draw import seed_entropy
+from erfmath.empirics.job import make_job
+from erfmath.empirics.measured import MeasuredReceptiveField
+from helpers import EXACT, ROUNDING, STATISTICAL, assert_close, z_bound
+
+C = em.Conv
+LEVEL = 0.01
+
+
+def skip(gain: float = 1.0, scale: float = 0.5) -> em.Network:
+    """Two residual blocks of unlike kernels; `gain` belongs to one layer of the second."""
+    def block(kernel: int, gain: float) -> em.Network:
+        return em.residual(em.serial(C(kernel, 4, weights=em.Random(gain=gain)), em.Scale(scale)))
+    return em.serial(C(1, 4, weights=em.Random(gain=1)), block(3, 1.0), block(9, gain))
+
+
+def predicted(gain: float = 1.0, scale: float = 0.5) -> em.EffectiveReceptiveField:
+    return em.predict(skip(gain, scale), ndim=1, width=4)
+
+
+@functools.cache
+def ensembles(count: int, draws: int) -> list[MeasuredReceptiveField]:
+    """Independent ensembles of the skip network: disjoint draws of one seed."""
+    net = skip()
+    trf = em.receptive_field(net, ndim=1)
+    lo, hi = trf.window()
+    job = make_job(net, ndim=1, image=None, unit=(0,), node=None, statistic="power", width=4, channels_in=3,
+                   entropy=seed_entropy(0), normalise=False, weights={}, images=None, channel=None, batch=None,
+                   dtype=None)
+    return [MeasuredReceptiveField(job.moments((i * draws, (i + 1) * draws)), job.program.cone, seed=0,
+                                   statistic="power", origin=lo, shape=(hi[0] - lo[0] + 1,), unit=(0,), trf=trf,
+                                   method="measured") for i in range(count)]
+
+
+# -- calibration ------------------------------------------------------------------------------
+
+def test_p_values_are_uniform_where_there_is_no_difference() -> None:
+    comparisons = [compare(predicted(), measured) for measured in ensembles(400, 400)]
+    assert kstest([c.p_shape for c in comparisons], "uniform").pvalue > STATISTICAL
+    assert kstest([c.p_total for c in comparisons], "uniform").pvalue > STATISTICAL
+
+
+def test_p_values_of_two_measurements_are_uniform() -> None:
+    runs = ensembles(400, 400)
+    comparisons = [compare(a, b) for a, b in zip(runs[::2], runs[1::2])]
+    assert kstest([c.p_shape for c in comparisons], "uniform").pvalue > STATISTICAL
+    assert kstest([c.p_total for c in comparisons], "uniform").pvalue > STATISTICAL
+
+
+def test_a_wrong_standard_error_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Standard errors 20 % too small: the same check must see it."""
+    cells = Comparison.cells.func
+    monkeypatch.setattr(Comparison, "cells", property(
+        lambda self: cells(self)._replace(covariance=0.64 * cells(self).covariance)))
+    comparisons = [compare(predicted(), measured) for measured in ensembles(400, 400)]
+    assert kstest([c.p_shape for c in comparisons], "uniform").pvalue < STATISTICAL
+
+
+def test_z_has_unit_spread_and_its_bound_holds() -> None:
+    comparisons = [compare(predicted(), measured) for measured in ensembles(400, 400)]
+    squares = np.array([c.z_rms**2 for c in comparisons])
+    assert abs(squares.mean() - 1) < z_bound(1) * squares.std() / math.sqrt(len(squares)) + 1 / 400
+    beyond = sum(c.z_max > c.z_bound(LEVEL) for c in comparisons)
+    assert beyond <= LEVEL * 400 + z_bound(1) * math.sqrt(LEVEL * 400)
+
+
+def test_intervals_cover() -> None:
+    truth = float(predicted().std[0])
+    missed = 0
+    for measured in ensembles(400, 400):
+        low, high = compare(predicted(), measured).std_ratio[0].interval(0.1)
+        missed += not low <= 1 <= high
+    assert abs(missed - 40) < z_bound(1) * math.sqrt(400 * 0.1 * 0.9)
+    assert truth > 1
+
+
+# -- power ------------------------------------------------------------------------------------
+
+def test_ten_per_cent_in_one_gain_is_not_equivalent() -> None:
+    measured = em.measure(skip(), ndim=1, width=4, draws=20_000, rng=1)
+    right, wrong = compare(predicted(), measured), compare(predicted(1.1), measured)
+    assert right.agrees(LEVEL, 0.03, total=True)
+    assert not wrong.agrees(LEVEL, 0.03, total=True) and not wrong.agrees(LEVEL, 0.03)
+    # Refused for what it is, not for want of draws.
+    low, high = wrong.std_ratio[0].interval(LEVEL)
+    assert high < 1
+
+
+@pytest.mark.parametrize("gain", [1.05, pytest.param(1.01, marks=pytest.mark.slow)])
+def test_small_errors_are_seen_by_as_many_draws_as_the_power_calculation_asks_for(gain: float) -> None:
+    right, wrong = predicted(scale=1.0), predicted(gain, scale=1.0)
+    pilot = compare(right, em.measure(skip(scale=1.0), ndim=1, width=4, draws=5000, rng=2))
+    draws = pilot.draws_needed(wrong, level=LEVEL, power=0.99)
+    measured = em.measure(skip(scale=1.0), ndim=1, width=4, draws=draws, rng=3)
+    assert compare(wrong, measured).p_shape < LEVEL < compare(right, measured).p_shape
+    assert compare(wrong, measured).agrees(LEVEL, 0.03)  # and yet it is small
+
+
+def test_the_power_calculation_is_right() -> None:
+    """Of many ensembles with the draws it asks for, the share that sees the difference."""
+    runs, wrong = ensembles(400, 400), predicted(1.35)
+    pilot = compare(predicted(), em.measure(skip(), ndim=1, width=4, draws=5000, rng=2))
+    power = next(p for p in np.arange(0.99, 0.01, -0.01) if pilot.draws_needed(wrong, LEVEL, p) <= 400)
+    seen = sum(compare(wrong, run).p_shape < LEVEL for run in runs)
+    assert abs(seen - 400 * power) < z_bound(1) * math.sqrt(400 * power * (1 - power)) + 0.05 * 400
+
+
+def test_false_agreement_is_rare() -> None:
+    """The difference is exactly the tolerance: an equivalence test then says yes with probability `level`."""
+    ratio = float(predicted().std[0] / predicted(1.35).std[0])
+    level = 0.1
+    yes = sum(compare(predicted(1.35), run).agrees(level, 1 - ratio) for run in ensembles(400, 400))
+    assert yes <= 400 * level + z_bound(1) * math.sqrt(400 * level)
+
+
+# -- without sampling -------------------------------------------------------------------------
+
+def test_deterministic_networks_agree_to_rounding() -> None:
+    net = em.serial(em.repeat(C(3, weights=em.Constant()), 4), em.AvgPool(2), em.Upsample(2, mode="bilinear"))
+    for image in (None, 14):
+        comparison = compare(em.predict(net, image=image), em.measure(net, image=image))
+        assert_close(comparison.measured.map, comparison.theory.map, ROUNDING)
+        assert comparison.agrees(LEVEL, 1e-12, total=True)
+        assert math.isnan(comparison.p_shape) and math.isnan(comparison.z_rms) and comparison.cells is None
+
+
+def test_theory_with_theory() -> None:
+    same, other = compare(predicted(), predicted()), compare(predicted(), predicted(1.1))
+    assert same.total_variation == 0 and same.std_ratio[0] == Estimate(1.0, 0.0)
+    assert same.agrees(tolerance=1e-12) and not other.agrees(tolerance=0.01)
+    assert_close(other.total_variation, 0.5 * np.abs(predicted().share - predicted(1.1).share).sum(), ROUNDING)
+    assert other.profile_variation(0) == other.total_variation
+
+
+def test_results_on_different_windows() -> None:
+    """A field cut to the part that is not zero is the same field."""
+    erf = predicted()
+    wide = em.EffectiveReceptiveField(np.pad(erf.map, 3), origin=(erf.origin[0] - 3,), unit=erf.unit, trf=erf.trf)
+    assert compare(erf, wide).total_variation < ROUNDING.rtol
+
+
+# -- reports, pictures, bad input -------------------------------------------------------------
+
+def test_the_report_fits_a_screen() -> None:
+    net = em.repeat(C(3), 3)
+    text = str(compare(em.predict(net), em.measure(net, draws=200, rng=0)))
+    lines = text.splitlines()
+    assert len(lines) < 25 and max(map(len, lines)) < 100
+    for words in ("200 draws", "std, axis 1", "interval", "total variation", "z of the share", "shape p =", "agree"):
+        assert words in text
+
+
+@pytest.mark.parametrize("ndim", [1, 2, 3])
+def test_pictures(ndim: int) -> None:
+    net = em.repeat(C(3), 2)
+    figure = compare(em.predict(net, ndim=ndim), em.measure(net, ndim=ndim, draws=20, rng=0)).plot()
+    labels = [axes.get_xlabel() for part in (figure, *figure.subfigs) for axes in part.axes]
+    assert sum("coordinate of axis" in label for label in labels) >= 2 * ndim
+    figure.draw_without_rendering()
+
+
+def test_what_cannot_be_compared() -> None:
+    net = em.repeat(C(3), 2)
+    erf = em.predict(net, image=9)
+    for other, message in ((em.predict(net, image=8, unit=4), "image"), (em.predict(net, image=9, unit=3), "unit"),
+                           (em.predict(em.repeat(C(3), 3), image=9), "theoretical receptive fields"),
+                           (em.measure(net, image=9, statistic="magnitude", draws=2), "statistic")):
+        with pytest.raises(ValueError, match=message):
+            compare(erf, other)
+    with pytest.raises(TypeError, match="effective receptive field"):
+        compare(erf, np.ones(3))  # type: ignore[arg-type]
+    comparison = compare(erf, erf)
+    for arguments in (dict(level=0.7), dict(tolerance=0.0)):
+        with pytest.raises(ValueError):
+            comparison.agrees(**arguments)
+    with pytest.raises(ValueError, match="draws"):
+        comparison.draws_needed(erf)

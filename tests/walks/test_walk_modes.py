@@ -1,0 +1,263 @@
+"""The methods "window" and "fft": modes against exact laws, at any depth, in any dimension."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from math import comb, log, pi, prod, sqrt
+
+import numpy as np
+import pytest
+
+import erfmath as em
+from erfmath import kernels
+from erfmath.errors import SizeError
+from erfmath.walks import charfun, modes
+from erfmath.walks.charfun import chernoff, decay, lag_weights, log_phi
+from erfmath.walks.modes import fast_length, significant
+from erfmath.walks.steps import Problem
+from helpers import EXACT, FFT, ROUNDING, assert_close, assert_rate
+
+RNG = np.random.default_rng(3)
+CASES = {
+    "uniform": [(kernels.uniform(3), 1, 400)],
+    "uneven": [(kernels.from_weights([.7, .2, .1]), 1, 300)],
+    "wide": [(kernels.uniform(31), 1, 60)],
+    "strides": [(kernels.from_weights([1, 2, 3, 4, 5]), j, 20) for j in (1, 2, 4, 8)],
+    "comb": [(kernels.uniform(3), 16, 10), (kernels.uniform(3), 1, 30)],
+    "even lattice": [(kernels.corners(3), 3, 70)],
+    "nearly even": [(kernels.from_weights([1, 1e-9, 1]), 1, 300)],
+    "Poisson": [(kernels.from_weights([.99, .01]), 1, 800)],
+    "mirrored": [(kernels.from_weights([1, 2, 5]), -2, 80), (kernels.binomial(3), 1, 50)],
+    "residual": [(kernels.residual(kernels.uniform(3).centred(), .9, .1), 1, 500)],
+    "plus": [(kernels.from_weights([[0, 1, 0], [1, 1, 1], [0, 1, 0]]), 1, 24)],
+    "parity": [(kernels.from_weights([[0, 1, 0], [1, 0, 1], [0, 1, 0]]), 1, 24)],
+    "diagonal": [(kernels.from_weights([[1, 0], [0, 3]]), 1, 30)],
+    "mixed": [(kernels.LatticeDistribution(RNG.integers(1, 9, (3, 3))), 1, 15),
+              (kernels.uniform((3, 2)), (2, 1), 5)],
+    "cube": [(kernels.LatticeDistribution(np.arange(1, 28).reshape(3, 3, 3)), 1, 5)],
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("method", ["window", "fft"])
+def test_against_exact(name: str, method: str) -> None:
+    walk = em.walk(CASES[name], method=method)
+    exact = em.walk(CASES[name])
+    lo, hi = walk.window
+    want, start = exact.array(lo, hi)
+    got, also = walk.array()
+    assert start == also == lo
+    assert np.abs(got - want).max() <= walk.error_bound + exact.error_bound
+    assert walk.error_bound <= FFT.atol * walk.peak_bound
+    assert 1 - want.sum() <= walk.mass_outside + ROUNDING.rtol
+    if method == "fft":
+        assert walk.window == walk.support and walk.mass_outside == 0
+    sites = np.argwhere(want > 0)[::7] + np.atleast_1d(lo)
+    sites = sites[:, 0] if walk.ndim == 1 else sites
+    assert np.abs(walk.pmf(sites) - exact.pmf(sites)).max() <= (
+        walk.error_bound + exact.error_bound)
+
+
+@pytest.mark.parametrize("name", ["uniform", "uneven", "strides", "Poisson"])
+def test_one_fft_is_no_match(name: str) -> None:
+    """Where the one-shot FFT keeps n eps, the modes keep their bound: the bound means something."""
+    exact, start = em.walk(CASES[name]).array()
+    walk = em.walk(CASES[name], method="fft")
+    spectrum = np.ones(exact.size // 2 + 1, dtype=complex)
+    for kernel, jump, count in CASES[name]:
+        taps = np.zeros(exact.size)
+        taps[:jump * (kernel.shape[0] - 1) + 1:jump] = kernel.pmf * (1 + 1e-12)
+        spectrum *= np.fft.rfft(taps)[:spectrum.size]**count
+    naive = np.fft.irfft(spectrum, exact.size)
+    assert np.abs(walk.array()[0] - exact).max() < walk.error_bound < np.abs(naive - exact).max()
+
+
+@pytest.mark.parametrize("n", [10**6, 10**9, 10**12])
+@pytest.mark.parametrize("weights", [[1, 1, 1], [7, 2, 1], [2, 7, 1, 8, 2, 8]])
+def test_depth(n: int, weights: list[int]) -> None:
+    """At great depth Edgeworth of order 3, certified below rounding, says what is right."""
+    kernel = kernels.from_weights(weights)
+    walk = em.walk(kernel, n, method="window")
+    smooth = em.walk(kernel, n, method="edgeworth", order=3)
+    mean, sd = Fraction(n) * sum(a * w for a, w in enumerate(weights)) / sum(weights), walk.var**.5
+    x = int(mean) + np.rint(np.linspace(-4, 4, 41) * sd).astype(np.int64)
+    error = np.abs(walk.pmf(x) - smooth.pmf(x)).max()
+    assert error <= walk.error_bound + smooth.error_bound + FFT.atol * walk.peak_bound
+    assert smooth.error_bound <= FFT.atol * walk.peak_bound or n < 10**9
+    assert walk.mean == float(mean)
+
+
+def test_the_mean_is_exact() -> None:
+    """n * (rounded mean) would shift the law of a billion layers by whole sites."""
+    kernel = kernels.from_weights([.1, .2, .7])
+    weights = [Fraction(w) for w in (.1, .2, .7)]
+    mean = 10**15 * (weights[1] + 2 * weights[2]) / sum(weights)
+    walk = em.walk(kernel, 10**15, method="window")
+    y = np.arange(-10**6, 10**6 + 1, 10**5)
+    law = walk.pmf(int(mean) + y)
+    want = np.exp(-(y - float(mean - int(mean)))**2 / (2 * walk.var)) / sqrt(2 * pi * walk.var)
+    smooth = em.walk(kernel, 10**15, method="edgeworth", order=3)
+    assert np.abs(law - want).max() > smooth.error_bound  # the skewness shows, so the mean would
+    gap = np.abs(law - smooth.pmf(int(mean) + y))
+    assert gap.max() <= walk.error_bound + smooth.error_bound + FFT.atol * want.max()
+
+
+@pytest.mark.parametrize("rate, n", [(1e-6, 100), (1e-6, 10**6), (1e-9, 10**9), (1e-12, 10**6)])
+def test_rare_steps(rate: float, n: int) -> None:
+    """Poisson regime: a window of a few standard deviations would lose mass; Chernoff's does not."""
+    p = Fraction(rate)
+    walk = em.walk(kernels.from_weights([1 - p, p]), n, method="window")
+    x = np.arange(8)
+    stay = float(n * (p + p**2 / 2 + p**3 / 3))  # -n log(1 - p)
+    binomial = [float(comb(n, i) * p**i) * np.exp(-stay * (n - i) / n) for i in range(8)]
+    assert_close(walk.pmf(x), np.array(binomial), FFT)
+    assert walk.window[0] == 0 and walk.window[1] * 9 > walk.var**.5
+
+
+def test_distinct_kernels() -> None:
+    """Rows one by one, and by summed cumulants; zeros in rows; a mirrored jump."""
+    rows = np.random.default_rng(0).random((300, 4))
+    rows[::5, 0] = 0
+    stack = kernels.KernelStack(rows, offset=-1)
+    for jump in (1, -2):
+        steps = [(kernels.from_weights(row, offset=-1), jump, 2) for row in rows]
+        exact = em.walk(steps)
+        walk = em.walk([(stack, jump, 2)], method="window")
+        assert walk.support == exact.support
+        assert_close(np.array([walk.mean, walk.var]), np.array([exact.mean, exact.var]), ROUNDING)
+        want = exact.array(*walk.window)[0]
+        assert np.abs(walk.array()[0] - want).max() <= walk.error_bound + exact.error_bound
+
+
+def test_cumulants_of_many_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The series that sums a hundred thousand kernels agrees with summing their logarithms."""
+    stack = kernels.KernelStack(np.random.default_rng(0).random((100_000, 3)))
+    problem = Problem([(stack, 1, 1)])
+    numbers = np.arange(0, 40)[:, None]
+    assert charfun._cumulant_series(problem.blocks[0], 2 * pi * numbers[:, 0] / 8000) is not None
+    series = log_phi(problem.blocks, numbers, (8000,))
+    monkeypatch.setattr(charfun, "_cumulant_series", lambda *_: None)
+    direct = log_phi(problem.blocks, numbers, (8000,))
+    phi = [np.exp(logs + 1j * args) for logs, args, _ in (series, direct)]
+    assert_close(np.abs(phi[0] - phi[1]), np.zeros(40), FFT, scale=1.0)
+
+
+@pytest.mark.parametrize("weights", [[1, 1], [1, 1, 1, 1], [3, 1, 4, 1, 5], [1, 1e-9, 1]])
+@pytest.mark.parametrize("period", [48, 49])
+def test_characteristic_function(weights: list, period: int) -> None:
+    """Even and odd periods, zeros of f, resonances of strides: against a plain DFT of one layer."""
+    kernel = kernels.from_weights(weights)
+    problem = Problem([(kernel, 1, 1), (kernel, 6, 1)])
+    numbers = np.arange(period // 2 + 1)
+    logs, args, _ = log_phi(problem.blocks, numbers[:, None], (period,))
+    law = np.zeros(7 * (len(weights) - 1) + 1)
+    pmf = kernel.pmf
+    for a, p in enumerate(pmf):
+        law[6 * a:6 * a + len(pmf)] += p * pmf
+    x = np.arange(law.size) - law @ np.arange(law.size)
+    want = np.exp(2j * pi / period * np.outer(numbers, x)) @ law
+    assert_close(np.abs(np.exp(logs + 1j * args) - want), np.zeros(numbers.size), FFT, scale=1.0)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_left_out_modes_are_small(name: str) -> None:
+    """Branch and bound keeps every mode that the decay does not rule out, and decay is a bound."""
+    problem = Problem(CASES[name])
+    lags, weights = lag_weights(problem.blocks, problem.ndim)
+    for axis, extent in enumerate(problem.extent):
+        parallel = (np.delete(lags, axis, axis=1) == 0).all(axis=1)
+        every = np.arange(extent // 2 + 1)
+        g = decay(lags[parallel][:, [axis]], weights[parallel], every[:, None], (extent,))
+        kept = significant(lags[parallel, axis], weights[parallel], extent, 20.0)
+        assert_close(kept, every[g < 20.0], EXACT)
+        grid = np.zeros((every.size, problem.ndim), dtype=np.int64)
+        grid[:, axis] = every
+        logs, _, _ = log_phi(problem.blocks, grid, problem.extent)
+        assert (logs <= -g + ROUNDING.rtol * (1 + g)).all()
+
+
+@pytest.mark.parametrize("name", [n for n in CASES if n not in ("plus", "parity", "cube")])
+def test_chernoff_bounds_the_tails(name: str) -> None:
+    problem = Problem(CASES[name])
+    for axis in range(problem.ndim):
+        steps = [(k if k.ndim == 1 else k.marginal(axis), j if isinstance(j, int) else j[axis], n)
+                 for k, j, n in CASES[name]]
+        law, start = em.walk(steps).array()
+        x = (start + np.arange(law.size)) - em.walk(steps).mean
+        for nats in (3.0, 12.0, 30.0):
+            below, above = (problem.span[axis] * d for d in chernoff(problem.blocks, axis, nats))
+            assert law[x < -below].sum() <= np.exp(-nats)
+            assert law[x > above].sum() <= np.exp(-nats)
+
+
+def test_cost_does_not_grow() -> None:
+    """The number of modes is that of a Gaussian, whatever the depth."""
+    sizes = [em.walk(kernels.uniform(3), 10**d, method="window").torus.shape[0] for d in (3, 9, 12)]
+    assert max(sizes) < 2 * min(sizes)
+
+
+def test_deep_plane_is_never_built() -> None:
+    kernel = kernels.from_weights([[1, 2, 3], [4, 5, 6], [7, 8, 10]])
+    walk = em.walk(kernel, 10**6, method="window")
+    with pytest.raises(SizeError, match="14099 x|dense array"):
+        walk.array(*walk.support)
+    centre = np.rint(walk.mean).astype(int)
+    part, start = walk.array(centre - 3, centre + 3)
+    assert start == tuple(centre - 3) and part.shape == (7, 7)
+    assert np.abs(part[3, 3] - walk.pmf(centre)) <= walk.error_bound
+    peak = 1 / (2 * pi * sqrt(np.linalg.det(walk.covariance)))
+    errors = []
+    for n in (10**2, 10**4, 10**6):
+        deep = em.walk(kernel, n, method="window")
+        smooth = em.walk(kernel, n, method="normal")
+        at = np.rint(deep.mean).astype(int)
+        errors.append(abs(deep.pmf(at) / smooth.pmf(at) - 1))
+    assert peak > 0 and walk.mass_outside < FFT.atol
+    assert_rate([10**2, 10**4, 10**6], errors, 0.9)
+
+
+def test_auto_says_what_it_picked() -> None:
+    assert em.walk(kernels.uniform(3), 100, method="auto").method == "exact"
+    assert em.walk(kernels.uniform(3), 10**7, method="auto").method == "window"
+    assert em.walk(kernels.uniform((3, 3)), 10**7, method="auto").method == "window"
+    assert em.walk(kernels.from_weights([[0, 1], [1, 1]]), 10, method="auto").method == "exact"
+    assert em.walk(kernels.from_weights([[0, 1], [1, 1]]), 5000, method="auto").method == "window"
+    assert em.walk(kernels.from_weights([1, -2, 1]), 10, method="auto").method == "fft"
+
+
+@pytest.mark.parametrize("n", [*range(1, 40), 1000, 12_345, 10**6 + 1])
+def test_fast_length(n: int) -> None:
+    smooth = {2**a * 3**b * 5**c for a in range(22) for b in range(14) for c in range(10)}
+    assert fast_length(n) == min(s for s in smooth if s >= n)
+
+
+def test_a_wrong_weight_is_caught() -> None:
+    """A tap that is off by 1e-9 shows against the exact law."""
+    right = em.walk(kernels.uniform(3), 1000)
+    wrong = em.walk(kernels.from_weights([1, 1, 1 + 1e-9]), 1000, method="window")
+    want = right.array(*wrong.window)[0]
+    assert np.abs(wrong.array()[0] - want).max() > wrong.error_bound
+
+
+def test_total_of_modes_is_memory_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(modes, "check_bytes", _refuse)
+    with pytest.raises(SizeError, match="modes"):
+        em.walk(kernels.uniform(3), 50, method="window").pmf(3)
+
+
+def _refuse(nbytes: int, what: str, remedy: str = "") -> None:
+    raise SizeError(what)
+
+
+def test_mass_of_residual_blocks() -> None:
+    """(1 + w)^n: the law of a lazy walk, and its total 2^n in the logarithm."""
+    block = kernels.residual(kernels.uniform(3).centred())
+    walk = em.walk(block, 2000)
+    assert_close(walk.log_mass, 2000 * log(2), ROUNDING)
+    assert_close(walk.var, 2000 / 3, ROUNDING)
+    small = em.walk([(block, 1, 3), (kernels.residual(kernels.uniform(3).centred(), 2, 1), 2, 1)])
+    values = np.ones(1)
+    for taps in ([1, 4, 1],) * 3 + ([1, 0, 7, 0, 1],):
+        values = np.convolve(values, np.array(taps) / 3)
+    assert_close(small.array()[0] * np.exp(small.log_mass), values, ROUNDING)
+    assert prod(small.array()[0].shape) == 11
