@@ -21,7 +21,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -159,9 +159,9 @@ def gate_pair(phi: Function, q: Array, rho: Array) -> Array:
 def _distinct(q: Array) -> tuple[Array, Array]:
     """Distinct roots of q (up to rounding; maps repeat them many times), and which is where."""
     s = np.sqrt(q)
-    unit = s.max() or 1.0
-    distinct, where = np.unique(np.round(s / unit, 12), return_inverse=True)
-    return distinct * unit, where.reshape(np.shape(q))
+    unit = np.max(s) or 1.0
+    found: Any = np.unique(np.round(s / unit, 14), return_inverse=True)
+    return found[0] * unit, found[1].reshape(np.shape(q))
 
 
 def _square(f: Callable[[Array], Array], q: Array) -> Array:
@@ -171,6 +171,7 @@ def _square(f: Callable[[Array], Array], q: Array) -> Array:
 
 def _pairs(f: Callable[[Array], Array], q: Array, rho: Array) -> Array:
     """E[f(z) f(z')], by Horner's rule."""
+    q, rho = np.broadcast_arrays(q, rho)
     s, where = _distinct(q)
     terms = _terms(f, s)
     total = terms[-1][where]

@@ -12,6 +12,7 @@ Of rectified Gaussians and their largest of up to nine, E[x^2], c and gate proba
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -198,8 +199,9 @@ def _merge_rows(law: Law) -> Law:
         return law
     off = law.row_means - law.mean
     width = np.sqrt(law.share @ off**2) / MERGED
-    _, into = np.unique(np.clip(np.rint(off / width), -4 * MERGED, 4 * MERGED), return_inverse=True)
-    share = np.bincount(into, law.share)
+    levels = np.clip(np.rint(off / width), -4 * MERGED, 4 * MERGED)
+    into: Any = np.unique(levels, return_inverse=True)[1]
+    share = np.bincount(into, law.share).astype(float)
     p = np.zeros((len(share), law.p.shape[1]))
     np.add.at(p, into, law.share[:, None] * law.p)
     return replace(law, p=p / share[:, None], share=share)

@@ -21,7 +21,7 @@ from .linear import Linear
 from .states import border_pairs, cut_pairs, fixed_pairs, select_lags
 from .taps import Array, Taps, adjoint, reads
 
-__all__ = ["Activated", "Moments", "concatenate", "far_factor", "inside", "linear", "reach"]
+__all__ = ["Activated", "Moments", "concatenate", "far_factor", "inside", "linear", "overlap", "reach"]
 
 
 @dataclass(frozen=True)
@@ -89,12 +89,6 @@ class Moments:
         """q per group, averaged over the map, shape (groups,)."""
         return self.second.reshape(len(self.values), -1).mean(axis=1)
 
-    def away(self, lags: tuple[int, ...] | None = None) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
-        """Every lag tau of a box (by default the carried one), with its place in the array."""
-        box = self.lags if lags is None else lags
-        return [(tuple(t - h for t, h in zip(place, box)), place)
-                for place in np.ndindex(*(2 * h + 1 for h in box))]
-
     def per_site(self, numbers: Array) -> Array:
         """One number per group, shaped to multiply maps."""
         return numbers.reshape(-1, *(1,) * self.ndim)
@@ -126,20 +120,32 @@ class Moments:
                 maps[(slice(None),) * axis + (gone,)] = 0
         return maps
 
-    def correlation(self, lag: tuple[int, ...]) -> Array:
-        """E[v v'] / q at a lag in the interior, per group: as carried, or that of distant sites."""
-        held = tuple(t + h for t, h in zip(lag, self.lags))
-        if all(0 <= t <= 2 * h for t, h in zip(held, self.lags)):
-            pair = self.values[(slice(None), *held)].reshape(len(self.far), -1).mean(axis=1)
-        elif self.plane is not None and any(self.plane.lags):
-            return self.plane.correlation(lag)
-        else:
-            pair = self.far
-        return np.divide(pair, self.average, out=np.zeros(len(pair)), where=self.average > 0)
+    def partners(self, maps: Array, box: tuple[int, ...]) -> Array:
+        """maps(x + tau) for every lag of a box, shape (groups, *lags, *lattice)."""
+        lags = [2 * h + 1 for h in box]
+        if self.wraps and maps[0].size == 1:  # all sites are alike
+            return np.broadcast_to(maps[(slice(None), *(None,) * self.ndim)], (len(maps), *lags, *maps.shape[1:]))
+        out = np.empty((len(maps), *lags, *maps.shape[1:]))
+        for place in np.ndindex(*lags):
+            out[(slice(None), *place)] = self.shifted(maps, tuple(t - h for t, h in zip(place, box)))
+        return out
 
-    def distant(self, by: tuple[int, ...], profile: Array) -> Array:
-        """c between sites that are `by` apart, following the q map towards borders."""
-        return self.per_site(self.far) * profile * self.shifted(profile, by)
+    def correlations(self, box: tuple[int, ...]) -> Array:
+        """E[v v'] / q in the interior for every lag of a box: as carried, else that of distant sites."""
+        q = np.where(self.average > 0, self.average, 1.0)
+        if self.plane is not None and any(self.plane.lags):
+            return self.plane.correlations(box)
+        out = np.empty((len(q), *(2 * h + 1 for h in box)))
+        out[:] = self.per_site(self.far / q)
+        held, there = overlap(self.lags, box)
+        pairs = self.values[held]
+        out[there] = pairs.mean(axis=tuple(range(1 + self.ndim, pairs.ndim))) / self.per_site(q)
+        return out
+
+    def distant(self, box: tuple[int, ...]) -> Array:
+        """c for every lag of a box, following the q map towards borders."""
+        near = self.profile[(slice(None), *(None,) * self.ndim)]
+        return self.per_pair(self.far) * near * self.partners(self.profile, box)
 
     @functools.cached_property
     def profile(self) -> Array:
@@ -150,12 +156,10 @@ class Moments:
         """The box of lags `want`; lags that were not carried are those of distant sites."""
         if want == self.lags:
             return self
-        values = np.empty((len(self.values), *(2 * h + 1 for h in want), *self.second.shape[1:]))
-        for tau, place in self.away(want):
-            held = tuple(t + h for t, h in zip(tau, self.lags))
-            carried = all(0 <= t <= 2 * h for t, h in zip(held, self.lags))
-            values[(slice(None), *place)] = self.values[(slice(None), *held)] if carried else (
-                self.per_site(self.correlation(tau) * self.average) * self.profile * self.shifted(self.profile, tau))
+        known = self.correlations(want)[(..., *(None,) * self.ndim)] * self.per_pair(self.average)
+        values = known * self.profile[(slice(None), *(None,) * self.ndim)] * self.partners(self.profile, want)
+        held, there = overlap(self.lags, want)
+        values[there] = self.values[held]
         return replace(self, values=values)
 
     def regrouped(self, have: tuple[int, ...], want: tuple[int, ...]) -> Moments:
@@ -173,6 +177,13 @@ class Moments:
         share = np.asarray(shares)
         return replace(self, values=np.tensordot(share, self.values, 1)[None], far=np.array([share @ self.far]),
                        laws=(None,))
+
+
+def overlap(have: tuple[int, ...], want: tuple[int, ...]) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    """Where the lags common to two boxes lie in either, behind the group axis."""
+    common = [min(h, w) for h, w in zip(have, want)]
+    return ((slice(None), *(slice(h - c, h + c + 1) for h, c in zip(have, common))),
+            (slice(None), *(slice(w - c, w + c + 1) for w, c in zip(want, common))))
 
 
 def concatenate(parts: list[Moments]) -> Moments:

@@ -19,7 +19,7 @@ from . import activations, laws
 from .activations import Function
 from .inputs import InputModel
 from .laws import Law
-from .maps import Activated, LawLike, Moments, concatenate, far_factor, inside, linear, reach
+from .maps import Activated, LawLike, Moments, concatenate, far_factor, inside, linear, overlap, reach
 from .plan import SAMPLE, Graph, Plan
 from .taps import Array
 
@@ -195,10 +195,11 @@ class _Forward:
             law = m.law(g).through(phi)
             kinds[g], far[g], gate0[g], far_gate[g] = law, law.far, law.mean_gate, law.far_gate
             second[g] = m.second[g] * (law.second / q[g])
-        gate = np.empty((len(q), *(2 * h + 1 for h in lags), *(1,) * m.ndim))
-        for tau, place in m.away(lags):
-            near = gate0 if not any(tau) else activations.gate_pair(phi, q, m.correlation(tau))
-            gate[(slice(None), *place)] = m.per_site(np.where(gaussian, near, gate0 if not any(tau) else far_gate))
+        near = m.correlations(lags)
+        gate = np.where(m.per_site(gaussian), activations.gate_pair(phi, *np.broadcast_arrays(m.per_site(q), near)),
+                        m.per_site(far_gate))
+        gate[(slice(None), *lags)] = gate0
+        gate = gate[(..., *(None,) * m.ndim)]
         behind = Moments(second[(slice(None), *(None,) * m.ndim)], far, tuple(kinds), m.wraps)
         if gaussian.any() and (any(m.lags) or phi.below is None):
             gate, behind = _site_by_site(phi, m, lags, gate, behind, gaussian)
@@ -220,11 +221,9 @@ class _Forward:
         """Less the mean of each channel, over its deviation, both taken over inputs and the map."""
         spread = m.average - m.far
         self.gates.power[i] = m.per_pair(1 / spread)
-        values = m.values.copy()
-        for tau, place in m.away():
-            values[(slice(None), *place)] -= m.distant(tau, m.profile)
+        values = (m.values - m.distant(m.lags)) / m.per_pair(spread)
         kinds = tuple(None if law is None else m.law(g).standardised() for g, law in enumerate(m.laws))
-        return Moments(values / m.per_pair(spread), np.zeros(len(spread)), kinds, m.wraps)
+        return Moments(values, np.zeros(len(spread)), kinds, m.wraps)
 
     def _layer_norm(self, i: int, m: Moments) -> Moments:
         """Each site by itself: less the mean over its channels, over their deviation."""
@@ -232,12 +231,9 @@ class _Forward:
         mean = float(share @ [0.0 if law is None else m.law(g).mean for g, law in enumerate(m.laws)])
         spread = np.tensordot(share, m.second, 1)[None] - mean**2
         root = np.divide(1, np.sqrt(spread), out=np.zeros(spread.shape), where=spread > 0)
-        gate = np.stack([root * m.shifted(root, tau) for tau, _ in m.away(lags)], axis=1)
-        gate = gate.reshape(1, *(2 * h + 1 for h in lags), *spread.shape[1:])
-        self.gates.power[i] = np.repeat(gate, len(m.far), axis=0)
-        values = m.values - mean**2
-        for tau, place in m.away():
-            values[(slice(None), *place)] *= root * m.shifted(root, tau)
+        one = root[(slice(None), *(None,) * m.ndim)]
+        self.gates.power[i] = np.repeat(one * m.partners(root, lags), len(m.far), axis=0)
+        values = (m.values - mean**2) * one * m.partners(root, m.lags)
         return Moments(values, (m.far - mean**2) * float((root**2).mean()), (None,) * len(m.far), m.wraps)
 
     # -- joints and pools ---------------------------------------------------------------------
@@ -282,10 +278,8 @@ class _Forward:
             return pooled
         # Neighbours: the part of the average's correlation that is more than c, as for average pooling.
         mean = replace(m, values=linear(op, m, graph.sizes[j], self.extent[i], self.need[i]))
-        excess = mean.values - np.stack([mean.distant(tau, mean.profile) for tau, _ in mean.away()], axis=1).reshape(
-            mean.values.shape)
-        excess /= excess[(slice(None), *mean.lags)].mean(axis=tuple(range(1, 1 + m.ndim))).reshape(
-            -1, *(1,) * (2 * m.ndim))
+        excess = mean.values - mean.distant(mean.lags)
+        excess /= mean.per_pair(excess[(slice(None), *mean.lags)].mean(axis=tuple(range(1, 1 + m.ndim))))
         values = pooled.with_lags(self.need[i]).values + excess * m.per_pair(pooled.average - pooled.far)
         values[(slice(None), *mean.lags)] = pooled.second
         return replace(pooled, values=values)
@@ -295,30 +289,28 @@ def _window_covariance(kernel: list[int], m: Moments) -> list[float | None]:
     """Mean of M over the pairs of sites of one window, where neighbours differ from distant sites."""
     if not any(m.lags) and (m.plane is None or not any(m.plane.lags)):
         return [None] * len(m.far)
-    total, weight = np.zeros(len(m.far)), 0
-    for tau, _ in m.away(tuple(k - 1 for k in kernel)):
-        if any(tau):
-            pairs = math.prod(k - abs(t) for k, t in zip(kernel, tau))
-            total += pairs * m.correlation(tau) * m.average
-            weight += pairs
-    return [float(t / weight) if weight else None for t in total]
+    box = tuple(k - 1 for k in kernel)
+    pairs = math.prod(np.ix_(*(k - np.abs(np.arange(1 - k, k)) for k in kernel)))  # type: ignore[arg-type]
+    pairs[box] = 0
+    if not pairs.any():
+        return [None] * len(m.far)
+    near = (m.correlations(box) * pairs).reshape(len(m.far), -1).sum(axis=1) / pairs.sum()
+    return [float(one) for one in near * m.average]
 
 
 def _site_by_site(phi: Function, m: Moments, lags: tuple[int, ...], gate: Array, behind: Moments,
                   gaussian: Array) -> tuple[Array, Moments]:
     """Gates and moments of Gaussian groups where they vary over the map or with a carried lag."""
-    gate = np.broadcast_to(gate, (*gate.shape[:1 + m.ndim], *m.second.shape[1:])).copy()
-    values = behind.with_lags(m.lags).values.copy()
     site = m.second[gaussian]
-    for tau, place in m.away():
-        gated = tuple(t + h for t, h in zip(tau, lags))
-        wanted = all(0 <= t <= 2 * h for t, h in zip(gated, lags))
-        if not any(tau):
-            gate[(gaussian, *gated)] = activations.gate(phi, site)
-            continue
-        both = np.sqrt(site * m.shifted(site, tau))
-        rho = np.divide(m.values[(gaussian, *place)], both, out=np.zeros(both.shape), where=both > 0)
-        values[(gaussian, *place)] = activations.cross(phi, both, rho) * (both > 0)
-        if wanted:
-            gate[(gaussian, *gated)] = activations.gate_pair(phi, both, rho)
+    both = np.sqrt(site[(slice(None), *(None,) * m.ndim)] * m.partners(site, m.lags))
+    rho = np.divide(m.values[gaussian], both, out=np.zeros(both.shape), where=both > 0)
+    values, open_pair = behind.with_lags(m.lags).values.copy(), np.zeros(both.shape)
+    values[gaussian] = activations.cross(phi, both, rho) * (both > 0)
+    values[(slice(None), *m.lags)] = behind.second
+    if any(lags):
+        open_pair[:] = activations.gate_pair(phi, both, rho)
+    open_pair[(slice(None), *m.lags)] = activations.gate(phi, site)
+    gate = np.broadcast_to(gate, (*gate.shape[:1 + m.ndim], *m.second.shape[1:])).copy()
+    held, there = overlap(m.lags, lags)
+    gate[(gaussian, *there[1:])] = open_pair[held]
     return gate, replace(behind, values=values)
