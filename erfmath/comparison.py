@@ -161,7 +161,7 @@ class Comparison:
     def cells(self) -> _Cells | None:
         """Difference of the shares over cells of similar mass, with its covariance from the draws.
 
-        None where no draws are at hand.
+        None where no draws, or too few, are at hand.
         """
         sampled = [erf for erf in (self.measured, self.theory)
                    if isinstance(erf, MeasuredReceptiveField) and erf.stderr is not None and erf.has_blocks]
@@ -176,6 +176,8 @@ class Comparison:
         draws = min(erf.draws for erf in sampled)
         merge = _bands(expected.reshape(first.block_shape), draws)
         share = merge(expected)
+        if len(share) < 2:
+            return None
         covariance = np.zeros((len(share),) * 2)
         for erf in sampled:
             # What each draw's cells miss of the expected share of its own total: mean 0 if that is true.
@@ -247,7 +249,7 @@ class Comparison:
 
     @functools.cached_property
     def coarse_variation(self) -> Estimate:
-        """Total variation over the cells of the test of shape; over pixels where no draws are at hand."""
+        """Total variation over the cells of the test of shape; over pixels where those are None."""
         if self.cells is None:
             return Estimate(self.total_variation, 0.0)
         signs = np.sign(self.cells.difference)

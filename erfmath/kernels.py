@@ -249,11 +249,9 @@ def _as_weights(weights: ArrayLike) -> NDArray[Any]:
             exact[:] = [int(v) if isinstance(v, int) else v for v in flat]
             array = exact.reshape(array.shape)
     if array.dtype != object or not all(isinstance(v, (int, Fraction)) for v in array.flat):
-        try:
-            array = array.astype(float)
-        except (TypeError, ValueError):
-            raise TypeError("weights must be ints, Fractions or real floats, got "
-                            f"{array.dtype} values") from None
+        if array.dtype.kind not in "biufO":
+            raise TypeError(f"weights must be ints, Fractions or real floats, not {array.dtype}")
+        array = array.astype(float)
         if not np.isfinite(array).all():
             raise ValueError("weights contain nan or infinity: every weight must be finite")
     if array.ndim == 0 or array.size == 0:

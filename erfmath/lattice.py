@@ -43,8 +43,9 @@ def add_on_hull(a: Array, start_a: tuple[int, ...], b: Array,
                   zip(start, start_a, a.shape[-ndim:], start_b, b.shape[-ndim:]))
     total = np.zeros((*a.shape[:-ndim], *shape), np.result_type(a, b))
     for part, first in ((a, start_a), (b, start_b)):
-        total[(..., *(slice(f - s, f - s + n) for f, s, n in
-                      zip(first, start, part.shape[-ndim:])))] += part
+        window: tuple[Any, ...] = tuple(slice(f - s, f - s + n) for f, s, n in
+                                        zip(first, start, part.shape[-ndim:]))
+        total[(..., *window)] += part
     return total, start
 
 
@@ -54,7 +55,8 @@ class Field:
     Parameters
     ----------
     values : array_like
-        Of any numeric type; Python integers and Fractions (object arrays) stay exact.
+        Floats, or integers or Fractions: those are held as Python objects and stay exact,
+        however large the results.
     start : int or tuple of int
         Coordinate of the first element; one int stands for all axes.
 
@@ -74,6 +76,8 @@ class Field:
 
     def __init__(self, values: npt.ArrayLike, start: Point = 0) -> None:
         array = np.asarray(values)
+        if array.dtype.kind in "bui":  # NumPy's integers would wrap around unseen
+            array = (array + 0).astype(object)
         if not 1 <= array.ndim <= 3:
             raise ValueError(f"values: has {array.ndim} axes; a field has 1, 2 or 3")
         self.values = array
@@ -106,7 +110,9 @@ class Field:
         return Field(*add_on_hull(self.values, self.start, other.values, other.start))
 
     def __mul__(self, factor: Any) -> Field:
-        return NotImplemented if isinstance(factor, Field) else Field(self.values * factor, self.start)
+        if isinstance(factor, Field):
+            return NotImplemented
+        return Field(self.values * factor, self.start)
 
     __rmul__ = __mul__
 
@@ -121,24 +127,23 @@ class Field:
     __hash__ = None  # type: ignore[assignment]
 
     def allclose(self, other: Field, rtol: float, atol: float = 0.0) -> bool:
-        """Whether the values agree at every site to `rtol`, or to `atol` times the largest value."""
-        self._same_dimension(other)
+        """Whether the values agree at every site to `rtol`, or `atol` times the largest value."""
         difference = np.abs((self + other * -1).values.astype(float))
-        zero = other * 0
-        size = np.abs((self * 0 + other).values.astype(float)) if zero.values.size else np.zeros(1)
+        size = np.abs((self * 0 + other).values.astype(float))  # `other` on the same hull
         return bool(np.all(difference <= rtol * size + atol * size.max(initial=0.0)))
 
     def convolve(self, other: Field) -> Field:
-        """(f * g)(z) = sum_x f(x) g(z - x), by direct sums: relative accuracy for positive values."""
+        """(f * g)(z) = sum_x f(x) g(z - x), by direct sums: positive values keep all digits."""
         self._same_dimension(other)
         few, many = sorted((self, other), key=lambda f: f.values.size)
         start = tuple(map(sum, zip(self.start, other.start)))
         if self.ndim == 1 and few.values.size:
             return Field(np.convolve(many.values, few.values), start)
-        shape = tuple(a + b - 1 for a, b in zip(self.shape, other.shape))
+        shape = tuple(a + b - 1 if a and b else 0 for a, b in zip(self.shape, other.shape))
         total = np.zeros(shape, np.result_type(self.values, other.values))
         for tap in np.ndindex(*few.shape):
-            total[tuple(slice(t, t + n) for t, n in zip(tap, many.shape))] += few.values[tap] * many.values
+            window = tuple(slice(t, t + n) for t, n in zip(tap, many.shape))
+            total[window] += few.values[tap] * many.values
         return Field(total, start)
 
     def upsample(self, stride: Point) -> Field:
@@ -203,8 +208,7 @@ class Field:
             raise ValueError(f"order={order!r}: must have {self.ndim} values, one per axis")
         total = self.values
         for start, power in zip(reversed(self.start), reversed(order)):
-            sites = np.arange(start, start + total.shape[-1]).astype(
-                object if total.dtype == object else np.result_type(total, np.int64))
+            sites = np.arange(start, start + total.shape[-1]).astype(total.dtype)
             total = (total * sites**power).sum(axis=-1)
         return total
 

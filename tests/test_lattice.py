@@ -77,9 +77,11 @@ def test_algebra_is_exact(ndim: int, kind: str, seed: int) -> None:
 
 @every_dimension
 def test_integers_beyond_the_floats_stay_exact(ndim: int) -> None:
-    power = functools.reduce(Field.convolve, [Field(np.full((3,) * ndim, 10**6, dtype=object))] * 9)
-    assert power.mass() == (3**ndim * 10**6)**9
-    assert power.values[(0,) * ndim] == 10**54
+    """Whatever type of integer they come in."""
+    for dtype in (object, np.int64, np.uint32):
+        power = functools.reduce(Field.convolve, [Field(np.full((3,) * ndim, 10**6, dtype))] * 9)
+        assert power.mass() == (3**ndim * 10**6)**9
+        assert power.values[(0,) * ndim] == 10**54
 
 
 @every_dimension
@@ -124,7 +126,18 @@ def test_equality_does_not_see_stored_zeros(ndim: int, seed: int) -> None:
     assert not wider.mass() or shifted != wider
 
 
+@every_dimension
+def test_nothing_added_or_convolved(ndim: int) -> None:
+    nothing, f = Field(np.zeros((0,) * ndim), 3), three(0, ndim)[0]
+    assert f + nothing == f and nothing.mass() == 0 and nothing == f * 0
+    assert f.convolve(nothing) == nothing.convolve(nothing) == nothing
+    assert nothing.upsample(2) == nothing.wrap(2) == nothing.crop(0, 1) == nothing
+    assert nothing.allclose(f * 0, *ROUNDING) and not nothing.allclose(f, *ROUNDING)
+
+
 def test_fields_of_other_kinds_are_not_equal() -> None:
+    assert Field(np.array([1, 2], np.uint8)) == Field([1.0, 2.0])
+    assert Field(np.array([True])) + Field(np.array([True])) == Field([2])
     assert Field([1]) != Field([[1]]) and Field([1]) != [1]
     assert Field([0, 0]) == Field([0], start=9) == Field([])
     with pytest.raises(TypeError, match="unhashable"):
@@ -201,6 +214,7 @@ def test_marginals_and_moments(ndim: int, kind: str, seed: int) -> None:
 
 
 def test_moments_beyond_64_bits_stay_exact() -> None:
+    assert Field([1, 1], start=10**6).moment(5) == 10**30 + (10**6 + 1)**5
     f = Field(np.array([Fraction(1, 3), 1], dtype=object), start=10**6)
     assert f.moment(5) == Fraction(10**30, 3) + (10**6 + 1)**5
 

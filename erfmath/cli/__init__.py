@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from .. import __version__
 from ..bench import BENCHMARKS
-from . import commands
+from . import commands, sampling
 
 __all__ = ["build_parser", "main"]
 
@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit status."""
     try:
         options = build_parser().parse_args(arguments)
-        options.run(options)
+        status = options.run(options)
         sys.stdout.flush()
     except BrokenPipeError:  # the reader, `head` perhaps, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -32,6 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+    else:
+        return status or 0
     return 0
 
 
@@ -59,7 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"erfmath {__version__}")
     table = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    def command(name: str, work: Callable[[argparse.Namespace], None], purpose: str,
+    def command(name: str, work: Callable[[argparse.Namespace], int | None], purpose: str,
                 examples: str) -> argparse.ArgumentParser:
         lines = "".join(f"\n  {line}" for line in examples.splitlines())
         added = table.add_parser(name, help=purpose, description=f"{name}: {purpose}.",
@@ -88,6 +90,26 @@ def build_parser() -> argparse.ArgumentParser:
                      help="channels of the input (default: 3)")
     sub.add_argument("--plot", metavar="FILE", help="draw the picture (.png, .pdf, .svg, ...)")
     sub.add_argument("--save", metavar="FILE", help="save the result (.npz)")
+
+    sub = command("measure", sampling.measure,
+                  "the same, sampled: random networks, run and back-propagated",
+                  "erfmath measure resnet18 --image 96 --draws 100 --seed 0\n"
+                  "erfmath measure net.json --until 0.02 --workers 4 --checkpoint run.npz")
+    _add_network_options(sub)
+    sampling.add_measure_options(sub)
+    sub.add_argument("--statistic", choices=("power", "mean", "amplitude", "magnitude", "relu"),
+                     help="what is averaged (default: mean if no weight is random, else power)")
+    sub.add_argument("--save", metavar="FILE", help="save the result (.npz)")
+
+    sub = command("compare", sampling.compare,
+                  "theory against measurement; exit status 0 if they agree, 1 if not",
+                  "erfmath compare vgg16 --image 224 --draws 100 --seed 0\n"
+                  "erfmath compare net.json --tolerance 0.02 --plot comparison.png")
+    _add_network_options(sub)
+    sampling.add_measure_options(sub)
+    sampling.add_compare_options(sub)
+    sub.add_argument("--statistic", choices=("power", "mean"),
+                     help="E[g^2] or E[g] (default: mean if no weight is random, else power)")
 
     sub = command("bench", commands.bench, "time the package beside its rivals",
                   "erfmath bench\nerfmath bench import predict --quick")

@@ -109,26 +109,12 @@ class Moments:
             known = known.table(near)
         return known.scaled(math.sqrt(q / known.second)) if known.second else known
 
-    def shifted(self, maps: Array, by: tuple[int, ...]) -> Array:
-        """maps(x + by), shape (groups, *lattice); zero where that is outside an image."""
-        for axis, step in enumerate(by, start=1):
-            if not step:
-                continue
-            maps = np.roll(maps, -step, axis)
-            if not self.wraps:
-                gone = slice(max(maps.shape[axis] - step, 0), None) if step > 0 else slice(0, -step)
-                maps[(slice(None),) * axis + (gone,)] = 0
-        return maps
-
-    def partners(self, maps: Array, box: tuple[int, ...]) -> Array:
-        """maps(x + tau) for every lag of a box, shape (groups, *lags, *lattice)."""
-        lags = [2 * h + 1 for h in box]
-        if self.wraps and maps[0].size == 1:  # all sites are alike
-            return np.broadcast_to(maps[(slice(None), *(None,) * self.ndim)], (len(maps), *lags, *maps.shape[1:]))
-        out = np.empty((len(maps), *lags, *maps.shape[1:]))
-        for place in np.ndindex(*lags):
-            out[(slice(None), *place)] = self.shifted(maps, tuple(t - h for t, h in zip(place, box)))
-        return out
+    def products(self, maps: Array, box: tuple[int, ...]) -> Array:
+        """maps(x) maps(x + tau) for every lag of a box, shape (groups, *lags, *lattice); 0 outside an image."""
+        around = [(0, 0), *((h, h) for h in box)]
+        padded = np.pad(maps, around, mode="wrap") if self.wraps else np.pad(maps, around)
+        partners = np.lib.stride_tricks.sliding_window_view(padded, maps.shape[1:], tuple(range(1, 1 + self.ndim)))
+        return maps[(slice(None), *(None,) * self.ndim)] * partners
 
     def correlations(self, box: tuple[int, ...]) -> Array:
         """E[v v'] / q in the interior for every lag of a box: as carried, else that of distant sites."""
@@ -144,8 +130,7 @@ class Moments:
 
     def distant(self, box: tuple[int, ...]) -> Array:
         """c for every lag of a box, following the q map towards borders."""
-        near = self.profile[(slice(None), *(None,) * self.ndim)]
-        return self.per_pair(self.far) * near * self.partners(self.profile, box)
+        return self.per_pair(self.far) * self.products(self.profile, box)
 
     @functools.cached_property
     def profile(self) -> Array:
@@ -157,7 +142,7 @@ class Moments:
         if want == self.lags:
             return self
         known = self.correlations(want)[(..., *(None,) * self.ndim)] * self.per_pair(self.average)
-        values = known * self.profile[(slice(None), *(None,) * self.ndim)] * self.partners(self.profile, want)
+        values = known * self.products(self.profile, want)
         held, there = overlap(self.lags, want)
         values[there] = self.values[held]
         return replace(self, values=values)
@@ -299,6 +284,9 @@ def far_factor(op: Linear, sizes_in: tuple[int | None, ...], sizes: tuple[int | 
     """What a layer makes of c: pairs of distant sites read through the same tap, or through any two."""
     factor = op.gain if op.random else op.gain**2
     for taps in op.taps:
+        if taps.trivial:
+            factor *= taps.weights.item() if op.random or op.inside_only else taps.weights.item()**2
+            continue
         present = [_presence(g, sizes_in[axis], sizes[axis]) for axis, g in zip(taps.axes, taps.geometry)]
         within = np.asarray(math.prod(np.ix_(*present)))  # type: ignore[arg-type]
         if op.random:
@@ -308,6 +296,7 @@ def far_factor(op: Linear, sizes_in: tuple[int | None, ...], sizes: tuple[int | 
     return factor
 
 
+@functools.lru_cache(maxsize=4096)
 def _presence(g: AxisGeometry, n: int | None, n_out: Any) -> Array:
     """For each tap, the share of output sites for which it reads a site inside the map."""
     if n is None:

@@ -231,9 +231,8 @@ class _Forward:
         mean = float(share @ [0.0 if law is None else m.law(g).mean for g, law in enumerate(m.laws)])
         spread = np.tensordot(share, m.second, 1)[None] - mean**2
         root = np.divide(1, np.sqrt(spread), out=np.zeros(spread.shape), where=spread > 0)
-        one = root[(slice(None), *(None,) * m.ndim)]
-        self.gates.power[i] = np.repeat(one * m.partners(root, lags), len(m.far), axis=0)
-        values = (m.values - mean**2) * one * m.partners(root, m.lags)
+        self.gates.power[i] = np.repeat(m.products(root, lags), len(m.far), axis=0)
+        values = (m.values - mean**2) * m.products(root, m.lags)
         return Moments(values, (m.far - mean**2) * float((root**2).mean()), (None,) * len(m.far), m.wraps)
 
     # -- joints and pools ---------------------------------------------------------------------
@@ -302,7 +301,7 @@ def _site_by_site(phi: Function, m: Moments, lags: tuple[int, ...], gate: Array,
                   gaussian: Array) -> tuple[Array, Moments]:
     """Gates and moments of Gaussian groups where they vary over the map or with a carried lag."""
     site = m.second[gaussian]
-    both = np.sqrt(site[(slice(None), *(None,) * m.ndim)] * m.partners(site, m.lags))
+    both = np.sqrt(m.products(site, m.lags))
     rho = np.divide(m.values[gaussian], both, out=np.zeros(both.shape), where=both > 0)
     values, open_pair = behind.with_lags(m.lags).values.copy(), np.zeros(both.shape)
     values[gaussian] = activations.cross(phi, both, rho) * (both > 0)

@@ -7,6 +7,7 @@ arithmetic.  Arrays carry their lattice along the *last* axes; axes before them 
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Callable
@@ -44,8 +45,13 @@ class Taps(NamedTuple):
     @property
     def trivial(self) -> bool:
         """Whether this is one tap in place, so that only its weight matters."""
-        return all(g._replace(padding=(0, 0), transposed=False) == AxisGeometry() and g.pads(None) == (0, 0)
-                   for g in self.geometry)
+        return self.weights.size == 1 and _in_place(self.geometry)
+
+
+@functools.lru_cache(maxsize=4096)
+def _in_place(geometry: tuple[AxisGeometry, ...]) -> bool:
+    return all(g._replace(padding=(0, 0), transposed=False) == AxisGeometry() and g.pads(None) == (0, 0)
+               for g in geometry)
 
 
 def _region(first_axis: int, axes: tuple[int, ...], parts: list[slice]) -> tuple[Any, ...]:
@@ -143,8 +149,13 @@ def _gather(values: Array, start: tuple[int, ...], taps: Taps, lead: int, begin:
 
 def _fit(values: Array, width: list[tuple[int, int]]) -> Array:
     """Zero padding per axis; negative widths cut."""
-    cut = tuple(slice(max(-a, 0), n - max(-b, 0)) for (a, b), n in zip(width, values.shape))
-    return np.pad(values[cut], [(max(a, 0), max(b, 0)) for a, b in width])
+    into, out = [], []
+    for (a, b), n in zip(width, values.shape):
+        into.append(slice(max(a, 0), a + n + min(b, 0)))
+        out.append(slice(max(-a, 0), n - max(-b, 0)))
+    fitted = np.zeros([a + n + b for (a, b), n in zip(width, values.shape)])
+    fitted[tuple(into)] = values[tuple(out)]
+    return fitted
 
 
 def _insert_zeros(values: Array, stride: int, axis: int) -> Array:

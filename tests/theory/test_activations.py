@@ -65,7 +65,7 @@ def plane(rho: float) -> tuple[Array, Array, Array]:
     cuts.append(cuts[0] + 2 * math.pi)
     edges = np.unique(np.concatenate([graded(a, b) for a, b in zip(cuts, cuts[1:])]))
     angle, w = panels(edges, 9)
-    r, v = panels(np.concatenate([[0], np.geomspace(0.02, 10, 9)]), 10)
+    r, v = panels(np.concatenate([[0], np.geomspace(0.02, 10, 10)]), 12)
     weights = np.outer(w / (2 * math.pi), v * r * np.exp(-r**2 / 2))
     return np.outer(np.cos(angle), r), np.outer(np.cos(angle - turn), r), weights
 

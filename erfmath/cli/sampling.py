@@ -1,0 +1,124 @@
+"""The commands that draw networks: ``measure``, and ``compare`` with the theory."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import TYPE_CHECKING, Any
+
+import erfmath as em
+
+from ..files import check_target, write_atomically
+from ..progress import Progress
+from . import report
+from .commands import DPI, dimension, network, picture_format
+
+if TYPE_CHECKING:
+    from ..comparison import Comparison
+    from ..empirics.measured import MeasuredReceptiveField
+
+__all__ = ["add_compare_options", "add_measure_options", "compare", "measure"]
+
+
+def add_measure_options(parser: argparse.ArgumentParser) -> None:
+    """What both commands take beside the network's options."""
+    parser.add_argument("--draws", type=int, metavar="N",
+                        help="networks to draw (default: 100; with --until the most there will be)")
+    parser.add_argument("--until", type=float, metavar="E",
+                        help="stop when the relative standard error of the std is below E, as 0.02")
+    parser.add_argument("--seed", type=int, metavar="N", help="makes the run repeatable")
+    parser.add_argument("--workers", type=int, default=1, metavar="N",
+                        help="processes (default: 1); never changes the result")
+    parser.add_argument("--checkpoint", metavar="FILE",
+                        help="keep what is done in FILE (.npz), and go on from there")
+    parser.add_argument("--width", type=int, default=16, metavar="N",
+                        help="channels of layers that leave theirs open (default: 16)")
+    parser.add_argument("--channels-in", type=int, default=3, metavar="N",
+                        help="channels of the input (default: 3)")
+    parser.add_argument("--plot", metavar="FILE", help="draw the picture (.png, .pdf, .svg, ...)")
+
+
+def add_compare_options(parser: argparse.ArgumentParser) -> None:
+    """What decides whether theory and measurement agree."""
+    parser.add_argument("--tolerance", type=float, default=0.03, metavar="T",
+                        help="difference that does not matter (default: 0.03)")
+    parser.add_argument("--level", type=float, default=0.01, metavar="P",
+                        help="probability of a false agreement (default: 0.01)")
+
+
+def measure(options: argparse.Namespace) -> None:
+    """``erfmath measure``: the effective receptive field of one unit, sampled."""
+    kind = _targets(options)
+    erf = _measured(options)
+    values = {"network": options.network, **report.effective(erf), **_sampling(erf)}
+    if options.plot:
+        _picture(em.plotting.plot(erf, title=os.path.basename(options.network)), options.plot, kind)
+    if options.save:
+        erf.save(options.save)
+    if options.json:
+        print(report.to_json(values))
+        return
+    print(report.text(values))
+    errors = " x ".join(f"{error:.2g}" for error in erf.std_stderr)
+    print(f"draws        {erf.draws}, {erf.dead} of them dead{', interrupted' if erf.partial else ''}; "
+          f"standard error of the std {errors} px")
+
+
+def compare(options: argparse.Namespace) -> int:
+    """``erfmath compare``: theory against measurement; exit status 1 unless they agree."""
+    kind = _targets(options)
+    net = network(options.network)
+    theory = em.predict(net, image=options.image, unit=options.unit, node=options.node,
+                        statistic=options.statistic, width=options.width,
+                        channels_in=options.channels_in, ndim=dimension(net, options))
+    comparison = em.compare(theory, _measured(options))
+    agrees = comparison.agrees(options.level, options.tolerance)
+    if options.plot:
+        _picture(comparison.plot(), options.plot, kind)
+    print(report.to_json(_numbers(comparison, options, agrees)) if options.json else
+          comparison.report(options.level, options.tolerance))
+    return 0 if agrees else 1
+
+
+def _measured(options: argparse.Namespace) -> MeasuredReceptiveField:
+    net = network(options.network)
+    with Progress(f"measure {options.network}") as bar:
+        return em.measure(net, image=options.image, unit=options.unit, node=options.node,
+                          statistic=options.statistic, draws=options.draws, until=options.until,
+                          rng=options.seed, workers=options.workers, checkpoint=options.checkpoint,
+                          width=options.width, channels_in=options.channels_in,
+                          ndim=dimension(net, options), progress=bar)
+
+
+def _targets(options: argparse.Namespace) -> str:
+    """Refuse early what could not be written; the format of the picture."""
+    save = getattr(options, "save", None)
+    for path in filter(None, (options.plot, save, options.checkpoint)):
+        check_target(path)
+    for path in filter(None, (save, options.checkpoint)):
+        if not path.endswith(".npz"):
+            raise ValueError(f"{path}: the name of such a file must end in .npz")
+    return picture_format(options.plot) if options.plot else ""
+
+
+def _picture(figure: Any, path: str, kind: str) -> None:
+    write_atomically(path, lambda file: figure.savefig(file, format=kind, dpi=DPI))
+
+
+def _sampling(erf: MeasuredReceptiveField) -> dict[str, Any]:
+    return {"draws": erf.draws, "dead": erf.dead, "partial": erf.partial, "seed": erf.seed,
+            "std_stderr": erf.std_stderr}
+
+
+def _numbers(comparison: Comparison, options: argparse.Namespace, agrees: bool) -> dict[str, Any]:
+    measured: Any = comparison.measured
+    return {"network": options.network, "agrees": agrees, "level": options.level,
+            "tolerance": options.tolerance, "std_theory": comparison.theory.std,
+            "std_measured": measured.std, **_sampling(measured),
+            "std_ratio": [ratio._asdict() for ratio in comparison.std_ratio],
+            "total_ratio": comparison.total_ratio._asdict(), "size_ratio": comparison.size_ratio,
+            "total_variation": comparison.total_variation,
+            "coarse_variation": comparison.coarse_variation._asdict(),
+            "z_rms": comparison.z_rms, "z_max": comparison.z_max,
+            "z_bound": comparison.z_bound(options.level), "p_shape": comparison.p_shape,
+            "p_total": comparison.p_total}
