@@ -20,7 +20,7 @@ __all__ = [
     "MaxPool", "Network", "Pad", "Random", "ReceptiveField", "Scale", "Upsample", "add",
     "compare", "concat", "kernels", "lattice", "load", "measure", "path_counts", "plotting", "predict",
     "receptive_field", "receptive_fields", "repeat", "residual", "serial", "support", "walk",
-    "zoo",
+    "widening", "zoo",
 ]
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     )
     from .network import Network, add, concat, load, repeat, residual, serial
     from .result import EffectiveReceptiveField
+    from .theory.given import widening
     from .theory.predict import predict
     from .theory.support import ReceptiveField, receptive_field, receptive_fields, support
     from .walks import path_counts, walk
@@ -47,6 +48,7 @@ _MODULES = {
     ),
     "network": "Network add concat load repeat residual serial",
     "result": "EffectiveReceptiveField",
+    "theory.given": "widening",
     "theory.predict": "predict",
     "theory.support": "ReceptiveField receptive_field receptive_fields support",
     "walks": "path_counts walk",

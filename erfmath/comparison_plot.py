@@ -27,7 +27,7 @@ def plot(comparison: Comparison) -> Figure:
     ndim = comparison.ndim
     maps = ndim == 2
     figure = Figure(figsize=(12.5, 3.6 * maps + 2.8 * ndim), layout="constrained")
-    parts = figure.subfigures(2, 1, height_ratios=(3.6, 2.8 * ndim)) if maps else [figure]
+    parts: Any = figure.subfigures(2, 1, height_ratios=(3.6, 2.8 * ndim)) if maps else [figure]
     if maps:
         _draw_maps(comparison, parts[0])
     panels = parts[-1].subplots(ndim, 2, squeeze=False)

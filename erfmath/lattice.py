@@ -76,10 +76,10 @@ class Field:
 
     def __init__(self, values: npt.ArrayLike, start: Point = 0) -> None:
         array = np.asarray(values)
-        if array.dtype.kind in "bui":  # NumPy's integers would wrap around unseen
-            array = (array + 0).astype(object)
         if not 1 <= array.ndim <= 3:
             raise ValueError(f"values: has {array.ndim} axes; a field has 1, 2 or 3")
+        if array.dtype.kind in "bui":  # NumPy's integers would wrap around unseen
+            array = (array + 0).astype(object)
         self.values = array
         self.start = _point(start, array.ndim, "start")
 

@@ -52,7 +52,7 @@ class Network:
     ('relu1', 'conv2')
     """
 
-    __slots__ = ("_layers", "_inputs", "_output", "_dims", "_state", "_names", "_nodes")
+    __slots__ = ("_layers", "_inputs", "_output", "_dims", "_state", "_names", "_nodes", "_shapes")
 
     def __init__(self, layers: Sequence[Layer], inputs: Sequence[tuple[int, ...]], output: int,
                  names: tuple[str, ...] | None = None, *, known: Sequence[_State] | None = None,
@@ -62,6 +62,7 @@ class Network:
         self._output = output
         self._names = names
         self._nodes: tuple[Node, ...] | None = None
+        self._shapes: tuple[tuple[int, ...], list[tuple[int, ...]]] | None = None
         self._dims = DIMENSIONS if dims is None else dims
         states = list(known or ())
         fresh = range(len(states), len(self._layers))
@@ -184,6 +185,12 @@ class Network:
         """
         ndim = self.dimension(len(image) if is_sequence(image) else ndim)
         start = image_shape(image, ndim)
+        if self._shapes is None or self._shapes[0] != start:  # runs ask several times for one image
+            self._shapes = start, self._find_shapes(start)
+        return dict(zip(self.names, self._shapes[1]))
+
+    def _find_shapes(self, start: tuple[int, ...]) -> list[tuple[int, ...]]:
+        ndim = len(start)
         shapes: list[tuple[int, ...]] = []
         for i, layer in enumerate(self._layers):
             incoming = [start if j == INPUT else shapes[j] for j in self._inputs[i]]
@@ -197,7 +204,7 @@ class Network:
                 raise ValueError(f"image={start}: too small, {self.names[i]} has no output site "
                                  f"for its input of {incoming[0]}")
             shapes.append(shape)
-        return dict(zip(self.names, shapes))
+        return shapes
 
     @property
     def sources(self) -> tuple[tuple[int, ...], ...]:

@@ -14,7 +14,7 @@ from erfmath.comparison import Comparison, Estimate, compare
 from erfmath.empirics.draw import seed_entropy
 from erfmath.empirics.job import make_job
 from erfmath.empirics.measured import MeasuredReceptiveField
-from helpers import EXACT, ROUNDING, STATISTICAL, assert_close, z_bound
+from helpers import ROUNDING, STATISTICAL, assert_close, z_bound
 
 C = em.Conv
 LEVEL = 0.01
@@ -112,7 +112,8 @@ def test_the_power_calculation_is_right() -> None:
     """Of many ensembles with the draws it asks for, the share that sees the difference."""
     runs, wrong = ensembles(400, 300), predicted(1.35)
     pilot = compare(predicted(), em.measure(skip(), ndim=1, width=4, draws=5000, rng=2))
-    power = next(p for p in np.arange(0.99, 0.01, -0.01) if pilot.draws_needed(wrong, LEVEL, p) <= 300)
+    power = next(p for p in np.arange(0.99, 0.01, -0.01)
+                 if pilot.draws_needed(wrong, LEVEL, p) <= 300)
     seen = sum(compare(wrong, run).p_shape < LEVEL for run in runs)
     assert abs(seen - 400 * power) < z_bound(1) * math.sqrt(400 * power * (1 - power)) + 0.05 * 400
 
@@ -128,7 +129,8 @@ def test_false_agreement_is_rare() -> None:
 # -- without sampling -------------------------------------------------------------------------
 
 def test_deterministic_networks_agree_to_rounding() -> None:
-    net = em.serial(em.repeat(C(3, weights=em.Constant()), 4), em.AvgPool(2), em.Upsample(2, mode="bilinear"))
+    net = em.serial(em.repeat(C(3, weights=em.Constant()), 4),
+                    em.AvgPool(2), em.Upsample(2, mode="bilinear"))
     for image in (None, 14):
         comparison = compare(em.predict(net, image=image), em.measure(net, image=image))
         assert_close(comparison.measured.map, comparison.theory.map, ROUNDING)
@@ -158,7 +160,8 @@ def test_the_report_fits_a_screen() -> None:
     text = str(compare(em.predict(net), em.measure(net, draws=200, rng=0)))
     lines = text.splitlines()
     assert len(lines) < 25 and max(map(len, lines)) < 100
-    for words in ("200 draws", "std, axis 1", "interval", "total variation", "z of the share", "shape p =", "agree"):
+    for words in ("200 draws", "std, axis 1", "interval", "total variation",
+                  "z of the share", "shape p =", "agree"):
         assert words in text
 
 

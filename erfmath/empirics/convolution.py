@@ -13,19 +13,24 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import as_strided
 
-__all__ = ["conv", "conv_input_grad", "conv_out", "conv_weight_grad", "taps"]
+__all__ = ["conv", "conv_input_grad", "conv_out", "conv_weight_grad", "on_space", "taps"]
 
 Array = npt.NDArray[Any]
 
 TILE_BYTES = 2**20  # of gathered taps: a compromise between L2 and long matrix products
 TILE_SITES = 8192
+
+
+def on_space(cuts: Iterable[slice]) -> tuple[Any, ...]:
+    """An index that cuts the last axes."""
+    return (Ellipsis, *cuts)
 
 
 def conv_out(space: Sequence[int], kernel: Sequence[int], stride: Sequence[int],
@@ -39,8 +44,8 @@ def taps(x: Array, kernel: Sequence[int], stride: Sequence[int], dilation: Seque
          out: Sequence[int]) -> Iterator[Array]:
     """For each tap in row-major order, the view of `x` that it reads: x[..., s i + d a]."""
     for tap in itertools.product(*map(range, kernel)):
-        yield x[(..., *(slice(d * a, d * a + s * (n - 1) + 1 if n else d * a, s)
-                        for a, s, d, n in zip(tap, stride, dilation, out)))]
+        yield x[on_space(slice(d * a, d * a + s * (n - 1) + 1 if n else d * a, s)
+                         for a, s, d, n in zip(tap, stride, dilation, out))]
 
 
 class _Gather(NamedTuple):
@@ -57,7 +62,7 @@ class _Gather(NamedTuple):
         rows = groups * c * math.prod(kernel)
         room = max(1, min(TILE_SITES, TILE_BYTES // (rows * self.view.itemsize)))
         lengths = (draws, *self.sites)
-        sizes = []
+        sizes: list[int] = []
         for length in reversed(lengths):
             size = max(1, min(length, room))
             size = math.ceil(length / math.ceil(length / size)) if length else 1  # evenly
@@ -69,7 +74,7 @@ class _Gather(NamedTuple):
             cut = [slice(a, min(a + m, n)) for a, m, n in zip(start, sizes, lengths)]
             shape = [c.stop - c.start for c in cut]
             part = buffer[:rows * math.prod(shape)].reshape(shape[0], groups, c, *kernel, *shape[1:])
-            np.copyto(part, self.view[(cut[0], ..., *cut[1:])])
+            np.copyto(part, self.view[cut[0]][on_space(cut[1:])])
             first = sum(a * p for a, p in zip(start[1:], pitch))
             count = math.prod(shape[1:])
             yield cut[0], slice(first, first + count), part.reshape(shape[0], groups, -1, count)
@@ -112,7 +117,7 @@ def conv(x: Array, w: Array, stride: Sequence[int], dilation: Sequence[int], gro
     for cut, sites, columns in gather.tiles():
         np.matmul(rows[cut], columns, out=y[cut, :, :, sites])
     whole = y.reshape(draws, channels, *gather.grid)
-    return whole[(..., *(slice(n) for n in out))]
+    return whole[on_space(slice(n) for n in out)]
 
 
 def conv_input_grad(dy: Array, w: Array, space: Sequence[int], stride: Sequence[int],
@@ -127,7 +132,7 @@ def conv_input_grad(dy: Array, w: Array, space: Sequence[int], stride: Sequence[
         # At stride 1 the adjoint is a correlation with the mirrored kernel, of the padded gradient.
         wide = np.zeros((draws, channels, images, *(n + d * (k - 1) for n, d, k in
                                                     zip(space, dilation, kernel))), dy.dtype)
-        wide[(..., *(slice(d * (k - 1), d * (k - 1) + n) for d, k, n in zip(dilation, kernel, out)))] = dy
+        wide[on_space(slice(d * (k - 1), d * (k - 1) + n) for d, k, n in zip(dilation, kernel, out))] = dy
         mirrored = w.reshape(len(w), groups, channels // groups, c, *kernel).swapaxes(2, 3)
         mirrored = np.flip(mirrored, tuple(range(4, mirrored.ndim)))
         return conv(wide, mirrored.reshape(len(w), groups * c, channels // groups, *kernel), stride,
@@ -154,7 +159,7 @@ def conv_weight_grad(x: Array, dy: Array, kernel: Sequence[int], stride: Sequenc
     if dy.size:
         gather = _gather(x, groups, kernel, stride, dilation, out)
         grid = np.zeros((draws, channels, *gather.grid), dy.dtype)
-        grid[(..., *(slice(n) for n in out))] = dy
+        grid[on_space(slice(n) for n in out)] = dy
         rows = grid.reshape(draws, groups, channels // groups, -1)
         for cut, sites, columns in gather.tiles():
             dw[cut] += rows[cut, :, :, sites] @ columns.swapaxes(-1, -2)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from ..checks import per_axis
 from ..layers import Conv, ConvTranspose, Layer
 from ..network import Network
-from ..weights import Constant, Fixed, Random
+from ..weights import Fixed, Random
 
 __all__ = ["Kernel", "Recipe", "Sample", "check_kernel", "generator", "kernel_of", "kernels_of",
            "seed_entropy"]
@@ -164,8 +164,8 @@ class Recipe:
         boxes = np.empty((draws, sum(math.prod(k.shape) for k in uniform.values())), self.dtype)
         generators = [generator(self.entropy, i) for i in range(start, stop)]
         for rng, bell, box in zip(generators, bells, boxes):
-            rng.standard_normal(out=bell, dtype=bell.dtype)  # type: ignore[call-overload]
-            rng.random(out=box, dtype=box.dtype)  # type: ignore[call-overload]
+            rng.standard_normal(out=bell, dtype=bell.dtype)
+            rng.random(out=box, dtype=box.dtype)
         boxes -= 0.5
         boxes *= math.sqrt(12)
         kernels = {i: array.astype(self.dtype, copy=False) for i, array in self.given.items()}

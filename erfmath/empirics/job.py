@@ -17,6 +17,7 @@ from ..errors import check_bytes
 from ..layers import Activation, BatchNorm, Dropout, LayerNorm, MaxPool
 from ..network import Network
 from .cone import Program, compile_network
+from .convolution import on_space
 from .draw import Kernel, Recipe, check_kernel, kernels_of
 from .run import Parameters, forward
 from .welford import Moments
@@ -85,8 +86,8 @@ class Job:
         if self.statistic == "relu":
             program = self.program
             box = program.steps[program.top]
-            at = tuple(c - n for c, n in zip(box.cone.lo, box.need.lo))
-            gradient = gradient * (output[(slice(None), slice(None), 0, *at)] > 0)
+            at = on_space(slice(c - n, c - n + 1) for c, n in zip(box.cone.lo, box.need.lo))
+            gradient = gradient * (output[:, :, 0][at].reshape(gradient.shape) > 0)
         return gradient.reshape(*gradient.shape, 1, *space)
 
     def moments(self, part: tuple[int, int]) -> Moments:
@@ -120,8 +121,8 @@ def make_job(net: Network, *, ndim: int, image: tuple[int, ...] | None, unit: tu
         dtype = "float32" if random or gated or (statistic != "mean" and channel is None) else "float64"
     choice(dtype, "dtype", ("float32", "float64"))
     if images is not None:
-        cut = tuple(slice(a, b + 1) for a, b in zip(*program.need))
-        images = images.swapaxes(0, 1)[(slice(None), slice(None) if gated else slice(0), *cut)].astype(dtype)
+        cut = on_space(slice(a, b + 1) for a, b in zip(*program.need))
+        images = images.swapaxes(0, 1)[cut].astype(dtype)
     recipe = Recipe(random, fixed, size, counts[program.top], dtype, entropy, images if gated else None)
     largest = max([math.prod(size), *(counts[i] * max(batch * gated * math.prod(step.need.shape),
                                                       math.prod(step.cone.shape))
@@ -174,7 +175,8 @@ def fingerprint(net: Network, job: Job, about: Mapping[str, Any]) -> str:
     """Of everything that decides what is measured, the number of draws and the entropy aside."""
     recipe = job.recipe
     plain = [net.to_dict(), {key: str(value) for key, value in about.items()}, recipe.inputs, recipe.dtype,
-             job.statistic, job.channel, job.normalise, job.chunk, {i: kernel.shape for i, kernel in recipe.kernels.items()}]
+             job.statistic, job.channel, job.normalise, job.chunk,
+             {i: kernel.shape for i, kernel in recipe.kernels.items()}]
     digest = hashlib.sha256(json.dumps(plain, sort_keys=True, default=repr).encode())
     for arrays in (recipe.given, job.biases, job.norms, {} if recipe.images is None else {0: recipe.images}):
         for i in sorted(arrays):

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .convolution import conv_out, taps
+from .convolution import conv_out, on_space, taps
 
 __all__ = ["EPS", "activate", "average_rows", "batch_norm", "batch_norm_grad", "bilinear_rows", "fit",
            "global_rows", "layer_norm", "layer_norm_grad", "max_pool", "max_pool_grad", "nearest_rows",
@@ -31,14 +31,14 @@ def fit(x: Array, pads: Sequence[tuple[int, int]], fill: float = 0.0) -> Array:
     The adjoint is ``fit(dy, [(-a, -b) for a, b in pads])``.
     """
     space = x.shape[x.ndim - len(pads):]
-    kept = x[(..., *(slice(max(-a, 0), max(n - max(-b, 0), max(-a, 0))) for n, (a, b) in zip(space, pads)))]
+    kept = x[on_space(slice(max(-a, 0), max(n - max(-b, 0), max(-a, 0))) for n, (a, b) in zip(space, pads))]
     if all(a <= 0 and b <= 0 for a, b in pads):
         return kept
     shape = [max(n + a + b, 0) for n, (a, b) in zip(space, pads)]
     y = np.full((*x.shape[:x.ndim - len(pads)], *shape), fill, x.dtype)
     if kept.size:
-        y[(..., *(slice(max(a, 0), max(a, 0) + n) for (a, _), n in
-                  zip(pads, kept.shape[x.ndim - len(pads):])))] = kept
+        y[on_space(slice(max(a, 0), max(a, 0) + n) for (a, _), n in
+                   zip(pads, kept.shape[x.ndim - len(pads):]))] = kept
     return y
 
 

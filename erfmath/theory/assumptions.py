@@ -8,8 +8,15 @@ __all__ = ["Assumption"]
 
 
 class Assumption(enum.Enum):
-    """An assumption behind a result; each has a paragraph in docs/theory.md."""
+    """An assumption behind a result; each has a paragraph in docs/theory.md, section 12."""
 
-    UNIT_GAIN = "activations and normalisations count as gain 1"
+    INFINITE_WIDTH = "channels are so many that values are Gaussian before every gate"
+    INDEPENDENT_GATES = "gates do not depend on the weights above them"
+    INPUT_MOMENTS = "pixels have the second moments given, white noise unless told otherwise"
+    DISTANT_SITES = "distant sites of a channel share one covariance, averaged over the map"
+    BATCH_STATISTICS = "batch norm divides by statistics of many inputs, frozen in the backward pass"
     MAX_POOL_ROUTING = ("each site of a max-pooling window wins equally often, "
                         "and different windows pick independently")
+    EQUICORRELATED_POOLS = "the sites of a max-pooling window are equally correlated"
+    NEIGHBOURS = "neighbouring sites are correlated as far from all borders"
+    TAP_MOMENTS = "given weights act through their mean square per tap, channels alike"

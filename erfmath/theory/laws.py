@@ -24,6 +24,8 @@ __all__ = ["Law", "far_of", "gaussian", "rectified_sum", "share_of"]
 ROWS, SHARES = normal_points(48, 0.3, reach=7.0)
 #: Columns of a law, and how far they reach in standard deviations of the own part.
 COLUMNS, REACH = 240, 7.5
+#: Columns of the law of a residual sum.
+SUMS = 180
 #: Rows per standard deviation of the rows' means, where there are too many to keep.
 MERGED = 6
 
@@ -170,27 +172,37 @@ def rectified_sum(law: Law, q: float, c: float, phi: Function) -> tuple[Law, Arr
         phi'(x + f)^2 times the probability to get from a column to a column.
     """
     c = min(max(c, 0.0), q)
-    rows, shares = _shared(q, c)
-    spread = np.sqrt(q - c)
+    own, common = np.sqrt(q - c), np.sqrt(c)
     met = np.broadcast_to(law.x, law.p.shape)[law.p > 1e-12]
-    ends = [met.min() + rows[0] - REACH * spread, met.max() + rows[-1] + REACH * spread]
-    step = (ends[1] - ends[0]) / COLUMNS
-    grid = (np.floor(ends[0] / step) + 0.5 + np.arange(COLUMNS + 1)) * step  # zero between two points
-    spread = max(spread, 0.7 * step)  # narrower than that the grid cannot show
+    ends = np.array([met.min(), met.max()]) + np.array([-1, 1]) * REACH * (own + common)
+    step = (ends[1] - ends[0]) / SUMS
+    grid = (np.floor(ends[0] / step) + 0.5 + np.arange(SUMS + 1)) * step  # zero between two points
     p, transition = [], np.zeros((law.p.shape[1], len(grid)))
     for r, (before, share) in enumerate(zip(law.p, law.share)):
         if r < len(law.x):
-            density = np.exp(-((grid - law.x[r, :, None] - rows[:, None, None]) / spread)**2 / 2)
-            density /= density.sum(axis=-1, keepdims=True)
-            mixed = np.tensordot(shares, density, 1)
-        p.append(np.einsum("k,skj->sj", before, density))
-        transition += (share * before)[:, None] * mixed
+            alone = _kernel(law.x[r], grid, own)
+            both = _kernel(law.x[r], grid, np.sqrt(q)) if c else alone
+        p.append(before @ alone)
+        transition += (share * before)[:, None] * both
     behind = law.marginal[:, None]
     transition = np.divide(transition, behind, out=transition, where=behind > 0)
+    # What f shares moves whole rows, by multiples of the grid's step.
+    stride = max(round(0.4 * common / step), 1)
+    moves = stride * np.arange(-int(6 * common / (stride * step)), int(6 * common / (stride * step)) + 1)
+    shares = np.exp(-(moves * step / (common or 1.0))**2 / 2)
+    rows = np.stack([np.roll(p, n, axis=1) for n in moves], axis=1).reshape(-1, len(grid))
     slope = phi.slope(grid)
-    merged = _merge_rows(Law(phi.value(grid)[None], np.concatenate(p), slope[None],
-                             np.outer(law.share, shares).ravel()))
+    merged = _merge_rows(Law(phi.value(grid)[None], rows, slope[None],
+                             np.outer(law.share, shares / shares.sum()).ravel()))
     return merged, transition * slope**2
+
+
+def _kernel(x: Array, grid: Array, spread: float) -> Array:
+    """Probability to get from each x to each point of the grid by adding N(0, spread^2)."""
+    spread = max(spread, 0.7 * (grid[1] - grid[0]))  # narrower than that the grid cannot show
+    distinct: Any = np.unique(x, return_inverse=True)  # a rectifier makes many zeros
+    density = np.exp(-((grid - distinct[0][:, None]) / spread)**2 / 2)
+    return np.asarray((density / density.sum(axis=1, keepdims=True))[distinct[1]])
 
 
 def _merge_rows(law: Law) -> Law:

@@ -175,7 +175,8 @@ class _Forward:
             scaled = tuple(None if law is None else m.law(g).scaled(op.gain) for g, law in enumerate(m.laws))
             return replace(m, values=m.values * op.gain**2, far=far, laws=scaled)
         values = linear(op, m, graph.sizes[j], self.extent[i], self.need[i])
-        return Moments(values, far, (None,) * len(far), m.wraps)
+        bias = graph.biases.get(i, 0.0)
+        return Moments(values + bias, far + bias, (None,) * len(far), m.wraps)
 
     # -- activations --------------------------------------------------------------------------
 
@@ -223,6 +224,11 @@ class _Forward:
         self.gates.power[i] = m.per_pair(1 / spread)
         values = (m.values - m.distant(m.lags)) / m.per_pair(spread)
         kinds = tuple(None if law is None else m.law(g).standardised() for g, law in enumerate(m.laws))
+        if i in self.graph.norms:
+            norm = self.graph.norms[i]
+            self.gates.power[i] = np.full(m.per_pair(spread).shape, norm.gain)
+            return Moments(values * norm.scale + norm.shift, np.full(len(spread), norm.shift),
+                           (None,) * len(spread), m.wraps)
         return Moments(values, np.zeros(len(spread)), kinds, m.wraps)
 
     def _layer_norm(self, i: int, m: Moments) -> Moments:

@@ -8,14 +8,15 @@ random layer between, their powers do not add, and the part between must be cont
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..layers import Add, Concat, Dropout, Layer
+from ..layers import Add, BatchNorm, Concat, Dropout, Layer
 from ..network import Network
+from .given import Norm, given_linear, given_norm
 from .linear import Linear, lower
 
 __all__ = ["Edge", "Graph", "Plan", "SAMPLE"]
@@ -48,27 +49,43 @@ class Graph:
     groups: tuple[tuple[int, ...], ...]
     ops: tuple[Linear, ...]
     ndim: int
+    norms: Mapping[int, Norm]      # batch norms whose statistics are given
+    biases: Mapping[int, float]    # mean squares of given biases
 
     @staticmethod
     def of(net: Network, top: int, image: tuple[int, ...] | None, ndim: int, width: int,
-           channels_in: int) -> Graph:
-        """Collect what the sweep needs of `net` below and including node `top`."""
+           channels_in: int, weights: Mapping[str, Any] | None = None) -> Graph:
+        """Collect what the sweep needs of `net` below and including node `top`.
+
+        `weights` holds given arrays by node, as in `predict`.
+        """
         nodes, sources = net.nodes[:top + 1], net.sources[:top + 1]
         channels = [*net.channels(width, channels_in, ndim).values()][:top + 1] + [channels_in]
         sizes: list[Any] = [(None,) * ndim] * (top + 2)
         if image is not None:
             sizes = [*net.shapes(image, ndim).values()][:top + 1] + [image]
+        given = _check_names(net, weights or {})
         ops: list[Linear] = []
         groups: list[tuple[int, ...]] = []
+        norms: dict[int, Norm] = {}
+        seen: dict[Any, Linear] = {}  # repeated parts hold the same layer objects
         for i, (node, inputs) in enumerate(zip(nodes, sources)):
+            place = id(node.layer), sizes[inputs[0]], channels[inputs[0]], channels[i]
             try:
-                ops.append(lower(node.layer, sizes[inputs[0]], channels[inputs[0]], channels[i]))
+                op = seen[place] = seen.get(place) or lower(node.layer, *place[1:])
+                if node.name in given and isinstance(node.layer, BatchNorm):
+                    norms[i], op = given_norm(node.layer, given[node.name], channels[i]), Linear("gate", ())
+                elif node.name in given:
+                    op = given_linear(node.layer, given[node.name], ndim, channels[inputs[0]], channels[i])
             except ValueError as error:
                 raise ValueError(f"{node.name}: {error}") from None
-            groups.append(_groups(node.layer, ops[i], [groups[j] if j >= 0 else (channels_in,) for j in inputs],
+            ops.append(op)
+            groups.append(_groups(node.layer, op, [groups[j] if j >= 0 else (channels_in,) for j in inputs],
                                   channels[i]))
+        biases = {i: float(np.mean(np.square(given[f"{node.name}.bias"])))
+                  for i, node in enumerate(nodes) if f"{node.name}.bias" in given}
         return Graph(tuple(node.layer for node in nodes), sources, tuple(sizes), tuple(channels),
-                     (*groups, (channels_in,)), tuple(ops), ndim)
+                     (*groups, (channels_in,)), tuple(ops), ndim, norms, biases)
 
     @property
     def top(self) -> int:
@@ -78,6 +95,12 @@ class Graph:
     def shares(self, i: int) -> list[float]:
         """Share of the channels of node `i` that each of its groups has."""
         return [c / self.channels[i] for c in self.groups[i]]
+
+
+def _check_names(net: Network, weights: Mapping[str, Any]) -> Mapping[str, Any]:
+    for name in weights:
+        net.index(name.removesuffix(".bias"))  # an unknown node raises
+    return weights
 
 
 def _groups(layer: Layer, op: Linear, incoming: Sequence[tuple[int, ...]], channels: int) -> tuple[int, ...]:

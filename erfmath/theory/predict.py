@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import groupby
 from typing import Any
 
@@ -18,7 +18,9 @@ from ..result import EffectiveReceptiveField
 from ..walks import walk
 from ..weights import Random
 from .assumptions import Assumption
-from .plan import Graph
+from .inputs import InputModel, input_model
+from .moments import forward
+from .plan import Graph, Plan
 from .power import backward
 from .support import ReceptiveField, default_unit, receptive_field
 
@@ -29,7 +31,8 @@ METHODS = ("exact", "normal")
 
 def predict(net: Network, *, image: Any = None, unit: Any = None, node: str | None = None,
             statistic: str | None = None, method: str = "exact", width: int = 16, channels_in: int = 3,
-            ndim: int = 2) -> EffectiveReceptiveField:
+            ndim: int = 2, input_moments: tuple[float, float] = (1.0, 0.0), input_covariance: Any = None,
+            weights: Mapping[str, Any] | None = None) -> EffectiveReceptiveField:
     """The effective receptive field of a unit, computed without sampling.
 
     Parameters
@@ -53,6 +56,14 @@ def predict(net: Network, *, image: Any = None, unit: Any = None, node: str | No
         Channels of the input.
     ndim : int
         Dimension, where the network leaves it open.
+    input_moments : pair of float
+        E[x^2] of a pixel, and E[x x'] between distant pixels or independent images.
+    input_covariance : array_like, optional
+        E[x(z) x(z + tau)] over an odd number of lags along each axis, lag 0 in the middle; then it
+        also gives E[x^2].  By default pixels are white noise.
+    weights : mapping, optional
+        Trained arrays by node, in the shapes of `Fixed` ("node.bias": biases; batch norms: scale,
+        shift, mean and variance, shape (4, channels)).  They act through their mean square per tap.
 
     Returns
     -------
@@ -82,21 +93,22 @@ def predict(net: Network, *, image: Any = None, unit: Any = None, node: str | No
     unit = default_unit(shape, ndim, unit)
     if trf.infinite:
         raise ValueError(f"{trf.node}: sees the whole plane (global pooling); give image=")
-    graph = Graph.of(net, top, size, ndim, width, channels_in)
+    inputs = input_model(input_moments, input_covariance, ndim)
+    graph = Graph.of(net, top, size, ndim, width, channels_in, weights)
     used = _used(graph)
     mean = _is_mean(graph, used, net, statistic)
     about: dict[str, Any] = {"unit": unit, "trf": trf, "statistic": "mean" if mean else "power", "method": method,
-                             "assumptions": _assumptions(graph, used)}
+                             "assumptions": _assumptions(graph, used, bool(weights))}
     steps = None if size is not None else _chain(graph, mean)
     if steps is not None:
-        return _predict_chain(steps, about)
+        return _predict_chain(steps, _gate_gain(graph, mean, inputs), about)
     if method != "exact":
         raise ValueError(f"method={method!r}: is for chains of convolutions on the infinite plane "
                          "(no image, no branches); use method='exact'")
     lo, hi = trf.window(unit) if size is None else ((0,) * ndim, tuple(n - 1 for n in size))
     extent = tuple(b - a + 1 for a, b in zip(lo, hi))
     check_bytes(8 * math.prod(extent), f"the map of {extent} pixels")
-    values, start = backward(graph, unit, mean)
+    values, start = backward(graph, unit, mean, inputs)
     whole = np.zeros(extent)
     whole[tuple(slice(s - a, s - a + n) for s, a, n in zip(start, lo, values.shape))] = values
     return EffectiveReceptiveField(whole, origin=lo, image=size, **about)
@@ -131,14 +143,24 @@ def _is_mean(graph: Graph, used: list[int], net: Network, statistic: str | None)
     return True
 
 
-def _assumptions(graph: Graph, used: list[int]) -> tuple[Assumption, ...]:
+def _assumptions(graph: Graph, used: list[int], trained: bool) -> tuple[Assumption, ...]:
     layers = [graph.layers[i] for i in used]
-    found = []
-    if any(isinstance(layer, (Activation, BatchNorm, LayerNorm)) for layer in layers):
-        found.append(Assumption.UNIT_GAIN)
-    if any(isinstance(layer, MaxPool) for layer in layers):
-        found.append(Assumption.MAX_POOL_ROUTING)
-    return tuple(found)
+    gated = any(graph.ops[i].kind == "gate" for i in used)
+    pools = any(graph.ops[i].kind == "route" for i in used)
+    borders = graph.sizes[-1][0] is not None
+    holds = {
+        Assumption.INFINITE_WIDTH: gated,
+        Assumption.INDEPENDENT_GATES: any(isinstance(layer, Activation) for layer in layers) and gated,
+        Assumption.INPUT_MOMENTS: gated,
+        Assumption.DISTANT_SITES: gated and borders,
+        Assumption.BATCH_STATISTICS: gated and any(isinstance(layer, BatchNorm) for layer in layers),
+        Assumption.MAX_POOL_ROUTING: pools,
+        Assumption.EQUICORRELATED_POOLS: pools and gated,
+        Assumption.NEIGHBOURS: gated and borders and any(graph.ops[i].kind == "fixed" and graph.ops[i].taps
+                                                         for i in used),
+        Assumption.TAP_MOMENTS: trained,
+    }
+    return tuple(assumption for assumption, here in holds.items() if here)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -187,7 +209,17 @@ def _kernel(weights: Any, flat: bool) -> LatticeDistribution:
     return uniform(len(weights)) if flat else from_weights(weights)
 
 
-def _predict_chain(steps: list[_Step], about: dict[str, Any]) -> EffectiveReceptiveField:
+def _gate_gain(graph: Graph, mean: bool, inputs: InputModel) -> float:
+    """Logarithm of the product of all gates of a chain, where they are the same at all sites."""
+    plan = Plan(graph, mean)
+    if not plan.gated:
+        return 0.0
+    gates = forward(graph, plan, inputs)
+    factors = [gate[(0, *(n // 2 for n in gate.shape[1:]))] for gate in gates.power.values()]
+    return float(np.log(factors).sum() + sum(np.log(bias[0]) for bias in gates.routes.values()))
+
+
+def _predict_chain(steps: list[_Step], log_gates: float, about: dict[str, Any]) -> EffectiveReceptiveField:
     trf: ReceptiveField = about["trf"]
     lo, hi = trf.window(about["unit"])
     moving = [step for step in steps if step.kernels]
@@ -202,7 +234,7 @@ def _predict_chain(steps: list[_Step], about: dict[str, Any]) -> EffectiveRecept
         count = hi[axis] - lo[axis]
         values = laws[groups].pmf(np.arange(first, first + count + 1))
         lines.append(values / values.sum() if about["method"] == "exact" else values)
-    log_total = sum(math.log(step.gain) for step in steps)
+    log_total = log_gates + sum(math.log(step.gain) for step in steps)
     return EffectiveReceptiveField.separable(lines, log_total, origin=lo, **about)
 
 

@@ -100,7 +100,7 @@ def test_exponents_of_products_add() -> None:
 
 def test_nearly_separable_floats() -> None:
     """A product that was rounded is split, and the splitting is in the bound."""
-    kernel = kernels.from_weights(np.outer([.1, .2, .7], [.3, .3, .4]))
+    kernel = kernels.from_weights(np.outer([.64, .27, .04], [.02, .81, .91]))
     walk = em.walk(kernel, 6)
     assert walk.errors["separation"] <= walk.error_bound
     want = dense(exact_law([(kernel, 1, 6)]), (13, 13), (0, 0))
