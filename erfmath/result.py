@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import pathlib
+import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +28,8 @@ Array = npt.NDArray[np.float64]
 class EffectiveReceptiveField:
     """How strongly each input pixel acts on a unit.
 
-    Made by `predict` and `measure`.  Arrays are read-only; ``map[0, ...]`` is the pixel at `origin`.
+    Made by `predict` and `measure`.  Arrays are read-only; ``map[0, ...]`` is the pixel at
+    `origin`.
 
     Parameters
     ----------
@@ -53,7 +57,8 @@ class EffectiveReceptiveField:
         if values.ndim != len(origin):
             raise ValueError(f"map: has {values.ndim} axes, origin has {len(origin)} values")
         if not np.isfinite(values).all():
-            raise OverflowError("map: holds values beyond the range of floats; choose gains near 1 per layer")
+            raise OverflowError("map: holds values beyond the range of floats; choose gains near 1 "
+                                "per layer")
         self._map: Array | None = values
         self._lines: tuple[Array, ...] | None = None
         self._log_total = float(np.log(abs(values.sum()))) if values.sum() != 0 else -math.inf
@@ -64,30 +69,32 @@ class EffectiveReceptiveField:
     def separable(cls, lines: Sequence[npt.ArrayLike], log_total: float, *, origin: tuple[int, ...],
                   unit: tuple[int, ...], trf: ReceptiveField, statistic: str, method: str,
                   assumptions: Sequence[Assumption] = ()) -> EffectiveReceptiveField:
-        """A field whose share is the product of one marginal per axis; `map` is built only when asked for.
+        """A field whose share is the product of one marginal per axis.
 
-        `log_total` is the logarithm of sum(map).
+        `log_total` is the logarithm of sum(map); `map` itself is built only when asked for.
         """
         self = cls.__new__(cls)
         self._map, self._lines = None, tuple(_readonly(line) for line in lines)
         self._log_total = log_total
-        self._describe(tuple(len(line) for line in self._lines), origin, unit, trf, statistic, method,
+        self._describe(tuple(map(len, self._lines)), origin, unit, trf, statistic, method,
                        assumptions, None)
         self.stderr = None
         return self
 
     def _describe(self, shape: tuple[int, ...], origin: tuple[int, ...], unit: tuple[int, ...],
-                  trf: ReceptiveField, statistic: str, method: str, assumptions: Sequence[Assumption],
-                  image: tuple[int, ...] | None) -> None:
+                  trf: ReceptiveField, statistic: str, method: str,
+                  assumptions: Sequence[Assumption], image: tuple[int, ...] | None) -> None:
         choice(statistic, "statistic", ("power", "mean"))
         self.shape, self.origin, self.unit, self.trf = tuple(shape), tuple(origin), tuple(unit), trf
         self.statistic, self.method, self.assumptions = statistic, method, tuple(assumptions)
         self.image, self.node, self.ndim = image, trf.node, len(self.shape)
 
     def __repr__(self) -> str:
-        std = ", ".join(f"{s:.4g}" for s in self.std)
-        return (f"<EffectiveReceptiveField of {self.node} unit {self.unit}: {self.statistic}, std ({std}), "
-                f"TRF {self.trf.size}>")
+        seen = "nothing seen"
+        if self._log_total > -math.inf:
+            seen = "std (" + ", ".join(f"{s:.4g}" for s in self.std) + ")"
+        return (f"<EffectiveReceptiveField of {self.node} unit {self.unit}: {self.statistic}, "
+                f"{seen}, TRF {self.trf.size}>")
 
     # -- maps ---------------------------------------------------------------------------------
 
@@ -108,10 +115,20 @@ class EffectiveReceptiveField:
 
     @property
     def share(self) -> Array:
-        """map / sum(map)."""
+        """map / sum(map).
+
+        Raises
+        ------
+        ValueError
+            If sum(map) is zero: the unit sees nothing, or what it sees cancels.
+        """
         if self._lines is not None:
             return _readonly(self._product(self._whole()))
-        return _readonly(self.map / self.map.sum())
+        total = self.total
+        if total == 0:
+            raise ValueError(f"share: unit {self.unit} of {self.node} has a map of sum zero (it sees "
+                             "nothing, or what it sees cancels); use map or amplitude")
+        return _readonly(self.map / total)
 
     @property
     def amplitude(self) -> Array:
@@ -124,8 +141,8 @@ class EffectiveReceptiveField:
         if self._lines is None:
             return float(self.map.sum())
         if abs(self._log_total) > 709:
-            raise OverflowError(f"sum(map) is exp({self._log_total:.6g}), beyond the range of floats; "
-                                "use share, or gains near 1 per layer")
+            raise OverflowError(f"sum(map) is exp({self._log_total:.6g}), beyond the range of "
+                                "floats; use share, or gains near 1 per layer")
         return math.exp(self._log_total)
 
     def crop(self, lo: Any, hi: Any) -> Array:
@@ -154,7 +171,7 @@ class EffectiveReceptiveField:
         lines = [line[span] for line, span in zip(self._lines, spans)]
         check_bytes(8 * math.prod(map(len, lines)), f"a map of shape {tuple(map(len, lines))}",
                     "ask for a part with crop(lo, hi), or for profile(axis)")
-        return np.asarray(math.prod(np.ix_(*lines)), dtype=float)  # type: ignore[arg-type]
+        return np.asarray(math.prod(np.ix_(*lines)), dtype=float)
 
     # -- lines --------------------------------------------------------------------------------
 
@@ -185,7 +202,8 @@ class EffectiveReceptiveField:
         where = self.center[axis] - self.origin[axis]
         near = [i for i in {math.floor(where), math.ceil(where)} if 0 <= i < self.shape[axis]]
         along = 0 if values.ndim == 1 else axis
-        return values.take(near, axis=along).sum(axis=along) / (1 + (math.floor(where) != math.ceil(where)))
+        pixels = 1 if math.floor(where) == math.ceil(where) else 2  # those off the map hold zeros
+        return values.take(near, axis=along).sum(axis=along) / pixels
 
     # -- numbers ------------------------------------------------------------------------------
 
@@ -221,8 +239,12 @@ class EffectiveReceptiveField:
 
     @property
     def std(self) -> Array:
-        """Standard deviation of `share` per axis about its centroid, in pixels."""
-        return _readonly(np.sqrt(np.diag(self.covariance)))
+        """Standard deviation of `share` per axis about its centroid, in pixels.
+
+        nan where a mean of both signs has a negative variance.
+        """
+        with np.errstate(invalid="ignore"):
+            return _readonly(np.sqrt(np.diag(self.covariance)))
 
     @property
     def rms_radius(self) -> float:
@@ -236,14 +258,16 @@ class EffectiveReceptiveField:
     def size(self, kind: str = "threshold", **options: Any) -> float:
         """One number for the extent, in pixels.
 
-        ============== ==========================================================================
-        threshold      the paper's: root of the number of pixels whose amplitude is above `level`
-                       (.0455) times that at the centre (reference="center") or the largest ("max")
+        ============== ===================================================================
+        threshold      the paper's: root of the number of pixels whose amplitude is above
+                       `level` (.0455) times that at the centre (reference="center") or the
+                       largest ("max")
         half_max       the same with level 1/2
         std            root of the mean variance per axis
-        mass           side of the smallest square about the true centre that holds `p` (.95)
+        mass           side of the smallest square about the true centre that holds `p`
+                       (.95) of the share
         participation  1 / sum(share^2), a number of pixels
-        ============== ==========================================================================
+        ============== ===================================================================
         """
         choice(kind, "kind", tuple(sizes.KINDS))
         measure: Callable[..., float] = sizes.KINDS[kind]
@@ -270,8 +294,9 @@ class EffectiveReceptiveField:
             arrays["map"] = self.map
         if self.stderr is not None:
             arrays["stderr"] = self.stderr
-        about = {"origin": self.origin, "unit": self.unit, "image": self.image, "statistic": self.statistic,
-                 "method": self.method, "assumptions": [a.name for a in self.assumptions],
+        about = {"origin": self.origin, "unit": self.unit, "image": self.image,
+                 "statistic": self.statistic, "method": self.method,
+                 "assumptions": [a.name for a in self.assumptions],
                  "log_total": self._log_total, "trf": self.trf.to_dict()}
         arrays["about"] = np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)
         write_atomically(path, lambda file: np.savez_compressed(file, **arrays))
@@ -282,24 +307,31 @@ class EffectiveReceptiveField:
 
         Raises
         ------
+        OSError
+            If the file cannot be read.
         ValueError
-            If the file is not one of ours.
+            If it is not one of ours.
         """
+        content = io.BytesIO(pathlib.Path(path).read_bytes())
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            with np.load(content, allow_pickle=False) as arrays:
                 data = {name: arrays[name] for name in arrays.files}
             about = json.loads(data.pop("about").tobytes())
             common: dict[str, Any] = {
-                "origin": tuple(about["origin"]), "unit": tuple(about["unit"]), "statistic": about["statistic"],
-                "trf": ReceptiveField.from_dict(about["trf"]), "method": about["method"],
+                "origin": tuple(about["origin"]), "unit": tuple(about["unit"]),
+                "trf": ReceptiveField.from_dict(about["trf"]),
+                "statistic": about["statistic"], "method": about["method"],
                 "assumptions": [Assumption[name] for name in about["assumptions"]]}
             if "map" not in data:
                 lines = [data[f"line{axis}"] for axis in range(len(data))]
                 return EffectiveReceptiveField.separable(lines, about["log_total"], **common)
             image = None if about["image"] is None else tuple(about["image"])
-            return EffectiveReceptiveField(data["map"], stderr=data.get("stderr"), image=image, **common)
-        except (KeyError, TypeError, ValueError, AttributeError, EOFError) as error:
-            raise ValueError(f"{path}: not an effective receptive field saved by erfmath ({error})") from None
+            return EffectiveReceptiveField(data["map"], stderr=data.get("stderr"), image=image,
+                                           **common)
+        except (KeyError, TypeError, ValueError, AttributeError, EOFError, OverflowError,
+                OSError, NotImplementedError, RuntimeError, BadZipFile, zlib.error) as error:
+            raise ValueError(f"{path}: not an effective receptive field saved by erfmath "
+                             f"({error})") from None
 
 
 def _readonly(values: npt.ArrayLike) -> Array:

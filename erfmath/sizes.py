@@ -14,8 +14,8 @@ from .errors import check_bytes
 if TYPE_CHECKING:
     from .result import EffectiveReceptiveField
 
-__all__ = ["GaussianFit", "KINDS", "gaussian_fit", "half_max", "mass", "mass_radius", "participation", "std",
-           "threshold"]
+__all__ = ["GaussianFit", "KINDS", "gaussian_fit", "half_max", "mass", "mass_radius",
+           "participation", "std", "threshold"]
 
 Array = npt.NDArray[np.float64]
 
@@ -23,7 +23,8 @@ Array = npt.NDArray[np.float64]
 LEVEL = 1 - 0.9545
 
 
-def threshold(erf: EffectiveReceptiveField, level: float = LEVEL, reference: str = "center") -> float:
+def threshold(erf: EffectiveReceptiveField, level: float = LEVEL,
+              reference: str = "center") -> float:
     """Root of the number of pixels with amplitude above `level` times that of the reference.
 
     In d dimensions the d-th root.  For a Gaussian amplitude of standard deviation s it is 4.406 s
@@ -66,14 +67,16 @@ def half_max(erf: EffectiveReceptiveField) -> float:
 
 
 def std(erf: EffectiveReceptiveField) -> float:
-    """Root of the mean variance per axis, about the centroid."""
-    return float(np.sqrt(np.trace(erf.covariance) / erf.ndim))
+    """Root of the mean variance per axis, about the centroid; nan where that is negative."""
+    with np.errstate(invalid="ignore"):
+        return float(np.sqrt(np.trace(erf.covariance) / erf.ndim))
 
 
 def mass(erf: EffectiveReceptiveField, p: float = 0.95) -> float:
     """Side of the smallest square about the true centre that holds the part `p` of the share."""
     p = _part(p)
-    distances = [np.abs(np.arange(n) + (o - c)) for n, o, c in zip(erf.shape, erf.origin, erf.center)]
+    distances = [np.abs(np.arange(n) + (o - c))
+                 for n, o, c in zip(erf.shape, erf.origin, erf.center)]
     if erf._lines is not None:
         steps = np.unique(np.concatenate(distances))
         within = math.prod(np.cumsum(np.bincount(np.searchsorted(steps, d), line, len(steps)))
@@ -89,8 +92,8 @@ def mass_radius(erf: EffectiveReceptiveField, p: float) -> float:
     """Radius of the smallest disc about the true centre that holds the part `p` of the share."""
     p = _part(p)
     squares = [(np.arange(n) + (o - c))**2 for n, o, c in zip(erf.shape, erf.origin, erf.center)]
-    far = sum(np.ix_(*squares))  # type: ignore[arg-type]
-    radii, place = np.unique(np.asarray(far), return_inverse=True)
+    far = np.asarray(sum(np.ix_(*squares)))
+    radii, place = np.unique(far, return_inverse=True)
     within = np.cumsum(np.bincount(place.ravel(), erf.share.ravel(), len(radii)))
     return float(np.sqrt(radii[_first_at_least(within, p)]))
 
@@ -102,7 +105,7 @@ def _part(p: float) -> float:
     return p
 
 
-def _first_at_least(within: Array, p: float) -> int:
+def _first_at_least(within: npt.NDArray[Any], p: float) -> int:
     """First index whose cumulative share reaches p, short of rounding."""
     return min(int(np.searchsorted(within, p * within[-1] * (1 - 1e-12))), len(within) - 1)
 
@@ -128,8 +131,9 @@ def gaussian_fit(erf: EffectiveReceptiveField) -> GaussianFit:
     from scipy.optimize import least_squares
 
     share = erf.share
-    sites = np.stack(np.meshgrid(*(np.arange(n) + o for n, o in zip(erf.shape, erf.origin)), indexing="ij"), -1)
-    sites, values = sites.reshape(-1, erf.ndim).astype(float), share.ravel()
+    axes = (np.arange(n, dtype=float) + o for n, o in zip(erf.shape, erf.origin))
+    sites = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, erf.ndim)
+    values = share.ravel()
     lower = np.tril_indices(erf.ndim)
 
     def model(parameters: Array) -> Array:
@@ -142,13 +146,16 @@ def gaussian_fit(erf: EffectiveReceptiveField) -> GaussianFit:
     start = np.concatenate([[values.max()], erf.centroid,
                             np.linalg.cholesky(np.linalg.inv(erf.covariance + floor))[lower]])
     scale = np.abs(start) + 1e-3
-    fit = least_squares(lambda p: (model(p) - values) / values.max(), start, x_scale=scale)
+    fit = least_squares(lambda p: (model(p) - values) / values.max(), start, x_scale=scale,
+                        xtol=1e-12, ftol=1e-12, gtol=1e-12)
     root = np.zeros((erf.ndim, erf.ndim))
     root[lower] = fit.x[1 + erf.ndim:]
     left = values - model(fit.x)
     spread = ((values - values.mean())**2).sum()
-    return GaussianFit(float(fit.x[0]), fit.x[1:1 + erf.ndim], np.linalg.inv(root @ root.T),
+    return GaussianFit(float(fit.x[0]), fit.x[1:1 + erf.ndim],
+                       np.linalg.inv(root @ root.T).astype(np.float64),
                        float(1 - (left**2).sum() / spread) if spread else 1.0)
 
 
-KINDS = {"threshold": threshold, "half_max": half_max, "std": std, "mass": mass, "participation": participation}
+KINDS = {"threshold": threshold, "half_max": half_max, "std": std, "mass": mass,
+         "participation": participation}

@@ -31,7 +31,7 @@ ROOMS = [
     {"sizes", "result"},
     {"theory"},
     {"empirics"},
-    {"comparison"},
+    {"comparison", "comparison_plot"},
     {"plotting"},
     {"figures"},
     {"bench"},

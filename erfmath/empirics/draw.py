@@ -173,8 +173,8 @@ class Recipe:
             at = 0
             for i, kernel in members.items():
                 size = math.prod(kernel.shape)
-                scale = kernel.scale().astype(self.dtype)
-                kernels[i] = source[:, at:at + size].reshape(draws, *kernel.shape) * scale
+                kernels[i] = source[:, at:at + size].reshape(draws, *kernel.shape)  # a view
+                kernels[i] *= kernel.scale().astype(self.dtype)
                 at += size
         if self.images is None:
             inputs = bells[:, -noise - self.unit_channels:-self.unit_channels].reshape(draws, *self.inputs)

@@ -112,6 +112,7 @@ def make_job(net: Network, *, ndim: int, image: tuple[int, ...] | None, unit: tu
         raise ValueError(f"channel={channel}: the node has {counts[program.top]} channels, counted from 0")
     if batch is None:
         batch = BATCH if any(_from_data(program, i, norms) for i in program.steps) else 1
+        batch = batch if images is None else min(batch, len(images))
     elif integer(batch, "batch", 1) and images is not None and batch > len(images):
         raise ValueError(f"batch={batch}: there are only {len(images)} images")
     # A linear network's gradient is the same for every input: it is run on no image at all.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pathlib
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,19 @@ class MeasuredReceptiveField(EffectiveReceptiveField):
         self.statistic = statistic
         self.moments, self.box = moments, box
         self.draws, self.dead, self.partial, self.seed = moments.count, moments.dead, partial, seed
+
+    def save(self, path: str | pathlib.Path) -> None:
+        """Write map and `stderr` as an npz file that `EffectiveReceptiveField.load` reads.
+
+        Raises
+        ------
+        ValueError
+            For statistics that have no theory: only "power" and "mean" are kept in files.
+        """
+        if self.statistic not in ("power", "mean"):
+            raise ValueError(f"statistic={self.statistic!r}: only 'power' and 'mean' can be saved; "
+                             "use numpy.save(file, erf.map)")
+        super().save(path)
 
     def _placed(self, values: Array) -> Array:
         """Values on the box of sites that reach the unit, as a map on the whole window or image."""

@@ -16,8 +16,8 @@ import numpy.typing as npt
 from .convolution import conv_out, on_space, taps
 
 __all__ = ["EPS", "activate", "average_rows", "batch_norm", "batch_norm_grad", "bilinear_rows", "fit",
-           "global_rows", "layer_norm", "layer_norm_grad", "max_pool", "max_pool_grad", "nearest_rows",
-           "normalise", "spread", "spread_grad", "statistics"]
+           "global_rows", "layer_norm", "layer_norm_grad", "max_pool", "max_pool_grad", "max_pool_winner",
+           "nearest_rows", "normalise", "spread", "spread_grad", "statistics"]
 
 Array = npt.NDArray[Any]
 
@@ -44,21 +44,30 @@ def fit(x: Array, pads: Sequence[tuple[int, int]], fill: float = 0.0) -> Array:
 
 # -- pooling and resampling -------------------------------------------------------------------
 
-def max_pool(x: Array, kernel: Sequence[int], stride: Sequence[int]) -> tuple[Array, Array]:
-    """Largest value of each window, and which tap it came from (the first of equals).
+def max_pool(x: Array, kernel: Sequence[int], stride: Sequence[int]) -> Array:
+    """Largest value of each window, axis by axis.
 
     Pad with ``fit(x, pads, -inf)``: then padded sites never win.
     """
-    ones = (1,) * len(kernel)
-    out = conv_out(x.shape[3:], kernel, stride, ones)
-    views = taps(x, kernel, stride, ones, out)
-    y = np.array(next(views))
+    for axis, (k, s) in enumerate(zip(kernel, stride)):
+        one = [1] * len(kernel)
+        along, step = list(one), list(one)
+        along[axis], step[axis] = k, s
+        out = conv_out(x.shape[3:], along, step, one)
+        first, *rest = taps(x, along, step, one, out)
+        x = first.copy()
+        for view in rest:
+            np.maximum(x, view, out=x)
+    return x
+
+
+def max_pool_winner(x: Array, y: Array, kernel: Sequence[int], stride: Sequence[int]) -> Array:
+    """Which tap each value of ``y = max_pool(x)`` came from: the first of equals."""
     winner = np.zeros(y.shape, np.min_scalar_type(max(math.prod(kernel) - 1, 1)))
-    for a, view in enumerate(views, start=1):
-        larger = view > y
-        np.copyto(y, view, where=larger)
-        winner[larger] = a
-    return y, winner
+    views = list(taps(x, kernel, stride, (1,) * len(kernel), y.shape[3:]))
+    for a in reversed(range(len(views))):
+        np.copyto(winner, a, where=views[a] == y)
+    return winner
 
 
 def max_pool_grad(dy: Array, winner: Array, space: Sequence[int], kernel: Sequence[int],

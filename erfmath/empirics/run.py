@@ -71,13 +71,17 @@ class Run:
         self.statistics: dict[int, tuple[Array, Array]] = {}
         self.pulls: dict[int, Pull] = {}
 
-    def backward(self, gradient: Array) -> Array:
-        """Gradient of the inputs on the program's `cone`, from that of the output on its `cone` box."""
+    def backward(self, gradient: Array, *, keep: bool = False) -> Array:
+        """Gradient of the inputs on the program's `cone`, from that of the output on its `cone` box.
+
+        What the forward pass left is released on the way, unless another call is to `keep` it.
+        """
         waiting = {self.program.top: gradient}
+        del gradient
         for i in sorted(self.program.steps, reverse=True):
-            if i in waiting and i in self.pulls:
-                for j, part in zip(self.program.steps[i].inputs, self.pulls[i](waiting.pop(i))):
-                    waiting[j] = waiting[j] + part if j in waiting else part
+            pull = self.pulls[i] if keep else self.pulls.pop(i)
+            for j, part in zip(self.program.steps[i].inputs, pull(waiting.pop(i))):
+                waiting[j] = waiting[j] + part if j in waiting else part
         return waiting[-1]
 
     def kept(self, array: Array, step: Step) -> Array:
@@ -191,8 +195,9 @@ def _per_channel(values: Array, like: Array) -> Array:
 
 def _max_pool(run: Run, i: int, step: Step, inputs: Sequence[Array]) -> tuple[Array, Pull]:
     read = ops.fit(inputs[0], run.program.box(step.inputs[0]).pads(step.reads), -np.inf)
-    y, winner = ops.max_pool(read, step.kernel, step.stride)
-    winner = run.kept(winner, step)
+    y = ops.max_pool(read, step.kernel, step.stride)
+    seen = ops.fit(read[:, :, :run.images], step.reads.pads(step.cone_reads))
+    winner = ops.max_pool_winner(seen, run.kept(y, step), step.kernel, step.stride)
 
     def pull(dy: Array) -> Sequence[Array]:
         dx = ops.max_pool_grad(dy, winner, step.cone_reads.shape, step.kernel, step.stride)

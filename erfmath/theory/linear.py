@@ -125,7 +125,7 @@ def _factors(geometry: tuple[AxisGeometry, ...], array: Array) -> tuple[Taps, ..
     peak = array[pivot]
     if array.ndim > 1 and peak != 0:
         lines = [array[pivot[:axis] + (slice(None),) + pivot[axis + 1:]] / peak for axis in range(array.ndim)]
-        product = peak * math.prod(np.ix_(*lines))  # type: ignore[arg-type]
+        product = peak * math.prod(np.ix_(*lines))
         if np.allclose(product, array, rtol=1e-14, atol=0):
             return _separable(geometry, [peak * lines[0], *lines[1:]])
     return _together(geometry, array) if array.ndim > 1 else _separable(geometry, [array])

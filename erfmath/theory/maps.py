@@ -111,6 +111,8 @@ class Moments:
 
     def products(self, maps: Array, box: tuple[int, ...]) -> Array:
         """maps(x) maps(x + tau) for every lag of a box, shape (groups, *lags, *lattice); 0 outside an image."""
+        if not any(box):
+            return (maps * maps)[(slice(None), *(None,) * self.ndim)]
         around = [(0, 0), *((h, h) for h in box)]
         padded = np.pad(maps, around, mode="wrap") if self.wraps else np.pad(maps, around)
         partners = np.lib.stride_tricks.sliding_window_view(padded, maps.shape[1:], tuple(range(1, 1 + self.ndim)))

@@ -131,7 +131,7 @@ class _Forward:
         for i in range(graph.top + 1):
             if self.plan.edges[i] or i == graph.top:
                 here = self._node(i, [self.done[j] for j in graph.sources[i]])
-                self.done[i] = replace(here, plane=self.plane.get(i))
+                self.done[i] = replace(here, plane=self.plane[i]) if self.plane else here
                 fresh = graph.ops[i].random
                 self.hangs[i] = frozenset((i,)) if fresh else frozenset[int]().union(
                     *(self.hangs[j] for j in graph.sources[i]))
@@ -196,9 +196,10 @@ class _Forward:
             law = m.law(g).through(phi)
             kinds[g], far[g], gate0[g], far_gate[g] = law, law.far, law.mean_gate, law.far_gate
             second[g] = m.second[g] * (law.second / q[g])
-        near = m.correlations(lags)
-        gate = np.where(m.per_site(gaussian), activations.gate_pair(phi, *np.broadcast_arrays(m.per_site(q), near)),
-                        m.per_site(far_gate))
+        gate = m.per_site(far_gate)
+        if any(lags):
+            near = activations.gate_pair(phi, *np.broadcast_arrays(m.per_site(q), m.correlations(lags)))
+            gate = np.where(m.per_site(gaussian), near, gate)
         gate[(slice(None), *lags)] = gate0
         gate = gate[(..., *(None,) * m.ndim)]
         behind = Moments(second[(slice(None), *(None,) * m.ndim)], far, tuple(kinds), m.wraps)
@@ -222,7 +223,10 @@ class _Forward:
         """Less the mean of each channel, over its deviation, both taken over inputs and the map."""
         spread = m.average - m.far
         self.gates.power[i] = m.per_pair(1 / spread)
-        values = (m.values - m.distant(m.lags)) / m.per_pair(spread)
+        # E[v(x) mean] follows the q map: less of the mean is in what stands near a border.
+        level = m.second / m.per_site(m.average)
+        shared = m.products(level, m.lags) - m.products(level - 1, m.lags)  # p + p' - 1, in pairs
+        values = (m.values - m.per_pair(m.far) * shared) / m.per_pair(spread)
         kinds = tuple(None if law is None else m.law(g).standardised() for g, law in enumerate(m.laws))
         if i in self.graph.norms:
             norm = self.graph.norms[i]

@@ -28,11 +28,11 @@ SAMPLE = "the theory has no rule for it; use erfmath.measure"
 
 
 class Edge(NamedTuple):
-    """`reader` reads a node through its input `slot`, `count` times over (an Add may list it twice)."""
+    """`reader` reads a node through its input `slot`, `times` over (an Add may list it twice)."""
 
     reader: int
     slot: int
-    count: int = 1
+    times: int = 1
 
 
 @dataclass(frozen=True)

@@ -166,7 +166,7 @@ class _Sweep:
         if isinstance(state, dict):
             if self.plan.keeps_factor(i):
                 below = {key if self.plan.channels != "one" or not isinstance(self.graph.layers[i], Concat)
-                         else (*key, (i, edge.slot)): self._pass_factor(factor, edge, j).times(edge.count)
+                         else (*key, (i, edge.slot)): self._pass_factor(factor, edge, j).times(edge.times)
                          for key, factor in state.items()}
                 left = {key: factor for key, factor in below.items() if factor.values.size}
                 return left or None
@@ -179,8 +179,8 @@ class _Sweep:
             if j in self.gates.streams:
                 return state
             state = self._merge(i, [part for part, _ in state.parts])
-        passed = self._pass_covariance(state, edge, j).times(edge.count)
-        if j not in self.plan.ones:
+        passed = self._pass_covariance(state, edge, j).times(edge.times)
+        if passed.uniform is not None and j not in self.plan.ones:
             passed = replace(passed, uniform=None)
         return passed.with_lags(self.plan.lags[j]) if passed.values.size else None
 
@@ -257,15 +257,19 @@ class _Sweep:
             matrix = _dense(group, above.lags, sites)
             mixed.append(np.tensordot(matrix, responses.values, 1))
         values = np.concatenate([correlate(responses.values, m, self.plan.lags[i]) for m in mixed])
-        below = Covariance(values, responses.start)
+        # Independent channels stay so, and alike if they were.
+        uniform = values.sum(axis=0, keepdims=True) / self.graph.channels[i] if above.mixing else None
+        below = Covariance(values, responses.start, uniform, above.mixing)
         return below.regrouped(self.graph.groups[source], self.graph.groups[i])
 
     def _respond(self, unit: Factor, source: int, i: int) -> Factor:
         """Gradients at node `i` for each of the unit gradients at `source`."""
         reached = {source: unit}
         for k in range(source, i, -1):
-            factor = reached.pop(k, None)
-            for j, edge in self.below[k] if factor is not None else ():
+            if k not in reached:
+                continue
+            factor = reached.pop(k)
+            for j, edge in self.below[k]:
                 op, layer = self.graph.ops[k], self.graph.layers[k]
                 if op.random or j < i:
                     continue
@@ -273,7 +277,7 @@ class _Sweep:
                     raise NotImplementedError(
                         f"branches that part above a layer of kind {layer.kind!r} and meet again below it, with no "
                         f"random layer between: {SAMPLE}")
-                below = factor.through(op, self.graph.sizes[j]).times(edge.count)
+                below = factor.through(op, self.graph.sizes[j]).times(edge.times)
                 reached[j] = reached[j] + below if j in reached else below
         return reached[i]
 

@@ -12,6 +12,7 @@ import numpy as np
 from ..checks import choice, integer, is_sequence
 from ..errors import check_bytes
 from ..kernels import LatticeDistribution, from_weights, uniform
+from ..lattice import Field
 from ..layers import Activation, BatchNorm, Dropout, LayerNorm, MaxPool
 from ..network import Network, image_shape
 from ..result import EffectiveReceptiveField
@@ -108,10 +109,8 @@ def predict(net: Network, *, image: Any = None, unit: Any = None, node: str | No
     lo, hi = trf.window(unit) if size is None else ((0,) * ndim, tuple(n - 1 for n in size))
     extent = tuple(b - a + 1 for a, b in zip(lo, hi))
     check_bytes(8 * math.prod(extent), f"the map of {extent} pixels")
-    values, start = backward(graph, unit, mean, inputs)
-    whole = np.zeros(extent)
-    whole[tuple(slice(s - a, s - a + n) for s, a, n in zip(start, lo, values.shape))] = values
-    return EffectiveReceptiveField(whole, origin=lo, image=size, **about)
+    whole = Field(*backward(graph, unit, mean, inputs)).crop(lo, hi)
+    return EffectiveReceptiveField(whole.values, origin=lo, image=size, **about)
 
 
 def _used(graph: Graph) -> list[int]:

@@ -8,6 +8,7 @@ and mix sites; fixed layers mix lags; see docs/theory.md, equations 6 to 9.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Sequence
@@ -113,7 +114,7 @@ def correlate(f: Array, g: Array, lags: tuple[int, ...]) -> Array:
     check_bytes(8 * math.prod(shape), f"a covariance of shape {shape}", REMEDY)
     total = np.empty(shape)
     for tau in np.ndindex(*shape[1:len(lattice) + 1]):
-        window = tuple(slice(t, t + n) for t, n in zip(tau, lattice))
+        window: tuple[Any, ...] = tuple(slice(t, t + n) for t, n in zip(tau, lattice))
         total[(0, *tau)] = np.einsum("bc...,bc...->...", f, padded[(..., *window)])
     return total
 
@@ -145,7 +146,7 @@ class Covariance:
         """Number of spatial dimensions."""
         return len(self.start)
 
-    @property
+    @functools.cached_property
     def lags(self) -> tuple[int, ...]:
         """Half-widths of the box of lags."""
         return tuple(n // 2 for n in self.values.shape[1:1 + self.ndim])
@@ -205,7 +206,7 @@ class Covariance:
 
     def masked(self, drop: float, channels: int) -> Covariance:
         """Below inverted dropout: noise that is independent at each site and channel, at lag 0."""
-        center = (slice(None), *self.lags)
+        center: tuple[Any, ...] = (slice(None), *self.lags)
         noise = drop / (1 - drop) * self.values[center]
         values = self.values.copy()
         values[center] += noise
@@ -284,8 +285,9 @@ class Covariance:
         spread = _routed(alone.values, alone.start, op, sizes)
         below = replace(self, values=spread[0], start=spread[1], uniform=None).with_lags(lags)
         if any(self.lags) or self.uniform is not None:
+            center: tuple[Any, ...] = (slice(None), *self.lags)
             rest = self.values.copy()
-            rest[(slice(None), *self.lags)] = 0
+            rest[center] = 0
             apart, start = fixed_pairs(rest, self.start, op, sizes, lags)
             below = replace(below, values=below.values + apart)
             if self.uniform is not None:

@@ -175,12 +175,14 @@ class Walk(ABC):
         -------
         float or array of the shape of x (without its last axis if d > 1)
         """
-        return self.scaled(x).floats()[()]
+        values = self.scaled(x).floats()
+        return values if values.ndim else float(values)
 
     def logpmf(self, x: ArrayLike) -> Any:
         """Natural logarithm of `pmf`, also far below the range of floats; -inf where it is 0."""
         self._problem.require_law("logpmf")
-        return self.scaled(x).log()[()]
+        values = self.scaled(x).log()
+        return values if values.ndim else float(values)
 
     def array(self, lo: Any = None, hi: Any = None) -> tuple[NDArray[np.float64], Any]:
         """Probabilities of the sites lo..hi (inclusive) as a dense array, and its first site.

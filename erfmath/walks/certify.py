@@ -70,7 +70,7 @@ def certificate(blocks: Sequence[Block], covariance: NDArray[np.float64],
         tau = 2 * pi / (length * width) * np.arange(ceil(length / 2), last)
         tail = sum(abs(c) * tau**j for j, c in terms.items()) * np.exp(-tau**2 / 2)
         images += peak * sqrt(2 * pi) / width * 2 / length * float(np.sum(tail))
-    slack = images + wrapped + left_out + torus.rounding
+    slack = float(images + wrapped + left_out + torus.rounding)
     square = float((np.abs(gap) ** 2 / torus.double).sum())
     return {"sup": float(np.abs(gap).sum()) / volume + slack,
             "total_variation": (sqrt(square) + volume * slack) / 2,

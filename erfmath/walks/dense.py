@@ -49,8 +49,10 @@ class ExactWalk(Walk):
     def _law(self) -> tuple[Scaled, float]:
         """All probabilities in C order, and the largest relative error bound."""
         problem = self._problem
+        if problem.ndim > 1 or problem.size**2 < _CHEAP:  # which is never below the cost
+            return direct.direct_law(problem)
         cost = direct.cost(problem)
-        if problem.ndim > 1 or cost < _CHEAP:
+        if cost < _CHEAP:
             return direct.direct_law(problem)
         law, relative = tilt.tilted_law(problem)
         doubtful = relative > _RELATIVE

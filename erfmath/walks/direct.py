@@ -76,8 +76,11 @@ def direct_law(problem: Problem) -> tuple[Scaled, float]:
             rows.append(_row_power(codes // stretch, integers, count))
             mass = DECIMAL.multiply(mass, DECIMAL.power(sum(integers), count))
         parts.append((stretch, *_product(rows)))
-    law, bound = Scaled.of([1.0]), EPS
-    for stretch, factor, error in sorted(parts, key=lambda part: part[0]):
+    parts.sort(key=lambda part: part[0])
+    law, bound = (parts[0][1], EPS + parts[0][2]) if parts else (Scaled.of([1.0]), EPS)
+    if parts and parts[0][0] > 1:
+        law = _stretched(Scaled.of([1.0]), law, parts[0][0])
+    for stretch, factor, error in parts[1:]:
         bound += error + _rounding(min(law.shape[0], factor.shape[0]))
         law = _stretched(law, factor, stretch)
     scale = Scaled.of_decimal(mass)
@@ -160,7 +163,7 @@ def _product(rows: list[tuple[Scaled, float]]) -> tuple[Scaled, float]:
 def _stretched(law: Scaled, factor: Scaled, stretch: int) -> Scaled:
     """law(z) * factor(z**stretch), phase by phase."""
     if stretch == 1:
-        return factor if law.shape == (1,) else convolve(law, factor)
+        return convolve(law, factor)
     size = law.shape[0] + stretch * (factor.shape[0] - 1)
     mantissa, exponent = np.zeros(size), np.full(size, ZERO_EXPONENT)
     for phase in range(min(stretch, law.shape[0])):

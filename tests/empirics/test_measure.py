@@ -151,6 +151,19 @@ def test_one_network_on_images() -> None:
     assert_close(erf.stderr, np.std(maps, axis=0, ddof=1) / math.sqrt(5), ROUNDING, scale=1e-3)
 
 
+def test_fewer_images_than_a_batch() -> None:
+    net = em.serial(C(3, 2), em.BatchNorm(), C(1, 1))
+    weights = {"conv1": np.ones((2, 1, 3)), "conv2": np.ones((1, 2, 1))}
+    erf = em.measure(net, weights=weights, images=np.random.default_rng(0).random((3, 1, 9)), rng=0)
+    assert erf.draws == 1 and erf.total > 0
+
+
+def test_only_what_has_a_theory_is_saved(in_tmp: Path) -> None:
+    with pytest.raises(ValueError, match="magnitude"):
+        em.measure(chain(), draws=2, statistic="magnitude").save("erf.npz")
+    assert not os.listdir()
+
+
 # -- nothing but the seed ---------------------------------------------------------------------
 
 def same(a: MeasuredReceptiveField, b: MeasuredReceptiveField) -> None:

@@ -127,7 +127,7 @@ def test_single_precision_stays_single() -> None:
     assert conv_weight_grad(x, dy, (3, 2), *rest).dtype == np.float32
     for function in FUNCTIONS:
         assert ops.activate(x, function)[0].dtype == np.float32
-    for result in (*ops.batch_norm(x), *ops.layer_norm(x), ops.max_pool(x, (2, 2), (2, 2))[0]):
+    for result in (*ops.batch_norm(x), *ops.layer_norm(x), ops.max_pool(x, (2, 2), (2, 2))):
         assert result.dtype == np.float32
 
 
@@ -149,19 +149,22 @@ def test_fit_pads_crops_and_has_its_adjoint(pads: list[tuple[int, int]]) -> None
 def test_max_pool(kernel: tuple[int, int], stride: tuple[int, int]) -> None:
     rng = np.random.default_rng(1)
     x = rng.permutation(2 * 3 * 81).reshape(2, 3, 1, 9, 9).astype(float)  # no ties, all integers
-    y, winner = ops.max_pool(x, kernel, stride)
+    y = ops.max_pool(x, kernel, stride)
+    winner = ops.max_pool_winner(x, y, kernel, stride)
     for site in np.ndindex(*y.shape[3:]):
         window = tuple(slice(s * i, s * i + k) for s, i, k in zip(stride, site, kernel))
         assert_close(y[(..., *site)], x[(..., *window)].max(axis=(3, 4)), EXACT)
     # Half an integer step changes no winner, so that the difference quotient is exact.
     u, v = rng.choice([-0.25, 0.25], x.shape), rng.integers(-8, 9, y.shape).astype(float)
-    quotient = ops.max_pool(x + u, kernel, stride)[0] - ops.max_pool(x - u, kernel, stride)[0]
+    quotient = ops.max_pool(x + u, kernel, stride) - ops.max_pool(x - u, kernel, stride)
     assert (v * quotient).sum() == (ops.max_pool_grad(v, winner, (9, 9), kernel, stride) * 2 * u).sum()
 
 
 def test_max_pool_takes_the_first_of_equals_and_never_the_border() -> None:
     x = np.full((1, 1, 1, 4), -3.0)
-    y, winner = ops.max_pool(ops.fit(x, [(1, 1)], -np.inf), (3,), (1,))
+    padded = ops.fit(x, [(1, 1)], -np.inf)
+    y = ops.max_pool(padded, (3,), (1,))
+    winner = ops.max_pool_winner(padded, y, (3,), (1,))
     assert_close(y, x, EXACT)
     assert winner.ravel().tolist() == [1, 0, 0, 0]
 

@@ -90,7 +90,7 @@ def test_the_cone_gives_what_the_whole_map_gives(name: str) -> None:
         dy = rng.standard_normal((1, whole.output.shape[1], 1, *(1,) * len(image)))
         everywhere = np.zeros((*dy.shape[:3], *whole.output.shape[3:]))
         everywhere[(slice(None), slice(None), slice(None), *unit)] = dy[..., 0].reshape(1, -1, 1)
-        expected = whole.backward(everywhere)
+        expected = whole.backward(everywhere, keep=True)
         assert_close(placed(run.backward(dy), program.cone, image), expected, ROUNDING,
                      scale=float(np.abs(expected).max()))
 

@@ -374,6 +374,13 @@ def test_maps_that_would_not_fit_are_refused_before_they_are_built(monkeypatch: 
         em.predict(net, width=3, image=50)
 
 
+def test_units_in_the_gaps_of_a_transposed_convolution_see_nothing() -> None:
+    net = em.serial(em.AvgPool(2, 1), em.ConvTranspose(1, stride=2, weights=PLAIN))
+    assert em.predict(net, unit=1, ndim=1).map.shape == (0,)
+    assert not em.predict(net, unit=(2, 1), image=(5, 6)).map.any()
+    assert_close(em.predict(net, unit=2, ndim=1).share, [.5, .5], ROUNDING)
+
+
 @pytest.mark.parametrize("name", ["resnet18", "vgg11", "unet"])
 def test_corner_and_centre_of_known_networks(name: str) -> None:
     """Real networks on an image: mirrored units see mirrored maps where the geometry allows it."""

@@ -1,0 +1,149 @@
+"""How near `predict` comes to what `measure` samples, network by network."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import zoo
+from ..empirics.measure import measure
+from ..empirics.measured import MeasuredReceptiveField
+from ..layers import Activation, BatchNorm, Conv
+from ..network import Network, repeat, residual, serial
+from ..result import EffectiveReceptiveField
+from ..theory.predict import predict
+from . import Table
+
+__all__ = ["CASES", "Case", "row", "run"]
+
+Array = npt.NDArray[np.float64]
+
+WIDTH, SEED = 16, 1
+#: What a row is held to: relative difference of the std, total variation of the marginal.
+STD, VARIATION = 0.02, 0.02
+
+
+@dataclass(frozen=True)
+class Case:
+    """One network, and how it is sampled.
+
+    Attributes
+    ----------
+    build : callable
+        Takes ``width``, the channels of the first layers.
+    draws : int
+        Enough for a standard error of about 0.4 % of the std.
+    variation : float
+        Total variation that is allowed; samples of bilinear U-Nets are heavy-tailed.
+    """
+
+    name: str
+    build: Callable[..., Network]
+    image: int
+    draws: int
+    unit: int | None = None
+    variation: float = VARIATION
+    width: int = WIDTH
+    batch: int | None = None
+
+
+def _plain(function: str) -> Callable[..., Network]:
+    def build(width: int) -> Network:
+        return repeat(serial(Conv(3, width), Activation(function)), 20)
+    return build
+
+
+def _large_kernels(width: int, kernel: int = 13, blocks: int = 4) -> Network:
+    """A stem and residual units around a large depthwise kernel, as in RepLKNet."""
+    unit = residual(serial(BatchNorm(), Conv(1, width), BatchNorm(), Activation("relu"),
+                           Conv(kernel, groups="depthwise"), BatchNorm(), Activation("relu"), Conv(1, width),
+                           BatchNorm()))
+    return serial(Conv(3, width, stride=2), BatchNorm(), Activation("relu"), repeat(unit, blocks))
+
+
+def _unet(up: Any) -> Callable[..., Network]:
+    return lambda width: zoo.unet(3, width=width, up=up)
+
+
+CASES = (
+    Case("VGG-16", zoo.vgg16, 224, 100),
+    Case("VGG-16, batch norm", lambda width: zoo.vgg16(width=width, batch_norm=True), 224, 60),
+    Case("ResNet-18", zoo.resnet18, 224, 200),
+    Case("ResNet-34", zoo.resnet34, 224, 150),
+    Case("ResNet-50", zoo.resnet50, 224, 250),
+    Case("pre-activation ResNet-32", lambda width: zoo.preact_resnet(32, width=width), 32, 300),
+    Case("CIFAR ResNet-32, unit 0,0", lambda width: zoo.cifar_resnet(32, width=width), 32, 500, unit=0),
+    Case("DenseNet-121", zoo.densenet121, 224, 250),
+    Case("MobileNet-v2", zoo.mobilenet_v2, 224, 200),
+    Case("large depthwise kernels", _large_kernels, 96, 400),
+    Case("dilated context module", zoo.context_module, 96, 1500),
+    Case("U-Net, transposed", _unet("transpose"), 96, 1500),
+    Case("U-Net, nearest", _unet("nearest"), 96, 1500),
+    Case("U-Net, bilinear", _unet("bilinear"), 96, 2500, variation=0.03),
+    Case("20 layers, tanh", _plain("tanh"), 48, 2000),
+    Case("20 layers, sigmoid", _plain("sigmoid"), 48, 2000),
+    Case("20 layers, GELU", _plain("gelu"), 48, 4000),
+)
+
+
+def run(quick: bool = False) -> Table:
+    """One row a network; `quick` takes the small ones and few draws."""
+    cases = [replace(case, draws=8) for case in CASES if case.image <= 48] if quick else CASES
+    rows = tuple(row(case) for case in cases)
+    near = sum(cells[-1] == "yes" for cells in rows)
+    return Table("accuracy", ("network", "image", "width", "draws", "theory", "sampled", "+-", "ratio", "TV", "noise",
+                              "within"), rows,
+                 ("std of the power map in pixels, rms over the axes, of the middle unit; ratio: theory / sampled;",
+                  "TV: total variation of the marginals; noise: how much of it the draws alone would make;",
+                  f"{near} of {len(rows)} within {STD:.0%} of the std and TV {VARIATION} (bilinear 0.03)"))
+
+
+def row(case: Case) -> tuple[Any, ...]:
+    """Theory and measurement of one case."""
+    net = case.build(width=case.width)
+    about: dict[str, Any] = {"image": case.image, "unit": case.unit, "width": case.width}
+    theory = predict(net, **about)
+    half, sampled = measure(net, draws=(case.draws // 2, case.draws), rng=SEED, batch=case.batch,
+                            workers=os.cpu_count() or 1, **about)
+    expected = _std(theory)
+    std, error = _sampled_std(sampled)
+    ratio, variation = expected / std, _variation(_marginal(theory), _marginal(sampled))
+    # The two halves differ by twice the noise of the whole.
+    other = sampled.map * sampled.draws - half.map * half.draws
+    noise = _variation(_marginal(half), _line(other)) / 2
+    near = abs(ratio - 1) <= STD and variation <= case.variation
+    return (case.name, case.image, case.width, case.draws, f"{expected:.3f}", f"{std:.3f}", f"{error:.3f}",
+            f"{ratio:.4f}", f"{variation:.4f}", f"{noise:.4f}", "yes" if near else "no")
+
+
+def _std(erf: EffectiveReceptiveField) -> float:
+    """Root mean square over the axes: the networks treat them alike."""
+    return float(np.sqrt((erf.std**2).mean()))
+
+
+def _sampled_std(sampled: MeasuredReceptiveField) -> tuple[float, float]:
+    """The same, with its standard error to first order in the fluctuations of the draws."""
+    table, std = sampled.moments.table, _std(sampled)
+    total, first, second = table[:, 0], table[:, 1::2], table[:, 2::2]
+    centre = first.sum(axis=0) / total.sum()
+    pull = (second - 2 * centre * first).mean(axis=1) + ((centre**2).mean() - std**2) * total
+    return std, float(pull.std(ddof=1)) / (len(total)**0.5 * total.mean() * 2 * std)
+
+
+def _line(values: Array) -> Array:
+    """Marginal of a map, both axes together."""
+    line = values.sum(axis=0) + values.sum(axis=1)
+    return np.asarray(line / line.sum())
+
+
+def _marginal(erf: EffectiveReceptiveField) -> Array:
+    return _line(erf.map)
+
+
+def _variation(a: Array, b: Array) -> float:
+    return float(0.5 * np.abs(a - b).sum())
