@@ -102,15 +102,17 @@ class Comparison:
         return self.theory.ndim
 
     @functools.cached_property
-    def _box(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    def box(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """First and last pixel of the window that holds both maps."""
         a, b = self.theory, self.measured
         lo = tuple(map(min, a.origin, b.origin))
         return lo, tuple(max(p + n, q + m) - 1 for p, n, q, m in zip(a.origin, a.shape, b.origin, b.shape))
 
     @functools.cached_property
-    def _shares(self) -> tuple[Array, Array]:
-        return (self.theory.crop(*self._box) / self.theory.total,
-                self.measured.crop(*self._box) / self.measured.total)
+    def shares(self) -> tuple[Array, Array]:
+        """Both shares on this window."""
+        return (self.theory.crop(*self.box) / self.theory.total,
+                self.measured.crop(*self.box) / self.measured.total)
 
     # -- is there a difference? -----------------------------------------------------------------
 
@@ -118,25 +120,25 @@ class Comparison:
     def z(self) -> Array:
         """Difference of the shares in standard errors, per pixel; nan where nothing was sampled."""
         variance = sum((self._share_stderr(erf)**2 for erf in (self.theory, self.measured)),
-                       np.zeros(self._shares[0].shape))
-        difference = self._shares[1] - self._shares[0]
+                       np.zeros(self.shares[0].shape))
+        difference = self.shares[1] - self.shares[0]
         return np.divide(difference, np.sqrt(variance), out=np.full(variance.shape, math.nan),
                          where=variance > 0)
 
     def _share_stderr(self, erf: EffectiveReceptiveField) -> Array:
         if erf.stderr is None:
-            return np.zeros(self._shares[0].shape)
+            return np.zeros(self.shares[0].shape)
         error = erf.stderr / erf.total
         if isinstance(erf, MeasuredReceptiveField) and erf.share_stderr is not None:
             error = erf.share_stderr
-        whole = np.zeros(self._shares[0].shape)
-        whole[tuple(slice(o - a, o - a + n) for o, a, n in zip(erf.origin, self._box[0], erf.shape))] = error
+        whole = np.zeros(self.shares[0].shape)
+        whole[tuple(slice(o - a, o - a + n) for o, a, n in zip(erf.origin, self.box[0], erf.shape))] = error
         return whole
 
     @functools.cached_property
     def counted_z(self) -> Array:
         """z of the pixels with the largest expected share, those that hold 99 % of it."""
-        expected = np.abs(self._shares[0]).ravel()
+        expected = np.abs(self.shares[0]).ravel()
         order = np.argsort(expected)[::-1]
         within = np.cumsum(expected[order])
         most = int(np.searchsorted(within, COUNTED * within[-1])) + 1
@@ -245,7 +247,7 @@ class Comparison:
     @property
     def total_variation(self) -> float:
         """Half the sum of the absolute differences of the shares, sampling noise included."""
-        return float(0.5 * np.abs(self._shares[1] - self._shares[0]).sum())
+        return float(0.5 * np.abs(self.shares[1] - self.shares[0]).sum())
 
     @functools.cached_property
     def coarse_variation(self) -> Estimate:
@@ -259,7 +261,7 @@ class Comparison:
     def profile_variation(self, axis: int = -1) -> float:
         """Total variation of the marginals along `axis`."""
         rest = tuple(a for a in range(self.ndim) if a != range(self.ndim)[axis])
-        a, b = (share.sum(axis=rest) for share in self._shares)
+        a, b = (share.sum(axis=rest) for share in self.shares)
         return float(0.5 * np.abs(a - b).sum())
 
     def agrees(self, level: float = 0.01, tolerance: float = 0.03, *, total: bool = False) -> bool:

@@ -40,16 +40,16 @@ def plot(comparison: Comparison) -> Figure:
 
 def _view(comparison: Comparison, axis: int) -> tuple[int, int]:
     """First and last pixel shown along `axis`."""
-    (lo, hi), about = comparison._box, comparison.theory.centroid[axis]
+    (lo, hi), about = comparison.box, comparison.theory.centroid[axis]
     reach = REACH * float(max(comparison.theory.std[axis], comparison.measured.std[axis])) + 1
     return max(lo[axis], math.floor(about - reach)), min(hi[axis], math.ceil(about + reach))
 
 
 def _draw_maps(comparison: Comparison, part: Any) -> None:
     (top, bottom), (left, right) = _view(comparison, 0), _view(comparison, 1)
-    lo = comparison._box[0]
+    lo = comparison.box[0]
     cut = slice(top - lo[0], bottom - lo[0] + 1), slice(left - lo[1], right - lo[1] + 1)
-    shares = [np.sqrt(np.abs(share[cut])) for share in comparison._shares]
+    shares = [np.sqrt(np.abs(share[cut])) for share in comparison.shares]
     largest = max(float(share.max()) for share in shares)
     extent = (left - 0.5, right + 0.5, bottom + 0.5, top - 0.5)
     names = ("(a) root of the share", "(b) root of the share", "(b) - (a), standard errors")
@@ -65,14 +65,14 @@ def _draw_maps(comparison: Comparison, part: Any) -> None:
 
 def _draw_marginals(comparison: Comparison, axis: int, panel: Any, scale: str) -> None:
     first, last = _view(comparison, axis)
-    start = comparison._box[0][axis]
+    start = comparison.box[0][axis]
     rest = tuple(a for a in range(comparison.ndim) if a != axis)
     x = np.arange(first, last + 1)
-    for share, name, style, colour in zip(comparison._shares, "ab", ("-", "o"), COLOURS):
+    for share, name, style, colour in zip(comparison.shares, "ab", ("-", "o"), COLOURS):
         line = share.sum(axis=rest)[first - start:last - start + 1]
         panel.plot(x, line, style, color=colour, label=f"({name})", markersize=2.5, linewidth=1.2)
     panel.set_yscale(scale)
     if scale == "log":
-        panel.set_ylim(FLOOR * max(share.sum(axis=rest).max() for share in comparison._shares), None)
+        panel.set_ylim(FLOOR * max(share.sum(axis=rest).max() for share in comparison.shares), None)
     panel.set_xlabel(f"coordinate of axis {axis}, input pixels")
     panel.set_ylabel("marginal of the share")

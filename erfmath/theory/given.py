@@ -68,7 +68,8 @@ def given_norm(layer: Layer, weights: npt.ArrayLike, channels: int) -> Norm:
 def widening(net: Network, weights: Mapping[str, Any]) -> dict[str, tuple[float, ...]]:
     """How much wider each given kernel is than a flat one: ratio of standard deviations per axis.
 
-    The law of a kernel is its mean square per tap (equation 16); an axis with one tap has ratio 1.
+    The law of a kernel is its mean square per tap (equations 49 and 50); an axis with one
+    tap has ratio 1.
 
     Examples
     --------

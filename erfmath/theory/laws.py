@@ -1,7 +1,7 @@
 """Laws of one site's value where it is not Gaussian: behind activations, pools and gated sums.
 
 The value at a site of a channel depends on what all sites of that channel share and on what is the
-site's own (docs/theory.md, one-factor picture).  A `Law` has one row per value of the shared part
+site's own (docs/theory.md, equations 30 and 31).  A `Law` has one row per value of the shared part
 and one column per value of the own part; pooling and thresholding act on columns, the far
 covariance c is the mean square of the rows' means.
 

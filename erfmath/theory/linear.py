@@ -22,9 +22,9 @@ class Linear(NamedTuple):
     Attributes
     ----------
     kind : str
-        "random": zero-mean weights, taps are variances of sum 1 (transposed: prod(stride)).
-        "fixed": the same filter for each channel.  "constant": one weight for all channels.
-        "full": given weights that mix channels, `matrix[out, in, *tap]`.  "route": max pooling.  "gate": an activation or a
+        "random": zero-mean weights, taps are variances of sum 1.  "fixed": the same filter for
+        each channel.  "constant": one weight for all channels.  "full": given weights that mix
+        channels, `matrix[out, in, *tap]`.  "route": max pooling.  "gate": an activation or a
         normalisation.
     taps : tuple of Taps
         One per axis if separable, else one for all axes.

@@ -282,14 +282,17 @@ def _thinned(values: Array, taps: Taps, lags: tuple[int, ...], random: bool) -> 
     return np.asarray(total)
 
 
-def far_factor(op: Linear, sizes_in: tuple[int | None, ...], sizes: tuple[int | None, ...]) -> float:
-    """What a layer makes of c: pairs of distant sites read through the same tap, or through any two."""
+def far_factor(op: Linear, m: Moments, sizes_in: tuple[int | None, ...], sizes: tuple[int | None, ...]) -> float:
+    """What a layer makes of c: pairs of distant sites read through the same tap, or through any two.
+
+    Towards borders c falls with the profile of the map, here the product of its means along each axis.
+    """
     factor = op.gain if op.random else op.gain**2
     for taps in op.taps:
         if taps.trivial:
             factor *= taps.weights.item() if op.random or op.inside_only else taps.weights.item()**2
             continue
-        present = [_presence(g, sizes_in[axis], sizes[axis]) for axis, g in zip(taps.axes, taps.geometry)]
+        present = [_presence(g, m, axis, sizes_in[axis], sizes[axis]) for axis, g in zip(taps.axes, taps.geometry)]
         within = np.asarray(math.prod(np.ix_(*present)))  # type: ignore[arg-type]
         if op.random:
             factor *= float((taps.weights * within**2).sum())
@@ -298,13 +301,20 @@ def far_factor(op: Linear, sizes_in: tuple[int | None, ...], sizes: tuple[int | 
     return factor
 
 
-@functools.lru_cache(maxsize=4096)
-def _presence(g: AxisGeometry, n: int | None, n_out: Any) -> Array:
-    """For each tap, the share of output sites for which it reads a site inside the map."""
+def _presence(g: AxisGeometry, m: Moments, axis: int, n: int | None, n_out: Any) -> Array:
+    """For each tap, the mean over output sites of the profile that it reads, zero outside the map."""
     if n is None:
         return np.full(g.kernel, 1 / g.stride if g.transposed else 1.0)
+    line = m.profile.mean(axis=tuple(a for a in range(1 + m.ndim) if a != 1 + axis))
+    z, within = _read_sites(g, n, n_out)
+    return np.asarray((within * (line / line.mean())[z]).mean(axis=0))
+
+
+@functools.lru_cache(maxsize=4096)
+def _read_sites(g: AxisGeometry, n: int, n_out: int) -> tuple[Array, Array]:
+    """Site 0 .. n - 1 that each output site reads through each tap, and whether it does."""
     z, hit = reads(g, np.arange(n_out), n)
-    return np.asarray((hit & (z >= 0) & (z < n)).mean(axis=0))
+    return np.clip(z, 0, n - 1), hit & (z >= 0) & (z < n)
 
 
 def inside(op: Linear, sizes_in: tuple[int | None, ...], sizes: tuple[int | None, ...]) -> Array:

@@ -3,7 +3,7 @@
 Per node and channel group it carries M(x, tau) = E[v(x) v(x + tau)] (lag 0 is the second moment q, a
 map where borders matter), the far covariance c = E[v v'] between distant sites or independent inputs
 of one channel, and the one-site law where it is not Gaussian.  What the backward sweep needs of all
-this are the gates: E[phi'^2], 1/variance, and so on (docs/theory.md, equations 29 to 38).
+this are the gates: E[phi'^2], 1/variance, and so on (docs/theory.md, equations 29 to 48).
 """
 
 from __future__ import annotations
@@ -82,8 +82,8 @@ class _Forward:
         self.plane: dict[int, Moments] = {}
         self.done: dict[int, Moments] = {}
         self.hangs: dict[int, frozenset[int]] = {-1: frozenset((-1,))}
-        # Per residual sum: the law of its one input that is not Gaussian, and q, c of the rest.
-        self.sums: dict[int, tuple[Law, float, float]] = {}
+        # Per residual sum: the law of its one input that is not Gaussian, where it is from, and q, c of the rest.
+        self.sums: dict[int, tuple[int, Law, float, float]] = {}
         self.need = self._lags()
         self.neighbours = any(map(any, self.need.values()))
         self.extent = self._extents()
@@ -170,7 +170,7 @@ class _Forward:
         graph, op, j = self.graph, self.graph.ops[i], self.graph.sources[i][0]
         if op.random and len(graph.groups[i]) < len(m.far):
             m = m.mixed(graph.shares(j))
-        far = m.far * far_factor(op, graph.sizes[j], graph.sizes[i])
+        far = m.far * far_factor(op, m, graph.sizes[j], graph.sizes[i]) if m.far.any() else m.far
         if not op.taps:
             scaled = tuple(None if law is None else m.law(g).scaled(op.gain) for g, law in enumerate(m.laws))
             return replace(m, values=m.values * op.gain**2, far=far, laws=scaled)
@@ -187,8 +187,10 @@ class _Forward:
             return self._stream(i, phi, m, *self.sums[a])
         q, lags = m.average, self.plan.lags[i]
         gaussian = np.array([law is None for law in m.laws])
-        rho = np.divide(m.far, q, out=np.zeros(len(q)), where=q > 0)
-        far, gate0 = activations.cross(phi, q, rho), activations.gate(phi, q)
+        # Both c and what a rectifier makes of it fall towards borders as the deviation does.
+        level = m.profile.reshape(len(q), -1).mean(axis=1)**2 if phi.below is not None else np.ones(len(q))
+        rho = np.divide(m.far, q * level, out=np.zeros(len(q)), where=q > 0)
+        far, gate0 = activations.cross(phi, q, rho) * level, activations.gate(phi, q)
         far_gate = activations.gate_pair(phi, q, rho)
         second = activations.second(phi, m.second)
         kinds: list[LawLike] = [Activated(float(a), float(b), phi) for a, b in zip(q, m.far)]
@@ -208,11 +210,15 @@ class _Forward:
         self.gates.power[i] = gate
         return behind.with_lags(self.need[i])
 
-    def _stream(self, i: int, phi: Function, m: Moments, old: Law, q: float, c: float) -> Moments:
+    def _stream(self, i: int, phi: Function, m: Moments, before: int, old: Law, q: float, c: float) -> Moments:
         """x = phi(x_before + f) where x_before is not Gaussian: its law, and the gate's memory."""
         law, transition = laws.rectified_sum(old, q, c, phi)
-        stream = Stream(transition, old.marginal, law.marginal)
-        self.gates.streams[i] = stream
+        self.gates.streams[i] = Stream(transition, old.marginal, law.marginal)
+        layer = self.graph.layers[before]
+        if before not in self.gates.streams and isinstance(layer, Activation) and not any(self.plan.lags[before]):
+            # Where the stream begins, the first gate: what passed the later ones passes it more often.
+            opened = old.share @ (old.p * old.slope**2)
+            self.gates.streams[before] = Stream(opened[None], np.ones(1), old.marginal)
         second = m.second * (law.second / (old.second + q))
         behind = Moments(second[(slice(None), *(None,) * m.ndim)], np.array([law.far]), (law,), m.wraps)
         return behind.with_lags(self.need[i])
@@ -257,11 +263,12 @@ class _Forward:
         gaussian = (None,) * len(graph.groups[i])
         total = Moments(np.sum([part.values for part in parts], axis=0), np.sum([part.far for part in parts], axis=0),
                         gaussian, parts[0].wraps)
-        odd = [part for part in parts if part.laws != gaussian]
+        odd = [(j, part) for j, part in zip(sources, parts) if part.laws != gaussian]
         if len(odd) == len(gaussian) == 1 and len(parts) > 1:
-            q, c = (float(np.sum([getattr(part, what)[0] for part in parts if part is not odd[0]]))
+            (before, stream), = odd
+            q, c = (float(np.sum([getattr(part, what)[0] for part in parts if part is not stream]))
                     for what in ("average", "far"))
-            self.sums[i] = odd[0].law(0), q, c
+            self.sums[i] = before, stream.law(0), q, c
         return total
 
     def _max_pool(self, i: int, m: Moments) -> Moments:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..checks import choice, integer, is_sequence
+from ..checks import choice
 from ..errors import check_bytes
 from ..kernels import LatticeDistribution, from_weights, uniform
 from ..lattice import Field
@@ -17,7 +17,6 @@ from ..layers import Activation, BatchNorm, Dropout, LayerNorm, MaxPool
 from ..network import Network, image_shape
 from ..result import EffectiveReceptiveField
 from ..walks import walk
-from ..weights import Random
 from .assumptions import Assumption
 from .inputs import InputModel, input_model
 from .moments import forward

@@ -3,7 +3,7 @@
 `Factor` is the gradient itself, linear in the few random numbers of one source; it lasts as long as
 only deterministic layers have been passed.  `Covariance` is M(x, tau) = E[g(x) g(x + tau)], summed
 over the channels of a group, for the lags tau that are needed below.  Random layers keep every lag
-and mix sites; fixed layers mix lags; see docs/theory.md, equations 6 to 9.
+and mix sites; fixed layers mix lags; see docs/theory.md, equations 18 to 26.
 """
 
 from __future__ import annotations
@@ -262,15 +262,15 @@ class Covariance:
         """Below given weights that mix channels; the channels above must be independent and alike."""
         assert op.matrix is not None
         if self.mixing:
-            raise NotImplementedError("two layers of given weights that mix channels, with no random layer "
-                                      f"between (merge them into one kernel): {SAMPLE}")
+            raise NotImplementedError("two layers of given weights that mix channels, with no random layer of "
+                                      f"one group between (merge them into one kernel): {SAMPLE}")
         c_out, per_group = op.matrix.shape[:2]
         flat = op.matrix.reshape(c_out, per_group, -1)
         summed = flat.sum(axis=1)
         above = self.values.sum(axis=0, keepdims=True)
         values, start = fixed_pairs(above, self.start, op, sizes, lags, np.einsum("oia,oib->ab", flat, flat) / c_out)
         uniform, _ = fixed_pairs(above, self.start, op, sizes, lags,
-                            summed.T @ summed / (c_out * per_group * op.groups))
+                                 summed.T @ summed / (c_out * per_group * op.groups))
         return Covariance(values, start, uniform, MIXED)
 
     def through_route(self, op: Linear, sizes: tuple[int | None, ...], lags: tuple[int, ...],
@@ -331,7 +331,7 @@ def select_lags(values: Array, axis: int, g: AxisGeometry, have: int, want: int)
 
 
 def cut_pairs(values: Array, start: tuple[int, ...], sizes: tuple[int | None, ...],
-               axes: tuple[int, ...]) -> tuple[Array, tuple[int, ...]]:
+              axes: tuple[int, ...]) -> tuple[Array, tuple[int, ...]]:
     """Drop sites outside the map, and pairs whose partner is outside."""
     ndim = len(start)
     values, start = _cut(values, start, sizes, axes)
@@ -373,7 +373,7 @@ def _along(values: Array, factors: Array, *axes: int) -> Array:
 
 
 def fixed_pairs(values: Array, start: tuple[int, ...], op: Linear, sizes: tuple[int | None, ...],
-           lags: tuple[int, ...], weights: Array | None = None) -> tuple[Array, tuple[int, ...]]:
+                lags: tuple[int, ...], weights: Array | None = None) -> tuple[Array, tuple[int, ...]]:
     """A fixed layer on both sites of each pair.
 
     `weights[a, b]` multiplies what taps a and b hand on; by default it is w_a w_b.

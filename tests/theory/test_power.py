@@ -331,6 +331,11 @@ CASES_1D: dict[str, em.Network] = {
                            conv((2,), groups=2, weights=full(RNG, 6, 2, 2))),
     "full below random": lines(conv((3,), weights=full(RNG, 4, 3, 3)), avg(2), conv(3, channels=2)),
     "full above random": lines(conv(3, channels=4), avg(2), conv((3,), weights=full(RNG, 2, 4, 3)), avg(3)),
+    "full right below random": lines(conv((3,), weights=full(RNG, 4, 3, 3)), conv(3, channels=2)),
+    "full above grouped": lines(conv(3), conv(3, channels=2, groups=2), conv((3,), weights=full(RNG, 4, 2, 3))),
+    "full on sites outside": lines(
+        em.ConvTranspose((3,), stride=2, padding=-2, weights=full(RNG, 3, 2, 3)),
+        em.ConvTranspose((1,), padding=-2, weights=full(RNG, 2, 4, 1))),
     "full transposed": lines(
         conv(3, channels=4), em.ConvTranspose((3,), stride=2, padding=1, groups=2,
                                               weights=full(RNG, 4, 3, 3)), avg(2)),
@@ -376,6 +381,8 @@ CASES_2D: dict[str, em.Network] = {
     "full": lines(conv((2, 2), weights=full(RNG, 2, 3, 2, 2)), conv(2), conv((2, 2), weights=full(RNG, 3, 2, 2, 2)),
                   avg(2)),
     "branches": lines(conv(2, channels=2), em.add(em.Identity(), conv((2, 3), weights=SIGNED22)), avg(2)),
+    "upsampling on top": lines(conv(2, channels=2), em.Upsample(3, mode="bilinear")),
+    "more sites above than below": lines(conv(2), em.Pad(((2, 1), (1, 3))), conv((2, 1), weights=em.Fixed([[1], [2]]))),
     "borders on one axis": lines(avg(2), em.Pad(((1, -1), (0, 2))), conv(2), avg(2)),
     "transposed": lines(conv(2, stride=2), em.ConvTranspose((3, 2), stride=2, padding="same", weights=RANDOM1), avg(2)),
 }
@@ -395,6 +402,27 @@ def test_cases_2d(name: str) -> None:
     shape = net.shapes(image)[net.output]
     for unit in {(0, 0), tuple(n // 2 for n in shape), (shape[0] - 1, 0)}:
         check(net, image, unit, width=2)
+
+
+UNRULED: dict[str, em.Network] = {
+    "parts of one concatenation behind equal weights": lines(
+        em.concat(em.Identity(), em.Identity()), conv(3, channels=2, weights=em.Constant()), conv(3)),
+    "two layers of given weights below random": lines(
+        conv((3,), weights=full(RNG, 4, 3, 3)), conv((3,), weights=full(RNG, 3, 4, 3)), conv(3)),
+    "two layers of given weights about a grouped one": lines(
+        conv((3,), weights=full(RNG, 4, 3, 3)), conv(3, channels=2, groups=2),
+        conv((3,), weights=full(RNG, 4, 2, 3))),
+    "dropout between branches": lines(
+        em.Dropout(.5), em.add(em.Identity(), em.Scale(2.), conv(3, channels=3)), em.Dropout(.5),
+        em.add(em.Identity(), em.Dropout(.1))),
+}
+
+
+@pytest.mark.parametrize("name", UNRULED)
+def test_what_has_no_rule_is_refused(name: str) -> None:
+    """Each was, or would be, a silently wrong number."""
+    with pytest.raises(NotImplementedError, match="erfmath.measure"):
+        em.predict(UNRULED[name], image=(12,), width=3)
 
 
 # ---------------------------------------------------------------------------------------------

@@ -1,0 +1,47 @@
+"""What keeps the samples away from the theory: width, the inputs behind batch norms, pools.
+
+The theory is that of infinitely wide networks whose batch norms know the statistics of all data.
+(Plain chains, width by width: `erfmath bench width`.)
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+
+from .. import zoo
+from ..layers import Activation, Conv, MaxPool
+from ..network import Network, repeat, serial
+from . import Table
+from .accuracy import Case, row
+
+__all__ = ["CASES", "run"]
+
+
+def _pooled(*pool: int) -> Callable[..., Network]:
+    def build(width: int) -> Network:
+        return repeat(serial(Conv(3, width), Activation("relu"), Conv(3, width), Activation("relu"),
+                             MaxPool(*pool)), 3)
+    return build
+
+
+CASES = (
+    *(Case("ResNet-50", zoo.resnet50, 96, draws, width=width, batch=batch)
+      for width, batch, draws in ((16, 2, 600), (16, 8, 600), (16, 32, 300), (32, 8, 300), (64, 8, 150))),
+    *(Case("max pools of 2", _pooled(2, 2), 64, draws, width=width) for width, draws in ((16, 3000), (64, 600))),
+    *(Case("max pools of 3, stride 2", _pooled(3, 2, 1), 64, draws, width=width)
+      for width, draws in ((16, 3000), (64, 600))),
+)
+
+
+def run(quick: bool = False) -> Table:
+    """One row a case; columns as in `erfmath bench accuracy`."""
+    cases = [replace(case, draws=8) for case in CASES if case.image == 64 and case.width <= 16] if quick else CASES
+    workers = 1 if quick else os.cpu_count() or 1
+    rows = []
+    for case in cases:
+        name, image, *cells = row(case, workers)
+        rows.append((name, image, cells[0], case.batch or "-", *cells[1:-1]))
+    return Table("limits", ("network", "image", "width", "batch", "draws", "theory", "sampled", "+-", "ratio", "TV",
+                            "noise"), tuple(rows), ("batch: inputs from which batch norms take their statistics",))
