@@ -111,8 +111,7 @@ class Comparison:
     @functools.cached_property
     def shares(self) -> tuple[Array, Array]:
         """Both shares on this window."""
-        return (self.theory.crop(*self.box) / self.theory.total,
-                self.measured.crop(*self.box) / self.measured.total)
+        return self.theory.crop(*self.box, of="share"), self.measured.crop(*self.box, of="share")
 
     # -- is there a difference? -----------------------------------------------------------------
 

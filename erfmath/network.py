@@ -395,7 +395,7 @@ def residual(branch: Part, shortcut: Part | None = None, *, name: str | None = N
 
 def repeat(part: Part, n: int) -> Network:
     """`n` copies of a layer or network, one after the other, each with weights of its own."""
-    return serial(*[part] * integer(n, "n", 0))
+    return serial(*[_network(part)] * integer(n, "n", 0))
 
 
 def load(path: str | pathlib.Path) -> Network:

@@ -193,7 +193,7 @@ def _draw_values(erf: EffectiveReceptiveField, ax: Axes, display: Display,
     ends = [(math.floor(v[0]), math.ceil(v[1])) for v in views]
     lo = tuple(max(first, o) for (first, _), o in zip(ends, erf.origin))
     hi = tuple(min(last, o + n - 1) for (_, last), o, n in zip(ends, erf.origin, erf.shape))
-    values = np.asarray(erf.crop(lo, hi), dtype=float)
+    values = np.asarray(erf.crop(lo, hi, of="share"), dtype=float)
     if display == "amplitude":
         values = np.sqrt(values) if erf.statistic == "power" else np.abs(values)
     values = values / (np.abs(values).max() or 1.0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import io
 import json
 import math
@@ -113,7 +115,7 @@ class EffectiveReceptiveField:
             self._map = _readonly(self._product(self._whole()) * self.total)
         return self._map
 
-    @property
+    @functools.cached_property
     def share(self) -> Array:
         """map / sum(map).
 
@@ -145,19 +147,22 @@ class EffectiveReceptiveField:
                                 "floats; use share, or gains near 1 per layer")
         return math.exp(self._log_total)
 
-    def crop(self, lo: Any, hi: Any) -> Array:
-        """Part of `map` from pixel `lo` to pixel `hi`, both inside, zeros where nothing is seen.
+    def crop(self, lo: Any, hi: Any, *, of: str = "map") -> Array:
+        """Part of `map` (or `share`) from pixel `lo` to pixel `hi`, both inside.
 
-        One int stands for all axes.
+        One int stands for all axes.  Zeros where nothing is seen.
         """
+        choice(of, "of", ("map", "share"))
         first = _corner(lo, self.ndim, "lo")
         last = _corner(hi, self.ndim, "hi")
         shape = tuple(max(b - a + 1, 0) for a, b in zip(first, last))
         check_bytes(8 * math.prod(shape), f"a part of shape {shape}")
         spans = [slice(max(a - o, 0), max(min(b + 1 - o, n), max(a - o, 0)))
                  for a, b, o, n in zip(first, last, self.origin, self.shape)]
-        part = (self._product(spans) * self.total if self._lines is not None and self._map is None
-                else self.map[tuple(spans)])
+        if self._lines is not None:
+            part = self._product(spans) * (self.total if of == "map" else 1.0)
+        else:
+            part = (self.map if of == "map" else self.share)[tuple(spans)]
         out = np.zeros(shape)
         out[tuple(slice(s.start + o - a, s.start + o - a + n) for s, o, a, n in
                   zip(spans, self.origin, first, part.shape))] = part
@@ -177,10 +182,13 @@ class EffectiveReceptiveField:
 
     def profile(self, axis: int = -1) -> Array:
         """Marginal of `share` along `axis`; its first value is at ``origin[axis]``."""
-        axis = range(self.ndim)[axis]
-        if self._lines is not None:
-            return self._lines[axis]
-        return _readonly(self.share.sum(axis=tuple(a for a in range(self.ndim) if a != axis)))
+        return self._profiles[range(self.ndim)[axis]]
+
+    @functools.cached_property
+    def _profiles(self) -> tuple[Array, ...]:
+        return self._lines or tuple(
+            _readonly(self.share.sum(axis=tuple(a for a in range(self.ndim) if a != axis)))
+            for axis in range(self.ndim))
 
     def cut(self, axis: int = -1) -> Array:
         """`share` along the line through the true centre parallel to `axis`.
@@ -226,18 +234,18 @@ class EffectiveReceptiveField:
         second[np.diag_indices(self.ndim)] = [line @ x**2 for line, x in zip(lines, offsets)]
         return first, second
 
-    @property
+    @functools.cached_property
     def centroid(self) -> tuple[float, ...]:
         """Mean position under `share`, in input pixels."""
         first, _ = self._moments(self.center)
         return tuple(float(c + m) for c, m in zip(self.center, first))
 
-    @property
+    @functools.cached_property
     def covariance(self) -> Array:
         """Covariance matrix of `share` about its centroid, in pixels squared."""
         return _readonly(self._moments(self.centroid)[1])
 
-    @property
+    @functools.cached_property
     def std(self) -> Array:
         """Standard deviation of `share` per axis about its centroid, in pixels.
 
@@ -271,6 +279,11 @@ class EffectiveReceptiveField:
         """
         choice(kind, "kind", tuple(sizes.KINDS))
         measure: Callable[..., float] = sizes.KINDS[kind]
+        known = [*inspect.signature(measure).parameters][1:]
+        for name in options:
+            if name not in known:
+                raise ValueError(f"{name}={options[name]!r}: not an option of size({kind!r}); "
+                                 + (f"options are {', '.join(known)}" if known else "it has none"))
         return measure(self, **options)
 
     def ratio(self, kind: str = "threshold", **options: Any) -> float:

@@ -60,5 +60,5 @@ def test_every_benchmark_runs(name: str) -> None:
 
 
 def test_an_unknown_benchmark_is_refused() -> None:
-    with pytest.raises(ValueError, match="there are import"):
+    with pytest.raises(ValueError, match="there are accuracy"):
         bench.run("nothing")

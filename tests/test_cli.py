@@ -235,7 +235,7 @@ OUT = ("--plot", "new.png", "--save", "new.npz")
     (("predict", "plain", "--plot", "new.png", "--save", "new.txt"), "must end in .npz"),
     (("predict", "plain", "--plot", "."), "is a directory"),
     (("predict",), "required: NET"),
-    (("bench", "nothing"), "no benchmark is called 'nothing'; there are import"),
+    (("bench", "nothing"), "no benchmark is called 'nothing'; there are accuracy"),
     (("nothing",), "invalid choice: 'nothing'"),
     ((), "required: COMMAND"),
 ], ids=lambda value: " ".join(value) if isinstance(value, tuple) else "")

@@ -72,7 +72,7 @@ def run(quick: bool = False) -> Table:
                      site_taps(lambda: predict(net, image=image)) / 1e6,
                      peak(lambda: predict(net, image=image)) / (8 * image**2)))
         if name == "resnet50":
-            notes += [_target(own, cost["draw"].cpu), _beside_dense(net, image, rounds)]
+            notes += [_target(build(), image), _beside_dense(net, image, rounds)]
     chain = repeat(Conv(3), 100 if quick else CHAIN)
     cost = costs({"predict": lambda: predict(chain)}, rounds)
     rows.append((f"{len(chain)} layers, plane", len(chain), 1e3 * cost["predict"].wall, 1e3 * cost["predict"].cpu,
@@ -129,11 +129,13 @@ def _counted() -> Iterator[list[int]]:
         yield count
 
 
-def _target(own: float, draw: float) -> str:
-    ratio = 100 * draw / own
-    return (f"resnet50: 1/{ratio:.0f} of 100 draws (target 1/{LEAST_RATIO:.0f}: "
-            f"{'met' if ratio >= LEAST_RATIO else 'missed'}), {1e3 * own:.0f} ms of CPU "
-            f"(target {MOST_MS:.0f}: {'met' if 1e3 * own <= MOST_MS else 'missed'})")
+def _target(net: Network, image: int) -> str:
+    cost = costs({"predict": lambda: predict(net, image=image),
+                  "draw": lambda: measure(net, image=image, draws=1, rng=0)}, 1, {"predict": 9})
+    own, ratio = 1e3 * cost["predict"].cpu, 100 * cost["draw"].cpu / cost["predict"].cpu
+    return (f"resnet50 as published (width 64): {own:.0f} ms of CPU (target {MOST_MS:.0f}: "
+            f"{'met' if own <= MOST_MS else 'missed'}), 1/{ratio:.0f} of 100 draws (target 1/{LEAST_RATIO:.0f}: "
+            f"{'met' if ratio >= LEAST_RATIO else 'missed'})")
 
 
 # ---------------------------------------------------------------------------------------------

@@ -10,10 +10,11 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import NoReturn, get_args
 
 from .. import __version__
 from ..bench import BENCHMARKS
+from ..plotting import Display
 from . import commands, sampling
 
 __all__ = ["build_parser", "main"]
@@ -84,10 +85,14 @@ def build_parser() -> argparse.ArgumentParser:
     _add_network_options(sub)
     sub.add_argument("--statistic", choices=("power", "mean"),
                      help="E[g^2] or E[g] (default: mean if no weight is random, else power)")
+    sub.add_argument("--method", choices=("exact", "normal"), default="exact",
+                     help="the law itself, or for chains on the plane its Gaussian (default: exact)")
     sub.add_argument("--width", type=int, default=16, metavar="N",
                      help="channels of layers that leave theirs open (default: 16)")
     sub.add_argument("--channels-in", type=int, default=3, metavar="N",
                      help="channels of the input (default: 3)")
+    sub.add_argument("--display", choices=get_args(Display), default="amplitude",
+                     help="what the picture shows (default: amplitude)")
     sub.add_argument("--plot", metavar="FILE", help="draw the picture (.png, .pdf, .svg, ...)")
     sub.add_argument("--save", metavar="FILE", help="save the result (.npz)")
 

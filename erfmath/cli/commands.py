@@ -50,11 +50,12 @@ def predict(options: argparse.Namespace) -> None:
         raise ValueError(f"{options.save}: the name of a saved result must end in .npz")
     with Progress(f"predict {options.network}"):
         erf = em.predict(net, image=options.image, unit=options.unit, node=options.node,
-                         statistic=options.statistic, width=options.width,
+                         statistic=options.statistic, method=options.method, width=options.width,
                          channels_in=options.channels_in, ndim=ndim)
         values = {"network": options.network, **report.effective(erf)}
         if options.plot:
-            figure = em.plotting.plot(erf, title=os.path.basename(options.network))
+            figure = em.plotting.plot(erf, display=options.display,
+                                      title=os.path.basename(options.network))
             write_atomically(options.plot,
                              lambda file: figure.savefig(file, format=kind, dpi=DPI))
     if options.save:

@@ -104,7 +104,7 @@ class Moments:
         """
         known, q = self.laws[group], float(self.average[group])
         if known is None:
-            return laws.gaussian(q, float(self.far[group]) if near is None else near)
+            return laws.gaussian(q, float(self.far[group] / self.level[group]) if near is None else near)
         if isinstance(known, Activated):
             known = known.table(near)
         return known.scaled(math.sqrt(q / known.second)) if known.second else known
@@ -138,6 +138,12 @@ class Moments:
     def profile(self) -> Array:
         """sqrt(q / average q)."""
         return np.sqrt(self.second / self.per_site(np.where(self.average > 0, self.average, 1.0)))
+
+    @functools.cached_property
+    def level(self) -> Array:
+        """c averaged over the map, as a part of c in the interior, where it falls as the profile does."""
+        level = self.profile.reshape(len(self.values), -1).mean(axis=1)**2
+        return np.where(level > 0, level, 1.0)
 
     def with_lags(self, want: tuple[int, ...]) -> Moments:
         """The box of lags `want`; lags that were not carried are those of distant sites."""

@@ -188,12 +188,12 @@ class _Forward:
         q, lags = m.average, self.plan.lags[i]
         gaussian = np.array([law is None for law in m.laws])
         # Both c and what a rectifier makes of it fall towards borders as the deviation does.
-        level = m.profile.reshape(len(q), -1).mean(axis=1)**2 if phi.below is not None else np.ones(len(q))
+        level = m.level if phi.below is not None else np.ones(len(q))
         rho = np.divide(m.far, q * level, out=np.zeros(len(q)), where=q > 0)
         far, gate0 = activations.cross(phi, q, rho) * level, activations.gate(phi, q)
         far_gate = activations.gate_pair(phi, q, rho)
         second = activations.second(phi, m.second)
-        kinds: list[LawLike] = [Activated(float(a), float(b), phi) for a, b in zip(q, m.far)]
+        kinds: list[LawLike] = [Activated(float(a), float(b), phi) for a, b in zip(q, m.far / m.level)]
         for g in (g for g, law in enumerate(m.laws) if law is not None):
             law = m.law(g).through(phi)
             kinds[g], far[g], gate0[g], far_gate[g] = law, law.far, law.mean_gate, law.far_gate
@@ -277,6 +277,10 @@ class _Forward:
         count = inside(op, graph.sizes[j], graph.sizes[i])
         kinds, place, often = np.unique(count, return_inverse=True, return_counts=True)
         near = _window_covariance([taps.geometry[0].kernel for taps in op.taps], m)
+        # Windows near a border see the lower level of what stands there.
+        mixed = linear(op._replace(kind="random", inside_only=False), replace(m, values=m.values[_middle(m)]),
+                       graph.sizes[j], self.extent[i], (0,) * m.ndim)[(slice(None), *(0,) * m.ndim)]
+        scale = mixed / m.per_site(np.where(m.average > 0, m.average, 1.0)) * (count.max() / count)
         second, far, pooled_laws, bias = [], [], [], []
         for g in range(len(m.far)):
             law = m.law(g, near[g])
@@ -284,11 +288,12 @@ class _Forward:
             second.append(np.array([one.second for one in pooled])[place].reshape(count.shape))
             means = np.average([one.row_means for one in pooled], axis=0, weights=often)
             kappa = np.array(laws.share_of(law.row_means, law.share, float(m.far[g])) if near[g] is not None else 1.0)
-            far.append(float(laws.far_of(means, law.share, kappa)) if kappa < 1 else float(law.share @ means**2))
+            alone = float(laws.far_of(means, law.share, kappa)) if kappa < 1 else float(law.share @ means**2)
+            far.append(alone * np.sqrt(scale[g]).mean()**2)
             pooled_laws.append(pooled[-1])
             bias.append(pooled[-1].mean_gate / law.mean_gate if law.mean_gate else 1.0)
         self.gates.routes[i] = np.array(bias)
-        q = np.broadcast_to(np.stack(second), (len(far), *self.extent[i]))
+        q = np.broadcast_to(np.stack(second) * scale, (len(far), *self.extent[i]))
         pooled = Moments(q[(slice(None), *(None,) * m.ndim)], np.array(far), tuple(pooled_laws), m.wraps)
         if not any(self.need[i]):
             return pooled
@@ -299,6 +304,11 @@ class _Forward:
         values = pooled.with_lags(self.need[i]).values + excess * m.per_pair(pooled.average - pooled.far)
         values[(slice(None), *mean.lags)] = pooled.second
         return replace(pooled, values=values)
+
+
+def _middle(m: Moments) -> tuple[slice, ...]:
+    """Index of lag 0 alone."""
+    return (slice(None), *(slice(h, h + 1) for h in m.lags))
 
 
 def _window_covariance(kernel: list[int], m: Moments) -> list[float | None]:

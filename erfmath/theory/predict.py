@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..checks import choice
 from ..errors import check_bytes
+from ..geometry import AxisGeometry
 from ..kernels import LatticeDistribution, from_weights, uniform
 from ..lattice import Field
 from ..layers import Activation, BatchNorm, Dropout, LayerNorm, MaxPool
 from ..network import Network, image_shape
 from ..result import EffectiveReceptiveField
-from ..walks import walk
+from ..walks import Walk, walk
 from .assumptions import Assumption
 from .inputs import InputModel, input_model
+from .linear import Linear
 from .moments import forward
 from .plan import Graph, Plan
 from .power import backward
@@ -137,7 +139,7 @@ def _is_mean(graph: Graph, used: list[int], net: Network, statistic: str | None)
                 or isinstance(layer, BatchNorm) and layer.mode == "data" or isinstance(layer, (LayerNorm, MaxPool)))
         if gate:
             raise NotImplementedError(f"statistic='mean': {net.names[i]} ({layer.kind}) depends on the data, and the "
-                                      "theory has no rule for the mean through it; use erfmath.measure")
+                                      "theory has no rule for the mean through it; use statistic='power' or erfmath.measure")
     return True
 
 
@@ -165,46 +167,50 @@ def _assumptions(graph: Graph, used: list[int], trained: bool) -> tuple[Assumpti
 # chains on the plane
 # ---------------------------------------------------------------------------------------------
 
-class _Step:
-    """One layer of a chain: per axis its kernel, jump and shift, and its gain on the sum of the map."""
+class _Step(NamedTuple):
+    """One layer of a chain: per axis its kernel, dilation, padding and stride; its gain on sum(map)."""
 
-    def __init__(self, kernels: tuple[LatticeDistribution, ...], jumps: tuple[int, ...], shifts: tuple[int, ...],
-                 strides: tuple[int, ...], gain: float) -> None:
-        self.kernels, self.jumps, self.shifts, self.strides, self.gain = kernels, jumps, shifts, strides, gain
+    kernels: tuple[LatticeDistribution, ...]
+    dilations: tuple[int, ...]
+    pads: tuple[int, ...]
+    strides: tuple[int, ...]
+    gain: float
 
 
 def _chain(graph: Graph, mean: bool) -> list[_Step] | None:
     """The layers of a chain from the input up, or None where a walk does not describe the network."""
+    known: dict[int, _Step | None] = {}  # repeated layers share their operation
     steps = []
-    jumps = (1,) * graph.ndim
-    for i, inputs in enumerate(graph.sources):
-        op, layer = graph.ops[i], graph.layers[i]
-        whole = len(op.taps) in (0, graph.ndim)
-        if len(inputs) > 1 or inputs[0] != i - 1 or not whole or (isinstance(layer, Dropout) and not mean):
+    for i, (op, inputs) in enumerate(zip(graph.ops, graph.sources)):
+        if len(inputs) > 1 or inputs[0] != i - 1:
             return None
-        spread = any(not taps.trivial for taps in op.taps)
-        lawful = op.kind in ("fixed", "constant") if mean else op.random or op.kind == "route"
-        if spread and not lawful or op.kind == "full" or any(t.geometry[0].transposed for t in op.taps):
+        if id(op) not in known:
+            known[id(op)] = _step(op, isinstance(graph.layers[i], Dropout), graph.ndim, mean)
+        step = known[id(op)]
+        if step is None:
             return None
-        if any(t.weights.min() < 0 for t in op.taps) or op.kind == "constant" and not mean:
-            return None
-        power = op.gain if op.random or mean else op.gain**2
-        for taps in op.taps:
-            total = taps.weights.sum()
-            power *= total if mean or spread or op.random else total**2
-        if power <= 0:
-            return None
-        geometry = [taps.geometry[0] for taps in op.taps]
-        steps.append(_Step(tuple(_kernel(taps.weights, taps.flat) for taps in op.taps),
-                           tuple(j * g.dilation for j, g in zip(jumps, geometry)),
-                           tuple(-j * g.pads(None)[0] for j, g in zip(jumps, geometry)),
-                           jumps, power))
-        jumps = tuple(j * g.stride for j, g in zip(jumps, geometry)) if geometry else jumps
+        steps.append(step)
     return steps
 
 
-def _kernel(weights: Any, flat: bool) -> LatticeDistribution:
-    return uniform(len(weights)) if flat else from_weights(weights)
+def _step(op: Linear, dropout: bool, ndim: int, mean: bool) -> _Step | None:
+    """The layer as a step of a walk, None where it is none."""
+    spread = any(not taps.trivial for taps in op.taps)
+    if mean:
+        lawful = op.kind in ("fixed", "constant")
+    else:  # a filter that spreads gradients correlates them: squared taps are not enough
+        lawful = op.random or op.kind in ("route", "gate") or (op.kind == "fixed" and not spread and not dropout)
+    separable = len(op.taps) in (0, ndim)
+    if not lawful or not separable or any(t.geometry[0].transposed or t.weights.min() < 0 for t in op.taps):
+        return None
+    total = math.prod(float(taps.weights.sum()) for taps in op.taps)
+    gain = op.gain * total if mean or op.random or op.kind == "route" else (op.gain * total)**2
+    if gain <= 0:
+        return None
+    geometry = [taps.geometry[0] for taps in op.taps] or [AxisGeometry()] * ndim
+    kernels = [uniform(len(taps.weights)) if taps.flat else from_weights(taps.weights) for taps in op.taps]
+    return _Step(tuple(kernels or [uniform(1)] * ndim), tuple(g.dilation for g in geometry),
+                 tuple(g.pads(None)[0] for g in geometry), tuple(g.stride for g in geometry), gain)
 
 
 def _gate_gain(graph: Graph, mean: bool, inputs: InputModel) -> float:
@@ -220,24 +226,24 @@ def _gate_gain(graph: Graph, mean: bool, inputs: InputModel) -> float:
 def _predict_chain(steps: list[_Step], log_gates: float, about: dict[str, Any]) -> EffectiveReceptiveField:
     trf: ReceptiveField = about["trf"]
     lo, hi = trf.window(about["unit"])
-    moving = [step for step in steps if step.kernels]
-    laws: dict[Any, Any] = {}
+    laws: dict[Any, Walk] = {}
     lines = []
     for axis in range(trf.ndim):
-        groups = tuple(_grouped(moving, axis))
-        if groups not in laws:
-            law = walk(list(groups) or [(uniform(1), 1, 1)], method=about["method"])
-            laws[groups] = law
-        first = lo[axis] - int(trf.stride[axis] * about["unit"][axis]) - sum(s.shifts[axis] for s in moving)
-        count = hi[axis] - lo[axis]
-        values = laws[groups].pmf(np.arange(first, first + count + 1))
+        groups, shift, jump = [], 0, 1
+        for step, run in groupby(steps):
+            count = len(list(run))
+            if step.strides[axis] == 1:
+                groups.append((step.kernels[axis], jump * step.dilations[axis], count))
+                shift += count * jump * step.pads[axis]
+                continue
+            for _ in range(count):
+                groups.append((step.kernels[axis], jump * step.dilations[axis], 1))
+                shift += jump * step.pads[axis]
+                jump *= step.strides[axis]
+        law = laws.setdefault(tuple(groups), walk(groups, method=about["method"]))
+        # S counts taps from 0: pixel x of unit u is S = x - u J + the paddings.
+        first = lo[axis] - jump * about["unit"][axis] + shift
+        values = law.pmf(np.arange(first, first + hi[axis] - lo[axis] + 1))
         lines.append(values / values.sum() if about["method"] == "exact" else values)
     log_total = log_gates + sum(math.log(step.gain) for step in steps)
     return EffectiveReceptiveField.separable(lines, log_total, origin=lo, **about)
-
-
-def _grouped(steps: list[_Step], axis: int) -> Iterator[tuple[LatticeDistribution, int, int]]:
-    """Runs of equal layers along one axis as (kernel, jump, count)."""
-    for (kernel, jump), run in groupby(steps, key=lambda s: (s.kernels[axis], s.jumps[axis])):
-        if kernel.shape != (1,):
-            yield kernel, jump, len(list(run))

@@ -26,9 +26,9 @@ from helpers import ROUNDING, Tolerance, assert_close, assert_statistical, draws
 Array = Any
 
 #: c as one number per map instead of one per pair of sites, relative to q, on 12 x 10 sites.
-FAR = Tolerance(3e-2, 0.0)
+FAR = Tolerance(2e-2, 0.0)
 #: What that makes of the variance of a map, and of its corner sites behind a batch norm.
-VARIANCE, CORNER = Tolerance(3e-2, 0.0), Tolerance(1.5e-1, 0.0)
+VARIANCE, CORNER = Tolerance(2e-2, 0.0), Tolerance(1e-1, 0.0)
 #: Lags that are not carried count as those of distant sites.
 NEAR = Tolerance(1e-2, 0.0)
 #: Pools take one c for all pairs of sites of the map; sampled fields add about 0.5 %.
@@ -352,13 +352,14 @@ def test_phases_of_nearest_upsampling(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_max_pools(kernel: int, stride: int, padding: int, c: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """E[m^2] per site, c, and how much wider than others the gates of winners stand open."""
     net = em.serial(em.Conv(3), relu(), em.Conv(3), relu(), em.MaxPool(kernel, stride, padding))
-    image, draws = (8, 8), 20_000
+    image, draws = (12, 12), 8_000
     got, gates, place = swept(net, image, monkeypatch, 1.0, c)
     pairs = limit(em.serial(*[node.layer for node in net][:3]), image, 1.0, c)["conv2"]
     same, other = pairs.same[0], pairs.other[0]
     both = np.block([[same, other], [other.T, same]])
     root = np.linalg.cholesky(both + 1e-9 * np.eye(len(both)))
-    z = (np.random.default_rng(0).standard_normal((draws, len(both))) @ root.T).reshape(draws, 2, *image)
+    z = np.random.default_rng(0).standard_normal((draws, len(both))) @ root.T
+    z = np.concatenate([z, -z]).reshape(2 * draws, 2, *image)
     padded = np.pad(z, [(0, 0), (0, 0), (padding,) * 2, (padding,) * 2], constant_values=-np.inf)
     windows = np.lib.stride_tricks.sliding_window_view(padded, (kernel, kernel), (2, 3))[:, :, ::stride, ::stride]
     top = windows.max(axis=(-2, -1))
