@@ -91,7 +91,8 @@ def mass(erf: EffectiveReceptiveField, p: float = 0.95) -> float:
 def mass_radius(erf: EffectiveReceptiveField, p: float) -> float:
     """Radius of the smallest disc about the true centre that holds the part `p` of the share."""
     p = _part(p)
-    squares = [(np.arange(n) + (o - c))**2 for n, o, c in zip(erf.shape, erf.origin, erf.center)]
+    squares: list[Array] = [(np.arange(n) + (o - c)).astype(np.float64)**2
+                            for n, o, c in zip(erf.shape, erf.origin, erf.center)]
     if erf._lines is not None and erf.ndim == 2:
         return _radius_of_product(squares[0], erf._lines[0], squares[1], erf._lines[1], p)
     far = np.asarray(sum(np.ix_(*squares)))

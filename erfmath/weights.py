@@ -90,7 +90,10 @@ class Random(_FrozenArray):
 
 @dataclass(frozen=True)
 class Constant:
-    """All weights 1 / (prod(k) c_in / groups): the paper's all-ones kernels, normalised."""
+    """All weights 1 / (prod(k) c_in / groups): the paper's all-ones kernels, normalised.
+
+    A transposed convolution of stride s then divides the sum of a gradient by prod(s).
+    """
 
 
 @dataclass(frozen=True, eq=False)

@@ -28,10 +28,10 @@ def _pooled(*pool: int) -> Callable[..., Network]:
 
 CASES = (
     *(Case("ResNet-50", zoo.resnet50, 96, draws, width=width, batch=batch)
-      for width, batch, draws in ((16, 2, 600), (16, 8, 600), (16, 32, 300), (32, 8, 300), (64, 8, 150))),
-    *(Case("max pools of 2", _pooled(2, 2), 64, draws, width=width) for width, draws in ((16, 3000), (64, 600))),
+      for width, batch, draws in ((16, 2, 400), (16, 8, 400), (16, 32, 200), (32, 8, 300), (64, 8, 120))),
+    *(Case("max pools of 2", _pooled(2, 2), 64, draws, width=width) for width, draws in ((16, 2000), (64, 500))),
     *(Case("max pools of 3, stride 2", _pooled(3, 2, 1), 64, draws, width=width)
-      for width, draws in ((16, 3000), (64, 600))),
+      for width, draws in ((16, 2000), (64, 500))),
 )
 
 

@@ -61,14 +61,15 @@ class Kernel:
         if isinstance(self.weights, Fixed):
             array = self.weights.array
             return np.broadcast_to(array, self.shape) if array.ndim == len(self.shape) - 2 else array
-        return np.full(self.shape, 1.0 / self.fan_in)
+        taps, c_in = math.prod(self.shape[2:]), self.shape[0] if self.transposed else self.shape[1] * self.groups
+        return np.full(self.shape, self.groups / (taps * c_in))
 
 
 def kernel_of(layer: Layer, c_in: int, c_out: int, ndim: int) -> Kernel | None:
     """The kernel of a convolution between `c_in` and `c_out` channels; None for other layers.
 
     Fan-in is prod(k) c_in / groups, of a transposed convolution c_in prod(k / s) / groups: the
-    weights that reach one output site, so that `Constant` weights sum to 1 there.  Fan-out has c_out.
+    weights that reach one output site.  Fan-out has c_out.
     """
     if not isinstance(layer, (Conv, ConvTranspose)):
         return None

@@ -21,7 +21,7 @@ from .linear import Linear
 from .states import border_pairs, cut_pairs, fixed_pairs, select_lags
 from .taps import Array, Taps, adjoint, reads
 
-__all__ = ["Activated", "Moments", "concatenate", "far_factor", "inside", "linear", "overlap", "reach"]
+__all__ = ["Activated", "LawLike", "Moments", "at", "concatenate", "far_factor", "inside", "linear", "overlap", "reach"]
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Moments:
     @functools.cached_property
     def second(self) -> Array:
         """q per group and site, shape (groups, *lattice)."""
-        return self.values[(slice(None), *self.lags)]
+        return self.values[at(self.lags)]
 
     @functools.cached_property
     def average(self) -> Array:
@@ -179,6 +179,11 @@ def overlap(have: tuple[int, ...], want: tuple[int, ...]) -> tuple[tuple[slice, 
             (slice(None), *(slice(w - c, w + c + 1) for w, c in zip(want, common))))
 
 
+def at(lags: tuple[int, ...]) -> Any:
+    """Index of lag 0 in an array over (groups, *lags, ...) with half-widths `lags`."""
+    return slice(None), *lags
+
+
 def concatenate(parts: list[Moments]) -> Moments:
     """Groups of several nodes, one after the other; the lags must agree."""
     return Moments(np.concatenate([part.values for part in parts]), np.concatenate([part.far for part in parts]),
@@ -250,8 +255,9 @@ def _placed(values: Array, start: tuple[int, ...], extent: tuple[int, ...]) -> A
         return values
     whole = np.zeros((*values.shape[:-ndim], *extent))
     ends = list(zip(start, values.shape[-ndim:], extent))
-    whole[(..., *(slice(max(s, 0), max(min(s + n, e), 0)) for s, n, e in ends))] = values[
-        (..., *(slice(max(-s, 0), max(min(n, e - s), 0)) for s, n, e in ends))]
+    into: Any = (..., *(slice(max(s, 0), max(min(s + n, e), 0)) for s, n, e in ends))
+    out: Any = (..., *(slice(max(-s, 0), max(min(n, e - s), 0)) for s, n, e in ends))
+    whole[into] = values[out]
     return whole
 
 
@@ -299,7 +305,7 @@ def far_factor(op: Linear, m: Moments, sizes_in: tuple[int | None, ...], sizes: 
             factor *= taps.weights.item() if op.random or op.inside_only else taps.weights.item()**2
             continue
         present = [_presence(g, m, axis, sizes_in[axis], sizes[axis]) for axis, g in zip(taps.axes, taps.geometry)]
-        within = np.asarray(math.prod(np.ix_(*present)))  # type: ignore[arg-type]
+        within = np.asarray(math.prod(np.ix_(*present)))
         if op.random:
             factor *= float((taps.weights * within**2).sum())
         elif not op.inside_only:
@@ -333,6 +339,4 @@ def inside(op: Linear, sizes_in: tuple[int | None, ...], sizes: tuple[int | None
         else:
             z, _ = reads(g, np.arange(n_out or 0), n)
             counts.append(((z >= 0) & (z < n)).sum(axis=1))
-    return np.asarray(math.prod(np.ix_(*counts)))  # type: ignore[arg-type]
-
-
+    return np.asarray(math.prod(np.ix_(*counts)))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from . import activations, laws
 from .activations import Function
 from .inputs import InputModel
 from .laws import Law
-from .maps import Activated, LawLike, Moments, concatenate, far_factor, inside, linear, overlap, reach
+from .maps import Activated, LawLike, Moments, at, concatenate, far_factor, inside, linear, overlap, reach
 from .plan import SAMPLE, Graph, Plan
 from .taps import Array
 
@@ -140,7 +141,7 @@ class _Forward:
     # -- one node -----------------------------------------------------------------------------
 
     def _node(self, i: int, inputs: list[Moments]) -> Moments:
-        graph, layer, op = self.graph, self.graph.layers[i], self.graph.ops[i]
+        layer, op = self.graph.layers[i], self.graph.ops[i]
         m, want = inputs[0], self.need[i]
         if isinstance(layer, Activation) and op.kind == "gate":
             return self._activation(i, activations.function(layer), m)
@@ -154,7 +155,7 @@ class _Forward:
             return concatenate([one.with_lags(want) for one in inputs])
         if isinstance(layer, Dropout):
             values = m.values.copy()
-            values[(slice(None), *m.lags)] /= 1 - layer.p
+            values[at(m.lags)] /= 1 - layer.p
             return replace(m, values=values)
         if isinstance(layer, GlobalAvgPool):
             q = m.far + (m.average - m.far) / m.second[0].size
@@ -202,7 +203,7 @@ class _Forward:
         if any(lags):
             near = activations.gate_pair(phi, *np.broadcast_arrays(m.per_site(q), m.correlations(lags)))
             gate = np.where(m.per_site(gaussian), near, gate)
-        gate[(slice(None), *lags)] = gate0
+        gate[at(lags)] = gate0
         gate = gate[(..., *(None,) * m.ndim)]
         behind = Moments(second[(slice(None), *(None,) * m.ndim)], far, tuple(kinds), m.wraps)
         if gaussian.any() and (any(m.lags) or phi.below is None):
@@ -279,19 +280,19 @@ class _Forward:
         near = _window_covariance([taps.geometry[0].kernel for taps in op.taps], m)
         # Windows near a border see the lower level of what stands there.
         mixed = linear(op._replace(kind="random", inside_only=False), replace(m, values=m.values[_middle(m)]),
-                       graph.sizes[j], self.extent[i], (0,) * m.ndim)[(slice(None), *(0,) * m.ndim)]
+                       graph.sizes[j], self.extent[i], (0,) * m.ndim)[at((0,) * m.ndim)]
         scale = mixed / m.per_site(np.where(m.average > 0, m.average, 1.0)) * (count.max() / count)
         second, far, pooled_laws, bias = [], [], [], []
         for g in range(len(m.far)):
             law = m.law(g, near[g])
-            pooled = [law.largest_of(int(n)) for n in kinds]
-            second.append(np.array([one.second for one in pooled])[place].reshape(count.shape))
-            means = np.average([one.row_means for one in pooled], axis=0, weights=often)
+            largest = [law.largest_of(int(n)) for n in kinds]
+            second.append(np.array([one.second for one in largest])[place].reshape(count.shape))
+            means = np.average([one.row_means for one in largest], axis=0, weights=often)
             kappa = np.array(laws.share_of(law.row_means, law.share, float(m.far[g])) if near[g] is not None else 1.0)
             alone = float(laws.far_of(means, law.share, kappa)) if kappa < 1 else float(law.share @ means**2)
             far.append(alone * np.sqrt(scale[g]).mean()**2)
-            pooled_laws.append(pooled[-1])
-            bias.append(pooled[-1].mean_gate / law.mean_gate if law.mean_gate else 1.0)
+            pooled_laws.append(largest[-1])
+            bias.append(largest[-1].mean_gate / law.mean_gate if law.mean_gate else 1.0)
         self.gates.routes[i] = np.array(bias)
         q = np.broadcast_to(np.stack(second) * scale, (len(far), *self.extent[i]))
         pooled = Moments(q[(slice(None), *(None,) * m.ndim)], np.array(far), tuple(pooled_laws), m.wraps)
@@ -300,13 +301,13 @@ class _Forward:
         # Neighbours: the part of the average's correlation that is more than c, as for average pooling.
         mean = replace(m, values=linear(op, m, graph.sizes[j], self.extent[i], self.need[i]))
         excess = mean.values - mean.distant(mean.lags)
-        excess /= mean.per_pair(excess[(slice(None), *mean.lags)].mean(axis=tuple(range(1, 1 + m.ndim))))
+        excess /= mean.per_pair(excess[at(mean.lags)].mean(axis=tuple(range(1, 1 + m.ndim))))
         values = pooled.with_lags(self.need[i]).values + excess * m.per_pair(pooled.average - pooled.far)
-        values[(slice(None), *mean.lags)] = pooled.second
+        values[at(mean.lags)] = pooled.second
         return replace(pooled, values=values)
 
 
-def _middle(m: Moments) -> tuple[slice, ...]:
+def _middle(m: Moments) -> Any:
     """Index of lag 0 alone."""
     return (slice(None), *(slice(h, h + 1) for h in m.lags))
 
@@ -316,7 +317,7 @@ def _window_covariance(kernel: list[int], m: Moments) -> list[float | None]:
     if not any(m.lags) and (m.plane is None or not any(m.plane.lags)):
         return [None] * len(m.far)
     box = tuple(k - 1 for k in kernel)
-    pairs = math.prod(np.ix_(*(k - np.abs(np.arange(1 - k, k)) for k in kernel)))  # type: ignore[arg-type]
+    pairs = np.asarray(math.prod(np.ix_(*(k - np.abs(np.arange(1 - k, k)) for k in kernel))))
     pairs[box] = 0
     if not pairs.any():
         return [None] * len(m.far)
@@ -332,11 +333,12 @@ def _site_by_site(phi: Function, m: Moments, lags: tuple[int, ...], gate: Array,
     rho = np.divide(m.values[gaussian], both, out=np.zeros(both.shape), where=both > 0)
     values, open_pair = behind.with_lags(m.lags).values.copy(), np.zeros(both.shape)
     values[gaussian] = activations.cross(phi, both, rho) * (both > 0)
-    values[(slice(None), *m.lags)] = behind.second
+    values[at(m.lags)] = behind.second
     if any(lags):
         open_pair[:] = activations.gate_pair(phi, both, rho)
-    open_pair[(slice(None), *m.lags)] = activations.gate(phi, site)
+    open_pair[at(m.lags)] = activations.gate(phi, site)
     gate = np.broadcast_to(gate, (*gate.shape[:1 + m.ndim], *m.second.shape[1:])).copy()
     held, there = overlap(m.lags, lags)
-    gate[(gaussian, *there[1:])] = open_pair[held]
+    inner: Any = (gaussian, *there[1:])
+    gate[inner] = open_pair[held]
     return gate, replace(behind, values=values)

@@ -139,7 +139,8 @@ def _is_mean(graph: Graph, used: list[int], net: Network, statistic: str | None)
                 or isinstance(layer, BatchNorm) and layer.mode == "data" or isinstance(layer, (LayerNorm, MaxPool)))
         if gate:
             raise NotImplementedError(f"statistic='mean': {net.names[i]} ({layer.kind}) depends on the data, and the "
-                                      "theory has no rule for the mean through it; use statistic='power' or erfmath.measure")
+                                      "theory has no rule for the mean through it; use statistic='power' or "
+                                      "erfmath.measure")
     return True
 
 

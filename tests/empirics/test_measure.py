@@ -40,10 +40,10 @@ def test_deterministic_networks_are_exact() -> None:
     assert_close(erf.map, np.outer(line, line), ROUNDING)
 
 
-def test_constant_weights_of_transposed_convolutions_sum_to_one_over_the_inputs_of_a_site() -> None:
+def test_constant_weights_of_transposed_convolutions_divide_the_sum_by_the_strides() -> None:
     net = em.serial(C(3, weights=em.Constant()), em.ConvTranspose(4, stride=2, padding=1, weights=em.Constant()))
     total = [em.measure(net, image=12, unit=unit).total for unit in ((11, 12), (12, 11))]
-    assert_close(total, [1.0, 1.0], ROUNDING)
+    assert_close(total, [1 / 4, 1 / 4], ROUNDING)  # 4 x 4 taps of 1 / 16, a quarter of them reach a site
 
 
 GAINS = {
