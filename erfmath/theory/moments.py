@@ -229,11 +229,15 @@ class _Forward:
     def _batch_norm(self, i: int, m: Moments) -> Moments:
         """Less the mean of each channel, over its deviation, both taken over inputs and the map."""
         spread = m.average - m.far
+        if (spread <= 1e-9 * m.average).any():
+            raise ValueError("batch norm of values that do not vary between inputs or sites: the variance is zero; "
+                             "give input_moments with E[x x'] below E[x^2]")
         self.gates.power[i] = m.per_pair(1 / spread)
         # E[v(x) mean] follows the q map: less of the mean is in what stands near a border.
         level = m.second / m.per_site(m.average)
         shared = m.products(level, m.lags) - m.products(level - 1, m.lags)  # p + p' - 1, in pairs
         values = (m.values - m.per_pair(m.far) * shared) / m.per_pair(spread)
+        values[at(m.lags)] = np.maximum(values[at(m.lags)], 0.0)  # c is an average: its profile is not exact
         kinds = tuple(None if law is None else m.law(g).standardised() for g, law in enumerate(m.laws))
         if i in self.graph.norms:
             norm = self.graph.norms[i]

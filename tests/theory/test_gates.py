@@ -154,20 +154,18 @@ def test_winners_gates_weigh_the_pooled_path() -> None:
     assert with_gate.std[0] / without.std[0] > 1.03
 
 
-def test_gates_of_a_stream_taken_one_by_one_are_refuted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """E[phi'^2] of each gate by itself cuts the identity path too often: sampling tells the difference."""
+def test_gates_of_a_stream_taken_one_by_one_lose_the_identity(monkeypatch: pytest.MonkeyPatch) -> None:
+    """E[phi'^2] of each gate by itself cuts the identity path too often."""
     def alone(self: Any, runs: power.Runs, i: int) -> power.Runs:
         stream = self.gates.streams[i]
         gate = float(stream.p_before @ stream.transition.sum(axis=1))
         return power.Runs(tuple((part.times(gate**0.5), np.ones(1)) for part, _ in runs.parts))
 
-    comparison = sampled("resnet")
     build, image, _ = SAMPLED["resnet"]
+    right = em.predict(build(), image=image)
     monkeypatch.setattr(power._Sweep, "_pass_stream", alone)
     wrong = em.predict(build(), image=image)
-    assert wrong.std[0] > 1.015 * comparison.theory.std[0]
-    ratio = em.compare(wrong, comparison.measured).total_ratio
-    assert ratio.value - 1 > TOTAL + ERRORS * ratio.stderr
+    assert wrong.std[0] > 1.015 * right.std[0] and wrong.total < 0.92 * right.total
 
 
 def test_batch_norm_that_forgets_what_sites_share_is_too_narrow(monkeypatch: pytest.MonkeyPatch) -> None:
