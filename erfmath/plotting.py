@@ -169,7 +169,7 @@ def _draw_map(erf: EffectiveReceptiveField, ax: Axes | None, display: Display,
     top.tick_params(labelbottom=False)
     side.tick_params(labelleft=False)
     for ticks in (top.yaxis, side.xaxis):  # a label at 0 would run into those of the map
-        ticks.set_major_locator(MaxNLocator(2, prune="lower"))
+        ticks.set_major_locator(MaxNLocator(2))
         ticks.set_major_formatter(PercentFormatter(1.0))
     top.set_ylabel("share per\ncolumn")
     side.set_xlabel("share per row")

@@ -5,8 +5,8 @@ site's own (docs/theory.md, equations 30 and 31).  A `Law` has one row per value
 and one column per value of the own part; pooling and thresholding act on columns, the far
 covariance c is the mean square of the rows' means.
 
-Errors: E[x^2], c and gate probabilities are good to 5e-4 (gates of saturating functions to 1.5e-3)
-behind activations and pools of up to nine sites, to 2e-3 along runs of residual sums.
+Errors: behind activations and pools of up to nine sites E[x^2] and c are good to 5e-4, gates of
+rectifiers to 1e-4 and of saturating functions to 1.5e-3; along runs of residual sums all to 2e-3.
 """
 
 from __future__ import annotations
