@@ -19,7 +19,7 @@ from ..result import EffectiveReceptiveField
 from ..theory.predict import predict
 from . import Table
 
-__all__ = ["CASES", "Case", "row", "run"]
+__all__ = ["CASES", "Case", "plain", "row", "run"]
 
 Array = npt.NDArray[np.float64]
 
@@ -49,12 +49,14 @@ class Case:
     unit: int | None = None
     variation: float = VARIATION
     width: int = WIDTH
+    channels_in: int = 3
     batch: int | None = None
 
 
-def _plain(function: str) -> Callable[..., Network]:
+def plain(function: str, layers: int) -> Callable[..., Network]:
+    """Builder of a chain of 3x3 convolutions, each with its activation."""
     def build(width: int) -> Network:
-        return repeat(serial(Conv(3, width), Activation(function)), 20)
+        return repeat(serial(Conv(3, width), Activation(function)), layers)
     return build
 
 
@@ -85,9 +87,10 @@ CASES = (
     Case("U-Net, transposed", _unet("transpose"), 96, 1500),
     Case("U-Net, nearest", _unet("nearest"), 96, 1500),
     Case("U-Net, bilinear", _unet("bilinear"), 96, 2500, variation=0.03),
-    Case("20 layers, tanh", _plain("tanh"), 48, 2000),
-    Case("20 layers, sigmoid", _plain("sigmoid"), 48, 2000),
-    Case("20 layers, GELU", _plain("gelu"), 48, 4000),
+    Case("20 layers, tanh", plain("tanh", 20), 48, 2000),
+    Case("20 layers, sigmoid", plain("sigmoid", 20), 48, 2000),
+    Case("10 layers, GELU", plain("gelu", 10), 48, 3000),
+    Case("20 layers, GELU", plain("gelu", 20), 48, 4000),
 )
 
 
@@ -106,7 +109,8 @@ def run(quick: bool = False) -> Table:
 def row(case: Case, workers: int = 1) -> tuple[Any, ...]:
     """Theory and measurement of one case, as cells of the table."""
     net = case.build(width=case.width)
-    about: dict[str, Any] = {"image": case.image, "unit": case.unit, "width": case.width}
+    about: dict[str, Any] = {"image": case.image, "unit": case.unit, "width": case.width,
+                             "channels_in": case.channels_in}
     theory = predict(net, **about)
     half, sampled = measure(net, draws=(case.draws // 2, case.draws), rng=SEED, batch=case.batch,
                             workers=workers, **about)

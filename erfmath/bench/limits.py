@@ -1,4 +1,4 @@
-"""What keeps the samples away from the theory: width, the inputs behind batch norms, pools.
+"""What keeps the samples away from the theory: channels, the inputs behind batch norms, pools.
 
 The theory is that of infinitely wide networks whose batch norms know the statistics of all data.
 (Plain chains, width by width: `erfmath bench width`.)
@@ -14,7 +14,7 @@ from .. import zoo
 from ..layers import Activation, Conv, MaxPool
 from ..network import Network, repeat, serial
 from . import Table
-from .accuracy import Case, row
+from .accuracy import Case, plain, row
 
 __all__ = ["CASES", "run"]
 
@@ -32,6 +32,8 @@ CASES = (
     *(Case("max pools of 2", _pooled(2, 2), 64, draws, width=width) for width, draws in ((16, 2000), (64, 500))),
     *(Case("max pools of 3, stride 2", _pooled(3, 2, 1), 64, draws, width=width)
       for width, draws in ((16, 2000), (64, 500))),
+    *(Case("20 layers, GELU", plain("gelu", 20), 48, draws, width=width, channels_in=channels)
+      for width, channels, draws in ((16, 3, 16000), (64, 3, 2000), (64, 64, 1500))),
 )
 
 
@@ -42,6 +44,7 @@ def run(quick: bool = False) -> Table:
     rows = []
     for case in cases:
         name, image, *cells = row(case, workers)
-        rows.append((name, image, cells[0], case.batch or "-", *cells[1:-1]))
-    return Table("limits", ("network", "image", "width", "batch", "draws", "theory", "sampled", "+-", "ratio", "TV",
-                            "noise"), tuple(rows), ("batch: inputs from which batch norms take their statistics",))
+        rows.append((name, image, cells[0], case.channels_in, case.batch or "-", *cells[1:-1]))
+    return Table("limits", ("network", "image", "width", "inputs", "batch", "draws", "theory", "sampled", "+-",
+                            "ratio", "TV", "noise"), tuple(rows),
+                 ("inputs: channels of the input; batch: inputs from which batch norms take their statistics",))
