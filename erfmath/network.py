@@ -281,7 +281,8 @@ class Network:
             return sum(known) if len(known) == len(incoming) else None
         if len(set(known)) > 1:
             raise ValueError(f"{self._label(i)}: inputs: cannot add "
-                             f"{' and '.join(map(str, known))} channels")
+                             f"{' and '.join(map(str, known))} channels; give the layers channels=, "
+                             "or the run a fitting width= or channels_in=")
         try:
             return layer.out_channels(known[0] if known else None, width, ndim)
         except ValueError as error:
