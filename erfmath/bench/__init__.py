@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 __all__ = ["BENCHMARKS", "Table", "Timing", "run", "side_by_side"]
 
 #: Name on the command line -> module of this package.
-BENCHMARKS = {"accuracy": "accuracy", "import": "imports", "measure": "measure", "predict": "predict",
-              "walk": "walk", "width": "width"}
+BENCHMARKS = {"accuracy": "accuracy", "import": "imports", "limits": "limits", "measure": "measure",
+              "predict": "predict", "walk": "walk", "width": "width"}
 
 
 @dataclass(frozen=True)
