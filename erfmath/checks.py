@@ -11,7 +11,7 @@ from typing import Any, Union
 import numpy as np
 
 __all__ = ["DIMENSIONS", "Padding", "PerAxis", "choice", "integer", "is_sequence", "padding_rule",
-           "per_axis", "real", "sizes"]
+           "per_axis", "point", "real", "sizes"]
 
 PerAxis = Union[int, "tuple[int, ...]"]
 Padding = Union[str, int, "tuple[int, int]", "tuple[tuple[int, int], ...]"]
@@ -95,3 +95,12 @@ def per_axis(value: PerAxis, ndim: int) -> tuple[int, ...]:
     if len(value) != ndim:
         raise ValueError(f"{value!r}: has {len(value)} values, the network has {ndim} axes")
     return value
+
+
+def point(value: Any, name: str, ndim: int) -> tuple[int, ...]:
+    """One integer per axis; a single one stands for all axes."""
+    if not is_sequence(value):
+        return (integer(value, name),) * ndim
+    if len(value) != ndim:
+        raise ValueError(f"{name}={tuple(value)!r}: must have {ndim} values, one per axis")
+    return tuple(integer(v, name) for v in value)

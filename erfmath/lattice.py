@@ -14,22 +14,13 @@ from typing import Any, Union
 import numpy as np
 import numpy.typing as npt
 
-from .checks import integer, is_sequence
+from .checks import point
 from .errors import check_bytes
 
 __all__ = ["Field", "add_on_hull"]
 
 Array = npt.NDArray[Any]
 Point = Union[int, Sequence[int]]
-
-
-def _point(value: Point, ndim: int, name: str) -> tuple[int, ...]:
-    """One integer per axis; a single one stands for all axes."""
-    if not is_sequence(value):
-        return (integer(value, name),) * ndim
-    if len(value) != ndim:  # type: ignore[arg-type]
-        raise ValueError(f"{name}={value!r}: must have {ndim} values, one per axis")
-    return tuple(integer(v, name) for v in value)  # type: ignore[union-attr]
 
 
 def add_on_hull(a: Array, start_a: tuple[int, ...], b: Array,
@@ -81,7 +72,7 @@ class Field:
         if array.dtype.kind in "bui":  # NumPy's integers would wrap around unseen
             array = (array + 0).astype(object)
         self.values = array
-        self.start = _point(start, array.ndim, "start")
+        self.start = point(start, "start", array.ndim)
 
     @property
     def ndim(self) -> int:
@@ -148,7 +139,7 @@ class Field:
 
     def upsample(self, stride: Point) -> Field:
         """The field moved from site x to site `stride` x, zeros between."""
-        strides = _point(stride, self.ndim, "stride")
+        strides = point(stride, "stride", self.ndim)
         if min(strides) < 1:
             raise ValueError(f"stride={stride!r}: must be at least 1")
         shape = [s * (n - 1) + 1 if n else 0 for s, n in zip(strides, self.shape)]
@@ -159,7 +150,7 @@ class Field:
 
     def crop(self, lo: Point, hi: Point) -> Field:
         """The field on the box from `lo` to `hi`, both inside, zeros where nothing was stored."""
-        lo, hi = _point(lo, self.ndim, "lo"), _point(hi, self.ndim, "hi")
+        lo, hi = point(lo, "lo", self.ndim), point(hi, "hi", self.ndim)
         shape = tuple(max(b - a + 1, 0) for a, b in zip(lo, hi))
         check_bytes(math.prod(shape) * self.values.itemsize, f"a field cropped to {shape}")
         values = np.zeros(shape, self.values.dtype)
@@ -174,7 +165,7 @@ class Field:
 
     def wrap(self, period: Point) -> Field:
         """The field folded onto a torus: sites that differ by multiples of `period` add up."""
-        periods = _point(period, self.ndim, "period")
+        periods = point(period, "period", self.ndim)
         if min(periods) < 1:
             raise ValueError(f"period={period!r}: must be at least 1")
         values = self.values

@@ -13,7 +13,7 @@ from ..layers import (Activation, AvgPool, BatchNorm, Conv, ConvTranspose, Globa
 from ..weights import Constant, Fixed, Random
 from .taps import Array, Taps
 
-__all__ = ["Linear", "is_gate", "lower"]
+__all__ = ["Linear", "is_gate", "lower", "reach"]
 
 
 class Linear(NamedTuple):
@@ -129,3 +129,14 @@ def _factors(geometry: tuple[AxisGeometry, ...], array: Array) -> tuple[Taps, ..
         if np.allclose(product, array, rtol=1e-14, atol=0):
             return _separable(geometry, [peak * lines[0], *lines[1:]])
     return _together(geometry, array) if array.ndim > 1 else _separable(geometry, [array])
+
+
+def reach(op: Linear, lags: tuple[int, ...], back: bool) -> tuple[int, ...]:
+    """Lags before a layer that reach those behind it (`back`), or behind that come from those before."""
+    out = list(lags)
+    for taps in op.taps:
+        for axis, g in zip(taps.axes, taps.geometry):
+            spread = 0 if op.random else g.extent - 1
+            grows = g.transposed != back  # the other side's lattice is the finer one
+            out[axis] = lags[axis] * g.stride + spread if grows else (lags[axis] + spread) // g.stride
+    return tuple(out)

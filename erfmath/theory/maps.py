@@ -17,11 +17,11 @@ from ..geometry import AxisGeometry
 from . import laws
 from .activations import Function, cross
 from .laws import Law
-from .linear import Linear
+from .linear import Linear, reach
 from .states import border_pairs, cut_pairs, fixed_pairs, select_lags
 from .taps import Array, Taps, adjoint, reads
 
-__all__ = ["Activated", "LawLike", "Moments", "at", "concatenate", "far_factor", "inside", "linear", "overlap", "reach"]
+__all__ = ["Activated", "LawLike", "Moments", "at", "concatenate", "far_factor", "inside", "linear", "overlap"]
 
 
 @dataclass(frozen=True)
@@ -193,17 +193,6 @@ def concatenate(parts: list[Moments]) -> Moments:
 # ---------------------------------------------------------------------------------------------
 # linear layers
 # ---------------------------------------------------------------------------------------------
-
-def reach(op: Linear, lags: tuple[int, ...], back: bool) -> tuple[int, ...]:
-    """Lags before a layer that reach those behind it (`back`), or behind that come from those before."""
-    out = list(lags)
-    for taps in op.taps:
-        for axis, g in zip(taps.axes, taps.geometry):
-            spread = 0 if op.random else g.extent - 1
-            grows = g.transposed != back  # the other side's lattice is the finer one
-            out[axis] = lags[axis] * g.stride + spread if grows else (lags[axis] + spread) // g.stride
-    return tuple(out)
-
 
 def linear(op: Linear, m: Moments, sizes_in: tuple[int | None, ...], extent: tuple[int, ...],
            lags: tuple[int, ...]) -> Array:

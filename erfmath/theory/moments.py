@@ -20,7 +20,8 @@ from . import activations, laws
 from .activations import Function
 from .inputs import InputModel
 from .laws import Law
-from .maps import Activated, LawLike, Moments, at, concatenate, far_factor, inside, linear, overlap, reach
+from .linear import reach
+from .maps import Activated, LawLike, Moments, at, concatenate, far_factor, inside, linear, overlap
 from .plan import SAMPLE, Graph, Plan
 from .taps import Array
 

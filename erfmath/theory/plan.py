@@ -17,7 +17,7 @@ import numpy as np
 from ..layers import Add, BatchNorm, Concat, Dropout, Layer
 from ..network import Network
 from .given import Norm, given_linear, given_norm
-from .linear import Linear, lower
+from .linear import Linear, lower, reach
 
 __all__ = ["Edge", "Graph", "Plan", "SAMPLE"]
 
@@ -216,7 +216,7 @@ class Plan:
         need: dict[int, tuple[int, ...]] = {-1: zero}
         for i in range(graph.top + 1):
             below = [need[j] for j in graph.sources[i]]
-            need[i] = _needed(graph.ops[i], tuple(map(max, zip(*below))))
+            need[i] = reach(graph.ops[i], tuple(map(max, zip(*below))), back=False)
             if i in whole:
                 need[i] = (EVERY_LAG,) * graph.ndim
         made: dict[int, tuple[int, ...]] = {graph.top: zero}
@@ -249,21 +249,7 @@ def _same_source(a: Name, b: Name) -> bool:
     return a[0] == b[0] and not any(c == d and x != y for c, x in a[1] for d, y in b[1])
 
 
-def _needed(op: Linear, lags: tuple[int, ...]) -> tuple[int, ...]:
-    """Lags above a layer that reach the box of half-widths `lags` below it."""
-    out = list(lags)
-    for taps in op.taps:
-        for axis, g in zip(taps.axes, taps.geometry):
-            spread = 0 if op.random else g.extent - 1
-            out[axis] = lags[axis] * g.stride + spread if g.transposed else (lags[axis] + spread) // g.stride
-    return tuple(out)
-
-
 def _made(op: Linear, lags: tuple[int, ...]) -> tuple[int, ...]:
     """Lags below a layer that come from the box of half-widths `lags` above it."""
-    out = list(lags)
-    for taps in op.taps:
-        for axis, g in zip(taps.axes, taps.geometry):
-            spread = 0 if op.random or (op.kind == "route" and not any(lags)) else g.extent - 1
-            out[axis] = (lags[axis] + spread) // g.stride if g.transposed else lags[axis] * g.stride + spread
-    return tuple(out)
+    alone = op.kind == "route" and not any(lags)  # one window's gradient ends in one place
+    return lags if alone else reach(op, lags, back=True)

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Union
 import numpy as np
 import numpy.typing as npt
 
-from ..checks import integer, is_sequence
+from ..checks import is_sequence, point
 from ..errors import check_bytes
 from ..geometry import AxisGeometry
 from ..network import Network, image_shape
@@ -170,7 +170,7 @@ class ReceptiveField:
         """True centre u S - P + (R - 1)/2 of `unit`: in general not the middle of the image."""
         self._refuse_infinite()
         return tuple(float(w.offset + u * w.stride)
-                     for w, u in zip(self._windows, _point(unit, "unit", self.ndim)))
+                     for w, u in zip(self._windows, point(unit, "unit", self.ndim)))
 
     def window(self, unit: Any = 0) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Smallest box around what `unit` sees: its first and last pixel (lo, hi), both inside.
@@ -181,7 +181,7 @@ class ReceptiveField:
         of one axis are not known to the others.
         """
         self._refuse_infinite()
-        ends = [w.at(u) for w, u in zip(self._windows, _point(unit, "unit", self.ndim))]
+        ends = [w.at(u) for w, u in zip(self._windows, point(unit, "unit", self.ndim))]
         if any(lo is None for lo, _ in ends):
             corner = tuple(math.floor(c) for c in self.center(unit))
             return corner, tuple(c - 1 for c in corner)
@@ -195,7 +195,7 @@ class ReceptiveField:
         """
         self._refuse_infinite()
         first, last = [], []
-        for w, x in zip(self._windows, _point(pixel, "pixel", self.ndim)):
+        for w, x in zip(self._windows, point(pixel, "pixel", self.ndim)):
             if w.shift == 0:
                 raise ValueError(f"{self.node}: behind global pooling all units see the same "
                                  "pixels, those of window()")
@@ -217,7 +217,7 @@ class ReceptiveField:
         """The unit whose centre is nearest to `pixel` (ties: the lower one)."""
         self._refuse_infinite()
         return tuple(math.ceil((x - w.offset) / w.stride - Fraction(1, 2)) if w.shift else 0
-                     for w, x in zip(self._windows, _point(pixel, "pixel", self.ndim)))
+                     for w, x in zip(self._windows, point(pixel, "pixel", self.ndim)))
 
     def to_dict(self) -> dict[str, Any]:
         """The field as JSON-ready objects; `from_dict` reads them back."""
@@ -236,15 +236,6 @@ class ReceptiveField:
         if self.infinite:
             raise ValueError(f"{self.node}: sees the whole plane (global pooling); give image= for "
                              "a finite receptive field")
-
-
-def _point(value: Any, name: str, ndim: int) -> tuple[int, ...]:
-    """One integer per axis; a single one stands for all axes."""
-    if not is_sequence(value):
-        return (integer(value, name),) * ndim
-    if len(value) != ndim:
-        raise ValueError(f"{name}={tuple(value)!r}: must have {ndim} values, one per axis")
-    return tuple(integer(v, name) for v in value)
 
 
 def _plain(value: Number) -> Number:
@@ -357,11 +348,11 @@ def default_unit(shape: tuple[int, ...] | None, ndim: int, unit: Any) -> tuple[i
     """
     if unit is None:
         return (0,) * ndim if shape is None else tuple(n // 2 for n in shape)
-    point = _point(unit, "unit", ndim)
-    if shape is not None and not all(0 <= u < n for u, n in zip(point, shape)):
-        raise ValueError(f"unit={point}: outside the node's map of shape {shape}; units count "
+    place = point(unit, "unit", ndim)
+    if shape is not None and not all(0 <= u < n for u, n in zip(place, shape)):
+        raise ValueError(f"unit={place}: outside the node's map of shape {shape}; units count "
                          "from 0")
-    return point
+    return place
 
 
 # ---------------------------------------------------------------------------------------------
