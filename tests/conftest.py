@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from helpers import Answer, Ask
+
+from erfmath.cli import main
 
 
 @pytest.fixture
@@ -12,6 +15,18 @@ def in_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty directory, made the current one."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def ask(capsys: pytest.CaptureFixture[str], in_tmp: Path) -> Ask:
+    """Run a command line in an empty directory."""
+    def run(*words: str) -> Answer:
+        try:
+            status: int | str | None = main(words)
+        except SystemExit as stop:
+            status = stop.code
+        return Answer(status, *capsys.readouterr())
+    return run
 
 
 @pytest.fixture(scope="session")

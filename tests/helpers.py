@@ -24,6 +24,17 @@ from scipy.special import ndtri
 import erfmath as em
 
 
+class Answer(NamedTuple):
+    """What the command line answered: exit status, standard output, standard error."""
+
+    status: int | str | None
+    out: str
+    err: str
+
+
+Ask = Callable[..., Answer]
+
+
 class Tolerance(NamedTuple):
     """Allowed difference: `rtol` of each expected element plus `atol` of the largest."""
 

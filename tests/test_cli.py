@@ -8,39 +8,16 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
-from helpers import EXACT, assert_close
+from helpers import EXACT, Ask, assert_close
 
 import erfmath as em
 from erfmath.bench import BENCHMARKS, Table
-from erfmath.cli import build_parser, commands, main
+from erfmath.cli import build_parser, commands
 from erfmath.files import check_target, write_atomically
 from erfmath.progress import WIDTH, Progress
-
-
-class Answer(NamedTuple):
-    status: int | str | None
-    out: str
-    err: str
-
-
-Ask = Callable[..., Answer]
-
-
-@pytest.fixture
-def ask(capsys: pytest.CaptureFixture[str], in_tmp: Path) -> Ask:
-    """Run a command line in an empty directory."""
-    def run(*words: str) -> Answer:
-        try:
-            status: int | str | None = main(words)
-        except SystemExit as stop:
-            status = stop.code
-        return Answer(status, *capsys.readouterr())
-    return run
 
 
 # ---------------------------------------------------------------------------------------------

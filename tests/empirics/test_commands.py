@@ -4,39 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pytest
 
 import erfmath as em
-from erfmath.cli import main
-from helpers import EXACT, assert_close
-
-
-class Answer(NamedTuple):
-    status: int | str | None
-    out: str
-    err: str
-
-
-Ask = Callable[..., Answer]
+from helpers import EXACT, Ask, assert_close
 
 
 @pytest.fixture
-def ask(capsys: pytest.CaptureFixture[str], in_tmp: Path) -> Ask:
+def ask(ask: Ask, in_tmp: Path) -> Ask:
     """Run a command line in an empty directory that holds a network of two layers."""
     em.repeat(em.Conv(3), 2).save("net.json")
-
-    def run(*words: str) -> Answer:
-        try:
-            status: int | str | None = main(words)
-        except SystemExit as stop:
-            status = stop.code
-        return Answer(status, *capsys.readouterr())
-    return run
+    return ask
 
 
 def test_measure_prints_saves_and_repeats(ask: Ask) -> None:
