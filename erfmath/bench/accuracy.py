@@ -19,7 +19,7 @@ from ..result import EffectiveReceptiveField
 from ..theory.predict import predict
 from . import Table
 
-__all__ = ["CASES", "Case", "plain", "row", "run"]
+__all__ = ["CASES", "Case", "plain", "row", "run", "unet"]
 
 Array = npt.NDArray[np.float64]
 
@@ -68,7 +68,8 @@ def _large_kernels(width: int, kernel: int = 13, blocks: int = 4) -> Network:
     return serial(Conv(3, width, stride=2), BatchNorm(), Activation("relu"), repeat(unit, blocks))
 
 
-def _unet(up: Any) -> Callable[..., Network]:
+def unet(up: Any) -> Callable[..., Network]:
+    """Builder of a U-Net of three levels without batch norm."""
     return lambda width: zoo.unet(3, width=width, up=up)
 
 
@@ -84,9 +85,9 @@ CASES = (
     Case("MobileNet-v2", zoo.mobilenet_v2, 224, 200),
     Case("large depthwise kernels", _large_kernels, 96, 400),
     Case("dilated context module", zoo.context_module, 96, 1500),
-    Case("U-Net, transposed", _unet("transpose"), 96, 1500),
-    Case("U-Net, nearest", _unet("nearest"), 96, 1500),
-    Case("U-Net, bilinear", _unet("bilinear"), 96, 2500, variation=0.03),
+    Case("U-Net, transposed", unet("transpose"), 96, 1500),
+    Case("U-Net, nearest", unet("nearest"), 96, 1500),
+    Case("U-Net, bilinear", unet("bilinear"), 96, 2500, variation=0.03),
     Case("20 layers, tanh", plain("tanh", 20), 48, 2000),
     Case("20 layers, sigmoid", plain("sigmoid", 20), 48, 2000),
     Case("10 layers, GELU", plain("gelu", 10), 48, 3000),

@@ -14,7 +14,7 @@ from .. import zoo
 from ..layers import Activation, Conv, MaxPool
 from ..network import Network, repeat, serial
 from . import Table
-from .accuracy import Case, plain, row
+from .accuracy import Case, plain, row, unet
 
 __all__ = ["CASES", "run"]
 
@@ -32,6 +32,9 @@ CASES = (
     *(Case("max pools of 2", _pooled(2, 2), 64, draws, width=width) for width, draws in ((16, 2000), (64, 500))),
     *(Case("max pools of 3, stride 2", _pooled(3, 2, 1), 64, draws, width=width)
       for width, draws in ((16, 2000), (64, 500))),
+    *(Case(f"U-Net, {name}", unet(up), 96, draws, width=width) for name, up, draws, width in (
+        ("transposed", "transpose", 1500, 16), ("transposed", "transpose", 400, 64), ("bilinear", "bilinear", 2500, 16),
+        ("bilinear", "bilinear", 400, 64))),
     *(Case("20 layers, GELU", plain("gelu", 20), 48, draws, width=width, channels_in=channels)
       for width, channels, draws in ((16, 3, 16000), (64, 3, 2000), (64, 64, 1500))),
 )

@@ -13,7 +13,7 @@ class Assumption(enum.Enum):
     INFINITE_WIDTH = "channels are so many that values are Gaussian before every gate"
     INDEPENDENT_GATES = "gates do not depend on the weights above them"
     INPUT_MOMENTS = "pixels have the second moments given, white noise unless told otherwise"
-    DISTANT_SITES = "distant sites of a channel share one covariance, averaged over the map"
+    DISTANT_SITES = "what sites of a channel share is one number nearby and one far away"
     BATCH_STATISTICS = "batch norm divides by statistics of many inputs, frozen in the backward pass"
     MAX_POOL_ROUTING = ("each site of a max-pooling window wins equally often, "
                         "and different windows pick independently")

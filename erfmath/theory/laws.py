@@ -19,7 +19,7 @@ from numpy.polynomial.hermite_e import hermevander
 
 from .activations import Array, Function, normal_points
 
-__all__ = ["Law", "far_of", "gaussian", "rectified_sum", "share_of"]
+__all__ = ["Law", "distant", "far_of", "gaussian", "plus", "share_of"]
 
 #: Values of the shared part, dense where a rectifier leaves a kink in the rows' means.
 ROWS, SHARES = normal_points(48, 0.3, reach=7.0)
@@ -75,8 +75,8 @@ class Law:
         return np.asarray(self.share @ self.p)
 
     @property
-    def far(self) -> float:
-        """E[x x'] between far sites of one channel."""
+    def same(self) -> float:
+        """E[x x'] of sites that share the row."""
         return float(self.share @ self.row_means**2)
 
     @property
@@ -85,8 +85,8 @@ class Law:
         return self._mean(self.slope**2)
 
     @property
-    def far_gate(self) -> float:
-        """E[phi' phi'] of distant sites."""
+    def pair_gate(self) -> float:
+        """E[phi' phi'] of sites that share the row."""
         return float(self.share @ (self.p * self.slope).sum(axis=1)**2)
 
     def through(self, phi: Function) -> Law:
@@ -134,6 +134,15 @@ def share_of(row_means: Array, share: Array, far: float) -> float:
     return float(np.interp(far, reached, kappa))
 
 
+def distant(before: Array, behind: Array, share: Array, far: float) -> float:
+    """E[v v'] of distant sites behind a function of each site, if it was `far` before.
+
+    `before` and `behind` are the means of the rows: what distant sites share of them, they keep.
+    """
+    kappa = share_of(before, share, far) if len(share) > 1 else 1.0
+    return float(far_of(behind, share, np.array(kappa)))
+
+
 def _quantiles(share: Array) -> Array:
     """Standard normal values in the middle of consecutive shares of the probability."""
     from scipy.special import ndtri
@@ -163,15 +172,15 @@ def gaussian(q: float, c: float) -> Law:
     return Law(x, p / p.sum(axis=1, keepdims=True), np.ones(x.shape), share)
 
 
-def rectified_sum(law: Law, q: float, c: float, phi: Function) -> tuple[Law, Array]:
-    """phi(x + f) for x of `law` and an independent f ~ N(0, q) with shared part c.
+def plus(law: Law, q: float, c: float) -> tuple[Law, Array]:
+    """x + f for x of `law` and an independent f ~ N(0, q) with shared part c.
 
     Returns
     -------
     law : Law
-        Of phi(x + f); its columns are one grid of values of x + f.
+        Of x + f, on one grid of values.
     transition : ndarray, shape (columns before, columns after)
-        phi'(x + f)^2 times the probability to get from a column to a column.
+        The probability to get from a column to a column.
     """
     c = min(max(c, 0.0), q)
     own, common = np.sqrt(q - c), np.sqrt(c)
@@ -194,10 +203,8 @@ def rectified_sum(law: Law, q: float, c: float, phi: Function) -> tuple[Law, Arr
     moves = stride * np.arange(-int(6 * common / (stride * step)), int(6 * common / (stride * step)) + 1)
     shares = np.exp(-(moves * step / (common or 1.0))**2 / 2)
     rows = np.stack([np.roll(p, n, axis=1) for n in moves], axis=1).reshape(-1, len(grid))
-    slope = phi.slope(grid)
-    merged = _merge_rows(Law(phi.value(grid)[None], rows, slope[None],
-                             np.outer(law.share, shares / shares.sum()).ravel()))
-    return merged, transition * slope**2
+    share = np.outer(law.share, shares / shares.sum()).ravel()
+    return _merge_rows(Law(grid[None], rows, np.ones((1, len(grid))), share)), transition
 
 
 def _kernel(x: Array, grid: Array, spread: float) -> Array:

@@ -21,7 +21,8 @@ from .linear import Linear, reach
 from .states import border_pairs, cut_pairs, fixed_pairs, select_lags
 from .taps import Array, Taps, adjoint, reads
 
-__all__ = ["Activated", "LawLike", "Moments", "at", "concatenate", "far_factor", "inside", "linear", "overlap"]
+__all__ = ["Activated", "LawLike", "Moments", "at", "concatenate", "far_factor", "linear", "overlap", "ratio",
+           "read_sites", "shared_behind"]
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,8 @@ class Moments:
         M(x, tau) = E[v(x) v(x + tau)] per channel group.
     far : ndarray, shape (groups,)
         c: the same for distant sites or independent inputs, averaged over the map.
+    rho : ndarray, shape (groups,)
+        E[v v'] / E[v^2] of independent inputs at one place; neighbours share it unless lags say more.
     laws : tuple
         One-site law per group.
     wraps : bool
@@ -65,6 +68,7 @@ class Moments:
 
     values: Array
     far: Array
+    rho: Array
     laws: tuple[LawLike, ...]
     wraps: bool
     plane: Moments | None = None
@@ -89,6 +93,11 @@ class Moments:
         """q per group, averaged over the map, shape (groups,)."""
         return self.second.reshape(len(self.values), -1).mean(axis=1)
 
+    @functools.cached_property
+    def same(self) -> Array:
+        """E[v v'] of independent inputs at one place, averaged over the map, shape (groups,)."""
+        return self.rho * self.average
+
     def per_site(self, numbers: Array) -> Array:
         """One number per group, shaped to multiply maps."""
         return numbers.reshape(-1, *(1,) * self.ndim)
@@ -100,11 +109,11 @@ class Moments:
     def law(self, group: int, near: float | None = None) -> Law:
         """One-site law of a group at the average second moment.
 
-        With `near`, the part shared by sites is such that E[v v'] is that instead of c.
+        With `near`, the part shared by sites is such that E[v v'] is that.
         """
         known, q = self.laws[group], float(self.average[group])
         if known is None:
-            return laws.gaussian(q, float(self.far[group] / self.level[group]) if near is None else near)
+            return laws.gaussian(q, float(self.same[group]) if near is None else near)
         if isinstance(known, Activated):
             known = known.table(near)
         return known.scaled(math.sqrt(q / known.second)) if known.second else known
@@ -119,20 +128,20 @@ class Moments:
         return maps[(slice(None), *(None,) * self.ndim)] * partners
 
     def correlations(self, box: tuple[int, ...]) -> Array:
-        """E[v v'] / q in the interior for every lag of a box: as carried, else that of distant sites."""
-        q = np.where(self.average > 0, self.average, 1.0)
+        """E[v v'] / q in the interior for every lag of a box: as carried, else `rho`."""
         if self.plane is not None and any(self.plane.lags):
             return self.plane.correlations(box)
+        q = np.where(self.average > 0, self.average, 1.0)
         out = np.empty((len(q), *(2 * h + 1 for h in box)))
-        out[:] = self.per_site(self.far / q)
+        out[:] = self.per_site(self.rho)
         held, there = overlap(self.lags, box)
         pairs = self.values[held]
         out[there] = pairs.mean(axis=tuple(range(1 + self.ndim, pairs.ndim))) / self.per_site(q)
         return out
 
-    def distant(self, box: tuple[int, ...]) -> Array:
-        """c for every lag of a box, following the q map towards borders."""
-        return self.per_pair(self.far) * self.products(self.profile, box)
+    def shared(self, box: tuple[int, ...]) -> Array:
+        """What nearby sites share if they share `rho`, for every lag of a box, as `values`."""
+        return self.per_pair(self.same) * self.products(self.profile, box)
 
     @functools.cached_property
     def profile(self) -> Array:
@@ -146,7 +155,7 @@ class Moments:
         return np.where(level > 0, level, 1.0)
 
     def with_lags(self, want: tuple[int, ...]) -> Moments:
-        """The box of lags `want`; lags that were not carried are those of distant sites."""
+        """The box of lags `want`; at lags that were not carried sites share `rho`."""
         if want == self.lags:
             return self
         known = self.correlations(want)[(..., *(None,) * self.ndim)] * self.per_pair(self.average)
@@ -160,7 +169,7 @@ class Moments:
         if have == want:
             return self
         owner = np.searchsorted(np.cumsum(have), np.cumsum(want))
-        return replace(self, values=self.values[owner], far=self.far[owner],
+        return replace(self, values=self.values[owner], far=self.far[owner], rho=self.rho[owner],
                        laws=tuple(self.laws[k] for k in owner))
 
     def mixed(self, shares: list[float]) -> Moments:
@@ -169,7 +178,12 @@ class Moments:
             return self
         share = np.asarray(shares)
         return replace(self, values=np.tensordot(share, self.values, 1)[None], far=np.array([share @ self.far]),
-                       laws=(None,))
+                       rho=ratio(share @ self.same, share @ self.average)[None], laws=(None,))
+
+
+def ratio(part: Any, whole: Any) -> Array:
+    """part / whole, 0 where the whole is."""
+    return np.divide(part, whole, out=np.zeros(np.shape(whole)), where=np.asarray(whole) > 0)
 
 
 def overlap(have: tuple[int, ...], want: tuple[int, ...]) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
@@ -186,8 +200,8 @@ def at(lags: tuple[int, ...]) -> Any:
 
 def concatenate(parts: list[Moments]) -> Moments:
     """Groups of several nodes, one after the other; the lags must agree."""
-    return Moments(np.concatenate([part.values for part in parts]), np.concatenate([part.far for part in parts]),
-                   tuple(law for part in parts for law in part.laws), parts[0].wraps)
+    values, far, rho = (np.concatenate([getattr(part, what) for part in parts]) for what in ("values", "far", "rho"))
+    return Moments(values, far, rho, tuple(law for part in parts for law in part.laws), parts[0].wraps)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -258,8 +272,8 @@ def _at_point(op: Linear, m: Moments, lags: tuple[int, ...]) -> Array:
         if op.random:
             return m.values * (op.gain * total / phases)
         squares = math.prod(float((taps.weights**2).sum()) for taps in op.taps)
-        far = m.per_pair(m.far)
-        return ((m.values - far) * squares / phases + far * (total / phases)**2) * op.gain**2
+        alike = m.per_pair(m.same)
+        return ((m.values - alike) * squares / phases + alike * (total / phases)**2) * op.gain**2
     values = m.with_lags(reach(op, lags, back=True)).values * (op.gain if op.random else op.gain**2)
     for taps in op.taps:
         values = _thinned(values, taps, lags, op.random)
@@ -281,6 +295,21 @@ def _thinned(values: Array, taps: Taps, lags: tuple[int, ...], random: bool) -> 
             index[1 + axis] = slice(middle - g.stride * lags[axis], middle + g.stride * lags[axis] + 1, g.stride)
         total = total + weight * values[tuple(index)]
     return np.asarray(total)
+
+
+def shared_behind(op: Linear, m: Moments, behind: Array, sizes_in: tuple[int | None, ...]) -> Array:
+    """`rho` behind a layer that makes M(x, tau) = `behind`: random layers leave it, filters gather what is alike."""
+    if op.random or not m.rho.any():
+        return m.rho
+    alike = replace(m, values=m.shared(reach(op, (0,) * m.ndim, back=True)), rho=np.ones(len(m.rho)), plane=None)
+    part = linear(op, alike, sizes_in, behind.shape[1 + m.ndim:], (0,) * m.ndim)
+    return ratio(*(_average(values, m.ndim) for values in (part, behind)))
+
+
+def _average(values: Array, ndim: int) -> Array:
+    """Lag 0 averaged over the map, per group."""
+    middle = tuple(n // 2 for n in values.shape[1:1 + ndim])
+    return np.asarray(values[at(middle)].reshape(len(values), -1).mean(axis=1))
 
 
 def far_factor(op: Linear, m: Moments, sizes_in: tuple[int | None, ...], sizes: tuple[int | None, ...]) -> float:
@@ -307,25 +336,12 @@ def _presence(g: AxisGeometry, m: Moments, axis: int, n: int | None, n_out: Any)
     if n is None:
         return np.full(g.kernel, 1 / g.stride if g.transposed else 1.0)
     line = m.profile.mean(axis=tuple(a for a in range(1 + m.ndim) if a != 1 + axis))
-    z, within = _read_sites(g, n, n_out)
+    z, within = read_sites(g, n, n_out)
     return np.asarray((within * (line / line.mean())[z]).mean(axis=0))
 
 
 @functools.lru_cache(maxsize=4096)
-def _read_sites(g: AxisGeometry, n: int, n_out: int) -> tuple[Array, Array]:
+def read_sites(g: AxisGeometry, n: int, n_out: int) -> tuple[Array, Array]:
     """Site 0 .. n - 1 that each output site reads through each tap, and whether it does."""
     z, hit = reads(g, np.arange(n_out), n)
     return np.clip(z, 0, n - 1), hit & (z >= 0) & (z < n)
-
-
-def inside(op: Linear, sizes_in: tuple[int | None, ...], sizes: tuple[int | None, ...]) -> Array:
-    """For each output site of a pool, how many of its taps read a site inside the map."""
-    counts = []
-    for taps, n, n_out in zip(op.taps, sizes_in, sizes):
-        g, = taps.geometry
-        if n is None:
-            counts.append(np.full(1, g.kernel))
-        else:
-            z, _ = reads(g, np.arange(n_out or 0), n)
-            counts.append(((z >= 0) & (z < n)).sum(axis=1))
-    return np.asarray(math.prod(np.ix_(*counts)))

@@ -2,8 +2,9 @@
 
 Per node and channel group it carries M(x, tau) = E[v(x) v(x + tau)] (lag 0 is the second moment q, a
 map where borders matter), the far covariance c = E[v v'] between distant sites or independent inputs
-of one channel, and the one-site law where it is not Gaussian.  What the backward sweep needs of all
-this are the gates: E[phi'^2], 1/variance, and so on (docs/theory.md, equations 29 to 48).
+of one channel, its correlation rho at one place, and the one-site law where it is not Gaussian.
+What the backward sweep needs of all this are the gates: E[phi'^2], 1/variance, and so on
+(docs/theory.md, equations 29 to 48).
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ from .activations import Function
 from .inputs import InputModel
 from .laws import Law
 from .linear import reach
-from .maps import Activated, LawLike, Moments, at, concatenate, far_factor, inside, linear, overlap
+from .maps import (Activated, LawLike, Moments, at, concatenate, far_factor, linear, overlap, ratio,
+                   shared_behind)
 from .plan import SAMPLE, Graph, Plan
+from .pools import max_pool
 from .taps import Array
 
 __all__ = ["Gates", "Stream", "forward"]
@@ -84,7 +87,7 @@ class _Forward:
         self.plane: dict[int, Moments] = {}
         self.done: dict[int, Moments] = {}
         self.hangs: dict[int, frozenset[int]] = {-1: frozenset((-1,))}
-        # Per residual sum: the law of its one input that is not Gaussian, where it is from, and q, c of the rest.
+        # Per residual sum: its one input that is not Gaussian, and q, c at one place of the rest.
         self.sums: dict[int, tuple[int, Law, float, float]] = {}
         self.need = self._lags()
         self.neighbours = any(map(any, self.need.values()))
@@ -129,7 +132,8 @@ class _Forward:
         graph = self.graph
         wraps = graph.sizes[-1][0] is None
         values = self.inputs.values(self.need[-1], self.extent[-1], wraps)
-        self.done[-1] = Moments(values, np.array([self.inputs.far]), (None,), wraps, self.plane.get(-1))
+        far, rho = np.array([self.inputs.far]), np.array([self.inputs.far / self.inputs.second])
+        self.done[-1] = Moments(values, far, rho, (None,), wraps, self.plane.get(-1))
         for i in range(graph.top + 1):
             if self.plan.edges[i] or i == graph.top:
                 here = self._node(i, [self.done[j] for j in graph.sources[i]])
@@ -157,12 +161,15 @@ class _Forward:
         if isinstance(layer, Dropout):
             values = m.values.copy()
             values[at(m.lags)] /= 1 - layer.p
-            return replace(m, values=values)
+            return replace(m, values=values, rho=m.rho * (1 - layer.p))
         if isinstance(layer, GlobalAvgPool):
-            q = m.far + (m.average - m.far) / m.second[0].size
-            return Moments(m.per_pair(q), m.far, (None,) * len(q), m.wraps)
+            q = m.far + (m.average - m.same) / m.second[0].size
+            return Moments(m.per_pair(q), m.far, ratio(m.far, q), (None,) * len(q), m.wraps)
         if op.kind == "route":
-            return self._max_pool(i, m)
+            j = self.graph.sources[i][0]
+            pooled, self.gates.routes[i] = max_pool(op, m, self.graph.sizes[j], self.graph.sizes[i],
+                                                    self.extent[i], want)
+            return pooled
         if op.kind in ("constant", "full"):
             raise NotImplementedError("a gate in a network with weights that are equal or given for all "
                                       f"channels: {SAMPLE}")
@@ -177,8 +184,13 @@ class _Forward:
             scaled = tuple(None if law is None else m.law(g).scaled(op.gain) for g, law in enumerate(m.laws))
             return replace(m, values=m.values * op.gain**2, far=far, laws=scaled)
         values = linear(op, m, graph.sizes[j], self.extent[i], self.need[i])
-        bias = graph.biases.get(i, 0.0)
-        return Moments(values + bias, far + bias, (None,) * len(far), m.wraps)
+        rho = shared_behind(op, m, values, graph.sizes[j])
+        behind = Moments(values, far, rho, (None,) * len(far), m.wraps)
+        if i not in graph.biases:
+            return behind
+        bias = graph.biases[i]
+        return replace(behind, values=values + bias, far=far + bias,
+                       rho=ratio(behind.same + bias, behind.average + bias))
 
     # -- activations --------------------------------------------------------------------------
 
@@ -191,22 +203,25 @@ class _Forward:
         gaussian = np.array([law is None for law in m.laws])
         # Both c and what a rectifier makes of it fall towards borders as the deviation does.
         level = m.level if phi.below is not None else np.ones(len(q))
-        rho = np.divide(m.far, q * level, out=np.zeros(len(q)), where=q > 0)
-        far, gate0 = activations.cross(phi, q, rho) * level, activations.gate(phi, q)
-        far_gate = activations.gate_pair(phi, q, rho)
+        far = activations.cross(phi, q, ratio(m.far, q * level)) * level
+        rho = ratio(activations.cross(phi, q, m.rho), activations.second(phi, q))
+        gate0, pair_gate = activations.gate(phi, q), activations.gate_pair(phi, q, m.rho)
         second = activations.second(phi, m.second)
-        kinds: list[LawLike] = [Activated(float(a), float(b), phi) for a, b in zip(q, m.far / m.level)]
+        kinds: list[LawLike] = [Activated(float(a), float(b), phi) for a, b in zip(q, m.same)]
         for g in (g for g, law in enumerate(m.laws) if law is not None):
-            law = m.law(g).through(phi)
-            kinds[g], far[g], gate0[g], far_gate[g] = law, law.far, law.mean_gate, law.far_gate
+            before = m.law(g)
+            law = before.through(phi)
+            kinds[g], gate0[g], pair_gate[g] = law, law.mean_gate, law.pair_gate
+            rho[g] = law.same / law.second if law.second else 0.0
+            far[g] = laws.distant(before.row_means, law.row_means, law.share, m.far[g] / level[g]) * level[g]
             second[g] = m.second[g] * (law.second / q[g])
-        gate = m.per_site(far_gate)
+        gate = m.per_site(pair_gate)
         if any(lags):
             near = activations.gate_pair(phi, *np.broadcast_arrays(m.per_site(q), m.correlations(lags)))
             gate = np.where(m.per_site(gaussian), near, gate)
         gate[at(lags)] = gate0
         gate = gate[(..., *(None,) * m.ndim)]
-        behind = Moments(second[(slice(None), *(None,) * m.ndim)], far, tuple(kinds), m.wraps)
+        behind = Moments(second[(slice(None), *(None,) * m.ndim)], far, rho, tuple(kinds), m.wraps)
         if gaussian.any() and (any(m.lags) or phi.below is None):
             gate, behind = _site_by_site(phi, m, lags, gate, behind, gaussian)
         self.gates.power[i] = gate
@@ -214,15 +229,18 @@ class _Forward:
 
     def _stream(self, i: int, phi: Function, m: Moments, before: int, old: Law, q: float, c: float) -> Moments:
         """x = phi(x_before + f) where x_before is not Gaussian: its law, and the gate's memory."""
-        law, transition = laws.rectified_sum(old, q, c, phi)
-        self.gates.streams[i] = Stream(transition, old.marginal, law.marginal)
+        total, transition = laws.plus(old, q, c)
+        law = total.through(phi)
+        self.gates.streams[i] = Stream(transition * law.slope[0]**2, old.marginal, law.marginal)
         layer = self.graph.layers[before]
         if before not in self.gates.streams and isinstance(layer, Activation) and not any(self.plan.lags[before]):
             # Where the stream begins, the first gate: what passed the later ones passes it more often.
             opened = old.share @ (old.p * old.slope**2)
             self.gates.streams[before] = Stream(opened[None], np.ones(1), old.marginal)
         second = m.second * (law.second / (old.second + q))
-        behind = Moments(second[(slice(None), *(None,) * m.ndim)], np.array([law.far]), (law,), m.wraps)
+        far = laws.distant(total.row_means, law.row_means, law.share, float(m.far[0] / m.level[0])) * m.level
+        rho = ratio(law.same, law.second)[None]
+        behind = Moments(second[(slice(None), *(None,) * m.ndim)], far, rho, (law,), m.wraps)
         return behind.with_lags(self.need[i])
 
     # -- normalisations -----------------------------------------------------------------------
@@ -243,9 +261,10 @@ class _Forward:
         if i in self.graph.norms:
             norm = self.graph.norms[i]
             self.gates.power[i] = np.full(m.per_pair(spread).shape, norm.gain)
-            return Moments(values * norm.scale + norm.shift, np.full(len(spread), norm.shift),
-                           (None,) * len(spread), m.wraps)
-        return Moments(values, np.zeros(len(spread)), kinds, m.wraps)
+            far = np.full(len(spread), norm.shift)
+            values = values * norm.scale + norm.shift
+            return Moments(values, far, far / (norm.scale + norm.shift), (None,) * len(spread), m.wraps)
+        return Moments(values, np.zeros(len(spread)), np.zeros(len(spread)), kinds, m.wraps)
 
     def _layer_norm(self, i: int, m: Moments) -> Moments:
         """Each site by itself: less the mean over its channels, over their deviation."""
@@ -255,7 +274,9 @@ class _Forward:
         root = np.divide(1, np.sqrt(spread), out=np.zeros(spread.shape), where=spread > 0)
         self.gates.power[i] = np.repeat(m.products(root, lags), len(m.far), axis=0)
         values = (m.values - mean**2) * m.products(root, m.lags)
-        return Moments(values, (m.far - mean**2) * float((root**2).mean()), (None,) * len(m.far), m.wraps)
+        far = m.far * (root * m.profile).reshape(len(m.far), -1).mean(axis=1)**2 / m.level - (mean * root.mean())**2
+        rho = ratio(m.same - mean**2, m.average - mean**2)
+        return Moments(values, far, rho, (None,) * len(m.far), m.wraps)
 
     # -- joints and pools ---------------------------------------------------------------------
 
@@ -267,67 +288,16 @@ class _Forward:
         parts = [one.with_lags(self.need[i]).regrouped(graph.groups[j], graph.groups[i])
                  for one, j in zip(inputs, sources)]
         gaussian = (None,) * len(graph.groups[i])
-        total = Moments(np.sum([part.values for part in parts], axis=0), np.sum([part.far for part in parts], axis=0),
-                        gaussian, parts[0].wraps)
+        values, far, same, q = (np.sum([getattr(part, what) for part in parts], axis=0)
+                                for what in ("values", "far", "same", "average"))
+        total = Moments(values, far, ratio(same, q), gaussian, parts[0].wraps)
         odd = [(j, part) for j, part in zip(sources, parts) if part.laws != gaussian]
         if len(odd) == len(gaussian) == 1 and len(parts) > 1:
             (before, stream), = odd
             q, c = (float(np.sum([getattr(part, what)[0] for part in parts if part is not stream]))
-                    for what in ("average", "far"))
+                    for what in ("average", "same"))
             self.sums[i] = before, stream.law(0), q, c
         return total
-
-    def _max_pool(self, i: int, m: Moments) -> Moments:
-        """The largest of N equicorrelated sites; N counts those inside the map."""
-        graph, op, j = self.graph, self.graph.ops[i], self.graph.sources[i][0]
-        count = inside(op, graph.sizes[j], graph.sizes[i])
-        kinds, place, often = np.unique(count, return_inverse=True, return_counts=True)
-        near = _window_covariance([taps.geometry[0].kernel for taps in op.taps], m)
-        # Windows near a border see the lower level of what stands there.
-        mixed = linear(op._replace(kind="random", inside_only=False), replace(m, values=m.values[_middle(m)]),
-                       graph.sizes[j], self.extent[i], (0,) * m.ndim)[at((0,) * m.ndim)]
-        scale = mixed / m.per_site(np.where(m.average > 0, m.average, 1.0)) * (count.max() / count)
-        second, far, pooled_laws, bias = [], [], [], []
-        for g in range(len(m.far)):
-            law = m.law(g, near[g])
-            largest = [law.largest_of(int(n)) for n in kinds]
-            second.append(np.array([one.second for one in largest])[place].reshape(count.shape))
-            means = np.average([one.row_means for one in largest], axis=0, weights=often)
-            kappa = np.array(laws.share_of(law.row_means, law.share, float(m.far[g])) if near[g] is not None else 1.0)
-            alone = float(laws.far_of(means, law.share, kappa)) if kappa < 1 else float(law.share @ means**2)
-            far.append(alone * np.sqrt(scale[g]).mean()**2)
-            pooled_laws.append(largest[-1])
-            bias.append(largest[-1].mean_gate / law.mean_gate if law.mean_gate else 1.0)
-        self.gates.routes[i] = np.array(bias)
-        q = np.broadcast_to(np.stack(second) * scale, (len(far), *self.extent[i]))
-        pooled = Moments(q[(slice(None), *(None,) * m.ndim)], np.array(far), tuple(pooled_laws), m.wraps)
-        if not any(self.need[i]):
-            return pooled
-        # Neighbours: the part of the average's correlation that is more than c, as for average pooling.
-        mean = replace(m, values=linear(op, m, graph.sizes[j], self.extent[i], self.need[i]))
-        excess = mean.values - mean.distant(mean.lags)
-        excess /= mean.per_pair(excess[at(mean.lags)].mean(axis=tuple(range(1, 1 + m.ndim))))
-        values = pooled.with_lags(self.need[i]).values + excess * m.per_pair(pooled.average - pooled.far)
-        values[at(mean.lags)] = pooled.second
-        return replace(pooled, values=values)
-
-
-def _middle(m: Moments) -> Any:
-    """Index of lag 0 alone."""
-    return (slice(None), *(slice(h, h + 1) for h in m.lags))
-
-
-def _window_covariance(kernel: list[int], m: Moments) -> list[float | None]:
-    """Mean of M over the pairs of sites of one window, where neighbours differ from distant sites."""
-    if not any(m.lags) and (m.plane is None or not any(m.plane.lags)):
-        return [None] * len(m.far)
-    box = tuple(k - 1 for k in kernel)
-    pairs = np.asarray(math.prod(np.ix_(*(k - np.abs(np.arange(1 - k, k)) for k in kernel))))
-    pairs[box] = 0
-    if not pairs.any():
-        return [None] * len(m.far)
-    near = (m.correlations(box) * pairs).reshape(len(m.far), -1).sum(axis=1) / pairs.sum()
-    return [float(one) for one in near * m.average]
 
 
 def _site_by_site(phi: Function, m: Moments, lags: tuple[int, ...], gate: Array, behind: Moments,

@@ -20,6 +20,8 @@ Array = Any
 STD, VARIATION = 0.02, 0.02
 #: And of sums of maps, which finite width moves by O(depth / width).
 TOTAL = 0.1
+#: Laws as tables on the plane and on images of different levels.
+INSIDE = Tolerance(1e-5, 0.0)
 #: Standard errors that a right answer keeps within (8 networks and 2 axes at level 1e-4).
 ERRORS = 4.5
 
@@ -82,6 +84,16 @@ def test_batch_norm_divides_by_what_is_not_shared() -> None:
     expected = 2 * 0.5 * 2 / (behind * (1 - 1 / math.pi))
     assert_close(em.predict(net).total, expected, ROUNDING)
     assert_close(em.predict(net, image=8).total, expected, ROUNDING)
+
+
+@pytest.mark.parametrize("up", ["transpose", "nearest"])
+def test_gates_and_pools_inside_do_not_know_how_large_the_image_is(up: str) -> None:
+    """Pools and the gates of pairs hang on what sites share at one place, which no border changes."""
+    net = em.zoo.unet(2, width=16, up=up)
+    small, large = (em.predict(net, image=n) for n in (64, 128))
+    assert small.trf.size[0] < 64
+    assert_close(small.std, large.std, ROUNDING)
+    assert_close(small.std, em.predict(net).std, INSIDE)
 
 
 def test_frozen_batch_norm_is_the_identity() -> None:

@@ -73,7 +73,7 @@ def test_the_oracle_knows_order_statistics() -> None:
 @pytest.mark.parametrize("q", [1e-6, 1.0, 40.0])
 def test_gaussian(q: float, c: float) -> None:
     law = laws.gaussian(q, c * q)
-    assert_close([law.second, law.far], [q, c * q], SMOOTH, scale=q)
+    assert_close([law.second, law.same], [q, c * q], SMOOTH, scale=q)
     assert_close(law.mean, 0.0, SMOOTH, scale=math.sqrt(q))
     assert_close(law.p.sum(axis=1), np.ones(len(law.p)), ROUNDING)
     assert_close(law.share.sum(), 1.0, ROUNDING)
@@ -83,7 +83,7 @@ def test_gaussian(q: float, c: float) -> None:
 @pytest.mark.parametrize("q, c", [(1.0, 1.0), (1.0, 1.0 + 1e-14), (1.0, -1e-14), (0.0, 0.0)])
 def test_gaussian_at_the_ends_of_its_range(q: float, c: float) -> None:
     law = laws.gaussian(q, c)
-    assert_close([law.second, law.far], [q, max(min(c, q), 0.0)], SMOOTH, scale=q)
+    assert_close([law.second, law.same], [q, max(min(c, q), 0.0)], SMOOTH, scale=q)
 
 
 @pytest.mark.parametrize("c", SHARED)
@@ -95,8 +95,8 @@ def test_laws_behind_activations_know_the_closed_forms(name: str, c: float) -> N
     law = laws.gaussian(1.5, 1.5 * c).through(phi)
     assert_close(law.second, float(activations.second(phi, q)), POOLS)
     assert_close(law.mean_gate, float(activations.gate(phi, q)), POOLS)
-    assert_close(law.far, float(activations.cross(phi, q, rho)), POOLS, scale=law.second)
-    assert_close(law.far_gate, float(activations.gate_pair(phi, q, rho)), POOLS, scale=law.mean_gate)
+    assert_close(law.same, float(activations.cross(phi, q, rho)), POOLS, scale=law.second)
+    assert_close(law.pair_gate, float(activations.gate_pair(phi, q, rho)), POOLS, scale=law.mean_gate)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -109,7 +109,7 @@ def test_laws_behind_activations_know_the_closed_forms(name: str, c: float) -> N
 def test_largest_of_correlated_sites(name: str, c: float, count: int) -> None:
     law = laws.gaussian(1.0, c).through(BY_NAME[name]).largest_of(count)
     second, far, gate = largest(name, c, count)
-    assert_close([law.second, law.far], [second, far], POOLS, scale=second)
+    assert_close([law.second, law.same], [second, far], POOLS, scale=second)
     assert_close(law.mean_gate, gate, SATURATED if name == "tanh" else RECTIFIED)
 
 
@@ -141,7 +141,7 @@ def test_largest_of_a_few_values_by_enumeration() -> None:
         far += weight * mean**2
     law = Law(np.array([x], float), np.array(p, float), np.array([slope], float), np.array(share, float))
     top = law.largest_of(3)
-    assert_close([top.second, top.far, top.mean_gate], [float(v) for v in (seconds, far, gates)], ROUNDING)
+    assert_close([top.second, top.same, top.mean_gate], [float(v) for v in (seconds, far, gates)], ROUNDING)
 
 
 def test_values_that_do_not_rise_with_the_site_are_sorted() -> None:
@@ -160,7 +160,7 @@ def test_values_that_do_not_rise_with_the_site_are_sorted() -> None:
 def test_scaled() -> None:
     law = laws.gaussian(1.0, 0.4).through(RELU).largest_of(4)
     twice = law.scaled(-2.0)
-    assert_close([twice.second, twice.far, twice.mean], [4 * law.second, 4 * law.far, -2 * law.mean], ROUNDING)
+    assert_close([twice.second, twice.same, twice.mean], [4 * law.second, 4 * law.same, -2 * law.mean], ROUNDING)
     assert_close(twice.mean_gate, law.mean_gate, ROUNDING)
 
 
@@ -169,7 +169,7 @@ def test_standardised(c: float) -> None:
     """What channels share is gone, the gate of what made the values is not."""
     law = laws.gaussian(3.0, 3 * c).through(RELU)
     norm = law.standardised()
-    assert_close([norm.second, norm.far, norm.mean], [1.0, 0.0, 0.0], ROUNDING, scale=1.0)
+    assert_close([norm.second, norm.same, norm.mean], [1.0, 0.0, 0.0], ROUNDING, scale=1.0)
     assert_close(norm.largest_of(4).mean_gate, law.largest_of(4).mean_gate, ROUNDING)
 
 
@@ -197,6 +197,13 @@ RUNS = {
 }
 
 
+def summed(law: Law, q: float, c: float, phi: activations.Function) -> tuple[Law, Array]:
+    """The law of phi(x + f), and phi'(x + f)^2 times the transition matrix."""
+    total, transition = laws.plus(law, q, c)
+    behind = total.through(phi)
+    return behind, transition * behind.slope[0]**2
+
+
 class Statistics:
     """Second moments, far covariances, and P(gates m..k all open) for every m <= k."""
 
@@ -206,9 +213,9 @@ class Statistics:
         values: dict[Any, float] = {}
         for k, (q, c) in enumerate(run[1:]):
             before.append(law.marginal)
-            law, transition = laws.rectified_sum(law, q, c, RELU)
+            law, transition = summed(law, q, c, RELU)
             chain.append(transition)
-            values["second", k], values["far", k], values["gate", k] = law.second, law.far, law.mean_gate
+            values["second", k], values["far", k], values["gate", k] = law.second, law.same, law.mean_gate
         for m in range(len(chain)):
             alive = before[m]
             for k in range(m, len(chain)):
@@ -260,7 +267,7 @@ def test_marginal_gates_are_not_enough() -> None:
 def test_one_residual_sum_exactly() -> None:
     """x = max(z, 0), z and f standard normal: P(x + f > 0) = 5/8, of those with x > 0: 3/4."""
     before = laws.gaussian(1.0, 0.0).through(RELU)
-    law, transition = laws.rectified_sum(before, 1.0, 0.0, RELU)
+    law, transition = summed(before, 1.0, 0.0, RELU)
     passed = transition.sum(axis=1)
     positive = before.x[0] > 0
     start = before.marginal
@@ -271,7 +278,7 @@ def test_one_residual_sum_exactly() -> None:
 def test_transitions_are_averaged_with_the_rows_they_belong_to() -> None:
     """Rows of unequal columns: behind the sum, E[phi'^2] is the same along either way."""
     before = laws.gaussian(1.0, 0.5).through(RELU).largest_of(4)
-    law, transition = laws.rectified_sum(before, 0.7, 0.2, RELU)
+    law, transition = summed(before, 0.7, 0.2, RELU)
     assert_close(before.marginal @ transition.sum(axis=1), law.mean_gate, SUMS)
 
 
@@ -280,8 +287,8 @@ def test_vanishing_branches_leave_the_stream_as_it_is(q: float) -> None:
     before = laws.gaussian(1.0, 0.3).through(RELU)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        law, _ = laws.rectified_sum(before, q, 0.0, RELU)
-    assert_close([law.second, law.far], [before.second + q / 2, before.far], WEAK)
+        law, _ = summed(before, q, 0.0, RELU)
+    assert_close([law.second, law.same], [before.second + q / 2, before.same], WEAK)
 
 
 def test_a_weak_branch_behind_strong_ones() -> None:
@@ -289,21 +296,21 @@ def test_a_weak_branch_behind_strong_ones() -> None:
     law = laws.gaussian(1.0, 0.0).through(RELU)
     for q in (9.0, 9.0, 1e-12):
         before = law.second
-        law, transition = laws.rectified_sum(law, q, 0.0, RELU)
+        law, transition = summed(law, q, 0.0, RELU)
         assert np.isfinite(transition).all()
     assert_close(law.second, before, SUMS)
 
 
 def test_a_dead_stream_stays_dead() -> None:
-    law, _ = laws.rectified_sum(laws.gaussian(0.0, 0.0).through(RELU), 0.0, 0.0, RELU)
-    assert np.isfinite([law.second, law.far]).all()
+    law, _ = summed(laws.gaussian(0.0, 0.0).through(RELU), 0.0, 0.0, RELU)
+    assert np.isfinite([law.second, law.same]).all()
 
 
 def test_sums_of_smooth_activations() -> None:
     """tanh(x + f) for Gaussian x is tanh of a Gaussian of the summed moments."""
-    law, transition = laws.rectified_sum(laws.gaussian(0.6, 0.2), 0.9, 0.3, TANH)
+    law, transition = summed(laws.gaussian(0.6, 0.2), 0.9, 0.3, TANH)
     q, rho = np.array(1.5), np.array(0.5 / 1.5)
     expected = [float(activations.second(TANH, q)), float(activations.cross(TANH, q, rho)),
                 float(activations.gate(TANH, q))]
-    assert_close([law.second, law.far, law.mean_gate], expected, SUMS)
+    assert_close([law.second, law.same, law.mean_gate], expected, SUMS)
     assert_close(laws.gaussian(0.6, 0.2).marginal @ transition.sum(axis=1), expected[2], SUMS)

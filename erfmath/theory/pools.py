@@ -1,0 +1,82 @@
+"""Max pools, forwards: the largest of the sites of a window (docs/theory.md, equations 42 to 45)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from . import laws
+from .linear import Linear
+from .maps import Moments, at, linear, read_sites, shared_behind
+from .taps import Array
+
+__all__ = ["max_pool"]
+
+Sizes = tuple[int | None, ...]
+
+
+def max_pool(op: Linear, m: Moments, sizes_in: Sizes, sizes: Sizes, extent: tuple[int, ...],
+             lags: tuple[int, ...]) -> tuple[Moments, Array]:
+    """Moments behind the pool, and per group E[phi'(winner)^2] / E[phi'^2] of the activation before it.
+
+    The sites of a window are equally correlated; those outside the map never win.
+    """
+    zero = (0,) * m.ndim
+    count = _inside(op, sizes_in, sizes)
+    kinds, place, often = np.unique(count, return_inverse=True, return_counts=True)
+    # Windows near a border see the lower level of what stands there.
+    middle = (slice(None), *(slice(h, h + 1) for h in m.lags))
+    mixed = linear(op._replace(kind="random", inside_only=False), replace(m, values=m.values[middle]), sizes_in,
+                   extent, zero)[at(zero)]
+    scale = mixed / m.per_site(np.where(m.average > 0, m.average, 1.0)) * (count.max() / count)
+    second, far, rho, known, bias = [], [], [], [], []
+    for g, near in enumerate(_near([taps.geometry[0].kernel for taps in op.taps], m)):
+        law = m.law(g, near)
+        largest = [law.largest_of(int(n)) for n in kinds]
+        second.append(np.array([one.second for one in largest])[place].reshape(count.shape))
+        means = np.average([one.row_means for one in largest], axis=0, weights=often)
+        apart = laws.distant(law.row_means, means, law.share, float(m.far[g] / m.level[g]))
+        far.append(apart * np.sqrt(scale[g]).mean()**2)
+        winner = largest[-1]
+        same = laws.distant(law.row_means, winner.row_means, law.share, float(m.same[g]))
+        rho.append(same / winner.second if winner.second else 0.0)
+        known.append(winner)
+        bias.append(winner.mean_gate / law.mean_gate if law.mean_gate else 1.0)
+    q = np.broadcast_to(np.stack(second) * scale, (len(far), *extent))
+    pooled = Moments(q[(slice(None), *(None,) * m.ndim)], np.array(far), np.array(rho), tuple(known), m.wraps)
+    return (_correlated(op, m, pooled, sizes_in, lags) if any(lags) else pooled), np.array(bias)
+
+
+def _inside(op: Linear, sizes_in: Sizes, sizes: Sizes) -> Array:
+    """For each window, how many of its sites lie inside the map."""
+    counts = []
+    for taps, n, n_out in zip(op.taps, sizes_in, sizes):
+        g, = taps.geometry
+        counts.append(np.full(1, g.kernel) if n is None else read_sites(g, n, n_out or 0)[1].sum(axis=1))
+    return np.asarray(math.prod(np.ix_(*counts)))
+
+
+def _near(kernel: list[int], m: Moments) -> list[float | None]:
+    """Mean of M over the pairs of sites of one window, where lags say how neighbours are correlated."""
+    if not any(m.lags) and (m.plane is None or not any(m.plane.lags)):
+        return [None] * len(m.far)
+    box = tuple(k - 1 for k in kernel)
+    pairs = np.asarray(math.prod(np.ix_(*(k - np.abs(np.arange(1 - k, k)) for k in kernel))))
+    pairs[box] = 0
+    if not pairs.any():
+        return [None] * len(m.far)
+    near = (m.correlations(box) * pairs).reshape(len(m.far), -1).sum(axis=1) / pairs.sum()
+    return [float(one) for one in near * m.average]
+
+
+def _correlated(op: Linear, m: Moments, pooled: Moments, sizes_in: Sizes, lags: tuple[int, ...]) -> Moments:
+    """Neighbours behind the pool: what they share beyond `rho`, in proportion to that of an average pool."""
+    values = linear(op, m, sizes_in, pooled.second.shape[1:], lags)
+    mean = replace(m, values=values, rho=shared_behind(op, m, values, sizes_in))
+    excess = mean.values - mean.shared(lags)
+    excess /= mean.per_pair(excess[at(lags)].mean(axis=tuple(range(1, 1 + m.ndim))))
+    values = pooled.with_lags(lags).values + excess * m.per_pair(pooled.average - pooled.same)
+    values[at(lags)] = pooled.second
+    return replace(pooled, values=values)
