@@ -10,28 +10,34 @@ import math
 import pathlib
 import zlib
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 
-from . import sizes
-from .checks import choice, is_sequence
+from . import shapes, sizes
+from .checks import choice, is_sequence, real
 from .errors import check_bytes
 from .theory.assumptions import Assumption
 from .theory.support import ReceptiveField
 
-__all__ = ["EffectiveReceptiveField"]
+if TYPE_CHECKING:
+    from .empirics.measured import MeasuredReceptiveField
+
+__all__ = ["EffectiveReceptiveField", "STATISTICS"]
 
 Array = npt.NDArray[np.float64]
+
+#: What a map can hold: E[g^2], E[g], the root of E[g^2], E abs(g), E max(g, 0).
+STATISTICS = ("power", "mean", "amplitude", "magnitude", "relu")
 
 
 class EffectiveReceptiveField:
     """How strongly each input pixel acts on a unit.
 
-    Made by `predict` and `measure`.  Arrays are read-only; ``map[0, ...]`` is the pixel at
-    `origin`.
+    Made by `predict`, `measure` and `from_gradients`.  Arrays are read-only; ``map[0, ...]`` is the
+    pixel at `origin`.
 
     Parameters
     ----------
@@ -40,21 +46,24 @@ class EffectiveReceptiveField:
     origin : tuple of int
         Input pixel of ``map[0, ...]``.
     unit : tuple of int
-    trf : ReceptiveField
+        Site of the unit; empty where only its centre is known.
+    trf : ReceptiveField or None
         Theoretical receptive field of the unit's node; gives the true centre.
-    statistic : {"power", "mean"}
+    statistic : {"power", "mean", "amplitude", "magnitude", "relu"}
     method : str
         How it was obtained.
     assumptions : tuple of Assumption
     image : tuple of int, optional
     stderr : ndarray, optional
         Standard error of `map`; None means not sampled.
+    center : tuple of float, optional
+        True centre in input pixels, where there is no `trf` to tell it.
     """
 
     def __init__(self, map: npt.ArrayLike, *, origin: tuple[int, ...], unit: tuple[int, ...],
-                 trf: ReceptiveField, statistic: str = "power", method: str = "exact",
+                 trf: ReceptiveField | None, statistic: str = "power", method: str = "exact",
                  assumptions: Sequence[Assumption] = (), image: tuple[int, ...] | None = None,
-                 stderr: npt.ArrayLike | None = None) -> None:
+                 stderr: npt.ArrayLike | None = None, center: Sequence[float] | None = None) -> None:
         values = _readonly(map)
         if values.ndim != len(origin):
             raise ValueError(f"map: has {values.ndim} axes, origin has {len(origin)} values")
@@ -64,7 +73,7 @@ class EffectiveReceptiveField:
         self._map: Array | None = values
         self._lines: tuple[Array, ...] | None = None
         self._log_total = float(np.log(abs(values.sum()))) if values.sum() != 0 else -math.inf
-        self._describe(values.shape, origin, unit, trf, statistic, method, assumptions, image)
+        self._describe(values.shape, origin, unit, trf, statistic, method, assumptions, image, center)
         self.stderr = None if stderr is None else _readonly(stderr)
 
     @classmethod
@@ -84,19 +93,49 @@ class EffectiveReceptiveField:
         return self
 
     def _describe(self, shape: tuple[int, ...], origin: tuple[int, ...], unit: tuple[int, ...],
-                  trf: ReceptiveField, statistic: str, method: str,
-                  assumptions: Sequence[Assumption], image: tuple[int, ...] | None) -> None:
-        choice(statistic, "statistic", ("power", "mean"))
-        self.shape, self.origin, self.unit, self.trf = tuple(shape), tuple(origin), tuple(unit), trf
+                  trf: ReceptiveField | None, statistic: str, method: str,
+                  assumptions: Sequence[Assumption], image: tuple[int, ...] | None,
+                  center: Sequence[float] | None = None) -> None:
+        choice(statistic, "statistic", STATISTICS)
+        if (trf is None) == (center is None):
+            raise ValueError("center: needed where there is no trf to tell it, and only there")
+        self.shape, self.origin, self.unit = tuple(shape), tuple(origin), tuple(unit)
         self.statistic, self.method, self.assumptions = statistic, method, tuple(assumptions)
-        self.image, self.node, self.ndim = image, trf.node, len(self.shape)
+        self.image, self.node, self.ndim = image, "" if trf is None else trf.node, len(self.shape)
+        self._trf, self._center = trf, None if center is None else tuple(map(float, center))
 
     def __repr__(self) -> str:
         seen = "nothing seen"
         if self._log_total > -math.inf:
             seen = "std (" + ", ".join(f"{s:.4g}" for s in self.std) + ")"
-        return (f"<EffectiveReceptiveField of {self.node} unit {self.unit}: {self.statistic}, "
-                f"{seen}, TRF {self.trf.size}>")
+        size = "unknown" if self._trf is None else self._trf.size
+        return f"<EffectiveReceptiveField of {self.label}: {self.statistic}, {seen}, TRF {size}>"
+
+    @property
+    def label(self) -> str:
+        """Whose field it is, in words."""
+        if self.unit:
+            return f"{self.node} unit {self.unit}"
+        return "the unit centred at (" + ", ".join(f"{c:g}" for c in self.center) + ")"
+
+    @property
+    def trf(self) -> ReceptiveField:
+        """Theoretical receptive field of the unit's node.
+
+        Raises
+        ------
+        ValueError
+            If it is not known: gradients do not tell it.  `window` is None then.
+        """
+        if self._trf is None:
+            raise ValueError("trf: the theoretical receptive field of these gradients is not known; give "
+                             "from_gradients trf=, a ReceptiveField or its size in pixels")
+        return self._trf
+
+    @property
+    def window(self) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+        """First and last pixel of the unit's theoretical receptive field; None where not known."""
+        return None if self._trf is None else self._trf.window(self.unit or 0)
 
     # -- maps ---------------------------------------------------------------------------------
 
@@ -128,13 +167,13 @@ class EffectiveReceptiveField:
             return _readonly(self._product(self._whole()))
         total = self.total
         if total == 0:
-            raise ValueError(f"share: unit {self.unit} of {self.node} has a map of sum zero (it sees "
-                             "nothing, or what it sees cancels); use map or amplitude")
+            raise ValueError(f"share: {self.label} has a map of sum zero (it sees nothing, or what it "
+                             "sees cancels); use map or amplitude")
         return _readonly(self.map / total)
 
     @property
     def amplitude(self) -> Array:
-        """What a picture of |g| shows: sqrt(map) for power, |map| for the mean."""
+        """What a picture of |g| shows: sqrt(map) for power, |map| for the others."""
         return _readonly(np.sqrt(self.map) if self.statistic == "power" else np.abs(self.map))
 
     @property
@@ -218,7 +257,7 @@ class EffectiveReceptiveField:
     @property
     def center(self) -> tuple[float, ...]:
         """True centre u S - P + (R - 1)/2 of the unit, not the middle of the image."""
-        return self.trf.center(self.unit)
+        return self._center if self._center is not None else self.trf.center(self.unit or 0)
 
     def _moments(self, about: Sequence[float]) -> tuple[Array, Array]:
         """First moments and matrix of second moments of `share` about a point."""
@@ -264,18 +303,22 @@ class EffectiveReceptiveField:
         return sizes.mass_radius(self, p)
 
     def size(self, kind: str = "threshold", **options: Any) -> float:
-        """One number for the extent, in pixels.
+        """One number for the extent, in pixels; docs/metrics.md says when each of them misleads.
 
-        ============== ===================================================================
-        threshold      the paper's: root of the number of pixels whose amplitude is above
-                       `level` (.0455) times that at the centre (reference="center") or the
-                       largest ("max")
-        half_max       the same with level 1/2
-        std            root of the mean variance per axis
-        mass           side of the smallest square about the true centre that holds `p`
-                       (.95) of the share
-        participation  1 / sum(share^2), a number of pixels
-        ============== ===================================================================
+        ================ =================================================================
+        threshold        the paper's: root of the number of pixels whose amplitude is above
+                         `level` (.0455) times that at the centre (reference="center") or
+                         the largest ("max")
+        half_max         the same with level 1/2
+        std              root of the mean variance per axis
+        mass             side of the smallest square about the true centre that holds `p`
+                         (.95) of the share
+        participation    1 / sum(share^2), a number of pixels
+        area_ratio       part of the image (on the plane: of the window) that the smallest
+                         centred square covers that holds `t` (.99) of the share
+        area_ratio_log10 the same after log10(map + 1), as published for large kernels;
+                         unlike all others it changes with the scale of the gradients
+        ================ =================================================================
         """
         choice(kind, "kind", tuple(sizes.KINDS))
         measure: Callable[..., float] = sizes.KINDS[kind]
@@ -287,13 +330,74 @@ class EffectiveReceptiveField:
         return measure(self, **options)
 
     def ratio(self, kind: str = "threshold", **options: Any) -> float:
-        """`size(kind)` over the side of the theoretical receptive field."""
-        side = math.prod(map(float, self.trf.size))**(1 / self.ndim)
-        return self.size(kind, **options) / side
+        """`size(kind)` over the side of the theoretical receptive field, "participation" over its area.
 
-    def gaussian_fit(self) -> sizes.GaussianFit:
-        """Least-squares fit of a Gaussian to `share`."""
-        return sizes.gaussian_fit(self)
+        Raises
+        ------
+        ValueError
+            If the theoretical receptive field is not known, or the size is a ratio already.
+        """
+        if kind.startswith("area_ratio"):
+            raise ValueError(f"kind={kind!r}: is a ratio already; use size({kind!r})")
+        area = math.prod(map(float, self.trf.size))
+        return self.size(kind, **options) / (area if kind == "participation" else area**(1 / self.ndim))
+
+    def gaussian_fit(self, *, offset: bool = False) -> shapes.GaussianFit:
+        """Least-squares fit of a Gaussian, on a constant `offset` if wanted; see `shapes.gaussian_fit`."""
+        return shapes.gaussian_fit(self, offset=offset)
+
+    def background(self, quantile: float = 0.5) -> float:
+        """Level of the plateau that the field stands on; see `sizes.background`."""
+        return sizes.background(self, quantile)
+
+    def above_background(self, level: float | None = None) -> EffectiveReceptiveField:
+        """The field max(map - level, 0), of which all sizes and scores can be taken.
+
+        Parameters
+        ----------
+        level : float, optional
+            In units of the map; by default `background()`.  Of sampled maps the noise above the
+            level stays: ``above_background(erf.background(0.95))`` leaves less of it.
+
+        Raises
+        ------
+        ValueError
+            If the map has negative values.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import erfmath as em
+        >>> line = np.exp(-np.arange(-30, 31)**2 / 18)                      # a Gaussian of std 3
+        >>> erf = em.EffectiveReceptiveField(np.outer(line, line) + .02, origin=(0, 0), unit=(), trf=None,
+        ...                                  center=(30, 30), image=(61, 61))
+        >>> for kind in ("std", "mass"):
+        ...     print(kind, round(erf.size(kind), 2), round(erf.above_background().size(kind), 2))
+        std 13.42 3.0
+        mass 59.0 15.0
+        """
+        level = self.background() if level is None else real(level, "level")
+        if self._log_total > -math.inf and (self.map < 0).any():
+            raise ValueError("above_background: the map has negative values, so there is nothing it stands on")
+        return EffectiveReceptiveField(
+            np.maximum(self.map - level, 0), origin=self.origin, unit=self.unit, trf=self._trf,
+            statistic=self.statistic, method=f"{self.method}, above {level:.4g}", image=self.image,
+            assumptions=self.assumptions, stderr=self.stderr, center=self._center)
+
+    # -- gradients of other programs ----------------------------------------------------------
+
+    @staticmethod
+    def from_gradients(grads: Any, *, statistic: str = "power", unit_center: Any = None, trf: Any = None,
+                       unit: Any = None, normalise: str | None = None,
+                       channels: str = "first") -> MeasuredReceptiveField:
+        """The field of a unit from its gradients with respect to input images, of any framework.
+
+        `grads` has the shape (samples, channels, *space).  All parameters, the warning and what is
+        refused: `gradients.from_gradients`, which this is the short way to.
+        """
+        from .gradients import from_gradients
+        return from_gradients(grads, statistic=statistic, unit_center=unit_center, trf=trf, unit=unit,
+                              normalise=normalise, channels=channels)
 
     # -- files --------------------------------------------------------------------------------
 
@@ -307,12 +411,19 @@ class EffectiveReceptiveField:
             arrays["map"] = self.map
         if self.stderr is not None:
             arrays["stderr"] = self.stderr
+        draws, measured = self._draws()
+        arrays.update(draws)
         about = {"origin": self.origin, "unit": self.unit, "image": self.image,
                  "statistic": self.statistic, "method": self.method,
                  "assumptions": [a.name for a in self.assumptions],
-                 "log_total": self._log_total, "trf": self.trf.to_dict()}
+                 "log_total": self._log_total, "center": self._center,
+                 "trf": None if self._trf is None else self._trf.to_dict(), "measured": measured}
         arrays["about"] = np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)
         write_atomically(path, lambda file: np.savez_compressed(file, **arrays))
+
+    def _draws(self) -> tuple[dict[str, Any], dict[str, Any] | None]:
+        """What a file holds besides where there were draws: arrays and facts."""
+        return {}, None
 
     @staticmethod
     def load(path: str | pathlib.Path) -> EffectiveReceptiveField:
@@ -332,15 +443,19 @@ class EffectiveReceptiveField:
             about = json.loads(data.pop("about").tobytes())
             common: dict[str, Any] = {
                 "origin": tuple(about["origin"]), "unit": tuple(about["unit"]),
-                "trf": ReceptiveField.from_dict(about["trf"]),
+                "trf": None if about["trf"] is None else ReceptiveField.from_dict(about["trf"]),
                 "statistic": about["statistic"], "method": about["method"],
                 "assumptions": [Assumption[name] for name in about["assumptions"]]}
             if "map" not in data:
                 lines = [data[f"line{axis}"] for axis in range(len(data))]
                 return EffectiveReceptiveField.separable(lines, about["log_total"], **common)
             image = None if about["image"] is None else tuple(about["image"])
+            if about.get("measured") is not None:
+                from .empirics.measured import MeasuredReceptiveField
+                return MeasuredReceptiveField.restored(data, about["measured"], image=image,
+                                                       center=about.get("center"), **common)
             return EffectiveReceptiveField(data["map"], stderr=data.get("stderr"), image=image,
-                                           **common)
+                                           center=about.get("center"), **common)
         except (KeyError, TypeError, ValueError, AttributeError, EOFError, OverflowError,
                 OSError, NotImplementedError, RuntimeError, BadZipFile, zlib.error) as error:
             raise ValueError(f"{path}: not an effective receptive field saved by erfmath "

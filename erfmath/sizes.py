@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,13 +14,17 @@ from .errors import check_bytes
 if TYPE_CHECKING:
     from .result import EffectiveReceptiveField
 
-__all__ = ["GaussianFit", "KINDS", "gaussian_fit", "half_max", "mass", "mass_radius",
+__all__ = ["KINDS", "area_ratio", "area_ratio_log10", "background", "half_max", "mass", "mass_radius",
            "participation", "std", "threshold"]
 
 Array = npt.NDArray[np.float64]
 
 #: The paper's level: a Gaussian holds 95.45 % within two standard deviations.
 LEVEL = 1 - 0.9545
+#: Part of the pixels, the farthest ones, that `background` is taken from.
+FARTHEST = 1 / 3
+#: What rounding may make of a coordinate, or of two equal variances.
+SLACK = 1e-9
 
 
 def threshold(erf: EffectiveReceptiveField, level: float = LEVEL,
@@ -74,18 +78,23 @@ def std(erf: EffectiveReceptiveField) -> float:
 
 def mass(erf: EffectiveReceptiveField, p: float = 0.95) -> float:
     """Side of the smallest square about the true centre that holds the part `p` of the share."""
-    p = _part(p)
+    return 2 * _reach(erf, _part(p)) + 1
+
+
+def _reach(erf: EffectiveReceptiveField, p: float, values: Array | None = None) -> float:
+    """Half the side, from centre to centre of the pixels, of the square that holds `p` of the values."""
     distances = [np.abs(np.arange(n) + (o - c))
                  for n, o, c in zip(erf.shape, erf.origin, erf.center)]
-    if erf._lines is not None:
+    if values is None and erf._lines is not None:
         steps = np.unique(np.concatenate(distances))
         within = math.prod(np.cumsum(np.bincount(np.searchsorted(steps, d), line, len(steps)))
                            for d, line in zip(distances, erf._lines))
     else:
+        values = erf.share if values is None else values
         far = np.maximum.reduce(np.broadcast_arrays(*np.ix_(*distances)))
         steps, place = np.unique(far, return_inverse=True)
-        within = np.cumsum(np.bincount(place.ravel(), erf.share.ravel(), len(steps)))
-    return float(2 * steps[_first_at_least(np.asarray(within), p)] + 1)
+        within = np.cumsum(np.bincount(place.ravel(), values.ravel(), len(steps)))
+    return float(steps[_first_at_least(np.asarray(within), p)])
 
 
 def mass_radius(erf: EffectiveReceptiveField, p: float) -> float:
@@ -93,7 +102,7 @@ def mass_radius(erf: EffectiveReceptiveField, p: float) -> float:
     p = _part(p)
     squares: list[Array] = [(np.arange(n) + (o - c)).astype(np.float64)**2
                             for n, o, c in zip(erf.shape, erf.origin, erf.center)]
-    if erf._lines is not None and erf.ndim == 2:
+    if erf._lines is not None and erf.ndim == 2 and all((line >= 0).all() for line in erf._lines):
         return _radius_of_product(squares[0], erf._lines[0], squares[1], erf._lines[1], p)
     far = np.asarray(sum(np.ix_(*squares)))
     radii, place = np.unique(far, return_inverse=True)
@@ -119,16 +128,16 @@ def _radius_of_product(rows: Array, in_rows: Array, columns: Array, in_columns: 
             low = middle
 
 
-def _part(p: float) -> float:
-    p = real(p, "p")
+def _part(p: float, name: str = "p") -> float:
+    p = real(p, name)
     if not 0 < p <= 1:
-        raise ValueError(f"p={p!r}: must be above 0 and at most 1")
+        raise ValueError(f"{name}={p!r}: must be above 0 and at most 1")
     return p
 
 
 def _first_at_least(within: npt.NDArray[Any], p: float) -> int:
     """First index whose cumulative share reaches p, short of rounding."""
-    return min(int(np.searchsorted(within, p * within[-1] * (1 - 1e-12))), len(within) - 1)
+    return int(np.argmax(within >= p * within[-1] * (1 - 1e-12)))  # of both signs it need not rise steadily
 
 
 def participation(erf: EffectiveReceptiveField) -> float:
@@ -138,45 +147,112 @@ def participation(erf: EffectiveReceptiveField) -> float:
     return float(1 / (erf.share**2).sum())
 
 
-class GaussianFit(NamedTuple):
-    """height * exp(-(x - center)^T covariance^-1 (x - center) / 2), fitted to the share."""
+def area_ratio(erf: EffectiveReceptiveField, t: float = 0.99) -> float:
+    """Part of the image that the smallest centred square covers that holds the part `t` of the share.
 
-    height: float
-    center: Array
-    covariance: Array
-    r_squared: float
+    On the infinite plane the unit's window stands for the image.  What of the square lies outside is
+    not counted, so that it is at most 1.
 
-
-def gaussian_fit(erf: EffectiveReceptiveField) -> GaussianFit:
-    """Least squares by `scipy.optimize.least_squares`, started from the moments."""
-    from scipy.optimize import least_squares
-
-    share = erf.share
-    axes = (np.arange(n, dtype=float) + o for n, o in zip(erf.shape, erf.origin))
-    sites = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, erf.ndim)
-    values = share.ravel()
-    lower = np.tril_indices(erf.ndim)
-
-    def model(parameters: Array) -> Array:
-        root = np.zeros((erf.ndim, erf.ndim))  # Cholesky factor of the precision matrix
-        root[lower] = parameters[1 + erf.ndim:]
-        away = (sites - parameters[1:1 + erf.ndim]) @ root
-        return np.asarray(parameters[0] * np.exp(-0.5 * (away**2).sum(axis=1)))
-
-    floor = 1e-3 * np.eye(erf.ndim)  # a one-pixel field has no spread of its own
-    start = np.concatenate([[values.max()], erf.centroid,
-                            np.linalg.cholesky(np.linalg.inv(erf.covariance + floor))[lower]])
-    scale = np.abs(start) + 1e-3
-    fit = least_squares(lambda p: (model(p) - values) / values.max(), start, x_scale=scale,
-                        xtol=1e-12, ftol=1e-12, gtol=1e-12)
-    root = np.zeros((erf.ndim, erf.ndim))
-    root[lower] = fit.x[1 + erf.ndim:]
-    left = values - model(fit.x)
-    spread = ((values - values.mean())**2).sum()
-    return GaussianFit(float(fit.x[0]), fit.x[1:1 + erf.ndim],
-                       np.linalg.inv(root @ root.T).astype(np.float64),
-                       float(1 - (left**2).sum() / spread) if spread else 1.0)
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> erf = em.predict(em.repeat(em.Conv(3), 20), image=64)
+    >>> erf.size("mass", p=.99), round(erf.size("area_ratio"), 4)          # 21 of 64 pixels, squared
+    (21.0, 0.1077)
+    """
+    return _covered(erf, _reach(erf, _part(t, "t")))
 
 
-KINDS = {"threshold": threshold, "half_max": half_max, "std": std, "mass": mass,
-         "participation": participation}
+def area_ratio_log10(erf: EffectiveReceptiveField, t: float = 0.99) -> float:
+    """`area_ratio` after log10(map + 1), as the large-kernel papers publish it; changes with scale.
+
+    The logarithm makes little of large values, and how little depends on their unit: the same
+    gradients in other units, or after another loss, have another ratio.  Their lists are of the
+    statistic "relu", about pixel n // 2, and of squares of at least 3 pixels (Ding et al., Scaling
+    up your kernels to 31x31, 2022, and its program ``analyze_erf.py``).
+
+    Raises
+    ------
+    ValueError
+        If the map has negative values.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import erfmath as em
+    >>> erf = em.predict(em.repeat(em.Conv(3), 20), image=64)
+    >>> louder = em.EffectiveReceptiveField(1e6 * erf.map, origin=erf.origin, unit=erf.unit, trf=erf.trf,
+    ...                                     image=erf.image)
+    >>> [round(e.size("area_ratio"), 4) for e in (erf, louder)]
+    [0.1077, 0.1077]
+    >>> [round(e.size("area_ratio_log10"), 4) for e in (erf, louder)]
+    [0.2346, 0.4104]
+    """
+    if (erf.map < 0).any() or not erf.map.any():
+        raise ValueError('area_ratio_log10: needs a map of values above 0, as "magnitude", "relu" or "power"')
+    return _covered(erf, _reach(erf, _part(t, "t"), np.log1p(erf.map)))
+
+
+def _covered(erf: EffectiveReceptiveField, reach: float) -> float:
+    """Part of the image, or of the window, within `reach` of the true centre along all axes."""
+    lo, hi = _frame(erf)
+    covered = math.prod(max(min(math.floor(c + reach + SLACK), b) - max(math.ceil(c - reach - SLACK), a) + 1, 0)
+                        for a, b, c in zip(lo, hi, erf.center))
+    return covered / math.prod(b - a + 1 for a, b in zip(lo, hi))
+
+
+def _frame(erf: EffectiveReceptiveField) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """First and last pixel of the image; on the plane of the window, or of the map where not known."""
+    if erf.image is not None:
+        return (0,) * erf.ndim, tuple(n - 1 for n in erf.image)
+    return erf.window or (erf.origin, tuple(o + n - 1 for o, n in zip(erf.origin, erf.shape)))
+
+
+def background(erf: EffectiveReceptiveField, quantile: float = 0.5) -> float:
+    """Level of the plateau that the map of a trained network stands on, in units of the map.
+
+    The median of the map over the third of the pixels that lie farthest from the true centre in
+    maximum norm, of those that the unit can see: its window within the image.  Where the unit is in
+    the middle these are the outer tenth on each side.  The median passes over stray bright pixels
+    and over borders; a field whose own tails reach that far raises it.
+
+    Parameters
+    ----------
+    erf : EffectiveReceptiveField
+    quantile : float
+        In place of the median: 0.95, say, to stand above the noise of sampled maps.
+
+    Raises
+    ------
+    ValueError
+        If `quantile` is not from 0 to 1, or the unit sees nothing of the image.
+    SizeError
+        If that part of the map would not fit in memory.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import erfmath as em
+    >>> line = np.exp(-np.arange(-30, 31)**2 / 18)                          # a Gaussian of std 3
+    >>> map = np.outer(line, line) + 0.02
+    >>> erf = em.EffectiveReceptiveField(map, origin=(0, 0), unit=(), trf=None, center=(30, 30), image=(61, 61))
+    >>> round(erf.background(), 6)
+    0.02
+    >>> [round(e.size("std"), 2) for e in (erf, erf.above_background())]
+    [13.42, 3.0]
+    """
+    if not 0 <= real(quantile, "quantile") <= 1:
+        raise ValueError(f"quantile={quantile}: must lie from 0 to 1")
+    lo, hi = _frame(erf)
+    if erf.window is not None:
+        lo, hi = tuple(map(max, lo, erf.window[0])), tuple(map(min, hi, erf.window[1]))
+    part = erf.crop(lo, hi)
+    if not part.size:
+        raise ValueError(f"background: {erf.label} sees nothing of the image")
+    far = np.maximum.reduce(np.broadcast_arrays(*np.ix_(
+        *(np.abs(np.arange(a, b + 1) - c) for a, b, c in zip(lo, hi, erf.center)))))
+    return float(np.quantile(part[far >= np.quantile(far, 1 - FARTHEST)], quantile))
+
+
+KINDS = {"threshold": threshold, "half_max": half_max, "std": std, "mass": mass, "participation": participation,
+         "area_ratio": area_ratio, "area_ratio_log10": area_ratio_log10}

@@ -12,42 +12,13 @@ import numpy as np
 import pytest
 
 import erfmath as em
-from erfmath import errors, sizes
+from erfmath import errors
 from erfmath.errors import SizeError
 from erfmath.theory.assumptions import Assumption
+from fields import ALL_SIZES, ERF, SHAPES, chain, field, pixels, random_erf
 from helpers import EXACT, ROUNDING, assert_close
 
 Array = Any
-ERF = em.EffectiveReceptiveField
-
-
-def chain(n: int = 3, k: int = 3, **options: Any) -> em.Network:
-    return em.serial(*[em.Conv(k, weights=em.Random(gain=1), **options)] * n)
-
-
-def field(values: Any, origin: tuple[int, ...], *, unit: tuple[int, ...] | None = None, k: int = 3,
-          **options: Any) -> Any:
-    """An ERF with a true centre at `unit` (odd k) or half a pixel before it (even k)."""
-    array = np.asarray(values, dtype=float)
-    unit = (0,) * array.ndim if unit is None else unit
-    trf = em.receptive_field(chain(1, k, padding=k // 2), ndim=array.ndim)
-    return ERF(array, origin=origin, unit=unit, trf=trf, **options)
-
-
-SHAPES = {1: (9,), 2: (6, 9), 3: (4, 5, 6)}
-ORIGINS = {1: (-3,), 2: (-2, -5), 3: (-1, -2, -3)}
-
-
-def random_erf(ndim: int, seed: int = 0, **options: Any) -> Any:
-    """Full-rank values: nothing separates."""
-    return field(np.random.default_rng([seed, ndim]).random(SHAPES[ndim]), ORIGINS[ndim], **options)
-
-
-def pixels(erf: Any) -> dict[tuple[int, ...], float]:
-    """Share by pixel."""
-    total = math.fsum(erf.map.ravel())
-    return {tuple(o + i for o, i in zip(erf.origin, index)): erf.map[index] / total
-            for index in np.ndindex(*erf.shape)}
 
 
 def moments(erf: Any) -> tuple[Array, Array]:
@@ -146,95 +117,6 @@ def test_arrays_are_read_only() -> None:
 
 
 # ---------------------------------------------------------------------------------------------
-# sizes
-# ---------------------------------------------------------------------------------------------
-
-@cases
-def test_sizes_by_brute_force(ndim: int, k: int) -> None:
-    erf = random_erf(ndim, seed=1, k=k)
-    share, center = pixels(erf), erf.center
-    near = [share[x] for x in itertools.product((0,) if k == 3 else (-1, 0), repeat=ndim)]
-    for level in (0.3, 0.6, 0.9):
-        for power, statistic in ((0.5, "power"), (1, "mean")):
-            same = random_erf(ndim, seed=1, k=k, statistic=statistic)
-            for reference, top in (("center", sum(p**power for p in near) / len(near)),
-                                   ("max", max(share.values())**power)):
-                count = sum(p**power > level * top for p in share.values())
-                assert_close(same.size("threshold", level=level, reference=reference),
-                             count**(1 / ndim), ROUNDING)
-    assert_close(erf.size("half_max"), erf.size("threshold", level=0.5), EXACT)
-    assert_close(erf.size("participation"), 1 / sum(p**2 for p in share.values()), ROUNDING)
-    for part in (0.1, 0.5, 0.95, 1.0):
-        box = erf.size("mass", p=part)
-        radius = erf.mass_radius(part)
-        far = {x: max(abs(a - c) for a, c in zip(x, center)) for x in share}
-        away = {x: math.dist(x, center) for x in share}
-        slack = 10 * ROUNDING.rtol  # pixels at the rim itself belong to the box
-        for distance, limit in ((far, (box - 1) / 2), (away, radius)):
-            assert sum(p for x, p in share.items() if distance[x] <= limit + slack) >= part - slack
-            assert sum(p for x, p in share.items() if distance[x] < limit - slack) < part
-    side = math.prod(erf.trf.size)**(1 / ndim)
-    assert_close(erf.ratio("mass", p=.5), erf.size("mass", p=.5) / side, ROUNDING)
-
-
-ALL_SIZES: dict[str, Any] = {
-    "threshold": lambda e: e.size(), "threshold of max": lambda e: e.size(reference="max"),
-    "half_max": lambda e: e.size("half_max"), "std": lambda e: e.size("std"),
-    "mass": lambda e: e.size("mass"), "mass of half": lambda e: e.size("mass", p=.5),
-    "participation": lambda e: e.size("participation"), "radius": lambda e: e.mass_radius(.7),
-    "rms": lambda e: e.rms_radius, "ratio": lambda e: e.ratio(),
-}
-
-
-def test_every_kind_is_covered() -> None:
-    assert set(sizes.KINDS) <= set(ALL_SIZES)
-
-
-@pytest.mark.parametrize("name", ALL_SIZES)
-@pytest.mark.parametrize("ndim", [1, 2, 3])
-def test_laws_of_sizes(name: str, ndim: int) -> None:
-    """Unchanged by g -> c g, by zeros stored around, and by a shift of everything."""
-    size = ALL_SIZES[name]
-    erf = random_erf(ndim)
-    value = size(erf)
-    for factor in (4.0, 1e-200, 1e200):
-        assert_close(size(field(erf.map * factor, erf.origin)), value, ROUNDING)
-    wider = field(np.pad(erf.map, (3, 2)), tuple(o - 3 for o in erf.origin))
-    assert_close(size(wider), value, ROUNDING)
-    moved = field(erf.map, tuple(o + 70 for o in erf.origin), unit=(70,) * ndim)
-    assert_close(size(moved), value, ROUNDING)
-    assert_close(np.subtract(moved.centroid, 70), erf.centroid, ROUNDING, scale=70)
-
-
-def gaussian(n: int, std: float) -> Array:
-    return np.exp(-np.arange(-n, n + 1)**2 / (2 * std**2))
-
-
-def test_threshold_of_a_wide_gaussian() -> None:
-    """4.406 standard deviations of the amplitude; exactly the lattice points of a disc."""
-    std, n = 100.0, 300
-    line = gaussian(n, std / math.sqrt(2))
-    trf = em.receptive_field(chain(n), ndim=2)
-    erf = ERF.separable([line / line.sum()] * 2, 0.0, origin=(-n, -n), unit=(0, 0), trf=trf,
-                        statistic="power", method="exact")
-    square = 2 * std**2 * math.log(1 / sizes.LEVEL)
-    inside = sum(x * x + y * y < square for x in range(-n, n + 1) for y in range(-n, n + 1))
-    assert round(erf.size()**2) == inside and round(erf.size() / std, 3) == 4.406
-
-
-@pytest.mark.parametrize("kind, options, message", [
-    ("area", {}, "kind='area'"), ("threshold", {"level": 0}, "level=0.0: must lie between 0 and 1"),
-    ("threshold", {"level": 1}, "level=1.0"), ("threshold", {"level": "high"}, "level='high'"),
-    ("threshold", {"reference": "corner"}, "reference='corner'"), ("mass", {"p": 0}, "p=0.0"),
-    ("mass", {"p": 1.5}, "p=1.5"), ("mass", {"p": math.nan}, "p=nan")])
-def test_bad_sizes(kind: str, options: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        random_erf(2).size(kind, **options)
-    with pytest.raises(ValueError, match="p=2.0"):
-        random_erf(2).mass_radius(2)
-
-
-# ---------------------------------------------------------------------------------------------
 # two representations
 # ---------------------------------------------------------------------------------------------
 
@@ -285,31 +167,6 @@ def test_lines_with_zeros_count_none_of_them() -> None:
 
 
 # ---------------------------------------------------------------------------------------------
-# the Gaussian that fits best
-# ---------------------------------------------------------------------------------------------
-
-@pytest.mark.parametrize("ndim", [1, 2, 3])
-def test_gaussian_fit_finds_a_gaussian(ndim: int) -> None:
-    covariance = np.array([[5.0, 1.5, -.5], [1.5, 3.0, .7], [-.5, .7, 4.0]])[:ndim, :ndim]
-    center = np.array([0.3, -1.2, 0.6])[:ndim]
-    n = {1: 30, 2: 14, 3: 9}[ndim]
-    sites = np.stack(np.meshgrid(*[np.arange(-n, n + 1)] * ndim, indexing="ij"), -1) - center
-    values = np.exp(-np.einsum("...a,ab,...b", sites, np.linalg.inv(covariance), sites) / 2)
-    fit = field(7 * values, (-n,) * ndim).gaussian_fit()
-    assert_close(fit.center, center, ROUNDING)
-    assert_close(fit.covariance, covariance, ROUNDING)
-    assert_close(fit.height, 1 / values.sum(), ROUNDING)
-    assert_close(fit.r_squared, 1.0, ROUNDING)
-
-
-def test_gaussian_fit_of_what_is_none() -> None:
-    one = field([[0, 0, 0], [0, 1, 0], [0, 0, 0]], (-1, -1)).gaussian_fit()
-    assert_close(one.center, [0, 0], ROUNDING, scale=1)
-    fit = random_erf(2).gaussian_fit()
-    assert 0 <= fit.r_squared < 1 and np.linalg.eigvalsh(fit.covariance).min() > 0
-
-
-# ---------------------------------------------------------------------------------------------
 # edges
 # ---------------------------------------------------------------------------------------------
 
@@ -344,6 +201,32 @@ def test_results_say_what_they_are() -> None:
     assert (erf.node, erf.unit, erf.image, erf.ndim, erf.stderr) == ("max_pool1", (2, 1), (8, 6), 2, None)
     assert erf.method == "exact" and all(isinstance(a, Assumption) for a in erf.assumptions)
     assert repr(erf).startswith("<EffectiveReceptiveField of max_pool1 unit (2, 1): power, std (")
+    assert erf.window == erf.trf.window((2, 1)) and erf.label == "max_pool1 unit (2, 1)"
+
+
+def unknown_field(**options: Any) -> Any:
+    """Of a unit of which only the centre is known."""
+    return ERF(random_erf(2).map, origin=(0, 0), unit=(), trf=None, center=(2.5, 4), image=(6, 9), **options)
+
+
+def test_a_field_without_a_theoretical_one() -> None:
+    erf, known = unknown_field(), random_erf(2)
+    assert erf.window is None and erf.node == "" and erf.center == (2.5, 4)
+    assert repr(erf).startswith("<EffectiveReceptiveField of the unit centred at (2.5, 4): power, std (")
+    assert repr(erf).endswith("TRF unknown>")
+    assert_close(erf.std, known.std, ROUNDING)
+    for ask in (lambda: erf.trf, erf.ratio):
+        with pytest.raises(ValueError, match="is not known; give from_gradients trf="):
+            ask()
+    for trf, center in ((None, None), (known.trf, (0, 0))):
+        with pytest.raises(ValueError, match="center: needed where there is no trf"):
+            ERF(known.map, origin=(0, 0), unit=(), trf=trf, center=center)
+
+
+@pytest.mark.parametrize("statistic", ["mean", "amplitude", "magnitude", "relu"])
+def test_the_amplitude_of_what_is_no_power_is_the_map(statistic: str) -> None:
+    erf = unknown_field(statistic=statistic)
+    assert_close(erf.amplitude, erf.map, EXACT)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -355,6 +238,8 @@ def saved() -> dict[str, Any]:
         "lines": em.predict(chain(4, stride=2), unit=(3, -1)),
         "beyond floats": em.predict(em.repeat(em.Conv(3), 2_000), ndim=1),
         "image": em.predict(em.serial(em.Conv(3), em.MaxPool(2), em.Upsample(2)), image=(9, 8)),
+        "no trf": unknown_field(statistic="relu", stderr=np.ones((6, 9))),
+        "above": random_erf(2).above_background(.1),
         "stderr": random_erf(3, stderr=np.full(SHAPES[3], .5), method="draws", statistic="mean"),
     }
 
@@ -366,7 +251,9 @@ def test_saved_fields_come_back(name: str, in_tmp: Path) -> None:
     back = ERF.load("field.npz")
     for key in ("origin", "unit", "image", "node", "ndim", "shape", "statistic", "method", "assumptions", "center"):
         assert getattr(back, key) == getattr(erf, key), key
-    assert back.trf == erf.trf and back.trf.window((5,) * erf.ndim) == erf.trf.window((5,) * erf.ndim)
+    assert back.window == erf.window and back.label == erf.label
+    if erf.window is not None:
+        assert back.trf == erf.trf and back.trf.window((5,) * erf.ndim) == erf.trf.window((5,) * erf.ndim)
     assert (back._lines is None) == (erf._lines is None)
     assert_close(back.share, erf.share, EXACT)
     assert_close(back.std, erf.std, EXACT)
