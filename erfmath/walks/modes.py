@@ -23,6 +23,7 @@ EPS = float(np.finfo(float).eps)
 #: -log of what may be lost by truncation and aliasing, before the scale of the peak.
 _NATS = 44.0
 _CHUNK = 1 << 21
+_QUARTERS = np.array([1, -1j, -1, 1j])
 
 
 def fast_length(n: int) -> int:
@@ -130,16 +131,21 @@ class Torus:
         # The modes left out number at most `volume`, each below exp(-nats), and are divided by it.
         whole = prod(self.period[:-1]) * (self.period[-1] // 2 + 1)
         self.truncation = exp(-nats) if kept.size < whole else 0.0
-        model = (4 + 4 * np.abs(np.where(amplitude > 0, self.log_amplitude, 0))
-                 + 2 * np.abs(turn) + 4 * noise + sum(map(log2, self.period)) / 2)
-        self.rounding = 2 * EPS * float((self.double * amplitude) @ model) / self.volume
+        # In units of eps / 2: what modes share (the kernel's rounding) adds up, what each has of its
+        # own (its functions, its part in the transform) adds in squares; all of it times four.
+        logs = np.abs(np.where(amplitude > 0, self.log_amplitude, 0))
+        shared = 1.5 + logs + np.abs(turn) + 2 * noise
+        own = 9 + 16 * logs**2 + sum(map(log2, self.period)) / 2
+        size = self.double * amplitude
+        self.rounding = 2 * EPS * float(size @ shared + np.sqrt(size**2 @ own)) / self.volume
         self.peak_bound = float((self.double * amplitude).sum()) / self.volume + self.truncation
 
     def _waves(self, axis: int, s: NDArray[np.int64]) -> NDArray[np.complex128]:
-        """exp(-2 pi i l (s - origin) / period), the angle reduced as an integer."""
+        """exp(-2 pi i l (s - origin) / period), the angle reduced to an eighth of a turn in integers."""
         period = self.period[axis]
-        turns = np.outer(s - self.origin[axis], self.axes[axis]) % period
-        return np.exp(-2j * pi / period * turns)
+        numbers = 4 * (np.outer(s - self.origin[axis], self.axes[axis]) % period)
+        quarters = np.rint(numbers / period).astype(np.int64)
+        return np.exp(-0.5j * pi / period * (numbers - quarters * period)) * _QUARTERS[quarters % 4]
 
     def at(self, s: NDArray[np.int64]) -> NDArray[np.float64]:
         """Values at lattice points of shape (points, ndim)."""
@@ -147,11 +153,13 @@ class Torus:
         step = max(1, _CHUNK // prod(self.shape))
         for lo in range(0, len(s), step):
             part = s[lo:lo + step]
-            terms = self._waves(0, part[:, 0]) @ self.coefficients.reshape(self.shape[0], -1)
-            for axis in range(1, len(self.shape)):
-                terms = terms.reshape(len(part), self.shape[axis], -1)
-                terms = np.einsum("pm,pmr->pr", self._waves(axis, part[:, axis]), terms)
-            out[lo:lo + step] = terms.real.ravel()
+            terms = self.coefficients
+            for axis in range(len(self.shape) - 1):
+                waves = self._waves(axis, part[:, axis])
+                terms = terms.reshape(-1, self.shape[axis], prod(self.shape[axis + 1:]))
+                terms = waves @ terms[0] if axis == 0 else np.einsum("pm,pmr->pr", waves, terms)
+            terms = self._waves(-1, part[:, -1]) * terms  # summed in pairs, which rounds less
+            out[lo:lo + step] = terms.sum(axis=1).real
         return out / self.volume
 
     def dense(self, lo: Sequence[int], hi: Sequence[int]) -> NDArray[np.float64]:
@@ -166,10 +174,13 @@ class Torus:
             wrapped = np.fft.irfft(spectrum, self.period[0])
             at = (np.arange(lo[0], hi[0] + 1) - self.origin[0]) % self.period[0]
             return wrapped[at]
+        waves = [self._waves(axis, np.arange(a, b + 1)) for axis, (a, b) in enumerate(zip(lo, hi))]
         out = self.coefficients
-        for axis, (a, b) in enumerate(zip(lo, hi)):
-            out = np.tensordot(out, self._waves(axis, np.arange(a, b + 1)), axes=(0, 1))
-        return out.real / self.volume
+        for wave in waves[:-1]:
+            out = np.tensordot(out, wave, axes=(0, 1))
+        left = np.concatenate([out.real, -out.imag]).reshape(2 * self.shape[-1], -1)
+        right = np.concatenate([waves[-1].real, waves[-1].imag], axis=1)
+        return (left.T @ right.T).reshape([b - a + 1 for a, b in zip(lo, hi)]) / self.volume
 
 
 class SpectralWalk(Walk):

@@ -170,7 +170,7 @@ class Problem:
             if kernel.mass != 1:
                 self.log_mass += count * log(kernel.mass)
             taps, weights = kernel.nonzero
-            taps = taps * np.array(jumps)
+            taps = taps if set(jumps) == {1} else taps * np.array(jumps)
             corner = np.minimum.reduce(taps, axis=0)
             for axis in range(self.ndim):
                 start[axis] += count * (int(corner[axis]) + kernel.offset[axis] * jumps[axis])

@@ -16,7 +16,10 @@ from erfmath.walks.charfun import chernoff, decay, lag_weights, log_phi
 from erfmath.walks.modes import fast_length, significant
 from erfmath.walks.steps import Problem
 from helpers import EXACT, FFT, ROUNDING, assert_close, assert_rate
+from walk_oracles import deep_law
 
+#: Bound of the error over the peak that docs/walks.md promises for many equal layers.
+PROMISED = 2e-15
 RNG = np.random.default_rng(3)
 CASES = {
     "uniform": [(kernels.uniform(3), 1, 400)],
@@ -85,6 +88,24 @@ def test_depth(n: int, weights: list[int]) -> None:
     assert error <= walk.error_bound + smooth.error_bound + FFT.atol * walk.peak_bound
     assert smooth.error_bound <= FFT.atol * walk.peak_bound or n < 10**9
     assert walk.mean == float(mean)
+
+
+@pytest.mark.parametrize("n", [100, 10**4, 10**6, 10**9, 10**12])
+@pytest.mark.parametrize("weights", [[1, 1, 1], [1] * 31, [7, 2, 1], [.7, .2, .1], [2, 7, 1, 8, 2, 8]])
+def test_error_at_any_depth(n: int, weights: list) -> None:
+    """Against modes in integers of 320 bits: points and arrays within the bound, the bound within the promise."""
+    walk = em.walk(kernels.from_weights(weights), n, method="window")
+    sd = walk.var**.5
+    offsets = sorted({round(y * sd) for y in np.linspace(-4, 4, 33)})
+    middle, want = deep_law(weights, n, int(36 * sd) + 50, offsets)
+    peak = float(max(want))
+    assert walk.error_bound <= PROMISED * peak
+    sites = middle + np.array(offsets)
+    near = int(np.argmin(np.abs(offsets)))
+    found = [walk.pmf(sites), np.array([walk.array(x, x + 400)[0][0] for x in sites.tolist()]),
+             walk.array(int(sites[near]) - 400, int(sites[near]))[0][-1:]]
+    for values, exact in zip(found, (want, want, want[near:])):
+        assert max(abs(Fraction(v) - w) for v, w in zip(values.tolist(), exact)) <= walk.error_bound
 
 
 def test_the_mean_is_exact() -> None:

@@ -119,3 +119,71 @@ def dense(law: Law, shape: tuple[int, ...], start: tuple[int, ...]) -> np.ndarra
         out[tuple(s - f for s, f in zip(site, start))] = float(value)
     assert out.size == prod(shape)
     return out
+
+
+# ---------------------------------------------------------------------------------------------
+# any depth: all Fourier modes that matter, in integers of 320 bits
+# ---------------------------------------------------------------------------------------------
+
+ONE = 1 << 320  # unit of the fixed-point numbers below
+
+
+def _pi() -> int:
+    """Machin: pi = 16 arctan(1/5) - 4 arctan(1/239)."""
+    def arctan(x: int) -> int:
+        return sum((-1)**k * ((ONE << 32) // x**(2 * k + 1) // (2 * k + 1)) for k in range(260))
+    return (16 * arctan(5) - 4 * arctan(239)) >> 32
+
+
+PI = _pi()
+Complex = tuple[int, int]
+
+
+def _times(a: Complex, b: Complex) -> Complex:
+    return (a[0] * b[0] - a[1] * b[1]) // ONE, (a[0] * b[1] + a[1] * b[0]) // ONE
+
+
+def _wave(turns: Fraction) -> Complex:
+    """exp(2 pi i turns): a Taylor series of a thousandth of the angle, squared ten times."""
+    angle = 2 * PI * (turns.numerator % turns.denominator) // turns.denominator >> 10
+    parts, term, k = [0, 0, 0, 0], ONE, 0
+    while term:
+        parts[k % 4] += term
+        k += 1
+        term = term * angle // ONE // k
+    wave = parts[0] - parts[2], parts[1] - parts[3]
+    for _ in range(10):
+        wave = _times(wave, wave)
+    return wave
+
+
+def _power(a: Complex, n: int) -> Complex:
+    result = ONE, 0
+    for bit in bin(n)[2:]:
+        result = _times(result, result)
+        result = _times(result, a) if bit == "1" else result
+    return result
+
+
+def deep_law(weights: list[Any], n: int, period: int, offsets: list[int]) -> tuple[int, list[Fraction]]:
+    """floor(n mean), and the law of n equal layers at that site plus `offsets`, wrapped onto `period` sites.
+
+    Modes are summed from 0 on, until twenty in a row are below 1e-36: for kernels whose modes all
+    lie around 0.
+    """
+    law = [Fraction(w) for w in weights]
+    law = [w / sum(law) for w in law]
+    middle = int(n * sum(a * w for a, w in enumerate(law)))
+    values, mode, small = [0] * len(offsets), 0, 0
+    while small < 20 and 2 * mode <= period:
+        layer = [0, 0]
+        for a, w in enumerate(law):
+            wave = _wave(Fraction(mode * a, period))
+            layer = [part + x * w.numerator // w.denominator for part, x in zip(layer, wave)]
+        phi = _power((layer[0], layer[1]), n)
+        small = small + 1 if max(map(abs, phi)) < ONE >> 120 else 0
+        phi = _times(phi, _wave(Fraction(-mode * middle, period)))
+        for i, x in enumerate(offsets):
+            values[i] += (1 if mode in (0, period / 2) else 2) * _times(phi, _wave(Fraction(-mode * x, period)))[0]
+        mode += 1
+    return middle, [Fraction(v, ONE * period) for v in values]
