@@ -8,13 +8,14 @@ import sys
 
 import numpy as np
 import pytest
-from helpers import EXACT, ROUNDING, assert_close
+from helpers import EXACT, ROUNDING, assert_close, assert_statistical
 from matplotlib.colors import LogNorm, PowerNorm
 from matplotlib.figure import Figure
 from scipy.stats import norm
 
 import erfmath as em
-from erfmath.plotting import FLOOR, GAMMA, plot
+from erfmath.plotting import FLOOR, GAMMA, LINES, plot, plot_growth, plot_profiles, show_map
+from erfmath.plotting.growth import power_law
 
 # Nothing about this one is symmetric: axes of different extent, a unit near a corner.
 TRF = "theoretical receptive field"
@@ -160,6 +161,113 @@ def test_into_given_axes(ndim: int) -> None:
     assert plot(em.predict(em.zoo.plain(5), ndim=ndim), ax=ax) is figure
     assert len(figure.axes) == 2 and ax.get_title() and not figure.axes[0].has_data()
     draw(figure)
+
+
+def test_a_map_in_axes_of_ones_own_says_what_its_colours_are() -> None:
+    ax = Figure().add_subplot()
+    plot(ERF, ax=ax, display="log")
+    assert ax.get_title().endswith("colours: power $E[g^2]$ / maximum, logarithmic colours")
+
+
+@pytest.mark.parametrize("display, expected", [
+    ("amplitude", [[0.5, 1.0]]), ("linear", [[0.25, 1.0]]), ("power-law", [[0.25, 1.0]]), ("log", [[0.25, 1.0]])])
+def test_show_map(display, expected) -> None:
+    shown = show_map(Figure().add_subplot(), [[1.0, 4.0]], (3, -2), display=display)
+    assert_close(shown.get_array(), expected, ROUNDING)
+    assert shown.get_extent() == [-2.5, -0.5, 3.5, 2.5]
+
+
+def test_colours_survive_greyscale() -> None:
+    from matplotlib import colormaps
+    levels = np.diff(colormaps[em.plotting.COLOURS](np.linspace(0, 1, 256))[:, :3] @ [0.2126, 0.7152, 0.0722])
+    assert (levels > 0).all(), "lighter with every step"
+    assert len({line["marker"] for line in LINES}) == len(LINES), "and lines differ in more than colour"
+
+
+# ---------------------------------------------------------------------------------------------
+# comparisons, profiles, growth
+# ---------------------------------------------------------------------------------------------
+
+SMALL = em.repeat(em.Conv(3), 4)
+THEORY, MEASURED = em.predict(SMALL), em.measure(SMALL, draws=20, rng=0)
+
+
+def test_a_comparison_is_drawn_as_its_own_module_does() -> None:
+    comparison = em.compare(THEORY, MEASURED)
+    figure = plot(comparison, title="four layers")
+    assert len(figure.axes) == len(comparison.plot().axes) and figure.get_suptitle() == "four layers"
+    draw(figure)
+    ax = Figure().add_subplot()
+    plot(comparison, ax=ax, display="log")
+    assert set(lines(ax)) >= {"(a)", "(b)"}
+    with pytest.raises(ValueError, match="display='log': the maps of a comparison"):
+        plot(comparison, display="log")
+
+
+@pytest.mark.parametrize("display", ["linear", "log", "power-law", "amplitude"])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_profiles_are_counted_from_the_true_centre(axis: int, display) -> None:
+    figure = plot_profiles({"one": ERF}, axis=axis, display=display, title="profiles")
+    x, y = lines(figure.axes[0])["one"].T
+    assert_close(x, np.arange(ERF.image[axis]) - ERF.center[axis], ROUNDING)
+    cut = np.sqrt(ERF.cut(axis))
+    assert_close(y, cut / cut.max() if display == "amplitude" else ERF.profile(axis), ROUNDING)
+    words = {"linear": "axis", "log": "logarithmic axis", "power-law": "power 0.25", "amplitude": "amplitude"}
+    assert words[display] in figure.axes[0].get_ylabel()
+    draw(figure)
+
+
+def test_profiles_tell_theory_from_measurement() -> None:
+    ax = Figure().add_subplot()
+    assert plot_profiles([THEORY, MEASURED], ax=ax) is ax.figure
+    theory, measured = ax.get_lines()[0], next(line for line in ax.get_lines() if "measured" in line.get_label())
+    assert theory.get_marker() == "None" and theory.get_linestyle() != "None"
+    assert measured.get_marker() != "None" and measured.get_linestyle() == "None"
+
+
+def test_profiles_mark_the_ends_of_theoretical_fields() -> None:
+    ax = plot_profiles({"one": THEORY}).axes[0]
+    ticks = [line.get_xdata()[0] for line in ax.get_lines()[1:]]
+    assert "ends of the theoretical field" in lines(ax)
+    assert ticks == [-4.5, 4.5]
+    assert len(plot_profiles({"deep": em.predict(em.zoo.plain(400))}).axes[0].get_lines()) == 1, "out of view"
+
+
+def test_the_error_of_a_slope_is_its_scatter() -> None:
+    rng, x, relative = np.random.default_rng(0), np.array([5.0, 10, 20, 40]), 0.02
+    errors = relative * x**0.5
+    laws = [power_law(x, x**0.5 + errors * rng.normal(size=4), errors) for _ in range(2000)]
+    slopes = np.array([law.slope for law in laws])
+    told = np.mean([law.slope_stderr for law in laws])
+    assert_statistical(slopes.std(ddof=1), told / np.sqrt(2 * len(laws)), told)
+    assert_statistical(slopes.mean(), told / np.sqrt(len(laws)), 0.5)
+
+
+def test_growth_draws_what_it_was_given() -> None:
+    layers, rows = [5, 10, 20], {"a": [1.0, 2.0, 4.0], "b": [3.0, 3.0, 3.0]}
+    figure = plot_growth(layers, rows, errors={"a": [0.1, 0.2, 0.4]}, title="growth", ylabel="side")
+    ax = figure.axes[0]
+    assert ax.get_xscale() == ax.get_yscale() == "log" and ax.get_ylabel() == "side"
+    words = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert words == [f"a: slope 1.000 ± {0.1 / np.sqrt(2) / np.log(2):.3f}", "b: slope 0.000 ± 0.000"]
+    shown = [container.lines[0].get_xydata() for container in ax.containers]
+    assert_close(shown[0], np.transpose([layers, rows["a"]]), EXACT)
+    draw(figure)
+    single = Figure().add_subplot()
+    plot_growth(layers, rows["a"], fit=False, ax=single)
+    assert single.get_legend() is None and len(single.get_lines()) > 0
+
+
+@pytest.mark.parametrize("call, message", [
+    (lambda: plot_profiles({}), "must hold one result at least"),
+    (lambda: plot_profiles({"one": ERF}, axis=2), "axis=2: one has the axes 0 to 1"),
+    (lambda: plot_profiles([ERF], display="jet"), "display='jet'"),
+    (lambda: plot_growth([1, 2, 3], {"a": [1, -1, 1]}), "must be positive"),
+    (lambda: plot_growth([1, 2, 3], {"a": [1, 1]}), "two rows of one length"),
+])
+def test_profiles_and_growth_refuse(call, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        call()
 
 
 def test_refusals() -> None:

@@ -1,60 +1,53 @@
-"""Pictures of effective receptive fields: what `EffectiveReceptiveField` knows, drawn.
-
-Nothing is computed here that a number could depend on: a display (logarithm, power law, clipping)
-changes colours only, and the colour bar says which one it is.
-"""
+"""One result on one page: the map in colours, its marks, and the profiles beside it."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Literal, cast, get_args
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+
+from .profiles import draw_profile, plot_profiles
+from .style import COLOURS, FLOOR, GAMMA, Display, Style, check_display, quantity
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from .result import EffectiveReceptiveField
+    from ..comparison import Comparison
+    from ..result import EffectiveReceptiveField
 
-__all__ = ["Display", "plot"]
+__all__ = ["plot", "show_map"]
 
-Display = Literal["amplitude", "linear", "log", "power-law"]
-
-COLOURS = "cividis"  # even steps of lightness: reads the same in grey and to the colour blind
-GAMMA = 0.25  # of the power law
-FLOOR = 1e-6  # of the maximum, where the logarithmic display ends
 REACH = 4.5  # standard deviations around the centroid within which there is something to see
 WIDEST = 3.0  # times that region the view may grow so that the whole TRF and image are in it
 
-Style = dict[str, Any]
-PROFILE: Style = dict(color="#7fa6cf", fill=True)
-GAUSSIAN: Style = dict(color="#c1440e", linewidth=1.4, linestyle=(0, (4, 2)))
 BOX: Style = dict(color="white", linewidth=1.6, linestyle=(0, (5, 3)))
 FRAME: Style = dict(color="#7fd0ff", linewidth=2.0)
 ELLIPSE: Style = dict(color="#ff8c42", linewidth=1.8)
 CROSS: Style = dict(color="white", marker="+", markersize=12, markeredgewidth=1.6, linestyle="none")
 
 
-def plot(erf: EffectiveReceptiveField, *, ax: Axes | None = None,
+def plot(result: EffectiveReceptiveField | Comparison, *, ax: Axes | None = None,
          display: Display = "amplitude", title: str | None = None) -> Figure:
-    r"""Draw an effective receptive field in input pixels.
+    r"""Draw an effective receptive field in input pixels, or a comparison of two.
 
     In two dimensions: the map around its true centre, with the box of the theoretical receptive
     field, the frame of the image, the ellipse of one standard deviation of `share` about the
     centroid, and both marginal profiles of `share` beside the Gaussian of the same mean and
     standard deviation.  In one or three dimensions: the profile of each axis beside its Gaussian.
+    A comparison: both maps, their difference in standard errors, and the marginals.
 
     Parameters
     ----------
-    erf : EffectiveReceptiveField
+    result : EffectiveReceptiveField or Comparison
     ax : matplotlib.axes.Axes, optional
-        Draw the map alone (or, in one dimension, the profile) into these axes instead of a figure
-        of its own.
+        Draw the map alone (in one dimension the profile, of a comparison `plot_profiles` along its
+        last axis) into these axes instead of a figure of its own.
     display : "amplitude", "linear", "log" or "power-law"
         What the colours show: the amplitude :math:`\sqrt{E[g^2]}`, or the map itself in linear,
         logarithmic or power-law (exponent 1/4) colours.  Profiles stand on a logarithmic axis for
-        "log" and on the same linear one for the others.
+        "log" and on the same linear one for the others.  Maps of comparisons are "amplitude" only.
     title : str, optional
         First words of the title, as the name of the network.
 
@@ -66,7 +59,8 @@ def plot(erf: EffectiveReceptiveField, *, ax: Axes | None = None,
     Raises
     ------
     ValueError
-        If there is no such display, or `ax` is given in three dimensions.
+        If there is no such display, another one than "amplitude" for the maps of a comparison, or
+        `ax` for a result in three dimensions.
 
     Examples
     --------
@@ -75,11 +69,66 @@ def plot(erf: EffectiveReceptiveField, *, ax: Axes | None = None,
     >>> figure = em.plotting.plot(erf, title="ten layers of 3x3")
     >>> figure.savefig("plain.png")
     """
-    if display not in get_args(Display):
-        raise ValueError(f"display={display!r}: must be one of {', '.join(get_args(Display))}")
-    if erf.ndim == 2:
-        return _draw_map(erf, ax, display, title)
-    return _draw_profiles(erf, ax, display, title)
+    check_display(display)
+    from ..comparison import Comparison
+    if isinstance(result, Comparison):
+        return _draw_comparison(result, ax, display, title)
+    if result.ndim == 2:
+        return _draw_map(result, ax, display, title)
+    return _draw_profiles(result, ax, display, title)
+
+
+def show_map(ax: Axes, values: Any, origin: tuple[int, ...] = (0, 0), *,
+             statistic: str = "power", display: Display = "amplitude") -> Any:
+    """Show a map, over its largest value, in the colours of a display: `plot` without its marks.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+    values : array of shape (rows, columns)
+        E[g^2] ("power") or E[g] ("mean"), or its share.
+    origin : tuple of int
+        Input pixel of ``values[0, 0]``.
+    statistic : "power" or "mean"
+    display : "amplitude", "linear", "log" or "power-law"
+
+    Returns
+    -------
+    matplotlib.image.AxesImage
+        For ``figure.colorbar``; y counts downwards, as in images.
+
+    Raises
+    ------
+    ValueError
+        If there is no such display.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> from matplotlib.figure import Figure
+    >>> panel = Figure().add_subplot()
+    >>> em.plotting.show_map(panel, [[1, 2, 1], [2, 4, 2]]).get_extent()
+    [-0.5, 2.5, 1.5, -0.5]
+    """
+    from matplotlib.colors import LogNorm, Normalize, PowerNorm
+
+    check_display(display)
+    values = np.asarray(values, dtype=float)
+    if display == "amplitude":
+        values = np.sqrt(values) if statistic == "power" else np.abs(values)
+    values = values / (np.abs(values).max() or 1.0)
+    norm: Normalize
+    if display == "log":
+        values, norm = np.maximum(np.abs(values), FLOOR), LogNorm(FLOOR, 1.0)
+    elif display == "power-law":
+        values, norm = np.abs(values), PowerNorm(GAMMA, 0.0, 1.0)
+    else:
+        norm = Normalize(min(0.0, float(values.min())), 1.0)
+    y, x = origin
+    rows, columns = values.shape
+    extent = (x - 0.5, x + columns - 0.5, y + rows - 0.5, y - 0.5)
+    return ax.imshow(values, norm=norm, cmap=COLOURS, extent=extent,
+                     interpolation="antialiased")  # no moiré where screen and map pixels are nearly equal
 
 
 # ---------------------------------------------------------------------------------------------
@@ -123,17 +172,6 @@ def _times(values: Any) -> str:
     return " × ".join(map(str, values))
 
 
-def _quantity(erf: EffectiveReceptiveField, display: Display) -> str:
-    """What the colours stand for, for the colour bar."""
-    power = erf.statistic == "power"
-    symbol = r"$E[g^2]$" if power else r"$E[g]$"
-    if display == "amplitude":
-        return f"amplitude {'$E[g^2]^{1/2}$' if power else '$|E[g]|$'} / maximum"
-    scale = {"linear": "", "log": ", logarithmic colours",
-             "power-law": f", colours by power {GAMMA:g}"}
-    return f"{erf.statistic} {symbol} / maximum{scale[display]}"
-
-
 # ---------------------------------------------------------------------------------------------
 # two dimensions
 # ---------------------------------------------------------------------------------------------
@@ -147,7 +185,8 @@ def _draw_map(erf: EffectiveReceptiveField, ax: Axes | None, display: Display,
     if ax is not None:
         _draw_values(erf, ax, display, views)
         _draw_marks(erf, ax, views)
-        ax.set_title(_title(erf, title), fontsize="small")
+        ax.set_title(f"{_title(erf, title)}\ncolours: {quantity(erf.statistic, display)}",
+                     fontsize="small")  # there is no colour bar to say so
         return cast("Figure", ax.figure)
     # Laid out in inches: the panels keep their size whatever the shape of the map.
     tall, wide = (v[1] - v[0] for v in views)
@@ -164,8 +203,8 @@ def _draw_map(erf: EffectiveReceptiveField, ax: Axes | None, display: Display,
     side = place(left + width + gap, bottom, panel, height)
     image = _draw_values(erf, ax, display, views)
     _draw_marks(erf, ax, views)
-    _draw_profile(erf, 1, top, views[1])
-    _draw_profile(erf, 0, side, views[0], upright=True)
+    draw_profile(erf, 1, top, views[1])
+    draw_profile(erf, 0, side, views[0], upright=True)
     top.tick_params(labelbottom=False)
     side.tick_params(labelleft=False)
     for ticks in (top.yaxis, side.xaxis):  # a label at 0 would run into those of the map
@@ -174,7 +213,7 @@ def _draw_map(erf: EffectiveReceptiveField, ax: Axes | None, display: Display,
     top.set_ylabel("share per\ncolumn")
     side.set_xlabel("share per row")
     bar = figure.colorbar(image, cax=place(left + width + panel + 0.45, bottom, 0.2, height))
-    bar.set_label(_quantity(erf, display))
+    bar.set_label(quantity(erf.statistic, display))
     if display == "power-law":
         bar.set_ticks([0.0, 0.001, 0.01, 0.1, 0.3, 1.0])
     handles, labels = ax.get_legend_handles_labels()
@@ -188,26 +227,11 @@ def _draw_map(erf: EffectiveReceptiveField, ax: Axes | None, display: Display,
 def _draw_values(erf: EffectiveReceptiveField, ax: Axes, display: Display,
                  views: list[tuple[float, float]]) -> Any:
     """The map in colours, as far as it reaches within the views; grey where there is none."""
-    from matplotlib.colors import LogNorm, Normalize, PowerNorm
-
     ends = [(math.floor(v[0]), math.ceil(v[1])) for v in views]
     lo = tuple(max(first, o) for (first, _), o in zip(ends, erf.origin))
     hi = tuple(min(last, o + n - 1) for (_, last), o, n in zip(ends, erf.origin, erf.shape))
-    values = np.asarray(erf.crop(lo, hi, of="share"), dtype=float)
-    if display == "amplitude":
-        values = np.sqrt(values) if erf.statistic == "power" else np.abs(values)
-    values = values / (np.abs(values).max() or 1.0)
-    norm: Normalize
-    if display == "log":
-        values, norm = np.maximum(np.abs(values), FLOOR), LogNorm(FLOOR, 1.0)
-    elif display == "power-law":
-        values, norm = np.abs(values), PowerNorm(GAMMA, 0.0, 1.0)
-    else:
-        norm = Normalize(min(0.0, float(values.min())), 1.0)
+    image = show_map(ax, erf.crop(lo, hi, of="share"), lo, statistic=erf.statistic, display=display)
     ax.set_facecolor("#c9cdd3")
-    # y counts downwards, as in images
-    extent = (lo[1] - 0.5, hi[1] + 0.5, hi[0] + 0.5, lo[0] - 0.5)
-    image = ax.imshow(values, norm=norm, cmap=COLOURS, extent=extent, interpolation="nearest")
     ax.set_xlim(*views[1])
     ax.set_ylim(views[0][1], views[0][0])
     ax.set_xlabel("x, input pixels")
@@ -261,7 +285,7 @@ def _draw_profiles(erf: EffectiveReceptiveField, ax: Axes | None, display: Displ
     else:
         raise ValueError(f"ax: cannot hold the profiles of all {erf.ndim} axes; leave it out")
     for axis, panel in enumerate(panels):
-        _draw_profile(erf, axis, panel, views[axis], log=display == "log")
+        draw_profile(erf, axis, panel, views[axis], log=display == "log")
         name = "" if erf.ndim == 1 else f" of axis {axis}"
         panel.set_xlabel(f"coordinate{name}, input pixels")
         panel.set_ylabel(f"share of {erf.statistic}")
@@ -270,30 +294,18 @@ def _draw_profiles(erf: EffectiveReceptiveField, ax: Axes | None, display: Displ
     return figure
 
 
-def _draw_profile(erf: EffectiveReceptiveField, axis: int, ax: Axes, view: tuple[float, float], *,
-                  upright: bool = False, log: bool = False) -> None:
-    """The marginal of `share` along one axis beside the Gaussian of the same mean and std."""
-    first = max(math.floor(view[0]), erf.origin[axis])
-    share = erf.profile(axis)[first - erf.origin[axis]:math.ceil(view[1]) - erf.origin[axis] + 1]
-    edges = first - 0.5 + np.arange(len(share) + 1)
-    ax.stairs(share, edges, orientation="horizontal" if upright else "vertical",
-              label="profile of share", **PROFILE)
-    mean, std = erf.centroid[axis], float(erf.std[axis])
-    if std > 0:
-        x = np.linspace(view[0], view[1], 512)
-        gauss = np.exp(-((x - mean) / std) ** 2 / 2) / (std * np.sqrt(2 * np.pi))
-        ax.plot(*((gauss, x) if upright else (x, gauss)), label="Gaussian, same mean and std",
-                **GAUSSIAN)
-    mark, span = (ax.axhline, ax.axhspan) if upright else (ax.axvline, ax.axvspan)
-    mark(erf.center[axis], color="#606060", linewidth=1, linestyle=":", label="true centre")
-    lo, hi = erf.trf.window(erf.unit)
-    span(lo[axis] - 0.5, hi[axis] + 0.5, color="#9aa5b1", alpha=0.25, linewidth=0,
-         label="theoretical receptive field")
-    along_ends = ax.set_ylim if upright else ax.set_xlim
-    height_ends = ax.set_xlim if upright else ax.set_ylim
-    along_ends(*(view[::-1] if upright else view))
-    if log:
-        ax.set_yscale("log")
-        height_ends(FLOOR * share.max(), 2 * share.max())
-    else:
-        height_ends(min(0.0, float(share.min())), None)
+# ---------------------------------------------------------------------------------------------
+# two results
+# ---------------------------------------------------------------------------------------------
+
+def _draw_comparison(comparison: Comparison, ax: Axes | None, display: Display,
+                     title: str | None) -> Figure:
+    if ax is not None:
+        pair = {"(a)": comparison.theory, "(b)": comparison.measured}
+        return plot_profiles(pair, ax=ax, display=display, title=title)
+    if display != "amplitude":
+        raise ValueError(f"display={display!r}: the maps of a comparison are drawn as 'amplitude' only")
+    figure = comparison.plot()
+    if title:
+        figure.suptitle(title)
+    return figure

@@ -1,0 +1,179 @@
+"""What figures are made of: options, specifications, parts, and numbers to quote."""
+
+from __future__ import annotations
+
+import hashlib
+import pathlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from ..checks import integer
+
+__all__ = ["Arrays", "Data", "Desk", "Options", "Part", "Quote", "Spec", "digest", "scalars"]
+
+Spec = dict[str, Any]
+Arrays = dict[str, npt.NDArray[Any]]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What may be asked of any figure.
+
+    Parameters
+    ----------
+    quick : bool
+        Fewer draws and smaller networks: to see that everything works.
+    draws_asked : int, optional
+        Networks drawn for every measured map; by default each figure's own number.
+    seed : int
+    files : mapping of str to path
+        Data files by the names that `FIGURES` has for them.
+
+    Raises
+    ------
+    ValueError
+        Fewer than two draws, which have no standard error, or a negative seed.
+
+    Examples
+    --------
+    >>> from erfmath.figures import Options
+    >>> Options(quick=True).draws(100, 8), Options(draws_asked=50).draws(100, 8)
+    (8, 50)
+    """
+
+    quick: bool = False
+    draws_asked: int | None = None
+    seed: int = 0
+    files: Mapping[str, pathlib.Path] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        integer(self.seed, "seed", 0)
+        if self.draws_asked is not None and integer(self.draws_asked, "draws") < 2:
+            raise ValueError(f"draws={self.draws_asked}: must be at least 2, standard errors come from "
+                             "the scatter between draws")
+
+    def pick(self, full: T, quick: T) -> T:
+        """The value for this run: `full`, or `quick` where that is asked for."""
+        return quick if self.quick else full
+
+    def draws(self, full: int, quick: int) -> int:
+        """Number of draws: what was asked for, else `full` or `quick`."""
+        return self.pick(full, quick) if self.draws_asked is None else self.draws_asked
+
+
+class Desk(NamedTuple):
+    """Where one part is worked on: the second argument of a figure's ``compute``.
+
+    Parameters
+    ----------
+    progress : callable
+        Takes what is done and what there is to do, and moves the bar.
+    scratch : path
+        File for a checkpoint of the part's own.
+    files : mapping of str to path
+        Data files by their names.
+
+    Raises
+    ------
+    TypeError
+        If a field is left out.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from erfmath.figures import Desk
+    >>> desk = Desk(progress=lambda done, total: None, scratch=Path("scratch.npz"), files={})
+    >>> desk.scratch.name
+    'scratch.npz'
+    """
+
+    progress: Callable[[int, int], Any]
+    scratch: pathlib.Path
+    files: Mapping[str, pathlib.Path]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A finished part: ``part["name"]`` is an array.
+
+    Parameters
+    ----------
+    spec : dict
+        What it was computed from.
+    arrays : dict of str to ndarray
+    seconds : float
+        CPU time that it took.
+
+    Raises
+    ------
+    KeyError
+        For the name of an array that it does not have.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from erfmath.figures import Part
+    >>> part = Part({"layers": 3}, {"std": np.array(1.5)}, 0.1)
+    >>> part.spec["layers"], part.number("std")
+    (3, 1.5)
+    """
+
+    spec: Spec
+    arrays: Arrays
+    seconds: float
+
+    def __getitem__(self, name: str) -> npt.NDArray[Any]:
+        return self.arrays[name]
+
+    def number(self, name: str) -> float:
+        """The array called `name`, of one element, as a float."""
+        return float(self.arrays[name])
+
+
+Data = Mapping[str, Part]
+
+
+class Quote(NamedTuple):
+    """A number of a figure beside what others say of it; None where they say nothing.
+
+    Parameters
+    ----------
+    what : str
+    value : float
+    stderr : float, optional
+        Standard error of `value`; 0 where it did not vary.
+    theory, paper : float, optional
+        What the theory and the published figure say.
+
+    Raises
+    ------
+    TypeError
+        If `what` or `value` is left out.
+
+    Examples
+    --------
+    >>> from erfmath.figures import Quote
+    >>> Quote("20 layers: width / side", 0.546, 0.005, theory=0.555).theory
+    0.555
+    """
+
+    what: str
+    value: float
+    stderr: float | None = None
+    theory: float | None = None
+    paper: float | None = None
+
+
+def digest(path: pathlib.Path) -> str:
+    """SHA-256 of a file: stands for its content in a `Spec`."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def scalars(**numbers: float) -> Arrays:
+    """Numbers as arrays of one element."""
+    return {name: np.asarray(value, dtype=float) for name, value in numbers.items()}

@@ -1,0 +1,39 @@
+"""The paper's Figure 3, CIFAR-10: a residual network of 17 units before and after training."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .base import Arrays, Data, Desk, Options, Quote, Spec, digest
+from .recipes import spec
+from .trained import IMAGES, follow, growth_quotes
+from .trained_panels import draw_runs
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["compute", "draw", "parts", "quotes"]
+
+GROUPS = {"with batch norm": "cifar", "without batch norm": "cifar-plain"}
+#: Digitised from the published picture: after over before of the std, and of the width at half maximum.
+PAPER = {"std": 0.21 / 0.142, "half_max": 0.37 / 0.28}
+
+
+def parts(options: Options) -> dict[str, Spec]:
+    file = digest(options.files["cifar10"])
+    changes = options.pick({}, {"steps": 2, "batch": 8})
+    return {f"{group}, seed {i}": spec(task, options.seed + i, images=options.pick(IMAGES, 20), file=file, **changes)
+            for i in range(options.pick(2, 1)) for group, task in GROUPS.items()}
+
+
+def compute(spec: Spec, desk: Desk) -> Arrays:
+    return follow(spec, desk)
+
+
+def quotes(data: Data) -> list[Quote]:
+    return growth_quotes(data, list(GROUPS), PAPER)
+
+
+def draw(data: Data) -> Figure:
+    return draw_runs(data, list(GROUPS), "CIFAR-10, pre-activation ResNet, 17 units of one 3×3 convolution, "
+                     "receptive field 73 of 32 px", paper=PAPER)

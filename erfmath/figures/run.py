@@ -1,0 +1,236 @@
+"""Making a figure: parts computed or taken from an earlier run, picture, data and provenance."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import io
+import json
+import os
+import pathlib
+import platform
+import time
+import zipfile
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import __version__
+from ..empirics.parallel import in_order
+from ..files import check_target, write_atomically
+from ..progress import Progress
+from .base import Data, Desk, Options, Part, Quote, Spec
+from .registry import FIGURES, module
+
+__all__ = ["FORMATS", "Result", "check_folder", "make", "select"]
+
+FORMATS = ("png", "pdf", "svg")
+DPI = 110  # at which all figures are readable at their own size
+#: So that the same numbers give the same file: no dates.
+_METADATA: dict[str, dict[str, Any]] = {"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
+
+
+class Result(NamedTuple):
+    """A figure that was made, as returned by `make`.
+
+    Attributes
+    ----------
+    name : str
+    paths : tuple of path
+        Picture, data and provenance.
+    quotes : list of Quote
+    parts, reused : int
+        Parts that it has, and how many of them an earlier run had finished.
+    seconds : float
+        CPU time of all parts, whenever they were computed.
+    """
+
+    name: str
+    paths: tuple[pathlib.Path, ...]
+    quotes: list[Quote]
+    parts: int
+    reused: int
+    seconds: float
+
+
+def select(names: list[str], options: Options) -> tuple[list[str], list[str]]:
+    """The figures to make, all if no names are given, and those left out for want of their files.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, or a figure asked for by name without its files.
+    OSError
+        For a file that cannot be read.
+    """
+    for name in names:
+        if name not in FIGURES:
+            raise ValueError(f"no figure is called {name!r}; there are {', '.join(FIGURES)}")
+    for path in options.files.values():
+        with open(path, "rb"):
+            pass
+    missing = {name: [f"--{file} FILE" for file in entry.files if file not in options.files]
+               for name, entry in FIGURES.items()}
+    for name in names:
+        if missing[name]:
+            raise ValueError(f"{name}: needs {' and '.join(missing[name])}")
+    wanted = list(dict.fromkeys(names)) or list(FIGURES)
+    return [n for n in wanted if not missing[n]], [n for n in wanted if missing[n]]
+
+
+def check_folder(out: str | os.PathLike[str]) -> None:
+    """Refuse, before any work is done, a directory that cannot be made or written to.
+
+    Raises
+    ------
+    OSError
+    """
+    out = pathlib.Path(out)
+    if out.exists() and not out.is_dir():
+        raise NotADirectoryError(f"{out}: is a file; figures need a directory")
+    check_target(out / "file" if out.exists() else out)
+
+
+def make(name: str, out: str | os.PathLike[str], options: Options = Options(), *, form: str = "png",
+         workers: int = 1) -> Result:
+    """Compute what is not there yet, draw, and write picture, data and provenance.
+
+    Parameters
+    ----------
+    name : str
+        One of `FIGURES`.
+    out : path
+        Directory; made if its parent is there.
+    options : Options
+    form : "png", "pdf" or "svg"
+    workers : int
+        Processes that compute parts side by side; never changes a number.
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    ValueError
+        For a name or format that there is not, or data files that are missing.
+    OSError
+        If something cannot be read or written.
+
+    Examples
+    --------
+    >>> from erfmath import figures
+    >>> result = figures.make("clt", "out", form="svg")
+    >>> [path.name for path in result.paths], result.parts
+    (['clt.svg', 'clt.npz', 'clt.json'], 3)
+    """
+    if form not in FORMATS:
+        raise ValueError(f"form={form!r}: must be one of {', '.join(FORMATS)}")
+    select([name], options)
+    check_folder(out)
+    out = pathlib.Path(out)
+    paths = tuple(out / f"{name}.{ending}" for ending in (form, "npz", "json"))
+    store = out / "parts"
+    store.mkdir(parents=True, exist_ok=True)
+    for path in (*paths, store / "part.npz"):
+        check_target(path)
+    figure = module(name)
+    data, reused = _data(name, figure.parts(options), store, options, workers)
+    quotes = figure.quotes(data)
+    drawn = figure.draw(data)
+    arrays: dict[str, Any] = {f"{part}/{key}": array for part, done in data.items()
+                              for key, array in done.arrays.items()}
+    keep = {"optimize": True} if form == "png" else {}
+    write_atomically(paths[0], lambda file: drawn.savefig(
+        file, format=form, dpi=DPI, metadata=_METADATA[form], **({"pil_kwargs": keep} if keep else {})))
+    write_atomically(paths[1], lambda file: np.savez_compressed(file, **arrays))
+    about = _provenance(name, options, data, quotes)
+    write_atomically(paths[2], lambda file: file.write((json.dumps(about, indent=1) + "\n").encode()))
+    return Result(name, paths, quotes, len(data), reused, sum(part.seconds for part in data.values()))
+
+
+# ---------------------------------------------------------------------------------------------
+# parts
+# ---------------------------------------------------------------------------------------------
+
+def _data(name: str, specs: dict[str, Spec], store: pathlib.Path, options: Options,
+          workers: int) -> tuple[Data, int]:
+    """All parts of a figure, and how many of them an earlier run had finished."""
+    specs = json.loads(json.dumps(specs))  # as a file gives them back: tuples are lists
+    where = {part: store / f"{name}-{_key(spec)}.npz" for part, spec in specs.items()}
+    todo = [(path, specs[part]) for part, path in where.items() if _load(path, specs[part]) is None]
+    finished, total = len(specs) - len(todo), len(specs)
+    with Progress(f"figure {name}, per cent") as bar:
+
+        def show(done: int, whole: int) -> None:
+            bar(int(100 * (finished + done / max(whole, 1))) // total, 100)
+
+        work = functools.partial(_finish, name, dict(options.files), show if workers == 1 else None)
+        with in_order(work, todo, workers) as results:
+            for _ in results:
+                finished += 1
+                show(0, 1)
+    data = {}
+    for part, path in where.items():
+        done = _load(path, specs[part])
+        if done is None:
+            raise OSError(f"{path}: cannot be read back; is something else writing there?")
+        data[part] = done
+    return data, total - len(todo)
+
+
+def _key(spec: Spec) -> str:
+    text = json.dumps([spec, __version__], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _finish(name: str, files: dict[str, pathlib.Path], show: Any, task: tuple[pathlib.Path, Spec]) -> None:
+    """Compute one part and keep it."""
+    path, spec = task
+    desk = Desk(show or (lambda done, total: None), path.with_suffix(".scratch.npz"), files)
+    start = time.process_time()
+    arrays = module(name).compute(spec, desk)
+    about = json.dumps({"spec": spec, "seconds": time.process_time() - start})
+    content: dict[str, Any] = {**arrays, "about": np.frombuffer(about.encode(), dtype=np.uint8)}
+    write_atomically(path, lambda file: np.savez_compressed(file, **content))
+    desk.scratch.unlink(missing_ok=True)
+
+
+def _load(path: pathlib.Path, spec: Spec) -> Part | None:
+    """A part that an earlier run finished; None where there is none, or none that can be read."""
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        about = json.loads(arrays.pop("about").tobytes())
+        return Part(spec, arrays, float(about["seconds"])) if about["spec"] == spec else None
+    except (OSError, KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile):
+        return None
+
+
+# ---------------------------------------------------------------------------------------------
+# provenance
+# ---------------------------------------------------------------------------------------------
+
+def command(name: str, options: Options) -> str:
+    """The command line that makes a figure again."""
+    words = ["erfmath figures", name, f"--seed {options.seed}"]
+    words += [f"--draws {options.draws_asked}"] if options.draws_asked is not None else []
+    words += ["--quick"] if options.quick else []
+    words += [f"--{file} FILE" for file in FIGURES[name].files]
+    return " ".join([*words, "--out DIR"])
+
+
+def _provenance(name: str, options: Options, data: Data, quotes: list[Quote]) -> dict[str, Any]:
+    import matplotlib
+    import scipy
+
+    return {
+        "figure": name, "title": FIGURES[name].title, "command": command(name, options),
+        "seed": options.seed, "quick": options.quick,
+        "versions": {"python": platform.python_version(), "numpy": np.__version__,
+                     "scipy": scipy.__version__, "matplotlib": matplotlib.__version__,
+                     "erfmath": __version__},
+        "numbers": [quote._asdict() for quote in quotes],
+        "parts": {part: done.spec for part, done in data.items()},
+        "cpu_seconds": round(sum(done.seconds for done in data.values()), 1),
+    }

@@ -1,0 +1,107 @@
+"""How sizes grow: against depth, or any other number, on two logarithmic axes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from ..theory.growth import PowerLaw, fit_power_law
+from .style import LINES
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["plain_numbers", "plot_growth", "power_law"]
+
+
+def power_law(values: npt.ArrayLike, sizes: npt.ArrayLike, errors: npt.ArrayLike | None = None) -> PowerLaw:
+    """`fit_power_law`, where sizes have independent standard `errors` with the error that these give the slope."""
+    law = fit_power_law(values, sizes)
+    if errors is None:
+        return law
+    off = np.log(np.asarray(values, dtype=float))
+    off -= off.mean()
+    relative = np.asarray(errors, dtype=float) / np.asarray(sizes, dtype=float)
+    return law._replace(slope_stderr=float(np.linalg.norm(off * relative) / (off @ off)))
+
+
+def plot_growth(values: npt.ArrayLike, sizes: Any, *, errors: Any = None, fit: bool = True,
+                ax: Axes | None = None, xlabel: str = "layers", ylabel: str = "size, input pixels",
+                title: str | None = None) -> Figure:
+    """Draw sizes against values, log-log, each row with its fitted power law.
+
+    Parameters
+    ----------
+    values : array of shape (points,)
+        Number of layers, or whatever the sizes grow with.
+    sizes : array of shape (points,), or mapping of str to such arrays
+        A row per name of the legend.
+    errors : like `sizes`, optional
+        Standard errors, drawn as bars, and carried over to that of the slope.
+    fit : bool
+        Draw the least-squares line of the logarithms, and its slope in the legend; takes three points.
+    ax : matplotlib.axes.Axes, optional
+    xlabel, ylabel, title : str, optional
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to fit: rows of different length, fewer than three points, a number that is not
+        positive.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> layers = [5, 10, 20, 40, 80]
+    >>> sizes = [em.predict(em.zoo.plain(n)).size("threshold") for n in layers]
+    >>> figure = em.plotting.plot_growth(layers, {"random weights": sizes})
+    >>> figure.axes[0].get_legend().get_texts()[0].get_text()
+    'random weights: slope 0.529 ± 0.010'
+    """
+    from matplotlib.figure import Figure
+
+    rows = sizes if isinstance(sizes, Mapping) else {"": sizes}
+    bars = errors if isinstance(errors, Mapping) else {"": errors}
+    if ax is None:
+        ax = Figure(figsize=(6.4, 4.6), layout="constrained").add_subplot()
+    x = np.asarray(values, dtype=float)
+    for i, (name, row) in enumerate(rows.items()):
+        style, error = LINES[i % len(LINES)], bars.get(name)
+        law = power_law(x, row, error) if fit else None
+        words = name if law is None else (f"{name}{': ' if name else ''}slope {law.slope:.3f} "
+                                          f"± {law.slope_stderr:.3f}")
+        ax.errorbar(x, np.asarray(row, dtype=float), yerr=error, color=style["color"], label=words or None,
+                    marker=style["marker"], markersize=5, linestyle="none", capsize=2)
+        if law is not None:
+            ends = np.array([x.min(), x.max()])
+            ax.plot(ends, law(ends), color=style["color"], linewidth=1.2,
+                    linestyle=style["linestyle"])
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    for ticks in (ax.xaxis, ax.yaxis):
+        plain_numbers(ticks)
+    ax.set_xlabel(xlabel)
+    ax.set_ylabel(ylabel)
+    if any(rows) or fit:
+        ax.legend(fontsize="small", frameon=False)
+    if title:
+        ax.set_title(title)
+    return cast("Figure", ax.figure)
+
+
+def plain_numbers(ticks: Any) -> None:
+    """5, 10, 20, 50 on a logarithmic axis, in place of powers of ten."""
+    from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter, NullLocator
+
+    ticks.set_major_locator(LogLocator(10, subs=(1.0, 2.0, 5.0)))
+    ticks.set_major_formatter(FormatStrFormatter("%g"))
+    ticks.set_minor_locator(NullLocator())
+    ticks.set_minor_formatter(NullFormatter())

@@ -1,0 +1,188 @@
+"""Lines through effective receptive fields: marginals, and cuts through the true centre."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from .style import FLOOR, GAMMA, LINES, Display, Style, check_display
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from ..result import EffectiveReceptiveField
+
+__all__ = ["draw_profile", "plot_profiles", "profile_of"]
+
+REACH = 4.5  # standard deviations of the widest result that are shown
+
+PROFILE: Style = dict(color="#7fa6cf", fill=True)
+GAUSSIAN: Style = dict(color="#c1440e", linewidth=1.4, linestyle=(0, (4, 2)))
+
+
+def plot_profiles(erfs: Mapping[str, EffectiveReceptiveField] | Sequence[EffectiveReceptiveField], *,
+                  axis: int = -1, display: Display = "linear", ax: Axes | None = None,
+                  title: str | None = None) -> Figure:
+    """Draw several results along one axis, in input pixels from each one's true centre.
+
+    Theory is a line, a measurement (what has a `stderr`) a row of markers.  Where theoretical
+    receptive fields end within the view, short ticks of the same colour at the lower edge say so.
+
+    Parameters
+    ----------
+    erfs : mapping of str to EffectiveReceptiveField, or sequence of them
+        Names for the legend; without names, node, unit and method.
+    axis : int
+        The axis along which they are drawn.
+    display : "linear", "log", "power-law" or "amplitude"
+        The marginal of `share` on such an axis; "amplitude" is the root of E[g^2] (abs E[g] for the
+        mean) along the line through the true centre, over its maximum.
+    ax : matplotlib.axes.Axes, optional
+    title : str, optional
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to draw, no such display, or an axis that one of them does not have.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> nets = {f"{n} layers": em.predict(em.zoo.plain(n)) for n in (5, 10, 20)}
+    >>> em.plotting.plot_profiles(nets, display="log").axes[0].get_yscale()
+    'log'
+    """
+    from matplotlib.figure import Figure
+
+    check_display(display)
+    named = _named(erfs)
+    for name, erf in named:
+        if not -erf.ndim <= axis < erf.ndim:
+            raise ValueError(f"axis={axis}: {name} has the axes 0 to {erf.ndim - 1}")
+    if ax is None:
+        ax = Figure(figsize=(7.2, 4.4), layout="constrained").add_subplot()
+    top, reach, ends = 0.0, 0.0, None
+    for (name, erf), style in zip(named, _styles(len(named))):
+        x, y = profile_of(erf, axis, display)
+        near = max(_reach(erf, axis), 1.0)
+        top, reach = max(top, float(np.abs(y).max())), max(reach, near)
+        _draw_line(ax, x, y, style, measured=erf.stderr is not None, label=name)
+        for end in _ends(erf, axis):
+            if abs(end) <= REACH * near:
+                ends = ax.axvline(end, 0.0, 0.04, color=style["color"], linewidth=2.0, label="_end")
+    if ends is not None:
+        ends.set_label("ends of the theoretical field")
+    ax.set_xlim(-reach, reach)
+    _scale(ax, display, top)
+    ax.set_xlabel("input pixels from the true centre")
+    ax.set_ylabel(_words({erf.statistic for _, erf in named}, display))
+    ax.legend(fontsize="small", frameon=False)
+    if title:
+        ax.set_title(title)
+    return cast("Figure", ax.figure)
+
+
+def _named(erfs: Any) -> list[tuple[str, EffectiveReceptiveField]]:
+    if isinstance(erfs, Mapping):
+        named = list(erfs.items())
+    else:
+        named = [(f"unit {erf.unit} of {erf.node}, {erf.method}", erf)
+                 for erf in (erfs if isinstance(erfs, Sequence) else [erfs])]
+    if not named:
+        raise ValueError("erfs: must hold one result at least")
+    return named
+
+
+def _styles(n: int) -> list[Style]:
+    return [LINES[i % len(LINES)] for i in range(n)]
+
+
+def _reach(erf: EffectiveReceptiveField, axis: int) -> float:
+    """How far from the true centre there is something to see, no farther than the TRF."""
+    off = abs(erf.centroid[axis] - erf.center[axis])
+    far = max(abs(end) for end in _ends(erf, axis))
+    return float(min(off + REACH * erf.std[axis] + 1, 1.08 * far))
+
+
+def _ends(erf: EffectiveReceptiveField, axis: int) -> tuple[float, float]:
+    """Both edges of the theoretical receptive field, from the true centre."""
+    lo, hi = erf.trf.window(erf.unit)
+    return lo[axis] - 0.5 - erf.center[axis], hi[axis] + 0.5 - erf.center[axis]
+
+
+def profile_of(erf: EffectiveReceptiveField, axis: int,
+               display: Display) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Pixels from the true centre, and what a display shows there."""
+    x = np.arange(erf.shape[axis]) + (erf.origin[axis] - erf.center[axis])
+    if display != "amplitude":
+        return x, erf.profile(axis)
+    y = np.abs(erf.cut(axis))
+    y = np.sqrt(y) if erf.statistic == "power" else y
+    return x, y / (y.max() or 1.0)
+
+
+def _draw_line(ax: Axes, x: Any, y: Any, style: Style, *, measured: bool, label: str) -> None:
+    if measured:
+        ax.plot(x, y, color=style["color"], marker=style["marker"], markersize=3.5, linestyle="none",
+                markerfacecolor="none", label=label)
+    else:
+        ax.plot(x, y, color=style["color"], linestyle=style["linestyle"], linewidth=1.6, label=label)
+
+
+def _scale(ax: Axes, display: Display, top: float) -> None:
+    if display == "log":
+        ax.set_yscale("log", nonpositive="mask")
+        ax.set_ylim(FLOOR * top, 2 * top)
+    elif display == "power-law":
+        ax.set_yscale("function", functions=(lambda y: np.sign(y) * np.abs(y)**GAMMA,
+                                             lambda y: np.sign(y) * np.abs(y)**(1 / GAMMA)))
+        ax.set_ylim(min(0.0, ax.dataLim.y0), 1.1 * top)
+        ax.set_yticks([top * part for part in (0.0, 0.001, 0.01, 0.1, 0.3, 1.0)])
+        ax.yaxis.set_major_formatter("{x:.2g}")
+    else:
+        ax.set_ylim(min(0.0, ax.get_ylim()[0]), None)
+
+
+def _words(statistics: set[str], display: Display) -> str:
+    if display == "amplitude":
+        return "amplitude along the line through the centre / maximum"
+    scale = {"linear": "", "log": ", logarithmic axis", "power-law": f", axis by power {GAMMA:g}"}
+    return f"share of {' or '.join(sorted(statistics))} per pixel of the axis{scale[display]}"
+
+
+def draw_profile(erf: EffectiveReceptiveField, axis: int, ax: Axes, view: tuple[float, float], *,
+                 upright: bool = False, log: bool = False) -> None:
+    """The marginal of `share` along one axis beside the Gaussian of the same mean and std."""
+    first = max(math.floor(view[0]), erf.origin[axis])
+    share = erf.profile(axis)[first - erf.origin[axis]:math.ceil(view[1]) - erf.origin[axis] + 1]
+    edges = first - 0.5 + np.arange(len(share) + 1)
+    ax.stairs(share, edges, orientation="horizontal" if upright else "vertical",
+              label="profile of share", **PROFILE)
+    mean, std = erf.centroid[axis], float(erf.std[axis])
+    if std > 0:
+        x = np.linspace(view[0], view[1], 512)
+        gauss = np.exp(-((x - mean) / std) ** 2 / 2) / (std * np.sqrt(2 * np.pi))
+        ax.plot(*((gauss, x) if upright else (x, gauss)), label="Gaussian, same mean and std",
+                **GAUSSIAN)
+    mark, span = (ax.axhline, ax.axhspan) if upright else (ax.axvline, ax.axvspan)
+    mark(erf.center[axis], color="#606060", linewidth=1, linestyle=":", label="true centre")
+    lo, hi = erf.trf.window(erf.unit)
+    span(lo[axis] - 0.5, hi[axis] + 0.5, color="#9aa5b1", alpha=0.25, linewidth=0,
+         label="theoretical receptive field")
+    along_ends = ax.set_ylim if upright else ax.set_xlim
+    height_ends = ax.set_xlim if upright else ax.set_ylim
+    along_ends(*(view[::-1] if upright else view))
+    if log:
+        ax.set_yscale("log")
+        height_ends(FLOOR * share.max(), 2 * share.max())
+    else:
+        height_ends(min(0.0, float(share.min())), None)
