@@ -182,9 +182,9 @@ class Comparison:
         covariance = np.zeros((len(share),) * 2)
         for erf in sampled:
             # What each draw's cells miss of the expected share of its own total: mean 0 if that is true.
-            sums_of_draws = merge(erf.moments.blocks)
-            off = (sums_of_draws - share * erf.moments.table[:, :1]) / erf.total
-            covariance += np.atleast_2d(np.cov(off, rowvar=False)) / erf.draws
+            off = merge(np.eye(len(erf.moments.scatter))) - share  # by block, (blocks, cells)
+            n = erf.draws
+            covariance += off.T @ erf.moments.scatter @ off / (erf.total**2 * n * (n - 1))
         return _Cells(merge(sums[id(self.measured)] - sums[id(self.theory)]), covariance, draws)
 
     @functools.cached_property

@@ -9,7 +9,20 @@ MEMORY_LIMIT = 2**31
 
 
 class SizeError(MemoryError, ValueError):
-    """A request whose answer would not fit in memory; the message says how many bytes it needs."""
+    """A request whose answer would not fit in memory; raised by whatever would build it.
+
+    The message says how many bytes it needs and what to ask for instead. It is of the request as
+    much as of the machine: callers catch it as `ValueError` or as `MemoryError`.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> deep = em.predict(em.repeat(em.Conv(3), 10_000), method="normal")
+    >>> deep.map
+    Traceback (most recent call last):
+        ...
+    erfmath.errors.SizeError: a map of shape (20001, 20001) would need ...
+    """
 
 
 def check_bytes(nbytes: int, what: str, remedy: str = "ask for a smaller part") -> None:

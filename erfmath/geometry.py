@@ -16,10 +16,17 @@ __all__ = ["AxisGeometry"]
 
 
 class AxisGeometry(NamedTuple):
-    """How a layer connects sites along one axis.
+    """How a layer connects sites along one axis; returned by `Network.geometry`.
 
-    `padding` is the pair (before, after), or the rules "same" and "whole" (global pooling), which
-    need the number of sites n.
+    Attributes
+    ----------
+    kernel, stride, dilation : int
+        k, s and d: taps, and sites from window to window and from tap to tap.
+    padding : pair of int, "same" or "whole"
+        p before the first site and after the last, or a rule that needs the number of sites n:
+        "whole" is global pooling.
+    transposed : bool
+        Whether output and input are exchanged.
     """
 
     kernel: int = 1

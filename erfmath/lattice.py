@@ -25,7 +25,34 @@ Point = Union[int, Sequence[int]]
 
 def add_on_hull(a: Array, start_a: tuple[int, ...], b: Array,
                 start_b: tuple[int, ...]) -> tuple[Array, tuple[int, ...]]:
-    """Sum of two arrays that lie at their starts along the last axes; leading axes must agree."""
+    """Sum of two arrays that lie at their starts along the last axes.
+
+    Parameters
+    ----------
+    a, b : ndarray
+        Leading axes, those without a start, must agree.
+    start_a, start_b : tuple of int
+        Coordinate of the first element along each of the last axes.
+
+    Returns
+    -------
+    total : ndarray
+        On the smallest box around both, zeros where neither lies.
+    start : tuple of int
+        Coordinate of its first element.
+
+    Raises
+    ------
+    ValueError
+        If the leading axes differ.
+
+    Examples
+    --------
+    >>> import numpy as np, erfmath as em
+    >>> total, start = em.lattice.add_on_hull(np.ones(2), (0,), np.ones(2), (3,))
+    >>> total.tolist(), start
+    ([1.0, 1.0, 0.0, 1.0, 1.0], (0,))
+    """
     if start_a == start_b and a.shape == b.shape:
         return a + b, start_a
     ndim = len(start_a)
@@ -51,10 +78,16 @@ class Field:
     start : int or tuple of int
         Coordinate of the first element; one int stands for all axes.
 
+    Raises
+    ------
+    ValueError
+        If the array has none or more than three axes, or `start` not one value per axis.
+
     Examples
     --------
-    >>> f = Field([1, 2], start=-1)
-    >>> f + Field([5], start=2)
+    >>> import erfmath as em
+    >>> f = em.lattice.Field([1, 2], start=-1)
+    >>> f + em.lattice.Field([5], start=2)
     Field([1, 2, 0, 5], start=(-1,))
     >>> f.convolve(f)
     Field([1, 4, 4], start=(-2,))
@@ -118,13 +151,13 @@ class Field:
     __hash__ = None  # type: ignore[assignment]
 
     def allclose(self, other: Field, rtol: float, atol: float = 0.0) -> bool:
-        """Whether the values agree at every site to `rtol`, or `atol` times the largest value."""
+        """Whether those of `other` agree at every site to `rtol`, or `atol` times the largest."""
         difference = np.abs((self + other * -1).values.astype(float))
         size = np.abs((self * 0 + other).values.astype(float))  # `other` on the same hull
         return bool(np.all(difference <= rtol * size + atol * size.max(initial=0.0)))
 
     def convolve(self, other: Field) -> Field:
-        """(f * g)(z) = sum_x f(x) g(z - x), by direct sums: positive values keep all digits."""
+        """(f * g)(z) = sum_x f(x) g(z - x) with `other` as g, by direct sums: no digits are lost."""
         self._same_dimension(other)
         few, many = sorted((self, other), key=lambda f: f.values.size)
         start = tuple(map(sum, zip(self.start, other.start)))
@@ -194,7 +227,7 @@ class Field:
         return self.values.sum()
 
     def moment(self, *order: int) -> Any:
-        """Raw moment sum_x f(x) prod_axis x_axis^order_axis, one order per axis."""
+        """Raw moment sum_x f(x) prod_axis x_axis^order_axis, one number of `order` per axis."""
         if len(order) != self.ndim:
             raise ValueError(f"order={order!r}: must have {self.ndim} values, one per axis")
         total = self.values

@@ -46,7 +46,7 @@ def _frozen(value: Any, name: str) -> npt.NDArray[np.float64]:
 
 @dataclass(frozen=True, eq=False)
 class Random(_FrozenArray):
-    """Independent zero-mean weights of variance gain / fan.
+    """Independent zero-mean weights of variance gain / fan (equations 15 and 17).
 
     Parameters
     ----------
@@ -59,6 +59,20 @@ class Random(_FrozenArray):
         (separable); otherwise one value per tap.
     law : {"normal", "uniform"}
         What sampling draws from; the theory depends on the variance only.
+
+    Raises
+    ------
+    ValueError
+        If the gain is not positive, a word unknown, or the profile no array of variances.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> rim = em.Random(profile=[2, 1, 2])
+    >>> [law.tolist() for law in rim.variances((3,))]
+    [[0.4, 0.2, 0.4]]
+    >>> round(float(em.predict(em.serial(em.Conv(3, weights=rim)), ndim=1).std[0])**2, 3)
+    0.8
     """
 
     gain: float = 2.0
@@ -80,7 +94,10 @@ class Random(_FrozenArray):
             object.__setattr__(self, "profile", profile)
 
     def variances(self, kernel_size: tuple[int, ...]) -> list[npt.NDArray[np.float64]]:
-        """Relative variance per tap, of sum 1: a 1-D array per axis, or one array for all axes."""
+        """Relative variance per tap of a kernel of size `kernel_size`, of sum 1.
+
+        A 1-D array per axis, or one array for all axes.
+        """
         if self.profile is None:
             return [np.full(k, 1.0 / k) for k in kernel_size]
         if self.profile.ndim == 1:
@@ -93,6 +110,13 @@ class Constant:
     """All weights 1 / (prod(k) c_in / groups): the paper's all-ones kernels, normalised.
 
     A transposed convolution of stride s then divides the sum of a gradient by prod(s).
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> erf = em.predict(em.repeat(em.Conv(3, weights=em.Constant()), 2), ndim=1)
+    >>> erf.statistic, (9 * erf.map).round(6).tolist()
+    ('mean', [1.0, 2.0, 3.0, 2.0, 1.0])
     """
 
 
@@ -105,6 +129,17 @@ class Fixed(_FrozenArray):
     array : array_like
         Shape k: the same filter on each channel.  Shape (out, in / groups, *k): a convolution;
         transposed convolutions take (in, out / groups, *k).
+
+    Raises
+    ------
+    ValueError
+        If the array is empty, not finite, or has none or more than five axes.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> em.predict(em.serial(em.Conv(3, weights=em.Fixed([1, 2, 3]))), ndim=1).map.tolist()
+    [1.0, 2.0, 3.0]
     """
 
     array: Any

@@ -4,11 +4,15 @@ Everybody draws weights and inputs, back-propagates a random combination of the 
 accumulates g^2 at the input.  `measure` computes only the cone of the unit, and for linear networks
 no forward pass, because their gradient does not depend on the input; PyTorch's autograd is charged
 for whole maps with the same padding and for the forward pass that it cannot do without.
+
+What no implementation of the same ensemble can save is timed too: drawing the weights, and the matrix
+products of the cone with nothing around them.
 """
 
 from __future__ import annotations
 
 import math
+import time
 import tracemalloc
 from collections.abc import Callable
 from importlib import import_module
@@ -18,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..empirics.draw import kernels_of, seed_entropy
-from ..empirics.job import make_job
+from ..empirics.job import Job, make_job
 from ..empirics.measure import measure
 from ..layers import Activation, Conv
 from ..network import Network, repeat, serial
@@ -28,6 +32,7 @@ from . import Table, side_by_side
 __all__ = ["run"]
 
 BATCH = 8  # images from which batch norms take their statistics
+SITES = 1024  # columns of the bare matrix products
 
 
 class _Case(NamedTuple):
@@ -68,22 +73,29 @@ def run(quick: bool = False) -> Table:
             work["loop"] = lambda: [_autograd(torch, case, 1) for _ in range(case.draws)]
             if case.chain:
                 work["grouped"] = lambda: _autograd(torch, case, case.draws)
-        times = side_by_side(work, rounds=1 if quick else 5)
-        peak, weights, largest = _memory(case)
+        job = _job(case)
+        work["drawing"] = lambda: [job.recipe.sample(i, min(i + job.chunk, case.draws))
+                                   for i in range(0, case.draws, job.chunk)]
+        work["products"] = _products(job, case.draws)
+        times = side_by_side(work, rounds=1 if quick else 5, clock=time.process_time)
+        peak, weights, largest = _memory(job, case)
         rows.append((case.name, case.draws, 1e3 * times["numpy"].seconds / case.draws,
+                     times["drawing"].ratio, times["products"].ratio,
                      *(value for rival in ("loop", "grouped") for value in
                        ((1e3 * times[rival].seconds / case.draws, times[rival].ratio)
                         if rival in times else ("-", "-"))),
                      peak / 2**20, weights / 2**20, (peak - weights) / largest))
-    notes = ["ratio: time of the rival over erfmath's in the same round; above 1 erfmath is faster",
+    notes = ["drawing, products: time of drawing the weights, and of the bare matrix products of the cone, over erfmath's",
+             "ratio: time of the rival over erfmath's in the same round; above 1 erfmath is faster",
              "peak: most memory in use during a run of one chunk of draws; without the weights also in "
              "activations of the chunk's largest layer"]
     if torch is None:
         notes.append("PyTorch is not installed: no rivals")
     else:
         notes.append(f"PyTorch {torch.__version__}, one thread; set OPENBLAS_NUM_THREADS=1 for the same here")
-    return Table("Measuring, ms per draw", ("network", "draws", "erfmath", "autograd loop", "ratio",
-                                            "one grouped call", "ratio", "peak MB", "weights", "activations"),
+    return Table("Measuring, ms of CPU per draw", ("network", "draws", "erfmath", "drawing", "products", "autograd loop",
+                                            "ratio", "one grouped call", "ratio", "peak MB", "weights",
+                                            "activations"),
                  tuple(rows), tuple(notes))
 
 
@@ -93,13 +105,29 @@ def _measure(case: _Case) -> None:
             batch=case.batch, rng=0)
 
 
-def _memory(case: _Case) -> tuple[int, int, int]:
-    """Bytes for one chunk of draws: most in use, of its weights, of its largest activation."""
+def _job(case: _Case) -> Job:
     image = None if case.chain else (case.image,) * 2
     unit = (0, 0) if image is None else tuple(n // 2 for n in case.net.shapes(image)[case.net.output])
-    job = make_job(case.net, ndim=2, image=image, unit=unit, node=None, statistic="power", width=case.width,
-                   channels_in=3, entropy=seed_entropy(0), normalise=False, weights={}, images=None,
-                   channel=None, batch=case.batch, dtype=None)
+    return make_job(case.net, ndim=2, image=image, unit=unit, node=None, statistic="power", width=case.width,
+                    channels_in=3, entropy=seed_entropy(0), normalise=False, weights={}, images=None,
+                    channel=None, batch=case.batch, dtype=None)
+
+
+def _products(job: Job, draws: int) -> Callable[[], Any]:
+    """All matrix products of some draws, of numbers that lie in the cache."""
+    work = []
+    for i, kernel in job.recipe.kernels.items():
+        step, images = job.program.steps[i], job.recipe.inputs[1]
+        sites = math.prod(step.cone.shape) + images * math.prod(step.need.shape)
+        rows = np.ones((kernel.shape[0], math.prod(kernel.shape[1:])), np.float32)
+        whole, rest = divmod(sites, SITES)
+        for count, length in ((whole, SITES), (1, rest)):
+            work += [(rows, np.ones((rows.shape[1], length), np.float32))] * count
+    return lambda: [a @ b for _ in range(draws) for a, b in work]
+
+
+def _memory(job: Job, case: _Case) -> tuple[int, int, int]:
+    """Bytes for one chunk of draws: most in use, of its weights, of its largest activation."""
     draws = min(job.chunk, case.draws)
     channels = case.net.channels(case.width)
     images = max(job.recipe.inputs[1], 1)

@@ -15,7 +15,7 @@ from typing import NoReturn, get_args
 from .. import __version__
 from ..bench import BENCHMARKS
 from ..plotting import Display
-from . import commands, sampling
+from . import analyse, commands, design, figures, growth, sampling
 
 __all__ = ["build_parser", "main"]
 
@@ -116,18 +116,56 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--statistic", choices=("power", "mean"),
                      help="E[g^2] or E[g] (default: mean if no weight is random, else power)")
 
+    sub = command("analyse", analyse.analyse,
+                  "sizes and scores of gradients that another program computed",
+                  "erfmath analyse grads.npy --trf 427 --center 96,96 --plot grads.png\n"
+                  "erfmath analyse grads.npy --statistic relu --normalise sample --background --json")
+    analyse.add_analyse_options(sub, _integers)
+
+    sub = command("design", design.design, "what would widen a network's view, or networks for a wanted view",
+                  "erfmath design resnet50 --image 224 --plot remedies.png\n"
+                  "erfmath design vgg16 --layers\n"
+                  "erfmath design --target 40 --max-depth 20 --max-multiply-adds 2e10")
+    _add_network_options(sub, optional=True)
+    design.add_design_options(sub)
+
+    sub = command("size-map", design.size_map, "size and centre of the field of every unit of a map",
+                  "erfmath size-map unet --image 256 --plot sizes.png")
+    _add_network_options(sub)
+    sub.add_argument("--kind", default="std", metavar="KIND",
+                     help="std, in one sweep, or another size, unit by unit (default: std)")
+    sub.add_argument("--plot", metavar="FILE", help="draw the map (.png, .pdf, .svg, ...)")
+
+    sub = command("tiles", design.tiles, "how much context tiles of a large image need",
+                  "erfmath tiles unet --error 0.01\nerfmath tiles net.json --image 1024 --json")
+    _add_network_options(sub)
+    design.add_tiles_options(sub)
+
+    sub = command("growth", growth.growth, "how sizes grow with depth, kernel, dilation or the place of a stride",
+                  "erfmath growth --kernel 3 --depths 5:200 --plot growth.png\n"
+                  "erfmath growth --depths 4:40 --every 4\n"
+                  "erfmath growth --kernels 3:15:2 --depth 10 --kinds std,mass")
+    growth.add_growth_options(sub)
+
+    sub = command("figures", figures.figures, "the paper's figures: pictures, data and numbers",
+                  "erfmath figures --quick --out figures\n"
+                  "erfmath figures fig1 fig2 --seed 1 --format pdf --out figures")
+    figures.add_figures_options(sub)
+
     sub = command("bench", commands.bench, "time the package beside its rivals",
-                  "erfmath bench\nerfmath bench import predict --quick")
+                  "erfmath bench\nerfmath bench import predict --quick\n"
+                  "erfmath bench walk --plot growth.png")
     sub.add_argument("names", nargs="*", metavar="NAME",
                      help=f"{', '.join(BENCHMARKS)} (default: all)")
     sub.add_argument("--quick", action="store_true", help="once each, to see that they run")
+    sub.add_argument("--plot", metavar="FILE", help="walk only: draw how the cost grows, in place of the table")
 
     command("zoo", commands.zoo_names, "list the networks that have a name", "erfmath zoo")
     return parser
 
 
-def _add_network_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("network", metavar="NET",
+def _add_network_options(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
+    parser.add_argument("network", metavar="NET", nargs="?" if optional else None,
                         help="name of a network (see erfmath zoo) or a JSON file")
     parser.add_argument("--image", type=_integers, metavar="N",
                         help="size in pixels, 224 or 224,320 (default: the infinite plane)")

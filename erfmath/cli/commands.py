@@ -68,6 +68,16 @@ def bench(options: argparse.Namespace) -> None:
     for name in options.names:
         if name not in BENCHMARKS:
             raise ValueError(f"no benchmark is called {name!r}; there are {', '.join(BENCHMARKS)}")
+    if options.plot:
+        if options.names != ["walk"]:
+            raise ValueError("--plot: draws how the cost of walks grows; use erfmath bench walk --plot FILE")
+        check_target(options.plot)
+        kind = picture_format(options.plot)
+        from ..bench.walk import picture
+        with Progress("bench walk"):
+            figure = picture(quick=options.quick)
+        write_atomically(options.plot, lambda file: figure.savefig(file, format=kind, dpi=DPI))
+        return
     for name in options.names or BENCHMARKS:
         with Progress(f"bench {name}"):
             table = run(name, quick=options.quick)

@@ -16,21 +16,21 @@ from ..checks import choice, integer
 from ..errors import check_bytes
 from ..layers import Activation, BatchNorm, Dropout, LayerNorm, MaxPool
 from ..network import Network
+from ..result import STATISTICS
 from .cone import Program, compile_network
 from .convolution import on_space
 from .draw import Kernel, Recipe, check_kernel, kernels_of
 from .run import Parameters, forward
 from .welford import Moments
 
-__all__ = ["Job", "STATISTICS", "fingerprint", "make_job"]
+__all__ = ["Job", "fingerprint", "make_job"]
 
 Array = npt.NDArray[Any]
 
-STATISTICS = ("power", "mean", "amplitude", "magnitude", "relu")
 #: Inputs per draw where a batch norm takes its statistics from them.
 BATCH = 8
 #: Bytes of the largest activation of a chunk of draws, and the most draws in one.
-CHUNK_BYTES, CHUNK_DRAWS = 2**22, 256
+CHUNK_BYTES, CHUNK_DRAWS = 2**23, 256
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,8 @@ class Job:
         """Maps of draws start..stop-1 on the program's cone, (draws, *space), summed over input channels."""
         sample = self.recipe.sample(start, stop)
         parameters = Parameters(sample.kernels, self.groups, self.biases, self.norms)
-        run = forward(self.program, parameters, sample.inputs, images=1, generators=sample.generators)
+        run = forward(self.program, parameters, self.recipe.batch(start, sample.generators), images=1,
+                      generators=sample.generators)
         gradient = self._output_gradient(run.output, sample.combination)
         g = run.backward(gradient.astype(self.recipe.dtype))[:, :, 0]
         if self.statistic in ("power", "amplitude"):

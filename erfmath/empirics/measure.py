@@ -53,6 +53,7 @@ def measure(net: Network, *, image: Any = None, unit: Any = None, node: str | No
         "mean" if every layer's weights are deterministic, else "power".
     draws : int or sequence of int, optional
         Networks to draw (default 100); several numbers give running estimates, a list of results.
+        With `until` the most there will be (default 100 000).
     rng : int, Generator or None
         Draw i uses the i-th child of one SeedSequence: results do not depend on `workers`.
     workers : int or callable
@@ -62,8 +63,8 @@ def measure(net: Network, *, image: Any = None, unit: Any = None, node: str | No
     normalise : {"draw"}, optional
         Divide each draw's map by its sum first: another statistic, not an approximation of E[g^2].
     until : float, optional
-        Stop as soon as the relative standard error of every axis's std is below this; `draws` is
-        then the most there will be (default: no limit).
+        Stop as soon as the relative standard error of every axis's std is below this, after at least
+        30 draws.
     checkpoint : path, optional
         File that keeps what is done; the same call goes on from there.
     weights : mapping, optional

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ..result import EffectiveReceptiveField
 from .cone import Box
-from .welford import Moments, block_edges
+from .welford import Moments, block_edges, block_sums
 
 __all__ = ["MeasuredReceptiveField"]
 
@@ -39,31 +39,30 @@ class MeasuredReceptiveField(EffectiveReceptiveField):
 
     def __init__(self, moments: Moments, box: Box, *, statistic: str, seed: Any, partial: bool = False,
                  sampled: bool = True, **about: Any) -> None:
-        origin, shape = about["origin"], about.pop("shape")
-        self._where = tuple(slice(a - o, b - o + 1) for a, b, o in zip(box.lo, box.hi, origin))
-        self._window = shape
+        self._window = about.pop("shape")
+        self._where = tuple(slice(a - o, b - o + 1) for a, b, o in zip(box.lo, box.hi, about["origin"]))
         values, error = moments.mean, moments.stderr
         if statistic == "amplitude":
             values = np.sqrt(values)
             error = error / (2 * np.where(values > 0, values, 1))
         super().__init__(self._placed(values), stderr=self._placed(error) if sampled else None,
-                         statistic="power" if statistic == "power" else "mean", **about)
-        self.statistic = statistic
+                         statistic=statistic, **about)
         self.moments, self.box = moments, box
         self.draws, self.dead, self.partial, self.seed = moments.count, moments.dead, partial, seed
 
-    def save(self, path: str | pathlib.Path) -> None:
-        """Write map and `stderr` as an npz file that `EffectiveReceptiveField.load` reads.
+    def _draws(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        return ({f"draws.{name}": array for name, array in self.moments.arrays().items()},
+                {"box": self.box, "seed": self.seed, "partial": self.partial, "sampled": self.stderr is not None})
 
-        Raises
-        ------
-        ValueError
-            For statistics that have no theory: only "power" and "mean" are kept in files.
-        """
-        if self.statistic not in ("power", "mean"):
-            raise ValueError(f"statistic={self.statistic!r}: only 'power' and 'mean' can be saved; "
-                             "use numpy.save(file, erf.map)")
-        super().save(path)
+    @classmethod
+    def restored(cls, arrays: Mapping[str, Any], facts: Mapping[str, Any], **about: Any) -> MeasuredReceptiveField:
+        """From what a file holds; ``EffectiveReceptiveField.load`` is the way to read one."""
+        moments = Moments.from_arrays({name.removeprefix("draws."): array for name, array in arrays.items()})
+        box = Box(*map(tuple, facts["box"]))
+        if moments.mean.shape != box.shape or len(moments.scatter) != len(block_sums(moments.mean, len(box.lo))):
+            raise ValueError("its arrays do not fit each other")
+        return cls(moments, box, shape=arrays["map"].shape, seed=facts["seed"], partial=facts["partial"],
+                   sampled=facts["sampled"], **about)
 
     def _placed(self, values: Array) -> Array:
         """Values on the box of sites that reach the unit, as a map on the whole window or image."""
@@ -105,8 +104,5 @@ class MeasuredReceptiveField(EffectiveReceptiveField):
         return tuple(map(len, block_edges(self.box.shape)))
 
     def blocks_of(self, other: EffectiveReceptiveField) -> Array:
-        """Sums of another field's map over the blocks into which this one's draws were summed."""
-        part = other.crop(self.box.lo, self.box.hi)
-        for axis, edges in enumerate(block_edges(part.shape)):
-            part = np.add.reduceat(part, edges, axis=axis) if part.shape[axis] else part
-        return part.ravel()
+        """Sums of another field's map over the blocks of this one's draws."""
+        return block_sums(other.crop(self.box.lo, self.box.hi), self.ndim)

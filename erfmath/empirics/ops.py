@@ -7,7 +7,7 @@ in 1 to 3 dimensions.  An activation's or pool's forward also returns what its b
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,12 +17,15 @@ from .convolution import conv_out, on_space, taps
 
 __all__ = ["EPS", "activate", "average_rows", "batch_norm", "batch_norm_grad", "bilinear_rows", "fit",
            "global_rows", "layer_norm", "layer_norm_grad", "max_pool", "max_pool_grad", "max_pool_winner",
-           "nearest_rows", "normalise", "spread", "spread_grad", "statistics"]
+           "nearest_rows", "normalise", "scaled_batch_norm", "scaled_batch_norm_grad", "spread", "spread_grad",
+           "statistics"]
 
 Array = npt.NDArray[Any]
 
 #: Added to variances before dividing by their root, as frameworks do.
 EPS = 1e-5
+#: Numbers per block where rows are worked on one after the other.
+BLOCK = 2**16
 
 
 def fit(x: Array, pads: Sequence[tuple[int, int]], fill: float = 0.0) -> Array:
@@ -216,7 +219,55 @@ def normalise(x: Array, mean: Array, variance: Array, eps: float = EPS) -> tuple
 
 def batch_norm(x: Array, eps: float = EPS) -> tuple[Array, Array]:
     """`normalise` by the batch's own statistics: as in training."""
-    return normalise(x, *statistics(x), eps)
+    y = x - x.mean(axis=tuple(range(2, x.ndim)), keepdims=True)
+    flat = y.reshape(*y.shape[:2], -1)
+    factor = 1 / np.sqrt(np.einsum("dci,dci->dc", flat, flat) / x.dtype.type(flat.shape[-1]) + x.dtype.type(eps))
+    y *= _per_channel(factor, x.ndim)
+    return y, _per_channel(factor, x.ndim)
+
+
+def _blocks(rows: Array) -> Iterator[slice]:
+    """Cuts of rows, each of about as much as a core's own cache holds together with its copies."""
+    step = max(1, BLOCK // max(rows.shape[1], 1))
+    return (slice(i, i + step) for i in range(0, len(rows), step))
+
+
+def scaled_batch_norm(x: Array, scale: Array, shift: Array) -> tuple[Array, Array, Array]:
+    """scale * `batch_norm` + shift, with the mean and variance met, all per channel (draws, channels)."""
+    y = np.empty_like(x, order="C")
+    rows, out = x.reshape(-1, math.prod(x.shape[2:])), y.reshape(-1, math.prod(x.shape[2:]))
+    scale, shift = (np.broadcast_to(a, x.shape[:2]).reshape(-1, 1) for a in (scale, shift))
+    mean, variance = np.empty_like(scale), np.empty_like(scale)
+    for cut in _blocks(rows):
+        part = out[cut]
+        mean[cut] = rows[cut].mean(axis=1, keepdims=True)
+        np.subtract(rows[cut], mean[cut], out=part)
+        variance[cut, 0] = np.einsum("ri,ri->r", part, part) / x.dtype.type(rows.shape[1])
+        part *= scale[cut] / np.sqrt(variance[cut] + x.dtype.type(EPS))
+        part += shift[cut]
+    return y, mean.reshape(x.shape[:2]), variance.reshape(x.shape[:2])
+
+
+def scaled_batch_norm_grad(dy: Array, x: Array, scale: Array, mean: Array, variance: Array,
+                           ) -> tuple[Array, Array, Array]:
+    """Adjoint of `scaled_batch_norm`: gradients to x, scale and shift."""
+    dx = np.empty_like(x, order="C")
+    n = math.prod(x.shape[2:])
+    rows, given, out = (a.reshape(-1, n) for a in (x, dy, dx))
+    scale, mean = (np.broadcast_to(a, x.shape[:2]).reshape(-1, 1) for a in (scale, mean))
+    factor = 1 / np.sqrt(variance.reshape(-1, 1) + x.dtype.type(EPS))
+    to_scale, to_shift = np.empty_like(factor), np.empty_like(factor)
+    for cut in _blocks(rows):
+        # factor scale (dy - mean(dy) - unit mean(dy unit)), unit = (x - mean) factor
+        part, dpart = out[cut], given[cut]
+        np.subtract(rows[cut], mean[cut], out=part)
+        to_shift[cut] = dpart.sum(axis=1, keepdims=True)
+        to_scale[cut, 0] = np.einsum("ri,ri->r", dpart, part) * factor[cut, 0]
+        part *= -factor[cut] * to_scale[cut] / x.dtype.type(n)
+        part -= to_shift[cut] / x.dtype.type(n)
+        part += dpart
+        part *= factor[cut] * scale[cut]
+    return dx, to_scale.reshape(x.shape[:2]), to_shift.reshape(x.shape[:2])
 
 
 def batch_norm_grad(dy: Array, y: Array, factor: Array) -> Array:

@@ -1,11 +1,13 @@
 """Runs a network: forward over the steps of a program, and backward through what they left behind.
 
 Every op has one rule.  It takes the step and the values of its inputs, and returns the output and a
-function `pull` that takes the gradient of the output to the gradients of the inputs.
+function `pull` that takes the gradient of the output to the gradients of the inputs.  A rule that
+makes a large copy of an input first takes it out of the list, so that the input can be released.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +17,8 @@ import numpy.typing as npt
 
 from . import ops
 from .cone import Box, Program, Step
-from .convolution import conv, conv_input_grad, conv_weight_grad
+from .convolution import (Halo, conv, conv_input_grad, conv_same, conv_same_weight_grad, conv_weight_grad,
+                          mirrored)
 
 __all__ = ["Parameters", "Run", "forward"]
 
@@ -70,19 +73,28 @@ class Run:
         self.gradients: dict[tuple[int, str], Array] = {}
         self.statistics: dict[int, tuple[Array, Array]] = {}
         self.pulls: dict[int, Pull] = {}
+        self.inputs_wait = True
 
     def backward(self, gradient: Array, *, keep: bool = False) -> Array:
         """Gradient of the inputs on the program's `cone`, from that of the output on its `cone` box.
 
         What the forward pass left is released on the way, unless another call is to `keep` it.
         """
+        return self._sweep(gradient, keep)[-1]
+
+    def learn(self, gradient: Array) -> dict[tuple[int, str], Array]:
+        """`gradients` to the parameters alone: convolutions of the network's inputs spare them theirs."""
+        self.inputs_wait = False
+        self._sweep(gradient, False)
+        return self.gradients
+
+    def _sweep(self, gradient: Array, keep: bool) -> dict[int, Array]:
         waiting = {self.program.top: gradient}
         del gradient
         for i in sorted(self.program.steps, reverse=True):
             pull = self.pulls[i] if keep else self.pulls.pop(i)
-            for j, part in zip(self.program.steps[i].inputs, pull(waiting.pop(i))):
-                waiting[j] = waiting[j] + part if j in waiting else part
-        return waiting[-1]
+            _add_to(waiting, self.program.steps[i].inputs, pull(waiting.pop(i)))
+        return waiting
 
     def kept(self, array: Array, step: Step) -> Array:
         """The part of a forward array, on `need`, that the backward pass will use."""
@@ -107,22 +119,27 @@ def forward(program: Program, parameters: Parameters, x: Array, *, images: int |
     training : bool
         Keep what the gradients to the parameters need, and back-propagate through batch statistics.
     generators : sequence of Generator
-        One a draw, for dropout.
+        One a draw, for dropout; without, nothing is dropped.
     """
     if x.shape[3:] != program.need.shape:
         raise ValueError(f"x: {x.shape[3:]} sites; the program needs {program.need.shape}")
     run = Run(program, parameters, x.shape[2] if images is None else images, training, generators)
     values = {-1: x}
+    del x
     last_use = {j: i for i, step in program.steps.items() for j in step.inputs}
     for i, step in program.steps.items():
         inputs = [values[j] for j in step.inputs]
-        values[i], run.pulls[i] = _RULES[step.layer.op](run, i, step, inputs)
         for j in set(step.inputs):
             if last_use[j] == i:
                 del values[j]
-        del inputs
+        values[i], run.pulls[i] = _RULES[step.layer.op](run, i, step, inputs)
     run.output = values[program.top]
     return run
+
+
+def _add_to(waiting: dict[int, Array], sources: Sequence[int], parts: Sequence[Array]) -> None:
+    for j, part in zip(sources, parts):
+        waiting[j] = waiting[j] + part if j in waiting else part
 
 
 # -- the rules --------------------------------------------------------------------------------
@@ -137,9 +154,11 @@ def _returned(run: Run, step: Step, dx: Array, box: Box | None = None, which: in
     return ops.fit(dx, (box or step.cone).pads(run.program.cone_box(step.inputs[which])))
 
 
-def _conv(run: Run, i: int, step: Step, inputs: Sequence[Array]) -> tuple[Array, Pull]:
+def _conv(run: Run, i: int, step: Step, inputs: list[Array]) -> tuple[Array, Pull]:
     w, groups = run.parameters.kernels[i], run.parameters.groups[i]
-    read = ops.fit(inputs[0], run.program.box(step.inputs[0]).pads(step.reads))
+    if run.training and run.program.box(step.inputs[0]) == step.need and math.prod(step.kernel) > 1:
+        return _conv_same(run, i, step, inputs[0])
+    read = np.ascontiguousarray(ops.fit(inputs.pop(), run.program.box(step.inputs[0]).pads(step.reads)))
     y = _biased(run, i, conv(read, w, step.stride, step.dilation, groups))
     x = read if run.training else None
 
@@ -147,8 +166,31 @@ def _conv(run: Run, i: int, step: Step, inputs: Sequence[Array]) -> tuple[Array,
         if x is not None:
             run.gradients[i, "kernel"] = conv_weight_grad(x, dy, step.kernel, step.stride, step.dilation, groups)
             _bias_grad(run, i, dy)
-        dx = conv_input_grad(dy, w, step.cone_reads.shape, step.stride, step.dilation, groups)
+            if step.inputs[0] < 0 and not run.inputs_wait:
+                return []
+        last = [dy]
+        del dy  # nothing holds it any more once it is padded there
+        dx = conv_input_grad(last.pop(), w, step.cone_reads.shape, step.stride, step.dilation, groups)
         return [_returned(run, step, dx, step.cone_reads)]
+    return y, pull
+
+
+def _conv_same(run: Run, i: int, step: Step, x: Array) -> tuple[Array, Pull]:
+    """A convolution in training that keeps the size of the map: the same, faster."""
+    w, groups, dilation = run.parameters.kernels[i], run.parameters.groups[i], step.dilation
+    pads = step.need.pads(step.reads)
+    before, after = [a for a, _ in pads], [b for _, b in pads]
+    gaps = [max(pair) for pair in pads]
+    halo = Halo.of(x, gaps)
+    y = _biased(run, i, conv_same(halo, w, before, dilation, groups))
+
+    def pull(dy: Array) -> Sequence[Array]:
+        wide = Halo.of(dy, gaps)
+        run.gradients[i, "kernel"] = conv_same_weight_grad(halo, wide, step.kernel, before, dilation, groups)
+        _bias_grad(run, i, dy)
+        if step.inputs[0] < 0 and not run.inputs_wait:
+            return []
+        return [conv_same(wide, mirrored(w, groups), after, dilation, groups)]
     return y, pull
 
 
@@ -193,8 +235,8 @@ def _per_channel(values: Array, like: Array) -> Array:
     return values.reshape(-1, like.shape[1], *(1,) * (like.ndim - 2)).astype(like.dtype, copy=False)
 
 
-def _max_pool(run: Run, i: int, step: Step, inputs: Sequence[Array]) -> tuple[Array, Pull]:
-    read = ops.fit(inputs[0], run.program.box(step.inputs[0]).pads(step.reads), -np.inf)
+def _max_pool(run: Run, i: int, step: Step, inputs: list[Array]) -> tuple[Array, Pull]:
+    read = ops.fit(inputs.pop(), run.program.box(step.inputs[0]).pads(step.reads), -np.inf)
     y = ops.max_pool(read, step.kernel, step.stride)
     seen = ops.fit(read[:, :, :run.images], step.reads.pads(step.cone_reads))
     winner = ops.max_pool_winner(seen, run.kept(y, step), step.kernel, step.stride)
@@ -217,7 +259,14 @@ def _activation(run: Run, i: int, step: Step, inputs: Sequence[Array]) -> tuple[
         return _pass(run, i, step, inputs)
     y, slope = ops.activate(_placed(run, step, inputs[0]), layer.function, layer.slope)
     slope = run.kept(slope, step)
-    return y, lambda dy: [_returned(run, step, dy * slope)]
+    if slope.dtype != bool:
+        return y, lambda dy: [_returned(run, step, dy * slope)]
+    bits, shape = np.packbits(slope), slope.shape  # the gates of all layers wait at once
+
+    def pull(dy: Array) -> Sequence[Array]:
+        gate = np.unpackbits(bits, count=math.prod(shape)).view(bool).reshape(shape)
+        return [_returned(run, step, dy * gate)]
+    return y, pull
 
 
 def _batch_norm(run: Run, i: int, step: Step, inputs: Sequence[Array]) -> tuple[Array, Pull]:
@@ -229,7 +278,7 @@ def _batch_norm(run: Run, i: int, step: Step, inputs: Sequence[Array]) -> tuple[
     if run.training:
         return _batch_norm_training(run, i, step, x, given)
     if given is None:
-        y, factor = ops.normalise(x, *ops.statistics(x))
+        y, factor = ops.batch_norm(x)
     else:
         scale, shift, mean, variance = (_per_channel(row, x) for row in given)
         factor = scale / np.sqrt(variance + x.dtype.type(ops.EPS))
@@ -238,18 +287,17 @@ def _batch_norm(run: Run, i: int, step: Step, inputs: Sequence[Array]) -> tuple[
 
 
 def _batch_norm_training(run: Run, i: int, step: Step, x: Array, given: Array | None) -> tuple[Array, Pull]:
-    mean, variance = run.statistics[i] = ops.statistics(x)
-    unit, factor = ops.normalise(x, mean, variance)
-    scale, shift = (None, None) if given is None else (_per_channel(row, x) for row in given[:2])
-    axes = tuple(range(2, x.ndim))
+    scale, shift = np.repeat([[1], [0]], x.shape[1], axis=1) if given is None else given[:2]
+    scale, shift = scale.astype(x.dtype), shift.astype(x.dtype)
+    y, mean, variance = ops.scaled_batch_norm(x, scale, shift)
+    run.statistics[i] = mean, variance
 
     def pull(dy: Array) -> Sequence[Array]:
-        if scale is not None:
-            run.gradients[i, "scale"] = (dy * unit).sum(axis=axes)
-            run.gradients[i, "shift"] = dy.sum(axis=axes)
-            dy = dy * scale
-        return [_returned(run, step, ops.batch_norm_grad(dy, unit, factor))]
-    return unit if scale is None else unit * scale + shift, pull
+        dx, to_scale, to_shift = ops.scaled_batch_norm_grad(dy, x, scale, mean, variance)
+        if given is not None:
+            run.gradients[i, "scale"], run.gradients[i, "shift"] = to_scale, to_shift
+        return [_returned(run, step, dx)]
+    return y, pull
 
 
 def _layer_norm(run: Run, i: int, step: Step, inputs: Sequence[Array]) -> tuple[Array, Pull]:
@@ -267,6 +315,8 @@ def _scale(run: Run, i: int, step: Step, inputs: Sequence[Array]) -> tuple[Array
 
 def _dropout(run: Run, i: int, step: Step, inputs: Sequence[Array]) -> tuple[Array, Pull]:
     x = _placed(run, step, inputs[0])
+    if not run.generators:
+        return x, lambda dy: [_returned(run, step, dy)]
     p = getattr(step.layer, "p")
     factor = np.empty(x.shape, x.dtype)
     for rng, part in zip(run.generators, factor):
@@ -296,7 +346,7 @@ def _concat(run: Run, i: int, step: Step, inputs: Sequence[Array]) -> tuple[Arra
                           for which, part in enumerate(np.split(dy, ends, axis=1))]
 
 
-_RULES: dict[str, Callable[[Run, int, Step, Sequence[Array]], tuple[Array, Pull]]] = {
+_RULES: dict[str, Callable[[Run, int, Step, list[Array]], tuple[Array, Pull]]] = {
     "conv": _conv, "conv_transpose": _conv_transpose, "max_pool": _max_pool, "avg_pool": _spread,
     "global_avg_pool": _spread, "upsample": _spread, "activation": _activation, "batch_norm": _batch_norm,
     "layer_norm": _layer_norm, "scale": _scale, "dropout": _dropout, "identity": _pass, "pad": _pass,

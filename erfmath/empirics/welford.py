@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Moments", "block_edges"]
+__all__ = ["Moments", "block_edges", "block_sums"]
 
 Array = npt.NDArray[np.float64]
 
@@ -29,6 +29,14 @@ def block_edges(shape: tuple[int, ...]) -> list[npt.NDArray[np.int64]]:
     """First pixel of each block per axis: blocks of nearly equal size, fixed by the shape alone."""
     most = int(BLOCKS ** (1 / len(shape)) + 1e-9)
     return [np.unique(np.linspace(0, n, min(n, most), endpoint=False).astype(np.int64)) for n in shape]
+
+
+def block_sums(maps: Array, ndim: int) -> Array:
+    """Sums over the blocks of the last `ndim` axes, flat."""
+    lead = maps.shape[:maps.ndim - ndim]
+    for axis, edges in enumerate(block_edges(maps.shape[maps.ndim - ndim:]), start=len(lead)):
+        maps = np.add.reduceat(maps, edges, axis=axis) if maps.shape[axis] else maps
+    return maps.reshape(*lead, math.prod(maps.shape[len(lead):]))
 
 
 @dataclass(frozen=True)
@@ -48,8 +56,8 @@ class Moments:
         Mean of m_d.
     tables : tuple of ndarray
         In parts, per draw: m_d, then per axis the sums over i of f_d(i) x and f_d(i) x^2.
-    block_sums : tuple of ndarray
-        In parts, per draw: sums over the blocks of the window.
+    scatter : ndarray
+        Sum of the outer products of b_d - mean, where b_d are the sums over the blocks of the window.
     """
 
     count: int
@@ -58,7 +66,7 @@ class Moments:
     cross: Array
     total: float
     tables: tuple[Array, ...]
-    block_sums: tuple[Array, ...]
+    scatter: Array
 
     @staticmethod
     def of(maps: Array) -> Moments:
@@ -73,23 +81,22 @@ class Moments:
             columns += [marginal @ x, marginal @ x**2]
         mean = maps.mean(axis=0)
         off = maps - mean
-        blocks = maps
-        for axis, edges in enumerate(block_edges(maps.shape[1:]), start=1):
-            blocks = np.add.reduceat(blocks, edges, axis=axis) if maps.shape[axis] else blocks
+        rough = block_sums(off, ndim)
         return Moments(draws, mean, np.einsum("d...,d...->...", off, off),
                        np.tensordot(total - total.mean(), off, 1), float(total.mean()),
-                       (np.stack(columns, axis=1),), (blocks.reshape(draws, -1),))
+                       (np.stack(columns, axis=1),), rough.T @ rough)
 
     def merge(self, other: Moments) -> Moments:
         """Of both sets of draws, `other` after `self`."""
         count = self.count + other.count
         part = other.count / count
         step, jump = other.mean - self.mean, other.total - self.total
+        rough = block_sums(step, step.ndim)
         return Moments(count, self.mean + step * part,
                        self.square + other.square + step * step * (self.count * part),
                        self.cross + other.cross + step * (jump * self.count * part),
                        self.total + jump * part, self.tables + other.tables,
-                       self.block_sums + other.block_sums)
+                       self.scatter + other.scatter + np.outer(rough, rough * (self.count * part)))
 
     # -- what follows ---------------------------------------------------------------------------
 
@@ -97,11 +104,6 @@ class Moments:
     def table(self) -> Array:
         """`tables` in one piece, (draws, 1 + 2 axes)."""
         return np.concatenate(self.tables)
-
-    @functools.cached_property
-    def blocks(self) -> Array:
-        """`block_sums` in one piece, (draws, blocks)."""
-        return np.concatenate(self.block_sums)
 
     @property
     def dead(self) -> int:
@@ -145,14 +147,14 @@ class Moments:
     # -- files ----------------------------------------------------------------------------------
 
     def arrays(self) -> dict[str, Any]:
-        """Everything as arrays, for a checkpoint; `from_arrays` reads them back."""
+        """Everything as arrays; `from_arrays` reads them back."""
         return {name: np.asarray(getattr(self, name)) for name in _STORED}
 
     @staticmethod
     def from_arrays(arrays: Mapping[str, Any]) -> Moments:
         """What `arrays` gave."""
-        count, total, mean, square, cross, table, blocks = (arrays[name] for name in _STORED)
-        return Moments(int(count), mean, square, cross, float(total), (table,), (blocks,))
+        count, total, mean, square, cross, table, scatter = (arrays[name] for name in _STORED)
+        return Moments(int(count), mean, square, cross, float(total), (table,), scatter)
 
 
-_STORED = ("count", "total", "mean", "square", "cross", "table", "blocks")
+_STORED = ("count", "total", "mean", "square", "cross", "table", "scatter")

@@ -4,27 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from itertools import groupby
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import Any
 
 from ..checks import choice
 from ..errors import check_bytes
-from ..geometry import AxisGeometry
-from ..kernels import LatticeDistribution, from_weights, uniform
 from ..lattice import Field
-from ..layers import Activation, BatchNorm, Dropout, LayerNorm, MaxPool
+from ..layers import Activation, BatchNorm, LayerNorm, MaxPool
 from ..network import Network, image_shape
 from ..result import EffectiveReceptiveField
-from ..walks import Walk, walk
 from .assumptions import Assumption
-from .inputs import InputModel, input_model
-from .linear import Linear
-from .moments import forward
-from .plan import Graph, Plan
+from .chains import chain, folded, predict_chain
+from .inputs import input_model
+from .plan import Graph
 from .power import backward
-from .support import ReceptiveField, default_unit, receptive_field
+from .support import default_unit, receptive_field
 
 __all__ = ["predict"]
 
@@ -88,7 +81,11 @@ def predict(net: Network, *, image: Any = None, unit: Any = None, node: str | No
     ([3.651, 3.651], (41, 41))
     """
     choice(method, "method", METHODS)
-    trf = receptive_field(net, image=image, node=node, ndim=ndim)
+    fold = None
+    if isinstance(net, Network) and image is None and not weights:  # a million equal layers as two
+        fold = folded(net, node, ndim, method, statistic, width, channels_in)
+    trf = fold.trf if fold else receptive_field(net, image=image, node=node, ndim=ndim)
+    net, node = (fold.net, None) if fold else (net, node)
     ndim, top = trf.ndim, net.index(node)
     size = None if image is None else image_shape(image, ndim)
     shape = None if size is None else net.shapes(size, ndim)[net.names[top]]
@@ -101,9 +98,9 @@ def predict(net: Network, *, image: Any = None, unit: Any = None, node: str | No
     mean = _is_mean(graph, used, net, statistic)
     about: dict[str, Any] = {"unit": unit, "trf": trf, "statistic": "mean" if mean else "power", "method": method,
                              "assumptions": _assumptions(graph, used, bool(weights))}
-    steps = None if size is not None else _chain(graph, mean)
+    steps = None if size is not None else chain(graph, mean, inputs, method, trf, fold and fold.counts)
     if steps is not None:
-        return _predict_chain(steps, _gate_gain(graph, mean, inputs), about)
+        return predict_chain(steps, about)
     if method != "exact":
         raise ValueError(f"method={method!r}: is for chains of convolutions on the infinite plane "
                          "(no image, no branches); use method='exact'")
@@ -162,89 +159,3 @@ def _assumptions(graph: Graph, used: list[int], trained: bool) -> tuple[Assumpti
         Assumption.TAP_MOMENTS: trained,
     }
     return tuple(assumption for assumption, here in holds.items() if here)
-
-
-# ---------------------------------------------------------------------------------------------
-# chains on the plane
-# ---------------------------------------------------------------------------------------------
-
-class _Step(NamedTuple):
-    """One layer of a chain: per axis its kernel, dilation, padding and stride; its gain on sum(map)."""
-
-    kernels: tuple[LatticeDistribution, ...]
-    dilations: tuple[int, ...]
-    pads: tuple[int, ...]
-    strides: tuple[int, ...]
-    gain: float
-
-
-def _chain(graph: Graph, mean: bool) -> list[_Step] | None:
-    """The layers of a chain from the input up, or None where a walk does not describe the network."""
-    known: dict[int, _Step | None] = {}  # repeated layers share their operation
-    steps = []
-    for i, (op, inputs) in enumerate(zip(graph.ops, graph.sources)):
-        if len(inputs) > 1 or inputs[0] != i - 1:
-            return None
-        if id(op) not in known:
-            known[id(op)] = _step(op, isinstance(graph.layers[i], Dropout), graph.ndim, mean)
-        step = known[id(op)]
-        if step is None:
-            return None
-        steps.append(step)
-    return steps
-
-
-def _step(op: Linear, dropout: bool, ndim: int, mean: bool) -> _Step | None:
-    """The layer as a step of a walk, None where it is none."""
-    spread = any(not taps.trivial for taps in op.taps)
-    if mean:
-        lawful = op.kind in ("fixed", "constant")
-    else:  # a filter that spreads gradients correlates them: squared taps are not enough
-        lawful = op.random or op.kind in ("route", "gate") or (op.kind == "fixed" and not spread and not dropout)
-    separable = len(op.taps) in (0, ndim)
-    if not lawful or not separable or any(t.geometry[0].transposed or t.weights.min() < 0 for t in op.taps):
-        return None
-    total = math.prod(float(taps.weights.sum()) for taps in op.taps)
-    gain = op.gain * total if mean or op.random or op.kind == "route" else (op.gain * total)**2
-    if gain <= 0:
-        return None
-    geometry = [taps.geometry[0] for taps in op.taps] or [AxisGeometry()] * ndim
-    kernels = [uniform(len(taps.weights)) if taps.flat else from_weights(taps.weights) for taps in op.taps]
-    return _Step(tuple(kernels or [uniform(1)] * ndim), tuple(g.dilation for g in geometry),
-                 tuple(g.pads(None)[0] for g in geometry), tuple(g.stride for g in geometry), gain)
-
-
-def _gate_gain(graph: Graph, mean: bool, inputs: InputModel) -> float:
-    """Logarithm of the product of all gates of a chain, where they are the same at all sites."""
-    plan = Plan(graph, mean)
-    if not plan.gated:
-        return 0.0
-    gates = forward(graph, plan, inputs)
-    factors = [gate[(0, *(n // 2 for n in gate.shape[1:]))] for gate in gates.power.values()]
-    return float(np.log(factors).sum() + sum(np.log(bias[0]) for bias in gates.routes.values()))
-
-
-def _predict_chain(steps: list[_Step], log_gates: float, about: dict[str, Any]) -> EffectiveReceptiveField:
-    trf: ReceptiveField = about["trf"]
-    lo, hi = trf.window(about["unit"])
-    laws: dict[Any, Walk] = {}
-    lines = []
-    for axis in range(trf.ndim):
-        groups, shift, jump = [], 0, 1
-        for step, run in groupby(steps):
-            count = len(list(run))
-            if step.strides[axis] == 1:
-                groups.append((step.kernels[axis], jump * step.dilations[axis], count))
-                shift += count * jump * step.pads[axis]
-                continue
-            for _ in range(count):
-                groups.append((step.kernels[axis], jump * step.dilations[axis], 1))
-                shift += jump * step.pads[axis]
-                jump *= step.strides[axis]
-        law = laws.setdefault(tuple(groups), walk(groups, method=about["method"]))
-        # S counts taps from 0: pixel x of unit u is S = x - u J + the paddings.
-        first = lo[axis] - jump * about["unit"][axis] + shift
-        values = law.pmf(np.arange(first, first + hi[axis] - lo[axis] + 1))
-        lines.append(values / values.sum() if about["method"] == "exact" else values)
-    log_total = log_gates + sum(math.log(step.gain) for step in steps)
-    return EffectiveReceptiveField.separable(lines, log_total, origin=lo, **about)

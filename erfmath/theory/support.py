@@ -1,8 +1,7 @@
 """Theoretical receptive fields: which input pixels a unit can see at all.
 
 Every layer acts on each axis by itself, so the smallest box around the receptive field follows
-from one window per axis, [lo(u), hi(u)] for unit u.  On the infinite plane they repeat themselves,
-lo(u + T) = lo(u) + J, with period T = 1 unless the network upsamples; effective stride is J / T.
+from one window per axis, [lo(u), hi(u)] for unit u, which `windows` follows through the network.
 `support` gives the pixels themselves, holes left out.
 """
 
@@ -12,7 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any, NamedTuple, Union
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,116 +20,17 @@ from ..checks import is_sequence, point
 from ..errors import check_bytes
 from ..geometry import AxisGeometry
 from ..network import Network, image_shape
+from .windows import Number, Windows, sweep
 
 __all__ = ["ReceptiveField", "Support", "default_unit", "receptive_field", "receptive_fields",
            "summary", "support"]
 
-Number = Union[int, float, Fraction]
-
-
-class _Windows(NamedTuple):
-    """Windows of all units along one axis: those of units 0..T-1, and the shift of unit u + T.
-
-    lo is None where a unit sees nothing (a transposed convolution with gaps).
-    """
-
-    shift: int
-    lo: tuple[Any, ...]
-    hi: tuple[Any, ...]
-    aligned: bool = True
-
-    def at(self, unit: int) -> tuple[Any, Any]:
-        turns, phase = divmod(unit, len(self.lo))
-        if self.lo[phase] is None:
-            return None, None
-        return self.lo[phase] + turns * self.shift, self.hi[phase] + turns * self.shift
-
-    def hull(self, first: int, last: int, step: int = 1) -> tuple[Any, Any]:
-        """Smallest window around those of the units first, first + step, ..., last."""
-        # Windows of one phase move steadily: the first and the last unit of each phase suffice.
-        units, phases = range(first, last + 1, step), len(self.lo) // math.gcd(len(self.lo), step)
-        lo = [self.at(u)[0] for u in units[:phases] if self.at(u)[0] is not None]
-        hi = [self.at(u)[1] for u in units[-phases:] if self.at(u)[1] is not None]
-        return (min(lo), max(hi)) if lo else (None, None)
-
-    @property
-    def size(self) -> Number:
-        return max((hi - lo + 1 for lo, hi in zip(self.lo, self.hi) if lo is not None), default=0)
-
-    @property
-    def stride(self) -> Fraction:
-        return Fraction(self.shift, len(self.lo))
-
-    @property
-    def offset(self) -> Fraction:
-        """Mean over the phases of (centre of the window) - u stride."""
-        centres = [Fraction(lo + hi, 2) - u * self.stride
-                   for u, (lo, hi) in enumerate(zip(self.lo, self.hi)) if lo is not None]
-        return sum(centres, Fraction(0)) / max(len(centres), 1)
-
-    def reduced(self) -> _Windows:
-        """The same windows with the shortest period."""
-        period = len(self.lo)
-        for t in range(1, period):
-            if period % t or self.shift * t % period:
-                continue
-            part = self._replace(shift=self.shift * t // period, lo=self.lo[:t], hi=self.hi[:t])
-            if all(part.at(u) == self.at(u) for u in range(period)):
-                return part
-        return self
-
-
-_PIXELS = _Windows(1, (0,), (0,))
-
-
-def _through(windows: _Windows, axis: AxisGeometry, n: int | None, pixels: int | None) -> _Windows:
-    """Windows behind a layer, whose input of `n` sites (None: the plane) has `windows`."""
-    if axis == AxisGeometry():
-        return windows
-    if axis.padding == "whole":
-        lo: Any = -math.inf
-        hi: Any = math.inf
-        if n is not None and pixels is not None:
-            lo, hi = windows.hull(0, n - 1)
-            if lo is not None:  # the image itself: borders hold nothing
-                lo, hi = max(lo, 0), min(hi, pixels - 1)
-                lo, hi = (lo, hi) if lo <= hi else (None, None)
-        return _Windows(0, (lo,), (hi,), windows.aligned)
-    period, before = len(windows.lo), axis.pads(n)[0]
-    if axis.transposed:
-        ends = [(x + before - axis.kernel + 1, x + before) for x in range(period * axis.stride)]
-        hulls = [windows.hull(-(-a // axis.stride), b // axis.stride) for a, b in ends]
-        shift = windows.shift
-    else:
-        turns = axis.stride // math.gcd(period, axis.stride)
-        starts = [x * axis.stride - before for x in range(period * turns // axis.stride)]
-        hulls = [windows.hull(a, a + axis.extent - 1, axis.dilation) for a in starts]
-        shift = windows.shift * turns
-    lows, highs = zip(*hulls)
-    return _Windows(shift, lows, highs, windows.aligned).reduced()
-
-
-def _union(branches: Sequence[_Windows]) -> _Windows:
-    first = branches[0]
-    if all(branch == first for branch in branches):
-        return first
-    aligned = all(b.aligned for b in branches)
-    infinite = [b for b in branches if b.lo[0] == -math.inf]
-    if infinite:
-        return infinite[0]._replace(aligned=aligned)
-    period = math.lcm(*(len(b.lo) for b in branches))
-    lo, hi = [], []
-    for unit in range(period):
-        seen = [w for w in (b.at(unit) for b in branches) if w[0] is not None]
-        lo.append(min((w[0] for w in seen), default=None))
-        hi.append(max((w[1] for w in seen), default=None))
-    return _Windows(first.shift * period // len(first.lo), tuple(lo), tuple(hi),
-                    aligned and len({b.offset for b in branches}) == 1).reduced()
-
 
 @dataclass(frozen=True)
 class ReceptiveField:
-    """Theoretical receptive field of one node's units, in input pixels.
+    """Theoretical receptive field of one node's units, in input pixels (equations 6 and 7).
+
+    Made by `receptive_field` and `receptive_fields`.
 
     Attributes
     ----------
@@ -141,11 +41,20 @@ class ReceptiveField:
         upsampling, 0 behind global pooling).
     padding : tuple or None
         Effective padding P; None where it depends on the size of an image that was not given.
-    image : tuple of int, optional
+    image : tuple of int or None
+        Size of the input, where it was given.
     node : str
+        Whose units these are.
     shift_invariant : bool
         False where the window depends on the phase of the unit (decoders) or branches with
         different centres meet; `window` is exact all the same.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> rf = em.receptive_field(em.zoo.resnet50(), image=224)
+    >>> rf.center(3), rf.nearest_unit(112), rf.units(0)
+    ((96.0, 96.0), (3, 3), ((-6, -6), (6, 6)))
     """
 
     size: tuple[Number, ...]
@@ -154,7 +63,7 @@ class ReceptiveField:
     image: tuple[int, ...] | None
     node: str
     shift_invariant: bool
-    _windows: tuple[_Windows, ...] = field(repr=False)
+    _windows: tuple[Windows, ...] = field(repr=False)
 
     @property
     def ndim(self) -> int:
@@ -226,8 +135,8 @@ class ReceptiveField:
 
     @staticmethod
     def from_dict(d: Mapping[str, Any]) -> ReceptiveField:
-        """The field that `to_dict` described."""
-        windows = tuple(_Windows(w["shift"], tuple(w["lo"]), tuple(w["hi"]), w["aligned"])
+        """The field that `d`, made by `to_dict`, describes."""
+        windows = tuple(Windows(w["shift"], tuple(w["lo"]), tuple(w["hi"]), w["aligned"])
                         for w in d["windows"])
         image = None if d["image"] is None else tuple(d["image"])
         return _field(d["node"], windows, image, not d["padding_known"])
@@ -245,7 +154,35 @@ def _plain(value: Number) -> Number:
 
 def receptive_fields(net: Network, *, image: Any = None,
                      ndim: int = 2) -> dict[str, ReceptiveField]:
-    """Theoretical receptive field of every node; see `receptive_field`."""
+    """Theoretical receptive field of every node.
+
+    Parameters
+    ----------
+    net : Network
+        What is looked at.
+    image : int or tuple of int, optional
+        Size of the input in pixels; matters only to "same" padding and global pooling.
+    ndim : int
+        Dimension, where the network leaves it open.
+
+    Returns
+    -------
+    dict of str to ReceptiveField
+        By the names of the nodes.
+
+    Raises
+    ------
+    TypeError
+        If `net` is no network.
+    ValueError
+        If the image does not fit it.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> [rf.size[0] for rf in em.receptive_fields(em.repeat(em.Conv(3), 4)).values()]
+    [3, 5, 7, 9]
+    """
     return _fields(net, image, ndim, None)
 
 
@@ -260,7 +197,7 @@ def _fields(net: Network, image: Any, ndim: int,
         shapes = [*net.shapes(image, ndim).values(), image]  # index -1 is the input
     stop = len(net) if only is None else only + 1
     geometry, sources = net.geometry(ndim)[:stop], net.sources[:stop]
-    per_node: list[list[_Windows]] = []
+    per_node: list[list[Windows]] = []
     columns: list[tuple[list[AxisGeometry], list[int] | None]] = []
     for axis in range(ndim):
         column = ([g[axis] for g in geometry],
@@ -268,7 +205,7 @@ def _fields(net: Network, image: Any, ndim: int,
         if column in columns:  # isotropic: the work of an earlier axis serves
             per_node.append(per_node[columns.index(column)])
         else:
-            per_node.append(_sweep(column[0], sources, column[1]))
+            per_node.append(sweep(column[0], sources, column[1]))
         columns.append(column)
     unknown = _unknown_padding(geometry, sources, image)
     names = net.names
@@ -276,23 +213,13 @@ def _fields(net: Network, image: Any, ndim: int,
             for i in (range(stop) if only is None else (only,))}
 
 
-def _field(name: str, windows: tuple[_Windows, ...], image: Any, unknown: bool) -> ReceptiveField:
+def _field(name: str, windows: tuple[Windows, ...], image: Any, unknown: bool) -> ReceptiveField:
     size = tuple(w.size for w in windows)
     padding = None
     if not unknown and math.inf not in size:
         padding = tuple(_plain(Fraction(int(w.size) - 1, 2) - w.offset) for w in windows)
     return ReceptiveField(size, tuple(_plain(w.stride) for w in windows), padding, image, name,
                           all(w.aligned and len(w.lo) == 1 for w in windows), windows)
-
-
-def _sweep(geometry: Sequence[AxisGeometry], sources: Sequence[tuple[int, ...]],
-           sizes: Sequence[int] | None) -> list[_Windows]:
-    done: list[_Windows] = []
-    for axis, inputs in zip(geometry, sources):
-        windows = _union([_PIXELS if j < 0 else done[j] for j in inputs])
-        n, pixels = (None, None) if sizes is None else (sizes[inputs[0]], sizes[-1])
-        done.append(_through(windows, axis, n, pixels))
-    return done
 
 
 def _unknown_padding(geometry: Sequence[tuple[AxisGeometry, ...]],
@@ -312,15 +239,24 @@ def receptive_field(net: Network, *, image: Any = None, node: str | None = None,
     Parameters
     ----------
     net : Network
+        What is looked at.
     image : int or tuple of int, optional
         Size of the input in pixels; matters only to "same" padding and global pooling.
     node : str, optional
+        Node whose units are looked at; the output by default.
     ndim : int
         Dimension, where the network leaves it open.
 
     Returns
     -------
     ReceptiveField
+
+    Raises
+    ------
+    TypeError
+        If `net` is no network.
+    ValueError
+        If there is no such node, or the image does not fit the network.
 
     Examples
     --------
@@ -360,7 +296,15 @@ def default_unit(shape: tuple[int, ...] | None, ndim: int, unit: Any) -> tuple[i
 # ---------------------------------------------------------------------------------------------
 
 class Support(NamedTuple):
-    """The pixels that a unit sees, in the smallest box; `mask[0, ...]` is that at `origin`."""
+    """The pixels that a unit sees, in the smallest box; returned by `support`.
+
+    Attributes
+    ----------
+    mask : ndarray of bool
+        Whether a pixel is seen; ``mask[0, ...]`` is that at `origin`.
+    origin : tuple of int
+        Input pixel of the first element.
+    """
 
     mask: npt.NDArray[np.bool_]
     origin: tuple[int, ...]
@@ -376,6 +320,31 @@ def support(net: Network, *, image: Any = None, unit: Any = None, node: str | No
     """The input pixels that `unit` of `node` sees, holes of strides and dilation left out.
 
     Weights count as nonzero.  With `image` every layer's border is respected.
+
+    Parameters
+    ----------
+    net : Network
+        What is looked at.
+    image : int or tuple of int, optional
+        Size of the input in pixels; the infinite plane by default.
+    unit : int or tuple of int, optional
+        Unit of the node's map; the middle one with an image, 0 on the plane.
+    node : str, optional
+        Node whose unit it is; the output by default.
+    ndim : int
+        Dimension, where the network leaves it open.
+
+    Returns
+    -------
+    Support
+        `mask`, `origin` and `density`.
+
+    Raises
+    ------
+    ValueError
+        If there is no such node or unit, or the image does not fit.
+    SizeError
+        If the mask would not fit in memory.
 
     Examples
     --------

@@ -45,7 +45,18 @@ _BUILDERS |= {f"{builder.__name__}{depth}": partial(builder, depth)
 
 
 def names() -> tuple[str, ...]:
-    """Names of all networks that `build` knows."""
+    """Names of all networks that `build` knows.
+
+    Returns
+    -------
+    tuple of str
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> em.zoo.names()[:4]
+    ('alexnet', 'vgg11', 'vgg13', 'vgg16')
+    """
     return tuple(_BUILDERS)
 
 
@@ -59,6 +70,10 @@ def build(name: str, **options: Any) -> Network:
     **options
         Keywords of the function of that name, as `width`, `head` or `batch_norm`.
 
+    Returns
+    -------
+    Network
+
     Raises
     ------
     ValueError
@@ -68,7 +83,8 @@ def build(name: str, **options: Any) -> Network:
 
     Examples
     --------
-    >>> build("preact_resnet32", width=8) == preact_resnet(32, width=8)
+    >>> import erfmath as em
+    >>> em.zoo.build("preact_resnet32", width=8) == em.zoo.preact_resnet(32, width=8)
     True
     """
     builder = _BUILDERS.get(name)

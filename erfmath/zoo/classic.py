@@ -34,9 +34,32 @@ def alexnet(*, width: int = 64, head: bool = False) -> Network:
     initialiser, uniform of gain 1/3.  `head` adds the fully connected layers, the first as a 6x6
     convolution without padding (one unit at 224 pixels); dropout comes behind the hidden layers.
 
+    Parameters
+    ----------
+    width : int
+        Channels of the first convolution; all others in proportion.
+    head : bool
+        Add the fully connected layers.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    ValueError
+        If a size is no positive integer.
+
     References
     ----------
     Krizhevsky, One weird trick for parallelizing convolutional neural networks, 2014.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> net = em.zoo.alexnet(head=True)
+    >>> net.shapes(image=224)["pool5"], net.shapes(image=224)["classifier"]
+    ((6, 6), (1, 1))
     """
     weights = Random(gain=1 / 3, law="uniform")
     parts: list[Part] = []
@@ -66,12 +89,64 @@ def _vgg(depth: int, width: int, batch_norm: bool, head: bool) -> Network:
 
 
 def vgg11(*, width: int = 64, batch_norm: bool = False, head: bool = False) -> Network:
-    """VGG-11 (configuration A, TF-Slim's vgg_a): receptive field 150, stride 32; see `vgg16`."""
+    """VGG-11 (configuration A, TF-Slim's vgg_a): receptive field 150, stride 32; see `vgg16`.
+
+    Parameters
+    ----------
+    width : int
+        Channels of the first stage; the others have 2, 4, 8 and 8 times as many.
+    batch_norm : bool
+        Batch norm behind every convolution.
+    head : bool
+        Add the fully connected layers, as a 7x7 convolution without padding (one unit at 224
+        pixels) and two 1x1 convolutions.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    ValueError
+        If a size is no positive integer.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> em.receptive_field(em.zoo.vgg11()).size
+    (150, 150)
+    """
     return _vgg(11, width, batch_norm, head)
 
 
 def vgg13(*, width: int = 64, batch_norm: bool = False, head: bool = False) -> Network:
-    """VGG-13 (configuration B): receptive field 156, stride 32; see `vgg16`."""
+    """VGG-13 (configuration B): receptive field 156, stride 32; see `vgg16`.
+
+    Parameters
+    ----------
+    width : int
+        Channels of the first stage; the others have 2, 4, 8 and 8 times as many.
+    batch_norm : bool
+        Batch norm behind every convolution.
+    head : bool
+        Add the fully connected layers, as a 7x7 convolution without padding (one unit at 224
+        pixels) and two 1x1 convolutions.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    ValueError
+        If a size is no positive integer.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> em.receptive_field(em.zoo.vgg13()).size
+    (156, 156)
+    """
     return _vgg(13, width, batch_norm, head)
 
 
@@ -88,6 +163,15 @@ def vgg16(*, width: int = 64, batch_norm: bool = False, head: bool = False) -> N
         Add the fully connected layers, as a 7x7 convolution without padding (one unit at 224
         pixels) and two 1x1 convolutions.
 
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    ValueError
+        If a size is no positive integer.
+
     Notes
     -----
     torchvision 0.29 vgg16: He's initialiser with fan-out for the convolutions, standard deviation
@@ -98,12 +182,45 @@ def vgg16(*, width: int = 64, batch_norm: bool = False, head: bool = False) -> N
     ----------
     Simonyan and Zisserman, Very deep convolutional networks for large-scale image recognition,
     2015.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> rf = em.receptive_field(em.zoo.vgg16())
+    >>> rf.size, rf.stride, rf.padding
+    ((212, 212), (32, 32), (90, 90))
     """
     return _vgg(16, width, batch_norm, head)
 
 
 def vgg19(*, width: int = 64, batch_norm: bool = False, head: bool = False) -> Network:
-    """VGG-19 (configuration E): receptive field 268, stride 32; see `vgg16`."""
+    """VGG-19 (configuration E): receptive field 268, stride 32; see `vgg16`.
+
+    Parameters
+    ----------
+    width : int
+        Channels of the first stage; the others have 2, 4, 8 and 8 times as many.
+    batch_norm : bool
+        Batch norm behind every convolution.
+    head : bool
+        Add the fully connected layers, as a 7x7 convolution without padding (one unit at 224
+        pixels) and two 1x1 convolutions.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    ValueError
+        If a size is no positive integer.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> em.receptive_field(em.zoo.vgg19()).size
+    (268, 268)
+    """
     return _vgg(19, width, batch_norm, head)
 
 
@@ -115,10 +232,38 @@ def plain(n: int = 20, kernel_size: int = 3, activation: str | None = None, *,
     ``weights=Constant()`` is the paper's all-ones network.  Odd kernels keep the size of the map,
     even ones have no padding.
 
+    Parameters
+    ----------
+    n : int
+        Number of convolutions.
+    kernel_size : int
+        Their taps per axis.
+    activation : str, optional
+        Function of an `Activation` behind each.
+    width : int, optional
+        Channels of every layer; left open by default.
+    weights : Random, Constant or Fixed
+        Of every layer.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range, or there is no such activation.
+
     References
     ----------
     Luo, Li, Urtasun and Zemel, Understanding the effective receptive field in deep convolutional
     neural networks, 2016.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> em.predict(em.zoo.plain(20)).std.round(3).tolist()
+    [3.651, 3.651]
     """
     padding = "half" if integer(kernel_size, "kernel_size", 1) % 2 else "valid"
     return repeat(conv(kernel_size, width, activation, norm=False, padding=padding,

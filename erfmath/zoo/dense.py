@@ -37,6 +37,15 @@ def unet(levels: int = 4, *, width: int = 64,
     head : bool
         Add the 1x1 convolution to the reference's two classes.
 
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    ValueError
+        If `levels` or `width` is no positive integer, or `up` unknown.
+
     Notes
     -----
     Layout of the reference, but with padding that keeps the size: the sides of the image must be
@@ -47,6 +56,13 @@ def unet(levels: int = 4, *, width: int = 64,
     ----------
     Ronneberger, Fischer and Brox, U-Net: convolutional networks for biomedical image segmentation,
     2015.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> rf = em.receptive_field(em.zoo.unet())
+    >>> [hi - lo + 1 for (lo, _), (hi, _) in (rf.window(u) for u in (0, 8))]
+    [188, 204]
     """
     levels, width = integer(levels, "levels", 1), integer(width, "width", 1)
     choice(up, "up", ("transpose", "nearest", "bilinear"))
@@ -81,6 +97,15 @@ def context_module(dilations: Sequence[int] = (1, 1, 2, 4, 8, 16, 1), *,
     width : int
         Channels of every layer; 21 for the classes of Pascal VOC.
 
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    ValueError
+        If a dilation or the width is no positive integer.
+
     Notes
     -----
     Table 1 of the reference, basic form; a linear 1x1 convolution ends it.  Weights: He's
@@ -89,6 +114,14 @@ def context_module(dilations: Sequence[int] = (1, 1, 2, 4, 8, 16, 1), *,
     References
     ----------
     Yu and Koltun, Multi-scale context aggregation by dilated convolutions, 2016.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> em.receptive_field(em.zoo.context_module()).size
+    (67, 67)
+    >>> em.receptive_field(em.zoo.context_module(dilations=(1, 2, 4))).size
+    (15, 15)
     """
     layers: list[Part] = [conv(3, width, norm=False, dilation=d) for d in dilations]
     return serial(*layers, Conv(1, width, weights=Random(gain=1.0)))

@@ -36,6 +36,15 @@ def googlenet(*, width: int = 64, reduced: bool = False, head: bool = False) -> 
     head : bool
         Add global average pooling and the classifier: the receptive field is the whole image.
 
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    ValueError
+        If a size is no positive integer.
+
     Notes
     -----
     Table 1 of the reference with TF-Slim's padding "same", and the batch norm of torchvision and
@@ -46,6 +55,12 @@ def googlenet(*, width: int = 64, reduced: bool = False, head: bool = False) -> 
     References
     ----------
     Szegedy et al., Going deeper with convolutions, 2015.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> [em.receptive_field(em.zoo.googlenet(reduced=small)).size[0] for small in (False, True)]
+    [715, 379]
     """
     def unit(kernel: int, channels: int, stride: int = 1) -> Network:
         return conv(kernel, scaled(channels, width, 64), stride=stride, padding="same")
@@ -108,6 +123,15 @@ def inception_v3(*, width: int = 32, head: bool = False) -> Network:
     head : bool
         Add global average pooling and the classifier: the receptive field is the whole image.
 
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    ValueError
+        If a size is no positive integer.
+
     Notes
     -----
     Layout of TF-Slim and Keras: no padding in the stem and in strided layers, average pools over
@@ -117,6 +141,12 @@ def inception_v3(*, width: int = 32, head: bool = False) -> Network:
     References
     ----------
     Szegedy et al., Rethinking the Inception architecture for computer vision, 2016.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> em.zoo.inception_v3(width=8).shapes(image=299)["Mixed_7c"]
+    (8, 8)
     """
     def unit(channels: int, kernel: int | tuple[int, int], stride: int = 1,
              padding: str = "half") -> Network:

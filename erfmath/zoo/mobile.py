@@ -25,10 +25,34 @@ def mobilenet_v1(*, width: int = 32, head: bool = False) -> Network:
     He's initialiser with fan-in stands for a truncated normal of standard deviation 0.09: the
     batch norm takes the difference out.
 
+    Parameters
+    ----------
+    width : int
+        Channels of the first convolution; all others in proportion.
+    head : bool
+        Add global average pooling and the classifier: the receptive field is the whole image.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    ValueError
+        If a size is no positive integer.
+
     References
     ----------
     Howard et al., MobileNets: efficient convolutional neural networks for mobile vision
     applications, 2017.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> em.receptive_field(em.zoo.mobilenet_v1(), node="Conv2d_0").size
+    (3, 3)
+    >>> em.receptive_field(em.zoo.mobilenet_v1()).size
+    (315, 315)
     """
     parts: list[Part] = [conv(3, width, stride=2, padding="same", name="Conv2d_0")]
     for i, (channels, stride) in enumerate(_V1, start=1):
@@ -56,9 +80,31 @@ def mobilenet_v2(*, width: int = 32, head: bool = False) -> Network:
     batch norm hardly any input exceeds 6.  `stage1` ... `stage7` are the ends of the groups of
     inverted residuals, `features` is the last map.
 
+    Parameters
+    ----------
+    width : int
+        Channels of the first convolution; all others in proportion.
+    head : bool
+        Add global average pooling and the classifier: the receptive field is the whole image.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    ValueError
+        If a size is no positive integer.
+
     References
     ----------
     Sandler et al., MobileNetV2: inverted residuals and linear bottlenecks, 2018.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> em.zoo.mobilenet_v2(width=8).shapes(image=224)["features"]
+    (7, 7)
     """
     parts: list[Part] = [conv(3, width, stride=2, weights=FAN_OUT)]
     c_in = width

@@ -26,6 +26,15 @@ def densenet121(*, width: int = 64, head: bool = False) -> Network:
     head : bool
         Add global average pooling and the classifier: the receptive field is the whole image.
 
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    ValueError
+        If a size is no positive integer.
+
     Notes
     -----
     torchvision 0.29 densenet121: He's initialiser with fan-in.  Nodes `denseblock1` ...
@@ -35,6 +44,13 @@ def densenet121(*, width: int = 64, head: bool = False) -> Network:
     References
     ----------
     Huang, Liu, van der Maaten and Weinberger, Densely connected convolutional networks, 2017.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> net = em.zoo.densenet121()
+    >>> [net.channels()[f"denseblock{i}"] for i in (1, 2, 3, 4)]
+    [256, 512, 1024, 1024]
     """
     growth = max(1, integer(width, "width", 1) // 2)
     branch = serial(norm_relu(), conv(1, 4 * growth), Conv(3, growth))
@@ -64,6 +80,15 @@ def convnext_tiny(*, width: int = 96, layer_scale: float = 1e-6, head: bool = Fa
         Add global average pooling, layer norm and the classifier: the receptive field is the
         whole image.
 
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    ValueError
+        If the width is no positive integer, or the scale no finite number.
+
     Notes
     -----
     Layout of the reference's code and of torchvision 0.29: 7x7 depthwise convolution, layer norm,
@@ -73,6 +98,14 @@ def convnext_tiny(*, width: int = 96, layer_scale: float = 1e-6, head: bool = Fa
     References
     ----------
     Liu et al., A ConvNet for the 2020s, 2022.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> for scale in (1e-6, 1):
+    ...     print(em.predict(em.zoo.convnext_tiny(layer_scale=scale)).std[0].round(1))
+    9.2
+    52.2
     """
     def linear(kernel: int, c_in: int, c_out: int, stride: int = 1) -> Conv:
         return Conv(kernel, c_out, stride=stride, padding="valid",
@@ -107,6 +140,15 @@ def replknet31b(*, width: int = 128, small_kernel: int | None = 5, head: bool = 
         Add batch norm, global average pooling and the classifier: the receptive field is the
         whole image.
 
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    ValueError
+        If a size is no positive integer.
+
     Notes
     -----
     Layout of the reference's code: depthwise kernels of 31, 29, 27 and 13 pixels, behind each a
@@ -116,6 +158,12 @@ def replknet31b(*, width: int = 128, small_kernel: int | None = 5, head: bool = 
     References
     ----------
     Ding, Zhang, Han and Ding, Scaling up your kernels to 31x31, 2022.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> em.receptive_field(em.zoo.replknet31b(), node="stage1").size
+    (251, 251)
     """
     weights = Random(gain=1 / 3, law="uniform")
 

@@ -68,12 +68,58 @@ def _torchvision(depth: int, width: int, head: bool) -> Network:
 
 
 def resnet18(*, width: int = 64, head: bool = False) -> Network:
-    """ResNet-18: receptive field 435, stride 32; see `resnet50`."""
+    """ResNet-18: receptive field 435, stride 32; see `resnet50`.
+
+    Parameters
+    ----------
+    width : int
+        Channels of the stem and of the first stage's 3x3 convolutions.
+    head : bool
+        Add global average pooling and the classifier: the receptive field is the whole image.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    ValueError
+        If a size is no positive integer.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> em.receptive_field(em.zoo.resnet18()).size
+    (435, 435)
+    """
     return _torchvision(18, width, head)
 
 
 def resnet34(*, width: int = 64, head: bool = False) -> Network:
-    """ResNet-34: receptive field 899, stride 32; see `resnet50`."""
+    """ResNet-34: receptive field 899, stride 32; see `resnet50`.
+
+    Parameters
+    ----------
+    width : int
+        Channels of the stem and of the first stage's 3x3 convolutions.
+    head : bool
+        Add global average pooling and the classifier: the receptive field is the whole image.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    ValueError
+        If a size is no positive integer.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> em.receptive_field(em.zoo.resnet34()).size
+    (899, 899)
+    """
     return _torchvision(34, width, head)
 
 
@@ -87,6 +133,15 @@ def resnet50(*, width: int = 64, head: bool = False) -> Network:
     head : bool
         Add global average pooling and the classifier: the receptive field is the whole image.
 
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    ValueError
+        If a size is no positive integer.
+
     Notes
     -----
     torchvision 0.29 resnet50: the stride is in the 3x3 of a stage's first unit ("v1.5"),
@@ -96,17 +151,69 @@ def resnet50(*, width: int = 64, head: bool = False) -> Network:
     References
     ----------
     He, Zhang, Ren and Sun, Deep residual learning for image recognition, 2016.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> em.receptive_field(em.zoo.resnet50()).size
+    (427, 427)
     """
     return _torchvision(50, width, head)
 
 
 def resnet101(*, width: int = 64, head: bool = False) -> Network:
-    """ResNet-101: receptive field 971, stride 32; see `resnet50`."""
+    """ResNet-101: receptive field 971, stride 32; see `resnet50`.
+
+    Parameters
+    ----------
+    width : int
+        Channels of the stem and of the first stage's 3x3 convolutions.
+    head : bool
+        Add global average pooling and the classifier: the receptive field is the whole image.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    ValueError
+        If a size is no positive integer.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> em.receptive_field(em.zoo.resnet101()).size
+    (971, 971)
+    """
     return _torchvision(101, width, head)
 
 
 def resnet152(*, width: int = 64, head: bool = False) -> Network:
-    """ResNet-152: receptive field 1451, stride 32; see `resnet50`."""
+    """ResNet-152: receptive field 1451, stride 32; see `resnet50`.
+
+    Parameters
+    ----------
+    width : int
+        Channels of the stem and of the first stage's 3x3 convolutions.
+    head : bool
+        Add global average pooling and the classifier: the receptive field is the whole image.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    ValueError
+        If a size is no positive integer.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> em.receptive_field(em.zoo.resnet152()).size
+    (1451, 1451)
+    """
     return _torchvision(152, width, head)
 
 
@@ -153,9 +260,31 @@ def resnet_v1_50(*, width: int = 64, head: bool = False) -> Network:
     effective padding depends on the image.  Strided shortcuts take every second site.  He's
     initialiser with fan-in, TF-Slim's default.
 
+    Parameters
+    ----------
+    width : int
+        Channels of the stem and of the first block's 3x3 convolutions.
+    head : bool
+        Add global average pooling and the classifier: the receptive field is the whole image.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    ValueError
+        If a size is no positive integer.
+
     References
     ----------
     He, Zhang, Ren and Sun, Deep residual learning for image recognition, 2016.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> [em.receptive_field(em.zoo.resnet_v1_50(), node=f"block{i}").size[0] for i in (1, 2, 3, 4)]
+    [35, 99, 291, 483]
     """
     return classifier(_slim(_slim_v1, conv(7, width, stride=2), width), head)
 
@@ -167,9 +296,31 @@ def resnet_v2_50(*, width: int = 64, head: bool = False) -> Network:
     first activation and have no batch norm; `postnorm` is the activation behind `block4` and the
     final batch norm.
 
+    Parameters
+    ----------
+    width : int
+        Channels of the stem and of the first block's 3x3 convolutions.
+    head : bool
+        Add global average pooling and the classifier: the receptive field is the whole image.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    ValueError
+        If a size is no positive integer.
+
     References
     ----------
     He, Zhang, Ren and Sun, Identity mappings in deep residual networks, 2016.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> em.zoo.resnet_v2_50().output
+    'postnorm'
     """
     parts = _slim(_slim_v2, Conv(7, width, stride=2), width)
     return classifier([*parts, norm_relu("postnorm")], head)
@@ -200,9 +351,33 @@ def cifar_resnet(depth: int = 20, *, width: int = 16, head: bool = False) -> Net
     convolutions with batch norm (option A pads channels with zeros).  He's initialiser with
     fan-out.  Nodes `layer1` ... `layer3`.
 
+    Parameters
+    ----------
+    depth : int
+        6 n + 2 for n units per stage.
+    width : int
+        Channels of the first stage; the others have 2 and 4 times as many.
+    head : bool
+        Add global average pooling and the classifier of ten classes.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    ValueError
+        If the depth is not of this form, or the width no positive integer.
+
     References
     ----------
     He, Zhang, Ren and Sun, Deep residual learning for image recognition, 2016.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> em.receptive_field(em.zoo.cifar_resnet(20)).size
+    (81, 81)
     """
     return classifier(_cifar(_basic, conv(3, width, weights=FAN_OUT), depth, width), head, 10)
 
@@ -214,9 +389,33 @@ def preact_resnet(depth: int = 20, *, width: int = 16, head: bool = False) -> Ne
     `postnorm` is the activation behind `layer3` and the final batch norm.  He's initialiser with
     fan-in.
 
+    Parameters
+    ----------
+    depth : int
+        6 n + 2 for n units per stage.
+    width : int
+        Channels of the first stage; the others have 2 and 4 times as many.
+    head : bool
+        Add global average pooling and the classifier of ten classes.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    ValueError
+        If the depth is not of this form, or the width no positive integer.
+
     References
     ----------
     He, Zhang, Ren and Sun, Identity mappings in deep residual networks, 2016.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> em.zoo.preact_resnet(20).shapes(image=32)["postnorm"]
+    (8, 8)
     """
     parts = _cifar(_preact_basic, Conv(3, width), depth, width)
     return classifier([*parts, norm_relu("postnorm")], head, 10)

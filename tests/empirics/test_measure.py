@@ -6,19 +6,21 @@ import concurrent.futures
 import itertools
 import math
 import os
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import kstest
 
 import erfmath as em
-from erfmath.empirics import job, measure as measuring
-from erfmath.empirics.draw import kernels_of
+from erfmath.empirics import convolution, job, measure as measuring
+from erfmath.empirics.draw import BLOCK, fill_normal, kernels_of
 from erfmath.empirics.measured import MeasuredReceptiveField
 from erfmath.empirics.welford import Moments
 from erfmath.errors import SizeError
-from helpers import EXACT, ROUNDING, assert_close, assert_statistical, z_bound
+from helpers import EXACT, ROUNDING, STATISTICAL, assert_close, assert_statistical, z_bound
 
 C, A = em.Conv, em.Activation
 UNIT_GAIN = em.Random(gain=1)
@@ -158,10 +160,36 @@ def test_fewer_images_than_a_batch() -> None:
     assert erf.draws == 1 and erf.total > 0
 
 
-def test_only_what_has_a_theory_is_saved(in_tmp: Path) -> None:
-    with pytest.raises(ValueError, match="magnitude"):
-        em.measure(chain(), draws=2, statistic="magnitude").save("erf.npz")
-    assert not os.listdir()
+@pytest.mark.parametrize("statistic", ["power", "mean", "amplitude", "magnitude", "relu"])
+def test_saved_results_keep_what_the_draws_say(statistic: str, in_tmp: Path) -> None:
+    erf = em.measure(chain(), draws=200, statistic=statistic, rng=0, image=20, unit=3)
+    erf.save("erf.npz")
+    again = em.EffectiveReceptiveField.load("erf.npz")
+    same(again, erf)
+    assert type(again) is type(erf) and repr(again) == repr(erf)
+    for name in ("statistic", "method", "unit", "image", "trf", "box", "seed", "partial", "total_stderr"):
+        assert getattr(again, name) == getattr(erf, name)
+    for name in ("stderr", "share_stderr", "std_stderr"):
+        assert np.array_equal(getattr(again, name), getattr(erf, name), equal_nan=True)
+    if statistic == "power":
+        theory = em.predict(chain(), image=20, unit=3)
+        assert em.compare(theory, again).p_shape == em.compare(theory, erf).p_shape > 0
+
+
+def test_saved_deterministic_results_stay_so(in_tmp: Path) -> None:
+    em.measure(em.repeat(C(3, weights=em.Constant()), 2)).save("erf.npz")
+    again = em.EffectiveReceptiveField.load("erf.npz")
+    assert again.stderr is None and again.seed is not None and again.draws == 1
+
+
+def test_files_whose_arrays_do_not_fit_are_refused(in_tmp: Path) -> None:
+    em.measure(chain(), draws=3, rng=0).save("erf.npz")
+    with np.load("erf.npz") as file:
+        arrays = dict(file)
+    for name in ("draws.mean", "draws.scatter"):
+        np.savez("wrong.npz", **{**arrays, name: arrays[name][:-1]})
+        with pytest.raises(ValueError, match="not an effective receptive field"):
+            em.EffectiveReceptiveField.load("wrong.npz")
 
 
 # -- nothing but the seed ---------------------------------------------------------------------
@@ -170,7 +198,7 @@ def same(a: MeasuredReceptiveField, b: MeasuredReceptiveField) -> None:
     assert a.draws == b.draws and a.dead == b.dead
     assert_close(a.map, b.map, EXACT)
     assert_close(a.moments.square, b.moments.square, EXACT)
-    assert_close(a.moments.blocks, b.moments.blocks, EXACT)
+    assert_close(a.moments.scatter, b.moments.scatter, EXACT)
 
 
 @pytest.fixture
@@ -265,6 +293,59 @@ def test_dead_draws_are_counted() -> None:
     assert erf.dead == (erf.moments.table[:, 0] == 0).sum()
 
 
+# -- draws and memory -------------------------------------------------------------------------
+
+@pytest.mark.parametrize("size", [5, BLOCK // 4 + 1, 2 * BLOCK + 3])
+def test_normal_numbers(size: int) -> None:
+    """Their law, also that of neighbours in a pair, and that none is left out."""
+    rng = np.random.default_rng(0)
+    x = np.full((400_000 // size + 1, size), np.nan, np.float32)
+    for row in x:
+        fill_normal(rng, row)
+    x = x.astype(float)
+    flat = x.ravel()
+    moments = [(flat**p).mean() for p in (1, 2, 3, 4)]
+    errors = np.sqrt(np.array([1, 2, 15, 96]) / flat.size)  # E[x^2p] - E[x^p]^2
+    assert_statistical(moments, errors, [0, 1, 0, 3])
+    assert kstest(flat, "norm").pvalue > STATISTICAL
+    half = (min(size, BLOCK) + 1) // 2
+    for power in (1, 2):  # the two of a pair, and neighbours
+        y = (x**power - x.__pow__(power).mean()) / (x**power).std()
+        for a, b in ((y[:, 0], y[:, half if half < size else 1]), (y[:, :-1].ravel(), y[:, 1:].ravel())):
+            assert_statistical((a * b).mean(), 1 / math.sqrt(a.size), 0)
+
+
+MEMORY: dict[str, tuple[em.Network, dict[str, Any]]] = {
+    "on the plane": (em.repeat(em.serial(C(3), A("relu")), 20), {}),
+    "linear": (em.repeat(C(3), 20), {}),
+    "on an image": (em.repeat(em.serial(C(3), A("relu")), 20), {"image": (41, 41)}),
+    "batch norm": (em.serial(C(3), em.BatchNorm(), A("relu"), em.MaxPool(3, 2, 1), C(3)), {"image": (32, 32)}),
+}
+
+
+@pytest.mark.parametrize("name", MEMORY)
+def test_peak_memory(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Besides the weights no more than three times the largest activation of the draws worked on together."""
+    for module, constant in ((job, "CHUNK_BYTES"), (convolution, "TILE_BYTES")):
+        monkeypatch.setattr(module, constant, getattr(module, constant) // 16)
+    net, options = MEMORY[name]
+    image = options.get("image")
+    unit = (0, 0) if image is None else tuple(n // 2 for n in net.shapes(image)[net.output])
+    work = job.make_job(net, ndim=2, image=image, unit=unit, node=None, statistic="power", width=8, channels_in=3,
+                        entropy=0, normalise=False, weights={}, images=None, channel=None, batch=None, dtype=None)
+    largest = max(math.prod(step.need.shape) for step in work.program.steps.values())
+    largest *= 4 * work.chunk * 8 * max(work.recipe.inputs[1], 1)
+    weights = 4 * work.chunk * sum(math.prod(k.shape) for k in work.recipe.kernels.values())
+    tracemalloc.start()
+    try:
+        work.moments((0, work.chunk))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert job.CHUNK_BYTES / 2 < largest <= job.CHUNK_BYTES
+    assert peak - weights < 3 * largest
+
+
 # -- merging ----------------------------------------------------------------------------------
 
 def test_moments_merge_to_those_of_all_draws() -> None:
@@ -278,7 +359,9 @@ def test_moments_merge_to_those_of_all_draws() -> None:
         assert_close(moments.stderr, maps.std(axis=0, ddof=1) / math.sqrt(50), ROUNDING)
         off = maps / total.mean() - total[:, None, None] * maps.mean(axis=0) / total.mean()**2
         assert_close(moments.share_stderr, off.std(axis=0, ddof=1) / math.sqrt(50), ROUNDING)
-        assert_close(moments.blocks.sum(axis=1), total, ROUNDING)
+        assert_close(moments.scatter.sum(), moments.count * total.var(), ROUNDING)
+        block = maps[:, 0, 3:5].sum(axis=1)  # 20 blocks share 25 pixels: the fourth has two of them
+        assert_close(moments.scatter[3, 3], moments.count * block.var(), ROUNDING)
     share, x = maps.mean(axis=0) / total.mean(), np.arange(25)
     mean = (share * x).sum()
     assert_close(whole.std()[0][1], math.sqrt((share * (x - mean)**2).sum()), ROUNDING)

@@ -1,0 +1,153 @@
+"""The commands ``design``, ``size-map`` and ``tiles``: answers for a network of one's own, or for a target."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+import erfmath as em
+
+from ..files import check_target, write_atomically
+from ..progress import Progress
+from . import report
+from .commands import DPI, dimension, network, picture_format
+
+__all__ = ["add_design_options", "add_tiles_options", "design", "size_map", "tiles"]
+
+
+def add_design_options(parser: argparse.ArgumentParser) -> None:
+    """What is asked of ``design``, beside the network's options."""
+    parser.add_argument("--kind", default="std", metavar="KIND",
+                        help="what is to grow: std, threshold, mass, ... (default: std)")
+    parser.add_argument("--top", type=int, default=20, metavar="N", help="rows to print (default: 20)")
+    parser.add_argument("--plot", metavar="FILE", help="draw before and after (.png, .pdf, .svg, ...)")
+    parser.add_argument("--layers", action="store_true",
+                        help="instead: what each layer adds to the field, and what it costs")
+    target = parser.add_argument_group("instead of NET, a new network for a wanted size")
+    target.add_argument("--target", type=float, metavar="SIZE", help="size of the field to reach, in input pixels")
+    target.add_argument("--max-depth", type=int, default=32, metavar="N", help="convolutions (default: 32)")
+    target.add_argument("--max-multiply-adds", type=float, metavar="N", help="for one image, as 5e9")
+    target.add_argument("--max-parameters", type=float, metavar="N", help="as 1e7")
+    target.add_argument("--width", type=int, default=64, metavar="N",
+                        help="channels of the first stage, doubled with each stride (default: 64)")
+
+
+def add_tiles_options(parser: argparse.ArgumentParser) -> None:
+    """Of ``tiles``: the error that is allowed."""
+    parser.add_argument("--error", type=float, default=0.01, metavar="E",
+                        help="part of a kept unit's power that may be lost (default: 0.01)")
+
+
+def design(options: argparse.Namespace) -> None:
+    """``erfmath design``: what would widen a network's view, or networks with a view of a given width."""
+    if (options.network is None) == (options.target is None):
+        raise ValueError("design: needs a network to change, or --target SIZE for a new one, and not both")
+    if options.target is not None:
+        _new(options)
+        return
+    net = network(options.network)
+    about = {"image": options.image, "unit": options.unit, "node": options.node, "ndim": dimension(net, options)}
+    save = _picture(options.plot)
+    if options.layers:
+        with Progress(f"design {options.network}"):
+            shares = em.layer_shares(net, **about)
+            if options.plot:
+                from ..design_plot import plot_layer_shares
+                save(plot_layer_shares(shares, title=options.network))
+        print(report.to_json(_shares(shares)) if options.json else shares)
+        return
+    with Progress(f"design {options.network}") as progress:
+        found = em.remedies(net, kind=options.kind, progress=progress, **about)
+        if options.plot:
+            from ..design_plot import plot_remedies
+            save(plot_remedies(found, title=f"{options.network}, {found.now.erf.node}"))
+    print(report.to_json(_remedies(found, options.top)) if options.json else found.table(options.top))
+
+
+def _new(options: argparse.Namespace) -> None:
+    if options.plot or options.layers:
+        raise ValueError("design: --plot and --layers need a network, not --target")
+    image = options.image
+    if isinstance(image, tuple) or options.unit is not None or options.node is not None or options.ndim not in (None, 2):
+        raise ValueError("design --target: takes one number as --image, and no --unit, --node or --ndim")
+    limits = {name: None if value is None else int(value) for name, value in
+              (("multiply_adds", options.max_multiply_adds), ("parameters", options.max_parameters))}
+    with Progress("design"):
+        found = em.design(options.target, kind=options.kind, budget=em.Budget(depth=options.max_depth, **limits),
+                          choices=em.Choices(width=options.width), image=224 if image is None else image)
+    if options.json:
+        keys = ("kind", "kernel_size", "dilations", "stages", "size", "std", "trf", "stride", "depth",
+                "multiply_adds", "parameters", "checkerboard")
+        print(report.to_json({"target": options.target, "designs": [
+            {**{key: getattr(one, key) for key in keys}, "network": one.net.to_dict()} for one in found[:options.top]]}))
+    else:
+        print(type(found)(found[:options.top]))
+
+
+def size_map(options: argparse.Namespace) -> None:
+    """``erfmath size-map``: size and centre of the field of every unit of a map."""
+    net = network(options.network)
+    if options.image is None:
+        raise ValueError("size-map: needs --image N, the size of the input in pixels")
+    if options.unit is not None:
+        raise ValueError("size-map: takes no --unit, it looks at all of them")
+    save = _picture(options.plot)
+    with Progress(f"size-map {options.network}") as progress:
+        sizes = em.erf_size_map(net, options.image, node=options.node, kind=options.kind,
+                                ndim=dimension(net, options), progress=progress)
+        if options.plot:
+            from ..design_plot import plot_size_map
+            save(plot_size_map(sizes, title=options.network))
+    if options.json:
+        print(report.to_json({"network": options.network, "node": sizes.node, "image": sizes.image,
+                              "kind": sizes.kind, "size": sizes.size, "std": sizes.std, "centroid": sizes.centroid,
+                              "center": sizes.center, "total": sizes.total}))
+        return
+    middle = tuple(n // 2 for n in sizes.size.shape)
+    corner = (0,) * len(middle)
+    print(f"{options.network}: units {report.point(sizes.size.shape, ' x ')} of {sizes.node}, image "
+          f"{report.point(sizes.image, ' x ')}")
+    for words, unit in (("middle", middle), ("corner", corner)):
+        place = (slice(None), *unit)
+        print(f"{words} unit {report.point(unit)}: {sizes.kind} {report.number(sizes.size[unit])} px, centroid "
+              f"{report.point(sizes.centroid[place])}, true centre {report.point(sizes.center[place])}")
+    print(f"{sizes.kind} from {report.number(sizes.size.min())} to {report.number(sizes.size.max())} px, mean "
+          f"{report.number(sizes.size.mean())} px")
+
+
+def tiles(options: argparse.Namespace) -> None:
+    """``erfmath tiles``: the context that tiles need."""
+    net = network(options.network)
+    if options.unit is not None:
+        raise ValueError("tiles: takes no --unit, it looks for the one that loses most")
+    with Progress(f"tiles {options.network}"):
+        found = em.tile_halo(net, options.error, image=options.image, node=options.node, ndim=dimension(net, options))
+    if options.json:
+        print(report.to_json({"network": options.network, **vars(found)}))
+        return
+    print(f"halo       {found.halo} px on each side, tiles at multiples of {found.multiple} px\n"
+          f"error      {found.error:.3g} of a kept unit's power at most ({found.cut:.3g} of its field is cut off)\n"
+          f"no error   at {found.exact} px, the theoretical receptive field")
+
+
+def _picture(path: str | None) -> Callable[[Any], None]:
+    """Check where a picture goes before any work is done; return what writes it."""
+    if not path:
+        return lambda figure: None
+    check_target(path)
+    kind = picture_format(path)
+    return lambda figure: write_atomically(path, lambda file: figure.savefig(file, format=kind, dpi=DPI))
+
+
+def _shares(shares: Any) -> dict[str, Any]:
+    return {"node": shares.trf.node, "variance": shares.variance, "exact": shares.exact,
+            "layers": [vars(row) for row in shares.layers]}
+
+
+def _remedies(found: Any, top: int) -> dict[str, Any]:
+    keys = ("kind", "what", "size", "std", "gain", "multiply_adds", "parameters", "cost", "trf", "holes",
+            "checkerboard", "pattern", "period", "gridding")
+    return {"kind": found.kind, "now": {key: getattr(found.now, key) for key in keys},
+            "changes": [{key: getattr(row, key) for key in keys} for row in found.changes[:top]],
+            "refused": [{"what": what, "why": why} for what, why in found.refused]}

@@ -1,0 +1,111 @@
+"""What training leaves behind, and the file that keeps it."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..files import check_target, write_atomically
+
+__all__ = ["Training", "read_arrays", "write_arrays"]
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training run.
+
+    Attributes
+    ----------
+    weights : dict
+        By node as `measure` and `predict` take them: kernels, "node.bias" biases, and for batch norms
+        (4, channels): scale, shift, running mean and variance.
+    loss, accuracy : ndarray
+        Of the batch of every step done, before the step.
+    kept : dict
+        Weights after the steps asked for by `keep`; 0 is the beginning.
+    steps : int
+        Steps asked for; `len(loss)` are done.
+    seed : int or list of int
+        What all draws grew from: give it as `rng` to repeat the run.
+    partial : bool
+        Whether the run was cut short, by Ctrl-C or because the loss was no longer finite.
+    """
+
+    weights: dict[str, Array]
+    loss: Array
+    accuracy: Array
+    kept: dict[int, dict[str, Array]]
+    steps: int
+    seed: Any
+    partial: bool
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the run ended because the loss was no longer finite."""
+        return len(self.loss) > 0 and not bool(np.isfinite(self.loss[-1]))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write all of it to an npz file."""
+        groups = {f"kept/{step}": weights for step, weights in self.kept.items()}
+        write_arrays(path, {"weights": self.weights, **groups, "run": {"loss": self.loss, "accuracy": self.accuracy}},
+                     {"steps": self.steps, "seed": self.seed, "partial": self.partial})
+
+    @staticmethod
+    def load(path: str | os.PathLike[str]) -> Training:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        ValueError
+            If the file is something else.
+        """
+        groups, about = read_arrays(path, "a training run")
+        try:
+            kept = {int(group.removeprefix("kept/")): arrays for group, arrays in groups.items()
+                    if group.startswith("kept/")}
+            return Training(groups["weights"], groups["run"]["loss"], groups["run"]["accuracy"], kept,
+                            int(about["steps"]), about["seed"], bool(about["partial"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{os.fspath(path)}: not a training run ({error})") from None
+
+
+def write_arrays(path: str | os.PathLike[str], groups: Mapping[str, Mapping[str, Array]],
+                 about: Mapping[str, Any]) -> None:
+    """Named groups of named arrays, and a JSON-ready `about`, as one npz file."""
+    check_target(path)
+    arrays: dict[str, Any] = {f"{group}:{name}": array
+                              for group, members in groups.items() for name, array in members.items()}
+    arrays["about"] = np.frombuffer(json.dumps(dict(about)).encode(), np.uint8)
+    write_atomically(path, lambda file: np.savez(file, **arrays))
+
+
+def read_arrays(path: str | os.PathLike[str], what: str) -> tuple[dict[str, dict[str, Array]], dict[str, Any]]:
+    """The groups and `about` that `write_arrays` wrote.
+
+    Raises
+    ------
+    ValueError
+        Saying that the file is not `what`.
+    """
+    groups: dict[str, dict[str, Array]] = {}
+    try:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as data:
+            about = json.loads(data["about"].tobytes())
+            for key in data.files:
+                if key != "about":
+                    group, name = key.split(":", 1)
+                    groups.setdefault(group, {})[name] = data[key]
+    except FileNotFoundError:
+        raise
+    except (KeyError, TypeError, ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{os.fspath(path)}: not {what} ({error})") from None
+    return groups, about

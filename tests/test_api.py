@@ -1,0 +1,253 @@
+"""The pages of `docs/api` are current, every public name is documented in full, and every link leads somewhere."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import doctest
+import importlib.util
+import inspect
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import erfmath as em
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("**/*.md"))]
+
+#: Public names whose docstrings are still being written, by their beginnings.
+PENDING = ("em.Comparison", "em.EffectiveReceptiveField", "em.compare", "em.path_counts", "em.plotting.PowerLaw",
+           "em.plotting.", "em.shapes.", "em.sizes.", "em.widening", "em.training.", "em.Budget", "em.Choices",
+           "em.border_layers", "em.design", "em.gradients.", "Data", "Estimate", "Growth", "Loss",
+           "MeasuredReceptiveField", "Optimiser", "PowerLaw", "Scaled", "Walk")
+
+
+def _load(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+api = _load(ROOT / "docs" / "make_api.py")
+NAMES = {api.heading_of(name): name.value for page in api.PAGES for name in api.names_on(page)
+         if api.has_docstring(name.value)}
+
+
+def test_the_pages_are_current() -> None:
+    assert not api.stale(), "these pages of docs/api differ from the docstrings; run: python docs/make_api.py"
+
+
+# ---------------------------------------------------------------------------------------------
+# docstrings
+# ---------------------------------------------------------------------------------------------
+
+def parameters(value: Any) -> list[str]:
+    """Names of what a function or class takes."""
+    return [name for name in inspect.signature(value).parameters if name not in ("self", "cls") and name[0] != "_"]
+
+
+def lacks(value: Any, public: bool = True) -> Iterator[str]:
+    """What the docstring of a public function or class does not say."""
+    doc = api.parse(value.__doc__)
+    if not doc.text or not doc.summary.endswith((".", ":")):
+        yield "a sentence that says what it is"
+        return
+    # Nobody but the package makes results; of those that have a public name the docstring says who does.
+    made = inspect.isclass(value) and (not public or "Parameters" not in doc.entries and bool(
+        re.search(r"(made|built|returned|raised) by", doc.text, re.IGNORECASE)))
+    if not made:
+        taken, told = parameters(value), [n.lstrip("*") for n in doc.described("Parameters", "Other Parameters")]
+        for name in taken:
+            if name not in told:
+                yield f"the parameter {name}"
+        for name in told:
+            if name not in taken:
+                yield f"that there is no parameter {name}"
+        if set(taken) - {"self", "name", "erf"} and "Raises" not in doc.entries:
+            yield "what it raises"
+    if not inspect.isclass(value) and "Returns" not in doc.entries:
+        yield "what it returns"
+    if not made and ">>>" not in doc.sections.get("Examples", ""):
+        yield "an example"
+    yield from (f"where the example has {name} from" for name in unbound(value.__doc__))
+    if inspect.isclass(value):
+        told = doc.described("Attributes", "Parameters")
+        yield from (f"the field {name}" for name in fields(value) if name not in told)
+        for name, member in api.members(value):
+            yield from (f"{name}: {what}" for what in member_lacks(member))
+
+
+def fields(kind: type) -> list[str]:
+    """Public fields of a dataclass or named tuple."""
+    known = [f.name for f in dataclasses.fields(kind)] if dataclasses.is_dataclass(kind) else []
+    return [name for name in (*known, *getattr(kind, "_fields", ())) if not name.startswith("_")]
+
+
+def member_lacks(member: Any) -> Iterator[str]:
+    """The same of a method or property: shorter, but no parameter goes unmentioned."""
+    inner = getattr(member, "__func__", member)
+    doc = api.parse(inner.__doc__)
+    if not doc.summary.endswith((".", ":")):
+        yield "a sentence that says what it is"
+    elif not api.is_property(member):
+        for name in parameters(inner):
+            if name not in doc.described("Parameters") and f"`{name}`" not in inner.__doc__.replace("*", ""):
+                yield f"the parameter {name}"
+
+
+def unbound(docstring: str | None) -> set[str]:
+    """Names that the examples use without having made or imported them."""
+    tree = ast.parse("\n".join(e.source for e in doctest.DocTestParser().get_examples(docstring or "")))
+    bound = {alias.asname or alias.name.split(".")[0] for node in ast.walk(tree)
+             if isinstance(node, (ast.Import, ast.ImportFrom)) for alias in node.names}
+    bound |= {node.name for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+    bound |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    bound |= {node.id for node in names if isinstance(node.ctx, ast.Store)} | set(dir(__builtins__))
+    bound |= set(__builtins__ if isinstance(__builtins__, dict) else vars(__builtins__))
+    return {node.id for node in names} - bound
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_docstring(name: str) -> None:
+    missing = list(lacks(NAMES[name], name.startswith("em.")))
+    if missing and name.startswith(PENDING):
+        pytest.skip("its docstring is still being written")
+    assert not missing, f"the docstring of {name} does not say: " + "; ".join(missing)
+
+
+def documented(x: int, name: str = "") -> int:
+    """Add one.
+
+    Parameters
+    ----------
+    x : int
+        Any.
+    name : str, optional
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    TypeError
+        If it is none.
+
+    Examples
+    --------
+    >>> from test_api import documented
+    >>> documented(1)
+    2
+    """
+    return x + 1
+
+
+@pytest.mark.parametrize("old, new, missing", [
+    ("", "", None),
+    ("Add one.", "", "a sentence that says what it is"),
+    ("x : int\n", "y : int\n", "the parameter x"),
+    ("name : str", "label : str", "that there is no parameter label"),
+    ("Returns\n    -------", "Also\n    ----", "what it returns"),
+    ("Raises\n    ------", "Also\n    ----", "what it raises"),
+    (">>> ", "", "an example"),
+    (">>> from test_api import documented", ">>> import test_api", "where the example has documented from"),
+])
+def test_a_gap_is_found(old: str, new: str, missing: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(documented, "__doc__", (documented.__doc__ or "").replace(old, new))
+    found = list(lacks(documented))
+    assert found == [] if missing is None else missing in found
+
+
+# ---------------------------------------------------------------------------------------------
+# Markdown
+# ---------------------------------------------------------------------------------------------
+
+def test_sections_become_markdown() -> None:
+    text = "\n".join(api.rendered(api.parse(documented.__doc__)))
+    assert "**Parameters**\n\n- `x` (int): Any.\n- `name` (str, optional)\n" in text
+    assert "**Raises**\n\n- TypeError: If it is none.\n" in text
+    assert "```python\n>>> from test_api import documented\n" in text
+
+
+def test_signatures_are_as_in_the_source() -> None:
+    assert api.signature("f", documented) == ["f(x: int, name: str = '') -> int"]
+    assert "    weights: Weights = Random()," in api.signature("em.Conv", em.Conv)
+    assert api.signature(".crop", em.EffectiveReceptiveField.crop, bound=True) == [
+        ".crop(lo: Any, hi: Any, *, of: str = 'map') -> Array"]
+
+
+def test_tables_become_markdown() -> None:
+    table = "=== =====\na   b|c\n    goes on\n*d* ``e``\n=== ====="
+    assert api.prose(table) == ["|  |  |", "| --- | --- |", r"| a | b\|c goes on |", "| *d* | `e` |"]
+
+
+def test_prose_keeps_its_stars_and_links_its_names() -> None:
+    assert api.inline("a*b, *so*, (out, *k), `Conv`, ``Conv``", "weights") == (
+        r"a\*b, *so*, (out, \*k), [`Conv`](layers.md#emconv), `Conv`")
+    assert api.inline("`Conv`", "layers Conv") == "`Conv`"
+
+
+# ---------------------------------------------------------------------------------------------
+# links
+# ---------------------------------------------------------------------------------------------
+
+def without_code(page: Path) -> str:
+    text = re.sub(r"^( *)```.*?^\1```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    return re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
+
+
+def anchors(page: Path) -> set[str]:
+    """What the headings of a page are called in links; equal ones are numbered."""
+    found: set[str] = set()
+    for heading in re.findall(r"^#+ +(.+?) *$", without_code(page), re.MULTILINE):
+        name = api.anchor(re.sub(r"\[(.*?)\]\(.*?\)", r"\1", heading))
+        copies = (f"{name}-{i}" if i else name for i in range(len(found) + 1))
+        found.add(next(copy for copy in copies if copy not in found))
+    return found | set(re.findall(r'<a (?:id|name)="(.+?)"', page.read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
+def test_links_lead_somewhere(page: Path) -> None:
+    prose = re.sub(r"`[^`]*`", "`code`", without_code(page))
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose):
+        if re.match(r"https?://|mailto:", target):
+            continue
+        path, _, part = target.partition("#")
+        there = (page.parent / path).resolve() if path else page
+        assert there.exists(), f"{target}: there is no such file"
+        assert not part or there.suffix != ".md" or part in anchors(there), f"{target}: no such heading"
+
+
+def test_every_page_can_be_reached_from_the_index() -> None:
+    seen: set[Path] = set()
+    todo = [ROOT / "docs" / "index.md"]
+    while todo:
+        page = todo.pop()
+        if page in seen or not page.exists():
+            continue
+        seen.add(page)
+        todo += [(page.parent / target.partition("#")[0]).resolve()
+                 for target in re.findall(r"\]\(([^)\s]+\.md(?:#[^)]*)?)\)", without_code(page))]
+    assert not set(PAGES) - seen, "pages that no link leads to"
+
+
+def test_the_table_of_modules_is_complete() -> None:
+    """Every module of the package, or the folder it is in, is named on the page about the code."""
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    package = Path(em.__file__).parent
+    modules = {path.relative_to(package).with_suffix("") for path in package.rglob("*.py") if path.stem != "__init__"}
+    named = set(re.findall(r"`([\w/]+)`", text))
+    missing = [str(module) for module in sorted(modules)
+               if not {module.stem, str(module)} & named
+               and (module.parent.name in ("", "theory", "empirics") or f"{module.parent}/" not in named)]
+    assert not missing, f"docs/architecture.md does not name {', '.join(missing)}"
