@@ -308,11 +308,15 @@ class Comparison:
 
     # -- for people -----------------------------------------------------------------------------
 
+    @property
+    def names(self) -> tuple[str, str]:
+        """What the two are, in a few words."""
+        return _name(self.theory, "theory"), _name(self.measured, "measured")
+
     def report(self, level: float = 0.01, tolerance: float = 0.03) -> str:
         """What there is to know, on one screen."""
-        names = _name(self.theory, "theory"), _name(self.measured, "measured")
         lines = [f"{self.theory.node} unit {self.theory.unit}, {self.theory.statistic}: "
-                 f"(a) {names[0]}, (b) {names[1]}", ""]
+                 f"(a) {self.names[0]}, (b) {self.names[1]}", ""]
         rows = []
         for axis, ratio in enumerate(self.std_ratio):
             low, high = ratio.interval(level)

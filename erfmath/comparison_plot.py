@@ -35,6 +35,7 @@ def plot(comparison: Comparison) -> Figure:
         for panel, scale in zip(panels[axis], ("linear", "log")):
             _draw_marginals(comparison, axis, panel, scale)
     panels[0][0].legend(fontsize="small")
+    figure.suptitle("    ".join(f"({letter}) {name}" for letter, name in zip("ab", comparison.names)), fontsize="medium")
     return figure
 
 
@@ -59,7 +60,9 @@ def _draw_maps(comparison: Comparison, part: Any) -> None:
             style = {"cmap": "RdBu_r", "vmin": -Z_SCALE, "vmax": Z_SCALE}
         image = panel.imshow(values, extent=extent, interpolation="nearest", **style)
         panel.set_title(name, fontsize="medium")
-        panel.set_xlabel("x, input pixels")
+        panel.set_xlabel("coordinate of axis 1, input pixels")
+        if name == names[0]:
+            panel.set_ylabel("coordinate of axis 0, input pixels")
         part.colorbar(image, ax=panel, shrink=0.85)
 
 

@@ -60,7 +60,7 @@ def _count_products(lines: list[Array], limit: float) -> int:
     check_bytes(8 * math.prod(map(len, rest)), "counting the pixels of a map")
     products = np.asarray(math.prod(np.ix_(*rest)) if rest else 1.0).ravel()
     ordered = np.sort(last)
-    with np.errstate(divide="ignore", over="ignore"):  # bounds beyond the floats hold for none
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):  # bounds beyond the floats hold for none
         bounds = np.where(products > 0, limit / products, np.inf)
     return int((len(ordered) - np.searchsorted(ordered, bounds, side="right")).sum())
 

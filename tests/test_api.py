@@ -43,7 +43,8 @@ NAMES = {api.heading_of(name): name.value for page in api.PAGES for name in api.
 
 
 def test_the_pages_are_current() -> None:
-    assert not api.stale(), "these pages of docs/api differ from the docstrings; run: python docs/make_api.py"
+    old = api.stale()
+    assert not old, f"docs/api/{', '.join(old)} differ from the docstrings; run: python docs/make_api.py"
 
 
 # ---------------------------------------------------------------------------------------------
@@ -238,7 +239,8 @@ def test_every_page_can_be_reached_from_the_index() -> None:
         seen.add(page)
         todo += [(page.parent / target.partition("#")[0]).resolve()
                  for target in re.findall(r"\]\(([^)\s]+\.md(?:#[^)]*)?)\)", without_code(page))]
-    assert not set(PAGES) - seen, "pages that no link leads to"
+    lost = sorted(str(page.relative_to(ROOT)) for page in set(PAGES) - seen)
+    assert not lost, f"no link leads to {', '.join(lost)}"
 
 
 def test_the_table_of_modules_is_complete() -> None:

@@ -123,12 +123,15 @@ def test_the_border_is_warned_of_in_one_line(ask: Ask, grads: Array) -> None:
     assert not told(ask("analyse", "grads.npy").err)
 
 
-def test_a_picture(ask: Ask, grads: Array, in_tmp: Path) -> None:
-    for words in (("--trf", "21"), ()):
-        answer = ask("analyse", "grads.npy", "--plot", "grads.png", *words)
-        assert answer.status == 0, answer.err
-        assert (in_tmp / "grads.png").read_bytes()[:4] == b"\x89PNG"
-        (in_tmp / "grads.png").unlink()
+@pytest.mark.parametrize("words", [
+    ("theory.npz",),
+    ("grads.npy", "--trf", "21"),
+    ("grads.npy",)])
+def test_a_picture(ask: Ask, grads: Array, in_tmp: Path, words: tuple[str, ...]) -> None:
+    em.predict(em.repeat(em.Conv(3), 5)).save("theory.npz")
+    answer = ask("analyse", *words, "--plot", "field.png")
+    assert answer.status == 0, answer.err
+    assert (in_tmp / "field.png").read_bytes()[:4] == b"\x89PNG"
 
 
 @pytest.mark.parametrize("words, message", [

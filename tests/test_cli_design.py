@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -62,7 +63,8 @@ def test_design_prints_the_shares_of_layers(ask: Ask) -> None:
 
 
 def test_design_for_a_target(ask: Ask) -> None:
-    words = ("design", "--target", "6", "--max-depth", "8", "--max-multiply-adds", "1e9", "--image", "64", "--width", "8")
+    words = ("design", "--target", "6", "--max-depth", "8", "--max-multiply-adds", "1e9", "--image", "64",
+             "--width", "8")
     found = em.design(6, budget=em.Budget(multiply_adds=10**9, depth=8), choices=em.Choices(width=8), image=64)
     assert ask(*words, "--top", "99").out == f"{found}\n"
     first = json.loads(ask(*words, "--json").out)["designs"][0]
@@ -115,12 +117,12 @@ def test_a_size_map_shows_the_sizes() -> None:
     line = design_plot.plot_size_map(em.erf_size_map(em.repeat(em.Conv(3), 6), 9, ndim=1)).axes[0].lines[0]
     assert len(line.get_ydata()) == 9  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="three axes"):
-        design_plot.plot_size_map(em.erf_size_map(em.Conv(3) and em.repeat(em.Conv(3), 1), 3, ndim=3))
+        design_plot.plot_size_map(em.erf_size_map(em.serial(em.Conv(3)), 3, ndim=3))
 
 
 def test_arrows_point_from_centres_to_centroids() -> None:
     sizes = em.erf_size_map(em.repeat(em.Conv(3), 6), 9)
-    arrows = next(one for one in design_plot.plot_size_map(sizes).axes[0].collections if hasattr(one, "U"))
+    arrows: Any = next(one for one in design_plot.plot_size_map(sizes).axes[0].collections if hasattr(one, "U"))
     where = np.asarray(arrows.get_offsets()).astype(int)
     for (x, y), u, v in zip(where, arrows.U, arrows.V):
         assert_close([v, u], sizes.shift[:, y, x], EXACT)
@@ -131,14 +133,16 @@ def test_remedies_show_before_and_after() -> None:
     figure = design_plot.plot_remedies(found, top=4, title="plain")
     titles = [axes.get_title() for axes in figure.axes]
     assert titles[0].startswith("as it is") and titles[1].startswith(found.changes[0].what)
-    bars = [bar.get_width() for bar in figure.axes[-1].patches]
+    patches: Any = figure.axes[-1].patches
+    bars = [bar.get_width() for bar in patches]
     assert_close(bars[:4], [100 * remedy.gain for remedy in found.changes[:4]], EXACT)
     assert len(design_plot.plot_remedies(em.remedies(em.zoo.plain(4), image=9, ndim=1)).axes) == 2
 
 
 def test_shares_show_variance_and_work() -> None:
     shares = em.layer_shares(em.zoo.vgg11())
-    widths = [bar.get_width() for bar in design_plot.plot_layer_shares(shares).axes[0].patches]
+    patches: Any = design_plot.plot_layer_shares(shares).axes[0].patches
+    widths = [bar.get_width() for bar in patches]
     n = len(shares.layers)
     assert_close(widths[:n], [100 * row.share for row in shares.layers], EXACT)
     assert_close(sum(widths[n:]), 100.0, ROUNDING)

@@ -355,6 +355,17 @@ def test_distance_of_a_pair_of_pixels() -> None:
     assert_close(list(found), [abs(p - q).sum() / 2, abs(p - q).max(), abs(p - q).max() / q.max()], ROUNDING)
 
 
+def test_share_that_is_out_of_reach_of_the_gaussian_counts() -> None:
+    """One per cent at a distance of ten standard deviations."""
+    map = np.zeros(201)
+    map[[0, 200]] = .99, .01
+    x, p = np.arange(-400, 601), np.pad(map, 400)
+    mean, variance = 2.0, 200**2 * .99 * .01
+    q = np.exp(-(x - mean)**2 / (2 * variance))
+    found = shapes.gaussian_distance(field(map, (0,)))
+    assert_close(found.total_variation, abs(p - q / q.sum()).sum() / 2, ROUNDING)
+
+
 @pytest.mark.parametrize("ndim", [1, 2])
 def test_chains_come_to_the_gaussian_like_one_over_n(ndim: int) -> None:
     depths = [10, 20, 40, 80]

@@ -126,12 +126,12 @@ def large_kernel_list(matrix: Array, t: float) -> float:
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
-@pytest.mark.parametrize("t", [.2, .3, .5, .99])
-def test_area_ratio_log10_is_that_of_the_large_kernel_papers(scale: float, t: float) -> None:
+def test_area_ratio_log10_is_that_of_the_large_kernel_papers(scale: float) -> None:
     y, x = np.ogrid[-32:32, -32:32]
     map = scale * np.exp(-(x**2 + y**2) / 40) * np.random.default_rng(5).random((64, 64))
     erf = ERF(map, origin=(0, 0), unit=(), trf=None, center=(32, 32), image=(64, 64), statistic="relu")
-    assert_close(erf.size("area_ratio_log10", t=t), large_kernel_list(map, t), ROUNDING)
+    for t in (.2, .3, .5, .99, *np.linspace(.1, .995, 150)):
+        assert_close(erf.size("area_ratio_log10", t=float(t)), large_kernel_list(map, t), ROUNDING)
 
 
 def test_area_ratio_log10_depends_on_the_scale() -> None:
@@ -219,6 +219,14 @@ def test_a_background_is_robust() -> None:
     spread = bare.background(.75) - bare.background(.25)  # of the noise
     assert abs(spoilt.background() - 0.1) < spread / 2
     assert bare.background(.05) < bare.background() < bare.background(.95)
+
+
+def test_a_background_is_that_of_the_farthest_third() -> None:
+    """Of 61 x 61 pixels the rings from 25 on: 1 - (49 / 61)^2 is above a third, 1 - (51 / 61)^2 below."""
+    far = np.maximum(*map(np.abs, np.ogrid[-30:31, -30:31]))
+    values = np.where(far < 25, .3, np.where(far == 25, .1, .2))
+    erf = ERF(values, origin=(0, 0), unit=(), trf=None, center=(30, 30), image=(61, 61))
+    assert [erf.background(q) for q in (0, .5, 1)] == [.1, .2, .2]
 
 
 def test_a_background_is_of_what_the_unit_can_see() -> None:

@@ -85,7 +85,7 @@ def run(quick: bool = False) -> Table:
                        ((1e3 * times[rival].seconds / case.draws, times[rival].ratio)
                         if rival in times else ("-", "-"))),
                      peak / 2**20, weights / 2**20, (peak - weights) / largest))
-    notes = ["drawing, products: time of drawing the weights, and of the bare matrix products of the cone, over erfmath's",
+    notes = ["drawing, products: drawing the weights, the bare matrix products of the cone, as parts of erfmath's time",
              "ratio: time of the rival over erfmath's in the same round; above 1 erfmath is faster",
              "peak: most memory in use during a run of one chunk of draws; without the weights also in "
              "activations of the chunk's largest layer"]
@@ -93,10 +93,9 @@ def run(quick: bool = False) -> Table:
         notes.append("PyTorch is not installed: no rivals")
     else:
         notes.append(f"PyTorch {torch.__version__}, one thread; set OPENBLAS_NUM_THREADS=1 for the same here")
-    return Table("Measuring, ms of CPU per draw", ("network", "draws", "erfmath", "drawing", "products", "autograd loop",
-                                            "ratio", "one grouped call", "ratio", "peak MB", "weights",
-                                            "activations"),
-                 tuple(rows), tuple(notes))
+    header = ("network", "draws", "erfmath", "drawing", "products", "autograd loop", "ratio", "one grouped call",
+              "ratio", "peak MB", "weights", "activations")
+    return Table("Measuring, ms of CPU per draw", header, tuple(rows), tuple(notes))
 
 
 def _measure(case: _Case) -> None:

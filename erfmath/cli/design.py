@@ -69,7 +69,8 @@ def _new(options: argparse.Namespace) -> None:
     if options.plot or options.layers:
         raise ValueError("design: --plot and --layers need a network, not --target")
     image = options.image
-    if isinstance(image, tuple) or options.unit is not None or options.node is not None or options.ndim not in (None, 2):
+    elsewhere = options.unit is not None or options.node is not None or options.ndim not in (None, 2)
+    if isinstance(image, tuple) or elsewhere:
         raise ValueError("design --target: takes one number as --image, and no --unit, --node or --ndim")
     limits = {name: None if value is None else int(value) for name, value in
               (("multiply_adds", options.max_multiply_adds), ("parameters", options.max_parameters))}
@@ -79,8 +80,9 @@ def _new(options: argparse.Namespace) -> None:
     if options.json:
         keys = ("kind", "kernel_size", "dilations", "stages", "size", "std", "trf", "stride", "depth",
                 "multiply_adds", "parameters", "checkerboard")
-        print(report.to_json({"target": options.target, "designs": [
-            {**{key: getattr(one, key) for key in keys}, "network": one.net.to_dict()} for one in found[:options.top]]}))
+        rows = [{**{key: getattr(one, key) for key in keys}, "network": one.net.to_dict()}
+                for one in found[:options.top]]
+        print(report.to_json({"target": options.target, "designs": rows}))
     else:
         print(type(found)(found[:options.top]))
 

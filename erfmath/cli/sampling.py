@@ -93,8 +93,6 @@ def _measured(options: argparse.Namespace) -> MeasuredReceptiveField:
 def _targets(options: argparse.Namespace) -> str:
     """Refuse early what could not be written; the format of the picture."""
     save = getattr(options, "save", None)
-    if save and options.statistic not in (None, "power", "mean"):
-        raise ValueError(f"--save: only power and mean can be saved, not {options.statistic}")
     for path in filter(None, (options.plot, save, options.checkpoint)):
         check_target(path)
     for path in filter(None, (save, options.checkpoint)):

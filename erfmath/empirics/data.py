@@ -138,7 +138,9 @@ def majority(labels: Array, factor: int, classes: int) -> Array:
 
     Examples
     --------
-    >>> majority(np.array([[[0, 1, 2, 2], [1, 1, 0, 2]]]), 2, 3)
+    >>> import erfmath as em
+    >>> import numpy as np
+    >>> em.training.majority(np.array([[[0, 1, 2, 2], [1, 1, 0, 2]]]), 2, 3)
     array([[[1, 2]]])
     """
     n, *space = labels.shape
@@ -172,7 +174,8 @@ class BoxMajority:
 
     Examples
     --------
-    >>> inputs, labels = BoxMajority(9, 1).batch(0, 4, entropy=0)
+    >>> import erfmath as em
+    >>> inputs, labels = em.training.BoxMajority(9, 1).batch(0, 4, entropy=0)
     >>> inputs.shape, labels.shape
     ((4, 1, 9, 9), (4, 9, 9))
     """

@@ -161,6 +161,7 @@ class Cosine:
 
     Examples
     --------
+    >>> from erfmath.training import Cosine
     >>> [round(Cosine()(step, 4), 3) for step in range(4)]
     [1.0, 0.854, 0.5, 0.146]
     """
@@ -185,6 +186,7 @@ class Piecewise:
 
     Examples
     --------
+    >>> from erfmath.training import Piecewise
     >>> [round(Piecewise(at=(0.5, 0.75))(step, 4), 3) for step in range(4)]
     [1.0, 1.0, 0.1, 0.01]
     """

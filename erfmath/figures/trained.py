@@ -38,7 +38,7 @@ def follow(spec: Spec, desk: Desk) -> Arrays:
     """Train as `recipes` says, and measure the field of node "features" at every snapshot.
 
     Arrays by snapshot: "step", `SIZES` with "_error" and "theory_"; of the first and the last one
-    also "map_", "theory_map_" and "layers_" (std layer by layer).
+    also "map_", "theory_map_", "layers_" (std layer by layer) and sizes "shuffled_" (see `_shuffled`).
     """
     net = recipes.network(spec)
     train = recipes.train_data(spec, desk.files)
@@ -61,6 +61,12 @@ def follow(spec: Spec, desk: Desk) -> Arrays:
                       f"theory_map_{when}": theory.share.astype(np.float32), "origin": np.array(field.origin),
                       "center": np.array(field.center), **_layers(net, weights, images, spec, when)}
             found |= _magnitude(net, weights, images, spec, when)
+            mixed = _shuffled(weights, np.random.default_rng(spec["seed"]))
+            if spec.get("norm"):
+                mixed = training.recalibrate(net, mixed, train.inputs(slice(CALIBRATION)))
+            field = measure(net, node="features", weights=mixed, images=images, batch=1, draws=len(images),
+                            rng=spec["seed"])
+            found |= scalars(**{f"shuffled_{name}_{when}": size(field) for name, size in SIZES.items()})
     return found | {name: np.array(values) for name, values in rows.items()}
 
 
@@ -84,7 +90,7 @@ def scores(spec: Spec, net: Network, run: training.Training, test: training.Imag
 
 
 def _stops(count: int) -> list[int]:
-    return np.unique(np.linspace(0, count, 11).astype(int)[1:]).tolist()
+    return np.linspace(0, count, min(count, 10) + 1).astype(int)[1:].tolist()
 
 
 def _measured(net: Network, weights: Any, images: Any, spec: Spec,
@@ -101,6 +107,22 @@ def _magnitude(net: Network, weights: Any, images: Any, spec: Spec, when: str) -
     field = measure(net, node="features", weights=weights, images=images, batch=1, draws=len(images),
                     statistic="magnitude", rng=spec["seed"])
     return scalars(**{f"magnitude_{name}_{when}": SIZES[name](field) for name in ("std", "width")})
+
+
+def _shuffled(weights: Any, rng: np.random.Generator) -> dict[str, Any]:
+    """The weights with the channels of every kernel put in another order, each kernel for itself.
+
+    All that a kernel is by itself stays: its taps, their second moments, their smoothness.  How the
+    kernels of successive layers go together is gone.
+    """
+    mixed = {}
+    for name, array in weights.items():
+        if array.ndim > 2:
+            out, into = rng.permutation(array.shape[0]), rng.permutation(array.shape[1])
+            mixed[name] = array[out][:, into]
+            if f"{name}.bias" in weights:
+                mixed[f"{name}.bias"] = weights[f"{name}.bias"][out]
+    return {**weights, **mixed}
 
 
 def _layers(net: Network, weights: Any, images: Any, spec: Spec, when: str) -> Arrays:
@@ -125,7 +147,7 @@ def seeds_of(data: Data, group: str) -> list[str]:
 
 def growth(data: Data, names: Sequence[str], size: str) -> Any:
     """Size after over size before, per seed."""
-    if size.startswith("magnitude"):
+    if size.startswith(("magnitude", "shuffled")):
         return np.array([data[n].number(f"{size}_after") / data[n].number(f"{size}_before") for n in names])
     return np.array([data[n][size][-1] / data[n][size][0] for n in names])
 
@@ -141,6 +163,11 @@ def growth_quotes(data: Data, groups: Sequence[str], paper: Mapping[str, float] 
             error = float(ratios.std(ddof=1) / len(ratios)**0.5) if len(ratios) > 1 else None
             found.append(Quote(f"{group}: {words}, after / before", float(ratios.mean()), error, theory,
                                (paper or {}).get(size)))
+        for size in ("std", "width"):
+            ratios = growth(data, names, f"shuffled_{size}")
+            error = float(ratios.std(ddof=1) / len(ratios)**0.5) if len(ratios) > 1 else None
+            found.append(Quote(f"{group}: {WORDS[size]}, channels shuffled, after / before", float(ratios.mean()),
+                               error, float(growth(data, names, f"theory_{size}").mean())))
         for score in ("test_accuracy", "test_iou"):
             scores = np.array([data[n].number(score) for n in names])
             if np.isfinite(scores).all():

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_overview", "draw_runs"]
 
+#: What is compared before and after, by the beginning of its arrays' names.
+MARKS = {"": "measured", "shuffled_": "measured, channels shuffled", "theory_": "theory, with the weights"}
 ROWS = {"measured": "map_", "theory, with the weights": "theory_map_"}
 
 
@@ -123,6 +125,7 @@ def _layers(ax: Axes, part: Part, when: str) -> None:
     ax.plot(depth, rows[:, 0], color=LINES[0]["color"], marker="o", markersize=4, label="measured")
     ax.plot(depth, rows[:, 1], color=LINES[1]["color"], linestyle=(0, (4, 2)), label="theory")
     ax.set_xlabel("unit of the network")
+    ax.set_xticks(range(2, len(rows) + 1, 2 if len(rows) < 14 else 4))
     ax.set_title(f"layer by layer, {when}: std, px", fontsize="medium")
     ax.legend(fontsize="x-small", frameon=False)
 
@@ -131,20 +134,20 @@ def _ratios(ax: Axes, data: Data, groups: Sequence[str], size: str, label: str, 
     """After / before of every seed, measured and predicted, beside the published ratio."""
     for i, group in enumerate(groups):
         names = seeds_of(data, group)
-        for which, offset, filled in (("", -0.12, True), ("theory_", 0.12, False)):
+        for j, (which, word) in enumerate(MARKS.items()):
             values = growth(data, names, f"{which}{size}")
-            ax.plot(np.full(len(values), i + offset), values, linestyle="none", marker="o" if filled else "s",
-                    color=LINES[0 if filled else 1]["color"], markerfacecolor=None if filled else "none",
-                    label=("measured" if filled else "theory") if i == 0 else None)
+            style = LINES[(0, 3, 1)[j]]
+            ax.plot(np.full(len(values), i + 0.18 * (j - 1)), values, linestyle="none", marker="oDs"[j],
+                    color=style["color"], markerfacecolor="none" if j == 2 else None, label=word if i == 0 else None)
     ax.axhline(1, color="black", linewidth=0.8)
     if paper is not None:
         ax.axhline(paper, color="grey", linestyle=":", label=f"published, {paper:g}")
     ax.set_xlim(-0.6, len(groups) - 0.4)
     low, high = ax.get_ylim()
-    ax.set_ylim(min(0.7, low - 0.1), max(1.2, high) + 0.1)
+    ax.set_ylim(min(0.6, low - 0.35), max(1.2, high) + 0.1)
     ax.set_xticks(range(len(groups)), groups, fontsize="small")
     ax.set_title(label, fontsize="medium")
-    ax.legend(fontsize="x-small", frameon=False, loc="lower center", ncols=3)
+    ax.legend(fontsize="x-small", frameon=False, loc="lower center")
 
 
 def _losses(ax: Axes, data: Data, groups: Sequence[str]) -> None:

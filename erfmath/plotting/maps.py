@@ -137,7 +137,7 @@ def show_map(ax: Axes, values: Any, origin: tuple[int, ...] = (0, 0), *,
 
 def _views(erf: EffectiveReceptiveField) -> list[tuple[float, float]]:
     """First and last coordinate to show per axis: TRF and image too, if the map stays readable."""
-    lo, hi = erf.trf.window(erf.unit)
+    lo, hi = erf.window or (erf.origin, tuple(o + n - 1 for o, n in zip(erf.origin, erf.shape)))
     center, centroid, std = erf.center, erf.centroid, erf.std
     views, whole = [], []
     for axis in range(erf.ndim):
@@ -155,17 +155,17 @@ def _views(erf: EffectiveReceptiveField) -> list[tuple[float, float]]:
 
 
 def _title(erf: EffectiveReceptiveField, title: str | None) -> str:
-    unit = erf.unit[0] if erf.ndim == 1 else erf.unit
+    unit = f"unit {erf.unit[0] if erf.ndim == 1 else erf.unit} of {erf.node}" if erf.unit else erf.label
     image = "infinite plane" if erf.image is None else f"image {_times(erf.image)}"
     std = _times([f"{s:.3g}" for s in erf.std])
-    return (f"{title + ', ' if title else ''}unit {unit} of {erf.node}, {image}\n"
-            f"theoretical field {_times(_extent(erf))} px, std of {erf.statistic} {std} px")
+    seen = "" if erf.window is None else f"theoretical field {_extent(*erf.window)} px, "
+    return (f"{title + ', ' if title else ''}{unit}, {image}\n"
+            f"{seen}std of {erf.statistic} {std} px")
 
 
-def _extent(erf: EffectiveReceptiveField) -> list[int]:
+def _extent(lo: tuple[int, ...], hi: tuple[int, ...]) -> str:
     """Pixels per axis of the window of this unit (others may have another, behind upsampling)."""
-    lo, hi = erf.trf.window(erf.unit)
-    return [last - first + 1 for first, last in zip(lo, hi)]
+    return _times(last - first + 1 for first, last in zip(lo, hi))
 
 
 def _times(values: Any) -> str:
@@ -244,11 +244,11 @@ def _draw_marks(erf: EffectiveReceptiveField, ax: Axes, views: list[tuple[float,
     from matplotlib.patheffects import withStroke
 
     dark = [withStroke(linewidth=3.4, foreground="#202020")]  # visible on any colour
-    lo, hi = erf.trf.window(erf.unit)
-    seen = any(v[0] < edge < v[1] for v, ends in zip(views, zip(lo, hi)) for edge in ends)
-    box = (f"theoretical receptive field, {_times(_extent(erf))}"
-           + ("" if seen else " (wider than this view)"))
-    ax.plot(*_corners(lo, hi), label=box, path_effects=dark, **BOX)
+    if erf.window is not None:
+        lo, hi = erf.window
+        seen = any(v[0] < edge < v[1] for v, ends in zip(views, zip(lo, hi)) for edge in ends)
+        box = f"theoretical receptive field, {_extent(lo, hi)}" + ("" if seen else " (wider than this view)")
+        ax.plot(*_corners(lo, hi), label=box, path_effects=dark, **BOX)
     if erf.image is not None:
         last = tuple(n - 1 for n in erf.image)
         ax.plot(*_corners((0, 0), last), label=f"image, {_times(erf.image)}",

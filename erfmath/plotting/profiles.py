@@ -95,7 +95,7 @@ def _named(erfs: Any) -> list[tuple[str, EffectiveReceptiveField]]:
     if isinstance(erfs, Mapping):
         named = list(erfs.items())
     else:
-        named = [(f"unit {erf.unit} of {erf.node}, {erf.method}", erf)
+        named = [(f"{erf.label}, {erf.method}", erf)
                  for erf in (erfs if isinstance(erfs, Sequence) else [erfs])]
     if not named:
         raise ValueError("erfs: must hold one result at least")
@@ -115,7 +115,7 @@ def _reach(erf: EffectiveReceptiveField, axis: int) -> float:
 
 def _ends(erf: EffectiveReceptiveField, axis: int) -> tuple[float, float]:
     """Both edges of the theoretical receptive field, from the true centre."""
-    lo, hi = erf.trf.window(erf.unit)
+    lo, hi = erf.window or (erf.origin, tuple(o + n - 1 for o, n in zip(erf.origin, erf.shape)))
     return lo[axis] - 0.5 - erf.center[axis], hi[axis] + 0.5 - erf.center[axis]
 
 
@@ -175,9 +175,10 @@ def draw_profile(erf: EffectiveReceptiveField, axis: int, ax: Axes, view: tuple[
                 **GAUSSIAN)
     mark, span = (ax.axhline, ax.axhspan) if upright else (ax.axvline, ax.axvspan)
     mark(erf.center[axis], color="#606060", linewidth=1, linestyle=":", label="true centre")
-    lo, hi = erf.trf.window(erf.unit)
-    span(lo[axis] - 0.5, hi[axis] + 0.5, color="#9aa5b1", alpha=0.25, linewidth=0,
-         label="theoretical receptive field")
+    if erf.window is not None:
+        lo, hi = erf.window
+        span(lo[axis] - 0.5, hi[axis] + 0.5, color="#9aa5b1", alpha=0.25, linewidth=0,
+             label="theoretical receptive field")
     along_ends = ax.set_ylim if upright else ax.set_xlim
     height_ends = ax.set_xlim if upright else ax.set_ylim
     along_ends(*(view[::-1] if upright else view))

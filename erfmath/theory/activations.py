@@ -132,6 +132,8 @@ def function(layer: Activation) -> Function:
 
 def second(phi: Function, q: Array) -> Array:
     """E[phi(z)^2] for z ~ N(0, q), elementwise in q."""
+    if phi.below is not None:
+        return np.asarray(q) * ((1 + phi.below**2) / 2)
     if phi.cross is not None:
         return phi.cross(np.asarray(q), np.ones(np.shape(q)))
     return _square(phi.value, q)
@@ -139,6 +141,8 @@ def second(phi: Function, q: Array) -> Array:
 
 def gate(phi: Function, q: Array) -> Array:
     """E[phi'(z)^2] for z ~ N(0, q), elementwise in q."""
+    if phi.below is not None:
+        return np.full(np.shape(q), (1 + phi.below**2) / 2)
     if phi.slopes is not None:
         return phi.slopes(np.asarray(q), np.ones(np.shape(q)))
     return _square(phi.slope, q)
@@ -146,13 +150,13 @@ def gate(phi: Function, q: Array) -> Array:
 
 def cross(phi: Function, q: Array, rho: Array) -> Array:
     """E[phi(z) phi(z')] for two such variables of correlation rho, elementwise."""
-    rho = np.clip(rho, -1, 1)
+    rho = np.minimum(np.maximum(rho, -1), 1)
     return _pairs(phi.value, q, rho) if phi.cross is None else phi.cross(np.asarray(q), rho)
 
 
 def gate_pair(phi: Function, q: Array, rho: Array) -> Array:
     """E[phi'(z) phi'(z')] for two such variables of correlation rho, elementwise."""
-    rho = np.clip(rho, -1, 1)
+    rho = np.minimum(np.maximum(rho, -1), 1)
     return _pairs(phi.slope, q, rho) if phi.slopes is None else phi.slopes(np.asarray(q), rho)
 
 

@@ -35,9 +35,9 @@ from .taps import Array
 
 __all__ = ["Chain", "Folded", "chain", "folded", "predict_chain"]
 
-#: Multiplications (sites of the window times taps of all layers) below which a sweep is quicker
-#: than a walk that is no product of lines.
-_FEW = 2e8
+#: Sites of the window times taps of all layers below which a sweep is quicker than a walk that is
+#: no product of lines, by dimension.
+_FEW = {2: 2e8, 3: 1e10}
 
 
 class _Step(NamedTuple):
@@ -195,7 +195,7 @@ def chain(graph: Graph, mean: bool, inputs: InputModel, method: str, trf: Recept
         return None  # a site's gates along identity branches are not independent
     found = Chain(grouped, 0.0)
     taps = sum(count * math.prod(k.weights.size for k in step.kernels) for step, count in grouped)
-    if method == "exact" and not found.separable and taps * math.prod(map(float, trf.size)) < _FEW:
+    if method == "exact" and not found.separable and taps * math.prod(map(float, trf.size)) < _FEW[trf.ndim]:
         return None
     return found._replace(log_gates=_gate_gain(graph, mean, inputs))
 

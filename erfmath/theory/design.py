@@ -186,7 +186,7 @@ def design(target: float, *, kind: str = "std", budget: Budget = Budget(), choic
     Examples
     --------
     >>> import erfmath as em
-    >>> best = em.design(20, choices=Choices(kernel_sizes=(3,), kinds=("chain",)), image=64)[0]
+    >>> best = em.design(20, choices=em.Choices(kernel_sizes=(3,), kinds=("chain",)), image=64)[0]
     >>> best.stages, best.dilations, best.depth, round(best.std, 2)
     ((1, 1, 1, 3), (1, 2, 4), 6, 30.17)
     """

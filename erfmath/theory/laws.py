@@ -11,6 +11,7 @@ rectifiers to 1e-4 and of saturating functions to 1.5e-3; along runs of residual
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,8 +26,8 @@ __all__ = ["Law", "distant", "far_of", "gaussian", "plus", "share_of"]
 ROWS, SHARES = normal_points(48, 0.3, reach=7.0)
 #: Columns of a law, and how far they reach in standard deviations of the own part.
 COLUMNS, REACH = 240, 7.5
-#: Columns of the law of a residual sum.
-SUMS = 180
+#: Columns of the law of a residual sum, and how far they reach beyond what has more than a probability.
+SUMS, BEYOND, LEAST = 150, 6.0, 1e-9
 #: Rows per standard deviation of the rows' means, where there are too many to keep.
 MERGED = 8
 
@@ -51,25 +52,28 @@ class Law:
     slope: Array
     share: Array
 
+    def _row_means(self, values: Array) -> Array:
+        return self.p @ values[0] if len(values) == 1 else np.einsum("rc,rc->r", self.p, values)
+
     def _mean(self, values: Array) -> float:
-        return float(self.share @ (self.p * values).sum(axis=1))
+        return float(self.share @ self._row_means(values))
 
     @property
     def mean(self) -> float:
         """E[x]."""
-        return self._mean(self.x)
+        return float(self.share @ self.row_means)
 
-    @property
+    @functools.cached_property
     def second(self) -> float:
         """E[x^2]."""
         return self._mean(self.x**2)
 
-    @property
+    @functools.cached_property
     def row_means(self) -> Array:
         """E[x] given the shared part."""
-        return np.asarray((self.p * self.x).sum(axis=1))
+        return self._row_means(self.x)
 
-    @property
+    @functools.cached_property
     def marginal(self) -> Array:
         """Probability of each column."""
         return np.asarray(self.share @ self.p)
@@ -87,11 +91,11 @@ class Law:
     @property
     def pair_gate(self) -> float:
         """E[phi' phi'] of sites that share the row."""
-        return float(self.share @ (self.p * self.slope).sum(axis=1)**2)
+        return float(self.share @ self._row_means(self.slope)**2)
 
     def through(self, phi: Function) -> Law:
         """Behind an activation."""
-        return replace(self, x=phi.value(self.x), slope=phi.slope(self.x))
+        return Law(phi.value(self.x), self.p, phi.slope(self.x), self.share)
 
     def largest_of(self, count: int) -> Law:
         """The largest of `count` sites that share the row."""
@@ -184,24 +188,27 @@ def plus(law: Law, q: float, c: float) -> tuple[Law, Array]:
     """
     c = min(max(c, 0.0), q)
     own, common = np.sqrt(q - c), np.sqrt(c)
-    met = np.broadcast_to(law.x, law.p.shape)[law.p > 1e-12]
-    margin = REACH * max(own + common, 0.01 * np.ptp(met))
+    met = np.broadcast_to(law.x, law.p.shape)[law.p > LEAST]
+    margin = BEYOND * max(own + common, 0.01 * np.ptp(met))
     ends = met.min() - margin, met.max() + margin
     step = (ends[1] - ends[0]) / SUMS or 1.0
     grid = (np.floor(ends[0] / step) + 0.5 + np.arange(SUMS + 1)) * step  # zero between two points
-    p, transition = [], np.zeros((law.p.shape[1], len(grid)))
-    for r, (before, share) in enumerate(zip(law.p, law.share)):
-        if r < len(law.x):
-            alone = _kernel(law.x[r], grid, own)
-            both = _kernel(law.x[r], grid, np.sqrt(q)) if c else alone
-        p.append(before @ alone)
-        transition += (share * before)[:, None] * both
-    behind = law.marginal[:, None]
-    transition = np.divide(transition, behind, out=transition, where=behind > 0)
+    alone = [_kernel(x, grid, own) for x in law.x]
+    both = [_kernel(x, grid, np.sqrt(q)) for x in law.x] if c else alone
+    if len(law.x) == 1:
+        p, transition = law.p @ alone[0], both[0]
+    else:
+        p = np.stack([row @ kernel for row, kernel in zip(law.p, alone)])
+        weight = law.share[:, None] * law.p
+        behind = weight.sum(axis=0)
+        weight = np.divide(weight, behind, out=np.zeros(weight.shape), where=behind > 0)
+        transition = sum(w[:, None] * kernel for w, kernel in zip(weight, both))
+    if not c:
+        return Law(grid[None], p, np.ones((1, len(grid))), law.share), transition
     # What f shares moves whole rows, by multiples of the grid's step.
     stride = max(round(0.4 * common / step), 1)
     moves = stride * np.arange(-int(6 * common / (stride * step)), int(6 * common / (stride * step)) + 1)
-    shares = np.exp(-(moves * step / (common or 1.0))**2 / 2)
+    shares = np.exp(-(moves * step / common)**2 / 2)
     rows = np.stack([np.roll(p, n, axis=1) for n in moves], axis=1).reshape(-1, len(grid))
     share = np.outer(law.share, shares / shares.sum()).ravel()
     return _merge_rows(Law(grid[None], rows, np.ones((1, len(grid))), share)), transition
@@ -213,8 +220,12 @@ def _kernel(x: Array, grid: Array, spread: float) -> Array:
     spread = max(spread, 0.7 * (grid[1] - grid[0]))
     # A rectifier makes many zeros; what lies beyond the grid has no probability.
     distinct: Any = np.unique(np.clip(x, grid[0], grid[-1]), return_inverse=True)
-    density = np.exp(-((grid - distinct[0][:, None]) / spread)**2 / 2)
-    return np.asarray((density / density.sum(axis=1, keepdims=True))[distinct[1]])
+    density = np.subtract.outer(distinct[0] / spread, grid / spread)
+    np.square(density, out=density)
+    density *= -0.5
+    np.exp(density, out=density)
+    density /= density.sum(axis=1, keepdims=True)
+    return density[distinct[1]]
 
 
 def _merge_rows(law: Law) -> Law:

@@ -19,7 +19,7 @@ from .activations import Function, cross
 from .laws import Law
 from .linear import Linear, reach
 from .states import border_pairs, cut_pairs, fixed_pairs, select_lags
-from .taps import Array, Taps, adjoint, reads
+from .taps import Array, Taps, adjoint, forward, reads
 
 __all__ = ["Activated", "LawLike", "Moments", "at", "concatenate", "far_factor", "linear", "overlap", "ratio",
            "read_sites", "shared_behind"]
@@ -91,12 +91,17 @@ class Moments:
     @functools.cached_property
     def average(self) -> Array:
         """q per group, averaged over the map, shape (groups,)."""
-        return self.second.reshape(len(self.values), -1).mean(axis=1)
+        return self.mean(self.second)
 
     @functools.cached_property
     def same(self) -> Array:
         """E[v v'] of independent inputs at one place, averaged over the map, shape (groups,)."""
         return self.rho * self.average
+
+    def mean(self, maps: Array) -> Array:
+        """Mean of a map per group, shape (groups,)."""
+        flat = maps.reshape(len(maps), -1)
+        return np.add.reduce(flat, axis=1) / flat.shape[1]
 
     def per_site(self, numbers: Array) -> Array:
         """One number per group, shaped to multiply maps."""
@@ -141,25 +146,23 @@ class Moments:
 
     def shared(self, box: tuple[int, ...]) -> Array:
         """What nearby sites share if they share `rho`, for every lag of a box, as `values`."""
-        return self.per_pair(self.same) * self.products(self.profile, box)
+        return self.per_pair(self.rho) * self.products(self.deviation, box)
 
     @functools.cached_property
-    def profile(self) -> Array:
-        """sqrt(q / average q)."""
-        return np.sqrt(self.second / self.per_site(np.where(self.average > 0, self.average, 1.0)))
+    def deviation(self) -> Array:
+        """sqrt(q) per group and site, shape (groups, *lattice)."""
+        return np.sqrt(self.second)
 
     @functools.cached_property
     def level(self) -> Array:
-        """c averaged over the map, as a part of c in the interior, where it falls as the profile does."""
-        level = self.profile.reshape(len(self.values), -1).mean(axis=1)**2
-        return np.where(level > 0, level, 1.0)
+        """Mean over pairs of sites of sqrt(q q'), as a part of average q: c falls as these do."""
+        return ratio(self.mean(self.deviation)**2, self.average, 1.0)
 
     def with_lags(self, want: tuple[int, ...]) -> Moments:
         """The box of lags `want`; at lags that were not carried sites share `rho`."""
         if want == self.lags:
             return self
-        known = self.correlations(want)[(..., *(None,) * self.ndim)] * self.per_pair(self.average)
-        values = known * self.products(self.profile, want)
+        values = self.correlations(want)[(..., *(None,) * self.ndim)] * self.products(self.deviation, want)
         held, there = overlap(self.lags, want)
         values[there] = self.values[held]
         return replace(self, values=values)
@@ -181,9 +184,10 @@ class Moments:
                        rho=ratio(share @ self.same, share @ self.average)[None], laws=(None,))
 
 
-def ratio(part: Any, whole: Any) -> Array:
-    """part / whole, 0 where the whole is."""
-    return np.divide(part, whole, out=np.zeros(np.shape(whole)), where=np.asarray(whole) > 0)
+def ratio(part: Any, whole: Any, otherwise: float = 0.0) -> Array:
+    """part / whole, `otherwise` where the whole is 0."""
+    whole = np.asarray(whole)
+    return np.divide(part, whole, out=np.full(whole.shape, otherwise), where=whole > 0)
 
 
 def overlap(have: tuple[int, ...], want: tuple[int, ...]) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
@@ -214,6 +218,8 @@ def linear(op: Linear, m: Moments, sizes_in: tuple[int | None, ...], extent: tup
     if m.wraps and math.prod(m.second.shape[1:]) == 1:
         return _at_point(op, m, lags)
     before = m.with_lags(reach(op, lags, back=True)).values
+    if op.random and not m.wraps:
+        return _random(op, before, sizes_in, extent, lags)
     start: tuple[int, ...] = (0,) * m.ndim
     flipped = op._replace(taps=tuple(_flip(taps, sizes_in) for taps in op.taps), inside_only=False)
     bounds: tuple[int | None, ...] = extent
@@ -222,7 +228,7 @@ def linear(op: Linear, m: Moments, sizes_in: tuple[int | None, ...], extent: tup
         before = np.pad(before, [(0, 0)] * (1 + m.ndim) + [(r, r) for r in around], mode="wrap")
         start, bounds = tuple(-r for r in around), (None,) * m.ndim
     if op.random:
-        values, start = _random(flipped, before, start, bounds, lags)
+        values, start = _random_torus(flipped, before, start, lags)
     else:
         values, start = fixed_pairs(before, start, flipped, bounds, lags)
     values = _placed(values, start, extent)
@@ -232,15 +238,33 @@ def linear(op: Linear, m: Moments, sizes_in: tuple[int | None, ...], extent: tup
     return values
 
 
-def _random(op: Linear, values: Array, start: tuple[int, ...], sizes: tuple[int | None, ...],
-            lags: tuple[int, ...]) -> tuple[Array, tuple[int, ...]]:
+def _random(op: Linear, values: Array, sizes_in: tuple[int | None, ...], extent: tuple[int, ...],
+            lags: tuple[int, ...]) -> Array:
+    """On an image: both sites of a pair read through the same tap."""
+    if any(lags):
+        for axis, g in enumerate(g for taps in op.taps for g in taps.geometry):
+            g = g._replace(transposed=not g.transposed)
+            values = select_lags(values, 1 + axis, g, values.shape[1 + axis] // 2, lags[axis])
+    factor = op.gain
+    for taps in op.taps:
+        if taps.trivial or taps.flat:
+            factor *= taps.weights.flat[0]
+        if not taps.trivial:
+            values = forward(values, taps, sizes_in, extent)
+    if any(lags):
+        values, _ = cut_pairs(values, (0,) * len(extent), extent, tuple(range(len(extent))))
+    return values * factor
+
+
+def _random_torus(op: Linear, values: Array, start: tuple[int, ...], lags: tuple[int, ...]
+                  ) -> tuple[Array, tuple[int, ...]]:
+    plane = (None,) * len(start)
     for axis, g in enumerate(g for taps in op.taps for g in taps.geometry):
         values = select_lags(values, 1 + axis, g, values.shape[1 + axis] // 2, lags[axis])
     for taps in op.taps:
         w = taps.weights
         if not taps.trivial:
-            values, start = adjoint(values, start, taps, sizes, lambda tap, part: w[tap] * part, taps.flat)
-            values, start = cut_pairs(values, start, sizes, taps.axes)
+            values, start = adjoint(values, start, taps, plane, lambda tap, part: w[tap] * part, taps.flat)
     return values * (op.gain * math.prod(t.weights.item() for t in op.taps if t.trivial)), start
 
 
@@ -303,7 +327,7 @@ def shared_behind(op: Linear, m: Moments, behind: Array, sizes_in: tuple[int | N
         return m.rho
     alike = replace(m, values=m.shared(reach(op, (0,) * m.ndim, back=True)), rho=np.ones(len(m.rho)), plane=None)
     part = linear(op, alike, sizes_in, behind.shape[1 + m.ndim:], (0,) * m.ndim)
-    return ratio(*(_average(values, m.ndim) for values in (part, behind)))
+    return ratio(_average(part, m.ndim), _average(behind, m.ndim))
 
 
 def _average(values: Array, ndim: int) -> Array:
@@ -315,7 +339,7 @@ def _average(values: Array, ndim: int) -> Array:
 def far_factor(op: Linear, m: Moments, sizes_in: tuple[int | None, ...], sizes: tuple[int | None, ...]) -> float:
     """What a layer makes of c: pairs of distant sites read through the same tap, or through any two.
 
-    Towards borders c falls with the profile of the map, here the product of its means along each axis.
+    Towards borders c falls as sqrt(q), here the product of its means along each axis.
     """
     factor = op.gain if op.random else op.gain**2
     for taps in op.taps:
@@ -323,7 +347,7 @@ def far_factor(op: Linear, m: Moments, sizes_in: tuple[int | None, ...], sizes: 
             factor *= taps.weights.item() if op.random or op.inside_only else taps.weights.item()**2
             continue
         present = [_presence(g, m, axis, sizes_in[axis], sizes[axis]) for axis, g in zip(taps.axes, taps.geometry)]
-        within = np.asarray(math.prod(np.ix_(*present)))
+        within = present[0] if len(present) == 1 else np.asarray(math.prod(np.ix_(*present)))
         if op.random:
             factor *= float((taps.weights * within**2).sum())
         elif not op.inside_only:
@@ -332,12 +356,12 @@ def far_factor(op: Linear, m: Moments, sizes_in: tuple[int | None, ...], sizes: 
 
 
 def _presence(g: AxisGeometry, m: Moments, axis: int, n: int | None, n_out: Any) -> Array:
-    """For each tap, the mean over output sites of the profile that it reads, zero outside the map."""
+    """For each tap, the mean over output sites of the sqrt(q) that it reads over that of all, zero outside the map."""
     if n is None:
         return np.full(g.kernel, 1 / g.stride if g.transposed else 1.0)
-    line = m.profile.mean(axis=tuple(a for a in range(1 + m.ndim) if a != 1 + axis))
+    line = np.add.reduce(m.deviation, axis=tuple(a for a in range(1 + m.ndim) if a != 1 + axis))
     z, within = read_sites(g, n, n_out)
-    return np.asarray((within * (line / line.mean())[z]).mean(axis=0))
+    return np.add.reduce(within * line[z], axis=0) * (n / (n_out * np.add.reduce(line)))
 
 
 @functools.lru_cache(maxsize=4096)

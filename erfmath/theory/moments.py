@@ -203,9 +203,9 @@ class _Forward:
         gaussian = np.array([law is None for law in m.laws])
         # Both c and what a rectifier makes of it fall towards borders as the deviation does.
         level = m.level if phi.below is not None else np.ones(len(q))
-        far = activations.cross(phi, q, ratio(m.far, q * level)) * level
-        rho = ratio(activations.cross(phi, q, m.rho), activations.second(phi, q))
-        gate0, pair_gate = activations.gate(phi, q), activations.gate_pair(phi, q, m.rho)
+        apart, near = activations.cross(phi, q, np.stack([ratio(m.far, q * level), m.rho]))
+        far, rho = apart * level, ratio(near, activations.second(phi, q))
+        gate0, pair_gate = activations.gate(phi, q), np.zeros(len(q))
         second = activations.second(phi, m.second)
         kinds: list[LawLike] = [Activated(float(a), float(b), phi) for a, b in zip(q, m.same)]
         for g in (g for g, law in enumerate(m.laws) if law is not None):
@@ -215,12 +215,12 @@ class _Forward:
             rho[g] = law.same / law.second if law.second else 0.0
             far[g] = laws.distant(before.row_means, law.row_means, law.share, m.far[g] / level[g]) * level[g]
             second[g] = m.second[g] * (law.second / q[g])
-        gate = m.per_site(pair_gate)
+        gate = m.per_pair(gate0)
         if any(lags):
             near = activations.gate_pair(phi, *np.broadcast_arrays(m.per_site(q), m.correlations(lags)))
-            gate = np.where(m.per_site(gaussian), near, gate)
-        gate[at(lags)] = gate0
-        gate = gate[(..., *(None,) * m.ndim)]
+            near = np.where(m.per_site(gaussian), near, m.per_site(pair_gate))
+            near[at(lags)] = gate0
+            gate = near[(..., *(None,) * m.ndim)]
         behind = Moments(second[(slice(None), *(None,) * m.ndim)], far, rho, tuple(kinds), m.wraps)
         if gaussian.any() and (any(m.lags) or phi.below is None):
             gate, behind = _site_by_site(phi, m, lags, gate, behind, gaussian)
@@ -252,11 +252,14 @@ class _Forward:
             raise ValueError("batch norm of values that do not vary between inputs or sites: the variance is zero; "
                              "give input_moments with E[x x'] below E[x^2]")
         self.gates.power[i] = m.per_pair(1 / spread)
-        # E[v(x) mean] follows the q map: less of the mean is in what stands near a border.
-        level = m.second / m.per_site(m.average)
-        shared = m.products(level, m.lags) - m.products(level - 1, m.lags)  # p + p' - 1, in pairs
-        values = (m.values - m.per_pair(m.far) * shared) / m.per_pair(spread)
-        values[at(m.lags)] = np.maximum(values[at(m.lags)], 0.0)  # c is an average: its profile is not exact
+        # E[v(x) mean] follows the q map, p = q / average q: less of the mean is in what stands near a border.
+        if any(m.lags):
+            p = m.second / m.per_site(m.average)
+            shared = m.products(p, m.lags) - m.products(p - 1, m.lags)  # p + p' - 1, in pairs
+            values = (m.values - m.per_pair(m.far) * shared) / m.per_pair(spread)
+        else:
+            values = m.values * m.per_pair((1 - 2 * m.far / m.average) / spread) + m.per_pair(m.far / spread)
+        values[at(m.lags)] = np.maximum(values[at(m.lags)], 0.0)  # c is an average: its fall is not exact
         kinds = tuple(None if law is None else m.law(g).standardised() for g, law in enumerate(m.laws))
         if i in self.graph.norms:
             norm = self.graph.norms[i]
@@ -274,7 +277,8 @@ class _Forward:
         root = np.divide(1, np.sqrt(spread), out=np.zeros(spread.shape), where=spread > 0)
         self.gates.power[i] = np.repeat(m.products(root, lags), len(m.far), axis=0)
         values = (m.values - mean**2) * m.products(root, m.lags)
-        far = m.far * (root * m.profile).reshape(len(m.far), -1).mean(axis=1)**2 / m.level - (mean * root.mean())**2
+        apart = ratio(m.far, m.level * m.average)  # over sqrt(q q')
+        far = apart * m.mean(root * m.deviation)**2 - (mean * root.mean())**2
         rho = ratio(m.same - mean**2, m.average - mean**2)
         return Moments(values, far, rho, (None,) * len(m.far), m.wraps)
 
@@ -282,19 +286,19 @@ class _Forward:
 
     def _add(self, i: int, inputs: list[Moments]) -> Moments:
         graph, sources = self.graph, self.graph.sources[i]
-        if any(self.hangs[j] & self.hangs[k] for n, j in enumerate(sources) for k in sources[:n]):
+        if not all(self.hangs[j].isdisjoint(self.hangs[k]) for n, j in enumerate(sources) for k in sources[:n]):
             raise NotImplementedError("before a gate, a sum of values that hang on the same random layer (or the "
                                       f"input) with none between: {SAMPLE}")
         parts = [one.with_lags(self.need[i]).regrouped(graph.groups[j], graph.groups[i])
                  for one, j in zip(inputs, sources)]
         gaussian = (None,) * len(graph.groups[i])
-        values, far, same, q = (np.sum([getattr(part, what) for part in parts], axis=0)
+        values, far, same, q = (sum(getattr(part, what) for part in parts)
                                 for what in ("values", "far", "same", "average"))
         total = Moments(values, far, ratio(same, q), gaussian, parts[0].wraps)
         odd = [(j, part) for j, part in zip(sources, parts) if part.laws != gaussian]
         if len(odd) == len(gaussian) == 1 and len(parts) > 1:
             (before, stream), = odd
-            q, c = (float(np.sum([getattr(part, what)[0] for part in parts if part is not stream]))
+            q, c = (float(sum(getattr(part, what)[0] for part in parts if part is not stream))
                     for what in ("average", "same"))
             self.sums[i] = before, stream.law(0), q, c
         return total

@@ -9,7 +9,7 @@ random layer between, their powers do not add, and the part between must be cont
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,11 +19,13 @@ from ..network import Network
 from .given import Norm, given_linear, given_norm
 from .linear import Linear, lower, reach
 
-__all__ = ["Edge", "Graph", "Plan", "SAMPLE"]
+__all__ = ["Edge", "Graph", "Plan", "RECENT", "SAMPLE", "forget"]
 
 #: A source, and the concatenations passed since, each with the branch taken.
 Name = tuple[int, tuple[tuple[int, int], ...]]
 EVERY_LAG = 10**9
+#: How many networks made ready are remembered for the next call.
+RECENT = 4
 SAMPLE = "the theory has no rule for it; use erfmath.measure"
 
 
@@ -51,20 +53,36 @@ class Graph:
     ndim: int
     norms: Mapping[int, Norm]      # batch norms whose statistics are given
     biases: Mapping[int, float]    # mean squares of given biases
+    #: What sweeps over this graph have found out that holds for every unit.
+    found: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @staticmethod
     def of(net: Network, top: int, image: tuple[int, ...] | None, ndim: int, width: int,
            channels_in: int, weights: Mapping[str, Any] | None = None) -> Graph:
         """Collect what the sweep needs of `net` below and including node `top`.
 
-        `weights` holds given arrays by node, as in `predict`.
+        `weights` holds given arrays by node, as in `predict`.  Without them the last few graphs are
+        remembered, by the identity of `net`.
         """
+        if weights:  # arrays may change
+            return Graph._collect(net, top, image, ndim, width, channels_in, weights)
+        about = top, image, ndim, width, channels_in
+        for known, its, graph in _recent:
+            if known is net and its == about:
+                return graph
+        graph = Graph._collect(net, *about, {})
+        _recent[:] = [(net, about, graph), *_recent[:RECENT - 1]]
+        return graph
+
+    @staticmethod
+    def _collect(net: Network, top: int, image: tuple[int, ...] | None, ndim: int, width: int,
+                 channels_in: int, weights: Mapping[str, Any]) -> Graph:
         nodes, sources = net.nodes[:top + 1], net.sources[:top + 1]
         channels = [*net.channels(width, channels_in, ndim).values()][:top + 1] + [channels_in]
         sizes: list[Any] = [(None,) * ndim] * (top + 2)
         if image is not None:
             sizes = [*net.shapes(image, ndim).values()][:top + 1] + [image]
-        given = _check_names(net, weights or {})
+        given = _check_names(net, weights)
         ops: list[Linear] = []
         groups: list[tuple[int, ...]] = []
         norms: dict[int, Norm] = {}
@@ -97,6 +115,14 @@ class Graph:
         return [c / self.channels[i] for c in self.groups[i]]
 
 
+_recent: list[tuple[Network, tuple[Any, ...], Graph]] = []
+
+
+def forget() -> None:
+    """Drop what is remembered of networks; their next prediction starts from nothing."""
+    _recent.clear()
+
+
 def _check_names(net: Network, weights: Mapping[str, Any]) -> Mapping[str, Any]:
     for name in weights:
         net.index(name.removesuffix(".bias"))  # an unknown node raises
@@ -107,6 +133,8 @@ def _groups(layer: Layer, op: Linear, incoming: Sequence[tuple[int, ...]], chann
     """Channel groups after a layer: concatenations make them, layers that mix channels end them."""
     if isinstance(layer, Concat):
         return tuple(c for groups in incoming for c in groups)
+    if all(groups == (channels,) for groups in incoming):
+        return (channels,)
     depthwise = op.random and op.groups == channels == sum(incoming[0])
     if op.kind in ("constant", "full") or (op.random and not depthwise):
         return (channels,)

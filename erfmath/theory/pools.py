@@ -1,4 +1,4 @@
-"""Max pools, forwards: the largest of the sites of a window (docs/theory.md, equations 42 to 45)."""
+"""Max pools, forwards: the largest of the sites of a window (docs/theory.md, equations 42 to 44)."""
 
 from __future__ import annotations
 

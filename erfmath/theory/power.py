@@ -16,12 +16,14 @@ from ..errors import check_bytes
 from ..layers import Add, Concat, Dropout
 from .inputs import InputModel
 from .moments import Gates, forward
-from .plan import SAMPLE, Edge, Graph, Plan
+from .plan import RECENT, SAMPLE, Edge, Graph, Plan
 from .states import MIXED, Covariance, Factor, correlate
 from .taps import REMEDY, Array
 
 __all__ = ["backward"]
 
+#: Bytes of gates that are kept for the next unit of the same graph.
+KEPT = 2**25
 #: Gradients linear in the unit's own numbers, by the concatenations that have parted them.
 Factors = dict[Any, Factor]
 State = Union[Factors, Covariance, "Runs"]
@@ -66,12 +68,27 @@ class Runs:
     parts: tuple[tuple[Covariance, Array], ...]
 
 
+def _prepared(graph: Graph, mean: bool, inputs: InputModel) -> tuple[Plan, Gates]:
+    """Plan and gates; those of a graph are the same for all its units, and kept with it unless large."""
+    about = mean, inputs.second, inputs.far
+    if about in graph.found and inputs.covariance is None:
+        plan, gates = graph.found[about]
+        return plan, gates
+    plan = Plan(graph, mean)
+    gates = forward(graph, plan, inputs) if plan.gated else Gates()
+    if inputs.covariance is None and sum(gate.nbytes for gate in gates.power.values()) <= KEPT:
+        if len(graph.found) == RECENT:
+            graph.found.clear()
+        graph.found[about] = plan, gates
+    return plan, gates
+
+
 class _Sweep:
     """One sweep over one graph."""
 
     def __init__(self, graph: Graph, mean: bool, inputs: InputModel) -> None:
-        self.graph, self.mean, self.plan = graph, mean, Plan(graph, mean)
-        self.gates = forward(graph, self.plan, inputs) if self.plan.gated else Gates()
+        self.graph, self.mean = graph, mean
+        self.plan, self.gates = _prepared(graph, mean, inputs)
         self.below: dict[int, list[tuple[int, Edge]]] = {}  # per node, what it reads and how
         for j, edges in self.plan.edges.items():
             for edge in edges:

@@ -44,7 +44,9 @@ def predict(net: Network, *, image: Any = None, unit: Any = None, node: str | No
         E[g^2] or E[g] (equations 1 and 2); "mean" if every weight is deterministic, else "power".
     method : {"exact", "normal"}
         "normal" replaces the law of a chain on the plane by the Gaussian of its moments (the
-        paper's use of the central limit theorem).
+        paper's use of the central limit theorem).  Under "exact", chains on the plane whose kernels
+        are no products and whose map is large are held as a law with an error relative to its largest
+        value; the result then says "window", and `law.error_bound` how much.
     width : int
         Channels of layers that leave theirs open.
     channels_in : int

@@ -66,14 +66,16 @@ class SizeMap:
         return f"<SizeMap of {self.node}, {self.size.shape} units: {self.kind} {low:.4g} to {high:.4g} pixels>"
 
 
-def prepare(net: Network, image: Any, node: str | None, width: int, channels_in: int, ndim: int,
-            weights: Mapping[str, Any] | None = None) -> tuple[Plan, Gates, ReceptiveField]:
-    """Everything a sweep over `net` on an image starts from, for white pixels of variance 1."""
-    trf = receptive_field(net, image=image, node=node, ndim=ndim)
-    size = image_shape(image, trf.ndim)
-    graph = Graph.of(net, net.index(node), size, trf.ndim, width, channels_in, weights)
+def prepare(net: Network, image: tuple[int, ...], node: str | None, width: int, channels_in: int,
+            weights: Mapping[str, Any] | None = None) -> tuple[Plan, Gates] | None:
+    """What a sweep over `net` on an image starts from, for white pixels of variance 1; None if it cannot."""
+    graph = Graph.of(net, net.index(node), image, len(image), width, channels_in, weights)
+    if not any(op.random for op in graph.ops):  # the mean, not the power
+        return None
     plan = Plan(graph, mean=False)
-    return plan, forward(graph, plan, InputModel()) if plan.gated else Gates(), trf
+    if not can_read(plan):
+        return None
+    return plan, forward(graph, plan, InputModel()) if plan.gated else Gates()
 
 
 def erf_size_map(net: Network, image: Any, *, node: str | None = None, kind: str = "std", width: int = 16,
@@ -126,34 +128,28 @@ def erf_size_map(net: Network, image: Any, *, node: str | None = None, kind: str
     shape = net.shapes(image, trf.ndim)[trf.node]
     center = np.stack(np.meshgrid(*([trf.center(u)[axis] for u in range(n)] for axis, n in enumerate(shape)),
                                   indexing="ij")).astype(float)
-    about: dict[str, Any] = {"width": width, "channels_in": channels_in, "ndim": ndim, "weights": weights}
-    swept = _swept(net, image, node, **about) if kind == "std" else None
+    about: dict[str, Any] = {"width": width, "channels_in": channels_in, "weights": weights}
+    pixels = image_shape(image, trf.ndim)
+    swept = prepare(net, pixels, node, **about) if kind == "std" else None
     if swept is not None:
-        total, centroid, std = swept
+        total, centroid, std = _moments(*swept, pixels)
         size = np.sqrt((std**2).mean(axis=0))
     else:
         total, size = np.empty(shape), np.empty(shape)
         centroid, std = np.empty(center.shape), np.empty(center.shape)
         for done, unit in enumerate(np.ndindex(*shape), 1):
-            erf = predict(net, image=image, unit=unit, node=node, **about)
+            erf = predict(net, image=image, unit=unit, node=node, ndim=ndim, **about)
             total[unit], size[unit] = erf.total, erf.size(kind)
             centroid[(slice(None), *unit)], std[(slice(None), *unit)] = erf.centroid, erf.std
             if progress is not None:
                 progress(done, math.prod(shape))
     for array in (size, std, centroid, center, total):
         array.flags.writeable = False
-    return SizeMap(size, std, centroid, center, total, kind, image_shape(image, trf.ndim), trf)
+    return SizeMap(size, std, centroid, center, total, kind, pixels, trf)
 
 
-def _swept(net: Network, image: Any, node: str | None, *, width: int, channels_in: int, ndim: int,
-           weights: Mapping[str, Any] | None) -> tuple[Array, Array, Array] | None:
-    """Mass, centroid and standard deviation of all units by one sweep, None where there is none."""
-    trf = receptive_field(net, image=image, node=node, ndim=ndim)
-    pixels = image_shape(image, trf.ndim)
-    graph = Graph.of(net, net.index(node), pixels, trf.ndim, width, channels_in, weights)
-    if not any(op.random for op in graph.ops) or not can_read(Plan(graph, mean=False)):
-        return None
-    plan, gates, _ = prepare(net, image, node, width, channels_in, ndim, weights)
+def _moments(plan: Plan, gates: Gates, pixels: tuple[int, ...]) -> tuple[Array, Array, Array]:
+    """Mass, centroid and standard deviation of the fields of all units."""
     # About the middle of the image, so that as little as possible cancels below.
     middle = [(n - 1) / 2 for n in pixels]
     lines = np.meshgrid(*(np.arange(n) - m for n, m in zip(pixels, middle)), indexing="ij")

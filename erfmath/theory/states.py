@@ -177,7 +177,7 @@ class Covariance:
         if factor == 1:
             return self
         uniform = None if self.uniform is None else self.uniform * factor**2
-        return replace(self, values=self.values * factor**2, uniform=uniform)
+        return Covariance(self.values * factor**2, self.start, uniform, self.mixing)
 
     def with_lags(self, lags: tuple[int, ...]) -> Covariance:
         """Cut, or filled with zeros, to the box of lags of half-widths `lags`."""
@@ -195,6 +195,8 @@ class Covariance:
 
     def gated(self, gate: Array) -> Covariance:
         """Below a gate, given as factors on M(x, tau) over (groups, lags, map), extents 1 for all alike."""
+        if gate.size == len(gate):  # one number per group
+            return Covariance(self.values * gate, self.start, None, self.mixing)
         index: list[slice] = [slice(None)]
         for have, n in zip(self.lags, gate.shape[1:1 + self.ndim]):
             index.append(slice(None) if n == 1 else slice(n // 2 - have, n // 2 + have + 1))
@@ -225,8 +227,9 @@ class Covariance:
         The channels below are independent; of groups above that differ they remember the power.
         """
         values, start = self.values, self.start
-        for axis, g in enumerate(g for taps in op.taps for g in taps.geometry):
-            values = select_lags(values, 1 + axis, g, self.lags[axis], lags[axis])
+        if any(lags) or any(self.lags):
+            for axis, g in enumerate(g for taps in op.taps for g in taps.geometry):
+                values = select_lags(values, 1 + axis, g, self.lags[axis], lags[axis])
         for taps in op.taps:
             w = taps.weights
             if not taps.trivial:

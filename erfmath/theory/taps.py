@@ -19,7 +19,7 @@ import numpy.typing as npt
 from ..errors import check_bytes
 from ..geometry import AxisGeometry
 
-__all__ = ["Array", "Taps", "adjoint", "border_gain", "reads"]
+__all__ = ["Array", "Taps", "adjoint", "border_gain", "forward", "reads"]
 
 Array = npt.NDArray[Any]
 
@@ -205,6 +205,38 @@ def border_gain(taps: Taps, start: int, count: int, n: int | None) -> Array | No
     if (within == weight).all():
         return None
     return np.divide(weight, within, out=np.zeros(count), where=within > 0)
+
+
+def forward(values: Array, taps: Taps, sizes_in: tuple[int | None, ...], extent: tuple[int, ...]) -> Array:
+    """What output sites 0 .. extent - 1 of an image read of `values`, which lie on its sites; 0 from outside.
+
+    With equal weights along one axis the plain sum, that is, in units of the weight.
+    """
+    lead, shape = values.ndim - len(extent), list(values.shape)
+    spans = []
+    for axis, g in zip(taps.axes, taps.geometry):
+        n, shape[lead + axis] = shape[lead + axis], extent[axis]
+        spans.append(_spans(g._replace(padding=g.pads(sizes_in[axis])), n, extent[axis]))
+    total, flat = np.zeros(shape), taps.flat
+    for tap in itertools.product(*map(range, taps.weights.shape)):
+        into, out = zip(*(per_tap[a] for per_tap, a in zip(spans, tap)))
+        part = values[_region(lead, taps.axes, out)]
+        total[_region(lead, taps.axes, into)] += part if flat else taps.weights[tap] * part
+    return total
+
+
+@functools.lru_cache(maxsize=4096)
+def _spans(g: AxisGeometry, n: int, n_out: int) -> list[tuple[slice, slice]]:
+    """Per tap, the output sites that read a site 0 .. n - 1 through it, and those sites."""
+    spans = []
+    for a in range(g.kernel):
+        shift = g.pads(n)[0] - (a if g.transposed else g.dilation * a)
+        fine, coarse = (n_out, n) if g.transposed else (n, n_out)  # fine site = s coarse site - shift
+        first = max(-(-shift // g.stride), 0)
+        stop = max(min((fine - 1 + shift) // g.stride + 1, coarse), first)
+        thin, wide = slice(first, stop), slice(g.stride * first - shift, max(g.stride * stop - shift, 0), g.stride)
+        spans.append((wide, thin) if g.transposed else (thin, wide))
+    return spans
 
 
 def reads(g: AxisGeometry, x: Array, n: int) -> tuple[Array, Array]:

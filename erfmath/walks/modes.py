@@ -75,6 +75,11 @@ def significant(lags: NDArray[np.int64], weights: NDArray[np.float64], period: i
     return modes[g(modes) < nats]
 
 
+def _chunks(items: NDArray[np.intp], each: int) -> list[NDArray[np.intp]]:
+    """The items in parts, with scratch of `each` numbers for every one."""
+    return np.array_split(items, items.size * each // _CHUNK + 1)
+
+
 class Torus:
     """The significant Fourier modes of a law wrapped onto a torus.
 
@@ -116,11 +121,16 @@ class Torus:
                              axis=-1).reshape(-1, len(self.period))
         kept = np.arange(len(self.grid))
         if len(self.shape) > 1:
-            kept = np.flatnonzero(decay(lags, weights, self.grid, self.period) < nats)
+            order, lost = np.argsort(-weights), np.zeros(len(self.grid))
+            for part in (order[:32], order[32:]):  # a few lags rule out most modes
+                for some in _chunks(kept, part.size):
+                    lost[some] += decay(lags[part], weights[part], self.grid[some], self.period)
+                kept = kept[lost[kept] < nats]
         self.log_amplitude = np.full(len(self.grid), -np.inf)
         self.args, noise = np.zeros((2, len(self.grid)))
-        self.log_amplitude[kept], self.args[kept], noise[kept] = log_phi(
-            blocks, self.grid[kept], self.period)
+        for some in _chunks(kept, len(lags)):
+            self.log_amplitude[some], self.args[some], noise[some] = log_phi(
+                blocks, self.grid[some], self.period)
         self.double = np.where((self.grid[:, -1] == 0)
                                | (2 * self.grid[:, -1] == self.period[-1]), 1, 2)
         amplitude = np.exp(self.log_amplitude)

@@ -176,8 +176,8 @@ def pickled(images: Any, labels: Any, *, old: bool = True) -> bytes:
              + (b"\x88" if images.flags.f_contiguous else b"\x89") + body + b"tb")
     listed = b"](" + b"".join(map(number, labels.tolist())) + b"e"
     return (b"\x80\x02}(" + text(b"batch_label") + text(b"training batch 1 of 5") + text(b"labels") + listed
-            + text(b"data") + array + text(b"filenames") + b"](" + b"".join(text(b"data_batch_%d.png" % i) for i in range(n))
-            + b"eu.")
+            + text(b"data") + array + text(b"filenames") + b"]("
+            + b"".join(text(b"data_batch_%d.png" % i) for i in range(n)) + b"eu.")
 
 
 @pytest.mark.parametrize("old", [True, False])
@@ -256,7 +256,8 @@ def write(path: pathlib.Path, array: Any) -> None:
     def chunk(kind: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
     head = struct.pack(">IIBBBBB", width, height, 8, 0 if array.ndim == 2 else 2, 0, 0, 0)
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b""))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(lines))
+                     + chunk(b"IEND", b""))
 
 
 def test_png_pairs(folders: tuple[pathlib.Path, pathlib.Path]) -> None:

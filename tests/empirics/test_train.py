@@ -154,8 +154,8 @@ def test_schedules() -> None:
 def test_overfits_64_images(norm: bool) -> None:
     rng = np.random.default_rng(0)
     data = training.Images(rng.standard_normal((64, 2, 8, 8)), rng.integers(0, 3, 64), 3)
-    net = em.serial(em.Conv(3, 16), *([em.BatchNorm()] if norm else []), em.Activation("relu"), em.Conv(3, 32, stride=2),
-                    em.Activation("relu"), em.Conv(4, 3, padding="valid"))
+    net = em.serial(em.Conv(3, 16), *([em.BatchNorm()] if norm else []), em.Activation("relu"),
+                    em.Conv(3, 32, stride=2), em.Activation("relu"), em.Conv(4, 3, padding="valid"))
     done = em.fit(net, data, steps=120, batch=64, rng=0, optimiser=training.Adam(1e-2))
     weights = training.recalibrate(net, done.weights, data.inputs())
     found = training.evaluate(net, weights, data)

@@ -68,7 +68,7 @@ def swept(net: em.Network, monkeypatch: pytest.MonkeyPatch, **options: Any) -> e
 def walked(net: em.Network, monkeypatch: pytest.MonkeyPatch, **options: Any) -> em.EffectiveReceptiveField:
     """The same field from a walk, however small."""
     with monkeypatch.context() as patch:
-        patch.setattr(chains, "_FEW", 0)
+        patch.setattr(chains, "_FEW", {2: 0, 3: 0})
         return em.predict(net, channels_in=16, **options)
 
 
@@ -118,6 +118,16 @@ def test_folded_is_whole(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert short.trf == long.trf and short.node == long.node == net.output
     assert_close(short.total, long.total, ROUNDING)
     assert_close(short.share, long.share, FFT)
+
+
+def test_three_dimensions(monkeypatch: pytest.MonkeyPatch) -> None:
+    profile = np.arange(1, 28).reshape(3, 3, 3)**2 % 11
+    net = em.repeat(em.residual(em.Conv(3, weights=em.Random(profile=profile))), 5)
+    walk, sweep = (find(net, monkeypatch, ndim=3) for find in (walked, swept))
+    assert isinstance(walk, ChainField) and walk.origin == sweep.origin
+    assert_close(walk.map, sweep.map, FFT)
+    assert_close(walk.cut(1), sweep.cut(1), FFT)
+    assert_close(walk.covariance, sweep.covariance, ROUNDING, scale=float(sweep.covariance.max()))
 
 
 def test_inner_nodes_fold() -> None:

@@ -35,8 +35,9 @@ def test_published_parameters(name: str, biases: bool, published: int) -> None:
 
 
 def test_every_kind_by_hand() -> None:
-    net = em.serial(em.Conv((3, 5), 8, stride=2), em.BatchNorm(), em.Conv(3, groups="depthwise"), em.Conv(1, 4, groups=2),
-                    em.Scale(2.0), em.ConvTranspose(2, 6, stride=2), em.Activation("relu"), em.LayerNorm(), em.MaxPool(2))
+    net = em.serial(em.Conv((3, 5), 8, stride=2), em.BatchNorm(), em.Conv(3, groups="depthwise"),
+                    em.Conv(1, 4, groups=2), em.Scale(2.0), em.ConvTranspose(2, 6, stride=2), em.Activation("relu"),
+                    em.LayerNorm(), em.MaxPool(2))
     found = em.costs(net, (10, 12), channels_in=3)
     area = 5 * 6
     assert found.multiply_adds == {"conv1": 15 * 3 * 8 * area, "conv2": 9 * 8 * area, "conv3": 8 * 4 // 2 * area,

@@ -139,7 +139,8 @@ def test_table() -> None:
 
 
 @pytest.mark.parametrize("values, options, words", [
-    ((1, 2), {}, "at least three"), ((3, 2, 1), {}, "ascending"), ((0, 1, 2), {}, "positive"), (("a", 1, 2), {}, "values"),
+    ((1, 2), {}, "at least three"), ((3, 2, 1), {}, "ascending"), ((0, 1, 2), {}, "positive"),
+    (("a", 1, 2), {}, "values"),
     ((1, 2, 3), {"kinds": ("width",)}, "kinds='width'"), ((1, 2, 3), {"image": 0}, "image=0"),
 ])
 def test_refusals(values: Any, options: dict[str, Any], words: str) -> None:

@@ -19,6 +19,7 @@ import pytest
 
 import erfmath as em
 from erfmath.theory import linear, states, taps
+from erfmath.theory.plan import forget
 from helpers import ROUNDING, assert_close, assert_statistical, draws_for, z_bound
 
 Array = Any
@@ -605,8 +606,10 @@ def test_planted_errors_are_caught(plant: Any, monkeypatch: pytest.MonkeyPatch) 
     net = CASES_1D["borders of averages"]
     check(net, (12,), (0,))
     plant(monkeypatch)
+    forget()
     with pytest.raises(AssertionError):
         check(net, (12,), (0,))
+    forget()
 
 
 def below_conv(g: Array, rng: np.random.Generator, k: int, gain: float = 1) -> Array:

@@ -15,6 +15,7 @@ import pytest
 import erfmath as em
 from erfmath import errors
 from erfmath.errors import SizeError
+from erfmath.theory import power
 from helpers import EXACT, ROUNDING, assert_close
 
 Array = Any
@@ -390,3 +391,17 @@ def test_corner_and_centre_of_known_networks(name: str) -> None:
         assert erf.shape == (64, 64) and erf.map.min() >= 0 and np.isfinite(erf.map).all()
         turned = em.predict(net, image=64, unit=unit[::-1])
         assert_close(turned.map.T, erf.map, ROUNDING)
+
+
+def test_what_is_remembered_of_a_network_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plan and gates are found once per network and image; each unit, input and image gets its own answer."""
+    build = functools.partial(em.zoo.preact_resnet, 20, width=16)
+    ask: list[dict[str, Any]] = [{}, {"unit": 0}, {"image": 24}, {"input_moments": (1, .5)}, {"unit": 0}, {"width": 4},
+                                 {"node": "batch_norm3"}, {"input_covariance": np.ones((1, 1))}, {}]
+    fresh = [em.predict(build(), **{"image": 32, **one}).map for one in ask]
+    net, sweeps = build(), []
+    sweep = power.forward
+    monkeypatch.setattr(power, "forward", lambda *args: sweeps.append(1) or sweep(*args))
+    for one, wanted in zip(ask, fresh):
+        assert_close(em.predict(net, **{"image": 32, **one}).map, wanted, EXACT)
+    assert len(sweeps) == 6  # of nine calls three are units of what is known

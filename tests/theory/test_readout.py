@@ -11,7 +11,7 @@ from helpers import ROUNDING, assert_close
 
 import erfmath as em
 from erfmath.theory.moments import Gates
-from erfmath.theory.readout import can_read, readout
+from erfmath.theory.readout import readout
 from erfmath.theory.size_map import prepare
 
 Conv, Relu = em.Conv, em.Activation("relu")
@@ -32,7 +32,8 @@ NETWORKS: dict[str, tuple[Callable[[], em.Network], Any]] = {
     "even": (lambda: em.serial(Conv(4, stride=2, padding="same"), Conv(2, padding=(1, 0))), (15, 10)),
     "pools": (lambda: em.serial(Conv(3), Relu, em.MaxPool(3, 2, 1), em.AvgPool(3, 2, 1), Conv(3), em.Upsample(2),
                                 em.MaxPool(3, 2, 1)), 33),
-    "averages": (lambda: em.serial(Conv(3), em.AvgPool(2, 1), Conv(3), em.AvgPool(3, 1, 1, count_include_pad=False)), 9),
+    "averages": (lambda: em.serial(Conv(3), em.AvgPool(2, 1), Conv(3),
+                                   em.AvgPool(3, 1, 1, count_include_pad=False)), 9),
     "bilinear": (lambda: em.serial(Conv(3, stride=2), Relu, em.Upsample(2, "bilinear"), Conv(3), em.Activation("tanh"),
                                    em.Upsample(2, "bilinear"), Conv(3)), 16),
     "transposed": (lambda: em.serial(Conv(3, stride=2), Relu, em.ConvTranspose(4, stride=2, padding=1)), 14),
@@ -41,7 +42,8 @@ NETWORKS: dict[str, tuple[Callable[[], em.Network], Any]] = {
                                        em.BatchNorm(), Relu, Conv(3, groups="depthwise"), Conv(1, 8)), 11),
     "stream": (lambda: stream(3), 16),
     "twice": (lambda: em.serial(Conv(3, 8), em.BatchNorm(), em.add(Conv(3, 8), em.Scale(0.5)), Conv(3, 8)), 9),
-    "line": (lambda: em.serial(Conv(3), em.Activation("tanh"), em.MaxPool(3, 2, 1), Conv([3])), 33),
+    "added to itself": (lambda: em.serial(Conv(3, 8), em.add(em.Identity(), em.Identity(), Conv(3, 8)), Conv(3, 8)), 9),
+    "line": (lambda: em.serial(Conv(3), em.Activation("tanh"), em.MaxPool(3, 2, 1), Conv((3,))), 33),
     "volume": (lambda: em.serial(Conv((3, 3, 3)), Relu, em.MaxPool(2), Conv(3)), 6),
     "pooled whole": (lambda: em.serial(Conv(3), em.BatchNorm(), Relu, em.GlobalAvgPool(), Conv(1, 10)), 8),
     "unet": (lambda: em.zoo.unet(width=4), 32),
@@ -50,9 +52,9 @@ NETWORKS: dict[str, tuple[Callable[[], em.Network], Any]] = {
 
 
 def read(net: em.Network, image: Any, fields: Any) -> Any:
-    plan, gates, _ = prepare(net, image, None, 16, 3, 2)
-    assert can_read(plan)
-    return readout(plan, gates, fields)
+    swept = prepare(net, image, None, 16, 3)
+    assert swept is not None
+    return readout(*swept, fields)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -63,7 +65,7 @@ def test_readout_is_the_transpose_of_predict(name: str) -> None:
     ndim = net.ndim or 2
     pixels = image if isinstance(image, tuple) else (image,) * ndim
     fields = rng.random((3, *pixels))
-    found = read(net, image, fields)
+    found = read(net, pixels, fields)
     shape = net.shapes(image)[net.output]
     assert found.shape == (3, *shape)
     for unit in {(0,) * ndim, *(tuple(int(rng.integers(n)) for n in shape) for _ in range(4))}:
@@ -74,7 +76,9 @@ def test_readout_is_the_transpose_of_predict(name: str) -> None:
 def test_sites_left_out_are_borders() -> None:
     """A chain on the part of every map that a tile has is the chain on the tile."""
     net, first, stop = em.serial(*(Conv(3), em.AvgPool(3, 1, 1)) * 2, Conv(3)), 4, 13
-    plan = prepare(net, 20, None, 16, 3, 1)[0]
+    swept = prepare(net, (20,), None, 16, 3)
+    assert swept is not None
+    plan = swept[0]
     keep = {i: ((first, stop),) for i in range(-1, len(net))}
     assert any(map(any, plan.lags.values()))
     inner = readout(plan, Gates(), np.ones((1, 20)), keep)[0]
@@ -88,4 +92,4 @@ def test_sites_left_out_are_borders() -> None:
     em.serial(em.residual(em.AvgPool(3, 1, 1)), em.Conv(3)),
 ])
 def test_what_has_no_transpose_is_known(net: em.Network) -> None:
-    assert not can_read(prepare(net, 8, None, 16, 3, 2)[0])
+    assert prepare(net, (8, 8), None, 16, 3) is None

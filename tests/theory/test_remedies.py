@@ -116,6 +116,7 @@ def test_every_row_is_what_predict_finds(name: str) -> None:
         assert (remedy.multiply_adds, remedy.parameters) == (price.total_multiply_adds, price.total_parameters)
         assert remedy.cost == remedy.multiply_adds / now.multiply_adds - 1
         assert remedy.trf == erf.trf.size[0]
+        assert remedy.net.shapes(24)[remedy.net.output] == now.net.shapes(24)[now.net.output]
         assert (remedy.holes, remedy.checkerboard) == (holes(remedy.net, image=24), checkerboard(erf))
         assert_close(remedy.pattern, patterns(erf, [remedy.period])[0] - patterns(now.erf, [remedy.period])[0], FFT,
                      scale=1)
@@ -180,8 +181,10 @@ def test_fixed_weights_stay() -> None:
     assert dilated["conv1"].layer == net["conv1"].layer
 
 
-@pytest.mark.parametrize("options, words", [({"kind": "width"}, "kind='width'"), ({"kinds": ("paint",)}, "kinds='paint'"),
-                                            ({"image": 0}, "image=0"), ({"unit": 99}, "unit=")])
+@pytest.mark.parametrize("options, words", [
+    ({"kind": "width"}, "kind='width'"), ({"kinds": ("paint",)}, "kinds='paint'"), ({"image": 0}, "image=0"),
+    ({"unit": 99}, "unit="),
+])
 def test_refusals(options: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         em.remedies(small(), **{"image": 24, **options})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from helpers import EXACT, FFT, ROUNDING, assert_close
@@ -55,6 +57,6 @@ def test_results_are_read_only_and_know_their_names() -> None:
 @pytest.mark.parametrize("options, words", [
     ({"kind": "width"}, "kind='width'"), ({"node": "nothing"}, "node='nothing'"), ({"image": 0}, "image=0"),
 ])
-def test_refusals(options: dict[str, object], words: str) -> None:
+def test_refusals(options: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         em.erf_size_map(em.repeat(Conv(3), 2), **{"image": 5, **options})

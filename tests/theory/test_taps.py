@@ -13,7 +13,7 @@ from erfmath import errors
 from erfmath.errors import SizeError
 from erfmath.geometry import AxisGeometry
 from erfmath.theory.linear import lower
-from erfmath.theory.taps import Taps, adjoint, border_gain
+from erfmath.theory.taps import Taps, adjoint, border_gain, forward
 from helpers import EXACT, ROUNDING, assert_close
 
 Array = Any
@@ -78,6 +78,29 @@ def test_adjoint_by_definition(ndim: int, axes: Site) -> None:
         sizes = tuple(None if rng.random() < .5 else int(n) for n in rng.integers(1, 9, ndim))
         below = adjoint(values, start, taps, sizes, lambda tap, part: taps.weights[tap] * part)
         assert as_sites(*below) == by_definition(values, start, taps, sizes), (taps, start, sizes)
+
+
+@pytest.mark.parametrize("ndim, axes", [(1, (0,)), (2, (1,)), (2, (0, 1)), (3, (0, 2))])
+def test_forward_by_definition(ndim: int, axes: Site) -> None:
+    """What each output site reads, sites outside left out; equal weights count as 1."""
+    rng, read = np.random.default_rng(ndim), 0
+    for turn in range(40):
+        taps = random_taps(rng, axes)
+        if turn % 2:
+            taps = taps._replace(weights=np.full(taps.weights.shape, 3.0))
+        values = rng.integers(-9, 10, (2, *rng.integers(1, 9, ndim))).astype(float)
+        sizes = values.shape[1:]
+        extent = tuple(int(rng.integers(1, 9)) if axis in axes else n for axis, n in enumerate(sizes))
+        wanted = np.zeros((2, *extent))
+        for x, tap in itertools.product(np.ndindex(*extent), np.ndindex(*taps.weights.shape)):
+            site: list[Any] = list(x)
+            for axis, g, a in zip(taps.axes, taps.geometry, tap):
+                site[axis] = read_site(g, x[axis], a, sizes[axis])
+            if all(z is not None and 0 <= z < n for z, n in zip(site, sizes)):
+                wanted[(slice(None), *x)] += (1 if taps.flat else taps.weights[tap]) * values[(slice(None), *site)]
+                read += 1
+        assert_close(forward(values, taps, sizes, extent), wanted, EXACT)
+    assert read > 100
 
 
 def test_adjoint_mixes_the_leading_axes() -> None:
