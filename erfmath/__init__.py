@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 __all__ = [
-    "Activation", "Add", "AvgPool", "BatchNorm", "Budget", "Choices", "Comparison", "Concat", "Constant",
-    "Conv", "ConvTranspose", "Dropout", "EffectiveReceptiveField", "Fixed", "GlobalAvgPool", "Identity",
+    "Activation", "Add", "AvgPool", "BatchNorm", "BlurPool", "Budget", "Choices", "Comparison", "Concat",
+    "Constant", "Conv", "ConvTranspose", "Dropout", "EffectiveReceptiveField", "Fixed", "GlobalAvgPool", "Identity",
     "LayerNorm", "MaxPool", "Network", "Pad", "Random", "ReceptiveField", "Scale", "Upsample", "add",
     "border_layers", "compare", "concat", "costs", "coverage", "design", "erf_size_map", "figures", "fit",
     "fit_power_law", "gradients", "growth", "kernels", "lattice", "layer_shares", "load", "measure", "path_counts",
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .empirics.measure import measure
     from .empirics.train import fit
     from .layers import (
-        Activation, Add, AvgPool, BatchNorm, Concat, Constant, Conv, ConvTranspose, Dropout, Fixed,
+        Activation, Add, AvgPool, BatchNorm, BlurPool, Concat, Constant, Conv, ConvTranspose, Dropout, Fixed,
         GlobalAvgPool, Identity, LayerNorm, MaxPool, Pad, Random, Scale, Upsample,
     )
     from .network import Network, add, concat, load, repeat, residual, serial
@@ -54,7 +54,7 @@ _MODULES = {
     "empirics.measure": "measure",
     "empirics.train": "fit",
     "layers": (
-        "Activation Add AvgPool BatchNorm Concat Constant Conv ConvTranspose Dropout Fixed "
+        "Activation Add AvgPool BatchNorm BlurPool Concat Constant Conv ConvTranspose Dropout Fixed "
         "GlobalAvgPool Identity LayerNorm MaxPool Pad Random Scale Upsample"
     ),
     "network": "Network add concat load repeat residual serial",

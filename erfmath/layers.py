@@ -14,9 +14,9 @@ from .checks import Padding, choice, padding_rule, real
 from .geometry import AxisGeometry
 from .specs import Layer, Windowed, open_dimensions, pairs
 from .weights import Constant, Fixed, Random
-from .windowed import AvgPool, Conv, ConvTranspose, GlobalAvgPool, MaxPool, Upsample
+from .windowed import AvgPool, BlurPool, Conv, ConvTranspose, GlobalAvgPool, MaxPool, Upsample
 
-__all__ = ["Activation", "Add", "AvgPool", "BatchNorm", "Concat", "Constant", "Conv",
+__all__ = ["Activation", "Add", "AvgPool", "BatchNorm", "BlurPool", "Concat", "Constant", "Conv",
            "ConvTranspose", "Dropout", "FUNCTIONS", "Fixed", "GlobalAvgPool", "Identity", "Layer",
            "LayerNorm", "MaxPool", "Pad", "Random", "Scale", "Upsample", "Windowed"]
 

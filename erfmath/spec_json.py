@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .checks import is_sequence
-from .layers import (Activation, Add, AvgPool, BatchNorm, Concat, Conv, ConvTranspose, Dropout,
+from .layers import (Activation, Add, AvgPool, BatchNorm, BlurPool, Concat, Conv, ConvTranspose, Dropout,
                      GlobalAvgPool, Identity, Layer, LayerNorm, MaxPool, Pad, Scale, Upsample)
 from .weights import Constant, Fixed, Random, Weights
 
@@ -26,7 +26,7 @@ VERSION = 1
 INPUT = -1  #: Index that stands for the network's input.
 
 _OPS: dict[str, type[Layer]] = {kind.op: kind for kind in (
-    Conv, ConvTranspose, MaxPool, AvgPool, GlobalAvgPool, Upsample, Activation, BatchNorm,
+    Conv, ConvTranspose, MaxPool, AvgPool, BlurPool, GlobalAvgPool, Upsample, Activation, BatchNorm,
     LayerNorm, Scale, Dropout, Identity, Pad, Add, Concat)}
 _WEIGHTS: dict[Any, Any] = {kind.__name__.lower(): kind for kind in (Random, Constant, Fixed)}
 #: Window fields that say nothing, tolerated on layers without a window.

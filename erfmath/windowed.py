@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -14,7 +15,7 @@ from .geometry import AxisGeometry
 from .specs import Layer, Pool, Weighted, open_dimensions
 from .weights import Random, Weights
 
-__all__ = ["AvgPool", "Conv", "ConvTranspose", "GlobalAvgPool", "MaxPool", "Upsample"]
+__all__ = ["AvgPool", "BlurPool", "Conv", "ConvTranspose", "GlobalAvgPool", "MaxPool", "Upsample"]
 
 
 # ---------------------------------------------------------------------------------------------
@@ -216,6 +217,58 @@ class AvgPool(Pool):
     def counts_inside_only(self) -> bool:
         """Whether windows at the border average over the sites inside only."""
         return self.padding == "same" or not self.count_include_pad
+
+
+@dataclass(frozen=True)
+class BlurPool(Pool):
+    """Pooling without aliasing: a binomial filter on each channel, then every stride-th site.
+
+    Tap a = 0..k-1 of each axis has the weight C(k - 1, a) / 2^(k - 1): a fixed filter of variance
+    (k - 1) / 4 (equations 4 and 20).
+
+    Parameters
+    ----------
+    kernel_size : int or tuple of int
+        Taps k; one value for all axes, or one per axis.
+    stride : int or tuple of int
+        Sites from window to window.
+    padding : int, pair, pairs per axis, or {"half", "valid", "same"}
+        Of zeros, as for `Conv`; smaller than the kernel.
+    name : str, optional
+        Name of the node.
+
+    Raises
+    ------
+    ValueError
+        As for `MaxPool`.
+
+    Notes
+    -----
+    The reference pads by reflection.
+
+    References
+    ----------
+    Zhang, Making convolutional networks shift-invariant again, 2019.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> em.predict(em.serial(em.BlurPool()), ndim=1).map.tolist()
+    [0.25, 0.5, 0.25]
+    """
+
+    op: ClassVar[str] = "blur_pool"
+    kernel_size: PerAxis = 3
+    stride: Any = 2
+    padding: Padding = "half"
+    name: str | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        self._check_pool()
+
+    def axis_weights(self, kernel: int) -> npt.NDArray[np.float64]:
+        """Weights along an axis of `kernel` taps, of sum 1."""
+        return np.array([math.comb(kernel - 1, a) for a in range(kernel)]) / 2.0**(kernel - 1)
 
 
 @dataclass(frozen=True)

@@ -190,3 +190,10 @@ def test_what_cannot_be_compared() -> None:
             comparison.agrees(**arguments)
     with pytest.raises(ValueError, match="draws"):
         comparison.draws_needed(erf)
+
+
+def test_blurring_pools_agree() -> None:
+    """Theory and measurement each have their own weights and index arithmetic for them."""
+    net = em.serial(em.Conv(3), em.Activation("relu"), em.BlurPool(), em.Conv(3), em.BlurPool(4, 2, (1, 2)))
+    theory = em.predict(net, image=18, unit=0)
+    assert em.compare(theory, em.measure(net, image=18, unit=0, draws=2000, rng=1)).agrees(tolerance=0.03)

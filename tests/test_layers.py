@@ -29,6 +29,7 @@ GOOD: list[Layer] = [
     em.ConvTranspose(4, 8, stride=2, padding=(1, 0)), em.ConvTranspose(3, padding=(1, -1)),
     em.ConvTranspose(2, stride=2, padding="same"), em.MaxPool(2), em.MaxPool(3, 2, 1),
     em.MaxPool((2, 3), (1, 2), "same"), em.AvgPool(3, 1, "half"), em.AvgPool(2, 2, 0, False),
+    em.BlurPool(), em.BlurPool(4, 1, (1, 2)),
     em.GlobalAvgPool(), em.Upsample(), em.Upsample((2, 3), "bilinear"), em.LayerNorm(),
     *(em.Activation(function) for function in FUNCTIONS), em.Activation("leaky_relu", slope=0.2),
     em.BatchNorm(), em.BatchNorm("identity"), em.Scale(-0.1), em.Dropout(0), em.Dropout(0.5),
@@ -128,6 +129,8 @@ def test_a_spec_is_a_value(layer: Layer) -> None:
     (lambda: em.MaxPool(2, padding=2), "padding=2: must be smaller than kernel_size=2"),
     (lambda: em.AvgPool((3, 2), 1, 2), r"padding=2: must be smaller than kernel_size=\(3, 2\)"),
     (lambda: em.AvgPool(3, 1, (0, 3)), r"padding=\(0, 3\): must be smaller"),
+    (lambda: em.BlurPool(4), "padding='half': needs an odd extent"),
+    (lambda: em.BlurPool(3, 2, 3), "padding=3: must be smaller than kernel_size=3"),
     (lambda: em.AvgPool(2, count_include_pad=1), "count_include_pad=1: must be True or False"),
     # the rest
     (lambda: em.Upsample(0), "scale=0: must be at least 1"),
@@ -169,7 +172,8 @@ def test_numpy_values_become_plain_ones() -> None:
     (em.Conv(3, stride=(1, 2)), {2}), (em.Conv(3, dilation=(1, 1, 2)), {3}),
     (em.Conv(3, padding=(1, 2)), {1, 2, 3}), (em.Conv(3, padding=[(1, 1)]), {1}),
     (em.Conv(3, padding=[(1, 1), (2, 2)]), {2}), (em.Pad((1, 2)), {1, 2, 3}),
-    (em.Pad([(0, 1)] * 3), {3}), (em.MaxPool((2, 2)), {2}), (em.Upsample((2, 2, 1)), {3}),
+    (em.Pad([(0, 1)] * 3), {3}), (em.MaxPool((2, 2)), {2}), (em.BlurPool((3, 5)), {2}),
+    (em.Upsample((2, 2, 1)), {3}),
     (em.Conv(3, weights=em.Random(profile=[1, 2, 1])), {1, 2, 3}),
     (em.Conv(3, weights=em.Random(profile=np.ones((3, 3)))), {2}),
     (em.Conv(3, weights=em.Fixed(np.ones(3))), {1}),
@@ -187,6 +191,7 @@ def test_values_per_axis_fix_the_dimension(layer: Layer, dims: set[int]) -> None
 
 def test_defaults() -> None:
     assert em.MaxPool(3).stride == em.AvgPool(3).stride == 3 and em.MaxPool((2, 4)).stride == (2, 4)
+    assert (em.BlurPool().kernel_size, em.BlurPool().stride, em.BlurPool().padding) == (3, 2, "half")
     assert em.MaxPool(3, 1).stride == 1 and em.Upsample().scale == 2
     assert em.AvgPool(3, 1, "same").counts_inside_only
     assert em.AvgPool(3, count_include_pad=False).counts_inside_only

@@ -84,9 +84,9 @@ def test_repeat() -> None:
     ([em.Activation("tanh"), em.Activation("relu"), em.Activation("tanh")], "tanh1 relu1 tanh2"),
     ([em.repeat(em.serial(em.Conv(3, name="c"), relu), 2)], "c relu1 c_2 relu2"),
     ([em.ConvTranspose(3), em.AvgPool(3), em.Upsample(), em.BatchNorm(), em.LayerNorm(), em.Pad(0),
-      em.Scale(1), em.Dropout(0), em.Identity(), em.GlobalAvgPool()],
+      em.Scale(1), em.Dropout(0), em.Identity(), em.BlurPool(), em.GlobalAvgPool()],
      "conv_transpose1 avg_pool1 upsample1 batch_norm1 layer_norm1 pad1 scale1 dropout1 identity1 "
-     "global_avg_pool1"),
+     "blur_pool1 global_avg_pool1"),
 ])
 def test_names(parts: list[Any], names: str) -> None:
     assert em.serial(*parts).names == tuple(names.split())
@@ -303,7 +303,7 @@ EVERYTHING = em.serial(
     em.residual(em.serial(em.LayerNorm(), em.Scale(1e-6), em.Pad((1, -1)))),
     em.Conv(2, padding="same", weights=em.Random(1.0, "out", [[1, 2], [3, 4.5]], "uniform")),
     em.ConvTranspose(4, stride=2, padding=(1, -1)), em.Upsample((2, 3), "bilinear"),
-    em.GlobalAvgPool(name="head"))
+    em.BlurPool(4, (1, 2), (1, 2)), em.GlobalAvgPool(name="head"))
 
 
 def random_network(rng: random.Random, depth: int = 3) -> em.Network:

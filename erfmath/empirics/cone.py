@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..geometry import AxisGeometry
-from ..layers import AvgPool, BatchNorm, GlobalAvgPool, Layer, Upsample
+from ..layers import AvgPool, BatchNorm, BlurPool, GlobalAvgPool, Layer, Upsample
 from ..network import Network, image_shape
 from . import ops
 
@@ -212,7 +212,7 @@ def _read(layer: Layer, geometry: Sequence[AxisGeometry], box: Box, shape: tuple
 def _spreading(layer: Layer, geometry: Sequence[AxisGeometry], box: Box, source: Box,
                shape: tuple[int, ...] | None) -> tuple[npt.NDArray[np.float64] | None, ...] | None:
     """Matrices from the input sites of `source` to the output sites of `box`, for layers that are such."""
-    if not isinstance(layer, (AvgPool, GlobalAvgPool, Upsample)):
+    if not isinstance(layer, (AvgPool, BlurPool, GlobalAvgPool, Upsample)):
         return None
     rows: list[npt.NDArray[np.float64] | None] = []
     for axis, g in enumerate(geometry):
@@ -224,6 +224,8 @@ def _spreading(layer: Layer, geometry: Sequence[AxisGeometry], box: Box, source:
         elif isinstance(layer, AvgPool):
             rows.append(ops.average_rows(out, sites, g.kernel, g.stride, g.pads(n)[0],
                                          layer.counts_inside_only, n))
+        elif isinstance(layer, BlurPool):
+            rows.append(ops.blur_rows(out, sites, g.kernel, g.stride, g.pads(n)[0]))
         elif layer.mode == "nearest":
             rows.append(ops.nearest_rows(out, sites, g.stride))
         else:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from .convolution import conv_out, on_space, taps
 
-__all__ = ["EPS", "activate", "average_rows", "batch_norm", "batch_norm_grad", "bilinear_rows", "fit",
+__all__ = ["EPS", "activate", "average_rows", "batch_norm", "batch_norm_grad", "bilinear_rows", "blur_rows", "fit",
            "global_rows", "layer_norm", "layer_norm_grad", "max_pool", "max_pool_grad", "max_pool_winner",
            "nearest_rows", "normalise", "scaled_batch_norm", "scaled_batch_norm_grad", "spread", "spread_grad",
            "statistics"]
@@ -114,6 +114,15 @@ def average_rows(out: Array, sites: Array, kernel: int, stride: int, before: int
         return hit / kernel
     count = np.minimum(first + kernel, n) - np.maximum(first, 0)
     return hit / np.maximum(count, 1)
+
+
+def blur_rows(out: Array, sites: Array, kernel: int, stride: int, before: int) -> Array:
+    """Binomial blur along an axis: k - 1 steps of 0 or 1, each with probability 1/2."""
+    weights = np.ones(1)
+    for _ in range(kernel - 1):
+        weights = np.convolve(weights, [0.5, 0.5])
+    tap = sites - (stride * out[:, None] - before)
+    return np.where((tap >= 0) & (tap < kernel), weights[np.clip(tap, 0, kernel - 1)], 0.0)
 
 
 def global_rows(out: Array, sites: Array) -> Array:

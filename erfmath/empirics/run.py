@@ -347,7 +347,7 @@ def _concat(run: Run, i: int, step: Step, inputs: Sequence[Array]) -> tuple[Arra
 
 
 _RULES: dict[str, Callable[[Run, int, Step, list[Array]], tuple[Array, Pull]]] = {
-    "conv": _conv, "conv_transpose": _conv_transpose, "max_pool": _max_pool, "avg_pool": _spread,
+    "conv": _conv, "conv_transpose": _conv_transpose, "max_pool": _max_pool, "avg_pool": _spread, "blur_pool": _spread,
     "global_avg_pool": _spread, "upsample": _spread, "activation": _activation, "batch_norm": _batch_norm,
     "layer_norm": _layer_norm, "scale": _scale, "dropout": _dropout, "identity": _pass, "pad": _pass,
     "add": _add, "concat": _concat,

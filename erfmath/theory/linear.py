@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..geometry import AxisGeometry
-from ..layers import (Activation, AvgPool, BatchNorm, Conv, ConvTranspose, GlobalAvgPool, Layer,
-                      LayerNorm, MaxPool, Pad, Scale, Upsample)
+from ..layers import (Activation, Add, AvgPool, BatchNorm, BlurPool, Concat, Conv, ConvTranspose, Dropout,
+                      GlobalAvgPool, Identity, Layer, LayerNorm, MaxPool, Pad, Scale, Upsample)
 from ..weights import Constant, Fixed, Random
 from .taps import Array, Taps
 
@@ -79,10 +79,14 @@ def lower(layer: Layer, sizes: tuple[int | None, ...], c_in: int, c_out: int) ->
         if isinstance(layer, MaxPool):
             return Linear("route", box, inside_only=True)
         return Linear("fixed", box, inside_only=layer.counts_inside_only)
+    if isinstance(layer, BlurPool):
+        return Linear("fixed", _separable(geometry, [layer.axis_weights(g.kernel) for g in geometry]))
     if isinstance(layer, Pad):
         return Linear("fixed", _separable(geometry, [np.ones(1)] * ndim))
     if is_gate(layer):
         return Linear("gate", ())
+    if not isinstance(layer, (Activation, Add, BatchNorm, Concat, Dropout, Identity, Scale)):
+        raise NotImplementedError(f"the theory has no rule for {layer.op}; erfmath.measure may have one")
     return Linear("fixed", (), gain=layer.factor if isinstance(layer, Scale) else 1.0)
 
 

@@ -88,7 +88,7 @@ def erf_size_map(net: Network, image: Any, *, node: str | None = None, kind: str
 
         std(u)^2 = sum(x^2 P_u) / sum(P_u) - (sum(x P_u) / sum(P_u))^2
 
-    per axis, borders and the phases of decoders included, at about the price of one unit.
+    per axis, borders and the phases of decoders included, at about the price of a few units.
 
     Parameters
     ----------

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import erfmath as em
+from erfmath import spec_json
 from erfmath.empirics import run as run_module
 from erfmath.empirics.cone import Box, Program, compile_network
 from erfmath.empirics.draw import kernels_of
@@ -35,6 +36,8 @@ NETWORKS: dict[str, tuple[em.Network, tuple[int, ...]]] = {
     "transposed with gaps": (em.serial(em.ConvTranspose(1, stride=3), C(1), em.ConvTranspose(2, stride=3)), (3, 2)),
     "pools": (em.serial(C(3), em.MaxPool(2), C(3), em.AvgPool(3, 2, 1), em.AvgPool(3, 2, "same"),
                         em.AvgPool(2, 1, 1, count_include_pad=False)), (21, 18)),
+    "blurs": (em.serial(C(3), em.BlurPool(), A("relu"), C(3), em.BlurPool((4, 2), 1, (1, 1)),
+                        em.BlurPool((2, 3), 2, "same")), (13, 12)),
     "upsampling": (em.serial(C(3), em.Upsample(2), C(3), em.Upsample(3, mode="bilinear"), C(3),
                              em.Upsample((2, 1), mode="bilinear"), em.AvgPool(3)), (4, 3)),
     "batch norm": (em.serial(C(3), em.BatchNorm(), A("relu"),
@@ -159,6 +162,10 @@ def test_gradients_of_the_parameters_in_training() -> None:
         u = rng.standard_normal((4, 4)) * [[1], [1], [0], [0]]
         slope = (run.gradients[i, "scale"] * u[0]).sum() + (run.gradients[i, "shift"] * u[1]).sum()
         check_quotient(along("norms", i, u), float(slope))
+
+
+def test_every_layer_has_a_rule() -> None:
+    assert set(run_module._RULES) == set(spec_json._OPS)
 
 
 @pytest.mark.parametrize("op", ["conv", "activation", "max_pool", "upsample"])

@@ -141,6 +141,12 @@ def through(layer: Any, inputs: list[Pairs], shape: tuple[int, int], rng: np.ran
     if isinstance(layer, em.Upsample):
         matrix = functools.reduce(np.kron, [upsampling(layer, n) for n in p.shape])
         return p.each(lambda k: matrix @ k @ matrix.T, shape)
+    if isinstance(layer, em.BlurPool):
+        k = layer.kernel_size
+        lines = [sum(math.comb(k - 1, a) / 2**(k - 1) * t for a, t in enumerate(tap_matrices(layer, axis, n, m)))
+                 for axis, (n, m) in enumerate(zip(p.shape, shape))]
+        matrix = np.kron(*lines)
+        return p.each(lambda k: matrix @ k @ matrix.T, shape)
     if isinstance(layer, em.AvgPool):
         lines = [sum(tap_matrices(layer, axis, n, m)) for axis, (n, m) in enumerate(zip(p.shape, shape))]
         matrix = np.kron(*lines)
@@ -202,6 +208,7 @@ NETS: dict[str, Callable[[], em.Network]] = {
     "dropout": lambda: em.serial(em.Conv(3), relu(), em.Dropout(0.3), em.Conv(3), relu()),
     "layer norm": lambda: em.serial(em.Conv(3), em.LayerNorm(), em.Conv(3), em.LayerNorm(), relu(), em.Conv(3)),
     "nearest": lambda: em.serial(em.Upsample(2), em.Conv(3), relu(), em.AvgPool(2), em.Conv(3), relu()),
+    "blurred": lambda: em.serial(em.BlurPool(3, 1, 0), em.Conv(3), relu(), em.Conv(3)),
     "transposed": lambda: em.serial(em.Conv(3, stride=2), relu(), em.ConvTranspose(2, stride=2), relu(),
                                     em.ConvTranspose(4, stride=2, padding=1), relu()),
     "added": lambda: em.serial(em.Conv(3), em.add(em.serial(em.Conv(3), relu(), em.Conv(3)), em.Conv(1)),

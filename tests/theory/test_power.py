@@ -167,6 +167,11 @@ def passage(layer: Any, shape: tuple[int, ...], out: tuple[int, ...], c_in: int,
             return total
 
         return Passage(spread.T, routed)
+    if isinstance(layer, em.BlurPool):
+        kernel = [per(layer.kernel_size, axis) for axis in range(len(shape))]
+        weights = [math.prod(math.comb(k - 1, a) / 2**(k - 1) for k, a in zip(kernel, tap))
+                   for tap in np.ndindex(*kernel)]
+        return Passage(np.kron(every, np.tensordot(weights, site_reads(layer, shape, out), 1)).T)
     if isinstance(layer, em.Pad):
         return Passage(np.kron(every, site_reads(layer, shape, out)[0]).T)
     unchanged = np.eye(c_in * math.prod(shape))
@@ -309,6 +314,7 @@ CASES_1D: dict[str, em.Network] = {
     "borders of averages": lines(conv(3), avg(3, padding=1), conv(3),
                                  avg(3, padding=1, count_include_pad=False)),
     "averages same": lines(em.AvgPool(3, 2, padding="same"), conv(3), em.AvgPool(2, 2, padding="same")),
+    "blurs": lines(em.BlurPool(), conv(3), em.BlurPool(4, 1, (1, 2)), conv(3), em.BlurPool(2, 2, "same")),
     "transposed": lines(conv(3, stride=2),
                         em.ConvTranspose(4, stride=2, padding=1, weights=RANDOM1), avg(3)),
     "transposed between fixed": lines(

@@ -12,6 +12,7 @@ import erfmath as em
 from erfmath import errors
 from erfmath.errors import SizeError
 from erfmath.geometry import AxisGeometry
+from erfmath.layers import Layer
 from erfmath.theory.linear import lower
 from erfmath.theory.taps import Taps, adjoint, border_gain, forward
 from helpers import EXACT, ROUNDING, assert_close
@@ -216,3 +217,11 @@ def test_transposed_weights_are_turned_to_out_in() -> None:
 def test_global_pooling_needs_a_size() -> None:
     with pytest.raises(ValueError, match="give image="):
         lower(em.GlobalAvgPool(), (None, None), 3, 3)
+
+
+def test_a_layer_without_a_rule_is_refused() -> None:
+    class Unknown(Layer):
+        op = "unknown"
+
+    with pytest.raises(NotImplementedError, match="the theory has no rule for unknown"):
+        lower(Unknown(), (8, 8), 3, 3)
