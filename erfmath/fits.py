@@ -24,7 +24,21 @@ FIT_REACH, MOST_STEPS = 6.0, 100
 
 
 class GaussianErrors(NamedTuple):
-    """Standard errors of the parameters of a fit; nan where the pixels do not determine them."""
+    """Standard errors of a fit, returned by `gaussian_fit`; nan where the pixels do not determine them.
+
+    Attributes
+    ----------
+    height : float
+        Of the height, in units of the share.
+    center : ndarray
+        Of the centre per axis, in pixels.
+    covariance : ndarray
+        Of each entry of the covariance, in pixels squared.
+    std : ndarray
+        Of the standard deviation per axis, in pixels.
+    offset : float
+        Of the offset, in units of the share; 0 where none was fitted.
+    """
 
     height: float
     center: Array
@@ -34,7 +48,23 @@ class GaussianErrors(NamedTuple):
 
 
 class GaussianFit(NamedTuple):
-    """height * exp(-(x - center)^T covariance^-1 (x - center) / 2) + offset, fitted to the share."""
+    """height * exp(-(x - center)^T covariance^-1 (x - center) / 2) + offset; returned by `gaussian_fit`.
+
+    Attributes
+    ----------
+    height : float
+        In units of the share.
+    center : ndarray
+        In input pixels.
+    covariance : ndarray
+        In pixels squared.
+    r_squared : float
+        1 - sum(residual^2) / sum((share - mean)^2).
+    offset : float
+        In units of the share; 0 where none was fitted.
+    stderr : GaussianErrors
+        Standard errors of these.
+    """
 
     height: float
     center: Array
@@ -53,10 +83,9 @@ def gaussian_fit(erf: EffectiveReceptiveField, *, offset: bool = False) -> Gauss
     """Least-squares fit of a Gaussian to the share, with or without a constant under it.
 
     The pixels within 6 standard deviations of the centroid count, those of the image only.  The fit
-    starts from the moments and is `scipy.optimize.least_squares` in a Cholesky factor of the
-    inverse covariance; R^2 is 1 - sum(residual^2) / sum((share - mean)^2).  Standard errors take the
-    residuals for independent and equally large: they tell how well the pixels determine the
-    parameters, not how draws or images scatter.
+    starts from the moments and is `scipy.optimize.least_squares` in a Cholesky factor of the inverse
+    covariance.  Standard errors take the residuals for independent and equally large: they tell how
+    well the pixels determine the parameters, not how draws or images scatter.
 
     Parameters
     ----------
@@ -64,23 +93,34 @@ def gaussian_fit(erf: EffectiveReceptiveField, *, offset: bool = False) -> Gauss
     offset : bool
         Fit a constant too: what a trained network's field stands on.
 
+    Returns
+    -------
+    GaussianFit
+
     Raises
     ------
     ValueError
         If the share has a negative variance (a mean of both signs).
+    SizeError
+        If the map within 6 standard deviations would not fit in memory.
 
     Examples
     --------
+    >>> import numpy as np
     >>> import erfmath as em
-    >>> fit = em.shapes.gaussian_fit(em.predict(em.repeat(em.Conv(3), 20)))
-    >>> fit.std.round(2).tolist(), round(fit.r_squared, 5)
-    ([3.69, 3.69], 0.99997)
+    >>> line = np.exp(-np.arange(-20, 21)**2 / 18)                          # a Gaussian of std 3
+    >>> erf = em.EffectiveReceptiveField(np.outer(line, line) + .02, origin=(0, 0), unit=(), trf=None,
+    ...                                  center=(20, 20), image=(41, 41))
+    >>> fit = em.shapes.gaussian_fit(erf, offset=True)
+    >>> fit.std.round(6).tolist(), round(fit.offset / fit.height, 6), round(fit.r_squared, 6)
+    ([3.0, 3.0], 0.02, 1.0)
     """
     from scipy.optimize import least_squares
 
     lo, hi = around(erf, FIT_REACH, inside=True)
-    values = erf.crop(lo, hi, of="share").ravel()
-    peak = values.max()
+    share = erf.crop(lo, hi, of="share").ravel()
+    peak = share.max()
+    values = share / peak
     ndim, lower = erf.ndim, np.tril_indices(erf.ndim)
     axes = (np.arange(b - a + 1, dtype=float) for a, b in zip(lo, hi))  # from lo: the same wherever it lies
     sites = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, ndim)
@@ -92,7 +132,7 @@ def gaussian_fit(erf: EffectiveReceptiveField, *, offset: bool = False) -> Gauss
 
     def residual(parameters: Array) -> Array:
         height, center, root, floor = unpack(parameters)
-        return height * np.exp(-0.5 * (((sites - center) @ root)**2).sum(axis=1)) + floor - values / peak
+        return height * np.exp(-0.5 * (((sites - center) @ root)**2).sum(axis=1)) + floor - values
 
     def jacobian(parameters: Array) -> Array:
         height, center, root, _ = unpack(parameters)
@@ -103,12 +143,12 @@ def gaussian_fit(erf: EffectiveReceptiveField, *, offset: bool = False) -> Gauss
         columns = [bell[:, None], -slope * (turned @ root.T), slope * off[:, lower[0]] * turned[:, lower[1]]]
         return np.hstack([*columns, np.ones((len(sites), 1))] if offset else columns)
 
-    start = _start(values / peak, sites, offset)
+    start = _start(values, sites, offset)
     fit = least_squares(residual, start, jac=jacobian, x_scale=np.abs(start) + 1e-3,
                         xtol=1e-12, ftol=1e-12, gtol=1e-12, max_nfev=MOST_STEPS)
     height, center, root, floor = unpack(fit.x)
     covariance: Array = np.linalg.inv(root @ root.T).astype(np.float64)
-    total = ((values / peak - (values / peak).mean())**2).sum()
+    total = ((values - values.mean())**2).sum()
     errors = _errors(fit.jac, 2 * fit.cost, covariance, root)
     return GaussianFit(float(height * peak), center + lo, covariance,
                        float(1 - 2 * fit.cost / total) if total else 1.0, float(floor * peak),

@@ -14,6 +14,7 @@ from .checks import choice, is_sequence, point, real, sizes
 from .empirics.cone import Box
 from .empirics.measured import MeasuredReceptiveField
 from .empirics.welford import Moments
+from .result import EffectiveReceptiveField
 from .theory.support import ReceptiveField
 
 __all__ = ["BORDER", "STATISTICS", "from_gradients", "reaches_border"]
@@ -112,8 +113,32 @@ def from_gradients(grads: Any, *, statistic: str = "power", unit_center: Any = N
     return erf
 
 
-def reaches_border(erf: MeasuredReceptiveField) -> tuple[str, float]:
-    """The face of the image on which the map is largest, and its mean there over the overall mean."""
+def reaches_border(erf: EffectiveReceptiveField) -> tuple[str, float]:
+    """The face of the map on which it is largest, and its mean there over its overall mean.
+
+    A face is the pixels of one end of an axis; means are of the absolute values.
+
+    Parameters
+    ----------
+    erf : EffectiveReceptiveField
+        With a map that covers the image, as `from_gradients` returns it.
+
+    Returns
+    -------
+    face : str
+        In words; "no face" for a map of zeros.
+    part : float
+        `from_gradients` warns above `BORDER`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import erfmath as em
+    >>> erf = em.EffectiveReceptiveField(np.diag([0., 1, 3]), origin=(0, 0), unit=(), trf=None, center=(1, 1))
+    >>> face, part = em.gradients.reaches_border(erf)
+    >>> face, round(part, 9)                                               # 3 in 3 pixels over 4 in 9
+    ('the last pixels of axis 0', 2.25)
+    """
     map = np.abs(erf.map)
     overall = map.mean()
     if overall == 0:

@@ -195,7 +195,19 @@ def repeat(part: Part, n: int) -> Network:
     >>> em.receptive_field(em.repeat(em.Conv(3), 20)).size
     (41, 41)
     """
-    return serial(*[_network(part)] * integer(n, "n", 0))
+    net, n = _network(part), integer(n, "n", 0)
+    two = serial(*[net] * min(n, 2))
+    if n < 3 or net._output == INPUT:
+        return two
+    end, size = net._output, len(net)
+    if two._state[end] != two._state[end + size]:
+        return serial(two, *[net] * (n - 2))
+    # The second copy hands on what it was handed: all that follow are like it.
+    inputs = list(net._inputs)
+    for shift in range(size, n * size, size):
+        inputs += [tuple(end + shift - size if j == INPUT else j + shift for j in js) for js in net._inputs]
+    return Network(net._layers * n, inputs, end + (n - 1) * size,
+                   known=two._state + two._state[size:] * (n - 2), dims=two._dims)
 
 
 def load(path: str | pathlib.Path) -> Network:

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import functools
 import inspect
-import io
-import json
 import math
 import pathlib
-import zlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -37,12 +33,13 @@ class EffectiveReceptiveField:
     """How strongly each input pixel acts on a unit.
 
     Made by `predict`, `measure` and `from_gradients`.  Arrays are read-only; ``map[0, ...]`` is the
-    pixel at `origin`.
+    pixel at `origin`.  With the gradient g of the unit with respect to the pixel, `map` is E[g^2]
+    and `share` is map / sum(map).
 
     Parameters
     ----------
-    map : ndarray
-        E[g^2] ("power") or E[g] ("mean") per pixel, summed over input channels.
+    map : array_like
+        One value per pixel, summed over input channels; of what is told by `statistic`.
     origin : tuple of int
         Input pixel of ``map[0, ...]``.
     unit : tuple of int
@@ -50,14 +47,33 @@ class EffectiveReceptiveField:
     trf : ReceptiveField or None
         Theoretical receptive field of the unit's node; gives the true centre.
     statistic : {"power", "mean", "amplitude", "magnitude", "relu"}
+        E[g^2], E[g], the root of E[g^2], E abs(g) or E max(g, 0).
     method : str
         How it was obtained.
-    assumptions : tuple of Assumption
+    assumptions : sequence of Assumption
+        What it rests on.
     image : tuple of int, optional
-    stderr : ndarray, optional
+        Size of the image in pixels; None on the infinite plane.
+    stderr : array_like, optional
         Standard error of `map`; None means not sampled.
     center : tuple of float, optional
         True centre in input pixels, where there is no `trf` to tell it.
+
+    Raises
+    ------
+    ValueError
+        If `map` and `origin` differ in dimension, `statistic` is another word, or not just one of
+        `trf` and `center` is given.
+    OverflowError
+        If `map` is not finite.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> erf = em.EffectiveReceptiveField([[0, 1, 0], [1, 4, 1], [0, 1, 0]], origin=(7, 7), unit=(), trf=None,
+    ...                                  center=(8, 8))
+    >>> float(erf.share.max()), erf.centroid, erf.std.tolist()             # a variance of 2 / 8 per axis
+    (0.5, (8.0, 8.0), [0.5, 0.5])
     """
 
     def __init__(self, map: npt.ArrayLike, *, origin: tuple[int, ...], unit: tuple[int, ...],
@@ -80,9 +96,10 @@ class EffectiveReceptiveField:
     def separable(cls, lines: Sequence[npt.ArrayLike], log_total: float, *, origin: tuple[int, ...],
                   unit: tuple[int, ...], trf: ReceptiveField, statistic: str, method: str,
                   assumptions: Sequence[Assumption] = ()) -> EffectiveReceptiveField:
-        """A field whose share is the product of one marginal per axis.
+        """A field whose share is the product of the marginals `lines`, one per axis, each of sum 1.
 
-        `log_total` is the logarithm of sum(map); `map` itself is built only when asked for.
+        `log_total` is the logarithm of sum(map); `map` itself is built only when asked for.  `origin`,
+        `unit`, `trf`, `statistic`, `method` and `assumptions` are as of the class.
         """
         self = cls.__new__(cls)
         self._map, self._lines = None, tuple(_readonly(line) for line in lines)
@@ -151,7 +168,7 @@ class EffectiveReceptiveField:
             If its values are beyond the range of floats; `share` is not.
         """
         if self._map is None:
-            self._map = _readonly(self._product(self._whole()) * self.total)
+            self._map = _readonly(self._product() * self.total)
         return self._map
 
     @functools.cached_property
@@ -164,7 +181,7 @@ class EffectiveReceptiveField:
             If sum(map) is zero: the unit sees nothing, or what it sees cancels.
         """
         if self._lines is not None:
-            return _readonly(self._product(self._whole()))
+            return _readonly(self._product())
         total = self.total
         if total == 0:
             raise ValueError(f"share: {self.label} has a map of sum zero (it sees nothing, or what it "
@@ -187,9 +204,9 @@ class EffectiveReceptiveField:
         return math.exp(self._log_total)
 
     def crop(self, lo: Any, hi: Any, *, of: str = "map") -> Array:
-        """Part of `map` (or `share`) from pixel `lo` to pixel `hi`, both inside.
+        """Part of `map`, or of `share` if so named by `of`, from pixel `lo` to pixel `hi`, both inside.
 
-        One int stands for all axes.  Zeros where nothing is seen.
+        One int stands for all axes.  Zeros where nothing is seen; SizeError if it would not fit in memory.
         """
         choice(of, "of", ("map", "share"))
         first = _corner(lo, self.ndim, "lo")
@@ -207,12 +224,9 @@ class EffectiveReceptiveField:
                   zip(spans, self.origin, first, part.shape))] = part
         return out
 
-    def _whole(self) -> list[slice]:
-        return [slice(0, n) for n in self.shape]
-
-    def _product(self, spans: Sequence[slice]) -> Array:
+    def _product(self, spans: Sequence[slice] | None = None) -> Array:
         assert self._lines is not None
-        lines = [line[span] for line, span in zip(self._lines, spans)]
+        lines = [line[span] for line, span in zip(self._lines, spans or [slice(None)] * self.ndim)]
         check_bytes(8 * math.prod(map(len, lines)), f"a map of shape {tuple(map(len, lines))}",
                     "ask for a part with crop(lo, hi), or for profile(axis)")
         return np.asarray(math.prod(np.ix_(*lines)), dtype=float)
@@ -220,7 +234,7 @@ class EffectiveReceptiveField:
     # -- lines --------------------------------------------------------------------------------
 
     def profile(self, axis: int = -1) -> Array:
-        """Marginal of `share` along `axis`; its first value is at ``origin[axis]``."""
+        """Marginal of `share`, summed over all axes but `axis`; its first value is at ``origin[axis]``."""
         return self._profiles[range(self.ndim)[axis]]
 
     @functools.cached_property
@@ -259,9 +273,13 @@ class EffectiveReceptiveField:
         """True centre u S - P + (R - 1)/2 of the unit, not the middle of the image."""
         return self._center if self._center is not None else self.trf.center(self.unit or 0)
 
+    def _offsets(self, about: Sequence[float]) -> list[Array]:
+        """Coordinates of the pixels from a point, per axis."""
+        return [np.arange(n, dtype=np.float64) + (o - c) for n, o, c in zip(self.shape, self.origin, about)]
+
     def _moments(self, about: Sequence[float]) -> tuple[Array, Array]:
         """First moments and matrix of second moments of `share` about a point."""
-        offsets = [np.arange(n) + (o - c) for n, o, c in zip(self.shape, self.origin, about)]
+        offsets = self._offsets(about)
         lines = [self.profile(axis) for axis in range(self.ndim)]
         first = np.array([line @ x for line, x in zip(lines, offsets)])
         second = np.outer(first, first)
@@ -319,6 +337,23 @@ class EffectiveReceptiveField:
         area_ratio_log10 the same after log10(map + 1), as published for large kernels;
                          unlike all others it changes with the scale of the gradients
         ================ =================================================================
+
+        Parameters
+        ----------
+        kind : str
+            One of these names; each is a function of `sizes`, and `options` are its parameters.
+
+        Raises
+        ------
+        ValueError
+            For another name or option, and as the function of `sizes` does.
+
+        Examples
+        --------
+        >>> import erfmath as em
+        >>> erf = em.predict(em.serial(em.Conv(5)))                        # 1/25 on each of 5 x 5 pixels
+        >>> erf.size(), erf.size("mass", p=9/25)
+        (5.0, 3.0)
         """
         choice(kind, "kind", tuple(sizes.KINDS))
         measure: Callable[..., float] = sizes.KINDS[kind]
@@ -330,7 +365,9 @@ class EffectiveReceptiveField:
         return measure(self, **options)
 
     def ratio(self, kind: str = "threshold", **options: Any) -> float:
-        """`size(kind)` over the side of the theoretical receptive field, "participation" over its area.
+        """`size` over the side of the theoretical receptive field, "participation" over its area.
+
+        `kind` and `options` are as of `size`.
 
         Raises
         ------
@@ -347,7 +384,7 @@ class EffectiveReceptiveField:
         return shapes.gaussian_fit(self, offset=offset)
 
     def background(self, quantile: float = 0.5) -> float:
-        """Level of the plateau that the field stands on; see `sizes.background`."""
+        """Level of the plateau that the field stands on: `sizes.background`, of `quantile` instead of the median."""
         return sizes.background(self, quantile)
 
     def above_background(self, level: float | None = None) -> EffectiveReceptiveField:
@@ -392,8 +429,9 @@ class EffectiveReceptiveField:
                        channels: str = "first") -> MeasuredReceptiveField:
         """The field of a unit from its gradients with respect to input images, of any framework.
 
-        `grads` has the shape (samples, channels, *space).  All parameters, the warning and what is
-        refused: `gradients.from_gradients`, which this is the short way to.
+        `grads` has the shape (samples, channels, *space).  `statistic`, `unit_center`, `trf`, `unit`,
+        `normalise`, `channels`, the warning and what is refused are those of `gradients.from_gradients`,
+        which this is the short way to.
         """
         from .gradients import from_gradients
         return from_gradients(grads, statistic=statistic, unit_center=unit_center, trf=trf, unit=unit,
@@ -402,24 +440,20 @@ class EffectiveReceptiveField:
     # -- files --------------------------------------------------------------------------------
 
     def save(self, path: str | pathlib.Path) -> None:
-        """Write an npz file that `load` reads; no pickles."""
-        from .files import write_atomically
-        arrays: dict[str, Any] = {}
-        if self._lines is not None:
-            arrays.update({f"line{axis}": line for axis, line in enumerate(self._lines)})
-        else:
-            arrays["map"] = self.map
-        if self.stderr is not None:
-            arrays["stderr"] = self.stderr
-        draws, measured = self._draws()
-        arrays.update(draws)
-        about = {"origin": self.origin, "unit": self.unit, "image": self.image,
-                 "statistic": self.statistic, "method": self.method,
-                 "assumptions": [a.name for a in self.assumptions],
-                 "log_total": self._log_total, "center": self._center,
-                 "trf": None if self._trf is None else self._trf.to_dict(), "measured": measured}
-        arrays["about"] = np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)
-        write_atomically(path, lambda file: np.savez_compressed(file, **arrays))
+        """Write an npz file that `load` reads; no pickles.
+
+        Parameters
+        ----------
+        path : str or Path
+            What it held before is replaced as a whole or not at all.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written.
+        """
+        from .result_files import write
+        write(self, path)
 
     def _draws(self) -> tuple[dict[str, Any], dict[str, Any] | None]:
         """What a file holds besides where there were draws: arrays and facts."""
@@ -429,6 +463,10 @@ class EffectiveReceptiveField:
     def load(path: str | pathlib.Path) -> EffectiveReceptiveField:
         """Read what `save` wrote.
 
+        Parameters
+        ----------
+        path : str or Path
+
         Raises
         ------
         OSError
@@ -436,30 +474,8 @@ class EffectiveReceptiveField:
         ValueError
             If it is not one of ours.
         """
-        content = io.BytesIO(pathlib.Path(path).read_bytes())
-        try:
-            with np.load(content, allow_pickle=False) as arrays:
-                data = {name: arrays[name] for name in arrays.files}
-            about = json.loads(data.pop("about").tobytes())
-            common: dict[str, Any] = {
-                "origin": tuple(about["origin"]), "unit": tuple(about["unit"]),
-                "trf": None if about["trf"] is None else ReceptiveField.from_dict(about["trf"]),
-                "statistic": about["statistic"], "method": about["method"],
-                "assumptions": [Assumption[name] for name in about["assumptions"]]}
-            if "map" not in data:
-                lines = [data[f"line{axis}"] for axis in range(len(data))]
-                return EffectiveReceptiveField.separable(lines, about["log_total"], **common)
-            image = None if about["image"] is None else tuple(about["image"])
-            if about.get("measured") is not None:
-                from .empirics.measured import MeasuredReceptiveField
-                return MeasuredReceptiveField.restored(data, about["measured"], image=image,
-                                                       center=about.get("center"), **common)
-            return EffectiveReceptiveField(data["map"], stderr=data.get("stderr"), image=image,
-                                           center=about.get("center"), **common)
-        except (KeyError, TypeError, ValueError, AttributeError, EOFError, OverflowError,
-                OSError, NotImplementedError, RuntimeError, BadZipFile, zlib.error) as error:
-            raise ValueError(f"{path}: not an effective receptive field saved by erfmath "
-                             f"({error})") from None
+        from .result_files import read
+        return read(path)
 
 
 def _readonly(values: npt.ArrayLike) -> Array:

@@ -38,7 +38,15 @@ LEAST_VARIANCE = 0.01
 # ---------------------------------------------------------------------------------------------
 
 class Kurtosis(NamedTuple):
-    """Excess kurtosis: 0 for a Gaussian; nan where there is no spread."""
+    """Excess kurtosis, returned by `kurtosis`: 0 for a Gaussian; nan where there is no spread.
+
+    Attributes
+    ----------
+    axes : ndarray
+        Of the marginal along each axis.
+    joint : float
+        Of all axes together.
+    """
 
     axes: Array
     joint: float
@@ -51,14 +59,21 @@ def kurtosis(erf: EffectiveReceptiveField) -> Kurtosis:
     E[(y^T C^-1 y)^2] - d (d + 2) with the covariance C (Measures of multivariate skewness and
     kurtosis, 1970).
 
+    Parameters
+    ----------
+    erf : EffectiveReceptiveField
+
+    Returns
+    -------
+    Kurtosis
+
     Examples
     --------
     >>> import erfmath as em
     >>> em.shapes.kurtosis(em.predict(em.repeat(em.Conv(3), 10))).axes.round(9).tolist()    # -1.5 / 10
     [-0.15, -0.15]
     """
-    offsets: list[Array] = [np.arange(n, dtype=np.float64) + (o - c)
-                            for n, o, c in zip(erf.shape, erf.origin, erf.centroid)]
+    offsets = erf._offsets(erf.centroid)
     variances = np.diag(erf.covariance)
     fourth = np.array([erf.profile(axis) @ x**4 for axis, x in enumerate(offsets)])
     axes = np.divide(fourth, variances**2, out=np.full(erf.ndim, math.nan), where=variances > 0) - 3
@@ -71,7 +86,17 @@ def kurtosis(erf: EffectiveReceptiveField) -> Kurtosis:
 
 
 class RadialProfile(NamedTuple):
-    """Means over rings about the true centre, from the inside out."""
+    """Means over rings about the true centre, from the inside out; returned by `radial_profile`.
+
+    Attributes
+    ----------
+    radius : ndarray
+        Mean distance of the pixels of each ring, in pixels.
+    share : ndarray
+        Their mean share.
+    pixels : ndarray of int
+        Their number.
+    """
 
     radius: Array
     share: Array
@@ -96,10 +121,16 @@ def radial_profile(erf: EffectiveReceptiveField, *, width: float = 1.0,
     width : float
         Of a ring, in pixels.
     reach : float, optional
-        Distance where the rings end; by default they cover all that is seen.
+        Distance where the rings end, in pixels; by default they cover all that is seen.
+
+    Returns
+    -------
+    RadialProfile
 
     Raises
     ------
+    ValueError
+        If `width` is not positive, or `reach` negative.
     SizeError
         If the map within `reach` would not fit in memory.
 
@@ -109,6 +140,8 @@ def radial_profile(erf: EffectiveReceptiveField, *, width: float = 1.0,
     >>> rings = em.shapes.radial_profile(em.predict(em.repeat(em.Conv(3), 3)), reach=2)
     >>> rings.radius.round(2).tolist(), rings.pixels.tolist()
     ([0.0, 1.21, 2.16], [1, 8, 12])
+    >>> (4 * 1 + 4 * 2**.5) / 8, (4 * 2 + 8 * 5**.5) / 12
+    (1.2071..., 2.1573...)
     """
     if not real(width, "width") > 0:
         raise ValueError(f"width={width}: must be positive")
@@ -130,7 +163,19 @@ def radial_profile(erf: EffectiveReceptiveField, *, width: float = 1.0,
 
 
 class Anisotropy(NamedTuple):
-    """Principal axes of the covariance of the share."""
+    """Principal axes of the covariance of the share, returned by `anisotropy`.
+
+    Attributes
+    ----------
+    ratio : float
+        Largest over smallest standard deviation.
+    std : ndarray
+        Standard deviations along the principal axes in pixels, the largest first.
+    axes : ndarray
+        Directions of these axes, as columns.
+    angle : float
+        Of the longest axis in two dimensions, in degrees.
+    """
 
     ratio: float
     std: Array
@@ -146,6 +191,14 @@ def anisotropy(erf: EffectiveReceptiveField) -> Anisotropy:
     infinite for a line, nan for a single pixel.  `angle` is that of the longest axis in two
     dimensions, in degrees from the last axis (x) towards the first (y, which points down in
     pictures), above -90 and at most 90; nan for a round field.
+
+    Parameters
+    ----------
+    erf : EffectiveReceptiveField
+
+    Returns
+    -------
+    Anisotropy
 
     Raises
     ------
@@ -187,6 +240,18 @@ def hole_density(erf: EffectiveReceptiveField, *, level: float = 0.0) -> float:
         A site has gradient if its amplitude is above `level` times the largest; above 0 for maps
         whose zeros are not exact.
 
+    Returns
+    -------
+    float
+        From 0, no holes, to below 1.
+
+    Raises
+    ------
+    ValueError
+        If `level` is not from 0 to below 1, or the unit sees nothing.
+    SizeError
+        If the map would not fit in memory; chains at level 0 need none.
+
     Examples
     --------
     >>> import erfmath as em
@@ -206,7 +271,15 @@ def hole_density(erf: EffectiveReceptiveField, *, level: float = 0.0) -> float:
 
 
 class Periodicity(NamedTuple):
-    """Strength of the patterns of one period, from 0 to 1: per axis, and on the lattice of all axes."""
+    """Strength of the patterns of one period, 1 for one phase alone; returned by `periodicity`.
+
+    Attributes
+    ----------
+    axes : ndarray
+        Of the marginal along each axis.
+    joint : float
+        On the lattice of all axes.
+    """
 
     axes: Array
     joint: float
@@ -222,10 +295,22 @@ def periodicity(erf: EffectiveReceptiveField,
     if a wide field has all its share on one phase.  `joint` folds all axes at once, with s^d phases,
     and also finds diagonal patterns.  A pattern shows at multiples of its period too.
 
+    Parameters
+    ----------
+    erf : EffectiveReceptiveField
+    periods : sequence of int
+        Periods s in pixels, at least 2.
+
+    Returns
+    -------
+    dict of int to Periodicity
+
     Raises
     ------
     ValueError
-        If the share has negative values.
+        If the share has negative values, or a period is below 2.
+    SizeError
+        If the map within 8 standard deviations would not fit in memory; chains need none.
 
     Examples
     --------
@@ -259,7 +344,17 @@ def periodicity(erf: EffectiveReceptiveField,
 # ---------------------------------------------------------------------------------------------
 
 class GaussianDistance(NamedTuple):
-    """Distances to the Gaussian of the same mean and covariance."""
+    """Distances to the Gaussian of the same mean and covariance, returned by `gaussian_distance`.
+
+    Attributes
+    ----------
+    total_variation : float
+        Part of the share that lies elsewhere, from 0 to 1.
+    sup : float
+        Largest difference at a pixel.
+    relative_sup : float
+        The same over the largest value of the Gaussian.
+    """
 
     total_variation: float
     sup: float
@@ -273,6 +368,14 @@ def gaussian_distance(erf: EffectiveReceptiveField) -> GaussianDistance:
     infinite lattice, normalised to sum 1.  `total_variation` is sum abs(p - q) / 2, the part of the
     share that lies elsewhere; `sup` the largest abs(p - q); `relative_sup` that over the largest q.
 
+    Parameters
+    ----------
+    erf : EffectiveReceptiveField
+
+    Returns
+    -------
+    GaussianDistance
+
     Raises
     ------
     ValueError
@@ -282,10 +385,15 @@ def gaussian_distance(erf: EffectiveReceptiveField) -> GaussianDistance:
 
     Examples
     --------
+    >>> import math
     >>> import erfmath as em
-    >>> [round(em.shapes.gaussian_distance(em.predict(em.repeat(em.Conv(3), n))).total_variation, 4)
-    ...  for n in (3, 10, 40)]                                                # falls like 1 / n
-    [0.0545, 0.0129, 0.0031]
+    >>> erf = em.predict(em.serial(em.Conv((2,), padding=0)))  # halves 1/2 off the middle: q ~ exp(-2 x^2)
+    >>> outside = math.exp(-4) + math.exp(-12)          # q at 3/2 and 5/2 over q at 1/2
+    >>> round(em.shapes.gaussian_distance(erf).total_variation, 9), round(outside / (1 + outside), 9)
+    (0.017992135, 0.017992135)
+    >>> tv = [em.shapes.gaussian_distance(em.predict(em.repeat(em.Conv(3), n))).total_variation for n in (20, 40)]
+    >>> round(tv[0] / tv[1], 1)                         # falls like 1 / n
+    2.0
     """
     _positive(erf)
     lo, hi = around(erf, GAUSSIAN_REACH)

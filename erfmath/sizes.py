@@ -31,8 +31,37 @@ def threshold(erf: EffectiveReceptiveField, level: float = LEVEL,
               reference: str = "center") -> float:
     """Root of the number of pixels with amplitude above `level` times that of the reference.
 
-    In d dimensions the d-th root.  For a Gaussian amplitude of standard deviation s it is 4.406 s
-    in two dimensions at the paper's level.
+    #{x : A(x) > level A(reference)}^(1/d) in d dimensions, where A is the root of a power map and
+    the absolute value of any other.  For a Gaussian amplitude of standard deviation s it is
+    sqrt(2 pi ln(1 / level)) s in two dimensions, 4.406 s at the paper's level.
+
+    Parameters
+    ----------
+    erf : EffectiveReceptiveField
+    level : float
+        Between 0 and 1; by default the paper's, 1 - 0.9545.
+    reference : {"center", "max"}
+        The true centre (the mean of the nearest pixels, where it lies between them), or the pixel
+        of the largest amplitude.
+
+    Returns
+    -------
+    float
+        In pixels.
+
+    Raises
+    ------
+    ValueError
+        If `level` is not between 0 and 1, or `reference` is another word.
+    SizeError
+        If the pixels are too many to be counted in memory.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> erf = em.predict(em.repeat(em.Conv(3), 2))                  # per axis a power of 1, 2, 3, 2, 1 ninths
+    >>> em.sizes.threshold(erf), em.sizes.threshold(erf, level=.9)  # 25 pixels; 1 pixel
+    (5.0, 1.0)
     """
     level = real(level, "level")
     choice(reference, "reference", ("center", "max"))
@@ -66,25 +95,85 @@ def _count_products(lines: list[Array], limit: float) -> int:
 
 
 def half_max(erf: EffectiveReceptiveField) -> float:
-    """Root of the number of pixels with at least half the amplitude of the centre."""
+    """Root of the number of pixels with amplitude above half that of the centre: `threshold` at level 1/2.
+
+    Parameters
+    ----------
+    erf : EffectiveReceptiveField
+
+    Returns
+    -------
+    float
+        In pixels.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> erf = em.predict(em.repeat(em.Conv(3), 2))          # powers (1, 2, 3, 2, 1) x (1, 2, 3, 2, 1) / 81
+    >>> round(em.sizes.half_max(erf)**2)                    # 1 of 9, 4 each of 6, 4 and 3 are above 9 / 4
+    13
+    """
     return threshold(erf, level=0.5)
 
 
 def std(erf: EffectiveReceptiveField) -> float:
-    """Root of the mean variance per axis, about the centroid; nan where that is negative."""
+    """Root of the mean variance per axis, sqrt(tr C / d) with the covariance C of the share.
+
+    Parameters
+    ----------
+    erf : EffectiveReceptiveField
+
+    Returns
+    -------
+    float
+        In pixels; nan where the mean variance is negative, as that of a mean of both signs can be.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> round(em.sizes.std(em.predict(em.repeat(em.Conv(3), 6))), 9)       # sqrt(6 * 2 / 3)
+    2.0
+    """
     with np.errstate(invalid="ignore"):
         return float(np.sqrt(np.trace(erf.covariance) / erf.ndim))
 
 
 def mass(erf: EffectiveReceptiveField, p: float = 0.95) -> float:
-    """Side of the smallest square about the true centre that holds the part `p` of the share."""
+    """Side of the smallest square about the true centre c that holds the part `p` of the share.
+
+    2 r + 1 with the smallest r such that the share where max_a abs(x_a - c_a) <= r is at least p.
+
+    Parameters
+    ----------
+    erf : EffectiveReceptiveField
+    p : float
+        Above 0 and at most 1.
+
+    Returns
+    -------
+    float
+        In pixels.
+
+    Raises
+    ------
+    ValueError
+        If `p` is not in that range.
+    SizeError
+        If the map would not fit in memory; chains need none.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> erf = em.predict(em.serial(em.Conv(5)))                            # 1/25 on each of 5 x 5 pixels
+    >>> em.sizes.mass(erf), em.sizes.mass(erf, p=9/25)
+    (5.0, 3.0)
+    """
     return 2 * _reach(erf, _part(p)) + 1
 
 
 def _reach(erf: EffectiveReceptiveField, p: float, values: Array | None = None) -> float:
     """Half the side, from centre to centre of the pixels, of the square that holds `p` of the values."""
-    distances = [np.abs(np.arange(n) + (o - c))
-                 for n, o, c in zip(erf.shape, erf.origin, erf.center)]
+    distances = [np.abs(x) for x in erf._offsets(erf.center)]
     if values is None and erf._lines is not None:
         steps = np.unique(np.concatenate(distances))
         within = math.prod(np.cumsum(np.bincount(np.searchsorted(steps, d), line, len(steps)))
@@ -98,10 +187,37 @@ def _reach(erf: EffectiveReceptiveField, p: float, values: Array | None = None) 
 
 
 def mass_radius(erf: EffectiveReceptiveField, p: float) -> float:
-    """Radius of the smallest disc about the true centre that holds the part `p` of the share."""
+    """Radius of the smallest disc about the true centre that holds the part `p` of the share.
+
+    The smallest r such that the share of the pixels at Euclidean distances of at most r is at least p.
+
+    Parameters
+    ----------
+    erf : EffectiveReceptiveField
+    p : float
+        Above 0 and at most 1.
+
+    Returns
+    -------
+    float
+        In pixels.
+
+    Raises
+    ------
+    ValueError
+        If `p` is not in that range.
+    SizeError
+        If the map would not fit in memory; two-dimensional chains need none.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> erf = em.predict(em.serial(em.Conv(5)))                            # 1/25 on each of 5 x 5 pixels
+    >>> em.sizes.mass_radius(erf, 5/25), round(em.sizes.mass_radius(erf, 9/25)**2, 9)
+    (1.0, 2.0)
+    """
     p = _part(p)
-    squares: list[Array] = [(np.arange(n) + (o - c)).astype(np.float64)**2
-                            for n, o, c in zip(erf.shape, erf.origin, erf.center)]
+    squares = [x**2 for x in erf._offsets(erf.center)]
     if erf._lines is not None and erf.ndim == 2 and all((line >= 0).all() for line in erf._lines):
         return _radius_of_product(squares[0], erf._lines[0], squares[1], erf._lines[1], p)
     far = np.asarray(sum(np.ix_(*squares)))
@@ -141,7 +257,23 @@ def _first_at_least(within: npt.NDArray[Any], p: float) -> int:
 
 
 def participation(erf: EffectiveReceptiveField) -> float:
-    """1 / sum(share^2): the number of pixels of a flat field of the same concentration."""
+    """1 / sum(share^2): the number of pixels of a flat field of the same concentration.
+
+    Parameters
+    ----------
+    erf : EffectiveReceptiveField
+
+    Returns
+    -------
+    float
+        A number of pixels, an area.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> round(em.sizes.participation(em.predict(em.serial(em.Conv(5)))), 9)
+    25.0
+    """
     if erf._lines is not None:
         return float(1 / math.prod(line @ line for line in erf._lines))
     return float(1 / (erf.share**2).sum())
@@ -150,8 +282,26 @@ def participation(erf: EffectiveReceptiveField) -> float:
 def area_ratio(erf: EffectiveReceptiveField, t: float = 0.99) -> float:
     """Part of the image that the smallest centred square covers that holds the part `t` of the share.
 
-    On the infinite plane the unit's window stands for the image.  What of the square lies outside is
-    not counted, so that it is at most 1.
+    The square is that of `mass`.  On the infinite plane the unit's window stands for the image.
+    What of the square lies outside is not counted, so that it is at most 1.
+
+    Parameters
+    ----------
+    erf : EffectiveReceptiveField
+    t : float
+        Above 0 and at most 1.
+
+    Returns
+    -------
+    float
+        A ratio of areas.
+
+    Raises
+    ------
+    ValueError
+        If `t` is not in that range.
+    SizeError
+        If the map would not fit in memory; chains need none.
 
     Examples
     --------
@@ -171,10 +321,23 @@ def area_ratio_log10(erf: EffectiveReceptiveField, t: float = 0.99) -> float:
     statistic "relu", about pixel n // 2, and of squares of at least 3 pixels (Ding et al., Scaling
     up your kernels to 31x31, 2022, and its program ``analyze_erf.py``).
 
+    Parameters
+    ----------
+    erf : EffectiveReceptiveField
+    t : float
+        Above 0 and at most 1.
+
+    Returns
+    -------
+    float
+        A ratio of areas.
+
     Raises
     ------
     ValueError
-        If the map has negative values.
+        If `t` is not in that range, or the map has negative values, or none but zeros.
+    SizeError
+        If the map would not fit in memory.
 
     Examples
     --------
@@ -185,7 +348,7 @@ def area_ratio_log10(erf: EffectiveReceptiveField, t: float = 0.99) -> float:
     ...                                     image=erf.image)
     >>> [round(e.size("area_ratio"), 4) for e in (erf, louder)]
     [0.1077, 0.1077]
-    >>> [round(e.size("area_ratio_log10"), 4) for e in (erf, louder)]
+    >>> [round(e.size("area_ratio_log10"), 4) for e in (erf, louder)]      # 31 and 41 of 64, squared
     [0.2346, 0.4104]
     """
     if (erf.map < 0).any() or not erf.map.any():
@@ -221,6 +384,11 @@ def background(erf: EffectiveReceptiveField, quantile: float = 0.5) -> float:
     erf : EffectiveReceptiveField
     quantile : float
         In place of the median: 0.95, say, to stand above the noise of sampled maps.
+
+    Returns
+    -------
+    float
+        In units of the map.
 
     Raises
     ------

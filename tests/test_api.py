@@ -22,10 +22,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("**/*.md"))]
 
 #: Public names whose docstrings are still being written, by their beginnings.
-PENDING = ("em.Comparison", "em.EffectiveReceptiveField", "em.compare", "em.path_counts", "em.plotting.PowerLaw",
-           "em.plotting.", "em.shapes.", "em.sizes.", "em.widening", "em.training.", "em.Budget", "em.Choices",
-           "em.border_layers", "em.design", "em.gradients.", "Data", "Estimate", "Growth", "Loss",
-           "MeasuredReceptiveField", "Optimiser", "PowerLaw", "Scaled", "Walk")
+PENDING = ("em.Comparison", "em.compare", "em.path_counts", "em.training.", "em.Budget", "em.Choices",
+           "em.border_layers", "Data", "Estimate", "Growth", "Loss", "Optimiser", "PowerLaw", "Scaled", "Walk")
 
 
 def _load(path: Path) -> ModuleType:

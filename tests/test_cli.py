@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from helpers import EXACT, Ask, assert_close
 
@@ -307,3 +308,12 @@ def test_the_bar_fills() -> None:
         progress(done, 4)
         assert progress.line(2).count("#") == WIDTH * done // 4
     assert progress.line(2) == f"work [{'#' * WIDTH}] 4/4 2 s"
+
+
+def test_sizes_that_a_field_does_not_have(ask: Ask, in_tmp: Path) -> None:
+    skewed = em.Random(profile=np.array([[1, 2, 3], [4, 5, 1], [2, 2, 99.0]]))
+    em.repeat(em.Conv(3, weights=skewed), 3000).save("net.json")
+    answer = ask("predict", "net.json")  # its centre is far out in the tail, below the error of the law
+    assert answer.status == 0
+    assert "  - px with amplitude above" in answer.out
+    assert json.loads(ask("predict", "net.json", "--json").out)["size"]["threshold"] is None

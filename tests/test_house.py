@@ -28,7 +28,7 @@ ROOMS = [
     {"graph", "network"},
     {"zoo"},
     {"theory.windows", "theory.support", "theory.assumptions"},
-    {"fits", "sizes", "shapes", "result"},
+    {"fits", "sizes", "shapes", "result", "result_files"},
     {"theory"},
     {"empirics"},
     {"training"},
@@ -45,7 +45,7 @@ SHARED = {module for room in ROOMS[:10] for module in room} - {"lattice", "distr
 OUTSIDE = {"numpy", "scipy", "matplotlib", "mpl_toolkits"}
 # Looks upwards, inside functions: Network.summary() prints a table of receptive fields, and
 # EffectiveReceptiveField.from_gradients and .load make measured ones.
-UPWARDS = {("graph", "theory.support"), ("result", "gradients"), ("result", "empirics")}
+UPWARDS = {("graph", "theory.support"), ("result", "gradients"), ("result_files", "empirics")}
 LONGEST = 500
 
 # A public name stands for the module that defines it.

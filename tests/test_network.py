@@ -498,3 +498,17 @@ def test_load_names_the_file_and_the_line(in_tmp: Path) -> None:
         em.load("net.json")
     with pytest.raises(FileNotFoundError, match="missing.json"):
         em.load("missing.json")
+
+
+@pytest.mark.parametrize("part", [
+    em.Conv(3), em.Conv(3, stride=2), em.Identity(), em.serial(em.Conv(3, 8), em.Activation("relu")),
+    em.residual(em.Conv(3)), em.concat(em.Identity(), em.Conv(1, 2)), em.Conv(3, name="step"),
+], ids=str)
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 5])
+def test_repeating_is_putting_copies_one_after_the_other(part: Any, n: int) -> None:
+    short, long = em.repeat(part, n), em.serial(*[part] * n)
+    assert short == long
+    assert short.nodes == long.nodes
+    assert short.output == long.output
+    assert short.channels(channels_in=16) == long.channels(channels_in=16)
+    assert em.receptive_field(short) == em.receptive_field(long)

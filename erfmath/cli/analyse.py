@@ -77,7 +77,7 @@ def analyse(options: argparse.Namespace) -> None:
         values: dict[str, Any] = {
             "file": options.file, "image": erf.image, "statistic": erf.statistic, "method": erf.method,
             "center": erf.center, "trf": None if erf.window is None else report.field(erf.trf)["size"],
-            "background": _or_none(lambda: _background(erf)), **columns}
+            "background": report.or_none(lambda: _background(erf)), **columns}
         if options.plot:
             figure = em.plotting.plot(erf, title=os.path.basename(options.file))
             write_atomically(options.plot, lambda file: figure.savefig(file, format=kind, dpi=DPI))
@@ -131,34 +131,26 @@ def _read(path: str) -> Any:
 
 def numbers(erf: EffectiveReceptiveField) -> dict[str, Any]:
     """Sizes and scores; those that are not defined for this field are None."""
-    shapes, fit = em.shapes, _or_none(lambda: erf.gaussian_fit(offset=True))
+    shapes, fit = em.shapes, report.or_none(lambda: erf.gaussian_fit(offset=True))
     fitted = None if fit is None else fit._asdict() | {"std": fit.std, "stderr": fit.stderr._asdict()}
     return {
         "centroid": erf.centroid, "std": erf.std, "std_stderr": getattr(erf, "std_stderr", None),
         "rms_radius": erf.rms_radius,
-        "size": {name: _or_none(lambda: erf.size(name)) for name in em.sizes.KINDS},
+        "size": {name: report.or_none(lambda: erf.size(name)) for name in em.sizes.KINDS},
         "ratio": None if erf.window is None else erf.ratio(),
-        "mass_radius": {f"{p:g}": _or_none(lambda: erf.mass_radius(p)) for p in MASSES},
+        "mass_radius": {f"{p:g}": report.or_none(lambda: erf.mass_radius(p)) for p in MASSES},
         "gaussian_fit": fitted,
         "gaussian_distance": _plain(lambda: shapes.gaussian_distance(erf)),
         "kurtosis": _plain(lambda: shapes.kurtosis(erf)),
         "anisotropy": _plain(lambda: shapes.anisotropy(erf)),
-        "hole_density": _or_none(lambda: shapes.hole_density(erf)),
-        "periodicity": _or_none(lambda: {
+        "hole_density": report.or_none(lambda: shapes.hole_density(erf)),
+        "periodicity": report.or_none(lambda: {
             f"{period}": found._asdict() for period, found in shapes.periodicity(erf, PERIODS).items()}),
     }
 
 
-def _or_none(value: Callable[[], Any]) -> Any:
-    """None for scores that maps of both signs do not have, or that need more memory than there is."""
-    try:
-        return value()
-    except ValueError:
-        return None
-
-
 def _plain(value: Callable[[], Any]) -> Any:
-    found = _or_none(value)
+    found = report.or_none(value)
     return None if found is None else found._asdict()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..result import EffectiveReceptiveField
     from ..theory.support import ReceptiveField
 
-__all__ = ["effective", "field", "text", "to_json", "window", "window_line"]
+__all__ = ["effective", "field", "or_none", "text", "to_json", "window", "window_line"]
 
 MASSES = (0.5, 0.9, 0.99)
 MOST_PIXELS = 2**23
@@ -53,11 +53,19 @@ def effective(erf: EffectiveReceptiveField) -> dict[str, Any]:
         "statistic": erf.statistic, "method": erf.method,
         "trf": field(erf.trf), **window(erf.trf, erf.unit),
         "centroid": erf.centroid, "std": erf.std,
-        "size": {kind: erf.size(kind) for kind in ("threshold", "mass")},
-        "ratio": erf.ratio(),
+        "size": {kind: or_none(lambda: erf.size(kind)) for kind in ("threshold", "mass")},
+        "ratio": or_none(erf.ratio),
         "mass_radius": {f"{mass:g}": erf.mass_radius(mass) for mass in masses},
         "assumptions": {assumption.name: assumption.value for assumption in erf.assumptions},
     }
+
+
+def or_none(value: Callable[[], Any]) -> Any:
+    """None for numbers that this field does not have, or that need more memory than there is."""
+    try:
+        return value()
+    except ValueError:
+        return None
 
 
 def text(values: Mapping[str, Any]) -> str:
@@ -78,7 +86,7 @@ def text(values: Mapping[str, Any]) -> str:
         "std": f"{point(values['std'], ' x ')} px",
         "size": (f"{threshold} px with amplitude above 4.55 % of the centre's, "
                  f"{square} px for a square with 95 % of the mass"),
-        "ratio to TRF": f"{values['ratio']:.3g}",
+        "ratio to TRF": "-" if values["ratio"] is None else f"{values['ratio']:.3g}",
         "mass": f"{radii} px of the true centre" if radii else "",
         "assumptions": "; ".join(values["assumptions"].values()) or "none",
     }
@@ -93,7 +101,9 @@ def point(values: Any, separator: str = ", ") -> str:
 
 
 def number(value: Any) -> str:
-    """Four digits, all those before the point, and no exponent for what is a number of pixels."""
+    """Four digits, all those before the point, and no exponent for what is a number of pixels; - for None."""
+    if value is None:
+        return "-"
     value = round(float(value), 9)
     return f"{value:.0f}" if abs(value) >= 1000 or value == round(value) else f"{value:.4g}"
 

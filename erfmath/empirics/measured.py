@@ -19,7 +19,7 @@ Array = npt.NDArray[np.float64]
 
 
 class MeasuredReceptiveField(EffectiveReceptiveField):
-    """An effective receptive field from an ensemble of draws, as `measure` returns it.
+    """An effective receptive field from an ensemble of draws, returned by `measure` and `from_gradients`.
 
     Attributes
     ----------
@@ -31,10 +31,10 @@ class MeasuredReceptiveField(EffectiveReceptiveField):
         Whether the run was interrupted before all draws were done.
     seed : int or list of int
         What `rng=` makes the same run again (an int as it is).
-    share_stderr : ndarray
-        Standard error of `share`, pixel by pixel.
-    std_stderr : ndarray
-        Standard error of `std`, per axis.
+    moments : Moments
+        Sums over the draws that the statistics and their errors come from.
+    box : Box
+        First and last pixel that reach the unit.
     """
 
     def __init__(self, moments: Moments, box: Box, *, statistic: str, seed: Any, partial: bool = False,
@@ -56,7 +56,10 @@ class MeasuredReceptiveField(EffectiveReceptiveField):
 
     @classmethod
     def restored(cls, arrays: Mapping[str, Any], facts: Mapping[str, Any], **about: Any) -> MeasuredReceptiveField:
-        """From what a file holds; ``EffectiveReceptiveField.load`` is the way to read one."""
+        """From what a file holds; ``EffectiveReceptiveField.load`` is the way to read one.
+
+        `arrays` holds the map and the statistics of the draws, `facts` how they were made; `about` is as of any result.
+        """
         moments = Moments.from_arrays({name.removeprefix("draws."): array for name, array in arrays.items()})
         box = Box(*map(tuple, facts["box"]))
         if moments.mean.shape != box.shape or len(moments.scatter) != len(block_sums(moments.mean, len(box.lo))):
@@ -73,6 +76,7 @@ class MeasuredReceptiveField(EffectiveReceptiveField):
 
     @property
     def share_stderr(self) -> Array | None:
+        """Standard error of `share` per pixel; None where nothing was sampled, nan for the statistic "amplitude"."""
         if self.stderr is None:
             return None
         if self.statistic == "amplitude":
@@ -81,6 +85,7 @@ class MeasuredReceptiveField(EffectiveReceptiveField):
 
     @property
     def std_stderr(self) -> Array:
+        """Standard error of `std` per axis, in pixels; 0 where nothing was sampled, nan for "amplitude"."""
         if self.stderr is None:
             return np.zeros(self.ndim)
         if self.statistic == "amplitude":
@@ -104,5 +109,5 @@ class MeasuredReceptiveField(EffectiveReceptiveField):
         return tuple(map(len, block_edges(self.box.shape)))
 
     def blocks_of(self, other: EffectiveReceptiveField) -> Array:
-        """Sums of another field's map over the blocks of this one's draws."""
+        """Sums of the map of another field, `other`, over the blocks of this one's draws."""
         return block_sums(other.crop(self.box.lo, self.box.hi), self.ndim)

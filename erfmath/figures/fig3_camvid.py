@@ -36,4 +36,4 @@ def quotes(data: Data) -> list[Quote]:
 
 def draw(data: Data) -> Figure:
     return draw_runs(data, list(GROUPS), "CamVid at 120×160, pre-activation ResNet of stride 8, 15 units of "
-                     "one 3×3 convolution, receptive field 163 px", paper=PAPER)
+                     "one 3×3 convolution, receptive field 163 px", reach=56, paper=PAPER)

@@ -99,7 +99,8 @@ def _group(sub: Any, data: Data, group: str, reach: float | None) -> None:
     for ax in panels[1, 2:]:
         ax.set_ylim(0, top)
     accuracy = np.mean([data[n].number("test_accuracy") for n in names])
-    sub.suptitle(f"{group}: {len(names)} seeds, test accuracy {accuracy:.1%}; maps of the first seed",
+    seeds = f"{len(names)} seed{'s' if len(names) > 1 else ''}"
+    sub.suptitle(f"{group}: {seeds}, test accuracy {accuracy:.1%}; maps of the first seed",
                  fontsize="medium", fontweight="bold")
 
 
@@ -141,7 +142,7 @@ def _ratios(ax: Axes, data: Data, groups: Sequence[str], size: str, label: str, 
                     color=style["color"], markerfacecolor="none" if j == 2 else None, label=word if i == 0 else None)
     ax.axhline(1, color="black", linewidth=0.8)
     if paper is not None:
-        ax.axhline(paper, color="grey", linestyle=":", label=f"published, {paper:g}")
+        ax.axhline(paper, color="grey", linestyle=":", label=f"published, {paper:.2f}")
     ax.set_xlim(-0.6, len(groups) - 0.4)
     low, high = ax.get_ylim()
     ax.set_ylim(min(0.6, low - 0.35), max(1.2, high) + 0.1)

@@ -6,7 +6,7 @@ gradient, so its transpose carries any function f of the pixels up, and ends wit
     sum_i P_u(i) f(i)    for every unit u of the top node,
 
 P_u being the power map of unit u.  With f = 1, x, x^2 these are mass, centroid and spread of all
-fields for the price of about one.  Gates, lags, pools and residual streams pass as they do in
+fields for the price of a few.  Gates, lags, pools and residual streams pass as they do in
 `states` and `power`, transposed (docs/theory.md, equations 18 to 26).
 """
 

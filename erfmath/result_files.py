@@ -1,0 +1,59 @@
+"""Results as files: npz archives of arrays, and of one JSON text that says what they are."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pathlib
+import zlib
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+
+from .files import write_atomically
+from .result import EffectiveReceptiveField
+from .theory.assumptions import Assumption
+from .theory.support import ReceptiveField
+
+__all__ = ["read", "write"]
+
+
+def write(erf: EffectiveReceptiveField, path: str | os.PathLike[str]) -> None:
+    """What ``EffectiveReceptiveField.save`` does."""
+    lines = erf._lines
+    arrays: dict[str, Any] = {"map": erf.map} if lines is None else {f"line{a}": line for a, line in enumerate(lines)}
+    if erf.stderr is not None:
+        arrays["stderr"] = erf.stderr
+    draws, measured = erf._draws()
+    about = {"origin": erf.origin, "unit": erf.unit, "image": erf.image, "statistic": erf.statistic,
+             "method": erf.method, "assumptions": [a.name for a in erf.assumptions], "log_total": erf._log_total,
+             "center": erf._center, "trf": None if erf._trf is None else erf._trf.to_dict(), "measured": measured}
+    text = np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)
+    write_atomically(path, lambda file: np.savez_compressed(file, **arrays, **draws, about=text))
+
+
+def read(path: str | os.PathLike[str]) -> EffectiveReceptiveField:
+    """What ``EffectiveReceptiveField.load`` does."""
+    content = io.BytesIO(pathlib.Path(path).read_bytes())
+    try:
+        with np.load(content, allow_pickle=False) as arrays:
+            data = {name: arrays[name] for name in arrays.files}
+        about = json.loads(data.pop("about").tobytes())
+        common: dict[str, Any] = {
+            "origin": tuple(about["origin"]), "unit": tuple(about["unit"]),
+            "trf": None if about["trf"] is None else ReceptiveField.from_dict(about["trf"]),
+            "statistic": about["statistic"], "method": about["method"],
+            "assumptions": [Assumption[name] for name in about["assumptions"]]}
+        if "map" not in data:
+            lines = [data[f"line{axis}"] for axis in range(len(data))]
+            return EffectiveReceptiveField.separable(lines, about["log_total"], **common)
+        common |= {"image": None if about["image"] is None else tuple(about["image"]), "center": about.get("center")}
+        if about.get("measured") is not None:
+            from .empirics.measured import MeasuredReceptiveField
+            return MeasuredReceptiveField.restored(data, about["measured"], **common)
+        return EffectiveReceptiveField(data["map"], stderr=data.get("stderr"), **common)
+    except (KeyError, TypeError, ValueError, AttributeError, EOFError, OverflowError, OSError, NotImplementedError,
+            RuntimeError, BadZipFile, zlib.error) as error:
+        raise ValueError(f"{path}: not an effective receptive field saved by erfmath ({error})") from None
