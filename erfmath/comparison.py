@@ -34,7 +34,21 @@ COUNTED = 0.99
 
 
 class Estimate(NamedTuple):
-    """A number and its standard error."""
+    """A number and its standard error, as a `Comparison` returns them; made by its properties.
+
+    Attributes
+    ----------
+    value : float
+    stderr : float
+        In the unit of `value`; 0 where nothing was sampled.
+
+    Examples
+    --------
+    >>> from erfmath.comparison import Estimate
+    >>> low, high = Estimate(1.0, 0.1).interval(0.05)                       # 1.96 standard errors
+    >>> round(low, 3), round(high, 3)
+    (0.804, 1.196)
+    """
 
     value: float
     stderr: float
@@ -56,10 +70,24 @@ class _Cells(NamedTuple):
 def compare(theory: EffectiveReceptiveField, measured: EffectiveReceptiveField) -> Comparison:
     """Compare two results on the same unit: theory and measurement, or any two of either.
 
+    Parameters
+    ----------
+    theory : EffectiveReceptiveField
+        What is expected; ratios are taken over it.
+    measured : EffectiveReceptiveField
+        What is tested. Maps may have different shapes: they are compared by input pixel.
+
+    Returns
+    -------
+    Comparison
+
     Raises
     ------
+    TypeError
+        If one of them is not an `EffectiveReceptiveField`.
     ValueError
-        If they are of different statistics, units, images or theoretical receptive fields.
+        If they are of different statistics, units, images or theoretical receptive fields, or if the last
+        are not known, as of gradients without `trf`.
 
     Examples
     --------
@@ -90,6 +118,17 @@ class Comparison:
     ----------
     theory, measured : EffectiveReceptiveField
         Either may be sampled or not.
+
+    Examples
+    --------
+    The shares (1, 1, 1) / 3 and (1, 2, 1) / 4 differ by 1/12, 1/6 and 1/12; their variances are 2/3 and 1/2.
+
+    >>> import erfmath as em
+    >>> peaked = em.Conv(3, weights=em.Random(profile=[1, 2, 1]))
+    >>> flat, steep = (em.predict(em.serial(layer), ndim=1) for layer in (em.Conv(3), peaked))
+    >>> comparison = em.compare(flat, steep)
+    >>> round(comparison.total_variation, 6), round(comparison.std_ratio[0].value**2, 6), comparison.agrees()
+    (0.166667, 0.75, False)
     """
 
     theory: EffectiveReceptiveField
@@ -99,6 +138,7 @@ class Comparison:
 
     @property
     def ndim(self) -> int:
+        """Number of axes."""
         return self.theory.ndim
 
     @functools.cached_property
@@ -314,7 +354,20 @@ class Comparison:
         return _name(self.theory, "theory"), _name(self.measured, "measured")
 
     def report(self, level: float = 0.01, tolerance: float = 0.03) -> str:
-        """What there is to know, on one screen."""
+        """What there is to know, on one screen.
+
+        Parameters
+        ----------
+        level : float
+            Of the intervals, of the bound of z and of `agrees`; between 0 and 0.5.
+        tolerance : float
+            Of `agrees`; relative, positive.
+
+        Raises
+        ------
+        ValueError
+            If one of them is outside its range.
+        """
         lines = [f"{self.theory.node} unit {self.theory.unit}, {self.theory.statistic}: "
                  f"(a) {self.names[0]}, (b) {self.names[1]}", ""]
         rows = []

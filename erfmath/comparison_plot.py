@@ -35,7 +35,8 @@ def plot(comparison: Comparison) -> Figure:
         for panel, scale in zip(panels[axis], ("linear", "log")):
             _draw_marginals(comparison, axis, panel, scale)
     panels[0][0].legend(fontsize="small")
-    figure.suptitle("    ".join(f"({letter}) {name}" for letter, name in zip("ab", comparison.names)), fontsize="medium")
+    figure.suptitle("    ".join(f"({letter}) {name}" for letter, name in zip("ab", comparison.names)),
+                    fontsize="medium")
     return figure
 
 

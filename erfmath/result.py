@@ -34,7 +34,7 @@ class EffectiveReceptiveField:
 
     Made by `predict`, `measure` and `from_gradients`.  Arrays are read-only; ``map[0, ...]`` is the
     pixel at `origin`.  With the gradient g of the unit with respect to the pixel, `map` is E[g^2]
-    and `share` is map / sum(map).
+    (or another `statistic` of g) and `share` is map / sum(map).
 
     Parameters
     ----------

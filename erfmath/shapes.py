@@ -250,7 +250,7 @@ def hole_density(erf: EffectiveReceptiveField, *, level: float = 0.0) -> float:
     ValueError
         If `level` is not from 0 to below 1, or the unit sees nothing.
     SizeError
-        If the map would not fit in memory; chains at level 0 need none.
+        If the map would not fit in memory; separable ones at level 0 need none.
 
     Examples
     --------
@@ -310,7 +310,7 @@ def periodicity(erf: EffectiveReceptiveField,
     ValueError
         If the share has negative values, or a period is below 2.
     SizeError
-        If the map within 8 standard deviations would not fit in memory; chains need none.
+        If the map within 8 standard deviations would not fit in memory; separable ones need none.
 
     Examples
     --------

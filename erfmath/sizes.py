@@ -31,8 +31,8 @@ def threshold(erf: EffectiveReceptiveField, level: float = LEVEL,
               reference: str = "center") -> float:
     """Root of the number of pixels with amplitude above `level` times that of the reference.
 
-    #{x : A(x) > level A(reference)}^(1/d) in d dimensions, where A is the root of a power map and
-    the absolute value of any other.  For a Gaussian amplitude of standard deviation s it is
+    N^(1/d) in d dimensions, with the number N of pixels x where A(x) > level A(reference); A is the
+    root of a power map and the absolute value of any other.  For a Gaussian amplitude of standard deviation s it is
     sqrt(2 pi ln(1 / level)) s in two dimensions, 4.406 s at the paper's level.
 
     Parameters
@@ -159,7 +159,7 @@ def mass(erf: EffectiveReceptiveField, p: float = 0.95) -> float:
     ValueError
         If `p` is not in that range.
     SizeError
-        If the map would not fit in memory; chains need none.
+        If the map would not fit in memory; separable ones need none.
 
     Examples
     --------
@@ -207,7 +207,7 @@ def mass_radius(erf: EffectiveReceptiveField, p: float) -> float:
     ValueError
         If `p` is not in that range.
     SizeError
-        If the map would not fit in memory; two-dimensional chains need none.
+        If the map would not fit in memory; two-dimensional separable ones need none.
 
     Examples
     --------
@@ -301,7 +301,7 @@ def area_ratio(erf: EffectiveReceptiveField, t: float = 0.99) -> float:
     ValueError
         If `t` is not in that range.
     SizeError
-        If the map would not fit in memory; chains need none.
+        If the map would not fit in memory; separable ones need none.
 
     Examples
     --------

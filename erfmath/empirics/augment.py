@@ -28,6 +28,31 @@ class CropFlip:
 
     The mirror runs along the last axis.  Labels per site are mirrored with their image; they cannot
     be shifted, as they may be coarser than the image.
+
+    Parameters
+    ----------
+    shift : int
+        Largest shift in pixels, at least 0; all shifts up to it are equally likely.
+    flip : bool
+        Whether to mirror.
+
+    Raises
+    ------
+    ValueError
+        If `shift` is no such number; when called, if it is not 0 and there are labels per site.
+
+    Examples
+    --------
+    What becomes of 40 copies of one image of three pixels:
+
+    >>> import numpy as np
+    >>> from erfmath.training import CropFlip
+    >>> images, labels = np.tile([1, 2, 3], (40, 1, 1)), np.zeros(40, int)
+    >>> moved, _ = CropFlip(shift=1, flip=False)(images, labels, np.random.default_rng(0))
+    >>> np.unique(moved[:, 0], axis=0)
+    array([[0, 1, 2],
+           [1, 2, 3],
+           [2, 3, 0]])
     """
 
     shift: int = 4

@@ -21,13 +21,18 @@ class Data(Protocol):
     """What `fit` asks of its data."""
 
     @property
-    def channels(self) -> int: ...
+    def channels(self) -> int:
+        """Channels of the inputs."""
 
     @property
-    def space(self) -> tuple[int, ...]: ...
+    def space(self) -> tuple[int, ...]:
+        """Pixels of the inputs per axis."""
 
     def batch(self, step: int, size: int, entropy: Any) -> tuple[Array, Array]:
-        """Inputs (size, channels, *space), float32, and labels of training step `step`."""
+        """Inputs (size, channels, *space), float32, and labels of training step `step`, `size` images.
+
+        All that is random in it comes from `entropy`, integers that a `SeedSequence` takes, and `step`.
+        """
 
     def description(self) -> str:
         """Tells one set of data from another."""
@@ -48,6 +53,24 @@ class Images:
     mean, std : ndarray, optional
         Per channel, by which inputs are normalised (default: of these images).  Give test images
         those of the training images.
+
+    Raises
+    ------
+    ValueError
+        If the arrays do not fit each other, are not finite, labels lie outside of the classes, or a
+        channel never varies.
+
+    Examples
+    --------
+    Two images of two pixels, of mean 1 and standard deviation 1:
+
+    >>> import numpy as np
+    >>> from erfmath.training import Images
+    >>> data = Images(np.array([[[0, 2]], [[2, 0]]]), labels=np.array([0, 1]))
+    >>> data.channels, data.space, data.classes, len(data)
+    (1, (2,), 2, 2)
+    >>> data.inputs().tolist()
+    [[[-1.0, 1.0]], [[1.0, -1.0]]]
     """
 
     images: Array
@@ -93,14 +116,19 @@ class Images:
 
     @property
     def channels(self) -> int:
+        """Channels of the images."""
         return int(self.images.shape[1])
 
     @property
     def space(self) -> tuple[int, ...]:
+        """Pixels of the images per axis."""
         return tuple(self.images.shape[2:])
 
     def inputs(self, which: Any = slice(None)) -> Array:
-        """Normalised inputs, float32: what `measure(images=...)` and `recalibrate` take."""
+        """Normalised inputs, float32: what `measure(images=...)` and `recalibrate` take.
+
+        `which` is an index into the images: a slice or an array (default: all).
+        """
         shape = (-1, *(1,) * len(self.space))
         x = self.images[which].astype(np.float32)
         x -= self.mean.astype(np.float32).reshape(shape)
@@ -108,7 +136,10 @@ class Images:
         return x
 
     def batch(self, step: int, size: int, entropy: Any) -> tuple[Array, Array]:
-        """Each epoch in a new order; images that do not fill a last batch wait for the next order."""
+        """Inputs and labels of training step `step`, `size` images; each epoch has a new order out of `entropy`.
+
+        Images that do not fill a last batch wait for the next order.
+        """
         if not 1 <= size <= len(self):
             raise ValueError(f"batch={size}: there are {len(self)} images")
         epoch, part = divmod(step, len(self) // size)
@@ -116,6 +147,7 @@ class Images:
         return self.inputs(order), self.labels[order]
 
     def description(self) -> str:
+        """A digest of images, labels, mean and std."""
         if not self._digest:
             digest = hashlib.sha256()
             for array in (self.images, self.labels, self.mean, self.std):
@@ -133,8 +165,19 @@ def majority(labels: Array, factor: int, classes: int) -> Array:
     labels : ndarray of int
         (N, *sites), sites divisible by `factor`.
     factor : int
+        Sites of a block per axis.
     classes : int
         Labels are 0 to classes - 1.
+
+    Returns
+    -------
+    ndarray of int
+        (N, *sites / factor).
+
+    Raises
+    ------
+    ValueError
+        If `factor` does not divide the sites.
 
     Examples
     --------
@@ -169,8 +212,21 @@ class BoxMajority:
     size : int
         Pixels per axis.
     radius : int
-        Of the box; what lies outside of the image counts as 0.
+        Of the box, in pixels; what lies outside of the image counts as 0.
     ndim : int
+        Axes of the images.
+
+    Attributes
+    ----------
+    channels : int
+        Of the inputs, 1.
+    classes : int
+        Of the labels, 2.
+
+    Raises
+    ------
+    ValueError
+        If `size` or `ndim` is no integer of at least 1, or `radius` none of at least 0.
 
     Examples
     --------
@@ -193,9 +249,14 @@ class BoxMajority:
 
     @property
     def space(self) -> tuple[int, ...]:
+        """Pixels of the images per axis."""
         return (self.size,) * self.ndim
 
     def batch(self, step: int, size: int, entropy: Any) -> tuple[Array, Array]:
+        """Inputs (size, 1, *space) and labels (size, *space) of training step `step`, `size` images.
+
+        They depend on `entropy` and `step` only.
+        """
         rng = generator(entropy, step)
         inputs = rng.standard_normal((size, 1, *self.space), np.float32)
         site = np.arange(self.size)
@@ -206,4 +267,5 @@ class BoxMajority:
         return inputs, (total > 0).astype(np.intp)
 
     def description(self) -> str:
+        """Size, radius and number of axes."""
         return repr(self)

@@ -42,7 +42,7 @@ class Loss(Protocol):
     def __call__(self, output: Array, labels: Array) -> Verdict: ...
 
     def classes(self, channels: int) -> int:
-        """Number of classes that outputs of so many channels tell apart."""
+        """Number of classes that outputs of so many `channels` tell apart."""
 
 
 def _sites(output: Array, labels: Array) -> Array:
@@ -63,6 +63,20 @@ class CrossEntropy:
     ----------
     ignore : int, optional
         A label that does not count, as "void" in segmentation.
+
+    Raises
+    ------
+    ValueError
+        If `ignore` is no integer of at least 0.
+
+    Examples
+    --------
+    Four equal outputs for one image: each class has probability 1/4, and the loss is log 4.
+
+    >>> import numpy as np
+    >>> from erfmath.training import CrossEntropy
+    >>> round(CrossEntropy()(np.zeros((4, 1)), np.array([2])).loss, 3)
+    1.386
     """
 
     ignore: int | None = None
@@ -72,6 +86,7 @@ class CrossEntropy:
             integer(self.ignore, "ignore", 0)
 
     def classes(self, channels: int) -> int:
+        """Number of classes that an output tells apart: as many as it has `channels`."""
         return channels
 
     def __call__(self, output: Array, labels: Array) -> Verdict:
@@ -92,9 +107,21 @@ class CrossEntropy:
 
 @dataclass(frozen=True)
 class BinaryCrossEntropy:
-    """-log of the logistic probability of labels 0 and 1, of an output of one channel."""
+    """-log of the logistic probability of labels 0 and 1, of an output of one channel.
+
+    Examples
+    --------
+    An output of 0 gives both labels probability 1/2: the loss is log 2.
+
+    >>> import numpy as np
+    >>> from erfmath.training import BinaryCrossEntropy
+    >>> verdict = BinaryCrossEntropy()(np.zeros((1, 1)), np.array([1]))
+    >>> round(verdict.loss, 3), verdict.gradient
+    (0.693, array([[-0.5]]))
+    """
 
     def classes(self, channels: int) -> int:
+        """Number of classes that an output tells apart: 2; other `channels` than 1 raise a ValueError."""
         if channels != 1:
             raise ValueError(f"loss: BinaryCrossEntropy takes an output of 1 channel, the network has {channels}")
         return 2

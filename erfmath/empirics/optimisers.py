@@ -32,10 +32,17 @@ class Update(NamedTuple):
 
 
 class Optimiser(Protocol):
-    """`decays` names the parameters that weight decay acts on: kernels, not biases or norms."""
+    """What `fit` asks of its optimiser: a `rate`, and a call that makes one step.
+
+    The call takes parameters and gradients by name, the memory of the step before (empty at first), the
+    rate of this step, its number (from 0), and `decays`: names of the parameters that weight decay acts
+    on, which are kernels, not biases or norms.  It returns new parameters and a new memory, and changes
+    nothing in place.
+    """
 
     @property
-    def rate(self) -> float: ...
+    def rate(self) -> float:
+        """Size of a step, before the factor of the schedule."""
 
     def __call__(self, parameters: Arrays, gradients: Arrays, memory: Memory, rate: float, step: int,
                  decays: frozenset[str]) -> Update: ...
@@ -53,6 +60,32 @@ class SGD:
     """Gradient descent: v <- momentum v + g, p <- p - rate v, or with `nesterov` p - rate (g + momentum v).
 
     `decay` adds decay times p to the gradients of kernels (L2 regularisation, as PyTorch has it).
+
+    Parameters
+    ----------
+    rate : float
+        Size of a step, at least 0; a schedule multiplies it.
+    momentum : float
+        Share of the step before that goes on, from 0 to below 1.
+    nesterov : bool
+        Whether the gradient counts once more, ahead of the momentum.
+    decay : float
+        Of kernels, at least 0.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range.
+
+    Examples
+    --------
+    A weight of 3 with the gradient 2, at a rate of 0.5:
+
+    >>> import numpy as np
+    >>> from erfmath.training import SGD
+    >>> step = SGD(rate=0.5)({"w": np.array([3.0])}, {"w": np.array([2.0])}, {}, 0.5, 0, frozenset())
+    >>> step.parameters["w"]
+    array([2.])
     """
 
     rate: float = 0.1
@@ -82,10 +115,37 @@ class SGD:
 class Adam:
     """Adam with bias correction; `decay` shrinks kernels by rate times decay beside it (AdamW).
 
+    Parameters
+    ----------
+    rate : float
+        About the size of a step of each weight, at least 0; a schedule multiplies it.
+    first, second : float
+        Shares of the running means of gradients and of their squares that stay at each step, from 0 to
+        below 1.
+    eps : float
+        Added to the root of the mean square, at least 0.
+    decay : float
+        Of kernels, at least 0.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range.
+
     References
     ----------
     Kingma and Ba, Adam: a method for stochastic optimization, 2015; Loshchilov and Hutter, Decoupled
     weight decay regularization, 2019.
+
+    Examples
+    --------
+    The first step is one rate long, however large the gradient:
+
+    >>> import numpy as np
+    >>> from erfmath.training import Adam
+    >>> step = Adam(rate=0.25)({"w": np.array([1.0])}, {"w": np.array([4.0])}, {}, 0.25, 0, frozenset())
+    >>> step.parameters["w"].round(6)
+    array([0.75])
     """
 
     rate: float = 1e-3
@@ -144,7 +204,24 @@ def _ramp(step: int, warmup: int) -> float:
 
 @dataclass(frozen=True)
 class Flat:
-    """The same rate throughout, after `warmup` steps in which it grows linearly."""
+    """The same rate throughout, after `warmup` steps in which it grows linearly.
+
+    Parameters
+    ----------
+    warmup : int
+        Steps before the full rate, at least 0.
+
+    Raises
+    ------
+    ValueError
+        If `warmup` is no such number.
+
+    Examples
+    --------
+    >>> from erfmath.training import Flat
+    >>> [Flat(warmup=3)(step, 6) for step in range(6)]
+    [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
+    """
 
     warmup: int = 0
 
@@ -158,6 +235,18 @@ class Flat:
 @dataclass(frozen=True)
 class Cosine:
     """Half a period of a cosine from 1 down to `floor`, after `warmup` steps.
+
+    Parameters
+    ----------
+    warmup : int
+        Steps in which the rate grows linearly before, at least 0.
+    floor : float
+        Factor of the rate that the cosine ends at, at least 0.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range.
 
     Examples
     --------
@@ -183,6 +272,20 @@ class Cosine:
 @dataclass(frozen=True)
 class Piecewise:
     """The rate is multiplied by `factor` at each of the fractions `at` of all steps.
+
+    Parameters
+    ----------
+    at : tuple of float
+        Fractions of all steps, at least 0.
+    factor : float
+        At least 0.
+    warmup : int
+        Steps in which the rate grows linearly at the beginning, at least 0.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range.
 
     Examples
     --------

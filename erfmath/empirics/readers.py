@@ -35,16 +35,30 @@ def read_npz(path: str | os.PathLike[str], split: str = "train", *, channels_las
         Holds `x_train` and `y_train`, and likewise `_val` and `_test`; or `images` and `labels`,
         which are the split "train".
     split : {"train", "val", "test"}
+        Which arrays to take.
     channels_last : bool
         Whether images are (N, *space, channels), as files mostly have them.  Images without a
         channel axis, (N, height, width), get one.
     like : Images, optional
         Takes `classes`, `mean` and `std` from there: give the training images for the others.
 
+    Returns
+    -------
+    Images
+
     Raises
     ------
     ValueError
         If the file is no npz, lacks the arrays, or they do not fit each other.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> import numpy as np
+    >>> np.savez("two.npz", images=np.arange(24).reshape(2, 2, 2, 3), labels=[0, 1])
+    >>> data = em.training.read_npz("two.npz")
+    >>> data.channels, data.space, len(data)
+    (3, (2, 2), 2)
     """
     if split not in KEYS:
         raise ValueError(f"split={split!r}: must be one of {', '.join(map(repr, KEYS))}")
@@ -140,8 +154,14 @@ def read_cifar10(folder: str | os.PathLike[str], split: str = "train", *, like: 
     folder : path
         Holds `data_batch_1` ... `data_batch_5` and `test_batch`, or the same with `.bin`.
     split : {"train", "test"}
+        50000 images, or the other 10000.
     like : Images, optional
         As in `read_npz`.
+
+    Returns
+    -------
+    Images
+        Of 3 channels, 32 by 32 pixels and 10 classes.
 
     Raises
     ------
@@ -151,6 +171,17 @@ def read_cifar10(folder: str | os.PathLike[str], split: str = "train", *, like: 
     References
     ----------
     Krizhevsky, Learning multiple layers of features from tiny images, 2009.
+
+    Examples
+    --------
+    A file of one image, in the binary version: its label, then its pixels.
+
+    >>> import erfmath as em
+    >>> from pathlib import Path
+    >>> _ = Path("test_batch.bin").write_bytes(bytes([7, *range(256)]) + bytes(range(256)) * 11)
+    >>> data = em.training.read_cifar10(".", "test")
+    >>> data.labels, data.images.shape, data.classes
+    (array([7], dtype=uint8), (1, 3, 32, 32), 10)
     """
     if split not in BATCHES:
         raise ValueError(f"split={split!r}: must be 'train' or 'test'")
@@ -190,10 +221,24 @@ def read_png_pairs(images: str | os.PathLike[str], labels: str | os.PathLike[str
     like : Images, optional
         As in `read_npz`.
 
+    Returns
+    -------
+    Images
+        With one label a pixel.
+
     Raises
     ------
     ValueError
         Naming the file that is missing, broken, or of another size than the first.
+
+    Examples
+    --------
+    ``read_png_pairs("train", "trainannot")`` reads the folders of CamVid.  Folders without pictures are refused:
+
+    >>> import erfmath as em
+    >>> em.training.read_png_pairs(".", ".")
+    Traceback (most recent call last):
+    ValueError: .: has no PNG files
     """
     names = sorted(path.name for path in pathlib.Path(images).glob("*.png"))
     if not names:

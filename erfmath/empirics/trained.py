@@ -21,7 +21,7 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Training:
-    """A training run.
+    """A training run, returned by `fit`.
 
     Attributes
     ----------
@@ -38,6 +38,17 @@ class Training:
         What all draws grew from: give it as `rng` to repeat the run.
     partial : bool
         Whether the run was cut short, by Ctrl-C or because the loss was no longer finite.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> data = em.training.BoxMajority(5, 1)
+    >>> done = em.fit(em.serial(em.Conv(3, 2)), data, steps=2, batch=4, rng=0, keep=[0])
+    >>> len(done.loss), sorted(done.kept), done.partial
+    (2, [0], False)
+    >>> done.save("run.npz")
+    >>> em.training.Training.load("run.npz").seed == done.seed
+    True
     """
 
     weights: dict[str, Array]
@@ -54,14 +65,14 @@ class Training:
         return len(self.loss) > 0 and not bool(np.isfinite(self.loss[-1]))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write all of it to an npz file."""
+        """Write all of it to an npz file at `path`."""
         groups = {f"kept/{step}": weights for step, weights in self.kept.items()}
         write_arrays(path, {"weights": self.weights, **groups, "run": {"loss": self.loss, "accuracy": self.accuracy}},
                      {"steps": self.steps, "seed": self.seed, "partial": self.partial})
 
     @staticmethod
     def load(path: str | os.PathLike[str]) -> Training:
-        """Read what `save` wrote.
+        """Read what `save` wrote to `path`.
 
         Raises
         ------

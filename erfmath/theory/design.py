@@ -40,10 +40,27 @@ class Budget:
 
     Parameters
     ----------
-    multiply_adds, parameters : int, optional
+    multiply_adds : int, optional
         For one image of the size given to `design`.
+    parameters : int, optional
+        Of all layers together.
     depth : int
-        Convolutions from the input to the output.
+        Convolutions from the input to the output; 32 by default.
+
+    Raises
+    ------
+    ValueError
+        If one of them is not an integer of at least 1.
+
+    Examples
+    --------
+    Three layers of 3 x 3 have a standard deviation of sqrt(3 * 2 / 3) pixels, which is just enough.
+
+    >>> import erfmath as em
+    >>> plain = em.Choices(kernel_sizes=(3,), dilations=((1,),), strides=(0,), kinds=("chain",))
+    >>> [best] = em.design(1.4, budget=em.Budget(depth=3), choices=plain, image=16)
+    >>> best.depth, round(best.std**2, 6)
+    (3, 2.0)
     """
 
     multiply_adds: int | None = None
@@ -76,6 +93,24 @@ class Choices:
         Channels of the first stage.
     doubling : bool
         Whether channels double with each stride.
+
+    Raises
+    ------
+    ValueError
+        If a sequence is empty, a kernel size is even or less than 3, a dilation or the width is less
+        than 1, a number of strides is negative, or a kind is another word.
+    TypeError
+        If one number is given where a sequence is wanted.
+
+    Examples
+    --------
+    Dilations 1 and 2 in turn: two layers have the variance 2 / 3 (1 + 4) along each axis.
+
+    >>> import erfmath as em
+    >>> dilated = em.Choices(kernel_sizes=[3], dilations=[[1, 2]], strides=[0], kinds=["chain"])
+    >>> [best] = em.design(1.8, choices=dilated, image=16)
+    >>> dilated.dilations, best.depth, round(3 * best.std**2, 6)
+    (((1, 2),), 2, 10.0)
     """
 
     kernel_sizes: Sequence[int] = (3, 5, 7)

@@ -28,7 +28,26 @@ NEAR = 1.25
 
 
 class PowerLaw(NamedTuple):
-    """y = exp(intercept) x^slope, fitted in logarithms; standard errors from the scatter about the line."""
+    """y = exp(intercept) x^slope, fitted in logarithms; standard errors from the scatter about the line.
+
+    Made by `fit_power_law` and `Growth.fit`; called with x it gives y.
+
+    Attributes
+    ----------
+    slope : float
+        The exponent: d log y / d log x.
+    slope_stderr : float
+    intercept : float
+        Natural logarithm of y at x = 1.
+    intercept_stderr : float
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> law = em.fit_power_law([1, 2, 4], [3, 12, 48])                      # 3 x^2
+    >>> round(law.slope, 9), round(float(law(10)), 6)
+    (2.0, 300.0)
+    """
 
     slope: float
     slope_stderr: float
@@ -125,21 +144,34 @@ def gaussian_size(std: npt.ArrayLike, kind: str = "threshold", *, ndim: int = 2,
 
 @dataclass(frozen=True, eq=False)
 class Growth:
-    """Sizes over a parameter; printed with str().
+    """Sizes over a parameter, made by `growth`; printed with str().
 
     Attributes
     ----------
     parameter : str
+        Name of the value.
     values : ndarray, shape (points,)
+        What the networks were made from, ascending.
     trf : ndarray, shape (points,)
         Side of the theoretical receptive field, in pixels.
-    sizes : mapping of str to ndarray
+    sizes : mapping of str to ndarray, shape (points,)
         Per kind, from theory, in pixels.
-    asymptote : mapping of str to ndarray
+    asymptote : mapping of str to ndarray, shape (points,)
         The closed form beside it: of a Gaussian with the variance of equation 10; nan where the
         network is no chain on the plane.
     strided : ndarray, shape (points,)
         Share of that variance from layers behind a stride; nan likewise.
+
+    Examples
+    --------
+    For n layers of 3 taps the variance is 2 n / 3, and the theoretical receptive field 2 n + 1.
+
+    >>> import erfmath as em
+    >>> over = em.growth(em.zoo.plain, [6, 24, 54], kinds=["std"], parameter="layers")
+    >>> over.sizes["std"].round(6).tolist(), over.trf.tolist()
+    ([2.0, 4.0, 6.0], [13.0, 49.0, 109.0])
+    >>> round(over.fit("std").slope, 6), round(float(over.ratio("std")[0]), 6)
+    (0.5, 0.153846)
     """
 
     parameter: str
@@ -150,16 +182,27 @@ class Growth:
     strided: Array
 
     def ratio(self, kind: str = "threshold") -> Array:
-        """Size over the side of the theoretical receptive field."""
+        """Size of this `kind` (a key of `sizes`) over the side of the theoretical receptive field."""
         return np.asarray(self.sizes[kind] / self.trf)
 
     def fit(self, kind: str = "threshold", *, ratio: bool = False) -> PowerLaw:
-        """Power law of the size, or of the ratio, over the parameter."""
+        """Power law of the size of this `kind`, or with `ratio` of the method `ratio`, over the parameter.
+
+        Raises
+        ------
+        KeyError
+            For a kind that `sizes` does not hold.
+        ValueError
+            If a size is not positive.
+        """
         return fit_power_law(self.values, self.ratio(kind) if ratio else self.sizes[kind])
 
     def local_exponent(self, kind: str = "threshold") -> Array:
-        """d log(size) / d log(value): slope of the least-squares line through the values within a factor
-        of `NEAR`, and next to each."""
+        """d log(size) / d log(value), per point, of the size of this `kind`.
+
+        It is the slope of the least-squares line through the values within a factor of `NEAR`, and next
+        to each.
+        """
         x, y = np.log(self.values), np.log(self.sizes[kind])
         slopes = []
         for i, at in enumerate(x):

@@ -331,6 +331,12 @@ def border_layers(net: Network, image: Any, *, kind: str = "mass", width: int = 
     tuple of BorderLayer
         One per layer that spreads gradients, in the order of the network.
 
+    Raises
+    ------
+    ValueError
+        For an unknown kind, an image of another dimension than the network or too small for it, and
+        whatever `predict` refuses.
+
     References
     ----------
     .. [1] Richter, Byttner, Krumnack, Wiedenroth, Schallner, Shenk, (Input) size matters for CNN

@@ -75,6 +75,11 @@ def predict(net: Network, *, image: Any = None, unit: Any = None, node: str | No
     SizeError
         Where the map would not fit in memory.
 
+    Notes
+    -----
+    What no unit changes is remembered for the last four networks, by identity, so that further units of the
+    same network object cost a part of the first.
+
     Examples
     --------
     >>> import erfmath as em

@@ -35,6 +35,18 @@ class Walk(ABC):
     between lattice points      0, -inf (`span` > 1: strides, two-point laws)
     below the range of floats   0 and the logarithm; `scaled` keeps all digits
     ==========================  =============================================
+
+    Made by `walk`.
+
+    Examples
+    --------
+    Two layers of two taps, the second behind a stride of 3: the sites 0, 1, 3 and 4, equally likely.
+
+    >>> import erfmath as em
+    >>> pair = em.kernels.uniform(2)
+    >>> law = em.walk([(pair, 1, 1), (pair, 3, 1)])
+    >>> law.support, law.mean, [round(law.pmf(x), 12) for x in range(5)]
+    ((0, 4), 2.0, [0.25, 0.25, 0.0, 0.25, 0.25])
     """
 
     def __init__(self, problem: Problem, method: str) -> None:
@@ -155,7 +167,25 @@ class Walk(ABC):
         return s, inside
 
     def scaled(self, x: ArrayLike) -> Scaled:
-        """Probabilities at sites x with an exponent of their own; `to_float` flags underflow."""
+        """Probabilities at sites x with an exponent of their own; `to_float` flags underflow.
+
+        Parameters
+        ----------
+        x : int, or array of int
+            Sites in input pixels; shape (..., d) in d > 1 dimensions.
+
+        Returns
+        -------
+        Scaled
+            Of the shape of x (without its last axis if d > 1).
+
+        Raises
+        ------
+        TypeError
+            If sites are not integers.
+        ValueError
+            If sites do not have the walk's dimension.
+        """
         s, inside = self._locate(x)
         found = self._at(s[inside].reshape(-1, self.ndim))
         values = Scaled(np.zeros(inside.shape), np.full(inside.shape, ZERO_EXPONENT))
@@ -174,12 +204,32 @@ class Walk(ABC):
         Returns
         -------
         float or array of the shape of x (without its last axis if d > 1)
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `scaled`.
         """
         values = self.scaled(x).floats()
         return values if values.ndim else float(values)
 
     def logpmf(self, x: ArrayLike) -> Any:
-        """Natural logarithm of `pmf`, also far below the range of floats; -inf where it is 0."""
+        """Natural logarithm of `pmf`, also far below the range of floats; -inf where it is 0.
+
+        Parameters
+        ----------
+        x : int, or array of int
+            Sites in input pixels; shape (..., d) in d > 1 dimensions.
+
+        Returns
+        -------
+        float or array of the shape of x (without its last axis if d > 1)
+
+        Raises
+        ------
+        ValueError
+            If a kernel is signed: its values have no logarithm.
+        """
         self._problem.require_law("logpmf")
         values = self.scaled(x).log()
         return values if values.ndim else float(values)
@@ -187,12 +237,25 @@ class Walk(ABC):
     def array(self, lo: Any = None, hi: Any = None) -> tuple[NDArray[np.float64], Any]:
         """Probabilities of the sites lo..hi (inclusive) as a dense array, and its first site.
 
-        Without bounds: of `window`. Sites between lattice points are filled with zeros.
+        Sites between lattice points are filled with zeros.
+
+        Parameters
+        ----------
+        lo, hi : int, or tuple of int of length d, optional
+            First and last site in input pixels; those of `window` by default.
+
+        Returns
+        -------
+        values : ndarray, shape hi - lo + 1 per axis
+        first : int, or tuple of int
+            Site of ``values[0, ...]``, which is lo.
 
         Raises
         ------
         SizeError
             If the array would pass `erfmath.errors.MEMORY_LIMIT`.
+        ValueError
+            If lo or hi does not have the walk's dimension.
         """
         first = self._corner(self.window[0] if lo is None else lo)
         last = self._corner(self.window[1] if hi is None else hi)

@@ -82,6 +82,18 @@ def path_counts(k: int, n: int) -> list[int]:
     n : int
         Number of layers, at least 0.
 
+    Returns
+    -------
+    list of int, length n (k - 1) + 1
+        One count per input pixel; they sum to k**n.
+
+    Raises
+    ------
+    ValueError
+        If k is less than 1 or n is negative.
+    TypeError
+        If one of them is not an integer.
+
     Examples
     --------
     >>> import erfmath as em

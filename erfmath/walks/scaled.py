@@ -37,6 +37,15 @@ class Scaled:
     negative    itself             nan
     ==========  =================  =================
 
+    Made by `Walk.scaled`, and by `of` from ordinary floats.
+
+    Attributes
+    ----------
+    mantissa : ndarray of float64
+        Of any shape.
+    exponent : ndarray of int64
+        Of the same shape; a power of two.
+
     Examples
     --------
     >>> from erfmath.walks.scaled import Scaled
@@ -50,7 +59,7 @@ class Scaled:
 
     @classmethod
     def of(cls, values: ArrayLike, exponent: int | NDArray[np.int64] = 0) -> Scaled:
-        """values * 2**exponent, normalised."""
+        """`values` (array_like of float) * 2**`exponent` (int or array of int), normalised."""
         mantissa, shift = np.frexp(np.asarray(values, dtype=float))
         total = shift + exponent
         if not mantissa.all():
@@ -59,7 +68,7 @@ class Scaled:
 
     @classmethod
     def of_integers(cls, values: Iterable[int]) -> Scaled:
-        """Integers of any length, rounded to 53 bits."""
+        """Integers `values` of any length, rounded to 53 bits."""
         listed = list(values)
         shifts = [max(v.bit_length() - 64, 0) for v in listed]
         tops = [float(v >> shift) for v, shift in zip(listed, shifts)]
@@ -67,7 +76,7 @@ class Scaled:
 
     @classmethod
     def of_decimal(cls, value: Decimal) -> Scaled:
-        """A Decimal of any size, rounded to 53 bits."""
+        """A Decimal `value` of any size, rounded to 53 bits."""
         shift = int(value.logb(DECIMAL)) * 33219280948873623 // 10**16 if value else 0  # log2(10)
         mantissa, rest = frexp(float(DECIMAL.divide(value, DECIMAL.power(2, shift))))
         return cls(np.float64(mantissa), np.int64(rest + shift if value else ZERO_EXPONENT))
