@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import itertools
 import json
 import pathlib
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -343,7 +345,10 @@ def _name_nodes(layers: Sequence[Layer]) -> tuple[str, ...]:
     given = {getattr(layer, "name") for layer in layers}
     used: set[str] = set()
     count: dict[str, int] = {}
-    names = []
+    names: list[str] = []
+    if given == {None}:  # nothing to run into: the common case, made short for a million layers
+        counters: defaultdict[str, Iterator[int]] = defaultdict(lambda: itertools.count(1))
+        return tuple(f"{layer.kind}{next(counters[layer.kind])}" for layer in layers)
     for layer in layers:
         stem = getattr(layer, "name")
         name = stem

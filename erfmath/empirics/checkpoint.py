@@ -6,6 +6,7 @@ import json
 import os
 import time
 from typing import Any, NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -44,12 +45,12 @@ class Checkpoint:
         if not os.path.exists(self._path):
             return Saved(entropy, None)
         try:
-            with np.load(self._path, allow_pickle=False) as data:
+            with open(self._path, "rb") as file, np.load(file, allow_pickle=False) as data:
                 arrays = {name: data[name] for name in data.files}
             about = json.loads(arrays.pop("about").tobytes())
             saved = Saved(about["entropy"], Moments.from_arrays(arrays))
             description = about["description"]
-        except (KeyError, TypeError, ValueError, OSError, EOFError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, OSError, EOFError, AttributeError, BadZipFile) as error:
             raise ValueError(f"checkpoint={os.fspath(self._path)!r}: not a checkpoint of a measurement "
                              f"({error})") from None
         if description != self._description:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ..checks import choice, integer, real
+from ..checks import choice, integer, is_sequence, real
 from ..layers import Activation, BatchNorm, Conv
 from ..network import Network, Part, repeat, residual, serial
 from ..result import EffectiveReceptiveField
@@ -122,6 +122,8 @@ class Choices:
 
     def __post_init__(self) -> None:
         for name in ("kernel_sizes", "dilations", "strides", "kinds"):
+            if not is_sequence(getattr(self, name)):
+                raise TypeError(f"{name}={getattr(self, name)!r}: must be a sequence of the values to choose from")
             object.__setattr__(self, name, tuple(getattr(self, name)))
             if not getattr(self, name):
                 raise ValueError(f"{name}: must hold one choice at least")

@@ -282,9 +282,10 @@ def test_checkpoints_resume_bit_for_bit(small_chunks: None, in_tmp: Path) -> Non
     for wrong in (dict(rng=1), dict(width=3), dict(statistic="magnitude"), dict(unit=2)):
         with pytest.raises(ValueError, match="checkpoint='run.npz'"):
             em.measure(chain(), **{**options, **wrong})
-    Path("other.npz").write_bytes(b"nothing")
-    with pytest.raises(ValueError, match="not a checkpoint"):
-        em.measure(chain(), checkpoint="other.npz")
+    for content in (b"nothing", b"PK\x03\x04", Path("run.npz").read_bytes()[:1000]):
+        Path("other.npz").write_bytes(content)
+        with pytest.raises(ValueError, match="not a checkpoint"):
+            em.measure(chain(), checkpoint="other.npz")
 
 
 def test_dead_draws_are_counted() -> None:

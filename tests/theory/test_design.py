@@ -177,6 +177,11 @@ def test_refusals(make: Any, words: str) -> None:
         make()
 
 
+def test_one_number_is_not_a_choice() -> None:
+    with pytest.raises(TypeError, match="kernel_sizes=3: must be a sequence"):
+        em.Choices(kernel_sizes=3)  # type: ignore[arg-type]
+
+
 def test_table() -> None:
     found = em.design(8.0, choices=em.Choices(kernel_sizes=(3,), strides=(2,)), image=64)
     assert isinstance(found, Designs) and str(found).count("\n") == len(found) and "1,2,4" in str(found)
