@@ -342,13 +342,15 @@ def _words(dims: Iterable[int]) -> str:
 
 def _name_nodes(layers: Sequence[Layer]) -> tuple[str, ...]:
     """Given names, made unique by _2, _3, ... where parts repeat; else kind and build order."""
-    given = {getattr(layer, "name") for layer in layers}
+    alike = {id(layer): layer for layer in layers}  # copies of a part share their layers
+    given = {getattr(layer, "name") for layer in alike.values()}
     used: set[str] = set()
     count: dict[str, int] = {}
     names: list[str] = []
     if given == {None}:  # nothing to run into: the common case, made short for a million layers
         counters: defaultdict[str, Iterator[int]] = defaultdict(lambda: itertools.count(1))
-        return tuple(f"{layer.kind}{next(counters[layer.kind])}" for layer in layers)
+        kinds = {key: layer.kind for key, layer in alike.items()}
+        return tuple(f"{kind}{next(counters[kind])}" for kind in map(kinds.__getitem__, map(id, layers)))
     for layer in layers:
         stem = getattr(layer, "name")
         name = stem
