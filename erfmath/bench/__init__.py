@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, NamedTuple
 
+from ..empirics.blas import one_thread
+
 __all__ = ["BENCHMARKS", "Table", "Timing", "run", "side_by_side"]
 
 #: Name on the command line -> module of this package.
@@ -95,7 +97,8 @@ def side_by_side(work: Mapping[str, Callable[[], Any]], *, rounds: int = 7,
 
 
 def run(name: str, *, quick: bool = False) -> Table:
-    """Run the benchmark called `name`; `quick` only shows that it works."""
+    """Run the benchmark called `name` on one thread of BLAS; `quick` only shows that it works."""
     if name not in BENCHMARKS:
         raise ValueError(f"name={name!r}: no such benchmark; there are {', '.join(BENCHMARKS)}")
-    return import_module(f"{__name__}.{BENCHMARKS[name]}").run(quick=quick)
+    with one_thread():
+        return import_module(f"{__name__}.{BENCHMARKS[name]}").run(quick=quick)

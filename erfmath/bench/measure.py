@@ -92,7 +92,7 @@ def run(quick: bool = False) -> Table:
     if torch is None:
         notes.append("PyTorch is not installed: no rivals")
     else:
-        notes.append(f"PyTorch {torch.__version__}, one thread; set OPENBLAS_NUM_THREADS=1 for the same here")
+        notes.append(f"PyTorch {torch.__version__}, one thread, as everything here")
     header = ("network", "draws", "erfmath", "drawing", "products", "autograd loop", "ratio", "one grouped call",
               "ratio", "peak MB", "weights", "activations")
     return Table("Measuring, ms of CPU per draw", header, tuple(rows), tuple(notes))

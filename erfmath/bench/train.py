@@ -6,8 +6,6 @@ gets the memory layout that suits it best (channels last).
 
 from __future__ import annotations
 
-import ctypes
-import pathlib
 import time
 from collections.abc import Callable
 from importlib import import_module
@@ -16,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ..empirics import blas
 from ..empirics import run as engine
 from ..empirics.convolution import Halo, conv_same, conv_same_weight_grad, mirrored
 from ..empirics.losses import CrossEntropy
@@ -23,7 +22,7 @@ from ..empirics.model import Model
 from ..figures.recipes import network, spec
 from . import Table, side_by_side
 
-__all__ = ["blas", "run"]
+__all__ = ["run"]
 
 #: Channels in, channels out, pixels per side.
 CONVOLUTIONS = ((1, 1, 32), (3, 16, 32), (16, 16, 32), (32, 32, 16), (64, 64, 8))
@@ -44,7 +43,7 @@ def run(quick: bool = False) -> Table:
         name = f"convolution {c_in} to {c_out} at {size}x{size}"
         rival = None if torch is None else _torch_convolution(torch, c_in, c_out, size, images)
         rows.append(_row(name, _convolution(c_in, c_out, size, images), rival, quick))
-    notes = [f"{images} images, float32; BLAS: {blas()}",
+    notes = [f"{images} images, float32; BLAS: {blas.describe()}",
              "ratio: CPU time over PyTorch's in the same round; below 1 erfmath is faster"]
     notes.append("PyTorch is not installed: no rival" if torch is None else
                  f"PyTorch {torch.__version__}, one thread, channels last")
@@ -122,28 +121,6 @@ def _convolution(c_in: int, c_out: int, size: int, images: int) -> Callable[[], 
         conv_same_weight_grad(halo, wide, three, one, one)
         conv_same(wide, mirrored(w, 1), one, one)
     return work
-
-
-def blas() -> str:
-    """Name, kernel and threads of the BLAS behind NumPy, as far as it tells.
-
-    The kernel matters: where a processor has AVX-512 and OpenBLAS does not pick it by itself, the
-    environment variable OPENBLAS_CORETYPE=SkylakeX can be worth a factor of 2.
-    """
-    config: Any = np.show_config(mode="dicts")
-    name = str(config.get("Build Dependencies", {}).get("blas", {}).get("name", "unknown"))
-    folder = pathlib.Path(np.__file__).parent.parent / "numpy.libs"
-    for path in folder.glob("*openblas*"):
-        library = ctypes.CDLL(str(path))  # the one that is loaded already
-        for before, after in (("scipy_openblas", "64_"), ("openblas", "64_"), ("openblas", "")):
-            try:
-                kernel = getattr(library, f"{before}_get_corename{after}")
-                threads = getattr(library, f"{before}_get_num_threads{after}")
-            except AttributeError:
-                continue
-            kernel.restype = ctypes.c_char_p
-            return f"{name}, kernel {kernel().decode()}, {threads()} thread{'s' if threads() > 1 else ''}"
-    return name
 
 
 # -- PyTorch -----------------------------------------------------------------------------------

@@ -57,7 +57,8 @@ def measure(net: Network, *, image: Any = None, unit: Any = None, node: str | No
     rng : int, Generator or None
         Draw i uses the i-th child of one SeedSequence: results do not depend on `workers`.
     workers : int or callable
-        Number of processes, or a map-like callable such as an executor's `map`.
+        Number of processes, or a map-like callable such as an executor's `map`; each works on one
+        thread of BLAS.
     progress : bool or callable
         True shows a bar on stderr; a callable gets (done, total).
     normalise : {"draw"}, optional

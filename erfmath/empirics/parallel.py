@@ -13,6 +13,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from typing import Any, Union
 
 from ..checks import integer
+from .blas import one_thread
 
 __all__ = ["Workers", "in_order"]
 
@@ -41,6 +42,17 @@ def _call(part: Any) -> Any:
     return _work(part)
 
 
+class _OnOneThread:
+    """`work` on one thread of BLAS, wherever a part is done: the same bits everywhere."""
+
+    def __init__(self, work: Callable[[Any], Any]) -> None:
+        self._work = work
+
+    def __call__(self, part: Any) -> Any:
+        with one_thread():
+            return self._work(part)
+
+
 @contextlib.contextmanager
 def _environment(values: dict[str, str]) -> Iterator[None]:
     before = {name: os.environ.get(name) for name in values}
@@ -59,13 +71,15 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
 def in_order(work: Callable[[Any], Any], parts: Sequence[Any], workers: Workers) -> Iterator[Iterator[Any]]:
     """An iterator over ``work(part) for part in parts``, done by `workers`, in the order of `parts`.
 
-    `work` must pickle if other processes are to do it.  Leaving the context drops what has not begun.
+    `work` must pickle if other processes are to do it; each part is worked on with one thread of BLAS.
+    Leaving the context drops what has not begun.
 
     Raises
     ------
     ValueError
         If `workers` is neither a positive int nor callable.
     """
+    work = _OnOneThread(work)
     if callable(workers):
         # In portions: executors' maps take all there is at once, and the run may stop early.
         yield itertools.chain.from_iterable(workers(work, parts[i:i + PORTION])
