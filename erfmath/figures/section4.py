@@ -62,7 +62,9 @@ def compare(spec: Spec, desk: Desk, level: float) -> Arrays:
         if step in run.kept:
             field = measure(net, node="features", weights=run.kept[step], images=images, batch=1, draws=len(images),
                             rng=spec["seed"])
-            found |= scalars(**{f"{name}_{when}": SIZES[name](field) for name in ("std", "width")})
+            # A network can die at a high rate: all units negative, whatever the image.
+            found |= scalars(**{f"{name}_{when}": SIZES[name](field) if field.dead < field.draws else np.nan
+                                for name in ("std", "width")})
     return found
 
 
