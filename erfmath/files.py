@@ -1,14 +1,26 @@
-"""Writing files so that a reader never meets half of one."""
+"""Writing files so that a reader never meets half of one, and the archives that results are kept in."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
+from zipfile import BadZipFile
 
-__all__ = ["check_target", "write_atomically"]
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["BROKEN", "check_target", "read_archive", "write_archive", "write_atomically"]
+
+Array = npt.NDArray[Any]
+
+#: What NumPy raises, beside OSError, for npz files that are damaged or something else.
+BROKEN = (KeyError, TypeError, ValueError, AttributeError, EOFError, OverflowError, NotImplementedError,
+          RuntimeError, BadZipFile, zlib.error)
 
 
 def check_target(path: str | os.PathLike[str]) -> None:
@@ -52,3 +64,38 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[BinaryIO], A
         with contextlib.suppress(FileNotFoundError):
             os.remove(temporary)
         raise
+
+
+def write_archive(path: str | os.PathLike[str], arrays: Mapping[str, Any], about: Mapping[str, Any], *,
+                  compressed: bool = False) -> None:
+    """Named `arrays`, and a JSON-ready `about` that says what they are, as one npz file without pickles."""
+    text = np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)
+    save: Any = np.savez_compressed if compressed else np.savez
+    write_atomically(path, lambda file: save(file, **arrays, about=text))
+
+
+def read_archive(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, Any]]:
+    """The arrays and `about` that `write_archive` wrote.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be opened.
+    ValueError
+        If it is damaged, or something else; the caller says what it should have been.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> write_archive("one.npz", {"x": np.arange(3)}, {"unit": "px"})
+    >>> arrays, about = read_archive("one.npz")
+    >>> arrays["x"].tolist(), about
+    ([0, 1, 2], {'unit': 'px'})
+    """
+    with open(path, "rb") as file:
+        try:
+            with np.load(file, allow_pickle=False) as stored:
+                arrays = {name: stored[name] for name in stored.files}
+            return arrays, json.loads(arrays.pop("about").tobytes())
+        except (OSError, *BROKEN) as error:
+            raise ValueError(str(error)) from None

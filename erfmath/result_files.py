@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import io
-import json
 import os
-import pathlib
-import zlib
 from typing import Any
-from zipfile import BadZipFile
 
-import numpy as np
-
-from .files import write_atomically
+from .files import BROKEN, read_archive, write_archive
 from .result import EffectiveReceptiveField
 from .theory.assumptions import Assumption
 from .theory.support import ReceptiveField
@@ -30,17 +23,13 @@ def write(erf: EffectiveReceptiveField, path: str | os.PathLike[str]) -> None:
     about = {"origin": erf.origin, "unit": erf.unit, "image": erf.image, "statistic": erf.statistic,
              "method": erf.method, "assumptions": [a.name for a in erf.assumptions], "log_total": erf._log_total,
              "center": erf._center, "trf": None if erf._trf is None else erf._trf.to_dict(), "measured": measured}
-    text = np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)
-    write_atomically(path, lambda file: np.savez_compressed(file, **arrays, **draws, about=text))
+    write_archive(path, {**arrays, **draws}, about, compressed=True)
 
 
 def read(path: str | os.PathLike[str]) -> EffectiveReceptiveField:
     """What ``EffectiveReceptiveField.load`` does."""
-    content = io.BytesIO(pathlib.Path(path).read_bytes())
     try:
-        with np.load(content, allow_pickle=False) as arrays:
-            data = {name: arrays[name] for name in arrays.files}
-        about = json.loads(data.pop("about").tobytes())
+        data, about = read_archive(path)
         common: dict[str, Any] = {
             "origin": tuple(about["origin"]), "unit": tuple(about["unit"]),
             "trf": None if about["trf"] is None else ReceptiveField.from_dict(about["trf"]),
@@ -54,6 +43,5 @@ def read(path: str | os.PathLike[str]) -> EffectiveReceptiveField:
             from .empirics.measured import MeasuredReceptiveField
             return MeasuredReceptiveField.restored(data, about["measured"], **common)
         return EffectiveReceptiveField(data["map"], stderr=data.get("stderr"), **common)
-    except (KeyError, TypeError, ValueError, AttributeError, EOFError, OverflowError, OSError, NotImplementedError,
-            RuntimeError, BadZipFile, zlib.error) as error:
+    except BROKEN as error:
         raise ValueError(f"{path}: not an effective receptive field saved by erfmath ({error})") from None

@@ -6,7 +6,6 @@ import argparse
 import os
 import sys
 import warnings
-import zipfile
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from numpy.lib.format import MAGIC_PREFIX
 
 import erfmath as em
 
-from ..files import check_target, write_atomically
+from ..files import BROKEN, check_target, write_atomically
 from ..gradients import STATISTICS
 from ..progress import Progress
 from . import report
@@ -121,7 +120,7 @@ def _read(path: str) -> Any:
                 if len(arrays.files) != 1:
                     raise ValueError(f"holds {len(arrays.files)} arrays ({', '.join(arrays.files)}); must be one")
                 return arrays[arrays.files[0]]
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+    except BROKEN as error:
         raise ValueError(f"{path}: not a file of gradients ({error})") from None
 
 

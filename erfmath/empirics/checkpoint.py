@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from typing import Any, NamedTuple
-from zipfile import BadZipFile
 
-import numpy as np
-
-from ..files import check_target, write_atomically
+from ..files import check_target, read_archive, write_archive
 from .welford import Moments
 
 __all__ = ["Checkpoint", "Saved"]
@@ -45,12 +41,10 @@ class Checkpoint:
         if not os.path.exists(self._path):
             return Saved(entropy, None)
         try:
-            with open(self._path, "rb") as file, np.load(file, allow_pickle=False) as data:
-                arrays = {name: data[name] for name in data.files}
-            about = json.loads(arrays.pop("about").tobytes())
+            arrays, about = read_archive(self._path)
             saved = Saved(about["entropy"], Moments.from_arrays(arrays))
             description = about["description"]
-        except (KeyError, TypeError, ValueError, OSError, EOFError, AttributeError, BadZipFile) as error:
+        except (KeyError, TypeError, ValueError, OSError, AttributeError) as error:
             raise ValueError(f"checkpoint={os.fspath(self._path)!r}: not a checkpoint of a measurement "
                              f"({error})") from None
         if description != self._description:
@@ -63,6 +57,5 @@ class Checkpoint:
         if saved.moments is None or not (now or time.monotonic() - self._written > INTERVAL):
             return
         about = {"entropy": saved.entropy, "description": self._description}
-        arrays = {**saved.moments.arrays(), "about": np.frombuffer(json.dumps(about).encode(), np.uint8)}
-        write_atomically(self._path, lambda file: np.savez(file, **arrays))
+        write_archive(self._path, saved.moments.arrays(), about)
         self._written = time.monotonic()

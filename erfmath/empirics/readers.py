@@ -6,12 +6,12 @@ import math
 import os
 import pathlib
 import pickletools
-import zipfile
 from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
+from ..files import BROKEN
 from .data import Images
 
 __all__ = ["read_cifar10", "read_npz", "read_png_pairs"]
@@ -79,7 +79,7 @@ def _pair(path: str | os.PathLike[str], pairs: tuple[tuple[str, str], ...]) -> t
                 pair = next((pair for pair in pairs if set(pair) <= set(present)), None)
                 if pair is not None:
                     return data[pair[0]], data[pair[1]]
-        except (ValueError, TypeError, AttributeError, OSError, EOFError, zipfile.BadZipFile) as error:
+        except (OSError, *BROKEN) as error:
             raise ValueError(f"{os.fspath(path)}: not an npz file of arrays ({error})") from None
     wanted = " or ".join(" and ".join(map(repr, pair)) for pair in pairs)
     raise ValueError(f"{os.fspath(path)}: lacks {wanted}; it has {', '.join(map(repr, present)) or 'nothing'}")

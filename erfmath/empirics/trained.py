@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..files import check_target, write_atomically
+from ..files import read_archive, write_archive
 
 __all__ = ["Training", "read_arrays", "write_arrays"]
 
@@ -92,11 +90,8 @@ class Training:
 def write_arrays(path: str | os.PathLike[str], groups: Mapping[str, Mapping[str, Array]],
                  about: Mapping[str, Any]) -> None:
     """Named groups of named arrays, and a JSON-ready `about`, as one npz file."""
-    check_target(path)
-    arrays: dict[str, Any] = {f"{group}:{name}": array
-                              for group, members in groups.items() for name, array in members.items()}
-    arrays["about"] = np.frombuffer(json.dumps(dict(about)).encode(), np.uint8)
-    write_atomically(path, lambda file: np.savez(file, **arrays))
+    write_archive(path, {f"{group}:{name}": array
+                         for group, members in groups.items() for name, array in members.items()}, about)
 
 
 def read_arrays(path: str | os.PathLike[str], what: str) -> tuple[dict[str, dict[str, Array]], dict[str, Any]]:
@@ -109,14 +104,12 @@ def read_arrays(path: str | os.PathLike[str], what: str) -> tuple[dict[str, dict
     """
     groups: dict[str, dict[str, Array]] = {}
     try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as data:
-            about = json.loads(data["about"].tobytes())
-            for key in data.files:
-                if key != "about":
-                    group, name = key.split(":", 1)
-                    groups.setdefault(group, {})[name] = data[key]
+        arrays, about = read_archive(path)
+        for key, array in arrays.items():
+            group, name = key.split(":", 1)
+            groups.setdefault(group, {})[name] = array
     except FileNotFoundError:
         raise
-    except (KeyError, TypeError, ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+    except (ValueError, OSError) as error:
         raise ValueError(f"{os.fspath(path)}: not {what} ({error})") from None
     return groups, about

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import io
 import json
 import os
 import pathlib
 import platform
 import time
-import zipfile
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .. import __version__
 from ..empirics.parallel import in_order
-from ..files import check_target, write_atomically
+from ..files import check_target, read_archive, write_archive, write_atomically
 from ..progress import Progress
 from .base import Data, Desk, Options, Part, Quote, Spec
 from .registry import FIGURES, module
@@ -190,20 +188,16 @@ def _finish(name: str, files: dict[str, pathlib.Path], show: Any, task: tuple[pa
     desk = Desk(show or (lambda done, total: None), path.with_suffix(".scratch.npz"), files)
     start = time.process_time()
     arrays = module(name).compute(spec, desk)
-    about = json.dumps({"spec": spec, "seconds": time.process_time() - start})
-    content: dict[str, Any] = {**arrays, "about": np.frombuffer(about.encode(), dtype=np.uint8)}
-    write_atomically(path, lambda file: np.savez_compressed(file, **content))
+    write_archive(path, arrays, {"spec": spec, "seconds": time.process_time() - start}, compressed=True)
     desk.scratch.unlink(missing_ok=True)
 
 
 def _load(path: pathlib.Path, spec: Spec) -> Part | None:
     """A part that an earlier run finished; None where there is none, or none that can be read."""
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-        about = json.loads(arrays.pop("about").tobytes())
+        arrays, about = read_archive(path)
         return Part(spec, arrays, float(about["seconds"])) if about["spec"] == spec else None
-    except (OSError, KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile):
+    except (OSError, KeyError, TypeError, ValueError):
         return None
 
 
