@@ -14,11 +14,10 @@ from numpy.lib.format import MAGIC_PREFIX
 
 import erfmath as em
 
-from ..files import BROKEN, check_target, write_atomically
+from ..files import BROKEN
 from ..gradients import STATISTICS
 from ..progress import Progress
-from . import report
-from .commands import DPI, picture_format
+from . import report, targets
 
 if TYPE_CHECKING:
     from ..result import EffectiveReceptiveField
@@ -63,11 +62,8 @@ def _numbers(text: str) -> float | tuple[float, ...]:
 
 def analyse(options: argparse.Namespace) -> None:
     """``erfmath analyse``: sizes and scores of a unit's gradients, or of a saved result."""
-    for path in filter(None, (options.plot, options.save)):
-        check_target(path)
-    kind = picture_format(options.plot) if options.plot else ""
-    if options.save and not options.save.endswith(".npz"):
-        raise ValueError(f"{options.save}: the name of a saved result must end in .npz")
+    draw = targets.picture(options.plot)
+    targets.archive(options.save)
     with Progress(f"analyse {options.file}"):
         erf = _result(options)
         columns = {"whole": numbers(erf)}
@@ -78,8 +74,7 @@ def analyse(options: argparse.Namespace) -> None:
             "center": erf.center, "trf": None if erf.window is None else report.field(erf.trf)["size"],
             "background": report.or_none(lambda: _background(erf)), **columns}
         if options.plot:
-            figure = em.plotting.plot(erf, title=os.path.basename(options.file))
-            write_atomically(options.plot, lambda file: figure.savefig(file, format=kind, dpi=DPI))
+            draw(em.plotting.plot(erf, title=os.path.basename(options.file)))
     if options.save:
         erf.save(options.save)
     print(report.to_json(values) if options.json else _text(values, columns))

@@ -9,14 +9,11 @@ from typing import Any
 import erfmath as em
 
 from ..bench import BENCHMARKS, Table, run
-from ..files import check_target, write_atomically
 from ..progress import Progress
 from ..theory.support import default_unit
-from . import report
+from . import report, targets
 
 __all__ = ["bench", "predict", "receptive_field", "zoo_names"]
-
-DPI = 150
 
 
 def receptive_field(options: argparse.Namespace) -> None:
@@ -43,21 +40,15 @@ def predict(options: argparse.Namespace) -> None:
     """``erfmath predict``: the effective receptive field of one unit, from theory."""
     net = network(options.network)
     ndim = dimension(net, options)
-    for path in filter(None, (options.plot, options.save)):
-        check_target(path)
-    kind = picture_format(options.plot) if options.plot else ""
-    if options.save and not options.save.endswith(".npz"):
-        raise ValueError(f"{options.save}: the name of a saved result must end in .npz")
+    draw = targets.picture(options.plot)
+    targets.archive(options.save)
     with Progress(f"predict {options.network}"):
         erf = em.predict(net, image=options.image, unit=options.unit, node=options.node,
                          statistic=options.statistic, method=options.method, width=options.width,
                          channels_in=options.channels_in, ndim=ndim)
         values = {"network": options.network, **report.effective(erf)}
         if options.plot:
-            figure = em.plotting.plot(erf, display=options.display,
-                                      title=os.path.basename(options.network))
-            write_atomically(options.plot,
-                             lambda file: figure.savefig(file, format=kind, dpi=DPI))
+            draw(em.plotting.plot(erf, display=options.display, title=os.path.basename(options.network)))
     if options.save:
         erf.save(options.save)
     print(report.to_json(values) if options.json else report.text(values))
@@ -71,12 +62,10 @@ def bench(options: argparse.Namespace) -> None:
     if options.plot:
         if options.names != ["walk"]:
             raise ValueError("--plot: draws how the cost of walks grows; use erfmath bench walk --plot FILE")
-        check_target(options.plot)
-        kind = picture_format(options.plot)
+        draw = targets.picture(options.plot)
         from ..bench.walk import picture
         with Progress("bench walk"):
-            figure = picture(quick=options.quick)
-        write_atomically(options.plot, lambda file: figure.savefig(file, format=kind, dpi=DPI))
+            draw(picture(quick=options.quick))
         return
     for name in options.names or BENCHMARKS:
         with Progress(f"bench {name}"):
@@ -121,15 +110,3 @@ def dimension(net: em.Network, options: argparse.Namespace) -> int:
 
 def _length(value: Any) -> int | None:
     return len(value) if isinstance(value, tuple) else None
-
-
-def picture_format(path: str) -> str:
-    """The format that the name of a picture asks for."""
-    from matplotlib.backend_bases import FigureCanvasBase
-
-    known = FigureCanvasBase.get_supported_filetypes()
-    kind = os.path.splitext(path)[1].removeprefix(".").lower()
-    if kind not in known:
-        raise ValueError(f"{path}: no picture format ends in {'.' + kind if kind else 'nothing'}; "
-                         f"known are {', '.join('.' + name for name in sorted(known))}")
-    return kind

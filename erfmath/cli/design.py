@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from typing import Any
 
 import erfmath as em
 
-from ..files import check_target, write_atomically
 from ..progress import Progress
-from . import report
-from .commands import DPI, dimension, network, picture_format
+from . import report, targets
+from .commands import dimension, network
 
 __all__ = ["add_design_options", "add_tiles_options", "design", "size_map", "tiles"]
 
@@ -48,20 +46,20 @@ def design(options: argparse.Namespace) -> None:
         return
     net = network(options.network)
     about = {"image": options.image, "unit": options.unit, "node": options.node, "ndim": dimension(net, options)}
-    save = _picture(options.plot)
+    draw = targets.picture(options.plot)
     if options.layers:
         with Progress(f"design {options.network}"):
             shares = em.layer_shares(net, **about)
             if options.plot:
                 from ..design_plot import plot_layer_shares
-                save(plot_layer_shares(shares, title=options.network))
+                draw(plot_layer_shares(shares, title=options.network))
         print(report.to_json(_shares(shares)) if options.json else shares)
         return
     with Progress(f"design {options.network}") as progress:
         found = em.remedies(net, kind=options.kind, progress=progress, **about)
         if options.plot:
             from ..design_plot import plot_remedies
-            save(plot_remedies(found, title=f"{options.network}, {found.now.erf.node}"))
+            draw(plot_remedies(found, title=f"{options.network}, {found.now.erf.node}"))
     print(report.to_json(_remedies(found, options.top)) if options.json else found.table(options.top))
 
 
@@ -94,13 +92,13 @@ def size_map(options: argparse.Namespace) -> None:
         raise ValueError("size-map: needs --image N, the size of the input in pixels")
     if options.unit is not None:
         raise ValueError("size-map: takes no --unit, it looks at all of them")
-    save = _picture(options.plot)
+    draw = targets.picture(options.plot)
     with Progress(f"size-map {options.network}") as progress:
         sizes = em.erf_size_map(net, options.image, node=options.node, kind=options.kind,
                                 ndim=dimension(net, options), progress=progress)
         if options.plot:
             from ..design_plot import plot_size_map
-            save(plot_size_map(sizes, title=options.network))
+            draw(plot_size_map(sizes, title=options.network))
     if options.json:
         print(report.to_json({"network": options.network, "node": sizes.node, "image": sizes.image,
                               "kind": sizes.kind, "size": sizes.size, "std": sizes.std, "centroid": sizes.centroid,
@@ -131,15 +129,6 @@ def tiles(options: argparse.Namespace) -> None:
     print(f"halo       {found.halo} px on each side, tiles at multiples of {found.multiple} px\n"
           f"error      {found.error:.3g} of a kept unit's power at most ({found.cut:.3g} of its field is cut off)\n"
           f"no error   at {found.exact} px, the theoretical receptive field")
-
-
-def _picture(path: str | None) -> Callable[[Any], None]:
-    """Check where a picture goes before any work is done; return what writes it."""
-    if not path:
-        return lambda figure: None
-    check_target(path)
-    kind = picture_format(path)
-    return lambda figure: write_atomically(path, lambda file: figure.savefig(file, format=kind, dpi=DPI))
 
 
 def _shares(shares: Any) -> dict[str, Any]:

@@ -8,10 +8,8 @@ from typing import Any, NamedTuple
 
 import erfmath as em
 
-from ..files import check_target, write_atomically
 from ..progress import Progress
-from . import report
-from .commands import DPI, picture_format
+from . import report, targets
 
 __all__ = ["add_growth_options", "growth"]
 
@@ -62,17 +60,12 @@ def growth(options: argparse.Namespace) -> None:
     """``erfmath growth``: the table of one family of chains, and its power laws."""
     name = next(name for name in VARIED if getattr(options, name) is not None)
     values: list[int] = getattr(options, name)
-    kind = ""
-    if options.plot:
-        check_target(options.plot)
-        kind = picture_format(options.plot)
+    draw = targets.picture(options.plot)
     with Progress("growth") as progress:
         over = em.growth(_maker(options, VARIED[name].number), values, kinds=options.kinds.split(","),
                          parameter=VARIED[name].words, progress=progress)
         if options.plot:
-            rows = {one: size for one, size in over.sizes.items()}
-            figure = em.plotting.plot_growth(over.values, rows, xlabel=over.parameter)
-            write_atomically(options.plot, lambda file: figure.savefig(file, format=kind, dpi=DPI))
+            draw(em.plotting.plot_growth(over.values, over.sizes, xlabel=over.parameter))
     print(report.to_json(_plain(over)) if options.json else over)
 
 

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import erfmath as em
 
-from ..files import check_target, write_atomically
 from ..progress import Progress
-from . import report
-from .commands import DPI, dimension, network, picture_format
+from . import report, targets
+from .commands import dimension, network
 
 if TYPE_CHECKING:
     from ..comparison import Comparison
@@ -48,11 +47,13 @@ def add_compare_options(parser: argparse.ArgumentParser) -> None:
 
 def measure(options: argparse.Namespace) -> None:
     """``erfmath measure``: the effective receptive field of one unit, sampled."""
-    kind = _targets(options)
+    draw = targets.picture(options.plot)
+    targets.archive(options.save)
+    targets.archive(options.checkpoint)
     erf = _measured(options)
     values = {"network": options.network, **report.effective(erf), **_sampling(erf)}
     if options.plot:
-        _picture(em.plotting.plot(erf, title=os.path.basename(options.network)), options.plot, kind)
+        draw(em.plotting.plot(erf, title=os.path.basename(options.network)))
     if options.save:
         erf.save(options.save)
     if options.json:
@@ -66,7 +67,8 @@ def measure(options: argparse.Namespace) -> None:
 
 def compare(options: argparse.Namespace) -> int:
     """``erfmath compare``: theory against measurement; exit status 1 unless they agree."""
-    kind = _targets(options)
+    draw = targets.picture(options.plot)
+    targets.archive(options.checkpoint)
     net = network(options.network)
     theory = em.predict(net, image=options.image, unit=options.unit, node=options.node,
                         statistic=options.statistic, width=options.width,
@@ -74,7 +76,7 @@ def compare(options: argparse.Namespace) -> int:
     comparison = em.compare(theory, _measured(options))
     agrees = comparison.agrees(options.level, options.tolerance)
     if options.plot:
-        _picture(comparison.plot(), options.plot, kind)
+        draw(comparison.plot())
     print(report.to_json(_numbers(comparison, options, agrees)) if options.json else
           comparison.report(options.level, options.tolerance))
     return 0 if agrees else 1
@@ -88,21 +90,6 @@ def _measured(options: argparse.Namespace) -> MeasuredReceptiveField:
                           rng=options.seed, workers=options.workers, checkpoint=options.checkpoint,
                           width=options.width, channels_in=options.channels_in,
                           ndim=dimension(net, options), progress=bar)
-
-
-def _targets(options: argparse.Namespace) -> str:
-    """Refuse early what could not be written; the format of the picture."""
-    save = getattr(options, "save", None)
-    for path in filter(None, (options.plot, save, options.checkpoint)):
-        check_target(path)
-    for path in filter(None, (save, options.checkpoint)):
-        if not path.endswith(".npz"):
-            raise ValueError(f"{path}: the name of such a file must end in .npz")
-    return picture_format(options.plot) if options.plot else ""
-
-
-def _picture(figure: Any, path: str, kind: str) -> None:
-    write_atomically(path, lambda file: figure.savefig(file, format=kind, dpi=DPI))
 
 
 def _sampling(erf: MeasuredReceptiveField) -> dict[str, Any]:

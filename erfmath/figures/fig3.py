@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .base import Arrays, Data, Desk, Options, Quote, Spec
-from .recipes import spec
-from .trained import IMAGES, follow, growth_quotes
+from .base import Data, Options, Quote, Spec
+from .trained import by_seed, growth_quotes
+from .trained import follow as compute
 from .trained_panels import draw_runs
 
 if TYPE_CHECKING:
@@ -22,12 +22,7 @@ GROUP = "box task"
 
 def parts(options: Options) -> dict[str, Spec]:
     changes = options.pick({}, {"steps": 20, "layers": 4, "size": 15, "radius": 3})
-    return {f"{GROUP}, seed {i}": spec("box", options.seed + i, images=options.pick(IMAGES, 20), **changes)
-            for i in range(options.pick(4, 2))}
-
-
-def compute(spec: Spec, desk: Desk) -> Arrays:
-    return follow(spec, desk)
+    return by_seed({GROUP: {"task": "box"}}, options, options.pick(4, 2), changes)
 
 
 def quotes(data: Data) -> list[Quote]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .base import Arrays, Data, Desk, Options, Quote, Spec, digest
-from .recipes import spec
-from .trained import IMAGES, follow, growth_quotes
+from .base import Data, Options, Quote, Spec, digest
+from .trained import by_seed, growth_quotes
+from .trained import follow as compute
 from .trained_panels import draw_runs
 
 if TYPE_CHECKING:
@@ -14,20 +14,14 @@ if TYPE_CHECKING:
 
 __all__ = ["compute", "draw", "parts", "quotes"]
 
-GROUPS = {"with batch norm": "camvid", "without batch norm": "camvid-plain"}
+GROUPS = {"with batch norm": {"task": "camvid"}, "without batch norm": {"task": "camvid-plain"}}
 #: Digitised from the published picture: after over before of the std, and of the width at half maximum.
 PAPER = {"std": 0.171 / 0.093, "half_max": 0.183 / 0.126}
 
 
 def parts(options: Options) -> dict[str, Spec]:
-    file = digest(options.files["camvid"])
     changes = options.pick({}, {"steps": 2, "batch": 8})
-    return {f"{group}, seed {i}": spec(task, options.seed + i, images=options.pick(IMAGES, 20), file=file, **changes)
-            for i in range(options.pick(2, 1)) for group, task in GROUPS.items()}
-
-
-def compute(spec: Spec, desk: Desk) -> Arrays:
-    return follow(spec, desk)
+    return by_seed(GROUPS, options, options.pick(2, 1), {**changes, "file": digest(options.files["camvid"])})
 
 
 def quotes(data: Data) -> list[Quote]:

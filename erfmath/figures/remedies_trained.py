@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .base import Arrays, Data, Desk, Options, Quote, Spec
-from .recipes import spec
-from .trained import IMAGES, follow, growth_quotes
+from .base import Data, Options, Quote, Spec
+from .trained import by_seed, growth_quotes
+from .trained import follow as compute
 from .trained_panels import draw_overview
 
 if TYPE_CHECKING:
@@ -14,18 +14,13 @@ if TYPE_CHECKING:
 
 __all__ = ["compute", "draw", "parts", "quotes"]
 
-GROUPS = {"plain": "plain", "strided": "strided", "dilated": "dilated", "skips": "skip"}
+GROUPS = {group: {"task": "box", "variant": variant}
+          for group, variant in (("plain", "plain"), ("strided", "strided"), ("dilated", "dilated"), ("skips", "skip"))}
 
 
 def parts(options: Options) -> dict[str, Spec]:
     changes = options.pick({"size": 32}, {"steps": 20, "layers": 4, "size": 16, "radius": 3})
-    return {f"{group}, seed {i}": spec("box", options.seed + i, variant=variant, images=options.pick(IMAGES, 20),
-                                       **changes)
-            for i in range(options.pick(4, 2)) for group, variant in GROUPS.items()}
-
-
-def compute(spec: Spec, desk: Desk) -> Arrays:
-    return follow(spec, desk)
+    return by_seed(GROUPS, options, options.pick(4, 2), changes)
 
 
 def quotes(data: Data) -> list[Quote]:

@@ -14,10 +14,10 @@ from ..network import Network
 from ..result import EffectiveReceptiveField
 from ..theory.predict import predict
 from . import recipes
-from .base import Arrays, Data, Desk, Quote, Spec, scalars
+from .base import Arrays, Data, Desk, Options, Quote, Spec, scalars
 from .sampling import Size, jackknife
 
-__all__ = ["IMAGES", "SIZES", "curves", "follow", "growth", "growth_quotes", "scores", "seeds_of"]
+__all__ = ["IMAGES", "SIZES", "by_seed", "curves", "follow", "growth", "growth_quotes", "scores", "seeds_of"]
 
 #: Sizes of a field; the first two are the main ones.
 SIZES: Mapping[str, Size] = {
@@ -32,6 +32,13 @@ WORDS = {"std": "std of power", "width": "width at 4.55 %", "half_max": "width a
          "magnitude_std": "std of E|g|", "magnitude_width": "width of E|g| at 4.55 %"}
 IMAGES, CALIBRATION = 512, 1024
 HISTORY = 200  # points of the curves of loss and accuracy
+
+
+def by_seed(groups: Mapping[str, Spec], options: Options, seeds: int, changes: Spec) -> dict[str, Spec]:
+    """A part "group, seed i" for each; a group says what it changes of the recipe, and `changes` is for all."""
+    return {f"{group}, seed {i}": recipes.spec(**about, seed=options.seed + i, images=options.pick(IMAGES, 20),
+                                               **changes)
+            for i in range(seeds) for group, about in groups.items()}
 
 
 def follow(spec: Spec, desk: Desk) -> Arrays:
