@@ -17,7 +17,7 @@ from .geometry import AxisGeometry
 from .layers import Concat, Layer
 from .spec_json import INPUT, graph_from_dict, graph_to_dict
 
-__all__ = ["Network", "Node", "image_shape"]
+__all__ = ["Network", "Node", "check_network", "image_shape"]
 
 
 class Node(NamedTuple):
@@ -361,6 +361,12 @@ def _name_nodes(layers: Sequence[Layer]) -> tuple[str, ...]:
         used.add(name)
         names.append(name)
     return tuple(names)
+
+
+def check_network(net: Any) -> None:
+    """Refuse what is not a network, a single layer above all."""
+    if not isinstance(net, Network):
+        raise TypeError(f"net={net!r}: must be a Network; erfmath.serial makes one of a layer")
 
 
 def image_shape(image: Any, ndim: int) -> tuple[int, ...]:

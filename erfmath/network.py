@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from typing import Union
 
 from .checks import integer
-from .graph import Network, Node, image_shape
+from .graph import Network, Node, check_network, image_shape
 from .layers import Add, Concat, Identity, Layer
 from .spec_json import INPUT
 
-__all__ = ["Network", "Node", "Part", "add", "concat", "image_shape", "load", "repeat", "residual", "serial"]
+__all__ = ["Network", "Node", "Part", "add", "check_network", "concat", "image_shape", "load", "repeat", "residual",
+           "serial"]
 
 Part = Union[Layer, Network]
 

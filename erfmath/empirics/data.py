@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ __all__ = ["BoxMajority", "Data", "Images", "majority"]
 Array = npt.NDArray[Any]
 
 
+@runtime_checkable
 class Data(Protocol):
     """What `fit` asks of its data."""
 

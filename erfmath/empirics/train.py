@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..checks import integer
-from ..network import Network
+from ..network import Network, check_network
 from ..progress import Progress
 from .augment import Augment
 from .data import Data
@@ -189,6 +189,10 @@ def fit(net: Network, data: Data, *, steps: int, batch: int = 128, optimiser: Op
     >>> bool(done.loss[-10:].mean() < 0.8 * done.loss[:10].mean())
     True
     """
+    check_network(net)
+    if not isinstance(data, Data):
+        raise TypeError(f"data: is a {type(data).__name__}; must be training.Images or a task such as "
+                        "training.BoxMajority")
     steps, batch = integer(steps, "steps", 1), integer(batch, "batch", 1)
     model = Model.of(net, data.channels, tuple(data.space), width)
     run = _Run(model, data, steps, batch, optimiser, schedule, augment, loss, clip,

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..checks import is_sequence
 from ..layers import BatchNorm, Conv, ConvTranspose, LayerNorm, Scale
-from ..network import Network, image_shape
+from ..network import Network, check_network, image_shape
 
 __all__ = ["Costs", "costs"]
 
@@ -71,7 +72,8 @@ def costs(net: Network, image: Any, *, width: int = 16, channels_in: int = 3, nd
     >>> of.total_multiply_adds, of.total_parameters, of.multiply_adds["conv1_1"]
     (15470264320, 138357544, 86704128)
     """
-    ndim = net.dimension(len(image) if isinstance(image, (tuple, list)) else ndim)
+    check_network(net)
+    ndim = net.dimension(len(image) if is_sequence(image) else ndim)
     pixels = image_shape(image, ndim)
     shapes = {**net.shapes(pixels, ndim), "input": pixels}
     channels = {**net.channels(width, channels_in, ndim), "input": channels_in}

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..checks import is_sequence, real
-from ..network import Network, image_shape
+from ..network import Network, check_network, image_shape
 from ..result import EffectiveReceptiveField
 from .moments import Gates
 from .plan import Plan
@@ -191,6 +191,7 @@ def tile_halo(net: Network, error: float = 0.01, *, image: Any = None, node: str
     >>> tile.halo, tile.exact, tile.multiple, tile.cut < tile.error < 0.01
     (64, 96, 16, True)
     """
+    check_network(net)
     error = real(error, "error")
     if not 0 <= error < 1:
         raise ValueError(f"error={error!r}: must be at least 0 and below 1")

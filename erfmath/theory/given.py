@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..layers import BatchNorm, Conv, ConvTranspose, Layer
-from ..network import Network
+from ..network import Network, check_network
 from .linear import Linear
 from .taps import Array, Taps
 
@@ -97,6 +97,7 @@ def widening(net: Network, weights: Mapping[str, Any]) -> dict[str, tuple[float,
     >>> [round(r, 3) for r in em.widening(em.serial(em.Conv(3, 8)), {"conv1": kernel})["conv1"]]
     [1.225, 1.0]
     """
+    check_network(net)
     ratios = {}
     for name, value in weights.items():
         layer = net[name].layer

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from ..checks import is_sequence
 from ..lattice import Field
 from ..layers import Conv, ConvTranspose, Pad, Upsample, Windowed
-from ..network import Network, Part, image_shape, serial
+from ..network import Network, Part, check_network, image_shape, serial
 from ..result import EffectiveReceptiveField
 from .costs import costs
 from .inputs import InputModel
@@ -124,6 +125,7 @@ def layer_shares(net: Network, *, image: Any = None, unit: Any = None, node: str
     >>> [(row.node, round(row.share, 3), row.trf) for row in shares.layers]
     [('conv1', 0.056, 2), ('conv2', 0.056, 2), ('conv3', 0.889, 8)]
     """
+    check_network(net)
     about: dict[str, Any] = {"width": width, "channels_in": channels_in, "ndim": ndim}
     net = upto(net, node)
     erf = predict(net, image=image, unit=unit, **about)
@@ -349,7 +351,8 @@ def border_layers(net: Network, image: Any, *, kind: str = "mass", width: int = 
     >>> next(row.node for row in rows if row.beyond_trf), [row.node for row in rows if row.beyond_erf]
     ('conv4_2', ['conv5_1', 'conv5_2', 'conv5_3', 'pool5'])
     """
-    ndim = net.dimension(len(image) if isinstance(image, (tuple, list)) else ndim)
+    check_network(net)
+    ndim = net.dimension(len(image) if is_sequence(image) else ndim)
     size = image_shape(image, ndim)
     fields = receptive_fields(net, ndim=ndim)
     rows = []

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..checks import choice
-from ..network import Network, image_shape
+from ..network import Network, check_network, image_shape
 from ..result import EffectiveReceptiveField
 from ..sizes import KINDS as SIZES
 from . import changes
@@ -169,6 +169,7 @@ def remedies(net: Network, unit: Any = None, *, image: Any = None, node: str | N
     +14% +0% double the dilation of conv10
     +12% +0% half of the variance on the rim of all kernels
     """
+    check_network(net)
     choice(kind, "kind", tuple(SIZES))
     for one in kinds:
         choice(one, "kinds", changes.KINDS)

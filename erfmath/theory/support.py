@@ -19,7 +19,7 @@ import numpy.typing as npt
 from ..checks import is_sequence, point
 from ..errors import check_bytes
 from ..geometry import AxisGeometry
-from ..network import Network, image_shape
+from ..network import Network, check_network, image_shape
 from .windows import Number, Windows, sweep
 
 __all__ = ["ReceptiveField", "Support", "default_unit", "receptive_field", "receptive_fields",
@@ -188,8 +188,7 @@ def receptive_fields(net: Network, *, image: Any = None,
 
 def _fields(net: Network, image: Any, ndim: int,
             only: int | None) -> dict[str, ReceptiveField]:
-    if not isinstance(net, Network):
-        raise TypeError(f"net={net!r}: must be a Network; erfmath.serial makes one of a layer")
+    check_network(net)
     ndim = net.dimension(len(image) if is_sequence(image) else ndim)
     shapes: list[tuple[int, ...]] | None = None
     if image is not None:

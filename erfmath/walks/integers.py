@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 from fractions import Fraction
 from math import gcd, lcm
 from typing import Any
+
+from ..checks import integer
 
 __all__ = ["as_integers", "multiply", "path_counts", "power"]
 
@@ -90,9 +91,7 @@ def path_counts(k: int, n: int) -> list[int]:
     Raises
     ------
     ValueError
-        If k is less than 1 or n is negative.
-    TypeError
-        If one of them is not an integer.
+        Unless both are integers, k at least 1 and n at least 0.
 
     Examples
     --------
@@ -102,6 +101,5 @@ def path_counts(k: int, n: int) -> list[int]:
     >>> sum(em.path_counts(3, 200)) == 3**200
     True
     """
-    if operator.index(k) < 1 or operator.index(n) < 0:
-        raise ValueError(f"path_counts(k={k!r}, n={n!r}): k must be at least 1 and n at least 0")
+    k, n = integer(k, "k", 1), integer(n, "n", 0)
     return power(range(k), [1] * k, n)

@@ -323,6 +323,11 @@ def test_refusals(change: Any, words: str) -> None:
         em.fit(residual_net(True), shapes_task(40), **{**dict(steps=1, batch=8), **change})
 
 
+def test_data_are_more_than_an_array() -> None:
+    with pytest.raises(TypeError, match="data: is a ndarray; must be training.Images"):
+        em.fit(residual_net(True), np.zeros((4, 3, 8, 8)), steps=1, batch=2)  # type: ignore[arg-type]
+
+
 def test_labels_must_suit_the_output() -> None:
     with pytest.raises(ValueError, match="tells 2 classes apart, the labels have 3"):
         em.fit(residual_net(True, classes=2), shapes_task(40), steps=1, batch=8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import json
 import math
@@ -612,10 +613,17 @@ def test_bad_questions(call: Any, message: str) -> None:
         call()
 
 
-def test_a_layer_is_not_a_network() -> None:
-    for verb in (em.receptive_field, em.receptive_fields, em.support):
-        with pytest.raises(TypeError, match="must be a Network"):
-            verb(em.Conv(3))
+#: What else the verbs that ask for more than a network are given.
+REST = {"border_layers": (32,), "costs": (32,), "coverage": (5,), "erf_size_map": (32,), "widening": ({},),
+        "fit": (em.training.BoxMajority(9, 1),)}
+
+
+@pytest.mark.parametrize("name", [name for name in em.__all__ if inspect.isfunction(getattr(em, name))
+                                  and next(iter(inspect.signature(getattr(em, name)).parameters)) == "net"])
+def test_a_layer_is_not_a_network(name: str) -> None:
+    more = {"steps": 1} if name == "fit" else {}
+    with pytest.raises(TypeError, match="must be a Network"):
+        getattr(em, name)(em.Conv(3), *REST.get(name, ()), **more)
 
 
 def test_default_units() -> None:

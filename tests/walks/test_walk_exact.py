@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -62,9 +63,9 @@ def test_path_counts(k: int, n: int) -> None:
     assert sum(counts) == k**n
 
 
-@pytest.mark.parametrize("k, n", [(0, 3), (3, -1)])
-def test_path_counts_refuses(k: int, n: int) -> None:
-    with pytest.raises(ValueError, match=f"k={k}, n={n}"):
+@pytest.mark.parametrize("k, n, told", [(0, 3, "k=0"), (3, -1, "n=-1"), (2.5, 3, "k=2.5"), (3, "2", "n='2'")])
+def test_path_counts_refuses(k: Any, n: Any, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
         em.path_counts(k, n)
 
 
