@@ -137,6 +137,8 @@ def _factors(geometry: tuple[AxisGeometry, ...], array: Array) -> tuple[Taps, ..
 
 def reach(op: Linear, lags: tuple[int, ...], back: bool) -> tuple[int, ...]:
     """Lags before a layer that reach those behind it (`back`), or behind that come from those before."""
+    if not op.taps or (op.random and not any(lags)):
+        return lags
     out = list(lags)
     for taps in op.taps:
         for axis, g in zip(taps.axes, taps.geometry):

@@ -24,7 +24,7 @@ from .laws import Law
 from .linear import reach
 from .maps import (Activated, LawLike, Moments, at, concatenate, far_factor, linear, overlap, ratio,
                    shared_behind)
-from .plan import SAMPLE, Graph, Plan
+from .plan import SAMPLE, Graph, Plan, widest
 from .pools import max_pool
 from .taps import Array
 
@@ -98,14 +98,12 @@ class _Forward:
         graph, zero = self.graph, (0,) * self.graph.ndim
         need = {i: zero for i in range(-1, graph.top + 1)}
         for i in range(graph.top, -1, -1):
-            gate = self.plan.lags[i] if graph.ops[i].kind == "gate" else zero
-            here = tuple(map(max, need[i], gate))
+            here = widest([need[i], self.plan.lags[i]]) if graph.ops[i].kind == "gate" else need[i]
             for j in graph.sources[i]:
-                need[j] = tuple(map(max, need[j], reach(graph.ops[i], here, back=True)))
+                need[j] = widest([need[j], reach(graph.ops[i], here, back=True)])
         made = {-1: self.inputs.reach(graph.ndim)}
         for i in range(graph.top + 1):
-            before = [made[j] for j in graph.sources[i]]
-            made[i] = reach(graph.ops[i], tuple(map(max, zip(*before))), back=False)
+            made[i] = reach(graph.ops[i], widest([made[j] for j in graph.sources[i]]), back=False)
         return {i: tuple(map(min, need[i], made[i])) for i in made}
 
     def _extents(self) -> dict[int, tuple[int, ...]]:

@@ -19,7 +19,7 @@ from ..network import Network
 from .given import Norm, given_linear, given_norm
 from .linear import Linear, lower, reach
 
-__all__ = ["Edge", "Graph", "Plan", "RECENT", "SAMPLE", "forget"]
+__all__ = ["Edge", "Graph", "Plan", "RECENT", "SAMPLE", "forget", "widest"]
 
 #: A source, and the concatenations passed since, each with the branch taken.
 Name = tuple[int, tuple[tuple[int, int], ...]]
@@ -244,13 +244,13 @@ class Plan:
         need: dict[int, tuple[int, ...]] = {-1: zero}
         for i in range(graph.top + 1):
             below = [need[j] for j in graph.sources[i]]
-            need[i] = reach(graph.ops[i], tuple(map(max, zip(*below))), back=False)
+            need[i] = reach(graph.ops[i], widest(below), back=False)
             if i in whole:
                 need[i] = (EVERY_LAG,) * graph.ndim
         made: dict[int, tuple[int, ...]] = {graph.top: zero}
         for i in range(graph.top - 1, -2, -1):
             above = [_made(graph.ops[e.reader], made[e.reader]) for e in self.edges[i]]
-            made[i] = tuple(map(max, zip(*above))) if above else zero
+            made[i] = widest(above) if above else zero
             if i in self.meetings:
                 made[i] = (EVERY_LAG,) * graph.ndim
         ends = {i: tuple(EVERY_LAG if n is None else n - 1 for n in graph.sizes[i]) for i in need}
@@ -275,6 +275,11 @@ def _edges(graph: Graph) -> dict[int, list[Edge]]:
 def _same_source(a: Name, b: Name) -> bool:
     """Whether two gradients are correlated: one source, and not parted by a concatenation."""
     return a[0] == b[0] and not any(c == d and x != y for c, x in a[1] for d, y in b[1])
+
+
+def widest(lags: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """Half-widths of the smallest box of lags that holds all of `lags`."""
+    return lags[0] if len(lags) == 1 else tuple(map(max, zip(*lags)))
 
 
 def _made(op: Linear, lags: tuple[int, ...]) -> tuple[int, ...]:

@@ -224,9 +224,11 @@ def _field(name: str, windows: tuple[Windows, ...], image: Any, unknown: bool) -
 def _unknown_padding(geometry: Sequence[tuple[AxisGeometry, ...]],
                      sources: Sequence[tuple[int, ...]], image: Any) -> list[bool]:
     """Per node, whether its effective padding depends on an image size that was not given."""
+    if image is not None:
+        return [False] * len(geometry)
     unknown: list[bool] = []
     for axes, inputs in zip(geometry, sources):
-        here = image is None and any(axis.needs_size for axis in axes)
+        here = any(axis.needs_size for axis in axes)
         unknown.append(here or any(j >= 0 and unknown[j] for j in inputs))
     return unknown
 

@@ -37,6 +37,8 @@ class Windows(NamedTuple):
 
     def hull(self, first: int, last: int, step: int = 1) -> tuple[Any, Any]:
         """Smallest window around those of the units first, first + step, ..., last."""
+        if len(self.lo) == 1:
+            return self.at(first)[0], self.at(last)[1]
         # Windows of one phase move steadily: the first and the last unit of each phase suffice.
         units, phases = range(first, last + 1, step), len(self.lo) // math.gcd(len(self.lo), step)
         lo = [self.at(u)[0] for u in units[:phases] if self.at(u)[0] is not None]
@@ -71,11 +73,12 @@ class Windows(NamedTuple):
 
 
 PIXELS = Windows(1, (0,), (0,))
+SITE = AxisGeometry()  # of a layer that works on each site by itself
 
 
 def _through(windows: Windows, axis: AxisGeometry, n: int | None, pixels: int | None) -> Windows:
     """Windows behind a layer, whose input of `n` sites (None: the plane) has `windows`."""
-    if axis == AxisGeometry():
+    if axis == SITE:
         return windows
     if axis.padding == "whole":
         lo: Any = -math.inf
@@ -123,7 +126,8 @@ def sweep(geometry: Sequence[AxisGeometry], sources: Sequence[tuple[int, ...]],
     """Windows of every node along one axis; `sizes` are those of all maps and, last, of the image."""
     done: list[Windows] = []
     for axis, inputs in zip(geometry, sources):
-        windows = _union([PIXELS if j < 0 else done[j] for j in inputs])
+        branches = [PIXELS if j < 0 else done[j] for j in inputs]
+        windows = branches[0] if len(branches) == 1 else _union(branches)
         n, pixels = (None, None) if sizes is None else (sizes[inputs[0]], sizes[-1])
         done.append(_through(windows, axis, n, pixels))
     return done
