@@ -37,7 +37,7 @@ class Windows(NamedTuple):
 
     def hull(self, first: int, last: int, step: int = 1) -> tuple[Any, Any]:
         """Smallest window around those of the units first, first + step, ..., last."""
-        if len(self.lo) == 1:
+        if len(self.lo) == step == 1 and first <= last:
             return self.at(first)[0], self.at(last)[1]
         # Windows of one phase move steadily: the first and the last unit of each phase suffice.
         units, phases = range(first, last + 1, step), len(self.lo) // math.gcd(len(self.lo), step)
