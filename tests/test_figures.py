@@ -117,6 +117,16 @@ def test_figures_that_need_files_are_left_out_unless_named(toy) -> None:
     assert select(["toy", "clt", "toy"], toy.options) == (["toy", "clt"], [])
 
 
+def test_a_name_brings_its_kind_along_if_there_are_files(in_tmp: Path) -> None:
+    Path("x.npz").write_bytes(b"")
+    cifar = Options(files={"cifar10": Path("x.npz")})
+    assert select(["fig3"], Options()) == (["fig3"], [])
+    assert select(["fig3"], cifar) == (["fig3", "fig3_cifar"], [])
+    assert select(["fig3_cifar", "fig3"], cifar) == (["fig3_cifar", "fig3"], [])
+    both = Options(files={"cifar10": Path("x.npz"), "camvid": Path("x.npz")})
+    assert select(["fig3", "clt"], both) == (["fig3", "fig3_cifar", "fig3_camvid", "clt"], [])
+
+
 def test_refusals(in_tmp: Path) -> None:
     with pytest.raises(ValueError, match="no figure is called 'fig99'; there are fig1"):
         figures.make("fig99", "out")

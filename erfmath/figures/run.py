@@ -54,6 +54,9 @@ class Result(NamedTuple):
 def select(names: list[str], options: Options) -> tuple[list[str], list[str]]:
     """The figures to make, all if no names are given, and those left out for want of their files.
 
+    A name brings along the figures of the same kind whose files are given: fig3 with CIFAR-10's file
+    also fig3_cifar.
+
     Raises
     ------
     ValueError
@@ -72,7 +75,9 @@ def select(names: list[str], options: Options) -> tuple[list[str], list[str]]:
     for name in names:
         if missing[name]:
             raise ValueError(f"{name}: needs {' and '.join(missing[name])}")
-    wanted = list(dict.fromkeys(names)) or list(FIGURES)
+    kind = {name: [other for other in FIGURES if other == name or other.startswith(f"{name}_") and not missing[other]]
+            for name in names}
+    wanted = list(dict.fromkeys(one for name in names for one in kind[name])) or list(FIGURES)
     return [n for n in wanted if not missing[n]], [n for n in wanted if missing[n]]
 
 
