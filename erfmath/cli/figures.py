@@ -17,8 +17,9 @@ __all__ = ["add_figures_options", "figures"]
 
 def add_figures_options(parser: argparse.ArgumentParser) -> None:
     """Names, where to, how many draws, and an option for every data file that a figure reads."""
-    parser.add_argument("names", nargs="*", metavar="NAME", help="figures to make (default: all); a name brings along those of its kind "
-                        "whose files are given, as fig3 does fig3_cifar")
+    parser.add_argument("names", nargs="*", metavar="NAME",
+                        help="figures to make (default: all); a name brings along those of its kind whose files "
+                             "are given, as fig3 does fig3_cifar")
     parser.add_argument("--out", required=True, metavar="DIR",
                         help="directory for pictures, data and provenance; made if it is not there")
     parser.add_argument("--quick", action="store_true",
