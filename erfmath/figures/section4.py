@@ -149,14 +149,15 @@ def picture(data: Data, title: str, level: float) -> Figure:
         ax.set_xticks(rates, [f"{rate:g}" for rate in rates])
         ax.minorticks_off()
         ax.set_xlabel("learning rate")
-        ax.set_title(label + "; mean of seeds ± standard error", fontsize="medium")
+        ax.set_title(label, fontsize="medium")
         ax.legend(frameon=False, fontsize="small")
     axes[2].set_xticks(range(2 * len(PROFILES)), ["before", "after"] * len(PROFILES), fontsize="small")
     axes[2].set_title("std of $E[g^2]$ at the best rate, px; every seed", fontsize="medium")
     axes[3].set_xlabel("training step")
     axes[3].set_title("training loss at each one's best rate, mean of seeds", fontsize="medium")
     axes[3].legend(frameon=False, fontsize="small")
-    figure.suptitle(title, fontsize="medium")
+    figure.suptitle(f"{title}\nabove: means of the seeds ± standard error, where all of them got there",
+                    fontsize="medium")
     return figure
 
 
