@@ -8,7 +8,7 @@ from typing import Any
 
 from ..files import check_target, write_atomically
 
-__all__ = ["archive", "picture", "picture_format"]
+__all__ = ["archive", "picture"]
 
 DPI = 150
 
@@ -18,7 +18,7 @@ def picture(path: str | None) -> Callable[[Any], None]:
     if not path:
         return lambda figure: None
     check_target(path)
-    kind = picture_format(path)
+    kind = _format(path)
     return lambda figure: write_atomically(path, lambda file: figure.savefig(file, format=kind, dpi=DPI))
 
 
@@ -31,7 +31,7 @@ def archive(path: str | None) -> None:
         raise ValueError(f"{path}: the name of such a file must end in .npz")
 
 
-def picture_format(path: str) -> str:
+def _format(path: str) -> str:
     """The format that the name of a picture asks for."""
     from matplotlib.backend_bases import FigureCanvasBase
 

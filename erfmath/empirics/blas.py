@@ -32,9 +32,9 @@ class OpenBLAS(NamedTuple):
 def _openblas() -> OpenBLAS | None:
     """None where NumPy works with another library."""
     from numpy.linalg import _umath_linalg
-    installed = pathlib.Path(np.__file__).parent
+    bundled = pathlib.Path(np.__file__).parent.parent / "numpy.libs"
     # An extension module gives the names of what it is linked to, but on Windows only its own.
-    for path in (pathlib.Path(_umath_linalg.__file__), *(installed.parent / "numpy.libs").glob("*openblas*")):
+    for path in (pathlib.Path(_umath_linalg.__file__), *bundled.glob("*openblas*")):
         with contextlib.suppress(OSError):
             library = ctypes.CDLL(str(path))
             for name in ("scipy_openblas_{}64_", "scipy_openblas_{}", "openblas_{}64_", "openblas_{}"):
@@ -47,7 +47,7 @@ def _openblas() -> OpenBLAS | None:
 
 
 def describe() -> str:
-    """Name of the BLAS, and its kernel if it tells.
+    """Name of the BLAS, its kernel and its threads at present if it tells.
 
     The kernel matters: where a processor has AVX-512 and OpenBLAS does not pick it by itself, the
     environment variable OPENBLAS_CORETYPE=SkylakeX can be worth a factor of 2.
@@ -55,7 +55,10 @@ def describe() -> str:
     config: Any = np.show_config(mode="dicts")
     name = str(config.get("Build Dependencies", {}).get("blas", {}).get("name", "unknown"))
     library = _openblas()
-    return name if library is None else f"{name}, kernel {library.kernel().decode()}"
+    if library is None:
+        return name
+    threads = library.threads()
+    return f"{name}, kernel {library.kernel().decode()}, {threads} thread{'s' if threads > 1 else ''}"
 
 
 _lock = threading.Lock()

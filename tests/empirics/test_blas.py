@@ -56,5 +56,8 @@ def test_another_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     assert blas.describe() and "kernel" not in blas.describe()
 
 
-def test_the_kernel_is_named(two_threads: blas.OpenBLAS) -> None:
-    assert blas.describe().endswith(two_threads.kernel().decode())
+def test_kernel_and_threads_are_named(two_threads: blas.OpenBLAS) -> None:
+    kernel = two_threads.kernel().decode()
+    assert blas.describe().endswith(f"kernel {kernel}, 2 threads")
+    with blas.one_thread():
+        assert blas.describe().endswith(f"kernel {kernel}, 1 thread")
