@@ -16,9 +16,9 @@ import numpy as np
 
 from ..empirics import blas
 from ..empirics import run as engine
-from ..empirics.convolution import Halo, conv_same, conv_same_weight_grad, mirrored
 from ..empirics.losses import CrossEntropy
 from ..empirics.model import Model
+from ..empirics.rows import Rows
 from ..figures.recipes import network, spec
 from . import Table, side_by_side
 
@@ -109,17 +109,17 @@ def _where(step: Callable[[], Any]) -> str:
 
 def _convolution(c_in: int, c_out: int, size: int, images: int) -> Callable[[], Any]:
     rng = np.random.default_rng(0)
-    x = rng.standard_normal((1, c_in, images, size, size), np.float32)
-    dy = rng.standard_normal((1, c_out, images, size, size), np.float32)
+    x, dy = (np.moveaxis(rng.standard_normal((1, images, size, size, c), np.float32), -1, 1) for c in (c_in, c_out))
     w = rng.standard_normal((1, c_out, c_in, 3, 3), np.float32)
-    one, three = (1, 1), (3, 3)
+    one = (1, 1)
 
     def work() -> None:
-        halo = Halo.of(x, one)
-        conv_same(halo, w, one, one)
-        wide = Halo.of(dy, one)
-        conv_same_weight_grad(halo, wide, three, one, one)
-        conv_same(wide, mirrored(w, 1), one, one)
+        rows = Rows.of(x, (size, size), w, one, one, one, 1)
+        wide = rows.lay_input(x)
+        rows.conv(wide, w)
+        back = rows.lay_output(dy)
+        rows.weight_grad(wide, back)
+        rows.input_grad(back, w)
     return work
 
 

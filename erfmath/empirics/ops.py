@@ -1,13 +1,15 @@
 """Layers other than convolutions as pairs: forward, and the adjoint that takes gradients back.
 
-Arrays are laid out (draws, channels, images, *space), in float32 or float64; every function works
-in 1 to 3 dimensions.  An activation's or pool's forward also returns what its backward needs.
+Arrays are indexed (draws, channels, images, *space), in float32 or float64; every function works
+in 1 to 3 dimensions.  In memory the channels may be last, as convolutions in training leave them:
+results keep the order of their inputs.  An activation's or pool's forward also returns what its
+backward needs.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,16 +17,16 @@ import numpy.typing as npt
 
 from .convolution import conv_out, on_space, taps
 
-__all__ = ["EPS", "activate", "average_rows", "batch_norm", "batch_norm_grad", "bilinear_rows", "blur_rows", "fit",
-           "global_rows", "layer_norm", "layer_norm_grad", "max_pool", "max_pool_grad", "max_pool_winner",
-           "nearest_rows", "normalise", "scaled_batch_norm", "scaled_batch_norm_grad", "spread", "spread_grad",
-           "statistics"]
+__all__ = ["EPS", "activate", "average_rows", "batch_norm", "batch_norm_grad", "bilinear_rows", "blur_rows",
+           "channel_sums", "channels_last", "fit", "global_rows", "layer_norm", "layer_norm_grad", "max_pool",
+           "max_pool_grad", "max_pool_winner", "nearest_rows", "normalise", "per_channel", "scaled_batch_norm",
+           "scaled_batch_norm_grad", "spread", "spread_grad", "statistics"]
 
 Array = npt.NDArray[Any]
 
 #: Added to variances before dividing by their root, as frameworks do.
 EPS = 1e-5
-#: Numbers per block where rows are worked on one after the other.
+#: Numbers per block where a map is worked on in several passes.
 BLOCK = 2**16
 
 
@@ -38,11 +40,40 @@ def fit(x: Array, pads: Sequence[tuple[int, int]], fill: float = 0.0) -> Array:
     if all(a <= 0 and b <= 0 for a, b in pads):
         return kept
     shape = [max(n + a + b, 0) for n, (a, b) in zip(space, pads)]
-    y = np.full((*x.shape[:x.ndim - len(pads)], *shape), fill, x.dtype)
+    y = np.full_like(x, fill, shape=(*x.shape[:x.ndim - len(pads)], *shape))
     if kept.size:
         y[on_space(slice(max(a, 0), max(a, 0) + n) for (a, _), n in
                    zip(pads, kept.shape[x.ndim - len(pads):]))] = kept
     return y
+
+
+# -- order in memory --------------------------------------------------------------------------
+
+def channels_last(x: Array) -> bool:
+    """Whether channels lie closer together in memory than the sites of a line."""
+    return x.strides[1] < x.strides[-1]
+
+
+def per_channel(values: Array, like: Array) -> Array:
+    """Numbers per channel, (draws or 1, channels) or (channels,), to combine with arrays like `like`.
+
+    Where channels are last they are repeated along a line of sites: loops over the channels alone are short.
+    """
+    values = values.reshape(-1, like.shape[1], *(1,) * (like.ndim - 2)).astype(like.dtype, copy=False)
+    if not channels_last(like):
+        return values
+    line = np.empty((*like.shape[-1:], *values.shape), like.dtype)
+    line[...] = values
+    return np.moveaxis(line, 0, -1)[..., 0, :]
+
+
+def channel_sums(x: Array) -> Array:
+    """Sums over images and space, (draws, channels)."""
+    if channels_last(x):
+        for axis in range(x.ndim - 2, 1, -1):  # lines first: what is added up is long
+            x = x.sum(axis=axis)
+        return x.sum(axis=-1)
+    return x.sum(axis=tuple(range(2, x.ndim)))
 
 
 # -- pooling and resampling -------------------------------------------------------------------
@@ -58,7 +89,7 @@ def max_pool(x: Array, kernel: Sequence[int], stride: Sequence[int]) -> Array:
         along[axis], step[axis] = k, s
         out = conv_out(x.shape[3:], along, step, one)
         first, *rest = taps(x, along, step, one, out)
-        x = first.copy()
+        x = first.copy(order="K")
         for view in rest:
             np.maximum(x, view, out=x)
     return x
@@ -66,7 +97,7 @@ def max_pool(x: Array, kernel: Sequence[int], stride: Sequence[int]) -> Array:
 
 def max_pool_winner(x: Array, y: Array, kernel: Sequence[int], stride: Sequence[int]) -> Array:
     """Which tap each value of ``y = max_pool(x)`` came from: the first of equals."""
-    winner = np.zeros(y.shape, np.min_scalar_type(max(math.prod(kernel) - 1, 1)))
+    winner = np.zeros_like(y, np.min_scalar_type(max(math.prod(kernel) - 1, 1)))
     views = list(taps(x, kernel, stride, (1,) * len(kernel), y.shape[3:]))
     for a in reversed(range(len(views))):
         np.copyto(winner, a, where=views[a] == y)
@@ -76,7 +107,7 @@ def max_pool_winner(x: Array, y: Array, kernel: Sequence[int], stride: Sequence[
 def max_pool_grad(dy: Array, winner: Array, space: Sequence[int], kernel: Sequence[int],
                   stride: Sequence[int]) -> Array:
     """Each window's gradient goes to its winner, on `space` input sites."""
-    dx = np.zeros((*dy.shape[:3], *space), dy.dtype)
+    dx = np.zeros_like(dy, shape=(*dy.shape[:3], *space))
     for a, view in enumerate(taps(dx, kernel, stride, (1,) * len(kernel), dy.shape[3:])):
         view += dy * (winner == a)
     return dx
@@ -87,14 +118,16 @@ def spread(x: Array, rows: Sequence[Array | None]) -> Array:
 
     Average pooling and every upsampling are such products: see the functions `*_rows`.
     """
-    for axis, matrix in enumerate(rows, start=3):
+    last = channels_last(x)
+    x = np.moveaxis(x, 1, -1) if last else x
+    for axis, matrix in enumerate(rows, start=2 if last else 3):
         if matrix is not None:
             shape = x.shape
             flat = x.reshape(math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1:]))
             matrix = matrix.astype(x.dtype)
             flat = flat[..., 0] @ matrix.T if flat.shape[2] == 1 else matrix @ flat
             x = flat.reshape(*shape[:axis], len(matrix), *shape[axis + 1:])
-    return x
+    return np.moveaxis(x, -1, 1) if last else x
 
 
 def spread_grad(dy: Array, rows: Sequence[Array | None]) -> Array:
@@ -205,10 +238,6 @@ def activate(x: Array, function: str, slope: float = 0.01) -> tuple[Array, Array
 
 # -- normalisation ----------------------------------------------------------------------------
 
-def _per_channel(values: Array, ndim: int) -> Array:
-    return values.reshape(*values.shape, *(1,) * (ndim - 2))
-
-
 def statistics(x: Array) -> tuple[Array, Array]:
     """Mean and variance of each draw's channels over images and space, shape (draws, channels)."""
     flat = x.reshape(*x.shape[:2], -1)
@@ -222,8 +251,8 @@ def normalise(x: Array, mean: Array, variance: Array, eps: float = EPS) -> tuple
 
     With the statistics given the gradient to the input is ``dy * factor``.
     """
-    factor = _per_channel(1 / np.sqrt(variance + x.dtype.type(eps)), x.ndim)
-    return (x - _per_channel(mean, x.ndim)) * factor, factor
+    factor = per_channel(1 / np.sqrt(variance + x.dtype.type(eps)), x)
+    return (x - per_channel(mean, x)) * factor, factor
 
 
 def batch_norm(x: Array, eps: float = EPS) -> tuple[Array, Array]:
@@ -231,52 +260,48 @@ def batch_norm(x: Array, eps: float = EPS) -> tuple[Array, Array]:
     y = x - x.mean(axis=tuple(range(2, x.ndim)), keepdims=True)
     flat = y.reshape(*y.shape[:2], -1)
     factor = 1 / np.sqrt(np.einsum("dci,dci->dc", flat, flat) / x.dtype.type(flat.shape[-1]) + x.dtype.type(eps))
-    y *= _per_channel(factor, x.ndim)
-    return y, _per_channel(factor, x.ndim)
+    factor = per_channel(factor, x)
+    y *= factor
+    return y, factor
 
 
-def _blocks(rows: Array) -> Iterator[slice]:
-    """Cuts of rows, each of about as much as a core's own cache holds together with its copies."""
-    step = max(1, BLOCK // max(rows.shape[1], 1))
-    return (slice(i, i + step) for i in range(0, len(rows), step))
+def _blocks(x: Array) -> list[Any]:
+    """Cuts of images, each of about as much as a core's own cache holds together with its copies."""
+    step = max(1, BLOCK * x.shape[2] // max(x.size, 1))
+    return [np.s_[:, :, i:i + step] for i in range(0, x.shape[2], step)]
 
 
 def scaled_batch_norm(x: Array, scale: Array, shift: Array) -> tuple[Array, Array, Array]:
     """scale * `batch_norm` + shift, with the mean and variance met, all per channel (draws, channels)."""
-    y = np.empty_like(x, order="C")
-    rows, out = x.reshape(-1, math.prod(x.shape[2:])), y.reshape(-1, math.prod(x.shape[2:]))
-    scale, shift = (np.broadcast_to(a, x.shape[:2]).reshape(-1, 1) for a in (scale, shift))
-    mean, variance = np.empty_like(scale), np.empty_like(scale)
-    for cut in _blocks(rows):
-        part = out[cut]
-        mean[cut] = rows[cut].mean(axis=1, keepdims=True)
-        np.subtract(rows[cut], mean[cut], out=part)
-        variance[cut, 0] = np.einsum("ri,ri->r", part, part) / x.dtype.type(rows.shape[1])
-        part *= scale[cut] / np.sqrt(variance[cut] + x.dtype.type(EPS))
-        part += shift[cut]
-    return y, mean.reshape(x.shape[:2]), variance.reshape(x.shape[:2])
+    y, blocks, n = np.empty_like(x), _blocks(x), x.dtype.type(math.prod(x.shape[2:]))
+    mean = sum(channel_sums(x[cut]) for cut in blocks) / n
+    centre = per_channel(mean, x)
+    variance = sum(channel_sums(np.square(x[cut] - centre)) for cut in blocks) / n
+    factor = scale / np.sqrt(variance + x.dtype.type(EPS))
+    slope, level = per_channel(factor, x), per_channel(shift - mean * factor, x)
+    for cut in blocks:
+        np.multiply(x[cut], slope, out=y[cut])
+        y[cut] += level
+    return y, mean, variance
 
 
 def scaled_batch_norm_grad(dy: Array, x: Array, scale: Array, mean: Array, variance: Array,
                            ) -> tuple[Array, Array, Array]:
     """Adjoint of `scaled_batch_norm`: gradients to x, scale and shift."""
-    dx = np.empty_like(x, order="C")
-    n = math.prod(x.shape[2:])
-    rows, given, out = (a.reshape(-1, n) for a in (x, dy, dx))
-    scale, mean = (np.broadcast_to(a, x.shape[:2]).reshape(-1, 1) for a in (scale, mean))
-    factor = 1 / np.sqrt(variance.reshape(-1, 1) + x.dtype.type(EPS))
-    to_scale, to_shift = np.empty_like(factor), np.empty_like(factor)
-    for cut in _blocks(rows):
-        # factor scale (dy - mean(dy) - unit mean(dy unit)), unit = (x - mean) factor
-        part, dpart = out[cut], given[cut]
-        np.subtract(rows[cut], mean[cut], out=part)
-        to_shift[cut] = dpart.sum(axis=1, keepdims=True)
-        to_scale[cut, 0] = np.einsum("ri,ri->r", dpart, part) * factor[cut, 0]
-        part *= -factor[cut] * to_scale[cut] / x.dtype.type(n)
-        part -= to_shift[cut] / x.dtype.type(n)
-        part += dpart
-        part *= factor[cut] * scale[cut]
-    return dx, to_scale.reshape(x.shape[:2]), to_shift.reshape(x.shape[:2])
+    dx, blocks, n = np.empty_like(x), _blocks(x), x.dtype.type(math.prod(x.shape[2:]))
+    factor, centre = 1 / np.sqrt(variance + x.dtype.type(EPS)), per_channel(mean, x)
+    to_shift = sum(channel_sums(dy[cut]) for cut in blocks)
+    to_scale = sum(channel_sums(dy[cut] * (x[cut] - centre)) for cut in blocks) * factor
+    # factor scale (dy - mean(dy) - unit mean(dy unit)), unit = (x - mean) factor
+    on_dy = factor * scale
+    on_x = -on_dy * factor * to_scale / n
+    level = per_channel(-on_dy * to_shift / n - on_x * mean, x)
+    on_dy, on_x = per_channel(on_dy, x), per_channel(on_x, x)
+    for cut in blocks:
+        part = np.multiply(x[cut], on_x, out=dx[cut])
+        part += level
+        part += dy[cut] * on_dy
+    return dx, to_scale, to_shift
 
 
 def batch_norm_grad(dy: Array, y: Array, factor: Array) -> Array:

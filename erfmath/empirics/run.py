@@ -17,8 +17,9 @@ import numpy.typing as npt
 
 from . import ops
 from .cone import Box, Program, Step
-from .convolution import (Halo, conv, conv_input_grad, conv_same, conv_same_weight_grad, conv_weight_grad,
-                          mirrored)
+from .convolution import conv, conv_input_grad, conv_weight_grad
+from .rows import Rows
+from .rows import fits as rows_fit
 
 __all__ = ["Parameters", "Run", "forward"]
 
@@ -156,8 +157,8 @@ def _returned(run: Run, step: Step, dx: Array, box: Box | None = None, which: in
 
 def _conv(run: Run, i: int, step: Step, inputs: list[Array]) -> tuple[Array, Pull]:
     w, groups = run.parameters.kernels[i], run.parameters.groups[i]
-    if run.training and run.program.box(step.inputs[0]) == step.need and math.prod(step.kernel) > 1:
-        return _conv_same(run, i, step, inputs[0])
+    if run.training and rows_fit(inputs[0], w, groups):
+        return _conv_on_rows(run, i, step, inputs)
     read = np.ascontiguousarray(ops.fit(inputs.pop(), run.program.box(step.inputs[0]).pads(step.reads)))
     y = _biased(run, i, conv(read, w, step.stride, step.dilation, groups))
     x = read if run.training else None
@@ -175,22 +176,21 @@ def _conv(run: Run, i: int, step: Step, inputs: list[Array]) -> tuple[Array, Pul
     return y, pull
 
 
-def _conv_same(run: Run, i: int, step: Step, x: Array) -> tuple[Array, Pull]:
-    """A convolution in training that keeps the size of the map: the same, faster."""
-    w, groups, dilation = run.parameters.kernels[i], run.parameters.groups[i], step.dilation
-    pads = step.need.pads(step.reads)
-    before, after = [a for a, _ in pads], [b for _, b in pads]
-    gaps = [max(pair) for pair in pads]
-    halo = Halo.of(x, gaps)
-    y = _biased(run, i, conv_same(halo, w, before, dilation, groups))
+def _conv_on_rows(run: Run, i: int, step: Step, inputs: list[Array]) -> tuple[Array, Pull]:
+    """A convolution in training: the same, faster."""
+    w, box = run.parameters.kernels[i], run.program.box(step.inputs[0])
+    before = [a for a, _ in box.pads(step.reads)]
+    rows = Rows.of(inputs[0], step.need.shape, w, step.stride, step.dilation, before, run.parameters.groups[i])
+    x = rows.lay_input(inputs.pop())
+    y = _biased(run, i, rows.conv(x, w))
 
     def pull(dy: Array) -> Sequence[Array]:
-        wide = Halo.of(dy, gaps)
-        run.gradients[i, "kernel"] = conv_same_weight_grad(halo, wide, step.kernel, before, dilation, groups)
+        wide = rows.lay_output(dy)
+        run.gradients[i, "kernel"] = rows.weight_grad(x, wide)
         _bias_grad(run, i, dy)
         if step.inputs[0] < 0 and not run.inputs_wait:
             return []
-        return [conv_same(wide, mirrored(w, groups), after, dilation, groups)]
+        return [_returned(run, step, rows.input_grad(wide, w), box)]
     return y, pull
 
 
@@ -223,16 +223,14 @@ def _reached(step: Step, box: Box) -> Box:
 
 def _biased(run: Run, i: int, y: Array) -> Array:
     bias = run.parameters.biases.get(i)
-    return y if bias is None else y + _per_channel(bias, y)
+    if bias is not None:
+        y += ops.per_channel(bias, y)
+    return y
 
 
 def _bias_grad(run: Run, i: int, dy: Array) -> None:
     if i in run.parameters.biases:
-        run.gradients[i, "bias"] = dy.sum(axis=tuple(range(2, dy.ndim)))
-
-
-def _per_channel(values: Array, like: Array) -> Array:
-    return values.reshape(-1, like.shape[1], *(1,) * (like.ndim - 2)).astype(like.dtype, copy=False)
+        run.gradients[i, "bias"] = ops.channel_sums(dy)
 
 
 def _max_pool(run: Run, i: int, step: Step, inputs: list[Array]) -> tuple[Array, Pull]:
@@ -261,10 +259,10 @@ def _activation(run: Run, i: int, step: Step, inputs: Sequence[Array]) -> tuple[
     slope = run.kept(slope, step)
     if slope.dtype != bool:
         return y, lambda dy: [_returned(run, step, dy * slope)]
-    bits, shape = np.packbits(slope), slope.shape  # the gates of all layers wait at once
+    bits, shape, strides = np.packbits(slope.ravel("K")), slope.shape, slope.strides  # the gates of all layers wait
 
     def pull(dy: Array) -> Sequence[Array]:
-        gate = np.unpackbits(bits, count=math.prod(shape)).view(bool).reshape(shape)
+        gate = np.ndarray(shape, bool, np.unpackbits(bits, count=math.prod(shape)), strides=strides)
         return [_returned(run, step, dy * gate)]
     return y, pull
 
@@ -280,7 +278,7 @@ def _batch_norm(run: Run, i: int, step: Step, inputs: Sequence[Array]) -> tuple[
     if given is None:
         y, factor = ops.batch_norm(x)
     else:
-        scale, shift, mean, variance = (_per_channel(row, x) for row in given)
+        scale, shift, mean, variance = (ops.per_channel(row, x) for row in given)
         factor = scale / np.sqrt(variance + x.dtype.type(ops.EPS))
         y = (x - mean) * factor + shift
     return y, lambda dy: [_returned(run, step, dy * factor)]
@@ -318,7 +316,7 @@ def _dropout(run: Run, i: int, step: Step, inputs: Sequence[Array]) -> tuple[Arr
     if not run.generators:
         return x, lambda dy: [_returned(run, step, dy)]
     p = getattr(step.layer, "p")
-    factor = np.empty(x.shape, x.dtype)
+    factor = np.empty_like(x)
     for rng, part in zip(run.generators, factor):
         part[...] = rng.random(part.shape, np.float32) >= p
     factor /= 1 - p
