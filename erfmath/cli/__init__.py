@@ -85,8 +85,9 @@ def build_parser() -> argparse.ArgumentParser:
     _add_network_options(sub)
     sub.add_argument("--statistic", choices=("power", "mean"),
                      help="E[g^2] or E[g] (default: mean if no weight is random, else power)")
-    sub.add_argument("--method", choices=("exact", "normal"), default="exact",
-                     help="the law itself, or for chains on the plane its Gaussian (default: exact)")
+    sub.add_argument("--method", choices=("exact", "normal", "finite_width"), default="exact",
+                     help="the law itself; for chains on the plane its Gaussian; or for chains what a finite --width "
+                          "does to it (default: exact)")
     sub.add_argument("--width", type=int, default=16, metavar="N",
                      help="channels of layers that leave theirs open (default: 16)")
     sub.add_argument("--channels-in", type=int, default=3, metavar="N",

@@ -11,6 +11,7 @@ class Assumption(enum.Enum):
     """An assumption behind a result; each has a paragraph in docs/theory.md, section 12."""
 
     INFINITE_WIDTH = "channels are so many that values are Gaussian before every gate"
+    LEADING_WIDTH = "of what a finite number of channels does, only the first order in 1/channels counts"
     INDEPENDENT_GATES = "gates do not depend on the weights above them"
     INPUT_MOMENTS = "pixels have the second moments given, white noise unless told otherwise"
     DISTANT_SITES = "what sites of a channel share is one number nearby and one far away"

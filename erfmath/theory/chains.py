@@ -195,7 +195,7 @@ def chain(graph: Graph, mean: bool, inputs: InputModel, method: str, trf: Recept
         return None  # a site's gates along identity branches are not independent
     found = Chain(grouped, 0.0)
     taps = sum(count * math.prod(k.weights.size for k in step.kernels) for step, count in grouped)
-    if method == "exact" and not found.separable and taps * math.prod(map(float, trf.size)) < _FEW[trf.ndim]:
+    if method != "normal" and not found.separable and taps * math.prod(map(float, trf.size)) < _FEW[trf.ndim]:
         return None
     return found._replace(log_gates=_gate_gain(graph, mean, inputs))
 
@@ -261,7 +261,8 @@ def _gate_gain(graph: Graph, mean: bool, inputs: InputModel) -> float:
 
 def predict_chain(chain: Chain, about: dict[str, Any]) -> EffectiveReceptiveField:
     """The field of a chain: a line an axis, or the law of a walk where kernels are no products."""
-    trf, unit, method = about["trf"], about["unit"], about["method"]
+    trf, unit = about["trf"], about["unit"]
+    method = "normal" if about["method"] == "normal" else "exact"
     lo, hi = trf.window(unit)
     groups: list[tuple[_Step, tuple[int, ...], int]] = []
     shift, jump = np.zeros(trf.ndim, object), np.ones(trf.ndim, object)

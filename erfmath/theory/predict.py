@@ -14,6 +14,7 @@ from ..network import Network, image_shape
 from ..result import EffectiveReceptiveField
 from .assumptions import Assumption
 from .chains import chain, folded, predict_chain
+from .finite_width import narrowed
 from .inputs import input_model
 from .plan import Graph
 from .power import backward
@@ -21,7 +22,7 @@ from .support import default_unit, receptive_field
 
 __all__ = ["predict"]
 
-METHODS = ("exact", "normal")
+METHODS = ("exact", "normal", "finite_width")
 
 
 def predict(net: Network, *, image: Any = None, unit: Any = None, node: str | None = None,
@@ -42,9 +43,11 @@ def predict(net: Network, *, image: Any = None, unit: Any = None, node: str | No
         Node whose unit is looked at; the network's output by default.
     statistic : {"power", "mean"}, optional
         E[g^2] or E[g] (equations 1 and 2); "mean" if every weight is deterministic, else "power".
-    method : {"exact", "normal"}
+    method : {"exact", "normal", "finite_width"}
         "normal" replaces the law of a chain on the plane by the Gaussian of its moments (the
-        paper's use of the central limit theorem).  Under "exact", chains on the plane whose kernels
+        paper's use of the central limit theorem).  "finite_width" adds, for chains of convolutions
+        and activations, what `width` channels do to the shape of the field that infinitely many do
+        not, to first order (equations 55 to 61).  Under "exact", chains on the plane whose kernels
         are no products and whose map is large are held as a law with an error relative to its largest
         value; the result then says "window", and `law.error_bound` how much.
     width : int
@@ -88,8 +91,8 @@ def predict(net: Network, *, image: Any = None, unit: Any = None, node: str | No
     ([3.651, 3.651], (41, 41))
     """
     choice(method, "method", METHODS)
-    fold = None
-    if isinstance(net, Network) and image is None and not weights:  # a million equal layers as two
+    fold, at_width = None, method == "finite_width"
+    if isinstance(net, Network) and image is None and not weights and not at_width:  # a million equal layers as two
         fold = folded(net, node, ndim, method, statistic, width, channels_in)
     trf = fold.trf if fold else receptive_field(net, image=image, node=node, ndim=ndim)
     net, node = (fold.net, None) if fold else (net, node)
@@ -103,12 +106,17 @@ def predict(net: Network, *, image: Any = None, unit: Any = None, node: str | No
     graph = Graph.of(net, top, size, ndim, width, channels_in, weights)
     used = _used(graph)
     mean = _is_mean(graph, used, net, statistic)
+    if at_width:
+        if weights:
+            raise NotImplementedError("method='finite_width' is for random weights, not for weights=; use "
+                                      "method='exact'")
+        graph = narrowed(graph, inputs)
     about: dict[str, Any] = {"unit": unit, "trf": trf, "statistic": "mean" if mean else "power", "method": method,
-                             "assumptions": _assumptions(graph, used, bool(weights))}
+                             "assumptions": _assumptions(graph, used, bool(weights), at_width)}
     steps = None if size is not None else chain(graph, mean, inputs, method, trf, fold and fold.counts)
     if steps is not None:
         return predict_chain(steps, about)
-    if method != "exact":
+    if method == "normal":
         raise ValueError(f"method={method!r}: is for chains of convolutions on the infinite plane "
                          "(no image, no branches); use method='exact'")
     lo, hi = trf.window(unit) if size is None else ((0,) * ndim, tuple(n - 1 for n in size))
@@ -148,14 +156,15 @@ def _is_mean(graph: Graph, used: list[int], net: Network, statistic: str | None)
     return True
 
 
-def _assumptions(graph: Graph, used: list[int], trained: bool) -> tuple[Assumption, ...]:
+def _assumptions(graph: Graph, used: list[int], trained: bool, at_width: bool) -> tuple[Assumption, ...]:
     layers = [graph.layers[i] for i in used]
     gated = any(graph.ops[i].kind == "gate" for i in used)
     pools = any(graph.ops[i].kind == "route" for i in used)
     borders = graph.sizes[-1][0] is not None
     holds = {
-        Assumption.INFINITE_WIDTH: gated,
-        Assumption.INDEPENDENT_GATES: any(isinstance(layer, Activation) for layer in layers) and gated,
+        Assumption.INFINITE_WIDTH: gated and not at_width,
+        Assumption.LEADING_WIDTH: gated and at_width,
+        Assumption.INDEPENDENT_GATES: any(isinstance(layer, Activation) for layer in layers) and not at_width and gated,
         Assumption.INPUT_MOMENTS: gated,
         Assumption.DISTANT_SITES: gated and borders,
         Assumption.BATCH_STATISTICS: gated and any(isinstance(layer, BatchNorm) for layer in layers),
