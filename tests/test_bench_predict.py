@@ -87,7 +87,7 @@ def test_costs_take_turns_and_give_medians(monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.parametrize("case", [*accuracy.CASES, *limits.CASES], ids=lambda case: case.name)
 def test_the_theory_has_rules_for_every_case(case: accuracy.Case) -> None:
-    erf = em.predict(case.build(width=case.width), image=case.image, unit=case.unit, width=case.width)
+    erf = em.predict(case.build(width=case.width), method=case.method, **case.about)
     assert_close(erf.std, erf.std[::-1], ROUNDING)  # one number stands for both axes
 
 

@@ -36,24 +36,27 @@ def run(quick: bool = False) -> Table:
     worst = max(_difference(layers) for layers in DEPTHS[:1 if quick else None])
     header = ("network", "image", "draws", "theory", "measured/theory", "+-", "TV", "+-", "z rms", "p", "agree")
     return Table("agreement", header, rows, (
-        "std of the map in pixels, axis 0, of the middle unit, width 16; TV: total variation over the cells",
+        "std of the map in pixels, axis 0, of the middle unit; TV: total variation over the cells",
         "of the test of shape, and p of that test; z: of the share, pixel by pixel; agree: within 3%, level",
         f"0.01; {agree} of {len(rows)} agree; all ones: the maps differ by {worst:.1g} of the maximum at most"))
 
 
-def _cases(quick: bool) -> Iterator[tuple[str, Network, dict[str, Any], dict[str, Any]]]:
-    """Names, networks, arguments of both sides, and of `measure` alone."""
+def _cases(quick: bool) -> Iterator[tuple[str, Network, dict[str, Any], dict[str, Any], str]]:
+    """Names, networks, arguments of both sides and of `measure` alone, method of `predict`."""
     for kind, part in CHAINS.items():
         for layers in DEPTHS[:1] if quick else DEPTHS:
-            yield f"{layers} x {kind}", repeat(part, layers), {}, {"draws": 40} if quick else {"until": PRECISION}
+            sampling = {"draws": 40} if quick else {"until": PRECISION}
+            yield f"{layers} x {kind}", repeat(part, layers), {}, sampling, "exact"
     for case in () if quick else accuracy.CASES:
-        yield (case.name, case.build(width=case.width), {"image": case.image, "unit": case.unit, "width": case.width},
-               {"draws": max(int(PART * case.draws), LEAST)})
+        draws = max(int(PART * case.draws), LEAST)
+        yield case.name, case.build(width=case.width), case.about, {"draws": draws}, case.method
 
 
-def _cells(name: str, net: Network, about: dict[str, Any], sampling: dict[str, Any], workers: int) -> tuple[Any, ...]:
+def _cells(name: str, net: Network, about: dict[str, Any], sampling: dict[str, Any], method: str,
+           workers: int) -> tuple[Any, ...]:
     """One row."""
-    comparison = compare(predict(net, **about), measure(net, rng=SEED, workers=workers, **sampling, **about))
+    comparison = compare(predict(net, method=method, **about),
+                         measure(net, rng=SEED, workers=workers, **sampling, **about))
     ratio, variation = comparison.std_ratio[0], comparison.coarse_variation
     measured: Any = comparison.measured
     tested = comparison.cells is not None
