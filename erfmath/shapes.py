@@ -190,7 +190,7 @@ def anisotropy(erf: EffectiveReceptiveField) -> Anisotropy:
     directions as columns, and `ratio` is the largest over the smallest: 1 for a round field,
     infinite for a line, nan for a single pixel.  `angle` is that of the longest axis in two
     dimensions, in degrees from the last axis (x) towards the first (y, which points down in
-    pictures), above -90 and at most 90; nan for a round field.
+    pictures), above -90 and at most 90; nan for a round field, whose `axes` are those of the image.
 
     Parameters
     ----------
@@ -218,6 +218,8 @@ def anisotropy(erf: EffectiveReceptiveField) -> Anisotropy:
     squares = np.where(squares > SLACK * squares[0], squares, 0)
     std = np.sqrt(squares)
     ratio = math.nan if std[0] == 0 else math.inf if std[-1] == 0 else float(std[0] / std[-1])
+    if not ratio > 1 + SLACK:  # every direction is as good, and the last bit must not choose one
+        axes = np.eye(erf.ndim)
     angle = math.nan
     if erf.ndim == 2 and ratio > 1 + SLACK:
         y, x = axes[:, 0]

@@ -261,6 +261,12 @@ def test_anisotropy_finds_axes_and_angle(angle: float) -> None:
     assert_close(abs(along @ found.axes[:, 0]), 1.0, ROUNDING)
 
 
+@pytest.mark.parametrize("bit", [-1e-15, 0.0, 1e-15])
+def test_the_last_bit_chooses_no_axis_of_a_round_field(bit: float) -> None:
+    cross = field([[0, 1 + bit, 0], [1, 2, 1], [0, 1 + bit, 0]], (-1, -1))
+    assert shapes.anisotropy(cross).axes.tolist() == [[1, 0], [0, 1]]
+
+
 def test_anisotropy_of_round_fields_and_lines() -> None:
     disc = shapes.anisotropy(em.predict(chain(5)))
     assert disc.ratio == 1 and math.isnan(disc.angle)
