@@ -82,6 +82,7 @@ def _normal_cdf(z: Array) -> Array:
     return np.asarray(ndtr(z))
 
 
+@functools.lru_cache(maxsize=16)
 def _leaky(below: float) -> Function:
     """Linear on both sides of zero, with slopes `below` and 1."""
     bend = (1 - below)**2  # phi(z) = below z + (1 - below) max(z, 0)

@@ -12,6 +12,7 @@ rectifiers to 1e-4 and of saturating functions to 1.5e-3; along runs of residual
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,7 +21,7 @@ from numpy.polynomial.hermite_e import hermevander
 
 from .activations import Array, Function, normal_points
 
-__all__ = ["Law", "distant", "far_of", "gaussian", "plus", "share_of"]
+__all__ = ["Law", "activated", "distant", "far_of", "gated_sum", "gaussian", "plus", "rounded", "share_of"]
 
 #: Values of the shared part, dense where a rectifier leaves a kink in the rows' means.
 ROWS, SHARES = normal_points(48, 0.3, reach=7.0)
@@ -32,9 +33,11 @@ SUMS, BEYOND, LEAST = 150, 6.0, 1e-9
 MERGED = 8
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Law:
     """Values x[row, column] with probabilities p[row, column] (each row sums to 1).
+
+    Laws are equal if they are the same object: what is made of one is remembered by it.
 
     Attributes
     ----------
@@ -99,15 +102,27 @@ class Law:
 
     def largest_of(self, count: int) -> Law:
         """The largest of `count` sites that share the row."""
+        law = self if (self.x[:, 1:] >= self.x[:, :-1]).all() else self._ascending
+        p = math.prod([law._reached] * count, start=1.0)
+        p[:, 1:] -= p[:, :-1].copy()
+        return replace(law, p=p)
+
+    @functools.cached_property
+    def _ascending(self) -> Law:
+        """The same with the values of each row in order."""
         order = np.argsort(self.x, axis=1, kind="stable")
         x, slope = (np.take_along_axis(a, order, axis=1) for a in (self.x, self.slope))
-        p = np.take_along_axis(self.p, np.broadcast_to(order, self.p.shape), axis=1)
-        reach = np.minimum(np.cumsum(p, axis=1), 1.0)**count
-        return replace(self, x=x, p=np.diff(reach, axis=1, prepend=0.0), slope=slope)
+        return replace(self, x=x, p=np.take_along_axis(self.p, np.broadcast_to(order, self.p.shape), axis=1),
+                       slope=slope)
+
+    @functools.cached_property
+    def _reached(self) -> Array:
+        """Probability of each column and those before it."""
+        return np.minimum(np.cumsum(self.p, axis=1), 1.0)
 
     def scaled(self, factor: float) -> Law:
         """The value multiplied by a number."""
-        return replace(self, x=self.x * factor)
+        return self if abs(factor - 1) < 1e-13 else replace(self, x=self.x * factor)
 
     def standardised(self) -> Law:
         """The value less its row's mean, over the root of the mean variance."""
@@ -123,19 +138,17 @@ def far_of(row_means: Array, share: Array, kappa: Array) -> Array:
     """
     if len(share) == 1:
         return np.full(np.shape(kappa), float(row_means[0])**2)
-    rows = ROWS if np.array_equal(share, SHARES) else _quantiles(share)
-    degree = np.arange(12)  # Mehler's formula, as in `activations`
-    hermite = hermevander(rows, degree[-1]) / np.sqrt(np.cumprod(np.maximum(degree, 1)))
-    terms = (share * row_means @ hermite)**2
-    terms[-1] += share @ row_means**2 - terms.sum()
-    return np.asarray(np.polynomial.polynomial.polyval(kappa, terms))
+    hermite = _HERMITE if np.array_equal(share, SHARES) else _hermite(_quantiles(share))
+    weighed = share * row_means
+    terms = (weighed @ hermite)**2
+    terms[-1] += weighed @ row_means - np.add.reduce(terms)
+    return np.asarray(np.power.outer(kappa, _DEGREES) @ terms)
 
 
 def share_of(row_means: Array, share: Array, far: float) -> float:
     """The kappa for which `far_of` gives `far`."""
-    kappa = np.linspace(0, 1, 33)
-    reached = np.maximum.accumulate(far_of(row_means, share, kappa))
-    return float(np.interp(far, reached, kappa))
+    reached = np.maximum.accumulate(far_of(row_means, share, _KAPPAS))
+    return float(np.interp(far, reached, _KAPPAS))
 
 
 def distant(before: Array, behind: Array, share: Array, far: float) -> float:
@@ -145,6 +158,16 @@ def distant(before: Array, behind: Array, share: Array, far: float) -> float:
     """
     kappa = share_of(before, share, far) if len(share) > 1 else 1.0
     return float(far_of(behind, share, np.array(kappa)))
+
+
+def _hermite(rows: Array) -> Array:
+    """Mehler's formula, as in `activations`: orthonormal Hermite polynomials at the values of the shared part."""
+    return np.asarray(hermevander(rows, _DEGREES[-1]) / np.sqrt(np.cumprod(np.maximum(_DEGREES, 1))))
+
+
+_DEGREES = np.arange(12)
+_KAPPAS = np.linspace(0, 1, 33)
+_HERMITE = _hermite(ROWS)
 
 
 def _quantiles(share: Array) -> Array:
@@ -170,10 +193,35 @@ def gaussian(q: float, c: float) -> Law:
     # Zero, where rectifiers have their kink, lies midway between two columns of every row.
     step = 2 * REACH / COLUMNS
     zero = np.divide(-rows, own, out=np.zeros(len(rows)), where=own > 0)[:, None]
-    columns = (np.arange(COLUMNS) - (COLUMNS - 1) / 2) * step + zero - step * np.rint(zero / step)
-    p = np.exp(-columns**2 / 2)
-    x = rows[:, None] + own * columns
-    return Law(x, p / p.sum(axis=1, keepdims=True), np.ones(x.shape), share)
+    columns = (np.arange(COLUMNS) - (COLUMNS - 1) / 2) * step + (zero - step * np.rint(zero / step))
+    p = _bells(columns.copy())
+    columns *= own
+    columns += rows[:, None]
+    return Law(columns, p, np.ones(columns.shape), share)
+
+
+def rounded(x: float) -> float:
+    """Two numbers that differ by rounding as one, so that what is made of them can be remembered."""
+    return float(f"{x:.13e}")
+
+
+@functools.lru_cache(maxsize=16)
+def activated(phi: Function, q: float, c: float, second: float) -> Law:
+    """phi(z) for z ~ N(0, q), of which c is shared, scaled to E[phi^2] = `second`."""
+    law = gaussian(q, c).through(phi)
+    return law.scaled(math.sqrt(second / law.second)) if law.second else law
+
+
+@functools.lru_cache(maxsize=64)
+def gated_sum(law: Law, q: float, c: float, phi: Function) -> tuple[Law, Law, Array]:
+    """x + f as in `plus`, phi(x + f), and the transition from x to there, times phi'^2.
+
+    Behind batch norms runs of residual sums begin alike and go on alike: each is made once.
+    """
+    total, transition = plus(law, q, c)
+    behind = total.through(phi)
+    transition *= behind.slope[0]**2
+    return total, behind, transition
 
 
 def plus(law: Law, q: float, c: float) -> tuple[Law, Array]:
@@ -220,12 +268,16 @@ def _kernel(x: Array, grid: Array, spread: float) -> Array:
     spread = max(spread, 0.7 * (grid[1] - grid[0]))
     # A rectifier makes many zeros; what lies beyond the grid has no probability.
     distinct: Any = np.unique(np.clip(x, grid[0], grid[-1]), return_inverse=True)
-    density = np.subtract.outer(distinct[0] / spread, grid / spread)
-    np.square(density, out=density)
-    density *= -0.5
-    np.exp(density, out=density)
-    density /= density.sum(axis=1, keepdims=True)
-    return density[distinct[1]]
+    return _bells(np.subtract.outer(distinct[0] / spread, grid / spread))[distinct[1]]
+
+
+def _bells(z: Array) -> Array:
+    """exp(-z^2 / 2) in place, each row over its sum."""
+    np.square(z, out=z)
+    z *= -0.5
+    np.exp(z, out=z)
+    z /= np.add.reduce(z, axis=1, keepdims=True)
+    return z
 
 
 def _merge_rows(law: Law) -> Law:

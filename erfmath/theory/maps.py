@@ -33,13 +33,16 @@ class Activated:
     c: float
     phi: Function
 
-    def table(self, value: float | None = None) -> Law:
-        """The law; with `value`, that of sites so close that E[phi phi'] is `value` instead of its far limit."""
+    def table(self, second: float, value: float | None = None) -> Law:
+        """The law, scaled to E[phi^2] = `second`.
+
+        With `value`, that of sites so close that E[phi phi'] is `value` instead of its far limit.
+        """
         c = self.c
         if value is not None:
             rho = np.linspace(0, 1, 65)
             c = self.q * float(np.interp(value, cross(self.phi, np.full(65, self.q), rho), rho))
-        return laws.gaussian(self.q, c).through(self.phi)
+        return laws.activated(self.phi, laws.rounded(self.q), laws.rounded(c), laws.rounded(second))
 
 
 #: A law that is not Gaussian, or how to make it; None is Gaussian.
@@ -120,7 +123,7 @@ class Moments:
         if known is None:
             return laws.gaussian(q, float(self.same[group]) if near is None else near)
         if isinstance(known, Activated):
-            known = known.table(near)
+            return known.table(q, near)
         return known.scaled(math.sqrt(q / known.second)) if known.second else known
 
     def products(self, maps: Array, box: tuple[int, ...]) -> Array:

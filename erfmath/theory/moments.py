@@ -227,9 +227,8 @@ class _Forward:
 
     def _stream(self, i: int, phi: Function, m: Moments, before: int, old: Law, q: float, c: float) -> Moments:
         """x = phi(x_before + f) where x_before is not Gaussian: its law, and the gate's memory."""
-        total, transition = laws.plus(old, q, c)
-        law = total.through(phi)
-        self.gates.streams[i] = Stream(transition * law.slope[0]**2, old.marginal, law.marginal)
+        total, law, transition = laws.gated_sum(old, laws.rounded(q), laws.rounded(c), phi)
+        self.gates.streams[i] = Stream(transition, old.marginal, law.marginal)
         layer = self.graph.layers[before]
         if before not in self.gates.streams and isinstance(layer, Activation) and not any(self.plan.lags[before]):
             # Where the stream begins, the first gate: what passed the later ones passes it more often.

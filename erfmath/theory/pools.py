@@ -25,18 +25,21 @@ def max_pool(op: Linear, m: Moments, sizes_in: Sizes, sizes: Sizes, extent: tupl
     """
     zero = (0,) * m.ndim
     count = _inside(op, sizes_in, sizes)
-    kinds, place, often = np.unique(count, return_inverse=True, return_counts=True)
+    often = np.bincount(count.reshape(-1))
+    kinds = np.flatnonzero(often)
     # Windows near a border see the lower level of what stands there.
     middle = (slice(None), *(slice(h, h + 1) for h in m.lags))
     mixed = linear(op._replace(kind="random", inside_only=False), replace(m, values=m.values[middle]), sizes_in,
                    extent, zero)[at(zero)]
-    scale = mixed / m.per_site(np.where(m.average > 0, m.average, 1.0)) * (count.max() / count)
+    scale = mixed * (kinds[-1] / count) / m.per_site(np.where(m.average > 0, m.average, 1.0))
     second, far, rho, known, bias = [], [], [], [], []
     for g, near in enumerate(_near([taps.geometry[0].kernel for taps in op.taps], m)):
         law = m.law(g, near)
         largest = [law.largest_of(int(n)) for n in kinds]
-        second.append(np.array([one.second for one in largest])[place].reshape(count.shape))
-        means = np.average([one.row_means for one in largest], axis=0, weights=often)
+        per_count = np.zeros(len(often))
+        per_count[kinds] = [one.second for one in largest]
+        second.append(per_count[count])
+        means = often[kinds] / count.size @ np.stack([one.row_means for one in largest])
         apart = laws.distant(law.row_means, means, law.share, float(m.far[g] / m.level[g]))
         far.append(apart * np.sqrt(scale[g]).mean()**2)
         winner = largest[-1]
