@@ -182,7 +182,7 @@ def variance_ratios(graph: Graph, inputs: InputModel) -> tuple[float, ...]:
                            for have, g in zip(boxes[-1], (taps.geometry[0] for taps in op.taps))))
     steps = [[_Step.of(taps.geometry[0], taps.weights, low, high) for taps, low, high in zip(op.taps, *pair)]
              for op, pair in zip(ops, zip(boxes, boxes[1:]))]
-    # Forwards: numbers per stage, and the covariance over u of what q is more at a site than in the whole draw (56).
+    # Upwards: numbers per stage, and the covariance over u of what q is more at a site than in the whole draw (58).
     stages = [_Stage.of(functions[0], inputs.second, inputs.far / inputs.second, graph.channels[-1])]
     local = [np.zeros((1,) * graph.ndim)]
     for i, op, here, behind in zip(convolutions, ops, steps, functions[1:]):
@@ -196,10 +196,10 @@ def variance_ratios(graph: Graph, inputs: InputModel) -> tuple[float, ...]:
 
 
 def _ratio(axis: int, stages: list[_Stage], local: list[Array], ops: list[Linear], steps: list[list[_Step]]) -> float:
-    """Backwards: moments of paths along an axis, in the limit and those to be added, by what has parted from them."""
+    """Downwards: moments of paths along an axis, in the limit and what is to be added (59), and their variance (60)."""
     path = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
-    # At distance u from the path, with its moments: how the gates above hang on q there (57), and what the
-    # square of the product of values and gradients there adds to them (58).
+    # At each distance from a path, with the path's moments: how the gates above hang on q there, and on the square
+    # of the product of values and gradients.
     parted = np.zeros((2, 3, *local[-1].shape))
     for n in range(len(stages) - 1, -1, -1):
         stage = stages[n]

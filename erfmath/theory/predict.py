@@ -47,7 +47,7 @@ def predict(net: Network, *, image: Any = None, unit: Any = None, node: str | No
         "normal" replaces the law of a chain on the plane by the Gaussian of its moments (the
         paper's use of the central limit theorem).  "finite_width" adds, for chains of convolutions
         and activations, what `width` channels do to the shape of the field that infinitely many do
-        not, to first order (equations 55 to 61).  Under "exact", chains on the plane whose kernels
+        not, to first order (equations 55 to 60).  Under "exact", chains on the plane whose kernels
         are no products and whose map is large are held as a law with an error relative to its largest
         value; the result then says "window", and `law.error_bound` how much.
     width : int
