@@ -18,7 +18,7 @@ __all__ = ["plot_layer_shares", "plot_remedies", "plot_size_map"]
 
 #: Arrows per axis at most.
 ARROWS = 12
-DARK, LIGHT, WARM, GREY = "#12355b", "#7fa6cf", "#c1440e", "#9aa5b1"
+DARK, LIGHT, WARM, GREY, NOWHERE = "#12355b", "#7fa6cf", "#c1440e", "#9aa5b1", "#c9cdd3"
 
 
 def plot_size_map(sizes: SizeMap, *, ax: Axes | None = None, title: str | None = None) -> Figure:
@@ -112,6 +112,8 @@ def plot_remedies(found: Remedies, *, top: int = 12, title: str | None = None) -
     """
     from matplotlib.figure import Figure
 
+    from .plotting.style import quantity
+
     if not found.changes or found.now.erf.ndim > 2:
         raise ValueError("found: holds no change to draw, or fields with three axes")
     best, rows = found.changes[0], found.changes[:top]
@@ -120,8 +122,11 @@ def plot_remedies(found: Remedies, *, top: int = 12, title: str | None = None) -
     grid = figure.add_gridspec(2 if maps else 1, 3, width_ratios=(1, 1, 1.25))
     if maps:
         reach = _reach(best, found.now)
-        for column, remedy in enumerate((found.now, best)):
-            _draw_field(figure.add_subplot(grid[0, column]), remedy, found.kind, reach)
+        panels = [figure.add_subplot(grid[0, column]) for column in (0, 1)]
+        for ax, remedy in zip(panels, (found.now, best)):
+            _draw_field(ax, remedy, found.kind, reach)
+        bar = figure.colorbar(panels[-1].images[0], ax=panels)
+        bar.set_label(quantity(found.now.erf.statistic, "amplitude"), fontsize="small")
     _draw_profiles(figure.add_subplot(grid[-1, :2]), found.now, best)
     _draw_gains(figure.add_subplot(grid[:, 2]), rows, found.kind)
     if title:
@@ -137,10 +142,13 @@ def _reach(*remedies: Remedy) -> float:
 def _draw_field(ax: Axes, remedy: Remedy, kind: str, reach: float) -> None:
     from .plotting import show_map
 
-    middle = [round(c) for c in remedy.erf.center]
-    half = int(np.ceil(reach))
-    lo, hi = (tuple(m + sign * half for m in middle) for sign in (-1, 1))
-    show_map(ax, remedy.erf.crop(lo, hi, of="share"), lo, statistic=remedy.erf.statistic)
+    erf, half = remedy.erf, int(np.ceil(reach))
+    lo, hi = (np.array([round(c) + sign * half for c in erf.center]) for sign in (-1, 1))
+    first, last = np.maximum(lo, erf.origin), np.minimum(hi, np.add(erf.origin, erf.shape) - 1)
+    show_map(ax, erf.crop(first, last, of="share"), tuple(first), statistic=erf.statistic)
+    ax.set_facecolor(NOWHERE)  # beyond the image, or the theoretical field
+    ax.set_xlim(lo[1] - 0.5, hi[1] + 0.5)
+    ax.set_ylim(hi[0] + 0.5, lo[0] - 0.5)
     ax.set_title(f"{remedy.what}\n{kind} {remedy.size:.4g} px", fontsize="small", wrap=True)
     ax.set_xlabel("x, input pixels")
     ax.set_ylabel("y, input pixels")

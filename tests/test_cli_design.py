@@ -42,6 +42,14 @@ def test_growth_over_other_numbers(ask: Ask, words: tuple[str, ...], make: objec
     assert answer["crossover"] == over.crossover
 
 
+def test_growth_where_a_size_is_zero(ask: Ask) -> None:
+    """Kernels of one tap do not spread: no power law of the std, the rest of the table all the same."""
+    answer = ask("growth", "--kernels", "1:7:2", "--depth", "4", "--plot", "growth.png")
+    assert answer.status == 0 and "std: is not positive everywhere" in answer.out and answer.out.count("\n") == 7
+    laws = json.loads(ask("growth", "--kernels", "1:7:2", "--depth", "4", "--json").out)["power_laws"]
+    assert laws["std"] is None and laws["threshold"] is not None
+
+
 def test_design_prints_remedies(ask: Ask) -> None:
     net = em.zoo.plain(6)
     net.save("net.json")
@@ -89,14 +97,25 @@ def test_tiles(ask: Ask) -> None:
 
 @pytest.mark.parametrize("words, error", [
     (("design",), "not both"), (("design", "vgg11", "--target", "9"), "not both"),
-    (("design", "--target", "9", "--plot", "a.png"), "need a network"), (("design", "--target", "-9"), "target=-9"),
-    (("design", "--target", "9", "--unit", "3"), "no --unit"), (("design", "vgg11", "--kind", "width"), "kind='width'"),
+    (("design", "--target", "9", "--plot", "a.png"), "--plot does not go with --target"),
+    (("design", "--target", "9", "--unit", "3"), "--unit does not go with --target"),
+    (("design", "--target", "-9"), "target=-9"), (("design", "--target", "9", "--max-depth", "0"), "depth=0"),
+    (("design", "--target", "9", "--max-multiply-adds", "inf"), "max_multiply_adds=inf"),
+    (("design", "--target", "9", "--max-multiply-adds", "9"), "not even the shortest"),
+    (("design", "vgg11", "--max-depth", "3"), "--max-depth does not go with NET"),
+    (("design", "vgg11", "--layers", "--top", "3"), "--top does not go with --layers"),
+    (("design", "vgg11", "--top", "0"), "top=0"), (("design", "vgg11", "--kind", "width"), "kind='width'"),
+    (("predict", "vgg11", "--image", "64", "--unit", "-1,2"), "--unit=-1,2"),
+    (("growth", "--depths", "5:9", "--every", "0"), "every=0"),
+    (("growth", "--depths", "5:9", "--depth", "-1"), "depth=-1"),
+    (("growth", "--depths", "5:80", "--every", "2"), "pixels along an axis"),
     (("design", "nothing"), "no network of the zoo"), (("design", "vgg11", "--plot", "a.nothing"), "a.nothing"),
     (("growth",), "required"), (("growth", "--depths", "5"), "A:B"), (("growth", "--depths", "5:6"), "at least three"),
     (("growth", "--depths", "5:9", "--kinds", "width"), "width"),
     (("growth", "--stride-places", "1:9", "--depth", "4"), "more layers"),
-    (("size-map", "vgg11"), "--image"), (("size-map", "vgg11", "--image", "64", "--unit", "1"), "no --unit"),
-    (("tiles", "vgg11", "--error", "2"), "error=2"), (("tiles", "vgg11", "--unit", "1"), "no --unit"),
+    (("size-map", "vgg11"), "--image"), (("size-map", "vgg11", "--image", "64", "--unit", "1"), "unrecognized"),
+    (("size-map", "vgg11", "--image", "20000"), "smaller image"),
+    (("tiles", "vgg11", "--error", "2"), "error=2"), (("tiles", "vgg11", "--unit", "1"), "unrecognized"),
 ])
 def test_what_is_wrong_is_said_in_one_line(ask: Ask, words: tuple[str, ...], error: str) -> None:
     answer = ask(*words)

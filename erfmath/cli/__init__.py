@@ -52,6 +52,8 @@ class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, without the usage."""
 
     def error(self, message: str) -> NoReturn:
+        if "expected one argument" in message:  # argparse took -1,2 for another option
+            message += "; one that begins with - is written behind =, as --unit=-1,2"
         self.exit(2, f"erfmath: error: {message} (see {self.prog} --help)\n")
 
 
@@ -127,19 +129,19 @@ def build_parser() -> argparse.ArgumentParser:
                   "erfmath design resnet50 --image 224 --plot remedies.png\n"
                   "erfmath design vgg16 --layers\n"
                   "erfmath design --target 40 --max-depth 20 --max-multiply-adds 2e10")
-    _add_network_options(sub, optional=True)
+    _add_network_options(sub, optional=True, image="the infinite plane; with --target 224, for the costs")
     design.add_design_options(sub)
 
     sub = command("size-map", design.size_map, "size and centre of the field of every unit of a map",
                   "erfmath size-map unet --image 256 --plot sizes.png")
-    _add_network_options(sub)
+    _add_network_options(sub, unit=False, image=None)
     sub.add_argument("--kind", default="std", metavar="KIND",
                      help="std, in one sweep, or another size, unit by unit (default: std)")
     sub.add_argument("--plot", metavar="FILE", help="draw the map (.png, .pdf, .svg, ...)")
 
     sub = command("tiles", design.tiles, "how much context tiles of a large image need",
                   "erfmath tiles unet --error 0.01\nerfmath tiles net.json --image 1024 --json")
-    _add_network_options(sub)
+    _add_network_options(sub, unit=False, image="as large as the receptive field asks for")
     design.add_tiles_options(sub)
 
     sub = command("growth", growth.growth, "how sizes grow with depth, kernel, dilation or the place of a stride",
@@ -165,16 +167,21 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_network_options(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
+def _add_network_options(parser: argparse.ArgumentParser, *, optional: bool = False, unit: bool = True,
+                         image: str | None = "the infinite plane") -> None:
+    """The network, and where to look at it; `image` says what stands for one that is not given, if that may be."""
     parser.add_argument("network", metavar="NET", nargs="?" if optional else None,
                         help="name of a network (see erfmath zoo) or a JSON file")
-    parser.add_argument("--image", type=_integers, metavar="N",
-                        help="size in pixels, 224 or 224,320 (default: the infinite plane)")
-    parser.add_argument("--unit", type=_integers, metavar="Y,X",
-                        help="the unit (default: the middle of the map, 0 on the plane); "
-                             "write --unit=-1,2 if the first is negative")
+    parser.add_argument("--image", type=_integers, metavar="N", required=image is None,
+                        help="size in pixels, 224 or 224,320" + (f" (default: {image})" if image else ""))
+    if unit:
+        parser.add_argument("--unit", type=_integers, metavar="Y,X",
+                            help="the unit (default: the middle of the map, 0 on the plane); "
+                                 "write --unit=-1,2 if the first is negative")
+    else:
+        parser.set_defaults(unit=None)  # all of them
     parser.add_argument("--node", metavar="NAME",
-                        help="node whose unit it is (default: the output)")
+                        help=f"node whose unit{' it is' if unit else 's they are'} (default: the output)")
     parser.add_argument("--ndim", type=int, choices=(1, 2, 3), metavar="N",
                         help="1, 2 or 3 dimensions, where nothing else fixes them (default: 2)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")

@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 import warnings
+import zipfile
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -108,6 +109,9 @@ def _read(path: str) -> Any:
         with open(path, "rb") as file:
             if file.read(len(MAGIC_PREFIX)) == MAGIC_PREFIX:
                 return np.load(path, mmap_mode="r", allow_pickle=False)
+            file.seek(0)
+            if not zipfile.is_zipfile(file):
+                raise ValueError("neither .npy nor .npz")
             file.seek(0)
             with np.load(file, allow_pickle=False) as arrays:
                 if "about" in arrays.files:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import Any
 
 import erfmath as em
 
+from ..checks import integer, real
 from ..progress import Progress
 from . import report, targets
 from .commands import dimension, network
@@ -16,18 +18,17 @@ __all__ = ["add_design_options", "add_tiles_options", "design", "size_map", "til
 
 def add_design_options(parser: argparse.ArgumentParser) -> None:
     """What is asked of ``design``, beside the network's options."""
-    parser.add_argument("--kind", default="std", metavar="KIND",
-                        help="what is to grow: std, threshold, mass, ... (default: std)")
-    parser.add_argument("--top", type=int, default=20, metavar="N", help="rows to print (default: 20)")
+    parser.add_argument("--kind", metavar="KIND", help="what is to grow: std, threshold, mass, ... (default: std)")
+    parser.add_argument("--top", type=int, metavar="N", help="rows to print (default: 20)")
     parser.add_argument("--plot", metavar="FILE", help="draw before and after (.png, .pdf, .svg, ...)")
     parser.add_argument("--layers", action="store_true",
                         help="instead: what each layer adds to the field, and what it costs")
     target = parser.add_argument_group("instead of NET, a new network for a wanted size")
     target.add_argument("--target", type=float, metavar="SIZE", help="size of the field to reach, in input pixels")
-    target.add_argument("--max-depth", type=int, default=32, metavar="N", help="convolutions (default: 32)")
+    target.add_argument("--max-depth", type=int, metavar="N", help="convolutions (default: 32)")
     target.add_argument("--max-multiply-adds", type=float, metavar="N", help="for one image, as 5e9")
     target.add_argument("--max-parameters", type=float, metavar="N", help="as 1e7")
-    target.add_argument("--width", type=int, default=64, metavar="N",
+    target.add_argument("--width", type=int, metavar="N",
                         help="channels of the first stage, doubled with each stride (default: 64)")
 
 
@@ -41,6 +42,10 @@ def design(options: argparse.Namespace) -> None:
     """``erfmath design``: what would widen a network's view, or networks with a view of a given width."""
     if (options.network is None) == (options.target is None):
         raise ValueError("design: needs a network to change, or --target SIZE for a new one, and not both")
+    _refuse(options, ("unit", "node", "ndim", "plot", "layers") if options.target is not None else
+            ("max_depth", "max_multiply_adds", "max_parameters", "width") + ("kind", "top") * options.layers)
+    options.kind = options.kind or "std"
+    options.top = 20 if options.top is None else integer(options.top, "top", 1)
     if options.target is not None:
         _new(options)
         return
@@ -63,18 +68,25 @@ def design(options: argparse.Namespace) -> None:
     print(report.to_json(_remedies(found, options.top)) if options.json else found.table(options.top))
 
 
+def _refuse(options: argparse.Namespace, names: Sequence[str]) -> None:
+    """Options that would change nothing are a misunderstanding."""
+    asked = "--target" if options.target is not None else "--layers" if options.layers else "NET"
+    for name in names:
+        if getattr(options, name) not in (None, False):
+            raise ValueError(f"design: --{name.replace('_', '-')} does not go with {asked}")
+
+
 def _new(options: argparse.Namespace) -> None:
-    if options.plot or options.layers:
-        raise ValueError("design: --plot and --layers need a network, not --target")
     image = options.image
-    elsewhere = options.unit is not None or options.node is not None or options.ndim not in (None, 2)
-    if isinstance(image, tuple) or elsewhere:
-        raise ValueError("design --target: takes one number as --image, and no --unit, --node or --ndim")
-    limits = {name: None if value is None else int(value) for name, value in
+    if isinstance(image, tuple):
+        raise ValueError("design --target: takes one number as --image")
+    limits = {name: None if value is None else int(real(value, f"max_{name}")) for name, value in
               (("multiply_adds", options.max_multiply_adds), ("parameters", options.max_parameters))}
     with Progress("design"):
-        found = em.design(options.target, kind=options.kind, budget=em.Budget(depth=options.max_depth, **limits),
-                          choices=em.Choices(width=options.width), image=224 if image is None else image)
+        found = em.design(options.target, kind=options.kind,
+                          budget=em.Budget(depth=32 if options.max_depth is None else options.max_depth, **limits),
+                          choices=em.Choices(width=64 if options.width is None else options.width),
+                          image=224 if image is None else image)
     if options.json:
         keys = ("kind", "kernel_size", "dilations", "stages", "size", "std", "trf", "stride", "depth",
                 "multiply_adds", "parameters", "checkerboard")
@@ -83,15 +95,13 @@ def _new(options: argparse.Namespace) -> None:
         print(report.to_json({"target": options.target, "designs": rows}))
     else:
         print(type(found)(found[:options.top]))
+        if len(found) > options.top:
+            print(f"({options.top} of {len(found)} networks)")
 
 
 def size_map(options: argparse.Namespace) -> None:
     """``erfmath size-map``: size and centre of the field of every unit of a map."""
     net = network(options.network)
-    if options.image is None:
-        raise ValueError("size-map: needs --image N, the size of the input in pixels")
-    if options.unit is not None:
-        raise ValueError("size-map: takes no --unit, it looks at all of them")
     draw = targets.picture(options.plot)
     with Progress(f"size-map {options.network}") as progress:
         sizes = em.erf_size_map(net, options.image, node=options.node, kind=options.kind,
@@ -119,8 +129,6 @@ def size_map(options: argparse.Namespace) -> None:
 def tiles(options: argparse.Namespace) -> None:
     """``erfmath tiles``: the context that tiles need."""
     net = network(options.network)
-    if options.unit is not None:
-        raise ValueError("tiles: takes no --unit, it looks for the one that loses most")
     with Progress(f"tiles {options.network}"):
         found = em.tile_halo(net, options.error, image=options.image, node=options.node, ndim=dimension(net, options))
     if options.json:

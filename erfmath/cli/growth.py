@@ -8,10 +8,15 @@ from typing import Any, NamedTuple
 
 import erfmath as em
 
+from ..checks import integer
 from ..progress import Progress
 from . import report, targets
 
 __all__ = ["add_growth_options", "growth"]
+
+
+#: Pixels along an axis that the deepest of the chains may see: minutes of work lie beyond.
+WIDEST = 2**18
 
 
 class _Varied(NamedTuple):
@@ -41,7 +46,8 @@ def add_growth_options(parser: argparse.ArgumentParser) -> None:
                         help="zero-mean random weights, or all ones (default: random)")
     parser.add_argument("--kinds", default="threshold,std", metavar="KIND,...",
                         help="sizes, as of size() (default: threshold,std)")
-    parser.add_argument("--plot", metavar="FILE", help="draw sizes and fits (.png, .pdf, .svg, ...)")
+    parser.add_argument("--plot", metavar="FILE",
+                        help="draw sizes and ratios, with fits and closed forms (.png, .pdf, ...)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
 
@@ -60,12 +66,19 @@ def growth(options: argparse.Namespace) -> None:
     """``erfmath growth``: the table of one family of chains, and its power laws."""
     name = next(name for name in VARIED if getattr(options, name) is not None)
     values: list[int] = getattr(options, name)
+    for number in ("depth", "every"):
+        if getattr(options, number) is not None:
+            integer(getattr(options, number), number, 1)
     draw = targets.picture(options.plot)
+    make = _maker(options, VARIED[name].number)
+    seen = max(em.receptive_field(make(value)).size[0] for value in (values[0], values[-1]))
+    if seen > WIDEST:
+        raise ValueError(f"--{name.replace('_', '-')}: units of the largest of these networks see {seen:,} pixels "
+                         f"along an axis, more than {WIDEST:,}; take a smaller range, or fewer strides")
     with Progress("growth") as progress:
-        over = em.growth(_maker(options, VARIED[name].number), values, kinds=options.kinds.split(","),
-                         parameter=VARIED[name].words, progress=progress)
+        over = em.growth(make, values, kinds=options.kinds.split(","), parameter=VARIED[name].words, progress=progress)
         if options.plot:
-            draw(em.plotting.plot_growth(over.values, over.sizes, xlabel=over.parameter))
+            draw(em.plotting.plot_growth(over))
     print(report.to_json(_plain(over)) if options.json else over)
 
 
@@ -88,7 +101,7 @@ def _maker(options: argparse.Namespace, number: str) -> Callable[[Any], em.Netwo
 
 def _plain(over: Any) -> dict[str, Any]:
     laws = {kind: {"size": over.fit(kind)._asdict(), "ratio": over.fit(kind, ratio=True)._asdict()}
-            for kind in over.sizes}
+            if size.min() > 0 else None for kind, size in over.sizes.items()}
     return {"parameter": over.parameter, "values": over.values, "trf": over.trf, "sizes": over.sizes,
             "closed_form": over.asymptote, "ratios": {kind: over.ratio(kind) for kind in over.sizes},
             "local_exponents": {kind: over.local_exponent(kind) for kind in over.sizes},

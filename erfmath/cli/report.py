@@ -88,10 +88,11 @@ def text(values: Mapping[str, Any]) -> str:
                  f"{square} px for a square with 95 % of the mass"),
         "ratio to TRF": "-" if values["ratio"] is None else f"{values['ratio']:.3g}",
         "mass": f"{radii} px of the true centre" if radii else "",
-        "assumptions": "; ".join(values["assumptions"].values()) or "none",
+        "assumptions": "\n".join(values["assumptions"].values()) or "none",
     }
     width = max(map(len, rows))
-    return "\n".join(f"{name.ljust(width)}  {value}" for name, value in rows.items() if value)
+    below = f"\n{' ' * (width + 2)}"
+    return "\n".join(f"{name.ljust(width)}  {value}".replace("\n", below) for name, value in rows.items() if value)
 
 
 def point(values: Any, separator: str = ", ") -> str:
@@ -104,7 +105,7 @@ def number(value: Any) -> str:
     """Four digits, all those before the point, and no exponent for what is a number of pixels; - for None."""
     if value is None:
         return "-"
-    value = round(float(value), 9)
+    value = round(float(value), 9) + 0.0  # no -0
     return f"{value:.0f}" if abs(value) >= 1000 or value == round(value) else f"{value:.4g}"
 
 

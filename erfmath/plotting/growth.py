@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from ..theory.growth import PowerLaw, fit_power_law
+from ..theory.growth import Growth, PowerLaw, fit_power_law
 from .style import LINES
 
 if TYPE_CHECKING:
@@ -29,15 +29,17 @@ def power_law(values: npt.ArrayLike, sizes: npt.ArrayLike, errors: npt.ArrayLike
     return law._replace(slope_stderr=float(np.linalg.norm(off * relative) / (off @ off)))
 
 
-def plot_growth(values: npt.ArrayLike, sizes: Any, *, errors: Any = None, fit: bool = True,
+def plot_growth(values: Growth | npt.ArrayLike, sizes: Any = None, *, errors: Any = None, fit: bool = True,
                 ax: Axes | None = None, xlabel: str = "layers", ylabel: str = "size, input pixels",
                 title: str | None = None) -> Figure:
     """Draw sizes against values, log-log, each row with its fitted power law.
 
     Parameters
     ----------
-    values : array of shape (points,)
-        Number of layers, or whatever the sizes grow with.
+    values : Growth, or array of shape (points,)
+        The result of `growth`: its sizes are drawn, their ratios to the theoretical receptive field, and
+        the closed form beside both; of what follows only `title` is then used.  Or the number of layers,
+        or whatever the sizes grow with.
     sizes : array of shape (points,), or mapping of str to such arrays
         A row per name of the legend.
     errors : like `sizes`, optional
@@ -68,6 +70,8 @@ def plot_growth(values: npt.ArrayLike, sizes: Any, *, errors: Any = None, fit: b
     """
     from matplotlib.figure import Figure
 
+    if isinstance(values, Growth):
+        return _both(values, title)
     rows = sizes if isinstance(sizes, Mapping) else {"": sizes}
     bars = errors if isinstance(errors, Mapping) else {"": errors}
     if ax is None:
@@ -95,6 +99,25 @@ def plot_growth(values: npt.ArrayLike, sizes: Any, *, errors: Any = None, fit: b
     if title:
         ax.set_title(title)
     return cast("Figure", ax.figure)
+
+
+def _both(over: Growth, title: str | None) -> Figure:
+    """Sizes and ratios side by side, in dots the closed form of each."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10.4, 4.4), layout="constrained")
+    positive = {kind: size for kind, size in over.sizes.items() if size.min() > 0}
+    for ax, part, words in zip(figure.subplots(1, 2), (np.ones_like(over.trf), over.trf),
+                               ("size, input pixels", "size over the side of the theoretical field")):
+        plot_growth(over.values, {kind: size / part for kind, size in positive.items()}, ax=ax,
+                    xlabel=over.parameter, ylabel=words)
+        closed = [over.asymptote[kind] / part for kind in positive if np.isfinite(over.asymptote[kind]).any()]
+        for line, label in zip(closed, ["Gaussian, closed form"] + [""] * len(closed)):
+            ax.plot(over.values, line, color="#202020", linewidth=1.0, linestyle=":", zorder=3, label=label)
+        ax.legend(fontsize="small", frameon=False)
+    if title:
+        figure.suptitle(title)
+    return figure
 
 
 def plain_numbers(ticks: Any) -> None:

@@ -246,12 +246,11 @@ def _draw_marks(erf: EffectiveReceptiveField, ax: Axes, views: list[tuple[float,
     dark = [withStroke(linewidth=3.4, foreground="#202020")]  # visible on any colour
     if erf.window is not None:
         lo, hi = erf.window
-        seen = any(v[0] < edge < v[1] for v, ends in zip(views, zip(lo, hi)) for edge in ends)
-        box = f"theoretical receptive field, {_extent(lo, hi)}" + ("" if seen else " (wider than this view)")
+        box = f"theoretical receptive field, {_extent(lo, hi)}{_beyond(lo, hi, views)}"
         ax.plot(*_corners(lo, hi), label=box, path_effects=dark, **BOX)
     if erf.image is not None:
-        last = tuple(n - 1 for n in erf.image)
-        ax.plot(*_corners((0, 0), last), label=f"image, {_times(erf.image)}",
+        lo, hi = (0, 0), tuple(n - 1 for n in erf.image)
+        ax.plot(*_corners(lo, hi), label=f"image, {_times(erf.image)}{_beyond(lo, hi, views)}",
                 path_effects=dark, **FRAME)
     squares, axes = np.linalg.eigh(erf.covariance)
     angle = np.linspace(0.0, 2 * np.pi, 361)
@@ -260,6 +259,12 @@ def _draw_marks(erf: EffectiveReceptiveField, ax: Axes, views: list[tuple[float,
     ax.plot(centroid[1] + around[1], centroid[0] + around[0],
             label="one std about the centroid", path_effects=dark, **ELLIPSE)
     ax.plot(erf.center[1], erf.center[0], label="true centre", path_effects=dark, **CROSS)
+
+
+def _beyond(lo: tuple[int, ...], hi: tuple[int, ...], views: list[tuple[float, float]]) -> str:
+    """Words for the legend where no edge of a box is to be seen."""
+    seen = any(v[0] < edge < v[1] for v, ends in zip(views, zip(lo, hi)) for edge in ends)
+    return "" if seen else " (wider than this view)"
 
 
 def _corners(lo: tuple[int, ...], hi: tuple[int, ...]) -> Any:

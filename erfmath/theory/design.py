@@ -242,6 +242,8 @@ def design(target: float, *, kind: str = "std", budget: Budget = Budget(), choic
             found.append(best)
     if not found:
         widest = float(gaussian_size(furthest, kind))
+        if not widest:
+            raise ValueError(f"target={target:g}: none of these choices, not even the shortest, is within {budget}")
         raise ValueError(f"target={target:g}: nothing within {budget} reaches it; the widest of these choices has "
                          f"{kind} {widest:.4g} pixels, about: allow more depth, strides, dilation or cost")
     return Designs(sorted(found, key=lambda d: (d.multiply_adds, d.parameters, d.depth)))

@@ -201,14 +201,17 @@ class Growth:
         """d log(size) / d log(value), per point, of the size of this `kind`.
 
         It is the slope of the least-squares line through the values within a factor of `NEAR`, and next
-        to each.
+        to each; nan where a size is 0, and where no other is near.
         """
-        x, y = np.log(self.values), np.log(self.sizes[kind])
+        size = self.sizes[kind]
+        seen = size > 0
+        x, y = np.log(self.values), np.log(np.where(seen, size, 1.0))
         slopes = []
         for i, at in enumerate(x):
             near = np.abs(x - at) <= math.log(NEAR)
             near[max(i - 1, 0):i + 2] = True
-            slopes.append(np.polyfit(x[near] - at, y[near], 1)[0])
+            near &= seen
+            slopes.append(np.polyfit(x[near] - at, y[near], 1)[0] if seen[i] and near.sum() > 1 else math.nan)
         return np.array(slopes)
 
     @property
@@ -227,13 +230,18 @@ class Growth:
         for kind, size in self.sizes.items():
             heads += [kind, "closed form", "ratio", "exponent"]
             columns += [size, self.asymptote[kind], self.ratio(kind), self.local_exponent(kind)]
-        shown = np.unique(np.round(np.geomspace(1, len(self.values), min(ROWS, len(self.values)))).astype(int) - 1)
+        points = len(self.values)
+        shown = np.arange(points) if points <= ROWS else np.unique(
+            np.round(np.geomspace(1, points, ROWS)).astype(int) - 1)
         cells = [heads] + [[f"{round(column[i], 9) + 0:.4g}" for column in columns] for i in shown]
         widths = [max(map(len, column)) for column in zip(*cells)]
         lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths)) for row in cells]
-        if len(shown) < len(self.values):
-            lines.append(f"({len(shown)} of {len(self.values)} rows)")
+        if len(shown) < points:
+            lines.append(f"({len(shown)} of {points} rows)")
         for kind in self.sizes:
+            if not self.sizes[kind].min() > 0:
+                lines.append(f"{kind}: is not positive everywhere, and follows no power law")
+                continue
             of_size, of_ratio = self.fit(kind), self.fit(kind, ratio=True)
             lines.append(f"{kind}: slope of log size {of_size.slope:.3f} +- {of_size.slope_stderr:.4f}, "
                          f"of log ratio {of_ratio.slope:.3f} +- {of_ratio.slope_stderr:.4f}")

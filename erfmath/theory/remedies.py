@@ -121,6 +121,8 @@ class Remedies:
         widths = [max(map(len, column)) for column in zip(*rows)]
         lines = ["  ".join([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:-1], widths[1:])),
                             row[-1]]).rstrip() for row in rows]
+        if (shown := len(self.changes[:top])) < len(self.changes):
+            lines.append(f"({shown} of {len(self.changes)} changes)")
         lines += [f"not known: {what} ({why})" for what, why in self.refused]
         return "\n".join(lines)
 

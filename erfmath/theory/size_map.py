@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..checks import choice
+from ..errors import check_bytes
 from ..network import Network, image_shape
 from ..sizes import KINDS
 from .inputs import InputModel
@@ -69,6 +70,8 @@ class SizeMap:
 def prepare(net: Network, image: tuple[int, ...], node: str | None, width: int, channels_in: int,
             weights: Mapping[str, Any] | None = None) -> tuple[Plan, Gates] | None:
     """What a sweep over `net` on an image starts from, for white pixels of variance 1; None if it cannot."""
+    check_bytes(8 * (1 + 2 * len(image)) * math.prod(image), f"1, x and x^2 of the {image} pixels",
+                "take a smaller image, or units one by one with predict")
     graph = Graph.of(net, net.index(node), image, len(image), width, channels_in, weights)
     if not any(op.random for op in graph.ops):  # the mean, not the power
         return None
