@@ -133,9 +133,9 @@ class TileHalo:
     error : float
         Largest part of a kept unit's power that is lost: paths that leave the tile in any layer,
         where zero padding stands in the place of what the whole image has there.  Without
-        nonlinearities it is the mean squared error over the mean square of the output.
+        nonlinearities it is the mean squared error over the mean square of the output, for white pixels.
     cut : float
-        Largest share of a kept unit's field that lies outside the tile at the input.
+        Largest share of a kept unit's power that lies outside the tile at the input.
     exact : int
         Halo at which nothing is lost, from the theoretical receptive field.
     multiple : int
@@ -161,12 +161,23 @@ def tile_halo(net: Network, error: float = 0.01, *, image: Any = None, node: str
     leave the tile in any layer (equation 14): a part `error` of its power.  Gates are those of the
     whole image, as batch norms with frozen statistics are.
 
+    Where no weight is random, the gradient g of the unit in the whole image and the gradient g' of the
+    same unit in the tile are numbers, and the error is
+
+        sum_i (g(i) - g'(i))^2 / sum_i g(i)^2
+
+    over the pixels: again the mean squared error of the output over its mean square, for white pixels,
+    the same in all channels, and for the mean over the unit's channels.  It is exact, what pools at the
+    border of a tile put in the place of a lost path included.
+
     Parameters
     ----------
     net : Network
         Its output, or `node`, must be a map.
     error : float
-        Largest part of the power that may be lost.
+        Largest part of the power that may be lost.  It falls with the halo, but for weights of both
+        signs, of which more may be missed as paths come in: then the halo is one whose error is below
+        the bound and above it one step before, not always the smallest.
     image : int or tuple of int, optional
         Size of the whole image; by default as large as the network's receptive field asks for, at
         most 768 pixels.  Whatever a unit in its middle sees beyond it counts as nothing.
@@ -182,7 +193,8 @@ def tile_halo(net: Network, error: float = 0.01, *, image: Any = None, node: str
     ValueError
         Where no unit has tiles (global pooling), or the image is too small for one.
     NotImplementedError
-        For networks whose weights are equal or given.
+        Where random weights and such as tie channels (`Constant`, `Fixed` for all channels) stand in one
+        network, or branches meet with no random layer between: lost and kept paths then interfere.
 
     Examples
     --------
@@ -190,6 +202,12 @@ def tile_halo(net: Network, error: float = 0.01, *, image: Any = None, node: str
     >>> tile = em.tile_halo(em.zoo.unet(), error=0.01)
     >>> tile.halo, tile.exact, tile.multiple, tile.cut < tile.error < 0.01
     (64, 96, 16, True)
+
+    What counts is the square of the gradient.  Of filters of ones it is narrower than of random filters:
+
+    >>> ones, random = em.zoo.plain(20, weights=em.Constant()), em.zoo.plain(20)
+    >>> [em.tile_halo(net, error=0.01).halo for net in (ones, random)]
+    [7, 10]
     """
     check_network(net)
     error = real(error, "error")
@@ -229,36 +247,27 @@ class _Tiles:
         self.start = min(self.image) // self.multiple // 2 * self.multiple
         if image is None:
             self.start = min(self.start, self.exact)
-        self.plan, self.gates = self._plan(node, width, channels_in, weights)
         steps = self.strides[self.top]
-        block = [slice(int(self.start / s), int((self.start + self.multiple) / s)) for s in steps]
-        self.kept: Any = (..., *block)
-        self.whole = readout(self.plan, self.gates, np.ones((1, *self.image)))[self.kept]
-
-    def _plan(self, node: str | None, width: int, channels_in: int,
-              weights: Mapping[str, Any] | None) -> tuple[Plan, Gates]:
+        self.block = [range(int(self.start / s), int((self.start + self.multiple) / s)) for s in steps]
         swept = prepare(self.net, self.image, node, width, channels_in, weights)
-        if swept is None:
-            raise NotImplementedError("tiles of a network with weights that are equal or given for all channels: "
-                                      "use random weights, or compare predict(image=) of tile and image")
-        return swept
+        self.power: _Swept | _Known
+        if swept is not None:
+            self.power = _Swept(*swept, self.image, self.block)
+        else:
+            self.power = _Known(net, self.top, self.image, self.block, {
+                "node": node, "width": width, "channels_in": channels_in, "ndim": len(self.image), "weights": weights})
 
     def lost(self, halo: int) -> float:
         """Largest part of the power of a kept unit that flows along paths out of the tile."""
-        worst = 0.0
-        for sides in itertools.product((False, True), repeat=len(self.image)):
-            rest = readout(self.plan, self.gates, np.ones((1, *self.image)), self._spans(halo, sides))
-            worst = max(worst, float((1 - rest[self.kept] / self.whole).max()))
-        return max(worst, 0.0)
+        return max(0.0, *(self.power.lost(spans) for spans in self._tiles(halo)))
 
     def cut(self, halo: int) -> float:
-        """Largest share of a kept unit's field outside the tile."""
-        outside = []
-        for sides in itertools.product((False, True), repeat=len(self.image)):
-            field = np.ones(self.image)
-            field[tuple(slice(*span) for span in self._spans(halo, sides)[-1])] = 0
-            outside.append(field)
-        return float((readout(self.plan, self.gates, np.stack(outside))[self.kept] / self.whole).max())
+        """Largest part of the power of a kept unit that lies outside the tile."""
+        return max(self.power.cut(spans[-1]) for spans in self._tiles(halo))
+
+    def _tiles(self, halo: int) -> list[dict[int, Spans]]:
+        """Sites of every map, for the tiles that end a halo beyond the block, at each of its corners."""
+        return [self._spans(halo, sides) for sides in itertools.product((False, True), repeat=len(self.image))]
 
     def _spans(self, halo: int, sides: Sequence[bool]) -> dict[int, Spans]:
         """Sites of every map that a tile has, cut off below (False) or above (True) along each axis."""
@@ -271,6 +280,68 @@ class _Tiles:
             begin = [int(a / s) for a, s in zip(first, steps)]
             spans[i] = tuple((b, b + n) for b, n in zip(begin, shapes[i]))
         return spans
+
+
+class _Swept:
+    """Power of the kept units of a network with random weights: lost paths carry theirs away."""
+
+    def __init__(self, plan: Plan, gates: Gates, image: tuple[int, ...], block: Sequence[range]) -> None:
+        self.plan, self.gates, self.ones = plan, gates, np.ones((1, *image))
+        self.kept: Any = (..., *(slice(line.start, line.stop) for line in block))
+        self.whole = readout(plan, gates, self.ones)[self.kept]
+
+    def lost(self, spans: dict[int, Spans]) -> float:
+        rest = readout(self.plan, self.gates, self.ones, spans)[self.kept]
+        return float((1 - rest / self.whole).max())
+
+    def cut(self, tile: Spans) -> float:
+        outside = self.ones.copy()
+        outside[(..., *_slices(tile))] = 0
+        return float((readout(self.plan, self.gates, outside)[self.kept] / self.whole).max())
+
+
+class _Known:
+    """The same without random weights: gradients of whole image and tile are numbers, and differ."""
+
+    def __init__(self, net: Network, top: int, image: tuple[int, ...], block: Sequence[range],
+                 about: Mapping[str, Any]) -> None:
+        self.net, self.top, self.about = net, top, about
+        self.whole = {}
+        for unit in itertools.product(*block):
+            erf = predict(net, image=image, unit=unit, **about)
+            if erf.statistic != "mean":
+                raise NotImplementedError(
+                    "tiles of a network in which random weights stand beside such as tie channels (Constant, Fixed for "
+                    "all channels), or branches meet with no random layer between: lost and kept paths interfere, and "
+                    "no part of the power is that of the lost ones; use measure(image=) on tile and image")
+            self.whole[unit] = erf.map
+
+    def lost(self, spans: dict[int, Spans]) -> float:
+        size = tuple(stop - first for first, stop in spans[-1])
+        parts = []
+        for unit, whole in self.whole.items():
+            inner = tuple(u - first for u, (first, _) in zip(unit, spans[self.top]))
+            rest = whole.copy()
+            rest[_slices(spans[-1])] -= predict(self.net, image=size, unit=inner, **self.about).map
+            parts.append(_part(rest, whole))
+        return max(parts)
+
+    def cut(self, tile: Spans) -> float:
+        parts = []
+        for whole in self.whole.values():
+            outside = whole.copy()
+            outside[_slices(tile)] = 0
+            parts.append(_part(outside, whole))
+        return max(parts)
+
+
+def _slices(tile: Spans) -> tuple[slice, ...]:
+    return tuple(slice(first, stop) for first, stop in tile)
+
+
+def _part(rest: Any, whole: Any) -> float:
+    total = float((whole**2).sum())
+    return float((rest**2).sum()) / total if total else 0.0
 
 
 def _strides(net: Network, rf: ReceptiveField, top: int) -> dict[int, tuple[Fraction, ...]]:

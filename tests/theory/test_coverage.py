@@ -132,6 +132,61 @@ def test_no_tiles(net: em.Network, options: dict[str, Any], words: str) -> None:
         em.tile_halo(net, **options)
 
 
-def test_no_tiles_where_weights_are_equal() -> None:
-    with pytest.raises(NotImplementedError, match="equal or given"):
-        em.tile_halo(em.repeat(Conv(3, weights=em.Constant()), 3))
+def test_ones_beside_the_network_itself() -> None:
+    """White images through filters of ones, whole and as tiles: mean squared difference over mean square."""
+    layers, draws = 5, 4000
+    x = np.random.default_rng(0).normal(size=(draws, 41))
+    net = em.repeat(Conv(3, weights=em.Constant()), layers)
+    for halo in range(layers):
+        wide, tile = x, x[:, 20 - halo:]
+        for _ in range(layers):
+            wide, tile = (np.apply_along_axis(np.convolve, 1, y, np.ones(3), "same") for y in (wide, tile))
+        difference, square = (wide[:, 20] - tile[:, halo])**2, wide[:, 20]**2
+        ratio = difference.mean() / square.mean()
+        stderr = np.std(difference - ratio * square) / square.mean() / np.sqrt(draws)
+        lost = _Tiles(net, 41, None, 16, 3, 1, None).lost(halo)
+        assert_statistical(ratio, stderr, lost)
+        found = em.tile_halo(net, lost * (1 + 1e-9), ndim=1)
+        assert found.halo == halo and found.exact == layers
+        assert_close(found.error, lost, FFT, scale=1)
+        assert found.cut <= found.error
+
+
+KNOWN = em.serial(Conv(4, stride=2, padding=(0, 2), weights=em.Fixed([[1, 2, 3, 1]] * 4)),
+                  Conv(3, weights=em.Fixed([[0, -1, 0], [-1, 5, -1], [0, -1, 0]])),
+                  em.AvgPool(3, 1, 1, count_include_pad=False), em.Upsample(2, mode="bilinear"))
+
+
+def test_known_weights_beside_tiles_that_are_run() -> None:
+    """Filters of both signs, strides, phases, pools and upsampling that look at the border: gradients measured."""
+    found = em.tile_halo(KNOWN, 0.03)
+    assert found.multiple == 2 and 0 < found.halo < found.exact
+    start, n = 20, 40
+    whole = {unit: em.measure(KNOWN, image=n, unit=unit).map for unit in np.ndindex(n, n) if min(unit) in (20, 21)
+             and max(unit) in (20, 21)}
+    worst = cut = 0.0
+    for low in itertools.product((True, False), repeat=2):
+        first = [start - found.halo if here else 0 for here in low]
+        stop = [n if here else start + 2 + found.halo for here in low]
+        inside = tuple(map(slice, first, stop))
+        for unit, full in whole.items():
+            tile = np.zeros_like(full)
+            tile[inside] = em.measure(KNOWN, image=[b - a for a, b in zip(first, stop)],
+                                      unit=tuple(u - a for u, a in zip(unit, first))).map
+            worst = max(worst, ((full - tile)**2).sum() / (full**2).sum())
+            full = full.copy()
+            square = (full**2).sum()
+            full[inside] = 0
+            cut = max(cut, (full**2).sum() / square)
+    assert_close(found.error, worst, FFT, scale=1)
+    assert_close(found.cut, cut, FFT, scale=1)
+    assert em.tile_halo(KNOWN, 0.0).halo == em.tile_halo(KNOWN, 0.0).exact
+
+
+def test_no_tiles_where_lost_and_kept_paths_interfere() -> None:
+    tied, met = em.serial(Conv(3), Conv(3, weights=em.Constant())), em.serial(Conv(3), em.residual(em.AvgPool(3, 1, 1)))
+    for net in (tied, met):
+        with pytest.raises(NotImplementedError, match="interfere"):
+            em.tile_halo(net, channels_in=16)
+    with pytest.raises(NotImplementedError, match="depends on the data"):
+        em.tile_halo(em.repeat(em.serial(Conv(3, weights=em.Constant()), Relu), 3))
