@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any, NamedTuple
 
@@ -53,6 +54,12 @@ def _separable(geometry: tuple[AxisGeometry, ...], weights: Any) -> tuple[Taps, 
     return tuple(Taps((axis,), (g,), np.asarray(w)) for axis, (g, w) in enumerate(zip(geometry, weights)))
 
 
+@functools.lru_cache(maxsize=256)
+def _box(geometry: tuple[AxisGeometry, ...]) -> tuple[Taps, ...]:
+    """Equal weights of sum 1 along each axis; many layers have the same."""
+    return _separable(geometry, [np.full(g.kernel, 1 / g.kernel) for g in geometry])
+
+
 def _together(geometry: tuple[AxisGeometry, ...], weights: Array) -> tuple[Taps, ...]:
     return (Taps(tuple(range(len(geometry))), geometry, weights),)
 
@@ -62,6 +69,10 @@ def lower(layer: Layer, sizes: tuple[int | None, ...], c_in: int, c_out: int) ->
 
     Elementwise layers are a "fixed" operation without taps.
     """
+    if is_gate(layer):
+        return Linear("gate", ())
+    if isinstance(layer, (Activation, Add, BatchNorm, Concat, Dropout, Identity, Scale)):
+        return Linear("fixed", (), gain=layer.factor if isinstance(layer, Scale) else 1.0)
     ndim = len(sizes)
     geometry = layer.geometry(ndim)
     if isinstance(layer, (Conv, ConvTranspose)):
@@ -72,22 +83,16 @@ def lower(layer: Layer, sizes: tuple[int | None, ...], c_in: int, c_out: int) ->
     if isinstance(layer, GlobalAvgPool):
         if None in sizes:
             raise ValueError("global average pooling needs the size of the image; give image=")
-        whole = tuple(AxisGeometry(n, n) for n in sizes)  # type: ignore[arg-type]
-        return Linear("fixed", _separable(whole, [np.full(g.kernel, 1 / g.kernel) for g in whole]))
-    if isinstance(layer, (MaxPool, AvgPool)):
-        box = _separable(geometry, [np.full(g.kernel, 1 / g.kernel) for g in geometry])
-        if isinstance(layer, MaxPool):
-            return Linear("route", box, inside_only=True)
-        return Linear("fixed", box, inside_only=layer.counts_inside_only)
+        return Linear("fixed", _box(tuple(AxisGeometry(n, n) for n in sizes)))  # type: ignore[arg-type]
+    if isinstance(layer, MaxPool):
+        return Linear("route", _box(geometry), inside_only=True)
+    if isinstance(layer, AvgPool):
+        return Linear("fixed", _box(geometry), inside_only=layer.counts_inside_only)
     if isinstance(layer, BlurPool):
         return Linear("fixed", _separable(geometry, [layer.axis_weights(g.kernel) for g in geometry]))
     if isinstance(layer, Pad):
         return Linear("fixed", _separable(geometry, [np.ones(1)] * ndim))
-    if is_gate(layer):
-        return Linear("gate", ())
-    if not isinstance(layer, (Activation, Add, BatchNorm, Concat, Dropout, Identity, Scale)):
-        raise NotImplementedError(f"the theory has no rule for {layer.op}; erfmath.measure may have one")
-    return Linear("fixed", (), gain=layer.factor if isinstance(layer, Scale) else 1.0)
+    raise NotImplementedError(f"the theory has no rule for {layer.op}; erfmath.measure may have one")
 
 
 def is_gate(layer: Layer) -> bool:
@@ -107,12 +112,13 @@ def _convolution(layer: Conv | ConvTranspose, geometry: tuple[AxisGeometry, ...]
         gain = weights.gain if weights.fan == "in" else weights.gain * c_in / c_out
         if layer.transposed:
             gain *= math.prod(g.stride for g in geometry)
+        if weights.profile is None:
+            return Linear("random", _box(geometry), gain, groups=groups)
         parts = weights.variances(kernel)
         taps = _separable(geometry, parts) if len(parts) == len(kernel) else _together(geometry, parts[0])
         return Linear("random", taps, gain, groups=groups)
     if isinstance(weights, Constant):
-        box = _separable(geometry, [np.full(k, 1 / k) for k in kernel])
-        return Linear("fixed" if groups == c_in == c_out else "constant", box, groups=groups)
+        return Linear("fixed" if groups == c_in == c_out else "constant", _box(geometry), groups=groups)
     assert isinstance(weights, Fixed)
     if weights.per_channel(len(kernel)):
         return Linear("fixed", _factors(geometry, weights.array))

@@ -128,8 +128,10 @@ class Moments:
 
     def products(self, maps: Array, box: tuple[int, ...]) -> Array:
         """maps(x) maps(x + tau) for every lag of a box, shape (groups, *lags, *lattice); 0 outside an image."""
-        if not any(box):
-            return (maps * maps)[(slice(None), *(None,) * self.ndim)]
+        point = self.wraps and maps.size == len(maps)
+        if point or not any(box):
+            squares = (maps * maps)[(slice(None), *(None,) * self.ndim)]
+            return np.broadcast_to(squares, (len(maps), *(2 * h + 1 for h in box), *maps.shape[1:]))
         around = [(0, 0), *((h, h) for h in box)]
         padded = np.pad(maps, around, mode="wrap") if self.wraps else np.pad(maps, around)
         partners = np.lib.stride_tricks.sliding_window_view(padded, maps.shape[1:], tuple(range(1, 1 + self.ndim)))
@@ -165,10 +167,25 @@ class Moments:
         """The box of lags `want`; at lags that were not carried sites share `rho`."""
         if want == self.lags:
             return self
+        if not any(want):
+            return replace(self, values=self.second[(slice(None), *(None,) * self.ndim)])
         values = self.correlations(want)[(..., *(None,) * self.ndim)] * self.products(self.deviation, want)
         held, there = overlap(self.lags, want)
         values[there] = self.values[held]
         return replace(self, values=values)
+
+    def multiple(self, factor: Any, far: Array, rho: Array, known: tuple[LawLike, ...]) -> Moments:
+        """M(x, tau) times a number (per group), all else as given: what the map is like need not be found again."""
+        out = Moments(self.values * self.per_pair(np.asarray(factor)), far, rho, known, self.wraps)
+        vars(out).update({name: vars(self)[name] for name in ("lags", "level") if name in vars(self)},
+                         average=self.average * factor)
+        return out
+
+    def beside(self, plane: Moments) -> Moments:
+        """The same, with the moments far from all borders."""
+        out = object.__new__(Moments)
+        vars(out).update(vars(self), plane=plane)
+        return out
 
     def regrouped(self, have: tuple[int, ...], want: tuple[int, ...]) -> Moments:
         """Channel groups of sizes `have` split into the finer groups `want`."""
@@ -190,6 +207,8 @@ class Moments:
 def ratio(part: Any, whole: Any, otherwise: float = 0.0) -> Array:
     """part / whole, `otherwise` where the whole is 0."""
     whole = np.asarray(whole)
+    if whole.all():
+        return np.asarray(part / whole)
     return np.divide(part, whole, out=np.full(whole.shape, otherwise), where=whole > 0)
 
 
@@ -250,9 +269,10 @@ def _random(op: Linear, values: Array, sizes_in: tuple[int | None, ...], extent:
             values = select_lags(values, 1 + axis, g, values.shape[1 + axis] // 2, lags[axis])
     factor = op.gain
     for taps in op.taps:
-        if taps.trivial or taps.flat:
-            factor *= taps.weights.flat[0]
-        if not taps.trivial:
+        trivial = taps.trivial
+        if trivial or taps.flat:
+            factor *= taps.weights.item(0)
+        if not trivial:
             values = forward(values, taps, sizes_in, extent)
     if any(lags):
         values, _ = cut_pairs(values, (0,) * len(extent), extent, tuple(range(len(extent))))

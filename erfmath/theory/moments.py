@@ -9,6 +9,7 @@ What the backward sweep needs of all this are the gates: E[phi'^2], 1/variance, 
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -135,7 +136,7 @@ class _Forward:
         for i in range(graph.top + 1):
             if self.plan.edges[i] or i == graph.top:
                 here = self._node(i, [self.done[j] for j in graph.sources[i]])
-                self.done[i] = replace(here, plane=self.plane[i]) if self.plane else here
+                self.done[i] = here.beside(self.plane[i]) if self.plane else here
                 fresh = graph.ops[i].random
                 self.hangs[i] = frozenset((i,)) if fresh else frozenset[int]().union(
                     *(self.hangs[j] for j in graph.sources[i]))
@@ -178,6 +179,9 @@ class _Forward:
         if op.random and len(graph.groups[i]) < len(m.far):
             m = m.mixed(graph.shares(j))
         far = m.far * far_factor(op, m, graph.sizes[j], graph.sizes[i]) if m.far.any() else m.far
+        if op.random and i not in graph.biases and all(taps.trivial for taps in op.taps):
+            gain = op.gain * math.prod(taps.weights.item() for taps in op.taps)
+            return m.with_lags(self.need[i]).multiple(gain, far, m.rho, (None,) * len(far))
         if not op.taps:
             scaled = tuple(None if law is None else m.law(g).scaled(op.gain) for g, law in enumerate(m.laws))
             return replace(m, values=m.values * op.gain**2, far=far, laws=scaled)
@@ -197,31 +201,35 @@ class _Forward:
         a = self.graph.sources[i][0]
         if a in self.sums:
             return self._stream(i, phi, m, *self.sums[a])
-        q, lags = m.average, self.plan.lags[i]
-        gaussian = np.array([law is None for law in m.laws])
+        q, lags, rectifies = m.average, self.plan.lags[i], phi.below is not None
         # Both c and what a rectifier makes of it fall towards borders as the deviation does.
-        level = m.level if phi.below is not None else np.ones(len(q))
-        apart, near = activations.cross(phi, q, np.stack([ratio(m.far, q * level), m.rho]))
-        far, rho = apart * level, ratio(near, activations.second(phi, q))
-        gate0, pair_gate = activations.gate(phi, q), np.zeros(len(q))
-        second = activations.second(phi, m.second)
-        kinds: list[LawLike] = [Activated(float(a), float(b), phi) for a, b in zip(q, m.same)]
-        for g in (g for g, law in enumerate(m.laws) if law is not None):
+        level = m.level if rectifies else np.ones(len(q))
+        apart, near = activations.cross(phi, q, np.array([ratio(m.far, q * level), m.rho]))
+        mean, gate0 = activations.second(phi, q), activations.gate(phi, q)
+        far, rho, pair_gate = apart * level, ratio(near, mean), np.zeros(len(q))
+        kinds: list[LawLike] = [Activated(a, b, phi) for a, b in zip(q.tolist(), m.same.tolist())]
+        odd = [g for g, law in enumerate(m.laws) if law is not None]
+        for g in odd:
             before = m.law(g)
             law = before.through(phi)
             kinds[g], gate0[g], pair_gate[g] = law, law.mean_gate, law.pair_gate
             rho[g] = law.same / law.second if law.second else 0.0
             far[g] = laws.distant(before.row_means, law.row_means, law.share, m.far[g] / level[g]) * level[g]
-            second[g] = m.second[g] * (law.second / q[g])
+            mean[g] = law.second
         gate = m.per_pair(gate0)
         if any(lags):
             near = activations.gate_pair(phi, *np.broadcast_arrays(m.per_site(q), m.correlations(lags)))
-            near = np.where(m.per_site(gaussian), near, m.per_site(pair_gate))
+            near[odd] = m.per_site(pair_gate)[odd]
             near[at(lags)] = gate0
             gate = near[(..., *(None,) * m.ndim)]
-        behind = Moments(second[(slice(None), *(None,) * m.ndim)], far, rho, tuple(kinds), m.wraps)
-        if gaussian.any() and (any(m.lags) or phi.below is None):
-            gate, behind = _site_by_site(phi, m, lags, gate, behind, gaussian)
+        if rectifies:
+            behind = m.with_lags((0,) * m.ndim).multiple(ratio(mean, q), far, rho, tuple(kinds))
+        else:
+            second = activations.second(phi, m.second)
+            second[odd] = m.second[odd] * m.per_site(ratio(mean, q))[odd]
+            behind = Moments(second[(slice(None), *(None,) * m.ndim)], far, rho, tuple(kinds), m.wraps)
+        if len(odd) < len(q) and (any(m.lags) or not rectifies):
+            gate, behind = _site_by_site(phi, m, lags, gate, behind, np.array([law is None for law in m.laws]))
         self.gates.power[i] = gate
         return behind.with_lags(self.need[i])
 
@@ -234,11 +242,9 @@ class _Forward:
             # Where the stream begins, the first gate: what passed the later ones passes it more often.
             opened = old.share @ (old.p * old.slope**2)
             self.gates.streams[before] = Stream(opened[None], np.ones(1), old.marginal)
-        second = m.second * (law.second / (old.second + q))
         far = laws.distant(total.row_means, law.row_means, law.share, float(m.far[0] / m.level[0])) * m.level
         rho = ratio(law.same, law.second)[None]
-        behind = Moments(second[(slice(None), *(None,) * m.ndim)], far, rho, (law,), m.wraps)
-        return behind.with_lags(self.need[i])
+        return m.with_lags((0,) * m.ndim).multiple(law.second / (old.second + q), far, rho, (law,)).with_lags(self.need[i])
 
     # -- normalisations -----------------------------------------------------------------------
 
@@ -255,8 +261,11 @@ class _Forward:
             shared = m.products(p, m.lags) - m.products(p - 1, m.lags)  # p + p' - 1, in pairs
             values = (m.values - m.per_pair(m.far) * shared) / m.per_pair(spread)
         else:
-            values = m.values * m.per_pair((1 - 2 * m.far / m.average) / spread) + m.per_pair(m.far / spread)
-        values[at(m.lags)] = np.maximum(values[at(m.lags)], 0.0)  # c is an average: its fall is not exact
+            values = m.values * m.per_pair((1 - 2 * m.far / m.average) / spread)
+            values += m.per_pair(m.far / spread)
+        steep = (2 * m.far > m.average).any()
+        if steep:  # c is an average: its fall is not exact
+            values[at(m.lags)] = np.maximum(values[at(m.lags)], 0.0)
         kinds = tuple(None if law is None else m.law(g).standardised() for g, law in enumerate(m.laws))
         if i in self.graph.norms:
             norm = self.graph.norms[i]
@@ -264,7 +273,10 @@ class _Forward:
             far = np.full(len(spread), norm.shift)
             values = values * norm.scale + norm.shift
             return Moments(values, far, far / (norm.scale + norm.shift), (None,) * len(spread), m.wraps)
-        return Moments(values, np.zeros(len(spread)), np.zeros(len(spread)), kinds, m.wraps)
+        behind = Moments(values, np.zeros(len(spread)), np.zeros(len(spread)), kinds, m.wraps)
+        if not steep:
+            vars(behind)["average"] = np.ones(len(spread))
+        return behind
 
     def _layer_norm(self, i: int, m: Moments) -> Moments:
         """Each site by itself: less the mean over its channels, over their deviation."""
@@ -289,9 +301,10 @@ class _Forward:
         parts = [one.with_lags(self.need[i]).regrouped(graph.groups[j], graph.groups[i])
                  for one, j in zip(inputs, sources)]
         gaussian = (None,) * len(graph.groups[i])
-        values, far, same, q = (sum(getattr(part, what) for part in parts)
+        values, far, same, q = (functools.reduce(np.add, [getattr(part, what) for part in parts])
                                 for what in ("values", "far", "same", "average"))
         total = Moments(values, far, ratio(same, q), gaussian, parts[0].wraps)
+        vars(total)["average"] = q
         odd = [(j, part) for j, part in zip(sources, parts) if part.laws != gaussian]
         if len(odd) == len(gaussian) == 1 and len(parts) > 1:
             (before, stream), = odd

@@ -230,12 +230,15 @@ class Covariance:
         if any(lags) or any(self.lags):
             for axis, g in enumerate(g for taps in op.taps for g in taps.geometry):
                 values = select_lags(values, 1 + axis, g, self.lags[axis], lags[axis])
+        factor = op.gain
         for taps in op.taps:
-            w = taps.weights
-            if not taps.trivial:
-                values, start = adjoint(values, start, taps, sizes, lambda tap, part: w[tap] * part, taps.flat)
+            w, flat, trivial = taps.weights, taps.flat, taps.trivial
+            factor *= w.item(0) if flat or trivial else 1.0
+            if not trivial:
+                values, start = adjoint(values, start, taps, sizes,
+                                        lambda tap, part: part if flat else w[tap] * part, flat)
                 values, start = cut_pairs(values, start, sizes, taps.axes)
-        values = values * (op.gain * math.prod(t.weights.item() for t in op.taps if t.trivial))
+        values = values * factor
         if len(values) == 1 and len(shares) > 1:  # depthwise layers keep the groups they have
             values = values * _column(np.asarray(shares), self.ndim)
         if op.groups > 1 and self.mixing == MIXED:

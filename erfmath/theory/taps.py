@@ -23,6 +23,8 @@ __all__ = ["Array", "Taps", "adjoint", "border_gain", "forward", "reads"]
 
 Array = npt.NDArray[Any]
 
+#: Taps of one weight above which a box sum by doubling takes fewer steps than one of tap after tap.
+MANY = 12
 REMEDY = "give an image, take a smaller network, or sample it with erfmath.measure"
 
 
@@ -40,7 +42,7 @@ class Taps(NamedTuple):
     @property
     def flat(self) -> bool:
         """Whether all taps weigh the same, along one axis."""
-        return self.weights.ndim == 1 and bool((self.weights == self.weights[0]).all())
+        return self.weights.ndim == 1 and len(set(self.weights.tolist())) == 1
 
     @property
     def trivial(self) -> bool:
@@ -108,24 +110,29 @@ def adjoint(values: Array, start: tuple[int, ...], taps: Taps, sizes: tuple[int 
 def _scatter(values: Array, taps: Taps, lead: int, counts: list[int],
              weigh: Callable[[tuple[int, ...], Array], Array], flat: bool) -> Array:
     """out[s x + d a] += weigh(a, values[x])."""
-    if flat:
+    part = weigh((0,) * len(taps.axes), values)
+    if flat and taps.geometry[0].kernel > MANY:
         axis, g = lead + taps.axes[0], taps.geometry[0]
-        part = _insert_zeros(weigh((0,), values), g.stride, axis)
-        return _box(part, g.kernel, g.dilation, axis)
-    total: Array | None = None
-    for tap in itertools.product(*(range(g.kernel) for g in taps.geometry)):
-        part = weigh(tap, values)
-        if total is None:
-            shape = list(part.shape)
-            for axis, count in zip(taps.axes, counts):
-                shape[lead + axis] = count
-            check_bytes(8 * math.prod(shape), f"a field of shape {tuple(shape)}", REMEDY)
-            total = np.zeros(shape)
-        spans = [slice(g.dilation * a, g.dilation * a + g.stride * (part.shape[lead + axis] - 1) + 1, g.stride)
-                 for axis, g, a in zip(taps.axes, taps.geometry, tap)]
-        total[_region(lead, taps.axes, spans)] += part
-    assert total is not None
+        return _box(_insert_zeros(part, g.stride, axis), g.kernel, g.dilation, axis)
+    shape = list(part.shape)
+    for axis, count in zip(taps.axes, counts):
+        shape[lead + axis] = count
+    check_bytes(8 * math.prod(shape), f"a field of shape {tuple(shape)}", REMEDY)
+    total = np.zeros(shape)
+    for tap, region in _landing(taps.axes, taps.geometry, lead, part.shape[lead:]):
+        if not flat and any(tap):
+            part = weigh(tap, values)
+        total[region] += part
     return total
+
+
+@functools.lru_cache(maxsize=1024)
+def _landing(axes: tuple[int, ...], geometry: tuple[AxisGeometry, ...], lead: int, lattice: tuple[int, ...]
+             ) -> tuple[tuple[tuple[int, ...], Any], ...]:
+    """Per tap, where it puts what lies on `lattice`."""
+    return tuple((tap, _region(lead, axes, [
+        slice(g.dilation * a, g.dilation * a + g.stride * (lattice[axis] - 1) + 1, g.stride)
+        for axis, g, a in zip(axes, geometry, tap)])) for tap in itertools.product(*(range(g.kernel) for g in geometry)))
 
 
 def _gather(values: Array, start: tuple[int, ...], taps: Taps, lead: int, begin: list[int],
@@ -213,24 +220,29 @@ def forward(values: Array, taps: Taps, sizes_in: tuple[int | None, ...], extent:
     With equal weights along one axis the plain sum, that is, in units of the weight.
     """
     lead, shape = values.ndim - len(extent), list(values.shape)
-    spans = []
-    for axis, g in zip(taps.axes, taps.geometry):
-        n, shape[lead + axis] = shape[lead + axis], extent[axis]
-        spans.append(_spans(g._replace(padding=g.pads(sizes_in[axis])), n, extent[axis]))
+    moves = _moves(taps.axes, taps.geometry, lead, tuple(shape[lead:]), sizes_in, extent)
+    for axis in taps.axes:
+        shape[lead + axis] = extent[axis]
     total, flat = np.zeros(shape), taps.flat
-    for tap in itertools.product(*map(range, taps.weights.shape)):
-        into, out = zip(*(per_tap[a] for per_tap, a in zip(spans, tap)))
-        part = values[_region(lead, taps.axes, out)]
-        total[_region(lead, taps.axes, into)] += part if flat else taps.weights[tap] * part
+    for tap, into, out in moves:
+        total[into] += values[out] if flat else taps.weights[tap] * values[out]
     return total
 
 
-@functools.lru_cache(maxsize=4096)
-def _spans(g: AxisGeometry, n: int, n_out: int) -> list[tuple[slice, slice]]:
+@functools.lru_cache(maxsize=1024)
+def _moves(axes: tuple[int, ...], geometry: tuple[AxisGeometry, ...], lead: int, lattice: tuple[int, ...],
+           sizes_in: tuple[int | None, ...], extent: tuple[int, ...]) -> tuple[tuple[tuple[int, ...], Any, Any], ...]:
+    """Per tap, the output sites that read a site of `lattice` through it, and those sites."""
+    spans = [_spans(g, g.pads(sizes_in[axis])[0], lattice[axis], extent[axis]) for axis, g in zip(axes, geometry)]
+    return tuple((tap, *(_region(lead, axes, [per_tap[a][side] for per_tap, a in zip(spans, tap)]) for side in (0, 1)))
+                 for tap in itertools.product(*(range(g.kernel) for g in geometry)))
+
+
+def _spans(g: AxisGeometry, before: int, n: int, n_out: int) -> list[tuple[slice, slice]]:
     """Per tap, the output sites that read a site 0 .. n - 1 through it, and those sites."""
     spans = []
     for a in range(g.kernel):
-        shift = g.pads(n)[0] - (a if g.transposed else g.dilation * a)
+        shift = before - (a if g.transposed else g.dilation * a)
         fine, coarse = (n_out, n) if g.transposed else (n, n_out)  # fine site = s coarse site - shift
         first = max(-(-shift // g.stride), 0)
         stop = max(min((fine - 1 + shift) // g.stride + 1, coarse), first)
