@@ -296,7 +296,7 @@ class _Swept:
 
     def cut(self, tile: Spans) -> float:
         outside = self.ones.copy()
-        outside[(..., *_slices(tile))] = 0
+        outside[(slice(None), *_slices(tile))] = 0
         return float((readout(self.plan, self.gates, outside)[self.kept] / self.whole).max())
 
 
