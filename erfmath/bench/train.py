@@ -114,12 +114,9 @@ def _convolution(c_in: int, c_out: int, size: int, images: int) -> Callable[[], 
     one = (1, 1)
 
     def work() -> None:
-        rows = Rows.of(x, (size, size), w, one, one, one, 1)
-        wide = rows.lay_input(x)
-        rows.conv(wide, w)
-        back = rows.lay_output(dy)
-        rows.weight_grad(wide, back)
-        rows.input_grad(back, w)
+        rows = Rows(x, w, (size, size), one, one, one, 1)
+        rows.conv()
+        rows.gradients(dy, True)
     return work
 
 

@@ -1,25 +1,27 @@
 """Convolutions of training, on rows: one row of memory a site, its channels side by side.
 
 A tap of the kernel is then a shift by whole rows, so that no tap is ever copied: the products read the map itself.
-Gaps of zeros behind each line of sites, which neighbouring lines share, stand for the padding.  Taps that follow
-each other in memory are taken together: their channels are one longer row, if every k-th site at a time is worked
-on.  With a stride s the sites are dealt out to s maps per axis, and each tap reads one of them.
+Some images at a time are laid out so, with gaps of zeros behind each line of sites, which neighbouring lines share,
+for the padding.  Taps that follow each other in memory are taken together: their channels are one longer row, if
+every k-th site is worked on at a time.  With a stride s the sites are dealt out to s maps per axis, and each tap
+reads one of them.
 
-Maps come and go as everywhere, (draws, channels, images, *space), but the results are views of such rows: channels
-are last in memory.  There is one draw, and channels are all mixed or not at all (see `fits`).
+Maps come and go as everywhere, (draws, channels, images, *space), but channels are last in the memory of results.
+There is one draw, and channels are all mixed or not at all (see `fits`).
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from .convolution import on_space
+from .ops import per_channel
 
 __all__ = ["Rows", "fits"]
 
@@ -30,7 +32,7 @@ SMALL = 10**6
 #: Rows of a tile at least and at most: few calls, and tiles that the caches hold.
 LEAST, MOST = 900, 6000
 #: Numbers of a tile where channels are not mixed.
-TILE = 2**14
+APART = 2**13
 
 
 def fits(x: Array, w: Array, groups: int) -> bool:
@@ -39,155 +41,199 @@ def fits(x: Array, w: Array, groups: int) -> bool:
 
 
 class _Run(NamedTuple):
-    """Taps that follow each other in memory: the map of the stride that they read, where, and which they are."""
+    """Taps that follow each other in memory: the map of the stride that they read, the first shift, which they are."""
 
     phase: int
-    first: int
+    shift: int
     taps: list[int]
 
 
-class Rows(NamedTuple):
-    """Where a convolution finds its sites: of an input of `space` it makes an output of `out`."""
+class _Room(NamedTuple):
+    """Rows for some images, (margin + sites of the grid + margin, channels), and the sites as a map."""
 
-    space: tuple[int, ...]
-    out: tuple[int, ...]
-    kernel: tuple[int, ...]
-    stride: tuple[int, ...]
-    grid: tuple[int, ...]               # a line of sites with its gap, per axis
-    margin: int                         # rows of zeros before and behind all
-    phases: list[tuple[int, ...]]       # maps of the stride, by their first site
-    runs: list[_Run]
-    apart: bool                         # channels are not mixed
+    rows: Array
+    grid: Array
 
-    @classmethod
-    def of(cls, x: Array, out: Sequence[int], w: Array, stride: Sequence[int], dilation: Sequence[int],
-           before: Sequence[int], groups: int) -> Rows:
-        """For the map `x` and kernels `w`; output site i reads s i + d a - before."""
-        space, kernel = x.shape[3:], w.shape[3:]
-        grid, reach, places = [], [], []
-        for n, m, k, s, d, b in zip(space, out, kernel, stride, dilation, before):
+    def sites(self, like: Array) -> Array:
+        """Those of a map that is no larger."""
+        return self.grid[tuple(map(slice, like.shape))]
+
+    def lay(self, x: Array) -> None:
+        """Fill in a map, and zeros for images that it lacks; gaps and margins are zero and stay so."""
+        self.sites(x)[...] = x
+        self.grid[:, :, x.shape[2]:] = 0
+
+
+#: What to call on two arrays, and the array for the result.
+_Step = tuple[np.ufunc, Array, Array, Array]
+
+
+class Rows:
+    """A convolution of maps like `x` by kernels `w`: output site i, of `out`, reads s i + d a - before.
+
+    Parameters
+    ----------
+    x, w : ndarray
+    out, stride, dilation, before : sequence of int
+        Per axis.
+    groups : int
+    """
+
+    def __init__(self, x: Array, w: Array, out: Sequence[int], stride: Sequence[int], dilation: Sequence[int],
+                 before: Sequence[int], groups: int) -> None:
+        self.x, self.w, self.out, self.stride = x, w[0].reshape(*w.shape[1:3], -1), tuple(out), tuple(stride)
+        self.space, self.kernel = x.shape[3:], w.shape[3:]
+        self.apart = groups == x.shape[1] == w.shape[1]   # channels are not mixed
+        grid, reach, axes = [], [], []
+        for n, m, k, s, d, b in zip(self.space, out, self.kernel, stride, dilation, before):
             along = [divmod(d * a - b, s) for a in range(k)]
             back, ahead = max(-along[0][0], 0), max(along[-1][0], 0)
-            # Whoever leaves a line must land in a gap: taps that of the input, their adjoints that of the output.
+            # Who leaves a line must land in a gap: taps in that of the input, their adjoints in that of the output.
             grid.append(max(m + ahead, -(-n // s) + back))
             reach.append(max(back, ahead))
-            places.append(along)
+            axes.append(along)
         pitch = [math.prod(grid[axis + 1:]) for axis in range(len(grid))]
-        found: list[tuple[tuple[int, ...], int]] = []   # phase and shift of each tap
-        for tap in itertools.product(*places):
-            found.append((tuple(r for _, r in tap), sum(q * p for (q, _), p in zip(tap, pitch))))
-        apart = groups == x.shape[1] == w.shape[1]
-        phases = sorted({phase for phase, _ in found})
-        runs: list[_Run] = []
-        for tap, (phase, shift) in sorted(enumerate(found), key=lambda item: item[1]):
-            last = runs[-1] if runs else None
-            if last and not apart and phases[last.phase] == phase and shift == last.first + len(last.taps):
+        self.grid, self.margin = grid, sum(r * p for r, p in zip(reach, pitch))
+        places = [(tuple(r for _, r in tap), sum(q * p for (q, _), p in zip(tap, pitch)))
+                  for tap in itertools.product(*axes)]
+        self.phases = sorted({phase for phase, _ in places})
+        self.runs: list[_Run] = []
+        for tap, (phase, shift) in sorted(enumerate(places), key=lambda item: item[1]):
+            run = _Run(self.phases.index(phase), shift, [tap])
+            last = self.runs[-1] if self.runs else run
+            if not self.apart and last.phase == run.phase and last.shift + len(last.taps) == shift:
                 last.taps.append(tap)
             else:
-                runs.append(_Run(phases.index(phase), shift, [tap]))
-        return cls(space, tuple(out), kernel, tuple(stride), tuple(grid), sum(r * p for r, p in zip(reach, pitch)),
-                   phases, runs, apart)
+                self.runs.append(run)
+        c_out, c_in = self.w.shape[:2]
+        self.tile = max(APART // c_out, 1) if self.apart else min(max(SMALL // (c_in * c_out), LEAST), MOST)
+        # Some images are laid out at a time, always as many: all that is to be done to the rows is listed once.
+        blocks = -(-x.shape[2] // max(self.tile // math.prod(grid), 1))
+        self.images = -(-x.shape[2] // max(blocks, 1))
 
-    def lay_input(self, x: Array) -> Array:
-        """Rows of an input, (phases, margin + sites of the grid + margin, channels)."""
-        return self._lay(x, [on_space(slice(r, None, s) for r, s in zip(phase, self.stride)) for phase in self.phases])
-
-    def lay_output(self, dy: Array) -> Array:
-        """Rows of an output, or of its gradient: the same for a single phase."""
-        return self._lay(dy, [...])
-
-    def _lay(self, x: Array, cuts: Sequence[Any]) -> Array:
-        channels, images = x.shape[1:3]
-        rows = np.zeros((len(cuts), images * math.prod(self.grid) + 2 * self.margin, channels), x.dtype)
-        for part, cut in zip(rows, cuts):
-            sites = x[0][cut]
-            self._sites(part[self.margin:len(part) - self.margin], sites.shape[2:])[...] = sites
-        return rows
-
-    def _sites(self, rows: Array, space: Iterable[int]) -> Array:
-        """The sites of `space` among rows without margins, as (channels, images, *space)."""
-        whole = rows.reshape(-1, *self.grid, rows.shape[-1])
-        return np.moveaxis(whole, -1, 0)[on_space(slice(n) for n in space)]
-
-    def conv(self, x: Array, w: Array) -> Array:
-        """Correlation y[o, i] = sum over c, a of w[o, c, a] x[c, s i + d a - before], of an input that is laid out."""
-        factors = w[0].reshape(*w.shape[1:3], -1).transpose(2, 1, 0)
-        y = self._correlate([(x[run.phase], run.first, factors[run.taps]) for run in self.runs])
-        return self._sites(y, self.out)[None]
-
-    def input_grad(self, dy: Array, w: Array) -> Array:
-        """Adjoint of `conv` in x, of an output that is laid out."""
-        factors = w[0].reshape(*w.shape[1:3], -1).transpose(2, 0, 1)
-        if self.apart:
-            factors = factors.swapaxes(1, 2)
-        parts = []
-        for number in range(len(self.phases)):
-            terms = [(dy[0], 1 - run.first - len(run.taps), factors[run.taps[::-1]])
-                     for run in self.runs if run.phase == number]
-            parts.append(self._correlate(terms))
-        if max(self.stride) == 1:
-            return self._sites(parts[0], self.space)[None]
-        images = len(parts[0]) // math.prod(self.grid)
-        dx = np.zeros((images, *self.space, parts[0].shape[1]), dy.dtype)
-        whole = np.moveaxis(dx, -1, 0)
-        for phase, part in zip(self.phases, parts):
-            sites = whole[on_space(slice(r, None, s) for r, s in zip(phase, self.stride))]
-            sites[...] = self._sites(part, sites.shape[2:])
-        return whole[None]
-
-    def weight_grad(self, x: Array, dy: Array) -> Array:
-        """Adjoint of `conv` in w, of an input and an output that are laid out."""
-        c_in, c_out = x.shape[2], dy.shape[2]
-        tile = self._tile(c_in, c_out)
-        total = len(dy[0]) - 2 * self.margin
-        shape = (tile * c_in,) if self.apart else (c_in, c_out)
-        sums = [np.zeros((len(run.taps) * shape[0], *shape[1:]), x.dtype) for run in self.runs]
-        for start in range(0, total, tile):
-            count = min(tile, total - start)
-            given = dy[0][self.margin + start:self.margin + start + count]
-            for run, into in zip(self.runs, sums):
-                if self.apart:
-                    first = self.margin + start + run.first
-                    into[:given.size] += (x[run.phase][first:first + count] * given).ravel()
-                    continue
-                for r, strip in self._strips(x[run.phase], start + run.first, count, len(run.taps)):
-                    into += strip.T @ given[r::len(run.taps)]
-        dw = np.empty((math.prod(self.kernel), 1 if self.apart else c_in, c_out), x.dtype)
-        for run, into in zip(self.runs, sums):
-            dw[run.taps] = into.reshape(tile, 1, c_in).sum(0) if self.apart else into.reshape(-1, c_in, c_out)
-        return np.ascontiguousarray(dw.transpose(2, 1, 0)).reshape(1, c_out, -1, *self.kernel)
-
-    def _tile(self, c_in: int, c_out: int) -> int:
-        """Rows that are worked on at once."""
-        return max(TILE // c_in, 1) if self.apart else min(max(SMALL // (c_in * c_out), LEAST), MOST)
-
-    def _strips(self, rows: Array, start: int, count: int, k: int) -> Iterator[tuple[int, Array]]:
-        """k rows from each site on as one, of `count` sites from `start` on: sites r, r + k, ... for each r < k."""
-        channels = rows.shape[1]
-        for r in range(min(k, count)):
-            first, number = self.margin + start + r, len(range(r, count, k))
-            yield r, rows[first:first + number * k].reshape(number, k * channels)
-
-    def _correlate(self, terms: Sequence[tuple[Array, int, Array]]) -> Array:
-        """Sum over terms (rows, shift, factors of consecutive taps) of factors times the rows from i + shift on."""
-        rows, _, factors = terms[0]
-        c_in, c_out = factors.shape[1:]
-        c_in, c_out = (c_out, c_out) if self.apart else (c_in, c_out)
-        tile = self._tile(c_in, c_out)
-        y = np.empty((len(rows) - 2 * self.margin, c_out), rows.dtype)
-        spare = np.empty((tile, c_out), rows.dtype)
-        matrices = [np.tile(f.reshape(-1), tile) if self.apart else f.reshape(-1, c_out) for _, _, f in terms]
-        for start in range(0, len(y), tile):
-            part = y[start:start + tile]
-            for number, ((rows, shift, _), matrix) in enumerate(zip(terms, matrices)):
-                into = spare[:len(part)] if number else part
-                if self.apart:
-                    first = self.margin + start + shift
-                    np.multiply(rows[first:first + len(part)].reshape(-1), matrix[:part.size], out=into.reshape(-1))
-                else:
-                    k = len(matrix) // c_in
-                    for r, strip in self._strips(rows, start + shift, len(part), k):
-                        np.matmul(strip, matrix, out=into[r::k])
-                if number:
-                    part += into
+    def conv(self, bias: Array | None = None) -> Array:
+        """Correlation y[o, i] = sum over c, a of w[o, c, a] x[c, s i + d a - before], and a bias (1, channels)."""
+        c_out, c_in = len(self.w), self.x.shape[1]
+        x, y = self._dealt(self.x), self._map(c_out, self.out)
+        wide, sums = [self._room(c_in) for _ in x], (self._room(c_out), self._room(c_out))
+        steps = self._correlation(self.runs, self.w.transpose(2, 1, 0), wide, sums)
+        level = None if bias is None else per_channel(bias, y)
+        for cut in self._blocks():
+            for room, part in zip(wide, x):
+                room.lay(part[cut])
+            _run(steps)
+            self._collect(self.runs, sums, y[cut])
+            if level is not None:
+                y[cut] += level
         return y
+
+    def gradients(self, dy: Array, to_input: bool) -> tuple[Array, Array | None]:
+        """Adjoints of `conv`: the gradient to `w` and, if wanted, that to `x`."""
+        c_out, c_in = len(self.w), self.x.shape[1]
+        x, dx = self._dealt(self.x), self._map(c_in, self.space) if to_input else None
+        wide, given, sums = [self._room(c_in) for _ in x], self._room(c_out), (self._room(c_in), self._room(c_in))
+        found = [np.zeros((self.tile, c_in) if self.apart else (len(run.taps), c_out, len(run.taps) * c_in), dy.dtype)
+                 for run in self.runs]
+        to_w = self._products(wide, given, found)
+        to_x = []
+        for phase, part in enumerate([] if dx is None else self._dealt(dx)):
+            # Site j of the input takes from sites j - shift of the output.
+            runs = [_Run(0, 1 - run.shift - len(run.taps), run.taps[::-1]) for run in self.runs if run.phase == phase]
+            to_x.append((part, runs, self._correlation(runs, self.w.transpose(2, 0, 1), [given], sums)))
+        for cut in self._blocks():
+            for room, part in zip(wide, x):
+                room.lay(part[cut])
+            given.lay(dy[cut])
+            _run(to_w)
+            for part, runs, steps in to_x:
+                _run(steps)
+                self._collect(runs, sums, part[cut])
+        dw = np.empty_like(self.w, order="C")
+        for run, total in zip(self.runs, found):
+            dw[:, :, run.taps] = total.sum(axis=0).reshape(c_out, len(run.taps), -1).swapaxes(1, 2)
+        return dw.reshape(1, *dw.shape[:2], *self.kernel), dx
+
+    # -- maps and rows
+
+    def _blocks(self) -> Iterator[Any]:
+        """Cuts of the images that are laid out at a time."""
+        return (np.s_[:, :, i:i + self.images] for i in range(0, self.x.shape[2], max(self.images, 1)))
+
+    def _map(self, channels: int, space: Sequence[int]) -> Array:
+        """A map for a result; zeros if there are sites that a stride leaves out."""
+        make = np.empty if len(self.phases) == math.prod(self.stride) else np.zeros
+        return np.moveaxis(make((1, self.x.shape[2], *space, channels), self.x.dtype), -1, 1)
+
+    def _dealt(self, x: Array) -> list[Array]:
+        """The maps of the stride, one a phase."""
+        return [x[on_space(slice(r, None, s) for r, s in zip(phase, self.stride))] for phase in self.phases]
+
+    def _room(self, channels: int) -> _Room:
+        count = self.images * math.prod(self.grid)
+        rows = np.zeros((count + 2 * self.margin, channels), self.x.dtype)
+        grid = rows[self.margin:self.margin + count].reshape(1, self.images, *self.grid, channels)
+        return _Room(rows, np.moveaxis(grid, -1, 1))
+
+    # -- products
+
+    def _tiles(self) -> Iterator[tuple[slice, int]]:
+        """Cuts of the rows, and how many these are."""
+        end = self.margin + self.images * math.prod(self.grid)
+        return ((slice(i, min(i + self.tile, end)), min(self.tile, end - i))
+                for i in range(self.margin, end, self.tile))
+
+    def _correlation(self, runs: Sequence[_Run], factors: Array, rooms: Sequence[_Room],
+                     sums: tuple[_Room, _Room]) -> list[_Step]:
+        """Sum over runs: all but the last in the first of `sums`, the last in the other, for `_collect`."""
+        steps: list[_Step] = []
+        matrices = [factors[run.taps].reshape(-1, factors.shape[2]) for run in runs]
+        if self.apart and len(self.w) > 1:  # as long as a tile: loops over the channels alone are short
+            matrices = [np.tile(row.reshape(1, -1), (self.tile, 1)) for row in matrices]
+        for cut, count in self._tiles():
+            for number, run in enumerate(runs):
+                k, total, part = len(run.taps), sums[0].rows[cut], sums[number > 0].rows[cut]
+                matrix = matrices[number]
+                strips = _strips(rooms[run.phase].rows, cut.start + run.shift, count, k)
+                if self.apart:
+                    steps += [(np.multiply, strip, matrix[:count], part) for strip in strips]
+                else:
+                    steps += [(np.matmul, strip, matrix, part[r::k]) for r, strip in enumerate(strips)]
+                if 0 < number < len(runs) - 1:
+                    steps.append((np.add, total, part, total))
+        return steps
+
+    def _collect(self, runs: Sequence[_Run], sums: tuple[_Room, _Room], into: Array) -> None:
+        """What `_correlation` has summed, to the sites of a map."""
+        first, second = (room.sites(into) for room in sums)
+        if len(runs) > 1:
+            np.add(first, second, out=into)
+        else:
+            into[...] = first
+
+    def _products(self, wide: Sequence[_Room], given: _Room, found: Sequence[Array]) -> list[_Step]:
+        """Add to `found` what there is of each run: per strip, or where channels are apart per row of a tile."""
+        steps: list[_Step] = []
+        spare = [np.empty_like(total) for total in found]
+        for cut, count in self._tiles():
+            part = given.rows[cut]
+            for run, total, into in zip(self.runs, found, spare):
+                k = len(run.taps)
+                strips = _strips(wide[run.phase].rows, cut.start + run.shift, count, k)
+                if self.apart:
+                    total, into = total[:count], into[:count]
+                    steps += [(np.multiply, strip, part, into) for strip in strips]
+                else:
+                    steps += [(np.matmul, part[r::k].T, strip, into[r]) for r, strip in enumerate(strips)]
+                steps.append((np.add, total, into, total))
+        return steps
+
+
+def _strips(rows: Array, first: int, count: int, k: int) -> list[Array]:
+    """From each of `count` rows on, k rows as one, the first being `first`: rows r, r + k, ... for each r < k."""
+    numbers = [len(range(r, count, k)) for r in range(k)]
+    return [rows[first + r:first + r + n * k].reshape(n, k * rows.shape[1]) for r, n in enumerate(numbers)]
+
+
+def _run(steps: Sequence[_Step]) -> None:
+    for function, left, right, out in steps:
+        function(left, right, out=out)
