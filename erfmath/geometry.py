@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-__all__ = ["AxisGeometry"]
+__all__ = ["AxisGeometry", "SITE"]
 
 
 class AxisGeometry(NamedTuple):
@@ -67,3 +67,7 @@ class AxisGeometry(NamedTuple):
         if self.transposed:
             return (n - 1) * self.stride + self.kernel - before - after
         return (n + before + after - self.extent) // self.stride + 1
+
+
+#: Of a layer that works on each site by itself.
+SITE = AxisGeometry()

@@ -13,7 +13,7 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from .checks import DIMENSIONS, integer, is_sequence
-from .geometry import AxisGeometry
+from .geometry import SITE, AxisGeometry
 from .layers import Concat, Layer
 from .spec_json import INPUT, graph_from_dict, graph_to_dict
 
@@ -231,7 +231,8 @@ class Network:
                                  + ", ".join(f"{name} {shape}" for name, shape in
                                              zip(self.nodes[i].inputs, incoming))
                                  + f", for image={start}")
-            shape = tuple(axis.out(n) for axis, n in zip(layer.geometry(ndim), incoming[0]))
+            axes = layer.geometry(ndim)
+            shape = incoming[0] if axes[0] is SITE else tuple(map(AxisGeometry.out, axes, incoming[0]))
             if min(shape) < 1:
                 raise ValueError(f"image={start}: too small, {self.names[i]} has no output site "
                                  f"for its input of {incoming[0]}")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from .checks import DIMENSIONS, Padding, PerAxis, integer, padding_rule, per_axis, sizes
-from .geometry import AxisGeometry
+from .geometry import SITE, AxisGeometry
 from .weights import Constant, Fixed, Random, Weights
 
 __all__ = ["Layer", "Pool", "Weighted", "Windowed", "open_dimensions", "pairs"]
@@ -50,7 +51,7 @@ class Layer:
 
     def geometry(self, ndim: int) -> tuple[AxisGeometry, ...]:
         """Connection of sites along each of `ndim` axes."""
-        return (AxisGeometry(),) * ndim
+        return (SITE,) * ndim
 
     def out_channels(self, c_in: int | None, width: int | None, ndim: int | None) -> int | None:
         """Channels after this layer for `c_in` incoming ones; None where they are not known yet.
@@ -119,27 +120,30 @@ class Windowed(Layer):
                                  "(before, after)")
 
     def geometry(self, ndim: int) -> tuple[AxisGeometry, ...]:
-        kernel = per_axis(self.kernel_size, ndim)
-        stride = per_axis(getattr(self, "stride"), ndim)
-        dilation = per_axis(getattr(self, "dilation", 1), ndim)
-        padding = getattr(self, "padding")
-        axes = []
-        for axis in range(ndim):
-            k, s, d = kernel[axis], stride[axis], dilation[axis]
-            rule: Any = padding
-            if padding == "valid":
-                rule = (0, 0)
-            elif padding == "half":
-                rule = (d * (k - 1) // 2,) * 2
-            elif padding == "same" and self.transposed:  # output n s sites, as in TensorFlow
-                before = max(k - s, 0) // 2
-                rule = (before, k - s - before)
-            elif isinstance(padding, int):
-                rule = (padding, padding)
-            elif pairs(padding):
-                rule = padding[axis]
-            axes.append(AxisGeometry(k, s, d, rule, self.transposed))
-        return tuple(axes)
+        return _axes(self.kernel_size, getattr(self, "stride"), getattr(self, "dilation", 1), getattr(self, "padding"),
+                     self.transposed, ndim)
+
+
+@functools.lru_cache(maxsize=1024)
+def _axes(kernel_size: PerAxis, stride: PerAxis, dilation: PerAxis, padding: Any, transposed: bool, ndim: int
+          ) -> tuple[AxisGeometry, ...]:
+    """The same for every layer with these fields."""
+    axes = []
+    for axis, (k, s, d) in enumerate(zip(*(per_axis(value, ndim) for value in (kernel_size, stride, dilation)))):
+        rule: Any = padding
+        if padding == "valid":
+            rule = (0, 0)
+        elif padding == "half":
+            rule = (d * (k - 1) // 2,) * 2
+        elif padding == "same" and transposed:  # output n s sites, as in TensorFlow
+            before = max(k - s, 0) // 2
+            rule = (before, k - s - before)
+        elif isinstance(padding, int):
+            rule = (padding, padding)
+        elif pairs(padding):
+            rule = padding[axis]
+        axes.append(AxisGeometry(k, s, d, rule, transposed))
+    return tuple(axes)
 
 
 class Weighted(Windowed):

@@ -103,9 +103,8 @@ class Law:
     def largest_of(self, count: int) -> Law:
         """The largest of `count` sites that share the row."""
         law = self if (self.x[:, 1:] >= self.x[:, :-1]).all() else self._ascending
-        p = math.prod([law._reached] * count, start=1.0)
-        p[:, 1:] -= p[:, :-1].copy()
-        return replace(law, p=p)
+        reached = functools.reduce(np.multiply, [law._reached] * count)
+        return replace(law, p=np.diff(reached, axis=1, prepend=0.0))
 
     @functools.cached_property
     def _ascending(self) -> Law:

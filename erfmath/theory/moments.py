@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import math
+import operator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
@@ -137,9 +138,8 @@ class _Forward:
             if self.plan.edges[i] or i == graph.top:
                 here = self._node(i, [self.done[j] for j in graph.sources[i]])
                 self.done[i] = here.beside(self.plane[i]) if self.plane else here
-                fresh = graph.ops[i].random
-                self.hangs[i] = frozenset((i,)) if fresh else frozenset[int]().union(
-                    *(self.hangs[j] for j in graph.sources[i]))
+                self.hangs[i] = frozenset((i,)) if graph.ops[i].random else functools.reduce(
+                    operator.or_, [self.hangs[j] for j in graph.sources[i]])
         return self.gates
 
     # -- one node -----------------------------------------------------------------------------
@@ -244,7 +244,8 @@ class _Forward:
             self.gates.streams[before] = Stream(opened[None], np.ones(1), old.marginal)
         far = laws.distant(total.row_means, law.row_means, law.share, float(m.far[0] / m.level[0])) * m.level
         rho = ratio(law.same, law.second)[None]
-        return m.with_lags((0,) * m.ndim).multiple(law.second / (old.second + q), far, rho, (law,)).with_lags(self.need[i])
+        behind = m.with_lags((0,) * m.ndim).multiple(law.second / (old.second + q), far, rho, (law,))
+        return behind.with_lags(self.need[i])
 
     # -- normalisations -----------------------------------------------------------------------
 

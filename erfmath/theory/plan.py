@@ -210,9 +210,8 @@ class Plan:
                 mixed.add(i)
             per_edge = [names[e.reader] if e.reader in mixed else self._behind(e, names[e.reader])
                         for e in fixed]
-            names[i] = set().union(*per_edge)
-            if i == graph.top or len(fixed) < len(edges):
-                names[i].add((i, ()))
+            fresh = [{(i, ())}] if i == graph.top or len(fixed) < len(edges) else []
+            names[i] = set().union(*per_edge, *fresh) if len(per_edge) + len(fresh) > 1 else (per_edge + fresh)[0]
             pairs = [(a, b) for k, one in enumerate(per_edge) for other in per_edge[:k]
                      for a in one for b in other if _same_source(a, b)]
             if pairs and not (i in self.factor and all(a == b for a, b in pairs)):

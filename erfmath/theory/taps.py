@@ -130,9 +130,10 @@ def _scatter(values: Array, taps: Taps, lead: int, counts: list[int],
 def _landing(axes: tuple[int, ...], geometry: tuple[AxisGeometry, ...], lead: int, lattice: tuple[int, ...]
              ) -> tuple[tuple[tuple[int, ...], Any], ...]:
     """Per tap, where it puts what lies on `lattice`."""
-    return tuple((tap, _region(lead, axes, [
-        slice(g.dilation * a, g.dilation * a + g.stride * (lattice[axis] - 1) + 1, g.stride)
-        for axis, g, a in zip(axes, geometry, tap)])) for tap in itertools.product(*(range(g.kernel) for g in geometry)))
+    spans = [[slice(g.dilation * a, g.dilation * a + g.stride * (lattice[axis] - 1) + 1, g.stride)
+              for a in range(g.kernel)] for axis, g in zip(axes, geometry)]
+    return tuple((tap, _region(lead, axes, [per_tap[a] for per_tap, a in zip(spans, tap)]))
+                 for tap in itertools.product(*(range(g.kernel) for g in geometry)))
 
 
 def _gather(values: Array, start: tuple[int, ...], taps: Taps, lead: int, begin: list[int],
@@ -231,7 +232,7 @@ def forward(values: Array, taps: Taps, sizes_in: tuple[int | None, ...], extent:
 
 @functools.lru_cache(maxsize=1024)
 def _moves(axes: tuple[int, ...], geometry: tuple[AxisGeometry, ...], lead: int, lattice: tuple[int, ...],
-           sizes_in: tuple[int | None, ...], extent: tuple[int, ...]) -> tuple[tuple[tuple[int, ...], Any, Any], ...]:
+           sizes_in: tuple[int | None, ...], extent: tuple[int, ...]) -> tuple[tuple[Any, ...], ...]:
     """Per tap, the output sites that read a site of `lattice` through it, and those sites."""
     spans = [_spans(g, g.pads(sizes_in[axis])[0], lattice[axis], extent[axis]) for axis, g in zip(axes, geometry)]
     return tuple((tap, *(_region(lead, axes, [per_tap[a][side] for per_tap, a in zip(spans, tap)]) for side in (0, 1)))

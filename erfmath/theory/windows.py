@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple, Union
 
-from ..geometry import AxisGeometry
+from ..geometry import SITE, AxisGeometry
 
 __all__ = ["Number", "PIXELS", "Windows", "sweep"]
 
@@ -56,9 +56,10 @@ class Windows(NamedTuple):
     @property
     def offset(self) -> Fraction:
         """Mean over the phases of (centre of the window) - u stride."""
-        centres = [Fraction(lo + hi, 2) - u * self.stride
+        period = len(self.lo)  # centres in units of 1 / (2 T)
+        centres = [(lo + hi) * period - 2 * u * self.shift
                    for u, (lo, hi) in enumerate(zip(self.lo, self.hi)) if lo is not None]
-        return sum(centres, Fraction(0)) / max(len(centres), 1)
+        return Fraction(sum(centres), 2 * period * max(len(centres), 1))
 
     def reduced(self) -> Windows:
         """The same windows with the shortest period."""
@@ -73,7 +74,6 @@ class Windows(NamedTuple):
 
 
 PIXELS = Windows(1, (0,), (0,))
-SITE = AxisGeometry()  # of a layer that works on each site by itself
 
 
 def _through(windows: Windows, axis: AxisGeometry, n: int | None, pixels: int | None) -> Windows:
