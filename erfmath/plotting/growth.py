@@ -107,11 +107,12 @@ def _both(over: Growth, title: str | None) -> Figure:
 
     figure = Figure(figsize=(10.4, 4.4), layout="constrained")
     positive = {kind: size for kind, size in over.sizes.items() if size.min() > 0}
-    for ax, part, words in zip(figure.subplots(1, 2), (np.ones_like(over.trf), over.trf),
+    ratios = {kind: over.ratio(kind) for kind in positive}
+    for ax, rows, words in zip(figure.subplots(1, 2), (positive, ratios),
                                ("size, input pixels", "size over the side of the theoretical field")):
-        plot_growth(over.values, {kind: size / part for kind, size in positive.items()}, ax=ax,
-                    xlabel=over.parameter, ylabel=words)
-        closed = [over.asymptote[kind] / part for kind in positive if np.isfinite(over.asymptote[kind]).any()]
+        plot_growth(over.values, rows, ax=ax, xlabel=over.parameter, ylabel=words)
+        closed = [over.asymptote[kind] * row / positive[kind] for kind, row in rows.items()
+                  if np.isfinite(over.asymptote[kind]).any()]
         for line, label in zip(closed, ["Gaussian, closed form"] + [""] * len(closed)):
             ax.plot(over.values, line, color="#202020", linewidth=1.0, linestyle=":", zorder=3, label=label)
         ax.legend(fontsize="small", frameon=False)

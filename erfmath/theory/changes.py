@@ -11,8 +11,8 @@ import numpy as np
 
 from ..checks import per_axis
 from ..kernels import corners, soft_rim
-from ..layers import (Activation, Add, BatchNorm, Conv, ConvTranspose, Dropout, Identity, Layer, LayerNorm, MaxPool,
-                      Random, Scale, Upsample, Windowed)
+from ..layers import (Activation, Add, BatchNorm, Constant, Conv, ConvTranspose, Dropout, Identity, Layer, LayerNorm,
+                      MaxPool, Random, Scale, Upsample, Windowed)
 from ..network import Network, Node, serial
 from .support import receptive_fields
 from .surgery import assembled, inserted, swapped
@@ -96,7 +96,10 @@ def _at(stride: Fraction) -> str:
 def _reshaped(node: Node, ndim: int, *, kernel: int = 0, dilation: int = 1) -> Layer | None:
     """The layer with `kernel` more taps per axis, or `dilation` times the dilation, on the same sites."""
     layer: Any = node.layer
-    if not isinstance(getattr(layer, "weights", None), Random) or layer.weights.profile is not None:
+    weights = getattr(layer, "weights", None)
+    if not isinstance(weights, (Random, Constant)):  # a filter of its own stays
+        return None
+    if kernel and getattr(weights, "profile", None) is not None:  # nobody knows what it would be on more taps
         return None
     before = per_axis(layer.kernel_size, ndim)
     sizes = tuple(k + kernel * (k > 1) for k in before)

@@ -21,6 +21,8 @@ __all__ = ["Growth", "PowerLaw", "fit_power_law", "gaussian_size", "growth"]
 
 Array = npt.NDArray[np.float64]
 
+#: Kinds that are parts of an image or window, and no sizes in pixels.
+RATIOS = ("area_ratio", "area_ratio_log10")
 #: Rows of a printed table at most.
 ROWS = 16
 #: Values within this factor make up a local exponent: sizes that count pixels come in steps.
@@ -122,12 +124,19 @@ def gaussian_size(std: npt.ArrayLike, kind: str = "threshold", *, ndim: int = 2,
     p, level : float
         Of the mass, of the threshold.
 
+    Raises
+    ------
+    ValueError
+        For kinds that are ratios.
+
     Examples
     --------
     >>> round(float(gaussian_size(1.0)), 3), round(float(gaussian_size(1.0, "mass")), 3)
     (6.231, 4.473)
     """
     choice(kind, "kind", tuple(KINDS))
+    if kind in RATIOS:
+        raise ValueError(f"kind={kind!r}: is a part of an image, and no size in pixels")
     sigma = np.asarray(std, dtype=float)
     if kind == "std":
         return sigma
@@ -161,6 +170,7 @@ class Growth:
         network is no chain on the plane.
     strided : ndarray, shape (points,)
         Share of that variance from layers behind a stride; nan likewise.
+    ndim : int
 
     Examples
     --------
@@ -180,10 +190,15 @@ class Growth:
     sizes: Mapping[str, Array]
     asymptote: Mapping[str, Array]
     strided: Array
+    ndim: int = 2
 
     def ratio(self, kind: str = "threshold") -> Array:
-        """Size of this `kind` (a key of `sizes`) over the side of the theoretical receptive field."""
-        return np.asarray(self.sizes[kind] / self.trf)
+        """Size of this `kind` (a key of `sizes`) over the side of the theoretical receptive field.
+
+        A number of pixels ("participation") is over the area; what is a ratio already stays as it is.
+        """
+        power = {"participation": self.ndim}.get(kind, kind not in RATIOS)
+        return np.asarray(self.sizes[kind] / self.trf**power)
 
     def fit(self, kind: str = "threshold", *, ratio: bool = False) -> PowerLaw:
         """Power law of the size of this `kind`, or with `ratio` of the method `ratio`, over the parameter.
@@ -292,29 +307,32 @@ def growth(make_net: Callable[[Any], Network], values: Iterable[float], *, kinds
     x = np.array([real(v, "values") for v in listed])
     if len(x) < 3 or x[0] <= 0 or (np.diff(x) <= 0).any():
         raise ValueError("values: must be at least three, positive and ascending")
+    kinds = (kinds,) if isinstance(kinds, str) else kinds
     for kind in kinds:
         choice(kind, "kinds", tuple(KINDS))
-    rows = []
+    rows, ndim = [], 0
     for done, value in enumerate(listed, 1):
         net = make_net(value)
         if not isinstance(net, Network):
             raise TypeError(f"make_net({value!r}) gave {net!r}: must be a Network; erfmath.serial makes one of a layer")
-        rows.append(_row(net, kinds, options))
+        row, ndim = _row(net, kinds, options)
+        rows.append(row)
         if progress is not None:
             progress(done, len(listed))
     trf, strided, sizes, closed = (np.array(column) for column in zip(*rows))
     for array in (x, trf, strided, sizes, closed):
         array.flags.writeable = False
-    return Growth(parameter, x, trf, dict(zip(kinds, sizes.T)), dict(zip(kinds, closed.T)), strided)
+    return Growth(parameter, x, trf, dict(zip(kinds, sizes.T)), dict(zip(kinds, closed.T)), strided, ndim)
 
 
-def _row(net: Network, kinds: Sequence[str], options: Mapping[str, Any]) -> tuple[Any, ...]:
-    """TRF, share behind strides, sizes and closed forms of one network."""
+def _row(net: Network, kinds: Sequence[str], options: Mapping[str, Any]) -> tuple[tuple[Any, ...], int]:
+    """TRF, share behind strides, sizes and closed forms of one network; its dimension."""
     erf = predict(net, **options)
     side = math.prod(map(float, erf.trf.size))**(1 / erf.ndim)
     std, strided = _closed(net, erf, options)
-    closed = [float(gaussian_size(std, kind, ndim=erf.ndim, statistic=erf.statistic)) for kind in kinds]
-    return side, strided, [erf.size(kind) for kind in kinds], closed
+    closed = [math.nan if kind in RATIOS else float(gaussian_size(std, kind, ndim=erf.ndim, statistic=erf.statistic))
+              for kind in kinds]
+    return (side, strided, [erf.size(kind) for kind in kinds], closed), erf.ndim
 
 
 def _closed(net: Network, erf: EffectiveReceptiveField, options: Mapping[str, Any]) -> tuple[float, float]:

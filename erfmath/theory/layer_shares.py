@@ -87,7 +87,9 @@ class LayerShares:
                   f"{'-' if row.trf is None else row.trf:>5}  {row.multiply_adds:13,}  {row.parameters:10,}"
                   for row in self.layers]
         total = sum(row.share for row in self.layers)
-        lines.append(f"variance {self.variance:.2f} (std {math.sqrt(self.variance):.2f} px), shares sum to {total:.1%}")
+        rest = "" if abs(total - 1) < 5e-4 else "; borders, filters and layers together make the rest"
+        lines.append(f"variance {self.variance:.2f} (std {math.sqrt(self.variance):.2f} px), shares sum to "
+                     f"{total:.1%}{rest}")
         return "\n".join(lines)
 
 

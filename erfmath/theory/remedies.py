@@ -173,6 +173,7 @@ def remedies(net: Network, unit: Any = None, *, image: Any = None, node: str | N
     """
     check_network(net)
     choice(kind, "kind", tuple(SIZES))
+    kinds = (kinds,) if isinstance(kinds, str) else kinds
     for one in kinds:
         choice(one, "kinds", changes.KINDS)
     net = upto(net, node)

@@ -138,6 +138,23 @@ def test_table() -> None:
     assert "half of the variance from value = 5 on" in str(em.growth(strided(4), range(3, 8)))
 
 
+def test_ratios_of_kinds_that_are_no_sides() -> None:
+    over = em.growth(em.zoo.plain, range(3, 7), kinds=("participation", "area_ratio"), ndim=2)
+    fields = [em.predict(em.zoo.plain(n)) for n in range(3, 7)]
+    assert_close(over.ratio("participation"), [erf.ratio("participation") for erf in fields], ROUNDING)
+    assert_close(over.ratio("area_ratio"), [erf.size("area_ratio") for erf in fields], ROUNDING)
+    assert np.isnan(over.asymptote["area_ratio"]).all() and np.isfinite(over.asymptote["participation"]).all()
+    with pytest.raises(ValueError, match="area_ratio"):
+        em.design(0.5, kind="area_ratio")
+
+
+def test_few_rows_are_all_shown_and_zeros_have_no_power_law() -> None:
+    over = em.growth(lambda k: em.zoo.plain(3, k), (1, 3, 5, 7, 9), kinds="std")
+    assert len(str(over).splitlines()) == 7 and "no power law" in str(over)
+    exponents = over.local_exponent("std")
+    assert np.isnan(exponents[0]) and np.isfinite(exponents[1:]).all()
+
+
 @pytest.mark.parametrize("values, options, words", [
     ((1, 2), {}, "at least three"), ((3, 2, 1), {}, "ascending"), ((0, 1, 2), {}, "positive"),
     (("a", 1, 2), {}, "values"),

@@ -181,6 +181,18 @@ def test_fixed_weights_stay() -> None:
     assert dilated["conv1"].layer == net["conv1"].layer
 
 
+def test_filters_of_ones_and_profiles_can_be_dilated() -> None:
+    ones = em.zoo.plain(4, weights=em.Constant())
+    kinds = {remedy.kind: remedy for remedy in em.remedies(ones, image=20).changes}
+    assert set(kinds) == {"dilation", "kernel", "depth"}
+    profiled = em.zoo.plain(4, weights=em.Random(profile=[1, 2, 1]))
+    whats = {remedy.kind for remedy in em.remedies(profiled, image=20, kinds=("dilation", "kernel")).changes}
+    assert whats == {"dilation"}
+    alone = em.remedies(ones, image=20, kinds="dilation")  # one word for a sequence of it
+    assert [remedy.what for remedy in alone.changes] == [remedy.what for remedy in em.remedies(
+        ones, image=20, kinds=("dilation",)).changes]
+
+
 @pytest.mark.parametrize("options, words", [
     ({"kind": "width"}, "kind='width'"), ({"kinds": ("paint",)}, "kinds='paint'"), ({"image": 0}, "image=0"),
     ({"unit": 99}, "unit="),
