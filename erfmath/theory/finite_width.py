@@ -26,7 +26,6 @@ from ..layers import Activation, Conv, Identity, Scale
 from . import activations
 from .activations import Function
 from .inputs import InputModel
-from .linear import Linear
 from .plan import SAMPLE, Graph
 from .taps import Array, Taps
 
@@ -36,27 +35,33 @@ __all__ = ["narrowed", "variance_ratios"]
 LAGS = 40
 #: Points of the quadrature over values, and terms of expansions in the correlation of distant sites.
 POINTS, TERMS = 120, 40
+#: Values of this second moment see a straight line; smaller ones need not be told apart.
+LEAST = 1e-200
 
 
 class _Stage(NamedTuple):
     """The functions between two convolutions, on Gaussian values of second moment q behind the lower one.
 
+    With f = phi^2, d = phi'^2, F = E[f] and G = E[d] all but the first and last are pure numbers.
+
     Attributes
     ----------
-    second, second_slope : float
-        F = E[f] with f = phi^2, and dF/dq.
-    gate, gate_slope : float
-        G = E[d] with d = phi'^2, and dG/dq.
+    second : float
+        F.
+    passes, opens : float
+        d log F / d log q and d log G / d log q.
+    carries : float
+        d log F / d log q squared, times F / (q G): what is kept of the squared correlation of values and gradients.
     noise, shared, met : float
-        Over channels: Var f and Cov(f, d), less what distant sites have of them, and E[f d].
+        Over channels: Var f / F^2 and Cov(f, d) / (F G), less what distant sites have of them, and E[f d] / (F G).
     rho : float
         Correlation of distant sites behind the functions.
     """
 
     second: float
-    second_slope: float
-    gate: float
-    gate_slope: float
+    passes: float
+    opens: float
+    carries: float
     noise: float
     shared: float
     met: float
@@ -66,15 +71,17 @@ class _Stage(NamedTuple):
     def of(functions: Sequence[Function], q: float, rho: float, channels: int) -> _Stage:
         """`rho` is the correlation of distant values below."""
         points, weights, hermite = _quadrature()
+        q = max(q, LEAST)
         value, slope = math.sqrt(q) * points, np.ones(POINTS)
         for phi in functions:
             value, slope = phi.value(value), slope * phi.slope(value)
-        f, d = value**2, slope**2
-        by_q = weights * (points**2 - 1) / (2 * q)       # d/dq E[h(z)] = E[h(z) (z^2/q - 1)] / 2q
+        second, gate = float(weights @ value**2), float(weights @ slope**2)
+        f, d = value**2 / second, slope**2 / gate
+        by_log_q = weights * (points**2 - 1) / 2         # q d/dq E[h(z)] = E[h(z) (z^2/q - 1)] / 2
         a, b, c = (hermite * weights @ np.stack([f, d, value], axis=1)).T
         far = rho**np.arange(TERMS)                      # equation 39
-        second, met = float(weights @ f), float(weights @ (f * d))
-        return _Stage(second, float(by_q @ f), float(weights @ d), float(by_q @ d),
+        passes, met = float(by_log_q @ f), float(weights @ (f * d))
+        return _Stage(second, passes, float(by_log_q @ d), passes**2 * second / (q * gate),
                       float(weights @ f**2 - far @ (a * a)) / channels, (met - float(far @ (a * b))) / channels,
                       met / channels, float(far @ (c * c)) / second)
 
@@ -182,39 +189,37 @@ def variance_ratios(graph: Graph, inputs: InputModel) -> tuple[float, ...]:
                            for have, g in zip(boxes[-1], (taps.geometry[0] for taps in op.taps))))
     steps = [[_Step.of(taps.geometry[0], taps.weights, low, high) for taps, low, high in zip(op.taps, *pair)]
              for op, pair in zip(ops, zip(boxes, boxes[1:]))]
-    # Upwards: numbers per stage, and the covariance over u of what q is more at a site than in the whole draw (58).
+    # Upwards: numbers per stage, and over u the covariance of what log q is more at a site than in the draw (58).
     stages = [_Stage.of(functions[0], inputs.second, inputs.far / inputs.second, graph.channels[-1])]
     local = [np.zeros((1,) * graph.ndim)]
     for i, op, here, behind in zip(convolutions, ops, steps, functions[1:]):
-        spread = local[-1] * stages[-1].second_slope**2
+        spread = local[-1] * stages[-1].passes**2
         spread[_middle(spread)] += stages[-1].noise
         for axis, step in enumerate(here):
             spread = _along(step.by_order[0].T, spread, axis)
-        local.append(spread * op.gain**2)
+        local.append(spread)
         stages.append(_Stage.of(behind, op.gain * stages[-1].second, stages[-1].rho, graph.channels[i]))
-    return tuple(_ratio(axis, stages, local, ops, steps) for axis in range(graph.ndim))
+    return tuple(_ratio(axis, stages, local, steps) for axis in range(graph.ndim))
 
 
-def _ratio(axis: int, stages: list[_Stage], local: list[Array], ops: list[Linear], steps: list[list[_Step]]) -> float:
+def _ratio(axis: int, stages: list[_Stage], local: list[Array], steps: list[list[_Step]]) -> float:
     """Downwards: moments of paths along an axis, in the limit and what is to be added (59), and their variance (60)."""
     path = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
-    # At each distance from a path, with the path's moments: how the gates above hang on q there, and on the square
-    # of the product of values and gradients.
+    # At each distance from a path, with the path's moments: how the gates above hang on log q there, and on the
+    # squared correlation of values and gradients.
     parted = np.zeros((2, 3, *local[-1].shape))
     for n in range(len(stages) - 1, -1, -1):
         stage = stages[n]
         together: Any = (slice(None), slice(None), *_middle(local[n]))
-        path[1] += np.array([stage.shared, stage.met]) / stage.gate @ parted[together]
-        parted[0] *= stage.second_slope
-        parted[1] *= stage.second_slope**2 / stage.gate
-        opens = stage.gate_slope / stage.gate
-        path[1] += opens * np.tensordot(parted[0], local[n], local[n].ndim)
-        parted[together] += opens * path[0] * [[1], [2]]
+        path[1] += np.array([stage.shared, stage.met]) @ parted[together]
+        parted[0] *= stage.passes
+        parted[1] *= stage.carries
+        path[1] += stage.opens * np.tensordot(parted[0], local[n], local[n].ndim)
+        parted[together] += stage.opens * path[0] * [[1], [2]]
         if n:
             own = steps[n - 1][axis]
             for other, step in enumerate(steps[n - 1]):
                 parted = own.moments(parted, 2 + axis) if other == axis else _along(step.by_order[0], parted, 2 + other)
-            parted *= ops[n - 1].gain
             path = path * [1, own.stride, own.stride**2] + path[:, :1] * [0, 0, own.variance]
     limit, (mass, first, second) = path[0, 2], path.sum(axis=0)
     return float((second / mass - (first / mass)**2) / limit) if limit else 1.0
