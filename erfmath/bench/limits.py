@@ -9,14 +9,26 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from .. import zoo
-from ..layers import Activation, Conv, MaxPool
-from ..network import Network, repeat, serial
+from ..layers import Activation, BatchNorm, Conv, MaxPool
+from ..network import Network, repeat, residual, serial
 from . import Table
 from .accuracy import Case, row, unet
 
 __all__ = ["CASES", "run"]
+
+
+def _raw_shortcuts(width: int) -> Network:
+    """Pre-activation units whose shortcuts read a stream that no batch norm has touched, with one on top."""
+    parts: list[Any] = [Conv(3, width)]
+    for factor in (1, 2, 4):
+        stride, channels = min(factor, 2), factor * width
+        branch = serial(BatchNorm(), Activation("relu"), Conv(3, channels, stride=stride),
+                        BatchNorm(), Activation("relu"), Conv(3, channels))
+        parts.append(residual(branch, Conv(1, channels, stride=2) if stride > 1 else None))
+    return serial(*parts, BatchNorm(), Activation("relu"))
 
 
 def _pooled(*pool: int) -> Callable[..., Network]:
@@ -35,6 +47,8 @@ CASES = (
     *(Case(f"U-Net, {name}", unet(up), 96, draws, width=width) for name, up, draws, width in (
         ("transposed", "transpose", 1500, 16), ("transposed", "transpose", 400, 64), ("bilinear", "bilinear", 2500, 16),
         ("bilinear", "bilinear", 400, 64))),
+    *(Case("pre-activation, raw shortcuts", _raw_shortcuts, 32, draws, width=width, channels_in=channels)
+      for draws, width, channels in ((2000, 16, 3), (400, 64, 3), (400, 64, 64))),
 )
 
 
@@ -45,6 +59,7 @@ def run(quick: bool = False) -> Table:
     rows = []
     for case in cases:
         name, image, width, *cells = row(case, workers)
-        rows.append((name, image, width, case.batch or "-", *cells[:-1]))
-    return Table("limits", ("network", "image", "width", "batch", "draws", "theory", "sampled", "+-", "ratio", "TV",
-                            "noise"), tuple(rows), ("batch: inputs from which batch norms take their statistics",))
+        rows.append((name, image, width, case.channels_in, case.batch or "-", *cells[:-1]))
+    return Table("limits", ("network", "image", "width", "inputs", "batch", "draws", "theory", "sampled", "+-",
+                            "ratio", "TV", "noise"), tuple(rows),
+                 ("inputs: channels of the input; batch: inputs from which batch norms take their statistics",))
