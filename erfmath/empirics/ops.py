@@ -274,9 +274,9 @@ def _blocks(x: Array) -> list[Any]:
 def scaled_batch_norm(x: Array, scale: Array, shift: Array) -> tuple[Array, Array, Array]:
     """scale * `batch_norm` + shift, with the mean and variance met, all per channel (draws, channels)."""
     y, blocks, n = np.empty_like(x), _blocks(x), x.dtype.type(math.prod(x.shape[2:]))
-    mean = sum(channel_sums(x[cut]) for cut in blocks) / n
+    mean = np.sum([channel_sums(x[cut]) for cut in blocks], axis=0) / n
     centre = per_channel(mean, x)
-    variance = sum(channel_sums(np.square(x[cut] - centre)) for cut in blocks) / n
+    variance = np.sum([channel_sums(np.square(x[cut] - centre)) for cut in blocks], axis=0) / n
     factor = scale / np.sqrt(variance + x.dtype.type(EPS))
     slope, level = per_channel(factor, x), per_channel(shift - mean * factor, x)
     for cut in blocks:
@@ -290,8 +290,8 @@ def scaled_batch_norm_grad(dy: Array, x: Array, scale: Array, mean: Array, varia
     """Adjoint of `scaled_batch_norm`: gradients to x, scale and shift."""
     dx, blocks, n = np.empty_like(x), _blocks(x), x.dtype.type(math.prod(x.shape[2:]))
     factor, centre = 1 / np.sqrt(variance + x.dtype.type(EPS)), per_channel(mean, x)
-    to_shift = sum(channel_sums(dy[cut]) for cut in blocks)
-    to_scale = sum(channel_sums(dy[cut] * (x[cut] - centre)) for cut in blocks) * factor
+    to_shift = np.sum([channel_sums(dy[cut]) for cut in blocks], axis=0)
+    to_scale = np.sum([channel_sums(dy[cut] * (x[cut] - centre)) for cut in blocks], axis=0) * factor
     # factor scale (dy - mean(dy) - unit mean(dy unit)), unit = (x - mean) factor
     on_dy = factor * scale
     on_x = -on_dy * factor * to_scale / n

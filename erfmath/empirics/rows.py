@@ -49,9 +49,10 @@ class _Run(NamedTuple):
 
 
 class _Room(NamedTuple):
-    """Rows for some images, (margin + sites of the grid + margin, channels), and the sites as a map."""
+    """Rows for some images, (margin + sites of the grid + margin, channels), by image, and their sites as a map."""
 
     rows: Array
+    images: Array
     grid: Array
 
     def sites(self, like: Array) -> Array:
@@ -116,7 +117,7 @@ class Rows:
         c_out, c_in = len(self.w), self.x.shape[1]
         x, y = self._dealt(self.x), self._map(c_out, self.out)
         wide, sums = [self._room(c_in) for _ in x], (self._room(c_out), self._room(c_out))
-        steps = self._correlation(self.runs, self.w.transpose(2, 1, 0), wide, sums)
+        steps = self._correlation(self.runs, self.w.transpose(2, 1, 0), wide, sums, self.out[0])
         level = None if bias is None else per_channel(bias, y)
         for cut in self._blocks():
             for room, part in zip(wide, x):
@@ -139,7 +140,8 @@ class Rows:
         for phase, part in enumerate([] if dx is None else self._dealt(dx)):
             # Site j of the input takes from sites j - shift of the output.
             runs = [_Run(0, 1 - run.shift - len(run.taps), run.taps[::-1]) for run in self.runs if run.phase == phase]
-            to_x.append((part, runs, self._correlation(runs, self.w.transpose(2, 0, 1), [given], sums)))
+            steps = self._correlation(runs, self.w.transpose(2, 0, 1), [given], sums, part.shape[3])
+            to_x.append((part, runs, steps))
         for cut in self._blocks():
             for room, part in zip(wide, x):
                 room.lay(part[cut])
@@ -171,33 +173,48 @@ class Rows:
     def _room(self, channels: int) -> _Room:
         count = self.images * math.prod(self.grid)
         rows = np.zeros((count + 2 * self.margin, channels), self.x.dtype)
-        grid = rows[self.margin:self.margin + count].reshape(1, self.images, *self.grid, channels)
-        return _Room(rows, np.moveaxis(grid, -1, 1))
+        images = rows[self.margin:self.margin + count].reshape(self.images, -1, channels)
+        return _Room(rows, images, np.moveaxis(images.reshape(1, self.images, *self.grid, channels), -1, 1))
 
     # -- products
 
-    def _tiles(self) -> Iterator[tuple[slice, int]]:
-        """Cuts of the rows, and how many these are."""
-        end = self.margin + self.images * math.prod(self.grid)
-        return ((slice(i, min(i + self.tile, end)), min(self.tile, end - i))
-                for i in range(self.margin, end, self.tile))
+    def _tiles(self, end: int) -> list[slice]:
+        return [slice(i, min(i + self.tile, end)) for i in range(0, end, self.tile)]
+
+    def _strips(self, rows: Array, first: int, images: int, count: int, k: int) -> list[Array]:
+        """From each of `count` rows on, k rows as one, the first being `first`: rows r, r + k, ... for each r < k.
+
+        The same from each of the images: (images, rows, k channels).
+        """
+        a, b = rows.strides
+        return [np.ndarray((images, len(range(r, count, k)), k * rows.shape[1]), rows.dtype, rows,
+                           (self.margin + first + r) * a, (math.prod(self.grid) * a, k * a, b)) for r in range(k)]
 
     def _correlation(self, runs: Sequence[_Run], factors: Array, rooms: Sequence[_Room],
-                     sums: tuple[_Room, _Room]) -> list[_Step]:
-        """Sum over runs: all but the last in the first of `sums`, the last in the other, for `_collect`."""
+                     sums: tuple[_Room, _Room], lines: int) -> list[_Step]:
+        """Sum over runs: all but the last in the first of `sums`, the last in the other, for `_collect`.
+
+        That is done image by image, on its first `lines`: the gap behind them can be large, and OpenBLAS likes the
+        small products.
+        """
         steps: list[_Step] = []
-        matrices = [factors[run.taps].reshape(-1, factors.shape[2]) for run in runs]
-        if self.apart and len(self.w) > 1:  # as long as a tile: loops over the channels alone are short
-            matrices = [np.tile(row.reshape(1, -1), (self.tile, 1)) for row in matrices]
-        for cut, count in self._tiles():
-            for number, run in enumerate(runs):
-                k, total, part = len(run.taps), sums[0].rows[cut], sums[number > 0].rows[cut]
-                matrix = matrices[number]
-                strips = _strips(rooms[run.phase].rows, cut.start + run.shift, count, k)
+        channels = sums[0].rows.shape[1]
+        matrices = [factors[run.taps].reshape(-1, channels) for run in runs]
+        if self.apart and channels > 1:  # as long as a tile: loops over the channels alone are short
+            matrices = [np.tile(row, (self.tile, 1)) for row in matrices]
+        images, end = self.images, lines * math.prod(self.grid[1:])
+        if self.apart:
+            images, end = 1, images * math.prod(self.grid)
+        for cut in self._tiles(end):
+            total, last = (room.images.reshape(images, -1, channels)[:, cut] for room in sums)
+            count = total.shape[1]
+            for number, (run, matrix) in enumerate(zip(runs, matrices)):
+                k, part = len(run.taps), last if number else total
+                strips = self._strips(rooms[run.phase].rows, cut.start + run.shift, images, count, k)
                 if self.apart:
-                    steps += [(np.multiply, strip, matrix[:count], part) for strip in strips]
+                    steps += [(np.multiply, strip[0], matrix[:count], part[0]) for strip in strips]
                 else:
-                    steps += [(np.matmul, strip, matrix, part[r::k]) for r, strip in enumerate(strips)]
+                    steps += [(np.matmul, strip, matrix, part[:, r::k]) for r, strip in enumerate(strips)]
                 if 0 < number < len(runs) - 1:
                     steps.append((np.add, total, part, total))
         return steps
@@ -214,24 +231,19 @@ class Rows:
         """Add to `found` what there is of each run: per strip, or where channels are apart per row of a tile."""
         steps: list[_Step] = []
         spare = [np.empty_like(total) for total in found]
-        for cut, count in self._tiles():
-            part = given.rows[cut]
+        for cut in self._tiles(self.images * math.prod(self.grid)):
+            part = given.images.reshape(-1, len(self.w))[cut]
+            count = len(part)
             for run, total, into in zip(self.runs, found, spare):
                 k = len(run.taps)
-                strips = _strips(wide[run.phase].rows, cut.start + run.shift, count, k)
+                strips = self._strips(wide[run.phase].rows, cut.start + run.shift, 1, count, k)
                 if self.apart:
                     total, into = total[:count], into[:count]
-                    steps += [(np.multiply, strip, part, into) for strip in strips]
+                    steps += [(np.multiply, strip[0], part, into) for strip in strips]
                 else:
-                    steps += [(np.matmul, part[r::k].T, strip, into[r]) for r, strip in enumerate(strips)]
+                    steps += [(np.matmul, part[r::k].T, strip[0], into[r]) for r, strip in enumerate(strips)]
                 steps.append((np.add, total, into, total))
         return steps
-
-
-def _strips(rows: Array, first: int, count: int, k: int) -> list[Array]:
-    """From each of `count` rows on, k rows as one, the first being `first`: rows r, r + k, ... for each r < k."""
-    numbers = [len(range(r, count, k)) for r in range(k)]
-    return [rows[first + r:first + r + n * k].reshape(n, k * rows.shape[1]) for r, n in enumerate(numbers)]
 
 
 def _run(steps: Sequence[_Step]) -> None:
