@@ -7,9 +7,10 @@ or else (behind upsampling, where sites differ by phase) a torus large enough th
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from dataclasses import dataclass, replace
-from typing import Any, Union
+from typing import Any, NamedTuple, Union
 
 import numpy as np
 
@@ -25,8 +26,7 @@ __all__ = ["Activated", "LawLike", "Moments", "at", "concatenate", "far_factor",
            "read_sites", "shared_behind"]
 
 
-@dataclass(frozen=True)
-class Activated:
+class Activated(NamedTuple):
     """The law of phi(z) for Gaussian z of second moment q and far covariance c, tabulated when needed."""
 
     q: float
@@ -130,8 +130,9 @@ class Moments:
         """maps(x) maps(x + tau) for every lag of a box, shape (groups, *lags, *lattice); 0 outside an image."""
         point = self.wraps and maps.size == len(maps)
         if point or not any(box):
-            squares = (maps * maps)[(slice(None), *(None,) * self.ndim)]
-            return np.broadcast_to(squares, (len(maps), *(2 * h + 1 for h in box), *maps.shape[1:]))
+            products = np.empty((len(maps), *(2 * h + 1 for h in box), *maps.shape[1:]))
+            products[:] = (maps * maps)[(slice(None), *(None,) * self.ndim)]
+            return products
         around = [(0, 0), *((h, h) for h in box)]
         padded = np.pad(maps, around, mode="wrap") if self.wraps else np.pad(maps, around)
         partners = np.lib.stride_tricks.sliding_window_view(padded, maps.shape[1:], tuple(range(1, 1 + self.ndim)))
@@ -141,12 +142,15 @@ class Moments:
         """E[v v'] / q in the interior for every lag of a box: as carried, else `rho`."""
         if self.plane is not None and any(self.plane.lags):
             return self.plane.correlations(box)
-        q = np.where(self.average > 0, self.average, 1.0)
+        pairs = self.values.reshape(*self.values.shape[:1 + self.ndim], -1)
+        q = np.where(self.average > 0, self.average, 1.0) * pairs.shape[-1]
+        carried = np.asarray(np.add.reduce(pairs, axis=-1) / self.per_site(q))
+        if box == self.lags:
+            return carried
         out = np.empty((len(q), *(2 * h + 1 for h in box)))
         out[:] = self.per_site(self.rho)
         held, there = overlap(self.lags, box)
-        pairs = self.values[held]
-        out[there] = pairs.mean(axis=tuple(range(1 + self.ndim, pairs.ndim))) / self.per_site(q)
+        out[there] = carried[held]
         return out
 
     def shared(self, box: tuple[int, ...]) -> Array:
@@ -199,9 +203,12 @@ class Moments:
         """Mean over the groups, as a layer sees them that reads all channels."""
         if len(self.far) == 1:
             return self
-        share = np.asarray(shares)
-        return replace(self, values=np.tensordot(share, self.values, 1)[None], far=np.array([share @ self.far]),
-                       rho=ratio(share @ self.same, share @ self.average)[None], laws=(None,))
+        share = np.asarray(shares)[None]
+        values = (share @ self.values.reshape(share.size, -1)).reshape(1, *self.values.shape[1:])
+        out = replace(self, values=values, far=share @ self.far, rho=ratio(share @ self.same, share @ self.average),
+                      laws=(None,))
+        vars(out)["average"] = share @ self.average
+        return out
 
 
 def ratio(part: Any, whole: Any, otherwise: float = 0.0) -> Array:
@@ -329,18 +336,20 @@ def _at_point(op: Linear, m: Moments, lags: tuple[int, ...]) -> Array:
 
 def _thinned(values: Array, taps: Taps, lags: tuple[int, ...], random: bool) -> Array:
     """M'(tau) = sum over pairs of taps (the same tap twice, if random) of w_a w_b M(s tau + d (b - a))."""
-    shape = tuple(1 if random else 2 * k - 1 for k in taps.weights.shape)
-    total: Any = 0
-    for place in np.ndindex(*shape):
-        delta = [p - (n // 2) for p, n in zip(place, shape)]
-        here = tuple(slice(max(-d, 0), k - max(d, 0)) for d, k in zip(delta, taps.weights.shape))
-        there = tuple(slice(max(d, 0), k - max(-d, 0)) for d, k in zip(delta, taps.weights.shape))
-        weight = taps.weights.sum() if random else (taps.weights[here] * taps.weights[there]).sum()
+    def at_shift(shift: tuple[int, ...]) -> Array:
         index: list[Any] = [slice(None)] * values.ndim
-        for axis, g, d in zip(taps.axes, taps.geometry, delta):
+        for axis, g, d in zip(taps.axes, taps.geometry, shift):
             middle = values.shape[1 + axis] // 2 + g.dilation * d
             index[1 + axis] = slice(middle - g.stride * lags[axis], middle + g.stride * lags[axis] + 1, g.stride)
-        total = total + weight * values[tuple(index)]
+        return values[tuple(index)]
+
+    if random:
+        return np.asarray(at_shift((0,) * len(taps.axes)) * np.add.reduce(taps.weights, axis=None))
+    total: Any = 0
+    for shift in itertools.product(*(range(1 - k, k) for k in taps.weights.shape)):
+        here = tuple(slice(max(-d, 0), k - max(d, 0)) for d, k in zip(shift, taps.weights.shape))
+        there = tuple(slice(max(d, 0), k - max(-d, 0)) for d, k in zip(shift, taps.weights.shape))
+        total = total + (taps.weights[here] * taps.weights[there]).sum() * at_shift(shift)
     return np.asarray(total)
 
 

@@ -218,7 +218,7 @@ class _Forward:
             mean[g] = law.second
         gate = m.per_pair(gate0)
         if any(lags):
-            near = activations.gate_pair(phi, *np.broadcast_arrays(m.per_site(q), m.correlations(lags)))
+            near = activations.gate_pair(phi, m.per_site(q), m.correlations(lags))
             near[odd] = m.per_site(pair_gate)[odd]
             near[at(lags)] = gate0
             gate = near[(..., *(None,) * m.ndim)]
@@ -318,17 +318,18 @@ class _Forward:
 def _site_by_site(phi: Function, m: Moments, lags: tuple[int, ...], gate: Array, behind: Moments,
                   gaussian: Array) -> tuple[Array, Moments]:
     """Gates and moments of Gaussian groups where they vary over the map or with a carried lag."""
-    site = m.second[gaussian]
+    chosen: Any = slice(None) if gaussian.all() else gaussian  # a view where it can be
+    site = m.second[chosen]
     both = np.sqrt(m.products(site, m.lags))
-    rho = np.divide(m.values[gaussian], both, out=np.zeros(both.shape), where=both > 0)
-    values, open_pair = behind.with_lags(m.lags).values.copy(), np.zeros(both.shape)
-    values[gaussian] = activations.cross(phi, both, rho) * (both > 0)
+    rho = ratio(m.values[chosen], both)
+    near = activations.cross(phi, both, rho) * (both > 0)
+    values = near if gaussian.all() else behind.with_lags(m.lags).values.copy()
+    values[chosen] = near
     values[at(m.lags)] = behind.second
-    if any(lags):
-        open_pair[:] = activations.gate_pair(phi, both, rho)
+    open_pair = activations.gate_pair(phi, both, rho) if any(lags) else np.zeros(both.shape)
     open_pair[at(m.lags)] = activations.gate(phi, site)
     gate = np.broadcast_to(gate, (*gate.shape[:1 + m.ndim], *m.second.shape[1:])).copy()
     held, there = overlap(m.lags, lags)
-    inner: Any = (gaussian, *there[1:])
+    inner: Any = (chosen, *there[1:])
     gate[inner] = open_pair[held]
     return gate, replace(behind, values=values)

@@ -8,6 +8,8 @@ random layer between, their powers do not add, and the part between must be cont
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -210,8 +212,8 @@ class Plan:
                 mixed.add(i)
             per_edge = [names[e.reader] if e.reader in mixed else self._behind(e, names[e.reader])
                         for e in fixed]
-            fresh = [{(i, ())}] if i == graph.top or len(fixed) < len(edges) else []
-            names[i] = set().union(*per_edge, *fresh) if len(per_edge) + len(fresh) > 1 else (per_edge + fresh)[0]
+            own: list[set[Name]] = [{(i, ())}] if i == graph.top or len(fixed) < len(edges) else []
+            names[i] = functools.reduce(operator.or_, per_edge + own)
             pairs = [(a, b) for k, one in enumerate(per_edge) for other in per_edge[:k]
                      for a in one for b in other if _same_source(a, b)]
             if pairs and not (i in self.factor and all(a == b for a, b in pairs)):
