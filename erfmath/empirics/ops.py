@@ -27,7 +27,9 @@ Array = npt.NDArray[Any]
 #: Added to variances before dividing by their root, as frameworks do.
 EPS = 1e-5
 #: Numbers per block where a map is worked on in several passes.
-BLOCK = 2**16
+BLOCK = 2**17
+#: Of numbers per channel: at most so many in a row, unless a line of sites is longer.
+REPEATED = 2**14
 
 
 def fit(x: Array, pads: Sequence[tuple[int, int]], fill: float = 0.0) -> Array:
@@ -57,23 +59,26 @@ def channels_last(x: Array) -> bool:
 def per_channel(values: Array, like: Array) -> Array:
     """Numbers per channel, (draws or 1, channels) or (channels,), to combine with arrays like `like`.
 
-    Where channels are last they are repeated along a line of sites: loops over the channels alone are short.
+    Where channels are last they are repeated along lines, planes, ... of sites: loops over channels alone are short.
     """
     values = values.reshape(-1, like.shape[1], *(1,) * (like.ndim - 2)).astype(like.dtype, copy=False)
+    axis, space = like.ndim, list(like.shape[3:])
     if not channels_last(like):
         return values
-    line = np.empty((*like.shape[-1:], *values.shape), like.dtype)
-    line[...] = values
-    return np.moveaxis(line, 0, -1)[..., 0, :]
+    while axis > 3 and math.prod(like.shape[axis - 1:]) * like.shape[1] <= REPEATED or axis == like.ndim:
+        axis -= 1
+    repeated = np.empty((len(values), *(1,) * (axis - 2), *space[axis - 3:], like.shape[1]), like.dtype)
+    repeated = np.moveaxis(repeated, -1, 1)
+    repeated[...] = values
+    return repeated
 
 
 def channel_sums(x: Array) -> Array:
     """Sums over images and space, (draws, channels)."""
-    if channels_last(x):
-        for axis in range(x.ndim - 2, 1, -1):  # lines first: what is added up is long
-            x = x.sum(axis=axis)
-        return x.sum(axis=-1)
-    return x.sum(axis=tuple(range(2, x.ndim)))
+    if not channels_last(x):
+        return x.sum(axis=tuple(range(2, x.ndim)))
+    lines = np.moveaxis(x, 1, -1).reshape(len(x), -1, x.shape[-1] * x.shape[1])
+    return (np.ones(lines.shape[1], x.dtype) @ lines).reshape(len(x), -1, x.shape[1]).sum(axis=1)
 
 
 # -- pooling and resampling -------------------------------------------------------------------
