@@ -101,12 +101,13 @@ class _Forward:
         need = {i: zero for i in range(-1, graph.top + 1)}
         for i in range(graph.top, -1, -1):
             here = widest([need[i], self.plan.lags[i]]) if graph.ops[i].kind == "gate" else need[i]
+            before = reach(graph.ops[i], here, back=True)
             for j in graph.sources[i]:
-                need[j] = widest([need[j], reach(graph.ops[i], here, back=True)])
+                need[j] = before if need[j] == zero else widest([need[j], before])
         made = {-1: self.inputs.reach(graph.ndim)}
         for i in range(graph.top + 1):
             made[i] = reach(graph.ops[i], widest([made[j] for j in graph.sources[i]]), back=False)
-        return {i: tuple(map(min, need[i], made[i])) for i in made}
+        return {i: zero if zero in (need[i], made[i]) else tuple(map(min, need[i], made[i])) for i in made}
 
     def _extents(self) -> dict[int, tuple[int, ...]]:
         """Extent of every map: that of the image; on the plane a torus where lags matter, else a point."""
@@ -178,10 +179,10 @@ class _Forward:
         graph, op, j = self.graph, self.graph.ops[i], self.graph.sources[i][0]
         if op.random and len(graph.groups[i]) < len(m.far):
             m = m.mixed(graph.shares(j))
-        far = m.far * far_factor(op, m, graph.sizes[j], graph.sizes[i]) if m.far.any() else m.far
         if op.random and i not in graph.biases and all(taps.trivial for taps in op.taps):
             gain = op.gain * math.prod(taps.weights.item() for taps in op.taps)
-            return m.with_lags(self.need[i]).multiple(gain, far, m.rho, (None,) * len(far))
+            return m.with_lags(self.need[i]).multiple(gain, m.far * gain, m.rho, (None,) * len(m.far))
+        far = m.far * far_factor(op, m, graph.sizes[j], graph.sizes[i]) if m.far.any() else m.far
         if not op.taps:
             scaled = tuple(None if law is None else m.law(g).scaled(op.gain) for g, law in enumerate(m.laws))
             return replace(m, values=m.values * op.gain**2, far=far, laws=scaled)

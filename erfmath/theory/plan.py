@@ -225,8 +225,9 @@ class Plan:
 
     def _behind(self, edge: Edge, names: set[Name]) -> set[Name]:
         """Names below `edge`: a concatenation parts what comes from independent channels."""
-        linear = edge.reader in self.factor and self.channels != "one"  # channels are carried: nothing parts
-        if linear or not isinstance(self.graph.layers[edge.reader], Concat):
+        if not isinstance(self.graph.layers[edge.reader], Concat):
+            return names
+        if edge.reader in self.factor and self.channels != "one":  # channels are carried: nothing parts
             return names
         return {(source, (*tags, (edge.reader, edge.slot))) for source, tags in names}
 
@@ -254,8 +255,8 @@ class Plan:
             made[i] = widest(above) if above else zero
             if i in self.meetings:
                 made[i] = (EVERY_LAG,) * graph.ndim
-        ends = {i: tuple(EVERY_LAG if n is None else n - 1 for n in graph.sizes[i]) for i in need}
-        return {i: tuple(map(min, zip(need[i], made[i], ends[i]))) for i in need}
+        ends = [tuple(EVERY_LAG if n is None else n - 1 for n in sizes) for sizes in graph.sizes]
+        return {i: zero if zero in (need[i], made[i]) else tuple(map(min, zip(need[i], made[i], ends[i]))) for i in need}
 
 
 def _edges(graph: Graph) -> dict[int, list[Edge]]:
