@@ -7,8 +7,8 @@ site x reads the input sites s x + d a, a = 0..k-1, all inside.
 The taps of a tile of sites are copied side by side (im2col) into a buffer that stays in the cache,
 and one matrix product per tile does the rest.  At stride 1 images and space are one flat axis on
 which a tap is a shift: runs are long, and what is computed across the ends of rows is cut away.
-Convolutions that keep the size of their map lay it out with gaps of zeros that neighbouring rows
-share (`Halo`): there is less to cut away, and all three products use the same layout.
+The gradient to the input lays its map out with gaps of zeros that neighbouring rows share (`_Halo`):
+there is less to cut away.  Training has a way of its own, `rows`.
 """
 
 from __future__ import annotations
@@ -22,8 +22,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import as_strided
 
-__all__ = ["Halo", "conv", "conv_input_grad", "conv_out", "conv_same", "conv_same_weight_grad", "conv_weight_grad",
-           "mirrored", "on_space", "taps"]
+__all__ = ["conv", "conv_input_grad", "conv_out", "conv_weight_grad", "on_space", "taps"]
 
 Array = npt.NDArray[Any]
 
@@ -134,9 +133,9 @@ def conv_input_grad(dy: Array, w: Array, space: Sequence[int], stride: Sequence[
     if all(s == 1 for s in stride) and 0 not in dy.shape:
         # At stride 1 the adjoint is a correlation with the mirrored kernel, on all sites, gaps included.
         gaps = [d * (k - 1) for d, k in zip(dilation, kernel)]
-        wide = Halo.of(dy, gaps)._replace(space=tuple(space))
+        wide = _Halo.of(dy, gaps)._replace(space=tuple(space))
         del dy
-        return conv_same(wide, mirrored(w, groups), gaps, dilation, groups)
+        return wide.conv(_mirrored(w, groups), dilation, groups)
     dx = np.zeros((draws, groups * c, images, *space), dy.dtype)
     if dy.size == 0:
         return dx
@@ -166,7 +165,7 @@ def conv_weight_grad(x: Array, dy: Array, kernel: Sequence[int], stride: Sequenc
     return dw.reshape(draws, channels, c, *kernel)
 
 
-def mirrored(w: Array, groups: int) -> Array:
+def _mirrored(w: Array, groups: int) -> Array:
     """Kernels of the adjoint of a convolution at stride 1: axes of channels exchanged, taps reversed."""
     draws, channels, c, *kernel = w.shape
     turned = np.flip(w.reshape(draws, groups, channels // groups, c, *kernel).swapaxes(2, 3),
@@ -174,12 +173,10 @@ def mirrored(w: Array, groups: int) -> Array:
     return turned.reshape(draws, groups * c, channels // groups, *kernel)
 
 
-# -- convolutions that keep the size of the map ------------------------------------------------
-
-class Halo(NamedTuple):
+class _Halo(NamedTuple):
     """A map laid out flat, with gaps of zeros behind each of its rows, columns, ... and before the first.
 
-    A window that reaches no further than `gaps` from a site meets zeros wherever it leaves the map,
+    A window that reaches no further than the gaps before a site meets zeros wherever it leaves the map,
     be it in the gap of the row before or behind.
     """
 
@@ -189,50 +186,28 @@ class Halo(NamedTuple):
     margin: int
 
     @classmethod
-    def of(cls, x: Array, gaps: Sequence[int]) -> Halo:
+    def of(cls, x: Array, gaps: Sequence[int]) -> _Halo:
         """The map `x`, (draws, channels, images, *space)."""
         draws, channels, images, *space = x.shape
         grid = (images, *(n + g for n, g in zip(space, gaps)))
         margin = sum(g * math.prod(grid[axis + 2:]) for axis, g in enumerate(gaps))
-        halo = cls(np.zeros((draws, channels, math.prod(grid) + 2 * margin), x.dtype), tuple(space), grid, margin)
-        halo.inside().reshape(draws, channels, *grid)[on_space(slice(n) for n in space)] = x
-        return halo
+        sites = math.prod(grid)
+        flat = np.zeros((draws, channels, sites + 2 * margin), x.dtype)
+        flat[:, :, margin:margin + sites].reshape(draws, channels, *grid)[on_space(slice(n) for n in space)] = x
+        return cls(flat, tuple(space), grid, margin)
 
-    def inside(self) -> Array:
-        """Without the margins: (draws, channels, sites of the grid)."""
-        return self.flat[:, :, self.margin:self.flat.shape[2] - self.margin]
-
-    def gather(self, groups: int, kernel: Sequence[int], before: Sequence[int], dilation: Sequence[int]) -> _Gather:
-        """All taps: tap a reads at d a - before."""
+    def conv(self, w: Array, dilation: Sequence[int], groups: int) -> Array:
+        """Correlation y[o, i] = sum over c, a of w[o, c, a] x[c, i + d a - gap], on the sites of `space`."""
         draws, channels = self.flat.shape[:2]
-        sites = math.prod(self.grid)
+        kernel, out = w.shape[3:], w.shape[1]
         pitch = [math.prod(self.grid[axis + 2:]) for axis in range(len(kernel))]
-        first = self.flat[:, :, self.margin - sum(b * p for b, p in zip(before, pitch)):]
         a, b, c = self.flat.strides
-        return _Gather(as_strided(first, (draws, groups, channels // groups, *kernel, sites),
-                                  (a, channels // groups * b, b, *(d * p * c for d, p in zip(dilation, pitch)), c),
-                                  writeable=False), (sites,), self.grid)
-
-
-def conv_same(x: Halo, w: Array, before: Sequence[int], dilation: Sequence[int], groups: int = 1) -> Array:
-    """Correlation y[o, i] = sum over c, a of w[o, c, a] x[c, i + d a - before], on the sites of `x`.
-
-    The adjoint in x is this of ``Halo.of(dy, gaps)`` with `mirrored` kernels and d (k - 1) - before.
-    """
-    draws, channels = len(x.flat), w.shape[1]
-    rows = _rows(w, draws, groups)
-    y = np.empty((draws, groups, channels // groups, math.prod(x.grid)), x.flat.dtype)
-    for cut, sites, columns in x.gather(groups, w.shape[3:], before, dilation).tiles():
-        np.matmul(rows[cut], columns, out=y[cut, :, :, sites])
-    return y.reshape(draws, channels, *x.grid)[on_space(slice(n) for n in x.space)]
-
-
-def conv_same_weight_grad(x: Halo, dy: Halo, kernel: Sequence[int], before: Sequence[int], dilation: Sequence[int],
-                          groups: int = 1) -> Array:
-    """Adjoint of `conv_same` in w."""
-    draws, channels, c = *dy.flat.shape[:2], x.flat.shape[1] // groups
-    dw = np.zeros((draws, groups, channels // groups, c * math.prod(kernel)), dy.flat.dtype)
-    rows = dy.inside().reshape(draws, groups, channels // groups, -1)
-    for cut, sites, columns in x.gather(groups, kernel, before, dilation).tiles():
-        dw[cut] += rows[cut, :, :, sites] @ columns.swapaxes(-1, -2)
-    return dw.reshape(draws, channels, c, *kernel)
+        sites = math.prod(self.grid)
+        view = as_strided(self.flat, (draws, groups, channels // groups, *kernel, sites),
+                          (a, channels // groups * b, b, *(d * p * c for d, p in zip(dilation, pitch)), c),
+                          writeable=False)
+        rows = _rows(w, draws, groups)
+        y = np.empty((draws, groups, out // groups, sites), self.flat.dtype)
+        for cut, part, columns in _Gather(view, (sites,), self.grid).tiles():
+            np.matmul(rows[cut], columns, out=y[cut, :, :, part])
+        return y.reshape(draws, out, *self.grid)[on_space(slice(n) for n in self.space)]

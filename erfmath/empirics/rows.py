@@ -110,7 +110,7 @@ class Rows:
         self.tile = max(APART // c_out, 1) if self.apart else min(max(SMALL // (c_in * c_out), LEAST), MOST)
         # Some images are laid out at a time, always as many: all that is to be done to the rows is listed once.
         blocks = -(-x.shape[2] // max(self.tile // math.prod(grid), 1))
-        self.images = -(-x.shape[2] // max(blocks, 1))
+        self.images = max(-(-x.shape[2] // max(blocks, 1)), 1)
 
     def conv(self, bias: Array | None = None) -> Array:
         """Correlation y[o, i] = sum over c, a of w[o, c, a] x[c, s i + d a - before], and a bias (1, channels)."""
@@ -159,7 +159,7 @@ class Rows:
 
     def _blocks(self) -> Iterator[Any]:
         """Cuts of the images that are laid out at a time."""
-        return (np.s_[:, :, i:i + self.images] for i in range(0, self.x.shape[2], max(self.images, 1)))
+        return (np.s_[:, :, i:i + self.images] for i in range(0, self.x.shape[2], self.images))
 
     def _map(self, channels: int, space: Sequence[int]) -> Array:
         """A map for a result; zeros if there are sites that a stride leaves out."""
