@@ -256,7 +256,8 @@ class Plan:
             if i in self.meetings:
                 made[i] = (EVERY_LAG,) * graph.ndim
         ends = [tuple(EVERY_LAG if n is None else n - 1 for n in sizes) for sizes in graph.sizes]
-        return {i: zero if zero in (need[i], made[i]) else tuple(map(min, zip(need[i], made[i], ends[i]))) for i in need}
+        return {i: zero if zero in (need[i], made[i]) else tuple(map(min, zip(need[i], made[i], ends[i])))
+                for i in need}
 
 
 def _edges(graph: Graph) -> dict[int, list[Edge]]:

@@ -199,7 +199,7 @@ class _Sweep:
         passed = self._pass_covariance(state, edge, j).times(edge.times)
         if passed.uniform is not None and j not in self.plan.ones:
             passed = replace(passed, uniform=None)
-        return passed.with_lags(self.plan.lags[j]) if passed.values.size else None
+        return passed.with_lags(self.plan.lags[j]) if passed.bare.size else None
 
     def _pass_stream(self, runs: Runs, i: int) -> Runs:
         """Through the gate behind a residual sum: open more often for what passed later gates already."""
@@ -238,7 +238,7 @@ class _Sweep:
             if state.mixing == MIXED or (state.mixing and j in self.plan.ones):
                 raise NotImplementedError(f"a concatenation between deterministic layers that mix channels: {SAMPLE}")
             first = sum(len(graph.groups[k]) for k in graph.sources[i][:edge.slot])
-            return replace(state, values=state.values[first:first + len(graph.groups[j])], uniform=None)
+            return replace(state, bare=state.bare[first:first + len(graph.groups[j])], uniform=None)
         if isinstance(layer, Add):
             return state.regrouped(graph.groups[i], graph.groups[j])
         if op.kind == "gate":

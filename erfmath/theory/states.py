@@ -132,14 +132,25 @@ ALIKE, EXCHANGEABLE, MIXED = 0, 1, 2
 class Covariance:
     """M(x, tau) per channel group: values (groups, *lags, *lattice), lags from -h to h per axis.
 
+    `values` is `bare` times `factor`: a number that multiplies everything waits for an array that is made anyway.
     `uniform` is the part along the direction in which all channels are equal, which a `Constant`
     convolution reads.  Where channels are independent and alike it is M / channels and not stored.
     """
 
-    values: Array
+    bare: Array
     start: tuple[int, ...]
     uniform: Array | None = None
     mixing: int = ALIKE
+    factor: float = 1.0
+
+    @functools.cached_property
+    def values(self) -> Array:
+        """M(x, tau)."""
+        return self.bare if self.factor == 1 else self.bare * self.factor
+
+    def holding(self, values: Array, **others: Any) -> Covariance:
+        """The same with other values."""
+        return replace(self, bare=values, factor=1.0, **others)
 
     @property
     def ndim(self) -> int:
@@ -149,12 +160,13 @@ class Covariance:
     @functools.cached_property
     def lags(self) -> tuple[int, ...]:
         """Half-widths of the box of lags."""
-        return tuple(n // 2 for n in self.values.shape[1:1 + self.ndim])
+        return tuple(n // 2 for n in self.bare.shape[1:1 + self.ndim])
 
     @property
     def power(self) -> Array:
         """E[g(x)^2] summed over channels, shape (*lattice)."""
-        return self.values.sum(axis=0)[self.lags]
+        alone = self.values[(slice(None), *self.lags)]
+        return np.asarray(alone[0] if len(alone) == 1 else alone.sum(axis=0))
 
     def merge(self, other: Covariance, channels: int, ones: bool) -> Covariance:
         """Sum of two uncorrelated gradients; `ones` says whether the uniform part is needed."""
@@ -177,34 +189,34 @@ class Covariance:
         if factor == 1:
             return self
         uniform = None if self.uniform is None else self.uniform * factor**2
-        return Covariance(self.values * factor**2, self.start, uniform, self.mixing)
+        return Covariance(self.bare, self.start, uniform, self.mixing, self.factor * factor**2)
 
     def with_lags(self, lags: tuple[int, ...]) -> Covariance:
         """Cut, or filled with zeros, to the box of lags of half-widths `lags`."""
         if lags == self.lags:
             return self
         uniform = None if self.uniform is None else _refit(self.uniform, self.lags, lags)
-        return replace(self, values=_refit(self.values, self.lags, lags), uniform=uniform)
+        return replace(self, bare=_refit(self.bare, self.lags, lags), uniform=uniform)
 
     def regrouped(self, have: Sequence[int], want: Sequence[int]) -> Covariance:
         """Channel groups of sizes `have` summed into the coarser groups `want`."""
         if tuple(have) == tuple(want):
             return self
         first = np.searchsorted(np.cumsum(have) - np.asarray(have), np.cumsum(want) - np.asarray(want))
-        return replace(self, values=np.add.reduceat(self.values, first, axis=0))
+        return replace(self, bare=np.add.reduceat(self.bare, first, axis=0))
 
     def gated(self, gate: Array) -> Covariance:
         """Below a gate, given as factors on M(x, tau) over (groups, lags, map), extents 1 for all alike."""
-        if gate.size == len(gate):  # one number per group
-            return Covariance(self.values * gate, self.start, None, self.mixing)
+        if gate.size == 1:
+            return Covariance(self.bare, self.start, None, self.mixing, self.factor * gate.item())
         index: list[slice] = [slice(None)]
         for have, n in zip(self.lags, gate.shape[1:1 + self.ndim]):
             index.append(slice(None) if n == 1 else slice(n // 2 - have, n // 2 + have + 1))
         gate = gate[tuple(index)]
-        for axis, (first, count) in enumerate(zip(self.start, self.values.shape[1 + self.ndim:]), 1 + self.ndim):
+        for axis, (first, count) in enumerate(zip(self.start, self.bare.shape[1 + self.ndim:]), 1 + self.ndim):
             if gate.shape[axis] > 1:  # on the plane a gate is given for whole periods
                 gate = gate.take(range(first, first + count), axis=axis, mode="wrap")
-        return replace(self, values=self.values * gate, uniform=None)
+        return replace(self, bare=self.bare * gate, uniform=None)
 
     def masked(self, drop: float, channels: int) -> Covariance:
         """Below inverted dropout: noise that is independent at each site and channel, at lag 0."""
@@ -216,7 +228,7 @@ class Covariance:
         if self.uniform is not None:
             uniform = self.uniform.copy()
             uniform[center] += noise.sum(axis=0) / channels
-        return replace(self, values=values, uniform=uniform)
+        return self.holding(values, uniform=uniform)
 
     # -- layers -------------------------------------------------------------------------------
 
@@ -226,24 +238,23 @@ class Covariance:
 
         The channels below are independent; of groups above that differ they remember the power.
         """
-        values, start = self.values, self.start
+        values, start = self.bare, self.start
         if any(lags) or any(self.lags):
             for axis, g in enumerate(g for taps in op.taps for g in taps.geometry):
                 values = select_lags(values, 1 + axis, g, self.lags[axis], lags[axis])
-        factor = op.gain
-        for taps in op.taps:
-            w, flat, trivial = taps.weights, taps.flat, taps.trivial
-            factor *= w.item(0) if flat or trivial else 1.0
-            if not trivial:
-                values, start = adjoint(values, start, taps, sizes,
-                                        lambda tap, part: part if flat else w[tap] * part, flat)
-                values, start = cut_pairs(values, start, sizes, taps.axes)
-        values = values * factor
+        spread = [taps for taps in op.taps if not taps.trivial]
+        factor = self.factor * op.gain * math.prod(t.weights.item(0) for t in op.taps if t.flat or t.trivial)
+        if spread:  # above a layer that strides there are fewer sites to multiply
+            values, factor = values * factor, 1.0
+        for taps in spread:
+            w, flat = taps.weights, taps.flat
+            values, start = adjoint(values, start, taps, sizes, lambda tap, part: part if flat else w[tap] * part, flat)
+            values, start = cut_pairs(values, start, sizes, taps.axes)
         if len(values) == 1 and len(shares) > 1:  # depthwise layers keep the groups they have
             values = values * _column(np.asarray(shares), self.ndim)
         if op.groups > 1 and self.mixing == MIXED:
-            return Covariance(values, start, values.sum(axis=0, keepdims=True) / channels, MIXED)
-        return Covariance(values, start)
+            return Covariance(values, start, values.sum(axis=0, keepdims=True) * (factor / channels), MIXED, factor)
+        return Covariance(values, start, None, ALIKE, factor)
 
     def through_fixed(self, op: Linear, sizes: tuple[int | None, ...], lags: tuple[int, ...]) -> Covariance:
         """Below the same filter on each channel: w_a w_b over all pairs of taps."""
@@ -251,7 +262,7 @@ class Covariance:
         uniform = self.uniform
         if uniform is not None:
             uniform, _ = fixed_pairs(uniform, self.start, op, sizes, lags)
-        return replace(self, values=values, start=start, uniform=uniform)
+        return self.holding(values, start=start, uniform=uniform)
 
     def through_constant(self, op: Linear, sizes: tuple[int | None, ...], lags: tuple[int, ...],
                          c_in: int, c_out: int, shares: Sequence[float]) -> Covariance:
@@ -289,13 +300,13 @@ class Covariance:
         """
         alone = self.with_lags((0,) * self.ndim)
         spread = _routed(alone.values, alone.start, op, sizes)
-        below = replace(self, values=spread[0], start=spread[1], uniform=None).with_lags(lags)
+        below = self.holding(spread[0], start=spread[1], uniform=None).with_lags(lags)
         if any(self.lags) or self.uniform is not None:
             center: tuple[Any, ...] = (slice(None), *self.lags)
             rest = self.values.copy()
             rest[center] = 0
             apart, start = fixed_pairs(rest, self.start, op, sizes, lags)
-            below = replace(below, values=below.values + apart)
+            below = below.holding(below.values + apart)
             if self.uniform is not None:
                 both, _ = fixed_pairs(self.uniform, self.start, op, sizes, lags)
                 one, _ = fixed_pairs(_refit(alone.values, alone.lags, self.lags), self.start, op, sizes, lags)
