@@ -9,12 +9,12 @@ import secrets
 import zlib
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
-from zipfile import BadZipFile
+from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["BROKEN", "check_target", "read_archive", "write_archive", "write_atomically"]
+__all__ = ["BROKEN", "check_archive", "check_target", "read_archive", "write_archive", "write_atomically"]
 
 Array = npt.NDArray[Any]
 
@@ -66,6 +66,19 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[BinaryIO], A
         raise
 
 
+def check_archive(file: BinaryIO) -> None:
+    """Refuse what is no npz file, which NumPy takes for a pickle and advises to trust.
+
+    Raises
+    ------
+    ValueError
+        Otherwise the file stands at its beginning again.
+    """
+    if not is_zipfile(file):
+        raise ValueError("it is no npz file")
+    file.seek(0)
+
+
 def write_archive(path: str | os.PathLike[str], arrays: Mapping[str, Any], about: Mapping[str, Any], *,
                   compressed: bool = False) -> None:
     """Named `arrays`, and a JSON-ready `about` that says what they are, as one npz file without pickles."""
@@ -94,6 +107,7 @@ def read_archive(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[s
     """
     with open(path, "rb") as file:
         try:
+            check_archive(file)
             with np.load(file, allow_pickle=False) as stored:
                 arrays = {name: stored[name] for name in stored.files}
             return arrays, json.loads(arrays.pop("about").tobytes())

@@ -143,7 +143,7 @@ def test_a_picture(ask: Ask, grads: Array, in_tmp: Path, words: tuple[str, ...])
     (("grads.npy", "--center", "99"), "lies outside the images"),
     (("grads.npy", "--trf", "8"), "would not begin on a pixel"),
     (("two.npz",), "two.npz: not a file of gradients (holds 2 arrays (a, b); must be one)"),
-    (("text.npy",), "text.npy: not a file of gradients"),
+    (("text.npy",), "text.npy: not a file of gradients (it is no npz file)"),
     (("zero.npy",), "sum zero"), (("nan.npy",), "not finite in 1 of 2 samples, counted from 0: 1"),
     (("theory.npz", "--trf", "9"), "--trf: theory.npz is a saved result"),
     (("broken.npz",), "broken.npz: not a"),

@@ -117,6 +117,16 @@ def test_figures_that_need_files_are_left_out_unless_named(toy) -> None:
     assert select(["toy", "clt", "toy"], toy.options) == (["toy", "clt"], [])
 
 
+def test_what_came_to_nothing_leaves_nothing(in_tmp: Path) -> None:
+    np.savez("other.npz", a=np.zeros(3))
+    for make in (lambda: None, lambda: Path("out").mkdir()):
+        make()
+        before = sorted(Path().rglob("*"))
+        with pytest.raises(ValueError, match="other.npz"):
+            figures.make("fig3_cifar", "out", Options(quick=True, files={"cifar10": Path("other.npz")}))
+        assert sorted(Path().rglob("*")) == before
+
+
 def test_a_name_brings_its_kind_along_if_there_are_files(in_tmp: Path) -> None:
     Path("x.npz").write_bytes(b"")
     cifar = Options(files={"cifar10": Path("x.npz")})

@@ -6,7 +6,6 @@ import argparse
 import os
 import sys
 import warnings
-import zipfile
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from numpy.lib.format import MAGIC_PREFIX
 
 import erfmath as em
 
-from ..files import BROKEN
+from ..files import BROKEN, check_archive
 from ..gradients import STATISTICS
 from ..progress import Progress
 from . import report, targets
@@ -109,10 +108,7 @@ def _read(path: str) -> Any:
         with open(path, "rb") as file:
             if file.read(len(MAGIC_PREFIX)) == MAGIC_PREFIX:
                 return np.load(path, mmap_mode="r", allow_pickle=False)
-            file.seek(0)
-            if not zipfile.is_zipfile(file):
-                raise ValueError("neither .npy nor .npz")
-            file.seek(0)
+            check_archive(file)
             with np.load(file, allow_pickle=False) as arrays:
                 if "about" in arrays.files:
                     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
@@ -133,12 +134,19 @@ def make(name: str, out: str | os.PathLike[str], options: Options = Options(), *
     check_folder(out)
     out = pathlib.Path(out)
     paths = tuple(out / f"{name}.{ending}" for ending in (form, "npz", "json"))
+    figure, new = module(name), not out.exists()
     store = out / "parts"
     store.mkdir(parents=True, exist_ok=True)
-    for path in (*paths, store / "part.npz"):
-        check_target(path)
-    figure = module(name)
-    data, reused = _data(name, figure.parts(options), store, options, workers)
+    try:
+        for path in (*paths, store / "part.npz"):
+            check_target(path)
+        data, reused = _data(name, figure.parts(options), store, options, workers)
+    except BaseException:
+        with contextlib.suppress(OSError):  # what came to nothing leaves nothing
+            store.rmdir()
+            if new:
+                out.rmdir()
+        raise
     quotes = figure.quotes(data)
     drawn = figure.draw(data)
     arrays: dict[str, Any] = {f"{part}/{key}": array for part, done in data.items()
