@@ -1,10 +1,10 @@
 """Convolutions of training, on rows: one row of memory a site, its channels side by side.
 
-A tap of the kernel is then a shift by whole rows, so that no tap is ever copied: the products read the map itself.
-Some images at a time are laid out so, with gaps of zeros behind each line of sites, which neighbouring lines share,
-for the padding.  Taps that follow each other in memory are taken together: their channels are one longer row, if
-every k-th site is worked on at a time.  With a stride s the sites are dealt out to s maps per axis, and each tap
-reads one of them.
+A tap of the kernel is then a shift by whole rows, and taps need not be copied side by side: products read the rows
+where they are.  Some images at a time are laid out, with gaps of zeros behind each line of sites, which neighbouring
+lines share, for the padding.  Taps that follow each other in memory are taken together: their channels are one longer
+row, if every k-th site is worked on at a time.  With a stride s the sites are dealt out to s maps per axis, and each
+tap reads one of them.
 
 Maps come and go as everywhere, (draws, channels, images, *space), but channels are last in the memory of results.
 There is one draw, and channels are all mixed or not at all (see `fits`).
@@ -12,6 +12,7 @@ There is one draw, and channels are all mixed or not at all (see `fits`).
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Iterator, Sequence
@@ -48,6 +49,42 @@ class _Run(NamedTuple):
     taps: list[int]
 
 
+class _Plan(NamedTuple):
+    """How maps are laid out, and what is read where."""
+
+    grid: tuple[int, ...]           # a line of sites with its gap, per axis
+    margin: int                     # rows of zeros before and behind all
+    phases: list[tuple[int, ...]]   # maps of the stride, by their first sites
+    runs: list[_Run]
+
+
+@functools.lru_cache
+def _plan(space: Sequence[int], out: Sequence[int], kernel: Sequence[int], stride: Sequence[int],
+          dilation: Sequence[int], before: Sequence[int], together: bool) -> _Plan:
+    """Without `together`, each tap is a run of its own."""
+    grid, reach, axes = [], [], []
+    for n, m, k, s, d, b in zip(space, out, kernel, stride, dilation, before):
+        along = [divmod(d * a - b, s) for a in range(k)]
+        back, ahead = max(-along[0][0], 0), max(along[-1][0], 0)
+        # Who leaves a line must land in a gap: taps in that of the input, their adjoints in that of the output.
+        grid.append(max(m + ahead, -(-n // s) + back))
+        reach.append(max(back, ahead))
+        axes.append(along)
+    pitch = [math.prod(grid[axis + 1:]) for axis in range(len(grid))]
+    places = [(tuple(r for _, r in tap), sum(q * p for (q, _), p in zip(tap, pitch)))
+              for tap in itertools.product(*axes)]
+    phases = sorted({phase for phase, _ in places})
+    runs: list[_Run] = []
+    for tap, (phase, shift) in sorted(enumerate(places), key=lambda item: item[1]):
+        run = _Run(phases.index(phase), shift, [tap])
+        last = runs[-1] if runs else run
+        if together and last.phase == run.phase and last.shift + len(last.taps) == shift:
+            last.taps.append(tap)
+        else:
+            runs.append(run)
+    return _Plan(tuple(grid), sum(r * p for r, p in zip(reach, pitch)), phases, runs)
+
+
 class _Room(NamedTuple):
     """Rows for some images, (margin + sites of the grid + margin, channels), by image, and their sites as a map."""
 
@@ -56,13 +93,16 @@ class _Room(NamedTuple):
     grid: Array
 
     def sites(self, like: Array) -> Array:
-        """Those of a map that is no larger."""
-        return self.grid[tuple(map(slice, like.shape))]
+        """Those of a map that is no larger, of all images."""
+        return self.grid[on_space(map(slice, like.shape[3:]))]
 
-    def lay(self, x: Array) -> None:
-        """Fill in a map, and zeros for images that it lacks; gaps and margins are zero and stay so."""
-        self.sites(x)[...] = x
-        self.grid[:, :, x.shape[2]:] = 0
+
+def _lay(sites: Array, x: Array) -> None:
+    """Fill in a map, and zeros for images that it lacks; gaps and margins are zero and stay so."""
+    count = x.shape[2]
+    if count < sites.shape[2]:
+        sites[:, :, count:] = 0
+    sites[:, :, :count] = x
 
 
 #: What to call on two arrays, and the array for the result.
@@ -85,31 +125,12 @@ class Rows:
         self.x, self.w, self.out, self.stride = x, w[0].reshape(*w.shape[1:3], -1), tuple(out), tuple(stride)
         self.space, self.kernel = x.shape[3:], w.shape[3:]
         self.apart = groups == x.shape[1] == w.shape[1]   # channels are not mixed
-        grid, reach, axes = [], [], []
-        for n, m, k, s, d, b in zip(self.space, out, self.kernel, stride, dilation, before):
-            along = [divmod(d * a - b, s) for a in range(k)]
-            back, ahead = max(-along[0][0], 0), max(along[-1][0], 0)
-            # Who leaves a line must land in a gap: taps in that of the input, their adjoints in that of the output.
-            grid.append(max(m + ahead, -(-n // s) + back))
-            reach.append(max(back, ahead))
-            axes.append(along)
-        pitch = [math.prod(grid[axis + 1:]) for axis in range(len(grid))]
-        self.grid, self.margin = grid, sum(r * p for r, p in zip(reach, pitch))
-        places = [(tuple(r for _, r in tap), sum(q * p for (q, _), p in zip(tap, pitch)))
-                  for tap in itertools.product(*axes)]
-        self.phases = sorted({phase for phase, _ in places})
-        self.runs: list[_Run] = []
-        for tap, (phase, shift) in sorted(enumerate(places), key=lambda item: item[1]):
-            run = _Run(self.phases.index(phase), shift, [tap])
-            last = self.runs[-1] if self.runs else run
-            if not self.apart and last.phase == run.phase and last.shift + len(last.taps) == shift:
-                last.taps.append(tap)
-            else:
-                self.runs.append(run)
+        self.grid, self.margin, self.phases, self.runs = _plan(
+            self.space, self.out, self.kernel, self.stride, tuple(dilation), tuple(before), not self.apart)
         c_out, c_in = self.w.shape[:2]
         self.tile = max(APART // c_out, 1) if self.apart else min(max(SMALL // (c_in * c_out), LEAST), MOST)
         # Some images are laid out at a time, always as many: all that is to be done to the rows is listed once.
-        blocks = -(-x.shape[2] // max(self.tile // math.prod(grid), 1))
+        blocks = -(-x.shape[2] // max(self.tile // math.prod(self.grid), 1))
         self.images = max(-(-x.shape[2] // max(blocks, 1)), 1)
 
     def conv(self, bias: Array | None = None) -> Array:
@@ -119,13 +140,15 @@ class Rows:
         wide, sums = [self._room(c_in) for _ in x], (self._room(c_out), self._room(c_out))
         steps = self._correlation(self.runs, self.w.transpose(2, 1, 0), wide, sums, self.out[0])
         level = None if bias is None else per_channel(bias, y)
+        into, found = [(room.sites(part), part) for room, part in zip(wide, x)], sums[0].sites(y)
         for cut in self._blocks():
-            for room, part in zip(wide, x):
-                room.lay(part[cut])
+            for sites, part in into:
+                _lay(sites, part[cut])
             _run(steps)
-            self._collect(self.runs, sums, y[cut])
+            result = y[cut]
+            result[...] = found[:, :, :result.shape[2]]
             if level is not None:
-                y[cut] += level
+                result += level
         return y
 
     def gradients(self, dy: Array, to_input: bool) -> tuple[Array, Array | None]:
@@ -141,15 +164,16 @@ class Rows:
             # Site j of the input takes from sites j - shift of the output.
             runs = [_Run(0, 1 - run.shift - len(run.taps), run.taps[::-1]) for run in self.runs if run.phase == phase]
             steps = self._correlation(runs, self.w.transpose(2, 0, 1), [given], sums, part.shape[3])
-            to_x.append((part, runs, steps))
+            to_x.append((part, sums[0].sites(part), steps))
+        into = [(room.sites(part), part) for room, part in zip([*wide, given], [*x, dy])]
         for cut in self._blocks():
-            for room, part in zip(wide, x):
-                room.lay(part[cut])
-            given.lay(dy[cut])
+            for sites, part in into:
+                _lay(sites, part[cut])
             _run(to_w)
-            for part, runs, steps in to_x:
+            for part, sites, steps in to_x:
                 _run(steps)
-                self._collect(runs, sums, part[cut])
+                result = part[cut]
+                result[...] = sites[:, :, :result.shape[2]]
         dw = np.empty_like(self.w, order="C")
         for run, total in zip(self.runs, found):
             dw[:, :, run.taps] = total.sum(axis=0).reshape(c_out, len(run.taps), -1).swapaxes(1, 2)
@@ -192,40 +216,31 @@ class Rows:
 
     def _correlation(self, runs: Sequence[_Run], factors: Array, rooms: Sequence[_Room],
                      sums: tuple[_Room, _Room], lines: int) -> list[_Step]:
-        """Sum over runs: all but the last in the first of `sums`, the last in the other, for `_collect`.
+        """The sum over all runs, in the first of `sums`; the other is used up.
 
-        That is done image by image, on its first `lines`: the gap behind them can be large, and OpenBLAS likes the
-        small products.
+        Products are by image, of its first `lines`: the gap behind them can be large, and OpenBLAS likes small ones.
         """
         steps: list[_Step] = []
         channels = sums[0].rows.shape[1]
-        matrices = [factors[run.taps].reshape(-1, channels) for run in runs]
+        matrices = [np.ascontiguousarray(factors[run.taps].reshape(-1, channels)) for run in runs]
         if self.apart and channels > 1:  # as long as a tile: loops over the channels alone are short
             matrices = [np.tile(row, (self.tile, 1)) for row in matrices]
         images, end = self.images, lines * math.prod(self.grid[1:])
         if self.apart:
             images, end = 1, images * math.prod(self.grid)
         for cut in self._tiles(end):
-            total, last = (room.images.reshape(images, -1, channels)[:, cut] for room in sums)
+            total, spare = (room.images.reshape(images, -1, channels)[:, cut] for room in sums)
             count = total.shape[1]
             for number, (run, matrix) in enumerate(zip(runs, matrices)):
-                k, part = len(run.taps), last if number else total
+                k, part = len(run.taps), spare if number else total
                 strips = self._strips(rooms[run.phase].rows, cut.start + run.shift, images, count, k)
                 if self.apart:
                     steps += [(np.multiply, strip[0], matrix[:count], part[0]) for strip in strips]
                 else:
                     steps += [(np.matmul, strip, matrix, part[:, r::k]) for r, strip in enumerate(strips)]
-                if 0 < number < len(runs) - 1:
+                if number:
                     steps.append((np.add, total, part, total))
         return steps
-
-    def _collect(self, runs: Sequence[_Run], sums: tuple[_Room, _Room], into: Array) -> None:
-        """What `_correlation` has summed, to the sites of a map."""
-        first, second = (room.sites(into) for room in sums)
-        if len(runs) > 1:
-            np.add(first, second, out=into)
-        else:
-            into[...] = first
 
     def _products(self, wide: Sequence[_Room], given: _Room, found: Sequence[Array]) -> list[_Step]:
         """Add to `found` what there is of each run: per strip, or where channels are apart per row of a tile."""
