@@ -20,8 +20,8 @@ Z_SCALE = 4.0  # standard errors at full colour
 COLOURS = ("#1f5fa8", "#c1440e")
 
 
-def plot(comparison: Comparison) -> Figure:
-    """Maps (in two dimensions) and marginals; the figure belongs to no window."""
+def plot(comparison: Comparison, title: str | None = None) -> Figure:
+    """Maps (in two dimensions) and marginals, under `title` if there is one; the figure belongs to no window."""
     from matplotlib.figure import Figure
 
     ndim = comparison.ndim
@@ -35,8 +35,8 @@ def plot(comparison: Comparison) -> Figure:
         for panel, scale in zip(panels[axis], ("linear", "log")):
             _draw_marginals(comparison, axis, panel, scale)
     panels[0][0].legend(fontsize="small")
-    figure.suptitle("    ".join(f"({letter}) {name}" for letter, name in zip("ab", comparison.names)),
-                    fontsize="medium")
+    names = "    ".join(f"({letter}) {name}" for letter, name in zip("ab", comparison.names))
+    figure.suptitle(f"{title}\n{names}" if title else names, fontsize="medium")
     return figure
 
 

@@ -195,7 +195,7 @@ THEORY, MEASURED = em.predict(SMALL), em.measure(SMALL, draws=20, rng=0)
 def test_a_comparison_is_drawn_as_its_own_module_does() -> None:
     comparison = em.compare(THEORY, MEASURED)
     figure = plot(comparison, title="four layers")
-    assert len(figure.axes) == len(comparison.plot().axes) and figure.get_suptitle() == "four layers"
+    assert len(figure.axes) == len(comparison.plot().axes) and figure.get_suptitle().startswith("four layers\n(a) theory")
     draw(figure)
     ax = Figure().add_subplot()
     plot(comparison, ax=ax, display="log")

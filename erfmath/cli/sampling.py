@@ -76,7 +76,7 @@ def compare(options: argparse.Namespace) -> int:
     comparison = em.compare(theory, _measured(options))
     agrees = comparison.agrees(options.level, options.tolerance)
     if options.plot:
-        draw(comparison.plot())
+        draw(em.plotting.plot(comparison, title=f"{os.path.basename(options.network)}, {theory.label}"))
     print(report.to_json(_numbers(comparison, options, agrees)) if options.json else
           comparison.report(options.level, options.tolerance))
     return 0 if agrees else 1

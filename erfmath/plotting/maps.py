@@ -310,7 +310,5 @@ def _draw_comparison(comparison: Comparison, ax: Axes | None, display: Display,
         return plot_profiles(pair, ax=ax, display=display, title=title)
     if display != "amplitude":
         raise ValueError(f"display={display!r}: the maps of a comparison are drawn as 'amplitude' only")
-    figure = comparison.plot()
-    if title:
-        figure.suptitle(title)
-    return figure
+    from ..comparison_plot import plot as draw
+    return draw(comparison, title)
