@@ -1,7 +1,7 @@
 """One training step beside PyTorch: the CIFAR-10 residual network of 17 units, and convolutions alone.
 
-Both sides run on one thread and are charged CPU time, which other processes disturb least.  PyTorch
-gets the memory layout that suits it best (channels last).
+Both sides run on one thread and are charged CPU time, which other processes disturb least.  Both get
+maps in the memory layout that suits them best (channels last), as in the middle of a network.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def run(quick: bool = False) -> Table:
     notes = [f"{images} images, float32; BLAS: {blas.describe()}",
              "ratio: CPU time over PyTorch's in the same round; below 1 erfmath is faster"]
     notes.append("PyTorch is not installed: no rival" if torch is None else
-                 f"PyTorch {torch.__version__}, one thread, channels last")
+                 f"PyTorch {torch.__version__}, one thread; maps have channels last in memory on both sides")
     return Table("Training, ms of CPU", ("work", "erfmath", "PyTorch", "ratio"), tuple(rows), tuple(notes))
 
 

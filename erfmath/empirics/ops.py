@@ -62,13 +62,13 @@ def per_channel(values: Array, like: Array) -> Array:
     Where channels are last they are repeated along lines, planes, ... of sites: loops over channels alone are short.
     """
     values = values.reshape(-1, like.shape[1], *(1,) * (like.ndim - 2)).astype(like.dtype, copy=False)
-    axis, space = like.ndim, list(like.shape[3:])
     if not channels_last(like):
         return values
-    while axis > 3 and math.prod(like.shape[axis - 1:]) * like.shape[1] <= REPEATED or axis == like.ndim:
+    axis = like.ndim - 1
+    while axis > 3 and like.shape[1] * math.prod(like.shape[axis - 1:]) <= REPEATED:
         axis -= 1
-    repeated = np.empty((len(values), *(1,) * (axis - 2), *space[axis - 3:], like.shape[1]), like.dtype)
-    repeated = np.moveaxis(repeated, -1, 1)
+    shape = len(values), *(1,) * (axis - 2), *like.shape[axis:], like.shape[1]
+    repeated = np.moveaxis(np.empty(shape, like.dtype), -1, 1)
     repeated[...] = values
     return repeated
 

@@ -7,7 +7,7 @@ row, if every k-th site is worked on at a time.  With a stride s the sites are d
 tap reads one of them.
 
 Maps come and go as everywhere, (draws, channels, images, *space), but channels are last in the memory of results.
-There is one draw, and channels are all mixed or not at all (see `fits`).
+There is one draw, and channels are all mixed or not at all (see `fits_rows`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import numpy.typing as npt
 from .convolution import on_space
 from .ops import per_channel
 
-__all__ = ["Rows", "fits"]
+__all__ = ["Rows", "fits_rows"]
 
 Array = npt.NDArray[Any]
 
@@ -36,7 +36,7 @@ LEAST, MOST = 900, 6000
 APART = 2**13
 
 
-def fits(x: Array, w: Array, groups: int) -> bool:
+def fits_rows(x: Array, w: Array, groups: int) -> bool:
     """Whether a convolution can be done on rows: one draw, in one group or in as many as there are channels."""
     return len(x) == len(w) == 1 and (groups == 1 or groups == x.shape[1] == w.shape[1])
 

@@ -18,8 +18,7 @@ import numpy.typing as npt
 from . import ops
 from .cone import Box, Program, Step
 from .convolution import conv, conv_input_grad, conv_weight_grad
-from .rows import Rows
-from .rows import fits as rows_fit
+from .rows import Rows, fits_rows
 
 __all__ = ["Parameters", "Run", "forward"]
 
@@ -157,7 +156,7 @@ def _returned(run: Run, step: Step, dx: Array, box: Box | None = None, which: in
 
 def _conv(run: Run, i: int, step: Step, inputs: list[Array]) -> tuple[Array, Pull]:
     w, groups = run.parameters.kernels[i], run.parameters.groups[i]
-    if run.training and rows_fit(inputs[0], w, groups):
+    if run.training and fits_rows(inputs[0], w, groups):
         return _conv_on_rows(run, i, step, inputs[0])
     read = np.ascontiguousarray(ops.fit(inputs.pop(), run.program.box(step.inputs[0]).pads(step.reads)))
     y = _biased(run, i, conv(read, w, step.stride, step.dilation, groups))
@@ -177,7 +176,7 @@ def _conv(run: Run, i: int, step: Step, inputs: list[Array]) -> tuple[Array, Pul
 
 
 def _conv_on_rows(run: Run, i: int, step: Step, x: Array) -> tuple[Array, Pull]:
-    """A convolution in training: the same, faster."""
+    """The same in training, faster."""
     box = run.program.box(step.inputs[0])
     rows = Rows(x, run.parameters.kernels[i], step.need.shape, step.stride, step.dilation,
                 [before for before, _ in box.pads(step.reads)], run.parameters.groups[i])
@@ -254,7 +253,8 @@ def _activation(run: Run, i: int, step: Step, inputs: Sequence[Array]) -> tuple[
     slope = run.kept(slope, step)
     if slope.dtype != bool:
         return y, lambda dy: [_returned(run, step, dy * slope)]
-    bits, shape, strides = np.packbits(slope.ravel("K")), slope.shape, slope.strides  # the gates of all layers wait
+    # The gates of all layers wait at once: as bits, in the order that they have in memory.
+    bits, shape, strides = np.packbits(slope.ravel("K")), slope.shape, slope.strides
 
     def pull(dy: Array) -> Sequence[Array]:
         gate = np.ndarray(shape, bool, np.unpackbits(bits, count=math.prod(shape)), strides=strides)

@@ -9,7 +9,7 @@ import pytest
 
 from erfmath.empirics import ops, rows
 from erfmath.empirics.convolution import conv, conv_input_grad, conv_weight_grad
-from erfmath.empirics.rows import Rows, fits
+from erfmath.empirics.rows import Rows, fits_rows
 from helpers import EXACT, ROUNDING, assert_close
 
 
@@ -118,4 +118,4 @@ def test_no_images() -> None:
     ((1, 4), (1, 8, 1), 4, False), ((2, 4), (1, 6, 4), 1, False), ((1, 4), (2, 6, 4), 1, False),
 ])
 def test_what_fits(x: tuple[int, ...], w: tuple[int, ...], groups: int, expected: bool) -> None:
-    assert fits(np.zeros((*x, 1, 5)), np.zeros((*w, 3)), groups) is expected
+    assert fits_rows(np.zeros((*x, 1, 5)), np.zeros((*w, 3)), groups) is expected
