@@ -139,6 +139,10 @@ class _Forward:
             if self.plan.edges[i] or i == graph.top:
                 here = self._node(i, [self.done[j] for j in graph.sources[i]])
                 self.done[i] = here.beside(self.plane[i]) if self.plane else here
+                if not wraps:  # what lies on the plane is small, and read once more by the sweep over the image
+                    for j in set(graph.sources[i]):
+                        if self.plan.edges[j][0].reader == i:  # the last one
+                            del self.done[j]
                 self.hangs[i] = frozenset((i,)) if graph.ops[i].random else functools.reduce(
                     operator.or_, [self.hangs[j] for j in graph.sources[i]])
         return self.gates

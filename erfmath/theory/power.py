@@ -154,7 +154,8 @@ class _Sweep:
         rest += [self._covariance(factors, i)] if factors else []
         runs = [run for part in parts if isinstance(part, Runs) for run in part.parts]
         if runs and i in self.gates.streams:
-            return Runs((*runs, *((self._merge(i, rest), np.ones(1)) for _ in rest[:1])))
+            entering = [(self._merge(i, rest), np.ones_like(self.gates.streams[i].p_behind))] if rest else []
+            return Runs((*runs, *entering))
         if runs and not rest:
             return Runs(tuple(runs))
         return self._merge(i, rest + [part for part, _ in runs])
@@ -189,7 +190,7 @@ class _Sweep:
                 return left or None
             state = self._covariance(state, i)
         if isinstance(state, Covariance) and i in self.gates.streams:
-            state = Runs(((state, np.ones(1)),))
+            state = Runs(((state, np.ones_like(self.gates.streams[i].p_behind)),))
         if isinstance(state, Runs):
             if i in self.gates.streams:
                 return self._pass_stream(state, i)
@@ -204,13 +205,11 @@ class _Sweep:
     def _pass_stream(self, runs: Runs, i: int) -> Runs:
         """Through the gate behind a residual sum: open more often for what passed later gates already."""
         stream = self.gates.streams[i]
-        passed = []
-        for part, survival in runs.parts:
-            behind = np.broadcast_to(survival, stream.p_behind.shape)
-            before = stream.transition @ behind
-            ratio = (stream.p_before @ before) / (stream.p_behind @ behind)
-            passed.append((part.times(float(np.sqrt(ratio))), before))
-        return Runs(tuple(passed))
+        behind = np.stack([survival for _, survival in runs.parts], axis=1)
+        before = stream.transition @ behind
+        open_more = np.sqrt((stream.p_before @ before) / (stream.p_behind @ behind))
+        return Runs(tuple((part.times(factor), survival) for (part, _), factor, survival in
+                          zip(runs.parts, open_more.tolist(), before.T)))
 
     def _pass_factor(self, factor: Factor, edge: Edge, j: int) -> Factor:
         i, channels = edge.reader, self.plan.channels

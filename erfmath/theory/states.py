@@ -165,7 +165,8 @@ class Covariance:
     @property
     def power(self) -> Array:
         """E[g(x)^2] summed over channels, shape (*lattice)."""
-        alone = self.values[(slice(None), *self.lags)]
+        center: tuple[Any, ...] = (slice(None), *self.lags)
+        alone = self.values[center]
         return np.asarray(alone[0] if len(alone) == 1 else alone.sum(axis=0))
 
     def merge(self, other: Covariance, channels: int, ones: bool) -> Covariance:
