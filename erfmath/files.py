@@ -60,9 +60,11 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[BinaryIO], A
         with open(temporary, "xb") as file:
             write(file)
         os.replace(temporary, target)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(FileNotFoundError):
             os.remove(temporary)
+        if isinstance(error, OSError) and error.filename == temporary:
+            error.filename = os.fspath(path)  # the one that was asked for
         raise
 
 

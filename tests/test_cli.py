@@ -232,6 +232,13 @@ def test_bad_input(ask: Ask, words: tuple[str, ...], told: str) -> None:
 # files
 # ---------------------------------------------------------------------------------------------
 
+def test_a_file_that_cannot_be_made_is_named_as_it_was_asked_for(in_tmp: Path) -> None:
+    long = "n" * 250 + ".npz"  # a name that is allowed, but leaves no room for a temporary one
+    with pytest.raises(OSError) as error:
+        write_atomically(long, lambda file: file.write(b"new"))
+    assert error.value.filename == long and not list(Path().iterdir())
+
+
 def test_write_atomically_replaces_a_file(in_tmp: Path) -> None:
     Path("a").write_bytes(b"old")
     Path("link").symlink_to("a")
