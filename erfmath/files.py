@@ -61,7 +61,7 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[BinaryIO], A
             write(file)
         os.replace(temporary, target)
     except BaseException as error:
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):  # there is none
             os.remove(temporary)
         if isinstance(error, OSError) and error.filename == temporary:
             error.filename = os.fspath(path)  # the one that was asked for
