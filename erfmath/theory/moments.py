@@ -209,7 +209,10 @@ class _Forward:
         q, lags, rectifies = m.average, self.plan.lags[i], phi.below is not None
         # Both c and what a rectifier makes of it fall towards borders as the deviation does.
         level = m.level if rectifies else np.ones(len(q))
-        apart, near = activations.cross(phi, q, np.array([ratio(m.far, q * level), m.rho]))
+        if any(m.far.tolist()) or any(m.rho.tolist()):
+            apart, near = activations.cross(phi, q, np.array([ratio(m.far, q * level), m.rho]))
+        else:  # behind batch norms nothing is shared
+            apart = near = activations.cross(phi, q, m.rho)
         mean, gate0 = activations.second(phi, q), activations.gate(phi, q)
         far, rho, pair_gate = apart * level, ratio(near, mean), np.zeros(len(q))
         kinds: list[LawLike] = [Activated(a, b, phi) for a, b in zip(q.tolist(), m.same.tolist())]
@@ -256,8 +259,8 @@ class _Forward:
 
     def _batch_norm(self, i: int, m: Moments) -> Moments:
         """Less the mean of each channel, over its deviation, both taken over inputs and the map."""
-        spread = m.average - m.far
-        if (spread <= 1e-9 * m.average).any():
+        spread, parts = m.average - m.far, list(zip(m.average.tolist(), m.far.tolist()))
+        if any(q - c <= 1e-9 * q for q, c in parts):
             raise ValueError("batch norm of values that do not vary between inputs or sites: the variance is zero; "
                              "give input_moments with E[x x'] below E[x^2]")
         self.gates.power[i] = m.per_pair(1 / spread)
@@ -269,7 +272,7 @@ class _Forward:
         else:
             values = m.values * m.per_pair((1 - 2 * m.far / m.average) / spread)
             values += m.per_pair(m.far / spread)
-        steep = (2 * m.far > m.average).any()
+        steep = any(2 * c > q for q, c in parts)
         if steep:  # c is an average: its fall is not exact
             values[at(m.lags)] = np.maximum(values[at(m.lags)], 0.0)
         kinds = tuple(None if law is None else m.law(g).standardised() for g, law in enumerate(m.laws))

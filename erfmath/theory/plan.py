@@ -18,6 +18,7 @@ import numpy as np
 
 from ..layers import Add, BatchNorm, Concat, Dropout, Layer
 from ..network import Network
+from . import laws
 from .given import Norm, given_linear, given_norm
 from .linear import Linear, lower, reach
 
@@ -121,8 +122,10 @@ _recent: list[tuple[Network, tuple[Any, ...], Graph]] = []
 
 
 def forget() -> None:
-    """Drop what is remembered of networks; their next prediction starts from nothing."""
+    """Drop what is remembered of networks and laws; the next prediction starts from nothing."""
     _recent.clear()
+    laws.activated.cache_clear()
+    laws.gated_sum.cache_clear()
 
 
 def _check_names(net: Network, weights: Mapping[str, Any]) -> Mapping[str, Any]:
