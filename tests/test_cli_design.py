@@ -62,6 +62,15 @@ def test_design_prints_remedies(ask: Ask) -> None:
     assert rows["now"]["size"] == every.now.size
 
 
+def test_shares_on_an_image_say_which_layers_exceed_it(ask: Ask) -> None:
+    lines = ask("design", "vgg11", "--layers", "--image", "64").out.splitlines()
+    assert lines[-2:] == ["first layer whose theoretical field exceeds the image: pool4",
+                          "first layer whose square with 95 % of the mass exceeds the image: conv5_1"]
+    found = json.loads(ask("design", "plain", "--layers", "--image", "64", "--json").out)
+    assert found["beyond_trf"] is found["beyond_erf"] is None
+    assert ask("design", "plain", "--layers", "--image", "64").out.splitlines()[-1].endswith("the image: none")
+
+
 def test_design_prints_the_shares_of_layers(ask: Ask) -> None:
     answer = ask("design", "vgg11", "--layers", "--plot", "layers.png")
     assert answer.status == 0 and answer.out.strip() == str(em.layer_shares(em.zoo.vgg11()))

@@ -15,6 +15,9 @@ from .commands import dimension, network
 
 __all__ = ["add_design_options", "add_tiles_options", "design", "size_map", "tiles"]
 
+#: Answers of `border_layers` beside those of `layer_shares`, in words.
+BORDER = (("beyond_trf", "theoretical field exceeds"), ("beyond_erf", "square with 95 % of the mass exceeds"))
+
 
 def add_design_options(parser: argparse.ArgumentParser) -> None:
     """What is asked of ``design``, beside the network's options."""
@@ -55,10 +58,12 @@ def design(options: argparse.Namespace) -> None:
     if options.layers:
         with Progress(f"design {options.network}"):
             shares = em.layer_shares(net, **about)
+            border = _border(net, options, about["ndim"])
             if options.plot:
                 from ..design_plot import plot_layer_shares
                 draw(plot_layer_shares(shares, title=options.network))
-        print(report.to_json(_shares(shares)) if options.json else shares)
+        print(report.to_json({**_shares(shares), **border}) if options.json else "\n".join([str(shares), *(
+            f"first layer whose {words} the image: {border[key] or 'none'}" for key, words in BORDER if border)]))
         return
     with Progress(f"design {options.network}") as progress:
         found = em.remedies(net, kind=options.kind, progress=progress, **about)
@@ -142,6 +147,14 @@ def tiles(options: argparse.Namespace) -> None:
 def _shares(shares: Any) -> dict[str, Any]:
     return {"node": shares.trf.node, "variance": shares.variance, "exact": shares.exact,
             "layers": [vars(row) for row in shares.layers]}
+
+
+def _border(net: em.Network, options: argparse.Namespace, ndim: int) -> dict[str, str | None]:
+    """The first layers that see more than the image."""
+    if options.image is None:
+        return {}
+    rows = em.border_layers(net, options.image, ndim=ndim)
+    return {key: next((row.node for row in rows if getattr(row, key)), None) for key, _ in BORDER}
 
 
 def _remedies(found: Any, top: int) -> dict[str, Any]:

@@ -23,7 +23,8 @@ from .support import ReceptiveField, receptive_field, receptive_fields
 from .surgery import replaced, swapped, upto
 from .taps import Array, Taps
 
-__all__ = ["BorderLayer", "LayerShare", "LayerShares", "border_layers", "chain_variances", "layer_shares"]
+__all__ = ["BorderLayer", "BorderLayers", "LayerShare", "LayerShares", "border_layers", "chain_variances",
+           "layer_shares"]
 
 
 @dataclass(frozen=True)
@@ -310,8 +311,20 @@ class BorderLayer:
     beyond_erf: bool
 
 
+class BorderLayers(tuple[BorderLayer, ...]):
+    """Layers in the order of the network; printed with str()."""
+
+    def __str__(self) -> str:
+        rows = [("node", "TRF", "ERF", "")]
+        rows += [(row.node, f"{row.trf:.4g}", f"{row.erf:.4g}", " and ".join(
+            name for name, beyond in (("TRF", row.beyond_trf), ("ERF", row.beyond_erf)) if beyond)) for row in self]
+        widths = [max(map(len, column)) for column in zip(*rows)]
+        return "\n".join(f"{node:<{widths[0]}}  {trf:>{widths[1]}}  {erf:>{widths[2]}}"
+                         f"{'  beyond the image: ' if flag else ''}{flag}" for node, trf, erf, flag in rows)
+
+
 def border_layers(net: Network, image: Any, *, kind: str = "mass", width: int = 16, channels_in: int = 3,
-                  ndim: int = 2, **options: Any) -> tuple[BorderLayer, ...]:
+                  ndim: int = 2, **options: Any) -> BorderLayers:
     """Layers that see more than the image: theoretically, and effectively.
 
     Layers behind the first whose theoretical receptive field exceeds the image can add no context
@@ -332,8 +345,8 @@ def border_layers(net: Network, image: Any, *, kind: str = "mass", width: int = 
 
     Returns
     -------
-    tuple of BorderLayer
-        One per layer that spreads gradients, in the order of the network.
+    BorderLayers
+        One `BorderLayer` per layer that spreads gradients, in the order of the network.
 
     Raises
     ------
@@ -371,4 +384,4 @@ def border_layers(net: Network, image: Any, *, kind: str = "mass", width: int = 
         extent = erf.size(kind, **options)
         rows.append(BorderLayer(node.name, float(max(trf.size)), extent,
                                 any(r > n for r, n in zip(trf.size, size)), extent > min(size)))
-    return tuple(rows)
+    return BorderLayers(rows)
