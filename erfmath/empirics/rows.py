@@ -30,9 +30,11 @@ Array = npt.NDArray[Any]
 
 #: OpenBLAS multiplies without packing up to so many multiplications (its kernels for AVX-512).
 SMALL = 10**6
-#: Rows of a tile at least and at most: few calls, and tiles that the caches hold.
+#: Rows of a product at least and at most: few calls, and what the caches hold.
 LEAST, MOST = 900, 6000
-#: Numbers of a tile where channels are not mixed.
+#: Numbers of the images that are laid out at a time: four times as many are in a core's own cache.
+ROOM = 5 * 2**14
+#: The same where channels are not mixed, and numbers that are multiplied at a time.
 APART = 2**13
 
 
@@ -130,8 +132,8 @@ class Rows:
         c_out, c_in = self.w.shape[:2]
         self.tile = max(APART // c_out, 1) if self.apart else min(max(SMALL // (c_in * c_out), LEAST), MOST)
         # Some images are laid out at a time, always as many: all that is to be done to the rows is listed once.
-        blocks = -(-x.shape[2] // max(self.tile // math.prod(self.grid), 1))
-        self.images = max(-(-x.shape[2] // max(blocks, 1)), 1)
+        numbers = max(c_in, c_out) * math.prod(self.grid)
+        self.images = _share(x.shape[2], (APART if self.apart else ROOM) // numbers)
 
     def conv(self, bias: Array | None = None) -> Array:
         """Correlation y[o, i] = sum over c, a of w[o, c, a] x[c, s i + d a - before], and a bias (1, channels)."""
@@ -203,7 +205,8 @@ class Rows:
     # -- products
 
     def _tiles(self, end: int) -> list[slice]:
-        return [slice(i, min(i + self.tile, end)) for i in range(0, end, self.tile)]
+        step = _share(end, self.tile)
+        return [slice(i, min(i + step, end)) for i in range(0, end, step)]
 
     def _strips(self, rows: Array, first: int, images: int, count: int, k: int) -> list[Array]:
         """From each of `count` rows on, k rows as one, the first being `first`: rows r, r + k, ... for each r < k.
@@ -259,6 +262,11 @@ class Rows:
                     steps += [(np.matmul, part[r::k].T, strip[0], into[r]) for r, strip in enumerate(strips)]
                 steps.append((np.add, total, into, total))
         return steps
+
+
+def _share(count: int, most: int) -> int:
+    """What parts of `count` that are even, and no larger than `most`, are large at most."""
+    return max(-(-count // max(-(-count // max(most, 1)), 1)), 1)
 
 
 def _run(steps: Sequence[_Step]) -> None:

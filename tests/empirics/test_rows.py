@@ -60,7 +60,8 @@ def laid_out(x: Any, last: bool) -> Any:
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_against_the_general_way(case: Case, tile: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
     if tile is not None:  # one image takes several tiles, or several images one
-        for name, value in (("SMALL", 1), ("LEAST", tile), ("MOST", tile), ("APART", tile * case.c_out)):
+        for name, value in (("SMALL", 1), ("LEAST", tile), ("MOST", tile), ("APART", tile * case.c_out),
+                            ("ROOM", 100)):
             monkeypatch.setattr(rows, name, value)
     rng = np.random.default_rng(0)
     before, geometry = [a for a, _ in case.pads], (case.stride, case.dilation, case.groups)
