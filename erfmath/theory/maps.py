@@ -128,11 +128,11 @@ class Moments:
 
     def products(self, maps: Array, box: tuple[int, ...]) -> Array:
         """maps(x) maps(x + tau) for every lag of a box, shape (groups, *lags, *lattice); 0 outside an image."""
-        point = self.wraps and maps.size == len(maps)
-        if point or not any(box):
-            products = np.empty((len(maps), *(2 * h + 1 for h in box), *maps.shape[1:]))
-            products[:] = (maps * maps)[(slice(None), *(None,) * self.ndim)]
-            return products
+        squares = (maps * maps)[(slice(None), *(None,) * self.ndim)]
+        if not any(box):
+            return squares
+        if self.wraps and maps.size == len(maps):  # a point is its own neighbour
+            return squares * np.ones([2 * h + 1 for h in box] + [1] * self.ndim)
         around = [(0, 0), *((h, h) for h in box)]
         padded = np.pad(maps, around, mode="wrap") if self.wraps else np.pad(maps, around)
         partners = np.lib.stride_tricks.sliding_window_view(padded, maps.shape[1:], tuple(range(1, 1 + self.ndim)))

@@ -283,7 +283,7 @@ class _Forward:
             values = values * norm.scale + norm.shift
             return Moments(values, far, far / (norm.scale + norm.shift), (None,) * len(spread), m.wraps)
         behind = Moments(values, np.zeros(len(spread)), np.zeros(len(spread)), kinds, m.wraps)
-        if not steep:
+        if not steep:  # nothing was cut off
             vars(behind)["average"] = np.ones(len(spread))
         return behind
 

@@ -109,7 +109,7 @@ class Factor:
 def correlate(f: Array, g: Array, lags: tuple[int, ...]) -> Array:
     """sum over the two leading axes of f(x) g(x + tau), shape (1, *lags, *lattice)."""
     lattice = f.shape[2:]
-    padded = np.pad(g, [(0, 0), (0, 0), *((h, h) for h in lags)])
+    padded = np.pad(g, [(0, 0), (0, 0), *((h, h) for h in lags)]) if any(lags) else g
     shape = (1, *(2 * h + 1 for h in lags), *lattice)
     check_bytes(8 * math.prod(shape), f"a covariance of shape {shape}", REMEDY)
     total = np.empty(shape)
