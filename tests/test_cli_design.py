@@ -60,6 +60,7 @@ def test_design_prints_remedies(ask: Ask) -> None:
     every = em.remedies(net, image=20, kind="mass")
     assert [row["what"] for row in rows["changes"]] == [remedy.what for remedy in every.changes]
     assert rows["now"]["size"] == every.now.size
+    assert em.Network.from_dict(rows["changes"][0]["network"]) == every.changes[0].net
 
 
 def test_shares_on_an_image_say_which_layers_exceed_it(ask: Ask) -> None:

@@ -161,5 +161,6 @@ def _remedies(found: Any, top: int) -> dict[str, Any]:
     keys = ("kind", "what", "size", "std", "gain", "multiply_adds", "parameters", "cost", "trf", "holes",
             "checkerboard", "pattern", "period", "gridding")
     return {"kind": found.kind, "now": {key: getattr(found.now, key) for key in keys},
-            "changes": [{key: getattr(row, key) for key in keys} for row in found.changes[:top]],
+            "changes": [{**{key: getattr(row, key) for key in keys}, "network": row.net.to_dict()}
+                        for row in found.changes[:top]],
             "refused": [{"what": what, "why": why} for what, why in found.refused]}
