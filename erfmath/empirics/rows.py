@@ -44,7 +44,7 @@ def fits_rows(x: Array, w: Array, groups: int) -> bool:
 
 
 class _Run(NamedTuple):
-    """Taps that follow each other in memory: the map of the stride that they read, the first shift, which they are."""
+    """Taps that follow each other in memory: which map of the stride they read, from where, and which taps they are."""
 
     phase: int
     shift: int
@@ -209,9 +209,9 @@ class Rows:
         return [slice(i, min(i + step, end)) for i in range(0, end, step)]
 
     def _strips(self, rows: Array, first: int, images: int, count: int, k: int) -> list[Array]:
-        """From each of `count` rows on, k rows as one, the first being `first`: rows r, r + k, ... for each r < k.
+        """k rows as one, from each of `count` rows on, in each of the images: (images, rows, k channels).
 
-        The same from each of the images: (images, rows, k channels).
+        Such strips overlap, so there is one array for rows r, r + k, ... behind the `first`, for each r < k.
         """
         a, b = rows.strides
         return [np.ndarray((images, len(range(r, count, k)), k * rows.shape[1]), rows.dtype, rows,
@@ -265,7 +265,7 @@ class Rows:
 
 
 def _share(count: int, most: int) -> int:
-    """What parts of `count` that are even, and no larger than `most`, are large at most."""
+    """Size of parts of `count`, as even as can be, that are no larger than `most` (or 1)."""
     return max(-(-count // max(-(-count // max(most, 1)), 1)), 1)
 
 
