@@ -372,12 +372,10 @@ class Comparison:
                  f"(a) {self.names[0]}, (b) {self.names[1]}", ""]
         rows = []
         for axis, ratio in enumerate(self.std_ratio):
-            low, high = ratio.interval(level)
             rows.append((f"std, axis {axis}", f"{self.theory.std[axis]:.4f}", f"{self.measured.std[axis]:.4f}",
-                         f"b/a {ratio.value:.4f}, {1 - level:.0%} interval {low:.4f} to {high:.4f}"))
-        low, high = self.total_ratio.interval(level)
+                         _with_interval(ratio, level, f"{1 - level:.0%} interval ")))
         rows.append(("sum of the map", f"{self.theory.total:.5g}", f"{self.measured.total:.5g}",
-                     f"b/a {self.total_ratio.value:.4f}, {low:.4f} to {high:.4f}"))
+                     _with_interval(self.total_ratio, level)))
         rows.append(("threshold size", f"{self.theory.size():.3f}", f"{self.measured.size():.3f}",
                      f"b/a {self.size_ratio:.4f}"))
         fits = [erf.gaussian_fit().r_squared for erf in (self.theory, self.measured)]
@@ -411,10 +409,17 @@ def _normal_quantile(tail: float) -> float:
     return float(-ndtri(tail))
 
 
+def _with_interval(ratio: Estimate, level: float, word: str = "") -> str:
+    if math.isnan(ratio.stderr):
+        return f"b/a {ratio.value:.4f}, of unknown error: one draw has none"
+    low, high = ratio.interval(level)
+    return f"b/a {ratio.value:.4f}, {word}{low:.4f} to {high:.4f}"
+
+
 def _name(erf: EffectiveReceptiveField, role: str) -> str:
     if isinstance(erf, MeasuredReceptiveField) and erf.stderr is not None:
         dead = f", {erf.dead} dead" if erf.dead else ""
-        return f"{erf.method}, {erf.draws} draws{dead}{', interrupted' if erf.partial else ''}"
+        return f"{erf.method}, {erf.draws} draw{'s' * (erf.draws != 1)}{dead}{', interrupted' if erf.partial else ''}"
     return f"{role}, {erf.method}" if role != erf.method else role
 
 

@@ -165,6 +165,14 @@ def test_the_report_fits_a_screen() -> None:
         assert words in text
 
 
+def test_one_draw_has_no_error_and_shows_nothing() -> None:
+    net = em.repeat(C(3), 3)
+    comparison = compare(em.predict(net), em.measure(net, draws=1, rng=0))
+    assert math.isnan(comparison.total_ratio.stderr) and not comparison.agrees(tolerance=0.9, total=True)
+    text = comparison.report()
+    assert "1 draw\n" in text and text.count("of unknown error") == 3 and "nan" not in text
+
+
 @pytest.mark.parametrize("ndim", [1, 2, 3])
 def test_pictures(ndim: int) -> None:
     net = em.repeat(C(3), 2)

@@ -94,9 +94,11 @@ class MeasuredReceptiveField(EffectiveReceptiveField):
 
     @property
     def total_stderr(self) -> float:
-        """Standard error of the sum of the map."""
+        """Standard error of the sum of the map; 0 where nothing was sampled, nan of a single draw."""
+        if self.stderr is None:
+            return 0.0
         totals = self.moments.table[:, 0]
-        return float(totals.std(ddof=1) / math.sqrt(len(totals))) if len(totals) > 1 else 0.0
+        return float(totals.std(ddof=1) / math.sqrt(len(totals))) if len(totals) > 1 else math.nan
 
     @property
     def has_blocks(self) -> bool:

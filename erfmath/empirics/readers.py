@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from ..files import BROKEN
+from ..files import BROKEN, check_archive
 from .data import Images
 
 __all__ = ["read_cifar10", "read_npz", "read_png_pairs"]
@@ -74,6 +74,7 @@ def _pair(path: str | os.PathLike[str], pairs: tuple[tuple[str, str], ...]) -> t
     """The first of `pairs` of arrays that the file has."""
     with open(path, "rb") as file:
         try:
+            check_archive(file)
             with np.load(file, allow_pickle=False) as data:
                 present = list(data.files)
                 pair = next((pair for pair in pairs if set(pair) <= set(present)), None)
