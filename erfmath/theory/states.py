@@ -210,6 +210,8 @@ class Covariance:
         """Below a gate, given as factors on M(x, tau) over (groups, lags, map), extents 1 for all alike."""
         if gate.size == 1:
             return Covariance(self.bare, self.start, None, self.mixing, self.factor * gate.item())
+        if gate.size == len(gate):  # one number per group
+            return self.holding(self.bare * (gate * self.factor), uniform=None)
         index: list[slice] = [slice(None)]
         for have, n in zip(self.lags, gate.shape[1:1 + self.ndim]):
             index.append(slice(None) if n == 1 else slice(n // 2 - have, n // 2 + have + 1))
@@ -217,7 +219,7 @@ class Covariance:
         for axis, (first, count) in enumerate(zip(self.start, self.bare.shape[1 + self.ndim:]), 1 + self.ndim):
             if gate.shape[axis] > 1:  # on the plane a gate is given for whole periods
                 gate = gate.take(range(first, first + count), axis=axis, mode="wrap")
-        return replace(self, bare=self.bare * gate, uniform=None)
+        return self.holding(self.bare * (gate * self.factor), uniform=None)
 
     def masked(self, drop: float, channels: int) -> Covariance:
         """Below inverted dropout: noise that is independent at each site and channel, at lag 0."""
@@ -252,7 +254,7 @@ class Covariance:
             values, start = adjoint(values, start, taps, sizes, lambda tap, part: part if flat else w[tap] * part, flat)
             values, start = cut_pairs(values, start, sizes, taps.axes)
         if len(values) == 1 and len(shares) > 1:  # depthwise layers keep the groups they have
-            values = values * _column(np.asarray(shares), self.ndim)
+            values, factor = values * _column(factor * np.asarray(shares), self.ndim), 1.0
         if op.groups > 1 and self.mixing == MIXED:
             return Covariance(values, start, values.sum(axis=0, keepdims=True) * (factor / channels), MIXED, factor)
         return Covariance(values, start, None, ALIKE, factor)
