@@ -16,7 +16,7 @@ class Assumption(enum.Enum):
     INPUT_MOMENTS = "pixels have the second moments given, white noise unless told otherwise"
     DISTANT_SITES = "what sites of a channel share is one number nearby and one far away"
     BATCH_STATISTICS = "batch norm divides by statistics of many inputs, frozen in the backward pass"
-    MAX_POOL_ROUTING = ("each site of a max-pooling window wins equally often, "
+    MAX_POOL_ROUTING = ("sites of a max-pooling window win alike, but for what their correlations say to first order, "
                         "and different windows pick independently")
     EQUICORRELATED_POOLS = "the sites of a max-pooling window are equally correlated"
     NEIGHBOURS = "neighbouring sites are correlated as far from all borders"

@@ -27,9 +27,8 @@ from ..walks import walk
 from .chain_field import ChainField
 from .inputs import InputModel
 from .linear import Linear
-from .moments import forward
-from .plan import Graph, Plan
-from .power import backward
+from .plan import Graph
+from .power import backward, prepared
 from .support import ReceptiveField, receptive_field
 from .taps import Array
 
@@ -175,7 +174,7 @@ def chain(graph: Graph, mean: bool, inputs: InputModel, method: str, trf: Recept
     ends = [*starts[1:], graph.top + 1]
     if len(starts) == 1 < ends[0]:
         return None
-    known: dict[int, _Step | None] = {}  # repeated layers share their operation
+    known: dict[int, tuple[Linear, _Step | None]] = {}  # repeated layers share their operation
     steps = []
     for a, b, count in zip(starts, ends, counts or [1] * len(starts)):
         if b - a > 1:
@@ -183,10 +182,12 @@ def chain(graph: Graph, mean: bool, inputs: InputModel, method: str, trf: Recept
         else:
             if len(graph.sources[a]) > 1:
                 return None
-            key = id(graph.ops[a])
-            if key not in known:
-                known[key] = _layer(graph.ops[a], isinstance(graph.layers[a], Dropout), graph.ndim, mean)
-            step = known[key]
+            op = graph.ops[a]
+            if op.kind == "route" and not mean:
+                op, _ = prepared(graph, mean, inputs)[1].routes.get(a, (op, None))
+            if id(op) not in known:
+                known[id(op)] = op, _layer(op, isinstance(graph.layers[a], Dropout), graph.ndim, mean)
+            step = known[id(op)][1]
         if step is None:
             return None
         steps.append((step, count))
@@ -247,12 +248,9 @@ def _block(graph: Graph, a: int, b: int, mean: bool) -> _Step | None:
 
 def _gate_gain(graph: Graph, mean: bool, inputs: InputModel) -> float:
     """Logarithm of the product of all gates of a chain, where they are the same at all sites."""
-    plan = Plan(graph, mean)
-    if not plan.gated:
-        return 0.0
-    gates = forward(graph, plan, inputs)
+    gates = prepared(graph, mean, inputs)[1]
     factors = [gate[(0, *(n // 2 for n in gate.shape[1:]))] for gate in gates.power.values()]
-    return float(np.log(factors).sum() + sum(np.log(bias[0]) for bias in gates.routes.values()))
+    return float(np.log(factors).sum() + sum(np.log(route.bias[0]) for route in gates.routes.values()))
 
 
 # ---------------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ from .linear import reach
 from .maps import (Activated, LawLike, Moments, at, concatenate, far_factor, linear, overlap, ratio,
                    shared_behind)
 from .plan import SAMPLE, Graph, Plan, widest
-from .pools import max_pool
+from .pools import Route, max_pool
 from .taps import Array
 
 __all__ = ["Gates", "Stream", "forward"]
@@ -60,13 +60,13 @@ class Gates:
         Per node with a gate, the factor on M(x, tau): shape (groups, *lags, *lattice), extents 1
         where it does not vary.
     routes : dict
-        Per max pool, E[phi'(winner)^2] / E[phi'^2] of the activation it follows, per group.
+        Per max pool, who wins, and how much wider than others the gate before stands open for winners.
     streams : dict
         Per activation behind a residual sum, how its gate hangs on those before.
     """
 
     power: dict[int, Array] = field(default_factory=dict)
-    routes: dict[int, Array] = field(default_factory=dict)
+    routes: dict[int, Route] = field(default_factory=dict)
     streams: dict[int, Stream] = field(default_factory=dict)
 
 
@@ -171,8 +171,8 @@ class _Forward:
             return Moments(m.per_pair(q), m.far, ratio(m.far, q), (None,) * len(q), m.wraps)
         if op.kind == "route":
             j = self.graph.sources[i][0]
-            pooled, self.gates.routes[i] = max_pool(op, m, self.graph.sizes[j], self.graph.sizes[i],
-                                                    self.extent[i], want)
+            pooled, self.gates.routes[i] = max_pool(op, m, self.graph.shares(j), self.graph.sizes[j],
+                                                    self.graph.sizes[i], self.extent[i], want)
             return pooled
         if op.kind in ("constant", "full"):
             raise NotImplementedError("a gate in a network with weights that are equal or given for all "

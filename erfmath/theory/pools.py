@@ -1,27 +1,45 @@
-"""Max pools, forwards: the largest of the sites of a window (docs/theory.md, equations 42 to 44)."""
+"""Max pools, forwards: the largest of the sites of a window (docs/theory.md, equations 42 to 44 and 61)."""
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
-from . import laws
+from . import activations, laws
 from .linear import Linear
 from .maps import Moments, at, linear, read_sites, shared_behind
 from .taps import Array
 
-__all__ = ["max_pool"]
+__all__ = ["Route", "max_pool"]
 
 Sizes = tuple[int | None, ...]
 
 
-def max_pool(op: Linear, m: Moments, sizes_in: Sizes, sizes: Sizes, extent: tuple[int, ...],
-             lags: tuple[int, ...]) -> tuple[Moments, Array]:
-    """Moments behind the pool, and per group E[phi'(winner)^2] / E[phi'^2] of the activation before it.
+class Route(NamedTuple):
+    """How a max pool passes gradients on.
 
-    The sites of a window are equally correlated; those outside the map never win.
+    Attributes
+    ----------
+    op : Linear
+        The pool, its taps the probabilities to win along each axis.
+    bias : ndarray
+        Per group, E[phi'(winner)^2] / E[phi'^2] of the activation before it.
+    """
+
+    op: Linear
+    bias: Array
+
+
+def max_pool(op: Linear, m: Moments, shares: Sequence[float], sizes_in: Sizes, sizes: Sizes, extent: tuple[int, ...],
+             lags: tuple[int, ...]) -> tuple[Moments, Route]:
+    """Moments behind the pool, and its route; `shares` are those of the groups.
+
+    For the law of the largest, the sites of a window are equally correlated; those outside the map never win.
     """
     zero = (0,) * m.ndim
     count = _inside(op, sizes_in, sizes)
@@ -49,7 +67,8 @@ def max_pool(op: Linear, m: Moments, sizes_in: Sizes, sizes: Sizes, extent: tupl
         bias.append(winner.mean_gate / law.mean_gate if law.mean_gate else 1.0)
     q = np.broadcast_to(np.stack(second) * scale, (len(far), *extent))
     pooled = Moments(q[(slice(None), *(None,) * m.ndim)], np.array(far), np.array(rho), tuple(known), m.wraps)
-    return (_correlated(op, m, pooled, sizes_in, lags) if any(lags) else pooled), np.array(bias)
+    behind = _correlated(op, m, pooled, sizes_in, lags) if any(lags) else pooled
+    return behind, Route(_winning(op, m, shares), np.array(bias))
 
 
 def _inside(op: Linear, sizes_in: Sizes, sizes: Sizes) -> Array:
@@ -61,9 +80,38 @@ def _inside(op: Linear, sizes_in: Sizes, sizes: Sizes) -> Array:
     return np.asarray(math.prod(np.ix_(*counts)))
 
 
+def _winning(op: Linear, m: Moments, shares: Sequence[float]) -> Linear:
+    """The pool with probabilities to win: the more a site has in common with its window, the fewer."""
+    kernel = tuple(taps.geometry[0].kernel for taps in op.taps)
+    if not _neighbours(m) or max(kernel) < 3:
+        return op
+    alike = np.tensordot(shares, m.correlations(tuple(k - 1 for k in kernel)), 1)
+    rho = float(np.dot(shares, m.rho))
+    excess = np.lib.stride_tricks.sliding_window_view((alike - rho) / (1 - rho), kernel)
+    excess = excess.sum(axis=tuple(range(excess.ndim // 2, excess.ndim)))
+    count = excess.size
+    wins = np.maximum(1 / count - count / 2 * _lead(count) * (excess - excess.mean()), 0.0)
+    return op._replace(taps=tuple(
+        taps._replace(weights=wins.sum(axis=tuple(a for a in range(wins.ndim) if a != axis)) / wins.sum())
+        for axis, taps in enumerate(op.taps)))
+
+
+@functools.lru_cache
+def _lead(count: int) -> float:
+    """The density of three of `count` independent values being the largest together, over the trios (61)."""
+    from scipy.special import ndtr
+    z, weights = activations.normal_points(256, 0.1)
+    return float(weights @ (np.exp(-z**2) / (2 * np.pi) * ndtr(z)**(count - 3)))
+
+
+def _neighbours(m: Moments) -> bool:
+    """Whether lags say how neighbours are correlated."""
+    return any(m.lags) or (m.plane is not None and any(m.plane.lags))
+
+
 def _near(kernel: list[int], m: Moments) -> list[float | None]:
     """Mean of M over the pairs of sites of one window, where lags say how neighbours are correlated."""
-    if not any(m.lags) and (m.plane is None or not any(m.plane.lags)):
+    if not _neighbours(m):
         return [None] * len(m.far)
     box = tuple(k - 1 for k in kernel)
     pairs = np.asarray(math.prod(np.ix_(*(k - np.abs(np.arange(1 - k, k)) for k in kernel))))

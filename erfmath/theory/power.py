@@ -20,7 +20,7 @@ from .plan import RECENT, SAMPLE, Edge, Graph, Plan
 from .states import MIXED, Covariance, Factor, correlate
 from .taps import REMEDY, Array
 
-__all__ = ["backward"]
+__all__ = ["backward", "prepared"]
 
 #: Bytes of gates that are kept for the next unit of the same graph.
 KEPT = 2**25
@@ -68,7 +68,7 @@ class Runs:
     parts: tuple[tuple[Covariance, Array], ...]
 
 
-def _prepared(graph: Graph, mean: bool, inputs: InputModel) -> tuple[Plan, Gates]:
+def prepared(graph: Graph, mean: bool, inputs: InputModel) -> tuple[Plan, Gates]:
     """Plan and gates; those of a graph are the same for all its units, and kept with it unless large."""
     about = mean, inputs.second, inputs.far
     if about in graph.found and inputs.covariance is None:
@@ -88,7 +88,7 @@ class _Sweep:
 
     def __init__(self, graph: Graph, mean: bool, inputs: InputModel) -> None:
         self.graph, self.mean = graph, mean
-        self.plan, self.gates = _prepared(graph, mean, inputs)
+        self.plan, self.gates = prepared(graph, mean, inputs)
         self.below: dict[int, list[tuple[int, Edge]]] = {}  # per node, what it reads and how
         for j, edges in self.plan.edges.items():
             for edge in edges:
@@ -255,7 +255,8 @@ class _Sweep:
                 raise NotImplementedError(f"given weights that mix channels right after a concatenation: {SAMPLE}")
             return state.through_full(op, sizes, lags)
         if op.kind == "route":
-            return state.through_route(op, sizes, lags, graph.channels[i], self.gates.routes.get(i))
+            op, bias = self.gates.routes.get(i, (op, None))
+            return state.through_route(op, sizes, lags, graph.channels[i], bias)
         return state.through_fixed(op, sizes, lags)
 
     # -- branches that meet -------------------------------------------------------------------

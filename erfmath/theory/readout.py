@@ -145,6 +145,7 @@ class _Readout:
     def _route(self, i: int, op: Linear, values: Array) -> Array:
         """The gradient of one window ends in one site; two windows are routed independently."""
         zero, lags, j = (0,) * self.ndim, self.plan.lags[i], self.graph.sources[i][0]
+        op, bias = self.gates.routes.get(i, (op, None))
         middle = (slice(None), slice(None), *(slice(n // 2, n // 2 + 1) for n in values.shape[2:2 + self.ndim]))
         alone = self._linear(i, op._replace(kind="random", inside_only=False), values[middle], zero)
         for taps in op.taps:
@@ -156,7 +157,6 @@ class _Readout:
             pairs = self._linear(i, op, values, lags)
             pairs[(slice(None), *at(lags))] = alone[(slice(None), *at(zero))]
             alone = pairs
-        bias = self.gates.routes.get(i)
         return alone if bias is None else alone * bias.reshape(-1, *(1,) * (2 * self.ndim))
 
     def _linear(self, i: int, op: Linear, values: Array, lags: tuple[int, ...]) -> Array:

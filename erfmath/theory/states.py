@@ -295,10 +295,10 @@ class Covariance:
 
     def through_route(self, op: Linear, sizes: tuple[int | None, ...], lags: tuple[int, ...],
                       channels: int, bias: Array | None = None) -> Covariance:
-        """Below max pooling: each window hands its gradient to one of its N sites, all equally likely.
+        """Below max pooling: each window hands its gradient to one of its sites.
 
-        The gradient of one window and channel ends in one place: lag 0 goes to lag 0 with weight 1/N.
-        Other windows and other channels are routed independently, with weight 1/N each.  `bias`, per
+        The gradient of one window and channel ends in one place: lag 0 goes to lag 0, by the probability to
+        win.  Other windows and other channels are routed independently, by the same one.  `bias`, per
         group, is how much wider than others the gate below stands open for winners.
         """
         alone = self.with_lags((0,) * self.ndim)

@@ -398,7 +398,7 @@ def test_max_pools(kernel: int, stride: int, padding: int, c: float, monkeypatch
     inner: Any = (..., slice(2, -2), slice(2, -2))
     assert_close(pooled.second[inner].mean(), (m[inner]**2).mean(), POOLED)
     assert_close(pooled.rho[0], (m[:, 0] * m[:, 1])[inner].mean() / (m[inner]**2).mean(), POOLED)
-    assert_close(gates.routes[place["max_pool1"]][0], 2 * (top[inner] > 0).mean(), POOLED)
+    assert_close(gates.routes[place["max_pool1"]].bias[0], 2 * (top[inner] > 0).mean(), POOLED)
     assert_close(pooled.average[0], (m**2).mean(), WHOLE[c])
     assert_close(pooled.far[0], (mean[:, 0] * mean[:, 1]).mean(), WHOLE[c])
 
