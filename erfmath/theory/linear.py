@@ -14,7 +14,7 @@ from ..layers import (Activation, Add, AvgPool, BatchNorm, BlurPool, Concat, Con
 from ..weights import Constant, Fixed, Random
 from .taps import Array, Taps
 
-__all__ = ["Linear", "is_gate", "lower", "reach"]
+__all__ = ["Linear", "is_gate", "lower", "reach", "stacked"]
 
 
 class Linear(NamedTuple):
@@ -58,6 +58,23 @@ def _separable(geometry: tuple[AxisGeometry, ...], weights: Any) -> tuple[Taps, 
 def _box(geometry: tuple[AxisGeometry, ...]) -> tuple[Taps, ...]:
     """Equal weights of sum 1 along each axis; many layers have the same."""
     return _separable(geometry, [np.full(g.kernel, 1 / g.kernel) for g in geometry])
+
+
+def stacked(lower_pool: Linear, upper: Linear, sizes: tuple[int | None, ...], between: tuple[int | None, ...]
+            ) -> Linear | None:
+    """One max pool in place of two, one right behind the other: the largest of the largest.
+
+    `sizes` and `between` are those of the maps that they read.  None where the lower one leaves sites out.
+    """
+    geometry = []
+    for a, b, n, m in zip(lower_pool.taps, upper.taps, sizes, between):
+        (first,), (second,) = a.geometry, b.geometry
+        if first.stride > first.kernel:
+            return None
+        pads = zip(first.pads(n), second.pads(m))
+        geometry.append(AxisGeometry(first.kernel + (second.kernel - 1) * first.stride, first.stride * second.stride,
+                                     padding=tuple(p + first.stride * q for p, q in pads)))  # type: ignore[arg-type]
+    return upper._replace(taps=_box(tuple(geometry)))
 
 
 def _together(geometry: tuple[AxisGeometry, ...], weights: Array) -> tuple[Taps, ...]:

@@ -20,7 +20,7 @@ from ..layers import Add, BatchNorm, Concat, Dropout, Layer
 from ..network import Network
 from . import laws
 from .given import Norm, given_linear, given_norm
-from .linear import Linear, lower, reach
+from .linear import Linear, lower, reach, stacked
 
 __all__ = ["Edge", "Graph", "Plan", "RECENT", "SAMPLE", "forget", "widest"]
 
@@ -44,7 +44,8 @@ class Edge(NamedTuple):
 class Graph:
     """A network made ready for one run: the nodes up to a top node, all numbers resolved.
 
-    Position -1, the last entry of `sizes`, `channels` and `groups`, is the network's input.
+    Position -1, the last entry of `sizes`, `channels` and `groups`, is the network's input.  A max pool right behind
+    another reads what that one reads, through a larger window.
     """
 
     layers: tuple[Layer, ...]
@@ -80,7 +81,7 @@ class Graph:
     @staticmethod
     def _collect(net: Network, top: int, image: tuple[int, ...] | None, ndim: int, width: int,
                  channels_in: int, weights: Mapping[str, Any]) -> Graph:
-        nodes, sources = net.nodes[:top + 1], net.sources[:top + 1]
+        nodes, sources = net.nodes[:top + 1], list(net.sources[:top + 1])
         channels = [*net.channels(width, channels_in, ndim).values()][:top + 1] + [channels_in]
         sizes: list[Any] = [(None,) * ndim] * (top + 2)
         if image is not None:
@@ -90,7 +91,7 @@ class Graph:
         groups: list[tuple[int, ...]] = []
         norms: dict[int, Norm] = {}
         seen: dict[Any, Linear] = {}  # repeated parts hold the same layer objects
-        for i, (node, inputs) in enumerate(zip(nodes, sources)):
+        for i, (node, inputs) in enumerate(zip(nodes, net.sources)):
             place = id(node.layer), sizes[inputs[0]], channels[inputs[0]], channels[i]
             try:
                 op = seen[place] = seen.get(place) or lower(node.layer, *place[1:])
@@ -100,12 +101,16 @@ class Graph:
                     op = given_linear(node.layer, given[node.name], ndim, channels[inputs[0]], channels[i])
             except ValueError as error:
                 raise ValueError(f"{node.name}: {error}") from None
+            below = inputs[0]
+            if op.kind == "route" and below >= 0 and ops[below].kind == "route":
+                whole = stacked(ops[below], op, sizes[sources[below][0]], sizes[below])
+                op, sources[i] = (op, inputs) if whole is None else (whole, sources[below])
             ops.append(op)
             groups.append(_groups(node.layer, op, [groups[j] if j >= 0 else (channels_in,) for j in inputs],
                                   channels[i]))
         biases = {i: float(np.mean(np.square(given[f"{node.name}.bias"])))
                   for i, node in enumerate(nodes) if f"{node.name}.bias" in given}
-        return Graph(tuple(node.layer for node in nodes), sources, tuple(sizes), tuple(channels),
+        return Graph(tuple(node.layer for node in nodes), tuple(sources), tuple(sizes), tuple(channels),
                      (*groups, (channels_in,)), tuple(ops), ndim, norms, biases)
 
     @property

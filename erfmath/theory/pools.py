@@ -12,12 +12,14 @@ import numpy as np
 
 from . import activations, laws
 from .linear import Linear
-from .maps import Moments, at, linear, read_sites, shared_behind
+from .maps import Moments, at, linear, ratio, read_sites, shared_behind
 from .taps import Array
 
 __all__ = ["Route", "max_pool"]
 
 Sizes = tuple[int | None, ...]
+#: Sites that differ by less of their variance are one.
+ALIKE = 1e-9
 
 
 class Route(NamedTuple):
@@ -83,10 +85,10 @@ def _inside(op: Linear, sizes_in: Sizes, sizes: Sizes) -> Array:
 def _winning(op: Linear, m: Moments, shares: Sequence[float]) -> Linear:
     """The pool with probabilities to win: the more a site has in common with its window, the fewer."""
     kernel = tuple(taps.geometry[0].kernel for taps in op.taps)
-    if not _neighbours(m) or max(kernel) < 3:
+    rho = float(np.dot(shares, m.rho))
+    if not _neighbours(m) or max(kernel) < 3 or rho > 1 - ALIKE:
         return op
     alike = np.tensordot(shares, m.correlations(tuple(k - 1 for k in kernel)), 1)
-    rho = float(np.dot(shares, m.rho))
     excess = np.lib.stride_tricks.sliding_window_view((alike - rho) / (1 - rho), kernel)
     excess = excess.sum(axis=tuple(range(excess.ndim // 2, excess.ndim)))
     count = excess.size
@@ -127,7 +129,7 @@ def _correlated(op: Linear, m: Moments, pooled: Moments, sizes_in: Sizes, lags: 
     values = linear(op, m, sizes_in, pooled.second.shape[1:], lags)
     mean = replace(m, values=values, rho=shared_behind(op, m, values, sizes_in))
     excess = mean.values - mean.shared(lags)
-    excess /= mean.per_pair(excess[at(lags)].mean(axis=tuple(range(1, 1 + m.ndim))))
+    excess *= mean.per_pair(ratio(1.0, excess[at(lags)].mean(axis=tuple(range(1, 1 + m.ndim)))))
     values = pooled.with_lags(lags).values + excess * m.per_pair(pooled.average - pooled.same)
     values[at(lags)] = pooled.second
     return replace(pooled, values=values)

@@ -80,6 +80,13 @@ def test_only_pools_behind_overlapping_pools_have_uneven_winners() -> None:
     assert second[1] < 1 / 3 < second[0] and second[0] == second[2]
 
 
+@pytest.mark.parametrize("image", [None, 21])
+def test_pixels_that_are_all_alike_have_no_favourites(image: int | None) -> None:
+    erf = em.predict(overlapping(), image=image, input_moments=(1, 1))
+    same = em.predict(em.repeat(em.serial(em.Conv(3, 4), em.Conv(3, 4), em.MaxPool(3, 2, 1)), 2), image=image)
+    assert_close(erf.share, same.share, ROUNDING)
+
+
 @pytest.mark.parametrize("function", ["relu", "tanh"])
 def test_walks_sweeps_and_readouts_take_the_same_winners(function: str) -> None:
     net = overlapping(function)
@@ -91,3 +98,33 @@ def test_walks_sweeps_and_readouts_take_the_same_winners(function: str) -> None:
     assert walk.std[0]**2 > even * (1 + 1000 * ROUNDING.rtol)
     sizes, unit = em.erf_size_map(net, 81, ndim=1), em.predict(net, ndim=1, image=81, unit=7)
     assert_close(sizes.std[(..., 7)].ravel(), unit.std, ROUNDING)
+
+
+@pytest.mark.parametrize("first, second, whole, image", [
+    ((3, 1, 1), (3, 1, 1), (5, 1, 2), 12), ((2, 2, 0), (2, 2, 0), (4, 4, 0), 16), ((3, 2, 1), (3, 2, 1), (7, 4, 3), 19),
+    ((2, 1, 0), (3, 2, 1), (4, 2, 1), 15)])
+def test_pools_in_a_row_are_one(first: Any, second: Any, whole: Any, image: int) -> None:
+    """The largest of the largest, at borders too: one site of the whole window gets the gradient."""
+    for extent in (None, image):
+        parts = [em.serial(em.Conv(3), RELU, *map(lambda p: em.MaxPool(*p), pools), em.Conv(3))
+                 for pools in ((first, second), (whole,))]
+        unit = None if extent is None else 0
+        two, one = (em.predict(net, ndim=1, image=extent, unit=unit) for net in parts)
+        assert_close(two.map, one.map, ROUNDING)
+        if extent is not None:
+            assert_close(em.erf_size_map(parts[0], extent, ndim=1).std, em.erf_size_map(parts[1], extent, ndim=1).std,
+                         ROUNDING)
+
+
+def test_a_pool_that_leaves_sites_out_stays_apart() -> None:
+    net = em.serial(em.MaxPool(2, 3), em.MaxPool(2, 1), em.Conv(1))
+    assert em.predict(net, ndim=1).map.tolist() == [0.5, 0.5, 0, 0.5, 0.5]
+
+
+def test_nested_pools_agree_with_sampling() -> None:
+    """Spatial pyramid pooling by pools behind pools, each also read by itself: 1, 5 and 9 pixels wide."""
+    pool = em.MaxPool(5, 1, 2)
+    nested = em.concat(em.Identity(), em.serial(pool, em.concat(em.Identity(), pool)))
+    net = em.serial(em.Conv(1, 8), RELU, nested, em.Conv(1, 8))
+    theory, sampled = em.predict(net, image=25), em.measure(net, image=25, draws=600, rng=0)
+    assert_statistical(sampled.std, sampled.std_stderr, theory.std)

@@ -151,22 +151,12 @@ def passage(layer: Any, shape: tuple[int, ...], out: tuple[int, ...], c_in: int,
     if isinstance(layer, em.GlobalAvgPool):
         count = math.prod(shape)
         return Passage(np.kron(every, np.full((1, count), 1 / count)).T)
-    if isinstance(layer, (em.AvgPool, em.MaxPool)):
+    if isinstance(layer, em.AvgPool):
         inside = site_reads(layer, shape, out).sum(axis=0)
         count = inside.sum(axis=1, keepdims=True)
-        if isinstance(layer, em.AvgPool) and layer.count_include_pad and layer.padding != "same":
+        if layer.count_include_pad and layer.padding != "same":
             count = np.full_like(count, math.prod(per(layer.kernel_size, a) for a in range(len(shape))))
-        spread = np.kron(every, inside / count)
-        if isinstance(layer, em.AvgPool):
-            return Passage(spread.T)
-
-        def routed(c: Array) -> Array:
-            total = np.zeros((spread.shape[1],) * 2)
-            for row, power in zip(spread, np.diag(c)):  # one window of one channel: one winner
-                total += power * (np.diag(row) - np.outer(row, row))
-            return total
-
-        return Passage(spread.T, routed)
+        return Passage(np.kron(every, inside / count).T)
     if isinstance(layer, em.BlurPool):
         kernel = [per(layer.kernel_size, axis) for axis in range(len(shape))]
         weights = [math.prod(math.comb(k - 1, a) / 2**(k - 1) for k, a in zip(kernel, tap))
@@ -181,6 +171,19 @@ def passage(layer: Any, shape: tuple[int, ...], out: tuple[int, ...], c_in: int,
         return Passage(unchanged, lambda c: layer.p / (1 - layer.p) * np.diag(np.diag(c)))
     assert isinstance(layer, (em.Identity, em.Add))
     return Passage(unchanged)
+
+
+def largest(inside: Array, channels: int) -> Passage:
+    """One of the sites of a window, inside[window, site], gets its gradient: all equally often."""
+    spread = np.kron(np.eye(channels), inside / inside.sum(axis=1, keepdims=True))
+
+    def routed(c: Array) -> Array:
+        total = np.zeros((spread.shape[1],) * 2)
+        for row, power in zip(spread, np.diag(c)):  # one window of one channel: one winner
+            total += power * (np.diag(row) - np.outer(row, row))
+        return total
+
+    return Passage(spread.T, routed)
 
 
 class Oracle:
@@ -200,6 +203,9 @@ class Oracle:
     def edges(self, i: int) -> list[tuple[int, Passage]]:
         """The inputs of node i, each with how it is reached."""
         layer, inputs = self.net.nodes[i].layer, self.net.sources[i]
+        if isinstance(layer, em.MaxPool):
+            below, inside = self.windows(i)
+            return [(below, largest(inside, self.channels[i]))]
         if not isinstance(layer, em.Concat):
             return [(j, passage(layer, self.shapes[j], self.shapes[i], self.channels[j],
                                 self.channels[i])) for j in inputs]
@@ -207,6 +213,17 @@ class Oracle:
         counts = [self.channels[j] * math.prod(self.shapes[j]) for j in inputs]
         return [(j, Passage(rows)) for j, rows in
                 zip(inputs, np.split(every, np.cumsum(counts)[:-1]))]
+
+    def windows(self, i: int) -> tuple[int, Array]:
+        """What a max pool reads, through pools right below it, and which of the sites there each window has."""
+        j, = self.net.sources[i]
+        inside = site_reads(self.net.nodes[i].layer, self.shapes[j], self.shapes[i]).sum(axis=0)
+        layer = self.net.nodes[j].layer if j >= 0 else None
+        if not isinstance(layer, em.MaxPool) or any(per(layer.stride, a) > per(layer.kernel_size, a)
+                                                    for a in range(len(self.image))):
+            return j, inside
+        below, sites = self.windows(j)
+        return below, (inside @ sites > 0).astype(float)
 
     def unit(self, unit: tuple[int, ...]) -> Array:
         """Entries of all channels of a unit."""
