@@ -23,11 +23,12 @@ from . import activations, laws
 from .activations import Function
 from .inputs import InputModel
 from .laws import Law
-from .linear import reach
+from .linear import Linear, reach
 from .maps import (Activated, LawLike, Moments, at, concatenate, far_factor, linear, overlap, ratio,
                    shared_behind)
 from .plan import SAMPLE, Graph, Plan, widest
 from .pools import Route, max_pool
+from .sharing import Line, through_activation, through_pool, through_taps, within_windows
 from .taps import Array
 
 __all__ = ["Gates", "Stream", "forward"]
@@ -94,6 +95,8 @@ class _Forward:
         self.need = self._lags()
         self.neighbours = any(map(any, self.need.values()))
         self.extent = self._extents()
+        self.toward_pools = self._toward_pools()
+        self.lines: dict[int, tuple[Line, ...]] = {}
 
     def _lags(self) -> dict[int, tuple[int, ...]]:
         """Lags to carry: needed by what lies above, and possibly different from c."""
@@ -138,6 +141,8 @@ class _Forward:
         for i in range(graph.top + 1):
             if self.plan.edges[i] or i == graph.top:
                 here = self._node(i, [self.done[j] for j in graph.sources[i]])
+                if i in self.toward_pools:
+                    self.lines[i] = self._sharing(i, self.done[graph.sources[i][0]])
                 self.done[i] = here.beside(self.plane[i]) if self.plane else here
                 if not wraps:  # what lies on the plane is small, and read once more by the sweep over the image
                     for j in set(graph.sources[i]):
@@ -146,6 +151,39 @@ class _Forward:
                 self.hangs[i] = frozenset((i,)) if graph.ops[i].random else functools.reduce(
                     operator.or_, [self.hangs[j] for j in graph.sources[i]])
         return self.gates
+
+    # -- neighbours near borders ----------------------------------------------------------------
+
+    def _toward_pools(self) -> set[int]:
+        """Nodes of an image from which chains of convolutions, activations and pools lead on to a max pool."""
+        found: set[int] = set()
+        if self.graph.sizes[-1][0] is not None:
+            for i in range(self.graph.top, -1, -1):
+                j, op = self.graph.sources[i][0], self.graph.ops[i]
+                if op.kind == "route" or (i in found and _passes_sharing(self.graph.layers[i], op)):
+                    found.add(j)
+        return found
+
+    def _sharing(self, i: int, m: Moments) -> tuple[Line, ...]:
+        """How much of the correlation of distant sites neighbours have, along each axis."""
+        graph, op, layer, j = self.graph, self.graph.ops[i], self.graph.layers[i], self.graph.sources[i][0]
+        none: tuple[Line, ...] = (None,) * graph.ndim
+        lines, sizes, behind = self.lines.get(j, none), self.extent[j], self.extent[i]
+        if not _passes_sharing(layer, op) or not m.rho.any() or len(m.rho) > 1:
+            return none
+        if isinstance(layer, Activation):
+            if m.laws[0] is not None:
+                return lines
+            phi = activations.function(layer)
+            q, rho = m.average, m.rho
+            return tuple(through_activation(line, lambda r: activations.cross(phi, q, rho * r)) for line in lines)
+        if op.kind == "route":
+            return tuple(through_pool(line, taps.geometry[0], n, n_out)
+                         for line, taps, n, n_out in zip(lines, op.taps, sizes, behind))
+        levels = [np.add.reduce(m.second, axis=tuple(a for a in range(1 + m.ndim) if a != 1 + axis))
+                  for axis in range(m.ndim)]
+        return tuple(through_taps(line, level, taps, n_out)
+                     for line, level, taps, n_out in zip(lines, levels, op.taps, behind))
 
     # -- one node -----------------------------------------------------------------------------
 
@@ -171,8 +209,10 @@ class _Forward:
             return Moments(m.per_pair(q), m.far, ratio(m.far, q), (None,) * len(q), m.wraps)
         if op.kind == "route":
             j = self.graph.sources[i][0]
+            alike = within_windows(self.lines.get(j, ()), [taps.geometry[0] for taps in op.taps], self.extent[j],
+                                   self.extent[i])
             pooled, self.gates.routes[i] = max_pool(op, m, self.graph.shares(j), self.graph.sizes[j],
-                                                    self.graph.sizes[i], self.extent[i], want)
+                                                    self.graph.sizes[i], self.extent[i], want, alike)
             return pooled
         if op.kind in ("constant", "full"):
             raise NotImplementedError("a gate in a network with weights that are equal or given for all "
@@ -341,3 +381,11 @@ def _site_by_site(phi: Function, m: Moments, lags: tuple[int, ...], gate: Array,
     inner: Any = (chosen, *there[1:])
     gate[inner] = open_pair[held]
     return gate, replace(behind, values=values)
+
+
+def _passes_sharing(layer: Any, op: Linear) -> bool:
+    """Whether what neighbours share near borders can be followed through a layer."""
+    if op.random:
+        return len(op.taps) == len(layer.geometry(len(op.taps))) and not any(
+            g.transposed for taps in op.taps for g in taps.geometry)
+    return op.kind == "route" or isinstance(layer, Activation)

@@ -6,7 +6,7 @@ import functools
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,6 +20,8 @@ __all__ = ["Route", "max_pool"]
 Sizes = tuple[int | None, ...]
 #: Sites that differ by less of their variance are one.
 ALIKE = 1e-9
+#: Correlations at which the law of the largest is made, where those of windows differ.
+NODES = 5
 
 
 class Route(NamedTuple):
@@ -29,8 +31,8 @@ class Route(NamedTuple):
     ----------
     op : Linear
         The pool, its taps the probabilities to win along each axis.
-    bias : ndarray
-        Per group, E[phi'(winner)^2] / E[phi'^2] of the activation before it.
+    bias : ndarray, shape (groups,) or (groups, *lattice)
+        E[phi'(winner)^2] / E[phi'^2] of the activation before it; per window where those differ.
     """
 
     op: Linear
@@ -38,27 +40,29 @@ class Route(NamedTuple):
 
 
 def max_pool(op: Linear, m: Moments, shares: Sequence[float], sizes_in: Sizes, sizes: Sizes, extent: tuple[int, ...],
-             lags: tuple[int, ...]) -> tuple[Moments, Route]:
+             lags: tuple[int, ...], alike: Array | None = None) -> tuple[Moments, Route]:
     """Moments behind the pool, and its route; `shares` are those of the groups.
 
     For the law of the largest, the sites of a window are equally correlated; those outside the map never win.
+    `alike`, per window, is how much of this correlation its sites have, if not all of it.
     """
     zero = (0,) * m.ndim
     count = _inside(op, sizes_in, sizes)
     often = np.bincount(count.reshape(-1))
     kinds = np.flatnonzero(often)
+    place = np.searchsorted(kinds, count)
     # Windows near a border see the lower level of what stands there.
     middle = (slice(None), *(slice(h, h + 1) for h in m.lags))
     mixed = linear(op._replace(kind="random", inside_only=False), replace(m, values=m.values[middle]), sizes_in,
                    extent, zero)[at(zero)]
     scale = mixed * (kinds[-1] / count) / m.per_site(np.where(m.average > 0, m.average, 1.0))
+    nodes = np.ones(1) if alike is None else np.linspace(alike.min(), 1, NODES)
     second, far, rho, known, bias = [], [], [], [], []
     for g, near in enumerate(_near([taps.geometry[0].kernel for taps in op.taps], m)):
-        law = m.law(g, near)
-        largest = [law.largest_of(int(n)) for n in kinds]
-        per_count = np.zeros(len(often))
-        per_count[kinds] = [one.second for one in largest]
-        second.append(per_count[count])
+        law, own = m.law(g, near), float(m.same[g]) if near is None else near
+        table = [[one.largest_of(int(n)) for n in kinds] for one in (*(m.law(g, x * own) for x in nodes[:-1]), law)]
+        largest = table[-1]
+        second.append(_per_window([[one.second for one in row] for row in table], place, nodes, alike))
         means = often[kinds] / count.size @ np.stack([one.row_means for one in largest])
         apart = laws.distant(law.row_means, means, law.share, float(m.far[g] / m.level[g]))
         far.append(apart * np.sqrt(scale[g]).mean()**2)
@@ -66,11 +70,20 @@ def max_pool(op: Linear, m: Moments, shares: Sequence[float], sizes_in: Sizes, s
         same = laws.distant(law.row_means, winner.row_means, law.share, float(m.same[g]))
         rho.append(same / winner.second if winner.second else 0.0)
         known.append(winner)
-        bias.append(winner.mean_gate / law.mean_gate if law.mean_gate else 1.0)
+        gates = np.array([[one.mean_gate for one in row] for row in table]) / (law.mean_gate or 1.0)
+        bias.append(gates[-1, -1] if alike is None else _per_window(gates, place, nodes, alike))
     q = np.broadcast_to(np.stack(second) * scale, (len(far), *extent))
     pooled = Moments(q[(slice(None), *(None,) * m.ndim)], np.array(far), np.array(rho), tuple(known), m.wraps)
     behind = _correlated(op, m, pooled, sizes_in, lags) if any(lags) else pooled
     return behind, Route(_winning(op, m, shares), np.array(bias))
+
+
+def _per_window(table: Any, place: Array, nodes: Array, alike: Array | None) -> Array:
+    """A table over `nodes` and numbers of sites, read at `alike` and `place` of each window."""
+    lines = np.transpose(table)
+    if alike is None:
+        return np.asarray(lines[place, 0])
+    return np.take_along_axis(np.array([np.interp(alike, nodes, line) for line in lines]), place[None], axis=0)[0]
 
 
 def _inside(op: Linear, sizes_in: Sizes, sizes: Sizes) -> Array:

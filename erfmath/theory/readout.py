@@ -157,7 +157,9 @@ class _Readout:
             pairs = self._linear(i, op, values, lags)
             pairs[(slice(None), *at(lags))] = alone[(slice(None), *at(zero))]
             alone = pairs
-        return alone if bias is None else alone * bias.reshape(-1, *(1,) * (2 * self.ndim))
+        if bias is None:
+            return alone
+        return alone * bias.reshape(len(bias), *(1,) * self.ndim, *(bias.shape[1:] or (1,) * self.ndim))
 
     def _linear(self, i: int, op: Linear, values: Array, lags: tuple[int, ...]) -> Array:
         """The layer forwards: each adjoint's adjoint."""

@@ -301,6 +301,9 @@ class Covariance:
         win.  Other windows and other channels are routed independently, by the same one.  `bias`, per
         group, is how much wider than others the gate below stands open for winners.
         """
+        if bias is not None and bias.ndim > 1:
+            gate = bias[(slice(None), *(None,) * self.ndim)]
+            return self.gated(gate).through_route(op, sizes, lags, channels)
         alone = self.with_lags((0,) * self.ndim)
         spread = _routed(alone.values, alone.start, op, sizes)
         below = self.holding(spread[0], start=spread[1], uniform=None).with_lags(lags)

@@ -398,9 +398,34 @@ def test_max_pools(kernel: int, stride: int, padding: int, c: float, monkeypatch
     inner: Any = (..., slice(2, -2), slice(2, -2))
     assert_close(pooled.second[inner].mean(), (m[inner]**2).mean(), POOLED)
     assert_close(pooled.rho[0], (m[:, 0] * m[:, 1])[inner].mean() / (m[inner]**2).mean(), POOLED)
-    assert_close(gates.routes[place["max_pool1"]].bias[0], 2 * (top[inner] > 0).mean(), POOLED)
+    bias = gates.routes[place["max_pool1"]].bias
+    assert_close(bias[inner].mean(), 2 * (top[inner] > 0).mean(), POOLED)
+    assert_close(bias[0].ravel(), 2 * (top > 0).mean(axis=(0, 1)).ravel(), POOLED)  # at the border too
     assert_close(pooled.average[0], (m**2).mean(), WHOLE[c])
     assert_close(pooled.far[0], (mean[:, 0] * mean[:, 1]).mean(), WHOLE[c])
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_what_neighbours_share_near_borders(stride: int) -> None:
+    """Along each axis, against the covariances of all pairs of sites; beyond an activation and a pool too."""
+    net = em.serial(em.Conv(3), em.Conv(5, stride=stride), relu(), em.MaxPool(2, 1))
+    image, rho = (9, 8), 0.6
+    graph = Graph.of(net, len(net) - 1, image, 2, 16, 16)
+    sweep = moments._Forward(graph, Plan(graph, False), InputModel(1.0, rho))
+    sweep.run()
+    exact = limit(em.serial(*[node.layer for node in net][:3]), image, 1.0, rho)
+    for i, name in enumerate(("conv1", "conv2", "relu1")):
+        pairs, shape = exact[name], net.shapes(image)[name]
+        same = pairs.same[0].reshape(shape + shape)
+        far = pairs.other[0].diagonal() / pairs.same[0].diagonal()  # of independent inputs at one place
+        for axis, line in enumerate(sweep.lines[i]):
+            n, beside = shape[axis], shape[1 - axis] // 2
+            at = np.arange(n)
+            block = same[at[:, None], beside, at, beside] if axis == 0 else same[beside, at[:, None], beside, at]
+            found = block / np.sqrt(np.outer(block.diagonal(), block.diagonal())) / far[0]
+            for d in range(1, min(len(line), n)):
+                assert_close(line[d, :n - d], found.diagonal(d), ROUNDING)
+    assert min(float(line.min()) for line in sweep.lines[2]) < 0.95
 
 
 # ---------------------------------------------------------------------------------------------

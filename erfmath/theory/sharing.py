@@ -1,0 +1,107 @@
+"""How much neighbours near a border share, of what sites far from it do (docs/theory.md, equation 62).
+
+What two sites of a channel share they share through taps that both of them have, and near a border
+they have fewer in common than each has.  In deep networks without batch norm sites differ little,
+so that this decides who wins in a max pool.  Along one axis, with one row per distance,
+``line[d, x]`` is the correlation of sites x and x + d over that of distant sites.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Union
+
+import numpy as np
+
+from ..geometry import AxisGeometry
+from .taps import Array, Taps
+
+__all__ = ["Line", "through_activation", "through_pool", "through_taps", "within_windows"]
+
+#: Along an axis; None where all sites share alike.
+Line = Union[Array, None]
+#: Distances that are followed: a pool of stride s divides them by s.
+REACH = 32
+
+
+def _even(line: Line, n: int) -> Array:
+    return np.ones((min(REACH, n - 1) + 1, n)) if line is None else line
+
+
+def through_taps(line: Line, level: Array, taps: Taps, n_out: int) -> Line:
+    """Behind a random convolution; `level` is the second moment along the axis before it."""
+    g, w = taps.geometry[0], taps.weights
+    before, n = g.pads(len(level))[0], len(level)
+    line = _even(line, n)
+    reach = (len(line) - 1) // g.stride
+    shared = np.zeros((reach + 1, n_out))
+    for d in range(reach + 1):
+        apart = g.stride * d
+        both = np.zeros(n)  # of x and x + apart
+        both[:n - apart] = line[apart, :n - apart] * np.sqrt(level[:n - apart] * level[apart:])
+        for a, weight in enumerate(w):
+            first = g.dilation * a - before
+            x = first + g.stride * np.arange(n_out)
+            shared[d] += weight * np.where((x >= 0) & (x < n), both[np.clip(x, 0, n - 1)], 0.0)
+    return _ratios(shared, shared[0])
+
+
+def _ratios(shared: Array, own: Array) -> Array:
+    """What sites share over the root of what each has; 1 beyond the map."""
+    line, n = np.ones(shared.shape), len(own)
+    for d in range(1, len(line)):
+        whole = np.sqrt(own[:max(n - d, 0)] * own[d:])
+        line[d, :len(whole)] = np.divide(shared[d, :len(whole)], whole, out=np.ones(len(whole)), where=whole > 0)
+    return line
+
+
+def through_activation(line: Line, correlation: Callable[[Array], Array]) -> Line:
+    """`correlation(r)` is that behind the activation where it was r times that of distant sites before."""
+    if line is None:
+        return None
+    behind = np.ones(line.shape)
+    near = line < 1
+    behind[near] = correlation(line[near]) / correlation(np.ones(1))
+    return behind
+
+
+def through_pool(line: Line, g: AxisGeometry, n: int, n_out: int) -> Line:
+    """Between windows of a pool: the mean over pairs of their sites."""
+    if line is None:
+        return None
+    reach = max((len(line) - g.kernel) // g.stride, 0)
+    behind = np.ones((reach + 1, n_out))
+    for d in range(1, reach + 1):
+        behind[d, :max(n_out - d, 0)] = _pairs(line, g, n, n_out - d, d)[0]
+    return behind
+
+
+def within_windows(lines: Sequence[Line], geometry: Sequence[AxisGeometry], sizes: Sequence[int],
+                   sizes_out: Sequence[int]) -> Line:
+    """For each window of a pool, the mean of the product of `lines` over pairs of different sites."""
+    if all(line is None for line in lines):
+        return None
+    total, count = zip(*(_sums(_even(line, n), g, n, m) for line, g, n, m in zip(lines, geometry, sizes, sizes_out)))
+    pairs, sites = (np.asarray(math.prod(np.ix_(*both))) for both in (total, count))
+    return np.divide(pairs - sites, sites * (sites - 1), out=np.ones(sites.shape), where=sites > 1)
+
+
+def _sums(line: Array, g: AxisGeometry, n: int, n_out: int) -> tuple[Array, Array]:
+    mean, count = _pairs(line, g, n, n_out, 0)
+    return mean * count**2, count
+
+
+def _pairs(line: Array, g: AxisGeometry, n: int, windows: int, d: int) -> tuple[Array, Array]:
+    """Mean over pairs of sites of windows y and y + d, and how many sites window y has."""
+    first = g.stride * np.arange(max(windows, 0)) - g.pads(n)[0]
+    total, pairs, sites = (np.zeros(len(first)) for _ in range(3))
+    for a in range(g.kernel):
+        sites += (first + a >= 0) & (first + a < n)
+        for b in range(g.kernel):
+            x, z = first + a, first + g.stride * d + b
+            there = (x >= 0) & (x < n) & (z >= 0) & (z < n)
+            apart = np.minimum(np.abs(z - x), len(line) - 1)
+            total += np.where(there, line[apart, np.clip(np.minimum(x, z), 0, n - 1)], 0.0)
+            pairs += there
+    return np.divide(total, pairs, out=np.ones(len(first)), where=pairs > 0), sites
