@@ -45,6 +45,12 @@ class Linear(NamedTuple):
     matrix: Array | None = None
 
     @property
+    def like_axes(self) -> bool:
+        """Whether a layer of one `Taps` an axis, or none, does the same along all of them."""
+        return all(taps.geometry == self.taps[0].geometry and np.array_equal(taps.weights, self.taps[0].weights)
+                   for taps in self.taps[1:])
+
+    @property
     def random(self) -> bool:
         """Whether what lies below is uncorrelated with what lies above."""
         return self.kind == "random"

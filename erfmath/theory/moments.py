@@ -171,19 +171,23 @@ class _Forward:
         lines, sizes, behind = self.lines.get(j, none), self.extent[j], self.extent[i]
         if not _passes_sharing(layer, op) or not m.rho.any() or len(m.rho) > 1:
             return none
-        if isinstance(layer, Activation):
-            if m.laws[0] is not None:
-                return lines
-            phi = activations.function(layer)
-            q, rho = m.average, m.rho
-            return tuple(through_activation(line, lambda r: activations.cross(phi, q, rho * r)) for line in lines)
-        if op.kind == "route":
-            return tuple(through_pool(line, taps.geometry[0], n, n_out)
-                         for line, taps, n, n_out in zip(lines, op.taps, sizes, behind))
+        if isinstance(layer, Activation) and m.laws[0] is not None:
+            return lines
         levels = [np.add.reduce(m.second, axis=tuple(a for a in range(1 + m.ndim) if a != 1 + axis))
                   for axis in range(m.ndim)]
-        return tuple(through_taps(line, level, taps, n_out)
-                     for line, level, taps, n_out in zip(lines, levels, op.taps, behind))
+        found: list[Line] = []
+        for axis, (line, level) in enumerate(zip(lines, levels)):
+            alike = line is lines[0] and op.like_axes and level.shape == levels[0].shape
+            if axis and alike and np.allclose(level, levels[0], rtol=1e-12, atol=0):
+                found.append(found[0])  # rows and columns alike
+            elif isinstance(layer, Activation):
+                phi, q, rho = activations.function(layer), m.average, m.rho
+                found.append(through_activation(line, lambda r: activations.cross(phi, q, rho * r)))
+            elif op.kind == "route":
+                found.append(through_pool(line, op.taps[axis].geometry[0], sizes[axis], behind[axis]))
+            else:
+                found.append(through_taps(line, level, op.taps[axis], behind[axis]))
+        return tuple(found)
 
     # -- one node -----------------------------------------------------------------------------
 

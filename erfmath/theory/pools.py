@@ -21,7 +21,7 @@ Sizes = tuple[int | None, ...]
 #: Sites that differ by less of their variance are one.
 ALIKE = 1e-9
 #: Correlations at which the law of the largest is made, where those of windows differ.
-NODES = 5
+NODES = 4
 
 
 class Route(NamedTuple):
@@ -56,34 +56,36 @@ def max_pool(op: Linear, m: Moments, shares: Sequence[float], sizes_in: Sizes, s
     mixed = linear(op._replace(kind="random", inside_only=False), replace(m, values=m.values[middle]), sizes_in,
                    extent, zero)[at(zero)]
     scale = mixed * (kinds[-1] / count) / m.per_site(np.where(m.average > 0, m.average, 1.0))
-    nodes = np.ones(1) if alike is None else np.linspace(alike.min(), 1, NODES)
     second, far, rho, known, bias = [], [], [], [], []
     for g, near in enumerate(_near([taps.geometry[0].kernel for taps in op.taps], m)):
-        law, own = m.law(g, near), float(m.same[g]) if near is None else near
-        table = [[one.largest_of(int(n)) for n in kinds] for one in (*(m.law(g, x * own) for x in nodes[:-1]), law)]
-        largest = table[-1]
-        second.append(_per_window([[one.second for one in row] for row in table], place, nodes, alike))
+        law, whole = m.law(g, near), float(m.average[g])
+        shared = (float(m.same[g]) if near is None else near) / whole if whole else 0.0
+        # Sites differ by the root of what they do not share, and so does what is made of them.
+        own = np.sqrt(np.maximum(1 - shared * (1.0 if alike is None else alike), 0.0))
+        nodes = np.linspace(math.sqrt(max(1 - shared, 0.0)), own.max(), 1 if alike is None else NODES)
+        table = [[one.largest_of(int(n)) for n in kinds]
+                 for one in (law, *(m.law(g, whole * (1 - x**2)) for x in nodes[1:]))]
+        largest = table[0]
+        second.append(_per_window([[one.second for one in row] for row in table], place, nodes, own))
         means = often[kinds] / count.size @ np.stack([one.row_means for one in largest])
         apart = laws.distant(law.row_means, means, law.share, float(m.far[g] / m.level[g]))
         far.append(apart * np.sqrt(scale[g]).mean()**2)
         winner = largest[-1]
-        same = laws.distant(law.row_means, winner.row_means, law.share, float(m.same[g]))
-        rho.append(same / winner.second if winner.second else 0.0)
+        together = laws.distant(law.row_means, winner.row_means, law.share, float(m.same[g]))
+        rho.append(together / winner.second if winner.second else 0.0)
         known.append(winner)
         gates = np.array([[one.mean_gate for one in row] for row in table]) / (law.mean_gate or 1.0)
-        bias.append(gates[-1, -1] if alike is None else _per_window(gates, place, nodes, alike))
+        bias.append(gates[0, -1] if alike is None else _per_window(gates, place, nodes, own))
     q = np.broadcast_to(np.stack(second) * scale, (len(far), *extent))
     pooled = Moments(q[(slice(None), *(None,) * m.ndim)], np.array(far), np.array(rho), tuple(known), m.wraps)
     behind = _correlated(op, m, pooled, sizes_in, lags) if any(lags) else pooled
     return behind, Route(_winning(op, m, shares), np.array(bias))
 
 
-def _per_window(table: Any, place: Array, nodes: Array, alike: Array | None) -> Array:
-    """A table over `nodes` and numbers of sites, read at `alike` and `place` of each window."""
-    lines = np.transpose(table)
-    if alike is None:
-        return np.asarray(lines[place, 0])
-    return np.take_along_axis(np.array([np.interp(alike, nodes, line) for line in lines]), place[None], axis=0)[0]
+def _per_window(table: Any, place: Array, nodes: Array, at: Array) -> Array:
+    """A table over `nodes` and numbers of sites, read `at` the node and `place` of each window."""
+    lines = np.array([np.interp(at, nodes, line) for line in np.transpose(table)])
+    return np.take_along_axis(lines, place[None], axis=0)[0] if lines.ndim > 1 else np.asarray(lines[place])
 
 
 def _inside(op: Linear, sizes_in: Sizes, sizes: Sizes) -> Array:

@@ -15,7 +15,7 @@ from typing import Union
 import numpy as np
 
 from ..geometry import AxisGeometry
-from .taps import Array, Taps
+from .taps import Array, Taps, forward
 
 __all__ = ["Line", "through_activation", "through_pool", "through_taps", "within_windows"]
 
@@ -29,31 +29,19 @@ def _even(line: Line, n: int) -> Array:
     return np.ones((min(REACH, n - 1) + 1, n)) if line is None else line
 
 
-def through_taps(line: Line, level: Array, taps: Taps, n_out: int) -> Line:
+def through_taps(line: Line, level: Array, taps: Taps, n_out: int) -> Array:
     """Behind a random convolution; `level` is the second moment along the axis before it."""
-    g, w = taps.geometry[0], taps.weights
-    before, n = g.pads(len(level))[0], len(level)
-    line = _even(line, n)
-    reach = (len(line) - 1) // g.stride
-    shared = np.zeros((reach + 1, n_out))
-    for d in range(reach + 1):
-        apart = g.stride * d
-        both = np.zeros(n)  # of x and x + apart
-        both[:n - apart] = line[apart, :n - apart] * np.sqrt(level[:n - apart] * level[apart:])
-        for a, weight in enumerate(w):
-            first = g.dilation * a - before
-            x = first + g.stride * np.arange(n_out)
-            shared[d] += weight * np.where((x >= 0) & (x < n), both[np.clip(x, 0, n - 1)], 0.0)
-    return _ratios(shared, shared[0])
+    n, stride = len(level), taps.geometry[0].stride
+    line = _even(line, n)[::stride]
+    both = forward(line * _products(level, len(line), stride), taps._replace(axes=(0,)), (n,), (n_out,))
+    whole = _products(both[0], len(both), 1)
+    return np.divide(both, whole, out=np.ones(both.shape), where=whole > 0)
 
 
-def _ratios(shared: Array, own: Array) -> Array:
-    """What sites share over the root of what each has; 1 beyond the map."""
-    line, n = np.ones(shared.shape), len(own)
-    for d in range(1, len(line)):
-        whole = np.sqrt(own[:max(n - d, 0)] * own[d:])
-        line[d, :len(whole)] = np.divide(shared[d, :len(whole)], whole, out=np.ones(len(whole)), where=whole > 0)
-    return line
+def _products(own: Array, distances: int, step: int) -> Array:
+    """Root of own(x) own(x + d) for d = 0, step, ...; 0 where that is beyond the map."""
+    root = np.sqrt(np.pad(own, (0, step * (distances - 1))))
+    return root[:len(own)] * np.lib.stride_tricks.sliding_window_view(root, len(own))[::step]
 
 
 def through_activation(line: Line, correlation: Callable[[Array], Array]) -> Line:
