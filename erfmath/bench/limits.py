@@ -38,12 +38,20 @@ def _pooled(*pool: int) -> Callable[..., Network]:
     return build
 
 
+def _levels(width: int, levels: int = 5) -> Network:
+    """The way down of a U-Net: two convolutions a level, maps halved and channels doubled between them."""
+    down = [serial(Conv(3, width * 2**n), Activation("relu"), Conv(3, width * 2**n), Activation("relu"))
+            for n in range(levels)]
+    return serial(down[0], *(serial(MaxPool(2), part) for part in down[1:]))
+
+
 CASES = (
     *(Case("ResNet-50", zoo.resnet50, 96, draws, width=width, batch=batch)
       for width, batch, draws in ((16, 2, 400), (16, 8, 400), (16, 32, 200), (32, 8, 300), (64, 8, 120))),
     *(Case("max pools of 2", _pooled(2, 2), 64, draws, width=width) for width, draws in ((16, 2000), (64, 500))),
     *(Case("max pools of 3, stride 2", _pooled(3, 2, 1), 64, draws, width=width)
       for width, draws in ((16, 2000), (64, 500))),
+    Case("5 levels of max pools", _levels, 48, 1000), Case("U-Net of 4 levels", zoo.unet, 48, 1500),
     *(Case(f"U-Net, {name}", unet(up), 96, draws, width=width) for name, up, draws, width in (
         ("transposed", "transpose", 1500, 16), ("transposed", "transpose", 400, 64), ("bilinear", "bilinear", 2500, 16),
         ("bilinear", "bilinear", 400, 64))),
