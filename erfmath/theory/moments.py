@@ -174,19 +174,19 @@ class _Forward:
         if isinstance(layer, Activation) and m.laws[0] is not None:
             return lines
         levels = [np.add.reduce(m.second, axis=tuple(a for a in range(1 + m.ndim) if a != 1 + axis))
-                  for axis in range(m.ndim)]
+                  for axis in range(m.ndim)] if op.random else []
         found: list[Line] = []
-        for axis, (line, level) in enumerate(zip(lines, levels)):
-            alike = line is lines[0] and op.like_axes and level.shape == levels[0].shape
-            if axis and alike and np.allclose(level, levels[0], rtol=1e-12, atol=0):
+        for axis, (line, n, n_out) in enumerate(zip(lines, sizes, behind)):
+            alike = line is lines[0] and op.like_axes and n == sizes[0]
+            if axis and alike and (not levels or np.allclose(levels[axis], levels[0], rtol=1e-12, atol=0)):
                 found.append(found[0])  # rows and columns alike
             elif isinstance(layer, Activation):
                 phi, q, rho = activations.function(layer), m.average, m.rho
                 found.append(through_activation(line, lambda r: activations.cross(phi, q, rho * r)))
             elif op.kind == "route":
-                found.append(through_pool(line, op.taps[axis].geometry[0], sizes[axis], behind[axis]))
+                found.append(through_pool(line, op.taps[axis].geometry[0], n, n_out))
             else:
-                found.append(through_taps(line, level, op.taps[axis], behind[axis]))
+                found.append(through_taps(line, levels[axis], op.taps[axis], n_out))
         return tuple(found)
 
     # -- one node -----------------------------------------------------------------------------

@@ -8,6 +8,7 @@ so that this decides who wins in a max pool.  Along one axis, with one row per d
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import Union
@@ -15,6 +16,7 @@ from typing import Union
 import numpy as np
 
 from ..geometry import AxisGeometry
+from .maps import ratio
 from .taps import Array, Taps, forward
 
 __all__ = ["Line", "through_activation", "through_pool", "through_taps", "within_windows"]
@@ -34,8 +36,7 @@ def through_taps(line: Line, level: Array, taps: Taps, n_out: int) -> Array:
     n, stride = len(level), taps.geometry[0].stride
     line = _even(line, n)[::stride]
     both = forward(line * _products(level, len(line), stride), taps._replace(axes=(0,)), (n,), (n_out,))
-    whole = _products(both[0], len(both), 1)
-    return np.divide(both, whole, out=np.ones(both.shape), where=whole > 0)
+    return ratio(both, _products(both[0], len(both), 1), 1.0)
 
 
 def _products(own: Array, distances: int, step: int) -> Array:
@@ -61,7 +62,7 @@ def through_pool(line: Line, g: AxisGeometry, n: int, n_out: int) -> Line:
     reach = max((len(line) - g.kernel) // g.stride, 0)
     behind = np.ones((reach + 1, n_out))
     for d in range(1, reach + 1):
-        behind[d, :max(n_out - d, 0)] = _pairs(line, g, n, n_out - d, d)[0]
+        behind[d, :max(n_out - d, 0)] = ratio(*_pairs(line, g, n, n_out - d, d), 1.0)
     return behind
 
 
@@ -70,26 +71,20 @@ def within_windows(lines: Sequence[Line], geometry: Sequence[AxisGeometry], size
     """For each window of a pool, the mean of the product of `lines` over pairs of different sites."""
     if all(line is None for line in lines):
         return None
-    total, count = zip(*(_sums(_even(line, n), g, n, m) for line, g, n, m in zip(lines, geometry, sizes, sizes_out)))
-    pairs, sites = (np.asarray(math.prod(np.ix_(*both))) for both in (total, count))
-    return np.divide(pairs - sites, sites * (sites - 1), out=np.ones(sites.shape), where=sites > 1)
-
-
-def _sums(line: Array, g: AxisGeometry, n: int, n_out: int) -> tuple[Array, Array]:
-    mean, count = _pairs(line, g, n, n_out, 0)
-    return mean * count**2, count
+    along = [_pairs(_even(line, n), g, n, m, 0) for line, g, n, m in zip(lines, geometry, sizes, sizes_out)]
+    total, pairs = (np.asarray(math.prod(np.ix_(*both))) for both in zip(*along))
+    sites = np.sqrt(pairs)  # each with each, and with itself
+    return ratio(total - sites, pairs - sites, 1.0)
 
 
 def _pairs(line: Array, g: AxisGeometry, n: int, windows: int, d: int) -> tuple[Array, Array]:
-    """Mean over pairs of sites of windows y and y + d, and how many sites window y has."""
+    """Sum over pairs of sites of windows y and y + d, and how many pairs there are."""
     first = g.stride * np.arange(max(windows, 0)) - g.pads(n)[0]
-    total, pairs, sites = (np.zeros(len(first)) for _ in range(3))
-    for a in range(g.kernel):
-        sites += (first + a >= 0) & (first + a < n)
-        for b in range(g.kernel):
-            x, z = first + a, first + g.stride * d + b
-            there = (x >= 0) & (x < n) & (z >= 0) & (z < n)
-            apart = np.minimum(np.abs(z - x), len(line) - 1)
-            total += np.where(there, line[apart, np.clip(np.minimum(x, z), 0, n - 1)], 0.0)
-            pairs += there
-    return np.divide(total, pairs, out=np.ones(len(first)), where=pairs > 0), sites
+    total, pairs = np.zeros(len(first)), np.zeros(len(first))
+    for a, b in itertools.product(range(g.kernel), repeat=2):
+        x, z = first + a, first + g.stride * d + b
+        there = (x >= 0) & (x < n) & (z >= 0) & (z < n)
+        apart = np.minimum(np.abs(z - x), len(line) - 1)
+        total += np.where(there, line[apart, np.clip(np.minimum(x, z), 0, n - 1)], 0.0)
+        pairs += there
+    return total, pairs
