@@ -19,8 +19,8 @@ from .convolution import conv_out, on_space, taps
 
 __all__ = ["EPS", "activate", "average_rows", "batch_norm", "batch_norm_grad", "bilinear_rows", "blur_rows",
            "channel_sums", "channels_last", "fit", "global_rows", "layer_norm", "layer_norm_grad", "max_pool",
-           "max_pool_grad", "max_pool_winner", "nearest_rows", "normalise", "per_channel", "scaled_batch_norm",
-           "scaled_batch_norm_grad", "spread", "spread_grad", "statistics"]
+           "max_pool_grad", "max_pool_winner", "nearest_rows", "per_channel", "scaled_batch_norm",
+           "scaled_batch_norm_grad", "spread", "spread_grad"]
 
 Array = npt.NDArray[Any]
 
@@ -243,25 +243,8 @@ def activate(x: Array, function: str, slope: float = 0.01) -> tuple[Array, Array
 
 # -- normalisation ----------------------------------------------------------------------------
 
-def statistics(x: Array) -> tuple[Array, Array]:
-    """Mean and variance of each draw's channels over images and space, shape (draws, channels)."""
-    flat = x.reshape(*x.shape[:2], -1)
-    mean = flat.mean(axis=-1)
-    centred = flat - mean[..., None]
-    return mean, np.einsum("dci,dci->dc", centred, centred) / x.dtype.type(flat.shape[-1])
-
-
-def normalise(x: Array, mean: Array, variance: Array, eps: float = EPS) -> tuple[Array, Array]:
-    """(x - mean) / sqrt(variance + eps) per channel, and the factor that multiplies gradients.
-
-    With the statistics given the gradient to the input is ``dy * factor``.
-    """
-    factor = per_channel(1 / np.sqrt(variance + x.dtype.type(eps)), x)
-    return (x - per_channel(mean, x)) * factor, factor
-
-
 def batch_norm(x: Array, eps: float = EPS) -> tuple[Array, Array]:
-    """`normalise` by the batch's own statistics: as in training."""
+    """(x - mean) / sqrt(variance + eps) per channel, by the batch's own statistics, and the factor 1 / sqrt(...)."""
     y = x - x.mean(axis=tuple(range(2, x.ndim)), keepdims=True)
     flat = y.reshape(*y.shape[:2], -1)
     factor = 1 / np.sqrt(np.einsum("dci,dci->dc", flat, flat) / x.dtype.type(flat.shape[-1]) + x.dtype.type(eps))
