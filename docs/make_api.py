@@ -59,34 +59,36 @@ class Page(NamedTuple):
 
 PAGES = (
     Page("layers", "Layers", "Specs without arrays: what a layer is. One int for a size, stride or dilation "
-         "stands for all axes; a tuple has one value per axis and fixes the dimension.", ("windowed", "layers"),
-         ("specs.Layer", "geometry.AxisGeometry")),
+         "stands for all axes; a tuple has one value per axis and fixes the dimension.", ("layers",),
+         ("layers.base.Layer", "layers.geometry.AxisGeometry")),
     Page("weights", "Weights", "How the weights of a convolution are drawn, or what they are: the `weights=` of "
-         "`Conv` and `ConvTranspose`.", ("weights",)),
+         "`Conv` and `ConvTranspose`.", ("layers.weights",)),
     Page("networks", "Networks", "How layers become networks. A network is a value: it never changes, and it "
-         "compares equal to another one with the same nodes.", ("graph", "network"), ("graph.Node",)),
+         "compares equal to another one with the same nodes.", ("networks.network", "networks.building"),
+         ("networks.network.Node",)),
     Page("zoo", "The zoo", "Networks that have a name. Each is a function, and `em.zoo.build` takes the name as a "
          "string, as the command line does.", ("zoo",)),
     Page("receptive_fields", "Theoretical receptive fields", "Which pixels can act on a unit at all.",
-         ("theory.support",)),
+         ("networks.trf",)),
     Page("theory", "Effective receptive fields from theory", "How strongly each pixel acts on a unit, computed.",
-         ("theory.predict", "theory.given", "theory"), ("theory.assumptions.Assumption",)),
-    Page("results", "Results", "What `predict` and `measure` return, and its numbers.", ("result",)),
+         ("theory.predict", "theory.trained", "theory"),
+         ("results.assumptions.Assumption",)),
+    Page("results", "Results", "What `predict` and `measure` return, and its numbers.", ("results.field",)),
     Page("shapes", "Sizes and shapes", "Functions of a result: how far it extends, and what form it has.",
          ("sizes", "shapes")),
-    Page("growth", "Growth", "How sizes grow with depth, kernel, dilation and stride.", ("theory.growth",)),
+    Page("growth", "Growth", "How sizes grow with depth, kernel, dilation and stride.", ("analysis.growth",)),
     Page("design", "Design", "Which layers widen the view, what would widen it further and what that costs; what a "
          "whole map, an object or a tile needs.",
-         ("theory.depth", "theory.design", "theory.remedies", "theory.layer_shares", "theory.costs", "theory.size_map",
-          "theory.coverage"), ("theory.design.Design",)),
+         ("analysis.closed_forms", "analysis.design", "analysis.remedies", "analysis.layer_shares",
+          "analysis.costs", "analysis.size_map", "analysis.coverage"), ("analysis.design.Design",)),
     Page("measuring", "Measuring", "The same by sampling: random networks, run and back-propagated.",
-         ("empirics.measure", "empirics"), ("empirics.measured.MeasuredReceptiveField",)),
+         ("empirics.measure", "empirics"), ("results.measured.MeasuredReceptiveField",)),
     Page("gradients", "Gradients from elsewhere", "Results from gradients that another framework computed.",
          ("gradients",)),
     Page("comparing", "Comparing", "Theory against measurement, in standard errors.", ("comparison",),
          ("comparison.Estimate",)),
     Page("training", "Training", "Small networks trained here, to see what becomes of the field.",
-         ("training", "empirics.train")),
+         ("training",)),
     Page("walks", "Chains on their own", "Laws of sums of independent steps: the effective receptive field of a "
          "chain without borders.", ("walks",), ("walks.base.Walk", "walks.scaled.Scaled")),
     Page("kernels", "Kernels", "How one layer spreads a gradient over its taps.", ("kernels",)),
@@ -96,7 +98,8 @@ PAGES = (
     Page("figures", "Figures of the paper", "Each figure as data and as a picture.", ("figures",)),
     Page("errors", "Errors", "What is refused because it would not fit in memory. Arguments that do not fit raise "
          "`ValueError` or `TypeError` with the argument, its value and what is allowed; where the theory has no rule "
-         "for a layer, `NotImplementedError` says so.", ("errors",), ("errors.SizeError", "errors.MEMORY_LIMIT")),
+         "for a layer, `NotImplementedError` says so.", ("base.errors",),
+         ("base.errors.SizeError", "base.errors.MEMORY_LIMIT")),
 )
 
 LISTED = ("Parameters", "Other Parameters", "Attributes", "Returns", "Yields", "Raises", "Warns")
@@ -163,7 +166,9 @@ def has_docstring(value: Any) -> bool:
 
 @functools.cache
 def _source(module: str) -> str:
-    return inspect.getsource(importlib.import_module(module))
+    name = module.removeprefix("erfmath.")
+    value = getattr(em, name, None)
+    return inspect.getsource(value if isinstance(value, types.ModuleType) else importlib.import_module(module))
 
 
 def _place(value: Any) -> tuple[str, int]:

@@ -25,61 +25,66 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from . import figures, gradients, kernels, lattice, plotting, shapes, sizes, training, zoo
+    from . import figures, lattice, plotting, training
+    from .analysis.closed_forms import reached_std, required_depth
+    from .analysis.costs import costs
+    from .analysis.coverage import coverage, tile_halo
+    from .analysis.design import Budget, Choices, design
+    from .analysis.growth import fit_power_law, growth
+    from .analysis.layer_shares import border_layers, layer_shares
+    from .analysis.remedies import remedies
+    from .analysis.size_map import erf_size_map
     from .comparison import Comparison, compare
     from .empirics.measure import measure
-    from .empirics.train import fit
-    from .layers import (
-        Activation, Add, AvgPool, BatchNorm, BlurPool, Concat, Constant, Conv, ConvTranspose, Dropout, Fixed,
-        GlobalAvgPool, Identity, LayerNorm, MaxPool, Pad, Random, Scale, Upsample,
-    )
-    from .network import Network, add, concat, load, repeat, residual, serial
-    from .result import EffectiveReceptiveField
-    from .theory.costs import costs
-    from .theory.coverage import coverage, tile_halo
-    from .theory.depth import reached_std, required_depth
-    from .theory.design import Budget, Choices, design
-    from .theory.given import widening
-    from .theory.growth import fit_power_law, growth
-    from .theory.layer_shares import border_layers, layer_shares
+    from .lattice import kernels
+    from .layers import (Activation, Add, AvgPool, BatchNorm, BlurPool, Concat, Constant, Conv, ConvTranspose, Dropout,
+                         Fixed, GlobalAvgPool, Identity, LayerNorm, MaxPool, Pad, Random, Scale, Upsample)
+    from .networks import zoo
+    from .networks.building import add, concat, load, repeat, residual, serial
+    from .networks.network import Network
+    from .networks.trf import ReceptiveField, receptive_field, receptive_fields, support
+    from .results import gradients, shapes, sizes
+    from .results.field import EffectiveReceptiveField
     from .theory.predict import predict
-    from .theory.remedies import remedies
-    from .theory.size_map import erf_size_map
-    from .theory.support import ReceptiveField, receptive_field, receptive_fields, support
+    from .theory.trained import widening
+    from .training.fitting import fit
     from .walks import path_counts, walk
 
 # What type checkers read above, for the interpreter: module -> the public names it defines.
 _MODULES = {
+    "analysis.closed_forms": "reached_std required_depth",
+    "analysis.costs": "costs",
+    "analysis.coverage": "coverage tile_halo",
+    "analysis.design": "Budget Choices design",
+    "analysis.growth": "fit_power_law growth",
+    "analysis.layer_shares": "border_layers layer_shares",
+    "analysis.remedies": "remedies",
+    "analysis.size_map": "erf_size_map",
     "comparison": "Comparison compare",
     "empirics.measure": "measure",
-    "empirics.train": "fit",
     "layers": (
         "Activation Add AvgPool BatchNorm BlurPool Concat Constant Conv ConvTranspose Dropout Fixed "
         "GlobalAvgPool Identity LayerNorm MaxPool Pad Random Scale Upsample"
     ),
-    "network": "Network add concat load repeat residual serial",
-    "result": "EffectiveReceptiveField",
-    "theory.costs": "costs",
-    "theory.coverage": "coverage tile_halo",
-    "theory.depth": "reached_std required_depth",
-    "theory.design": "Budget Choices design",
-    "theory.given": "widening",
-    "theory.growth": "fit_power_law growth",
-    "theory.layer_shares": "border_layers layer_shares",
+    "networks.building": "add concat load repeat residual serial",
+    "networks.network": "Network",
+    "networks.trf": "ReceptiveField receptive_field receptive_fields support",
+    "results.field": "EffectiveReceptiveField",
     "theory.predict": "predict",
-    "theory.remedies": "remedies",
-    "theory.size_map": "erf_size_map",
-    "theory.support": "ReceptiveField receptive_field receptive_fields support",
+    "theory.trained": "widening",
+    "training.fitting": "fit",
     "walks": "path_counts walk",
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names.split()}
-_SUBMODULES = frozenset({"figures", "gradients", "kernels", "lattice", "plotting", "shapes", "sizes", "training",
-                         "zoo"})
+#: Public modules, by the name they have here.
+_SUBMODULES = {"figures": "figures", "gradients": "results.gradients", "kernels": "lattice.kernels",
+               "lattice": "lattice", "plotting": "plotting", "shapes": "results.shapes", "sizes": "results.sizes",
+               "training": "training", "zoo": "networks.zoo"}
 
 
 def __getattr__(name: str) -> Any:
     if name in _SUBMODULES:
-        return import_module(f"{__name__}.{name}")
+        return import_module(f"{__name__}.{_SUBMODULES[name]}")
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

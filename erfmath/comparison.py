@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .checks import integer, real
-from .empirics.measured import MeasuredReceptiveField
-from .result import EffectiveReceptiveField
+from .base.checks import integer, real
+from .results.field import EffectiveReceptiveField
+from .results.measured import MeasuredReceptiveField
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -397,7 +397,7 @@ class Comparison:
 
     def plot(self) -> Figure:
         """Theory, measurement, difference in standard errors, and the marginals on both scales."""
-        from .comparison_plot import plot
+        from .plotting.comparison import plot
         return plot(self)
 
 

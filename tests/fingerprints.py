@@ -102,7 +102,8 @@ def computations() -> Iterator[tuple[str, Callable[[], Any]]]:
     yield "predict covariance", lambda: field(em.predict(
         mixed(), image=24, input_moments=(1., .2), input_covariance=np.outer([.5, 1, .5], [.5, 1, .5])))
     for name in ("resnet50", "unet", "googlenet"):
-        yield f"trf {name}", lambda n=name: {k: trf(f) for k, f in em.receptive_fields(em.zoo.build(n), image=224).items()}
+        yield f"trf {name}", lambda n=name: {key: trf(rf) for key, rf in
+                                             em.receptive_fields(em.zoo.build(n), image=224).items()}
         yield f"support {name}", lambda n=name: tuple(em.support(em.zoo.build(n), image=128))
         yield f"size_map {name}", lambda n=name: [getattr(em.erf_size_map(em.zoo.build(n), 64), what)
                                                   for what in ("size", "std", "centroid", "total")]

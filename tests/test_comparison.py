@@ -7,14 +7,14 @@ import math
 
 import numpy as np
 import pytest
+from helpers import ROUNDING, STATISTICAL, assert_close, z_bound
 from scipy.stats import kstest
 
 import erfmath as em
 from erfmath.comparison import Comparison, Estimate, compare
-from erfmath.empirics.draw import seed_entropy
-from erfmath.empirics.job import make_job
-from erfmath.empirics.measured import MeasuredReceptiveField
-from helpers import ROUNDING, STATISTICAL, assert_close, z_bound
+from erfmath.empirics.plan import make_job
+from erfmath.empirics.sampling import seed_entropy
+from erfmath.results.measured import MeasuredReceptiveField
 
 C = em.Conv
 LEVEL = 0.01

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .. import zoo
 from ..empirics.measure import measure
-from ..empirics.measured import MeasuredReceptiveField
 from ..layers import Activation, BatchNorm, Conv
-from ..network import Network, repeat, residual, serial
-from ..result import EffectiveReceptiveField
+from ..networks import zoo
+from ..networks.building import repeat, residual, serial
+from ..networks.network import Network
+from ..results.field import EffectiveReceptiveField
+from ..results.measured import MeasuredReceptiveField
 from ..theory.predict import predict
 from . import Table
 

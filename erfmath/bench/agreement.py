@@ -11,9 +11,10 @@ import numpy as np
 from ..comparison import compare
 from ..empirics.measure import measure
 from ..layers import Activation, Conv
-from ..network import Network, repeat, serial
+from ..layers.weights import Constant
+from ..networks.building import repeat, serial
+from ..networks.network import Network
 from ..theory.predict import predict
-from ..weights import Constant
 from . import Table, accuracy
 
 __all__ = ["run"]

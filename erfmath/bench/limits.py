@@ -11,9 +11,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from .. import zoo
 from ..layers import Activation, BatchNorm, Conv, MaxPool
-from ..network import Network, repeat, residual, serial
+from ..networks import zoo
+from ..networks.building import repeat, residual, serial
+from ..networks.network import Network
 from . import Table
 from .accuracy import Case, row, unet
 

@@ -21,12 +21,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..empirics.draw import kernels_of, seed_entropy
-from ..empirics.job import Job, make_job
 from ..empirics.measure import measure
+from ..empirics.plan import Job, make_job
+from ..empirics.sampling import kernels_of, seed_entropy
 from ..layers import Activation, Conv
-from ..network import Network, repeat, serial
-from ..zoo import resnet18, vgg16
+from ..networks.building import repeat, serial
+from ..networks.network import Network
+from ..networks.zoo import resnet18, vgg16
 from . import Table, side_by_side
 
 __all__ = ["run"]

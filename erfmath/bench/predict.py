@@ -18,15 +18,16 @@ from unittest import mock
 import numpy as np
 import numpy.typing as npt
 
-from .. import zoo
 from ..empirics.measure import measure
 from ..layers import Add, Conv, MaxPool
-from ..network import Network, repeat
-from ..result import EffectiveReceptiveField
-from ..theory import maps, taps
-from ..theory.plan import forget
+from ..layers.weights import Random
+from ..networks import zoo
+from ..networks.building import repeat
+from ..networks.network import Network
+from ..results.field import EffectiveReceptiveField
 from ..theory.predict import predict
-from ..weights import Random
+from ..theory.sweep import moments as maps, taps
+from ..theory.sweep.plan import forget
 from . import Table
 
 __all__ = ["dense_sweep", "linear_part", "run", "site_taps"]

@@ -14,12 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from ..empirics import blas
-from ..empirics import run as engine
-from ..empirics.losses import CrossEntropy
-from ..empirics.model import Model
-from ..empirics.rows import Rows
+from ..empirics import blas, run as engine
+from ..empirics.row_convolution import Rows
 from ..figures.recipes import network, spec
+from ..training.losses import CrossEntropy
+from ..training.model import Model
 from . import Table, side_by_side
 
 __all__ = ["run"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels import uniform
+from ..lattice.kernels import uniform
 from ..walks import Walk, walk
 from ..walks.modes import fast_length
 from . import Table

@@ -14,13 +14,13 @@ from numpy.lib.format import MAGIC_PREFIX
 
 import erfmath as em
 
-from ..files import BROKEN, check_archive
-from ..gradients import STATISTICS
-from ..progress import Progress
+from ..base.files import BROKEN, check_archive
+from ..base.progress import Progress
+from ..results.gradients import STATISTICS
 from . import report, targets
 
 if TYPE_CHECKING:
-    from ..result import EffectiveReceptiveField
+    from ..results.field import EffectiveReceptiveField
 
 __all__ = ["add_analyse_options", "analyse"]
 

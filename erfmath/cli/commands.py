@@ -8,9 +8,9 @@ from typing import Any
 
 import erfmath as em
 
+from ..base.progress import Progress
 from ..bench import BENCHMARKS, Table, run
-from ..progress import Progress
-from ..theory.support import default_unit
+from ..networks.trf import default_unit
 from . import report, targets
 
 __all__ = ["bench", "predict", "receptive_field", "zoo_names"]

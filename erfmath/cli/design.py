@@ -8,8 +8,8 @@ from typing import Any
 
 import erfmath as em
 
-from ..checks import integer, real
-from ..progress import Progress
+from ..base.checks import integer, real
+from ..base.progress import Progress
 from . import report, targets
 from .commands import dimension, network
 
@@ -60,7 +60,7 @@ def design(options: argparse.Namespace) -> None:
             shares = em.layer_shares(net, **about)
             border = _border(net, options, about["ndim"])
             if options.plot:
-                from ..design_plot import plot_layer_shares
+                from ..plotting.design import plot_layer_shares
                 draw(plot_layer_shares(shares, title=options.network))
         print(report.to_json({**_shares(shares), **border}) if options.json else "\n".join([str(shares), *(
             f"first layer whose {words} the image: {border[key] or 'none'}" for key, words in BORDER if border)]))
@@ -68,7 +68,7 @@ def design(options: argparse.Namespace) -> None:
     with Progress(f"design {options.network}") as progress:
         found = em.remedies(net, kind=options.kind, progress=progress, **about)
         if options.plot:
-            from ..design_plot import plot_remedies
+            from ..plotting.design import plot_remedies
             draw(plot_remedies(found, title=f"{options.network}, {found.now.erf.node}"))
     print(report.to_json(_remedies(found, options.top)) if options.json else found.table(options.top))
 
@@ -112,7 +112,7 @@ def size_map(options: argparse.Namespace) -> None:
         sizes = em.erf_size_map(net, options.image, node=options.node, kind=options.kind,
                                 ndim=dimension(net, options), progress=progress)
         if options.plot:
-            from ..design_plot import plot_size_map
+            from ..plotting.design import plot_size_map
             draw(plot_size_map(sizes, title=options.network))
     if options.json:
         print(report.to_json({"network": options.network, "node": sizes.node, "image": sizes.image,

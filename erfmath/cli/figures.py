@@ -7,8 +7,8 @@ import pathlib
 import sys
 from typing import Any
 
+from ..base.checks import integer
 from ..bench import Table
-from ..checks import integer
 from ..figures import FIGURES, Options, Result, make
 from ..figures.run import FORMATS, check_folder, select
 

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import erfmath as em
 
-from ..checks import integer
-from ..progress import Progress
+from ..base.checks import integer
+from ..base.progress import Progress
 from . import report, targets
 
 __all__ = ["add_growth_options", "growth"]

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from ..result import EffectiveReceptiveField
-    from ..theory.support import ReceptiveField
+    from ..networks.trf import ReceptiveField
+    from ..results.field import EffectiveReceptiveField
 
 __all__ = ["effective", "field", "or_none", "text", "to_json", "window", "window_line"]
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import erfmath as em
 
-from ..progress import Progress
+from ..base.progress import Progress
 from . import report, targets
 from .commands import dimension, network
 
 if TYPE_CHECKING:
     from ..comparison import Comparison
-    from ..empirics.measured import MeasuredReceptiveField
+    from ..results.measured import MeasuredReceptiveField
 
 __all__ = ["add_compare_options", "add_measure_options", "compare", "measure"]
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from ..files import check_target, write_atomically
+from ..base.files import check_target, write_atomically
 
 __all__ = ["archive", "picture"]
 

@@ -6,8 +6,8 @@ import os
 import time
 from typing import Any, NamedTuple
 
-from ..files import check_target, read_archive, write_archive
-from .welford import Moments
+from ..base.files import check_target, read_archive, write_archive
+from ..results.statistics import Moments
 
 __all__ = ["Checkpoint", "Saved"]
 

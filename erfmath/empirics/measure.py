@@ -11,18 +11,18 @@ from typing import Any
 
 import numpy as np
 
-from ..checks import choice, integer, is_sequence, real
-from ..errors import check_bytes
-from ..network import Network
-from ..progress import Progress
-from ..theory.support import default_unit, receptive_field
-from ..weights import Random
+from ..base.checks import choice, integer, is_sequence, real
+from ..base.errors import check_bytes
+from ..base.progress import Progress
+from ..layers.weights import Random
+from ..networks.network import Network
+from ..networks.trf import default_unit, receptive_field
+from ..results.measured import MeasuredReceptiveField
+from ..results.statistics import Moments
 from .checkpoint import Checkpoint, Saved
-from .draw import seed_entropy
-from .job import Job, fingerprint, make_job
-from .measured import MeasuredReceptiveField
 from .parallel import Workers, in_order
-from .welford import Moments
+from .plan import Job, fingerprint, make_job
+from .sampling import seed_entropy
 
 __all__ = ["measure"]
 

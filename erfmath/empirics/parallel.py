@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from typing import Any, Union
 
-from ..checks import integer
+from ..base.checks import integer
 from .blas import one_thread
 
 __all__ = ["Workers", "in_order"]

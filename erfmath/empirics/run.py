@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..layers.geometry import Box
 from . import ops
-from .cone import Box, Program, Step
+from .boxes import Program, Step
 from .convolution import conv, conv_input_grad, conv_weight_grad
-from .rows import Rows, fits_rows
+from .row_convolution import Rows, fits_rows
 
 __all__ = ["Parameters", "Run", "forward"]
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .. import zoo
+from ..networks import zoo
 from ..plotting import show_map
 from ..theory.predict import predict
 from .base import Arrays, Data, Desk, Options, Quote, Spec, scalars

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from ..checks import integer
+from ..base.checks import integer
 
 __all__ = ["Arrays", "Data", "Desk", "Options", "Part", "Quote", "Spec", "digest", "scalars"]
 

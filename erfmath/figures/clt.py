@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import kernels
+from ..lattice import kernels
 from ..plotting import LINES
 from ..walks import walk
 from .base import Arrays, Data, Desk, Options, Quote, Spec

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..layers import Activation, Conv, Dropout
-from ..network import repeat, serial
+from ..networks.building import repeat, serial
 from .base import Arrays, Data, Desk, Options, Part, Quote, Spec
 from .panels import maps_over_marginals
 from .sampling import generator, measured, predicted

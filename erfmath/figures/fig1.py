@@ -10,11 +10,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from .. import zoo
-from ..network import Network
+from ..layers.weights import Constant, Random
+from ..networks import zoo
+from ..networks.network import Network
 from ..plotting import LINES
-from ..sizes import LEVEL
-from ..weights import Constant, Random
+from ..results.sizes import LEVEL
 from .base import Arrays, Data, Desk, Options, Part, Quote, Spec
 from .panels import line_through_center, map_grid, page
 from .sampling import generator, measured, predicted

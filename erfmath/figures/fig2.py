@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import zoo
+from ..analysis.growth import PowerLaw
 from ..empirics.measure import measure
+from ..layers.weights import Constant, Random, Weights
+from ..networks import zoo
 from ..plotting import LINES
 from ..plotting.growth import plain_numbers, power_law
-from ..sizes import LEVEL
-from ..theory.growth import PowerLaw
+from ..results.sizes import LEVEL
 from ..theory.predict import predict
-from ..weights import Constant, Random, Weights
 from .base import Arrays, Data, Desk, Options, Quote, Spec
 from .panels import page
 from .sampling import generator

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .. import kernels, zoo
+from ..lattice import kernels
+from ..layers.weights import Random
+from ..networks import zoo
 from ..plotting import LINES
-from ..weights import Random
 from .base import Arrays, Data, Desk, Options, Part, Quote, Spec
 from .panels import AMPLITUDE, draw_marginal, map_grid, page
 from .sampling import generator, measured, predicted

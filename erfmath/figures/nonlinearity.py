@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .. import zoo
-from ..weights import Random
+from ..layers.weights import Random
+from ..networks import zoo
 from .base import Arrays, Data, Desk, Options, Part, Quote, Spec
 from .panels import maps_over_marginals
 from .sampling import generator, measured, predicted

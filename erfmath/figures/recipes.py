@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from .. import kernels, training
+from .. import training
+from ..lattice import kernels
 from ..layers import Activation, AvgPool, BatchNorm, Conv, GlobalAvgPool, Random, Scale, Upsample
-from ..network import Network, Part, residual, serial
+from ..networks.building import Part, residual, serial
+from ..networks.network import Network
 
 __all__ = ["loss_of", "network", "profile", "residual_net", "run", "spec", "test_data", "train_data"]
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .base import Data, Options, Quote, Spec
-from .trained import by_seed, growth_quotes
-from .trained import follow as compute
+from .trained import by_seed, follow as compute, growth_quotes
 from .trained_panels import draw_overview
 
 if TYPE_CHECKING:

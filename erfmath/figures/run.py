@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import __version__
+from ..base.files import check_target, read_archive, write_archive, write_atomically
+from ..base.progress import Progress
 from ..empirics.parallel import in_order
-from ..files import check_target, read_archive, write_archive, write_atomically
-from ..progress import Progress
 from .base import Data, Desk, Options, Part, Quote, Spec
 from .registry import FIGURES, module
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..empirics.measure import measure
-from ..network import Network
-from ..result import EffectiveReceptiveField
+from ..networks.network import Network
+from ..results.field import EffectiveReceptiveField
 from ..theory.predict import predict
 from .base import Arrays, Desk, Spec, scalars
 

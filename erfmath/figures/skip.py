@@ -10,8 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..layers import Conv, Scale
-from ..network import Network, repeat, residual, serial
-from ..weights import Random
+from ..layers.weights import Random
+from ..networks.building import repeat, residual, serial
+from ..networks.network import Network
 from .base import Arrays, Data, Desk, Options, Part, Quote, Spec, scalars
 from .panels import maps_over_marginals
 from .sampling import SIZES, generator, measured, predicted

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..layers import Activation, Conv
-from ..network import serial
+from ..networks.building import serial
 from .base import Arrays, Data, Desk, Options, Part, Quote, Spec
 from .panels import AMPLITUDE, map_grid, page
 from .sampling import generator, measured, predicted

@@ -10,8 +10,8 @@ import numpy as np
 from .. import training
 from ..empirics.measure import measure
 from ..layers import Add
-from ..network import Network
-from ..result import EffectiveReceptiveField
+from ..networks.network import Network
+from ..results.field import EffectiveReceptiveField
 from ..theory.predict import predict
 from . import recipes
 from .base import Arrays, Data, Desk, Options, Quote, Spec, scalars

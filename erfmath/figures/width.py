@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import zoo
 from ..empirics.measure import measure
+from ..layers.weights import Random
+from ..networks import zoo
 from ..plotting import LINES
 from ..theory.predict import predict
-from ..weights import Random
 from .base import Arrays, Data, Desk, Options, Part, Quote, Spec, scalars
 from .panels import AMPLITUDE, annotate, page, panel_map
 from .sampling import generator, mean_std

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from ..theory.growth import Growth, PowerLaw, fit_power_law
+from ..analysis.growth import Growth, PowerLaw, fit_power_law
 from .style import LINES
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from ..comparison import Comparison
-    from ..result import EffectiveReceptiveField
+    from ..results.field import EffectiveReceptiveField
 
 __all__ = ["plot", "show_map"]
 
@@ -310,5 +310,5 @@ def _draw_comparison(comparison: Comparison, ax: Axes | None, display: Display,
         return plot_profiles(pair, ax=ax, display=display, title=title)
     if display != "amplitude":
         raise ValueError(f"display={display!r}: the maps of a comparison are drawn as 'amplitude' only")
-    from ..comparison_plot import plot as draw
+    from .comparison import plot as draw
     return draw(comparison, title)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from ..result import EffectiveReceptiveField
+    from ..results.field import EffectiveReceptiveField
 
 __all__ = ["draw_profile", "plot_profiles", "profile_of"]
 

@@ -21,13 +21,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..geometry import AxisGeometry
 from ..layers import Activation, Conv, Identity, Scale
-from . import activations
-from .activations import Function
-from .inputs import InputModel
-from .plan import SAMPLE, Graph
-from .taps import Array, Taps
+from ..layers.geometry import AxisGeometry
+from .rules import functions as activations
+from .rules.functions import Function
+from .sweep.inputs import InputModel
+from .sweep.plan import SAMPLE, Graph
+from .sweep.taps import Array, Taps
 
 __all__ = ["narrowed", "variance_ratios"]
 

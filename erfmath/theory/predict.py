@@ -6,19 +6,19 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from ..checks import choice
-from ..errors import check_bytes
-from ..lattice import Field
+from ..base.checks import choice, image_shape
+from ..base.errors import check_bytes
+from ..lattice.field import Field
 from ..layers import Activation, BatchNorm, LayerNorm, MaxPool
-from ..network import Network, image_shape
-from ..result import EffectiveReceptiveField
-from .assumptions import Assumption
-from .chains import chain, folded, predict_chain
+from ..networks.network import Network
+from ..networks.trf import default_unit, receptive_field
+from ..results.assumptions import Assumption
+from ..results.field import EffectiveReceptiveField
+from .chains.chain import chain, folded, predict_chain
 from .finite_width import narrowed
-from .inputs import input_model
-from .plan import Graph
-from .power import backward
-from .support import default_unit, receptive_field
+from .sweep.backward import backward
+from .sweep.inputs import input_model
+from .sweep.plan import Graph
 
 __all__ = ["predict"]
 

@@ -11,7 +11,7 @@ from typing import Any, Union
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import check_bytes
+from ..base.errors import check_bytes
 from .scaled import ZERO_EXPONENT, Scaled
 from .steps import Problem
 
@@ -253,7 +253,7 @@ class Walk(ABC):
         Raises
         ------
         SizeError
-            If the array would pass `erfmath.errors.MEMORY_LIMIT`.
+            If the array would pass `erfmath.base.errors.MEMORY_LIMIT`.
         ValueError
             If lo or hi does not have the walk's dimension.
         """

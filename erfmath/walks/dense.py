@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import SizeError, check_bytes
+from ..base.errors import SizeError, check_bytes
 from . import direct, tilt
 from .base import Walk
 from .integers import as_integers, multiply, power

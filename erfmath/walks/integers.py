@@ -7,7 +7,7 @@ from fractions import Fraction
 from math import gcd, lcm
 from typing import Any
 
-from ..checks import integer
+from ..base.checks import integer
 
 __all__ = ["as_integers", "multiply", "path_counts", "power"]
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import check_bytes
+from ..base.errors import check_bytes
 from .base import Walk
 from .charfun import chernoff, decay, lag_weights, log_phi
 from .scaled import Scaled

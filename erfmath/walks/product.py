@@ -9,7 +9,7 @@ from math import inf
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels import KernelStack
+from ..lattice.kernels import KernelStack
 from .base import Walk
 from .scaled import Scaled
 from .steps import Problem, Step

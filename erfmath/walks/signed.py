@@ -9,7 +9,7 @@ from math import ceil, log, log2, prod
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import check_bytes
+from ..base.errors import check_bytes
 from .base import Walk
 from .modes import fast_length
 from .scaled import Scaled

@@ -19,7 +19,7 @@ from typing import Any, Union
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels import KernelStack, LatticeDistribution
+from ..lattice.kernels import KernelStack, LatticeDistribution
 from .scaled import DECIMAL
 
 __all__ = ["Block", "Problem", "Step", "Steps", "as_steps"]

@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from helpers import EXACT, assert_close
 
 import erfmath as em
 from erfmath.empirics import blas
-from helpers import EXACT, assert_close
 
 
 @pytest.fixture

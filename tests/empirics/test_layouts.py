@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers import EXACT, ROUNDING, assert_close
 
 from erfmath.empirics import ops
-from helpers import EXACT, ROUNDING, assert_close
 
 
 def channels_first(x: Any) -> Any:

@@ -12,15 +12,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers import EXACT, ROUNDING, STATISTICAL, assert_close, assert_statistical, z_bound
 from scipy.stats import kstest
 
 import erfmath as em
-from erfmath.empirics import convolution, job, measure as measuring
-from erfmath.empirics.draw import BLOCK, fill_normal, kernels_of
-from erfmath.empirics.measured import MeasuredReceptiveField
-from erfmath.empirics.welford import Moments
-from erfmath.errors import SizeError
-from helpers import EXACT, ROUNDING, STATISTICAL, assert_close, assert_statistical, z_bound
+from erfmath.base.errors import SizeError
+from erfmath.empirics import convolution, measure as measuring, plan as job
+from erfmath.empirics.sampling import BLOCK, fill_normal, kernels_of
+from erfmath.results.measured import MeasuredReceptiveField
+from erfmath.results.statistics import Moments
 
 C, A = em.Conv, em.Activation
 UNIT_GAIN = em.Random(gain=1)

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from helpers import EXACT, ROUNDING, assert_close, assert_rate
 
 from erfmath.empirics import ops
 from erfmath.empirics.convolution import conv, conv_input_grad, conv_out, conv_weight_grad
 from erfmath.layers import FUNCTIONS
-from helpers import EXACT, ROUNDING, assert_close, assert_rate
 
 Array = Any
 

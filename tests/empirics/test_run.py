@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers import EXACT, ROUNDING, assert_close, assert_rate
 
 import erfmath as em
-from erfmath import spec_json
 from erfmath.empirics import run as run_module
-from erfmath.empirics.cone import Box, Program, compile_network
-from erfmath.empirics.draw import kernels_of
+from erfmath.empirics.boxes import Box, Program, compile_network
 from erfmath.empirics.run import Parameters, Run, forward
-from helpers import EXACT, ROUNDING, assert_close, assert_rate
+from erfmath.empirics.sampling import kernels_of
+from erfmath.networks import json as spec_json
 
 Array = Any
 C, A = em.Conv, em.Activation

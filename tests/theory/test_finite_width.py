@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers import EXACT, ROUNDING, assert_close, assert_rate, assert_statistical, z_bound
 from scipy.interpolate import CubicSpline
 
 import erfmath as em
+from erfmath.results.assumptions import Assumption
 from erfmath.theory import finite_width
-from erfmath.theory.activations import Function, cross, function, gate, second
-from erfmath.theory.assumptions import Assumption
-from erfmath.theory.inputs import InputModel
-from erfmath.theory.plan import Graph
-from helpers import EXACT, ROUNDING, assert_close, assert_rate, assert_statistical, z_bound
+from erfmath.theory.rules.functions import Function, cross, function, gate, second
+from erfmath.theory.sweep.inputs import InputModel
+from erfmath.theory.sweep.plan import Graph
 
 Array = Any
 GELU = em.Activation("gelu")

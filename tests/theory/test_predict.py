@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers import EXACT, ROUNDING, assert_close
 
 import erfmath as em
-from erfmath import errors
-from erfmath.errors import SizeError
-from erfmath.theory import power
-from helpers import EXACT, ROUNDING, assert_close
+from erfmath.base import errors
+from erfmath.base.errors import SizeError
+from erfmath.theory.sweep import backward as power
 
 Array = Any
 ONES, PLAIN = em.Constant(), em.Random(gain=1)

@@ -9,18 +9,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers import EXACT, ROUNDING, assert_close
+from walk_oracles import exact_law, hard_case, integer_convolution, uniform_count, worst_relative
 
 import erfmath as em
-from erfmath import kernels
-from erfmath.errors import SizeError
+from erfmath.base.errors import SizeError
+from erfmath.lattice import kernels
 from erfmath.walks import dense, direct, tilt
 from erfmath.walks.direct import direct_law
 from erfmath.walks.integers import multiply, power
 from erfmath.walks.steps import Problem, as_steps
-from helpers import EXACT, ROUNDING, assert_close
-from walk_oracles import (
-    exact_law, hard_case, integer_convolution, uniform_count, worst_relative,
-)
 
 DATA = Path(__file__).resolve().parents[1] / "data" / "walks"
 MIXED = [

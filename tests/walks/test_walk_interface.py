@@ -9,13 +9,13 @@ from math import log, log10
 
 import numpy as np
 import pytest
-
-import erfmath as em
-from erfmath import kernels
-from erfmath.errors import SizeError
-from erfmath.walks import METHODS, Scaled
 from helpers import EXACT, FFT, ROUNDING, assert_close
 from walk_oracles import dense, exact_law
+
+import erfmath as em
+from erfmath.base.errors import SizeError
+from erfmath.lattice import kernels
+from erfmath.walks import METHODS, Scaled
 
 STEPS = [(kernels.from_weights([1, 2, 5], offset=-1), 3, 4), (kernels.uniform(2), -2, 3),
          (kernels.from_weights([.5, 0, .5]), 1, 2)]

@@ -7,16 +7,16 @@ from math import comb, log, pi, prod, sqrt
 
 import numpy as np
 import pytest
+from helpers import EXACT, FFT, ROUNDING, assert_close, assert_rate
+from walk_oracles import deep_law
 
 import erfmath as em
-from erfmath import kernels
-from erfmath.errors import SizeError
+from erfmath.base.errors import SizeError
+from erfmath.lattice import kernels
 from erfmath.walks import charfun, modes
 from erfmath.walks.charfun import chernoff, decay, lag_weights, log_phi
 from erfmath.walks.modes import fast_length, significant
 from erfmath.walks.steps import Problem
-from helpers import EXACT, FFT, ROUNDING, assert_close, assert_rate
-from walk_oracles import deep_law
 
 #: Bound of the error over the peak that docs/walks.md promises for many equal layers.
 PROMISED = 2e-15

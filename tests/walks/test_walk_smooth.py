@@ -6,10 +6,10 @@ from math import log, pi, sqrt
 
 import numpy as np
 import pytest
+from helpers import EXACT, ROUNDING, assert_close, assert_rate
 
 import erfmath as em
-from erfmath import kernels
-from helpers import EXACT, ROUNDING, assert_close, assert_rate
+from erfmath.lattice import kernels
 
 SYMMETRIC, SKEWED = kernels.uniform(3), kernels.from_weights([7, 2, 1])
 KERNELS = {"uniform": SYMMETRIC, "skewed": SKEWED, "wide": kernels.uniform(31),

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from erfmath import kernels
+from erfmath.lattice import kernels
 
 Law = dict[tuple[int, ...], Fraction]
 

@@ -1,0 +1,5 @@
+"""What follows from predictions: growth, layers, costs, coverage, design, remedies."""
+
+from __future__ import annotations
+
+__all__: list[str] = []

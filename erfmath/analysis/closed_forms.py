@@ -1,0 +1,125 @@
+"""Closed forms for equal layers: the spread that a depth reaches, and the depth that a spread needs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+from ..base.checks import integer, is_sequence, real
+
+__all__ = ["reached_std", "required_depth"]
+
+
+def reached_std(depth: int, kernel_size: int = 3, *, stride: int = 1, every: int = 1,
+                dilation: int | Sequence[int] = 1) -> float:
+    r"""Standard deviation, in input pixels, of the field of `depth` equal convolutions (equation 10).
+
+    With jump J_l, the product of the strides before layer l,
+
+        std^2 = (k^2 - 1) / 12 * sum_l J_l^2 d_l^2 ,
+
+    which is n d^2 (k^2 - 1) / 12 without strides.
+
+    Parameters
+    ----------
+    depth : int
+        Number n of layers.
+    kernel_size : int
+        k.
+    stride, every : int
+        Layers `every`, 2 `every`, ... have this stride, all others 1.
+    dilation : int or sequence of int
+        d; several are taken in turn.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        For values below 1.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> round(em.reached_std(15), 3), round(em.reached_std(15, stride=2, every=4), 3)
+    (3.162, 13.565)
+    """
+    k, s, m, cycle = _checked(kernel_size, stride, every, dilation)
+    n, total, block = integer(depth, "depth", 0), 0, 0
+    while n > 0:
+        length = n if s == 1 else min(m, n)
+        total += s**(2 * block) * _squares(cycle, block * m, length)
+        n, block = n - length, block + 1
+    return math.sqrt(Fraction((k * k - 1) * total, 12))
+
+
+def required_depth(target_std: float, kernel_size: int = 3, *, stride: int = 1, every: int = 1,
+                   dilation: int | Sequence[int] = 1) -> int:
+    """Fewest equal convolutions whose field reaches a standard deviation: the inverse of `reached_std`.
+
+    Without strides n = ceil(12 std^2 / (d^2 (k^2 - 1))); a stride every m layers multiplies what each
+    later block of m adds, so that depth grows with the logarithm of the target.
+
+    Parameters
+    ----------
+    target_std : float
+        In input pixels.
+    kernel_size, stride, every, dilation
+        As in `reached_std`.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ValueError
+        For a target that is not positive, or kernels of one tap, which widen nothing.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> em.required_depth(40), em.required_depth(40, dilation=(1, 2, 4)), em.required_depth(40, stride=2, every=4)
+    (2400, 345, 22)
+    """
+    k, s, m, cycle = _checked(kernel_size, stride, every, dilation)
+    target = real(target_std, "target_std")
+    if target <= 0 or k == 1:
+        raise ValueError(f"target_std={target_std!r}, kernel_size={k}: the target must be positive and the kernel "
+                         "larger than 1")
+    # A rounded root asks for no layer more than its square.
+    left = Fraction(target)**2 * Fraction(12, k * k - 1) * (1 - Fraction(1, 10**15))
+    n = block = 0
+    while s > 1:
+        whole = s**(2 * block) * _squares(cycle, n, m)
+        if whole >= left:
+            break
+        left, n, block = left - whole, n + m, block + 1
+    need = math.ceil(left / s**(2 * block))
+    turns = max(need - 1, 0) // sum(d * d for d in cycle)
+    need -= turns * sum(d * d for d in cycle)
+    n += turns * len(cycle)
+    while need > 0:
+        need -= cycle[n % len(cycle)]**2
+        n += 1
+    return n
+
+
+def _checked(kernel_size: int, stride: int, every: int,
+             dilation: int | Sequence[int]) -> tuple[int, int, int, tuple[int, ...]]:
+    cycle: Any = dilation if is_sequence(dilation) else (dilation,)
+    if not cycle:
+        raise ValueError("dilation: must hold one integer at least")
+    return (integer(kernel_size, "kernel_size", 1), integer(stride, "stride", 1), integer(every, "every", 1),
+            tuple(integer(d, "dilation", 1) for d in cycle))
+
+
+def _squares(cycle: tuple[int, ...], first: int, count: int) -> int:
+    """Sum of the squares of `count` dilations, from the layer `first` on."""
+    turns, rest = divmod(count, len(cycle))
+    return (turns * sum(d * d for d in cycle)
+            + sum(cycle[(first + i) % len(cycle)]**2 for i in range(rest)))

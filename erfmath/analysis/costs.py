@@ -1,0 +1,96 @@
+"""What a network costs: multiply-adds and parameters, layer by layer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..base.checks import check_network, image_shape, is_sequence
+from ..layers import BatchNorm, Conv, ConvTranspose, LayerNorm, Scale
+from ..networks.network import Network
+
+__all__ = ["Costs", "costs"]
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Multiply-adds of one image and trainable parameters, by node and in all.
+
+    Attributes
+    ----------
+    multiply_adds, parameters : mapping
+        By node; nodes that have none are left out.
+    """
+
+    multiply_adds: Mapping[str, int]
+    parameters: Mapping[str, int]
+
+    @property
+    def total_multiply_adds(self) -> int:
+        """Of the whole network."""
+        return sum(self.multiply_adds.values())
+
+    @property
+    def total_parameters(self) -> int:
+        """Of the whole network."""
+        return sum(self.parameters.values())
+
+
+def costs(net: Network, image: Any, *, width: int = 16, channels_in: int = 3, ndim: int = 2,
+          biases: bool = False) -> Costs:
+    """Multiply-adds and parameters of a network.
+
+    A convolution takes prod(k) c_in / groups multiply-adds for each value of its output, a transposed
+    one as many for each value of its input (c_out in place of c_in).  Norms have a scale and a shift
+    per channel.  Padded taps are counted, as is usual; activations, pools and norms are not.
+
+    Parameters
+    ----------
+    net : Network
+    image : int or tuple of int
+        Size of the input in pixels.
+    width, channels_in, ndim
+        As in `predict`.
+    biases : bool
+        Whether every convolution has a bias.
+
+    Returns
+    -------
+    Costs
+
+    Raises
+    ------
+    ValueError
+        Where the image or the channels do not fit the network.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> of = em.costs(em.zoo.vgg16(head=True), image=224, biases=True)
+    >>> of.total_multiply_adds, of.total_parameters, of.multiply_adds["conv1_1"]
+    (15470264320, 138357544, 86704128)
+    """
+    check_network(net)
+    ndim = net.dimension(len(image) if is_sequence(image) else ndim)
+    pixels = image_shape(image, ndim)
+    shapes = {**net.shapes(pixels, ndim), "input": pixels}
+    channels = {**net.channels(width, channels_in, ndim), "input": channels_in}
+    multiply_adds: dict[str, int] = {}
+    parameters: dict[str, int] = {}
+    for node in net.nodes:
+        layer, out = node.layer, channels[node.name]
+        if isinstance(layer, (Conv, ConvTranspose)):
+            before = node.inputs[0]
+            groups = channels[before] if layer.groups == "depthwise" else layer.groups
+            taps = math.prod(g.kernel for g in layer.geometry(ndim))
+            weights = taps * channels[before] * out // groups
+            where = before if isinstance(layer, ConvTranspose) else node.name
+            multiply_adds[node.name] = weights * math.prod(shapes[where])
+            parameters[node.name] = weights + biases * out
+        elif isinstance(layer, (BatchNorm, LayerNorm)):
+            parameters[node.name] = 2 * out
+        elif isinstance(layer, Scale):
+            parameters[node.name] = out
+    return Costs(multiply_adds, parameters)

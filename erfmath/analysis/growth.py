@@ -1,0 +1,351 @@
+"""How sizes grow with depth, kernel size, dilation, or any other number a network is made from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ..base.checks import choice, real
+from ..networks.network import Network
+from ..results.field import EffectiveReceptiveField
+from ..results.sizes import KINDS, LEVEL
+from ..theory.predict import predict
+from .layer_shares import chain_variances
+
+__all__ = ["Growth", "PowerLaw", "fit_power_law", "gaussian_size", "growth"]
+
+Array = npt.NDArray[np.float64]
+
+#: Kinds that are parts of an image or window, and no sizes in pixels.
+RATIOS = ("area_ratio", "area_ratio_log10")
+#: Rows of a printed table at most.
+ROWS = 16
+#: Values within this factor make up a local exponent: sizes that count pixels come in steps.
+NEAR = 1.25
+
+
+class PowerLaw(NamedTuple):
+    """y = exp(intercept) x^slope, fitted in logarithms; standard errors from the scatter about the line.
+
+    Made by `fit_power_law` and `Growth.fit`; called with x it gives y.
+
+    Attributes
+    ----------
+    slope : float
+        The exponent: d log y / d log x.
+    slope_stderr : float
+    intercept : float
+        Natural logarithm of y at x = 1.
+    intercept_stderr : float
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> law = em.fit_power_law([1, 2, 4], [3, 12, 48])                      # 3 x^2
+    >>> round(law.slope, 9), round(float(law(10)), 6)
+    (2.0, 300.0)
+    """
+
+    slope: float
+    slope_stderr: float
+    intercept: float
+    intercept_stderr: float
+
+    def __call__(self, x: npt.ArrayLike) -> Array:
+        """The fitted y."""
+        return np.asarray(np.exp(self.intercept) * np.asarray(x, dtype=float)**self.slope)
+
+    def __str__(self) -> str:
+        return (f"{math.exp(self.intercept):.3g} x^({self.slope:.3f} +- {self.slope_stderr:.4f})")
+
+
+def fit_power_law(x: npt.ArrayLike, y: npt.ArrayLike) -> PowerLaw:
+    """Slope and intercept of log y over log x, by ordinary least squares (`scipy.stats.linregress`).
+
+    Parameters
+    ----------
+    x, y : array_like, shape (points,)
+        Positive, at least three points, not all at one x.
+
+    Returns
+    -------
+    PowerLaw
+
+    Raises
+    ------
+    ValueError
+        For other shapes, or values that have no logarithm.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> law = em.fit_power_law([1, 4, 9, 16], [2, 4, 6, 8])
+    >>> round(law.slope, 6), round(float(law(25)), 6)
+    (0.5, 10.0)
+    """
+    from scipy.stats import linregress
+
+    a, b = (np.asarray(v, dtype=float) for v in (x, y))
+    if a.ndim != 1 or a.shape != b.shape or len(a) < 3:
+        raise ValueError(f"x, y: have shapes {a.shape} and {b.shape}; must be two rows of one length, at least three")
+    if not all((v > 0).all() and np.isfinite(v).all() for v in (a, b)) or (a == a[0]).all():
+        raise ValueError("x, y: must be positive and finite, and not all at one x")
+    if (b == b[0]).all():  # linregress has no error for a line without scatter or slope
+        return PowerLaw(0.0, 0.0, math.log(b[0]), 0.0)
+    fit = linregress(np.log(a), np.log(b))
+    return PowerLaw(float(fit.slope), float(fit.stderr), float(fit.intercept), float(fit.intercept_stderr))
+
+
+def gaussian_size(std: npt.ArrayLike, kind: str = "threshold", *, ndim: int = 2, statistic: str = "power",
+                  p: float = 0.95, level: float = LEVEL) -> Array:
+    """Size of a round Gaussian field of standard deviation `std` per axis (equation 28 and its like).
+
+    =============  ==================================================================
+    threshold      (V_d)^(1/d) sigma_A sqrt(2 ln(1/level)), V_d the unit ball, sigma_A
+                   the amplitude's: sqrt(2) std for the power, std for the mean
+    half_max       the same at level 1/2
+    std            std
+    mass           2 std z with P(abs(N) < z)^d = p
+    participation  (2 sqrt(pi) std)^d, a number of pixels
+    =============  ==================================================================
+
+    Parameters
+    ----------
+    std : array_like
+        In pixels.
+    kind : str
+    ndim : int
+    statistic : {"power", "mean"}
+    p, level : float
+        Of the mass, of the threshold.
+
+    Raises
+    ------
+    ValueError
+        For kinds that are ratios.
+
+    Examples
+    --------
+    >>> round(float(gaussian_size(1.0)), 3), round(float(gaussian_size(1.0, "mass")), 3)
+    (6.231, 4.473)
+    """
+    choice(kind, "kind", tuple(KINDS))
+    if kind in RATIOS:
+        raise ValueError(f"kind={kind!r}: is a part of an image, and no size in pixels")
+    sigma = np.asarray(std, dtype=float)
+    if kind == "std":
+        return sigma
+    if kind == "participation":
+        return np.asarray((2 * math.sqrt(math.pi) * sigma)**ndim)
+    if kind == "mass":
+        from scipy.special import ndtri
+        return np.asarray(2 * sigma * float(ndtri((1 + p**(1 / ndim)) / 2)))
+    ball = math.pi**(ndim / 2) / math.gamma(ndim / 2 + 1)
+    below = 0.5 if kind == "half_max" else level
+    amplitude = sigma * (math.sqrt(2) if statistic == "power" else 1.0)
+    return np.asarray(ball**(1 / ndim) * amplitude * math.sqrt(2 * math.log(1 / below)))
+
+
+@dataclass(frozen=True, eq=False)
+class Growth:
+    """Sizes over a parameter, made by `growth`; printed with str().
+
+    Attributes
+    ----------
+    parameter : str
+        Name of the value.
+    values : ndarray, shape (points,)
+        What the networks were made from, ascending.
+    trf : ndarray, shape (points,)
+        Side of the theoretical receptive field, in pixels.
+    sizes : mapping of str to ndarray, shape (points,)
+        Per kind, from theory, in pixels.
+    asymptote : mapping of str to ndarray, shape (points,)
+        The closed form beside it: of a Gaussian with the variance of equation 10; nan where the
+        network is no chain on the plane.
+    strided : ndarray, shape (points,)
+        Share of that variance from layers behind a stride; nan likewise.
+    ndim : int
+
+    Examples
+    --------
+    For n layers of 3 taps the variance is 2 n / 3, and the theoretical receptive field 2 n + 1.
+
+    >>> import erfmath as em
+    >>> over = em.growth(em.zoo.plain, [6, 24, 54], kinds=["std"], parameter="layers")
+    >>> over.sizes["std"].round(6).tolist(), over.trf.tolist()
+    ([2.0, 4.0, 6.0], [13.0, 49.0, 109.0])
+    >>> round(over.fit("std").slope, 6), round(float(over.ratio("std")[0]), 6)
+    (0.5, 0.153846)
+    """
+
+    parameter: str
+    values: Array
+    trf: Array
+    sizes: Mapping[str, Array]
+    asymptote: Mapping[str, Array]
+    strided: Array
+    ndim: int = 2
+
+    def ratio(self, kind: str = "threshold") -> Array:
+        """Size of this `kind` (a key of `sizes`) over the side of the theoretical receptive field.
+
+        A number of pixels ("participation") is over the area; what is a ratio already stays as it is.
+        """
+        power = {"participation": self.ndim}.get(kind, kind not in RATIOS)
+        return np.asarray(self.sizes[kind] / self.trf**power)
+
+    def fit(self, kind: str = "threshold", *, ratio: bool = False) -> PowerLaw:
+        """Power law of the size of this `kind`, or with `ratio` of the method `ratio`, over the parameter.
+
+        Raises
+        ------
+        KeyError
+            For a kind that `sizes` does not hold.
+        ValueError
+            If a size is not positive.
+        """
+        return fit_power_law(self.values, self.ratio(kind) if ratio else self.sizes[kind])
+
+    def local_exponent(self, kind: str = "threshold") -> Array:
+        """d log(size) / d log(value), per point, of the size of this `kind`.
+
+        It is the slope of the least-squares line through the values within a factor of `NEAR`, and next
+        to each; nan where a size is 0, and where no other is near.
+        """
+        size = self.sizes[kind]
+        seen = size > 0
+        x, y = np.log(self.values), np.log(np.where(seen, size, 1.0))
+        slopes = []
+        for i, at in enumerate(x):
+            near = np.abs(x - at) <= math.log(NEAR)
+            near[max(i - 1, 0):i + 2] = True
+            near &= seen
+            slopes.append(np.polyfit(x[near] - at, y[near], 1)[0] if seen[i] and near.sum() > 1 else math.nan)
+        return np.array(slopes)
+
+    @property
+    def crossover(self) -> float | None:
+        """The value from which on layers behind a stride make up half of the variance, or more.
+
+        Below it a chain grows with the root of its depth, above it with its strides.  None where
+        they do at the first value already, or nowhere.
+        """
+        beyond = np.flatnonzero(self.strided >= 0.5)
+        return float(self.values[beyond[0]]) if beyond.size and beyond[0] else None
+
+    def __str__(self) -> str:
+        heads = [self.parameter, "TRF"]
+        columns = [self.values, self.trf]
+        for kind, size in self.sizes.items():
+            heads += [kind, "closed form", "ratio", "exponent"]
+            columns += [size, self.asymptote[kind], self.ratio(kind), self.local_exponent(kind)]
+        points = len(self.values)
+        shown = np.arange(points) if points <= ROWS else np.unique(
+            np.round(np.geomspace(1, points, ROWS)).astype(int) - 1)
+        cells = [heads] + [[f"{round(column[i], 9) + 0:.4g}" for column in columns] for i in shown]
+        widths = [max(map(len, column)) for column in zip(*cells)]
+        lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths)) for row in cells]
+        if len(shown) < points:
+            lines.append(f"({len(shown)} of {points} rows)")
+        for kind in self.sizes:
+            if not self.sizes[kind].min() > 0:
+                lines.append(f"{kind}: is not positive everywhere, and follows no power law")
+                continue
+            of_size, of_ratio = self.fit(kind), self.fit(kind, ratio=True)
+            lines.append(f"{kind}: slope of log size {of_size.slope:.3f} +- {of_size.slope_stderr:.4f}, "
+                         f"of log ratio {of_ratio.slope:.3f} +- {of_ratio.slope_stderr:.4f}")
+        if self.crossover is not None:
+            lines.append(f"strides make up half of the variance from {self.parameter} = {self.crossover:g} on")
+        return "\n".join(lines)
+
+
+def growth(make_net: Callable[[Any], Network], values: Iterable[float], *, kinds: Sequence[str] = ("threshold", "std"),
+           parameter: str = "value", progress: Callable[[int, int], Any] | None = None, **options: Any) -> Growth:
+    r"""Sizes of the field of ``make_net(value)`` for each value, with the closed form beside them.
+
+    For n equal layers on the plane std = d sqrt(n (k^2 - 1) / 12), the TRF n d (k - 1) + 1, and their
+    ratio falls as 1/sqrt(n) (equations 10 and 13).
+
+    Parameters
+    ----------
+    make_net : callable
+        From a value to a `Network`: of so many layers, of such a kernel, dilation, width, ...
+    values : iterable of float
+        Positive, ascending, at least three.
+    kinds : sequence of str
+        Kinds of `EffectiveReceptiveField.size`.
+    parameter : str
+        Name of the value, for tables and axes.
+    progress : callable, optional
+        Called with the number of networks done and to do.
+    **options
+        Keywords of `predict`.
+
+    Returns
+    -------
+    Growth
+
+    Raises
+    ------
+    ValueError
+        For values that are not ascending, unknown kinds, and whatever `predict` refuses.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> over = em.growth(em.zoo.plain, range(5, 51), parameter="layers")
+    >>> [round(over.fit(kind).slope, 3) for kind in ("std", "threshold")], int(over.trf[-1])
+    ([0.5, 0.519], 101)
+    """
+    listed = [*values]
+    x = np.array([real(v, "values") for v in listed])
+    if len(x) < 3 or x[0] <= 0 or (np.diff(x) <= 0).any():
+        raise ValueError("values: must be at least three, positive and ascending")
+    kinds = (kinds,) if isinstance(kinds, str) else kinds
+    for kind in kinds:
+        choice(kind, "kinds", tuple(KINDS))
+    rows, ndim = [], 0
+    for done, value in enumerate(listed, 1):
+        net = make_net(value)
+        if not isinstance(net, Network):
+            raise TypeError(f"make_net({value!r}) gave {net!r}: must be a Network; erfmath.serial makes one of a layer")
+        row, ndim = _row(net, kinds, options)
+        rows.append(row)
+        if progress is not None:
+            progress(done, len(listed))
+    trf, strided, sizes, closed = (np.array(column) for column in zip(*rows))
+    for array in (x, trf, strided, sizes, closed):
+        array.flags.writeable = False
+    return Growth(parameter, x, trf, dict(zip(kinds, sizes.T)), dict(zip(kinds, closed.T)), strided, ndim)
+
+
+def _row(net: Network, kinds: Sequence[str], options: Mapping[str, Any]) -> tuple[tuple[Any, ...], int]:
+    """TRF, share behind strides, sizes and closed forms of one network; its dimension."""
+    erf = predict(net, **options)
+    side = math.prod(map(float, erf.trf.size))**(1 / erf.ndim)
+    std, strided = _closed(net, erf, options)
+    closed = [math.nan if kind in RATIOS else float(gaussian_size(std, kind, ndim=erf.ndim, statistic=erf.statistic))
+              for kind in kinds]
+    return (side, strided, [erf.size(kind) for kind in kinds], closed), erf.ndim
+
+
+def _closed(net: Network, erf: EffectiveReceptiveField, options: Mapping[str, Any]) -> tuple[float, float]:
+    """Standard deviation by equation 10, and the share of the variance from behind strides."""
+    if erf.image is not None or erf.node != net.output:
+        return math.nan, math.nan
+    about = {name: options[name] for name in ("width", "channels_in") if name in options}
+    terms = chain_variances(net, statistic=erf.statistic, ndim=erf.ndim, **about)
+    if terms is None:
+        return math.nan, math.nan
+    behind, jump = 0.0, 1
+    for node, axes in zip(net.nodes, net.geometry(erf.ndim)):
+        behind += terms.get(node.name, 0.0) * (jump > 1)
+        jump *= max(g.stride for g in axes)
+    total = sum(terms.values())
+    return math.sqrt(total), behind / total if total else 0.0

@@ -1,0 +1,218 @@
+"""Remedies: what each change to a network would do to its field, its cost and its box."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..base.checks import check_network, choice, image_shape
+from ..networks.network import Network
+from ..networks.trf import receptive_field
+from ..results.field import EffectiveReceptiveField
+from ..results.sizes import KINDS as SIZES
+from ..theory.predict import predict
+from . import candidates as changes
+from .costs import costs
+from .graph_edit import upto
+from .gridding import checkerboard, holes, patterns
+
+__all__ = ["Remedies", "Remedy", "remedies"]
+
+#: Extra cost below which a change counts as free, relative to the network's.
+FREE = 0.001
+#: How much stronger a periodic pattern may become before it is flagged, and its longest period in
+#: units of the stride: at the end of a network a grid is as coarse as its map.
+PATTERN, LONGEST = 0.05, 3
+
+
+@dataclass(frozen=True, eq=False)
+class Remedy:
+    """One change and what it does, as `predict` finds it.
+
+    Attributes
+    ----------
+    kind : str
+        "dilation", "kernel", "stride", "skip", "initialisation" or "depth".
+    what : str
+    net : Network
+        The changed network.
+    size, std : float
+        Of the unit's field, in input pixels.
+    gain : float
+        Relative change of `size`.
+    multiply_adds, parameters : int
+    cost : float
+        Relative change of the multiply-adds.
+    trf : int
+        Side of the theoretical receptive field.
+    holes : float
+        Part of the pixels in its box that no path reaches.
+    checkerboard : float
+        Strength of patterns of a short period, 0 to 1 (`erfmath.analysis.gridding`).
+    pattern, period : float
+        By how much the change strengthens a pattern of any period up to three strides, and the
+        period, in pixels, for which it does so most.
+    gridding : bool
+        Whether the change makes holes, or a pattern stronger by more than 0.05.
+    erf : EffectiveReceptiveField
+    """
+
+    kind: str
+    what: str
+    net: Network
+    size: float
+    std: float
+    gain: float
+    multiply_adds: int
+    parameters: int
+    cost: float
+    trf: int
+    holes: float
+    checkerboard: float
+    pattern: float
+    period: float
+    gridding: bool
+    erf: EffectiveReceptiveField
+
+    @property
+    def value(self) -> float:
+        """Gain per cost; infinite where the gain is free, nothing where there is none."""
+        if self.gain <= 0:
+            return self.gain
+        return math.inf if self.cost <= FREE else self.gain / self.cost
+
+
+@dataclass(frozen=True, eq=False)
+class Remedies:
+    """All changes, the best first; printed with str().
+
+    Attributes
+    ----------
+    now : Remedy
+        The network as it is.
+    changes : tuple of Remedy
+        By gain per cost; those that cost nothing first, by gain; those that make a grid last.
+    kind : str
+        What `size` is.
+    refused : tuple of (str, str)
+        Changes that the theory has no rule for, and why.
+    """
+
+    now: Remedy
+    changes: tuple[Remedy, ...]
+    kind: str
+    refused: tuple[tuple[str, str], ...]
+
+    def __str__(self) -> str:
+        return self.table()
+
+    def table(self, top: int | None = None) -> str:
+        """The first `top` changes (None: all) as text."""
+        rows = [("change", self.kind, "gain", "multiply-adds", "parameters", "cost", "TRF", "")]
+        for remedy in (self.now, *self.changes[:top]):
+            flag = "" if not remedy.gridding else (f"holes {remedy.holes:.0%}" if remedy.holes > self.now.holes else
+                                                   f"grid of {remedy.period:.3g} px")
+            rows.append((remedy.what, f"{remedy.size:.4g}", f"{remedy.gain:+.1%}", f"{remedy.multiply_adds:,}",
+                         f"{remedy.parameters:,}", f"{remedy.cost:+.1%}", str(remedy.trf), flag))
+        widths = [max(map(len, column)) for column in zip(*rows)]
+        lines = ["  ".join([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:-1], widths[1:])),
+                            row[-1]]).rstrip() for row in rows]
+        if (shown := len(self.changes[:top])) < len(self.changes):
+            lines.append(f"({shown} of {len(self.changes)} changes)")
+        lines += [f"not known: {what} ({why})" for what, why in self.refused]
+        return "\n".join(lines)
+
+
+def remedies(net: Network, unit: Any = None, *, image: Any = None, node: str | None = None, kind: str = "std",
+             kinds: Sequence[str] = changes.KINDS, width: int = 16, channels_in: int = 3, ndim: int = 2,
+             progress: Callable[[int, int], Any] | None = None) -> Remedies:
+    """What each change to a network would do to the field of a unit, to its cost and its TRF.
+
+    Tried are, resolution by resolution: twice the dilation; two more taps per axis; each stride one
+    spatial layer or block earlier (as a max pool); skips at half weight or left out; kernels with
+    half or all of their variance on the rim (section 4 of the paper); one more block or layer.
+    Every row comes from `predict` on the changed network.
+
+    Parameters
+    ----------
+    net : Network
+    unit, image, node
+        As in `predict`.  Multiply-adds are those for `image`, or where none is given for one as wide
+        as the theoretical receptive field.
+    kind : str
+        Of `EffectiveReceptiveField.size`: what is to grow.
+    kinds : sequence of str
+        Kinds of changes to try; all by default.
+    width, channels_in, ndim
+        As in `predict`.
+    progress : callable, optional
+        Called with the number of changes done and to do.
+
+    Returns
+    -------
+    Remedies
+
+    Raises
+    ------
+    ValueError, NotImplementedError, SizeError
+        As `predict` for the network as it is.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> found = em.remedies(em.zoo.plain(10), image=32)
+    >>> for remedy in found.changes[:3]:
+    ...     print(f"{remedy.gain:+.0%} {remedy.cost:+.0%} {remedy.what}")
+    +58% +0% double the dilation of every second at stride 1
+    +14% +0% double the dilation of conv10
+    +12% +0% half of the variance on the rim of all kernels
+    """
+    check_network(net)
+    choice(kind, "kind", tuple(SIZES))
+    kinds = (kinds,) if isinstance(kinds, str) else kinds
+    for one in kinds:
+        choice(one, "kinds", changes.KINDS)
+    net = upto(net, node)
+    ndim = receptive_field(net, image=image, ndim=ndim).ndim
+    about: dict[str, Any] = {"width": width, "channels_in": channels_in, "ndim": ndim}
+    size = image if image is not None else _frame(net, ndim)
+    now = _measured("as it is", "", net, None, kind, unit, image, size, about)
+    ideas = [change for change in changes.changes(net, ndim) if change.kind in kinds]
+    found, refused = [], []
+    for done, change in enumerate(ideas, 1):
+        try:
+            found.append(_measured(change.what, change.kind, change.net, now, kind, unit, image, size, about))
+        except (ValueError, NotImplementedError, OverflowError) as error:
+            refused.append((change.what, str(error)))
+        if progress is not None:
+            progress(done, len(ideas))
+    found.sort(key=lambda remedy: (not remedy.gridding, remedy.value, remedy.gain), reverse=True)
+    return Remedies(now, tuple(found), kind, tuple(refused))
+
+
+def _frame(net: Network, ndim: int) -> tuple[int, ...]:
+    """A size of image that fits the network and is about as wide as it sees."""
+    trf = receptive_field(net, ndim=ndim)
+    side = 2**math.ceil(math.log2(max(max(map(float, trf.size)), 32))) if not trf.infinite else 256
+    return image_shape(int(side), ndim)
+
+
+def _measured(what: str, kind: str, net: Network, now: Remedy | None, size: str, unit: Any, image: Any, frame: Any,
+              about: dict[str, Any]) -> Remedy:
+    erf = predict(net, image=image, unit=unit, **about)
+    price = costs(net, frame, **about)
+    extent, adds = erf.size(size), price.total_multiply_adds
+    empty = holes(net, image=image, unit=unit, ndim=about["ndim"])
+    before = erf if now is None else now.erf
+    periods = np.geomspace(2, max(8.0, LONGEST * max(map(float, before.trf.stride))), 64)
+    stronger = patterns(erf, periods) - patterns(before, periods)
+    worst = int(stronger.argmax())
+    gridding = now is not None and bool(empty > now.holes + 1e-9 or stronger[worst] > PATTERN)
+    return Remedy(kind, what, net, extent, float(erf.size("std")), extent / now.size - 1 if now else 0.0, adds,
+                  price.total_parameters, adds / now.multiply_adds - 1 if now and now.multiply_adds else 0.0,
+                  int(max(map(float, erf.trf.size))), empty, checkerboard(erf), float(stronger[worst]),
+                  float(periods[worst]), gridding, erf)

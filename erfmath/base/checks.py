@@ -1,0 +1,121 @@
+"""Checks of single values: one clear error at the door, naming the argument and what is allowed."""
+
+from __future__ import annotations
+
+import math
+import numbers
+import operator
+from collections.abc import Sequence
+from typing import Any, Union
+
+import numpy as np
+
+__all__ = ["DIMENSIONS", "Padding", "PerAxis", "check_network", "choice", "image_shape", "integer",
+           "is_sequence", "padding_rule", "per_axis", "point", "real", "sizes"]
+
+PerAxis = Union[int, "tuple[int, ...]"]
+Padding = Union[str, int, "tuple[int, int]", "tuple[tuple[int, int], ...]"]
+
+#: Numbers of spatial dimensions that are supported.
+DIMENSIONS = frozenset((1, 2, 3))
+
+
+def integer(value: Any, name: str, low: int | None = None) -> int:
+    """`value` as an int of at least `low`; bools, floats and strings are refused."""
+    try:
+        if isinstance(value, (bool, np.bool_)):
+            raise TypeError
+        number = operator.index(value)
+    except TypeError:
+        raise ValueError(f"{name}={value!r}: must be an integer") from None
+    if low is not None and number < low:
+        raise ValueError(f"{name}={number}: must be at least {low}")
+    return number
+
+
+def real(value: Any, name: str) -> float:
+    """`value` as a finite float; bools and strings are refused."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise ValueError(f"{name}={value!r}: must be a real number")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise ValueError(f"{name}={value!r}: must be finite")
+    return number
+
+
+def choice(value: Any, name: str, allowed: Sequence[str]) -> None:
+    """Refuse a `value` that is not one of the words `allowed`."""
+    if not isinstance(value, str) or value not in allowed:
+        raise ValueError(f"{name}={value!r}: must be one of {', '.join(map(repr, allowed))}")
+
+
+def is_sequence(value: Any) -> bool:
+    """Whether `value` holds several values: a list, tuple or array, but not a string."""
+    if isinstance(value, np.ndarray):
+        return value.ndim > 0
+    return isinstance(value, Sequence) and not isinstance(value, (str, bytes))
+
+
+def sizes(value: Any, name: str, low: int) -> PerAxis:
+    """One integer for all axes, or a tuple of one per axis."""
+    if not is_sequence(value):
+        return integer(value, name, low)
+    if len(value) not in DIMENSIONS:
+        raise ValueError(f"{name}={value!r}: one integer, or one per axis of 1 to 3 axes")
+    return tuple(integer(v, f"{name}[{i}]", low) for i, v in enumerate(value))
+
+
+def padding_rule(value: Any, words: Sequence[str], low: int | None) -> Padding:
+    """Check a padding rule: a word, an int, a flat pair, or one pair per axis."""
+    if isinstance(value, str):
+        if value not in words:
+            raise ValueError(f"padding={value!r}: must be an integer, pairs of integers"
+                             + "".join(f", {word!r}" for word in words))
+        return value
+    if not is_sequence(value):
+        return integer(value, "padding", low)
+    items = list(value)
+    if items and all(is_sequence(item) for item in items):
+        if len(items) not in DIMENSIONS or any(len(item) != 2 for item in items):
+            raise ValueError(f"padding={value!r}: one pair (before, after) per axis, 1 to 3 axes")
+        return tuple((integer(a, "padding", low), integer(b, "padding", low)) for a, b in items)
+    if len(items) != 2 or any(is_sequence(item) for item in items):
+        raise ValueError(f"padding={value!r}: a flat pair is (before, after) on every axis; "
+                         "give one pair per axis for different axes, as [[1, 1], [2, 2]]")
+    return integer(items[0], "padding", low), integer(items[1], "padding", low)
+
+
+def per_axis(value: PerAxis, ndim: int) -> tuple[int, ...]:
+    """`value` repeated for `ndim` axes if it is one int, checked if it is a tuple."""
+    if isinstance(value, int):
+        return (value,) * ndim
+    if len(value) != ndim:
+        raise ValueError(f"{value!r}: has {len(value)} values, the network has {ndim} axes")
+    return value
+
+
+def point(value: Any, name: str, ndim: int) -> tuple[int, ...]:
+    """One integer per axis; a single one stands for all axes."""
+    if not is_sequence(value):
+        return (integer(value, name),) * ndim
+    if len(value) != ndim:
+        raise ValueError(f"{name}={tuple(value)!r}: must have {ndim} values, one per axis")
+    return tuple(integer(v, name) for v in value)
+
+
+def check_network(net: Any) -> None:
+    """Refuse what has no nodes with sources and is no network, a single layer above all."""
+    if not hasattr(net, "sources"):
+        raise TypeError(f"net={net!r}: must be a Network; erfmath.serial makes one of a layer")
+
+
+def image_shape(image: Any, ndim: int) -> tuple[int, ...]:
+    """`image` as one positive int per axis."""
+    if not is_sequence(image):
+        return (integer(image, "image", 1),) * ndim
+    if len(image) != ndim:
+        raise ValueError(f"image={tuple(image)!r}: must have {ndim} values, one per axis")
+    return tuple(integer(n, "image", 1) for n in image)

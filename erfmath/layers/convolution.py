@@ -1,0 +1,207 @@
+"""Convolutions and transposed convolutions."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from ..base.checks import Padding, PerAxis, integer, per_axis
+from .base import Windowed
+from .weights import Constant, Fixed, Random, Weights
+
+__all__ = ["Conv", "ConvTranspose", "Weighted"]
+
+
+class Weighted(Windowed):
+    """Shared by Conv and ConvTranspose: channels, groups, weights."""
+
+    channels: int | None
+    groups: Any
+    weights: Weights
+
+    def _check(self, low: int | None) -> None:
+        self._check_weights()
+        self._check_window(low)
+        self.out_channels(None, None, None)  # refuses fields that contradict each other
+
+    def _check_weights(self) -> None:
+        if self.channels is not None:
+            self._set(channels=integer(self.channels, "channels", 1))
+        if self.groups != "depthwise":
+            if isinstance(self.groups, str):
+                raise ValueError(f"groups={self.groups!r}: must be an integer or 'depthwise'")
+            self._set(groups=integer(self.groups, "groups", 1))
+            if self.channels is not None and self.channels % self.groups:
+                raise ValueError(f"groups={self.groups}: must divide channels={self.channels}")
+        if not isinstance(self.weights, (Random, Constant, Fixed)):
+            raise ValueError(f"weights={self.weights!r}: must be Random(...), Constant() or "
+                             "Fixed(array)")
+
+    def dimensions(self) -> frozenset[int]:
+        return frozenset(ndim for ndim in super().dimensions() if self._fits(ndim))
+
+    def _check_dimensions(self) -> None:
+        if super().dimensions() and not self.dimensions():
+            raise ValueError(f"weights: an array of shape {self._shape()} does not fit "
+                             f"kernel_size={self.kernel_size}")
+        super()._check_dimensions()
+
+    def _shape(self) -> tuple[int, ...] | None:
+        """Shape of the array that the weights hold, if they hold one."""
+        weights = self.weights
+        array = weights.array if isinstance(weights, Fixed) else getattr(weights, "profile", None)
+        return None if array is None else array.shape
+
+    def _fits(self, ndim: int) -> bool:
+        kernel, shape = per_axis(self.kernel_size, ndim), self._shape()
+        if shape is None or shape == kernel:
+            return True
+        if isinstance(self.weights, Fixed):
+            return len(shape) == ndim + 2 and shape[2:] == kernel
+        return len(shape) == 1 and set(kernel) == set(shape)
+
+    def out_channels(self, c_in: int | None, width: int | None, ndim: int | None) -> int | None:
+        fixed = self.weights if isinstance(self.weights, Fixed) else None
+        dims = self.dimensions() if ndim is None else frozenset((ndim,))
+        if fixed is not None and len(dims) > 1:
+            return None
+        if fixed is not None and not fixed.per_channel(min(dims)):
+            out: int | None = self._fixed_channels(fixed.array.shape, c_in)
+        elif fixed is not None or self.groups == "depthwise":
+            if None not in (self.channels, c_in) and self.channels != c_in:
+                raise ValueError(f"channels={self.channels}: this layer keeps its {c_in} incoming "
+                                 "channels (groups='depthwise' or one filter for all); leave "
+                                 "them out")
+            out = c_in
+        else:
+            out = width if self.channels is None else self.channels
+        if self.groups != "depthwise":
+            for what, count in (("incoming", c_in), ("outgoing", out)):
+                if count is not None and count % self.groups:
+                    raise ValueError(f"groups={self.groups}: must divide the {count} {what} "
+                                     "channels")
+        return out
+
+    def _fixed_channels(self, shape: tuple[int, ...], c_in: int | None) -> int:
+        """Channels after a full array of weights, which also says how many come in."""
+        first, second = shape[:2]
+        groups = first if self.groups == "depthwise" else self.groups
+        given_in, given_out = second * groups, first
+        if self.transposed:
+            given_in, given_out = first, second * groups
+        what = f"weights of shape {shape} with groups={self.groups!r}"
+        if given_in != given_out and self.groups == "depthwise":
+            raise ValueError(f"{what}: must have 1 as their second axis")
+        if c_in is not None and c_in != given_in:
+            raise ValueError(f"{what} take {given_in} channels, {c_in} come in")
+        if self.channels not in (None, given_out):
+            raise ValueError(f"channels={self.channels}: {what} give {given_out}")
+        return given_out
+
+
+@dataclass(frozen=True)
+class Conv(Weighted):
+    """Convolution (a correlation, as in every framework): output x reads z = s x + d a - p.
+
+    Equations 4 and 16: tap a = 0..k-1 of each axis, stride s, dilation d, padding p before the
+    first site.
+
+    Parameters
+    ----------
+    kernel_size : int or tuple of int
+        Taps k; one value for all axes, or one per axis.
+    channels : int, optional
+        Output channels; None stands for the `width` of the run.
+    stride, dilation : int or tuple of int
+        s and d, as for `kernel_size`.
+    padding : int, pair, pairs per axis, or {"half", "valid", "same"}
+        p on both sides, (before, after) on every axis, or one such pair per axis. "half" is
+        d (k - 1) / 2 and keeps the size at stride 1 (odd extents only), "valid" is 0, "same" is
+        the rule of TensorFlow, which depends on the size of the image.
+    groups : int or "depthwise"
+        Groups of channels that do not mix; "depthwise" is one per incoming channel, and keeps
+        the channels.
+    weights : Random, Constant or Fixed
+        How the weights are drawn, or what they are.
+    name : str, optional
+        Name of the node.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of range, "half" meets an even extent, fields are given for different
+        numbers of axes, groups do not divide the channels, or an array of weights does not fit.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> em.Conv(3, 64, stride=2).geometry(ndim=1)
+    (AxisGeometry(kernel=3, stride=2, dilation=1, padding=(1, 1), transposed=False),)
+    >>> em.receptive_field(em.serial(em.Conv((3, 5), dilation=2))).size
+    (5, 9)
+    """
+
+    op: ClassVar[str] = "conv"
+    channels: int | None = None
+    _: dataclasses.KW_ONLY
+    stride: PerAxis = 1
+    padding: Padding = "half"
+    dilation: PerAxis = 1
+    groups: Any = 1
+    weights: Weights = field(default_factory=Random)
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        self._check(low=0)
+
+
+@dataclass(frozen=True)
+class ConvTranspose(Weighted):
+    """Transposed convolution, x = s z + a - p: (n - 1) s + k - (p_before + p_after) output sites.
+
+    Equation 5. Frameworks' `output_padding` is ``padding=(p, p - output_padding)``.
+
+    Parameters
+    ----------
+    kernel_size : int or tuple of int
+        Taps k; one value for all axes, or one per axis.
+    channels : int, optional
+        Output channels; None stands for the `width` of the run.
+    stride : int or tuple of int
+        s: how many output sites there are for each input site.
+    padding : int, pair, pairs per axis, or {"valid", "same"}
+        Sites cut off on both sides; "valid" is 0, "same" gives n s sites.
+    groups : int or "depthwise"
+        As for `Conv`.
+    weights : Random, Constant or Fixed
+        The fan-in is c_in prod(k / s) / groups; a `Fixed` array has shape (in, out / groups, k).
+    name : str, optional
+        Name of the node.
+
+    Raises
+    ------
+    ValueError
+        As for `Conv`.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> net = em.serial(em.ConvTranspose(4, stride=2, padding=1))
+    >>> net.shapes(image=8), em.receptive_field(net).stride
+    ({'conv_transpose1': (16, 16)}, (Fraction(1, 2), Fraction(1, 2)))
+    """
+
+    op: ClassVar[str] = "conv_transpose"
+    words: ClassVar[tuple[str, ...]] = ("valid", "same")
+    transposed: ClassVar[bool] = True
+    channels: int | None = None
+    _: dataclasses.KW_ONLY
+    stride: PerAxis = 1
+    padding: Padding = 0
+    groups: Any = 1
+    weights: Weights = field(default_factory=Random)
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        self._check(low=None)  # output padding takes sites away

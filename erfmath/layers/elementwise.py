@@ -1,0 +1,137 @@
+"""Layers that act site by site without a nonlinearity: scale, dropout, padding, identity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from ..base.checks import Padding, padding_rule, real
+from .base import Layer, open_dimensions, pairs
+from .geometry import AxisGeometry
+
+__all__ = ["Dropout", "Identity", "Pad", "Scale"]
+
+
+@dataclass(frozen=True)
+class Scale(Layer):
+    """Multiplication by a constant, as LayerScale at initialisation.
+
+    Parameters
+    ----------
+    factor : float
+        What values and gradients are multiplied by.
+    name : str, optional
+        Name of the node.
+
+    Raises
+    ------
+    ValueError
+        If the factor is not a finite number.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> em.predict(em.serial(em.Scale(0.5), em.Conv(1, weights=em.Random(gain=1)))).total
+    0.25
+    """
+
+    op: ClassVar[str] = "scale"
+    factor: float
+    name: str | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        self._set(factor=real(self.factor, "factor"))
+        super().__post_init__()
+
+
+@dataclass(frozen=True)
+class Dropout(Layer):
+    """Inverted dropout: values are dropped with probability `p`, kept ones divided by 1 - p.
+
+    Parameters
+    ----------
+    p : float
+        At least 0 and below 1.
+    name : str, optional
+        Name of the node.
+
+    Raises
+    ------
+    ValueError
+        If `p` is out of range.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> em.predict(em.serial(em.Conv(1, weights=em.Random(gain=1)), em.Dropout(0.5))).total
+    2.0
+    """
+
+    op: ClassVar[str] = "dropout"
+    p: float
+    name: str | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        self._set(p=real(self.p, "p"))
+        if not 0 <= self.p < 1:
+            raise ValueError(f"p={self.p!r}: must be at least 0 and below 1")
+        super().__post_init__()
+
+
+@dataclass(frozen=True)
+class Pad(Layer):
+    """Zero padding; negative values crop.
+
+    Parameters
+    ----------
+    padding : int, pair, or pairs per axis
+        Sites added on both sides, (before, after) on every axis, or one such pair per axis.
+    name : str, optional
+        Name of the node.
+
+    Raises
+    ------
+    ValueError
+        If it is none of these.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> em.serial(em.Pad((1, -2))).shapes(image=8)
+    {'pad1': (7, 7)}
+    """
+
+    op: ClassVar[str] = "pad"
+    padding: Padding
+    name: str | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        self._set(padding=padding_rule(self.padding, (), None))
+        super().__post_init__()
+
+    def dimensions(self) -> frozenset[int]:
+        return open_dimensions(pairs(self.padding))
+
+    def geometry(self, ndim: int) -> tuple[AxisGeometry, ...]:
+        flat: Any = (self.padding, self.padding) if isinstance(self.padding, int) else self.padding
+        return tuple(AxisGeometry(padding=pair) for pair in pairs(self.padding) or (flat,) * ndim)
+
+
+@dataclass(frozen=True)
+class Identity(Layer):
+    """Passes its input on: a branch that skips, or a place with a name.
+
+    Parameters
+    ----------
+    name : str, optional
+        Name of the node.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> em.serial(em.Conv(3), em.Identity("here"), em.Conv(3)).names
+    ('conv1', 'here', 'conv2')
+    """
+
+    op: ClassVar[str] = "identity"
+    name: str | None = None

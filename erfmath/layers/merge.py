@@ -1,0 +1,52 @@
+"""Where branches meet: sums and concatenations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from .base import Layer
+
+__all__ = ["Add", "Concat"]
+
+
+@dataclass(frozen=True)
+class Add(Layer):
+    """Sum of several inputs of the same shape: what `add` and `residual` put into a network.
+
+    Parameters
+    ----------
+    name : str, optional
+        Name of the node.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> em.residual(em.Conv(3)).nodes[-1]
+    Node(name='add1', layer=Add(name=None), inputs=('input', 'conv1'))
+    """
+
+    op: ClassVar[str] = "add"
+    many_inputs: ClassVar[bool] = True
+    name: str | None = None
+
+
+@dataclass(frozen=True)
+class Concat(Layer):
+    """Several inputs side by side along the channels: what `concat` puts into a network.
+
+    Parameters
+    ----------
+    name : str, optional
+        Name of the node.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> em.concat(em.Conv(1, 8), em.Conv(3, 16)).channels()
+    {'conv1': 8, 'conv2': 16, 'concat1': 24}
+    """
+
+    op: ClassVar[str] = "concat"
+    many_inputs: ClassVar[bool] = True
+    name: str | None = None

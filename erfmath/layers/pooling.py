@@ -1,0 +1,193 @@
+"""Pools: max, average, blurring and global average."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from ..base.checks import Padding, PerAxis
+from .base import Layer, Windowed
+from .geometry import AxisGeometry
+
+__all__ = ["AvgPool", "BlurPool", "GlobalAvgPool", "MaxPool", "Pool"]
+
+
+class Pool(Windowed):
+    """Shared by MaxPool and AvgPool: stride, and padding that leaves no window outside."""
+
+    stride: Any
+    padding: Padding
+
+    def _check_pool(self) -> None:
+        if self.stride is None:
+            self._set(stride=self.kernel_size)
+        self._check_window()
+        for axis in self.geometry(min(self.dimensions())):
+            if isinstance(axis.padding, tuple) and max(axis.padding) >= axis.kernel:
+                raise ValueError(f"padding={self.padding}: must be smaller than kernel_size="
+                                 f"{self.kernel_size}, or windows would lie wholly outside")
+
+
+@dataclass(frozen=True)
+class MaxPool(Pool):
+    """Max pooling; padded sites never win.
+
+    The theory is that of equation 22, and of section 13 where the values are known.
+
+    Parameters
+    ----------
+    kernel_size : int or tuple of int
+        Sites of a window; one value for all axes, or one per axis.
+    stride : int or tuple of int, optional
+        The kernel size by default.
+    padding : int, pair, pairs per axis, or {"half", "valid", "same"}
+        As for `Conv`; smaller than the kernel.
+    name : str, optional
+        Name of the node.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of range, or the padding would leave a window wholly outside.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> em.serial(em.MaxPool(3, 2, 1)).shapes(image=112)
+    {'max_pool1': (56, 56)}
+    """
+
+    op: ClassVar[str] = "max_pool"
+    stride: Any = None
+    padding: Padding = 0
+    name: str | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        self._check_pool()
+
+
+@dataclass(frozen=True)
+class AvgPool(Pool):
+    """Average pooling: a convolution of each channel with equal weights.
+
+    Parameters
+    ----------
+    kernel_size : int or tuple of int
+        Sites of a window; one value for all axes, or one per axis.
+    stride : int or tuple of int, optional
+        The kernel size by default.
+    padding : int, pair, pairs per axis, or {"half", "valid", "same"}
+        As for `Conv`; smaller than the kernel.
+    count_include_pad : bool
+        Whether a window that overlaps the border divides by all its sites. If not, and always
+        under "same" padding, it averages over those inside.
+    name : str, optional
+        Name of the node.
+
+    Raises
+    ------
+    ValueError
+        As for `MaxPool`.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> em.predict(em.serial(em.AvgPool(2)), ndim=1).map.tolist()
+    [0.5, 0.5]
+    """
+
+    op: ClassVar[str] = "avg_pool"
+    stride: Any = None
+    padding: Padding = 0
+    count_include_pad: bool = True
+    name: str | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.count_include_pad, (bool, np.bool_)):
+            raise ValueError(f"count_include_pad={self.count_include_pad!r}: must be True or False")
+        self._set(count_include_pad=bool(self.count_include_pad))
+        self._check_pool()
+
+    @property
+    def counts_inside_only(self) -> bool:
+        """Whether windows at the border average over the sites inside only."""
+        return self.padding == "same" or not self.count_include_pad
+
+
+@dataclass(frozen=True)
+class BlurPool(Pool):
+    """Pooling without aliasing: a binomial filter on each channel, then every stride-th site.
+
+    Tap a = 0..k-1 of each axis has the weight C(k - 1, a) / 2^(k - 1): a fixed filter of variance
+    (k - 1) / 4 (equations 4 and 20).
+
+    Parameters
+    ----------
+    kernel_size : int or tuple of int
+        Taps k; one value for all axes, or one per axis.
+    stride : int or tuple of int
+        Sites from window to window.
+    padding : int, pair, pairs per axis, or {"half", "valid", "same"}
+        Of zeros, as for `Conv`; smaller than the kernel.
+    name : str, optional
+        Name of the node.
+
+    Raises
+    ------
+    ValueError
+        As for `MaxPool`.
+
+    Notes
+    -----
+    The reference pads by reflection.
+
+    References
+    ----------
+    Zhang, Making convolutional networks shift-invariant again, 2019.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> em.predict(em.serial(em.BlurPool()), ndim=1).map.tolist()
+    [0.25, 0.5, 0.25]
+    """
+
+    op: ClassVar[str] = "blur_pool"
+    kernel_size: PerAxis = 3
+    stride: Any = 2
+    padding: Padding = "half"
+    name: str | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        self._check_pool()
+
+    def axis_weights(self, kernel: int) -> npt.NDArray[np.float64]:
+        """Weights along an axis of `kernel` taps, of sum 1."""
+        return np.array([math.comb(kernel - 1, a) for a in range(kernel)]) / 2.0**(kernel - 1)
+
+
+@dataclass(frozen=True)
+class GlobalAvgPool(Layer):
+    """Average over the whole map, to one site; on the infinite plane its field is infinite.
+
+    Parameters
+    ----------
+    name : str, optional
+        Name of the node.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> em.receptive_field(em.serial(em.GlobalAvgPool()), image=8).window()
+    ((0, 0), (7, 7))
+    """
+
+    op: ClassVar[str] = "global_avg_pool"
+    name: str | None = None
+
+    def geometry(self, ndim: int) -> tuple[AxisGeometry, ...]:
+        return (AxisGeometry(padding="whole"),) * ndim

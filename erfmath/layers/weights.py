@@ -1,0 +1,159 @@
+"""Weight specifications: how a convolution's weights are drawn, or what they are."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Literal, Union
+
+import numpy as np
+import numpy.typing as npt
+
+from ..base.checks import DIMENSIONS, choice, real
+
+__all__ = ["Constant", "Fixed", "Random", "Weights"]
+
+
+@dataclass(frozen=True, eq=False)
+class _FrozenArray:
+    """Base of specs that hold an array: read-only, compared and hashed by value."""
+
+    def _key(self) -> tuple[Any, ...]:
+        values = (getattr(self, f.name) for f in dataclasses.fields(self))
+        return tuple((v.shape, v.tobytes()) if isinstance(v, np.ndarray) else v for v in values)
+
+    def __eq__(self, other: object) -> bool:
+        return (isinstance(other, _FrozenArray) and type(other) is type(self)
+                and self._key() == other._key())
+
+    def __hash__(self) -> int:
+        return hash((type(self).__name__, self._key()))
+
+
+def _frozen(value: Any, name: str) -> npt.NDArray[np.float64]:
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind not in "iufO":  # NumPy would read strings, and drop imaginary parts
+            raise TypeError
+        array = np.array(array, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"{name}: must be an array of finite real numbers") from None
+    if array.size == 0 or not np.isfinite(array).all():
+        raise ValueError(f"{name}: must hold finite numbers, at least one")
+    array.flags.writeable = False
+    return array
+
+
+@dataclass(frozen=True, eq=False)
+class Random(_FrozenArray):
+    """Independent zero-mean weights of variance gain / fan (equations 15 and 17).
+
+    Parameters
+    ----------
+    gain : float
+        Variance gain sigma^2: 2 is He's initialisation for ReLU, 1 keeps the power of linear nets.
+    fan : {"in", "out"}
+        Fan-in prod(k) c_in / groups (transposed: c_in prod(k / s) / groups), or fan-out with c_out.
+    profile : array_like, optional
+        Multiplies the variance per tap, normalised to mean 1.  1-D: the same on every axis
+        (separable); otherwise one value per tap.
+    law : {"normal", "uniform"}
+        What sampling draws from; the theory depends on the variance only.
+
+    Raises
+    ------
+    ValueError
+        If the gain is not positive, a word unknown, or the profile no array of variances.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> rim = em.Random(profile=[2, 1, 2])
+    >>> [law.tolist() for law in rim.variances((3,))]
+    [[0.4, 0.2, 0.4]]
+    >>> round(float(em.predict(em.serial(em.Conv(3, weights=rim)), ndim=1).std[0])**2, 3)
+    0.8
+    """
+
+    gain: float = 2.0
+    fan: Literal["in", "out"] = "in"
+    profile: Any = None
+    law: Literal["normal", "uniform"] = "normal"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "gain", real(self.gain, "gain"))
+        if self.gain <= 0:
+            raise ValueError(f"gain={self.gain!r}: must be positive")
+        choice(self.fan, "fan", ("in", "out"))
+        choice(self.law, "law", ("normal", "uniform"))
+        if self.profile is not None:
+            profile = _frozen(self.profile, "profile")
+            if profile.ndim not in DIMENSIONS or profile.min() < 0 or profile.sum() == 0:
+                raise ValueError("profile: variances per tap in 1 to 3 dimensions, not negative, "
+                                 "not all zero")
+            object.__setattr__(self, "profile", profile)
+
+    def variances(self, kernel_size: tuple[int, ...]) -> list[npt.NDArray[np.float64]]:
+        """Relative variance per tap of a kernel of size `kernel_size`, of sum 1.
+
+        A 1-D array per axis, or one array for all axes.
+        """
+        if self.profile is None:
+            return [np.full(k, 1.0 / k) for k in kernel_size]
+        if self.profile.ndim == 1:
+            return [self.profile / self.profile.sum() for _ in kernel_size]
+        return [self.profile / self.profile.sum()]
+
+
+@dataclass(frozen=True)
+class Constant:
+    """All weights 1 / (prod(k) c_in / groups): the paper's all-ones kernels, normalised.
+
+    A transposed convolution of stride s then divides the sum of a gradient by prod(s).
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> erf = em.predict(em.repeat(em.Conv(3, weights=em.Constant()), 2), ndim=1)
+    >>> erf.statistic, (9 * erf.map).round(6).tolist()
+    ('mean', [1.0, 2.0, 3.0, 2.0, 1.0])
+    """
+
+
+@dataclass(frozen=True, eq=False)
+class Fixed(_FrozenArray):
+    """Given weights.
+
+    Parameters
+    ----------
+    array : array_like
+        Shape k: the same filter on each channel.  Shape (out, in / groups, *k): a convolution;
+        transposed convolutions take (in, out / groups, *k).
+
+    Raises
+    ------
+    ValueError
+        If the array is empty, not finite, or has none or more than five axes.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> em.predict(em.serial(em.Conv(3, weights=em.Fixed([1, 2, 3]))), ndim=1).map.tolist()
+    [1.0, 2.0, 3.0]
+    """
+
+    array: Any
+
+    def __post_init__(self) -> None:
+        array = _frozen(self.array, "array")
+        if not 1 <= array.ndim <= 5:
+            raise ValueError(f"array: has {array.ndim} axes; must have shape k or "
+                             "(out, in/groups, *k)")
+        object.__setattr__(self, "array", array)
+
+    def per_channel(self, ndim: int) -> bool:
+        """Whether the array is one filter for every channel, in `ndim` dimensions."""
+        return bool(self.array.ndim == ndim)
+
+
+Weights = Union[Random, Constant, Fixed]

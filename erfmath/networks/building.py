@@ -1,0 +1,248 @@
+"""What builds networks: combinators of layers and networks, and files."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from collections.abc import Sequence
+from typing import Union
+
+from ..base.checks import integer
+from ..layers import Add, Concat, Identity, Layer
+from .json import INPUT
+from .network import Network
+
+__all__ = ["Part", "add", "concat", "load", "repeat", "residual", "serial"]
+
+Part = Union[Layer, Network]
+
+
+def _network(part: Part) -> Network:
+    if isinstance(part, Network):
+        return part
+    if isinstance(part, Layer):
+        if part.many_inputs:
+            raise ValueError(f"{type(part).__name__}: merges several inputs; use "
+                             f"erfmath.{part.op}(...)")
+        return Network([part], [(INPUT,)], 0)
+    raise TypeError(f"{part!r}: a part of a network is a layer or a network")
+
+
+def serial(*parts: Part) -> Network:
+    """Layers and networks one after the other.
+
+    Parameters
+    ----------
+    *parts : Layer or Network
+        In the order of the data; none makes the identity.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    TypeError
+        If a part is neither layer nor network.
+    ValueError
+        Naming the node, if parts are of different dimensions or their channels do not fit.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> em.serial(em.Conv(3), em.serial(em.Conv(3), em.Activation("relu"))).names
+    ('conv1', 'conv2', 'relu1')
+    """
+    if not parts:
+        return Network([Identity()], [(INPUT,)], 0)
+    first = _network(parts[0])
+    layers, inputs, output = list(first._layers), list(first._inputs), first._output
+    for part in parts[1:]:
+        output = _append(layers, inputs, _network(part), output)
+    return Network(layers, inputs, output, known=first._state, dims=first._dims)
+
+
+def _append(layers: list[Layer], inputs: list[tuple[int, ...]], net: Network, source: int) -> int:
+    """Put `net` behind node `source`; return where its output now is."""
+    shift = len(layers)
+    layers += net._layers
+    inputs += [tuple(source if j == INPUT else j + shift for j in js) for js in net._inputs]
+    return source if net._output == INPUT else net._output + shift
+
+
+def _merge(layer: Layer, branches: Sequence[Part]) -> Network:
+    if not branches:
+        raise ValueError(f"{layer.op}: needs at least one branch")
+    layers: list[Layer] = []
+    inputs: list[tuple[int, ...]] = []
+    ends = []
+    for branch in branches:
+        # A bare Identity() branch is the input itself, not a node of its own.
+        plain = isinstance(branch, Identity) and branch.name is None
+        ends.append(INPUT if plain else _append(layers, inputs, _network(branch), INPUT))
+    return Network(layers + [layer], inputs + [tuple(ends)], len(layers))
+
+
+def add(*branches: Part, name: str | None = None) -> Network:
+    """The sum of several branches from one input.
+
+    Parameters
+    ----------
+    *branches : Layer or Network
+        A bare ``Identity()`` is the input itself.
+    name : str, optional
+        Name of the sum.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `serial`; also if branches differ in stride or channels, or there are none.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> em.predict(em.add(em.Conv(3), em.Conv(5)), ndim=1).share.round(3).tolist()
+    [0.1, 0.267, 0.267, 0.267, 0.1]
+    """
+    return _merge(Add(name), branches)
+
+
+def concat(*branches: Part, name: str | None = None) -> Network:
+    """Several branches from one input, concatenated along the channels in the order given.
+
+    Parameters
+    ----------
+    *branches : Layer or Network
+        A bare ``Identity()`` is the input itself.
+    name : str, optional
+        Name of the concatenation.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `serial`; also if branches differ in stride, or there are none.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> em.concat(em.Identity(), em.Conv(3, 8), name="both").channels(channels_in=3)
+    {'conv1': 8, 'both': 11}
+    """
+    return _merge(Concat(name), branches)
+
+
+def residual(branch: Part, shortcut: Part | None = None, *, name: str | None = None) -> Network:
+    """``shortcut(x) + branch(x)``.
+
+    Parameters
+    ----------
+    branch : Layer or Network
+        What is added.
+    shortcut : Layer or Network, optional
+        The identity unless given.
+    name : str, optional
+        Name of the sum.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `add`.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> block = em.residual(em.Conv(3, weights=em.Random(gain=1)))
+    >>> em.predict(block, ndim=1, channels_in=16).share.round(3).tolist()
+    [0.167, 0.667, 0.167]
+    """
+    return add(Identity() if shortcut is None else shortcut, branch, name=name)
+
+
+def repeat(part: Part, n: int) -> Network:
+    """Copies of a layer or network, one after the other, each with weights of its own.
+
+    Parameters
+    ----------
+    part : Layer or Network
+        What is repeated.
+    n : int
+        How often; 0 makes the identity.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `serial`; also if `n` is negative or no integer.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> em.receptive_field(em.repeat(em.Conv(3), 20)).size
+    (41, 41)
+    """
+    net, n = _network(part), integer(n, "n", 0)
+    two = serial(*[net] * min(n, 2))
+    if n < 3 or net._output == INPUT:
+        return two
+    end, size = net._output, len(net)
+    if two._state[end] != two._state[end + size]:
+        return serial(two, *[net] * (n - 2))
+    # The second copy hands on what it was handed: all that follow are like it.
+    inputs = list(net._inputs)
+    for shift in range(size, n * size, size):
+        inputs += [tuple(end + shift - size if j == INPUT else j + shift for j in js) for js in net._inputs]
+    return Network(net._layers * n, inputs, end + (n - 1) * size,
+                   known=two._state + two._state[size:] * (n - 2), dims=two._dims)
+
+
+def load(path: str | pathlib.Path) -> Network:
+    """Read a network from a JSON file.
+
+    Parameters
+    ----------
+    path : str or path
+        As `Network.save` or another program wrote it.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    ValueError
+        Naming the file, and the line of broken JSON or the node and field that are wrong.
+    OSError
+        If the file cannot be read.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> net = em.zoo.plain(3)
+    >>> net.save("net.json")
+    >>> em.load("net.json") == net
+    True
+    """
+    data = pathlib.Path(path).read_bytes()
+    try:
+        return Network.from_dict(json.loads(data.decode("utf-8")))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}: line {error.lineno}: not JSON: {error.msg}") from None
+    except RecursionError:
+        raise ValueError(f"{path}: not a network: nested too deeply") from None
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None

@@ -1,0 +1,364 @@
+"""Networks: immutable directed acyclic graphs of layer specs."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import itertools
+import json
+import pathlib
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+from ..base.checks import DIMENSIONS, image_shape, integer, is_sequence
+from ..layers import Concat, Layer
+from ..layers.geometry import SITE, AxisGeometry
+from .json import INPUT, graph_from_dict, graph_to_dict
+from .trf import summary
+
+__all__ = ["Network", "Node"]
+
+
+class Node(NamedTuple):
+    """A layer in its place.
+
+    Attributes
+    ----------
+    name : str
+        Given, or made from kind and build order.
+    layer : Layer
+        What it is.
+    inputs : tuple of str
+        Names of earlier nodes, or "input".
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> em.serial(em.Conv(3), em.Dropout(0.1))["dropout1"]
+    Node(name='dropout1', layer=Dropout(p=0.1, name=None), inputs=('conv1',))
+    """
+
+    name: str
+    layer: Layer
+    inputs: tuple[str, ...]
+
+
+class _State(NamedTuple):
+    """What is known of a node's output before any image or width is given."""
+
+    channels: int | None
+    stride: tuple[Fraction, ...] | None  # input sites per output site; None once pooled globally
+
+
+class Network:
+    """An immutable network with one input and one output.
+
+    Built by `serial`, `add`, `concat`, `residual`, `repeat`, `from_dict` or `load`, never directly.
+    Nodes that are not named are called by kind and build order: conv1, relu1, conv2, ...  It is a
+    sequence of nodes (`len`, iteration) and finds them by name, ``net["conv1"]``.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> net = em.serial(em.Conv(3), em.Activation("relu"), em.residual(em.Conv(3)))
+    >>> net.names
+    ('conv1', 'relu1', 'conv2', 'add1')
+    >>> net.nodes[-1].inputs
+    ('relu1', 'conv2')
+    """
+
+    __slots__ = ("_layers", "_inputs", "_output", "_dims", "_state", "_names", "_nodes", "_shapes")
+
+    def __init__(self, layers: Sequence[Layer], inputs: Sequence[tuple[int, ...]], output: int,
+                 names: tuple[str, ...] | None = None, *, known: Sequence[_State] | None = None,
+                 dims: frozenset[int] | None = None) -> None:
+        self._layers = tuple(layers)
+        self._inputs = tuple(inputs)
+        self._output = output
+        self._names = names
+        self._nodes: tuple[Node, ...] | None = None
+        self._shapes: tuple[tuple[int, ...], list[tuple[int, ...]]] | None = None
+        self._dims = DIMENSIONS if dims is None else dims
+        states = list(known or ())
+        fresh = range(len(states), len(self._layers))
+        for i in fresh:
+            both = self._dims & self._layers[i].dimensions()
+            if not both:
+                raise ValueError(f"{self._label(i)}: lives in "
+                                 f"{_words(self._layers[i].dimensions())} dimensions, the nodes "
+                                 f"before it in {_words(self._dims)}")
+            self._dims = both
+        for i in fresh:
+            states.append(self._next_state(i, states))
+        self._state = tuple(states)
+
+    # -- what is in it ------------------------------------------------------------------------
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of all nodes, in topological order."""
+        if self._names is None:
+            self._names = _name_nodes(self._layers)
+        return self._names
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """All nodes, each after its inputs."""
+        if self._nodes is None:
+            names = self.names + ("input",)  # index -1
+            self._nodes = tuple(Node(name, layer, tuple(names[j] for j in inputs)) for
+                                name, layer, inputs in zip(names, self._layers, self._inputs))
+        return self._nodes
+
+    @property
+    def output(self) -> str:
+        """Name of the output node."""
+        return (self.names + ("input",))[self._output]
+
+    @property
+    def ndim(self) -> int | None:
+        """Number of spatial dimensions, None where every layer leaves it open."""
+        return next(iter(self._dims)) if len(self._dims) == 1 else None
+
+    def __len__(self) -> int:
+        return len(self._layers)
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self.nodes)
+
+    def __getitem__(self, name: str) -> Node:
+        return self.nodes[self.index(name)]
+
+    def _key(self) -> tuple[Any, ...]:
+        # A name is the node's, whether it was given or made from the build order.
+        bare = tuple((layer.op, *(getattr(layer, f.name) for f in dataclasses.fields(layer)
+                                  if f.name != "name")) for layer in self._layers)
+        return self.names, bare, self._inputs, self._output
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Network) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def __repr__(self) -> str:
+        return f"<Network of {len(self)} nodes, output {self.output!r}>"
+
+    def index(self, name: str | None) -> int:
+        """Position of the node called `name` (None: the output; "input": -1)."""
+        if name is None:
+            return self._output
+        if name == "input":
+            return INPUT
+        try:
+            return self.names.index(name)
+        except ValueError:
+            near = difflib.get_close_matches(str(name), self.names, n=3)
+            hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else "; see net.names"
+            raise ValueError(f"node={name!r}: no node of this network{hint}") from None
+
+    def dimension(self, ndim: int) -> int:
+        """The dimension of a run: the network's own where it has one, else `ndim`.
+
+        Raises
+        ------
+        ValueError
+            If the network cannot live in `ndim` dimensions and its own is not unique.
+        """
+        if self.ndim is not None:
+            return self.ndim
+        if integer(ndim, "ndim") not in self._dims:
+            raise ValueError(f"ndim={ndim}: this network lives in {_words(self._dims)} dimensions")
+        return ndim
+
+    # -- what follows from it -----------------------------------------------------------------
+
+    def channels(self, width: int = 16, channels_in: int = 3, ndim: int = 2) -> dict[str, int]:
+        """Output channels of every node.
+
+        Parameters
+        ----------
+        width : int
+            Channels of layers that leave theirs open.
+        channels_in : int
+            Channels of the input.
+        ndim : int
+            Dimension, where the network leaves it open.
+
+        Raises
+        ------
+        ValueError
+            Naming node and field: groups that do not divide, branches that do not add, ...
+        """
+        ndim = self.dimension(ndim)
+        width, channels_in = integer(width, "width", 1), integer(channels_in, "channels_in", 1)
+        counts: list[int] = []
+        for i, layer in enumerate(self._layers):
+            incoming = [channels_in if j == INPUT else counts[j] for j in self._inputs[i]]
+            counts.append(self._merge_channels(i, incoming, width, ndim) or 0)
+        return dict(zip(self.names, counts))
+
+    def shapes(self, image: Any, ndim: int = 2) -> dict[str, tuple[int, ...]]:
+        """Spatial shape of every node's output.
+
+        Parameters
+        ----------
+        image : int or tuple of int
+            Size of the input in pixels.
+        ndim : int
+            Dimension, where neither the network nor the image fixes it.
+
+        Raises
+        ------
+        ValueError
+            Naming the node, where the image is smaller than the network allows or the shapes of
+            branches differ.
+        """
+        ndim = self.dimension(len(image) if is_sequence(image) else ndim)
+        start = image_shape(image, ndim)
+        if self._shapes is None or self._shapes[0] != start:  # runs ask several times for one image
+            self._shapes = start, self._find_shapes(start)
+        return dict(zip(self.names, self._shapes[1]))
+
+    def _find_shapes(self, start: tuple[int, ...]) -> list[tuple[int, ...]]:
+        ndim = len(start)
+        shapes: list[tuple[int, ...]] = []
+        for i, layer in enumerate(self._layers):
+            incoming = [start if j == INPUT else shapes[j] for j in self._inputs[i]]
+            if len(set(incoming)) > 1:
+                raise ValueError(f"{self.names[i]}: inputs: shapes differ, "
+                                 + ", ".join(f"{name} {shape}" for name, shape in
+                                             zip(self.nodes[i].inputs, incoming))
+                                 + f", for image={start}")
+            axes = layer.geometry(ndim)
+            shape = incoming[0] if axes[0] is SITE else tuple(map(AxisGeometry.out, axes, incoming[0]))
+            if min(shape) < 1:
+                raise ValueError(f"image={start}: too small, {self.names[i]} has no output site "
+                                 f"for its input of {incoming[0]}")
+            shapes.append(shape)
+        return shapes
+
+    @property
+    def sources(self) -> tuple[tuple[int, ...], ...]:
+        """Per node, the positions of its inputs; -1 is the network's input."""
+        return self._inputs
+
+    def geometry(self, ndim: int) -> list[tuple[AxisGeometry, ...]]:
+        """Per node, the connection of sites along each of `ndim` axes."""
+        return [layer.geometry(ndim) for layer in self._layers]
+
+    def summary(self, image: Any = None, ndim: int = 2) -> str:
+        """A table of all nodes: op, output shape, TRF, effective stride and padding.
+
+        Parameters
+        ----------
+        image : int or tuple of int, optional
+            Size of the input in pixels; without it there are no shapes.
+        ndim : int
+            Dimension, where nothing else fixes it.
+        """
+        return summary(self, image=image, ndim=ndim)
+
+    # -- JSON ---------------------------------------------------------------------------------
+
+    def to_dict(self) -> dict[str, Any]:
+        """The network as JSON-ready objects; `from_dict` reads them back."""
+        return graph_to_dict(self.nodes, self.output)
+
+    def save(self, path: str | pathlib.Path) -> None:
+        """Write `to_dict()` as JSON to `path`; `load` reads it back."""
+        from ..base.files import write_atomically
+        text = json.dumps(self.to_dict(), indent=1) + "\n"
+        write_atomically(path, lambda file: file.write(text.encode()))
+
+    @staticmethod
+    def from_dict(d: Mapping[str, Any]) -> Network:
+        """The network that `d` describes, as `to_dict` or a JSON file gives it.
+
+        Nodes may come in any order, and fields at their defaults be left out.
+
+        Raises
+        ------
+        ValueError
+            Naming node and field: unknown op or field, missing input, cycle, wrong type.
+        """
+        graph = graph_from_dict(d)
+        return Network(graph.layers, graph.inputs, graph.output, graph.names)
+
+    # -- checks -------------------------------------------------------------------------------
+
+    def _label(self, i: int) -> str:
+        """Name of a node for a message, without naming the whole network."""
+        if self._names is not None:
+            return self._names[i]
+        return _name_nodes(self._layers[:i + 1])[i]
+
+    def _next_state(self, i: int, states: list[_State]) -> _State:
+        # The dimension may still be open while a network is put together: one axis stands for all.
+        axes = self.ndim or 1
+        start = _State(None, (Fraction(1),) * axes)
+        incoming = [start if j == INPUT else states[j] for j in self._inputs[i]]
+        strides = list(dict.fromkeys(_widen(state.stride, axes) for state in incoming))
+        if len(strides) > 1:
+            text = " and ".join("the whole image" if s is None else "x".join(map(str, s))
+                                for s in strides)
+            raise ValueError(f"{self._label(i)}: inputs: branches of different effective stride "
+                             f"({text}) cannot meet")
+        stride = strides[0]
+        geometry = self._layers[i].geometry(axes if self.ndim else min(self._dims))[:axes]
+        if any(axis.padding == "whole" for axis in geometry):
+            stride = None
+        if stride is not None:
+            stride = tuple(s / g.stride if g.transposed else s * g.stride
+                           for s, g in zip(stride, geometry))
+        channels = self._merge_channels(i, [state.channels for state in incoming], None, self.ndim)
+        return _State(channels, stride)
+
+    def _merge_channels(self, i: int, incoming: Sequence[int | None], width: int | None,
+                        ndim: int | None) -> int | None:
+        layer = self._layers[i]
+        known = [c for c in incoming if c is not None]
+        if isinstance(layer, Concat):
+            return sum(known) if len(known) == len(incoming) else None
+        if len(set(known)) > 1:
+            raise ValueError(f"{self._label(i)}: inputs: cannot add "
+                             f"{' and '.join(map(str, known))} channels; give the layers channels=, "
+                             "or the run a fitting width= or channels_in=")
+        try:
+            return layer.out_channels(known[0] if known else None, width, ndim)
+        except ValueError as error:
+            raise ValueError(f"{self._label(i)}: {error}") from None
+
+
+def _widen(stride: tuple[Fraction, ...] | None, axes: int) -> tuple[Fraction, ...] | None:
+    """A stride noted for one open axis, for all `axes`."""
+    return stride * axes if stride is not None and len(stride) < axes else stride
+
+
+def _words(dims: Iterable[int]) -> str:
+    return " or ".join(map(str, sorted(dims)))
+
+
+def _name_nodes(layers: Sequence[Layer]) -> tuple[str, ...]:
+    """Given names, made unique by _2, _3, ... where parts repeat; else kind and build order."""
+    alike = {id(layer): layer for layer in layers}  # copies of a part share their layers
+    given = {getattr(layer, "name") for layer in alike.values()}
+    used: set[str] = set()
+    count: dict[str, int] = {}
+    names: list[str] = []
+    if given == {None}:  # nothing to run into: the common case, made short for a million layers
+        counters: defaultdict[str, Iterator[int]] = defaultdict(lambda: itertools.count(1))
+        kinds = {key: layer.kind for key, layer in alike.items()}
+        return tuple(f"{kind}{next(counters[kind])}" for kind in map(kinds.__getitem__, map(id, layers)))
+    for layer in layers:
+        stem = getattr(layer, "name")
+        name = stem
+        while name is None or name in used or (name != stem and name in given):
+            key, start = (layer.kind, 0) if stem is None else (f"{stem}_", 1)
+            count[key] = count.get(key, start) + 1
+            name = f"{key}{count[key]}"
+        used.add(name)
+        names.append(name)
+    return tuple(names)

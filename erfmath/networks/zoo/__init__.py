@@ -1,0 +1,101 @@
+"""Named networks, as thin tables.
+
+Each builder names the reference layout it follows and the receptive field that comes out.  `width`
+scales all channels; classification networks end at their last feature map unless ``head=True``.
+Biases are left out, as in all of the theory.
+
+Examples
+--------
+>>> from erfmath import zoo
+>>> zoo.vgg16().output
+'pool5'
+>>> zoo.build("resnet50", width=16)
+<Network of 172 nodes, output 'layer4'>
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from ..network import Network
+from .classic import alexnet, plain, vgg11, vgg13, vgg16, vgg19
+from .dense import context_module, unet
+from .inception import googlenet, inception_v3
+from .mobile import mobilenet_v1, mobilenet_v2
+from .modern import convnext_tiny, densenet121, replknet31b
+from .resnets import (cifar_resnet, preact_resnet, resnet18, resnet34, resnet50, resnet101, resnet152, resnet_v1_50,
+                      resnet_v2_50)
+
+__all__ = ["alexnet", "build", "cifar_resnet", "context_module", "convnext_tiny", "densenet121",
+           "googlenet", "inception_v3", "mobilenet_v1", "mobilenet_v2", "names", "plain",
+           "preact_resnet", "replknet31b", "resnet101", "resnet152", "resnet18", "resnet34",
+           "resnet50", "resnet_v1_50", "resnet_v2_50", "unet", "vgg11", "vgg13", "vgg16", "vgg19"]
+
+_BUILDERS: dict[str, Callable[..., Network]] = {builder.__name__: builder for builder in (
+    alexnet, vgg11, vgg13, vgg16, vgg19, googlenet, inception_v3, resnet18, resnet34, resnet50,
+    resnet101, resnet152, resnet_v1_50, resnet_v2_50, densenet121, mobilenet_v1, mobilenet_v2,
+    convnext_tiny, replknet31b, unet, context_module, plain, cifar_resnet, preact_resnet)}
+# The published depths of the CIFAR networks have names of their own.
+_BUILDERS |= {f"{builder.__name__}{depth}": partial(builder, depth)
+              for builder in (cifar_resnet, preact_resnet) for depth in (20, 32, 44, 56, 110)}
+
+
+def names() -> tuple[str, ...]:
+    """Names of all networks that `build` knows.
+
+    Returns
+    -------
+    tuple of str
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> em.zoo.names()[:4]
+    ('alexnet', 'vgg11', 'vgg13', 'vgg16')
+    """
+    return tuple(_BUILDERS)
+
+
+def build(name: str, **options: Any) -> Network:
+    """The network called `name`.
+
+    Parameters
+    ----------
+    name : str
+        One of `names()`.
+    **options
+        Keywords of the function of that name, as `width`, `head` or `batch_norm`.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    ValueError
+        If there is no such network, with the names that come near.
+    TypeError
+        If the network does not take one of the options.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> em.zoo.build("preact_resnet32", width=8) == em.zoo.preact_resnet(32, width=8)
+    True
+    """
+    builder = _BUILDERS.get(name)
+    if builder is None:
+        near = difflib.get_close_matches(str(name), _BUILDERS, n=3)
+        hint = (f"did you mean {' or '.join(map(repr, near))}?" if near
+                else f"known are {', '.join(_BUILDERS)}")
+        raise ValueError(f"name={name!r}: no network of the zoo; {hint}")
+    known = inspect.signature(builder).parameters
+    for option, value in options.items():
+        if option not in known:
+            raise TypeError(f"{option}={value!r}: not an option of {name!r}, which takes "
+                            f"{', '.join(known)}")
+    return builder(**options)

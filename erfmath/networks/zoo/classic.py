@@ -1,0 +1,271 @@
+"""Chains: AlexNet, VGG, and the plain stacks of the theory."""
+
+from __future__ import annotations
+
+from ...base.checks import integer
+from ...layers import Activation, Conv, Dropout, MaxPool
+from ...layers.weights import Random, Weights
+from ..building import Part, repeat, serial
+from ..network import Network
+from .blocks import CLASSES, FAN_OUT, conv, fixed_std, scaled
+
+__all__ = ["alexnet", "plain", "vgg11", "vgg13", "vgg16", "vgg19"]
+
+#: AlexNet: kernel, channels, stride, padding, pooled.
+_ALEXNET = ((11, 64, 4, 2, True), (5, 192, 1, 2, True), (3, 384, 1, 1, False),
+            (3, 256, 1, 1, False), (3, 256, 1, 1, True))
+
+#: VGG: 3x3 convolutions per stage, and the channels of the stages in units of the width.
+_VGG = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
+_VGG_CHANNELS = (1, 2, 4, 8, 8)
+
+
+def _fully_connected(side: int, hidden: int, first: Random, rest: Random) -> list[Part]:
+    """The two hidden layers and the classifier of AlexNet and VGG, for a map of `side` x `side`."""
+    return [Conv(side, hidden, padding="valid", weights=first, name="fc6"),
+            Activation("relu"), Dropout(0.5),
+            Conv(1, hidden, weights=rest, name="fc7"), Activation("relu"), Dropout(0.5),
+            Conv(1, CLASSES, weights=rest, name="classifier")]
+
+
+def alexnet(*, width: int = 64, head: bool = False) -> Network:
+    """AlexNet as torchvision 0.29 builds it: receptive field 195, stride 32, padding 66.
+
+    One tower, without local response normalisation, padding 2 in `conv1`; PyTorch's default
+    initialiser, uniform of gain 1/3.  `head` adds the fully connected layers, the first as a 6x6
+    convolution without padding (one unit at 224 pixels); dropout comes behind the hidden layers.
+
+    Parameters
+    ----------
+    width : int
+        Channels of the first convolution; all others in proportion.
+    head : bool
+        Add the fully connected layers.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    ValueError
+        If a size is no positive integer.
+
+    References
+    ----------
+    Krizhevsky, One weird trick for parallelizing convolutional neural networks, 2014.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> net = em.zoo.alexnet(head=True)
+    >>> net.shapes(image=224)["pool5"], net.shapes(image=224)["classifier"]
+    ((6, 6), (1, 1))
+    """
+    weights = Random(gain=1 / 3, law="uniform")
+    parts: list[Part] = []
+    for i, (kernel, channels, stride, padding, pooled) in enumerate(_ALEXNET, start=1):
+        parts.append(conv(kernel, scaled(channels, width, 64), norm=False, stride=stride,
+                          padding=padding, weights=weights, name=f"conv{i}"))
+        if pooled:
+            parts.append(MaxPool(3, 2, name=f"pool{i}"))
+    if head:
+        parts += _fully_connected(6, 64 * width, weights, weights)
+    return serial(*parts)
+
+
+def _vgg(depth: int, width: int, batch_norm: bool, head: bool) -> Network:
+    width = integer(width, "width", 1)
+    parts: list[Part] = []
+    for stage, (convs, scale) in enumerate(zip(_VGG[depth], _VGG_CHANNELS), start=1):
+        for i in range(1, convs + 1):
+            parts.append(conv(3, scale * width, norm=batch_norm, weights=FAN_OUT,
+                              name=f"conv{stage}_{i}"))
+        parts.append(MaxPool(2, name=f"pool{stage}"))
+    if head:
+        hidden = 64 * width
+        first, rest = fixed_std(0.01, 7 * 7 * 8 * width), fixed_std(0.01, hidden)
+        parts += _fully_connected(7, hidden, first, rest)
+    return serial(*parts)
+
+
+def vgg11(*, width: int = 64, batch_norm: bool = False, head: bool = False) -> Network:
+    """VGG-11 (configuration A, TF-Slim's vgg_a): receptive field 150, stride 32; see `vgg16`.
+
+    Parameters
+    ----------
+    width : int
+        Channels of the first stage; the others have 2, 4, 8 and 8 times as many.
+    batch_norm : bool
+        Batch norm behind every convolution.
+    head : bool
+        Add the fully connected layers, as a 7x7 convolution without padding (one unit at 224
+        pixels) and two 1x1 convolutions.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    ValueError
+        If a size is no positive integer.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> em.receptive_field(em.zoo.vgg11()).size
+    (150, 150)
+    """
+    return _vgg(11, width, batch_norm, head)
+
+
+def vgg13(*, width: int = 64, batch_norm: bool = False, head: bool = False) -> Network:
+    """VGG-13 (configuration B): receptive field 156, stride 32; see `vgg16`.
+
+    Parameters
+    ----------
+    width : int
+        Channels of the first stage; the others have 2, 4, 8 and 8 times as many.
+    batch_norm : bool
+        Batch norm behind every convolution.
+    head : bool
+        Add the fully connected layers, as a 7x7 convolution without padding (one unit at 224
+        pixels) and two 1x1 convolutions.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    ValueError
+        If a size is no positive integer.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> em.receptive_field(em.zoo.vgg13()).size
+    (156, 156)
+    """
+    return _vgg(13, width, batch_norm, head)
+
+
+def vgg16(*, width: int = 64, batch_norm: bool = False, head: bool = False) -> Network:
+    """VGG-16 (configuration D): receptive field 212, stride 32, padding 90.
+
+    Parameters
+    ----------
+    width : int
+        Channels of the first stage; the others have 2, 4, 8 and 8 times as many.
+    batch_norm : bool
+        Batch norm behind every convolution (torchvision's vgg16_bn).
+    head : bool
+        Add the fully connected layers, as a 7x7 convolution without padding (one unit at 224
+        pixels) and two 1x1 convolutions.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    ValueError
+        If a size is no positive integer.
+
+    Notes
+    -----
+    torchvision 0.29 vgg16: He's initialiser with fan-out for the convolutions, standard deviation
+    0.01 for the fully connected layers.  Nodes `conv1_1` ... `conv5_3` (196 at stride 16) and
+    `pool1` ... `pool5`.
+
+    References
+    ----------
+    Simonyan and Zisserman, Very deep convolutional networks for large-scale image recognition,
+    2015.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> rf = em.receptive_field(em.zoo.vgg16())
+    >>> rf.size, rf.stride, rf.padding
+    ((212, 212), (32, 32), (90, 90))
+    """
+    return _vgg(16, width, batch_norm, head)
+
+
+def vgg19(*, width: int = 64, batch_norm: bool = False, head: bool = False) -> Network:
+    """VGG-19 (configuration E): receptive field 268, stride 32; see `vgg16`.
+
+    Parameters
+    ----------
+    width : int
+        Channels of the first stage; the others have 2, 4, 8 and 8 times as many.
+    batch_norm : bool
+        Batch norm behind every convolution.
+    head : bool
+        Add the fully connected layers, as a 7x7 convolution without padding (one unit at 224
+        pixels) and two 1x1 convolutions.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    ValueError
+        If a size is no positive integer.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> em.receptive_field(em.zoo.vgg19()).size
+    (268, 268)
+    """
+    return _vgg(19, width, batch_norm, head)
+
+
+def plain(n: int = 20, kernel_size: int = 3, activation: str | None = None, *,
+          width: int | None = None, weights: Weights = Random()) -> Network:
+    """`n` equal convolutions, each followed by `activation` if one is named: the paper's stacks.
+
+    Receptive field n (k - 1) + 1.  ``width=None`` leaves the channels to the run;
+    ``weights=Constant()`` is the paper's all-ones network.  Odd kernels keep the size of the map,
+    even ones have no padding.
+
+    Parameters
+    ----------
+    n : int
+        Number of convolutions.
+    kernel_size : int
+        Their taps per axis.
+    activation : str, optional
+        Function of an `Activation` behind each.
+    width : int, optional
+        Channels of every layer; left open by default.
+    weights : Random, Constant or Fixed
+        Of every layer.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range, or there is no such activation.
+
+    References
+    ----------
+    Luo, Li, Urtasun and Zemel, Understanding the effective receptive field in deep convolutional
+    neural networks, 2016.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> em.predict(em.zoo.plain(20)).std.round(3).tolist()
+    [3.651, 3.651]
+    """
+    padding = "half" if integer(kernel_size, "kernel_size", 1) % 2 else "valid"
+    return repeat(conv(kernel_size, width, activation, norm=False, padding=padding,
+                       weights=weights), n)

@@ -1,0 +1,422 @@
+"""Residual networks: torchvision's, TF-Slim's, and those for CIFAR."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from ...base.checks import integer
+from ...layers import Activation, Conv, MaxPool
+from ..building import Part, residual, serial
+from ..network import Network
+from .blocks import FAN_OUT, classifier, conv, norm_relu
+
+__all__ = ["cifar_resnet", "preact_resnet", "resnet101", "resnet152", "resnet18", "resnet34",
+           "resnet50", "resnet_v1_50", "resnet_v2_50"]
+
+#: Units per stage.
+_UNITS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3),
+          152: (3, 8, 36, 3)}
+
+
+class _Unit(Protocol):
+    """A residual unit; `project` says whether its shortcut is a 1x1 convolution."""
+
+    def __call__(self, channels: int, stride: int, project: bool, name: str | None) -> Network: ...
+
+
+def _stage(unit: _Unit, channels: int, strides: Sequence[int], project: bool,
+           name: str) -> Network:
+    """One unit per stride; only the first may change the number of channels, the last is named."""
+    last = len(strides) - 1
+    return serial(*(unit(channels, stride, project and i == 0, name if i == last else None)
+                    for i, stride in enumerate(strides)))
+
+
+# -- torchvision ------------------------------------------------------------------------------
+
+def _joined(branch: Network, channels: int, stride: int, project: bool,
+            name: str | None) -> Network:
+    """Addition, then activation; projections have batch norm."""
+    shortcut = conv(1, channels, None, stride=stride, weights=FAN_OUT) if project else None
+    return serial(residual(branch, shortcut), Activation("relu", name=name))
+
+
+def _basic(channels: int, stride: int, project: bool, name: str | None) -> Network:
+    """Two 3x3 convolutions, the stride in the first."""
+    branch = serial(conv(3, channels, stride=stride, weights=FAN_OUT),
+                    conv(3, channels, None, weights=FAN_OUT))
+    return _joined(branch, channels, stride, project, name)
+
+
+def _bottleneck(channels: int, stride: int, project: bool, name: str | None) -> Network:
+    """1x1, 3x3 with the stride, 1x1 to four times the channels."""
+    branch = serial(conv(1, channels, weights=FAN_OUT),
+                    conv(3, channels, stride=stride, weights=FAN_OUT),
+                    conv(1, 4 * channels, None, weights=FAN_OUT))
+    return _joined(branch, 4 * channels, stride, project, name)
+
+
+def _torchvision(depth: int, width: int, head: bool) -> Network:
+    bottleneck = depth >= 50
+    parts: list[Part] = [conv(7, width, stride=2, weights=FAN_OUT),
+                         MaxPool(3, 2, 1, name="maxpool")]
+    for i, units in enumerate(_UNITS[depth]):
+        strides = [2 if i else 1] + [1] * (units - 1)
+        parts.append(_stage(_bottleneck if bottleneck else _basic, width << i, strides,
+                            bottleneck or i > 0, f"layer{i + 1}"))
+    return classifier(parts, head)
+
+
+def resnet18(*, width: int = 64, head: bool = False) -> Network:
+    """ResNet-18: receptive field 435, stride 32; see `resnet50`.
+
+    Parameters
+    ----------
+    width : int
+        Channels of the stem and of the first stage's 3x3 convolutions.
+    head : bool
+        Add global average pooling and the classifier: the receptive field is the whole image.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    ValueError
+        If a size is no positive integer.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> em.receptive_field(em.zoo.resnet18()).size
+    (435, 435)
+    """
+    return _torchvision(18, width, head)
+
+
+def resnet34(*, width: int = 64, head: bool = False) -> Network:
+    """ResNet-34: receptive field 899, stride 32; see `resnet50`.
+
+    Parameters
+    ----------
+    width : int
+        Channels of the stem and of the first stage's 3x3 convolutions.
+    head : bool
+        Add global average pooling and the classifier: the receptive field is the whole image.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    ValueError
+        If a size is no positive integer.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> em.receptive_field(em.zoo.resnet34()).size
+    (899, 899)
+    """
+    return _torchvision(34, width, head)
+
+
+def resnet50(*, width: int = 64, head: bool = False) -> Network:
+    """ResNet-50: receptive field 427, stride 32, padding 213.
+
+    Parameters
+    ----------
+    width : int
+        Channels of the stem and of the first stage's 3x3 convolutions.
+    head : bool
+        Add global average pooling and the classifier: the receptive field is the whole image.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    ValueError
+        If a size is no positive integer.
+
+    Notes
+    -----
+    torchvision 0.29 resnet50: the stride is in the 3x3 of a stage's first unit ("v1.5"),
+    projections have batch norm, He's initialiser with fan-out.  Nodes `maxpool`, `layer1` ...
+    `layer4`.
+
+    References
+    ----------
+    He, Zhang, Ren and Sun, Deep residual learning for image recognition, 2016.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> em.receptive_field(em.zoo.resnet50()).size
+    (427, 427)
+    """
+    return _torchvision(50, width, head)
+
+
+def resnet101(*, width: int = 64, head: bool = False) -> Network:
+    """ResNet-101: receptive field 971, stride 32; see `resnet50`.
+
+    Parameters
+    ----------
+    width : int
+        Channels of the stem and of the first stage's 3x3 convolutions.
+    head : bool
+        Add global average pooling and the classifier: the receptive field is the whole image.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    ValueError
+        If a size is no positive integer.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> em.receptive_field(em.zoo.resnet101()).size
+    (971, 971)
+    """
+    return _torchvision(101, width, head)
+
+
+def resnet152(*, width: int = 64, head: bool = False) -> Network:
+    """ResNet-152: receptive field 1451, stride 32; see `resnet50`.
+
+    Parameters
+    ----------
+    width : int
+        Channels of the stem and of the first stage's 3x3 convolutions.
+    head : bool
+        Add global average pooling and the classifier: the receptive field is the whole image.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    ValueError
+        If a size is no positive integer.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> em.receptive_field(em.zoo.resnet152()).size
+    (1451, 1451)
+    """
+    return _torchvision(152, width, head)
+
+
+# -- TF-Slim ----------------------------------------------------------------------------------
+
+def _preactivated(branch: Network, project: Conv | None, name: str | None,
+                  shortcut: Part | None = None) -> Network:
+    """A pre-activation unit: projections start behind its activation, other shortcuts before it."""
+    if project is not None:
+        return serial(norm_relu(), residual(branch, project, name=name))
+    return residual(serial(norm_relu(), branch), shortcut, name=name)
+
+
+def _subsample(stride: int) -> MaxPool | None:
+    """The shortcut of a unit that keeps its channels."""
+    return MaxPool(1, stride) if stride > 1 else None
+
+
+def _slim_v1(channels: int, stride: int, project: bool, name: str | None) -> Network:
+    branch = serial(conv(1, channels), conv(3, channels, stride=stride),
+                    conv(1, 4 * channels, None))
+    shortcut = conv(1, 4 * channels, None, stride=stride) if project else _subsample(stride)
+    return serial(residual(branch, shortcut), Activation("relu", name=name))
+
+
+def _slim_v2(channels: int, stride: int, project: bool, name: str | None) -> Network:
+    branch = serial(conv(1, channels), conv(3, channels, stride=stride), Conv(1, 4 * channels))
+    projection = Conv(1, 4 * channels, stride=stride) if project else None
+    return _preactivated(branch, projection, name, _subsample(stride))
+
+
+def _slim(unit: _Unit, stem: Part, width: int) -> list[Part]:
+    """Fifty layers; the stride is in the last unit of blocks 1 to 3."""
+    blocks = [_stage(unit, width << i, [1] * (units - 1) + [2 if i < 3 else 1], True,
+                     f"block{i + 1}") for i, units in enumerate(_UNITS[50])]
+    return [stem, MaxPool(3, 2, "same", name="pool1"), *blocks]
+
+
+def resnet_v1_50(*, width: int = 64, head: bool = False) -> Network:
+    """TF-Slim resnet_v1_50: stride in the last unit of a block; receptive field 483, stride 32.
+
+    At `block1` ... `block4` it is 35, 99, 291, 483 at strides 8, 16, 32, 32.  Strided convolutions,
+    the 3x3 of their units, pad by (k - 1) / 2 on both sides, `pool1` by the rule "same": the
+    effective padding depends on the image.  Strided shortcuts take every second site.  He's
+    initialiser with fan-in, TF-Slim's default.
+
+    Parameters
+    ----------
+    width : int
+        Channels of the stem and of the first block's 3x3 convolutions.
+    head : bool
+        Add global average pooling and the classifier: the receptive field is the whole image.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    ValueError
+        If a size is no positive integer.
+
+    References
+    ----------
+    He, Zhang, Ren and Sun, Deep residual learning for image recognition, 2016.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> [em.receptive_field(em.zoo.resnet_v1_50(), node=f"block{i}").size[0] for i in (1, 2, 3, 4)]
+    [35, 99, 291, 483]
+    """
+    return classifier(_slim(_slim_v1, conv(7, width, stride=2), width), head)
+
+
+def resnet_v2_50(*, width: int = 64, head: bool = False) -> Network:
+    """TF-Slim resnet_v2_50: pre-activation units; receptive field 483, stride 32.
+
+    Strides, paddings and initialiser as in `resnet_v1_50`.  Projections start behind the unit's
+    first activation and have no batch norm; `postnorm` is the activation behind `block4` and the
+    final batch norm.
+
+    Parameters
+    ----------
+    width : int
+        Channels of the stem and of the first block's 3x3 convolutions.
+    head : bool
+        Add global average pooling and the classifier: the receptive field is the whole image.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    ValueError
+        If a size is no positive integer.
+
+    References
+    ----------
+    He, Zhang, Ren and Sun, Identity mappings in deep residual networks, 2016.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> em.zoo.resnet_v2_50().output
+    'postnorm'
+    """
+    parts = _slim(_slim_v2, Conv(7, width, stride=2), width)
+    return classifier([*parts, norm_relu("postnorm")], head)
+
+
+# -- CIFAR ------------------------------------------------------------------------------------
+
+def _preact_basic(channels: int, stride: int, project: bool, name: str | None) -> Network:
+    branch = serial(conv(3, channels, stride=stride), Conv(3, channels))
+    return _preactivated(branch, Conv(1, channels, stride=stride) if project else None, name)
+
+
+def _cifar(unit: _Unit, stem: Part, depth: int, width: int) -> list[Part]:
+    """A stem and three stages of (depth - 2) / 6 units."""
+    units, rest = divmod(integer(depth, "depth") - 2, 6)
+    if units < 1 or rest:
+        raise ValueError(f"depth={depth}: must be 6 n + 2 for n units per stage, as 20, 32, 44, "
+                         "56 or 110")
+    stages = [_stage(unit, width << i, [2 if i else 1] + [1] * (units - 1), i > 0, f"layer{i + 1}")
+              for i in range(3)]
+    return [stem, *stages]
+
+
+def cifar_resnet(depth: int = 20, *, width: int = 16, head: bool = False) -> Network:
+    """CIFAR ResNet of 6 n + 2 layers (20, 32, 44, 56, 110), the activation behind the addition.
+
+    Section 4.2 of the reference with its option B: the two shortcuts that change shape are 1x1
+    convolutions with batch norm (option A pads channels with zeros).  He's initialiser with
+    fan-out.  Nodes `layer1` ... `layer3`.
+
+    Parameters
+    ----------
+    depth : int
+        6 n + 2 for n units per stage.
+    width : int
+        Channels of the first stage; the others have 2 and 4 times as many.
+    head : bool
+        Add global average pooling and the classifier of ten classes.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    ValueError
+        If the depth is not of this form, or the width no positive integer.
+
+    References
+    ----------
+    He, Zhang, Ren and Sun, Deep residual learning for image recognition, 2016.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> em.receptive_field(em.zoo.cifar_resnet(20)).size
+    (81, 81)
+    """
+    return classifier(_cifar(_basic, conv(3, width, weights=FAN_OUT), depth, width), head, 10)
+
+
+def preact_resnet(depth: int = 20, *, width: int = 16, head: bool = False) -> Network:
+    """Pre-activation CIFAR ResNet of 6 n + 2 layers, two 3x3 convolutions a unit.
+
+    Shortcuts that change shape are 1x1 convolutions of the activated input, without batch norm;
+    `postnorm` is the activation behind `layer3` and the final batch norm.  He's initialiser with
+    fan-in.
+
+    Parameters
+    ----------
+    depth : int
+        6 n + 2 for n units per stage.
+    width : int
+        Channels of the first stage; the others have 2 and 4 times as many.
+    head : bool
+        Add global average pooling and the classifier of ten classes.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    ValueError
+        If the depth is not of this form, or the width no positive integer.
+
+    References
+    ----------
+    He, Zhang, Ren and Sun, Identity mappings in deep residual networks, 2016.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> em.zoo.preact_resnet(20).shapes(image=32)["postnorm"]
+    (8, 8)
+    """
+    parts = _cifar(_preact_basic, Conv(3, width), depth, width)
+    return classifier([*parts, norm_relu("postnorm")], head, 10)

@@ -1,0 +1,115 @@
+"""A measured effective receptive field: the map, and how far the draws let one trust it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..layers.geometry import Box
+from .field import EffectiveReceptiveField
+from .statistics import Moments, block_edges, block_sums
+
+__all__ = ["MeasuredReceptiveField"]
+
+Array = npt.NDArray[np.float64]
+
+
+class MeasuredReceptiveField(EffectiveReceptiveField):
+    """An effective receptive field from an ensemble of draws, returned by `measure` and `from_gradients`.
+
+    Attributes
+    ----------
+    draws : int
+        Draws (networks, or images of one network) that the statistics are of.
+    dead : int
+        Draws among them whose gradient is zero everywhere.
+    partial : bool
+        Whether the run was interrupted before all draws were done.
+    seed : int or list of int
+        What `rng=` makes the same run again (an int as it is).
+    moments : Moments
+        Sums over the draws that the statistics and their errors come from.
+    box : Box
+        First and last pixel that reach the unit.
+    """
+
+    def __init__(self, moments: Moments, box: Box, *, statistic: str, seed: Any, partial: bool = False,
+                 sampled: bool = True, **about: Any) -> None:
+        self._window = about.pop("shape")
+        self._where = tuple(slice(a - o, b - o + 1) for a, b, o in zip(box.lo, box.hi, about["origin"]))
+        values, error = moments.mean, moments.stderr
+        if statistic == "amplitude":
+            values = np.sqrt(values)
+            error = error / (2 * np.where(values > 0, values, 1))
+        super().__init__(self._placed(values), stderr=self._placed(error) if sampled else None,
+                         statistic=statistic, **about)
+        self.moments, self.box = moments, box
+        self.draws, self.dead, self.partial, self.seed = moments.count, moments.dead, partial, seed
+
+    def _draws(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        return ({f"draws.{name}": array for name, array in self.moments.arrays().items()},
+                {"box": self.box, "seed": self.seed, "partial": self.partial, "sampled": self.stderr is not None})
+
+    @classmethod
+    def restored(cls, arrays: Mapping[str, Any], facts: Mapping[str, Any], **about: Any) -> MeasuredReceptiveField:
+        """From what a file holds; ``EffectiveReceptiveField.load`` is the way to read one.
+
+        `arrays` holds the map and the statistics of the draws, `facts` how they were made; `about` is as of any result.
+        """
+        moments = Moments.from_arrays({name.removeprefix("draws."): array for name, array in arrays.items()})
+        box = Box(*map(tuple, facts["box"]))
+        if moments.mean.shape != box.shape or len(moments.scatter) != len(block_sums(moments.mean, len(box.lo))):
+            raise ValueError("its arrays do not fit each other")
+        return cls(moments, box, shape=arrays["map"].shape, seed=facts["seed"], partial=facts["partial"],
+                   sampled=facts["sampled"], **about)
+
+    def _placed(self, values: Array) -> Array:
+        """Values on the box of sites that reach the unit, as a map on the whole window or image."""
+        whole = np.zeros(self._window)
+        whole[self._where] = values
+        whole.flags.writeable = False
+        return whole
+
+    @property
+    def share_stderr(self) -> Array | None:
+        """Standard error of `share` per pixel; None where nothing was sampled, nan for the statistic "amplitude"."""
+        if self.stderr is None:
+            return None
+        if self.statistic == "amplitude":
+            return self._placed(np.full(self.moments.mean.shape, math.nan))
+        return self._placed(self.moments.share_stderr)
+
+    @property
+    def std_stderr(self) -> Array:
+        """Standard error of `std` per axis, in pixels; 0 where nothing was sampled, nan for "amplitude"."""
+        if self.stderr is None:
+            return np.zeros(self.ndim)
+        if self.statistic == "amplitude":
+            return np.full(self.ndim, math.nan)
+        return self.moments.std()[1]
+
+    @property
+    def total_stderr(self) -> float:
+        """Standard error of the sum of the map; 0 where nothing was sampled, nan of a single draw."""
+        if self.stderr is None:
+            return 0.0
+        totals = self.moments.table[:, 0]
+        return float(totals.std(ddof=1) / math.sqrt(len(totals))) if len(totals) > 1 else math.nan
+
+    @property
+    def has_blocks(self) -> bool:
+        """Whether the draws' block sums are of the map itself (not of its square)."""
+        return self.statistic != "amplitude" and not self.box.empty
+
+    @property
+    def block_shape(self) -> tuple[int, ...]:
+        """Number of blocks per axis."""
+        return tuple(map(len, block_edges(self.box.shape)))
+
+    def blocks_of(self, other: EffectiveReceptiveField) -> Array:
+        """Sums of the map of another field, `other`, over the blocks of this one's draws."""
+        return block_sums(other.crop(self.box.lo, self.box.hi), self.ndim)

@@ -1,0 +1,426 @@
+"""Criteria for the extent of an effective receptive field, each a function of its own."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..base.checks import choice, real
+from ..base.errors import check_bytes
+
+if TYPE_CHECKING:
+    from .field import EffectiveReceptiveField
+
+__all__ = ["KINDS", "area_ratio", "area_ratio_log10", "background", "half_max", "mass", "mass_radius",
+           "participation", "std", "threshold"]
+
+Array = npt.NDArray[np.float64]
+
+#: The paper's level: a Gaussian holds 95.45 % within two standard deviations.
+LEVEL = 1 - 0.9545
+#: Part of the pixels, the farthest ones, that `background` is taken from.
+FARTHEST = 1 / 3
+#: What rounding may make of a coordinate, or of two equal variances.
+SLACK = 1e-9
+
+
+def threshold(erf: EffectiveReceptiveField, level: float = LEVEL,
+              reference: str = "center") -> float:
+    """Root of the number of pixels with amplitude above `level` times that of the reference.
+
+    N^(1/d) in d dimensions, with the number N of pixels x where A(x) > level A(reference); A is the
+    root of a power map and the absolute value of any other.  For a Gaussian amplitude of standard deviation s it is
+    sqrt(2 pi ln(1 / level)) s in two dimensions, 4.406 s at the paper's level.
+
+    Parameters
+    ----------
+    erf : EffectiveReceptiveField
+    level : float
+        Between 0 and 1; by default the paper's, 1 - 0.9545.
+    reference : {"center", "max"}
+        The true centre (the mean of the nearest pixels, where it lies between them), or the pixel
+        of the largest amplitude.
+
+    Returns
+    -------
+    float
+        In pixels.
+
+    Raises
+    ------
+    ValueError
+        If `level` is not between 0 and 1, or `reference` is another word.
+    SizeError
+        If the pixels are too many to be counted in memory.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> erf = em.predict(em.repeat(em.Conv(3), 2))                  # per axis a power of 1, 2, 3, 2, 1 ninths
+    >>> em.sizes.threshold(erf), em.sizes.threshold(erf, level=.9)  # 25 pixels; 1 pixel
+    (5.0, 1.0)
+    """
+    level = real(level, "level")
+    choice(reference, "reference", ("center", "max"))
+    if not 0 < level < 1:
+        raise ValueError(f"level={level!r}: must lie between 0 and 1")
+    power = 2 if erf.statistic == "power" else 1  # amplitude is the square root of a power map
+    if erf._lines is not None:
+        lines = [np.abs(line) for line in erf._lines]
+        at = math.prod(float(erf._near_center(line**(1 / power), axis)) if reference == "center"
+                       else line.max()**(1 / power) for axis, line in enumerate(lines))
+        return _count_products(lines, (level * at)**power)**(1 / erf.ndim)
+    amplitude = np.abs(erf.map)**(1 / power)
+    top: Any = amplitude
+    if reference == "max":
+        top = amplitude.max()
+    else:
+        for axis in reversed(range(erf.ndim)):
+            top = erf._near_center(top, axis)
+    return float(np.count_nonzero(amplitude > level * top))**(1 / erf.ndim)
+
+
+def _count_products(lines: list[Array], limit: float) -> int:
+    """Number of products of one value from each line above `limit`, without forming them all."""
+    *rest, last = lines
+    check_bytes(8 * math.prod(map(len, rest)), "counting the pixels of a map")
+    products = np.asarray(math.prod(np.ix_(*rest)) if rest else 1.0).ravel()
+    ordered = np.sort(last)
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):  # bounds beyond the floats hold for none
+        bounds = np.where(products > 0, limit / products, np.inf)
+    return int((len(ordered) - np.searchsorted(ordered, bounds, side="right")).sum())
+
+
+def half_max(erf: EffectiveReceptiveField) -> float:
+    """Root of the number of pixels with amplitude above half that of the centre: `threshold` at level 1/2.
+
+    Parameters
+    ----------
+    erf : EffectiveReceptiveField
+
+    Returns
+    -------
+    float
+        In pixels.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> erf = em.predict(em.repeat(em.Conv(3), 2))          # powers (1, 2, 3, 2, 1) x (1, 2, 3, 2, 1) / 81
+    >>> round(em.sizes.half_max(erf)**2)                    # 1 of 9, 4 each of 6, 4 and 3 are above 9 / 4
+    13
+    """
+    return threshold(erf, level=0.5)
+
+
+def std(erf: EffectiveReceptiveField) -> float:
+    """Root of the mean variance per axis, sqrt(tr C / d) with the covariance C of the share.
+
+    Parameters
+    ----------
+    erf : EffectiveReceptiveField
+
+    Returns
+    -------
+    float
+        In pixels; nan where the mean variance is negative, as that of a mean of both signs can be.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> round(em.sizes.std(em.predict(em.repeat(em.Conv(3), 6))), 9)       # sqrt(6 * 2 / 3)
+    2.0
+    """
+    with np.errstate(invalid="ignore"):
+        return float(np.sqrt(np.trace(erf.covariance) / erf.ndim))
+
+
+def mass(erf: EffectiveReceptiveField, p: float = 0.95) -> float:
+    """Side of the smallest square about the true centre c that holds the part `p` of the share.
+
+    2 r + 1 with the smallest r such that the share where max_a abs(x_a - c_a) <= r is at least p.
+
+    Parameters
+    ----------
+    erf : EffectiveReceptiveField
+    p : float
+        Above 0 and at most 1.
+
+    Returns
+    -------
+    float
+        In pixels.
+
+    Raises
+    ------
+    ValueError
+        If `p` is not in that range.
+    SizeError
+        If the map would not fit in memory; separable ones need none.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> erf = em.predict(em.serial(em.Conv(5)))                            # 1/25 on each of 5 x 5 pixels
+    >>> em.sizes.mass(erf), em.sizes.mass(erf, p=9/25)
+    (5.0, 3.0)
+    """
+    return 2 * _reach(erf, _part(p)) + 1
+
+
+def _reach(erf: EffectiveReceptiveField, p: float, values: Array | None = None) -> float:
+    """Half the side, from centre to centre of the pixels, of the square that holds `p` of the values."""
+    distances = [np.abs(x) for x in erf._offsets(erf.center)]
+    if values is None and erf._lines is not None:
+        steps = np.unique(np.concatenate(distances))
+        within = math.prod(np.cumsum(np.bincount(np.searchsorted(steps, d), line, len(steps)))
+                           for d, line in zip(distances, erf._lines))
+    else:
+        values = erf.share if values is None else values
+        far = np.maximum.reduce(np.broadcast_arrays(*np.ix_(*distances)))
+        steps, place = np.unique(far, return_inverse=True)
+        within = np.cumsum(np.bincount(place.ravel(), values.ravel(), len(steps)))
+    return float(steps[_first_at_least(np.asarray(within), p)])
+
+
+def mass_radius(erf: EffectiveReceptiveField, p: float) -> float:
+    """Radius of the smallest disc about the true centre that holds the part `p` of the share.
+
+    The smallest r such that the share of the pixels at Euclidean distances of at most r is at least p.
+
+    Parameters
+    ----------
+    erf : EffectiveReceptiveField
+    p : float
+        Above 0 and at most 1.
+
+    Returns
+    -------
+    float
+        In pixels.
+
+    Raises
+    ------
+    ValueError
+        If `p` is not in that range.
+    SizeError
+        If the map would not fit in memory; two-dimensional separable ones need none.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> erf = em.predict(em.serial(em.Conv(5)))                            # 1/25 on each of 5 x 5 pixels
+    >>> em.sizes.mass_radius(erf, 5/25), round(em.sizes.mass_radius(erf, 9/25)**2, 9)
+    (1.0, 2.0)
+    """
+    p = _part(p)
+    squares = [x**2 for x in erf._offsets(erf.center)]
+    if erf._lines is not None and erf.ndim == 2 and all((line >= 0).all() for line in erf._lines):
+        return _radius_of_product(squares[0], erf._lines[0], squares[1], erf._lines[1], p)
+    far = np.asarray(sum(np.ix_(*squares)))
+    radii, place = np.unique(far, return_inverse=True)
+    within = np.cumsum(np.bincount(place.ravel(), erf.share.ravel(), len(radii)))
+    return float(np.sqrt(radii[_first_at_least(within, p)]))
+
+
+def _radius_of_product(rows: Array, in_rows: Array, columns: Array, in_columns: Array, p: float) -> float:
+    """`mass_radius` of a product of two lines at squared distances, row by row instead of pixel by pixel."""
+    order = np.argsort(columns)
+    columns, cumulated = columns[order], np.concatenate([[0.0], np.cumsum(in_columns[order])])
+    low, high = -1.0, float(rows.max() + columns.max())
+    while True:  # bisection in the squared radius, until no pixel lies between
+        reached = np.searchsorted(columns, high - rows, side="right")
+        high = float((rows + columns[reached - 1])[reached > 0].max())
+        middle = (low + high) / 2
+        if not low < middle < high:
+            return math.sqrt(high)
+        inside = in_rows @ cumulated[np.searchsorted(columns, middle - rows, side="right")]
+        if inside >= p * in_rows.sum() * cumulated[-1] * (1 - 1e-12):
+            high = middle
+        else:
+            low = middle
+
+
+def _part(p: float, name: str = "p") -> float:
+    p = real(p, name)
+    if not 0 < p <= 1:
+        raise ValueError(f"{name}={p!r}: must be above 0 and at most 1")
+    return p
+
+
+def _first_at_least(within: npt.NDArray[Any], p: float) -> int:
+    """First index whose cumulative share reaches p, short of rounding."""
+    return int(np.argmax(within >= p * within[-1] * (1 - 1e-12)))  # of both signs it need not rise steadily
+
+
+def participation(erf: EffectiveReceptiveField) -> float:
+    """1 / sum(share^2): the number of pixels of a flat field of the same concentration.
+
+    Parameters
+    ----------
+    erf : EffectiveReceptiveField
+
+    Returns
+    -------
+    float
+        A number of pixels, an area.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> round(em.sizes.participation(em.predict(em.serial(em.Conv(5)))), 9)
+    25.0
+    """
+    if erf._lines is not None:
+        return float(1 / math.prod(line @ line for line in erf._lines))
+    return float(1 / (erf.share**2).sum())
+
+
+def area_ratio(erf: EffectiveReceptiveField, t: float = 0.99) -> float:
+    """Part of the image that the smallest centred square covers that holds the part `t` of the share.
+
+    The square is that of `mass`.  On the infinite plane the unit's window stands for the image.
+    What of the square lies outside is not counted, so that it is at most 1.
+
+    Parameters
+    ----------
+    erf : EffectiveReceptiveField
+    t : float
+        Above 0 and at most 1.
+
+    Returns
+    -------
+    float
+        A ratio of areas.
+
+    Raises
+    ------
+    ValueError
+        If `t` is not in that range.
+    SizeError
+        If the map would not fit in memory; separable ones need none.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> erf = em.predict(em.repeat(em.Conv(3), 20), image=64)
+    >>> erf.size("mass", p=.99), round(erf.size("area_ratio"), 4)          # 21 of 64 pixels, squared
+    (21.0, 0.1077)
+    """
+    return _covered(erf, _reach(erf, _part(t, "t")))
+
+
+def area_ratio_log10(erf: EffectiveReceptiveField, t: float = 0.99) -> float:
+    """`area_ratio` after log10(map + 1), as the large-kernel papers publish it; changes with scale.
+
+    The logarithm makes little of large values, and how little depends on their unit: the same
+    gradients in other units, or after another loss, have another ratio.  Their lists are of the
+    statistic "relu", about pixel n // 2, and of squares of at least 3 pixels (Ding et al., Scaling
+    up your kernels to 31x31, 2022, and its program ``analyze_erf.py``).
+
+    Parameters
+    ----------
+    erf : EffectiveReceptiveField
+    t : float
+        Above 0 and at most 1.
+
+    Returns
+    -------
+    float
+        A ratio of areas.
+
+    Raises
+    ------
+    ValueError
+        If `t` is not in that range, or the map has negative values, or none but zeros.
+    SizeError
+        If the map would not fit in memory.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import erfmath as em
+    >>> erf = em.predict(em.repeat(em.Conv(3), 20), image=64)
+    >>> louder = em.EffectiveReceptiveField(1e6 * erf.map, origin=erf.origin, unit=erf.unit, trf=erf.trf,
+    ...                                     image=erf.image)
+    >>> [round(e.size("area_ratio"), 4) for e in (erf, louder)]
+    [0.1077, 0.1077]
+    >>> [round(e.size("area_ratio_log10"), 4) for e in (erf, louder)]      # 31 and 41 of 64, squared
+    [0.2346, 0.4104]
+    """
+    if (erf.map < 0).any() or not erf.map.any():
+        raise ValueError('area_ratio_log10: needs a map of values above 0, as "magnitude", "relu" or "power"')
+    return _covered(erf, _reach(erf, _part(t, "t"), np.log1p(erf.map)))
+
+
+def _covered(erf: EffectiveReceptiveField, reach: float) -> float:
+    """Part of the image, or of the window, within `reach` of the true centre along all axes."""
+    lo, hi = _frame(erf)
+    covered = math.prod(max(min(math.floor(c + reach + SLACK), b) - max(math.ceil(c - reach - SLACK), a) + 1, 0)
+                        for a, b, c in zip(lo, hi, erf.center))
+    return covered / math.prod(b - a + 1 for a, b in zip(lo, hi))
+
+
+def _frame(erf: EffectiveReceptiveField) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """First and last pixel of the image; on the plane of the window, or of the map where not known."""
+    if erf.image is not None:
+        return (0,) * erf.ndim, tuple(n - 1 for n in erf.image)
+    return erf.window or (erf.origin, tuple(o + n - 1 for o, n in zip(erf.origin, erf.shape)))
+
+
+def background(erf: EffectiveReceptiveField, quantile: float = 0.5) -> float:
+    """Level of the plateau that the map of a trained network stands on, in units of the map.
+
+    The median of the map over the third of the pixels that lie farthest from the true centre in
+    maximum norm, of those that the unit can see: its window within the image.  Where the unit is in
+    the middle these are the outer tenth on each side.  The median passes over stray bright pixels
+    and over borders; a field whose own tails reach that far raises it.
+
+    Parameters
+    ----------
+    erf : EffectiveReceptiveField
+    quantile : float
+        In place of the median: 0.95, say, to stand above the noise of sampled maps.
+
+    Returns
+    -------
+    float
+        In units of the map.
+
+    Raises
+    ------
+    ValueError
+        If `quantile` is not from 0 to 1, or the unit sees nothing of the image.
+    SizeError
+        If that part of the map would not fit in memory.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import erfmath as em
+    >>> line = np.exp(-np.arange(-30, 31)**2 / 18)                          # a Gaussian of std 3
+    >>> map = np.outer(line, line) + 0.02
+    >>> erf = em.EffectiveReceptiveField(map, origin=(0, 0), unit=(), trf=None, center=(30, 30), image=(61, 61))
+    >>> round(erf.background(), 6)
+    0.02
+    >>> [round(e.size("std"), 2) for e in (erf, erf.above_background())]
+    [13.42, 3.0]
+    """
+    if not 0 <= real(quantile, "quantile") <= 1:
+        raise ValueError(f"quantile={quantile}: must lie from 0 to 1")
+    lo, hi = _frame(erf)
+    if erf.window is not None:
+        lo, hi = tuple(map(max, lo, erf.window[0])), tuple(map(min, hi, erf.window[1]))
+    part = erf.crop(lo, hi)
+    if not part.size:
+        raise ValueError(f"background: {erf.label} sees nothing of the image")
+    far = np.maximum.reduce(np.broadcast_arrays(*np.ix_(
+        *(np.abs(np.arange(a, b + 1) - c) for a, b, c in zip(lo, hi, erf.center)))))
+    return float(np.quantile(part[far >= np.quantile(far, 1 - FARTHEST)], quantile))
+
+
+KINDS = {"threshold": threshold, "half_max": half_max, "std": std, "mass": mass, "participation": participation,
+         "area_ratio": area_ratio, "area_ratio_log10": area_ratio_log10}

@@ -1,0 +1,90 @@
+"""How much neighbours near a border share, of what sites far from it do (docs/theory.md, equation 62).
+
+What two sites of a channel share they share through taps that both of them have, and near a border
+they have fewer in common than each has.  In deep networks without batch norm sites differ little,
+so that this decides who wins in a max pool.  Along one axis, with one row per distance,
+``line[d, x]`` is the correlation of sites x and x + d over that of distant sites.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from typing import Union
+
+import numpy as np
+
+from ...layers.geometry import AxisGeometry
+from ..sweep.moments import ratio
+from ..sweep.taps import Array, Taps, forward
+
+__all__ = ["Line", "through_activation", "through_pool", "through_taps", "within_windows"]
+
+#: Along an axis; None where all sites share alike.
+Line = Union[Array, None]
+#: Distances that are followed: a pool of stride s divides them by s.
+REACH = 32
+
+
+def _even(line: Line, n: int) -> Array:
+    return np.ones((min(REACH, n - 1) + 1, n)) if line is None else line
+
+
+def through_taps(line: Line, level: Array, taps: Taps, n_out: int) -> Array:
+    """Behind a random convolution; `level` is the second moment along the axis before it."""
+    n, stride = len(level), taps.geometry[0].stride
+    line = _even(line, n)[::stride]
+    both = forward(line * _products(level, len(line), stride), taps._replace(axes=(0,)), (n,), (n_out,))
+    return ratio(both, _products(both[0], len(both), 1), 1.0)
+
+
+def _products(own: Array, distances: int, step: int) -> Array:
+    """Root of own(x) own(x + d) for d = 0, step, ...; 0 where that is beyond the map."""
+    root = np.sqrt(np.pad(own, (0, step * (distances - 1))))
+    return root[:len(own)] * np.lib.stride_tricks.sliding_window_view(root, len(own))[::step]
+
+
+def through_activation(line: Line, correlation: Callable[[Array], Array]) -> Line:
+    """`correlation(r)` is that behind the activation where it was r times that of distant sites before."""
+    if line is None:
+        return None
+    behind = np.ones(line.shape)
+    near = line < 1
+    behind[near] = correlation(line[near]) / correlation(np.ones(1))
+    return behind
+
+
+def through_pool(line: Line, g: AxisGeometry, n: int, n_out: int) -> Line:
+    """Between windows of a pool: the mean over pairs of their sites."""
+    if line is None:
+        return None
+    reach = max((len(line) - g.kernel) // g.stride, 0)
+    behind = np.ones((reach + 1, n_out))
+    for d in range(1, reach + 1):
+        behind[d, :max(n_out - d, 0)] = ratio(*_pairs(line, g, n, n_out - d, d), 1.0)
+    return behind
+
+
+def within_windows(lines: Sequence[Line], geometry: Sequence[AxisGeometry], sizes: Sequence[int],
+                   sizes_out: Sequence[int]) -> Line:
+    """For each window of a pool, the mean of the product of `lines` over pairs of different sites."""
+    if all(line is None for line in lines):
+        return None
+    along = [_pairs(_even(line, n), g, n, m, 0) for line, g, n, m in zip(lines, geometry, sizes, sizes_out)]
+    total, pairs = (np.asarray(math.prod(np.ix_(*both))) for both in zip(*along))
+    sites = np.sqrt(pairs)  # each with each, and with itself
+    return ratio(total - sites, pairs - sites, 1.0)
+
+
+def _pairs(line: Array, g: AxisGeometry, n: int, windows: int, d: int) -> tuple[Array, Array]:
+    """Sum over pairs of sites of windows y and y + d, and how many pairs there are."""
+    first = g.stride * np.arange(max(windows, 0)) - g.pads(n)[0]
+    total, pairs = np.zeros(len(first)), np.zeros(len(first))
+    for a, b in itertools.product(range(g.kernel), repeat=2):
+        x, z = first + a, first + g.stride * d + b
+        there = (x >= 0) & (x < n) & (z >= 0) & (z < n)
+        apart = np.minimum(np.abs(z - x), len(line) - 1)
+        total += np.where(there, line[apart, np.clip(np.minimum(x, z), 0, n - 1)], 0.0)
+        pairs += there
+    return total, pairs

@@ -1,0 +1,151 @@
+"""Max pools, forwards: the largest of the sites of a window (docs/theory.md, equations 42 to 44 and 61)."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..sweep import site_distribution as laws
+from ..sweep.lowering import Linear
+from ..sweep.moments import Moments, at, linear, ratio, read_sites, shared_behind
+from ..sweep.taps import Array
+from . import functions as activations
+
+__all__ = ["Route", "max_pool"]
+
+Sizes = tuple[int | None, ...]
+#: Sites that differ by less of their variance are one.
+ALIKE = 1e-9
+#: Correlations at which the law of the largest is made, where those of windows differ.
+NODES = 4
+
+
+class Route(NamedTuple):
+    """How a max pool passes gradients on.
+
+    Attributes
+    ----------
+    op : Linear
+        The pool, its taps the probabilities to win along each axis.
+    bias : ndarray, shape (groups,) or (groups, *lattice)
+        E[phi'(winner)^2] / E[phi'^2] of the activation before it; per window where those differ.
+    """
+
+    op: Linear
+    bias: Array
+
+
+def max_pool(op: Linear, m: Moments, shares: Sequence[float], sizes_in: Sizes, sizes: Sizes, extent: tuple[int, ...],
+             lags: tuple[int, ...], alike: Array | None = None) -> tuple[Moments, Route]:
+    """Moments behind the pool, and its route; `shares` are those of the groups.
+
+    For the law of the largest, the sites of a window are equally correlated; those outside the map never win.
+    `alike`, per window, is how much of this correlation its sites have, if not all of it.
+    """
+    zero = (0,) * m.ndim
+    count = _inside(op, sizes_in, sizes)
+    often = np.bincount(count.reshape(-1))
+    kinds = np.flatnonzero(often)
+    place = np.searchsorted(kinds, count)
+    # Windows near a border see the lower level of what stands there.
+    middle = (slice(None), *(slice(h, h + 1) for h in m.lags))
+    mixed = linear(op._replace(kind="random", inside_only=False), replace(m, values=m.values[middle]), sizes_in,
+                   extent, zero)[at(zero)]
+    scale = mixed * (kinds[-1] / count) / m.per_site(np.where(m.average > 0, m.average, 1.0))
+    second, far, rho, known, bias = [], [], [], [], []
+    for g, near in enumerate(_near([taps.geometry[0].kernel for taps in op.taps], m)):
+        law, whole = m.law(g, near), float(m.average[g])
+        shared = (float(m.same[g]) if near is None else near) / whole if whole else 0.0
+        # Sites differ by the root of what they do not share, and so does what is made of them.
+        own = np.sqrt(np.maximum(1 - shared * (1.0 if alike is None else alike), 0.0))
+        nodes = np.linspace(math.sqrt(max(1 - shared, 0.0)), own.max(), 1 if alike is None else NODES)
+        table = [[one.largest_of(int(n)) for n in kinds]
+                 for one in (law, *(m.law(g, whole * (1 - x**2)) for x in nodes[1:]))]
+        largest = table[0]
+        second.append(_per_window([[one.second for one in row] for row in table], place, nodes, own))
+        means = often[kinds] / count.size @ np.stack([one.row_means for one in largest])
+        apart = laws.distant(law.row_means, means, law.share, float(m.far[g] / m.level[g]))
+        far.append(apart * np.sqrt(scale[g]).mean()**2)
+        winner = largest[-1]
+        together = laws.distant(law.row_means, winner.row_means, law.share, float(m.same[g]))
+        rho.append(together / winner.second if winner.second else 0.0)
+        known.append(winner)
+        gates = np.array([[one.mean_gate for one in row] for row in table]) / (law.mean_gate or 1.0)
+        bias.append(gates[0, -1] if alike is None else _per_window(gates, place, nodes, own))
+    q = np.broadcast_to(np.stack(second) * scale, (len(far), *extent))
+    pooled = Moments(q[(slice(None), *(None,) * m.ndim)], np.array(far), np.array(rho), tuple(known), m.wraps)
+    behind = _correlated(op, m, pooled, sizes_in, lags) if any(lags) else pooled
+    return behind, Route(_winning(op, m, shares), np.array(bias))
+
+
+def _per_window(table: Any, place: Array, nodes: Array, at: Array) -> Array:
+    """A table over `nodes` and numbers of sites, read `at` the node and `place` of each window."""
+    lines = np.array([np.interp(at, nodes, line) for line in np.transpose(table)])
+    return np.take_along_axis(lines, place[None], axis=0)[0] if lines.ndim > 1 else np.asarray(lines[place])
+
+
+def _inside(op: Linear, sizes_in: Sizes, sizes: Sizes) -> Array:
+    """For each window, how many of its sites lie inside the map."""
+    counts = []
+    for taps, n, n_out in zip(op.taps, sizes_in, sizes):
+        g, = taps.geometry
+        counts.append(np.full(1, g.kernel) if n is None else read_sites(g, n, n_out or 0)[1].sum(axis=1))
+    return np.asarray(math.prod(np.ix_(*counts)))
+
+
+def _winning(op: Linear, m: Moments, shares: Sequence[float]) -> Linear:
+    """The pool with probabilities to win: the more a site has in common with its window, the fewer."""
+    kernel = tuple(taps.geometry[0].kernel for taps in op.taps)
+    rho = float(np.dot(shares, m.rho))
+    if not _neighbours(m) or max(kernel) < 3 or rho > 1 - ALIKE:
+        return op
+    alike = np.tensordot(shares, m.correlations(tuple(k - 1 for k in kernel)), 1)
+    excess = np.lib.stride_tricks.sliding_window_view((alike - rho) / (1 - rho), kernel)
+    excess = excess.sum(axis=tuple(range(excess.ndim // 2, excess.ndim)))
+    count = excess.size
+    wins = np.maximum(1 / count - count / 2 * _lead(count) * (excess - excess.mean()), 0.0)
+    return op._replace(taps=tuple(
+        taps._replace(weights=wins.sum(axis=tuple(a for a in range(wins.ndim) if a != axis)) / wins.sum())
+        for axis, taps in enumerate(op.taps)))
+
+
+@functools.lru_cache
+def _lead(count: int) -> float:
+    """The density of three of `count` independent values being the largest together, over the trios (61)."""
+    from scipy.special import ndtr
+    z, weights = activations.normal_points(256, 0.1)
+    return float(weights @ (np.exp(-z**2) / (2 * np.pi) * ndtr(z)**(count - 3)))
+
+
+def _neighbours(m: Moments) -> bool:
+    """Whether lags say how neighbours are correlated."""
+    return any(m.lags) or (m.plane is not None and any(m.plane.lags))
+
+
+def _near(kernel: list[int], m: Moments) -> list[float | None]:
+    """Mean of M over the pairs of sites of one window, where lags say how neighbours are correlated."""
+    if not _neighbours(m):
+        return [None] * len(m.far)
+    box = tuple(k - 1 for k in kernel)
+    pairs = np.asarray(math.prod(np.ix_(*(k - np.abs(np.arange(1 - k, k)) for k in kernel))))
+    pairs[box] = 0
+    if not pairs.any():
+        return [None] * len(m.far)
+    near = (m.correlations(box) * pairs).reshape(len(m.far), -1).sum(axis=1) / pairs.sum()
+    return [float(one) for one in near * m.average]
+
+
+def _correlated(op: Linear, m: Moments, pooled: Moments, sizes_in: Sizes, lags: tuple[int, ...]) -> Moments:
+    """Neighbours behind the pool: what they share beyond `rho`, in proportion to that of an average pool."""
+    values = linear(op, m, sizes_in, pooled.second.shape[1:], lags)
+    mean = replace(m, values=values, rho=shared_behind(op, m, values, sizes_in))
+    excess = mean.values - mean.shared(lags)
+    excess *= mean.per_pair(ratio(1.0, excess[at(lags)].mean(axis=tuple(range(1, 1 + m.ndim)))))
+    values = pooled.with_lags(lags).values + excess * m.per_pair(pooled.average - pooled.same)
+    values[at(lags)] = pooled.second
+    return replace(pooled, values=values)

@@ -1,0 +1,461 @@
+"""What the backward sweep carries: gradients as they are, or their covariance.
+
+`Factor` is the gradient itself, linear in the few random numbers of one source; it lasts as long as
+only deterministic layers have been passed.  `Covariance` is M(x, tau) = E[g(x) g(x + tau)], summed
+over the channels of a group, for the lags tau that are needed below.  Random layers keep every lag
+and mix sites; fixed layers mix lags; see docs/theory.md, equations 18 to 26.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ...base.errors import check_bytes
+from ...lattice.field import add_on_hull
+from ...layers.geometry import AxisGeometry
+from .lowering import Linear
+from .plan import SAMPLE
+from .taps import REMEDY, Array, Taps, adjoint, border_gain
+
+__all__ = ["ALIKE", "Covariance", "EXCHANGEABLE", "Factor", "MIXED", "border_pairs", "correlate",
+           "cut_pairs", "fixed_pairs", "select_lags"]
+
+
+def _cut(values: Array, start: tuple[int, ...], sizes: tuple[int | None, ...],
+         axes: tuple[int, ...]) -> tuple[Array, tuple[int, ...]]:
+    """Drop what lies outside the map along `axes`: a path that leaves any layer's map is gone."""
+    ndim, begin = len(start), list(start)
+    index: list[Any] = [slice(None)] * values.ndim
+    for axis in axes:
+        s, n, count = start[axis], sizes[axis], values.shape[axis - ndim]
+        if n is not None:
+            begin[axis] = max(s, 0)
+            index[axis - ndim] = slice(begin[axis] - s, max(min(s + count, n), begin[axis]) - s)
+    return values[tuple(index)], tuple(begin)
+
+
+@dataclass(frozen=True)
+class Factor:
+    """Gradients per independent random number of the source: values (numbers, channels, *lattice).
+
+    One channel stands for all where the layers passed treat all channels alike.
+    """
+
+    values: Array
+    start: tuple[int, ...]
+
+    def __add__(self, other: Factor) -> Factor:
+        return Factor(*add_on_hull(self.values, self.start, other.values, other.start))
+
+    def times(self, factor: float) -> Factor:
+        """The gradient multiplied by a number."""
+        return self if factor == 1 else replace(self, values=self.values * factor)
+
+    def through(self, op: Linear, sizes: tuple[int | None, ...]) -> Factor:
+        """Behind (below) a layer that acts on each channel by itself."""
+        values, start = self.values * op.gain if op.gain != 1 else self.values, self.start
+        for taps in op.taps:
+            w = taps.weights
+            if op.inside_only:
+                values = _border(values, start, taps, sizes)
+            values, start = adjoint(values, start, taps, sizes, lambda tap, part: w[tap] * part, taps.flat)
+            values, start = _cut(values, start, sizes, taps.axes)
+        return Factor(values, start)
+
+    def through_constant(self, op: Linear, sizes: tuple[int | None, ...], c_in: int, c_out: int) -> Factor:
+        """Behind a convolution whose weights are all equal, with explicit channels."""
+        shape = self.values.shape
+        summed = self.values.reshape(shape[0], op.groups, c_out // op.groups, *shape[2:]).sum(axis=2)
+        below = Factor(summed, self.start).through(op, sizes)
+        return replace(below, values=np.repeat(below.values, c_in // op.groups, axis=1)).times(op.groups / c_in)
+
+    def through_full(self, op: Linear, sizes: tuple[int | None, ...]) -> Factor:
+        """Behind a convolution with given weights that mix channels, with explicit channels."""
+        assert op.matrix is not None
+        taps, = op.taps
+        matrix = op.matrix.reshape(op.groups, -1, *op.matrix.shape[1:])
+
+        def weigh(tap: tuple[int, ...], part: Array) -> Array:
+            grouped = part.reshape(part.shape[0], *matrix.shape[:2], *part.shape[2:])
+            mixed = np.einsum("goi,bgo...->bgi...", matrix[(slice(None),) * 3 + tap], grouped)
+            return mixed.reshape(part.shape[0], op.groups * matrix.shape[2], *part.shape[2:])
+
+        return Factor(*_cut(*adjoint(self.values, self.start, taps, sizes, weigh), sizes, taps.axes))
+
+    def covariance(self, lags: tuple[int, ...], groups: Sequence[int], channels: str) -> Covariance:
+        """Sum over numbers and channels of g(x) g(x + tau), per channel group.
+
+        `channels` says how the values carry their channels, as in `Plan`.
+        """
+        count = sum(groups)
+        if channels == "explicit":
+            values = np.concatenate([correlate(part, part, lags) for part in
+                                     np.split(self.values, np.cumsum(groups)[:-1], axis=1)])
+            ones = self.values.sum(axis=1, keepdims=True)
+            return Covariance(values, self.start, correlate(ones, ones, lags) / count, MIXED)
+        power = correlate(self.values, self.values, lags) * _column(np.asarray(groups) / count, self.values.ndim - 2)
+        if channels == "one":
+            return Covariance(power, self.start)
+        return Covariance(power, self.start, correlate(self.values[:1], self.values[:1], lags), EXCHANGEABLE)
+
+
+def correlate(f: Array, g: Array, lags: tuple[int, ...]) -> Array:
+    """sum over the two leading axes of f(x) g(x + tau), shape (1, *lags, *lattice)."""
+    lattice = f.shape[2:]
+    padded = np.pad(g, [(0, 0), (0, 0), *((h, h) for h in lags)]) if any(lags) else g
+    shape = (1, *(2 * h + 1 for h in lags), *lattice)
+    check_bytes(8 * math.prod(shape), f"a covariance of shape {shape}", REMEDY)
+    total = np.empty(shape)
+    for tau in np.ndindex(*shape[1:len(lattice) + 1]):
+        window: tuple[Any, ...] = tuple(slice(t, t + n) for t, n in zip(tau, lattice))
+        total[(0, *tau)] = np.einsum("bc...,bc...->...", f, padded[(..., *window)])
+    return total
+
+
+def _column(numbers: Array, ndim: int) -> Array:
+    """`numbers` along the group axis of a covariance over `ndim` dimensions."""
+    return numbers.reshape(-1, *(1,) * (2 * ndim))
+
+
+#: How the channels of a covariance relate: independent and alike, exchangeable, or neither.
+ALIKE, EXCHANGEABLE, MIXED = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Covariance:
+    """M(x, tau) per channel group: values (groups, *lags, *lattice), lags from -h to h per axis.
+
+    `values` is `bare` times `factor`: a number that multiplies everything waits for an array that is made anyway.
+    `uniform` is the part along the direction in which all channels are equal, which a `Constant`
+    convolution reads.  Where channels are independent and alike it is M / channels and not stored.
+    """
+
+    bare: Array
+    start: tuple[int, ...]
+    uniform: Array | None = None
+    mixing: int = ALIKE
+    factor: float = 1.0
+
+    @functools.cached_property
+    def values(self) -> Array:
+        """M(x, tau)."""
+        return self.bare if self.factor == 1 else self.bare * self.factor
+
+    def holding(self, values: Array, **others: Any) -> Covariance:
+        """The same with other values."""
+        return replace(self, bare=values, factor=1.0, **others)
+
+    @property
+    def ndim(self) -> int:
+        """Number of spatial dimensions."""
+        return len(self.start)
+
+    @functools.cached_property
+    def lags(self) -> tuple[int, ...]:
+        """Half-widths of the box of lags."""
+        return tuple(n // 2 for n in self.bare.shape[1:1 + self.ndim])
+
+    @property
+    def power(self) -> Array:
+        """E[g(x)^2] summed over channels, shape (*lattice)."""
+        center: tuple[Any, ...] = (slice(None), *self.lags)
+        alone = self.values[center]
+        return np.asarray(alone[0] if len(alone) == 1 else alone.sum(axis=0))
+
+    def merge(self, other: Covariance, channels: int, ones: bool) -> Covariance:
+        """Sum of two uncorrelated gradients; `ones` says whether the uniform part is needed."""
+        values, start = add_on_hull(self.values, self.start, other.values, other.start)
+        mixing, uniform = max(self.mixing, other.mixing), None
+        if mixing and ones:
+            uniform, _ = add_on_hull(self.along_ones(channels), self.start,
+                                     other.along_ones(channels), other.start)
+        return Covariance(values, start, uniform, mixing)
+
+    def along_ones(self, channels: int) -> Array:
+        """The uniform part, whether it is carried or follows from independence."""
+        if self.mixing == ALIKE:
+            return self.values.sum(axis=0, keepdims=True) / channels
+        assert self.uniform is not None
+        return self.uniform
+
+    def times(self, factor: float) -> Covariance:
+        """The gradient multiplied by a number (its covariance by the square)."""
+        if factor == 1:
+            return self
+        uniform = None if self.uniform is None else self.uniform * factor**2
+        return Covariance(self.bare, self.start, uniform, self.mixing, self.factor * factor**2)
+
+    def with_lags(self, lags: tuple[int, ...]) -> Covariance:
+        """Cut, or filled with zeros, to the box of lags of half-widths `lags`."""
+        if lags == self.lags:
+            return self
+        uniform = None if self.uniform is None else _refit(self.uniform, self.lags, lags)
+        return replace(self, bare=_refit(self.bare, self.lags, lags), uniform=uniform)
+
+    def regrouped(self, have: Sequence[int], want: Sequence[int]) -> Covariance:
+        """Channel groups of sizes `have` summed into the coarser groups `want`."""
+        if tuple(have) == tuple(want):
+            return self
+        first = np.searchsorted(np.cumsum(have) - np.asarray(have), np.cumsum(want) - np.asarray(want))
+        return replace(self, bare=np.add.reduceat(self.bare, first, axis=0))
+
+    def gated(self, gate: Array) -> Covariance:
+        """Below a gate, given as factors on M(x, tau) over (groups, lags, map), extents 1 for all alike."""
+        if gate.size == 1:
+            return Covariance(self.bare, self.start, None, self.mixing, self.factor * gate.item())
+        if gate.size == len(gate):  # one number per group
+            return self.holding(self.bare * (gate * self.factor), uniform=None)
+        index: list[slice] = [slice(None)]
+        for have, n in zip(self.lags, gate.shape[1:1 + self.ndim]):
+            index.append(slice(None) if n == 1 else slice(n // 2 - have, n // 2 + have + 1))
+        gate = gate[tuple(index)]
+        for axis, (first, count) in enumerate(zip(self.start, self.bare.shape[1 + self.ndim:]), 1 + self.ndim):
+            if gate.shape[axis] > 1:  # on the plane a gate is given for whole periods
+                gate = gate.take(range(first, first + count), axis=axis, mode="wrap")
+        return self.holding(self.bare * (gate * self.factor), uniform=None)
+
+    def masked(self, drop: float, channels: int) -> Covariance:
+        """Below inverted dropout: noise that is independent at each site and channel, at lag 0."""
+        center: tuple[Any, ...] = (slice(None), *self.lags)
+        noise = drop / (1 - drop) * self.values[center]
+        values = self.values.copy()
+        values[center] += noise
+        uniform = None
+        if self.uniform is not None:
+            uniform = self.uniform.copy()
+            uniform[center] += noise.sum(axis=0) / channels
+        return self.holding(values, uniform=uniform)
+
+    # -- layers -------------------------------------------------------------------------------
+
+    def through_random(self, op: Linear, sizes: tuple[int | None, ...], lags: tuple[int, ...],
+                       shares: Sequence[float], channels: int) -> Covariance:
+        """Below zero-mean random weights: each lag by itself, sites mixed by the taps' variances.
+
+        The channels below are independent; of groups above that differ they remember the power.
+        """
+        values, start = self.bare, self.start
+        if any(lags) or any(self.lags):
+            for axis, g in enumerate(g for taps in op.taps for g in taps.geometry):
+                values = select_lags(values, 1 + axis, g, self.lags[axis], lags[axis])
+        spread = [taps for taps in op.taps if not taps.trivial]
+        factor = self.factor * op.gain * math.prod(t.weights.item(0) for t in op.taps if t.flat or t.trivial)
+        if spread:  # above a layer that strides there are fewer sites to multiply
+            values, factor = values * factor, 1.0
+        for taps in spread:
+            w, flat = taps.weights, taps.flat
+            values, start = adjoint(values, start, taps, sizes, lambda tap, part: part if flat else w[tap] * part, flat)
+            values, start = cut_pairs(values, start, sizes, taps.axes)
+        if len(values) == 1 and len(shares) > 1:  # depthwise layers keep the groups they have
+            values, factor = values * _column(factor * np.asarray(shares), self.ndim), 1.0
+        if op.groups > 1 and self.mixing == MIXED:
+            return Covariance(values, start, values.sum(axis=0, keepdims=True) * (factor / channels), MIXED, factor)
+        return Covariance(values, start, None, ALIKE, factor)
+
+    def through_fixed(self, op: Linear, sizes: tuple[int | None, ...], lags: tuple[int, ...]) -> Covariance:
+        """Below the same filter on each channel: w_a w_b over all pairs of taps."""
+        values, start = fixed_pairs(self.values, self.start, op, sizes, lags)
+        uniform = self.uniform
+        if uniform is not None:
+            uniform, _ = fixed_pairs(uniform, self.start, op, sizes, lags)
+        return self.holding(values, start=start, uniform=uniform)
+
+    def through_constant(self, op: Linear, sizes: tuple[int | None, ...], lags: tuple[int, ...],
+                         c_in: int, c_out: int, shares: Sequence[float]) -> Covariance:
+        """Below equal weights: the sum over the output channels goes to all input channels alike."""
+        if op.groups > 1 and self.mixing:
+            raise NotImplementedError("grouped constant weights behind other deterministic layers that mix "
+                                      f"channels: {SAMPLE}")
+        below = Covariance(self.along_ones(c_out), self.start).through_fixed(op, sizes, lags)
+        uniform = below.values * (c_out / c_in)  # the part along the ones of all channels
+        power = uniform * op.groups              # and along those of each group
+        return Covariance(power * _column(np.asarray(shares), self.ndim), below.start, uniform, EXCHANGEABLE)
+
+    def through_full(self, op: Linear, sizes: tuple[int | None, ...], lags: tuple[int, ...]) -> Covariance:
+        """Below given weights that mix channels; the channels above must be independent and alike."""
+        assert op.matrix is not None
+        if self.mixing:
+            raise NotImplementedError("two layers of given weights that mix channels, with no random layer of "
+                                      f"one group between (merge them into one kernel): {SAMPLE}")
+        c_out, per_group = op.matrix.shape[:2]
+        flat = op.matrix.reshape(c_out, per_group, -1)
+        summed = flat.sum(axis=1)
+        above = self.values.sum(axis=0, keepdims=True)
+        values, start = fixed_pairs(above, self.start, op, sizes, lags, np.einsum("oia,oib->ab", flat, flat) / c_out)
+        uniform, _ = fixed_pairs(above, self.start, op, sizes, lags,
+                                 summed.T @ summed / (c_out * per_group * op.groups))
+        return Covariance(values, start, uniform, MIXED)
+
+    def through_route(self, op: Linear, sizes: tuple[int | None, ...], lags: tuple[int, ...],
+                      channels: int, bias: Array | None = None) -> Covariance:
+        """Below max pooling: each window hands its gradient to one of its sites.
+
+        The gradient of one window and channel ends in one place: lag 0 goes to lag 0, by the probability to
+        win.  Other windows and other channels are routed independently, by the same one.  `bias`, per
+        group, is how much wider than others the gate below stands open for winners.
+        """
+        if bias is not None and bias.ndim > 1:
+            gate = bias[(slice(None), *(None,) * self.ndim)]
+            return self.gated(gate).through_route(op, sizes, lags, channels)
+        alone = self.with_lags((0,) * self.ndim)
+        spread = _routed(alone.values, alone.start, op, sizes)
+        below = self.holding(spread[0], start=spread[1], uniform=None).with_lags(lags)
+        if any(self.lags) or self.uniform is not None:
+            center: tuple[Any, ...] = (slice(None), *self.lags)
+            rest = self.values.copy()
+            rest[center] = 0
+            apart, start = fixed_pairs(rest, self.start, op, sizes, lags)
+            below = below.holding(below.values + apart)
+            if self.uniform is not None:
+                both, _ = fixed_pairs(self.uniform, self.start, op, sizes, lags)
+                one, _ = fixed_pairs(_refit(alone.values, alone.lags, self.lags), self.start, op, sizes, lags)
+                below = replace(below, uniform=both + (_refit(spread[0], alone.lags, lags) - one
+                                                       ).sum(axis=0, keepdims=True) / channels)
+        return below if bias is None else below.gated(_column(bias, self.ndim))
+
+
+# ---------------------------------------------------------------------------------------------
+# lags
+# ---------------------------------------------------------------------------------------------
+
+def _refit(values: Array, have: tuple[int, ...], want: tuple[int, ...]) -> Array:
+    shape = (len(values), *(2 * w + 1 for w in want), *values.shape[1 + len(want):])
+    check_bytes(8 * math.prod(shape), f"a covariance of shape {shape}", REMEDY)
+    index = [slice(None)] + [slice(max(h - w, 0), h + min(h, w) + 1) for h, w in zip(have, want)]
+    width = [(0, 0)] + [(max(w - h, 0),) * 2 for h, w in zip(have, want)]
+    width += [(0, 0)] * (values.ndim - len(width))
+    return np.pad(values[tuple(index)], width)
+
+
+def select_lags(values: Array, axis: int, g: AxisGeometry, have: int, want: int) -> Array:
+    """Lags below a random layer: lag tau' comes from lag tau with tau' = s tau (transposed: tau = s tau')."""
+    if g.stride == 1 and have == want:
+        return values
+    lead = (slice(None),) * axis
+    shape = list(values.shape)
+    shape[axis] = 2 * want + 1
+    chosen = np.zeros(shape)
+    if g.transposed:
+        reach = min(want, have // g.stride)
+        chosen[lead + (slice(want - reach, want + reach + 1),)] = values[
+            lead + (slice(have - reach * g.stride, have + reach * g.stride + 1, g.stride),)]
+    else:
+        reach = min(have, want // g.stride)
+        chosen[lead + (slice(want - reach * g.stride, want + reach * g.stride + 1, g.stride),)] = values[
+            lead + (slice(have - reach, have + reach + 1),)]
+    return chosen
+
+
+def cut_pairs(values: Array, start: tuple[int, ...], sizes: tuple[int | None, ...],
+              axes: tuple[int, ...]) -> tuple[Array, tuple[int, ...]]:
+    """Drop sites outside the map, and pairs whose partner is outside."""
+    ndim = len(start)
+    values, start = _cut(values, start, sizes, axes)
+    for axis in axes:
+        n, reach = sizes[axis], values.shape[1 + axis] // 2
+        if n is None or reach == 0:
+            continue
+        partner = (start[axis] + np.arange(values.shape[1 + ndim + axis])
+                   + np.arange(-reach, reach + 1)[:, None])
+        values = _along(values, (partner >= 0) & (partner < n), 1 + axis, axis - ndim)
+    return values, start
+
+
+def _border(values: Array, start: tuple[int, ...], taps: Taps, sizes: tuple[int | None, ...]) -> Array:
+    """What lies at windows that overlap the border, multiplied as `border_gain` says."""
+    axis, = taps.axes
+    count = values.shape[axis - len(start)]
+    gain = border_gain(taps, start[axis], count, sizes[axis])
+    return values if gain is None else _along(values, gain, axis - len(start))
+
+
+def border_pairs(values: Array, start: tuple[int, ...], taps: Taps, sizes: tuple[int | None, ...]) -> Array:
+    """The same for both sites of each pair."""
+    axis, = taps.axes
+    reach, count = values.shape[1 + axis] // 2, values.shape[axis - len(start)]
+    gain = border_gain(taps, start[axis] - reach, count + 2 * reach, sizes[axis])
+    if gain is None:
+        return values
+    pair = np.stack([gain[reach:reach + count] * gain[lag:lag + count] for lag in range(2 * reach + 1)])
+    return _along(values, pair, 1 + axis, axis - len(start))
+
+
+def _along(values: Array, factors: Array, *axes: int) -> Array:
+    """`values` times `factors`, whose axes are those named."""
+    shape = [1] * values.ndim
+    for axis, n in zip(axes, factors.shape):
+        shape[axis] = n
+    return values * factors.reshape(shape)
+
+
+def fixed_pairs(values: Array, start: tuple[int, ...], op: Linear, sizes: tuple[int | None, ...],
+                lags: tuple[int, ...], weights: Array | None = None) -> tuple[Array, tuple[int, ...]]:
+    """A fixed layer on both sites of each pair.
+
+    `weights[a, b]` multiplies what taps a and b hand on; by default it is w_a w_b.
+    """
+    values = values * op.gain**2 if op.gain != 1 else values
+    for taps in op.taps:
+        if op.inside_only:
+            values = border_pairs(values, start, taps, sizes)
+        flat = taps.weights.reshape(-1)
+        product = np.outer(flat, flat) if weights is None else weights
+        have = tuple(values.shape[1 + axis] // 2 for axis in taps.axes)
+        want = tuple(lags[axis] for axis in taps.axes)
+        mix = _LagMix(taps, have, want, product)
+        alike = taps.flat and weights is None and not any(have + want)
+        values, start = adjoint(values, start, taps, sizes, mix, alike)
+        values, start = cut_pairs(values, start, sizes, taps.axes)
+    return values, start
+
+
+def _routed(values: Array, start: tuple[int, ...], op: Linear, sizes: tuple[int | None, ...]
+            ) -> tuple[Array, tuple[int, ...]]:
+    """Power spread evenly over the sites of each window that lie inside."""
+    for taps in op.taps:
+        w = taps.weights
+        values = _border(values, start, taps, sizes)
+        values, start = adjoint(values, start, taps, sizes, lambda tap, part: w[tap] * part, taps.flat)
+        values, start = _cut(values, start, sizes, taps.axes)
+    return values, start
+
+
+class _LagMix:
+    """What tap a hands on of the pairs at lag tau: to lag tau', through the tap b that fits."""
+
+    def __init__(self, taps: Taps, have: tuple[int, ...], want: tuple[int, ...], weights: Array) -> None:
+        self.axes = taps.axes
+        self.kernel = tuple(g.kernel for g in taps.geometry)
+        self.weights = weights
+        self.shape = tuple(2 * h + 1 for h in want)
+        before = np.array(list(itertools.product(*(range(-h, h + 1) for h in have))))
+        after = np.array(list(itertools.product(*(range(-h, h + 1) for h in want))))
+        stride = np.array([g.stride for g in taps.geometry])
+        dilation = np.array([g.dilation for g in taps.geometry])
+        if taps.geometry[0].transposed:
+            step = before[None, :, :] - stride * after[:, None, :]
+        else:
+            step = after[:, None, :] - stride * before[None, :, :]
+        self.fits = (step % dilation == 0).all(axis=-1)
+        self.step = step // dilation
+
+    def __call__(self, tap: tuple[int, ...], part: Array) -> Array:
+        other = np.array(tap) + self.step
+        valid = self.fits & ((other >= 0) & (other < self.kernel)).all(axis=-1)
+        row = self.weights[np.ravel_multi_index(tap, self.kernel)]
+        index = np.ravel_multi_index(np.moveaxis(other * valid[..., None], -1, 0), self.kernel)
+        matrix = np.where(valid, row[index], 0.0)
+        if matrix.size == 1:
+            return part * matrix.item()
+        lag_axes = [1 + axis for axis in self.axes]
+        front = np.moveaxis(part, lag_axes, range(len(lag_axes)))
+        rest = front.shape[len(lag_axes):]
+        mixed = (matrix @ front.reshape(matrix.shape[1], -1)).reshape(*self.shape, *rest)
+        return np.moveaxis(mixed, range(len(lag_axes)), lag_axes)

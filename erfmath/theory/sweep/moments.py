@@ -1,0 +1,403 @@
+"""Second moments on maps, and what linear layers make of them, forwards.
+
+A map is an image with borders; or, for the infinite plane, a single point where all sites are alike,
+or else (behind upsampling, where sites differ by phase) a torus large enough that its ends do not meet.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Union
+
+import numpy as np
+
+from ...layers.geometry import AxisGeometry
+from ..rules.functions import Function, cross
+from . import site_distribution as laws
+from .covariance import border_pairs, cut_pairs, fixed_pairs, select_lags
+from .lowering import Linear, reach
+from .site_distribution import Law
+from .taps import Array, Taps, adjoint, forward, reads
+
+__all__ = ["Activated", "LawLike", "Moments", "at", "concatenate", "far_factor", "linear", "overlap", "ratio",
+           "read_sites", "shared_behind"]
+
+
+class Activated(NamedTuple):
+    """The law of phi(z) for Gaussian z of second moment q and far covariance c, tabulated when needed."""
+
+    q: float
+    c: float
+    phi: Function
+
+    def table(self, second: float, value: float | None = None) -> Law:
+        """The law, scaled to E[phi^2] = `second`.
+
+        With `value`, that of sites so close that E[phi phi'] is `value` instead of its far limit.
+        """
+        c = self.c
+        if value is not None:
+            rho = np.linspace(0, 1, 65)
+            c = self.q * float(np.interp(value, cross(self.phi, np.full(65, self.q), rho), rho))
+        return laws.activated(self.phi, laws.rounded(self.q), laws.rounded(c), laws.rounded(second))
+
+
+#: A law that is not Gaussian, or how to make it; None is Gaussian.
+LawLike = Union[Law, Activated, None]
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Moments of one node's values.
+
+    Attributes
+    ----------
+    values : ndarray, shape (groups, *lags, *lattice)
+        M(x, tau) = E[v(x) v(x + tau)] per channel group.
+    far : ndarray, shape (groups,)
+        c: the same for distant sites or independent inputs, averaged over the map.
+    rho : ndarray, shape (groups,)
+        E[v v'] / E[v^2] of independent inputs at one place; neighbours share it unless lags say more.
+    laws : tuple
+        One-site law per group.
+    wraps : bool
+        Whether the map is a torus or a point, that is, stands for the plane.
+    plane : Moments, optional
+        The same far from all borders, at a point; gives an image the correlation of neighbours.
+    """
+
+    values: Array
+    far: Array
+    rho: Array
+    laws: tuple[LawLike, ...]
+    wraps: bool
+    plane: Moments | None = None
+
+    @property
+    def ndim(self) -> int:
+        """Number of spatial dimensions."""
+        return (self.values.ndim - 1) // 2
+
+    @functools.cached_property
+    def lags(self) -> tuple[int, ...]:
+        """Half-widths of the box of lags."""
+        return tuple(n // 2 for n in self.values.shape[1:1 + self.ndim])
+
+    @functools.cached_property
+    def second(self) -> Array:
+        """q per group and site, shape (groups, *lattice)."""
+        return self.values[at(self.lags)]
+
+    @functools.cached_property
+    def average(self) -> Array:
+        """q per group, averaged over the map, shape (groups,)."""
+        return self.mean(self.second)
+
+    @functools.cached_property
+    def same(self) -> Array:
+        """E[v v'] of independent inputs at one place, averaged over the map, shape (groups,)."""
+        return self.rho * self.average
+
+    def mean(self, maps: Array) -> Array:
+        """Mean of a map per group, shape (groups,)."""
+        flat = maps.reshape(len(maps), -1)
+        return np.add.reduce(flat, axis=1) / flat.shape[1]
+
+    def per_site(self, numbers: Array) -> Array:
+        """One number per group, shaped to multiply maps."""
+        return numbers.reshape(-1, *(1,) * self.ndim)
+
+    def per_pair(self, numbers: Array) -> Array:
+        """One number per group, shaped to multiply `values`."""
+        return numbers.reshape(-1, *(1,) * (2 * self.ndim))
+
+    def law(self, group: int, near: float | None = None) -> Law:
+        """One-site law of a group at the average second moment.
+
+        With `near`, the part shared by sites is such that E[v v'] is that.
+        """
+        known, q = self.laws[group], float(self.average[group])
+        if known is None:
+            return laws.gaussian(q, float(self.same[group]) if near is None else near)
+        if isinstance(known, Activated):
+            return known.table(q, near)
+        return known.scaled(math.sqrt(q / known.second)) if known.second else known
+
+    def products(self, maps: Array, box: tuple[int, ...]) -> Array:
+        """maps(x) maps(x + tau) for every lag of a box, shape (groups, *lags, *lattice); 0 outside an image."""
+        squares = (maps * maps)[(slice(None), *(None,) * self.ndim)]
+        if not any(box):
+            return squares
+        if self.wraps and maps.size == len(maps):  # a point is its own neighbour
+            return squares * np.ones([2 * h + 1 for h in box] + [1] * self.ndim)
+        around = [(0, 0), *((h, h) for h in box)]
+        padded = np.pad(maps, around, mode="wrap") if self.wraps else np.pad(maps, around)
+        partners = np.lib.stride_tricks.sliding_window_view(padded, maps.shape[1:], tuple(range(1, 1 + self.ndim)))
+        return maps[(slice(None), *(None,) * self.ndim)] * partners
+
+    def correlations(self, box: tuple[int, ...]) -> Array:
+        """E[v v'] / q in the interior for every lag of a box: as carried, else `rho`."""
+        if self.plane is not None and any(self.plane.lags):
+            return self.plane.correlations(box)
+        pairs = self.values.reshape(*self.values.shape[:1 + self.ndim], -1)
+        q = np.where(self.average > 0, self.average, 1.0) * pairs.shape[-1]
+        carried = np.asarray(np.add.reduce(pairs, axis=-1) / self.per_site(q))
+        if box == self.lags:
+            return carried
+        out = np.empty((len(q), *(2 * h + 1 for h in box)))
+        out[:] = self.per_site(self.rho)
+        held, there = overlap(self.lags, box)
+        out[there] = carried[held]
+        return out
+
+    def shared(self, box: tuple[int, ...]) -> Array:
+        """What nearby sites share if they share `rho`, for every lag of a box, as `values`."""
+        return self.per_pair(self.rho) * self.products(self.deviation, box)
+
+    @functools.cached_property
+    def deviation(self) -> Array:
+        """sqrt(q) per group and site, shape (groups, *lattice)."""
+        return np.sqrt(self.second)
+
+    @functools.cached_property
+    def level(self) -> Array:
+        """Mean over pairs of sites of sqrt(q q'), as a part of average q: c falls as these do."""
+        return ratio(self.mean(self.deviation)**2, self.average, 1.0)
+
+    def with_lags(self, want: tuple[int, ...]) -> Moments:
+        """The box of lags `want`; at lags that were not carried sites share `rho`."""
+        if want == self.lags:
+            return self
+        if not any(want):
+            return replace(self, values=self.second[(slice(None), *(None,) * self.ndim)])
+        values = self.correlations(want)[(..., *(None,) * self.ndim)] * self.products(self.deviation, want)
+        held, there = overlap(self.lags, want)
+        values[there] = self.values[held]
+        return replace(self, values=values)
+
+    def multiple(self, factor: Any, far: Array, rho: Array, known: tuple[LawLike, ...]) -> Moments:
+        """M(x, tau) times a number (per group), all else as given: what the map is like need not be found again."""
+        out = Moments(self.values * self.per_pair(np.asarray(factor)), far, rho, known, self.wraps)
+        vars(out).update({name: vars(self)[name] for name in ("lags", "level") if name in vars(self)},
+                         average=self.average * factor)
+        return out
+
+    def beside(self, plane: Moments) -> Moments:
+        """The same, with the moments far from all borders."""
+        out = object.__new__(Moments)
+        vars(out).update(vars(self), plane=plane)
+        return out
+
+    def regrouped(self, have: tuple[int, ...], want: tuple[int, ...]) -> Moments:
+        """Channel groups of sizes `have` split into the finer groups `want`."""
+        if have == want:
+            return self
+        owner = np.searchsorted(np.cumsum(have), np.cumsum(want))
+        return replace(self, values=self.values[owner], far=self.far[owner], rho=self.rho[owner],
+                       laws=tuple(self.laws[k] for k in owner))
+
+    def mixed(self, shares: list[float]) -> Moments:
+        """Mean over the groups, as a layer sees them that reads all channels."""
+        if len(self.far) == 1:
+            return self
+        share = np.asarray(shares)[None]
+        values = (share @ self.values.reshape(share.size, -1)).reshape(1, *self.values.shape[1:])
+        out = replace(self, values=values, far=share @ self.far, rho=ratio(share @ self.same, share @ self.average),
+                      laws=(None,))
+        vars(out)["average"] = share @ self.average
+        return out
+
+
+def ratio(part: Any, whole: Any, otherwise: float = 0.0) -> Array:
+    """part / whole, `otherwise` where the whole is 0."""
+    whole = np.asarray(whole)
+    if whole.all():
+        return np.asarray(part / whole)
+    return np.divide(part, whole, out=np.full(whole.shape, otherwise), where=whole > 0)
+
+
+def overlap(have: tuple[int, ...], want: tuple[int, ...]) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    """Where the lags common to two boxes lie in either, behind the group axis."""
+    common = [min(h, w) for h, w in zip(have, want)]
+    return ((slice(None), *(slice(h - c, h + c + 1) for h, c in zip(have, common))),
+            (slice(None), *(slice(w - c, w + c + 1) for w, c in zip(want, common))))
+
+
+def at(lags: tuple[int, ...]) -> Any:
+    """Index of lag 0 in an array over (groups, *lags, ...) with half-widths `lags`."""
+    return slice(None), *lags
+
+
+def concatenate(parts: list[Moments]) -> Moments:
+    """Groups of several nodes, one after the other; the lags must agree."""
+    values, far, rho = (np.concatenate([getattr(part, what) for part in parts]) for what in ("values", "far", "rho"))
+    return Moments(values, far, rho, tuple(law for part in parts for law in part.laws), parts[0].wraps)
+
+
+# ---------------------------------------------------------------------------------------------
+# linear layers
+# ---------------------------------------------------------------------------------------------
+
+def linear(op: Linear, m: Moments, sizes_in: tuple[int | None, ...], extent: tuple[int, ...],
+           lags: tuple[int, ...]) -> Array:
+    """M(x, tau) behind a random layer or a filter, shape (groups, *lags, *extent)."""
+    if m.wraps and math.prod(m.second.shape[1:]) == 1:
+        return _at_point(op, m, lags)
+    before = m.with_lags(reach(op, lags, back=True)).values
+    if op.random and not m.wraps:
+        return _random(op, before, sizes_in, extent, lags)
+    start: tuple[int, ...] = (0,) * m.ndim
+    flipped = op._replace(taps=tuple(_flip(taps, sizes_in) for taps in op.taps), inside_only=False)
+    bounds: tuple[int | None, ...] = extent
+    if m.wraps:
+        around = [g.extent + max(map(abs, g.pads(None))) for taps in op.taps for g in taps.geometry]
+        before = np.pad(before, [(0, 0)] * (1 + m.ndim) + [(r, r) for r in around], mode="wrap")
+        start, bounds = tuple(-r for r in around), (None,) * m.ndim
+    if op.random:
+        values, start = _random_torus(flipped, before, start, lags)
+    else:
+        values, start = fixed_pairs(before, start, flipped, bounds, lags)
+    values = _placed(values, start, extent)
+    if op.inside_only:
+        for taps in op.taps:
+            values = border_pairs(values, (0,) * m.ndim, taps, sizes_in)
+    return values
+
+
+def _random(op: Linear, values: Array, sizes_in: tuple[int | None, ...], extent: tuple[int, ...],
+            lags: tuple[int, ...]) -> Array:
+    """On an image: both sites of a pair read through the same tap."""
+    if any(lags):
+        for axis, g in enumerate(g for taps in op.taps for g in taps.geometry):
+            g = g._replace(transposed=not g.transposed)
+            values = select_lags(values, 1 + axis, g, values.shape[1 + axis] // 2, lags[axis])
+    factor = op.gain
+    for taps in op.taps:
+        trivial = taps.trivial
+        if trivial or taps.flat:
+            factor *= taps.weights.item(0)
+        if not trivial:
+            values = forward(values, taps, sizes_in, extent)
+    if any(lags):
+        values, _ = cut_pairs(values, (0,) * len(extent), extent, tuple(range(len(extent))))
+    return values * factor
+
+
+def _random_torus(op: Linear, values: Array, start: tuple[int, ...], lags: tuple[int, ...]
+                  ) -> tuple[Array, tuple[int, ...]]:
+    plane = (None,) * len(start)
+    for axis, g in enumerate(g for taps in op.taps for g in taps.geometry):
+        values = select_lags(values, 1 + axis, g, values.shape[1 + axis] // 2, lags[axis])
+    for taps in op.taps:
+        w = taps.weights
+        if not taps.trivial:
+            values, start = adjoint(values, start, taps, plane, lambda tap, part: w[tap] * part, taps.flat)
+    return values * (op.gain * math.prod(t.weights.item() for t in op.taps if t.trivial)), start
+
+
+def _flip(taps: Taps, sizes: tuple[int | None, ...]) -> Taps:
+    """Taps whose adjoint is the layer itself, forwards."""
+    geometry = tuple(AxisGeometry(g.kernel, g.stride, g.dilation, g.pads(sizes[axis]), not g.transposed)
+                     for axis, g in zip(taps.axes, taps.geometry))
+    return taps._replace(geometry=geometry)
+
+
+def _placed(values: Array, start: tuple[int, ...], extent: tuple[int, ...]) -> Array:
+    """`values` on sites 0 .. extent - 1, zero where nothing was written."""
+    ndim = len(start)
+    if values.shape[-ndim:] == extent and not any(start):
+        return values
+    whole = np.zeros((*values.shape[:-ndim], *extent))
+    ends = list(zip(start, values.shape[-ndim:], extent))
+    into: Any = (..., *(slice(max(s, 0), max(min(s + n, e), 0)) for s, n, e in ends))
+    out: Any = (..., *(slice(max(-s, 0), max(min(n, e - s), 0)) for s, n, e in ends))
+    whole[into] = values[out]
+    return whole
+
+
+def _at_point(op: Linear, m: Moments, lags: tuple[int, ...]) -> Array:
+    """Behind a layer on the plane where all sites are alike (behind upsampling: the mean over phases)."""
+    phases = math.prod(g.stride for taps in op.taps for g in taps.geometry if g.transposed)
+    if phases > 1 or any(taps.geometry[0].transposed for taps in op.taps):
+        total = math.prod(float(taps.weights.sum()) for taps in op.taps)
+        if op.random:
+            return m.values * (op.gain * total / phases)
+        squares = math.prod(float((taps.weights**2).sum()) for taps in op.taps)
+        alike = m.per_pair(m.same)
+        return ((m.values - alike) * squares / phases + alike * (total / phases)**2) * op.gain**2
+    values = m.with_lags(reach(op, lags, back=True)).values * (op.gain if op.random else op.gain**2)
+    for taps in op.taps:
+        values = _thinned(values, taps, lags, op.random)
+    return values
+
+
+def _thinned(values: Array, taps: Taps, lags: tuple[int, ...], random: bool) -> Array:
+    """M'(tau) = sum over pairs of taps (the same tap twice, if random) of w_a w_b M(s tau + d (b - a))."""
+    def at_shift(shift: tuple[int, ...]) -> Array:
+        index: list[Any] = [slice(None)] * values.ndim
+        for axis, g, d in zip(taps.axes, taps.geometry, shift):
+            middle = values.shape[1 + axis] // 2 + g.dilation * d
+            index[1 + axis] = slice(middle - g.stride * lags[axis], middle + g.stride * lags[axis] + 1, g.stride)
+        return values[tuple(index)]
+
+    if random:
+        return np.asarray(at_shift((0,) * len(taps.axes)) * np.add.reduce(taps.weights, axis=None))
+    total: Any = 0
+    for shift in itertools.product(*(range(1 - k, k) for k in taps.weights.shape)):
+        here = tuple(slice(max(-d, 0), k - max(d, 0)) for d, k in zip(shift, taps.weights.shape))
+        there = tuple(slice(max(d, 0), k - max(-d, 0)) for d, k in zip(shift, taps.weights.shape))
+        total = total + (taps.weights[here] * taps.weights[there]).sum() * at_shift(shift)
+    return np.asarray(total)
+
+
+def shared_behind(op: Linear, m: Moments, behind: Array, sizes_in: tuple[int | None, ...]) -> Array:
+    """`rho` behind a layer that makes M(x, tau) = `behind`: random layers leave it, filters gather what is alike."""
+    if op.random or not m.rho.any():
+        return m.rho
+    alike = replace(m, values=m.shared(reach(op, (0,) * m.ndim, back=True)), rho=np.ones(len(m.rho)), plane=None)
+    part = linear(op, alike, sizes_in, behind.shape[1 + m.ndim:], (0,) * m.ndim)
+    return ratio(_average(part, m.ndim), _average(behind, m.ndim))
+
+
+def _average(values: Array, ndim: int) -> Array:
+    """Lag 0 averaged over the map, per group."""
+    middle = tuple(n // 2 for n in values.shape[1:1 + ndim])
+    return np.asarray(values[at(middle)].reshape(len(values), -1).mean(axis=1))
+
+
+def far_factor(op: Linear, m: Moments, sizes_in: tuple[int | None, ...], sizes: tuple[int | None, ...]) -> float:
+    """What a layer makes of c: pairs of distant sites read through the same tap, or through any two.
+
+    Towards borders c falls as sqrt(q), here the product of its means along each axis.
+    """
+    factor = op.gain if op.random else op.gain**2
+    for taps in op.taps:
+        if taps.trivial:
+            factor *= taps.weights.item() if op.random or op.inside_only else taps.weights.item()**2
+            continue
+        present = [_presence(g, m, axis, sizes_in[axis], sizes[axis]) for axis, g in zip(taps.axes, taps.geometry)]
+        within = present[0] if len(present) == 1 else np.asarray(math.prod(np.ix_(*present)))
+        if op.random:
+            factor *= float((taps.weights * within**2).sum())
+        elif not op.inside_only:
+            factor *= float((taps.weights * within).sum())**2
+    return factor
+
+
+def _presence(g: AxisGeometry, m: Moments, axis: int, n: int | None, n_out: Any) -> Array:
+    """For each tap, the mean over output sites of the sqrt(q) that it reads over that of all, zero outside the map."""
+    if n is None:
+        return np.full(g.kernel, 1 / g.stride if g.transposed else 1.0)
+    line = np.add.reduce(m.deviation, axis=tuple(a for a in range(1 + m.ndim) if a != 1 + axis))
+    z, within = read_sites(g, n, n_out)
+    return np.add.reduce(within * line[z], axis=0) * (n / (n_out * np.add.reduce(line)))
+
+
+@functools.lru_cache(maxsize=4096)
+def read_sites(g: AxisGeometry, n: int, n_out: int) -> tuple[Array, Array]:
+    """Site 0 .. n - 1 that each output site reads through each tap, and whether it does."""
+    z, hit = reads(g, np.arange(n_out), n)
+    return np.clip(z, 0, n - 1), hit & (z >= 0) & (z < n)

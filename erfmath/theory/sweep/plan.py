@@ -1,0 +1,299 @@
+"""What the backward sweep must know before it starts: sizes, channel groups, lags, meeting points.
+
+Below a random layer the gradient is a fresh source, uncorrelated with everything that did not pass
+the same layer.  Between random layers it is a linear function of its source.  So every gradient
+has the names of the sources it comes from; where two branches of one source meet again with no
+random layer between, their powers do not add, and the part between must be contracted as a whole.
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...layers import Add, BatchNorm, Concat, Dropout, Layer
+from ...networks.network import Network
+from ..trained import Norm, given_linear, given_norm
+from . import site_distribution as laws
+from .lowering import Linear, lower, reach, stacked
+
+__all__ = ["Edge", "Graph", "Plan", "RECENT", "SAMPLE", "forget", "widest"]
+
+#: A source, and the concatenations passed since, each with the branch taken.
+Name = tuple[int, tuple[tuple[int, int], ...]]
+EVERY_LAG = 10**9
+#: How many networks made ready are remembered for the next call.
+RECENT = 4
+SAMPLE = "the theory has no rule for it; use erfmath.measure"
+
+
+class Edge(NamedTuple):
+    """`reader` reads a node through its input `slot`, `times` over (an Add may list it twice)."""
+
+    reader: int
+    slot: int
+    times: int = 1
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A network made ready for one run: the nodes up to a top node, all numbers resolved.
+
+    Position -1, the last entry of `sizes`, `channels` and `groups`, is the network's input.  A max pool right behind
+    another reads what that one reads, through a larger window.
+    """
+
+    layers: tuple[Layer, ...]
+    sources: tuple[tuple[int, ...], ...]
+    sizes: tuple[tuple[int | None, ...], ...]
+    channels: tuple[int, ...]
+    groups: tuple[tuple[int, ...], ...]
+    ops: tuple[Linear, ...]
+    ndim: int
+    norms: Mapping[int, Norm]      # batch norms whose statistics are given
+    biases: Mapping[int, float]    # mean squares of given biases
+    #: What sweeps over this graph have found out that holds for every unit.
+    found: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @staticmethod
+    def of(net: Network, top: int, image: tuple[int, ...] | None, ndim: int, width: int,
+           channels_in: int, weights: Mapping[str, Any] | None = None) -> Graph:
+        """Collect what the sweep needs of `net` below and including node `top`.
+
+        `weights` holds given arrays by node, as in `predict`.  Without them the last few graphs are
+        remembered, by the identity of `net`.
+        """
+        if weights:  # arrays may change
+            return Graph._collect(net, top, image, ndim, width, channels_in, weights)
+        about = top, image, ndim, width, channels_in
+        for known, its, graph in _recent:
+            if known is net and its == about:
+                return graph
+        graph = Graph._collect(net, *about, {})
+        _recent[:] = [(net, about, graph), *_recent[:RECENT - 1]]
+        return graph
+
+    @staticmethod
+    def _collect(net: Network, top: int, image: tuple[int, ...] | None, ndim: int, width: int,
+                 channels_in: int, weights: Mapping[str, Any]) -> Graph:
+        nodes, sources = net.nodes[:top + 1], list(net.sources[:top + 1])
+        channels = [*net.channels(width, channels_in, ndim).values()][:top + 1] + [channels_in]
+        sizes: list[Any] = [(None,) * ndim] * (top + 2)
+        if image is not None:
+            sizes = [*net.shapes(image, ndim).values()][:top + 1] + [image]
+        given = _check_names(net, weights)
+        ops: list[Linear] = []
+        groups: list[tuple[int, ...]] = []
+        norms: dict[int, Norm] = {}
+        seen: dict[Any, Linear] = {}  # repeated parts hold the same layer objects
+        for i, (node, inputs) in enumerate(zip(nodes, net.sources)):
+            place = id(node.layer), sizes[inputs[0]], channels[inputs[0]], channels[i]
+            try:
+                op = seen[place] = seen.get(place) or lower(node.layer, *place[1:])
+                if node.name in given and isinstance(node.layer, BatchNorm):
+                    norms[i], op = given_norm(node.layer, given[node.name], channels[i]), Linear("gate", ())
+                elif node.name in given:
+                    op = given_linear(node.layer, given[node.name], ndim, channels[inputs[0]], channels[i])
+            except ValueError as error:
+                raise ValueError(f"{node.name}: {error}") from None
+            below = inputs[0]
+            if op.kind == "route" and below >= 0 and ops[below].kind == "route":
+                whole = stacked(ops[below], op, sizes[sources[below][0]], sizes[below])
+                op, sources[i] = (op, inputs) if whole is None else (whole, sources[below])
+            ops.append(op)
+            groups.append(_groups(node.layer, op, [groups[j] if j >= 0 else (channels_in,) for j in inputs],
+                                  channels[i]))
+        biases = {i: float(np.mean(np.square(given[f"{node.name}.bias"])))
+                  for i, node in enumerate(nodes) if f"{node.name}.bias" in given}
+        return Graph(tuple(node.layer for node in nodes), tuple(sources), tuple(sizes), tuple(channels),
+                     (*groups, (channels_in,)), tuple(ops), ndim, norms, biases)
+
+    @property
+    def top(self) -> int:
+        """Position of the node whose unit is looked at."""
+        return len(self.layers) - 1
+
+    def shares(self, i: int) -> list[float]:
+        """Share of the channels of node `i` that each of its groups has."""
+        return [c / self.channels[i] for c in self.groups[i]]
+
+
+_recent: list[tuple[Network, tuple[Any, ...], Graph]] = []
+
+
+def forget() -> None:
+    """Drop what is remembered of networks and laws; the next prediction starts from nothing."""
+    _recent.clear()
+    laws.activated.cache_clear()
+    laws.gated_sum.cache_clear()
+
+
+def _check_names(net: Network, weights: Mapping[str, Any]) -> Mapping[str, Any]:
+    for name in weights:
+        net.index(name.removesuffix(".bias"))  # an unknown node raises
+    return weights
+
+
+def _groups(layer: Layer, op: Linear, incoming: Sequence[tuple[int, ...]], channels: int) -> tuple[int, ...]:
+    """Channel groups after a layer: concatenations make them, layers that mix channels end them."""
+    if isinstance(layer, Concat):
+        return tuple(c for groups in incoming for c in groups)
+    if all(groups == (channels,) for groups in incoming):
+        return (channels,)
+    depthwise = op.random and op.groups == channels == sum(incoming[0])
+    if op.kind in ("constant", "full") or (op.random and not depthwise):
+        return (channels,)
+    edges = sorted({0}.union(*(np.cumsum(groups).tolist() for groups in incoming)))
+    return tuple(b - a for a, b in zip(edges, edges[1:]))
+
+
+class Plan:
+    """What happens where in a backward sweep from the top of `graph`.
+
+    Attributes
+    ----------
+    edges : dict
+        Per node (and -1), the edges through which it is read by nodes that lead to the top.
+    gated : bool
+        Whether any node is a gate, so that a forward sweep must come first.
+    factor : set of int
+        Nodes whose gradient is still linear in the random numbers of the unit itself.
+    channels : str
+        How those gradients carry channels: "one" for all, "ones" (the direction of equal channels
+        only), "modes" (that direction and all others) or "explicit".
+    meetings : dict
+        Nodes where branches of one source meet without a random layer between: the sources there.
+    ones : set of int
+        Nodes below which a `Constant` convolution reads the sum over channels.
+    lags : dict
+        Half-widths of the box of lags to carry at each node's output.
+    """
+
+    def __init__(self, graph: Graph, mean: bool) -> None:
+        self.graph, self.mean = graph, mean
+        self.edges = _edges(graph)
+        self.gated = any(op.kind == "gate" for i, op in enumerate(graph.ops) if self.edges[i] or i == graph.top)
+        self.factor = self._factor_region()
+        self.channels = self._channels()
+        self.meetings: dict[int, set[int]] = {}
+        self._find_meetings()
+        self.ones = self._ones()
+        self.lags = self._lags()
+
+    def _factor_region(self) -> set[int]:
+        region = {self.graph.top}
+        for i in range(self.graph.top - 1, -2, -1):
+            if self.edges[i] and all(e.reader in region and self.keeps_factor(e.reader) for e in self.edges[i]):
+                region.add(i)
+        return region
+
+    def keeps_factor(self, reader: int) -> bool:
+        """Whether node `reader` hands on a gradient that stays linear in the unit's own numbers."""
+        if isinstance(self.graph.layers[reader], Dropout) and not self.mean:
+            return False
+        return self.graph.ops[reader].kind in ("fixed", "constant", "full")
+
+    def _channels(self) -> str:
+        inner = [i for i in self.factor if i >= 0]
+        kinds = {self.graph.ops[i].kind for i in inner}
+        grouped = any(self.graph.ops[i].kind == "constant" and self.graph.ops[i].groups > 1 for i in inner)
+        joined = any(isinstance(self.graph.layers[i], Concat) for i in inner)
+        if "full" in kinds or (not self.mean and "constant" in kinds and (grouped or joined)):
+            return "explicit"
+        return "ones" if self.mean else "modes" if "constant" in kinds else "one"
+
+    def _find_meetings(self) -> None:
+        graph = self.graph
+        names: dict[int, set[Name]] = {}
+        mixed: set[int] = set()  # nodes whose channels a deterministic layer above has correlated
+        for i in range(graph.top, -2, -1):
+            edges = self.edges[i]
+            if i != graph.top and not edges:
+                continue
+            fixed = [e for e in edges if not graph.ops[e.reader].random]
+            if any(graph.ops[e.reader].kind in ("constant", "full") or e.reader in mixed for e in fixed):
+                mixed.add(i)
+            per_edge = [names[e.reader] if e.reader in mixed else self._behind(e, names[e.reader])
+                        for e in fixed]
+            own: list[set[Name]] = [{(i, ())}] if i == graph.top or len(fixed) < len(edges) else []
+            names[i] = functools.reduce(operator.or_, per_edge + own)
+            pairs = [(a, b) for k, one in enumerate(per_edge) for other in per_edge[:k]
+                     for a in one for b in other if _same_source(a, b)]
+            if pairs and not (i in self.factor and all(a == b for a, b in pairs)):
+                self.factor.discard(i)
+                if any(tags for _, tags in names[i]):
+                    raise NotImplementedError(f"branches of one gradient, parted by a concatenation, meet again "
+                                              f"behind node {i} with no random layer between; {SAMPLE}")
+                self.meetings[i] = {source for source, _ in names[i]} - {i}
+
+    def _behind(self, edge: Edge, names: set[Name]) -> set[Name]:
+        """Names below `edge`: a concatenation parts what comes from independent channels."""
+        if not isinstance(self.graph.layers[edge.reader], Concat):
+            return names
+        if edge.reader in self.factor and self.channels != "one":  # channels are carried: nothing parts
+            return names
+        return {(source, (*tags, (edge.reader, edge.slot))) for source, tags in names}
+
+    def _ones(self) -> set[int]:
+        found: set[int] = set()
+        for i, op in enumerate(self.graph.ops):
+            if op.kind == "constant" or (op.kind in ("fixed", "route", "full", "gate")
+                                         and any(j in found for j in self.graph.sources[i])):
+                found.add(i)
+        return found
+
+    def _lags(self) -> dict[int, tuple[int, ...]]:
+        """Lags that are both needed below and made above, as half-widths per axis."""
+        graph, zero = self.graph, (0,) * self.graph.ndim
+        whole = {source for sources in self.meetings.values() for source in sources}
+        need: dict[int, tuple[int, ...]] = {-1: zero}
+        for i in range(graph.top + 1):
+            below = [need[j] for j in graph.sources[i]]
+            need[i] = reach(graph.ops[i], widest(below), back=False)
+            if i in whole:
+                need[i] = (EVERY_LAG,) * graph.ndim
+        made: dict[int, tuple[int, ...]] = {graph.top: zero}
+        for i in range(graph.top - 1, -2, -1):
+            above = [_made(graph.ops[e.reader], made[e.reader]) for e in self.edges[i]]
+            made[i] = widest(above) if above else zero
+            if i in self.meetings:
+                made[i] = (EVERY_LAG,) * graph.ndim
+        ends = [tuple(EVERY_LAG if n is None else n - 1 for n in sizes) for sizes in graph.sizes]
+        return {i: zero if zero in (need[i], made[i]) else tuple(map(min, zip(need[i], made[i], ends[i])))
+                for i in need}
+
+
+def _edges(graph: Graph) -> dict[int, list[Edge]]:
+    edges: dict[int, list[Edge]] = {i: [] for i in range(-1, graph.top + 1)}
+    for i in range(graph.top, -1, -1):
+        if i != graph.top and not edges[i]:
+            continue
+        inputs = graph.sources[i]
+        if isinstance(graph.layers[i], Add):
+            for j in dict.fromkeys(inputs):
+                edges[j].append(Edge(i, inputs.index(j), inputs.count(j)))
+        else:
+            for slot, j in enumerate(inputs):
+                edges[j].append(Edge(i, slot))
+    return edges
+
+
+def _same_source(a: Name, b: Name) -> bool:
+    """Whether two gradients are correlated: one source, and not parted by a concatenation."""
+    return a[0] == b[0] and not any(c == d and x != y for c, x in a[1] for d, y in b[1])
+
+
+def widest(lags: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """Half-widths of the smallest box of lags that holds all of `lags`."""
+    return lags[0] if len(lags) == 1 else tuple(map(max, zip(*lags)))
+
+
+def _made(op: Linear, lags: tuple[int, ...]) -> tuple[int, ...]:
+    """Lags below a layer that come from the box of half-widths `lags` above it."""
+    alone = op.kind == "route" and not any(lags)  # one window's gradient ends in one place
+    return lags if alone else reach(op, lags, back=True)

@@ -1,0 +1,293 @@
+"""Laws of one site's value where it is not Gaussian: behind activations, pools and gated sums.
+
+The value at a site of a channel depends on what all sites of that channel share and on what is the
+site's own (docs/theory.md, equations 30 and 31).  A `Law` has one row per value of the shared part
+and one column per value of the own part; pooling and thresholding act on columns, the far
+covariance c is the mean square of the rows' means.
+
+Errors: behind activations and pools of up to nine sites E[x^2] and c are good to 5e-4, gates of
+rectifiers to 1e-4 and of saturating functions to 1.5e-3; along runs of residual sums all to 2e-3.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.polynomial.hermite_e import hermevander
+
+from ..rules.functions import Array, Function, normal_points
+
+__all__ = ["Law", "activated", "distant", "far_of", "gated_sum", "gaussian", "plus", "rounded", "share_of"]
+
+#: Values of the shared part, dense where a rectifier leaves a kink in the rows' means.
+ROWS, SHARES = normal_points(48, 0.3, reach=7.0)
+#: Columns of a law, and how far they reach in standard deviations of the own part.
+COLUMNS, REACH = 240, 7.5
+#: Columns of the law of a residual sum, and how far they reach beyond what has more than a probability.
+SUMS, BEYOND, LEAST = 150, 6.0, 1e-9
+#: Rows per standard deviation of the rows' means, where there are too many to keep.
+MERGED = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Law:
+    """Values x[row, column] with probabilities p[row, column] (each row sums to 1).
+
+    Laws are equal if they are the same object: what is made of one is remembered by it.
+
+    Attributes
+    ----------
+    x : ndarray, shape (rows or 1, columns)
+        One row stands for all.
+    p : ndarray, shape (rows, columns)
+    slope : ndarray, shape like `x`
+        phi' of the activation that made each value, 1 where none did.
+    share : ndarray, shape (rows,)
+        Probability of each row.
+    """
+
+    x: Array
+    p: Array
+    slope: Array
+    share: Array
+
+    def _row_means(self, values: Array) -> Array:
+        return self.p @ values[0] if len(values) == 1 else np.einsum("rc,rc->r", self.p, values)
+
+    def _mean(self, values: Array) -> float:
+        return float(self.share @ self._row_means(values))
+
+    @property
+    def mean(self) -> float:
+        """E[x]."""
+        return float(self.share @ self.row_means)
+
+    @functools.cached_property
+    def second(self) -> float:
+        """E[x^2]."""
+        return self._mean(self.x**2)
+
+    @functools.cached_property
+    def row_means(self) -> Array:
+        """E[x] given the shared part."""
+        return self._row_means(self.x)
+
+    @functools.cached_property
+    def marginal(self) -> Array:
+        """Probability of each column."""
+        return np.asarray(self.share @ self.p)
+
+    @property
+    def same(self) -> float:
+        """E[x x'] of sites that share the row."""
+        return float(self.share @ self.row_means**2)
+
+    @property
+    def mean_gate(self) -> float:
+        """E[phi'^2]."""
+        return self._mean(self.slope**2)
+
+    @property
+    def pair_gate(self) -> float:
+        """E[phi' phi'] of sites that share the row."""
+        return float(self.share @ self._row_means(self.slope)**2)
+
+    def through(self, phi: Function) -> Law:
+        """Behind an activation."""
+        return Law(phi.value(self.x), self.p, phi.slope(self.x), self.share)
+
+    def largest_of(self, count: int) -> Law:
+        """The largest of `count` sites that share the row."""
+        law = self if (self.x[:, 1:] >= self.x[:, :-1]).all() else self._ascending
+        reached = functools.reduce(np.multiply, [law._reached] * count)
+        return replace(law, p=np.diff(reached, axis=1, prepend=0.0))
+
+    @functools.cached_property
+    def _ascending(self) -> Law:
+        """The same with the values of each row in order."""
+        order = np.argsort(self.x, axis=1, kind="stable")
+        x, slope = (np.take_along_axis(a, order, axis=1) for a in (self.x, self.slope))
+        return replace(self, x=x, p=np.take_along_axis(self.p, np.broadcast_to(order, self.p.shape), axis=1),
+                       slope=slope)
+
+    @functools.cached_property
+    def _reached(self) -> Array:
+        """Probability of each column and those before it."""
+        return np.minimum(np.cumsum(self.p, axis=1), 1.0)
+
+    def scaled(self, factor: float) -> Law:
+        """The value multiplied by a number."""
+        return self if abs(factor - 1) < 1e-13 else replace(self, x=self.x * factor)
+
+    def standardised(self) -> Law:
+        """The value less its row's mean, over the root of the mean variance."""
+        own = self.x - self.row_means[:, None]
+        return replace(self, x=own / np.sqrt(self._mean(own**2)),
+                       slope=np.broadcast_to(self.slope, own.shape))
+
+
+def far_of(row_means: Array, share: Array, kappa: Array) -> Array:
+    """E[v v'] of distant sites that share only a part kappa (correlation) of what makes the row.
+
+    `row_means` in the order of what is shared, with probabilities `share`.
+    """
+    if len(share) == 1:
+        return np.full(np.shape(kappa), float(row_means[0])**2)
+    hermite = _HERMITE if np.array_equal(share, SHARES) else _hermite(_quantiles(share))
+    weighed = share * row_means
+    terms = (weighed @ hermite)**2
+    terms[-1] += weighed @ row_means - np.add.reduce(terms)
+    return np.asarray(np.power.outer(kappa, _DEGREES) @ terms)
+
+
+def share_of(row_means: Array, share: Array, far: float) -> float:
+    """The kappa for which `far_of` gives `far`."""
+    reached = np.maximum.accumulate(far_of(row_means, share, _KAPPAS))
+    return float(np.interp(far, reached, _KAPPAS))
+
+
+def distant(before: Array, behind: Array, share: Array, far: float) -> float:
+    """E[v v'] of distant sites behind a function of each site, if it was `far` before.
+
+    `before` and `behind` are the means of the rows: what distant sites share of them, they keep.
+    """
+    kappa = share_of(before, share, far) if len(share) > 1 else 1.0
+    return float(far_of(behind, share, np.array(kappa)))
+
+
+def _hermite(rows: Array) -> Array:
+    """Mehler's formula, as in `activations`: orthonormal Hermite polynomials at the values of the shared part."""
+    return np.asarray(hermevander(rows, _DEGREES[-1]) / np.sqrt(np.cumprod(np.maximum(_DEGREES, 1))))
+
+
+_DEGREES = np.arange(12)
+_KAPPAS = np.linspace(0, 1, 33)
+_HERMITE = _hermite(ROWS)
+
+
+def _quantiles(share: Array) -> Array:
+    """Standard normal values in the middle of consecutive shares of the probability."""
+    from scipy.special import ndtri
+    below = np.cumsum(share) - share / 2
+    above = np.cumsum(share[::-1])[::-1] - share / 2  # tails keep their relative accuracy
+    return np.where(below < 0.5, ndtri(np.minimum(below, 0.5)), -ndtri(np.minimum(above, 0.5)))
+
+
+def _shared(q: float, c: float) -> tuple[Array, Array]:
+    """Values and probabilities of the part c shared by all sites of a channel."""
+    if c <= 1e-12 * q:
+        return np.zeros(1), np.ones(1)
+    return np.sqrt(c) * ROWS, SHARES
+
+
+def gaussian(q: float, c: float) -> Law:
+    """N(0, q), of which c is shared by all sites of a channel."""
+    c = min(max(c, 0.0), q)
+    rows, share = _shared(q, c)
+    own = np.sqrt(max(q - c, 1e-12 * q))
+    # Zero, where rectifiers have their kink, lies midway between two columns of every row.
+    step = 2 * REACH / COLUMNS
+    zero = np.divide(-rows, own, out=np.zeros(len(rows)), where=own > 0)[:, None]
+    columns = (np.arange(COLUMNS) - (COLUMNS - 1) / 2) * step + (zero - step * np.rint(zero / step))
+    p = _bells(columns.copy())
+    columns *= own
+    columns += rows[:, None]
+    return Law(columns, p, np.ones(columns.shape), share)
+
+
+def rounded(x: float) -> float:
+    """Two numbers that differ by rounding as one, so that what is made of them can be remembered."""
+    return float(f"{x:.13e}")
+
+
+@functools.lru_cache(maxsize=16)
+def activated(phi: Function, q: float, c: float, second: float) -> Law:
+    """phi(z) for z ~ N(0, q), of which c is shared, scaled to E[phi^2] = `second`."""
+    law = gaussian(q, c).through(phi)
+    return law.scaled(math.sqrt(second / law.second)) if law.second else law
+
+
+@functools.lru_cache(maxsize=64)
+def gated_sum(law: Law, q: float, c: float, phi: Function) -> tuple[Law, Law, Array]:
+    """x + f as in `plus`, phi(x + f), and the transition from x to there, times phi'^2.
+
+    Behind batch norms runs of residual sums begin alike and go on alike: each is made once.
+    """
+    total, transition = plus(law, q, c)
+    behind = total.through(phi)
+    transition *= behind.slope[0]**2
+    return total, behind, transition
+
+
+def plus(law: Law, q: float, c: float) -> tuple[Law, Array]:
+    """x + f for x of `law` and an independent f ~ N(0, q) with shared part c.
+
+    Returns
+    -------
+    law : Law
+        Of x + f, on one grid of values.
+    transition : ndarray, shape (columns before, columns after)
+        The probability to get from a column to a column.
+    """
+    c = min(max(c, 0.0), q)
+    own, common = np.sqrt(q - c), np.sqrt(c)
+    met = np.broadcast_to(law.x, law.p.shape)[law.p > LEAST]
+    margin = BEYOND * max(own + common, 0.01 * np.ptp(met))
+    ends = met.min() - margin, met.max() + margin
+    step = (ends[1] - ends[0]) / SUMS or 1.0
+    grid = (np.floor(ends[0] / step) + 0.5 + np.arange(SUMS + 1)) * step  # zero between two points
+    alone = [_kernel(x, grid, own) for x in law.x]
+    both = [_kernel(x, grid, np.sqrt(q)) for x in law.x] if c else alone
+    if len(law.x) == 1:
+        p, transition = law.p @ alone[0], both[0]
+    else:
+        p = np.stack([row @ kernel for row, kernel in zip(law.p, alone)])
+        weight = law.share[:, None] * law.p
+        behind = weight.sum(axis=0)
+        weight = np.divide(weight, behind, out=np.zeros(weight.shape), where=behind > 0)
+        transition = sum(w[:, None] * kernel for w, kernel in zip(weight, both))
+    if not c:
+        return Law(grid[None], p, np.ones((1, len(grid))), law.share), transition
+    # What f shares moves whole rows, by multiples of the grid's step.
+    stride = max(round(0.4 * common / step), 1)
+    moves = stride * np.arange(-int(6 * common / (stride * step)), int(6 * common / (stride * step)) + 1)
+    shares = np.exp(-(moves * step / common)**2 / 2)
+    rows = np.stack([np.roll(p, n, axis=1) for n in moves], axis=1).reshape(-1, len(grid))
+    share = np.outer(law.share, shares / shares.sum()).ravel()
+    return _merge_rows(Law(grid[None], rows, np.ones((1, len(grid))), share)), transition
+
+
+def _kernel(x: Array, grid: Array, spread: float) -> Array:
+    """Probability to get from each x to each point of the grid by adding N(0, spread^2)."""
+    # Narrower steps than those of the grid it cannot show: c is then up to 3 % too large.
+    spread = max(spread, 0.7 * (grid[1] - grid[0]))
+    # A rectifier makes many zeros; what lies beyond the grid has no probability.
+    distinct: Any = np.unique(np.clip(x, grid[0], grid[-1]), return_inverse=True)
+    return _bells(np.subtract.outer(distinct[0] / spread, grid / spread))[distinct[1]]
+
+
+def _bells(z: Array) -> Array:
+    """exp(-z^2 / 2) in place, each row over its sum."""
+    np.square(z, out=z)
+    z *= -0.5
+    np.exp(z, out=z)
+    z /= np.add.reduce(z, axis=1, keepdims=True)
+    return z
+
+
+def _merge_rows(law: Law) -> Law:
+    """Rows of nearly the same mean, if there are many, as one."""
+    if len(law.p) <= len(ROWS):
+        return law
+    off = law.row_means - law.mean
+    width = np.sqrt(law.share @ off**2) / MERGED
+    levels = np.clip(np.rint(off / width), -4 * MERGED, 4 * MERGED)
+    into: Any = np.unique(levels, return_inverse=True)[1]
+    share = np.bincount(into, law.share).astype(float)
+    p = np.zeros((len(share), law.p.shape[1]))
+    np.add.at(p, into, law.share[:, None] * law.p)
+    return replace(law, p=p / share[:, None], share=share)

@@ -1,0 +1,121 @@
+"""Given weights: a trained layer as the theory sees it, by its second moment per tap."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..base.checks import check_network
+from ..layers import BatchNorm, Conv, ConvTranspose, Layer
+from ..networks.network import Network
+from .sweep.lowering import Linear
+from .sweep.taps import Array, Taps
+
+__all__ = ["Norm", "given_linear", "given_norm", "widening"]
+
+
+@dataclass(frozen=True)
+class Norm:
+    """A trained batch norm, averaged over channels: E[scale^2 / variance], E[scale^2], E[shift^2]."""
+
+    gain: float
+    scale: float
+    shift: float
+
+
+def given_linear(layer: Layer, weights: npt.ArrayLike, ndim: int, c_in: int, c_out: int) -> Linear:
+    """A convolution of the mean square per tap of `weights`, with zero mean and channels alike.
+
+    `weights` has the shape of `Fixed`: (out, in / groups, *k), transposed (in, out / groups, *k).
+
+    Raises
+    ------
+    ValueError
+        Naming the shape that is needed.
+    """
+    if not isinstance(layer, (Conv, ConvTranspose)):
+        raise ValueError(f"weights: {layer.op} takes none; convolutions and batch norms do")
+    geometry = layer.geometry(ndim)
+    kernel = tuple(g.kernel for g in geometry)
+    groups = c_in if layer.groups == "depthwise" else layer.groups
+    need = (c_in, c_out // groups, *kernel) if layer.transposed else (c_out, c_in // groups, *kernel)
+    array = np.asarray(weights, dtype=float)
+    if array.shape != need or not np.isfinite(array).all():
+        raise ValueError(f"weights: an array of shape {array.shape}; must be finite, of shape {need}")
+    power = (array**2).sum(axis=(0, 1)) / c_out
+    total = float(power.sum())
+    if total == 0:
+        raise ValueError("weights: all zero")
+    return Linear("random", (Taps(tuple(range(ndim)), geometry, power / total),), total, groups=groups)
+
+
+def given_norm(layer: Layer, weights: npt.ArrayLike, channels: int) -> Norm:
+    """A batch norm with given scale, shift, mean and variance per channel, shape (4, channels)."""
+    array = np.asarray(weights, dtype=float)
+    if not isinstance(layer, BatchNorm) or array.shape != (4, channels) or not np.isfinite(array).all():
+        raise ValueError(f"weights: an array of shape {array.shape}; must be scale, shift, mean and variance, "
+                         f"of shape (4, {channels})")
+    if array[3].min() <= 0:
+        raise ValueError("weights: variances of a batch norm must be positive")
+    scale, shift, _, variance = array
+    return Norm(float((scale**2 / variance).mean()), float((scale**2).mean()), float((shift**2).mean()))
+
+
+def widening(net: Network, weights: Mapping[str, Any]) -> dict[str, tuple[float, ...]]:
+    """How much wider each given kernel is than a flat one: ratio of standard deviations per axis.
+
+    The law of a kernel is its mean square per tap (equations 49 and 50); that of a flat one with k
+    taps has the variance (k^2 - 1) / 12.  An axis with one tap has ratio 1.
+
+    Parameters
+    ----------
+    net : Network
+    weights : mapping of str to array_like
+        Weights by the name of the node, (out, in, *k) or, transposed, (in, out, *k).  Those of batch
+        norms are passed over.
+
+    Returns
+    -------
+    dict of str to tuple of float
+        Of every convolution among `weights`, one ratio per axis.
+
+    Raises
+    ------
+    ValueError
+        If a name is of no node, or a kernel is not finite, all zero, or not of its layer's size.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import erfmath as em
+    >>> kernel = np.ones((8, 8, 3, 3))
+    >>> kernel[:, :, 1, :] = 0                                   # rows at -1 and 1: a variance of 1, not 2/3
+    >>> [round(r, 3) for r in em.widening(em.serial(em.Conv(3, 8)), {"conv1": kernel})["conv1"]]
+    [1.225, 1.0]
+    """
+    check_network(net)
+    ratios = {}
+    for name, value in weights.items():
+        layer = net[name].layer
+        if not isinstance(layer, (Conv, ConvTranspose)):
+            continue
+        array = np.asarray(value, dtype=float)
+        kernel = tuple(g.kernel for g in layer.geometry(net.dimension(max(array.ndim - 2, 1))))
+        if array.shape[2:] != kernel or not np.isfinite(array).all() or not array.any():
+            raise ValueError(f"weights: {name} has an array of shape {array.shape}; must be finite, not all zero, of "
+                             f"shape (channels, channels, {', '.join(map(str, kernel))})")
+        power = (array**2).sum(axis=(0, 1))
+        ratios[name] = tuple(_std(power, axis) / math.sqrt((k * k - 1) / 12) if k > 1 else 1.0
+                             for axis, k in enumerate(power.shape))
+    return ratios
+
+
+def _std(power: Array, axis: int) -> float:
+    line = power.sum(axis=tuple(a for a in range(power.ndim) if a != axis)) / power.sum()
+    sites = np.arange(len(line))
+    return float(np.sqrt(line @ sites**2 - (line @ sites)**2))

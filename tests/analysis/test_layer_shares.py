@@ -1,0 +1,120 @@
+"""Shares of layers against sums by hand, and against networks whose layer really reads one site."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import EXACT, FFT, ROUNDING, assert_close
+
+import erfmath as em
+from erfmath.analysis.layer_shares import chain_variances
+
+Conv, Relu = em.Conv, em.Activation("relu")
+RIM = em.Random(profile=[2, 1, 2])
+CHAIN = em.serial(Conv(3), Relu, Conv(5, stride=2), em.MaxPool(2), Conv(3, dilation=3, weights=RIM), Conv((1, 3)))
+
+
+def alone(net: em.Network, name: str, **layer: Any) -> em.Network:
+    """The network with one layer's fields changed, by way of its JSON."""
+    d = net.to_dict()
+    node = next(node for node in d["nodes"] if node["name"] == name)
+    node.update(layer)
+    return em.Network.from_dict(d)
+
+
+def test_terms_of_a_chain_by_hand() -> None:
+    """J^2 d^2 sigma^2 per axis: jumps 1, 1, 2, 4, 4."""
+    per_axis = {"conv1": (2 / 3,) * 2, "conv2": (2.0,) * 2, "max_pool1": (4 / 4,) * 2, "conv3": (16 * 9 * 4 / 5,) * 2,
+                "conv4": (0.0, 16 * 2 / 3)}
+    shares = em.layer_shares(CHAIN)
+    assert shares.exact and [row.node for row in shares.layers] == list(per_axis)
+    assert_close([row.variance for row in shares.layers], [sum(v) / 2 for v in per_axis.values()], ROUNDING)
+    assert_close(sum(row.share for row in shares.layers), 1.0, ROUNDING)
+    assert_close(em.predict(CHAIN).std**2, np.sum([*per_axis.values()], axis=0), ROUNDING)
+    assert_close([row.trf for row in shares.layers], [2, 4, 2, 24, 8], EXACT)
+    assert em.receptive_field(CHAIN).size == (33, 41)
+
+
+@pytest.mark.parametrize("options", [{}, {"image": 16}, {"image": 16, "unit": (0, 3)}])
+def test_left_out_is_a_layer_that_reads_one_site(options: dict[str, Any]) -> None:
+    """The same as a kernel whose other taps have no variance."""
+    block = em.serial(Conv(3, 16), em.BatchNorm(), Relu, Conv(3, 16), em.BatchNorm())
+    net = em.serial(Conv(3, 16), Relu, em.residual(block), Relu, em.residual(block), Relu, Conv(5, 16, stride=2))
+    shares = em.layer_shares(net, **options)
+    assert not shares.exact or not options
+    whole = float(np.mean(em.predict(net, **options).std**2))
+    assert_close(shares.variance, whole, ROUNDING)
+    for row in shares.layers:
+        k = net[row.node].layer.kernel_size  # type: ignore[attr-defined]
+        point = [0.0] * k
+        point[k // 2] = 1.0
+        bare = alone(net, row.node, weights={"kind": "random", "profile": point})
+        assert_close(row.variance, whole - np.mean(em.predict(bare, **options).std**2), FFT, scale=whole)
+    total = sum(row.share for row in shares.layers)
+    if not options:  # on the plane every path has its power to itself
+        assert_close(total, 1.0, FFT)
+
+
+def test_the_box_without_a_layer() -> None:
+    """Padding or not, strided or not: as in the network whose layer has a kernel of one."""
+    net = em.serial(Conv(7, stride=2, padding=(3, 2)), em.MaxPool(3, 2, 1), em.residual(em.serial(Conv(3), Conv(5))),
+                    em.concat(Conv(3), Conv(1)), em.Upsample(2, "bilinear"), em.ConvTranspose(4, stride=2, padding=1))
+    trf = {row.node: row.trf for row in em.layer_shares(net, width=3).layers}
+    whole = em.receptive_field(net).size[0]
+    for name in ("conv2", "conv3", "conv4"):
+        bare = em.receptive_field(alone(net, name, kernel_size=1)).size[0]
+        assert trf[name] == whole - bare
+    assert trf["conv1"] == 6 and trf["max_pool1"] == 4
+    assert set(trf) == {"conv1", "max_pool1", "conv2", "conv3", "conv4", "upsample1", "conv_transpose1"}
+
+
+def test_parts_that_are_no_chain() -> None:
+    for net in (em.residual(Conv(3, 3)), em.serial(Conv(3), em.GlobalAvgPool()), em.serial(Conv(3), em.Upsample(2)),
+                em.serial(Conv(3), em.AvgPool(2)), em.serial(Conv(3, weights=em.Fixed([1.0, -1.0, 1.0])))):
+        assert chain_variances(net) is None
+    ones = em.serial(Conv(3, weights=em.Constant()), em.AvgPool(2))
+    terms = chain_variances(ones, statistic="mean")
+    assert terms is not None
+    assert_close(sum(terms.values()), em.predict(ones).std[0]**2, ROUNDING)
+
+
+def test_costs_and_table() -> None:
+    shares = em.layer_shares(em.zoo.vgg16(), image=96)
+    price = em.costs(em.zoo.vgg16(), 96)
+    assert {row.node: row.multiply_adds for row in shares.layers if row.multiply_adds} == price.multiply_adds
+    text = str(shares)
+    assert "conv5_3" in text and "max_pool 2 s2" in text and f"{price.multiply_adds['conv1_2']:,}" in text
+    assert em.layer_shares(em.zoo.vgg16(), node="conv2_1").layers[-1].node == "conv2_1"
+
+
+def test_pooling_the_whole_image() -> None:
+    net = em.serial(Conv(3), Relu, em.GlobalAvgPool())
+    rows = em.layer_shares(net, image=8).layers
+    assert [(row.node, row.trf) for row in rows] == [("conv1", None), ("global_avg_pool1", None)]
+    assert rows[1].share > 0.8
+
+
+# ---------------------------------------------------------------------------------------------
+# layers that see more than the image
+# ---------------------------------------------------------------------------------------------
+
+def test_border_layers_are_those_larger_than_the_image() -> None:
+    net = em.zoo.vgg16()
+    fields = em.receptive_fields(net)
+    rows = em.border_layers(net, 64)
+    assert len(str(rows).splitlines()) == len(rows) + 1 and "beyond the image: TRF and ERF" in str(rows)
+    assert [row.node for row in rows] == [name for name in net.names if "relu" not in name]
+    for row in rows:
+        assert row.trf == fields[row.node].size[0] and row.beyond_trf == (row.trf > 64)
+        erf = em.predict(net, node=row.node, image=192 if row.trf > 192 else None).size("mass")
+        assert (row.erf, row.beyond_erf) == (erf, erf > 64)
+
+
+def test_border_layers_on_a_canvas_and_behind_pooling() -> None:
+    net = em.serial(em.repeat(em.Conv(3, dilation=2), 12), em.GlobalAvgPool())
+    rows = em.border_layers(net, 8, kind="std")
+    assert rows[-1].trf == float("inf") and rows[-1].beyond_erf
+    assert rows[2].trf == 13 and rows[2].beyond_trf and not rows[2].beyond_erf
+    assert_close(rows[2].erf, em.predict(net, node="conv3").size("std"), FFT)

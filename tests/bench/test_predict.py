@@ -1,0 +1,126 @@
+"""What the benchmarks of `predict` count and compare is right. No times are asserted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from helpers import EXACT, ROUNDING, assert_close
+
+import erfmath as em
+from erfmath.bench import accuracy, limits, predict
+
+# -- the dense baseline -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("build, image", [(em.zoo.resnet50, 64), (em.zoo.resnet18, 75), (em.zoo.vgg16, 64)])
+def test_the_dense_sweep_gives_the_map_of_predict(build, image: int) -> None:
+    net = predict.linear_part(build(width=predict.WIDTH))
+    values, _ = predict.dense_sweep(net, image)
+    assert_close(values, em.predict(net, image=image).map, ROUNDING)
+
+
+def test_a_wrong_tap_does_not_pass_for_the_dense_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = predict.linear_part(em.zoo.resnet18(width=predict.WIDTH))
+    spread = predict._spread
+    monkeypatch.setattr(predict, "_spread", lambda layer, above, shape: 1.01 * spread(layer, above, shape))
+    with pytest.raises(AssertionError):
+        assert_close(predict.dense_sweep(net, 64)[0], em.predict(net, image=64).map, ROUNDING)
+
+
+def test_multiply_adds_of_the_dense_sweep() -> None:
+    net = em.serial(em.Conv(5, stride=2), em.MaxPool(2), em.Conv(3))
+    assert predict.dense_sweep(net, 16)[1] == 8 * 8 * 25 + 4 * 4 * 4 + 4 * 4 * 9
+
+
+def test_the_linear_part_keeps_all_but_gates() -> None:
+    net = em.zoo.resnet18(width=8)
+    linear = predict.linear_part(net)
+    assert linear.names == net.names and em.receptive_field(linear) == em.receptive_field(net)
+    kinds = {node.layer.op for node in linear}
+    assert kinds == {node.layer.op for node in net} - {"activation", "batch_norm"} | {"identity"}
+
+
+# -- counts -------------------------------------------------------------------------------------
+
+def test_site_taps_of_two_layers() -> None:
+    net = em.serial(em.Conv(3), em.Conv(3))
+    top, bottom = 1 * 3 + 3 * 3, 3 * 3 * 3 + 5 * 3 * 3  # one axis after the other
+    assert predict.site_taps(lambda: em.predict(net, image=9)) == top + bottom
+    assert predict.site_taps(lambda: None) == 0
+
+
+def test_site_taps_of_the_sweep_forwards() -> None:
+    net = em.serial(em.Conv(3), em.Activation("relu"), em.Conv(3))
+    plain = predict.site_taps(lambda: em.predict(em.serial(em.Conv(3), em.Conv(3)), image=9))
+    assert predict.site_taps(lambda: predict._first(net, 9)) == plain + 2 * 9 * 9 * (3 + 3)
+    assert predict.site_taps(lambda: em.predict(net, image=9)) == plain  # gates are remembered
+
+
+def test_peak_is_that_of_what_is_held_at_a_time() -> None:
+    size = 8 * 10**6
+
+    def work() -> None:
+        for _ in range(3):
+            np.zeros(size // 8)
+
+    assert size <= predict.peak(work) < 1.5 * size
+
+
+def test_costs_take_turns_and_give_medians(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, calls = [0.0], []
+    times = {"a": iter([9, 1, 2, 3]), "b": iter([9, 4, 4, 30])}
+    monkeypatch.setattr(predict.time, "perf_counter", lambda: 2 * now[0])
+    monkeypatch.setattr(predict.time, "process_time", lambda: now[0])
+
+    def work(name: str) -> None:
+        now[0] += next(times[name])
+        calls.append(name)
+
+    cost = predict.costs({"a": lambda: work("a"), "b": lambda: work("b")}, 3)
+    assert calls == ["a", "b"] * 4  # the first round warms up
+    assert cost == {"a": (4, 2), "b": (8, 4)}
+
+
+# -- accuracy -----------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("case", [*accuracy.CASES, *limits.CASES], ids=lambda case: case.name)
+def test_the_theory_has_rules_for_every_case(case: accuracy.Case) -> None:
+    erf = em.predict(case.build(width=case.width), method=case.method, **case.about)
+    assert_close(erf.std, erf.std[::-1], ROUNDING)  # one number stands for both axes
+
+
+def test_on_one_axis_the_sampled_std_is_that_of_measure() -> None:
+    sampled = em.measure(em.repeat(em.Conv(3), 5), image=15, draws=20, rng=0, ndim=1)
+    std, error = accuracy._sampled_std(sampled)
+    assert_close([std, error], [sampled.std[0], sampled.std_stderr[0]], ROUNDING)
+
+
+def test_marginals_take_both_axes_together() -> None:
+    values = np.array([[1.0, 0.0], [2.0, 1.0]])
+    assert_close(accuracy._line(values), [4 / 8, 4 / 8], EXACT)
+    assert accuracy._variation(np.array([0.5, 0.5]), np.array([0.25, 0.75])) == 0.25
+
+
+SMALL = accuracy.Case("small", lambda width: em.repeat(em.Conv(3, width), 6), 15, 400)
+
+
+def test_a_theory_that_is_right_is_within() -> None:
+    assert accuracy.row(SMALL)[-1] == "yes"
+
+
+def test_a_theory_of_another_network_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = accuracy.predict
+    monkeypatch.setattr(accuracy, "predict", lambda net, **about: right(em.repeat(em.Conv(3), 7), **about))
+    assert accuracy.row(SMALL)[-1] == "no"
+
+
+def test_noise_is_the_variation_of_a_right_theory(monkeypatch: pytest.MonkeyPatch) -> None:
+    few = replace(SMALL, draws=100)
+    found = []
+    for seed in range(16):  # of both a single value varies by half of itself; their means by an eighth
+        monkeypatch.setattr(accuracy, "SEED", seed)
+        found.append([float(cell) for cell in accuracy.row(few)[-3:-1]])
+    variation, noise = np.mean(found, axis=0)
+    assert noise / 2 < variation < 2 * noise

@@ -1,0 +1,177 @@
+"""The commands that answer: growth, design, size-map, tiles; and their pictures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import EXACT, ROUNDING, Ask, assert_close
+
+import erfmath as em
+from erfmath.plotting import design as design_plot
+
+PNG = b"\x89PNG"
+
+
+def test_growth_prints_the_table_of_growth(ask: Ask) -> None:
+    answer = ask("growth", "--kernel", "3", "--depths", "5:30", "--plot", "growth.png")
+    assert answer.status == 0
+    assert answer.out == f"{em.growth(em.zoo.plain, range(5, 31), parameter='layers')}\n"
+    assert Path("growth.png").read_bytes().startswith(PNG)
+
+
+@pytest.mark.parametrize("words, make, values", [
+    (("--kernels", "3:7:2", "--depth", "4"), lambda k: em.zoo.plain(4, k), (3, 5, 7)),
+    (("--dilations", "1:3", "--depth", "4"), lambda d: em.repeat(em.Conv(3, dilation=d), 4), (1, 2, 3)),
+    (("--stride-places", "1:4", "--depth", "4"),
+     lambda at: em.serial(*(em.Conv(3, stride=1 + (i == at)) for i in range(1, 5))), (1, 2, 3, 4)),
+    (("--depths", "4:8", "--every", "3", "--weights", "ones"),
+     lambda n: em.serial(*(em.Conv(3, stride=1 + (i % 3 == 0), weights=em.Constant()) for i in range(1, n + 1))),
+     range(4, 9)),
+])
+def test_growth_over_other_numbers(ask: Ask, words: tuple[str, ...], make: object, values: object) -> None:
+    answer = json.loads(ask("growth", *words, "--kinds", "std,mass", "--json").out)
+    over = em.growth(make, values, kinds=("std", "mass"))  # type: ignore[arg-type]
+    for kind in ("std", "mass"):
+        assert_close(answer["sizes"][kind], over.sizes[kind], EXACT)
+        assert_close(answer["power_laws"][kind]["size"]["slope"], over.fit(kind).slope, ROUNDING)
+    assert_close(answer["trf"], over.trf, EXACT)
+    assert answer["crossover"] == over.crossover
+
+
+def test_growth_where_a_size_is_zero(ask: Ask) -> None:
+    """Kernels of one tap do not spread: no power law of the std, the rest of the table all the same."""
+    answer = ask("growth", "--kernels", "1:7:2", "--depth", "4", "--plot", "growth.png")
+    assert answer.status == 0 and "std: is not positive everywhere" in answer.out and answer.out.count("\n") == 7
+    laws = json.loads(ask("growth", "--kernels", "1:7:2", "--depth", "4", "--json").out)["power_laws"]
+    assert laws["std"] is None and laws["threshold"] is not None
+
+
+def test_design_prints_remedies(ask: Ask) -> None:
+    net = em.zoo.plain(6)
+    net.save("net.json")
+    answer = ask("design", "net.json", "--image", "20", "--top", "3", "--plot", "design.png")
+    assert answer.status == 0 and answer.out.strip() == em.remedies(net, image=20).table(3)
+    assert Path("design.png").read_bytes().startswith(PNG)
+    rows = json.loads(ask("design", "net.json", "--image", "20", "--json", "--kind", "mass").out)
+    every = em.remedies(net, image=20, kind="mass")
+    assert [row["what"] for row in rows["changes"]] == [remedy.what for remedy in every.changes]
+    assert rows["now"]["size"] == every.now.size
+    assert em.Network.from_dict(rows["changes"][0]["network"]) == every.changes[0].net
+
+
+def test_shares_on_an_image_say_which_layers_exceed_it(ask: Ask) -> None:
+    lines = ask("design", "vgg11", "--layers", "--image", "64").out.splitlines()
+    assert lines[-2:] == ["first layer whose theoretical field exceeds the image: pool4",
+                          "first layer whose square with 95 % of the mass exceeds the image: conv5_1"]
+    found = json.loads(ask("design", "plain", "--layers", "--image", "64", "--json").out)
+    assert found["beyond_trf"] is found["beyond_erf"] is None
+    assert ask("design", "plain", "--layers", "--image", "64").out.splitlines()[-1].endswith("the image: none")
+
+
+def test_design_prints_the_shares_of_layers(ask: Ask) -> None:
+    answer = ask("design", "vgg11", "--layers", "--plot", "layers.png")
+    assert answer.status == 0 and answer.out.strip() == str(em.layer_shares(em.zoo.vgg11()))
+    assert Path("layers.png").read_bytes().startswith(PNG)
+    rows = json.loads(ask("design", "vgg11", "--layers", "--json").out)
+    assert rows["exact"] and sum(row["share"] for row in rows["layers"]) == pytest.approx(1)
+
+
+def test_design_for_a_target(ask: Ask) -> None:
+    words = ("design", "--target", "6", "--max-depth", "8", "--max-multiply-adds", "1e9", "--image", "64",
+             "--width", "8")
+    found = em.design(6, budget=em.Budget(multiply_adds=10**9, depth=8), choices=em.Choices(width=8), image=64)
+    assert ask(*words, "--top", "99").out == f"{found}\n"
+    first = json.loads(ask(*words, "--json").out)["designs"][0]
+    assert em.Network.from_dict(first["network"]) == found[0].net and first["std"] == found[0].std
+
+
+def test_size_map(ask: Ask) -> None:
+    answer = ask("size-map", "unet", "--image", "32", "--node", "conv2", "--plot", "sizes.png")
+    sizes = em.erf_size_map(em.zoo.unet(), 32, node="conv2")
+    assert answer.status == 0 and f"corner unit (0, 0): std {sizes.size[0, 0]:.4g} px" in answer.out
+    assert Path("sizes.png").read_bytes().startswith(PNG)
+    values = json.loads(ask("size-map", "unet", "--image", "32", "--node", "conv2", "--json").out)
+    assert_close(values["size"], sizes.size, EXACT)
+    assert_close(values["centroid"], sizes.centroid, EXACT)
+
+
+def test_tiles(ask: Ask) -> None:
+    found = em.tile_halo(em.zoo.context_module(), 0.01)
+    assert f"halo       {found.halo} px" in ask("tiles", "context_module").out
+    assert json.loads(ask("tiles", "context_module", "--json").out)["exact"] == found.exact
+
+
+@pytest.mark.parametrize("words, error", [
+    (("design",), "not both"), (("design", "vgg11", "--target", "9"), "not both"),
+    (("design", "--target", "9", "--plot", "a.png"), "--plot does not go with --target"),
+    (("design", "--target", "9", "--unit", "3"), "--unit does not go with --target"),
+    (("design", "--target", "-9"), "target=-9"), (("design", "--target", "9", "--max-depth", "0"), "depth=0"),
+    (("design", "--target", "9", "--max-multiply-adds", "inf"), "max_multiply_adds=inf"),
+    (("design", "--target", "9", "--max-multiply-adds", "9"), "not even the shortest"),
+    (("design", "vgg11", "--max-depth", "3"), "--max-depth does not go with NET"),
+    (("design", "vgg11", "--layers", "--top", "3"), "--top does not go with --layers"),
+    (("design", "vgg11", "--top", "0"), "top=0"), (("design", "vgg11", "--kind", "width"), "kind='width'"),
+    (("predict", "vgg11", "--image", "64", "--unit", "-1,2"), "--unit=-1,2"),
+    (("growth", "--depths", "5:9", "--every", "0"), "every=0"),
+    (("growth", "--depths", "5:9", "--depth", "-1"), "depth=-1"),
+    (("growth", "--depths", "5:80", "--every", "2"), "pixels along an axis"),
+    (("design", "nothing"), "no network of the zoo"), (("design", "vgg11", "--plot", "a.nothing"), "a.nothing"),
+    (("growth",), "required"), (("growth", "--depths", "5"), "A:B"), (("growth", "--depths", "5:6"), "at least three"),
+    (("growth", "--depths", "5:9", "--kinds", "width"), "width"),
+    (("growth", "--stride-places", "1:9", "--depth", "4"), "more layers"),
+    (("size-map", "vgg11"), "--image"), (("size-map", "vgg11", "--image", "64", "--unit", "1"), "unrecognized"),
+    (("size-map", "vgg11", "--image", "20000"), "smaller image"),
+    (("tiles", "vgg11", "--error", "2"), "error=2"), (("tiles", "vgg11", "--unit", "1"), "unrecognized"),
+])
+def test_what_is_wrong_is_said_in_one_line(ask: Ask, words: tuple[str, ...], error: str) -> None:
+    answer = ask(*words)
+    assert answer.status == 2 and not answer.out
+    assert error in answer.err and answer.err.count("\n") == 1
+    assert not list(Path().iterdir())
+
+
+# ---------------------------------------------------------------------------------------------
+# pictures
+# ---------------------------------------------------------------------------------------------
+
+def test_a_size_map_shows_the_sizes() -> None:
+    sizes = em.erf_size_map(em.repeat(em.Conv(3), 6), (9, 14))
+    ax, = (axes for axes in design_plot.plot_size_map(sizes, title="six").axes if axes.images)
+    assert_close(ax.images[0].get_array(), sizes.size, EXACT)
+    assert ax.get_title().startswith("six, units of conv6, image 9 × 14") and ax.get_xlabel() == "unit, x"
+    line = design_plot.plot_size_map(em.erf_size_map(em.repeat(em.Conv(3), 6), 9, ndim=1)).axes[0].lines[0]
+    assert len(line.get_ydata()) == 9  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="three axes"):
+        design_plot.plot_size_map(em.erf_size_map(em.serial(em.Conv(3)), 3, ndim=3))
+
+
+def test_arrows_point_from_centres_to_centroids() -> None:
+    sizes = em.erf_size_map(em.repeat(em.Conv(3), 6), 9)
+    arrows: Any = next(one for one in design_plot.plot_size_map(sizes).axes[0].collections if hasattr(one, "U"))
+    where = np.asarray(arrows.get_offsets()).astype(int)
+    for (x, y), u, v in zip(where, arrows.U, arrows.V):
+        assert_close([v, u], sizes.shift[:, y, x], EXACT)
+
+
+def test_remedies_show_before_and_after() -> None:
+    found = em.remedies(em.zoo.plain(6), image=20)
+    figure = design_plot.plot_remedies(found, top=4, title="plain")
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles[0].startswith("as it is") and titles[1].startswith(found.changes[0].what)
+    patches: Any = figure.axes[-1].patches
+    bars = [bar.get_width() for bar in patches]
+    assert_close(bars[:4], [100 * remedy.gain for remedy in found.changes[:4]], EXACT)
+    assert len(design_plot.plot_remedies(em.remedies(em.zoo.plain(4), image=9, ndim=1)).axes) == 2
+
+
+def test_shares_show_variance_and_work() -> None:
+    shares = em.layer_shares(em.zoo.vgg11())
+    patches: Any = design_plot.plot_layer_shares(shares).axes[0].patches
+    widths = [bar.get_width() for bar in patches]
+    n = len(shares.layers)
+    assert_close(widths[:n], [100 * row.share for row in shares.layers], EXACT)
+    assert_close(sum(widths[n:]), 100.0, ROUNDING)

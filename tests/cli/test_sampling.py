@@ -1,0 +1,59 @@
+"""The commands `measure` and `compare`."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import EXACT, Ask, assert_close
+
+import erfmath as em
+
+
+@pytest.fixture
+def ask(ask: Ask, in_tmp: Path) -> Ask:
+    """Run a command line in an empty directory that holds a network of two layers."""
+    em.repeat(em.Conv(3), 2).save("net.json")
+    return ask
+
+
+def test_measure_prints_saves_and_repeats(ask: Ask) -> None:
+    words = ("measure", "net.json", "--image", "9", "--draws", "40", "--width", "4", "--seed", "3")
+    answer = ask(*words, "--save", "erf.npz", "--plot", "erf.png", "--checkpoint", "run.npz")
+    assert answer.status == 0 and "40, 0 of them dead" in answer.out
+    expected = em.measure(em.load("net.json"), image=9, draws=40, width=4, rng=3)
+    saved = em.EffectiveReceptiveField.load("erf.npz")
+    assert_close(saved.map, expected.map, EXACT)
+    assert_close(np.asarray(saved.stderr), np.asarray(expected.stderr), EXACT)
+    assert sorted(os.listdir()) == ["erf.npz", "erf.png", "net.json", "run.npz"]
+    told = json.loads(ask(*words, "--json").out)
+    assert told["draws"] == 40 and told["seed"] == 3 and told["std"] == expected.std.tolist()
+
+
+def test_compare_says_by_its_status_whether_they_agree(ask: Ask) -> None:
+    words = ("compare", "net.json", "--draws", "3000", "--width", "4", "--seed", "0")
+    answer = ask(*words, "--plot", "comparison.png")
+    assert answer.status == 0 and "agree (level 0.01)" in answer.out and os.path.exists("comparison.png")
+    strict = ask(*words, "--tolerance", "0.001")
+    assert strict.status == 1 and "not shown to agree" in strict.out
+    told = json.loads(ask(*words, "--json").out)
+    assert told["agrees"] is True and told["draws"] == 3000 and len(told["std_ratio"]) == 2
+
+
+@pytest.mark.parametrize("words, message", [
+    (("measure", "net.json", "--draws", "0"), "draws=0"),
+    (("measure", "net.json", "--workers", "0"), "workers=0"),
+    (("measure", "net.json", "--save", "erf.txt"), "must end in .npz"),
+    (("measure", "net.json", "--until", "nan"), "until"),
+    (("measure", "net.json", "--unit", "9,9", "--image", "5"), "unit"),
+    (("compare", "net.json", "--tolerance", "0", "--draws", "2"), "tolerance"),
+    (("compare", "net.json", "--level", "0.9", "--draws", "2"), "level"),
+    (("compare", "net.json", "--statistic", "magnitude"), "magnitude"),
+])
+def test_bad_input_is_one_line(ask: Ask, words: tuple[str, ...], message: str) -> None:
+    answer = ask(*words)
+    assert answer.status == 2 and not answer.out and message in answer.err
+    assert len(answer.err.splitlines()) == 1 and os.listdir() == ["net.json"]

@@ -1,0 +1,110 @@
+"""Recipes of the training experiments, and the comparison of fields before and after."""
+
+from __future__ import annotations
+
+import pathlib
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import EXACT, ROUNDING, assert_close
+
+import erfmath as em
+from erfmath import training
+from erfmath.figures import Options, base, fig3, fig3_camvid, fig3_cifar, recipes, section4, section4_cifar
+from erfmath.figures.trained import _shuffled, follow
+
+
+@pytest.mark.parametrize("task, size, stride", [
+    ("cifar", 73, 4), ("cifar-plain", 73, 4), ("camvid", 163, 8), ("camvid-plain", 163, 8), ("init", 39, 4),
+    ("box", 25, 1)])
+def test_receptive_fields(task: str, size: int, stride: int) -> None:
+    trf = em.receptive_field(recipes.network(recipes.spec(task, 0)), node="features")
+    assert (trf.size, trf.stride) == ((size, size), (stride, stride))
+
+
+def test_outputs_suit_the_labels() -> None:
+    cifar = recipes.network(recipes.spec("cifar", 0))
+    assert cifar.shapes(32)[cifar.output] == (1, 1) and cifar.channels()[cifar.output] == 10
+    camvid = recipes.network(recipes.spec("camvid", 0))
+    assert camvid.shapes((120, 160))[camvid.output] == (15, 20) and camvid.channels()[camvid.output] == 11
+    for variant in ("plain", "skip", "dilated", "strided"):
+        net = recipes.network(recipes.spec("box", 0, variant=variant))
+        assert net.shapes(32)[net.output] == (32, 32) and net.channels(channels_in=1)[net.output] == 1
+        assert sum(node.layer.op == "conv" for node in net) == 13
+
+
+def test_shortcuts_leave_no_pixel_out() -> None:
+    """A 3x3 of stride 2 reaches odd pixels by two taps and even ones by one: at most 4 in two dimensions."""
+    net = recipes.network(recipes.spec("cifar-plain", 0))
+    power = em.predict(net, image=32, node="features").map
+    phases = np.array([[power[i::2, j::2].sum() for j in range(2)] for i in range(2)])
+    assert 1 < phases.max() / phases.min() < 4
+
+
+@pytest.mark.parametrize("name", ["he", "soft", "centre"])
+def test_profiles_keep_the_variance(name: str) -> None:
+    conv = em.Conv(3, weights=recipes.profile(name))
+    assert_close(em.predict(em.repeat(conv, 2)).total, em.predict(em.repeat(em.Conv(3), 2)).total, ROUNDING)
+    std = em.predict(conv_net := em.serial(conv)).std[0]
+    assert (std > (2 / 3)**0.5) == (name == "soft") and len(conv_net) == 1
+
+
+def test_shuffled_keeps_each_kernel() -> None:
+    rng = np.random.default_rng(0)
+    weights = {"a": rng.standard_normal((4, 3, 3, 3)), "a.bias": rng.standard_normal(4),
+               "n": rng.standard_normal((4, 4))}
+    mixed = _shuffled(weights, rng)
+    assert_close(np.sort(mixed["a"].reshape(12, 9), axis=0), np.sort(weights["a"].reshape(12, 9), axis=0), EXACT)
+    by_bias = {bias: np.sort(kernel, axis=None) for bias, kernel in zip(weights["a.bias"].tolist(), weights["a"])}
+    for bias, kernel in zip(mixed["a.bias"].tolist(), mixed["a"]):
+        assert_close(np.sort(kernel, axis=None), by_bias[bias], EXACT)
+    assert_close(mixed["n"], weights["n"], EXACT)
+    assert not np.array_equal(mixed["a"], weights["a"])
+
+
+@pytest.fixture
+def files(tmp_path: pathlib.Path) -> dict[str, pathlib.Path]:
+    """Data in the shape of the real ones, of noise."""
+    rng = np.random.default_rng(0)
+    cifar, camvid = tmp_path / "cifar.npz", tmp_path / "camvid.npz"
+    images = rng.integers(0, 256, (30, 32, 32, 3), np.uint8)
+    np.savez(cifar, x_train=images, y_train=np.arange(30) % 10, x_test=images[:20], y_test=np.arange(20) % 10)
+    scenes, maps = rng.integers(0, 256, (9, 24, 32, 3), np.uint8), rng.integers(0, 12, (9, 24, 32))
+    np.savez(camvid, x_train=scenes, y_train=maps, x_test=scenes[:3], y_test=maps[:3])
+    return {"cifar10": cifar, "camvid": camvid}
+
+
+@pytest.mark.parametrize("figure", [fig3, fig3_camvid, section4, section4_cifar])
+def test_parts_are_computed(figure: Any, files: Any, tmp_path: pathlib.Path) -> None:
+    options = Options(quick=True, files=files)
+    name, spec = next(iter(figure.parts(options).items()))
+    if "camvid" in spec["task"]:
+        spec = {**spec, "images": 2}
+    spec = {**spec, "steps": 2}
+    desk = base.Desk(lambda done, total: None, tmp_path / "scratch.npz", files)
+    arrays = figure.compute(spec, desk)
+    again = figure.compute(spec, desk)  # from the finished checkpoint
+    assert arrays["std" if "std" in arrays else "std_after"].size and name.count(", seed ") == 1
+    for key, array in arrays.items():
+        assert np.array_equal(array, again[key], equal_nan=True), key
+
+
+def test_full_parts_name_every_run(files: Any) -> None:
+    options = Options(files=files)
+    assert len(fig3.parts(options)) == 4 and len(fig3_cifar.parts(options)) == 4
+    assert len(section4.parts(options)) == len(section4_cifar.parts(options)) == 36
+    assert all(spec["file"] == base.digest(files["cifar10"]) for spec in fig3_cifar.parts(options).values())
+
+
+def test_followed_field_is_that_of_the_snapshots(tmp_path: pathlib.Path) -> None:
+    spec = recipes.spec("box", 3, steps=4, layers=2, size=9, radius=1, images=12)
+    found = follow(spec, base.Desk(lambda done, total: None, tmp_path / "run.npz", {}))
+    run = recipes.run(spec, recipes.train_data(spec, {}))
+    assert sorted(run.kept) == found["step"].tolist() and run.steps == 4
+    task = training.BoxMajority(9, 1)
+    inputs, _ = task.batch(0, 12, [3, recipes.TEST])
+    net = recipes.network(spec)
+    erf = em.measure(net, node="features", weights=run.weights, images=inputs, batch=1, draws=12, rng=3)
+    assert_close(found["std"][-1], erf.size("std"), ROUNDING)
+    assert_close(found["map_after"], erf.share.astype(np.float32), EXACT)

@@ -1,0 +1,395 @@
+"""Scores of shape against closed forms, sums over single pixels, and laws that all of them obey."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from fields import ERF, chain, field, pixels, random_erf, variants
+from helpers import EXACT, ROUNDING, Tolerance, assert_close, assert_rate, assert_statistical, draws_for
+
+import erfmath as em
+from erfmath.base import errors
+from erfmath.base.errors import SizeError
+from erfmath.results import fit as fits, shapes
+
+Array = Any
+
+#: `scipy.optimize.curve_fit` takes its slopes from differences; it is believed this far.
+DIFFERENCES = Tolerance(1e-4, 0.0)
+COVARIANCE = np.array([[5.0, 1.5, -.5], [1.5, 3.0, .7], [-.5, .7, 4.0]])
+CENTER = np.array([0.3, -1.2, 0.6])
+
+
+def bell(ndim: int, n: int, *, covariance: Array = COVARIANCE, center: Array = CENTER) -> Array:
+    """A Gaussian density of height 1 at the sites -n..n."""
+    sites = np.stack(np.meshgrid(*[np.arange(-n, n + 1)] * ndim, indexing="ij"), -1) - center[:ndim]
+    precision = np.linalg.inv(covariance[:ndim, :ndim])
+    return np.exp(-np.einsum("...a,ab,...b", sites, precision, sites) / 2)
+
+
+def seen(map: Array, **options: Any) -> Any:
+    """A field of an image, about its middle."""
+    array = np.asarray(map, dtype=float)
+    center = options.pop("center", [(n - 1) / 2 for n in array.shape])
+    return ERF(array, origin=(0,) * array.ndim, unit=(), trf=None, center=center, image=array.shape, **options)
+
+
+def gaussian_like(ndim: int, seed: int = 3) -> Any:
+    """A rough Gaussian, full rank, that fills its window."""
+    values = bell(ndim, 5, covariance=COVARIANCE / 2)
+    return field(values * (1 + .2 * np.random.default_rng([seed, ndim]).random(values.shape)), (-5,) * ndim)
+
+
+# ---------------------------------------------------------------------------------------------
+# laws
+# ---------------------------------------------------------------------------------------------
+
+def flat(value: Any) -> list[Any]:
+    """All numbers of a score, one after the other."""
+    if isinstance(value, dict):
+        value = tuple(value.values())
+    if isinstance(value, tuple):
+        return [number for part in value for number in flat(part)]
+    return list(np.ravel(value))
+
+
+# Coordinates are taken from the true centre, and directions without their sign.
+SCORES: dict[str, Any] = {
+    "fit": lambda e: (lambda f: f._replace(center=f.center - e.center))(e.gaussian_fit()),
+    "fit with offset": lambda e: (lambda f: f._replace(center=f.center - e.center))(e.gaussian_fit(offset=True)),
+    "kurtosis": shapes.kurtosis, "rings": shapes.radial_profile, "distance": shapes.gaussian_distance,
+    "anisotropy": lambda e: (lambda a: a._replace(axes=a.axes**2))(shapes.anisotropy(e)),
+    "holes": shapes.hole_density, "periodicity": shapes.periodicity,
+}
+
+
+@pytest.mark.parametrize("name", SCORES)
+@pytest.mark.parametrize("ndim", [1, 2, 3])
+def test_laws_of_scores(name: str, ndim: int) -> None:
+    """Unchanged by g -> c g, by zeros stored around, and by a shift of everything."""
+    score, erf = SCORES[name], gaussian_like(ndim)
+    value = flat(score(erf))
+    # The iterations of a fit end where its progress drowns in rounding, whose size the scale changes.
+    kinds = ("doubled", "wider") if name.startswith("fit") else variants(erf)
+    for what in kinds:
+        moved = 3 if name in ("periodicity", "rings", "distance") else 0
+        assert_close(flat(score(variants(erf)[what])), value, ROUNDING, scale=10.0**moved)
+
+
+def test_a_fit_moves_with_the_field() -> None:
+    erf = gaussian_like(2)
+    here, there = erf.gaussian_fit(offset=True), variants(erf)["moved"].gaussian_fit(offset=True)
+    assert_close(there.center - 70, here.center, ROUNDING, scale=70)
+    assert_close(there.covariance, here.covariance, ROUNDING)
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_lines_and_maps_have_equal_scores(name: str) -> None:
+    net = em.serial(em.Conv(4, padding=1, weights=em.Random(profile=[1, 2, 3, 5])),
+                    em.Conv(3, stride=2), em.Conv(3), em.Conv(2, padding=(0, 1)))
+    thin = em.predict(net, unit=(3, -1))
+    dense = ERF(thin.map, origin=thin.origin, unit=thin.unit, trf=thin.trf)
+    assert thin._lines is not None and dense._lines is None
+    exact = 10.0 if name.startswith("fit") else 1.0
+    assert_close(flat(SCORES[name](thin)), flat(SCORES[name](dense)), ROUNDING, scale=exact)
+
+
+def test_scores_of_deep_chains_build_no_whole_map(monkeypatch: pytest.MonkeyPatch) -> None:
+    erf = em.predict(em.repeat(em.Conv(3, weights=em.Random(gain=1)), 1000))
+    monkeypatch.setattr(errors, "MEMORY_LIMIT", 8 * 2001**2 // 4)
+    with pytest.raises(SizeError):
+        erf.map
+    assert_close(shapes.kurtosis(erf).joint, 2 * -1.5 / 1000, ROUNDING, scale=1)
+    assert shapes.gaussian_distance(erf).total_variation < 1e-3 and shapes.hole_density(erf) == 0
+    assert shapes.periodicity(erf, [2])[2].joint < shapes.gaussian_distance(erf).total_variation
+    assert shapes.anisotropy(erf).ratio == 1 and shapes.radial_profile(erf, reach=100).within[-1] < 1
+
+
+@pytest.mark.parametrize("score", [shapes.gaussian_fit, shapes.anisotropy, shapes.gaussian_distance,
+                                   shapes.periodicity])
+def test_means_of_both_signs_are_refused(score: Any) -> None:
+    with pytest.raises(ValueError, match="use the power, or the magnitude"):
+        score(field([[1, -3, 1]], (0, -1), statistic="mean"))
+
+
+# ---------------------------------------------------------------------------------------------
+# the Gaussian that fits best
+# ---------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("ndim, n", [(1, 30), (2, 18), (3, 16)])
+@pytest.mark.parametrize("level", [None, 0.0, 0.3])
+def test_gaussian_fit_finds_a_gaussian(ndim: int, n: int, level: float | None) -> None:
+    values = bell(ndim, n) + (level or 0.0)
+    fit = seen(7 * values).gaussian_fit(offset=level is not None)
+    assert_close(fit.center - n, CENTER[:ndim], ROUNDING, scale=10)
+    assert_close(fit.covariance, COVARIANCE[:ndim, :ndim], ROUNDING, scale=10)
+    assert_close(fit.std, np.sqrt(np.diag(COVARIANCE[:ndim, :ndim])), ROUNDING, scale=10)
+    assert_close(fit.height, 1 / values.sum(), ROUNDING)
+    assert_close(fit.offset, (level or 0.0) / values.sum(), ROUNDING, scale=fit.height)
+    assert_close(fit.r_squared, 1.0, ROUNDING)
+
+
+def test_an_offset_that_is_not_fitted_widens_the_fit() -> None:
+    erf = seen(bell(2, 18) + .1)
+    assert erf.gaussian_fit().std[0] > 1.1 * erf.gaussian_fit(offset=True).std[0]
+    assert erf.gaussian_fit().r_squared < erf.gaussian_fit(offset=True).r_squared
+    assert erf.gaussian_fit().offset == 0 == erf.gaussian_fit().stderr.offset
+
+
+@pytest.mark.parametrize("offset", [False, True])
+def test_gaussian_fit_and_its_errors_are_those_of_curve_fit(offset: bool) -> None:
+    """In the parameters themselves, by finite differences, with SciPy's own covariance."""
+    from scipy.optimize import curve_fit
+
+    rng = np.random.default_rng(7)
+    values = bell(2, 9) + .05 + .02 * rng.normal(size=(19, 19))
+    erf = seen(values)
+    share, (y, x) = erf.share, np.indices((19, 19))
+
+    def model(_: Any, height: float, v: float, u: float, vv: float, uv: float, uu: float, floor: float = 0) -> Array:
+        precision = np.linalg.inv([[vv, uv], [uv, uu]])
+        off = np.stack([y - v, x - u])
+        return (height * np.exp(-np.einsum("aij,ab,bij->ij", off, precision, off) / 2) + floor).ravel()
+
+    fit = erf.gaussian_fit(offset=offset)
+    tail = ([fit.offset], [fit.stderr.offset]) if offset else ([], [])
+    lower = np.tril_indices(2)
+    found, wrong = (np.concatenate([[part.height], part.center, part.covariance[lower], end])
+                    for part, end in zip((fit, fit.stderr), tail))
+    best, law = curve_fit(model, None, share.ravel(), p0=found * 1.01, ftol=1e-15, xtol=1e-15, gtol=1e-15)
+    assert_close((best - found) / wrong, np.zeros(len(found)), DIFFERENCES, scale=1)
+    assert_close(np.sqrt(np.diag(law)), wrong, DIFFERENCES)
+    assert_close(fit.stderr.std * 2 * fit.std, np.diag(fit.stderr.covariance), ROUNDING)
+    left = ((share.ravel() - model(None, *found))**2).sum()
+    assert_close(fit.r_squared, 1 - left / ((share - share.mean())**2).sum(), ROUNDING)
+
+
+def test_standard_errors_of_a_fit_tell_how_far_fits_scatter() -> None:
+    """Over many pictures of one Gaussian with independent noise."""
+    rng, true = np.random.default_rng(11), bell(2, 8) + .3
+    off = []
+    for _ in range(draws_for(.1, 1)):
+        fit = seen(true + .05 * rng.normal(size=true.shape)).gaussian_fit(offset=True)
+        off.append(np.concatenate([(fit.center - 8 - CENTER[:2]) / fit.stderr.center,
+                                   (fit.std - np.sqrt(np.diag(COVARIANCE)[:2])) / fit.stderr.std]))
+    square = np.array(off)**2
+    assert_statistical(square.mean(axis=0), square.std(axis=0, ddof=1) / math.sqrt(len(square)), np.ones(4))
+
+
+def test_gaussian_fit_of_what_is_none() -> None:
+    one = field([[0, 0, 0], [0, 1, 0], [0, 0, 0]], (-1, -1)).gaussian_fit()
+    assert_close(one.center, [0, 0], ROUNDING, scale=1)
+    fit = random_erf(2).gaussian_fit()
+    assert 0 <= fit.r_squared < 1 and np.linalg.eigvalsh(fit.covariance).min() > 0
+    single = seen([[3.0]]).gaussian_fit(offset=True)  # one pixel does not determine seven numbers
+    assert single.r_squared == 1 and all(np.isnan(value).all() for value in single.stderr)
+
+
+def test_a_box_is_no_gaussian() -> None:
+    """Zeros around it count, wherever the stored map ends."""
+    box = field(np.ones((7, 7)), (-3, -3))
+    assert .5 < box.gaussian_fit().r_squared < .95
+    assert_close(flat(box.gaussian_fit()), flat(field(np.pad(np.ones((7, 7)), 5), (-8, -8)).gaussian_fit()), EXACT)
+
+
+# ---------------------------------------------------------------------------------------------
+# kurtosis, rings, axes
+# ---------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("ndim", [1, 2, 3])
+def test_kurtosis_by_brute_force(ndim: int) -> None:
+    erf = random_erf(ndim)
+    share = pixels(erf)
+    inverse = np.linalg.inv(erf.covariance)
+    square = {x: float((np.array(x) - erf.centroid) @ inverse @ (np.array(x) - erf.centroid)) for x in share}
+    assert_close(shapes.kurtosis(erf).joint, math.fsum(p * square[x]**2 for x, p in share.items()) - ndim * (ndim + 2),
+                 ROUNDING, scale=10)
+    fourth = [math.fsum(p * (x[a] - erf.centroid[a])**4 for x, p in share.items()) for a in range(ndim)]
+    assert_close(shapes.kurtosis(erf).axes, np.array(fourth) / np.diag(erf.covariance)**2 - 3, ROUNDING, scale=10)
+
+
+def test_kurtosis_of_known_fields() -> None:
+    n = 9  # a flat line of n pixels: -6 (n^2 + 1) / (5 (n^2 - 1))
+    line = -6 * (n**2 + 1) / (5 * (n**2 - 1))
+    assert_close(shapes.kurtosis(field(np.ones((n, n)), (0, 0))).axes, [line, line], ROUNDING)
+    assert_close(shapes.kurtosis(field(np.ones((n, n)), (0, 0))).joint, 2 * line, ROUNDING, scale=10)
+    assert_close(shapes.kurtosis(seen(bell(2, 30))).joint, 0.0, ROUNDING, scale=10)
+    one = shapes.kurtosis(field([[1, 1]], (0, 0)))
+    assert math.isnan(one.axes[0]) and one.axes[1] == -2 and math.isnan(one.joint)
+
+
+@pytest.mark.parametrize("ndim, k", list(itertools.product((1, 2, 3), (3, 2))))
+@pytest.mark.parametrize("width", [1.0, 1.5])
+def test_rings_by_brute_force(ndim: int, k: int, width: float) -> None:
+    erf = random_erf(ndim, k=k)
+    share, rings = pixels(erf), shapes.radial_profile(erf, width=width)
+    plane = itertools.product(range(-8, 9), repeat=ndim)  # on the plane, zeros count
+    by_ring: dict[int, list[tuple[float, float]]] = {}
+    for x in plane:
+        far = math.dist(x, erf.center)
+        by_ring.setdefault(math.floor(far / width + .5), []).append((far, share.get(x, 0.0)))
+    pairs = [by_ring[j] for j in sorted(by_ring)][:len(rings.radius)]
+    assert_close(rings.pixels, [len(pair) for pair in pairs], EXACT)
+    assert_close(rings.radius, [np.mean([far for far, _ in pair]) for pair in pairs], ROUNDING)
+    assert_close(rings.share, [np.mean([p for _, p in pair]) for pair in pairs], ROUNDING, scale=1)
+    assert_close(rings.within[-1], 1.0, ROUNDING)
+
+
+def test_rings_of_an_image_hold_its_pixels_only() -> None:
+    erf = seen(np.ones((9, 9)), center=(0, 0))
+    rings = shapes.radial_profile(erf)
+    assert_close(rings.share, np.full(len(rings.share), 1 / 81), ROUNDING)
+    assert rings.pixels.sum() == 81
+    assert shapes.radial_profile(erf, reach=0).pixels.tolist() == [1]
+    for bad in ({"width": 0}, {"reach": -1}, {"width": math.nan}):
+        with pytest.raises(ValueError, match=next(iter(bad))):
+            shapes.radial_profile(erf, **bad)
+
+
+@pytest.mark.parametrize("angle", [-89.0, -45.0, -10.0, 0.0, 30.0, 90.0])
+def test_anisotropy_finds_axes_and_angle(angle: float) -> None:
+    turn = math.radians(angle)
+    along = np.array([math.sin(turn), math.cos(turn)])  # (y, x), y downwards
+    across = np.array([math.cos(turn), -math.sin(turn)])
+    covariance = 36 * np.outer(along, along) + 9 * np.outer(across, across)
+    found = shapes.anisotropy(seen(bell(2, 60, covariance=covariance, center=np.zeros(2))))
+    assert_close([found.ratio, *found.std], [2, 6, 3], ROUNDING, scale=10)
+    assert_close(found.angle, angle, ROUNDING, scale=1000)
+    assert_close(abs(along @ found.axes[:, 0]), 1.0, ROUNDING)
+
+
+@pytest.mark.parametrize("bit", [-1e-15, 0.0, 1e-15])
+def test_the_last_bit_chooses_no_axis_of_a_round_field(bit: float) -> None:
+    cross = field([[0, 1 + bit, 0], [1, 2, 1], [0, 1 + bit, 0]], (-1, -1))
+    assert shapes.anisotropy(cross).axes.tolist() == [[1, 0], [0, 1]]
+
+
+def test_anisotropy_of_round_fields_and_lines() -> None:
+    disc = shapes.anisotropy(em.predict(chain(5)))
+    assert disc.ratio == 1 and math.isnan(disc.angle)
+    line = shapes.anisotropy(field([[1, 2, 1]], (0, -1)))
+    assert line.ratio == math.inf and line.angle == 0
+    diagonal = shapes.anisotropy(field(np.eye(5), (0, 0)))
+    assert diagonal.ratio == math.inf
+    assert_close(diagonal.angle, 45.0, ROUNDING)
+    assert math.isnan(shapes.anisotropy(field([[1]], (0, 0))).ratio)
+    assert shapes.anisotropy(em.predict(chain(5), ndim=1)).ratio == 1
+    box = shapes.anisotropy(em.predict(em.repeat(em.Conv((7, 5, 3)), 2)))
+    assert_close(box.std**2, [8, 4, 4 / 3], ROUNDING)
+    assert_close(np.abs(box.axes), np.eye(3), ROUNDING)
+
+
+# ---------------------------------------------------------------------------------------------
+# holes and checkerboards
+# ---------------------------------------------------------------------------------------------
+
+def test_holes() -> None:
+    map = np.zeros((9, 9))
+    map[1:8:2, 2:7] = 1
+    assert_close(shapes.hole_density(field(map, (-4, -4))), 3 / 7, ROUNDING)
+    assert shapes.hole_density(field(map + 1e-12, (-4, -4))) == 0
+    assert_close(shapes.hole_density(field(map + 1e-12, (-4, -4)), level=.01), 3 / 7, ROUNDING)
+    with pytest.raises(ValueError, match="sees nothing"):
+        shapes.hole_density(field(np.zeros((3, 3)), (0, 0)))
+    with pytest.raises(ValueError, match="level=1"):
+        shapes.hole_density(field(map, (0, 0)), level=1)
+
+
+def test_holes_are_those_of_the_support() -> None:
+    net = em.serial(em.Conv(3, dilation=2), em.Conv(1, stride=3), em.Conv(3))
+    assert_close(1 - shapes.hole_density(em.predict(net)), em.support(net).density, ROUNDING)
+
+
+@pytest.mark.parametrize("period", [2, 3, 4])
+def test_periodicity_of_a_wide_field_on_one_phase(period: int) -> None:
+    """Strength 1 at its period; at the double one half the phases are empty, not all but one."""
+    tall = em.predict(em.serial(em.Conv(1, stride=(period, 1)), em.repeat(em.Conv(3), 30)))
+    found = shapes.periodicity(tall, [period, 2 * period, 5])
+    assert_close(found[period].axes, [1, 0], ROUNDING, scale=1e6)
+    assert_close(found[period].joint, (1 - 1 / period) / (1 - period**-2), ROUNDING, scale=1e6)
+    assert_close(found[2 * period].axes[0], (1 - 1 / period) / (1 - 1 / (2 * period)), ROUNDING, scale=1e10)
+    assert found[5].joint < .01
+
+
+def test_periodicity_of_parts() -> None:
+    """A plain field mixed with one on the even sites: the strength is the mixing weight."""
+    wide = bell(1, 60, covariance=np.array([[100.0]]), center=np.zeros(1))
+    for weight in (0.0, .25, .7):
+        line = (1 - weight) * wide / wide.sum()
+        line[::2] += weight * wide[::2] / wide[::2].sum()
+        assert_close(shapes.periodicity(seen(line), [2])[2].axes, [weight], ROUNDING, scale=1e6)
+
+
+def test_diagonal_checkerboards_show_in_the_joint_strength() -> None:
+    map = bell(2, 40, covariance=49 * np.eye(2), center=np.zeros(2))
+    map[np.add(*np.indices(map.shape)) % 2 == 1] = 0
+    found = shapes.periodicity(seen(map), [2])[2]
+    assert_close(found.axes, [0, 0], ROUNDING, scale=1e6)
+    assert_close(found.joint, 2 / 3, ROUNDING, scale=1e6)
+
+
+def test_narrow_fields_have_no_pattern() -> None:
+    one = shapes.periodicity(field([[0, 1, 0]], (0, 0)))
+    assert_close(flat(one), np.zeros(3 * len(one)), ROUNDING, scale=1)
+    narrow = shapes.periodicity(seen(bell(2, 15, covariance=2 * np.eye(2), center=np.zeros(2))), [2, 8])
+    assert_close(flat(narrow), np.zeros(6), ROUNDING, scale=1)
+    for bad in (1, 2.5):
+        with pytest.raises(ValueError, match="periods="):
+            shapes.periodicity(random_erf(2), [bad])
+
+
+# ---------------------------------------------------------------------------------------------
+# the Gaussian of the central limit theorem
+# ---------------------------------------------------------------------------------------------
+
+def test_a_gaussian_is_at_no_distance() -> None:
+    for erf in (seen(bell(2, 30)), field([[1]], (3, 3))):
+        assert_close(flat(shapes.gaussian_distance(erf)), np.zeros(3), ROUNDING, scale=1)
+
+
+def test_distance_of_a_pair_of_pixels() -> None:
+    """Two pixels n apart against the Gaussian of variance n^2 / 4 on the line, by hand."""
+    n = 8
+    x = np.arange(-60, 61)
+    q = np.exp(-(x - n / 2)**2 / (2 * n**2 / 4))
+    q /= q.sum()
+    p = np.where((x == 0) | (x == n), .5, 0)
+    found = shapes.gaussian_distance(field([1, *[0] * (n - 1), 1], (0,)))
+    assert_close(list(found), [abs(p - q).sum() / 2, abs(p - q).max(), abs(p - q).max() / q.max()], ROUNDING)
+
+
+def test_share_that_is_out_of_reach_of_the_gaussian_counts() -> None:
+    """One per cent at a distance of ten standard deviations."""
+    map = np.zeros(201)
+    map[[0, 200]] = .99, .01
+    x, p = np.arange(-400, 601), np.pad(map, 400)
+    mean, variance = 2.0, 200**2 * .99 * .01
+    q = np.exp(-(x - mean)**2 / (2 * variance))
+    found = shapes.gaussian_distance(field(map, (0,)))
+    assert_close(found.total_variation, abs(p - q / q.sum()).sum() / 2, ROUNDING)
+
+
+@pytest.mark.parametrize("ndim", [1, 2])
+def test_chains_come_to_the_gaussian_like_one_over_n(ndim: int) -> None:
+    depths = [10, 20, 40, 80]
+    found = [shapes.gaussian_distance(em.predict(chain(n), ndim=ndim)) for n in depths]
+    assert_rate(depths, [f.total_variation for f in found], 1)
+    assert_rate(depths, [f.relative_sup for f in found], 1)
+
+
+def test_distances_are_within_the_bounds_of_the_walk() -> None:
+    """The certified errors of method "normal" hold for what is measured here."""
+    walk = em.walk(em.kernels.uniform(3), 20, method="normal")
+    found = shapes.gaussian_distance(em.predict(chain(20), ndim=1))
+    assert 0 < found.total_variation <= walk.errors["total_variation"]
+    assert 0 < found.sup <= walk.errors["sup"]
+
+
+def test_a_field_cut_by_the_border_is_compared_with_the_whole_gaussian() -> None:
+    half = bell(1, 40, covariance=np.array([[64.0]]), center=np.zeros(1))[40:]
+    assert shapes.gaussian_distance(seen(half)).total_variation > .05
+    assert fits.around(seen(half), 8.0)[0][0] < 0

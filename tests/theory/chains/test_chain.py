@@ -1,0 +1,256 @@
+"""Chains as walks against the backward sweep, exact counts and closed formulas; folded chains against whole ones."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import EXACT, FFT, ROUNDING, assert_close, assert_rate
+
+import erfmath as em
+from erfmath.base.errors import SizeError
+from erfmath.results import sizes
+from erfmath.theory.chains import chain as chains
+from erfmath.theory.chains.field import ChainField
+
+PLAIN = em.Random(gain=1)
+TILTED = em.Random(gain=1, profile=[[2, 1, 0], [1, 3, 1], [0, 1, 2]])
+SKEWED = em.Random(gain=1.5, profile=[[4, 3, 1], [2, 3, 1], [2, 1, 1]])
+RECTANGLE = em.Random(profile=[[0, 1, 0, 2, 1], [1, 1, 3, 0, 1]])
+
+NETWORKS: dict[str, Callable[[], em.Network]] = {
+    "one kernel": lambda: em.repeat(em.Conv(3, weights=TILTED), 12),
+    "skewed": lambda: em.repeat(em.Conv(3, weights=SKEWED), 9),
+    "dilated runs": lambda: em.serial(*[em.repeat(em.Conv(3, weights=TILTED, dilation=d), 4) for d in (1, 2, 1, 3)]),
+    "strided": lambda: em.serial(em.repeat(em.Conv(3, weights=SKEWED), 6), em.Conv(3, stride=2, weights=TILTED),
+                                 em.repeat(em.Conv((2, 5), weights=RECTANGLE, stride=(1, 2), padding=(1, 0)), 2),
+                                 em.repeat(em.Conv(3, weights=TILTED, padding="valid"), 6)),
+    "among products": lambda: em.serial(em.repeat(em.Conv(5, weights=PLAIN), 5), em.MaxPool(2),
+                                        em.repeat(em.Conv(3, weights=TILTED), 7), em.Scale(-2.0)),
+    "residual": lambda: em.repeat(em.residual(em.Conv(3, 16, weights=PLAIN)), 8),
+    "weighted residual": lambda: em.repeat(em.residual(
+        em.serial(em.Conv(3, weights=PLAIN), em.Conv(3, weights=PLAIN), em.Scale(0.3)), em.Scale(0.9)), 5),
+    "residual stages": lambda: em.serial(
+        em.Conv(3, weights=PLAIN), em.repeat(em.residual(em.Conv(3, weights=PLAIN)), 6),
+        em.residual(em.Conv(3, stride=2, weights=PLAIN), em.Conv(1, stride=2, padding=0, weights=PLAIN)),
+        em.repeat(em.residual(em.Conv(3, dilation=2, weights=SKEWED)), 6)),
+    "nested": lambda: em.repeat(em.residual(em.serial(em.residual(em.Conv(3, weights=PLAIN)),
+                                                      em.Conv(3, weights=TILTED))), 4),
+    "three branches": lambda: em.repeat(em.serial(
+        em.Conv(1, 8), em.add(em.Conv(3, 8), em.Conv(5, 8), em.Conv(1, 8))), 4),
+    "depthwise": lambda: em.serial(em.Conv(1, 6), em.repeat(em.residual(
+        em.Conv(3, groups="depthwise", weights=TILTED)), 6)),
+    "fixed filters": lambda: em.repeat(em.Conv(3, weights=em.Fixed([[0, 1, 0], [1, 2, 1], [0, 1, 0]])), 6),
+    "a + b w": lambda: em.repeat(em.residual(em.Conv(3, weights=em.Fixed([[0, .1, 0], [.1, .3, .1], [0, .1, 0]])),
+                                             em.Scale(.3)), 8),
+    "constant": lambda: em.serial(em.Conv(1, 4, weights=em.Constant()),
+                                  em.repeat(em.residual(em.Conv(3, 4, weights=em.Constant())), 6)),
+}
+every_network = pytest.mark.parametrize("name", NETWORKS)
+
+
+def unfolded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("erfmath.theory.predict.folded", lambda *_: None)
+
+
+def swept(net: em.Network, monkeypatch: pytest.MonkeyPatch, **options: Any) -> em.EffectiveReceptiveField:
+    """The same field from the backward sweep, whatever a walk could do."""
+    with monkeypatch.context() as patch:
+        unfolded(patch)
+        patch.setattr("erfmath.theory.predict.chain", lambda *_: None)
+        return em.predict(net, channels_in=16, **options)
+
+
+def walked(net: em.Network, monkeypatch: pytest.MonkeyPatch, **options: Any) -> em.EffectiveReceptiveField:
+    """The same field from a walk, however small."""
+    with monkeypatch.context() as patch:
+        patch.setattr(chains, "_FEW", {2: 0, 3: 0})
+        return em.predict(net, channels_in=16, **options)
+
+
+@every_network
+@pytest.mark.parametrize("unit", [(0, 0), (-3, 2)])
+def test_walks_are_sweeps(name: str, unit: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two ways that share the taps and no more give one field, place, total and assumptions included."""
+    net = NETWORKS[name]()
+    walk, sweep = (find(net, monkeypatch, unit=unit) for find in (walked, swept))
+    assert isinstance(walk, ChainField) and walk.method == "window" and sweep.method == "exact"
+    assert (walk.origin, walk.shape, walk.trf, walk.unit) == (sweep.origin, sweep.shape, sweep.trf, sweep.unit)
+    assert (walk.node, walk.statistic, walk.assumptions) == (sweep.node, sweep.statistic, sweep.assumptions)
+    assert_close(walk.total, sweep.total, ROUNDING)
+    assert_close(walk.map, sweep.map, FFT)
+    assert np.abs(walk.share - sweep.share).max() <= walk.law.error_bound + ROUNDING.rtol * sweep.share.max()
+    for axis in range(2):
+        assert_close(walk.profile(axis), sweep.profile(axis), FFT)
+        assert_close(walk.cut(axis), sweep.cut(axis), FFT, scale=float(sweep.share.max()))
+    assert_close(walk.covariance, sweep.covariance, ROUNDING, scale=float(sweep.covariance.max()) * 10)
+    assert_close(walk.centroid, sweep.centroid, ROUNDING, scale=100.0)
+    assert_close(walk.rms_radius, sweep.rms_radius, ROUNDING)
+
+
+@every_network
+def test_sizes_of_walks_are_those_of_maps(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("erfmath.theory.chains.field._BLOCK", 1000)  # several blocks even on small maps
+    net = NETWORKS[name]()
+    walk, sweep = (find(net, monkeypatch) for find in (walked, swept))
+    for kind, options in [("threshold", {"reference": "max"}), ("threshold", {"level": .3, "reference": "max"}),
+                          ("std", {}), ("mass", {}), ("mass", {"p": .5}), ("participation", {}), ("area_ratio", {})]:
+        assert_close(walk.size(kind, **options), sweep.size(kind, **options), ROUNDING)
+    if max(np.abs(np.subtract(sweep.centroid, sweep.center))) < 1:  # else the centre lies far out
+        assert_close(walk.size(), sweep.size(), EXACT)
+        assert_close(walk.size("half_max"), sweep.size("half_max"), EXACT)
+        assert_close(walk.ratio(), sweep.ratio(), ROUNDING)
+
+
+@every_network
+def test_folded_is_whole(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looking once at a run of equal blocks changes nothing."""
+    net = NETWORKS[name]()
+    fold = chains.folded(net, None, 2, "normal", None, 16, 16)
+    assert (fold is None) == (name == "three branches")  # whose blocks alternate
+    short = walked(net, monkeypatch, unit=(1, -2))
+    unfolded(monkeypatch)
+    long = walked(net, monkeypatch, unit=(1, -2))
+    assert short.trf == long.trf and short.node == long.node == net.output
+    assert_close(short.total, long.total, ROUNDING)
+    assert_close(short.share, long.share, FFT)
+
+
+def test_three_dimensions(monkeypatch: pytest.MonkeyPatch) -> None:
+    profile = np.arange(1, 28).reshape(3, 3, 3)**2 % 11
+    net = em.repeat(em.residual(em.Conv(3, weights=em.Random(profile=profile))), 5)
+    walk, sweep = (find(net, monkeypatch, ndim=3) for find in (walked, swept))
+    assert isinstance(walk, ChainField) and walk.origin == sweep.origin
+    assert_close(walk.map, sweep.map, FFT)
+    assert_close(walk.cut(1), sweep.cut(1), FFT)
+    assert_close(walk.covariance, sweep.covariance, ROUNDING, scale=float(sweep.covariance.max()))
+
+
+def test_inner_nodes_fold() -> None:
+    net = em.serial(em.repeat(em.Conv(3), 20), em.Activation("relu"), em.residual(em.Conv(3)))
+    fold = chains.folded(net, "conv17", 2, "exact", None, 16, 3)
+    assert fold is not None and len(fold.net) == 2 and fold.counts == [1, 16]
+    assert fold.trf == em.receptive_field(net, node="conv17")
+    assert em.predict(net, node="conv17").node == "conv17"
+    assert chains.folded(net, None, 2, "exact", None, 16, 3) is None
+
+
+def test_equal_layers_need_not_be_one_object() -> None:
+    """As those of a file are not."""
+    net = em.Network.from_dict(em.repeat(em.Conv(3, weights=TILTED), 30).to_dict())
+    fold = chains.folded(net, None, 2, "normal", None, 16, 3)
+    assert fold is not None and len(fold.net) == 2
+
+
+@pytest.mark.parametrize("net", [
+    em.repeat(em.residual(em.serial(em.Conv(3), em.Activation("relu"))), 6),  # gates
+    em.repeat(em.residual(em.AvgPool(3, 1, padding=1)), 6),                   # sums what it has correlated
+    em.repeat(em.residual(em.serial(em.Conv(3), em.Dropout(.5))), 6),
+    em.repeat(em.ConvTranspose(3, padding=1), 6),
+    em.add(em.Conv(3), em.serial(em.Conv(3), em.Conv(3))),                    # one block is no chain
+])
+def test_what_is_no_walk_is_swept(net: em.Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    erf = walked(net, monkeypatch, statistic="power")
+    assert not isinstance(erf, ChainField) and erf.method == "exact"
+    with pytest.raises(ValueError, match="method='normal'"):
+        em.predict(net, statistic="power", method="normal", channels_in=16)
+
+
+@pytest.mark.parametrize("gain", [Fraction(1), Fraction(1, 3)])
+def test_residual_powers_are_binomial(gain: Fraction) -> None:
+    """(1 + g w)^n = sum_m C(n, m) g^m w^m, w^m by path counts: in one dimension, far into the tails."""
+    n = 40
+    want = [Fraction(0)] * (2 * n + 1)
+    for m in range(n + 1):
+        for i, count in enumerate(em.path_counts(3, m)):
+            want[n - m + i] += math.comb(n, m) * gain**m * Fraction(count, 3**m)
+    net = em.repeat(em.residual(em.Conv(3, weights=em.Random(gain=float(gain)))), n)
+    erf = em.predict(net, ndim=1, channels_in=16)
+    assert_close(erf.map, np.array([float(v) for v in want]), ROUNDING)
+    deep = em.predict(em.repeat(em.residual(em.Conv(3, weights=em.Random(gain=float(gain)))), 1000), ndim=1,
+                      channels_in=16)
+    assert_close(deep.std**2, [1000 * float(gain / (1 + gain)) * 2 / 3], ROUNDING)
+
+
+@pytest.mark.parametrize("weights, variance, covariance", [
+    (TILTED, 6 / 11, 4 / 11), (em.Random(gain=2, profile=[[0, 1, 0], [1, 1, 1], [0, 1, 0]]), 2 / 5, 0)])
+def test_great_depth(weights: em.Random, variance: float, covariance: float) -> None:
+    """Nothing of the map's size is built, and the field is the Gaussian of its moments up to O(1/n)."""
+    errors, depths = [], [400, 1600, 6400]
+    for n in depths:
+        erf = em.predict(em.repeat(em.Conv(3, weights=weights), n))
+        assert_close(erf.covariance, n * np.array([[variance, covariance], [covariance, variance]]), ROUNDING,
+                     scale=float(n))
+        peak = erf.crop(0, 0, of="share")[0, 0]
+        errors.append(abs(peak * 2 * math.pi * n * math.sqrt(variance**2 - covariance**2) - 1))
+    assert_rate(depths, errors, 1.0)
+    assert isinstance(erf, ChainField) and erf.shape == (12_801, 12_801) and erf.law.mass_outside < FFT.atol
+    near = erf.crop(-300, 300, of="share")
+    assert_close(erf.size(), math.sqrt(np.count_nonzero(near > sizes.LEVEL**2 * peak)), EXACT)
+    far = erf.crop((-6400, -3), (-5400, 3), of="share")
+    assert far.shape == (1001, 7) and not far.any()
+    deepest = em.predict(em.repeat(em.Conv(3, weights=weights), 9000))
+    with pytest.raises(SizeError, match="crop|lo and hi"):
+        deepest.share
+
+
+def test_total_beyond_floats() -> None:
+    erf = em.predict(em.repeat(em.Conv(3, weights=em.Random(gain=2, profile=TILTED.profile)), 2000))
+    with pytest.raises(OverflowError, match="1386.29"):
+        erf.crop(0, 0)
+    assert erf.crop(0, 0, of="share").shape == (1, 1) and erf.size() > 0
+
+
+def test_normal_method_in_the_plane() -> None:
+    net = em.repeat(em.residual(em.Conv(3, weights=TILTED)), 400)
+    walk, gauss = (em.predict(net, method=method, channels_in=16) for method in ("exact", "normal"))
+    assert (walk.method, gauss.method) == ("window", "normal")
+    assert_close(walk.std, gauss.std, EXACT)
+    gap = np.abs(walk.crop(-90, 90, of="share") - gauss.crop(-90, 90, of="share")).max()
+    assert 0 < gap <= gauss.law.error_bound + walk.law.error_bound
+
+
+def test_numbers_within_the_error_of_the_law_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The true centre of a skewed chain lies in the far tail, where only the largest values are known."""
+    erf = em.predict(em.repeat(em.Conv(3, weights=SKEWED), 300))
+    with pytest.raises(ValueError, match="reference='max'"):
+        erf.size()
+    assert erf.size(reference="max") > 0
+    with pytest.raises(ValueError, match="level=2"):
+        erf.size(level=2)
+    with pytest.raises(ValueError, match="must be one of"):
+        erf.size(reference="top")
+    with pytest.raises(ValueError, match="p=0"):
+        erf.size("mass", p=0)
+    with pytest.raises(ValueError, match="not an option"):
+        erf.size("mass", level=.5)
+
+
+def test_saved_and_loaded(tmp_path: Any) -> None:
+    erf = em.predict(em.repeat(em.Conv(3, weights=TILTED), 250))
+    erf.save(tmp_path / "chain.npz")
+    back = em.EffectiveReceptiveField.load(tmp_path / "chain.npz")
+    assert_close(back.crop(-250, 250), erf.crop(-250, 250), EXACT)
+    assert (back.trf, back.method, back.center) == (erf.trf, erf.method, erf.center)
+    assert_close(back.std, erf.std, ROUNDING)
+    assert not erf.share.flags.writeable and not erf.profile(0).flags.writeable and not erf.map.flags.writeable
+
+
+def test_a_wrong_tap_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One part in a billion in one tap shows above the error bound."""
+    net = NETWORKS["one kernel"]()
+    sweep = swept(net, monkeypatch)
+    right = chains.from_weights
+
+    def wrong(weights: Any) -> Any:
+        weights = np.array(weights)
+        weights[0, 0] *= 1 + 1e-9
+        return right(weights)
+    monkeypatch.setattr(chains, "from_weights", wrong)
+    walk = walked(net, monkeypatch)
+    assert isinstance(walk, ChainField)
+    assert np.abs(walk.share - sweep.share).max() > walk.law.error_bound + ROUNDING.rtol * sweep.share.max()

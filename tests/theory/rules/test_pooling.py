@@ -1,0 +1,130 @@
+"""Who wins in a max pool whose sites are correlated, against closed forms, sampled fields and networks."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import ROUNDING, assert_close, assert_rate, assert_statistical, z_bound
+
+import erfmath as em
+from erfmath.theory.rules import pooling as pools
+from erfmath.theory.sweep.backward import backward, prepared
+from erfmath.theory.sweep.inputs import InputModel
+from erfmath.theory.sweep.lowering import lower
+from erfmath.theory.sweep.moments import Moments
+from erfmath.theory.sweep.plan import Graph
+
+Array = Any
+RELU = em.Activation("relu")
+
+
+def wins(kernel: int, correlations: Array, rho: float = 0.0) -> list[Array]:
+    """Probabilities along each axis, of sites with `correlations` over a box of lags and `rho` beyond."""
+    correlations = np.asarray(correlations, float)
+    ndim = correlations.ndim
+    held = Moments(correlations.reshape(1, *correlations.shape, *(1,) * ndim), np.array([rho]), np.array([rho]),
+                   (None,), True)
+    op = pools._winning(lower(em.MaxPool(kernel), (None,) * ndim, 1, 1), held, [1.0])
+    return [taps.weights for taps in op.taps]
+
+
+def test_the_middle_of_three_wins_by_the_angle_of_its_differences() -> None:
+    """P(z1 > z0, z2) = 1/4 + asin(c) / 2 pi, c the correlation of z1 - z0 and z1 - z2; what is left is of order r^2."""
+    r = np.array([0.2, 0.1, 0.05, 0.025])
+    exact = 0.25 + np.arcsin((1 - 2 * r) / (2 * (1 - r))) / (2 * math.pi)
+    found = np.array([wins(3, [0, one, 1, one, 0])[0] for one in r])
+    assert_close(found.sum(axis=1), np.ones(len(r)), ROUNDING)
+    assert_close(found[:, 0], found[:, 2], ROUNDING)
+    assert (found[:, 1] < 1 / 3).all()
+    assert_rate(1 / r, np.abs(found[:, 1] - exact), 2)
+    assert_rate(1 / r, 1 / 3 - exact, 1)
+
+
+def test_what_all_sites_share_decides_nothing() -> None:
+    rho, own = 0.6, np.array([0, 0.1, 1, 0.1, 0])
+    assert_close(wins(3, rho + (1 - rho) * own, rho), wins(3, own), ROUNDING)
+    assert_close(wins(3, np.ones((5, 5)) * rho + (1 - rho) * (np.arange(25) == 12).reshape(5, 5), rho),
+                 [np.full(3, 1 / 3)] * 2, ROUNDING)
+    assert_close(wins(2, [0.3, 1, 0.3]), [[0.5, 0.5]], ROUNDING)  # by symmetry
+
+
+def test_winners_of_sampled_fields() -> None:
+    """White noise smoothed a little: neighbours along an axis are correlated by 0.12, diagonal ones by its square."""
+    smooth = np.array([0.06, 1, 0.06]) / math.sqrt(1 + 2 * 0.06**2)
+    line = np.convolve(smooth, smooth)
+    rng = np.random.default_rng(0)
+    field = rng.standard_normal((200_000, 5, 5))
+    for axis in (1, 2):
+        field = sum(w * np.take(field, range(a, a + 3), axis) for a, w in enumerate(smooth))
+    winner = field.reshape(-1, 9).argmax(axis=1)
+    rows = np.bincount(winner // 3, minlength=3) / len(winner)
+    expected = wins(3, np.outer(line, line))[0]
+    error = np.sqrt(rows * (1 - rows) / len(winner))
+    assert_statistical(rows, error, expected)
+    assert (np.abs(rows - 1 / 3) / error).max() > z_bound(3)
+
+
+def overlapping(function: str = "relu") -> em.Network:
+    return em.repeat(em.serial(em.Conv(3, 4), em.Activation(function), em.Conv(3, 4), em.MaxPool(3, 2, 1)), 2)
+
+
+def test_only_pools_behind_overlapping_pools_have_uneven_winners() -> None:
+    net = overlapping()
+    graph = Graph.of(net, len(net) - 1, None, 2, 4, 3)
+    routes = prepared(graph, False, InputModel())[1].routes
+    first, second = (routes[net.index(name)].op.taps[0].weights for name in ("max_pool1", "max_pool2"))
+    assert_close(first, np.full(3, 1 / 3), ROUNDING)
+    assert second[1] < 1 / 3 < second[0] and second[0] == second[2]
+
+
+@pytest.mark.parametrize("image", [None, 21])
+def test_pixels_that_are_all_alike_have_no_favourites(image: int | None) -> None:
+    erf = em.predict(overlapping(), image=image, input_moments=(1, 1))
+    same = em.predict(em.repeat(em.serial(em.Conv(3, 4), em.Conv(3, 4), em.MaxPool(3, 2, 1)), 2), image=image)
+    assert_close(erf.share, same.share, ROUNDING)
+
+
+@pytest.mark.parametrize("function", ["relu", "tanh"])
+def test_walks_sweeps_and_readouts_take_the_same_winners(function: str) -> None:
+    net = overlapping(function)
+    graph = Graph.of(net, len(net) - 1, None, 1, 4, 3)
+    walk, (sweep, start) = em.predict(net, ndim=1), backward(graph, (0,), False)
+    assert start == walk.origin
+    assert_close(walk.share, sweep / sweep.sum(), ROUNDING)
+    even = 2 * 2 / 3 * (1 + 4) + 2 / 3 * (1 + 4)  # convolutions, and pools that all sites win alike
+    assert walk.std[0]**2 > even * (1 + 1000 * ROUNDING.rtol)
+    sizes, unit = em.erf_size_map(net, 81, ndim=1), em.predict(net, ndim=1, image=81, unit=7)
+    assert_close(sizes.std[(..., 7)].ravel(), unit.std, ROUNDING)
+
+
+@pytest.mark.parametrize("first, second, whole, image", [
+    ((3, 1, 1), (3, 1, 1), (5, 1, 2), 12), ((2, 2, 0), (2, 2, 0), (4, 4, 0), 16), ((3, 2, 1), (3, 2, 1), (7, 4, 3), 19),
+    ((2, 1, 0), (3, 2, 1), (4, 2, 1), 15)])
+def test_pools_in_a_row_are_one(first: Any, second: Any, whole: Any, image: int) -> None:
+    """The largest of the largest, at borders too: one site of the whole window gets the gradient."""
+    for extent in (None, image):
+        parts = [em.serial(em.Conv(3), RELU, *map(lambda p: em.MaxPool(*p), pools), em.Conv(3))
+                 for pools in ((first, second), (whole,))]
+        unit = None if extent is None else 0
+        two, one = (em.predict(net, ndim=1, image=extent, unit=unit) for net in parts)
+        assert_close(two.map, one.map, ROUNDING)
+        if extent is not None:
+            assert_close(em.erf_size_map(parts[0], extent, ndim=1).std, em.erf_size_map(parts[1], extent, ndim=1).std,
+                         ROUNDING)
+
+
+def test_a_pool_that_leaves_sites_out_stays_apart() -> None:
+    net = em.serial(em.MaxPool(2, 3), em.MaxPool(2, 1), em.Conv(1))
+    assert em.predict(net, ndim=1).map.tolist() == [0.5, 0.5, 0, 0.5, 0.5]
+
+
+def test_nested_pools_agree_with_sampling() -> None:
+    """Spatial pyramid pooling by pools behind pools, each also read by itself: 1, 5 and 9 pixels wide."""
+    pool = em.MaxPool(5, 1, 2)
+    nested = em.concat(em.Identity(), em.serial(pool, em.concat(em.Identity(), pool)))
+    net = em.serial(em.Conv(1, 8), RELU, nested, em.Conv(1, 8))
+    theory, sampled = em.predict(net, image=25), em.measure(net, image=25, draws=600, rng=0)
+    assert_statistical(sampled.std, sampled.std_stderr, theory.std)

@@ -1,0 +1,446 @@
+"""The forward sweep against the exact covariance of all pairs of sites, and that against sampling.
+
+The oracle carries, per channel group, E[v(x) v(x')] for *every* pair of sites of one input and of two
+independent inputs: the Gaussian-process limit of a wide network, by dense matrices.  The theory keeps
+of it a map, a few lags and one number c; what that costs is stated here.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from helpers import ROUNDING, Tolerance, assert_close, assert_statistical, draws_for
+
+import erfmath as em
+from erfmath.theory.sweep import forward as moments
+from erfmath.theory.sweep.inputs import InputModel
+from erfmath.theory.sweep.moments import Moments
+from erfmath.theory.sweep.plan import Graph, Plan
+
+Array = Any
+
+#: c as one number per map instead of one per pair of sites, relative to q, on 12 x 10 sites.
+FAR = Tolerance(2e-2, 0.0)
+#: What that makes of the variance of a map, and of its corner sites behind a batch norm.
+VARIANCE, CORNER = Tolerance(1.5e-2, 0.0), Tolerance(1.5e-1, 0.0)
+#: Lags that are not carried count as those of distant sites.
+NEAR = Tolerance(1e-2, 0.0)
+#: What sites share at one place, in the middle of a map, where fixed filters and sums take averages for it.
+SHARED = Tolerance(2e-2, 0.0)
+#: Pools away from borders, up to the sampled fields' own error; over the whole map of 12 x 12 sites, by c of the input.
+POOLED, WHOLE = Tolerance(2e-2, 0.0), {0.0: Tolerance(5e-2, 0.0), 0.6: Tolerance(1.2e-1, 0.0)}
+#: Gauss-Hermite quadrature of the oracle.
+QUADRATURE = Tolerance(1e-3, 0.0)
+
+
+# ---------------------------------------------------------------------------------------------
+# the oracle
+# ---------------------------------------------------------------------------------------------
+
+class Pairs(NamedTuple):
+    """Per channel group: share of the channels, E[v v'] of one input and of two, (sites, sites)."""
+
+    share: tuple[float, ...]
+    same: tuple[Array, ...]
+    other: tuple[Array, ...]
+    shape: tuple[int, int]
+
+    def each(self, f: Callable[[Array], Array], shape: tuple[int, int]) -> Pairs:
+        return Pairs(self.share, tuple(map(f, self.same)), tuple(map(f, self.other)), shape)
+
+    def mixed(self) -> Pairs:
+        return Pairs((1.0,), (sum(s * k for s, k in zip(self.share, self.same)),),
+                     (sum(s * k for s, k in zip(self.share, self.other)),), self.shape)
+
+
+def tap_matrices(layer: Any, axis: int, n: int, out: int) -> list[Array]:
+    """Per tap, which input site an output site reads along one axis."""
+    g = layer.geometry(2)[axis]
+    before = g.pads(n)[0]
+    matrices = []
+    for a in range(g.kernel):
+        matrix = np.zeros((out, n))
+        for x, z in itertools.product(range(out), range(n)):
+            matrix[x, z] = (x == g.stride * z + a - before if g.transposed
+                            else z == g.stride * x + g.dilation * a - before)
+        matrices.append(matrix)
+    return matrices
+
+
+def upsampling(layer: em.Upsample, n: int) -> Array:
+    s = layer.scale
+    matrix = np.zeros((n * s, n))
+    for x in range(n * s):
+        source = min(max((x + 0.5) / s - 0.5, 0), n - 1) if layer.mode == "bilinear" else x // s
+        low = math.floor(source)
+        matrix[x, low] += 1 - (source - low)
+        matrix[x, min(low + 1, n - 1)] += source - low
+    return matrix
+
+
+def relu_pairs(k: Array, a: Array, b: Array) -> Array:
+    root = np.sqrt(np.outer(a, b))
+    rho = np.clip(np.divide(k, root, out=np.zeros_like(k), where=root > 0), -1, 1)
+    return root * (np.sqrt(1 - rho**2) + rho * (np.pi - np.arccos(rho))) / (2 * np.pi)
+
+
+def tanh_pairs(k: Array, a: Array, b: Array) -> Array:
+    """Gauss-Hermite in both values."""
+    t, w = np.polynomial.hermite_e.hermegauss(30)
+    w = w / w.sum()
+    out = np.zeros(k.shape)
+    for i, j in np.ndindex(k.shape):
+        z = math.sqrt(a[i]) * t
+        slope = k[i, j] / math.sqrt(a[i])
+        rest = math.sqrt(max(b[j] - slope**2, 0.0))
+        out[i, j] = w @ (np.tanh(z) * (np.tanh(slope * t[:, None] + rest * t) @ w))
+    return out
+
+
+def through(layer: Any, inputs: list[Pairs], shape: tuple[int, int], rng: np.random.Generator) -> Pairs:
+    """`inputs` behind one layer whose output has `shape`."""
+    p = inputs[0]
+    if isinstance(layer, (em.Conv, em.ConvTranspose)):
+        gain = layer.weights.gain
+        if layer.transposed:
+            gain *= math.prod(g.stride for g in layer.geometry(2))
+        lines = [tap_matrices(layer, axis, n, m) for axis, (n, m) in enumerate(zip(p.shape, shape))]
+        taps = [np.kron(a, b) for a, b in itertools.product(*lines)]
+        if layer.groups != "depthwise":
+            p = p.mixed()
+        return p.each(lambda k: gain / len(taps) * sum(t @ k @ t.T for t in taps), shape)
+    if isinstance(layer, em.Activation):
+        pairs = {"relu": relu_pairs, "tanh": tanh_pairs}[layer.function]
+        seconds = [np.diag(k) for k in p.same]
+        return p._replace(same=tuple(pairs(k, q, q) for k, q in zip(p.same, seconds)),
+                          other=tuple(pairs(k, q, q) for k, q in zip(p.other, seconds)))
+    if isinstance(layer, em.BatchNorm):
+        # The mean over inputs and the map is what two inputs have in common, averaged over sites.
+        common = [k.mean() for k in p.other]
+        spread = [np.diag(k).mean() - c for k, c in zip(p.same, common)]
+        cross = [k.mean(axis=1) for k in p.other]
+
+        def less(k: Array, g: int) -> Array:
+            return (k - cross[g][:, None] - cross[g] + common[g]) / spread[g]
+        return p._replace(same=tuple(less(k, g) for g, k in enumerate(p.same)),
+                          other=tuple(less(k, g) for g, k in enumerate(p.other)))
+    if isinstance(layer, em.LayerNorm):
+        root = 1 / np.sqrt(np.diag(p.mixed().same[0]))
+        return p.each(lambda k: k * np.outer(root, root), shape)
+    if isinstance(layer, em.Dropout):
+        keep = 1 - layer.p
+        return p._replace(same=tuple(k + np.diag(np.diag(k)) * (1 / keep - 1) for k in p.same))
+    if isinstance(layer, em.Scale):
+        return p.each(lambda k: k * layer.factor**2, shape)
+    if isinstance(layer, em.Upsample):
+        matrix = functools.reduce(np.kron, [upsampling(layer, n) for n in p.shape])
+        return p.each(lambda k: matrix @ k @ matrix.T, shape)
+    if isinstance(layer, em.BlurPool):
+        k = layer.kernel_size
+        lines = [sum(math.comb(k - 1, a) / 2**(k - 1) * t for a, t in enumerate(tap_matrices(layer, axis, n, m)))
+                 for axis, (n, m) in enumerate(zip(p.shape, shape))]
+        matrix = np.kron(*lines)
+        return p.each(lambda k: matrix @ k @ matrix.T, shape)
+    if isinstance(layer, em.AvgPool):
+        lines = [sum(tap_matrices(layer, axis, n, m)) for axis, (n, m) in enumerate(zip(p.shape, shape))]
+        matrix = np.kron(*lines)
+        matrix = matrix / (matrix.sum(axis=1, keepdims=True) if layer.counts_inside_only else
+                           math.prod(g.kernel for g in layer.geometry(2)))
+        return p.each(lambda k: matrix @ k @ matrix.T, shape)
+    if isinstance(layer, em.Add):
+        return Pairs(p.share, (sum(one.mixed().same[0] for one in inputs),),
+                     (sum(one.mixed().other[0] for one in inputs),), shape)
+    assert isinstance(layer, em.Concat)
+    share = [s / len(inputs) for one in inputs for s in one.share]
+    return Pairs(tuple(share), tuple(k for one in inputs for k in one.same),
+                 tuple(k for one in inputs for k in one.other), shape)
+
+
+def limit(net: em.Network, image: tuple[int, int], q: float = 1.0, c: float = 0.0) -> dict[str, Pairs]:
+    """Every node's covariances for inputs of independent pixels."""
+    sites = math.prod(image)
+    shapes, rng = net.shapes(image, 2), np.random.default_rng(3)
+    done = {"input": Pairs((1.0,), (c + (q - c) * np.eye(sites),), (np.full((sites, sites), c),), image)}
+    for node in net:
+        done[node.name] = through(node.layer, [done[name] for name in node.inputs], shapes[node.name], rng)
+    return done
+
+
+def swept(net: em.Network, image: tuple[int, int], monkeypatch: pytest.MonkeyPatch, q: float = 1.0,
+          c: float = 0.0) -> tuple[dict[str, Moments], moments.Gates, dict[str, int]]:
+    """What the forward sweep knows of every node, and the gates."""
+    sweeps: list[Any] = []
+
+    class Kept(moments._Forward):
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
+            self.all: dict[int, Moments] = {}
+            sweeps.append(self)
+
+        def _node(self, i: int, inputs: list[Moments]) -> Moments:
+            self.all[i] = super()._node(i, inputs)
+            return self.all[i]
+
+    monkeypatch.setattr(moments, "_Forward", Kept)
+    graph = Graph.of(net, len(net) - 1, image, 2, 16, 16)
+    gates = moments.forward(graph, Plan(graph, False), InputModel(q, c))
+    place = {node.name: i for i, node in enumerate(net)}
+    assert set(sweeps[0].done) == {len(net) - 1}  # maps that nothing will read are let go
+    return {name: sweeps[0].all[i] for name, i in place.items()}, gates, place
+
+
+# ---------------------------------------------------------------------------------------------
+# networks
+# ---------------------------------------------------------------------------------------------
+
+def relu() -> em.Activation:
+    return em.Activation("relu")
+
+
+def tanh() -> em.Activation:
+    return em.Activation("tanh")
+
+
+NETS: dict[str, Callable[[], em.Network]] = {
+    "chain": lambda: em.serial(em.Conv(3), relu(), em.Conv(5), relu(), em.Conv(3, dilation=2), relu(), em.Conv(3)),
+    "strided": lambda: em.serial(em.Conv(3, stride=2), relu(), em.Conv(3), relu(), em.Conv((3, 1), stride=(2, 1))),
+    "depthwise": lambda: em.serial(em.Conv(3), relu(), em.Conv(3, groups="depthwise"), relu(), em.Conv(1)),
+    "dropout": lambda: em.serial(em.Conv(3), relu(), em.Dropout(0.3), em.Conv(3), relu()),
+    "layer norm": lambda: em.serial(em.Conv(3), em.LayerNorm(), em.Conv(3), em.LayerNorm(), relu(), em.Conv(3)),
+    "nearest": lambda: em.serial(em.Upsample(2), em.Conv(3), relu(), em.AvgPool(2), em.Conv(3), relu()),
+    "blurred": lambda: em.serial(em.BlurPool(3, 1, 0), em.Conv(3), relu(), em.Conv(3)),
+    "transposed": lambda: em.serial(em.Conv(3, stride=2), relu(), em.ConvTranspose(2, stride=2), relu(),
+                                    em.ConvTranspose(4, stride=2, padding=1), relu()),
+    "added": lambda: em.serial(em.Conv(3), em.add(em.serial(em.Conv(3), relu(), em.Conv(3)), em.Conv(1)),
+                               relu(), em.Conv(3)),
+    "concatenated": lambda: em.serial(em.Conv(3), em.concat(
+        em.serial(relu(), em.Conv(3)), em.serial(em.Conv(3, weights=em.Random(gain=6.0)), em.Scale(2.0))),
+        relu(), em.Conv(3)),
+}
+NORMED: dict[str, Callable[[], em.Network]] = {
+    "batch norm": lambda: em.serial(*[em.serial(em.Conv(3), em.BatchNorm(), relu()) for _ in range(3)]),
+    "late batch norm": lambda: em.serial(em.Conv(3), relu(), em.Conv(3), em.BatchNorm(), relu(), em.Conv(3)),
+    "strided batch norm": lambda: em.serial(em.Conv(3, stride=2), relu(), em.Conv(3), em.BatchNorm(), relu(),
+                                            em.Conv(3), em.BatchNorm()),
+    "groups batch norm": lambda: em.serial(em.Conv(3), em.concat(
+        em.serial(relu(), em.Conv(3)), em.serial(em.Conv(3, weights=em.Random(gain=6.0)), em.Scale(2.0))),
+        em.BatchNorm(), relu(), em.Conv(3)),
+}
+IMAGE = (12, 10)
+INPUTS = [(1.0, 0.0), (2.0, 0.6)]
+
+
+def test_the_oracle_is_what_wide_networks_do() -> None:
+    """conv, ReLU, conv on 64 channels: every site's q, and c between sites of two inputs."""
+    net, image, width = em.serial(em.Conv(3), relu(), em.Conv(3)), (5, 4), 64
+    rng, taps = np.random.default_rng(5), list(itertools.product(range(3), repeat=2))
+
+    def conv(x: Array, w: Array) -> Array:
+        padded = np.pad(x, [(0, 0), (0, 0), (1, 1), (1, 1)])
+        return sum(np.einsum("oi,nihw->nohw", w[:, :, a, b], padded[:, :, a:a + image[0], b:b + image[1]])
+                   for a, b in taps)
+
+    draws = draws_for(0.02, 0.3)
+    second, far = np.empty((draws, *image)), np.empty((draws, *image))
+    for draw in range(draws):
+        x = rng.standard_normal((2, width, *image))
+        for layer in range(2):
+            w = rng.standard_normal((width, width, 3, 3)) * math.sqrt(2 / (9 * width))
+            x = conv(np.maximum(x, 0) if layer else x, w)
+        second[draw] = (x**2).mean(axis=(0, 1))
+        far[draw] = (x[0] * x[1, :, ::-1, ::-1]).mean(axis=0)  # opposite sites
+    pairs = limit(net, image)["conv2"]
+    expected = np.diag(pairs.same[0]).reshape(image), np.diag(pairs.other[0][:, ::-1]).reshape(image)
+    for sampled, wanted in zip((second, far), expected):
+        assert_statistical(sampled.mean(axis=0), sampled.std(axis=0) / math.sqrt(draws), wanted)
+
+
+@pytest.mark.parametrize("q, c", INPUTS)
+@pytest.mark.parametrize("name", sorted({*NETS} - {"nearest"}))
+def test_second_moments_of_every_site(name: str, q: float, c: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exactly, borders and all: a rectified net's q does not depend on c."""
+    net = NETS[name]()
+    got, _, _ = swept(net, IMAGE, monkeypatch, q, c)
+    for node, pairs in limit(net, IMAGE, q, c).items():
+        if node != "input":
+            wanted = np.stack([np.diag(k).reshape(pairs.shape) for k in pairs.same])
+            assert_close(np.broadcast_to(got[node].second, wanted.shape), wanted, ROUNDING)
+
+
+@pytest.mark.parametrize("q, c", INPUTS)
+@pytest.mark.parametrize("name", [*NETS, *NORMED])
+def test_far_covariances_averaged_over_the_map(name: str, q: float, c: float,
+                                               monkeypatch: pytest.MonkeyPatch) -> None:
+    """One number instead of one per pair of sites: what it misses is less than `FAR` of q."""
+    net = {**NETS, **NORMED}[name]()
+    got, _, _ = swept(net, IMAGE, monkeypatch, q, c)
+    for node, pairs in limit(net, IMAGE, q, c).items():
+        if node != "input":
+            wanted = np.array([k.mean() for k in pairs.other])
+            size = max(float(np.diag(k).mean()) for k in pairs.same)
+            assert_close(got[node].far, wanted, FAR, scale=size)
+
+
+@pytest.mark.parametrize("q, c", INPUTS)
+@pytest.mark.parametrize("name", NETS)
+def test_what_independent_inputs_share_at_one_place(name: str, q: float, c: float,
+                                                    monkeypatch: pytest.MonkeyPatch) -> None:
+    """Convolutions and rectifiers hand it on exactly, whatever the borders take away from q."""
+    net = NETS[name]()
+    got, _, _ = swept(net, IMAGE, monkeypatch, q, c)
+    for node, pairs in limit(net, IMAGE, q, c).items():
+        if node != "input":
+            middle = tuple(n // 2 for n in pairs.shape)
+            wanted = [(np.diag(other) / np.diag(same)).reshape(pairs.shape)[middle]
+                      for same, other in zip(pairs.same, pairs.other)]
+            assert_close(got[node].rho, wanted, SHARED if name in ("nearest", "added") else ROUNDING, scale=1.0)
+
+
+@pytest.mark.parametrize("q, c", INPUTS)
+@pytest.mark.parametrize("name", NORMED)
+def test_batch_norm_of_finite_maps(name: str, q: float, c: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gains are one over the variance of the whole map, and borders keep their lower level."""
+    net = NORMED[name]()
+    got, gates, place = swept(net, IMAGE, monkeypatch, q, c)
+    exact = limit(net, IMAGE, q, c)
+    for node in net:
+        if isinstance(node.layer, em.BatchNorm):
+            before, behind = exact[node.inputs[0]], exact[node.name]
+            spread = [np.diag(k).mean() - far.mean() for k, far in zip(before.same, before.other)]
+            assert_close(gates.power[place[node.name]].ravel(), 1 / np.array(spread), VARIANCE)
+            for g, k in enumerate(behind.same):
+                wanted = np.diag(k).reshape(behind.shape)
+                assert_close(np.broadcast_to(got[node.name].second[g], wanted.shape), wanted, CORNER)
+                assert_close(got[node.name].average[g], 1.0, ROUNDING)
+
+
+def test_the_finite_map_is_an_effect(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On 7 x 7 sites the variance is a fifth smaller than on the plane."""
+    net = em.serial(em.Conv(3), relu(), em.Conv(3), em.BatchNorm())
+    _, gates, place = swept(net, (7, 7), monkeypatch)
+    on_plane = 1 / (2.0 - 2.0 / math.pi)
+    assert gates.power[place["batch_norm1"]].item() > 1.15 * on_plane
+
+
+# ---------------------------------------------------------------------------------------------
+# neighbours
+# ---------------------------------------------------------------------------------------------
+
+def lagged(pairs: Pairs, tau: tuple[int, int]) -> Array:
+    """E[v(x) v(x + tau)] as a map, zero where x + tau is outside."""
+    h, w = pairs.shape
+    cube, out = pairs.same[0].reshape(h, w, h, w), np.zeros((h, w))
+    for y, x in np.ndindex(h, w):
+        if 0 <= y + tau[0] < h and 0 <= x + tau[1] < w:
+            out[y, x] = cube[y, x, y + tau[0], x + tau[1]]
+    return out
+
+
+@pytest.mark.parametrize("mode", ["nearest", "bilinear"])
+def test_correlated_neighbours(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lags that upsampling makes, behind convolution and ReLU, site by site."""
+    net = em.serial(em.Upsample(2, mode=mode), em.Conv(3), relu(), em.Upsample(2, mode=mode), em.Conv(3), relu(),
+                    em.AvgPool(2), em.Conv(3))
+    got, _, _ = swept(net, (5, 4), monkeypatch)
+    exact = limit(net, (5, 4))
+    seen = 0
+    for node in ("upsample1", "conv1", "relu1", "upsample2", "conv2", "relu2"):
+        m = got[node]
+        for place in np.ndindex(*m.values.shape[1:3]):
+            tau = (place[0] - m.lags[0], place[1] - m.lags[1])
+            wanted = lagged(exact[node], tau)
+            assert_close(m.values[(0, *place)], wanted, NEAR, scale=float(wanted.max()))
+            seen += any(tau)
+    assert seen >= 16
+
+
+def test_phases_of_nearest_upsampling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind x2 and a 3x3 convolution neighbours share two of three taps, or one, by phase."""
+    net = em.serial(em.Upsample(2), em.Conv(3), relu(), em.AvgPool(2), em.Conv(3))
+    got, gates, place = swept(net, (6, 6), monkeypatch)
+    m = got["conv1"]
+    inner = (m.values / m.second[:, None, None])[0, m.lags[0], m.lags[1] + 1][6, 4:8]
+    assert_close(inner, np.array([1, 2, 1, 2]) / 3, ROUNDING)
+    gate = gates.power[place["relu1"]]
+    both = gate[0, gate.shape[1] // 2, gate.shape[2] // 2 + 1][6, 4:8]
+    assert_close(both, 0.25 + np.arcsin(np.array([1, 2, 1, 2]) / 3) / (2 * math.pi), ROUNDING)
+
+
+# ---------------------------------------------------------------------------------------------
+# max pools
+# ---------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("kernel, stride, padding", [(2, 2, 0), (3, 2, 1)])
+@pytest.mark.parametrize("c", [0.0, 0.6])
+def test_max_pools(kernel: int, stride: int, padding: int, c: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """E[m^2], what is shared near and far, and how much wider than others the gates of winners stand open."""
+    net = em.serial(em.Conv(3), relu(), em.Conv(3), relu(), em.MaxPool(kernel, stride, padding))
+    image, draws = (12, 12), 8_000
+    got, gates, place = swept(net, image, monkeypatch, 1.0, c)
+    pairs = limit(em.serial(*[node.layer for node in net][:3]), image, 1.0, c)["conv2"]
+    same, other = pairs.same[0], pairs.other[0]
+    both = np.block([[same, other], [other.T, same]])
+    root = np.linalg.cholesky(both + 1e-9 * np.eye(len(both)))
+    z = np.random.default_rng(0).standard_normal((draws, len(both))) @ root.T
+    z = np.concatenate([z, -z]).reshape(2 * draws, 2, *image)
+    padded = np.pad(z, [(0, 0), (0, 0), (padding,) * 2, (padding,) * 2], constant_values=-np.inf)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (kernel, kernel), (2, 3))[:, :, ::stride, ::stride]
+    top = windows.max(axis=(-2, -1))
+    m = np.maximum(top, 0)
+    mean = m.mean(axis=(2, 3))
+    pooled = got["max_pool1"]
+    inner: Any = (..., slice(2, -2), slice(2, -2))
+    assert_close(pooled.second[inner].mean(), (m[inner]**2).mean(), POOLED)
+    assert_close(pooled.rho[0], (m[:, 0] * m[:, 1])[inner].mean() / (m[inner]**2).mean(), POOLED)
+    bias = gates.routes[place["max_pool1"]].bias
+    assert_close(bias[inner].mean(), 2 * (top[inner] > 0).mean(), POOLED)
+    assert_close(bias[0].ravel(), 2 * (top > 0).mean(axis=(0, 1)).ravel(), POOLED)  # at the border too
+    assert_close(pooled.average[0], (m**2).mean(), WHOLE[c])
+    assert_close(pooled.far[0], (mean[:, 0] * mean[:, 1]).mean(), WHOLE[c])
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_what_neighbours_share_near_borders(stride: int) -> None:
+    """Along each axis, against the covariances of all pairs of sites; beyond an activation and a pool too."""
+    net = em.serial(em.Conv(3), em.Conv(5, stride=stride), relu(), em.MaxPool(2, 1))
+    image, rho = (9, 8), 0.6
+    graph = Graph.of(net, len(net) - 1, image, 2, 16, 16)
+    sweep = moments._Forward(graph, Plan(graph, False), InputModel(1.0, rho))
+    sweep.run()
+    exact = limit(em.serial(*[node.layer for node in net][:3]), image, 1.0, rho)
+    for i, name in enumerate(("conv1", "conv2", "relu1")):
+        pairs, shape = exact[name], net.shapes(image)[name]
+        same = pairs.same[0].reshape(shape + shape)
+        far = pairs.other[0].diagonal() / pairs.same[0].diagonal()  # of independent inputs at one place
+        for axis, line in enumerate(sweep.lines[i]):
+            n, beside = shape[axis], shape[1 - axis] // 2
+            at = np.arange(n)
+            block = same[at[:, None], beside, at, beside] if axis == 0 else same[beside, at[:, None], beside, at]
+            found = block / np.sqrt(np.outer(block.diagonal(), block.diagonal())) / far[0]
+            for d in range(1, min(len(line), n)):
+                assert_close(line[d, :n - d], found.diagonal(d), ROUNDING)
+    assert min(float(line.min()) for line in sweep.lines[2]) < 0.95
+
+
+# ---------------------------------------------------------------------------------------------
+# other activations
+# ---------------------------------------------------------------------------------------------
+
+def test_gates_of_saturating_functions_vary_over_the_map(monkeypatch: pytest.MonkeyPatch) -> None:
+    """tanh: E[tanh^2] site by site; sites at the border are the more linear ones."""
+    net = em.serial(em.Conv(3), tanh(), em.Conv(3), tanh(), em.Conv(3))
+    got, gates, place = swept(net, (6, 5), monkeypatch)
+    exact = limit(net, (6, 5))
+    t, w = np.polynomial.hermite_e.hermegauss(60)
+    for k in (1, 2):
+        q = np.diag(exact[f"conv{k}"].same[0]).reshape(6, 5)
+        slopes = (1 - np.tanh(np.sqrt(q)[..., None] * t)**2)**2 @ w / w.sum()
+        assert_close(gates.power[place[f"tanh{k}"]][0, 0, 0], slopes, QUADRATURE)
+        assert_close(got[f"tanh{k}"].second[0], np.diag(exact[f"tanh{k}"].same[0]).reshape(6, 5), QUADRATURE)
+        assert slopes[0, 0] > slopes[3, 2]

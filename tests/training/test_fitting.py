@@ -1,0 +1,345 @@
+"""Training: gradients, optimisers, what is learnt, and runs that are interrupted and taken up again."""
+
+from __future__ import annotations
+
+import math
+import pathlib
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import EXACT, ROUNDING, assert_close
+
+import erfmath as em
+from erfmath import training
+from erfmath.training.model import Model
+from erfmath.training.optimisers import clipped
+
+#: Of slopes from differences of fourth order in float64: h^4 against rounding over h.
+DIFFERENCES = 1e-8
+#: Of sums in float32 against the same in float64.
+SINGLE = 1e-5
+
+pytestmark = pytest.mark.filterwarnings("error")
+
+
+def residual_net(norm: bool, classes: int = 3) -> em.Network:
+    """A small residual network with a stride, a projection and a classifier."""
+    lead = [em.BatchNorm()] if norm else []
+    return em.serial(
+        em.Conv(3, 6), em.residual(em.serial(*lead, em.Activation("tanh"), em.Conv(3, 6))),
+        em.residual(em.serial(*lead, em.Activation("tanh"), em.Conv(3, 8, stride=2)),
+                    em.serial(em.AvgPool(2), em.Conv(1, 8))),
+        *lead, em.Activation("tanh"), em.GlobalAvgPool(), em.Conv(1, classes))
+
+
+def shapes_task(count: int, seed: int = 0, size: int = 8) -> training.Images:
+    """Noise of three kinds: plain, striped along rows, striped along columns."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 3, count)
+    images = rng.standard_normal((count, 2, size, size))
+    stripes = np.where(np.arange(size) % 2, 1.0, -1.0)
+    images[labels == 1] += stripes
+    images[labels == 2] += stripes[:, None]
+    return training.Images(images, labels, 3)
+
+
+# -- gradients ----------------------------------------------------------------------------------
+
+def double(arrays: Any) -> dict[str, Any]:
+    return {name: np.array(array, np.float64) for name, array in arrays.items()}
+
+
+@pytest.mark.parametrize("norm", [True, False])
+@pytest.mark.parametrize("dense", [True, False])
+def test_gradients_against_finite_differences(norm: bool, dense: bool) -> None:
+    rng = np.random.default_rng(1)
+    net = residual_net(norm)
+    if dense:  # one label a site, and the void label does not count
+        net = em.serial(em.Conv(3, 5), *([em.BatchNorm()] if norm else []), em.Activation("silu"),
+                        em.Conv(3, 4, dilation=2), em.MaxPool(2), em.Conv((3, 1), 3))
+    model = Model.of(net, 2, (6, 8), 16)
+    parameters, running = double(model.initial(rng)), double(model.running())
+    for name in parameters:
+        if not name.startswith("conv") or name.endswith(".bias"):  # nothing at its initial 0 or 1
+            parameters[name] = parameters[name] + 0.3 * rng.standard_normal(parameters[name].shape)
+    inputs = rng.standard_normal((4, 2, 6, 8))
+    labels = rng.integers(0, 4, (4, 3, 4)) if dense else rng.integers(0, 3, 4)
+    loss = training.CrossEntropy(ignore=3 if dense else None)
+    _, gradients, _ = model.gradients(parameters, running, inputs, labels, loss)
+    assert set(gradients) == set(parameters)
+    h = 1e-5
+    for name, array in parameters.items():
+        direction = rng.standard_normal(array.shape)
+        values = [model.gradients({**parameters, name: array + step * direction}, running, inputs, labels, loss)[0].loss
+                  for step in (-2 * h, -h, h, 2 * h)]
+        slope = (values[0] - 8 * values[1] + 8 * values[2] - values[3]) / (12 * h)
+        found = float((gradients[name] * direction).sum())
+        assert math.isclose(found, slope, rel_tol=DIFFERENCES, abs_tol=DIFFERENCES), name
+
+
+def test_binary_loss_against_softmax_of_two() -> None:
+    rng = np.random.default_rng(0)
+    z, labels = rng.standard_normal((1, 3, 4, 5)), rng.integers(0, 2, (3, 4, 5))
+    one = training.BinaryCrossEntropy()(z, labels)
+    two = training.CrossEntropy()(np.concatenate([np.zeros_like(z), z]), labels)
+    assert math.isclose(one.loss, two.loss, rel_tol=ROUNDING.rtol)
+    assert_close(one.gradient[0], two.gradient[1], ROUNDING)
+    assert_close(one.guess, two.guess, EXACT)
+
+
+def test_large_outputs_do_not_overflow() -> None:
+    big = np.array([[[1e4, -1e4]]])
+    assert training.BinaryCrossEntropy()(big, np.array([[0, 1]])).loss == 1e4
+    assert training.CrossEntropy()(np.concatenate([0 * big, big]), np.array([[0, 1]])).loss == 1e4
+
+
+# -- optimisers, by hand ------------------------------------------------------------------------
+
+def three_steps(optimiser: Any, gradients: list[float], start: float = 1.0) -> list[float]:
+    parameters: Any = {"w": np.array([start])}
+    memory: Any = {}
+    found = []
+    for step, g in enumerate(gradients):
+        parameters, memory = optimiser(parameters, {"w": np.array([g])}, memory, optimiser.rate, step, frozenset("w"))
+        found.append(float(parameters["w"][0]))
+    return found
+
+
+def test_sgd_by_hand() -> None:
+    g = [1.0, 2.0, -1.0]
+    assert_close(three_steps(training.SGD(0.1), g), [0.9, 0.7, 0.8], ROUNDING)
+    # v = 1, 2.5, 0.25
+    assert_close(three_steps(training.SGD(0.1, 0.5), g), [0.9, 0.65, 0.625], ROUNDING)
+    # g + v / 2 = 1.5, 3.25, -0.875
+    assert_close(three_steps(training.SGD(0.1, 0.5, True), g), [0.85, 0.525, 0.6125], ROUNDING)
+    # g + 0.2 w = 1.2, 2.176
+    assert_close(three_steps(training.SGD(0.1, decay=0.2), g[:2]), [0.88, 0.6624], ROUNDING)
+
+
+def test_adam_by_hand() -> None:
+    adam = training.Adam(0.1, 0.5, 0.75, 0.0)
+    # m = 1/2, 5/4 over 1/2, 3/4; s = 1/4, 19/16 over 1/4, 7/16: steps 1 and (5/3) / sqrt(19/7)
+    assert_close(three_steps(adam, [1.0, 2.0]), [0.9, 0.9 - 0.1 * (5 / 3) / math.sqrt(19 / 7)], ROUNDING)
+    # the decay shrinks the weight by rate * decay beside the step
+    assert_close(three_steps(training.Adam(0.1, eps=0.0, decay=0.5), [3.0]), [0.85], ROUNDING)
+
+
+def test_decay_spares_biases_and_norms() -> None:
+    net = residual_net(True)
+    model = Model.of(net, 2, (8, 8), 16)
+    assert model.decays == {"conv1", "conv2", "conv3", "conv4", "conv5"}
+    p = {"a": np.ones(1), "b": np.ones(1)}
+    zero = {"a": np.zeros(1), "b": np.zeros(1)}
+    after = training.SGD(1.0, decay=0.5)(p, zero, {}, 1.0, 0, frozenset("a")).parameters
+    assert (after["a"][0], after["b"][0]) == (0.5, 1.0)
+
+
+def test_clipping() -> None:
+    g = {"a": np.array([3.0, 0.0]), "b": np.array([4.0])}
+    assert_close(clipped(g, 1.0)["b"], [0.8], ROUNDING)
+    assert_close(clipped(g, 6.0)["a"], g["a"], EXACT)
+
+
+def test_schedules() -> None:
+    assert [training.Flat(warmup=3)(i, 9) for i in range(5)] == [0.25, 0.5, 0.75, 1.0, 1.0]
+    cosine = [training.Cosine(warmup=2, floor=0.2)(i, 6) for i in range(7)]
+    assert_close(cosine[:3] + cosine[4:5] + cosine[6:], [1 / 3, 2 / 3, 1.0, 0.6, 0.2], ROUNDING)
+    assert_close([training.Piecewise((0.5,), 0.5)(i, 4) for i in range(4)], [1, 1, 0.5, 0.5], ROUNDING)
+
+
+# -- learning -----------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("norm", [True, False])
+def test_overfits_64_images(norm: bool) -> None:
+    rng = np.random.default_rng(0)
+    data = training.Images(rng.standard_normal((64, 2, 8, 8)), rng.integers(0, 3, 64), 3)
+    net = em.serial(em.Conv(3, 16), *([em.BatchNorm()] if norm else []), em.Activation("relu"),
+                    em.Conv(3, 32, stride=2), em.Activation("relu"), em.Conv(4, 3, padding="valid"))
+    done = em.fit(net, data, steps=120, batch=64, rng=0, optimiser=training.Adam(1e-2))
+    weights = training.recalibrate(net, done.weights, data.inputs())
+    found = training.evaluate(net, weights, data)
+    assert found.accuracy == 1.0
+    assert_close(found.confusion, np.diag(np.bincount(data.labels)), EXACT)
+    assert found.mean_iou == 1.0
+
+
+def test_what_is_learnt_holds_for_new_images_and_measures() -> None:
+    data, new = shapes_task(300), shapes_task(200, seed=1)
+    net = residual_net(True)
+    done = em.fit(net, data, steps=60, batch=50, rng=0, optimiser=training.SGD(0.05, 0.9, True, 1e-4), keep=(0, 30, 60))
+    assert training.evaluate(net, done.weights, new).accuracy > 0.9
+    assert sorted(done.kept) == [0, 30, 60]
+    for name, array in done.weights.items():
+        assert_close(done.kept[60][name], array, EXACT)
+    erf = em.measure(net, weights=done.weights, images=new.inputs(range(8)), node="add2", rng=0)
+    assert erf.draws == 8 and erf.shape == (8, 8)
+    assert em.predict(net, weights=done.weights, image=8, node="add2", channels_in=2).shape == (8, 8)
+
+
+def test_running_statistics() -> None:
+    data = shapes_task(64)
+    net = em.serial(em.Conv(1, 2), em.BatchNorm(), em.Conv(8, 3, padding="valid"))
+    done = em.fit(net, data, steps=1, batch=64, rng=3, keep=(0,))
+    kernel = done.kept[0]["conv1"][:, :, 0, 0]
+    values = np.einsum("oc,nchw->onhw", kernel, data.inputs()).reshape(2, -1).astype(float)
+    expected = [0.1 * values.mean(axis=1), 0.9 + 0.1 * values.var(axis=1)]
+    assert np.allclose(done.weights["batch_norm1"][2:], expected, rtol=SINGLE, atol=SINGLE)
+    again = training.recalibrate(net, done.kept[0], data.inputs(), batch=16)["batch_norm1"]
+    parts = values.reshape(2, 4, -1)
+    assert np.allclose(again[2:], [parts.mean(axis=(1, 2)), parts.var(axis=2).mean(axis=1)], rtol=SINGLE, atol=SINGLE)
+
+
+def test_same_seed_same_run_other_seed_other_run() -> None:
+    data, net = shapes_task(40), residual_net(False)
+    options: dict[str, Any] = dict(steps=4, batch=8, augment=training.CropFlip(1))
+    first, second, third = (em.fit(net, data, rng=seed, **options) for seed in (1, 1, 2))
+    assert_close(first.loss, second.loss, EXACT)
+    assert_close(first.weights["conv3"], second.weights["conv3"], EXACT)
+    assert (first.loss != third.loss).all()
+
+
+def test_dropout_acts_in_training_only() -> None:
+    data = shapes_task(16)
+    last = em.Conv(8, 3, padding="valid")
+    done = em.fit(em.serial(em.Dropout(0.5), last), data, steps=2, batch=16, rng=0, optimiser=training.SGD(0.0))
+    assert done.loss[0] != done.loss[1]  # nothing else differs between the two steps but the order of images
+    found = [training.evaluate(net, done.weights, data) for net in (em.serial(em.Dropout(0.5), last), em.serial(last))]
+    assert found[0].loss == found[1].loss
+
+
+# -- interruption -------------------------------------------------------------------------------
+
+class Stop:
+    """Raises as Ctrl-C does, after so many steps."""
+
+    def __init__(self, after: int) -> None:
+        self.after = after
+
+    def __call__(self, done: int, total: int) -> None:
+        if done == self.after:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("optimiser", [training.SGD(0.05, 0.9), training.Adam(1e-3)])
+def test_resumes_bit_for_bit(tmp_path: pathlib.Path, optimiser: Any) -> None:
+    data, net = shapes_task(40), residual_net(True)
+    options: dict[str, Any] = dict(steps=9, batch=8, rng=5, optimiser=optimiser, augment=training.CropFlip(1),
+                                   keep=(0, 2, 9))
+    whole = em.fit(net, data, **options)
+    file = tmp_path / "run.npz"
+    part = em.fit(net, data, checkpoint=file, progress=Stop(4), **options)
+    assert part.partial and len(part.loss) == 4 and sorted(part.kept) == [0, 2]
+    assert_close(part.loss, whole.loss[:4], EXACT)
+    options["rng"] = None  # the file knows
+    rest = em.fit(net, data, checkpoint=file, **options)
+    assert not rest.partial and rest.seed == 5
+    assert_close(rest.loss, whole.loss, EXACT)
+    assert_close(rest.accuracy, whole.accuracy, EXACT)
+    for step in (0, 2, 9):
+        for name, array in whole.kept[step].items():
+            assert_close(rest.kept[step][name], array, EXACT)
+    again = em.fit(net, data, checkpoint=file, progress=Stop(1), **options)  # nothing is left to do
+    assert_close(again.weights["conv1"], whole.weights["conv1"], EXACT)
+
+
+def test_interrupted_step_has_not_happened(monkeypatch: pytest.MonkeyPatch) -> None:
+    data, net = shapes_task(40), residual_net(True)
+    whole = em.fit(net, data, steps=3, batch=8, rng=0)
+    step = Model.moved
+    calls = []
+
+    def interrupted(self: Model, *arguments: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return step(self, *arguments)
+    monkeypatch.setattr(Model, "moved", interrupted)
+    part = em.fit(net, data, steps=3, batch=8, rng=0, keep=(2,))
+    assert part.partial and len(part.loss) == 2
+    assert_close(part.loss, whole.loss[:2], EXACT)
+    for name, array in part.kept[2].items():
+        assert_close(part.weights[name], array, EXACT)
+
+
+def test_a_checkpoint_of_another_run_is_refused(tmp_path: pathlib.Path) -> None:
+    data, net, file = shapes_task(20), residual_net(False), tmp_path / "run.npz"
+    em.fit(net, data, steps=2, batch=8, rng=0, checkpoint=file)
+    for change in (dict(steps=3), dict(optimiser=training.SGD(0.2)), dict(augment=training.CropFlip(1))):
+        with pytest.raises(ValueError, match="belongs to a run with another"):
+            em.fit(net, data, **{**dict(steps=2, batch=8, rng=0), **change}, checkpoint=file)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="belongs to a run with another"):
+        em.fit(net, shapes_task(20, seed=1), steps=2, batch=8, rng=0, checkpoint=file)
+    with pytest.raises(ValueError, match="was begun with rng=0"):
+        em.fit(net, data, steps=2, batch=8, rng=1, checkpoint=file)
+    for content in (b"nothing", b"PK\x03\x04", file.read_bytes()[:1000]):
+        file.write_bytes(content)
+        with pytest.raises(ValueError, match="not a checkpoint"):
+            em.fit(net, data, steps=2, batch=8, rng=0, checkpoint=file)
+
+
+def test_a_run_that_diverges_stops_and_says_so() -> None:
+    data, net = shapes_task(40), residual_net(False)
+    done = em.fit(em.serial(em.Conv(3, 4), em.Conv(3, 4), em.GlobalAvgPool(), em.Conv(1, 3)), data, steps=200, batch=8,
+                  rng=0, optimiser=training.SGD(1e6))
+    assert done.diverged and done.partial and len(done.loss) < 200
+    assert not em.fit(net, data, steps=1, batch=8, rng=0).diverged
+
+
+def test_saved_runs_are_read_back(tmp_path: pathlib.Path) -> None:
+    done = em.fit(residual_net(True), shapes_task(20), steps=2, batch=8, rng=0, keep=(0, 1))
+    done.save(tmp_path / "run.npz")
+    read = training.Training.load(tmp_path / "run.npz")
+    assert (read.steps, read.seed, read.partial, sorted(read.kept)) == (2, 0, False, [0, 1])
+    for name, array in done.kept[1].items():
+        assert_close(read.kept[1][name], array, EXACT)
+    np.savez(tmp_path / "other.npz", a=1)
+    with pytest.raises(ValueError, match="not a training run"):
+        training.Training.load(tmp_path / "other.npz")
+
+
+# -- starting from given weights, and refusals ---------------------------------------------------
+
+def test_goes_on_from_given_weights() -> None:
+    data, net = shapes_task(40), residual_net(True)
+    first = em.fit(net, data, steps=1, batch=8, rng=0)
+    second = em.fit(net, data, steps=1, batch=8, rng=0, weights=first.weights, keep=(0,))
+    for name, array in first.weights.items():
+        assert_close(second.kept[0][name], array, EXACT)
+    with pytest.raises(ValueError, match="nothing for 'conv2'"):
+        em.fit(net, data, steps=1, batch=8, weights={"conv1": first.weights["conv1"]})
+    with pytest.raises(ValueError, match="'conv9' is no convolution"):
+        em.fit(net, data, steps=1, batch=8, weights={**first.weights, "conv9": np.ones(1)})
+    with pytest.raises(ValueError, match=r"weights\['conv1'\]: shape"):
+        em.fit(net, data, steps=1, batch=8, weights={**first.weights, "conv1": np.ones(1)})
+
+
+@pytest.mark.parametrize("change, words", [
+    (dict(batch=41), "batch=41: there are 40 images"), (dict(steps=0), "steps=0"), (dict(rng=-1), "rng=-1"),
+    (dict(loss=training.BinaryCrossEntropy()), "takes an output of 1 channel"), (dict(keep=(-1,)), "keep=-1"),
+])
+def test_refusals(change: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        em.fit(residual_net(True), shapes_task(40), **{**dict(steps=1, batch=8), **change})
+
+
+def test_data_are_more_than_an_array() -> None:
+    with pytest.raises(TypeError, match="data: is a ndarray; must be training.Images"):
+        em.fit(residual_net(True), np.zeros((4, 3, 8, 8)), steps=1, batch=2)  # type: ignore[arg-type]
+
+
+def test_labels_must_suit_the_output() -> None:
+    with pytest.raises(ValueError, match="tells 2 classes apart, the labels have 3"):
+        em.fit(residual_net(True, classes=2), shapes_task(40), steps=1, batch=8)
+    with pytest.raises(ValueError, match="one label a site; end in GlobalAvgPool"):
+        em.fit(em.serial(em.Conv(3, 3)), shapes_task(40), steps=1, batch=8)
+
+
+@pytest.mark.parametrize("make", [
+    lambda: training.SGD(-1), lambda: training.SGD(0.1, 1.0), lambda: training.Adam(second=1.0),
+    lambda: training.Adam(0.1, decay=-1), lambda: training.Cosine(warmup=-1), lambda: training.Cosine(floor=-1),
+    lambda: training.Piecewise(at=(-1,)), lambda: training.CropFlip(-1), lambda: training.CrossEntropy(-1),
+])
+def test_values_are_checked(make: Any) -> None:
+    with pytest.raises(ValueError, match="must be"):
+        make()
