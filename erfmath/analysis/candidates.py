@@ -11,8 +11,7 @@ import numpy as np
 
 from ..base.checks import per_axis
 from ..lattice.kernels import corners, soft_rim
-from ..layers import (Activation, Add, BatchNorm, Constant, Conv, ConvTranspose, Dropout, Identity, Layer, LayerNorm,
-                      MaxPool, Random, Scale, Upsample, Windowed)
+from ..layers import Constant, Conv, ConvTranspose, Identity, Layer, MaxPool, Random, Scale, Upsample, Windowed
 from ..networks.building import serial
 from ..networks.network import Network, Node
 from ..networks.trf import receptive_fields
@@ -24,7 +23,6 @@ __all__ = ["KINDS", "Change", "changes"]
 KINDS = ("dilation", "kernel", "stride", "skip", "initialisation", "depth")
 #: Half of the mass on the rim: on the way from flat to all in the corners, where it still trains.
 RIM = 0.5
-_TAIL = (Activation, BatchNorm, LayerNorm, Dropout, Scale, Identity)
 
 
 class Change(NamedTuple):
@@ -223,7 +221,7 @@ def _skips(graph: _Anatomy) -> Iterator[_Idea]:
     """The inputs of sums that add nothing to the view of the others: weakened, or left out."""
     skips: dict[str, list[str]] = {}
     for node in graph.net.nodes:
-        if isinstance(node.layer, Add) and len(set(node.inputs)) == len(node.inputs) > 1:
+        if node.layer.sums and len(set(node.inputs)) == len(node.inputs) > 1:
             size = {name: 1 if name == "input" else graph.fields[name].size[0] for name in node.inputs}
             short = [name for name in node.inputs if size[name] < max(size.values())]
             if 0 < len(short) < len(node.inputs):
@@ -277,7 +275,7 @@ def _depths(graph: _Anatomy) -> Iterator[_Idea]:
             continue
         node, layer = nodes[-1], nodes[-1].layer
         tail, behind = [node.name], graph.readers[node.name]
-        while len(behind) == 1 and isinstance(graph.net[behind[0]].layer, _TAIL):
+        while len(behind) == 1 and graph.net[behind[0]].layer.follows:
             tail.append(behind[0])
             behind = graph.readers[behind[0]]
         parts = [_again(graph.net[name].layer, graph.ndim) for name in tail]

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ..base.checks import check_network, image_shape, is_sequence
-from ..layers import BatchNorm, Conv, ConvTranspose, LayerNorm, Scale
 from ..networks.network import Network
 
 __all__ = ["Costs", "costs"]
@@ -80,17 +78,12 @@ def costs(net: Network, image: Any, *, width: int = 16, channels_in: int = 3, nd
     multiply_adds: dict[str, int] = {}
     parameters: dict[str, int] = {}
     for node in net.nodes:
-        layer, out = node.layer, channels[node.name]
-        if isinstance(layer, (Conv, ConvTranspose)):
-            before = node.inputs[0]
-            groups = channels[before] if layer.groups == "depthwise" else layer.groups
-            taps = math.prod(g.kernel for g in layer.geometry(ndim))
-            weights = taps * channels[before] * out // groups
-            where = before if isinstance(layer, ConvTranspose) else node.name
-            multiply_adds[node.name] = weights * math.prod(shapes[where])
-            parameters[node.name] = weights + biases * out
-        elif isinstance(layer, (BatchNorm, LayerNorm)):
-            parameters[node.name] = 2 * out
-        elif isinstance(layer, Scale):
-            parameters[node.name] = out
+        before = node.inputs[0]
+        c_in, c_out = channels[before], channels[node.name]
+        work = node.layer.multiply_adds(c_in, c_out, shapes[before], shapes[node.name])
+        held = node.layer.parameters(c_in, c_out, ndim, biases)
+        if work:
+            multiply_adds[node.name] = work
+        if held:
+            parameters[node.name] = held
     return Costs(multiply_adds, parameters)

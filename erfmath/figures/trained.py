@@ -9,7 +9,6 @@ import numpy as np
 
 from .. import training
 from ..empirics.measure import measure
-from ..layers import Add
 from ..networks.network import Network
 from ..results.field import EffectiveReceptiveField
 from ..theory.predict import predict
@@ -134,8 +133,8 @@ def _shuffled(weights: Any, rng: np.random.Generator) -> dict[str, Any]:
 
 def _layers(net: Network, weights: Any, images: Any, spec: Spec, when: str) -> Arrays:
     """Std of the field of the middle unit after each unit of the network, measured and predicted."""
-    names = [node.name for node in net if isinstance(node.layer, Add)]
-    names = names or [node.inputs[0] for node in net if node.layer.op == "activation"]
+    names = [node.name for node in net if node.layer.sums]
+    names = names or [node.inputs[0] for node in net if node.layer.is_gate and not node.layer.statistics]
     rows = []
     for name in names:
         where: dict[str, Any] = dict(node=name, weights=weights)

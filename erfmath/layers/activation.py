@@ -39,6 +39,7 @@ class Activation(Layer):
     """
 
     op: ClassVar[str] = "activation"
+    follows: ClassVar[bool] = True
     function: str
     slope: float = field(default=0.01, kw_only=True)
     name: str | None = field(default=None, kw_only=True)
@@ -51,3 +52,11 @@ class Activation(Layer):
     @property
     def kind(self) -> str:
         return self.function
+
+    @property
+    def is_identity(self) -> bool:
+        return self.function == "identity"
+
+    @property
+    def is_gate(self) -> bool:
+        return not self.is_identity

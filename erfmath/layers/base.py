@@ -1,20 +1,29 @@
-"""What layer specs have in common: a name, an axis geometry, windows, channels."""
+"""What layer specs have in common: a name, traits, an axis geometry, windows, channels, costs.
+
+Code outside a layer's family asks a spec what is true of it, and never for its class.
+"""
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ..base.checks import DIMENSIONS, Padding, PerAxis, padding_rule, per_axis, sizes
 from .geometry import SITE, AxisGeometry
 
-__all__ = ["Layer", "Windowed", "open_dimensions", "pairs"]
+__all__ = ["KINDS", "Layer", "Windowed", "open_dimensions", "pairs"]
+
+#: Every kind of layer by its `op`; defining a kind enters it.
+KINDS: dict[str, type[Layer]] = {}
 
 
 @dataclass(frozen=True)
 class Layer:
     """Base of all layer specs, frozen dataclasses without arrays.
+
+    A kind of layer is a subclass with an `op`; defining it enters it into `KINDS`.
 
     Attributes
     ----------
@@ -22,6 +31,20 @@ class Layer:
         Name of the kind of layer in JSON.
     many_inputs : bool
         Whether it merges several inputs.
+    sums : bool
+        Whether the output is the sum of its inputs.
+    joins_channels : bool
+        Whether the output's channels are those of its inputs, one after the other.
+    follows : bool
+        Whether it acts site by site and belongs to the convolution before it: norms, activations, dropout.
+    draws_noise : bool
+        Whether each run draws what it does.
+    routes : bool
+        Whether each window passes the value of one of its sites on, which depends on the data.
+    transposed : bool
+        Whether output and input are exchanged: a site reaches a window of output sites.
+    takes_norm : bool
+        Whether it can be given scale, shift, mean and variance per channel.
 
     Examples
     --------
@@ -29,10 +52,29 @@ class Layer:
     >>> layer = em.Conv((3, 5), stride=2)
     >>> layer.op, sorted(layer.dimensions()), [axis.kernel for axis in layer.geometry(ndim=2)]
     ('conv', [2], [3, 5])
+    >>> layer.takes_weights, layer.mixes_channels, layer.is_gate, layer.statistics
+    (True, True, False, ())
     """
 
     op: ClassVar[str]
     many_inputs: ClassVar[bool] = False
+    sums: ClassVar[bool] = False
+    joins_channels: ClassVar[bool] = False
+    follows: ClassVar[bool] = False
+    draws_noise: ClassVar[bool] = False
+    routes: ClassVar[bool] = False
+    transposed: ClassVar[bool] = False
+    takes_norm: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "op" not in cls.__dict__:
+            return
+        other = KINDS.setdefault(cls.op, cls)
+        if (other.__module__, other.__qualname__) != (cls.__module__, cls.__qualname__):
+            raise TypeError(f"{cls.__name__}: op={cls.op!r}: is the op of {other.__module__}.{other.__qualname__}; "
+                            "every kind of layer needs one of its own")
+        KINDS[cls.op] = cls
 
     def __post_init__(self) -> None:
         name = getattr(self, "name", None)
@@ -43,6 +85,45 @@ class Layer:
     def kind(self) -> str:
         """What unnamed nodes are called after."""
         return self.op
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether it hands on what comes in, values and gradients."""
+        return False
+
+    @property
+    def is_gate(self) -> bool:
+        """Whether it multiplies gradients by what depends on the data."""
+        return False
+
+    @property
+    def needs_data(self) -> bool:
+        """Whether gradients depend on what went forward: gates, and routes of max pools."""
+        return self.is_gate or self.routes
+
+    @property
+    def statistics(self) -> tuple[str, ...]:
+        """Axes over which it takes statistics of the data: "batch", "channels", "space"; () where none."""
+        return ()
+
+    @property
+    def takes_weights(self) -> bool:
+        """Whether it has a kernel of weights, and can be given one."""
+        return False
+
+    @property
+    def random(self) -> bool:
+        """Whether its weights are drawn: new for each network, independent, of zero mean."""
+        return False
+
+    @property
+    def mixes_channels(self) -> bool:
+        """Whether a channel of the output depends on several of the input."""
+        return "channels" in self.statistics
+
+    def single_tap(self, ndim: int) -> bool:
+        """Whether each output site reads one input site at most."""
+        return all(axis.kernel == 1 and axis.padding != "whole" for axis in self.geometry(ndim))
 
     def dimensions(self) -> frozenset[int]:
         """Numbers of spatial dimensions in which this layer can live."""
@@ -68,6 +149,36 @@ class Layer:
             If this layer cannot take `c_in` channels.
         """
         return c_in
+
+    def merged_channels(self, incoming: Sequence[int | None]) -> int | None:
+        """Channels of several inputs put together; None where they are not known yet.
+
+        Raises
+        ------
+        ValueError
+            If the inputs cannot be put together.
+        """
+        known = {c: None for c in incoming if c is not None}
+        if len(known) > 1:
+            raise ValueError(f"inputs: cannot {self.op} {' and '.join(str(c) for c in incoming if c is not None)} "
+                             "channels; give the layers channels=, or the run a fitting width= or channels_in=")
+        return next(iter(known), None)
+
+    def weight_shape(self, c_in: int, c_out: int, ndim: int) -> tuple[int, ...] | None:
+        """Shape of the kernel between `c_in` and `c_out` channels, that of `Fixed`; None without weights."""
+        return None
+
+    def group_count(self, c_in: int, ndim: int) -> int:
+        """Groups of channels that do not mix, for `c_in` incoming channels."""
+        return 1 if self.mixes_channels else c_in
+
+    def parameters(self, c_in: int, c_out: int, ndim: int, biases: bool = False) -> int:
+        """Number of trainable parameters; with `biases` convolutions have one per output channel."""
+        return 0
+
+    def multiply_adds(self, c_in: int, c_out: int, shape_in: tuple[int, ...], shape_out: tuple[int, ...]) -> int:
+        """Multiply-adds of one image between maps of these shapes, as `costs` counts them."""
+        return 0
 
     def _set(self, **values: Any) -> None:
         for key, value in values.items():
@@ -97,7 +208,6 @@ class Windowed(Layer):
 
     kernel_size: PerAxis
     words: ClassVar[tuple[str, ...]] = ("half", "valid", "same")
-    transposed: ClassVar[bool] = False
 
     def dimensions(self) -> frozenset[int]:
         return open_dimensions(self.kernel_size, getattr(self, "stride"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -46,6 +47,38 @@ class Weighted(Windowed):
             raise ValueError(f"weights: an array of shape {self._shape()} does not fit "
                              f"kernel_size={self.kernel_size}")
         super()._check_dimensions()
+
+    @property
+    def takes_weights(self) -> bool:
+        return True
+
+    @property
+    def random(self) -> bool:
+        return self.weights.random
+
+    @property
+    def mixes_channels(self) -> bool:
+        return any(self._dense(ndim) for ndim in self.dimensions())
+
+    def _dense(self, ndim: int) -> bool:
+        """Whether there are filters between channels, and not one for each or for all of them."""
+        one_filter = isinstance(self.weights, Fixed) and self.weights.per_channel(ndim)
+        return self.groups != "depthwise" and not one_filter
+
+    def group_count(self, c_in: int, ndim: int) -> int:
+        return int(self.groups) if self._dense(ndim) else c_in
+
+    def weight_shape(self, c_in: int, c_out: int, ndim: int) -> tuple[int, ...]:
+        groups = self.group_count(c_in, ndim)
+        channels = (c_in, c_out // groups) if self.transposed else (c_out, c_in // groups)
+        return (*channels, *per_axis(self.kernel_size, ndim))
+
+    def parameters(self, c_in: int, c_out: int, ndim: int, biases: bool = False) -> int:
+        return math.prod(self.weight_shape(c_in, c_out, ndim)) + biases * c_out
+
+    def multiply_adds(self, c_in: int, c_out: int, shape_in: tuple[int, ...], shape_out: tuple[int, ...]) -> int:
+        sites = math.prod(shape_in if self.transposed else shape_out)
+        return math.prod(self.weight_shape(c_in, c_out, len(shape_in))) * sites
 
     def _shape(self) -> tuple[int, ...] | None:
         """Shape of the array that the weights hold, if they hold one."""

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from ..base.checks import Padding, padding_rule, real
 from .base import Layer, open_dimensions, pairs
-from .geometry import AxisGeometry
+from .geometry import SITE, AxisGeometry
 
 __all__ = ["Dropout", "Identity", "Pad", "Scale"]
 
@@ -36,12 +36,20 @@ class Scale(Layer):
     """
 
     op: ClassVar[str] = "scale"
+    follows: ClassVar[bool] = True
     factor: float
     name: str | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         self._set(factor=real(self.factor, "factor"))
         super().__post_init__()
+
+    @property
+    def is_identity(self) -> bool:
+        return self.factor == 1
+
+    def parameters(self, c_in: int, c_out: int, ndim: int, biases: bool = False) -> int:
+        return c_out
 
 
 @dataclass(frozen=True)
@@ -68,6 +76,8 @@ class Dropout(Layer):
     """
 
     op: ClassVar[str] = "dropout"
+    follows: ClassVar[bool] = True
+    draws_noise: ClassVar[bool] = True
     p: float
     name: str | None = field(default=None, kw_only=True)
 
@@ -76,6 +86,10 @@ class Dropout(Layer):
         if not 0 <= self.p < 1:
             raise ValueError(f"p={self.p!r}: must be at least 0 and below 1")
         super().__post_init__()
+
+    @property
+    def is_identity(self) -> bool:
+        return self.p == 0
 
 
 @dataclass(frozen=True)
@@ -109,6 +123,10 @@ class Pad(Layer):
         self._set(padding=padding_rule(self.padding, (), None))
         super().__post_init__()
 
+    @property
+    def is_identity(self) -> bool:
+        return all(axis == SITE for axis in self.geometry(min(self.dimensions())))
+
     def dimensions(self) -> frozenset[int]:
         return open_dimensions(pairs(self.padding))
 
@@ -134,4 +152,9 @@ class Identity(Layer):
     """
 
     op: ClassVar[str] = "identity"
+    follows: ClassVar[bool] = True
     name: str | None = None
+
+    @property
+    def is_identity(self) -> bool:
+        return True

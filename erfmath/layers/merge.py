@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -27,6 +28,7 @@ class Add(Layer):
     """
 
     op: ClassVar[str] = "add"
+    sums: ClassVar[bool] = True
     many_inputs: ClassVar[bool] = True
     name: str | None = None
 
@@ -49,4 +51,9 @@ class Concat(Layer):
 
     op: ClassVar[str] = "concat"
     many_inputs: ClassVar[bool] = True
+    joins_channels: ClassVar[bool] = True
     name: str | None = None
+
+    def merged_channels(self, incoming: Sequence[int | None]) -> int | None:
+        known = [c for c in incoming if c is not None]
+        return sum(known) if len(known) == len(incoming) else None

@@ -8,11 +8,24 @@ from typing import ClassVar, Literal
 from ..base.checks import choice
 from .base import Layer
 
-__all__ = ["BatchNorm", "LayerNorm"]
+__all__ = ["BatchNorm", "LayerNorm", "Norm"]
+
+
+class Norm(Layer):
+    """Shared by all normalisations: statistics of the data, then a scale and a shift per channel."""
+
+    follows: ClassVar[bool] = True
+
+    @property
+    def is_gate(self) -> bool:
+        return bool(self.statistics)
+
+    def parameters(self, c_in: int, c_out: int, ndim: int, biases: bool = False) -> int:
+        return 2 * c_out
 
 
 @dataclass(frozen=True)
-class BatchNorm(Layer):
+class BatchNorm(Norm):
     """Batch normalisation, scale 1 and shift 0 (equation 40).
 
     Parameters
@@ -36,6 +49,7 @@ class BatchNorm(Layer):
     """
 
     op: ClassVar[str] = "batch_norm"
+    takes_norm: ClassVar[bool] = True
     mode: Literal["data", "identity"] = "data"
     name: str | None = field(default=None, kw_only=True)
 
@@ -43,9 +57,17 @@ class BatchNorm(Layer):
         choice(self.mode, "mode", ("data", "identity"))
         super().__post_init__()
 
+    @property
+    def is_identity(self) -> bool:
+        return self.mode == "identity"
+
+    @property
+    def statistics(self) -> tuple[str, ...]:
+        return () if self.is_identity else ("batch", "space")
+
 
 @dataclass(frozen=True)
-class LayerNorm(Layer):
+class LayerNorm(Norm):
     """Normalisation over the channels of each site, as ConvNeXt uses it (equation 41).
 
     Parameters
@@ -62,3 +84,7 @@ class LayerNorm(Layer):
 
     op: ClassVar[str] = "layer_norm"
     name: str | None = field(default=None, kw_only=True)
+
+    @property
+    def statistics(self) -> tuple[str, ...]:
+        return ("channels",)

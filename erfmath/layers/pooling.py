@@ -62,6 +62,7 @@ class MaxPool(Pool):
     """
 
     op: ClassVar[str] = "max_pool"
+    routes: ClassVar[bool] = True
     stride: Any = None
     padding: Padding = 0
     name: str | None = field(default=None, kw_only=True)

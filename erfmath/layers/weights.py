@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, Literal, Union
+from typing import Any, ClassVar, Literal, Union
 
 import numpy as np
 import numpy.typing as npt
@@ -75,6 +75,7 @@ class Random(_FrozenArray):
     0.8
     """
 
+    random: ClassVar[bool] = True
     gain: float = 2.0
     fan: Literal["in", "out"] = "in"
     profile: Any = None
@@ -119,6 +120,8 @@ class Constant:
     ('mean', [1.0, 2.0, 3.0, 2.0, 1.0])
     """
 
+    random: ClassVar[bool] = False
+
 
 @dataclass(frozen=True, eq=False)
 class Fixed(_FrozenArray):
@@ -142,6 +145,7 @@ class Fixed(_FrozenArray):
     [1.0, 2.0, 3.0]
     """
 
+    random: ClassVar[bool] = False
     array: Any
 
     def __post_init__(self) -> None:

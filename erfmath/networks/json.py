@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..base.checks import is_sequence
-from ..layers import (Activation, Add, AvgPool, BatchNorm, BlurPool, Concat, Conv, ConvTranspose, Dropout,
-                      GlobalAvgPool, Identity, Layer, LayerNorm, MaxPool, Pad, Scale, Upsample)
+from ..layers import Identity, Layer
+from ..layers.base import KINDS
 from ..layers.weights import Constant, Fixed, Random, Weights
 
 __all__ = ["FORMAT", "Graph", "INPUT", "VERSION", "graph_from_dict", "graph_to_dict",
@@ -25,9 +25,6 @@ FORMAT = "erfmath-network"
 VERSION = 1
 INPUT = -1  #: Index that stands for the network's input.
 
-_OPS: dict[str, type[Layer]] = {kind.op: kind for kind in (
-    Conv, ConvTranspose, MaxPool, AvgPool, BlurPool, GlobalAvgPool, Upsample, Activation, BatchNorm,
-    LayerNorm, Scale, Dropout, Identity, Pad, Add, Concat)}
 _WEIGHTS: dict[Any, Any] = {kind.__name__.lower(): kind for kind in (Random, Constant, Fixed)}
 #: Window fields that say nothing, tolerated on layers without a window.
 _SILENT = {"kernel_size": (1,), "stride": (1,), "dilation": (1,), "padding": (0, "same", "valid")}
@@ -73,14 +70,14 @@ def layer_from_dict(fields: dict[str, Any]) -> Layer:
     """
     fields = dict(fields)
     op = fields.pop("op", None)
-    if not isinstance(op, str) or op not in _OPS:
-        raise ValueError(f"op={op!r}: must be one of {', '.join(_OPS)}")
-    kind = _OPS[op]
+    if not isinstance(op, str) or op not in KINDS:
+        raise ValueError(f"op={op!r}: must be one of {', '.join(sorted(KINDS))}")
+    kind = KINDS[op]
     known = {f.name: f for f in dataclasses.fields(kind)}
     for key in list(fields):
         if key in known:
             continue
-        silent = _SILENT.get(key, ()) if op in ("add", "concat", "identity") else ()
+        silent = _SILENT.get(key, ()) if kind.many_inputs or kind is Identity else ()
         if _is_silent(fields[key], silent):
             del fields[key]
         else:

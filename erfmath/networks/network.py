@@ -13,7 +13,7 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from ..base.checks import DIMENSIONS, image_shape, integer, is_sequence
-from ..layers import Concat, Layer
+from ..layers import Layer
 from ..layers.geometry import SITE, AxisGeometry
 from .json import INPUT, graph_from_dict, graph_to_dict
 from .trf import summary
@@ -319,15 +319,8 @@ class Network:
     def _merge_channels(self, i: int, incoming: Sequence[int | None], width: int | None,
                         ndim: int | None) -> int | None:
         layer = self._layers[i]
-        known = [c for c in incoming if c is not None]
-        if isinstance(layer, Concat):
-            return sum(known) if len(known) == len(incoming) else None
-        if len(set(known)) > 1:
-            raise ValueError(f"{self._label(i)}: inputs: cannot add "
-                             f"{' and '.join(map(str, known))} channels; give the layers channels=, "
-                             "or the run a fitting width= or channels_in=")
         try:
-            return layer.out_channels(known[0] if known else None, width, ndim)
+            return layer.out_channels(layer.merged_channels(incoming), width, ndim)
         except ValueError as error:
             raise ValueError(f"{self._label(i)}: {error}") from None
 

@@ -420,7 +420,7 @@ def test_window_fields_that_say_nothing(op: str) -> None:
     (document(node("input")), r"nodes\[0\]: name='input'"),
     (document(node(7)), r"nodes\[0\]: name=7"),
     (document(node(), node()), "a: name: used by two nodes"),
-    (document(node(op="convolution")), "a: op='convolution': must be one of conv, conv_transpose,"),
+    (document(node(op="convolution")), "a: op='convolution': must be one of activation, add,"),
     (document(node(op=None)), "a: op=None: must be one of"),
     (document(node(op=["conv"])), r"a: op=\['conv'\]: must be one of"),
     (document(node(kernel=3)), "a: kernel=3: not a field of 'conv'.* are kernel_size, channels"),
