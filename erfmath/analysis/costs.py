@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..base.checks import check_network, image_shape, is_sequence
 from ..networks.network import Network
+from ..networks.settings import RunSettings
 
-__all__ = ["Costs", "costs"]
+__all__ = ["Costs", "costs", "costs_of"]
 
 
 @dataclass(frozen=True)
@@ -70,18 +70,21 @@ def costs(net: Network, image: Any, *, width: int = 16, channels_in: int = 3, nd
     >>> of.total_multiply_adds, of.total_parameters, of.multiply_adds["conv1_1"]
     (15470264320, 138357544, 86704128)
     """
-    check_network(net)
-    ndim = net.dimension(len(image) if is_sequence(image) else ndim)
-    pixels = image_shape(image, ndim)
-    shapes = {**net.shapes(pixels, ndim), "input": pixels}
-    channels = {**net.channels(width, channels_in, ndim), "input": channels_in}
+    settings = RunSettings.of(net, image=image, width=width, channels_in=channels_in, ndim=ndim)
+    return costs_of(net, settings, biases)
+
+
+def costs_of(net: Network, settings: RunSettings, biases: bool = False) -> Costs:
+    """`costs` of a run on an image."""
+    shapes = {**net.shapes(settings.pixels), "input": settings.pixels}
+    channels = {**settings.channels(net), "input": settings.channels_in}
     multiply_adds: dict[str, int] = {}
     parameters: dict[str, int] = {}
     for node in net.nodes:
         before = node.inputs[0]
         c_in, c_out = channels[before], channels[node.name]
         work = node.layer.multiply_adds(c_in, c_out, shapes[before], shapes[node.name])
-        held = node.layer.parameters(c_in, c_out, ndim, biases)
+        held = node.layer.parameters(c_in, c_out, settings.ndim, biases)
         if work:
             multiply_adds[node.name] = work
         if held:

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from ..base.checks import check_network, image_shape, is_sequence, real
+from ..base.checks import is_sequence, real
 from ..networks.network import Network
-from ..networks.trf import ReceptiveField, receptive_field, receptive_fields
+from ..networks.settings import RunSettings
+from ..networks.trf import ReceptiveField, receptive_fields
 from ..results.field import EffectiveReceptiveField
 from ..theory.predict import predict
 from ..theory.sweep.forward import Gates
@@ -209,11 +210,12 @@ def tile_halo(net: Network, error: float = 0.01, *, image: Any = None, node: str
     >>> [em.tile_halo(net, error=0.01).halo for net in (ones, random)]
     [7, 10]
     """
-    check_network(net)
+    settings = RunSettings.of(net, image=image, node=node, width=width, channels_in=channels_in, ndim=ndim,
+                              weights=weights)
     error = real(error, "error")
     if not 0 <= error < 1:
         raise ValueError(f"error={error!r}: must be at least 0 and below 1")
-    search = _Tiles(net, image, node, width, channels_in, ndim, weights)
+    search = _Tiles(net, settings)
     low, high = -1, search.start // search.multiple  # in multiples; the error falls with the halo
     found = 0.0
     while high - low > 1:
@@ -230,32 +232,30 @@ def tile_halo(net: Network, error: float = 0.01, *, image: Any = None, node: str
 class _Tiles:
     """One block of kept units in the middle of an image, and tiles that end a halo beyond it on one side."""
 
-    def __init__(self, net: Network, image: Any, node: str | None, width: int, channels_in: int, ndim: int,
-                 weights: Mapping[str, Any] | None) -> None:
-        self.net, self.top = net, net.index(node)
-        plane = receptive_field(net, node=node, ndim=ndim) if image is None else None
-        sized = plane or receptive_field(net, image=image, node=node, ndim=ndim)
+    def __init__(self, net: Network, settings: RunSettings) -> None:
+        self.net, self.top = net, net.index(settings.node)
+        sized = settings.receptive_field(net)
         self.strides = _strides(net, sized, self.top)
         self.multiple = math.lcm(*(step.numerator for line in self.strides.values() for step in line))
         fits = _reach(sized, self.multiple)
         self.exact = -(-fits // self.multiple) * self.multiple
         side = self.multiple * (1 + 2 * min(self.exact, LARGEST_IMAGE // 2) // self.multiple)
-        self.image = image_shape(side if image is None else image, sized.ndim)
+        self.image = (side,) * settings.ndim if settings.image is None else settings.image
         if any(n % self.multiple for n in self.image) or min(self.image) < 3 * self.multiple:
             raise ValueError(f"image={self.image}: must be a multiple of {self.multiple}, the network's largest "
                              "stride, and at least three times that")
         self.start = min(self.image) // self.multiple // 2 * self.multiple
-        if image is None:
+        if settings.image is None:
             self.start = min(self.start, self.exact)
         steps = self.strides[self.top]
         self.block = [range(int(self.start / s), int((self.start + self.multiple) / s)) for s in steps]
-        swept = prepare(self.net, self.image, node, width, channels_in, weights)
+        settings = settings.but(image=self.image)
+        swept = prepare(net, settings)
         self.power: _Swept | _Known
         if swept is not None:
             self.power = _Swept(*swept, self.image, self.block)
         else:
-            self.power = _Known(net, self.top, self.image, self.block, {
-                "node": node, "width": width, "channels_in": channels_in, "ndim": len(self.image), "weights": weights})
+            self.power = _Known(net, self.top, settings, self.block)
 
     def lost(self, halo: int) -> float:
         """Largest part of the power of a kept unit that flows along paths out of the tile."""
@@ -303,12 +303,11 @@ class _Swept:
 class _Known:
     """The same without random weights: gradients of whole image and tile are numbers, and differ."""
 
-    def __init__(self, net: Network, top: int, image: tuple[int, ...], block: Sequence[range],
-                 about: Mapping[str, Any]) -> None:
-        self.net, self.top, self.about = net, top, about
+    def __init__(self, net: Network, top: int, settings: RunSettings, block: Sequence[range]) -> None:
+        self.net, self.top, self.settings = net, top, settings
         self.whole = {}
         for unit in itertools.product(*block):
-            erf = predict(net, image=image, unit=unit, **about)
+            erf = predict(net, **settings.but(unit=unit).keywords)
             if erf.statistic != "mean":
                 raise NotImplementedError(
                     "tiles of a network in which random weights stand beside such as tie channels (Constant, Fixed for "
@@ -322,7 +321,7 @@ class _Known:
         for unit, whole in self.whole.items():
             inner = tuple(u - first for u, (first, _) in zip(unit, spans[self.top]))
             rest = whole.copy()
-            rest[_slices(spans[-1])] -= predict(self.net, image=size, unit=inner, **self.about).map
+            rest[_slices(spans[-1])] -= predict(self.net, **self.settings.but(image=size, unit=inner).keywords).map
             parts.append(_part(rest, whole))
         return max(parts)
 

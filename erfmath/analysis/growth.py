@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from ..base.checks import choice, real
 from ..networks.network import Network
+from ..networks.settings import RunSettings
 from ..results.field import EffectiveReceptiveField
 from ..results.sizes import KINDS, LEVEL
 from ..theory.predict import predict
@@ -339,8 +340,8 @@ def _closed(net: Network, erf: EffectiveReceptiveField, options: Mapping[str, An
     """Standard deviation by equation 10, and the share of the variance from behind strides."""
     if erf.image is not None or erf.node != net.output:
         return math.nan, math.nan
-    about = {name: options[name] for name in ("width", "channels_in") if name in options}
-    terms = chain_variances(net, statistic=erf.statistic, ndim=erf.ndim, **about)
+    settings = RunSettings(erf.ndim, **{name: options[name] for name in ("width", "channels_in") if name in options})
+    terms = chain_variances(net, settings, erf.statistic)
     if terms is None:
         return math.nan, math.nan
     behind, jump = 0.0, 1

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from ..base.checks import check_network, image_shape, is_sequence
 from ..lattice.field import Field
 from ..layers import Conv, ConvTranspose, Pad, Upsample, Windowed
 from ..networks.building import Part, serial
 from ..networks.network import Network
+from ..networks.settings import RunSettings
 from ..networks.trf import ReceptiveField, receptive_field, receptive_fields
 from ..results.field import EffectiveReceptiveField
 from ..theory.predict import predict
@@ -21,7 +21,7 @@ from ..theory.sweep.inputs import InputModel
 from ..theory.sweep.lowering import Linear
 from ..theory.sweep.plan import Graph
 from ..theory.sweep.taps import Array, Taps
-from .costs import costs
+from .costs import costs_of
 from .graph_edit import replaced, swapped, upto
 
 __all__ = ["BorderLayer", "BorderLayers", "LayerShare", "LayerShares", "border_layers", "chain_variances",
@@ -129,15 +129,14 @@ def layer_shares(net: Network, *, image: Any = None, unit: Any = None, node: str
     >>> [(row.node, round(row.share, 3), row.trf) for row in shares.layers]
     [('conv1', 0.056, 2), ('conv2', 0.056, 2), ('conv3', 0.889, 8)]
     """
-    check_network(net)
-    about: dict[str, Any] = {"width": width, "channels_in": channels_in, "ndim": ndim}
-    net = upto(net, node)
-    erf = predict(net, image=image, unit=unit, **about)
+    settings = RunSettings.of(net, image=image, unit=unit, node=node, width=width, channels_in=channels_in, ndim=ndim)
+    net, settings = upto(net, node), settings.but(node=None)
+    erf = predict(net, **settings.keywords)
     total = float(np.mean(erf.std**2))
-    known = chain_variances(net, statistic=erf.statistic, **about) if image is None else None
-    trf = receptive_field(net, image=image, ndim=ndim)
-    price = costs(net, _fitting(net, trf) if image is None else image, **about)
-    variances = known if known is not None else _left_out(net, erf, total, about)
+    known = chain_variances(net, settings, erf.statistic)
+    trf = settings.receptive_field(net)
+    price = costs_of(net, settings if settings.image else settings.but(image=_fitting(net, trf)))
+    variances = known if known is not None else _left_out(net, settings, erf, total)
     rows = []
     for name, variance in variances.items():
         rows.append(LayerShare(name, _short(net[name].layer), variance, variance / total if total else 0.0,
@@ -171,19 +170,19 @@ def _times(value: Any) -> str:
 # chains
 # ---------------------------------------------------------------------------------------------
 
-def chain_variances(net: Network, *, statistic: str = "power", width: int = 16, channels_in: int = 3,
-                    ndim: int = 2) -> dict[str, float] | None:
+def chain_variances(net: Network, settings: RunSettings, statistic: str = "power") -> dict[str, float] | None:
     """J^2 d^2 sigma^2 per spreading layer of a chain on the plane (equation 10), None for other networks.
 
     Averaged over the axes.  Under the power, filters that spread gradients correlate them, and the
     variance is no longer a sum over layers.
     """
-    ndim = net.dimension(ndim)
-    if any(inputs != (i - 1,) for i, inputs in enumerate(net.sources)) or net.index(None) != len(net) - 1:
+    ndim = settings.ndim
+    chained = all(inputs == (i - 1,) for i, inputs in enumerate(net.sources)) and net.index(None) == len(net) - 1
+    if settings.image is not None or not chained:
         return None
     if any(g.padding == "whole" for axes in net.geometry(ndim) for g in axes):
         return None
-    graph = Graph.of(net, len(net) - 1, None, ndim, width, channels_in)
+    graph = Graph.of(net, len(net) - 1, None, ndim, settings.width, settings.channels_in)
     jumps = np.ones(ndim)
     terms: dict[str, float] = {}
     known: dict[int, Array | None] = {}  # repeated layers share their operation
@@ -223,10 +222,10 @@ def _variances(op: Linear, ndim: int) -> Array:
 # any network: leave one out
 # ---------------------------------------------------------------------------------------------
 
-def _left_out(net: Network, erf: EffectiveReceptiveField, total: float, about: dict[str, Any]) -> dict[str, float]:
+def _left_out(net: Network, settings: RunSettings, erf: EffectiveReceptiveField, total: float) -> dict[str, float]:
     """By how much the variance falls when the taps of one layer are gathered in the middle one."""
     ndim = erf.ndim
-    graph = Graph.of(net, len(net) - 1, erf.image, ndim, about["width"], about["channels_in"])
+    graph = Graph.of(net, len(net) - 1, erf.image, ndim, settings.width, settings.channels_in)
     lost = {}
     for i, (node, op) in enumerate(zip(net.nodes, graph.ops)):
         gathered = tuple(_gathered(taps) for taps in op.taps)
@@ -367,9 +366,8 @@ def border_layers(net: Network, image: Any, *, kind: str = "mass", width: int = 
     >>> next(row.node for row in rows if row.beyond_trf), [row.node for row in rows if row.beyond_erf]
     ('conv4_2', ['conv5_1', 'conv5_2', 'conv5_3', 'pool5'])
     """
-    check_network(net)
-    ndim = net.dimension(len(image) if is_sequence(image) else ndim)
-    size = image_shape(image, ndim)
+    settings = RunSettings.of(net, image=image, width=width, channels_in=channels_in, ndim=ndim)
+    ndim, size = settings.ndim, settings.pixels
     fields = receptive_fields(net, ndim=ndim)
     rows = []
     for node, axes in zip(net.nodes, net.geometry(ndim)):
@@ -380,8 +378,8 @@ def border_layers(net: Network, image: Any, *, kind: str = "mass", width: int = 
             rows.append(BorderLayer(node.name, math.inf, math.inf, True, True))
             continue
         large = any(r > 3 * n for r, n in zip(trf.size, size))
-        erf = predict(net, node=node.name, image=tuple(3 * n for n in size) if large else None, width=width,
-                      channels_in=channels_in, ndim=ndim)
+        canvas = tuple(3 * n for n in size) if large else None
+        erf = predict(net, **settings.but(node=node.name, image=canvas).keywords)
         extent = erf.size(kind, **options)
         rows.append(BorderLayer(node.name, float(max(trf.size)), extent,
                                 any(r > n for r, n in zip(trf.size, size)), extent > min(size)))

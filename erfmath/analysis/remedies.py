@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from ..base.checks import check_network, choice, image_shape
+from ..base.checks import choice
 from ..networks.network import Network
-from ..networks.trf import receptive_field
+from ..networks.settings import RunSettings
 from ..results.field import EffectiveReceptiveField
 from ..results.sizes import KINDS as SIZES
 from ..theory.predict import predict
 from . import candidates as changes
-from .costs import costs
+from .costs import costs_of
 from .graph_edit import upto
 from .gridding import checkerboard, holes, patterns
 
@@ -171,21 +171,19 @@ def remedies(net: Network, unit: Any = None, *, image: Any = None, node: str | N
     +14% +0% double the dilation of conv10
     +12% +0% half of the variance on the rim of all kernels
     """
-    check_network(net)
+    settings = RunSettings.of(net, image=image, unit=unit, node=node, width=width, channels_in=channels_in, ndim=ndim)
     choice(kind, "kind", tuple(SIZES))
     kinds = (kinds,) if isinstance(kinds, str) else kinds
     for one in kinds:
         choice(one, "kinds", changes.KINDS)
-    net = upto(net, node)
-    ndim = receptive_field(net, image=image, ndim=ndim).ndim
-    about: dict[str, Any] = {"width": width, "channels_in": channels_in, "ndim": ndim}
-    size = image if image is not None else _frame(net, ndim)
-    now = _measured("as it is", "", net, None, kind, unit, image, size, about)
-    ideas = [change for change in changes.changes(net, ndim) if change.kind in kinds]
+    net, settings = upto(net, node), settings.but(node=None)
+    priced = settings if settings.image else settings.but(image=_frame(net, settings))
+    now = _measured("as it is", "", net, None, kind, settings, priced)
+    ideas = [change for change in changes.changes(net, settings.ndim) if change.kind in kinds]
     found, refused = [], []
     for done, change in enumerate(ideas, 1):
         try:
-            found.append(_measured(change.what, change.kind, change.net, now, kind, unit, image, size, about))
+            found.append(_measured(change.what, change.kind, change.net, now, kind, settings, priced))
         except (ValueError, NotImplementedError, OverflowError) as error:
             refused.append((change.what, str(error)))
         if progress is not None:
@@ -194,19 +192,20 @@ def remedies(net: Network, unit: Any = None, *, image: Any = None, node: str | N
     return Remedies(now, tuple(found), kind, tuple(refused))
 
 
-def _frame(net: Network, ndim: int) -> tuple[int, ...]:
+def _frame(net: Network, settings: RunSettings) -> tuple[int, ...]:
     """A size of image that fits the network and is about as wide as it sees."""
-    trf = receptive_field(net, ndim=ndim)
+    trf = settings.receptive_field(net)
     side = 2**math.ceil(math.log2(max(max(map(float, trf.size)), 32))) if not trf.infinite else 256
-    return image_shape(int(side), ndim)
+    return (int(side),) * settings.ndim
 
 
-def _measured(what: str, kind: str, net: Network, now: Remedy | None, size: str, unit: Any, image: Any, frame: Any,
-              about: dict[str, Any]) -> Remedy:
-    erf = predict(net, image=image, unit=unit, **about)
-    price = costs(net, frame, **about)
+def _measured(what: str, kind: str, net: Network, now: Remedy | None, size: str, settings: RunSettings,
+              priced: RunSettings) -> Remedy:
+    """What the change does in a run, and what it costs in another, on an image."""
+    erf = predict(net, **settings.keywords)
+    price = costs_of(net, priced)
     extent, adds = erf.size(size), price.total_multiply_adds
-    empty = holes(net, image=image, unit=unit, ndim=about["ndim"])
+    empty = holes(net, image=settings.image, unit=settings.unit, ndim=settings.ndim)
     before = erf if now is None else now.erf
     periods = np.geomspace(2, max(8.0, LONGEST * max(map(float, before.trf.stride))), 64)
     stronger = patterns(erf, periods) - patterns(before, periods)

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..base.checks import choice, image_shape
+from ..base.checks import choice
 from ..base.errors import check_bytes
 from ..networks.network import Network
-from ..networks.trf import ReceptiveField, receptive_field
+from ..networks.settings import RunSettings
+from ..networks.trf import ReceptiveField
 from ..results.sizes import KINDS
 from ..theory.predict import predict
 from ..theory.sweep.forward import Gates, forward
@@ -67,12 +68,13 @@ class SizeMap:
         return f"<SizeMap of {self.node}, {self.size.shape} units: {self.kind} {low:.4g} to {high:.4g} pixels>"
 
 
-def prepare(net: Network, image: tuple[int, ...], node: str | None, width: int, channels_in: int,
-            weights: Mapping[str, Any] | None = None) -> tuple[Plan, Gates] | None:
+def prepare(net: Network, settings: RunSettings) -> tuple[Plan, Gates] | None:
     """What a sweep over `net` on an image starts from, for white pixels of variance 1; None if it cannot."""
+    image = settings.pixels
     check_bytes(8 * (1 + 2 * len(image)) * math.prod(image), f"1, x and x^2 of the {image} pixels",
                 "take a smaller image, or units one by one with predict")
-    graph = Graph.of(net, net.index(node), image, len(image), width, channels_in, weights)
+    graph = Graph.of(net, net.index(settings.node), image, settings.ndim, settings.width, settings.channels_in,
+                     settings.weights)
     if not any(op.random for op in graph.ops):  # the mean, not the power
         return None
     plan = Plan(graph, mean=False)
@@ -127,13 +129,13 @@ def erf_size_map(net: Network, image: Any, *, node: str | None = None, kind: str
     ((41, 41), [3.651, 2.39])
     """
     choice(kind, "kind", tuple(KINDS))
-    trf = receptive_field(net, image=image, node=node, ndim=ndim)
-    shape = net.shapes(image, trf.ndim)[trf.node]
+    settings = RunSettings.of(net, image=image, node=node, width=width, channels_in=channels_in, ndim=ndim,
+                              weights=weights)
+    pixels, trf = settings.pixels, settings.receptive_field(net)
+    shape = net.shapes(pixels)[trf.node]
     center = np.stack(np.meshgrid(*([trf.center(u)[axis] for u in range(n)] for axis, n in enumerate(shape)),
                                   indexing="ij")).astype(float)
-    about: dict[str, Any] = {"width": width, "channels_in": channels_in, "weights": weights}
-    pixels = image_shape(image, trf.ndim)
-    swept = prepare(net, pixels, node, **about) if kind == "std" else None
+    swept = prepare(net, settings) if kind == "std" else None
     if swept is not None:
         total, centroid, std = _moments(*swept, pixels)
         size = np.sqrt((std**2).mean(axis=0))
@@ -141,7 +143,7 @@ def erf_size_map(net: Network, image: Any, *, node: str | None = None, kind: str
         total, size = np.empty(shape), np.empty(shape)
         centroid, std = np.empty(center.shape), np.empty(center.shape)
         for done, unit in enumerate(np.ndindex(*shape), 1):
-            erf = predict(net, image=image, unit=unit, node=node, ndim=ndim, **about)
+            erf = predict(net, **settings.but(unit=unit).keywords)
             total[unit], size[unit] = erf.total, erf.size(kind)
             centroid[(slice(None), *unit)], std[(slice(None), *unit)] = erf.centroid, erf.std
             if progress is not None:

@@ -11,6 +11,7 @@ from helpers import FFT, ROUNDING, assert_close, assert_statistical
 
 import erfmath as em
 from erfmath.analysis.coverage import _Tiles
+from erfmath.networks.settings import RunSettings
 
 Conv, Relu = em.Conv, em.Activation("relu")
 CHAIN = em.repeat(Conv(3), 6)
@@ -104,7 +105,7 @@ def test_the_error_is_that_of_the_output() -> None:
     expected = 1 - em.predict(net, image=41, unit=halo, ndim=1).total / em.predict(net, ndim=1).total
     stderr = np.std(difference - ratio * square) / square.mean() / np.sqrt(draws)
     assert_statistical(ratio, stderr, expected)
-    lost = _Tiles(net, 41, None, 16, 3, 1, None).lost(halo)
+    lost = _Tiles(net, RunSettings.of(net, image=41, ndim=1)).lost(halo)
     assert_close(lost, expected, FFT, scale=1)
 
 
@@ -144,7 +145,7 @@ def test_ones_beside_the_network_itself() -> None:
         difference, square = (wide[:, 20] - tile[:, halo])**2, wide[:, 20]**2
         ratio = difference.mean() / square.mean()
         stderr = np.std(difference - ratio * square) / square.mean() / np.sqrt(draws)
-        lost = _Tiles(net, 41, None, 16, 3, 1, None).lost(halo)
+        lost = _Tiles(net, RunSettings.of(net, image=41, ndim=1)).lost(halo)
         assert_statistical(ratio, stderr, lost)
         found = em.tile_halo(net, lost * (1 + 1e-9), ndim=1)
         assert found.halo == halo and found.exact == layers

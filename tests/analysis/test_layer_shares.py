@@ -10,6 +10,7 @@ from helpers import EXACT, FFT, ROUNDING, assert_close
 
 import erfmath as em
 from erfmath.analysis.layer_shares import chain_variances
+from erfmath.networks.settings import RunSettings
 
 Conv, Relu = em.Conv, em.Activation("relu")
 RIM = em.Random(profile=[2, 1, 2])
@@ -73,9 +74,9 @@ def test_the_box_without_a_layer() -> None:
 def test_parts_that_are_no_chain() -> None:
     for net in (em.residual(Conv(3, 3)), em.serial(Conv(3), em.GlobalAvgPool()), em.serial(Conv(3), em.Upsample(2)),
                 em.serial(Conv(3), em.AvgPool(2)), em.serial(Conv(3, weights=em.Fixed([1.0, -1.0, 1.0])))):
-        assert chain_variances(net) is None
+        assert chain_variances(net, RunSettings.of(net)) is None
     ones = em.serial(Conv(3, weights=em.Constant()), em.AvgPool(2))
-    terms = chain_variances(ones, statistic="mean")
+    terms = chain_variances(ones, RunSettings.of(ones), "mean")
     assert terms is not None
     assert_close(sum(terms.values()), em.predict(ones).std[0]**2, ROUNDING)
 

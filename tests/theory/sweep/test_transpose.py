@@ -11,6 +11,7 @@ from helpers import ROUNDING, assert_close
 
 import erfmath as em
 from erfmath.analysis.size_map import prepare
+from erfmath.networks.settings import RunSettings
 from erfmath.theory.sweep.forward import Gates
 from erfmath.theory.sweep.transpose import readout
 
@@ -52,7 +53,7 @@ NETWORKS: dict[str, tuple[Callable[[], em.Network], Any]] = {
 
 
 def read(net: em.Network, image: Any, fields: Any) -> Any:
-    swept = prepare(net, image, None, 16, 3)
+    swept = prepare(net, RunSettings.of(net, image=image))
     assert swept is not None
     return readout(*swept, fields)
 
@@ -76,7 +77,7 @@ def test_readout_is_the_transpose_of_predict(name: str) -> None:
 def test_sites_left_out_are_borders() -> None:
     """A chain on the part of every map that a tile has is the chain on the tile."""
     net, first, stop = em.serial(*(Conv(3), em.AvgPool(3, 1, 1)) * 2, Conv(3)), 4, 13
-    swept = prepare(net, (20,), None, 16, 3)
+    swept = prepare(net, RunSettings.of(net, image=(20,)))
     assert swept is not None
     plan = swept[0]
     keep = {i: ((first, stop),) for i in range(-1, len(net))}
@@ -92,4 +93,4 @@ def test_sites_left_out_are_borders() -> None:
     em.serial(em.residual(em.AvgPool(3, 1, 1)), em.Conv(3)),
 ])
 def test_what_has_no_transpose_is_known(net: em.Network) -> None:
-    assert prepare(net, (8, 8), None, 16, 3) is None
+    assert prepare(net, RunSettings.of(net, image=8)) is None

@@ -1,0 +1,128 @@
+"""The settings of one run: what is looked at and under which conditions, checked once and handed on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from ..base.checks import check_network, image_shape, integer, is_sequence, point
+from .trf import ReceptiveField, default_unit, receptive_field
+
+if TYPE_CHECKING:
+    from .network import Network
+
+__all__ = ["RunSettings"]
+
+
+@dataclass(frozen=True, eq=False)
+class RunSettings:
+    """The arguments that all verbs have in common, as one checked value; made by `RunSettings.of`.
+
+    It holds no network: the same settings serve a network and its variants.
+
+    Attributes
+    ----------
+    ndim : int
+    image : tuple of int or None
+        Pixels along each axis; None is the infinite plane.
+    unit : tuple of int or None
+        None is the default of the map, see `unit_of`.
+    node : str or None
+        None is the output.
+    width, channels_in : int
+    weights : mapping
+        Given arrays by node; empty where all are drawn.
+    inputs : mapping
+        `input_moments` and `input_covariance`, those of them that were given.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> net = em.serial(em.Conv((3, 3), stride=2), em.Conv(3))
+    >>> settings = RunSettings.of(net, image=9)
+    >>> settings.image, settings.shape(net), settings.unit_of(net)
+    ((9, 9), (5, 5), (2, 2))
+    """
+
+    ndim: int
+    image: tuple[int, ...] | None = None
+    unit: tuple[int, ...] | None = None
+    node: str | None = None
+    width: int = 16
+    channels_in: int = 3
+    weights: Mapping[str, Any] = field(default_factory=dict)
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+
+    @staticmethod
+    def of(net: Network, *, image: Any = None, unit: Any = None, node: str | None = None, width: int = 16,
+           channels_in: int = 3, ndim: int = 2, weights: Mapping[str, Any] | None = None,
+           **inputs: Any) -> RunSettings:
+        """Check the arguments of a verb against each other and against `net`.
+
+        Raises
+        ------
+        TypeError
+            If `net` is no network, or `weights` no mapping.
+        ValueError
+            For a dimension, image or unit that does not fit, an unknown node, or the input as the node.
+        """
+        check_network(net)
+        ndim = net.dimension(len(image) if is_sequence(image) else ndim)
+        if net.index(node) < 0:
+            raise ValueError(f"node={node!r}: must be a node of the network, not its input")
+        if not isinstance(weights or {}, Mapping) or not all(isinstance(name, str) for name in weights or {}):
+            raise TypeError(f"weights={weights!r}: must be a mapping from names of nodes to arrays")
+        return RunSettings(ndim, None if image is None else image_shape(image, ndim),
+                           None if unit is None else point(unit, "unit", ndim), node, integer(width, "width", 1),
+                           integer(channels_in, "channels_in", 1), dict(weights or {}), inputs)
+
+    def but(self, **changes: Any) -> RunSettings:
+        """The same settings with some of them changed, as ``settings.but(node=None)``."""
+        return replace(self, **changes)
+
+    @property
+    def keywords(self) -> dict[str, Any]:
+        """What `predict` takes."""
+        return {"image": self.image, "unit": self.unit, "node": self.node, "width": self.width,
+                "channels_in": self.channels_in, "ndim": self.ndim, "weights": self.weights or None, **self.inputs}
+
+    @property
+    def pixels(self) -> tuple[int, ...]:
+        """`image`, where the plane will not do.
+
+        Raises
+        ------
+        ValueError
+            If there is none.
+        """
+        if self.image is None:
+            raise ValueError("image=None: must be the size of an image, in pixels")
+        return self.image
+
+    def shapes(self, net: Network) -> dict[str, tuple[int, ...]] | None:
+        """Spatial shape of every node's map; None on the plane."""
+        return None if self.image is None else net.shapes(self.image, self.ndim)
+
+    def shape(self, net: Network) -> tuple[int, ...] | None:
+        """Spatial shape of the map whose units are looked at; None on the plane."""
+        shapes = self.shapes(net)
+        return None if shapes is None else shapes[net.names[net.index(self.node)]]
+
+    def unit_of(self, net: Network) -> tuple[int, ...]:
+        """The unit; where none was given n // 2 of the map, 0 on the plane.
+
+        Raises
+        ------
+        ValueError
+            If the unit lies outside the map.
+        """
+        return default_unit(self.shape(net), self.ndim, self.unit)
+
+    def channels(self, net: Network) -> dict[str, int]:
+        """Output channels of every node."""
+        return net.channels(self.width, self.channels_in, self.ndim)
+
+    def receptive_field(self, net: Network) -> ReceptiveField:
+        """Theoretical receptive field of the node's units."""
+        return receptive_field(net, image=self.image, node=self.node, ndim=self.ndim)
