@@ -55,6 +55,32 @@ def trf(rf: Any) -> tuple[Any, ...]:
             None if rf.infinite else [rf.window(u) for u in (0, 1, 5)])
 
 
+def rounded(value: Any) -> Any:
+    """To nine digits, where the order of sums is free."""
+    if isinstance(value, dict):
+        return {key: rounded(part) for key, part in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [rounded(part) for part in value]
+    return float(f"{value:.9g}") if isinstance(value, float) else value
+
+
+def costs(found: Any) -> Any:
+    """What a network costs, by node."""
+    return dict(found.multiply_adds), dict(found.parameters)
+
+
+def shares(found: Any) -> Any:
+    """What each layer adds."""
+    return rounded([[found.variance], *([row.node, row.variance, row.share, row.trf, row.multiply_adds, row.parameters]
+                                        for row in found.layers)])
+
+
+def remedies(found: Any) -> Any:
+    """What each change does, in alphabetic order."""
+    rows = [(row.what, row.size, row.multiply_adds, row.parameters, row.trf, row.holes) for row in found.changes]
+    return rounded(sorted(rows))
+
+
 def mixed() -> em.Network:
     """A network with most kinds of layers."""
     branch = em.serial(em.Conv(3, 8, dilation=2), em.BatchNorm(), em.Activation("gelu"), em.Dropout(.1))
@@ -107,12 +133,16 @@ def computations() -> Iterator[tuple[str, Callable[[], Any]]]:
         yield f"support {name}", lambda n=name: tuple(em.support(em.zoo.build(n), image=128))
         yield f"size_map {name}", lambda n=name: [getattr(em.erf_size_map(em.zoo.build(n), 64), what)
                                                   for what in ("size", "std", "centroid", "total")]
-        yield f"costs {name}", lambda n=name: str(em.costs(em.zoo.build(n), 64))
-    yield "layer_shares vgg16", lambda: str(em.layer_shares(em.zoo.vgg16(), image=64))
-    yield "layer_shares resnet20", lambda: str(em.layer_shares(em.zoo.cifar_resnet(20), image=32))
-    yield "remedies", lambda: str(em.remedies(em.zoo.build("plain"), image=32))
-    yield "tile_halo", lambda: str(em.tile_halo(em.zoo.build("plain"), .01))
-    yield "coverage", lambda: str(em.coverage(em.zoo.build("plain"), 5))
+        yield f"costs {name}", lambda n=name: costs(em.costs(em.zoo.build(n), 64))
+    yield "layer_shares vgg16", lambda: shares(em.layer_shares(em.zoo.vgg16(), image=64))
+    yield "layer_shares resnet20", lambda: shares(em.layer_shares(em.zoo.cifar_resnet(20), image=32))
+    yield "layer_shares plane", lambda: shares(em.layer_shares(em.zoo.build("context_module")))
+    yield "remedies", lambda: remedies(em.remedies(em.zoo.build("plain"), image=32))
+    yield "remedies resnet20", lambda: remedies(em.remedies(em.zoo.cifar_resnet(20), image=32))
+    yield "tile_halo", lambda: rounded(vars(em.tile_halo(em.zoo.build("plain"), .01)))
+    yield "tile_halo unet", lambda: rounded(vars(em.tile_halo(em.zoo.build("unet"), .01)))
+    yield "coverage", lambda: rounded([getattr(em.coverage(em.zoo.build("plain"), (5, 6.5)), what)
+                                       for what in ("share", "whole")])
     yield "measure pooled", lambda: field(em.measure(NETWORKS["pooled"](), image=16, draws=8, rng=1))
     yield "measure mixed", lambda: field(em.measure(mixed(), image=24, draws=4, rng=2))
     yield "measure weights", lambda: field(em.measure(trained()[0], weights=trained()[1], image=16, draws=3, rng=2))
