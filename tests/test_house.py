@@ -26,6 +26,7 @@ ROOMS = [
     "layers",
     "networks.json", "networks.windows", "networks.trf", "networks.settings", "networks.network", "networks.building",
     "networks.zoo",
+    "readers",
     "results",
     "theory",
     "empirics",
