@@ -8,6 +8,7 @@ import io
 import subprocess
 import sys
 import tokenize
+import types
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -261,6 +262,13 @@ def test_public_names() -> None:
         assert getattr(em, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         em.nothing
+
+
+def test_dir_shows_public_names_only() -> None:
+    modules = {f"em.{name}": value for name in em.__all__ if isinstance(value := getattr(em, name), types.ModuleType)}
+    found = [f"{where}.{name}" for where, module in {"em": em, **modules}.items() for name in dir(module)
+             if name not in module.__all__ and not name.startswith("__")]
+    assert len(modules) == len(vars(em)["_SUBMODULES"]) and not found, f"not public: {', '.join(found)}"
 
 
 def test_no_submodule_bears_the_name_of_a_function() -> None:

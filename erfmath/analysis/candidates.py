@@ -11,7 +11,7 @@ import numpy as np
 
 from ..base.checks import per_axis
 from ..lattice.kernels import corners, soft_rim
-from ..layers import Constant, Conv, ConvTranspose, Identity, Layer, MaxPool, Random, Scale, Upsample, Windowed
+from ..layers import Constant, Conv, ConvTranspose, Identity, Layer, MaxPool, Random, Scale, Windowed
 from ..networks.building import serial
 from ..networks.network import Network, Node
 from ..networks.trf import receptive_fields
@@ -273,15 +273,14 @@ def _depths(graph: _Anatomy) -> Iterator[_Idea]:
             yield ("depth", f"the block that ends in {last} once more",
                    lambda first=first, last=last: inserted(graph.net, {last: _copy(graph, first, last)}))
             continue
-        node, layer = nodes[-1], nodes[-1].layer
+        node = nodes[-1]
         tail, behind = [node.name], graph.readers[node.name]
         while len(behind) == 1 and graph.net[behind[0]].layer.follows:
             tail.append(behind[0])
             behind = graph.readers[behind[0]]
         parts = [_again(graph.net[name].layer, graph.ndim) for name in tail]
-        if not isinstance(layer, Upsample):
-            yield ("depth", f"{node.name} once more behind it",
-                   lambda tail=tail, parts=parts: inserted(graph.net, {tail[-1]: serial(*parts)}))
+        yield ("depth", f"{node.name} once more behind it",
+               lambda tail=tail, parts=parts: inserted(graph.net, {tail[-1]: serial(*parts)}))
 
 
 def _again(layer: Layer, ndim: int) -> Any:

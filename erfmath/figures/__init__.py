@@ -46,3 +46,4 @@ from .registry import FIGURES, Entry
 from .run import Result, make
 
 __all__ = ["Desk", "Entry", "FIGURES", "Options", "Part", "Quote", "Result", "make"]
+__dir__ = __all__.copy  # tab completion offers public names only

@@ -26,6 +26,7 @@ __all__ = [
     "KernelStack", "LatticeDistribution", "binomial", "corners", "from_weights", "residual",
     "soft_rim", "triangular", "uniform",
 ]
+__dir__ = __all__.copy  # tab completion offers public names only
 
 
 def _separable(k: int | Sequence[int], make: Callable[..., list[Any]],

@@ -3,19 +3,20 @@
 Every layer is a frozen dataclass.  One int for a size, stride or dilation stands for all axes and
 leaves the dimension of the network open; a tuple gives one value per axis and fixes it.
 """
+# flake8: noqa: F401, F403 -- each family's __all__ says what it adds, so that a new kind needs no line here
 
 from __future__ import annotations
 
-from .activation import FUNCTIONS, Activation
-from .base import Layer, Windowed
-from .convolution import Conv, ConvTranspose
-from .elementwise import Dropout, Identity, Pad, Scale
-from .merge import Add, Concat
-from .normalisation import BatchNorm, LayerNorm
-from .pooling import AvgPool, BlurPool, GlobalAvgPool, MaxPool
-from .resampling import Upsample
-from .weights import Constant, Fixed, Random
+from . import activation, base, convolution, elementwise, merge, normalisation, pooling, resampling, weights
+from .activation import *
+from .base import *
+from .convolution import *
+from .elementwise import *
+from .merge import *
+from .normalisation import *
+from .pooling import *
+from .resampling import *
+from .weights import *
 
-__all__ = ["Activation", "Add", "AvgPool", "BatchNorm", "BlurPool", "Concat", "Constant", "Conv",
-           "ConvTranspose", "Dropout", "FUNCTIONS", "Fixed", "GlobalAvgPool", "Identity", "Layer",
-           "LayerNorm", "MaxPool", "Pad", "Random", "Scale", "Upsample", "Windowed"]
+__all__ = [*activation.__all__, *base.__all__, *convolution.__all__, *elementwise.__all__, *merge.__all__,
+           *normalisation.__all__, *pooling.__all__, *resampling.__all__, *weights.__all__]

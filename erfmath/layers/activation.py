@@ -39,6 +39,7 @@ class Activation(Layer):
     """
 
     op: ClassVar[str] = "activation"
+    free: ClassVar[bool] = True
     follows: ClassVar[bool] = True
     function: str
     slope: float = field(default=0.01, kw_only=True)

@@ -45,6 +45,8 @@ class Layer:
         Whether output and input are exchanged: a site reaches a window of output sites.
     takes_norm : bool
         Whether it can be given scale, shift, mean and variance per channel.
+    free : bool
+        Whether it has neither parameters nor multiply-adds; a kind that is not says how many.
 
     Examples
     --------
@@ -65,6 +67,7 @@ class Layer:
     routes: ClassVar[bool] = False
     transposed: ClassVar[bool] = False
     takes_norm: ClassVar[bool] = False
+    free: ClassVar[bool] = False
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -174,10 +177,16 @@ class Layer:
 
     def parameters(self, c_in: int, c_out: int, ndim: int, biases: bool = False) -> int:
         """Number of trainable parameters; with `biases` convolutions have one per output channel."""
-        return 0
+        return self._costs_nothing()
 
     def multiply_adds(self, c_in: int, c_out: int, shape_in: tuple[int, ...], shape_out: tuple[int, ...]) -> int:
         """Multiply-adds of one image between maps of these shapes, as `costs` counts them."""
+        return self._costs_nothing()
+
+    def _costs_nothing(self) -> int:
+        if not self.free:
+            raise NotImplementedError(f"{self.op}: nothing says what it costs; define parameters and multiply_adds, "
+                                      "or declare it free")
         return 0
 
     def _set(self, **values: Any) -> None:

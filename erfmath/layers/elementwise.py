@@ -51,6 +51,9 @@ class Scale(Layer):
     def parameters(self, c_in: int, c_out: int, ndim: int, biases: bool = False) -> int:
         return c_out
 
+    def multiply_adds(self, c_in: int, c_out: int, shape_in: tuple[int, ...], shape_out: tuple[int, ...]) -> int:
+        return 0  # not counted, as is usual
+
 
 @dataclass(frozen=True)
 class Dropout(Layer):
@@ -76,6 +79,7 @@ class Dropout(Layer):
     """
 
     op: ClassVar[str] = "dropout"
+    free: ClassVar[bool] = True
     follows: ClassVar[bool] = True
     draws_noise: ClassVar[bool] = True
     p: float
@@ -116,6 +120,7 @@ class Pad(Layer):
     """
 
     op: ClassVar[str] = "pad"
+    free: ClassVar[bool] = True
     padding: Padding
     name: str | None = field(default=None, kw_only=True)
 
@@ -152,6 +157,7 @@ class Identity(Layer):
     """
 
     op: ClassVar[str] = "identity"
+    free: ClassVar[bool] = True
     follows: ClassVar[bool] = True
     name: str | None = None
 

@@ -28,6 +28,7 @@ class Add(Layer):
     """
 
     op: ClassVar[str] = "add"
+    free: ClassVar[bool] = True
     sums: ClassVar[bool] = True
     many_inputs: ClassVar[bool] = True
     name: str | None = None
@@ -50,6 +51,7 @@ class Concat(Layer):
     """
 
     op: ClassVar[str] = "concat"
+    free: ClassVar[bool] = True
     many_inputs: ClassVar[bool] = True
     joins_channels: ClassVar[bool] = True
     name: str | None = None

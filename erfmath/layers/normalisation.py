@@ -23,6 +23,9 @@ class Norm(Layer):
     def parameters(self, c_in: int, c_out: int, ndim: int, biases: bool = False) -> int:
         return 2 * c_out
 
+    def multiply_adds(self, c_in: int, c_out: int, shape_in: tuple[int, ...], shape_out: tuple[int, ...]) -> int:
+        return 0  # not counted, as is usual
+
 
 @dataclass(frozen=True)
 class BatchNorm(Norm):

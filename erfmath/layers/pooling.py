@@ -19,6 +19,7 @@ __all__ = ["AvgPool", "BlurPool", "GlobalAvgPool", "MaxPool", "Pool"]
 class Pool(Windowed):
     """Shared by MaxPool and AvgPool: stride, and padding that leaves no window outside."""
 
+    free: ClassVar[bool] = True
     stride: Any
     padding: Padding
 
@@ -188,6 +189,7 @@ class GlobalAvgPool(Layer):
     """
 
     op: ClassVar[str] = "global_avg_pool"
+    free: ClassVar[bool] = True
     name: str | None = None
 
     def geometry(self, ndim: int) -> tuple[AxisGeometry, ...]:

@@ -45,6 +45,8 @@ class Upsample(Layer):
     """
 
     op: ClassVar[str] = "upsample"
+    free: ClassVar[bool] = True
+    transposed: ClassVar[bool] = True
     scale: PerAxis = 2
     mode: Literal["nearest", "bilinear"] = "nearest"
     name: str | None = field(default=None, kw_only=True)

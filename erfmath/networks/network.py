@@ -218,9 +218,10 @@ class Network:
         """
         ndim = self.dimension(len(image) if is_sequence(image) else ndim)
         start = image_shape(image, ndim)
-        if self._shapes is None or self._shapes[0] != start:  # runs ask several times for one image
-            self._shapes = start, self._find_shapes(start)
-        return dict(zip(self.names, self._shapes[1]))
+        found = self._shapes  # read once and written whole, so that threads do not meet
+        if found is None or found[0] != start:  # runs ask several times for one image
+            self._shapes = found = start, self._find_shapes(start)
+        return dict(zip(self.names, found[1]))
 
     def _find_shapes(self, start: tuple[int, ...]) -> list[tuple[int, ...]]:
         ndim = len(start)

@@ -19,3 +19,4 @@ from .profiles import plot_profiles
 from .style import COLOURS, FLOOR, GAMMA, LINES, Display
 
 __all__ = ["COLOURS", "Display", "FLOOR", "GAMMA", "LINES", "plot", "plot_growth", "plot_profiles", "show_map"]
+__dir__ = __all__.copy  # tab completion offers public names only

@@ -18,6 +18,7 @@ from .measured import MeasuredReceptiveField
 from .statistics import Moments
 
 __all__ = ["BORDER", "STATISTICS", "from_gradients", "reaches_border"]
+__dir__ = __all__.copy  # tab completion offers public names only
 
 Array = npt.NDArray[np.float64]
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Anisotropy", "GaussianDistance", "GaussianErrors", "GaussianFit", "Kurtosis", "Periodicity",
            "RadialProfile", "anisotropy", "gaussian_distance", "gaussian_fit", "hole_density", "kurtosis",
            "periodicity", "radial_profile"]
+__dir__ = __all__.copy  # tab completion offers public names only
 
 Array = npt.NDArray[np.float64]
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KINDS", "area_ratio", "area_ratio_log10", "background", "half_max", "mass", "mass_radius",
            "participation", "std", "threshold"]
+__dir__ = __all__.copy  # tab completion offers public names only
 
 Array = npt.NDArray[np.float64]
 

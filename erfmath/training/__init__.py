@@ -23,3 +23,4 @@ from .readers import read_cifar10, read_npz, read_png_pairs
 __all__ = ["Adam", "BinaryCrossEntropy", "BoxMajority", "Cosine", "CropFlip", "CrossEntropy", "Evaluation", "Flat",
            "Images", "Piecewise", "SGD", "Training", "evaluate", "fit", "majority", "read_cifar10",
            "read_npz", "read_png_pairs", "recalibrate"]
+__dir__ = __all__.copy  # tab completion offers public names only

@@ -34,6 +34,7 @@ __all__ = ["alexnet", "build", "cifar_resnet", "context_module", "convnext_tiny"
            "googlenet", "inception_v3", "mobilenet_v1", "mobilenet_v2", "names", "plain",
            "preact_resnet", "replknet31b", "resnet101", "resnet152", "resnet18", "resnet34",
            "resnet50", "resnet_v1_50", "resnet_v2_50", "unet", "vgg11", "vgg13", "vgg16", "vgg19"]
+__dir__ = __all__.copy  # tab completion offers public names only
 
 _BUILDERS: dict[str, Callable[..., Network]] = {builder.__name__: builder for builder in (
     alexnet, vgg11, vgg13, vgg16, vgg19, googlenet, inception_v3, resnet18, resnet34, resnet50,
