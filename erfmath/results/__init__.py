@@ -2,4 +2,6 @@
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from .measured import MeasuredReceptiveField  # enters itself among the kinds, which gradients and files look up
+
+__all__ = ["MeasuredReceptiveField"]

@@ -6,19 +6,22 @@ import functools
 import inspect
 import math
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ..base.checks import choice, is_sequence, real
-from ..base.errors import check_bytes
+from ..base.checks import choice, real
 from ..networks.trf import ReceptiveField
-from . import shapes, sizes
+from . import files, gradients, shapes, sizes
 from .assumptions import Assumption
+from .density import Dense, Density, Frozen, readonly
+from .kinds import enter
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from .measured import MeasuredReceptiveField
 
 __all__ = ["EffectiveReceptiveField", "STATISTICS"]
@@ -29,7 +32,8 @@ Array = npt.NDArray[np.float64]
 STATISTICS = ("power", "mean", "amplitude", "magnitude", "relu")
 
 
-class EffectiveReceptiveField:
+@enter("field")
+class EffectiveReceptiveField(Frozen):
     """How strongly each input pixel acts on a unit.
 
     Made by `predict`, `measure` and `from_gradients`.  Arrays are read-only; ``map[0, ...]`` is the
@@ -80,50 +84,46 @@ class EffectiveReceptiveField:
                  trf: ReceptiveField | None, statistic: str = "power", method: str = "exact",
                  assumptions: Sequence[Assumption] = (), image: tuple[int, ...] | None = None,
                  stderr: npt.ArrayLike | None = None, center: Sequence[float] | None = None) -> None:
-        values = _readonly(map)
-        if values.ndim != len(origin):
-            raise ValueError(f"map: has {values.ndim} axes, origin has {len(origin)} values")
-        if not np.isfinite(values).all():
-            raise OverflowError("map: holds values beyond the range of floats; choose gains near 1 "
-                                "per layer")
-        self._map: Array | None = values
-        self._lines: tuple[Array, ...] | None = None
-        self._log_total = float(np.log(abs(values.sum()))) if values.sum() != 0 else -math.inf
-        self._describe(values.shape, origin, unit, trf, statistic, method, assumptions, image, center)
-        self.stderr = None if stderr is None else _readonly(stderr)
+        self._describe(Dense(map, origin), unit, trf, statistic, method, assumptions, image, stderr, center)
 
     @classmethod
-    def separable(cls, lines: Sequence[npt.ArrayLike], log_total: float, *, origin: tuple[int, ...],
-                  unit: tuple[int, ...], trf: ReceptiveField, statistic: str, method: str,
-                  assumptions: Sequence[Assumption] = ()) -> EffectiveReceptiveField:
-        """A field whose share is the product of the marginals `lines`, one per axis, each of sum 1.
+    def of(cls, density: Density, *, unit: tuple[int, ...], trf: ReceptiveField | None, statistic: str = "power",
+           method: str = "exact", assumptions: Sequence[Assumption] = (), image: tuple[int, ...] | None = None,
+           center: Sequence[float] | None = None) -> EffectiveReceptiveField:
+        """A field whose map is held in another form than value by value, such as `results.density.Separable`.
 
-        `log_total` is the logarithm of sum(map); `map` itself is built only when asked for.  `origin`,
-        `unit`, `trf`, `statistic`, `method` and `assumptions` are as of the class.
+        `unit`, `trf`, `statistic`, `method`, `assumptions`, `image` and `center` are as of the class.
         """
         self = cls.__new__(cls)
-        self._map, self._lines = None, tuple(_readonly(line) for line in lines)
-        self._log_total = log_total
-        self._describe(tuple(map(len, self._lines)), origin, unit, trf, statistic, method,
-                       assumptions, None)
-        self.stderr = None
+        self._describe(density, unit, trf, statistic, method, assumptions, image, None, center)
         return self
 
-    def _describe(self, shape: tuple[int, ...], origin: tuple[int, ...], unit: tuple[int, ...],
-                  trf: ReceptiveField | None, statistic: str, method: str,
-                  assumptions: Sequence[Assumption], image: tuple[int, ...] | None,
-                  center: Sequence[float] | None = None) -> None:
+    def _describe(self, density: Density, unit: tuple[int, ...], trf: ReceptiveField | None, statistic: str,
+                  method: str, assumptions: Sequence[Assumption], image: tuple[int, ...] | None,
+                  stderr: npt.ArrayLike | None, center: Sequence[float] | None) -> None:
         choice(statistic, "statistic", STATISTICS)
         if (trf is None) == (center is None):
             raise ValueError("center: needed where there is no trf to tell it, and only there")
-        self.shape, self.origin, self.unit = tuple(shape), tuple(origin), tuple(unit)
-        self.statistic, self.method, self.assumptions = statistic, method, tuple(assumptions)
-        self.image, self.node, self.ndim = image, "" if trf is None else trf.node, len(self.shape)
-        self._trf, self._center = trf, None if center is None else tuple(map(float, center))
+        self._hold(density=density, unit=tuple(unit), statistic=statistic, method=method,
+                   assumptions=tuple(assumptions), image=image, node="" if trf is None else trf.node,
+                   stderr=None if stderr is None else readonly(stderr), _trf=trf,
+                   _center=None if center is None else tuple(map(float, center)))
+
+    #: The map, as sizes and shapes are taken on it.
+    density: Density
+    unit: tuple[int, ...]
+    node: str
+    image: tuple[int, ...] | None
+    statistic: str
+    method: str
+    assumptions: tuple[Assumption, ...]
+    stderr: Array | None
+    _trf: ReceptiveField | None
+    _center: tuple[float, ...] | None
 
     def __repr__(self) -> str:
         seen = "nothing seen"
-        if self._log_total > -math.inf:
+        if self.density.log_total > -math.inf:
             seen = "std (" + ", ".join(f"{s:.4g}" for s in self.std) + ")"
         size = "unknown" if self._trf is None else self._trf.size
         return f"<EffectiveReceptiveField of {self.label}: {self.statistic}, {seen}, TRF {size}>"
@@ -157,6 +157,21 @@ class EffectiveReceptiveField:
     # -- maps ---------------------------------------------------------------------------------
 
     @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return self.density.ndim
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Extent of the map in pixels."""
+        return self.density.shape
+
+    @property
+    def origin(self) -> tuple[int, ...]:
+        """Input pixel of ``map[0, ...]``."""
+        return self.density.origin
+
+    @property
     def map(self) -> Array:
         """E[g^2] or E[g] per pixel, summed over input channels, all gains included.
 
@@ -167,104 +182,50 @@ class EffectiveReceptiveField:
         OverflowError
             If its values are beyond the range of floats; `share` is not.
         """
-        if self._map is None:
-            self._map = _readonly(self._product() * self.total)
-        return self._map
+        return self.density.map
 
-    @functools.cached_property
+    @property
     def share(self) -> Array:
-        """map / sum(map).
+        """The map normalised to sum 1: map / sum(map).
 
         Raises
         ------
         ValueError
             If sum(map) is zero: the unit sees nothing, or what it sees cancels.
+        SizeError
+            If the map of a chain would not fit in memory; `crop` gives parts of it.
         """
-        if self._lines is not None:
-            return _readonly(self._product())
-        total = self.total
-        if total == 0:
-            raise ValueError(f"share: {self.label} has a map of sum zero (it sees nothing, or what it "
-                             "sees cancels); use map or amplitude")
-        return _readonly(self.map / total)
+        return self.density.share
 
     @property
     def amplitude(self) -> Array:
         """What a picture of |g| shows: sqrt(map) for power, |map| for the others."""
-        return _readonly(np.sqrt(self.map) if self.statistic == "power" else np.abs(self.map))
+        return readonly(np.sqrt(self.map) if self.statistic == "power" else np.abs(self.map))
 
     @property
     def total(self) -> float:
         """sum(map)."""
-        if self._lines is None:
-            return float(self.map.sum())
-        if abs(self._log_total) > 709:
-            raise OverflowError(f"sum(map) is exp({self._log_total:.6g}), beyond the range of "
-                                "floats; use share, or gains near 1 per layer")
-        return math.exp(self._log_total)
+        return self.density.total
 
     def crop(self, lo: Any, hi: Any, *, of: str = "map") -> Array:
         """Part of `map`, or of `share` if so named by `of`, from pixel `lo` to pixel `hi`, both inside.
 
-        One int stands for all axes.  Zeros where nothing is seen; SizeError if it would not fit in memory.
+        One int is for all axes.  Zeros where nothing is seen; SizeError if it would not fit in memory.
         """
-        choice(of, "of", ("map", "share"))
-        first = _corner(lo, self.ndim, "lo")
-        last = _corner(hi, self.ndim, "hi")
-        shape = tuple(max(b - a + 1, 0) for a, b in zip(first, last))
-        check_bytes(8 * math.prod(shape), f"a part of shape {shape}")
-        spans = [slice(max(a - o, 0), max(min(b + 1 - o, n), max(a - o, 0)))
-                 for a, b, o, n in zip(first, last, self.origin, self.shape)]
-        if self._lines is not None:
-            part = self._product(spans) * (self.total if of == "map" else 1.0)
-        else:
-            part = (self.map if of == "map" else self.share)[tuple(spans)]
-        out = np.zeros(shape)
-        out[tuple(slice(s.start + o - a, s.start + o - a + n) for s, o, a, n in
-                  zip(spans, self.origin, first, part.shape))] = part
-        return out
-
-    def _product(self, spans: Sequence[slice] | None = None) -> Array:
-        assert self._lines is not None
-        lines = [line[span] for line, span in zip(self._lines, spans or [slice(None)] * self.ndim)]
-        check_bytes(8 * math.prod(map(len, lines)), f"a map of shape {tuple(map(len, lines))}",
-                    "ask for a part with crop(lo, hi), or for profile(axis)")
-        return np.asarray(math.prod(np.ix_(*lines)), dtype=float)
+        return self.density.crop(lo, hi, of=of)
 
     # -- lines --------------------------------------------------------------------------------
 
     def profile(self, axis: int = -1) -> Array:
         """Marginal of `share`, summed over all axes but `axis`; its first value is at ``origin[axis]``."""
-        return self._profiles[range(self.ndim)[axis]]
-
-    @functools.cached_property
-    def _profiles(self) -> tuple[Array, ...]:
-        return self._lines or tuple(
-            _readonly(self.share.sum(axis=tuple(a for a in range(self.ndim) if a != axis)))
-            for axis in range(self.ndim))
+        return self.density.profiles[range(self.ndim)[axis]]
 
     def cut(self, axis: int = -1) -> Array:
         """`share` along the line through the true centre parallel to `axis`.
 
         Where the centre lies between pixels, the mean over the nearest lines.
         """
-        axis = range(self.ndim)[axis]
-        if self._lines is not None:
-            at = [self._near_center(line, a) for a, line in enumerate(self._lines) if a != axis]
-            return _readonly(self._lines[axis] * math.prod(at))
-        lines = self.share
-        for a in reversed(range(self.ndim)):
-            if a != axis:
-                lines = self._near_center(lines, a)
-        return _readonly(lines)
-
-    def _near_center(self, values: Any, axis: int) -> Any:
-        """Mean over the pixels nearest to the centre along `axis` of an array over that axis."""
-        where = self.center[axis] - self.origin[axis]
-        near = [i for i in {math.floor(where), math.ceil(where)} if 0 <= i < self.shape[axis]]
-        along = 0 if values.ndim == 1 else axis
-        pixels = 1 if math.floor(where) == math.ceil(where) else 2  # those off the map hold zeros
-        return values.take(near, axis=along).sum(axis=along) / pixels
+        return self.density.cut(range(self.ndim)[axis], self.center)
 
     # -- numbers ------------------------------------------------------------------------------
 
@@ -273,34 +234,16 @@ class EffectiveReceptiveField:
         """True centre u S - P + (R - 1)/2 of the unit, not the middle of the image."""
         return self._center if self._center is not None else self.trf.center(self.unit or 0)
 
-    def _offsets(self, about: Sequence[float]) -> list[Array]:
-        """Coordinates of the pixels from a point, per axis."""
-        return [np.arange(n, dtype=np.float64) + (o - c) for n, o, c in zip(self.shape, self.origin, about)]
-
-    def _moments(self, about: Sequence[float]) -> tuple[Array, Array]:
-        """First moments and matrix of second moments of `share` about a point."""
-        offsets = self._offsets(about)
-        lines = [self.profile(axis) for axis in range(self.ndim)]
-        first = np.array([line @ x for line, x in zip(lines, offsets)])
-        second = np.outer(first, first)
-        if self._lines is None:
-            for a in range(self.ndim):
-                for b in range(a):
-                    rest = tuple(axis for axis in range(self.ndim) if axis not in (a, b))
-                    second[a, b] = second[b, a] = offsets[b] @ self.share.sum(axis=rest) @ offsets[a]
-        second[np.diag_indices(self.ndim)] = [line @ x**2 for line, x in zip(lines, offsets)]
-        return first, second
-
     @functools.cached_property
     def centroid(self) -> tuple[float, ...]:
         """Mean position under `share`, in input pixels."""
-        first, _ = self._moments(self.center)
+        first, _ = self.density.moments(self.center)
         return tuple(float(c + m) for c, m in zip(self.center, first))
 
     @functools.cached_property
     def covariance(self) -> Array:
         """Covariance matrix of `share` about its centroid, in pixels squared."""
-        return _readonly(self._moments(self.centroid)[1])
+        return readonly(self.density.moments(self.centroid)[1])
 
     @functools.cached_property
     def std(self) -> Array:
@@ -309,12 +252,12 @@ class EffectiveReceptiveField:
         nan where a mean of both signs has a negative variance.
         """
         with np.errstate(invalid="ignore"):
-            return _readonly(np.sqrt(np.diag(self.covariance)))
+            return readonly(np.sqrt(np.diag(self.covariance)))
 
     @property
     def rms_radius(self) -> float:
         """Root of the mean squared distance from the true centre, in pixels."""
-        return float(np.sqrt(np.trace(self._moments(self.center)[1])))
+        return float(np.sqrt(np.trace(self.density.moments(self.center)[1])))
 
     def mass_radius(self, p: float) -> float:
         """Radius of the smallest disc about the true centre that holds the part `p` of `share`."""
@@ -414,7 +357,7 @@ class EffectiveReceptiveField:
         mass 59.0 15.0
         """
         level = self.background() if level is None else real(level, "level")
-        if self._log_total > -math.inf and (self.map < 0).any():
+        if (self.map < 0).any():
             raise ValueError("above_background: the map has negative values, so there is nothing it stands on")
         return EffectiveReceptiveField(
             np.maximum(self.map - level, 0), origin=self.origin, unit=self.unit, trf=self._trf,
@@ -433,9 +376,8 @@ class EffectiveReceptiveField:
         `normalise`, `channels`, the warning and what is refused are those of `gradients.from_gradients`,
         which this is the short way to.
         """
-        from .gradients import from_gradients
-        return from_gradients(grads, statistic=statistic, unit_center=unit_center, trf=trf, unit=unit,
-                              normalise=normalise, channels=channels)
+        return gradients.from_gradients(grads, statistic=statistic, unit_center=unit_center, trf=trf, unit=unit,
+                                        normalise=normalise, channels=channels)
 
     # -- files --------------------------------------------------------------------------------
 
@@ -452,12 +394,19 @@ class EffectiveReceptiveField:
         OSError
             If it cannot be written.
         """
-        from .files import write
-        write(self, path)
+        files.write(self, path)
 
-    def _draws(self) -> tuple[dict[str, Any], dict[str, Any] | None]:
-        """What a file holds besides where there were draws: arrays and facts."""
-        return {}, None
+    def extras(self) -> tuple[str, dict[str, Any], dict[str, Any]]:
+        """What a file holds besides the map: the kind of the result, arrays, and facts."""
+        return "field", {} if self.stderr is None else {"stderr": self.stderr}, {}
+
+    @classmethod
+    def restored(cls, density: Density, arrays: Mapping[str, Any], facts: Mapping[str, Any],
+                 **about: Any) -> EffectiveReceptiveField:
+        """From what a file holds; ``EffectiveReceptiveField.load`` is the way to read one."""
+        self = EffectiveReceptiveField.__new__(EffectiveReceptiveField)
+        self._describe(density, stderr=arrays.get("stderr"), **about)
+        return self
 
     @staticmethod
     def load(path: str | pathlib.Path) -> EffectiveReceptiveField:
@@ -474,19 +423,11 @@ class EffectiveReceptiveField:
         ValueError
             If it is not one of ours.
         """
-        from .files import read
-        return read(path)
+        return files.read(path)
 
+    # -- pictures -----------------------------------------------------------------------------
 
-def _readonly(values: npt.ArrayLike) -> Array:
-    array = np.asarray(values, dtype=np.float64)
-    view = array.view()
-    view.flags.writeable = False
-    return view
-
-
-def _corner(value: Any, ndim: int, name: str) -> tuple[int, ...]:
-    point = tuple(value) if is_sequence(value) else (value,) * ndim
-    if len(point) != ndim or not all(isinstance(x, (int, np.integer)) for x in point):
-        raise ValueError(f"{name}={value!r}: must be one integer, or {ndim}, one per axis")
-    return tuple(int(x) for x in point)
+    def plot(self, **options: Any) -> Figure:
+        """Draw it: ``erfmath.plotting.plot`` with its `options`."""
+        from ..plotting import plot
+        return plot(self, **options)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +13,12 @@ import numpy.typing as npt
 from ..base.checks import choice, is_sequence, point, real, sizes
 from ..layers.geometry import Box
 from ..networks.trf import ReceptiveField
-from .field import EffectiveReceptiveField
-from .measured import MeasuredReceptiveField
+from .kinds import KINDS
 from .statistics import Moments
+
+if TYPE_CHECKING:
+    from .field import EffectiveReceptiveField
+    from .measured import MeasuredReceptiveField
 
 __all__ = ["BORDER", "STATISTICS", "from_gradients", "reaches_border"]
 __dir__ = __all__.copy  # tab completion offers public names only
@@ -103,7 +106,7 @@ def from_gradients(grads: Any, *, statistic: str = "power", unit_center: Any = N
     image = array.shape[2:]
     where = _place(image, trf, unit_center, unit)
     moments = _moments(array, _OF[statistic], normalise is not None)
-    erf = MeasuredReceptiveField(
+    erf: MeasuredReceptiveField = KINDS["measured"](
         moments, Box((0,) * len(image), tuple(n - 1 for n in image)), seed=None,
         statistic="mean" if statistic == "signed" else statistic, origin=(0,) * len(image), shape=image, image=image,
         method=f"gradients of {len(array)} samples" + (", each normalised" if normalise else ""), **where)

@@ -10,7 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..layers.geometry import Box
+from .density import Density, readonly
 from .field import EffectiveReceptiveField
+from .kinds import enter
 from .statistics import Moments, block_edges, block_sums
 
 __all__ = ["MeasuredReceptiveField"]
@@ -18,6 +20,7 @@ __all__ = ["MeasuredReceptiveField"]
 Array = npt.NDArray[np.float64]
 
 
+@enter("measured")
 class MeasuredReceptiveField(EffectiveReceptiveField):
     """An effective receptive field from an ensemble of draws, returned by `measure` and `from_gradients`.
 
@@ -37,42 +40,47 @@ class MeasuredReceptiveField(EffectiveReceptiveField):
         First and last pixel that reach the unit.
     """
 
-    def __init__(self, moments: Moments, box: Box, *, statistic: str, seed: Any, partial: bool = False,
-                 sampled: bool = True, **about: Any) -> None:
-        self._window = about.pop("shape")
-        self._where = tuple(slice(a - o, b - o + 1) for a, b, o in zip(box.lo, box.hi, about["origin"]))
+    moments: Moments
+    box: Box
+    draws: int
+    dead: int
+    partial: bool
+    seed: Any
+    _place: tuple[tuple[int, ...], tuple[slice, ...]]
+
+    def __init__(self, moments: Moments, box: Box, *, shape: tuple[int, ...], origin: tuple[int, ...], statistic: str,
+                 seed: Any, partial: bool = False, sampled: bool = True, **about: Any) -> None:
+        self._hold(moments=moments, box=box, draws=moments.count, dead=moments.dead, partial=partial, seed=seed,
+                   _place=(shape, tuple(slice(a - o, b - o + 1) for a, b, o in zip(box.lo, box.hi, origin))))
         values, error = moments.mean, moments.stderr
         if statistic == "amplitude":
             values = np.sqrt(values)
             error = error / (2 * np.where(values > 0, values, 1))
-        super().__init__(self._placed(values), stderr=self._placed(error) if sampled else None,
+        super().__init__(self._placed(values), stderr=self._placed(error) if sampled else None, origin=origin,
                          statistic=statistic, **about)
-        self.moments, self.box = moments, box
-        self.draws, self.dead, self.partial, self.seed = moments.count, moments.dead, partial, seed
 
-    def _draws(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        return ({f"draws.{name}": array for name, array in self.moments.arrays().items()},
+    def extras(self) -> tuple[str, dict[str, Any], dict[str, Any]]:
+        """What a file holds besides the map: the kind of the result, the draws' statistics, how they were made."""
+        return ("measured", {f"draws.{name}": array for name, array in self.moments.arrays().items()},
                 {"box": self.box, "seed": self.seed, "partial": self.partial, "sampled": self.stderr is not None})
 
     @classmethod
-    def restored(cls, arrays: Mapping[str, Any], facts: Mapping[str, Any], **about: Any) -> MeasuredReceptiveField:
-        """From what a file holds; ``EffectiveReceptiveField.load`` is the way to read one.
-
-        `arrays` holds the map and the statistics of the draws, `facts` how they were made; `about` is as of any result.
-        """
+    def restored(cls, density: Density, arrays: Mapping[str, Any], facts: Mapping[str, Any],
+                 **about: Any) -> MeasuredReceptiveField:
+        """From what a file holds; ``EffectiveReceptiveField.load`` is the way to read one."""
         moments = Moments.from_arrays({name.removeprefix("draws."): array for name, array in arrays.items()})
         box = Box(*map(tuple, facts["box"]))
         if moments.mean.shape != box.shape or len(moments.scatter) != len(block_sums(moments.mean, len(box.lo))):
             raise ValueError("its arrays do not fit each other")
-        return cls(moments, box, shape=arrays["map"].shape, seed=facts["seed"], partial=facts["partial"],
-                   sampled=facts["sampled"], **about)
+        return cls(moments, box, shape=density.shape, origin=density.origin, seed=facts["seed"],
+                   partial=facts["partial"], sampled=facts["sampled"], **about)
 
     def _placed(self, values: Array) -> Array:
         """Values on the box of sites that reach the unit, as a map on the whole window or image."""
-        whole = np.zeros(self._window)
-        whole[self._where] = values
-        whole.flags.writeable = False
-        return whole
+        shape, where = self._place
+        whole = np.zeros(shape)
+        whole[where] = values
+        return readonly(whole)
 
     @property
     def share_stderr(self) -> Array | None:

@@ -74,11 +74,11 @@ def kurtosis(erf: EffectiveReceptiveField) -> Kurtosis:
     >>> em.shapes.kurtosis(em.predict(em.repeat(em.Conv(3), 10))).axes.round(9).tolist()    # -1.5 / 10
     [-0.15, -0.15]
     """
-    offsets = erf._offsets(erf.centroid)
+    offsets = erf.density.offsets(erf.centroid)
     variances = np.diag(erf.covariance)
     fourth = np.array([erf.profile(axis) @ x**4 for axis, x in enumerate(offsets)])
     axes = np.divide(fourth, variances**2, out=np.full(erf.ndim, math.nan), where=variances > 0) - 3
-    if erf._lines is not None:  # independent axes: the cross terms are those of a Gaussian
+    if erf.density.is_product:  # independent axes: the cross terms are those of a Gaussian
         return Kurtosis(axes, float(axes.sum()))
     if not np.linalg.eigvalsh(erf.covariance)[0] > SLACK * variances.max():
         return Kurtosis(axes, math.nan)
@@ -264,8 +264,8 @@ def hole_density(erf: EffectiveReceptiveField, *, level: float = 0.0) -> float:
     """
     if not 0 <= real(level, "level") < 1:
         raise ValueError(f"level={level}: must be at least 0 and below 1")
-    if erf._lines is not None and level == 0:
-        lines = [np.flatnonzero(line) for line in erf._lines]
+    if erf.density.is_product and level == 0:
+        lines = [np.flatnonzero(line) for line in erf.density.seen]
         return 1 - math.prod(len(seen) / (int(seen[-1] - seen[0]) + 1) for seen in lines)
     seen = erf.amplitude > level * erf.amplitude.max()
     if not seen.any():
@@ -327,17 +327,15 @@ def periodicity(erf: EffectiveReceptiveField,
     lo, hi = around(erf, GAUSSIAN_REACH)
     bells = [_gaussian(lo[a:a + 1], hi[a:a + 1], erf.centroid[a:a + 1], erf.covariance[a:a + 1, a:a + 1])
              for a in range(erf.ndim)]
-    bell = np.empty(0) if erf._lines is not None else _gaussian(lo, hi, erf.centroid, erf.covariance)
+    bell = None if erf.density.is_product else _gaussian(lo, hi, erf.centroid, erf.covariance)
     found = {}
     for period in (integer(s, "periods", 2) for s in periods):
         lines = [Field(erf.profile(a), erf.origin[a]).wrap(period).values for a in range(erf.ndim)]
         curves = [Field(bell, lo[a]).wrap(period).values for a, bell in enumerate(bells)]
         axes = [_variation(m, g) / (1 - 1 / period) for m, g in zip(lines, curves)]
-        if erf._lines is not None:
-            joint = _variation(np.asarray(math.prod(np.ix_(*lines))), np.asarray(math.prod(np.ix_(*curves))))
-        else:
-            joint = _variation(Field(erf.share, erf.origin).wrap(period).values,
-                               Field(bell, lo).wrap(period).values)
+        whole = (np.asarray(math.prod(np.ix_(*curves))) if bell is None else
+                 Field(bell, lo).wrap(period).values)
+        joint = _variation(erf.density.folded(period), whole)
         found[period] = Periodicity(np.array(axes), joint / (1 - period**-erf.ndim))
     return found
 
@@ -433,16 +431,12 @@ def _variation(p: Array, q: Array) -> float:
 # ---------------------------------------------------------------------------------------------
 
 def _positive(erf: EffectiveReceptiveField) -> None:
-    parts = (erf.share,) if erf._lines is None else erf._lines
-    if any((part < 0).any() for part in parts):
+    if erf.density.negative:
         raise ValueError(f"share: of {erf.label} has negative values; use the power, or the magnitude")
 
 
 def _hull(erf: EffectiveReceptiveField) -> Box:
     """Smallest box around the sites of nonzero share."""
-    if erf._lines is not None:
-        seen = [np.flatnonzero(line) for line in erf._lines]
-    else:
-        seen = [np.unique(sites) for sites in np.nonzero(erf.share)]
+    seen = [np.flatnonzero(line) for line in erf.density.seen]
     return (tuple(int(sites[0]) + o for sites, o in zip(seen, erf.origin)),
             tuple(int(sites[-1]) + o for sites, o in zip(seen, erf.origin)))

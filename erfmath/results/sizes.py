@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from ..base.checks import choice, real
-from ..base.errors import check_bytes
+from .density import Dense
 
 if TYPE_CHECKING:
     from .field import EffectiveReceptiveField
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
 __all__ = ["KINDS", "area_ratio", "area_ratio_log10", "background", "half_max", "mass", "mass_radius",
            "participation", "std", "threshold"]
 __dir__ = __all__.copy  # tab completion offers public names only
-
-Array = npt.NDArray[np.float64]
 
 #: The paper's level: a Gaussian holds 95.45 % within two standard deviations.
 LEVEL = 1 - 0.9545
@@ -69,30 +66,9 @@ def threshold(erf: EffectiveReceptiveField, level: float = LEVEL,
     if not 0 < level < 1:
         raise ValueError(f"level={level!r}: must lie between 0 and 1")
     power = 2 if erf.statistic == "power" else 1  # amplitude is the square root of a power map
-    if erf._lines is not None:
-        lines = [np.abs(line) for line in erf._lines]
-        at = math.prod(float(erf._near_center(line**(1 / power), axis)) if reference == "center"
-                       else line.max()**(1 / power) for axis, line in enumerate(lines))
-        return _count_products(lines, (level * at)**power)**(1 / erf.ndim)
-    amplitude = np.abs(erf.map)**(1 / power)
-    top: Any = amplitude
-    if reference == "max":
-        top = amplitude.max()
-    else:
-        for axis in reversed(range(erf.ndim)):
-            top = erf._near_center(top, axis)
-    return float(np.count_nonzero(amplitude > level * top))**(1 / erf.ndim)
-
-
-def _count_products(lines: list[Array], limit: float) -> int:
-    """Number of products of one value from each line above `limit`, without forming them all."""
-    *rest, last = lines
-    check_bytes(8 * math.prod(map(len, rest)), "counting the pixels of a map")
-    products = np.asarray(math.prod(np.ix_(*rest)) if rest else 1.0).ravel()
-    ordered = np.sort(last)
-    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):  # bounds beyond the floats hold for none
-        bounds = np.where(products > 0, limit / products, np.inf)
-    return int((len(ordered) - np.searchsorted(ordered, bounds, side="right")).sum())
+    amplitude = (erf.density.largest_amplitude(power) if reference == "max" else
+                 erf.density.amplitude_at(erf.center, power))
+    return float(erf.density.count_above(level * amplitude, power))**(1 / erf.ndim)
 
 
 def half_max(erf: EffectiveReceptiveField) -> float:
@@ -169,22 +145,7 @@ def mass(erf: EffectiveReceptiveField, p: float = 0.95) -> float:
     >>> em.sizes.mass(erf), em.sizes.mass(erf, p=9/25)
     (5.0, 3.0)
     """
-    return 2 * _reach(erf, _part(p)) + 1
-
-
-def _reach(erf: EffectiveReceptiveField, p: float, values: Array | None = None) -> float:
-    """Half the side, from centre to centre of the pixels, of the square that holds `p` of the values."""
-    distances = [np.abs(x) for x in erf._offsets(erf.center)]
-    if values is None and erf._lines is not None:
-        steps = np.unique(np.concatenate(distances))
-        within = math.prod(np.cumsum(np.bincount(np.searchsorted(steps, d), line, len(steps)))
-                           for d, line in zip(distances, erf._lines))
-    else:
-        values = erf.share if values is None else values
-        far = np.maximum.reduce(np.broadcast_arrays(*np.ix_(*distances)))
-        steps, place = np.unique(far, return_inverse=True)
-        within = np.cumsum(np.bincount(place.ravel(), values.ravel(), len(steps)))
-    return float(steps[_first_at_least(np.asarray(within), p)])
+    return 2 * erf.density.reach(erf.center, _part(p)) + 1
 
 
 def mass_radius(erf: EffectiveReceptiveField, p: float) -> float:
@@ -217,32 +178,7 @@ def mass_radius(erf: EffectiveReceptiveField, p: float) -> float:
     >>> em.sizes.mass_radius(erf, 5/25), round(em.sizes.mass_radius(erf, 9/25)**2, 9)
     (1.0, 2.0)
     """
-    p = _part(p)
-    squares = [x**2 for x in erf._offsets(erf.center)]
-    if erf._lines is not None and erf.ndim == 2 and all((line >= 0).all() for line in erf._lines):
-        return _radius_of_product(squares[0], erf._lines[0], squares[1], erf._lines[1], p)
-    far = np.asarray(sum(np.ix_(*squares)))
-    radii, place = np.unique(far, return_inverse=True)
-    within = np.cumsum(np.bincount(place.ravel(), erf.share.ravel(), len(radii)))
-    return float(np.sqrt(radii[_first_at_least(within, p)]))
-
-
-def _radius_of_product(rows: Array, in_rows: Array, columns: Array, in_columns: Array, p: float) -> float:
-    """`mass_radius` of a product of two lines at squared distances, row by row instead of pixel by pixel."""
-    order = np.argsort(columns)
-    columns, cumulated = columns[order], np.concatenate([[0.0], np.cumsum(in_columns[order])])
-    low, high = -1.0, float(rows.max() + columns.max())
-    while True:  # bisection in the squared radius, until no pixel lies between
-        reached = np.searchsorted(columns, high - rows, side="right")
-        high = float((rows + columns[reached - 1])[reached > 0].max())
-        middle = (low + high) / 2
-        if not low < middle < high:
-            return math.sqrt(high)
-        inside = in_rows @ cumulated[np.searchsorted(columns, middle - rows, side="right")]
-        if inside >= p * in_rows.sum() * cumulated[-1] * (1 - 1e-12):
-            high = middle
-        else:
-            low = middle
+    return erf.density.radius(erf.center, _part(p))
 
 
 def _part(p: float, name: str = "p") -> float:
@@ -250,11 +186,6 @@ def _part(p: float, name: str = "p") -> float:
     if not 0 < p <= 1:
         raise ValueError(f"{name}={p!r}: must be above 0 and at most 1")
     return p
-
-
-def _first_at_least(within: npt.NDArray[Any], p: float) -> int:
-    """First index whose cumulative share reaches p, short of rounding."""
-    return int(np.argmax(within >= p * within[-1] * (1 - 1e-12)))  # of both signs it need not rise steadily
 
 
 def participation(erf: EffectiveReceptiveField) -> float:
@@ -275,9 +206,7 @@ def participation(erf: EffectiveReceptiveField) -> float:
     >>> round(em.sizes.participation(em.predict(em.serial(em.Conv(5)))), 9)
     25.0
     """
-    if erf._lines is not None:
-        return float(1 / math.prod(line @ line for line in erf._lines))
-    return float(1 / (erf.share**2).sum())
+    return 1 / erf.density.square_sum()
 
 
 def area_ratio(erf: EffectiveReceptiveField, t: float = 0.99) -> float:
@@ -311,7 +240,7 @@ def area_ratio(erf: EffectiveReceptiveField, t: float = 0.99) -> float:
     >>> erf.size("mass", p=.99), round(erf.size("area_ratio"), 4)          # 21 of 64 pixels, squared
     (21.0, 0.1077)
     """
-    return _covered(erf, _reach(erf, _part(t, "t")))
+    return _covered(erf, erf.density.reach(erf.center, _part(t, "t")))
 
 
 def area_ratio_log10(erf: EffectiveReceptiveField, t: float = 0.99) -> float:
@@ -354,7 +283,8 @@ def area_ratio_log10(erf: EffectiveReceptiveField, t: float = 0.99) -> float:
     """
     if (erf.map < 0).any() or not erf.map.any():
         raise ValueError('area_ratio_log10: needs a map of values above 0, as "magnitude", "relu" or "power"')
-    return _covered(erf, _reach(erf, _part(t, "t"), np.log1p(erf.map)))
+    logarithms = Dense(np.log1p(erf.map), erf.origin)
+    return _covered(erf, logarithms.reach(erf.center, _part(t, "t")))
 
 
 def _covered(erf: EffectiveReceptiveField, reach: float) -> float:

@@ -23,6 +23,7 @@ from ...layers import Conv, Dropout, Layer, Pad
 from ...layers.geometry import AxisGeometry
 from ...networks.network import Network
 from ...networks.trf import ReceptiveField, receptive_field
+from ...results.density import Separable
 from ...results.field import EffectiveReceptiveField
 from ...walks import walk
 from ..sweep.backward import backward, prepared
@@ -30,7 +31,7 @@ from ..sweep.inputs import InputModel
 from ..sweep.lowering import Linear
 from ..sweep.plan import Graph
 from ..sweep.taps import Array
-from .field import ChainField
+from .density import WalkDensity
 
 __all__ = ["Chain", "Folded", "chain", "folded", "predict_chain"]
 
@@ -282,11 +283,12 @@ def predict_chain(chain: Chain, about: dict[str, Any]) -> EffectiveReceptiveFiel
             line, first, last = key
             values = walk(line, method=method).pmf(np.arange(first, last + 1))
             known[key] = values / values.sum() if method == "exact" else values
-        return EffectiveReceptiveField.separable([known[key] for key in keys], log_total, origin=lo, **about)
+        return EffectiveReceptiveField.of(Separable([known[key] for key in keys], lo, log_total), **about)
     about["method"] = method = "window" if method == "exact" else method
     thin = [part for step, jump, count in groups for part in _thin(step, jump, count, trf.ndim)]
-    return ChainField(walk(thin, method=method), tuple(shift), [walk(line, method=method) for line in lines],
-                      log_total, origin=lo, **about)
+    return EffectiveReceptiveField.of(
+        WalkDensity(walk(thin, method=method), [walk(line, method=method) for line in lines], tuple(shift), lo, hi,
+                    log_total), **about)
 
 
 def _thin(step: _Step, jump: tuple[int, ...], count: int, ndim: int) -> list[tuple[LatticeDistribution, Any, int]]:
