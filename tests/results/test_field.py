@@ -17,6 +17,7 @@ import erfmath as em
 from erfmath.base import errors
 from erfmath.base.errors import SizeError
 from erfmath.results.assumptions import Assumption
+from erfmath.results.density import Separable
 
 Array = Any
 
@@ -133,7 +134,7 @@ def both(statistic: str, k: int = 4) -> tuple[Any, Any]:
 @pytest.mark.parametrize("k", [3, 4])
 def test_lines_and_maps_give_equal_numbers(statistic: str, k: int) -> None:
     thin, dense = both(statistic, k)
-    assert thin._lines is not None and dense._lines is None and thin.statistic == statistic
+    assert thin.density.is_product and not dense.density.is_product and thin.statistic == statistic
     for name in ("map", "share", "amplitude", "total", "std", "covariance", "centroid", "center", "rms_radius"):
         assert_close(getattr(thin, name), getattr(dense, name), ROUNDING, scale=1)
     for axis in range(2):
@@ -153,8 +154,7 @@ def test_lines_count_pixels_as_maps_do() -> None:
         lines = [rng.random(int(n)) for n in rng.integers(3, 9, ndim)]
         lines = [line / line.sum() for line in lines]
         dense = field(math.prod(np.ix_(*lines)), (-1,) * ndim)
-        thin = ERF.separable(lines, 0.0, origin=(-1,) * ndim, unit=(0,) * ndim, trf=dense.trf,
-                             statistic="power", method="exact")
+        thin = ERF.of(Separable(lines, (-1,) * ndim, 0.0), unit=(0,) * ndim, trf=dense.trf)
         for level, reference in itertools.product(rng.random(20), ("center", "max")):
             assert_close(thin.size(level=level, reference=reference),
                          dense.size(level=level, reference=reference), ROUNDING)
@@ -254,7 +254,7 @@ def test_saved_fields_come_back(name: str, in_tmp: Path) -> None:
     assert back.window == erf.window and back.label == erf.label
     if erf.window is not None:
         assert back.trf == erf.trf and back.trf.window((5,) * erf.ndim) == erf.trf.window((5,) * erf.ndim)
-    assert (back._lines is None) == (erf._lines is None)
+    assert back.density.kind == erf.density.kind
     assert_close(back.share, erf.share, EXACT)
     assert_close(back.std, erf.std, EXACT)
     if name != "beyond floats":

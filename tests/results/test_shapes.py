@@ -93,7 +93,7 @@ def test_lines_and_maps_have_equal_scores(name: str) -> None:
                     em.Conv(3, stride=2), em.Conv(3), em.Conv(2, padding=(0, 1)))
     thin = em.predict(net, unit=(3, -1))
     dense = ERF(thin.map, origin=thin.origin, unit=thin.unit, trf=thin.trf)
-    assert thin._lines is not None and dense._lines is None
+    assert thin.density.is_product and not dense.density.is_product
     exact = 10.0 if name.startswith("fit") else 1.0
     assert_close(flat(SCORES[name](thin)), flat(SCORES[name](dense)), ROUNDING, scale=exact)
 

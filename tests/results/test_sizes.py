@@ -13,6 +13,7 @@ from helpers import EXACT, ROUNDING, assert_close
 
 import erfmath as em
 from erfmath.results import sizes
+from erfmath.results.density import Separable
 
 Array = Any
 
@@ -78,8 +79,7 @@ def test_threshold_of_a_wide_gaussian() -> None:
     std, n = 100.0, 300
     line = gaussian(n, std / math.sqrt(2))
     trf = em.receptive_field(chain(n), ndim=2)
-    erf = ERF.separable([line / line.sum()] * 2, 0.0, origin=(-n, -n), unit=(0, 0), trf=trf,
-                        statistic="power", method="exact")
+    erf = ERF.of(Separable([line / line.sum()] * 2, (-n, -n), 0.0), unit=(0, 0), trf=trf)
     square = 2 * std**2 * math.log(1 / sizes.LEVEL)
     inside = sum(x * x + y * y < square for x in range(-n, n + 1) for y in range(-n, n + 1))
     assert round(erf.size()**2) == inside and round(erf.size() / std, 3) == 4.406
@@ -257,8 +257,7 @@ def test_squares_of_means_of_both_signs() -> None:
     erf = field([-1, 4, -1], (-1,), statistic="mean")
     assert erf.size("mass", p=1.0) == 1 == 2 * erf.mass_radius(1.0) + 1  # 4 of a sum of 2
     lines = [np.array([-.5, 2, -.5]), np.array([.25, .5, .25])]
-    thin = ERF.separable(lines, 0.0, origin=(-1, -1), unit=(0, 0), trf=em.receptive_field(chain(1)),
-                         statistic="mean", method="exact")
+    thin = ERF.of(Separable(lines, (-1, -1), 0.0), unit=(0, 0), trf=em.receptive_field(chain(1)), statistic="mean")
     dense = field(thin.map, (-1, -1), statistic="mean")
     for p in (.3, .9, 1.0):
         assert thin.mass_radius(p) == dense.mass_radius(p) and thin.size("mass", p=p) == dense.size("mass", p=p)

@@ -15,7 +15,7 @@ import erfmath as em
 from erfmath.base.errors import SizeError
 from erfmath.results import sizes
 from erfmath.theory.chains import chain as chains
-from erfmath.theory.chains.field import ChainField
+from erfmath.theory.chains.density import WalkDensity
 
 PLAIN = em.Random(gain=1)
 TILTED = em.Random(gain=1, profile=[[2, 1, 0], [1, 3, 1], [0, 1, 2]])
@@ -78,12 +78,13 @@ def test_walks_are_sweeps(name: str, unit: tuple[int, int], monkeypatch: pytest.
     """Two ways that share the taps and no more give one field, place, total and assumptions included."""
     net = NETWORKS[name]()
     walk, sweep = (find(net, monkeypatch, unit=unit) for find in (walked, swept))
-    assert isinstance(walk, ChainField) and walk.method == "window" and sweep.method == "exact"
+    assert isinstance(walk.density, WalkDensity) and walk.method == "window" and sweep.method == "exact"
     assert (walk.origin, walk.shape, walk.trf, walk.unit) == (sweep.origin, sweep.shape, sweep.trf, sweep.unit)
     assert (walk.node, walk.statistic, walk.assumptions) == (sweep.node, sweep.statistic, sweep.assumptions)
     assert_close(walk.total, sweep.total, ROUNDING)
     assert_close(walk.map, sweep.map, FFT)
-    assert np.abs(walk.share - sweep.share).max() <= walk.law.error_bound + ROUNDING.rtol * sweep.share.max()
+    error = walk.density.distribution.error_bound
+    assert np.abs(walk.share - sweep.share).max() <= error + ROUNDING.rtol * sweep.share.max()
     for axis in range(2):
         assert_close(walk.profile(axis), sweep.profile(axis), FFT)
         assert_close(walk.cut(axis), sweep.cut(axis), FFT, scale=float(sweep.share.max()))
@@ -94,7 +95,7 @@ def test_walks_are_sweeps(name: str, unit: tuple[int, int], monkeypatch: pytest.
 
 @every_network
 def test_sizes_of_walks_are_those_of_maps(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("erfmath.theory.chains.field._BLOCK", 1000)  # several blocks even on small maps
+    monkeypatch.setattr("erfmath.theory.chains.density._BLOCK", 1000)  # several blocks even on small maps
     net = NETWORKS[name]()
     walk, sweep = (find(net, monkeypatch) for find in (walked, swept))
     for kind, options in [("threshold", {"reference": "max"}), ("threshold", {"level": .3, "reference": "max"}),
@@ -124,7 +125,7 @@ def test_three_dimensions(monkeypatch: pytest.MonkeyPatch) -> None:
     profile = np.arange(1, 28).reshape(3, 3, 3)**2 % 11
     net = em.repeat(em.residual(em.Conv(3, weights=em.Random(profile=profile))), 5)
     walk, sweep = (find(net, monkeypatch, ndim=3) for find in (walked, swept))
-    assert isinstance(walk, ChainField) and walk.origin == sweep.origin
+    assert isinstance(walk.density, WalkDensity) and walk.origin == sweep.origin
     assert_close(walk.map, sweep.map, FFT)
     assert_close(walk.cut(1), sweep.cut(1), FFT)
     assert_close(walk.covariance, sweep.covariance, ROUNDING, scale=float(sweep.covariance.max()))
@@ -155,7 +156,7 @@ def test_equal_layers_need_not_be_one_object() -> None:
 ])
 def test_what_is_no_walk_is_swept(net: em.Network, monkeypatch: pytest.MonkeyPatch) -> None:
     erf = walked(net, monkeypatch, statistic="power")
-    assert not isinstance(erf, ChainField) and erf.method == "exact"
+    assert not isinstance(erf.density, WalkDensity) and erf.method == "exact"
     with pytest.raises(ValueError, match="method='normal'"):
         em.predict(net, statistic="power", method="normal", channels_in=16)
 
@@ -188,7 +189,8 @@ def test_great_depth(weights: em.Random, variance: float, covariance: float) -> 
         peak = erf.crop(0, 0, of="share")[0, 0]
         errors.append(abs(peak * 2 * math.pi * n * math.sqrt(variance**2 - covariance**2) - 1))
     assert_rate(depths, errors, 1.0)
-    assert isinstance(erf, ChainField) and erf.shape == (12_801, 12_801) and erf.law.mass_outside < FFT.atol
+    assert isinstance(erf.density, WalkDensity) and erf.shape == (12_801, 12_801)
+    assert erf.density.distribution.mass_outside < FFT.atol
     near = erf.crop(-300, 300, of="share")
     assert_close(erf.size(), math.sqrt(np.count_nonzero(near > sizes.LEVEL**2 * peak)), EXACT)
     far = erf.crop((-6400, -3), (-5400, 3), of="share")
@@ -211,7 +213,7 @@ def test_normal_method_in_the_plane() -> None:
     assert (walk.method, gauss.method) == ("window", "normal")
     assert_close(walk.std, gauss.std, EXACT)
     gap = np.abs(walk.crop(-90, 90, of="share") - gauss.crop(-90, 90, of="share")).max()
-    assert 0 < gap <= gauss.law.error_bound + walk.law.error_bound
+    assert 0 < gap <= gauss.density.distribution.error_bound + walk.density.distribution.error_bound
 
 
 def test_numbers_within_the_error_of_the_law_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -252,5 +254,6 @@ def test_a_wrong_tap_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
         return right(weights)
     monkeypatch.setattr(chains, "from_weights", wrong)
     walk = walked(net, monkeypatch)
-    assert isinstance(walk, ChainField)
-    assert np.abs(walk.share - sweep.share).max() > walk.law.error_bound + ROUNDING.rtol * sweep.share.max()
+    assert isinstance(walk.density, WalkDensity)
+    error = walk.density.distribution.error_bound
+    assert np.abs(walk.share - sweep.share).max() > error + ROUNDING.rtol * sweep.share.max()
