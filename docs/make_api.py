@@ -80,7 +80,8 @@ PAGES = (
     Page("design", "Design", "Which layers widen the view, what would widen it further and what that costs; what a "
          "whole map, an object or a tile needs.",
          ("analysis.closed_forms", "analysis.design", "analysis.remedies", "analysis.layer_shares",
-          "analysis.costs", "analysis.size_map", "analysis.coverage"), ("analysis.design.Design",)),
+          "analysis.border_layers", "analysis.costs", "analysis.size_map", "analysis.coverage",
+          "analysis.tiles"), ("analysis.design.Design",)),
     Page("measuring", "Measuring", "The same by sampling: random networks, run and back-propagated.",
          ("empirics.measure", "empirics"), ("results.measured.MeasuredReceptiveField",)),
     Page("gradients", "Gradients from elsewhere", "Results from gradients that another framework computed.",

@@ -26,14 +26,16 @@ __all__ = [
 
 if TYPE_CHECKING:
     from . import figures, lattice, plotting, training
+    from .analysis.border_layers import border_layers
     from .analysis.closed_forms import reached_std, required_depth
     from .analysis.costs import costs
-    from .analysis.coverage import coverage, tile_halo
+    from .analysis.coverage import coverage
     from .analysis.design import Budget, Choices, design
     from .analysis.growth import fit_power_law, growth
-    from .analysis.layer_shares import border_layers, layer_shares
+    from .analysis.layer_shares import layer_shares
     from .analysis.remedies import remedies
     from .analysis.size_map import erf_size_map
+    from .analysis.tiles import tile_halo
     from .comparison import Comparison, compare
     from .empirics.measure import measure
     from .lattice import kernels
@@ -52,14 +54,16 @@ if TYPE_CHECKING:
 
 # What type checkers read above, for the interpreter: module -> the public names it defines.
 _MODULES = {
+    "analysis.border_layers": "border_layers",
     "analysis.closed_forms": "reached_std required_depth",
     "analysis.costs": "costs",
-    "analysis.coverage": "coverage tile_halo",
+    "analysis.coverage": "coverage",
     "analysis.design": "Budget Choices design",
     "analysis.growth": "fit_power_law growth",
-    "analysis.layer_shares": "border_layers layer_shares",
+    "analysis.layer_shares": "layer_shares",
     "analysis.remedies": "remedies",
     "analysis.size_map": "erf_size_map",
+    "analysis.tiles": "tile_halo",
     "comparison": "Comparison compare",
     "empirics.measure": "measure",
     "layers": (

@@ -386,7 +386,7 @@ def _flows(blocks: int) -> list[npt.NDArray[np.float64]]:
     flows = []
     for stages in ((blocks,), (0, blocks)):
         net = _build("residual", 3, (1,), stages, None, False)
-        sums = [node.name for node in net.nodes if node.layer.op == "add"]
+        sums = [node.name for node in net.nodes if node.layer.sums]
         jump = 4.0**(len(stages) - 1)
         variance = [2 / 3 * (1 + (len(stages) - 1))]
         variance += [float(predict(net, node=name, ndim=1).std[0]**2) for name in sums]

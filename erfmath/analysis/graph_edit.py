@@ -8,7 +8,7 @@ from ..layers import Layer
 from ..networks.building import Part, serial
 from ..networks.network import Network, Node
 
-__all__ = ["assembled", "inserted", "replaced", "swapped", "upto"]
+__all__ = ["assembled", "inserted", "swapped", "upto"]
 
 
 def assembled(nodes: Iterable[Node], output: str) -> Network:
@@ -32,22 +32,6 @@ def upto(net: Network, node: str | None) -> Network:
 def swapped(net: Network, layers: Mapping[str, Layer]) -> Network:
     """Other layers in the place of some nodes'."""
     return assembled((node._replace(layer=layers.get(node.name, node.layer)) for node in net.nodes), net.output)
-
-
-def replaced(net: Network, name: str, part: Part) -> Network:
-    """A part in the place of one node with a single input; its output bears the node's name."""
-    taken, nodes = set(net.names), []
-    for node in net.nodes:
-        if node.name != name:
-            nodes.append(node)
-            continue
-        new = serial(part)
-        fresh = {"input": node.inputs[0]}
-        for inner in new.nodes:
-            fresh[inner.name] = name if inner.name == new.output else _free(f"{name}.{inner.name}", taken)
-            taken.add(fresh[inner.name])
-            nodes.append(Node(fresh[inner.name], inner.layer, tuple(fresh[j] for j in inner.inputs)))
-    return assembled(nodes, net.output)
 
 
 def inserted(net: Network, parts: Mapping[str, Part]) -> Network:

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from ..lattice.field import Field
-from ..layers import Conv, ConvTranspose, Pad, Upsample, Windowed
-from ..networks.building import Part, serial
+from ..lattice.kernels import from_weights
+from ..layers import Layer
+from ..layers.geometry import AxisGeometry
 from ..networks.network import Network
 from ..networks.settings import RunSettings
-from ..networks.trf import ReceptiveField, receptive_field, receptive_fields
+from ..networks.trf import ReceptiveField, receptive_fields
+from ..networks.windows import sweep
 from ..results.field import EffectiveReceptiveField
 from ..theory.predict import predict
 from ..theory.sweep.backward import backward
@@ -22,10 +23,9 @@ from ..theory.sweep.lowering import Linear
 from ..theory.sweep.plan import Graph
 from ..theory.sweep.taps import Array, Taps
 from .costs import costs_of
-from .graph_edit import replaced, swapped, upto
+from .graph_edit import upto
 
-__all__ = ["BorderLayer", "BorderLayers", "LayerShare", "LayerShares", "border_layers", "chain_variances",
-           "layer_shares"]
+__all__ = ["LayerShare", "LayerShares", "chain_variances", "layer_shares"]
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ def layer_shares(net: Network, *, image: Any = None, unit: Any = None, node: str
     rows = []
     for name, variance in variances.items():
         rows.append(LayerShare(name, _short(net[name].layer), variance, variance / total if total else 0.0,
-                               _trf_without(net, name, trf), price.multiply_adds.get(name, 0),
+                               _trf_without(net, net.index(name), trf), price.multiply_adds.get(name, 0),
                                price.parameters.get(name, 0)))
     return LayerShares(tuple(rows), total, known is not None, erf)
 
@@ -152,18 +152,15 @@ def _fitting(net: Network, trf: ReceptiveField) -> tuple[int, ...]:
     return tuple(-(-int(r) // largest) * largest for r in trf.size)
 
 
-def _short(layer: Any) -> str:
-    """Kernel, stride and dilation, those that say something."""
+def _short(layer: Layer) -> str:
+    """Kind, kernel, stride and dilation, those that say something."""
     words = [layer.op]
-    if isinstance(layer, Windowed):
-        words.append(_times(layer.kernel_size))
-        words += [f"{letter}{_times(value)}" for letter, value in
-                  (("s", getattr(layer, "stride")), ("d", getattr(layer, "dilation", 1))) if value not in (1, (1, 1))]
+    for letter, name in (("", "kernel_size"), ("s", "stride"), ("d", "dilation")):
+        values = getattr(layer, name, 1)
+        values = values if isinstance(values, tuple) else (values,)
+        if set(values) != {1}:
+            words.append(letter + "x".join(map(str, values)))
     return " ".join(words)
-
-
-def _times(value: Any) -> str:
-    return "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -210,11 +207,7 @@ def _variances(op: Linear, ndim: int) -> Array:
     """Variance of a layer's taps along each axis, dilation included."""
     out = np.zeros(ndim)
     for taps in op.taps:
-        law = taps.weights / taps.weights.sum()
-        for place, (axis, g) in enumerate(zip(taps.axes, taps.geometry)):
-            line = law.sum(axis=tuple(a for a in range(law.ndim) if a != place))
-            sites = np.arange(g.kernel) * g.dilation
-            out[axis] = line @ sites**2 - (line @ sites)**2
+        out[list(taps.axes)] = from_weights(taps.weights).var * np.square([g.dilation for g in taps.geometry])
     return out
 
 
@@ -232,8 +225,8 @@ def _left_out(net: Network, settings: RunSettings, erf: EffectiveReceptiveField,
         if all((a.weights == b.weights).all() for a, b in zip(gathered, op.taps)):
             continue
         ops = (*graph.ops[:i], op._replace(taps=gathered), *graph.ops[i + 1:])
-        left = Field(*backward(replace(graph, ops=ops), erf.unit, erf.statistic == "mean", InputModel()))
-        lost[node.name] = total - float(np.mean([_variance(left.values, axis) for axis in range(ndim)]))
+        left, _ = backward(replace(graph, ops=ops), erf.unit, erf.statistic == "mean", InputModel())
+        lost[node.name] = total - float(np.mean(from_weights(left).var))
     return lost
 
 
@@ -255,132 +248,18 @@ def _gathered(taps: Taps) -> Taps:
     return taps._replace(weights=weights)
 
 
-def _variance(values: Array, axis: int) -> float:
-    line = values.sum(axis=tuple(a for a in range(values.ndim) if a != axis))
-    sites = np.arange(len(line)) - (len(line) - 1) / 2
-    line = line / line.sum()
-    return float(line @ sites**2 - (line @ sites)**2)
-
-
-def _trf_without(net: Network, name: str, whole: ReceptiveField) -> int | None:
-    """By how many pixels the box shrinks when a layer reads one site only."""
-    layer, ndim = net[name].layer, whole.ndim
-    if whole.infinite or any(g.padding == "whole" for axes in net.geometry(ndim) for g in axes):
+def _trf_without(net: Network, i: int, whole: ReceptiveField) -> int | None:
+    """By how many pixels the TRF shrinks when node i reads one site only: the middle tap, or the middle stride."""
+    geometry = net.geometry(whole.ndim)
+    if whole.infinite or any(g.padding == "whole" for axes in geometry for g in axes):
         return None
-    single: Part
-    geometry = layer.geometry(ndim)
-    if isinstance(layer, Upsample):
-        single = Upsample(layer.scale)
-    elif isinstance(layer, ConvTranspose):
-        pads = tuple((g.pads(None)[0] - (g.kernel - g.stride) // 2,) * 2 for g in geometry)
-        single = ConvTranspose(layer.stride, stride=layer.stride, padding=pads)
-    else:
-        shift = [g.dilation * ((g.kernel - 1) // 2) - g.pads(None)[0] for g in geometry]
-        single = serial(Pad([(-s, s) for s in shift]),  # type: ignore[arg-type]
-                        Conv(1, stride=tuple(g.stride for g in geometry), padding=0))
-    open_channels = {node.name: replace(node.layer, channels=None) for node in net.nodes
-                     if isinstance(node.layer, (Conv, ConvTranspose)) and node.layer.groups == 1}
-    bare = replaced(swapped(net, open_channels), name, single)  # only its geometry is asked for
-    return max(int(a) - int(b) for a, b in zip(receptive_field(net, ndim=ndim).size,
-                                               receptive_field(bare, ndim=ndim).size))
+    geometry[i] = tuple(map(_single, geometry[i]))
+    bare = [sweep([axes[axis] for axes in geometry], net.sources, None)[-1].size for axis in range(whole.ndim)]
+    return max(int(a) - int(b) for a, b in zip(whole.size, bare))
 
 
-# ---------------------------------------------------------------------------------------------
-# layers that see more than there is
-# ---------------------------------------------------------------------------------------------
-
-@dataclass(frozen=True)
-class BorderLayer:
-    """What the units of one node see beside the size of the image.
-
-    Attributes
-    ----------
-    node : str
-    trf : float
-        Side of the theoretical receptive field, in pixels (the longest axis).
-    erf : float
-        Extent of the effective one by the kind asked for.
-    beyond_trf, beyond_erf : bool
-        Whether each is larger than the image along some axis.
-    """
-
-    node: str
-    trf: float
-    erf: float
-    beyond_trf: bool
-    beyond_erf: bool
-
-
-class BorderLayers(tuple[BorderLayer, ...]):
-    """Layers in the order of the network; printed with str()."""
-
-    def __str__(self) -> str:
-        rows = [("node", "TRF", "ERF", "")]
-        rows += [(row.node, f"{row.trf:.4g}", f"{row.erf:.4g}", " and ".join(
-            name for name, beyond in (("TRF", row.beyond_trf), ("ERF", row.beyond_erf)) if beyond)) for row in self]
-        widths = [max(map(len, column)) for column in zip(*rows)]
-        return "\n".join(f"{node:<{widths[0]}}  {trf:>{widths[1]}}  {erf:>{widths[2]}}"
-                         f"{'  beyond the image: ' if flag else ''}{flag}" for node, trf, erf, flag in rows)
-
-
-def border_layers(net: Network, image: Any, *, kind: str = "mass", width: int = 16, channels_in: int = 3,
-                  ndim: int = 2, **options: Any) -> BorderLayers:
-    """Layers that see more than the image: theoretically, and effectively.
-
-    Layers behind the first whose theoretical receptive field exceeds the image can add no context
-    [1]_; those whose effective field exceeds it see little but borders.
-
-    Parameters
-    ----------
-    net : Network
-    image : int or tuple of int
-        Size of the image, in pixels.
-    kind : str
-        Of `EffectiveReceptiveField.size`, taken far from all borders: on a canvas of up to three
-        times the image.
-    width, channels_in, ndim
-        As in `predict`.
-    **options
-        Of `kind`, as ``p=0.9``.
-
-    Returns
-    -------
-    BorderLayers
-        One `BorderLayer` per layer that spreads gradients, in the order of the network.
-
-    Raises
-    ------
-    ValueError
-        For an unknown kind, an image of another dimension than the network or too small for it, and
-        whatever `predict` refuses.
-
-    References
-    ----------
-    .. [1] Richter, Byttner, Krumnack, Wiedenroth, Schallner, Shenk, (Input) size matters for CNN
-       classifiers, 2021.
-
-    Examples
-    --------
-    >>> import erfmath as em
-    >>> rows = em.border_layers(em.zoo.vgg16(), 64)
-    >>> next(row.node for row in rows if row.beyond_trf), [row.node for row in rows if row.beyond_erf]
-    ('conv4_2', ['conv5_1', 'conv5_2', 'conv5_3', 'pool5'])
-    """
-    settings = RunSettings.of(net, image=image, width=width, channels_in=channels_in, ndim=ndim)
-    ndim, size = settings.ndim, settings.pixels
-    fields = receptive_fields(net, ndim=ndim)
-    rows = []
-    for node, axes in zip(net.nodes, net.geometry(ndim)):
-        if all(g.extent == 1 and g.padding != "whole" for g in axes):
-            continue
-        trf = fields[node.name]
-        if trf.infinite:
-            rows.append(BorderLayer(node.name, math.inf, math.inf, True, True))
-            continue
-        large = any(r > 3 * n for r, n in zip(trf.size, size))
-        canvas = tuple(3 * n for n in size) if large else None
-        erf = predict(net, **settings.but(node=node.name, image=canvas).keywords)
-        extent = erf.size(kind, **options)
-        rows.append(BorderLayer(node.name, float(max(trf.size)), extent,
-                                any(r > n for r, n in zip(trf.size, size)), extent > min(size)))
-    return BorderLayers(rows)
+def _single(g: AxisGeometry) -> AxisGeometry:
+    before = g.pads(None)[0]
+    if g.transposed:
+        return AxisGeometry(g.stride, g.stride, padding=(before - (g.kernel - g.stride) // 2,) * 2, transposed=True)
+    return AxisGeometry(1, g.stride, padding=(before - g.dilation * ((g.kernel - 1) // 2),) * 2)

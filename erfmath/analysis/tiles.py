@@ -1,0 +1,266 @@
+"""Tiles against the effective receptive field: what a unit loses that sees beyond the tile it lies in."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from ..base.checks import real
+from ..networks.network import Network
+from ..networks.settings import RunSettings
+from ..networks.trf import ReceptiveField, receptive_fields
+from ..theory.predict import predict
+from ..theory.sweep.forward import Gates
+from ..theory.sweep.plan import Plan
+from ..theory.sweep.transpose import Spans, readout
+from .size_map import prepare
+
+__all__ = ["TileHalo", "tile_halo"]
+
+#: Side of the image on which `tile_halo` works unless told, where the network sees further than that.
+LARGEST_IMAGE = 768
+
+
+@dataclass(frozen=True)
+class TileHalo:
+    """How much context a tile needs around the part of it that is kept.
+
+    Attributes
+    ----------
+    halo : int
+        Pixels of context on each side.
+    error : float
+        Largest part of a kept unit's power that is lost: paths that leave the tile in any layer,
+        where zero padding stands in the place of what the whole image has there.  Without
+        nonlinearities it is the mean squared error over the mean square of the output, for white pixels.
+    cut : float
+        Largest share of a kept unit's power that lies outside the tile at the input.
+    exact : int
+        Halo at which nothing is lost, from the theoretical receptive field.
+    multiple : int
+        Tiles must start at multiples of this many pixels for their sites to be those of the image.
+    image : tuple of int
+        The image that stood for the whole.
+    """
+
+    halo: int
+    error: float
+    cut: float
+    exact: int
+    multiple: int
+    image: tuple[int, ...]
+
+
+def tile_halo(net: Network, error: float = 0.01, *, image: Any = None, node: str | None = None, width: int = 16,
+              channels_in: int = 3, ndim: int = 2, weights: Mapping[str, Any] | None = None) -> TileHalo:
+    """Pixels of context around a tile that keep the error in its interior below a bound.
+
+    An image is cut into tiles, each with a halo; the network runs on every tile, and the outputs
+    inside the halo are thrown away.  A kept unit at the corner of the interior loses the paths that
+    leave the tile in any layer (equation 14): a part `error` of its power.  Gates are those of the
+    whole image, as batch norms with frozen statistics are.
+
+    Where no weight is random, the gradient g of the unit in the whole image and the gradient g' of the
+    same unit in the tile are numbers, and the error is
+
+        sum_i (g(i) - g'(i))^2 / sum_i g(i)^2
+
+    over the pixels: again the mean squared error of the output over its mean square, for white pixels,
+    the same in all channels, and for the mean over the unit's channels.  It is exact, what pools at the
+    border of a tile put in the place of a lost path included.
+
+    Parameters
+    ----------
+    net : Network
+        Its output, or `node`, must be a map.
+    error : float
+        Largest part of the power that may be lost.  It falls with the halo, but for weights of both
+        signs, of which more may be missed as paths come in: then the halo is one whose error is below
+        the bound and above it one step before, not always the smallest.
+    image : int or tuple of int, optional
+        Size of the whole image; by default as large as the network's receptive field asks for, at
+        most 768 pixels.  Whatever a unit in its middle sees beyond it counts as nothing.
+    node, width, channels_in, ndim, weights
+        As in `predict`.
+
+    Returns
+    -------
+    TileHalo
+
+    Raises
+    ------
+    ValueError
+        Where no unit has tiles (global pooling), or the image is too small for one.
+    NotImplementedError
+        Where random weights and such as tie channels (`Constant`, `Fixed` for all channels) stand in one
+        network, or branches meet with no random layer between: lost and kept paths then interfere.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> tile = em.tile_halo(em.zoo.unet(), error=0.01)
+    >>> tile.halo, tile.exact, tile.multiple, tile.cut < tile.error < 0.01
+    (64, 96, 16, True)
+
+    What counts is the square of the gradient.  Of filters of ones it is narrower than of random filters:
+
+    >>> ones, random = em.zoo.plain(20, weights=em.Constant()), em.zoo.plain(20)
+    >>> [em.tile_halo(net, error=0.01).halo for net in (ones, random)]
+    [7, 10]
+    """
+    settings = RunSettings.of(net, image=image, node=node, width=width, channels_in=channels_in, ndim=ndim,
+                              weights=weights)
+    error = real(error, "error")
+    if not 0 <= error < 1:
+        raise ValueError(f"error={error!r}: must be at least 0 and below 1")
+    search = _Tiles(net, settings)
+    low, high = -1, search.start // search.multiple  # in multiples; the error falls with the halo
+    found = 0.0
+    while high - low > 1:
+        middle = (low + high) // 2
+        here = search.lost(middle * search.multiple)
+        if here <= error:
+            high, found = middle, here
+        else:
+            low = middle
+    halo = high * search.multiple
+    return TileHalo(halo, found, search.cut(halo), search.exact, search.multiple, search.image)
+
+
+class _Tiles:
+    """One block of kept units in the middle of an image, and tiles that end a halo beyond it on one side."""
+
+    def __init__(self, net: Network, settings: RunSettings) -> None:
+        self.net, self.top = net, net.index(settings.node)
+        sized = settings.receptive_field(net)
+        self.strides = _strides(net, sized, self.top)
+        self.multiple = math.lcm(*(step.numerator for line in self.strides.values() for step in line))
+        fits = _reach(sized, self.multiple)
+        self.exact = -(-fits // self.multiple) * self.multiple
+        side = self.multiple * (1 + 2 * min(self.exact, LARGEST_IMAGE // 2) // self.multiple)
+        self.image = (side,) * settings.ndim if settings.image is None else settings.image
+        if any(n % self.multiple for n in self.image) or min(self.image) < 3 * self.multiple:
+            raise ValueError(f"image={self.image}: must be a multiple of {self.multiple}, the network's largest "
+                             "stride, and at least three times that")
+        self.start = min(self.image) // self.multiple // 2 * self.multiple
+        if settings.image is None:
+            self.start = min(self.start, self.exact)
+        steps = self.strides[self.top]
+        self.block = [range(int(self.start / s), int((self.start + self.multiple) / s)) for s in steps]
+        settings = settings.but(image=self.image)
+        swept = prepare(net, settings)
+        self.power: _Swept | _Known
+        if swept is not None:
+            self.power = _Swept(*swept, self.image, self.block)
+        else:
+            self.power = _Known(net, self.top, settings, self.block)
+
+    def lost(self, halo: int) -> float:
+        """Largest part of the power of a kept unit that flows along paths out of the tile."""
+        return max(0.0, *(self.power.lost(spans) for spans in self._tiles(halo)))
+
+    def cut(self, halo: int) -> float:
+        """Largest part of the power of a kept unit that lies outside the tile."""
+        return max(self.power.cut(spans[-1]) for spans in self._tiles(halo))
+
+    def _tiles(self, halo: int) -> list[dict[int, Spans]]:
+        """Sites of every map, for the tiles that end a halo beyond the block, at each of its corners."""
+        return [self._spans(halo, sides) for sides in itertools.product((False, True), repeat=len(self.image))]
+
+    def _spans(self, halo: int, sides: Sequence[bool]) -> dict[int, Spans]:
+        """Sites of every map that a tile has, cut off below (False) or above (True) along each axis."""
+        first = [0 if above else self.start - halo for above in sides]
+        stop = [self.start + self.multiple + halo if above else n for above, n in zip(sides, self.image)]
+        stop = [min(b, n) for b, n in zip(stop, self.image)]
+        shapes = {i: shape for i, shape in enumerate(self.net.shapes([b - a for a, b in zip(first, stop)]).values())}
+        spans: dict[int, Spans] = {-1: tuple(zip(first, stop))}
+        for i, steps in self.strides.items():
+            begin = [int(a / s) for a, s in zip(first, steps)]
+            spans[i] = tuple((b, b + n) for b, n in zip(begin, shapes[i]))
+        return spans
+
+
+class _Swept:
+    """Power of the kept units of a network with random weights: lost paths carry theirs away."""
+
+    def __init__(self, plan: Plan, gates: Gates, image: tuple[int, ...], block: Sequence[range]) -> None:
+        self.plan, self.gates, self.ones = plan, gates, np.ones((1, *image))
+        self.kept: Any = (..., *(slice(line.start, line.stop) for line in block))
+        self.whole = readout(plan, gates, self.ones)[self.kept]
+
+    def lost(self, spans: dict[int, Spans]) -> float:
+        rest = readout(self.plan, self.gates, self.ones, spans)[self.kept]
+        return float((1 - rest / self.whole).max())
+
+    def cut(self, tile: Spans) -> float:
+        outside = self.ones.copy()
+        outside[(slice(None), *_slices(tile))] = 0
+        return float((readout(self.plan, self.gates, outside)[self.kept] / self.whole).max())
+
+
+class _Known:
+    """The same without random weights: gradients of whole image and tile are numbers, and differ."""
+
+    def __init__(self, net: Network, top: int, settings: RunSettings, block: Sequence[range]) -> None:
+        self.net, self.top, self.settings = net, top, settings
+        self.whole = {}
+        for unit in itertools.product(*block):
+            erf = predict(net, **settings.but(unit=unit).keywords)
+            if erf.statistic != "mean":
+                raise NotImplementedError(
+                    "tiles of a network in which random weights stand beside such as tie channels (Constant, Fixed for "
+                    "all channels), or branches meet with no random layer between: lost and kept paths interfere, and "
+                    "no part of the power is that of the lost ones; use measure(image=) on tile and image")
+            self.whole[unit] = erf.map
+
+    def lost(self, spans: dict[int, Spans]) -> float:
+        size = tuple(stop - first for first, stop in spans[-1])
+        parts = []
+        for unit, whole in self.whole.items():
+            inner = tuple(u - first for u, (first, _) in zip(unit, spans[self.top]))
+            rest = whole.copy()
+            rest[_slices(spans[-1])] -= predict(self.net, **self.settings.but(image=size, unit=inner).keywords).map
+            parts.append(_part(rest, whole))
+        return max(parts)
+
+    def cut(self, tile: Spans) -> float:
+        parts = []
+        for whole in self.whole.values():
+            outside = whole.copy()
+            outside[_slices(tile)] = 0
+            parts.append(_part(outside, whole))
+        return max(parts)
+
+
+def _slices(tile: Spans) -> tuple[slice, ...]:
+    return tuple(slice(first, stop) for first, stop in tile)
+
+
+def _part(rest: Any, whole: Any) -> float:
+    total = float((whole**2).sum())
+    return float((rest**2).sum()) / total if total else 0.0
+
+
+def _strides(net: Network, rf: ReceptiveField, top: int) -> dict[int, tuple[Fraction, ...]]:
+    """Effective strides of all nodes up to `top`."""
+    if rf.infinite or 0 in rf.stride:
+        raise ValueError(f"{rf.node}: sees the whole image (global pooling), so that no tile will do; give node= a "
+                         "node before it")
+    fields = receptive_fields(net, image=rf.image, ndim=rf.ndim)
+    return {i: tuple(Fraction(s) for s in fields[name].stride) for i, name in enumerate(net.names[:top + 1])}
+
+
+def _reach(rf: ReceptiveField, multiple: int) -> int:
+    """Pixels that units centred in one block see beyond it."""
+    far = 0
+    for axis, step in enumerate(rf.stride):
+        for u in range(int(multiple / Fraction(step))):
+            lo, hi = rf.window(u)
+            far = max(far, -int(lo[axis]), int(hi[axis]) - multiple + 1)
+    return far
