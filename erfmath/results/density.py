@@ -337,8 +337,8 @@ class Separable(Density):
     profiles: tuple[Array, ...] = ()  # per instance: the lines
 
     def __init__(self, lines: Sequence[npt.ArrayLike], origin: Sequence[int], log_total: float) -> None:
-        lines = tuple(map(readonly, lines))
-        self._hold(profiles=lines, origin=tuple(origin), shape=tuple(map(len, lines)), log_total=log_total)
+        profiles = tuple(readonly(line) for line in lines)
+        self._hold(profiles=profiles, origin=tuple(origin), shape=tuple(map(len, profiles)), log_total=log_total)
 
     def part(self, first: tuple[int, ...], last: tuple[int, ...]) -> Array:
         """The share from pixel `first` to `last`."""
@@ -385,7 +385,9 @@ class Separable(Density):
         """In two dimensions row by row, without the map."""
         if self.ndim != 2 or self.negative:
             return super().radius(about, p)
-        return _radius_of_product(*(x**2 for x in self.offsets(about)), *self.profiles, p)
+        rows, columns = (x**2 for x in self.offsets(about))
+        in_rows, in_columns = self.profiles
+        return _radius_of_product(rows, columns, in_rows, in_columns, p)
 
     def folded(self, period: int) -> Array:
         """The product of the folded lines."""
@@ -416,7 +418,7 @@ def _near(values: Array, axes: Sequence[int]) -> Array:
     return values
 
 
-def _first_at_least(within: Array, p: float) -> int:
+def _first_at_least(within: npt.NDArray[Any], p: float) -> int:
     """First index whose cumulated share reaches p, short of rounding."""
     return int(np.argmax(within >= p * within[-1] * (1 - ROUNDING)))  # of both signs it need not rise steadily
 

@@ -95,7 +95,7 @@ class WalkDensity(Density):
             raise ValueError(f"size: this level, {limit:.2g} of the share, lies within the error of the distribution, "
                              f"{error:.1g}, which is relative to its largest value; use reference='max' or a larger "
                              "level")
-        return sum(np.count_nonzero(part > limit) for _, part in self.blocks(limit))
+        return sum(int(np.count_nonzero(part > limit)) for _, part in self.blocks(limit))
 
     def stored(self) -> tuple[Density, dict[str, Array]]:
         """The map over the window of the walk, as a dense one."""

@@ -1,0 +1,66 @@
+"""The one printer of tables: as text for terminals, as HTML for notebooks."""
+
+from __future__ import annotations
+
+import html
+import itertools
+from collections.abc import Iterable, Sequence
+
+__all__ = ["html_table", "text_table"]
+
+Rows = Iterable[Sequence[object]]
+
+
+def text_table(rows: Rows, align: str = "l") -> str:
+    """Rows of cells as lines of text, columns as wide as they need, two spaces apart.
+
+    Parameters
+    ----------
+    rows : iterable of sequences
+        Cells are shown by `str`; a cell of several lines continues below.  All rows have equal length.
+    align : str
+        "l" or "r" per column; the last letter is for all further ones: "lr" has the first column
+        left-aligned, the rest right-aligned.
+
+    Returns
+    -------
+    str
+        Without spaces at the ends of lines.
+
+    Examples
+    --------
+    >>> print(text_table([("node", "TRF"), ("conv1", 3), ("conv2", 15)], align="lr"))
+    node   TRF
+    conv1    3
+    conv2   15
+    """
+    lines = [line for row in rows
+             for line in itertools.zip_longest(*(str(cell).split("\n") for cell in row), fillvalue="")]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    sides = itertools.chain(align, itertools.repeat(align[-1]))
+    layout = "  ".join(f"{{:{'<' if side == 'l' else '>'}{width}}}" for side, width in zip(sides, widths))
+    return "\n".join(layout.format(*line).rstrip() for line in lines)
+
+
+def html_table(rows: Rows, *, header: bool = True, caption: str = "") -> str:
+    """The same rows as an HTML table without styles of its own, for `_repr_html_`.
+
+    Parameters
+    ----------
+    rows : iterable of sequences
+        Cells are shown by `str`, escaped.
+    header : bool
+        Whether the first row names the columns.
+    caption : str
+
+    Examples
+    --------
+    >>> html_table([("std", "4 < 5")], header=False)
+    '<table><tr><td>std</td><td>4 &lt; 5</td></tr></table>'
+    """
+    text = f"<caption>{html.escape(caption)}</caption>" if caption else ""
+    for i, row in enumerate(rows):
+        tag = "th" if header and i == 0 else "td"
+        cells = "".join(f"<{tag}>{html.escape(str(cell))}</{tag}>" for cell in row)
+        text += "<tr>" + cells.replace("\n", "<br>") + "</tr>"
+    return f"<table>{text}</table>"
