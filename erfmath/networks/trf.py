@@ -47,6 +47,8 @@ class ReceptiveField:
         Size of the input, where it was given.
     node : str
         Whose units these are.
+    shape : tuple of int or None
+        Extent of the node's map, where the size of the input was given.
     shift_invariant : bool
         False where the window depends on the phase of the unit (decoders) or branches with
         different centres meet; `window` is exact all the same.
@@ -66,6 +68,7 @@ class ReceptiveField:
     node: str
     shift_invariant: bool
     _windows: tuple[Windows, ...] = field(repr=False)
+    shape: tuple[int, ...] | None = None
 
     @property
     def ndim(self) -> int:
@@ -132,7 +135,7 @@ class ReceptiveField:
 
     def to_dict(self) -> dict[str, Any]:
         """The field as JSON-ready objects; `from_dict` reads them back."""
-        return {"node": self.node, "image": self.image, "padding_known": self.padding is not None,
+        return {"node": self.node, "image": self.image, "shape": self.shape, "padding_known": self.padding is not None,
                 "windows": [w._asdict() for w in self._windows]}
 
     @staticmethod
@@ -140,8 +143,8 @@ class ReceptiveField:
         """The field that `d`, made by `to_dict`, describes."""
         windows = tuple(Windows(w["shift"], tuple(w["lo"]), tuple(w["hi"]), w["aligned"])
                         for w in d["windows"])
-        image = None if d["image"] is None else tuple(d["image"])
-        return _field(d["node"], windows, image, not d["padding_known"])
+        image, shape = (None if d[name] is None else tuple(d[name]) for name in ("image", "shape"))
+        return _field(d["node"], windows, image, shape, not d["padding_known"])
 
     def _refuse_infinite(self) -> None:
         if self.infinite:
@@ -210,17 +213,18 @@ def _fields(net: Network, image: Any, ndim: int,
         columns.append(column)
     unknown = _unknown_padding(geometry, sources, image)
     names = net.names
-    return {names[i]: _field(names[i], tuple(axis[i] for axis in per_node), image, unknown[i])
+    return {names[i]: _field(names[i], tuple(axis[i] for axis in per_node), image, shapes and shapes[i], unknown[i])
             for i in (range(stop) if only is None else (only,))}
 
 
-def _field(name: str, windows: tuple[Windows, ...], image: Any, unknown: bool) -> ReceptiveField:
+def _field(name: str, windows: tuple[Windows, ...], image: Any, shape: tuple[int, ...] | None,
+           unknown: bool) -> ReceptiveField:
     size = tuple(w.size for w in windows)
     padding = None
     if not unknown and math.inf not in size:
         padding = tuple(_plain(Fraction(int(w.size) - 1, 2) - w.offset) for w in windows)
     return ReceptiveField(size, tuple(_plain(w.stride) for w in windows), padding, image, name,
-                          all(w.aligned and len(w.lo) == 1 for w in windows), windows)
+                          all(w.aligned and len(w.lo) == 1 for w in windows), windows, shape)
 
 
 def _unknown_padding(geometry: Sequence[tuple[AxisGeometry, ...]],

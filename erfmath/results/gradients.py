@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ..base.checks import choice, is_sequence, point, real, sizes
+from ..base.checks import choice, is_sequence, real, sizes
 from ..layers.geometry import Box
-from ..networks.trf import ReceptiveField
+from ..networks.trf import ReceptiveField, default_unit
 from .kinds import KINDS
 from .statistics import Moments
 
@@ -54,14 +54,15 @@ def from_gradients(grads: Any, *, statistic: str = "power", unit_center: Any = N
         Mean over the samples of g^2, abs(g), max(g, 0) or g itself, summed over channels.  "signed"
         is what results call "mean"; it is for gradients that do not cancel.
     unit_center : float or sequence of float, optional
-        True centre of the unit in input pixels, from 0.  By default that of `unit`; else, with a
-        ReceptiveField as `trf`, of the unit nearest to the middle of the image (the later one of
-        two, as ``output[:, :, h // 2, w // 2]`` takes); else the middle itself, (n - 1) / 2.
+        True centre of the unit in input pixels, from 0.  By default that of `unit`; without either the
+        middle of the image, (n - 1) / 2.
     trf : ReceptiveField, int or tuple of int, optional
         Theoretical receptive field of the unit's node, or its size in pixels.  Without it `ratio`
         and a comparison with theory are refused, all else works.
     unit : int or tuple of int, optional
-        Site of the unit, where `trf` is a ReceptiveField.
+        Site of the unit, where `trf` is a ReceptiveField.  By default that of
+        ``output[:, :, h // 2, w // 2]``; where the field does not know the size of the node's map,
+        because it was taken without ``image=``, the unit nearest to the middle of the image.
     normalise : {"sample"}, optional
         Divide the map of each sample by its sum first, so that all samples count alike: another
         statistic, not an approximation of the first.
@@ -237,16 +238,16 @@ def _place(image: tuple[int, ...], trf: Any, unit_center: Any, unit: Any) -> dic
                          "unit_center, a whole number where the size is odd and a half where it is even")
     windows = [{"shift": 0, "lo": [int(x)], "hi": [int(x) + r - 1], "aligned": True} for x, r in zip(first, extents)]
     return {"unit": (), "trf": ReceptiveField.from_dict(
-        {"node": "", "image": image, "padding_known": False, "windows": windows})}
+        {"node": "", "image": image, "shape": None, "padding_known": False, "windows": windows})}
 
 
 def _of_field(image: tuple[int, ...], trf: ReceptiveField, center: tuple[float, ...] | None,
               middle: tuple[float, ...], unit: Any) -> dict[str, Any]:
-    """The same for a known field: the unit, or the one whose centre is given."""
+    """The same for a known field: the unit given, the middle one, or the one whose centre is given."""
     if trf.ndim != len(image) or trf.image not in (None, image):
         raise ValueError(f"trf: is of images of {trf.ndim} axes, size {trf.image}; the gradients have {image}")
-    if unit is not None:
-        place = point(unit, "unit", trf.ndim)
+    if unit is not None or (center is None and trf.shape is not None):
+        place = default_unit(trf.shape, trf.ndim, unit)
     else:
         zero = trf.center(0)
         place = tuple(math.floor((c - z) / float(s) + 0.5) if s else 0

@@ -217,8 +217,8 @@ def test_a_size_makes_a_field() -> None:
     assert of(bells(2), trf=9, unit_center=10).trf.size == (9, 9)
 
 
-@pytest.mark.parametrize("n", [64, 96, 97, 224])
-@pytest.mark.parametrize("name", ["resnet18", "vgg11", "unet", "alexnet", "mobilenet_v2"])
+@pytest.mark.parametrize("n", [64, 96, 97, 256])
+@pytest.mark.parametrize("name", ["resnet18", "vgg11", "unet", "alexnet", "mobilenet_v1", "mobilenet_v2", "googlenet"])
 def test_the_default_unit_is_that_of_the_middle_of_the_output(name: str, n: int) -> None:
     """output[:, :, h // 2, w // 2], the rule of `predict`."""
     net = em.zoo.build(name)
