@@ -185,7 +185,7 @@ def chain_variances(net: Network, settings: RunSettings, statistic: str = "power
     known: dict[int, Array | None] = {}  # repeated layers share their operation
     for node, op, axes in zip(net.nodes, graph.ops, net.geometry(ndim)):
         if id(op) not in known:
-            known[id(op)] = _variances(op, ndim) if _lawful(op, statistic) else None
+            known[id(op)] = _variances(op, ndim) if _lawful(op, node.layer.routes, statistic) else None
         variances = known[id(op)]
         if variances is None:
             return None
@@ -195,12 +195,12 @@ def chain_variances(net: Network, settings: RunSettings, statistic: str = "power
     return terms
 
 
-def _lawful(op: Linear, statistic: str) -> bool:
+def _lawful(op: Linear, routes: bool, statistic: str) -> bool:
     """Whether a layer moves gradients by a random tap, independently of all others."""
     if any(g.transposed or (taps.weights < 0).any() for taps in op.taps for g in taps.geometry):
         return False
     spreads = any(np.count_nonzero(taps.weights) > 1 for taps in op.taps)
-    return op.kind != "full" and not (spreads and statistic == "power" and op.kind in ("fixed", "constant"))
+    return op.matrix is None and not (spreads and statistic == "power" and not (op.variances or routes))
 
 
 def _variances(op: Linear, ndim: int) -> Array:

@@ -75,7 +75,7 @@ def prepare(net: Network, settings: RunSettings) -> tuple[Plan, Gates] | None:
                 "take a smaller image, or units one by one with predict")
     graph = Graph.of(net, net.index(settings.node), image, settings.ndim, settings.width, settings.channels_in,
                      settings.weights)
-    if not any(op.random for op in graph.ops):  # the mean, not the power
+    if not any(op.zero_mean for op in graph.ops):  # the mean, not the power
         return None
     plan = Plan(graph, mean=False)
     if not can_read(plan):

@@ -27,7 +27,7 @@ from ..networks.network import Network
 from ..results.field import EffectiveReceptiveField
 from ..theory.predict import predict
 from ..theory.sweep import moments as maps, taps
-from ..theory.sweep.plan import forget
+from ..theory.memory import forget
 from . import Table
 
 __all__ = ["dense_sweep", "linear_part", "run", "site_taps"]

@@ -14,7 +14,6 @@ where it is.  Borders, strides and dilation then act as ever.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -23,10 +22,12 @@ import numpy as np
 
 from ..layers import Activation, Conv, Identity, Scale
 from ..layers.geometry import AxisGeometry
+from .memory import remembered
 from .rules import functions as activations
 from .rules.functions import Function
 from .sweep.inputs import InputModel
-from .sweep.plan import SAMPLE, Graph
+from .sweep.lowering import SAMPLE
+from .sweep.plan import Graph
 from .sweep.taps import Array, Taps
 
 __all__ = ["narrowed", "variance_ratios"]
@@ -86,7 +87,7 @@ class _Stage(NamedTuple):
                       met / channels, float(far @ (c * c)) / second)
 
 
-@functools.lru_cache(maxsize=1)
+@remembered(1)
 def _quadrature() -> tuple[Array, Array, Array]:
     """Points and weights for a standard normal variable, and orthonormal Hermite polynomials there."""
     points, weights = np.polynomial.hermite_e.hermegauss(POINTS)

@@ -9,7 +9,6 @@ from typing import Any
 from ..base.checks import choice, image_shape
 from ..base.errors import check_bytes
 from ..lattice.field import Field
-from ..layers import Activation, BatchNorm, LayerNorm, MaxPool
 from ..networks.network import Network
 from ..networks.trf import default_unit, receptive_field
 from ..results.assumptions import Assumption
@@ -136,7 +135,7 @@ def _used(graph: Graph) -> list[int]:
 
 
 def _is_mean(graph: Graph, used: list[int], net: Network, statistic: str | None) -> bool:
-    random = [i for i in used if graph.ops[i].random]
+    random = [i for i in used if graph.ops[i].zero_mean]
     if statistic is None:
         statistic = "power" if random else "mean"
     choice(statistic, "statistic", ("power", "mean"))
@@ -146,32 +145,27 @@ def _is_mean(graph: Graph, used: list[int], net: Network, statistic: str | None)
         raise ValueError(f"statistic='mean': {net.names[random[0]]} has zero-mean random weights, so that the mean "
                          "gradient is zero; use statistic='power'")
     for i in used:
-        layer = graph.layers[i]
-        gate = (isinstance(layer, Activation) and layer.function != "identity"
-                or isinstance(layer, BatchNorm) and layer.mode == "data" or isinstance(layer, (LayerNorm, MaxPool)))
-        if gate:
-            raise NotImplementedError(f"statistic='mean': {net.names[i]} ({layer.kind}) depends on the data, and the "
-                                      "theory has no rule for the mean through it; use statistic='power' or "
+        if not graph.rules[i].keeps_factor(graph.ops[i], mean=True):
+            raise NotImplementedError(f"statistic='mean': {net.names[i]} ({graph.layers[i].kind}) depends on the data, "
+                                      "and the theory has no rule for the mean through it; use statistic='power' or "
                                       "erfmath.measure")
     return True
 
 
 def _assumptions(graph: Graph, used: list[int], trained: bool, at_width: bool) -> tuple[Assumption, ...]:
-    layers = [graph.layers[i] for i in used]
-    gated = any(graph.ops[i].kind == "gate" for i in used)
-    pools = any(graph.ops[i].kind == "route" for i in used)
+    gated = any(graph.ops[i].gate for i in used)
     borders = graph.sizes[-1][0] is not None
+    made = {assumption for i in used for assumption in graph.rules[i].assumptions(graph.ops[i])}
     holds = {
         Assumption.INFINITE_WIDTH: gated and not at_width,
         Assumption.LEADING_WIDTH: gated and at_width,
-        Assumption.INDEPENDENT_GATES: any(isinstance(layer, Activation) for layer in layers) and not at_width and gated,
+        Assumption.INDEPENDENT_GATES: gated and not at_width and Assumption.INDEPENDENT_GATES in made,
         Assumption.INPUT_MOMENTS: gated,
         Assumption.DISTANT_SITES: gated and borders,
-        Assumption.BATCH_STATISTICS: gated and any(isinstance(layer, BatchNorm) for layer in layers),
-        Assumption.MAX_POOL_ROUTING: pools,
-        Assumption.EQUICORRELATED_POOLS: pools and gated,
-        Assumption.NEIGHBOURS: gated and borders and any(graph.ops[i].kind == "fixed" and graph.ops[i].taps
-                                                         for i in used),
+        Assumption.BATCH_STATISTICS: gated and Assumption.BATCH_STATISTICS in made,
+        Assumption.MAX_POOL_ROUTING: Assumption.MAX_POOL_ROUTING in made,
+        Assumption.EQUICORRELATED_POOLS: gated and Assumption.EQUICORRELATED_POOLS in made,
+        Assumption.NEIGHBOURS: gated and borders and Assumption.NEIGHBOURS in made,
         Assumption.TAP_MOMENTS: trained,
     }
     return tuple(assumption for assumption, here in holds.items() if here)

@@ -4,66 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ..base.checks import check_network
-from ..layers import BatchNorm, Conv, ConvTranspose, Layer
 from ..networks.network import Network
-from .sweep.lowering import Linear
-from .sweep.taps import Array, Taps
+from .sweep.taps import Array
 
-__all__ = ["Norm", "given_linear", "given_norm", "widening"]
-
-
-@dataclass(frozen=True)
-class Norm:
-    """A trained batch norm, averaged over channels: E[scale^2 / variance], E[scale^2], E[shift^2]."""
-
-    gain: float
-    scale: float
-    shift: float
-
-
-def given_linear(layer: Layer, weights: npt.ArrayLike, ndim: int, c_in: int, c_out: int) -> Linear:
-    """A convolution of the mean square per tap of `weights`, with zero mean and channels alike.
-
-    `weights` has the shape of `Fixed`: (out, in / groups, *k), transposed (in, out / groups, *k).
-
-    Raises
-    ------
-    ValueError
-        Naming the shape that is needed.
-    """
-    if not isinstance(layer, (Conv, ConvTranspose)):
-        raise ValueError(f"weights: {layer.op} takes none; convolutions and batch norms do")
-    geometry = layer.geometry(ndim)
-    kernel = tuple(g.kernel for g in geometry)
-    groups = c_in if layer.groups == "depthwise" else layer.groups
-    need = (c_in, c_out // groups, *kernel) if layer.transposed else (c_out, c_in // groups, *kernel)
-    array = np.asarray(weights, dtype=float)
-    if array.shape != need or not np.isfinite(array).all():
-        raise ValueError(f"weights: an array of shape {array.shape}; must be finite, of shape {need}")
-    power = (array**2).sum(axis=(0, 1)) / c_out
-    total = float(power.sum())
-    if total == 0:
-        raise ValueError("weights: all zero")
-    return Linear("random", (Taps(tuple(range(ndim)), geometry, power / total),), total, groups=groups)
-
-
-def given_norm(layer: Layer, weights: npt.ArrayLike, channels: int) -> Norm:
-    """A batch norm with given scale, shift, mean and variance per channel, shape (4, channels)."""
-    array = np.asarray(weights, dtype=float)
-    if not isinstance(layer, BatchNorm) or array.shape != (4, channels) or not np.isfinite(array).all():
-        raise ValueError(f"weights: an array of shape {array.shape}; must be scale, shift, mean and variance, "
-                         f"of shape (4, {channels})")
-    if array[3].min() <= 0:
-        raise ValueError("weights: variances of a batch norm must be positive")
-    scale, shift, _, variance = array
-    return Norm(float((scale**2 / variance).mean()), float((scale**2).mean()), float((shift**2).mean()))
+__all__ = ["widening"]
 
 
 def widening(net: Network, weights: Mapping[str, Any]) -> dict[str, tuple[float, ...]]:
@@ -102,7 +51,7 @@ def widening(net: Network, weights: Mapping[str, Any]) -> dict[str, tuple[float,
     ratios = {}
     for name, value in weights.items():
         layer = net[name].layer
-        if not isinstance(layer, (Conv, ConvTranspose)):
+        if not layer.takes_weights:
             continue
         array = np.asarray(value, dtype=float)
         kernel = tuple(g.kernel for g in layer.geometry(net.dimension(max(array.ndim - 2, 1))))

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...lattice.kernels import LatticeDistribution, from_weights, uniform
-from ...layers import Conv, Dropout, Layer, Pad
+from ...layers import Conv, Layer, Pad
 from ...layers.geometry import AxisGeometry
 from ...networks.network import Network
 from ...networks.trf import ReceptiveField, receptive_field
@@ -118,10 +118,10 @@ def folded(net: Network, node: str | None, ndim: int, method: str, statistic: st
     except ValueError:  # which the network as it stands has the names to explain
         return None
     odd = trf.padding is None or not trf.shift_invariant or any(s < 1 or s != int(s) for f in fields for s in f.stride)
-    if odd or any(op.kind == "gate" for op in graph.ops):
+    if odd or any(op.gate for op in graph.ops):
         return None
     long = dataclasses.replace(_field(fields, counts), node=net.output if node is None else node)
-    mean = statistic == "mean" or (statistic is None and not any(op.random for op in graph.ops))
+    mean = statistic == "mean" or (statistic is None and not any(op.zero_mean for op in graph.ops))
     found = chain(graph, mean, InputModel(), method, long, counts)
     return None if found is None else Folded(short, counts, long)
 
@@ -184,16 +184,16 @@ def chain(graph: Graph, mean: bool, inputs: InputModel, method: str, trf: Recept
             if len(graph.sources[a]) > 1:
                 return None
             op = graph.ops[a]
-            if op.kind == "route" and not mean:
+            if graph.layers[a].routes and not mean:
                 op, _ = prepared(graph, mean, inputs)[1].routes.get(a, (op, None))
             if id(op) not in known:
-                known[id(op)] = op, _layer(op, isinstance(graph.layers[a], Dropout), graph.ndim, mean)
+                known[id(op)] = op, _layer(op, graph.rules[a].walk_gain(op, mean), graph.ndim)
             step = known[id(op)][1]
         if step is None:
             return None
         steps.append((step, count))
     grouped = [(step, sum(count for _, count in run)) for step, run in groupby(steps, key=lambda pair: pair[0])]
-    if len(starts) < len(graph.ops) and any(op.kind == "gate" for op in graph.ops):
+    if len(starts) < len(graph.ops) and any(op.gate for op in graph.ops):
         return None  # a site's gates along identity branches are not independent
     found = Chain(grouped, 0.0)
     taps = sum(count * math.prod(k.weights.size for k in step.kernels) for step, count in grouped)
@@ -202,18 +202,9 @@ def chain(graph: Graph, mean: bool, inputs: InputModel, method: str, trf: Recept
     return found._replace(log_gates=_gate_gain(graph, mean, inputs))
 
 
-def _layer(op: Linear, dropout: bool, ndim: int, mean: bool) -> _Step | None:
-    """A single layer as a step of a walk, None where it is none."""
-    spread = any(not taps.trivial for taps in op.taps)
-    if mean:
-        lawful = op.kind in ("fixed", "constant")
-    else:  # a filter that spreads gradients correlates them: squared taps are not enough
-        lawful = op.random or op.kind in ("route", "gate") or (op.kind == "fixed" and not spread and not dropout)
-    if not lawful or any(t.geometry[0].transposed or t.weights.min() < 0 for t in op.taps):
-        return None
-    total = math.prod(float(taps.weights.sum()) for taps in op.taps)
-    gain = op.gain * total if mean or op.random or op.kind == "route" else (op.gain * total)**2
-    if gain <= 0:
+def _layer(op: Linear, gain: float | None, ndim: int) -> _Step | None:
+    """A single layer as a step of a walk that multiplies by `gain`, None where it is none."""
+    if gain is None or gain <= 0 or any(t.geometry[0].transposed or t.weights.min() < 0 for t in op.taps):
         return None
     geometry = [g for taps in op.taps for g in taps.geometry] or [AxisGeometry()] * ndim
     kernels = [uniform(len(taps.weights)) if taps.flat else from_weights(taps.weights) for taps in op.taps]
@@ -223,14 +214,13 @@ def _layer(op: Linear, dropout: bool, ndim: int, mean: bool) -> _Step | None:
 
 def _block(graph: Graph, a: int, b: int, mean: bool) -> _Step | None:
     """Nodes a..b-1, branches that part and meet, as a step: the kernel is the block's own map."""
-    for op, layer in zip(graph.ops[a:b], graph.layers[a:b]):
-        lawful = op.kind in ("fixed", "constant") if mean else op.random or (
-            op.kind == "fixed" and all(taps.trivial for taps in op.taps) and not isinstance(layer, Dropout))
-        if not lawful or any(taps.geometry[0].transposed for taps in op.taps):
+    for op, layer, rule in zip(graph.ops[a:b], graph.layers[a:b], graph.rules[a:b]):
+        if layer.routes or op.gate or rule.walk_gain(op, mean) is None or any(
+                taps.geometry[0].transposed for taps in op.taps):
             return None
     below = (a - 1) % len(graph.sizes)
     block = dataclasses.replace(
-        graph, layers=graph.layers[a:b], ops=graph.ops[a:b], norms={}, biases={},
+        graph, layers=graph.layers[a:b], ops=graph.ops[a:b], rules=graph.rules[a:b], norms={}, biases={},
         sources=tuple(tuple(j - a for j in js) for js in graph.sources[a:b]),
         sizes=(*graph.sizes[a:b], graph.sizes[below]), channels=(*graph.channels[a:b], graph.channels[below]),
         groups=(*graph.groups[a:b], graph.groups[below]))

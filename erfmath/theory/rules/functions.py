@@ -18,7 +18,6 @@ kinks, and held by the tests):
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -27,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...layers import Activation
+from ..memory import remembered
 
 __all__ = ["Array", "Function", "cross", "function", "gate", "gate_pair", "normal_points", "second"]
 
@@ -82,7 +82,7 @@ def _normal_cdf(z: Array) -> Array:
     return np.asarray(ndtr(z))
 
 
-@functools.lru_cache(maxsize=16)
+@remembered(16)
 def _leaky(below: float) -> Function:
     """Linear on both sides of zero, with slopes `below` and 1."""
     bend = (1 - below)**2  # phi(z) = below z + (1 - below) max(z, 0)
@@ -195,7 +195,7 @@ def _terms(f: Callable[[Array], Array], s: Array) -> Array:
     return terms
 
 
-@functools.lru_cache(maxsize=1)
+@remembered(1)
 def _hermite() -> Array:
     """Orthonormal Hermite polynomials at the points, shape (TERMS, points)."""
     h = np.ones((TERMS, len(_POINTS)))

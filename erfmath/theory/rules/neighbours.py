@@ -10,21 +10,77 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
-from typing import Union
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple, Union
 
 import numpy as np
 
 from ...layers.geometry import AxisGeometry
-from ..sweep.moments import ratio
+from ..sweep.moments import Moments, ratio
 from ..sweep.taps import Array, Taps, forward
 
-__all__ = ["Line", "through_activation", "through_pool", "through_taps", "within_windows"]
+if TYPE_CHECKING:
+    from ..sweep.plan import Graph
+
+__all__ = ["Borders", "Line", "Passage", "through_activation", "through_pool", "through_taps", "within_windows"]
 
 #: Along an axis; None where all sites share alike.
 Line = Union[Array, None]
 #: Distances that are followed: a pool of stride s divides them by s.
 REACH = 32
+
+
+class Passage(NamedTuple):
+    """How a layer passes lines on: ``through(axis, line, m, level, n_out)`` is the line behind it.
+
+    `m` are the moments before it; with `by_level`, `level` is their second moment along the axis.
+    """
+
+    through: Callable[[int, Line, Moments, Array, int], Line]
+    by_level: bool = False
+
+
+class Borders:
+    """The lines of the nodes of an image from which layers that pass them lead on to a max pool."""
+
+    def __init__(self, graph: Graph, extents: Mapping[int, tuple[int, ...]]) -> None:
+        self._graph, self._extents = graph, extents
+        self._none: tuple[Line, ...] = (None,) * graph.ndim
+        self._followed: set[int] = set()
+        self.lines: dict[int, tuple[Line, ...]] = {}
+        if graph.sizes[-1][0] is not None:
+            for i in range(graph.top, -1, -1):
+                if graph.layers[i].routes or (i in self._followed and self._passage(i) is not None):
+                    self._followed.add(graph.sources[i][0])
+
+    def _passage(self, i: int) -> Passage | None:
+        return self._graph.rules[i].passage(self._graph.layers[i], self._graph.ops[i], self._graph.ndim)
+
+    def follow(self, i: int, m: Moments) -> None:
+        """Note the lines behind node `i`, where they matter; `m` are the moments of its input."""
+        if i not in self._followed:
+            return
+        op, passage = self._graph.ops[i], self._passage(i)
+        if passage is None or not m.rho.any() or len(m.rho) > 1:
+            self.lines[i] = self._none
+            return
+        lines, sizes = self.lines.get(self._graph.sources[i][0], self._none), m.second.shape[1:]
+        levels = [np.add.reduce(m.second, axis=tuple(a for a in range(1 + m.ndim) if a != 1 + axis))
+                  for axis in range(m.ndim)] if passage.by_level else [np.zeros(0)] * m.ndim
+        found: list[Line] = []
+        for axis, (line, n, level, n_out) in enumerate(zip(lines, sizes, levels, self._extents[i])):
+            like = line is lines[0] and op.like_axes and n == sizes[0]
+            if axis and like and np.allclose(level, levels[0], rtol=1e-12, atol=0):
+                found.append(found[0])  # rows and columns alike
+            else:
+                found.append(passage.through(axis, line, m, level, n_out))
+        self.lines[i] = tuple(found)
+
+    def within(self, i: int) -> Line:
+        """For each window of the pool `i`, how much of the correlation of distant sites its sites have."""
+        j = self._graph.sources[i][0]
+        geometry = [taps.geometry[0] for taps in self._graph.ops[i].taps]
+        return within_windows(self.lines.get(j, ()), geometry, self._extents[j], self._extents[i])
 
 
 def _even(line: Line, n: int) -> Array:

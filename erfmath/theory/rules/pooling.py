@@ -1,8 +1,7 @@
-"""Max pools, forwards: the largest of the sites of a window (docs/theory.md, equations 42 to 44 and 61)."""
+"""Pools: averages and blurs as fixed filters, and the largest of a window (equations 22, 42 to 44 and 61)."""
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,13 +9,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...layers import AvgPool, BlurPool, GlobalAvgPool, Layer, MaxPool
+from ...layers.geometry import AxisGeometry
+from ...results.assumptions import Assumption
+from ..memory import remembered
 from ..sweep import site_distribution as laws
-from ..sweep.lowering import Linear
-from ..sweep.moments import Moments, at, linear, ratio, read_sites, shared_behind
-from ..sweep.taps import Array
-from . import functions as activations
+from ..sweep.covariance import Covariance
+from ..sweep.lowering import Linear, box, separable
+from ..sweep.moments import Moments, at as lag_zero, linear, ratio, read_sites, shared_behind
+from ..sweep.taps import Array, border_gain
+from . import functions
+from .base import Rule, rule_for
+from .context import Above, Before, Below
+from .neighbours import Passage, through_pool
 
-__all__ = ["Route", "max_pool"]
+__all__ = ["AvgPoolRule", "BlurPoolRule", "GlobalAvgPoolRule", "MaxPoolRule", "Route", "max_pool", "winning"]
 
 Sizes = tuple[int | None, ...]
 #: Sites that differ by less of their variance are one.
@@ -40,6 +47,113 @@ class Route(NamedTuple):
     bias: Array
 
 
+@rule_for(AvgPool)
+class AvgPoolRule(Rule):
+    """Equal weights."""
+
+    def lower(self, layer: AvgPool, sizes: Sizes, c_in: int, c_out: int) -> Linear:  # type: ignore[override]
+        return Linear(box(layer.geometry(len(sizes))), inside_only=layer.counts_inside_only)
+
+
+@rule_for(BlurPool)
+class BlurPoolRule(Rule):
+    """Binomial weights."""
+
+    def lower(self, layer: BlurPool, sizes: Sizes, c_in: int, c_out: int) -> Linear:  # type: ignore[override]
+        geometry = layer.geometry(len(sizes))
+        return Linear(separable(geometry, [layer.axis_weights(g.kernel) for g in geometry]))
+
+
+@rule_for(GlobalAvgPool)
+class GlobalAvgPoolRule(Rule):
+    """Equal weights on the whole map, whose sites are mostly distant ones."""
+
+    def lower(self, layer: Layer, sizes: Sizes, c_in: int, c_out: int) -> Linear:
+        if None in sizes:
+            raise ValueError("global average pooling needs the size of the image; give image=")
+        return Linear(box(tuple(AxisGeometry(n, n) for n in sizes)))  # type: ignore[arg-type]
+
+    def forward(self, at: Before, inputs: list[Moments]) -> Moments:
+        m = inputs[0]
+        q = m.far + (m.average - m.same) / m.second[0].size
+        return Moments(m.per_pair(q), m.far, ratio(m.far, q), (None,) * len(q), m.wraps)
+
+
+@rule_for(MaxPool)
+class MaxPoolRule(Rule):
+    """Each window hands its gradient to one of its sites, by the probability to win."""
+
+    def lower(self, layer: Layer, sizes: Sizes, c_in: int, c_out: int) -> Linear:
+        return Linear(box(layer.geometry(len(sizes))), inside_only=True)
+
+    def stacked(self, layer: Layer, op: Linear, before: Layer, lower: Linear, sizes: Sizes, between: Sizes
+                ) -> Linear | None:
+        """The largest of the largest, unless the pool before leaves sites out."""
+        if not before.routes:
+            return None
+        geometry = []
+        for a, b, n, m in zip(lower.taps, op.taps, sizes, between):
+            (first,), (second,) = a.geometry, b.geometry
+            if first.stride > first.kernel:
+                return None
+            pads = zip(first.pads(n), second.pads(m))
+            padding: Any = tuple(p + first.stride * q for p, q in pads)
+            geometry.append(AxisGeometry(first.kernel + (second.kernel - 1) * first.stride,
+                                         first.stride * second.stride, padding=padding))
+        return op._replace(taps=box(tuple(geometry)))
+
+    def keeps_factor(self, op: Linear, mean: bool) -> bool:
+        return False
+
+    def lags_below(self, op: Linear, lags: tuple[int, ...]) -> tuple[int, ...]:
+        """The gradient of one window ends in one place."""
+        return super().lags_below(op, lags) if any(lags) else lags
+
+    def walk_gain(self, op: Linear, mean: bool) -> float | None:
+        return super().walk_gain(op._replace(variances=True), mean) if not mean else None
+
+    def assumptions(self, op: Linear) -> tuple[Assumption, ...]:
+        return Assumption.MAX_POOL_ROUTING, Assumption.EQUICORRELATED_POOLS
+
+    def passage(self, layer: Layer, op: Linear, ndim: int) -> Passage:
+        return Passage(lambda axis, line, m, level, n_out: through_pool(
+            line, op.taps[axis].geometry[0], m.second.shape[1 + axis], n_out))
+
+    def forward(self, at: Before, inputs: list[Moments]) -> Moments:
+        graph, i, j = at.graph, at.i, at.source
+        pooled, at.gates.routes[i] = max_pool(at.op, inputs[0], graph.shares(j), graph.sizes[j], graph.sizes[i],
+                                              at.extents[i], at.want, at.borders.within(i))
+        return pooled
+
+    def backward(self, at: Below, state: Covariance) -> Covariance:
+        op, bias = at.gates.routes.get(at.i, (at.op, None))
+        return state.through_route(op, at.sizes, at.lags, at.channels[1], bias)
+
+    def transpose(self, at: Above) -> Array:
+        """The gradient of one window ends in one site; two windows are routed independently."""
+        ndim, lags, values = at.graph.ndim, at.lags, at.input
+        zero, sizes = (0,) * ndim, at.graph.sizes[at.graph.sources[at.i][0]]
+        op, bias = at.gates.routes.get(at.i, (at.op, None))
+        middle = (slice(None), slice(None), *(slice(n // 2, n // 2 + 1) for n in values.shape[2:2 + ndim]))
+        alone = at.linear(op._replace(variances=True, inside_only=False), values[middle], zero)
+        for taps in op.taps:
+            axis, = taps.axes
+            gain = border_gain(taps, 0, alone.shape[axis - ndim], sizes[axis])
+            if gain is not None:
+                alone = alone * gain.reshape(-1, *(1,) * (ndim - 1 - axis))
+        if any(lags):
+            pairs = at.linear(op, values, lags)
+            pairs[(slice(None), *lag_zero(lags))] = alone[(slice(None), *lag_zero(zero))]
+            alone = pairs
+        if bias is None:
+            return alone
+        return alone * bias.reshape(len(bias), *(1,) * ndim, *(bias.shape[1:] or (1,) * ndim))
+
+
+# ---------------------------------------------------------------------------------------------
+# the largest of a window
+# ---------------------------------------------------------------------------------------------
+
 def max_pool(op: Linear, m: Moments, shares: Sequence[float], sizes_in: Sizes, sizes: Sizes, extent: tuple[int, ...],
              lags: tuple[int, ...], alike: Array | None = None) -> tuple[Moments, Route]:
     """Moments behind the pool, and its route; `shares` are those of the groups.
@@ -54,8 +168,8 @@ def max_pool(op: Linear, m: Moments, shares: Sequence[float], sizes_in: Sizes, s
     place = np.searchsorted(kinds, count)
     # Windows near a border see the lower level of what stands there.
     middle = (slice(None), *(slice(h, h + 1) for h in m.lags))
-    mixed = linear(op._replace(kind="random", inside_only=False), replace(m, values=m.values[middle]), sizes_in,
-                   extent, zero)[at(zero)]
+    mixed = linear(op._replace(variances=True, inside_only=False), replace(m, values=m.values[middle]), sizes_in,
+                   extent, zero)[lag_zero(zero)]
     scale = mixed * (kinds[-1] / count) / m.per_site(np.where(m.average > 0, m.average, 1.0))
     second, far, rho, known, bias = [], [], [], [], []
     for g, near in enumerate(_near([taps.geometry[0].kernel for taps in op.taps], m)):
@@ -80,7 +194,7 @@ def max_pool(op: Linear, m: Moments, shares: Sequence[float], sizes_in: Sizes, s
     q = np.broadcast_to(np.stack(second) * scale, (len(far), *extent))
     pooled = Moments(q[(slice(None), *(None,) * m.ndim)], np.array(far), np.array(rho), tuple(known), m.wraps)
     behind = _correlated(op, m, pooled, sizes_in, lags) if any(lags) else pooled
-    return behind, Route(_winning(op, m, shares), np.array(bias))
+    return behind, Route(winning(op, m, shares), np.array(bias))
 
 
 def _per_window(table: Any, place: Array, nodes: Array, at: Array) -> Array:
@@ -98,7 +212,7 @@ def _inside(op: Linear, sizes_in: Sizes, sizes: Sizes) -> Array:
     return np.asarray(math.prod(np.ix_(*counts)))
 
 
-def _winning(op: Linear, m: Moments, shares: Sequence[float]) -> Linear:
+def winning(op: Linear, m: Moments, shares: Sequence[float]) -> Linear:
     """The pool with probabilities to win: the more a site has in common with its window, the fewer."""
     kernel = tuple(taps.geometry[0].kernel for taps in op.taps)
     rho = float(np.dot(shares, m.rho))
@@ -114,11 +228,11 @@ def _winning(op: Linear, m: Moments, shares: Sequence[float]) -> Linear:
         for axis, taps in enumerate(op.taps)))
 
 
-@functools.lru_cache
+@remembered(64)
 def _lead(count: int) -> float:
     """The density of three of `count` independent values being the largest together, over the trios (61)."""
     from scipy.special import ndtr
-    z, weights = activations.normal_points(256, 0.1)
+    z, weights = functions.normal_points(256, 0.1)
     return float(weights @ (np.exp(-z**2) / (2 * np.pi) * ndtr(z)**(count - 3)))
 
 
@@ -145,7 +259,7 @@ def _correlated(op: Linear, m: Moments, pooled: Moments, sizes_in: Sizes, lags: 
     values = linear(op, m, sizes_in, pooled.second.shape[1:], lags)
     mean = replace(m, values=values, rho=shared_behind(op, m, values, sizes_in))
     excess = mean.values - mean.shared(lags)
-    excess *= mean.per_pair(ratio(1.0, excess[at(lags)].mean(axis=tuple(range(1, 1 + m.ndim)))))
+    excess *= mean.per_pair(ratio(1.0, excess[lag_zero(lags)].mean(axis=tuple(range(1, 1 + m.ndim)))))
     values = pooled.with_lags(lags).values + excess * m.per_pair(pooled.average - pooled.same)
-    values[at(lags)] = pooled.second
+    values[lag_zero(lags)] = pooled.second
     return replace(pooled, values=values)

@@ -7,17 +7,20 @@ together.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Union
 
 import numpy as np
 
 from ...base.errors import check_bytes
-from ...layers import Add, Concat, Dropout
-from .covariance import MIXED, Covariance, Factor, correlate
+from ..memory import PerObject
+from ..rules.context import Below
+from .covariance import Covariance, Factor, correlate
 from .forward import Gates, forward
 from .inputs import InputModel
-from .plan import RECENT, SAMPLE, Edge, Graph, Plan
+from .lowering import SAMPLE
+from .plan import RECENT, Edge, Graph, Plan
+from .streams import Runs
 from .taps import REMEDY, Array
 
 __all__ = ["backward", "prepared"]
@@ -26,7 +29,7 @@ __all__ = ["backward", "prepared"]
 KEPT = 2**25
 #: Gradients linear in the unit's own numbers, by the concatenations that have parted them.
 Factors = dict[Any, Factor]
-State = Union[Factors, Covariance, "Runs"]
+State = Union[Factors, Covariance, Runs]
 
 
 def backward(graph: Graph, unit: tuple[int, ...], mean: bool, inputs: InputModel = InputModel()
@@ -57,29 +60,19 @@ def backward(graph: Graph, unit: tuple[int, ...], mean: bool, inputs: InputModel
     return _Sweep(graph, mean, inputs).run(unit)
 
 
-@dataclass(frozen=True)
-class Runs:
-    """A gradient inside a residual stream, split by the gate through which each part entered.
-
-    The same site is gated again and again along the identity branches: with each part goes
-    survival, the mean of phi'^2 along the gates passed so far given the value below the last.
-    """
-
-    parts: tuple[tuple[Covariance, Array], ...]
+_prepared: PerObject[tuple[Plan, Gates]] = PerObject(RECENT)
 
 
 def prepared(graph: Graph, mean: bool, inputs: InputModel) -> tuple[Plan, Gates]:
-    """Plan and gates; those of a graph are the same for all its units, and kept with it unless large."""
+    """Plan and gates; those of a graph are the same for all its units, and remembered unless large."""
     about = mean, inputs.second, inputs.far
-    if about in graph.found and inputs.covariance is None:
-        plan, gates = graph.found[about]
-        return plan, gates
+    known = _prepared.get(graph, about) if inputs.covariance is None else None
+    if known is not None:
+        return known
     plan = Plan(graph, mean)
     gates = forward(graph, plan, inputs) if plan.gated else Gates()
     if inputs.covariance is None and sum(gate.nbytes for gate in gates.power.values()) <= KEPT:
-        if len(graph.found) == RECENT:
-            graph.found.clear()
-        graph.found[about] = plan, gates
+        _prepared.put(graph, about, (plan, gates))
     return plan, gates
 
 
@@ -111,10 +104,10 @@ class _Sweep:
             if i < 0:
                 return self._finish(state)
             for j, edge in self.below[i]:
-                part = self._pass(state, edge, j) if graph.ops[i].random or j not in meetings else None
+                part = self._pass(state, edge, j) if graph.ops[i].fresh or j not in meetings else None
                 if part is not None:
                     arrived[j].append(part)
-                    if graph.ops[i].random and j in self.kept:
+                    if graph.ops[i].fresh and j in self.kept:
                         self._keep(j, part)
         return np.zeros((0,) * graph.ndim), (0,) * graph.ndim
 
@@ -154,7 +147,7 @@ class _Sweep:
         rest += [self._covariance(factors, i)] if factors else []
         runs = [run for part in parts if isinstance(part, Runs) for run in part.parts]
         if runs and i in self.gates.streams:
-            entering = [(self._merge(i, rest), np.ones_like(self.gates.streams[i].p_behind))] if rest else []
+            entering = Runs.entering(self._merge(i, rest), self.gates.streams[i]).parts if rest else ()
             return Runs((*runs, *entering))
         if runs and not rest:
             return Runs(tuple(runs))
@@ -180,84 +173,28 @@ class _Sweep:
 
     def _pass(self, state: State, edge: Edge, j: int) -> State | None:
         """What `state` at the reader's output becomes at its input, node `j`; None where nothing is left."""
-        i = edge.reader
+        i, streams = edge.reader, self.gates.streams
+        rule, at = self.graph.rules[i], Below(self.plan, self.gates, edge, j)
         if isinstance(state, dict):
             if self.plan.keeps_factor(i):
-                below = {key if self.plan.channels != "one" or not isinstance(self.graph.layers[i], Concat)
-                         else (*key, (i, edge.slot)): self._pass_factor(factor, edge, j).times(edge.times)
-                         for key, factor in state.items()}
+                parted = (((i, edge.slot),) if self.plan.channels == "one" and self.graph.layers[i].joins_channels
+                          else ())
+                below = {(*key, *parted): rule.factor(at, factor).times(edge.times) for key, factor in state.items()}
                 left = {key: factor for key, factor in below.items() if factor.values.size}
                 return left or None
             state = self._covariance(state, i)
-        if isinstance(state, Covariance) and i in self.gates.streams:
-            state = Runs(((state, np.ones_like(self.gates.streams[i].p_behind)),))
+        if isinstance(state, Covariance) and i in streams:
+            state = Runs.entering(state, streams[i])
         if isinstance(state, Runs):
-            if i in self.gates.streams:
-                return self._pass_stream(state, i)
-            if j in self.gates.streams:
+            if i in streams:
+                return state.through(streams[i])
+            if j in streams:
                 return state
             state = self._merge(i, [part for part, _ in state.parts])
-        passed = self._pass_covariance(state, edge, j).times(edge.times)
+        passed = rule.backward(at, state).times(edge.times)
         if passed.uniform is not None and j not in self.plan.ones:
             passed = replace(passed, uniform=None)
         return passed.with_lags(self.plan.lags[j]) if passed.bare.size else None
-
-    def _pass_stream(self, runs: Runs, i: int) -> Runs:
-        """Through the gate behind a residual sum: open more often for what passed later gates already."""
-        stream = self.gates.streams[i]
-        behind = np.stack([survival for _, survival in runs.parts], axis=1)
-        before = stream.transition @ behind
-        open_more = np.sqrt((stream.p_before @ before) / (stream.p_behind @ behind))
-        return Runs(tuple((part.times(factor), survival) for (part, _), factor, survival in
-                          zip(runs.parts, open_more.tolist(), before.T)))
-
-    def _pass_factor(self, factor: Factor, edge: Edge, j: int) -> Factor:
-        i, channels = edge.reader, self.plan.channels
-        layer, op, sizes = self.graph.layers[i], self.graph.ops[i], self.graph.sizes[j]
-        c_in, c_out = self.graph.channels[j], self.graph.channels[i]
-        if isinstance(layer, Concat):
-            if channels != "explicit":
-                return factor.times((c_in / c_out)**0.5)
-            first = sum(self.graph.channels[k] for k in self.graph.sources[i][:edge.slot])
-            return replace(factor, values=factor.values[:, first:first + c_in])
-        if op.kind == "full":
-            return factor.through_full(op, sizes)
-        if op.kind == "constant":
-            if channels == "explicit":
-                return factor.through_constant(op, sizes, c_in, c_out)
-            below = factor.through(op, sizes).times((c_out / c_in)**0.5)
-            below.values[1:] = 0  # directions other than that of equal channels end here
-            return below
-        return factor.through(op, sizes)
-
-    def _pass_covariance(self, state: Covariance, edge: Edge, j: int) -> Covariance:
-        i, graph = edge.reader, self.graph
-        layer, op, sizes, lags = graph.layers[i], graph.ops[i], graph.sizes[j], self.plan.lags[j]
-        if isinstance(layer, Concat):
-            if state.mixing == MIXED or (state.mixing and j in self.plan.ones):
-                raise NotImplementedError(f"a concatenation between deterministic layers that mix channels: {SAMPLE}")
-            first = sum(len(graph.groups[k]) for k in graph.sources[i][:edge.slot])
-            return replace(state, bare=state.bare[first:first + len(graph.groups[j])], uniform=None)
-        if isinstance(layer, Add):
-            return state.regrouped(graph.groups[i], graph.groups[j])
-        if op.kind == "gate":
-            if state.mixing and j in self.plan.ones:
-                raise NotImplementedError(f"a gate between deterministic layers that mix channels: {SAMPLE}")
-            return state.gated(self.gates.power[i])
-        if isinstance(layer, Dropout):
-            return state.masked(layer.p, graph.channels[i])
-        if op.kind == "random":
-            return state.through_random(op, sizes, lags, graph.shares(j), graph.channels[j])
-        if op.kind == "constant":
-            return state.through_constant(op, sizes, lags, graph.channels[j], graph.channels[i], graph.shares(j))
-        if op.kind == "full":
-            if len(graph.groups[j]) > 1:
-                raise NotImplementedError(f"given weights that mix channels right after a concatenation: {SAMPLE}")
-            return state.through_full(op, sizes, lags)
-        if op.kind == "route":
-            op, bias = self.gates.routes.get(i, (op, None))
-            return state.through_route(op, sizes, lags, graph.channels[i], bias)
-        return state.through_fixed(op, sizes, lags)
 
     # -- branches that meet -------------------------------------------------------------------
 
@@ -288,9 +225,9 @@ class _Sweep:
             factor = reached.pop(k)
             for j, edge in self.below[k]:
                 op, layer = self.graph.ops[k], self.graph.layers[k]
-                if op.random or j < i:
+                if op.fresh or j < i:
                     continue
-                if op.kind != "fixed" or isinstance(layer, (Concat, Dropout)):
+                if op.ties_channels or layer.joins_channels or not self.graph.rules[k].keeps_factor(op, mean=False):
                     raise NotImplementedError(
                         f"branches that part above a layer of kind {layer.kind!r} and meet again below it, with no "
                         f"random layer between: {SAMPLE}")

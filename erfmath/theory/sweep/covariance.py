@@ -20,8 +20,7 @@ import numpy as np
 from ...base.errors import check_bytes
 from ...lattice.field import add_on_hull
 from ...layers.geometry import AxisGeometry
-from .lowering import Linear
-from .plan import SAMPLE
+from .lowering import SAMPLE, Linear
 from .taps import REMEDY, Array, Taps, adjoint, border_gain
 
 __all__ = ["ALIKE", "Covariance", "EXCHANGEABLE", "Factor", "MIXED", "border_pairs", "correlate",

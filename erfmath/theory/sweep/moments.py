@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Union
 import numpy as np
 
 from ...layers.geometry import AxisGeometry
+from ..memory import remembered
 from ..rules.functions import Function, cross
 from . import site_distribution as laws
 from .covariance import border_pairs, cut_pairs, fixed_pairs, select_lags
@@ -23,7 +24,7 @@ from .site_distribution import Law
 from .taps import Array, Taps, adjoint, forward, reads
 
 __all__ = ["Activated", "LawLike", "Moments", "at", "concatenate", "far_factor", "linear", "overlap", "ratio",
-           "read_sites", "shared_behind"]
+           "read_sites", "refit", "shared_behind"]
 
 
 class Activated(NamedTuple):
@@ -226,6 +227,16 @@ def overlap(have: tuple[int, ...], want: tuple[int, ...]) -> tuple[tuple[slice, 
             (slice(None), *(slice(w - c, w + c + 1) for w, c in zip(want, common))))
 
 
+def refit(values: Array, want: tuple[int, ...], first: int) -> Array:
+    """The box of lags, which begins at axis `first`, cut or filled with zeros."""
+    have = tuple(n // 2 for n in values.shape[first:first + len(want)])
+    if have == want:
+        return values
+    index: list[Any] = [slice(None)] * first + [slice(max(h - w, 0), h + min(h, w) + 1) for h, w in zip(have, want)]
+    width = [(0, 0)] * first + [(max(w - h, 0),) * 2 for h, w in zip(have, want)]
+    return np.pad(values[tuple(index)], width + [(0, 0)] * (values.ndim - len(width)))
+
+
 def at(lags: tuple[int, ...]) -> Any:
     """Index of lag 0 in an array over (groups, *lags, ...) with half-widths `lags`."""
     return slice(None), *lags
@@ -247,7 +258,7 @@ def linear(op: Linear, m: Moments, sizes_in: tuple[int | None, ...], extent: tup
     if m.wraps and math.prod(m.second.shape[1:]) == 1:
         return _at_point(op, m, lags)
     before = m.with_lags(reach(op, lags, back=True)).values
-    if op.random and not m.wraps:
+    if op.variances and not m.wraps:
         return _random(op, before, sizes_in, extent, lags)
     start: tuple[int, ...] = (0,) * m.ndim
     flipped = op._replace(taps=tuple(_flip(taps, sizes_in) for taps in op.taps), inside_only=False)
@@ -256,7 +267,7 @@ def linear(op: Linear, m: Moments, sizes_in: tuple[int | None, ...], extent: tup
         around = [g.extent + max(map(abs, g.pads(None))) for taps in op.taps for g in taps.geometry]
         before = np.pad(before, [(0, 0)] * (1 + m.ndim) + [(r, r) for r in around], mode="wrap")
         start, bounds = tuple(-r for r in around), (None,) * m.ndim
-    if op.random:
+    if op.variances:
         values, start = _random_torus(flipped, before, start, lags)
     else:
         values, start = fixed_pairs(before, start, flipped, bounds, lags)
@@ -323,14 +334,14 @@ def _at_point(op: Linear, m: Moments, lags: tuple[int, ...]) -> Array:
     phases = math.prod(g.stride for taps in op.taps for g in taps.geometry if g.transposed)
     if phases > 1 or any(taps.geometry[0].transposed for taps in op.taps):
         total = math.prod(float(taps.weights.sum()) for taps in op.taps)
-        if op.random:
+        if op.variances:
             return m.values * (op.gain * total / phases)
         squares = math.prod(float((taps.weights**2).sum()) for taps in op.taps)
         alike = m.per_pair(m.same)
         return ((m.values - alike) * squares / phases + alike * (total / phases)**2) * op.gain**2
-    values = m.with_lags(reach(op, lags, back=True)).values * (op.gain if op.random else op.gain**2)
+    values = m.with_lags(reach(op, lags, back=True)).values * (op.gain if op.variances else op.gain**2)
     for taps in op.taps:
-        values = _thinned(values, taps, lags, op.random)
+        values = _thinned(values, taps, lags, op.variances)
     return values
 
 
@@ -355,7 +366,7 @@ def _thinned(values: Array, taps: Taps, lags: tuple[int, ...], random: bool) -> 
 
 def shared_behind(op: Linear, m: Moments, behind: Array, sizes_in: tuple[int | None, ...]) -> Array:
     """`rho` behind a layer that makes M(x, tau) = `behind`: random layers leave it, filters gather what is alike."""
-    if op.random or not m.rho.any():
+    if op.variances or not m.rho.any():
         return m.rho
     alike = replace(m, values=m.shared(reach(op, (0,) * m.ndim, back=True)), rho=np.ones(len(m.rho)), plane=None)
     part = linear(op, alike, sizes_in, behind.shape[1 + m.ndim:], (0,) * m.ndim)
@@ -373,14 +384,14 @@ def far_factor(op: Linear, m: Moments, sizes_in: tuple[int | None, ...], sizes: 
 
     Towards borders c falls as sqrt(q), here the product of its means along each axis.
     """
-    factor = op.gain if op.random else op.gain**2
+    factor = op.gain if op.variances else op.gain**2
     for taps in op.taps:
         if taps.trivial:
-            factor *= taps.weights.item() if op.random or op.inside_only else taps.weights.item()**2
+            factor *= taps.weights.item() if op.variances or op.inside_only else taps.weights.item()**2
             continue
         present = [_presence(g, m, axis, sizes_in[axis], sizes[axis]) for axis, g in zip(taps.axes, taps.geometry)]
         within = present[0] if len(present) == 1 else np.asarray(math.prod(np.ix_(*present)))
-        if op.random:
+        if op.variances:
             factor *= float((taps.weights * within**2).sum())
         elif not op.inside_only:
             factor *= float((taps.weights * within).sum())**2
@@ -396,7 +407,7 @@ def _presence(g: AxisGeometry, m: Moments, axis: int, n: int | None, n_out: Any)
     return np.add.reduce(within * line[z], axis=0) * (n / (n_out * np.add.reduce(line)))
 
 
-@functools.lru_cache(maxsize=4096)
+@remembered(4096)
 def read_sites(g: AxisGeometry, n: int, n_out: int) -> tuple[Array, Array]:
     """Site 0 .. n - 1 that each output site reads through each tap, and whether it does."""
     z, hit = reads(g, np.arange(n_out), n)

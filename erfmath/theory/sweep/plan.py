@@ -11,25 +11,24 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...layers import Add, BatchNorm, Concat, Dropout, Layer
+from ...layers import Layer
 from ...networks.network import Network
-from ..trained import Norm, given_linear, given_norm
-from . import site_distribution as laws
-from .lowering import Linear, lower, reach, stacked
+from ..memory import Recent
+from ..rules.registry import Rule, rule_of
+from .lowering import SAMPLE, Linear, Norm, reach
 
-__all__ = ["Edge", "Graph", "Plan", "RECENT", "SAMPLE", "forget", "widest"]
+__all__ = ["Edge", "Graph", "Plan", "RECENT", "widest"]
 
 #: A source, and the concatenations passed since, each with the branch taken.
 Name = tuple[int, tuple[tuple[int, int], ...]]
 EVERY_LAG = 10**9
 #: How many networks made ready are remembered for the next call.
 RECENT = 4
-SAMPLE = "the theory has no rule for it; use erfmath.measure"
 
 
 class Edge(NamedTuple):
@@ -40,7 +39,7 @@ class Edge(NamedTuple):
     times: int = 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Graph:
     """A network made ready for one run: the nodes up to a top node, all numbers resolved.
 
@@ -54,11 +53,10 @@ class Graph:
     channels: tuple[int, ...]
     groups: tuple[tuple[int, ...], ...]
     ops: tuple[Linear, ...]
+    rules: tuple[Rule, ...]
     ndim: int
     norms: Mapping[int, Norm]      # batch norms whose statistics are given
     biases: Mapping[int, float]    # mean squares of given biases
-    #: What sweeps over this graph have found out that holds for every unit.
-    found: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @staticmethod
     def of(net: Network, top: int, image: tuple[int, ...] | None, ndim: int, width: int,
@@ -71,12 +69,7 @@ class Graph:
         if weights:  # arrays may change
             return Graph._collect(net, top, image, ndim, width, channels_in, weights)
         about = top, image, ndim, width, channels_in
-        for known, its, graph in _recent:
-            if known is net and its == about:
-                return graph
-        graph = Graph._collect(net, *about, {})
-        _recent[:] = [(net, about, graph), *_recent[:RECENT - 1]]
-        return graph
+        return _graphs.get(net, about, lambda: Graph._collect(net, *about, {}))
 
     @staticmethod
     def _collect(net: Network, top: int, image: tuple[int, ...] | None, ndim: int, width: int,
@@ -91,27 +84,29 @@ class Graph:
         groups: list[tuple[int, ...]] = []
         norms: dict[int, Norm] = {}
         seen: dict[Any, Linear] = {}  # repeated parts hold the same layer objects
-        for i, (node, inputs) in enumerate(zip(nodes, net.sources)):
-            place = id(node.layer), sizes[inputs[0]], channels[inputs[0]], channels[i]
+        rules = tuple(rule_of(node.layer) for node in nodes)
+        for i, (node, rule, inputs) in enumerate(zip(nodes, rules, net.sources)):
+            below = inputs[0]
+            place = id(node.layer), sizes[below], channels[below], channels[i]
             try:
-                op = seen[place] = seen.get(place) or lower(node.layer, *place[1:])
-                if node.name in given and isinstance(node.layer, BatchNorm):
-                    norms[i], op = given_norm(node.layer, given[node.name], channels[i]), Linear("gate", ())
-                elif node.name in given:
-                    op = given_linear(node.layer, given[node.name], ndim, channels[inputs[0]], channels[i])
+                op = seen.get(place)
+                if op is None:
+                    op = seen[place] = rule.lower(node.layer, *place[1:])
+                if node.name in given:
+                    op, norm = rule.given(node.layer, given[node.name], ndim, channels[below], channels[i])
+                    norms.update({} if norm is None else {i: norm})
             except ValueError as error:
                 raise ValueError(f"{node.name}: {error}") from None
-            below = inputs[0]
-            if op.kind == "route" and below >= 0 and ops[below].kind == "route":
-                whole = stacked(ops[below], op, sizes[sources[below][0]], sizes[below])
+            if below >= 0:
+                whole = rule.stacked(node.layer, op, nodes[below].layer, ops[below], sizes[sources[below][0]],
+                                     sizes[below])
                 op, sources[i] = (op, inputs) if whole is None else (whole, sources[below])
             ops.append(op)
-            groups.append(_groups(node.layer, op, [groups[j] if j >= 0 else (channels_in,) for j in inputs],
-                                  channels[i]))
+            groups.append(rule.groups(op, [groups[j] if j >= 0 else (channels_in,) for j in inputs], channels[i]))
         biases = {i: float(np.mean(np.square(given[f"{node.name}.bias"])))
                   for i, node in enumerate(nodes) if f"{node.name}.bias" in given}
         return Graph(tuple(node.layer for node in nodes), tuple(sources), tuple(sizes), tuple(channels),
-                     (*groups, (channels_in,)), tuple(ops), ndim, norms, biases)
+                     (*groups, (channels_in,)), tuple(ops), rules, ndim, norms, biases)
 
     @property
     def top(self) -> int:
@@ -123,33 +118,13 @@ class Graph:
         return [c / self.channels[i] for c in self.groups[i]]
 
 
-_recent: list[tuple[Network, tuple[Any, ...], Graph]] = []
-
-
-def forget() -> None:
-    """Drop what is remembered of networks and laws; the next prediction starts from nothing."""
-    _recent.clear()
-    laws.activated.cache_clear()
-    laws.gated_sum.cache_clear()
+_graphs: Recent[Graph] = Recent(RECENT)
 
 
 def _check_names(net: Network, weights: Mapping[str, Any]) -> Mapping[str, Any]:
     for name in weights:
         net.index(name.removesuffix(".bias"))  # an unknown node raises
     return weights
-
-
-def _groups(layer: Layer, op: Linear, incoming: Sequence[tuple[int, ...]], channels: int) -> tuple[int, ...]:
-    """Channel groups after a layer: concatenations make them, layers that mix channels end them."""
-    if isinstance(layer, Concat):
-        return tuple(c for groups in incoming for c in groups)
-    if all(groups == (channels,) for groups in incoming):
-        return (channels,)
-    depthwise = op.random and op.groups == channels == sum(incoming[0])
-    if op.kind in ("constant", "full") or (op.random and not depthwise):
-        return (channels,)
-    edges = sorted({0}.union(*(np.cumsum(groups).tolist() for groups in incoming)))
-    return tuple(b - a for a, b in zip(edges, edges[1:]))
 
 
 class Plan:
@@ -177,7 +152,7 @@ class Plan:
     def __init__(self, graph: Graph, mean: bool) -> None:
         self.graph, self.mean = graph, mean
         self.edges = _edges(graph)
-        self.gated = any(op.kind == "gate" for i, op in enumerate(graph.ops) if self.edges[i] or i == graph.top)
+        self.gated = any(op.gate for i, op in enumerate(graph.ops) if self.edges[i] or i == graph.top)
         self.factor = self._factor_region()
         self.channels = self._channels()
         self.meetings: dict[int, set[int]] = {}
@@ -194,18 +169,16 @@ class Plan:
 
     def keeps_factor(self, reader: int) -> bool:
         """Whether node `reader` hands on a gradient that stays linear in the unit's own numbers."""
-        if isinstance(self.graph.layers[reader], Dropout) and not self.mean:
-            return False
-        return self.graph.ops[reader].kind in ("fixed", "constant", "full")
+        return self.graph.rules[reader].keeps_factor(self.graph.ops[reader], self.mean)
 
     def _channels(self) -> str:
         inner = [i for i in self.factor if i >= 0]
-        kinds = {self.graph.ops[i].kind for i in inner}
-        grouped = any(self.graph.ops[i].kind == "constant" and self.graph.ops[i].groups > 1 for i in inner)
-        joined = any(isinstance(self.graph.layers[i], Concat) for i in inner)
-        if "full" in kinds or (not self.mean and "constant" in kinds and (grouped or joined)):
+        equal = [self.graph.ops[i].groups for i in inner if self.graph.ops[i].equal]
+        joined = any(self.graph.layers[i].joins_channels for i in inner)
+        given = any(self.graph.ops[i].matrix is not None for i in inner)
+        if given or (not self.mean and equal and (max(equal) > 1 or joined)):
             return "explicit"
-        return "ones" if self.mean else "modes" if "constant" in kinds else "one"
+        return "ones" if self.mean else "modes" if equal else "one"
 
     def _find_meetings(self) -> None:
         graph = self.graph
@@ -215,8 +188,8 @@ class Plan:
             edges = self.edges[i]
             if i != graph.top and not edges:
                 continue
-            fixed = [e for e in edges if not graph.ops[e.reader].random]
-            if any(graph.ops[e.reader].kind in ("constant", "full") or e.reader in mixed for e in fixed):
+            fixed = [e for e in edges if not graph.ops[e.reader].fresh]
+            if any(graph.ops[e.reader].ties_channels or e.reader in mixed for e in fixed):
                 mixed.add(i)
             per_edge = [names[e.reader] if e.reader in mixed else self._behind(e, names[e.reader])
                         for e in fixed]
@@ -233,7 +206,7 @@ class Plan:
 
     def _behind(self, edge: Edge, names: set[Name]) -> set[Name]:
         """Names below `edge`: a concatenation parts what comes from independent channels."""
-        if not isinstance(self.graph.layers[edge.reader], Concat):
+        if not self.graph.layers[edge.reader].joins_channels:
             return names
         if edge.reader in self.factor and self.channels != "one":  # channels are carried: nothing parts
             return names
@@ -242,8 +215,7 @@ class Plan:
     def _ones(self) -> set[int]:
         found: set[int] = set()
         for i, op in enumerate(self.graph.ops):
-            if op.kind == "constant" or (op.kind in ("fixed", "route", "full", "gate")
-                                         and any(j in found for j in self.graph.sources[i])):
+            if op.equal or (not op.fresh and any(j in found for j in self.graph.sources[i])):
                 found.add(i)
         return found
 
@@ -259,7 +231,7 @@ class Plan:
                 need[i] = (EVERY_LAG,) * graph.ndim
         made: dict[int, tuple[int, ...]] = {graph.top: zero}
         for i in range(graph.top - 1, -2, -1):
-            above = [_made(graph.ops[e.reader], made[e.reader]) for e in self.edges[i]]
+            above = [graph.rules[e.reader].lags_below(graph.ops[e.reader], made[e.reader]) for e in self.edges[i]]
             made[i] = widest(above) if above else zero
             if i in self.meetings:
                 made[i] = (EVERY_LAG,) * graph.ndim
@@ -274,7 +246,7 @@ def _edges(graph: Graph) -> dict[int, list[Edge]]:
         if i != graph.top and not edges[i]:
             continue
         inputs = graph.sources[i]
-        if isinstance(graph.layers[i], Add):
+        if graph.layers[i].sums:
             for j in dict.fromkeys(inputs):
                 edges[j].append(Edge(i, inputs.index(j), inputs.count(j)))
         else:
@@ -291,9 +263,3 @@ def _same_source(a: Name, b: Name) -> bool:
 def widest(lags: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
     """Half-widths of the smallest box of lags that holds all of `lags`."""
     return lags[0] if len(lags) == 1 else tuple(map(max, zip(*lags)))
-
-
-def _made(op: Linear, lags: tuple[int, ...]) -> tuple[int, ...]:
-    """Lags below a layer that come from the box of half-widths `lags` above it."""
-    alone = op.kind == "route" and not any(lags)  # one window's gradient ends in one place
-    return lags if alone else reach(op, lags, back=True)

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.polynomial.hermite_e import hermevander
 
+from ..memory import remembered
 from ..rules.functions import Array, Function, normal_points
 
 __all__ = ["Law", "activated", "distant", "far_of", "gated_sum", "gaussian", "plus", "rounded", "share_of"]
@@ -204,14 +205,14 @@ def rounded(x: float) -> float:
     return float(f"{x:.13e}")
 
 
-@functools.lru_cache(maxsize=16)
+@remembered(16)
 def activated(phi: Function, q: float, c: float, second: float) -> Law:
     """phi(z) for z ~ N(0, q), of which c is shared, scaled to E[phi^2] = `second`."""
     law = gaussian(q, c).through(phi)
     return law.scaled(math.sqrt(second / law.second)) if law.second else law
 
 
-@functools.lru_cache(maxsize=64)
+@remembered(64)
 def gated_sum(law: Law, q: float, c: float, phi: Function) -> tuple[Law, Law, Array]:
     """x + f as in `plus`, phi(x + f), and the transition from x to there, times phi'^2.
 

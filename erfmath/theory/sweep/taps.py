@@ -7,7 +7,6 @@ arithmetic.  Arrays carry their lattice along the *last* axes; axes before them 
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
 from collections.abc import Callable
@@ -18,6 +17,7 @@ import numpy.typing as npt
 
 from ...base.errors import check_bytes
 from ...layers.geometry import AxisGeometry
+from ..memory import remembered
 
 __all__ = ["Array", "Taps", "adjoint", "border_gain", "forward", "reads"]
 
@@ -50,7 +50,7 @@ class Taps(NamedTuple):
         return self.weights.size == 1 and _in_place(self.geometry)
 
 
-@functools.lru_cache(maxsize=4096)
+@remembered(4096)
 def _in_place(geometry: tuple[AxisGeometry, ...]) -> bool:
     return all(g._replace(padding=(0, 0), transposed=False) == AxisGeometry() and g.pads(None) == (0, 0)
                for g in geometry)
@@ -126,7 +126,7 @@ def _scatter(values: Array, taps: Taps, lead: int, counts: list[int],
     return total
 
 
-@functools.lru_cache(maxsize=1024)
+@remembered(1024)
 def _landing(axes: tuple[int, ...], geometry: tuple[AxisGeometry, ...], lead: int, lattice: tuple[int, ...]
              ) -> tuple[tuple[tuple[int, ...], Any], ...]:
     """Per tap, where it puts what lies on `lattice`."""
@@ -230,7 +230,7 @@ def forward(values: Array, taps: Taps, sizes_in: tuple[int | None, ...], extent:
     return total
 
 
-@functools.lru_cache(maxsize=1024)
+@remembered(1024)
 def _moves(axes: tuple[int, ...], geometry: tuple[AxisGeometry, ...], lead: int, lattice: tuple[int, ...],
            sizes_in: tuple[int | None, ...], extent: tuple[int, ...]) -> tuple[tuple[Any, ...], ...]:
     """Per tap, the output sites that read a site of `lattice` through it, and those sites."""

@@ -12,7 +12,8 @@ import pytest
 from helpers import ROUNDING, Tolerance, assert_close
 
 import erfmath as em
-from erfmath.theory.sweep import backward as power, forward as moments
+from erfmath.theory.rules import base
+from erfmath.theory.sweep.streams import Runs, Stream
 
 Array = Any
 
@@ -168,14 +169,13 @@ def test_winners_gates_weigh_the_pooled_path() -> None:
 
 def test_gates_of_a_stream_taken_one_by_one_lose_the_identity(monkeypatch: pytest.MonkeyPatch) -> None:
     """E[phi'^2] of each gate by itself cuts the identity path too often."""
-    def alone(self: Any, runs: power.Runs, i: int) -> power.Runs:
-        stream = self.gates.streams[i]
+    def alone(runs: Runs, stream: Stream) -> Runs:
         gate = float(stream.p_before @ stream.transition.sum(axis=1))
-        return power.Runs(tuple((part.times(gate**0.5), np.ones(1)) for part, _ in runs.parts))
+        return Runs(tuple((part.times(gate**0.5), np.ones(1)) for part, _ in runs.parts))
 
     build, image, _ = SAMPLED["resnet"]
     right = em.predict(build(), image=image)
-    monkeypatch.setattr(power._Sweep, "_pass_stream", alone)
+    monkeypatch.setattr(Runs, "through", alone)
     wrong = em.predict(build(), image=image)
     assert wrong.std[0] > 1.015 * right.std[0] and wrong.total < 0.92 * right.total
 
@@ -184,7 +184,7 @@ def test_batch_norm_that_forgets_what_sites_share_is_too_narrow(monkeypatch: pyt
     """docs/theory.md: without c a batch-normed ResNet comes out narrower, its branches too weak."""
     build, image, _ = SAMPLED["resnet"]
     right = em.predict(build(), image=image).std[0]
-    monkeypatch.setattr(moments, "far_factor", lambda *args: 0.0)
+    monkeypatch.setattr(base, "far_factor", lambda *args: 0.0)
     assert em.predict(build(), image=image).std[0] < 0.96 * right
 
 

@@ -10,10 +10,9 @@ import pytest
 from helpers import ROUNDING, assert_close, assert_rate, assert_statistical, z_bound
 
 import erfmath as em
-from erfmath.theory.rules import pooling as pools
+from erfmath.theory.rules.pooling import MaxPoolRule, winning
 from erfmath.theory.sweep.backward import backward, prepared
 from erfmath.theory.sweep.inputs import InputModel
-from erfmath.theory.sweep.lowering import lower
 from erfmath.theory.sweep.moments import Moments
 from erfmath.theory.sweep.plan import Graph
 
@@ -27,7 +26,7 @@ def wins(kernel: int, correlations: Array, rho: float = 0.0) -> list[Array]:
     ndim = correlations.ndim
     held = Moments(correlations.reshape(1, *correlations.shape, *(1,) * ndim), np.array([rho]), np.array([rho]),
                    (None,), True)
-    op = pools._winning(lower(em.MaxPool(kernel), (None,) * ndim, 1, 1), held, [1.0])
+    op = winning(MaxPoolRule().lower(em.MaxPool(kernel), (None,) * ndim, 1, 1), held, [1.0])
     return [taps.weights for taps in op.taps]
 
 

@@ -19,8 +19,10 @@ import pytest
 from helpers import ROUNDING, assert_close, assert_statistical, draws_for, z_bound
 
 import erfmath as em
-from erfmath.theory.sweep import covariance as states, lowering as linear, taps
-from erfmath.theory.sweep.plan import forget
+from erfmath.theory.rules.base import Rule
+from erfmath.theory.rules.convolution import ConvolutionRule
+from erfmath.theory.sweep import covariance as states, taps
+from erfmath.theory.memory import forget
 
 Array = Any
 
@@ -615,13 +617,12 @@ def plant_border(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def plant_gain(monkeypatch: pytest.MonkeyPatch) -> None:
-    right = linear.lower
-    monkeypatch.setattr("erfmath.theory.sweep.plan.lower",
-                        lambda *args: (op := right(*args))._replace(gain=1.01 * op.gain))
+    right = ConvolutionRule.lower
+    monkeypatch.setattr(ConvolutionRule, "lower", lambda *args: (op := right(*args))._replace(gain=1.01 * op.gain))
 
 
 def plant_squared_taps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("erfmath.theory.sweep.plan._made", lambda op, lags: (0,) * len(lags))
+    monkeypatch.setattr(Rule, "lags_below", lambda self, op, lags: (0,) * len(lags))
 
 
 @pytest.mark.parametrize("plant", [plant_tap, plant_border, plant_gain, plant_squared_taps])

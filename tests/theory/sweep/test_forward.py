@@ -418,14 +418,14 @@ def test_what_neighbours_share_near_borders(stride: int) -> None:
         pairs, shape = exact[name], net.shapes(image)[name]
         same = pairs.same[0].reshape(shape + shape)
         far = pairs.other[0].diagonal() / pairs.same[0].diagonal()  # of independent inputs at one place
-        for axis, line in enumerate(sweep.lines[i]):
+        for axis, line in enumerate(sweep.borders.lines[i]):
             n, beside = shape[axis], shape[1 - axis] // 2
             at = np.arange(n)
             block = same[at[:, None], beside, at, beside] if axis == 0 else same[beside, at[:, None], beside, at]
             found = block / np.sqrt(np.outer(block.diagonal(), block.diagonal())) / far[0]
             for d in range(1, min(len(line), n)):
                 assert_close(line[d, :n - d], found.diagonal(d), ROUNDING)
-    assert min(float(line.min()) for line in sweep.lines[2]) < 0.95
+    assert min(float(line.min()) for line in sweep.borders.lines[2]) < 0.95
 
 
 # ---------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from erfmath.base import errors
 from erfmath.base.errors import SizeError
 from erfmath.layers import Layer
 from erfmath.layers.geometry import AxisGeometry
-from erfmath.theory.sweep.lowering import lower
+from erfmath.theory.rules.registry import rule_of
 from erfmath.theory.sweep.taps import Taps, adjoint, border_gain, forward
 
 Array = Any
@@ -183,32 +183,32 @@ def test_values_that_would_not_fit_are_refused(monkeypatch: pytest.MonkeyPatch) 
 # ---------------------------------------------------------------------------------------------
 
 def test_variances_sum_to_one_and_gains_count_channels() -> None:
-    plain = lower(em.Conv((3, 5), weights=em.Random(gain=2)), (9, 9), 4, 8)
+    plain = lowered(em.Conv((3, 5), weights=em.Random(gain=2)), (9, 9), 4, 8)
     assert plain.random and [float(t.weights.sum()) for t in plain.taps] == [1, 1] and plain.gain == 2
-    out = lower(em.Conv(3, weights=em.Random(gain=2, fan="out")), (9, 9), 4, 8)
+    out = lowered(em.Conv(3, weights=em.Random(gain=2, fan="out")), (9, 9), 4, 8)
     assert out.gain == 2 * 4 / 8
-    up = lower(em.ConvTranspose(4, stride=(2, 3), weights=em.Random(gain=1)), (9, 9), 4, 8)
+    up = lowered(em.ConvTranspose(4, stride=(2, 3), weights=em.Random(gain=1)), (9, 9), 4, 8)
     assert up.gain == 6
-    one, = lower(em.Conv((2, 2), padding=0, weights=em.Random(profile=[[1, 2], [0, 1]])), (9, 9), 1, 1).taps
+    one, = lowered(em.Conv((2, 2), padding=0, weights=em.Random(profile=[[1, 2], [0, 1]])), (9, 9), 1, 1).taps
     assert_close(one.weights, [[.25, .5], [0, .25]], EXACT)
 
 
 def test_given_filters_are_split_where_they_are_products() -> None:
     line, column = np.array([1., -2, 3]), np.array([.1, .7])
-    split = lower(em.Conv((2, 3), padding=0, weights=em.Fixed(np.outer(column, line))), (9, 9), 2, 2).taps
+    split = lowered(em.Conv((2, 3), padding=0, weights=em.Fixed(np.outer(column, line))), (9, 9), 2, 2).taps
     assert [t.axes for t in split] == [(0,), (1,)]
     assert_close(np.outer(split[0].weights, split[1].weights), np.outer(column, line), ROUNDING)
     near = np.outer(column, line)
     near[0, 0] *= 1 + 1e-9
-    whole, = lower(em.Conv((2, 3), padding=0, weights=em.Fixed(near)), (9, 9), 2, 2).taps
+    whole, = lowered(em.Conv((2, 3), padding=0, weights=em.Fixed(near)), (9, 9), 2, 2).taps
     assert_close(whole.weights, near, EXACT)
-    zero = lower(em.Conv((2, 3), padding=0, weights=em.Fixed(np.zeros((2, 3)))), (9, 9), 2, 2).taps
+    zero = lowered(em.Conv((2, 3), padding=0, weights=em.Fixed(np.zeros((2, 3)))), (9, 9), 2, 2).taps
     assert not any(t.weights.any() for t in zero)
 
 
 def test_transposed_weights_are_turned_to_out_in() -> None:
     array = np.arange(4 * 3 * 2.).reshape(4, 3, 2)  # (in, out / groups, k), two groups
-    op = lower(em.ConvTranspose((2,), groups=2, weights=em.Fixed(array)), (9,), 4, 6)
+    op = lowered(em.ConvTranspose((2,), groups=2, weights=em.Fixed(array)), (9,), 4, 6)
     assert op.matrix is not None and op.matrix.shape == (6, 2, 2)
     for i, o, a in itertools.product(range(4), range(3), range(2)):
         assert op.matrix[i // 2 * 3 + o, i % 2, a] == array[i, o, a]
@@ -216,7 +216,7 @@ def test_transposed_weights_are_turned_to_out_in() -> None:
 
 def test_global_pooling_needs_a_size() -> None:
     with pytest.raises(ValueError, match="give image="):
-        lower(em.GlobalAvgPool(), (None, None), 3, 3)
+        lowered(em.GlobalAvgPool(), (None, None), 3, 3)
 
 
 def test_a_layer_without_a_rule_is_refused() -> None:
@@ -224,4 +224,4 @@ def test_a_layer_without_a_rule_is_refused() -> None:
         op = "unknown"
 
     with pytest.raises(NotImplementedError, match="the theory has no rule for unknown"):
-        lower(Unknown(), (8, 8), 3, 3)
+        rule_of(Unknown())

@@ -1,0 +1,71 @@
+"""What the theory remembers from one call to the next: bounded, shared by threads, forgotten on request."""
+
+from __future__ import annotations
+
+import functools
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+__all__ = ["PerObject", "Recent", "forget", "remembered"]
+
+T = TypeVar("T")
+_forgetters: list[Callable[[], None]] = []
+
+
+def forget() -> None:
+    """Drop what is remembered; the next prediction starts from nothing."""
+    for drop in _forgetters:
+        drop()
+
+
+def remembered(maxsize: int) -> Callable[[Callable[..., T]], Callable[..., T]]:
+    """The last `maxsize` results of a function of hashable arguments; for decoration."""
+    def decorate(function: Callable[..., T]) -> Callable[..., T]:
+        cached = functools.lru_cache(maxsize=maxsize)(function)
+        _forgetters.append(cached.cache_clear)
+        return cached
+    return decorate
+
+
+class Recent(Generic[T]):
+    """The last few values made for an object, which is told by its identity, and a key."""
+
+    def __init__(self, size: int) -> None:
+        self._size, self._lock = size, threading.Lock()
+        self._held: list[tuple[Any, Any, T]] = []
+        _forgetters.append(self._held.clear)
+
+    def get(self, owner: Any, key: Any, make: Callable[[], T]) -> T:
+        """The value for `owner` and `key`, made where it is not known."""
+        with self._lock:
+            for whose, what, value in self._held:
+                if whose is owner and what == key:
+                    return value
+        value = make()
+        with self._lock:
+            self._held[:] = [(owner, key, value), *self._held[:self._size - 1]]
+        return value
+
+
+class PerObject(Generic[T]):
+    """A few values for each object, for as long as the object lives."""
+
+    def __init__(self, size: int) -> None:
+        self._size, self._lock = size, threading.Lock()
+        self._held: weakref.WeakKeyDictionary[Any, dict[Any, T]] = weakref.WeakKeyDictionary()
+        _forgetters.append(self._held.clear)
+
+    def get(self, owner: Any, key: Any) -> T | None:
+        """The value for `owner` and `key`, where there is one."""
+        with self._lock:
+            return self._held.get(owner, {}).get(key)
+
+    def put(self, owner: Any, key: Any, value: T) -> None:
+        """Hold `value`; the oldest one goes where there are too many."""
+        with self._lock:
+            held = self._held.setdefault(owner, {})
+            if len(held) >= self._size:
+                del held[next(iter(held))]
+            held[key] = value

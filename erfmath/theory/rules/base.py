@@ -1,0 +1,165 @@
+"""What a rule is: how the theory takes one kind of layer, in every sweep.
+
+A rule has no state; one instance serves all layers of its kinds.  What it inherits is right for a
+layer that is the same filter on each channel, and for a gate that acts on each site by a number:
+such a kind overrides `lower`, or `forward`, and no more.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import numpy as np
+
+from ...layers import Layer
+from ...results.assumptions import Assumption
+from ..sweep.covariance import Covariance, Factor
+from ..sweep.lowering import SAMPLE, Linear, Norm, reach
+from ..sweep.moments import Moments, far_factor, linear, ratio, shared_behind
+from ..sweep.taps import Array
+from .context import Above, Before, Below
+from .neighbours import Passage
+
+__all__ = ["Rule", "rule_for", "rule_of"]
+
+R = TypeVar("R", bound="type[Rule]")
+_RULES: dict[type[Layer], Rule] = {}
+
+
+def rule_for(*kinds: type[Layer]) -> Callable[[R], R]:
+    """Enter a class of rules for these kinds of layers."""
+    def enter(rule: R) -> R:
+        _RULES.update(dict.fromkeys(kinds, rule()))
+        return rule
+    return enter
+
+
+def rule_of(layer: Layer) -> Rule:
+    """The rule of a layer.
+
+    Raises
+    ------
+    NotImplementedError
+        If its kind has none.
+    """
+    try:
+        return _RULES[type(layer)]
+    except KeyError:
+        raise NotImplementedError(f"the theory has no rule for {layer.op}; erfmath.measure may have one") from None
+
+
+class Rule:
+    """How one kind of layer is passed; the defaults are those of fixed taps, and of a gate.
+
+    Attributes
+    ----------
+    begins_stream : bool
+        Whether gates behind a residual sum remember this kind's gate.
+    """
+
+    begins_stream = False
+
+    # -- what the layer is --------------------------------------------------------------------
+
+    def lower(self, layer: Layer, sizes: tuple[int | None, ...], c_in: int, c_out: int) -> Linear:
+        """The layer as taps, on an input of `sizes` sites (None: the plane); without taps it acts on each site."""
+        return Linear(gate=layer.is_gate)
+
+    def given(self, layer: Layer, weights: Any, ndim: int, c_in: int, c_out: int) -> tuple[Linear, Norm | None]:
+        """The layer with trained `weights`; a ValueError says what is wrong with them."""
+        raise ValueError(f"weights: {layer.op} takes none; convolutions and batch norms do")
+
+    def stacked(self, layer: Layer, op: Linear, before: Layer, lower: Linear, sizes: tuple[int | None, ...],
+                between: tuple[int | None, ...]) -> Linear | None:
+        """This layer and the one `before` as one that reads its input of `sizes`, where there is such a layer."""
+        return None
+
+    def groups(self, op: Linear, incoming: Sequence[tuple[int, ...]], channels: int) -> tuple[int, ...]:
+        """Sizes of the groups of like channels at the output: layers that mix channels leave one."""
+        if all(groups == (channels,) for groups in incoming):
+            return (channels,)
+        depthwise = op.groups == channels == sum(incoming[0])
+        if op.ties_channels or (op.fresh and not depthwise):
+            return (channels,)
+        edges = sorted({0}.union(*(np.cumsum(groups).tolist() for groups in incoming)))
+        return tuple(b - a for a, b in itertools.pairwise(edges))
+
+    def keeps_factor(self, op: Linear, mean: bool) -> bool:
+        """Whether a gradient that is linear in the numbers of the unit stays so below; or, with `mean`, its mean."""
+        return not (op.fresh or op.gate)
+
+    def lags_below(self, op: Linear, lags: tuple[int, ...]) -> tuple[int, ...]:
+        """Lags at the input that come from the box of half-widths `lags` at the output."""
+        return reach(op, lags, back=True)
+
+    def walk_gain(self, op: Linear, mean: bool) -> float | None:
+        """What a layer multiplies power (or the mean) by as a step of a walk, None where it is no step of one.
+
+        A filter that spreads gradients correlates them: for the power its squared taps are not enough.
+        """
+        total = op.gain * math.prod(float(taps.weights.sum()) for taps in op.taps)
+        if mean:
+            return None if op.zero_mean or op.gate or op.matrix is not None else total
+        if op.variances:
+            return total
+        return None if op.ties_channels or any(not taps.trivial for taps in op.taps) else total**2
+
+    def assumptions(self, op: Linear) -> tuple[Assumption, ...]:
+        """What is taken for granted where a network has gates."""
+        return (Assumption.NEIGHBOURS,) if op.taps and not (op.variances or op.ties_channels) else ()
+
+    # -- forward ------------------------------------------------------------------------------
+
+    def forward(self, at: Before, inputs: list[Moments]) -> Moments:
+        """Moments at the output; a gate also leaves ``at.gates.power[at.i]``."""
+        graph, op, i, j, m = at.graph, at.op, at.i, at.source, inputs[0]
+        far = m.far * far_factor(op, m, graph.sizes[j], graph.sizes[i]) if m.far.any() else m.far
+        if not op.taps:
+            scaled = tuple(None if law is None else m.law(g).scaled(op.gain) for g, law in enumerate(m.laws))
+            return replace(m, values=m.values * op.gain**2, far=far, laws=scaled)
+        values = linear(op, m, graph.sizes[j], at.extents[i], at.want)
+        rho = shared_behind(op, m, values, graph.sizes[j])
+        behind = Moments(values, far, rho, (None,) * len(far), m.wraps)
+        if i not in graph.biases:
+            return behind
+        bias = graph.biases[i]
+        return replace(behind, values=values + bias, far=far + bias,
+                       rho=ratio(behind.same + bias, behind.average + bias))
+
+    def passage(self, layer: Layer, op: Linear, ndim: int) -> Passage | None:
+        """How what neighbours share near borders passes, None where it is not followed (equation 62)."""
+        return None
+
+    # -- backward -----------------------------------------------------------------------------
+
+    def backward(self, at: Below, state: Covariance) -> Covariance:
+        """The covariance of the gradient at the input."""
+        if not at.op.gate:
+            return state.through_fixed(at.op, at.sizes, at.lags)
+        if state.mixing and at.j in at.plan.ones:
+            raise NotImplementedError(f"a gate between deterministic layers that mix channels: {SAMPLE}")
+        return state.gated(at.gates.power[at.i])
+
+    def factor(self, at: Below, factor: Factor) -> Factor:
+        """The same for a gradient as it is, where `keeps_factor`."""
+        return factor.through(at.op, at.sizes)
+
+    # -- transposed ---------------------------------------------------------------------------
+
+    def transpose(self, at: Above) -> Array:
+        """Values at the output, shape (fields, groups, *lags, *map): `backward` read the other way."""
+        if not at.op.gate:
+            return at.linear(at.op, at.input, at.lags)
+        values, gate = at.with_lags(at.input), at.gates.power[at.i]
+        ndim = at.graph.ndim
+        index = [slice(None)] + [slice(None) if n == 1 else slice(n // 2 - h, n // 2 + h + 1)
+                                 for h, n in zip(at.lags, gate.shape[1:])]
+        gate = gate[tuple(index)]
+        for axis, n in enumerate(values.shape[2 + ndim:], 1 + ndim):  # one of the plane is given for whole periods
+            if gate.shape[axis] not in (1, n):
+                gate = gate.take(range(n), axis=axis, mode="wrap")
+        return np.asarray(values * gate)

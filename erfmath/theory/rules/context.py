@@ -1,0 +1,182 @@
+"""What a sweep shows of a node to its rule, beside the state that it hands it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from ...base.errors import check_bytes
+from ...layers import Layer
+from ..sweep.lowering import Linear, reach
+from ..sweep.moments import Moments, linear, refit
+from ..sweep.taps import Array
+
+if TYPE_CHECKING:
+    from ..sweep.forward import Gates
+    from ..sweep.plan import Edge, Graph, Plan
+    from ..sweep.streams import Streams
+    from .neighbours import Borders
+
+__all__ = ["Above", "Before", "Below"]
+
+
+class Before(NamedTuple):
+    """A node in the forward sweep, which hands over the moments of its inputs.
+
+    Attributes
+    ----------
+    need : mapping
+        Lags, per node, for which the backward sweep will ask how often two sites are open together.
+    want : tuple of int
+        To be carried at the output, as half-widths of a box.
+    extents : mapping
+        Extent of every node's map.
+    gates : Gates
+        Where a gate leaves what the backward sweep needs.
+    streams : Streams
+        What gates remember of gates before residual sums.
+    borders : Borders
+        What neighbours near borders share.
+    independent : bool
+        Whether no two inputs depend on the same random layer, with none between.
+    """
+
+    graph: Graph
+    i: int
+    need: Mapping[int, tuple[int, ...]]
+    want: tuple[int, ...]
+    extents: Mapping[int, tuple[int, ...]]
+    gates: Gates
+    streams: Streams
+    borders: Borders
+    independent: bool
+
+    @property
+    def layer(self) -> Layer:
+        """The layer's spec."""
+        return self.graph.layers[self.i]
+
+    @property
+    def op(self) -> Linear:
+        """The layer as taps."""
+        return self.graph.ops[self.i]
+
+    @property
+    def source(self) -> int:
+        """Position of the (first) input."""
+        return self.graph.sources[self.i][0]
+
+    @property
+    def lags(self) -> tuple[int, ...]:
+        """Those of `need` at this node."""
+        return self.need[self.i]
+
+
+class Below(NamedTuple):
+    """An edge in the backward sweep: the state at the output of `edge.reader` is handed to its input, node `j`."""
+
+    plan: Plan
+    gates: Gates
+    edge: Edge
+    j: int
+
+    @property
+    def graph(self) -> Graph:
+        """The network made ready."""
+        return self.plan.graph
+
+    @property
+    def i(self) -> int:
+        """Position of the node."""
+        return self.edge.reader
+
+    @property
+    def layer(self) -> Layer:
+        """The layer's spec."""
+        return self.graph.layers[self.edge.reader]
+
+    @property
+    def op(self) -> Linear:
+        """The layer as taps."""
+        return self.graph.ops[self.edge.reader]
+
+    @property
+    def sizes(self) -> tuple[int | None, ...]:
+        """Of the input's map."""
+        return self.graph.sizes[self.j]
+
+    @property
+    def lags(self) -> tuple[int, ...]:
+        """To be carried at the input."""
+        return self.plan.lags[self.j]
+
+    @property
+    def channels(self) -> tuple[int, int]:
+        """Of input and output."""
+        return self.graph.channels[self.j], self.graph.channels[self.edge.reader]
+
+    @property
+    def before(self) -> tuple[int, ...]:
+        """Inputs of the node before this one."""
+        return self.graph.sources[self.edge.reader][:self.edge.slot]
+
+
+class Above(NamedTuple):
+    """A node in the transposed sweep; `values` are those of all nodes that are still read."""
+
+    plan: Plan
+    gates: Gates
+    i: int
+    values: Mapping[int, Array]
+
+    @property
+    def graph(self) -> Graph:
+        """The network made ready."""
+        return self.plan.graph
+
+    @property
+    def op(self) -> Linear:
+        """The layer as taps."""
+        return self.graph.ops[self.i]
+
+    @property
+    def lags(self) -> tuple[int, ...]:
+        """To be carried at the output."""
+        return self.plan.lags[self.i]
+
+    @property
+    def input(self) -> Array:
+        """Values of the (first) input, shape (fields, groups, *lags, *map)."""
+        return self.values[self.graph.sources[self.i][0]]
+
+    def with_lags(self, values: Array) -> Array:
+        """The box of lags of the output."""
+        return refit(values, self.lags, 2)
+
+    def summed(self, i: int, sources: Iterable[int]) -> Array:
+        """The sum of these inputs of node `i`; one that it lists twice counts as twice of it."""
+        graph, total = self.graph, np.zeros(())
+        for j in dict.fromkeys(sources):
+            owner = np.searchsorted(np.cumsum(graph.groups[j]), np.cumsum(graph.groups[i]))
+            times = graph.sources[i].count(j)
+            total = total + times**2 * refit(self.values[j][:, owner], self.plan.lags[i], 2)
+        return total
+
+    def linear(self, op: Linear, values: Array, lags: tuple[int, ...]) -> Array:
+        """A layer of taps, forwards: each adjoint's adjoint."""
+        graph, j = self.graph, self.graph.sources[self.i][0]
+        flat = refit(values, reach(op, lags, back=True) if op.taps else lags, 2)
+        shape = flat.shape
+        flat = flat.reshape(-1, *shape[2:])
+        extent = tuple(n or 1 for n in graph.sizes[self.i])
+        check_bytes(8 * len(flat) * math.prod(2 * h + 1 for h in lags) * math.prod(extent),
+                    f"what is read out at node {self.i}", "take a smaller image, or units one by one with predict")
+        if not op.taps:
+            return (flat * op.gain**2).reshape(shape)
+        nothing = np.zeros(len(flat))
+        carried = Moments(flat, far=nothing, rho=nothing, laws=(None,) * len(flat), wraps=False)
+        out = linear(op, carried, graph.sizes[j], extent, lags)
+        return out.reshape(*shape[:2], *out.shape[1:])

@@ -1,0 +1,63 @@
+"""Layers that act on each site without a nonlinearity: scale, dropout, padding, identity."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from ...layers import Dropout, Identity, Pad, Scale
+from ..sweep.covariance import Covariance
+from ..sweep.lowering import Linear, separable
+from ..sweep.moments import Moments, at as lag_zero
+from ..sweep.taps import Array
+from .base import Rule, rule_for
+from .context import Above, Before, Below
+
+__all__ = ["DropoutRule", "IdentityRule", "PadRule", "ScaleRule"]
+
+
+@rule_for(Identity)
+class IdentityRule(Rule):
+    """Nothing happens."""
+
+
+@rule_for(Scale)
+class ScaleRule(Rule):
+    """A number on amplitudes."""
+
+    def lower(self, layer: Scale, sizes: tuple[int | None, ...], c_in: int, c_out: int) -> Linear:  # type: ignore
+        return Linear(gain=layer.factor)
+
+
+@rule_for(Pad)
+class PadRule(Rule):
+    """One tap of weight 1, off its place."""
+
+    def lower(self, layer: Pad, sizes: tuple[int | None, ...], c_in: int, c_out: int) -> Linear:  # type: ignore
+        return Linear(separable(layer.geometry(len(sizes)), [np.ones(1)] * len(sizes)))
+
+
+@rule_for(Dropout)
+class DropoutRule(Rule):
+    """Noise of each site and channel: q over 1 - p, pairs of sites as they are."""
+
+    def keeps_factor(self, op: Linear, mean: bool) -> bool:
+        return mean
+
+    def walk_gain(self, op: Linear, mean: bool) -> float | None:
+        return super().walk_gain(op, mean) if mean else None
+
+    def forward(self, at: Before, inputs: list[Moments]) -> Moments:
+        m, kept = inputs[0], 1 - at.layer.p  # type: ignore[attr-defined]
+        values = m.values.copy()
+        values[lag_zero(m.lags)] /= kept
+        return replace(m, values=values, rho=m.rho * kept)
+
+    def backward(self, at: Below, state: Covariance) -> Covariance:
+        return state.masked(at.layer.p, at.channels[1])  # type: ignore[attr-defined]
+
+    def transpose(self, at: Above) -> Array:
+        values = at.with_lags(at.input).copy()
+        values[(slice(None), *lag_zero(at.lags))] /= 1 - at.graph.layers[at.i].p  # type: ignore[attr-defined]
+        return values

@@ -1,0 +1,85 @@
+"""Normalisations: batch norm and layer norm (equations 40 and 41)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...layers import BatchNorm, LayerNorm
+from ...results.assumptions import Assumption
+from ..sweep.lowering import Linear, Norm
+from ..sweep.moments import Moments, at as lag_zero, ratio
+from .base import Rule, rule_for
+from .context import Before
+
+__all__ = ["BatchNormRule", "LayerNormRule"]
+
+
+@rule_for(BatchNorm)
+class BatchNormRule(Rule):
+    """Less the mean of each channel, over its deviation, both taken over inputs and the map."""
+
+    def given(self, layer: Any, weights: Any, ndim: int, c_in: int, c_out: int) -> tuple[Linear, Norm | None]:
+        """Scale, shift, mean and variance per channel, shape (4, channels)."""
+        array = np.asarray(weights, dtype=float)
+        if array.shape != (4, c_out) or not np.isfinite(array).all():
+            raise ValueError(f"weights: an array of shape {array.shape}; must be scale, shift, mean and variance, "
+                             f"of shape (4, {c_out})")
+        if array[3].min() <= 0:
+            raise ValueError("weights: variances of a batch norm must be positive")
+        scale, shift, _, variance = array
+        norm = Norm(float((scale**2 / variance).mean()), float((scale**2).mean()), float((shift**2).mean()))
+        return Linear(gate=True), norm
+
+    def assumptions(self, op: Linear) -> tuple[Assumption, ...]:
+        return (Assumption.BATCH_STATISTICS,)
+
+    def forward(self, at: Before, inputs: list[Moments]) -> Moments:
+        if not at.op.gate:
+            return super().forward(at, inputs)
+        m, i = inputs[0], at.i
+        spread, parts = m.average - m.far, list(zip(m.average.tolist(), m.far.tolist()))
+        if any(q - c <= 1e-9 * q for q, c in parts):
+            raise ValueError("batch norm of values that do not vary between inputs or sites: the variance is zero; "
+                             "give input_moments with E[x x'] below E[x^2]")
+        at.gates.power[i] = m.per_pair(1 / spread)
+        # E[v(x) mean] follows the q map, p = q / average q: less of the mean is in what stands near a border.
+        if any(m.lags):
+            p = m.second / m.per_site(m.average)
+            shared = m.products(p, m.lags) - m.products(p - 1, m.lags)  # p + p' - 1, in pairs
+            values = (m.values - m.per_pair(m.far) * shared) / m.per_pair(spread)
+        else:
+            values = m.values * m.per_pair((1 - 2 * m.far / m.average) / spread)
+            values += m.per_pair(m.far / spread)
+        steep = any(2 * c > q for q, c in parts)
+        if steep:  # c is an average: its fall is not exact
+            values[lag_zero(m.lags)] = np.maximum(values[lag_zero(m.lags)], 0.0)
+        kinds = tuple(None if law is None else m.law(g).standardised() for g, law in enumerate(m.laws))
+        if i in at.graph.norms:
+            norm = at.graph.norms[i]
+            at.gates.power[i] = np.full(m.per_pair(spread).shape, norm.gain)
+            far = np.full(len(spread), norm.shift)
+            values = values * norm.scale + norm.shift
+            return Moments(values, far, far / (norm.scale + norm.shift), (None,) * len(spread), m.wraps)
+        behind = Moments(values, np.zeros(len(spread)), np.zeros(len(spread)), kinds, m.wraps)
+        if not steep:  # nothing was cut off
+            vars(behind)["average"] = np.ones(len(spread))
+        return behind
+
+
+@rule_for(LayerNorm)
+class LayerNormRule(Rule):
+    """Each site by itself: less the mean over its channels, over their deviation."""
+
+    def forward(self, at: Before, inputs: list[Moments]) -> Moments:
+        m, share, lags = inputs[0], np.asarray(at.graph.shares(at.i)), at.lags
+        mean = float(share @ [0.0 if law is None else m.law(g).mean for g, law in enumerate(m.laws)])
+        spread = np.tensordot(share, m.second, 1)[None] - mean**2
+        root = np.divide(1, np.sqrt(spread), out=np.zeros(spread.shape), where=spread > 0)
+        at.gates.power[at.i] = np.repeat(m.products(root, lags), len(m.far), axis=0)
+        values = (m.values - mean**2) * m.products(root, m.lags)
+        apart = ratio(m.far, m.level * m.average)  # over sqrt(q q')
+        far = apart * m.mean(root * m.deviation)**2 - (mean * root.mean())**2
+        rho = ratio(m.same - mean**2, m.average - mean**2)
+        return Moments(values, far, rho, (None,) * len(m.far), m.wraps)

@@ -1,0 +1,11 @@
+"""All families of rules; importing this enters them."""
+
+from __future__ import annotations
+
+from . import activation, convolution, elementwise, merge, normalisation, pooling, resampling
+from .base import Rule, rule_of
+
+__all__ = ["FAMILIES", "Rule", "rule_of"]
+
+#: A family of layers has one module of rules.
+FAMILIES = (activation, convolution, elementwise, merge, normalisation, pooling, resampling)
