@@ -21,6 +21,10 @@ Array = Any
 Site = tuple[int, ...]
 
 
+def lowered(layer: Layer, sizes: tuple[int | None, ...], c_in: int, c_out: int) -> Any:
+    return rule_of(layer).lower(layer, sizes, c_in, c_out)
+
+
 def read_site(g: AxisGeometry, x: int, a: int, n: int | None) -> int | None:
     """Input site that output site x reads through tap a, by the definition."""
     p = g.padding[0]
