@@ -15,16 +15,20 @@ _forgetters: list[Callable[[], None]] = []
 
 
 def forget() -> None:
-    """Drop what is remembered; the next prediction starts from nothing."""
+    """Drop what is remembered of networks and of their values; index tables that any network may use stay."""
     for drop in _forgetters:
         drop()
 
 
-def remembered(maxsize: int) -> Callable[[Callable[..., T]], Callable[..., T]]:
-    """The last `maxsize` results of a function of hashable arguments; for decoration."""
+def remembered(maxsize: int, lasting: bool = True) -> Callable[[Callable[..., T]], Callable[..., T]]:
+    """Decorate a function of hashable arguments to remember its last `maxsize` results.
+
+    Those that are not `lasting` are dropped by `forget`.
+    """
     def decorate(function: Callable[..., T]) -> Callable[..., T]:
         cached = functools.lru_cache(maxsize=maxsize)(function)
-        _forgetters.append(cached.cache_clear)
+        if not lasting:
+            _forgetters.append(cached.cache_clear)
         return cached
     return decorate
 

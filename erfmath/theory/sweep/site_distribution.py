@@ -205,14 +205,14 @@ def rounded(x: float) -> float:
     return float(f"{x:.13e}")
 
 
-@remembered(16)
+@remembered(16, lasting=False)
 def activated(phi: Function, q: float, c: float, second: float) -> Law:
     """phi(z) for z ~ N(0, q), of which c is shared, scaled to E[phi^2] = `second`."""
     law = gaussian(q, c).through(phi)
     return law.scaled(math.sqrt(second / law.second)) if law.second else law
 
 
-@remembered(64)
+@remembered(64, lasting=False)
 def gated_sum(law: Law, q: float, c: float, phi: Function) -> tuple[Law, Law, Array]:
     """x + f as in `plus`, phi(x + f), and the transition from x to there, times phi'^2.
 
