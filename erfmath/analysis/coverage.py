@@ -98,7 +98,7 @@ def _inside(erf: EffectiveReceptiveField, side: float) -> float:
     for a, b, c in zip(lo, hi, erf.center):
         x = np.arange(a, b + 1)
         within = np.clip(np.minimum(x + 0.5, c + side / 2) - np.maximum(x - 0.5, c - side / 2), 0, 1)
-        values = within @ values
+        values = np.tensordot(within, values, axes=1)
     return float(values)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..base.checks import real
+from ..lattice.field import Field
 from ..networks.network import Network
 from ..networks.settings import RunSettings
 from ..networks.trf import ReceptiveField, receptive_fields
@@ -23,30 +24,30 @@ from .size_map import prepare
 
 __all__ = ["TileHalo", "tile_halo"]
 
-#: Side of the image on which `tile_halo` works unless told, where the network sees further than that.
+#: Side of the largest image on which `tile_halo` works unasked, where the network sees further than that.
 LARGEST_IMAGE = 768
 
 
 @dataclass(frozen=True)
 class TileHalo:
-    """How much context a tile needs around the part of it that is kept.
+    """How much context a tile needs around the part of it that is kept; printed with str().
 
     Attributes
     ----------
     halo : int
         Pixels of context on each side.
     error : float
-        Largest part of a kept unit's power that is lost: paths that leave the tile in any layer,
-        where zero padding stands in the place of what the whole image has there.  Without
-        nonlinearities it is the mean squared error over the mean square of the output, for white pixels.
+        Largest fraction of a kept unit's power that is lost: along paths that leave the tile in any
+        layer, where zero padding replaces what the whole image has there.  Without nonlinearities it
+        is the mean squared error over the mean square of the output, for white pixels.
     cut : float
-        Largest share of a kept unit's power that lies outside the tile at the input.
+        Largest fraction of a kept unit's power that lies outside the tile at the input.
     exact : int
         Halo at which nothing is lost, from the theoretical receptive field.
     multiple : int
         Tiles must start at multiples of this many pixels for their sites to be those of the image.
     image : tuple of int
-        The image that stood for the whole.
+        The image that tiles were compared with.
     """
 
     halo: int
@@ -56,6 +57,11 @@ class TileHalo:
     multiple: int
     image: tuple[int, ...]
 
+    def __str__(self) -> str:
+        return (f"halo       {self.halo} px on each side, tiles at multiples of {self.multiple} px\n"
+                f"error      {self.error:.3g} of a kept unit's power at most ({self.cut:.3g} lies outside the tile)\n"
+                f"no error   at {self.exact} px, the theoretical receptive field")
+
 
 def tile_halo(net: Network, error: float = 0.01, *, image: Any = None, node: str | None = None, width: int = 16,
               channels_in: int = 3, ndim: int = 2, weights: Mapping[str, Any] | None = None) -> TileHalo:
@@ -63,7 +69,7 @@ def tile_halo(net: Network, error: float = 0.01, *, image: Any = None, node: str
 
     An image is cut into tiles, each with a halo; the network runs on every tile, and the outputs
     inside the halo are thrown away.  A kept unit at the corner of the interior loses the paths that
-    leave the tile in any layer (equation 14): a part `error` of its power.  Gates are those of the
+    leave the tile in any layer (equation 14): a fraction `error` of its power.  Gates are those of the
     whole image, as batch norms with frozen statistics are.
 
     Where no weight is random, the gradient g of the unit in the whole image and the gradient g' of the
@@ -72,20 +78,21 @@ def tile_halo(net: Network, error: float = 0.01, *, image: Any = None, node: str
         sum_i (g(i) - g'(i))^2 / sum_i g(i)^2
 
     over the pixels: again the mean squared error of the output over its mean square, for white pixels,
-    the same in all channels, and for the mean over the unit's channels.  It is exact, what pools at the
-    border of a tile put in the place of a lost path included.
+    the same in all channels, and for the mean over the unit's channels.  It is exact, and includes what
+    pools at the border of a tile put in place of a lost path.
 
     Parameters
     ----------
     net : Network
         Its output, or `node`, must be a map.
     error : float
-        Largest part of the power that may be lost.  It falls with the halo, but for weights of both
-        signs, of which more may be missed as paths come in: then the halo is one whose error is below
-        the bound and above it one step before, not always the smallest.
+        Largest fraction of the power that may be lost; 0 is the halo of the theoretical receptive
+        field, from geometry alone.  The error falls with the halo except for weights of both signs, of
+        which more may be missed as paths come in: then the halo is one whose error is below the bound
+        and above it one step before, not always the smallest.
     image : int or tuple of int, optional
-        Size of the whole image; by default as large as the network's receptive field asks for, at
-        most 768 pixels.  Whatever a unit in its middle sees beyond it counts as nothing.
+        Size of the whole image, from which tiles are cut.  Units in the middle of it are compared; if
+        they see beyond it, those of an image that holds all they see, of up to 768 pixels a side.
     node, width, channels_in, ndim, weights
         As in `predict`.
 
@@ -96,10 +103,11 @@ def tile_halo(net: Network, error: float = 0.01, *, image: Any = None, node: str
     Raises
     ------
     ValueError
-        Where no unit has tiles (global pooling), or the image is too small for one.
+        Where no unit has tiles (global pooling), or no tile with the halo fits into the image.
     NotImplementedError
-        Where random weights and such as tie channels (`Constant`, `Fixed` for all channels) stand in one
-        network, or branches meet with no random layer between: lost and kept paths then interfere.
+        Where the error is above 0 and random weights and such as tie channels (`Constant`, `Fixed` for
+        all channels) are mixed in one network, or branches meet with no random layer between: lost and
+        kept paths then interfere.
 
     Examples
     --------
@@ -119,57 +127,61 @@ def tile_halo(net: Network, error: float = 0.01, *, image: Any = None, node: str
     error = real(error, "error")
     if not 0 <= error < 1:
         raise ValueError(f"error={error!r}: must be at least 0 and below 1")
-    search = _Tiles(net, settings)
-    low, high = -1, search.start // search.multiple  # in multiples; the error falls with the halo
+    tiles = _Tiles(net, settings)
+    found = _smallest(net, settings, tiles, error) if error else tiles.result(tiles.exact, 0.0, 0.0)
+    if settings.image and found.multiple + 2 * found.halo > min(settings.image):
+        raise ValueError(f"image={settings.image}: too small for tiles with a halo of {found.halo} on each side of "
+                         f"{found.multiple} pixels, where the error is {found.error:.3g}; take the image as one tile, "
+                         "or give a larger error=")
+    return found
+
+
+def _smallest(net: Network, settings: RunSettings, tiles: _Tiles, error: float) -> TileHalo:
+    """By bisection in multiples, since the error falls with the halo."""
+    swept = prepare(net, settings.but(image=tiles.image))
+    power = _Swept(*swept, tiles) if swept else _Known(net, settings, tiles)
+    low, high = -1, min(tiles.start, tiles.exact) // tiles.multiple
     found = 0.0
     while high - low > 1:
         middle = (low + high) // 2
-        here = search.lost(middle * search.multiple)
+        here = max(0.0, *(power.lost(spans) for spans in tiles.spans(middle * tiles.multiple)))
         if here <= error:
             high, found = middle, here
         else:
             low = middle
-    halo = high * search.multiple
-    return TileHalo(halo, found, search.cut(halo), search.exact, search.multiple, search.image)
+    halo = high * tiles.multiple
+    if halo == tiles.start < tiles.exact:
+        raise ValueError(f"error={error:g}: units lose more than that in all tiles of an image of {tiles.image}, and "
+                         f"see more than it holds; give a larger image=, {2 * tiles.exact + tiles.multiple} pixels a "
+                         "side hold everything")
+    return tiles.result(halo, found, max(power.cut(spans[-1]) for spans in tiles.spans(halo)))
 
 
 class _Tiles:
-    """One block of kept units in the middle of an image, and tiles that end a halo beyond it on one side."""
+    """Geometry: a block of kept units in the middle of an image, and tiles that end a halo beyond it on one side."""
 
     def __init__(self, net: Network, settings: RunSettings) -> None:
         self.net, self.top = net, net.index(settings.node)
         sized = settings.receptive_field(net)
         self.strides = _strides(net, sized, self.top)
         self.multiple = math.lcm(*(step.numerator for line in self.strides.values() for step in line))
-        fits = _reach(sized, self.multiple)
-        self.exact = -(-fits // self.multiple) * self.multiple
+        given = settings.image or ()
+        if any(n % self.multiple for n in given) or min(given, default=3 * self.multiple) < 3 * self.multiple:
+            raise ValueError(f"image={given}: must be a multiple of {self.multiple}, the network's largest stride, and "
+                             "at least three times that")
+        self.exact = -(-_reach(sized, self.multiple) // self.multiple) * self.multiple
         side = self.multiple * (1 + 2 * min(self.exact, LARGEST_IMAGE // 2) // self.multiple)
-        self.image = (side,) * settings.ndim if settings.image is None else settings.image
-        if any(n % self.multiple for n in self.image) or min(self.image) < 3 * self.multiple:
-            raise ValueError(f"image={self.image}: must be a multiple of {self.multiple}, the network's largest "
-                             "stride, and at least three times that")
+        self.image = tuple(max(n, side) for n in given) or (side,) * settings.ndim
         self.start = min(self.image) // self.multiple // 2 * self.multiple
-        if settings.image is None:
+        if not given:
             self.start = min(self.start, self.exact)
-        steps = self.strides[self.top]
-        self.block = [range(int(self.start / s), int((self.start + self.multiple) / s)) for s in steps]
-        settings = settings.but(image=self.image)
-        swept = prepare(net, settings)
-        self.power: _Swept | _Known
-        if swept is not None:
-            self.power = _Swept(*swept, self.image, self.block)
-        else:
-            self.power = _Known(net, self.top, settings, self.block)
+        self.block = [range(int(self.start / s), int((self.start + self.multiple) / s)) for s in self.strides[self.top]]
 
-    def lost(self, halo: int) -> float:
-        """Largest part of the power of a kept unit that flows along paths out of the tile."""
-        return max(0.0, *(self.power.lost(spans) for spans in self._tiles(halo)))
+    def result(self, halo: int, error: float, cut: float) -> TileHalo:
+        """What is said of a halo."""
+        return TileHalo(halo, error, cut, self.exact, self.multiple, self.image)
 
-    def cut(self, halo: int) -> float:
-        """Largest part of the power of a kept unit that lies outside the tile."""
-        return max(self.power.cut(spans[-1]) for spans in self._tiles(halo))
-
-    def _tiles(self, halo: int) -> list[dict[int, Spans]]:
+    def spans(self, halo: int) -> list[dict[int, Spans]]:
         """Sites of every map, for the tiles that end a halo beyond the block, at each of its corners."""
         return [self._spans(halo, sides) for sides in itertools.product((False, True), repeat=len(self.image))]
 
@@ -189,16 +201,18 @@ class _Tiles:
 class _Swept:
     """Power of the kept units of a network with random weights: lost paths carry theirs away."""
 
-    def __init__(self, plan: Plan, gates: Gates, image: tuple[int, ...], block: Sequence[range]) -> None:
-        self.plan, self.gates, self.ones = plan, gates, np.ones((1, *image))
-        self.kept: Any = (..., *(slice(line.start, line.stop) for line in block))
+    def __init__(self, plan: Plan, gates: Gates, tiles: _Tiles) -> None:
+        self.plan, self.gates, self.ones = plan, gates, np.ones((1, *tiles.image))
+        self.kept: Any = (..., *(slice(line.start, line.stop) for line in tiles.block))
         self.whole = readout(plan, gates, self.ones)[self.kept]
 
     def lost(self, spans: dict[int, Spans]) -> float:
+        """Largest fraction of the power of a kept unit that flows along paths out of the tile."""
         rest = readout(self.plan, self.gates, self.ones, spans)[self.kept]
         return float((1 - rest / self.whole).max())
 
     def cut(self, tile: Spans) -> float:
+        """Largest fraction of the power of a kept unit that lies outside the tile."""
         outside = self.ones.copy()
         outside[(slice(None), *_slices(tile))] = 0
         return float((readout(self.plan, self.gates, outside)[self.kept] / self.whole).max())
@@ -207,16 +221,17 @@ class _Swept:
 class _Known:
     """The same without random weights: gradients of whole image and tile are numbers, and differ."""
 
-    def __init__(self, net: Network, top: int, settings: RunSettings, block: Sequence[range]) -> None:
-        self.net, self.top, self.settings = net, top, settings
+    def __init__(self, net: Network, settings: RunSettings, tiles: _Tiles) -> None:
+        self.net, self.top, self.settings = net, tiles.top, settings
         self.whole = {}
-        for unit in itertools.product(*block):
-            erf = predict(net, **settings.but(unit=unit).keywords)
+        for unit in itertools.product(*tiles.block):
+            erf = predict(net, **settings.but(image=tiles.image, unit=unit).keywords)
             if erf.statistic != "mean":
                 raise NotImplementedError(
-                    "tiles of a network in which random weights stand beside such as tie channels (Constant, Fixed for "
-                    "all channels), or branches meet with no random layer between: lost and kept paths interfere, and "
-                    "no part of the power is that of the lost ones; use measure(image=) on tile and image")
+                    "tiles of a network that mixes random weights with such as tie channels (Constant, Fixed for all "
+                    "channels), or in which branches meet with no random layer between: lost and kept paths interfere, "
+                    "and no part of the power is that of the lost ones; use measure(image=) on tile and image, or "
+                    "error=0")
             self.whole[unit] = erf.map
 
     def lost(self, spans: dict[int, Spans]) -> float:
@@ -224,9 +239,9 @@ class _Known:
         parts = []
         for unit, whole in self.whole.items():
             inner = tuple(u - first for u, (first, _) in zip(unit, spans[self.top]))
-            rest = whole.copy()
-            rest[_slices(spans[-1])] -= predict(self.net, **self.settings.but(image=size, unit=inner).keywords).map
-            parts.append(_part(rest, whole))
+            tile = predict(self.net, **self.settings.but(image=size, unit=inner).keywords).map
+            rest = Field(whole) + Field(tile, tuple(first for first, _ in spans[-1])) * -1
+            parts.append(_fraction(rest.values, whole))
         return max(parts)
 
     def cut(self, tile: Spans) -> float:
@@ -234,7 +249,7 @@ class _Known:
         for whole in self.whole.values():
             outside = whole.copy()
             outside[_slices(tile)] = 0
-            parts.append(_part(outside, whole))
+            parts.append(_fraction(outside, whole))
         return max(parts)
 
 
@@ -242,7 +257,7 @@ def _slices(tile: Spans) -> tuple[slice, ...]:
     return tuple(slice(first, stop) for first, stop in tile)
 
 
-def _part(rest: Any, whole: Any) -> float:
+def _fraction(rest: Any, whole: Any) -> float:
     total = float((whole**2).sum())
     return float((rest**2).sum()) / total if total else 0.0
 

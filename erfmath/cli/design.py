@@ -139,9 +139,7 @@ def tiles(options: argparse.Namespace) -> None:
     if options.json:
         print(report.to_json({"network": options.network, **vars(found)}))
         return
-    print(f"halo       {found.halo} px on each side, tiles at multiples of {found.multiple} px\n"
-          f"error      {found.error:.3g} of a kept unit's power at most ({found.cut:.3g} of its field is cut off)\n"
-          f"no error   at {found.exact} px, the theoretical receptive field")
+    print(found)
 
 
 def _shares(shares: Any) -> dict[str, Any]:

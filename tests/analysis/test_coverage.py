@@ -15,9 +15,12 @@ CHAIN = em.repeat(Conv(3), 6)
 
 
 @pytest.mark.parametrize("options", [{}, {"image": (15, 12), "unit": (1, 5)}])
-@pytest.mark.parametrize("net", [CHAIN, em.serial(Conv(3), Relu, em.residual(Conv(3, 16)), em.Upsample(2))])
+@pytest.mark.parametrize("net", [CHAIN, em.serial(Conv(3), Relu, em.residual(Conv(3, 16)), em.Upsample(2)),
+                                 em.serial(Conv((7, 3, 5)), Conv((5, 3, 1)))], ids=("chain", "decoder", "volume"))
 def test_share_inside_is_a_sum_over_pixels(net: em.Network, options: dict[str, Any]) -> None:
     """Of odd sides about a centre on a pixel; any side by the parts of pixels that lie inside."""
+    if net.ndim == 3 and options:
+        options = {"image": (9, 8, 7), "unit": (1, 5, 2)}
     erf = em.predict(net, channels_in=16, **options)
     sides = (1, 4.5)
     seen = em.coverage(net, sides, channels_in=16, **options)

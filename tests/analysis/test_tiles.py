@@ -10,11 +10,20 @@ import pytest
 from helpers import FFT, assert_close, assert_statistical
 
 import erfmath as em
-from erfmath.analysis.tiles import _Tiles
+from erfmath.analysis.size_map import prepare
+from erfmath.analysis.tiles import _Known, _Swept, _Tiles
 from erfmath.networks.settings import RunSettings
 
 Conv, Relu = em.Conv, em.Activation("relu")
 CHAIN = em.repeat(Conv(3), 6)
+
+
+def lost_on_a_line(net: em.Network, halo: int) -> float:
+    """Largest fraction that is lost in a tile of a line of 41 sites."""
+    settings = RunSettings.of(net, image=41, ndim=1)
+    tiles, swept = _Tiles(net, settings), prepare(net, settings)
+    power = _Swept(*swept, tiles) if swept else _Known(net, settings, tiles)
+    return max(power.lost(spans) for spans in tiles.spans(halo))
 
 
 @pytest.mark.parametrize("error", (0.1, 0.01, 1e-4, 0.0))
@@ -66,7 +75,7 @@ def test_the_error_is_that_of_the_output() -> None:
     expected = 1 - em.predict(net, image=41, unit=halo, ndim=1).total / em.predict(net, ndim=1).total
     stderr = np.std(difference - ratio * square) / square.mean() / np.sqrt(draws)
     assert_statistical(ratio, stderr, expected)
-    lost = _Tiles(net, RunSettings.of(net, image=41, ndim=1)).lost(halo)
+    lost = lost_on_a_line(net, halo)
     assert_close(lost, expected, FFT, scale=1)
 
 
@@ -80,6 +89,42 @@ def test_a_given_image() -> None:
     assert given.image == (40, 40) and default.image == (13, 13)
     assert given.halo == default.halo and given.exact == default.exact
     assert_close(given.error, default.error, FFT, scale=1)
+
+
+def test_tile_halo_without_error_is_geometry_alone() -> None:
+    """Also where lost and kept paths interfere, and no error is known."""
+    block = em.residual(em.residual(Conv(3, 8, weights=em.Random(gain=1.0))))
+    found = em.tile_halo(block, 0, channels_in=8)
+    assert (found.halo, found.exact, found.error, found.cut) == (1, 1, 0, 0)
+    for net in (CHAIN, em.zoo.unet(), KNOWN):
+        found = em.tile_halo(net, 0)
+        assert found.halo == found.exact
+
+
+def test_tile_halo_of_an_image_that_units_see_beyond() -> None:
+    """The error is that of units that see all they can; tiles must fit into the image."""
+    net = em.zoo.unet()
+    free = em.tile_halo(net, 0.005)
+    assert (free.halo, round(free.error, 4)) == (64, 0.0035)
+    with pytest.raises(ValueError, match=r"image=\(96, 96\).* halo of 64 .* error is 0.00351"):
+        em.tile_halo(net, 0.005, image=96)
+    small = em.tile_halo(net, 0.005, image=160)
+    assert (small.halo, small.error) == (free.halo, free.error)
+
+
+def test_tile_halo_of_a_field_that_no_image_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("erfmath.analysis.tiles.LARGEST_IMAGE", 8)
+    net = em.repeat(Conv(3), 12)
+    with pytest.raises(ValueError, match="image=, 25 pixels"):
+        em.tile_halo(net, 1e-4)
+    wide = em.tile_halo(net, 1e-4, image=25)
+    assert 4 < wide.halo < 12
+    assert em.tile_halo(net, 0.5).halo < 4
+
+
+def test_tile_halo_is_printed_as_a_table() -> None:
+    lines = str(em.tile_halo(CHAIN, 0.01)).splitlines()
+    assert [line.split()[0] for line in lines] == ["halo", "error", "no"] and "multiples of 1 px" in lines[0]
 
 
 @pytest.mark.parametrize("net, options, words", [
@@ -106,7 +151,7 @@ def test_ones_beside_the_network_itself() -> None:
         difference, square = (wide[:, 20] - tile[:, halo])**2, wide[:, 20]**2
         ratio = difference.mean() / square.mean()
         stderr = np.std(difference - ratio * square) / square.mean() / np.sqrt(draws)
-        lost = _Tiles(net, RunSettings.of(net, image=41, ndim=1)).lost(halo)
+        lost = lost_on_a_line(net, halo)
         assert_statistical(ratio, stderr, lost)
         found = em.tile_halo(net, lost * (1 + 1e-9), ndim=1)
         assert found.halo == halo and found.exact == layers
