@@ -12,7 +12,7 @@ from scipy.stats import kstest
 
 import erfmath as em
 from erfmath.comparison import Comparison, Estimate, compare
-from erfmath.empirics.plan import make_job
+from erfmath.empirics.plan import make_plan
 from erfmath.empirics.sampling import seed_entropy
 from erfmath.results.measured import MeasuredReceptiveField
 
@@ -37,10 +37,10 @@ def ensembles(count: int, draws: int) -> list[MeasuredReceptiveField]:
     net = skip()
     trf = em.receptive_field(net, ndim=1)
     lo, hi = trf.window()
-    job = make_job(net, ndim=1, image=None, unit=(0,), node=None, statistic="power", width=4, channels_in=3,
-                   entropy=seed_entropy(0), normalise=False, weights={}, images=None, channel=None, batch=None,
-                   dtype=None)
-    return [MeasuredReceptiveField(job.moments((i * draws, (i + 1) * draws)), job.program.cone, seed=0,
+    plan = make_plan(net, ndim=1, image=None, unit=(0,), node=None, statistic="power", width=4, channels_in=3,
+                     entropy=seed_entropy(0), normalise=False, weights={}, images=None, channel=None, batch=None,
+                     dtype=None)
+    return [MeasuredReceptiveField(plan.moments((i * draws, (i + 1) * draws)), plan.program.backward, seed=0,
                                    statistic="power", origin=lo, shape=(hi[0] - lo[0] + 1,), unit=(0,), trf=trf,
                                    method="measured") for i in range(count)]
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import TextIO
+from typing import Any, TextIO
 
-__all__ = ["Progress"]
+__all__ = ["Progress", "shown"]
 
 WIDTH = 24
 
@@ -77,3 +79,13 @@ class Progress:
 
     def _show(self, text: str) -> None:
         print(f"\r{text}\x1b[K", end="", file=self._stream, flush=True)
+
+
+@contextlib.contextmanager
+def shown(progress: Any, label: str) -> Iterator[Callable[[int, int], Any]]:
+    """What an argument `progress` asks for: for True a bar, for a function (done, total) itself, else nothing."""
+    if progress is True:
+        with Progress(label) as bar:
+            yield bar
+    else:
+        yield progress if callable(progress) else lambda done, total: None

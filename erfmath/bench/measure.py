@@ -22,8 +22,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..empirics.measure import measure
-from ..empirics.plan import Job, make_job
-from ..empirics.sampling import kernels_of, seed_entropy
+from ..empirics.plan import Plan, make_plan
+from ..empirics.sampling import parameters_of, seed_entropy
 from ..layers import Activation, Conv
 from ..networks.building import repeat, serial
 from ..networks.network import Network
@@ -74,19 +74,19 @@ def run(quick: bool = False) -> Table:
             work["loop"] = lambda: [_autograd(torch, case, 1) for _ in range(case.draws)]
             if case.chain:
                 work["grouped"] = lambda: _autograd(torch, case, case.draws)
-        job = _job(case)
-        work["drawing"] = lambda: [job.recipe.sample(i, min(i + job.chunk, case.draws))
-                                   for i in range(0, case.draws, job.chunk)]
-        work["products"] = _products(job, case.draws)
+        plan = _plan(case)
+        work["drawing"] = lambda: [plan.recipe.sample(i, min(i + plan.chunk, case.draws))
+                                   for i in range(0, case.draws, plan.chunk)]
+        work["products"] = _products(plan, case.draws)
         times = side_by_side(work, rounds=1 if quick else 5, clock=time.process_time)
-        peak, weights, largest = _memory(job, case)
+        peak, weights, largest = _memory(plan, case)
         rows.append((case.name, case.draws, 1e3 * times["numpy"].seconds / case.draws,
                      times["drawing"].ratio, times["products"].ratio,
                      *(value for rival in ("loop", "grouped") for value in
                        ((1e3 * times[rival].seconds / case.draws, times[rival].ratio)
                         if rival in times else ("-", "-"))),
                      peak / 2**20, weights / 2**20, (peak - weights) / largest))
-    notes = ["drawing, products: drawing the weights, the bare matrix products of the cone, as parts of erfmath's time",
+    notes = ["drawing, products: drawing the weights, the bare matrix products, as parts of erfmath's time",
              "ratio: time of the rival over erfmath's in the same round; above 1 erfmath is faster",
              "peak: most memory in use during a run of one chunk of draws; without the weights also in "
              "activations of the chunk's largest layer"]
@@ -105,20 +105,20 @@ def _measure(case: _Case) -> None:
             batch=case.batch, rng=0)
 
 
-def _job(case: _Case) -> Job:
+def _plan(case: _Case) -> Plan:
     image = None if case.chain else (case.image,) * 2
     unit = (0, 0) if image is None else tuple(n // 2 for n in case.net.shapes(image)[case.net.output])
-    return make_job(case.net, ndim=2, image=image, unit=unit, node=None, statistic="power", width=case.width,
-                    channels_in=3, entropy=seed_entropy(0), normalise=False, weights={}, images=None,
-                    channel=None, batch=case.batch, dtype=None)
+    return make_plan(case.net, ndim=2, image=image, unit=unit, node=None, statistic="power", width=case.width,
+                     channels_in=3, entropy=seed_entropy(0), normalise=False, weights={}, images=None,
+                     channel=None, batch=case.batch, dtype=None)
 
 
-def _products(job: Job, draws: int) -> Callable[[], Any]:
+def _products(plan: Plan, draws: int) -> Callable[[], Any]:
     """All matrix products of some draws, of numbers that lie in the cache."""
     work = []
-    for i, kernel in job.recipe.kernels.items():
-        step, images = job.program.steps[i], job.recipe.inputs[1]
-        sites = math.prod(step.cone.shape) + images * math.prod(step.need.shape)
+    for (i, _), kernel in plan.recipe.drawn.items():
+        step, images = plan.program.steps[i], plan.recipe.inputs[1]
+        sites = math.prod(step.backward.out.shape) + images * math.prod(step.forward.out.shape)
         rows = np.ones((kernel.shape[0], math.prod(kernel.shape[1:])), np.float32)
         whole, rest = divmod(sites, SITES)
         for count, length in ((whole, SITES), (1, rest)):
@@ -126,18 +126,18 @@ def _products(job: Job, draws: int) -> Callable[[], Any]:
     return lambda: [a @ b for _ in range(draws) for a, b in work]
 
 
-def _memory(job: Job, case: _Case) -> tuple[int, int, int]:
+def _memory(plan: Plan, case: _Case) -> tuple[int, int, int]:
     """Bytes for one chunk of draws: most in use, of its weights, of its largest activation."""
-    draws = min(job.chunk, case.draws)
+    draws = min(plan.chunk, case.draws)
     channels = case.net.channels(case.width)
-    images = max(job.recipe.inputs[1], 1)
-    largest = max(3 * math.prod(job.program.need.shape), *(
-        channels[step.name] * math.prod(step.need.shape) for step in job.program.steps.values()))
+    images = max(plan.recipe.inputs[1], 1)
+    largest = max(3 * math.prod(plan.program.forward.shape), *(
+        channels[step.name] * math.prod(step.forward.out.shape) for step in plan.program.steps.values()))
     tracemalloc.start()
-    job.moments((0, draws))
+    plan.moments((0, draws))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    weights = sum(math.prod(kernel.shape) for kernel in job.recipe.kernels.values())
+    weights = sum(math.prod(kernel.shape) for kernel in plan.recipe.drawn.values())
     return peak, 4 * draws * weights, 4 * draws * images * largest
 
 
@@ -148,12 +148,12 @@ def _memory(job: Job, case: _Case) -> tuple[int, int, int]:
 def _autograd(torch: Any, case: _Case, draws: int) -> Any:
     """g^2 at the input of `draws` networks side by side, as grouped convolutions."""
     ndim, size = 2, (case.image,) * 2
-    kernels = kernels_of(case.net, ndim, case.width, 3)
+    known = parameters_of(case.net, ndim, case.width, 3)
     image = torch.randn(case.batch, draws * 3, *size, requires_grad=True)
     values = {-1: image}
     for i, node in enumerate(case.net.nodes):
         x = values[case.net.sources[i][0]]
-        values[i] = _torch_layer(torch, node.layer, x, kernels.get(i), draws) if node.layer.op != "add" else (
+        values[i] = _torch_layer(torch, node.layer, x, known.get((i, "kernel")), draws) if node.layer.op != "add" else (
             sum(values[j] for j in case.net.sources[i]))
     y = values[case.net.index(None)]
     unit = tuple(n // 2 for n in y.shape[2:])
@@ -167,10 +167,10 @@ def _torch_layer(torch: Any, layer: Any, x: Any, kernel: Any, draws: int) -> Any
     geometry = layer.geometry(2)
     stride = [g.stride for g in geometry]
     if layer.op == "conv":
-        scale = torch.from_numpy(kernel.scale().astype(np.float32))
+        scale = torch.from_numpy(kernel.std.astype(np.float32))
         w = torch.randn(draws * kernel.shape[0], *kernel.shape[1:]) * scale
         return functional.conv2d(x, w, stride=stride, padding=[g.pads(None)[0] for g in geometry],
-                                 groups=draws * kernel.groups)
+                                 groups=draws)
     if layer.op == "max_pool":
         return functional.max_pool2d(x, [g.kernel for g in geometry], stride, [g.pads(None)[0] for g in geometry])
     if layer.op == "batch_norm":

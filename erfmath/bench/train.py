@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from ..empirics import blas, run as engine
+from ..empirics import blas
 from ..empirics.row_convolution import Rows
+from ..empirics.rules import RULES
 from ..figures.recipes import network, spec
 from ..training.losses import CrossEntropy
 from ..training.model import Model
@@ -76,7 +77,6 @@ def _step(task: str, images: int) -> tuple[Callable[[], Any], str]:
 def _where(step: Callable[[], Any]) -> str:
     """Shares of the CPU time by kind of layer, forward and backward together."""
     spent: dict[str, float] = {}
-    rules = dict(engine._RULES)
 
     def timed(op: str, work: Callable[..., Any]) -> Callable[..., Any]:
         def inner(*arguments: Any) -> Any:
@@ -86,21 +86,21 @@ def _where(step: Callable[[], Any]) -> str:
             return found
         return inner
 
-    def watched(op: str) -> Any:
-        rule = timed(op, rules[op])
-
-        def apply(*arguments: Any) -> Any:
-            y, pull = rule(*arguments)
+    def watched(op: str, run: Callable[..., Any]) -> Any:
+        def inner(*arguments: Any) -> Any:
+            y, pull = timed(op, run)(*arguments)
             return y, timed(op, pull)
-        return apply
+        return inner
     step()
     try:
-        engine._RULES.update({op: watched(op) for op in rules})
+        for op, rule in RULES.items():
+            setattr(rule, "run", watched(op, rule.run))
         start = time.process_time()
         step()
         whole = time.process_time() - start
     finally:
-        engine._RULES.update(rules)
+        for rule in RULES.values():
+            vars(rule).pop("run", None)
     spent["rest"] = whole - sum(spent.values())
     return ", ".join(f"{op} {part / max(whole, 1e-9):.0%}" for op, part in
                      sorted(spent.items(), key=lambda item: -item[1]) if part > 0.02 * whole)

@@ -1,4 +1,4 @@
-"""The BLAS behind NumPy: which one it is, and one thread of it where every bit has to be the same.
+"""The BLAS that NumPy uses: which one it is, and one thread of it where every bit has to be the same.
 
 How a matrix product is split over threads changes the last bits of its sums.  NumPy has no function that
 sets the number of threads, so OpenBLAS, which its packages bring, is asked itself; other libraries stay as

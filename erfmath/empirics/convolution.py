@@ -1,38 +1,32 @@
 """Convolution as matrix products: forward, gradient to the input, gradient to the weights.
 
 Arrays are laid out (draws, channels, images, *space), kernels (draws, out, in / groups, *k); an
-axis of draws of length 1 stands for all.  Nothing is padded here (`ops.fit` does that): an output
+axis of draws of length 1 stands for all.  Nothing is padded here (`arrays.place` does that): an output
 site x reads the input sites s x + d a, a = 0..k-1, all inside.
 
 The taps of a tile of sites are copied side by side (im2col) into a buffer that stays in the cache,
 and one matrix product per tile does the rest.  At stride 1 images and space are one flat axis on
 which a tap is a shift: runs are long, and what is computed across the ends of rows is cut away.
 The gradient to the input lays its map out with gaps of zeros that neighbouring rows share (`_Halo`):
-there is less to cut away.  Training has a way of its own, `rows`.
+there is less to cut away.  Training has a way of its own, `row_convolution`.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from numpy.lib.stride_tricks import as_strided
 
-__all__ = ["conv", "conv_input_grad", "conv_out", "conv_weight_grad", "on_space", "taps"]
+from .arrays import Array, on_space
 
-Array = npt.NDArray[Any]
+__all__ = ["conv", "conv_input_grad", "conv_out", "conv_weight_grad", "taps"]
 
 TILE_BYTES = 2**20  # of gathered taps: a compromise between L2 and long matrix products
 TILE_SITES = 8192
-
-
-def on_space(cuts: Iterable[slice]) -> tuple[Any, ...]:
-    """An index that cuts the last axes."""
-    return (Ellipsis, *cuts)
 
 
 def conv_out(space: Sequence[int], kernel: Sequence[int], stride: Sequence[int],
@@ -174,10 +168,10 @@ def _mirrored(w: Array, groups: int) -> Array:
 
 
 class _Halo(NamedTuple):
-    """A map laid out flat, with gaps of zeros behind each of its rows, columns, ... and before the first.
+    """A map laid out flat, with gaps of zeros after each of its rows, columns, ... and before the first.
 
     A window that reaches no further than the gaps before a site meets zeros wherever it leaves the map,
-    be it in the gap of the row before or behind.
+    be it in the gap of the row before or of its own.
     """
 
     flat: Array              # (draws, channels, margin + product of grid + margin)

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..base.checks import choice, integer, is_sequence, real
 from ..base.errors import check_bytes
-from ..base.progress import Progress
-from ..layers.weights import Random
+from ..base.progress import shown
 from ..networks.network import Network
 from ..networks.trf import default_unit, receptive_field
 from ..results.measured import MeasuredReceptiveField
 from ..results.statistics import Moments
 from .checkpoint import Checkpoint, Saved
 from .parallel import Workers, in_order
-from .plan import Job, fingerprint, make_job
+from .plan import Plan, fingerprint, make_plan
 from .sampling import seed_entropy
 
 __all__ = ["measure"]
@@ -121,31 +119,30 @@ def measure(net: Network, *, image: Any = None, unit: Any = None, node: str | No
     if normalise is not None:
         choice(normalise, "normalise", ("draw",))
     if statistic is None:
-        drawn = any(isinstance(getattr(node.layer, "weights", None), Random) for node in net)
-        statistic = "power" if drawn or weights else "mean"
+        statistic = "power" if weights or any(node.layer.random for node in net) else "mean"
     entropy = seed_entropy(rng)
-    job = make_job(net, ndim=trf.ndim, image=trf.image, unit=unit, node=node, statistic=statistic, width=width,
-                   channels_in=channels_in, entropy=entropy, normalise=normalise is not None,
-                   weights=weights or {}, images=images, channel=channel, batch=batch, dtype=dtype)
-    stops = _stops(job, draws, until)
+    plan = make_plan(net, ndim=trf.ndim, image=trf.image, unit=unit, node=node, statistic=statistic, width=width,
+                     channels_in=channels_in, entropy=entropy, normalise=normalise is not None,
+                     weights=weights or {}, images=images, channel=channel, batch=batch, dtype=dtype)
+    stops = _stops(plan, draws, until)
     lo, hi = trf.window(unit) if trf.image is None else ((0,) * trf.ndim, tuple(n - 1 for n in trf.image))
-    about: dict[str, Any] = {"origin": lo, "shape": tuple(b - a + 1 for a, b in zip(lo, hi)), "unit": unit,
-                             "trf": trf, "image": trf.image, "statistic": statistic, "sampled": not job.exact,
-                             "method": "measured" + (", each draw normalised" if job.normalise else "")}
-    check_bytes(8 * math.prod(about["shape"]), f"the map of {about['shape']} pixels")
+    settings: dict[str, Any] = {"origin": lo, "shape": tuple(b - a + 1 for a, b in zip(lo, hi)), "unit": unit,
+                                "trf": trf, "image": trf.image, "statistic": statistic, "sampled": not plan.exact,
+                                "method": "measured" + (", each draw normalised" if plan.normalise else "")}
+    check_bytes(8 * math.prod(settings["shape"]), f"the map of {settings['shape']} pixels")
     keep, done = None, Saved(entropy, None)
     if checkpoint is not None:
         if len(stops) > 1:
             raise ValueError(f"checkpoint={os.fspath(checkpoint)!r}: running estimates cannot be resumed; "
                              "give one number of draws")
-        keep = Checkpoint(checkpoint, fingerprint(net, job, about))
+        keep = Checkpoint(checkpoint, fingerprint(net, plan, settings))
         done = keep.load(entropy)
         if rng is not None and done.entropy != entropy:
             raise ValueError(f"checkpoint={os.fspath(checkpoint)!r}: was begun with rng={done.entropy}; "
                              "give the same, or leave rng out")
-        job = dataclasses.replace(job, recipe=dataclasses.replace(job.recipe, entropy=done.entropy))
-    found, partial = _collect(job, stops, until, workers, progress, keep, done.moments)
-    results = [MeasuredReceptiveField(moments, job.program.cone, seed=done.entropy, partial=partial, **about)
+        plan = dataclasses.replace(plan, recipe=dataclasses.replace(plan.recipe, entropy=done.entropy))
+    found, partial = _collect(plan, stops, until, workers, progress, keep, done.moments)
+    results = [MeasuredReceptiveField(moments, plan.program.backward, seed=done.entropy, partial=partial, **settings)
                for moments in found]
     return results if is_sequence(draws) else results[-1]
 
@@ -160,7 +157,7 @@ def _check_images(images: Any) -> Any:
     return images
 
 
-def _stops(job: Job, draws: Any, until: float | None) -> list[int]:
+def _stops(plan: Plan, draws: Any, until: float | None) -> list[int]:
     """Numbers of draws after which there is a result to hand out."""
     if until is not None and not real(until, "until") > 0:
         raise ValueError(f"until={until}: a relative standard error, must be positive")
@@ -171,10 +168,10 @@ def _stops(job: Job, draws: Any, until: float | None) -> list[int]:
     else:
         default = DRAWS if until is None else MOST_DRAWS
         stops = [default if draws is None else integer(draws, "draws", 1)]
-    recipe = job.recipe
-    if job.exact:
+    recipe = plan.recipe
+    if plan.exact:
         return [1] * len(stops)
-    if recipe.images is not None and not recipe.kernels:  # one network: an image is a draw, and serves once
+    if recipe.images is not None and not recipe.drawn:  # one network: an image is a draw, and serves once
         most = recipe.images.shape[1] // recipe.inputs[1]
         stops = sorted({min(n, most) for n in stops})
     return stops
@@ -186,17 +183,17 @@ def _parts(start: int, stops: Sequence[int], chunk: int) -> list[tuple[int, int]
     return [(a, b) for a, b in zip(cuts, cuts[1:]) if a >= start]
 
 
-def _collect(job: Job, stops: list[int], until: float | None, workers: Workers, progress: Any,
+def _collect(plan: Plan, stops: list[int], until: float | None, workers: Workers, progress: Any,
              keep: Checkpoint | None, total: Moments | None) -> tuple[list[Moments], bool]:
     """Statistics at every one of `stops`, and whether the run was cut short."""
     found: list[Moments] = []
     start = 0 if total is None else total.count
     if total is not None and start >= stops[-1]:
         return [total], False
-    parts = _parts(start, stops, job.chunk) if len(set(stops)) == len(stops) else [(0, 1)]
-    entropy = job.recipe.entropy
+    parts = _parts(start, stops, plan.chunk) if len(set(stops)) == len(stops) else [(0, 1)]
+    entropy = plan.recipe.entropy
     try:
-        with _shown(progress) as show, in_order(job.moments, parts, workers) as results:
+        with shown(progress, "measuring") as show, in_order(plan.moments, parts, workers) as results:
             for part, moments in zip(parts, results):
                 total = moments if total is None else total.merge(moments)
                 show(part[1], stops[-1])
@@ -214,18 +211,9 @@ def _collect(job: Job, stops: list[int], until: float | None, workers: Workers, 
     finally:
         if keep is not None and total is not None:
             keep.save(Saved(entropy, total), now=True)
-    return found * (len(stops) if job.exact else 1), False
+    return found * (len(stops) if plan.exact else 1), False
 
 
 def _precise(moments: Moments, until: float) -> bool:
     std, error = moments.std()
     return moments.count >= LEAST_DRAWS and bool((error <= until * std).all())
-
-
-@contextlib.contextmanager
-def _shown(progress: Any) -> Iterator[Callable[[int, int], Any]]:
-    if progress is True:
-        with Progress("measuring") as bar:
-            yield bar
-    else:
-        yield progress if callable(progress) else lambda done, total: None

@@ -1,7 +1,7 @@
 """Convolutions of training, on rows: one row of memory a site, its channels side by side.
 
 A tap of the kernel is then a shift by whole rows, and taps need not be copied side by side: products read the rows
-where they are.  Some images at a time are laid out, with gaps of zeros behind each line of sites, which neighbouring
+where they are.  Some images at a time are laid out, with gaps of zeros after each line of sites, which neighbouring
 lines share, for the padding.  Taps that follow each other in memory are taken together: their channels are one longer
 row, if every k-th site is worked on at a time.  With a stride s the sites are dealt out to s maps per axis, and each
 tap reads one of them.
@@ -19,14 +19,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from .convolution import on_space
-from .ops import per_channel
+from .arrays import Array, on_space, per_channel
 
 __all__ = ["Rows", "fits_rows"]
-
-Array = npt.NDArray[Any]
 
 #: OpenBLAS multiplies without packing up to so many multiplications (its kernels for AVX-512).
 SMALL = 10**6
@@ -55,7 +51,7 @@ class _Plan(NamedTuple):
     """How maps are laid out, and what is read where."""
 
     grid: tuple[int, ...]           # a line of sites with its gap, per axis
-    margin: int                     # rows of zeros before and behind all
+    margin: int                     # rows of zeros before and after all
     phases: list[tuple[int, ...]]   # maps of the stride, by their first sites
     runs: list[_Run]
 
@@ -133,7 +129,7 @@ class Rows:
         self.tile = max(APART // c_out, 1) if self.apart else min(max(SMALL // (c_in * c_out), LEAST), MOST)
         # Some images are laid out at a time, always as many: all that is to be done to the rows is listed once.
         numbers = max(c_in, c_out) * math.prod(self.grid)
-        self.images = _share(x.shape[2], (APART if self.apart else ROOM) // numbers)
+        self.images = _even(x.shape[2], (APART if self.apart else ROOM) // numbers)
 
     def conv(self, bias: Array | None = None) -> Array:
         """Correlation y[o, i] = sum over c, a of w[o, c, a] x[c, s i + d a - before], and a bias (1, channels)."""
@@ -205,13 +201,13 @@ class Rows:
     # -- products
 
     def _tiles(self, end: int) -> list[slice]:
-        step = _share(end, self.tile)
+        step = _even(end, self.tile)
         return [slice(i, min(i + step, end)) for i in range(0, end, step)]
 
     def _strips(self, rows: Array, first: int, images: int, count: int, k: int) -> list[Array]:
         """k rows as one, from each of `count` rows on, in each of the images: (images, rows, k channels).
 
-        Such strips overlap, so there is one array for rows r, r + k, ... behind the `first`, for each r < k.
+        Such strips overlap, so there is one array for rows r, r + k, ... after the `first`, for each r < k.
         """
         a, b = rows.strides
         return [np.ndarray((images, len(range(r, count, k)), k * rows.shape[1]), rows.dtype, rows,
@@ -221,7 +217,7 @@ class Rows:
                      sums: tuple[_Room, _Room], lines: int) -> list[_Step]:
         """The sum over all runs, in the first of `sums`; the other is used up.
 
-        Products are by image, of its first `lines`: the gap behind them can be large, and OpenBLAS likes small ones.
+        Products are by image, of its first `lines`: the gap after them can be large, and OpenBLAS likes small ones.
         """
         steps: list[_Step] = []
         channels = sums[0].rows.shape[1]
@@ -264,7 +260,7 @@ class Rows:
         return steps
 
 
-def _share(count: int, most: int) -> int:
+def _even(count: int, most: int) -> int:
     """Size of parts of `count`, as even as can be, that are no larger than `most` (or 1)."""
     return max(-(-count // max(-(-count // max(most, 1)), 1)), 1)
 

@@ -1,4 +1,4 @@
-"""Sampling: kernels by each layer's `weights`, inputs, and gradients of the unit.
+"""Sampling: the parameters of all layers, inputs, and gradients of the unit.
 
 Draw i takes everything from the i-th child of one SeedSequence, in an order that depends on the
 network alone: neither chunks nor workers change what is drawn.
@@ -7,97 +7,28 @@ network alone: neither chunks nor workers change what is drawn.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from ..base.checks import per_axis
-from ..layers import Conv, ConvTranspose, Layer
-from ..layers.weights import Fixed, Random
 from ..networks.network import Network
+from .arrays import Array
+from .rules import Parameter, rule_of
 
-__all__ = ["Kernel", "Recipe", "Sample", "check_kernel", "fill_normal", "generator", "kernel_of", "kernels_of",
+__all__ = ["Recipe", "Sample", "checked", "fill_normal", "generator", "given_parameters", "parameters_of",
            "seed_entropy"]
-
-Array = npt.NDArray[Any]
 
 #: Normal numbers that are made at a time: the arrays on the way stay in the cache.
 BLOCK = 2**15
 
 
-@dataclass(frozen=True)
-class Kernel:
-    """A convolution's kernel in a network of known channels.
-
-    `shape` is (out, in / groups, *k), for a transposed convolution (in, out / groups, *k); `groups`
-    is a number here.
-    """
-
-    shape: tuple[int, ...]
-    groups: int
-    transposed: bool
-    weights: Any
-    fan_in: float
-    fan_out: float
-
-    @property
-    def random(self) -> bool:
-        return isinstance(self.weights, Random)
-
-    def scale(self) -> Array:
-        """Standard deviation per tap of random weights: the root of gain / fan times the profile."""
-        spec = self.weights
-        size = self.shape[2:]
-        variance = np.full(size, spec.gain / (self.fan_in if spec.fan == "in" else self.fan_out))
-        parts = spec.variances(size)
-        if len(parts) == len(size):  # one factor per axis
-            for axis, part in enumerate(parts):
-                variance = variance * (part * size[axis]).reshape(-1, *(1,) * (len(size) - 1 - axis))
-        else:
-            variance = variance * parts[0] * math.prod(size)
-        return np.sqrt(variance)
-
-    def fixed(self) -> Array:
-        """The weights where they are not random."""
-        if isinstance(self.weights, Fixed):
-            array = self.weights.array
-            return np.broadcast_to(array, self.shape) if array.ndim == len(self.shape) - 2 else array
-        taps, c_in = math.prod(self.shape[2:]), self.shape[0] if self.transposed else self.shape[1] * self.groups
-        return np.full(self.shape, self.groups / (taps * c_in))
-
-
-def kernel_of(layer: Layer, c_in: int, c_out: int, ndim: int) -> Kernel | None:
-    """The kernel of a convolution between `c_in` and `c_out` channels; None for other layers.
-
-    Fan-in is prod(k) c_in / groups, of a transposed convolution c_in prod(k / s) / groups: the
-    weights that reach one output site.  Fan-out has c_out.
-    """
-    if not isinstance(layer, (Conv, ConvTranspose)):
-        return None
-    size = per_axis(layer.kernel_size, ndim)
-    same_filter = isinstance(layer.weights, Fixed) and layer.weights.per_channel(ndim)
-    groups = c_in if layer.groups == "depthwise" or same_filter else layer.groups
-    taps = float(math.prod(size))
-    first, second = c_out, c_in // groups
-    if layer.transposed:
-        taps /= math.prod(per_axis(layer.stride, ndim))
-        first, second = c_in, c_out // groups
-    return Kernel((first, second, *size), groups, layer.transposed, layer.weights,
-                  taps * c_in / groups, taps * c_out / groups)
-
-
-def kernels_of(net: Network, ndim: int, width: int, channels_in: int) -> dict[int, Kernel]:
-    """The kernels of all convolutions, by the node's position."""
+def parameters_of(net: Network, ndim: int, width: int, channels_in: int) -> dict[tuple[int, str], Parameter]:
+    """The parameters of all layers, by the node's position and the parameter's name."""
     channels = [*net.channels(width, channels_in, ndim).values(), channels_in]
-    found = {}
-    for i, node in enumerate(net.nodes):
-        kernel = kernel_of(node.layer, channels[net.sources[i][0]], channels[i], ndim)
-        if kernel is not None:
-            found[i] = kernel
-    return found
+    return {(i, name): parameter for i, node in enumerate(net.nodes) for name, parameter in
+            rule_of(node.layer).parameters(node.layer, channels[net.sources[i][0]], channels[i], ndim).items()}
 
 
 def seed_entropy(rng: Any) -> Any:
@@ -151,9 +82,9 @@ def fill_normal(rng: np.random.Generator, out: Array) -> None:
 class Sample(NamedTuple):
     """What a chunk of draws works on, the inputs aside."""
 
-    kernels: dict[int, Array]              # by node: (draws or 1, *shape of the kernel)
-    combination: Array                     # (draws, channels of the unit), of variance 1 / channels
-    generators: list[np.random.Generator]  # for the inputs, and what the network itself draws (dropout)
+    parameters: dict[tuple[int, str], Array]  # by node and name: (draws or 1, *shape)
+    combination: Array                        # (draws, channels of the unit), of variance 1 / channels
+    generators: list[np.random.Generator]     # for the inputs, and what the network itself draws (dropout)
 
 
 @dataclass(frozen=True)
@@ -162,10 +93,10 @@ class Recipe:
 
     Attributes
     ----------
-    kernels : dict
-        The kernels to draw, by node.
+    drawn : dict
+        The parameters to draw, by node and name.
     given : dict
-        The kernels that are given or not random, by node, with a leading axis of 1.
+        The arrays that are given or not random, by node and name, with a leading axis of 1.
     inputs : tuple of int
         Shape (channels, images, *space) of a draw's inputs.
     images : ndarray, optional
@@ -175,8 +106,8 @@ class Recipe:
     entropy : int or list of int
     """
 
-    kernels: dict[int, Kernel]
-    given: dict[int, Array]
+    drawn: dict[tuple[int, str], Parameter]
+    given: dict[tuple[int, str], Array]
     inputs: tuple[int, ...]
     unit_channels: int
     dtype: str
@@ -186,26 +117,26 @@ class Recipe:
     def sample(self, start: int, stop: int) -> Sample:
         """Draws start..stop-1."""
         draws = stop - start
-        normal = {i: k for i, k in self.kernels.items() if k.weights.law == "normal"}
-        uniform = {i: k for i, k in self.kernels.items() if k.weights.law == "uniform"}
-        bells = np.empty((draws, sum(math.prod(k.shape) for k in normal.values()) + self.unit_channels), self.dtype)
-        boxes = np.empty((draws, sum(math.prod(k.shape) for k in uniform.values())), self.dtype)
+        normal = {key: p for key, p in self.drawn.items() if not p.uniform}
+        uniform = {key: p for key, p in self.drawn.items() if p.uniform}
+        bells = np.empty((draws, sum(math.prod(p.shape) for p in normal.values()) + self.unit_channels), self.dtype)
+        boxes = np.empty((draws, sum(math.prod(p.shape) for p in uniform.values())), self.dtype)
         generators = [generator(self.entropy, i) for i in range(start, stop)]
         for rng, bell, box in zip(generators, bells, boxes):
             fill_normal(rng, bell)
             rng.random(out=box, dtype=box.dtype)
         boxes -= 0.5
         boxes *= math.sqrt(12)
-        kernels = {i: array.astype(self.dtype, copy=False) for i, array in self.given.items()}
+        found = {key: array.astype(self.dtype, copy=False) for key, array in self.given.items()}
         for source, members in ((bells, normal), (boxes, uniform)):
             at = 0
-            for i, kernel in members.items():
-                size = math.prod(kernel.shape)
-                kernels[i] = source[:, at:at + size].reshape(draws, *kernel.shape)  # a view
-                kernels[i] *= kernel.scale().astype(self.dtype)
+            for key, p in members.items():
+                size = math.prod(p.shape)
+                found[key] = source[:, at:at + size].reshape(draws, *p.shape)  # a view
+                found[key] *= p.std.astype(self.dtype)
                 at += size
         combination = bells[:, bells.shape[1] - self.unit_channels:] / math.sqrt(self.unit_channels)
-        return Sample(kernels, combination.astype(self.dtype), generators)
+        return Sample(found, combination.astype(self.dtype), generators)
 
     def batch(self, start: int, generators: Sequence[np.random.Generator]) -> Array:
         """Inputs of the draws from `start` on, (draws, channels, images, *space)."""
@@ -219,19 +150,42 @@ class Recipe:
         return np.stack([self.images[:, t] for t in turn.reshape(-1, each)]).astype(self.dtype, copy=False)
 
 
-def check_kernel(name: str, array: Any, kernel: Kernel) -> Array:
-    """Given weights of node `name`, with a leading axis of 1.
+def given_parameters(net: Network, weights: Mapping[str, Any], known: Mapping[tuple[int, str], Parameter],
+                     ) -> dict[tuple[int, str], Array]:
+    """Arrays of `weights` by node and name, with a leading axis of 1.
+
+    A node's name stands for its kernel, or for its other parameters stacked; "node.bias" for a bias.
 
     Raises
     ------
     ValueError
-        If the shape is not that of the node's kernel, or a weight is not finite.
+        If a layer takes no such array, a shape does not fit, or a number is not finite.
+    """
+    found = {}
+    for key, array in weights.items():
+        name, part = (key, "") if key in net.names else (key.removesuffix(".bias"), "bias")
+        i = net.index(name)
+        stacked = () if i < 0 else rule_of(net.nodes[i].layer).stacked
+        if not stacked or (part and (i, part) not in known):
+            raise ValueError(f"weights[{key!r}]: only convolutions and batch norms have weights")
+        names = (part,) if part else stacked
+        shape = known[i, names[0]].shape
+        array = checked(key, array, shape if len(names) == 1 else (len(names), *shape), names)
+        found.update({(i, name): row[None] for name, row in zip(names, [array] if len(names) == 1 else array)})
+    return found
+
+
+def checked(key: str, array: Any, shape: tuple[int, ...], names: Sequence[str] = ()) -> Array:
+    """The array of `weights` called `key`, which holds the parameters `names` as rows.
+
+    Raises
+    ------
+    ValueError
+        If it is not of this shape, or holds other than finite real numbers.
     """
     array = np.asarray(array)
-    if array.dtype.kind not in "fiu" or array.shape != kernel.shape:
-        raise ValueError(f"weights[{name!r}]: shape {array.shape} of {array.dtype}; must be real numbers of "
-                         f"shape {kernel.shape}" + (" (in, out/groups, *k)" if kernel.transposed else
-                                                    " (out, in/groups, *k)"))
-    if not np.isfinite(array).all():
-        raise ValueError(f"weights[{name!r}]: must be finite")
-    return array[None]
+    if array.dtype.kind not in "fiu" or array.shape != shape or not np.isfinite(array).all():
+        meant = f" ({', '.join(names)})" if len(names) > 1 else ""
+        raise ValueError(f"weights[{key!r}]: shape {array.shape} of {array.dtype}; must be finite real numbers of "
+                         f"shape {shape}{meant}")
+    return array

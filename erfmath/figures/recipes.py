@@ -166,7 +166,7 @@ def run(spec: Mapping[str, Any], data: Any, *, checkpoint: Any = None,
         options = {"optimiser": training.Adam(spec["rate"]), "schedule": training.Cosine(warmup=30, floor=0.05),
                    "clip": 1.0}
     elif task == "init":
-        options = {"optimiser": training.SGD(spec["rate"], 0.9, True), "schedule": training.Flat()}
+        options = {"optimiser": training.SGD(spec["rate"], 0.9, True), "schedule": training.Piecewise(at=())}
     else:
         dense = task.startswith("camvid")
         options = {"optimiser": training.SGD(spec["rate"], 0.9, True, spec["decay"]), "schedule": training.Cosine(),

@@ -17,10 +17,10 @@ from .data import BoxMajority, Images, majority
 from .fitting import Training, fit
 from .losses import BinaryCrossEntropy, CrossEntropy
 from .model import Evaluation, evaluate, recalibrate
-from .optimisers import SGD, Adam, Cosine, Flat, Piecewise
+from .optimisers import SGD, Adam, Cosine, Piecewise
 from .readers import read_cifar10, read_npz, read_png_pairs
 
-__all__ = ["Adam", "BinaryCrossEntropy", "BoxMajority", "Cosine", "CropFlip", "CrossEntropy", "Evaluation", "Flat",
-           "Images", "Piecewise", "SGD", "Training", "evaluate", "fit", "majority", "read_cifar10",
-           "read_npz", "read_png_pairs", "recalibrate"]
+__all__ = ["Adam", "BinaryCrossEntropy", "BoxMajority", "Cosine", "CropFlip", "CrossEntropy", "Evaluation",
+           "Images", "Piecewise", "SGD", "Training", "evaluate", "fit", "majority", "read_cifar10", "read_npz",
+           "read_png_pairs", "recalibrate"]
 __dir__ = __all__.copy  # tab completion offers public names only

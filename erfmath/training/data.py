@@ -79,7 +79,6 @@ class Images:
     classes: int = 0
     mean: Any = None
     std: Any = None
-    _digest: list[str] = field(default_factory=list, repr=False)
 
     def __post_init__(self) -> None:
         images, labels = np.asarray(self.images), np.asarray(self.labels)
@@ -149,13 +148,11 @@ class Images:
 
     def description(self) -> str:
         """A digest of images, labels, mean and std."""
-        if not self._digest:
-            digest = hashlib.sha256()
-            for array in (self.images, self.labels, self.mean, self.std):
-                digest.update(repr((array.shape, array.dtype)).encode())
-                digest.update(np.ascontiguousarray(array).data)
-            self._digest.append(digest.hexdigest())
-        return self._digest[0]
+        digest = hashlib.sha256()
+        for array in (self.images, self.labels, self.mean, self.std):
+            digest.update(repr((array.shape, array.dtype)).encode())
+            digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
 
 
 def majority(labels: Array, factor: int, classes: int) -> Array:
@@ -205,7 +202,7 @@ def majority(labels: Array, factor: int, classes: int) -> Array:
 class BoxMajority:
     """White noise; the label of every pixel says whether the box around it sums to more than 0.
 
-    A task whose range is known: the label depends on (2 radius + 1)^2 pixels, all alike.  Every batch
+    A task whose range is known: the label depends on (2 radius + 1)^ndim pixels, all equally.  Every batch
     is drawn afresh.
 
     Parameters

@@ -6,19 +6,18 @@ goes on bit for bit as if nothing had happened.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from ..base.checks import check_network, integer
-from ..base.progress import Progress
+from ..base.progress import shown
 from ..empirics.sampling import generator, seed_entropy
 from ..networks.network import Network
 from .augmentation import Augment
@@ -37,6 +36,8 @@ Arrays = Mapping[str, Array]
 MOMENTUM = 0.1
 #: Seconds between two writes of a checkpoint.
 INTERVAL = 30.0
+#: Of what checkpoints hold.
+VERSION = 2
 
 
 class _State(NamedTuple):
@@ -66,7 +67,7 @@ class _Run(NamedTuple):
     def description(self, weights: Arrays | None) -> str:
         """A digest of all of it, and of the weights that it starts from, where they are given."""
         digest = hashlib.sha256(json.dumps([
-            self.model.net.to_dict(), self.data.description(), self.steps, self.batch, repr(self.optimiser),
+            VERSION, self.model.net.to_dict(), self.data.description(), self.steps, self.batch, repr(self.optimiser),
             repr(self.schedule), repr(self.augment), repr(self.loss), self.clip, sorted(self.keep)],
             default=repr).encode())
         for name, array in (weights or {}).items():
@@ -138,13 +139,13 @@ def fit(net: Network, data: Data, *, steps: int, batch: int = 128, optimiser: Op
     net : Network
         Its output is compared with the labels: one site per image (end in `GlobalAvgPool` and a 1x1
         convolution), or one per label.
-    data : Images, BoxMajority or alike
+    data : Images, BoxMajority, or another such task
         See `erfmath.training`.
     steps, batch : int
         Steps, and images in each.
     optimiser : SGD or Adam
         Its `rate` is multiplied by `schedule`.
-    schedule : Cosine, Piecewise or Flat
+    schedule : Cosine or Piecewise
     augment : CropFlip or callable, optional
         Takes (inputs, labels, rng) and returns inputs and labels.
     loss : CrossEntropy or BinaryCrossEntropy
@@ -176,7 +177,7 @@ def fit(net: Network, data: Data, *, steps: int, batch: int = 128, optimiser: Op
     Notes
     -----
     Batch norms have scales and shifts, normalise by the batch, and gather running statistics.
-    Convolutions have biases behind the last batch norm; everywhere, in a network without.  Weight
+    Convolutions have biases after the last batch norm; everywhere, in a network without.  Weight
     decay acts on kernels.  Ctrl-C returns what is done, marked `partial`; so does a loss that is no
     longer finite.
 
@@ -216,7 +217,7 @@ def fit(net: Network, data: Data, *, steps: int, batch: int = 128, optimiser: Op
         state = _State(0, parameters, running, {}, {0: model.join(parameters, running)} if 0 in run.keep else {})
     partial = False
     try:
-        with _shown(progress) as show, np.errstate(over="ignore", invalid="ignore"):
+        with shown(progress, "training") as show, np.errstate(over="ignore", invalid="ignore"):
             while state.step < steps and not partial:
                 after = run.step(state, streams, history)
                 partial = not np.isfinite(history[state.step, 0])
@@ -240,12 +241,3 @@ def _check_classes(model: Model, data: Data, loss: Loss, width: int) -> None:
     ignored = getattr(loss, "ignore", None)
     if known is not None and known - (ignored == known - 1) > told:
         raise ValueError(f"net: its output of {channels} channels tells {told} classes apart, the labels have {known}")
-
-
-@contextlib.contextmanager
-def _shown(progress: Any) -> Iterator[Callable[[int, int], Any]]:
-    if progress is True:
-        with Progress("training") as bar:
-            yield bar
-    else:
-        yield progress if callable(progress) else lambda done, total: None

@@ -90,16 +90,14 @@ class CrossEntropy:
         return channels
 
     def __call__(self, output: Array, labels: Array) -> Verdict:
+        from scipy.special import log_softmax
         sites = _sites(output, labels)
         counts = np.ones(sites.shape, bool) if self.ignore is None else sites != self.ignore
         target = np.where(counts, sites, 0).astype(np.intp)[None]
-        shifted = output - output.max(axis=0)
-        p = np.exp(shifted)
-        total = p.sum(axis=0)
-        p /= total
         number = max(int(counts.sum()), 1)
-        picked = np.take_along_axis(shifted, target, axis=0)[0]
-        loss = float(((np.log(total) - picked) * counts).sum(dtype=np.float64)) / number
+        log_p = log_softmax(output, axis=0)
+        loss = -float((np.take_along_axis(log_p, target, axis=0)[0] * counts).sum(dtype=np.float64)) / number
+        p = np.exp(log_p)
         np.put_along_axis(p, target, np.take_along_axis(p, target, axis=0) - 1, axis=0)
         p *= counts.astype(p.dtype) / p.dtype.type(number)
         return Verdict(loss, p, output.argmax(axis=0).reshape(labels.shape), counts.reshape(labels.shape))
@@ -127,10 +125,11 @@ class BinaryCrossEntropy:
         return 2
 
     def __call__(self, output: Array, labels: Array) -> Verdict:
+        from scipy.special import expit
         sites = _sites(output, labels)
         z, y = output[0], sites.astype(output.dtype)
         # log(1 + e^z) - y z, whose derivative is the probability less the label
         loss = float((np.logaddexp(z, z.dtype.type(0)) - y * z).mean(dtype=np.float64))
-        gradient = (0.5 + 0.5 * np.tanh(0.5 * z) - y) / z.dtype.type(max(z.size, 1))
+        gradient = (expit(z) - y) / z.dtype.type(max(z.size, 1))
         guess = (z > 0).astype(np.intp).reshape(labels.shape)
         return Verdict(loss, gradient[None], guess, np.ones(labels.shape, bool))

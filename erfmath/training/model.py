@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from ..base.checks import integer
 from ..empirics.boxes import Program, compile_network
-from ..empirics.run import Parameters, Run, forward
-from ..empirics.sampling import Kernel, kernels_of
-from ..layers import BatchNorm
+from ..empirics.rules import Parameter, rule_of
+from ..empirics.run import Run, forward
+from ..empirics.sampling import checked, parameters_of
 from ..networks.network import Network
 from .losses import CrossEntropy, Loss, Verdict
 
@@ -27,84 +27,77 @@ Arrays = Mapping[str, Array]
 class Model:
     """A network with its numbers of channels, ready to run on inputs of one shape.
 
-    Parameters have names: kernels are called as their nodes, biases "node.bias", and the scales and
-    shifts of batch norms "node.scale" and "node.shift".
+    Parameters have names: kernels are called as their nodes, others "node.bias", "node.scale", "node.shift".  What is
+    not trained is called `running`: "node.mean" and "node.variance" of batch norms.
     """
 
     net: Network
     program: Program
-    kernels: dict[int, Kernel]
-    biased: frozenset[int]
-    norms: dict[int, int] = field(repr=False)   # channels of batch norms
+    parameters: dict[tuple[int, str], Parameter] = field(repr=False)
 
     @staticmethod
     def of(net: Network, channels: int, space: tuple[int, ...], width: int) -> Model:
         """Biases go to every convolution of a network without batch norm, else to the last ones only."""
         ndim = len(space)
-        counts = list(net.channels(width, channels, ndim).values())
-        norms = {i: counts[i] for i, node in enumerate(net.nodes)
-                 if isinstance(node.layer, BatchNorm) and node.layer.mode == "data"}
+        norms = {i for i, node in enumerate(net.nodes) if node.layer.takes_norm and node.layer.statistics}
         program = compile_network(net, ndim, image=space, frozen=norms)
-        kernels = {i: kernel for i, kernel in kernels_of(net, ndim, width, channels).items() if i in program.steps}
-        norms = {i: c for i, c in norms.items() if i in program.steps}
-        behind = max(norms, default=-1)
-        return Model(net, program, kernels, frozenset(i for i in kernels if i > behind), norms)
+        last = max(norms & set(program.steps), default=-1)
+        used = {(i, what): parameter for (i, what), parameter in parameters_of(net, ndim, width, channels).items()
+                if i in program.steps and (i > last if what == "bias" else i in norms or not parameter.optional)}
+        return Model(net, program, used)
+
+    def name(self, i: int, what: str) -> str:
+        """What a parameter is called."""
+        return self.net.names[i] if what == "kernel" else f"{self.net.names[i]}.{what}"
+
+    @property
+    def trained(self) -> dict[str, Parameter]:
+        """The parameters that training changes, by their names."""
+        return {self.name(*key): parameter for key, parameter in self.parameters.items() if parameter.trained}
+
+    @property
+    def stacked(self) -> dict[str, list[str]]:
+        """Names of the parameters that `weights` holds as rows of one array, by node."""
+        rows = {step.name: [self.name(i, what) for what in rule_of(step.layer).stacked if (i, what) in self.parameters]
+                for i, step in self.program.steps.items()}
+        return {node: names for node, names in rows.items() if len(names) > 1}
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of every array of `weights`, by name."""
-        names, found = self.net.names, {}
-        for i, kernel in self.kernels.items():
-            found[names[i]] = kernel.shape
-            if i in self.biased:
-                found[f"{names[i]}.bias"] = (kernel.shape[1] * kernel.groups if kernel.transposed else kernel.shape[0],)
-        return found | {names[i]: (4, channels) for i, channels in self.norms.items()}
+        found: dict[str, Any] = {self.name(*key): parameter.shape for key, parameter in self.parameters.items()}
+        for node, names in self.stacked.items():
+            found[node] = (len(names), *[found.pop(name) for name in names][0])
+        return found
 
     @property
     def decays(self) -> frozenset[str]:
         """Names of the parameters that weight decay acts on."""
-        return frozenset(self.net.names[i] for i in self.kernels)
+        return frozenset(name for name, parameter in self.trained.items() if parameter.decays)
 
     def initial(self, rng: np.random.Generator) -> dict[str, Array]:
         """Kernels drawn by their `weights`, no biases, batch norms that change nothing."""
-        start: dict[str, Array] = {}
-        for i, kernel in self.kernels.items():
-            name = self.net.names[i]
-            if kernel.random:
-                shape = kernel.shape
-                uniform = (rng.random(shape, np.float32) - np.float32(0.5)) * np.float32(np.sqrt(12))
-                drawn = rng.standard_normal(shape, np.float32) if kernel.weights.law == "normal" else uniform
-                start[name] = drawn * kernel.scale().astype(np.float32)
-            else:
-                start[name] = np.array(kernel.fixed(), np.float32)
-            if i in self.biased:
-                start[f"{name}.bias"] = np.zeros(self.shapes[f"{name}.bias"], np.float32)
-        for i, channels in self.norms.items():
-            start[f"{self.net.names[i]}.scale"] = np.ones(channels, np.float32)
-            start[f"{self.net.names[i]}.shift"] = np.zeros(channels, np.float32)
-        return start
+        return {name: parameter.draw(rng) for name, parameter in self.trained.items()}
 
     def running(self) -> dict[str, Array]:
-        """Statistics of batch norms before any batch: mean 0 and variance 1, (2, channels)."""
-        return {self.net.names[i]: np.stack([np.zeros(c, np.float32), np.ones(c, np.float32)])
-                for i, c in self.norms.items()}
+        """Statistics of batch norms before any batch: mean 0 and variance 1."""
+        return {self.name(*key): parameter.fixed().astype(np.float32) for key, parameter in self.parameters.items()
+                if not parameter.trained}
 
     def split(self, weights: Arrays) -> tuple[dict[str, Array], dict[str, Array]]:
         """Parameters and running statistics out of `weights` by node."""
-        parameters, running = dict(weights), {}
-        for i in self.norms:
-            name = self.net.names[i]
-            scale, shift, *statistics = parameters.pop(name)
-            parameters[f"{name}.scale"], parameters[f"{name}.shift"] = scale, shift
-            running[name] = np.stack(statistics)
-        return parameters, running
+        found, trained = dict(weights), self.trained
+        for node, names in self.stacked.items():
+            found.update(zip(names, found.pop(node)))
+        return ({name: array for name, array in found.items() if name in trained},
+                {name: array for name, array in found.items() if name not in trained})
 
     def join(self, parameters: Arrays, running: Arrays) -> dict[str, Array]:
         """`weights` by node, as `measure` takes them."""
-        weights = dict(parameters)
-        for name, statistics in running.items():
-            weights[name] = np.concatenate([[weights.pop(f"{name}.scale"), weights.pop(f"{name}.shift")], statistics])
-        return weights
+        found = {**parameters, **running}
+        for node, names in self.stacked.items():
+            found[node] = np.stack([found.pop(name) for name in names])
+        return found
 
     def check(self, weights: Arrays) -> dict[str, Array]:
         """Given weights of all nodes, in float32.
@@ -119,11 +112,7 @@ class Model:
         for name, shape in self.shapes.items():
             if name not in rest and not name.endswith(".bias"):
                 raise ValueError(f"weights: nothing for {name!r}; give every convolution and batch norm")
-            array = np.asarray(rest.pop(name, np.zeros(shape)))
-            if array.dtype.kind not in "fiu" or array.shape != shape or not np.isfinite(array).all():
-                raise ValueError(f"weights[{name!r}]: shape {array.shape} of {array.dtype}; must be finite real "
-                                 f"numbers of shape {shape}")
-            found[name] = array.astype(np.float32)
+            found[name] = checked(name, rest.pop(name, np.zeros(shape)), shape).astype(np.float32)
         if rest:
             raise ValueError(f"weights: {next(iter(rest))!r} is no convolution, bias or batch norm of this network; "
                              f"known are {', '.join(self.shapes)}")
@@ -133,33 +122,25 @@ class Model:
             generators: tuple[np.random.Generator, ...] = ()) -> Run:
         """Forward pass on inputs (images, channels, *space); statistics of batch norms are those of the
         batch in training, else the running ones."""
-        names = self.net.names
-        kernels = {i: parameters[names[i]][None] for i in self.kernels}
-        biases = {i: parameters[f"{names[i]}.bias"][None] for i in self.kernels if f"{names[i]}.bias" in parameters}
-        norms = {i: np.stack([parameters[f"{names[i]}.scale"], parameters[f"{names[i]}.shift"], *running[names[i]]])
-                 for i in self.norms}
-        numbers = Parameters(kernels, {i: kernel.groups for i, kernel in self.kernels.items()}, biases, norms)
+        numbers = {**parameters, **running}
         x = np.ascontiguousarray(inputs.swapaxes(0, 1))[None]
-        return forward(self.program, numbers, x, images=None if training else 0, training=training,
-                       generators=generators)
+        return forward(self.program, {key: numbers[self.name(*key)][None] for key in self.parameters}, x,
+                       images=None if training else 0, training=training, to_inputs=False, generators=generators)
 
     def gradients(self, parameters: Arrays, running: Arrays, inputs: Array, labels: Array, loss: Loss,
                   generators: tuple[np.random.Generator, ...] = ()) -> tuple[Verdict, dict[str, Array], Run]:
         """The loss of a batch, its gradient to every parameter, and the run."""
         run = self.run(parameters, running, inputs, training=True, generators=generators)
         verdict = loss(run.output[0], labels)
-        found = {}
-        for (i, what), gradient in run.learn(verdict.gradient[None]).items():
-            name = self.net.names[i] if what == "kernel" else f"{self.net.names[i]}.{what}"
-            found[name] = gradient[0]
-        return verdict, found, run
+        found = run.learn(verdict.gradient[None])
+        return verdict, {self.name(*key): gradient[0] for key, gradient in found.items()}, run
 
-    def moved(self, running: Arrays, run: Run, share: float) -> dict[str, Array]:
-        """Running statistics after a batch."""
+    def moved(self, running: Arrays, run: Run, fraction: float) -> dict[str, Array]:
+        """Running statistics after a batch: a `fraction` of the way to those that it had."""
         fresh = {}
-        for i, (mean, variance) in run.statistics.items():
-            old = running[self.net.names[i]]
-            fresh[self.net.names[i]] = old + old.dtype.type(share) * (np.concatenate([mean, variance]) - old)
+        for (i, what), array in run.statistics.items():
+            old = running[self.name(i, what)]
+            fresh[self.name(i, what)] = old + old.dtype.type(fraction) * (array[0] - old)
         return fresh
 
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from ..base.checks import integer, real
 
-__all__ = ["Adam", "Cosine", "Flat", "Memory", "Optimiser", "Piecewise", "SGD", "Schedule", "Update", "clipped"]
+__all__ = ["Adam", "Cosine", "Memory", "Optimiser", "Piecewise", "SGD", "Schedule", "Update", "clipped"]
 
 Array = npt.NDArray[Any]
 Arrays = Mapping[str, Array]
@@ -66,7 +66,7 @@ class SGD:
     rate : float
         Size of a step, at least 0; a schedule multiplies it.
     momentum : float
-        Share of the step before that goes on, from 0 to below 1.
+        Fraction of the step before that goes on, from 0 to below 1.
     nesterov : bool
         Whether the gradient counts once more, ahead of the momentum.
     decay : float
@@ -120,7 +120,7 @@ class Adam:
     rate : float
         About the size of a step of each weight, at least 0; a schedule multiplies it.
     first, second : float
-        Shares of the running means of gradients and of their squares that stay at each step, from 0 to
+        Fractions of the running means of gradients and of their squares that stay at each step, from 0 to
         below 1.
     eps : float
         Added to the root of the mean square, at least 0.
@@ -203,36 +203,6 @@ def _ramp(step: int, warmup: int) -> float:
 
 
 @dataclass(frozen=True)
-class Flat:
-    """The same rate throughout, after `warmup` steps in which it grows linearly.
-
-    Parameters
-    ----------
-    warmup : int
-        Steps before the full rate, at least 0.
-
-    Raises
-    ------
-    ValueError
-        If `warmup` is no such number.
-
-    Examples
-    --------
-    >>> from erfmath.training import Flat
-    >>> [Flat(warmup=3)(step, 6) for step in range(6)]
-    [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
-    """
-
-    warmup: int = 0
-
-    def __post_init__(self) -> None:
-        integer(self.warmup, "warmup", 0)
-
-    def __call__(self, step: int, steps: int) -> float:
-        return _ramp(step, self.warmup)
-
-
-@dataclass(frozen=True)
 class Cosine:
     """Half a period of a cosine from 1 down to `floor`, after `warmup` steps.
 
@@ -271,7 +241,7 @@ class Cosine:
 
 @dataclass(frozen=True)
 class Piecewise:
-    """The rate is multiplied by `factor` at each of the fractions `at` of all steps.
+    """The rate is multiplied by `factor` at each of the fractions `at` of all steps; with none, it is constant.
 
     Parameters
     ----------
@@ -292,6 +262,8 @@ class Piecewise:
     >>> from erfmath.training import Piecewise
     >>> [round(Piecewise(at=(0.5, 0.75))(step, 4), 3) for step in range(4)]
     [1.0, 1.0, 0.1, 0.01]
+    >>> [Piecewise(at=(), warmup=3)(step, 6) for step in range(6)]
+    [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
     """
 
     at: tuple[float, ...] = (0.5, 0.75)

@@ -86,10 +86,11 @@ def _pair(path: str | os.PathLike[str], pairs: tuple[tuple[str, str], ...]) -> t
     raise ValueError(f"{os.fspath(path)}: lacks {wanted}; it has {', '.join(map(repr, present)) or 'nothing'}")
 
 
-def _images(path: str | os.PathLike[str], images: Array, labels: Array, like: Images | None) -> Images:
+def _images(path: str | os.PathLike[str], images: Array, labels: Array, like: Images | None,
+            classes: int = 0) -> Images:
     try:
         if like is None:
-            return Images(images, labels)
+            return Images(images, labels, classes)
         return Images(images, labels, like.classes, like.mean, like.std)
     except ValueError as error:
         raise ValueError(f"{os.fspath(path)}: {error}") from None
@@ -117,7 +118,7 @@ def _binary(file: BinaryIO) -> tuple[Array, Array]:
 def _pickled(file: BinaryIO) -> tuple[Array, Array]:
     """Images and labels out of the list of a pickle's instructions, none of which is carried out.
 
-    A batch is a dict: behind the key "labels" come integers, behind "data" an array, whose last parts
+    A batch is a dict: after the key "labels" come integers, after "data" an array, whose last parts
     are whether its order is Fortran's, and its bytes.
     """
     key, labels, code, raw, fortran = "", [], "", b"", False
@@ -197,16 +198,7 @@ def read_cifar10(folder: str | os.PathLike[str], split: str = "train", *, like: 
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
     images, labels = (np.concatenate(arrays) for arrays in zip(*parts))
-    return _images(folder, images, labels, like or _Ten)
-
-
-class _Classes:
-    """What a first reading is like: ten classes, its own mean and std."""
-
-    classes, mean, std = 10, None, None
-
-
-_Ten: Any = _Classes()
+    return _images(folder, images, labels, like, classes=10)
 
 
 # -- folders of pictures -------------------------------------------------------------------------

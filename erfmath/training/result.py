@@ -1,4 +1,4 @@
-"""What training leaves behind, and the file that keeps it."""
+"""What training returns, and the file that keeps it."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def two_threads() -> Iterator[blas.OpenBLAS]:
     library.set_threads(before)
 
 
-def test_threads_change_no_bit(two_threads: blas.OpenBLAS) -> None:
+def test_measure_is_the_same_on_any_number_of_threads(two_threads: blas.OpenBLAS) -> None:
     """Products as wide as these are split over the threads there are: in this process, not in workers."""
     net = em.repeat(em.Conv(3), 20)
     on_two = em.measure(net, draws=2, width=16, rng=0)
@@ -49,14 +49,14 @@ def _in_and_out(_: int) -> None:
         pass
 
 
-def test_another_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_thread_leaves_another_library_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blas, "_openblas", lambda: None)
     with blas.one_thread():
         assert np.isfinite(em.measure(em.serial(em.Conv(3)), draws=2, rng=0).map).all()
     assert blas.describe() and "kernel" not in blas.describe()
 
 
-def test_kernel_and_threads_are_named(two_threads: blas.OpenBLAS) -> None:
+def test_describe_names_kernel_and_threads(two_threads: blas.OpenBLAS) -> None:
     kernel = two_threads.kernel().decode()
     assert blas.describe().endswith(f"kernel {kernel}, 2 threads")
     with blas.one_thread():

@@ -17,8 +17,8 @@ from scipy.stats import kstest
 
 import erfmath as em
 from erfmath.base.errors import SizeError
-from erfmath.empirics import convolution, measure as measuring, plan as job
-from erfmath.empirics.sampling import BLOCK, fill_normal, kernels_of
+from erfmath.empirics import convolution, measure as measuring, plan
+from erfmath.empirics.sampling import BLOCK, fill_normal
 from erfmath.results.measured import MeasuredReceptiveField
 from erfmath.results.statistics import Moments
 
@@ -32,7 +32,7 @@ def chain(n: int = 3, kernel: int = 3, **options: Any) -> em.Network:
 
 # -- right against closed forms ---------------------------------------------------------------
 
-def test_deterministic_networks_are_exact() -> None:
+def test_measure_is_exact_for_deterministic_networks() -> None:
     """All-ones kernels: the law of a sum of uniform variables, without any sampling."""
     erf = em.measure(em.repeat(C(3, weights=em.Constant()), 5))
     line = np.array([1.0])
@@ -42,7 +42,7 @@ def test_deterministic_networks_are_exact() -> None:
     assert_close(erf.map, np.outer(line, line), ROUNDING)
 
 
-def test_constant_weights_of_transposed_convolutions_divide_the_sum_by_the_strides() -> None:
+def test_measure_constant_weights_of_transposed_convolutions_divide_the_sum_by_the_strides() -> None:
     net = em.serial(C(3, weights=em.Constant()), em.ConvTranspose(4, stride=2, padding=1, weights=em.Constant()))
     total = [em.measure(net, image=12, unit=unit).total for unit in ((11, 12), (12, 11))]
     assert_close(total, [1 / 4, 1 / 4], ROUNDING)  # 4 x 4 taps of 1 / 16, a quarter of them reach a site
@@ -66,17 +66,17 @@ GAINS = {
 
 
 @pytest.mark.parametrize("name", GAINS)
-def test_total_power(name: str) -> None:
+def test_measure_total_power(name: str) -> None:
     part, expected = GAINS[name]
     net = part if isinstance(part, em.Network) else em.serial(part)
     image = 24 if name == "batch norm" else None  # statistics of many sites
     erf = em.measure(net, draws=3000 if image is None else 400, width=8, rng=0, image=image)
     if image is not None:  # the estimated variance adds to E[1 / v] what it scatters
-        expected *= 1 + 2 / (job.BATCH * 24**2)
+        expected *= 1 + 2 / (plan.BATCH * 24**2)
     assert_statistical(erf.total, erf.total_stderr, expected)
 
 
-def test_power_of_a_chain_is_the_law_of_its_walk() -> None:
+def test_measure_chain_is_the_distribution_of_its_walk() -> None:
     """Unit by unit and pixel by pixel, also in 1 and 3 dimensions and at a corner."""
     for ndim, draws in ((1, 2000), (2, 2000), (3, 500)):
         erf = em.measure(chain(3), ndim=ndim, draws=draws, width=6, rng=1)
@@ -89,7 +89,7 @@ def test_power_of_a_chain_is_the_law_of_its_walk() -> None:
         assert_statistical(erf.std, erf.std_stderr, np.full(ndim, math.sqrt(2)))
 
 
-def test_borders_act_after_every_layer() -> None:
+def test_measure_borders_act_after_every_layer() -> None:
     """Brute force over all paths that never leave the image."""
     expected = np.zeros(5)
     for steps in itertools.product((-1, 0, 1), repeat=3):
@@ -103,7 +103,7 @@ def test_borders_act_after_every_layer() -> None:
     assert not erf.map[~seen].any()
 
 
-def test_statistics_of_given_weights() -> None:
+def test_measure_statistics_of_given_weights() -> None:
     """One linear network, one channel: every statistic from the same gradient."""
     weights = np.array([1.0, -2.0, 0.0, 3.0]).reshape(1, 1, 4)
     net = em.serial(C(4, 1, padding="valid", name="only"))
@@ -117,7 +117,7 @@ def test_statistics_of_given_weights() -> None:
                             normalise="draw").map, w**2 / 14, ROUNDING)
 
 
-def test_relu_statistic() -> None:
+def test_measure_relu_statistic() -> None:
     """Positive parts of the gradient of the active channels, as the large-kernel papers take them."""
     weights = np.array([[[1.0, -2.0]], [[-1.0, 4.0]]])  # two channels
     net = em.serial(C(2, 2, padding="valid", name="only"))
@@ -128,7 +128,7 @@ def test_relu_statistic() -> None:
     assert_close(erf.map, [0.25, 1.0], ROUNDING)
 
 
-def test_one_network_on_images() -> None:
+def test_measure_one_network_on_images() -> None:
     """A mean over images: the gates of each are its own; biases and batch norms are given."""
     rng = np.random.default_rng(0)
     net = em.serial(C(3, 2), em.BatchNorm(), A("relu"), C(3, 1))
@@ -153,7 +153,7 @@ def test_one_network_on_images() -> None:
     assert_close(erf.stderr, np.std(maps, axis=0, ddof=1) / math.sqrt(5), ROUNDING, scale=1e-3)
 
 
-def test_fewer_images_than_a_batch() -> None:
+def test_measure_fewer_images_than_a_batch() -> None:
     net = em.serial(C(3, 2), em.BatchNorm(), C(1, 1))
     weights = {"conv1": np.ones((2, 1, 3)), "conv2": np.ones((1, 2, 1))}
     erf = em.measure(net, weights=weights, images=np.random.default_rng(0).random((3, 1, 9)), rng=0)
@@ -161,7 +161,7 @@ def test_fewer_images_than_a_batch() -> None:
 
 
 @pytest.mark.parametrize("statistic", ["power", "mean", "amplitude", "magnitude", "relu"])
-def test_saved_results_keep_what_the_draws_say(statistic: str, in_tmp: Path) -> None:
+def test_save_keeps_what_the_draws_say(statistic: str, in_tmp: Path) -> None:
     erf = em.measure(chain(), draws=200, statistic=statistic, rng=0, image=20, unit=3)
     erf.save("erf.npz")
     again = em.EffectiveReceptiveField.load("erf.npz")
@@ -176,13 +176,13 @@ def test_saved_results_keep_what_the_draws_say(statistic: str, in_tmp: Path) -> 
         assert em.compare(theory, again).p_shape == em.compare(theory, erf).p_shape > 0
 
 
-def test_saved_deterministic_results_stay_so(in_tmp: Path) -> None:
+def test_save_keeps_deterministic_results(in_tmp: Path) -> None:
     em.measure(em.repeat(C(3, weights=em.Constant()), 2)).save("erf.npz")
     again = em.EffectiveReceptiveField.load("erf.npz")
     assert again.stderr is None and again.seed is not None and again.draws == 1
 
 
-def test_files_whose_arrays_do_not_fit_are_refused(in_tmp: Path) -> None:
+def test_load_refuses_arrays_that_do_not_fit(in_tmp: Path) -> None:
     em.measure(chain(), draws=3, rng=0).save("erf.npz")
     with np.load("erf.npz") as file:
         arrays = dict(file)
@@ -203,10 +203,10 @@ def same(a: MeasuredReceptiveField, b: MeasuredReceptiveField) -> None:
 
 @pytest.fixture
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(job, "CHUNK_DRAWS", 4)
+    monkeypatch.setattr(plan, "CHUNK_DRAWS", 4)
 
 
-def test_seeds(small_chunks: None) -> None:
+def test_measure_seeds(small_chunks: None) -> None:
     net = em.serial(C(3), A("relu"), em.Dropout(0.2), C(3))
     first = em.measure(net, draws=10, rng=5)
     same(em.measure(net, draws=10, rng=5), first)
@@ -217,7 +217,7 @@ def test_seeds(small_chunks: None) -> None:
     same(*generators)
 
 
-def test_workers_change_no_bit(small_chunks: None) -> None:
+def test_measure_workers_change_no_bit(small_chunks: None) -> None:
     net = em.serial(C(3), A("relu"), em.BatchNorm(), C(3))
     options: dict[str, Any] = dict(image=9, draws=22, rng=3, width=4)
     alone = em.measure(net, **options)
@@ -229,7 +229,7 @@ def test_workers_change_no_bit(small_chunks: None) -> None:
         same(em.measure(net, workers=pool.map, **options), alone)
 
 
-def test_worker_processes_have_one_blas_thread_each() -> None:
+def test_in_order_gives_worker_processes_one_blas_thread_each() -> None:
     from erfmath.empirics.parallel import in_order
     before = dict(os.environ)
     with in_order(os.getenv, ["OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"], 2) as found:
@@ -237,14 +237,14 @@ def test_worker_processes_have_one_blas_thread_each() -> None:
     assert dict(os.environ) == before
 
 
-def test_running_estimates(small_chunks: None) -> None:
+def test_measure_running_estimates(small_chunks: None) -> None:
     results = em.measure(chain(), draws=[3, 10, 11], rng=0)
     assert [erf.draws for erf in results] == [3, 10, 11]
     for erf in results:
         assert_close(erf.map, em.measure(chain(), draws=erf.draws, rng=0).map, ROUNDING, scale=1.0)
 
 
-def test_until() -> None:
+def test_measure_until() -> None:
     erf = em.measure(chain(), until=0.02, rng=0)
     assert erf.draws >= 30 and (erf.std_stderr <= 0.02 * erf.std).all()
     assert em.measure(chain(), until=1e-9, draws=40, rng=0).draws == 40
@@ -263,14 +263,14 @@ class Stop:
             raise KeyboardInterrupt
 
 
-def test_interrupted(small_chunks: None) -> None:
+def test_measure_interrupted(small_chunks: None) -> None:
     stop = Stop(2)
     erf = em.measure(chain(), draws=20, rng=0, progress=stop)
     assert erf.partial and erf.draws == 8 and stop.seen == [(4, 20), (8, 20)]
     same(erf, em.measure(chain(), draws=8, rng=0))
 
 
-def test_checkpoints_resume_bit_for_bit(small_chunks: None, in_tmp: Path) -> None:
+def test_measure_checkpoints_resume_bit_for_bit(small_chunks: None, in_tmp: Path) -> None:
     options: dict[str, Any] = dict(draws=18, rng=0, checkpoint="run.npz")
     assert em.measure(chain(), progress=Stop(2), **options).partial
     rest = Stop(-1)
@@ -288,7 +288,7 @@ def test_checkpoints_resume_bit_for_bit(small_chunks: None, in_tmp: Path) -> Non
             em.measure(chain(), checkpoint="other.npz")
 
 
-def test_dead_draws_are_counted() -> None:
+def test_measure_counts_dead_draws() -> None:
     erf = em.measure(em.repeat(em.serial(C(3), A("relu")), 20), width=1, draws=60, rng=0)
     assert 0 < erf.dead < 60
     assert erf.dead == (erf.moments.table[:, 0] == 0).sum()
@@ -297,7 +297,7 @@ def test_dead_draws_are_counted() -> None:
 # -- draws and memory -------------------------------------------------------------------------
 
 @pytest.mark.parametrize("size", [5, BLOCK // 4 + 1, 2 * BLOCK + 3])
-def test_normal_numbers(size: int) -> None:
+def test_fill_normal(size: int) -> None:
     """Their law, also that of neighbours in a pair, and that none is left out."""
     rng = np.random.default_rng(0)
     x = np.full((400_000 // size + 1, size), np.nan, np.float32)
@@ -325,25 +325,25 @@ MEMORY: dict[str, tuple[em.Network, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("name", MEMORY)
-def test_peak_memory(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_make_plan_bounds_the_peak_memory(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Besides the weights no more than three times the largest activation of the draws worked on together."""
-    for module, constant in ((job, "CHUNK_BYTES"), (convolution, "TILE_BYTES")):
+    for module, constant in ((plan, "CHUNK_BYTES"), (convolution, "TILE_BYTES")):
         monkeypatch.setattr(module, constant, getattr(module, constant) // 16)
     net, options = MEMORY[name]
     image = options.get("image")
     unit = (0, 0) if image is None else tuple(n // 2 for n in net.shapes(image)[net.output])
-    work = job.make_job(net, ndim=2, image=image, unit=unit, node=None, statistic="power", width=8, channels_in=3,
-                        entropy=0, normalise=False, weights={}, images=None, channel=None, batch=None, dtype=None)
-    largest = max(math.prod(step.need.shape) for step in work.program.steps.values())
+    work = plan.make_plan(net, ndim=2, image=image, unit=unit, node=None, statistic="power", width=8, channels_in=3,
+                          entropy=0, normalise=False, weights={}, images=None, channel=None, batch=None, dtype=None)
+    largest = max(math.prod(step.forward.out.shape) for step in work.program.steps.values())
     largest *= 4 * work.chunk * 8 * max(work.recipe.inputs[1], 1)
-    weights = 4 * work.chunk * sum(math.prod(k.shape) for k in work.recipe.kernels.values())
+    weights = 4 * work.chunk * sum(math.prod(p.shape) for p in work.recipe.drawn.values())
     tracemalloc.start()
     try:
         work.moments((0, work.chunk))
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert job.CHUNK_BYTES / 2 < largest <= job.CHUNK_BYTES
+    assert plan.CHUNK_BYTES / 2 < largest <= plan.CHUNK_BYTES
     assert peak - weights < 3 * largest
 
 
@@ -368,7 +368,7 @@ def test_moments_merge_to_those_of_all_draws() -> None:
     assert_close(whole.std()[0][1], math.sqrt((share * (x - mean)**2).sum()), ROUNDING)
 
 
-def test_standard_errors_are_those_of_repeated_runs() -> None:
+def test_moments_standard_errors_are_those_of_repeated_runs() -> None:
     """The spread of many ensembles against what each claims; a 10 % error would be seen."""
     ensembles = 1000
     rng = np.random.default_rng(0)
@@ -417,14 +417,14 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_bad_input(name: str, in_tmp: Path) -> None:
+def test_measure_refuses(name: str, in_tmp: Path) -> None:
     arguments, message = BAD[name]
     with pytest.raises(ValueError, match=message):
         em.measure(NET, **arguments)
     assert not os.listdir()
 
 
-def test_what_would_not_fit_is_refused_first() -> None:
+def test_measure_refuses_first_what_would_not_fit() -> None:
     with pytest.raises(SizeError):
         em.measure(chain(), image=100_000)
     with pytest.raises(TypeError, match="serial"):
@@ -433,14 +433,5 @@ def test_what_would_not_fit_is_refused_first() -> None:
         em.measure(em.serial(C(3), em.GlobalAvgPool()))
 
 
-def test_fans() -> None:
-    """Fan-in is what reaches one output site; transposed convolutions count the taps of one phase."""
-    net = em.serial(C(3, 8), em.ConvTranspose(4, 6, stride=2, groups=2), C(1, 6, groups="depthwise"))
-    found = kernels_of(net, 2, 16, 4)
-    assert [k.fan_in for k in found.values()] == [36, 16, 1]
-    assert [k.fan_out for k in found.values()] == [72, 12, 1]
-    assert [k.shape for k in found.values()] == [(8, 4, 3, 3), (8, 3, 4, 4), (6, 1, 1, 1)]
-
-
-def test_measuring_module_is_not_the_function() -> None:
+def test_measure_is_not_its_module() -> None:
     assert measuring.measure is em.measure

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from helpers import EXACT, ROUNDING, assert_close
 
-from erfmath.empirics import ops, row_convolution as rows
+from erfmath.empirics import row_convolution as rows
+from erfmath.empirics.arrays import channels_last, per_channel, place
 from erfmath.empirics.convolution import conv, conv_input_grad, conv_weight_grad
 from erfmath.empirics.row_convolution import Rows, fits_rows
+from erfmath.layers.geometry import Box
 
 
 class Case(NamedTuple):
@@ -32,7 +34,7 @@ CASES = {
     "cropped": Case((7, 6), (3, 3), ((-1, 1), (2, -2)), (1, 1), (1, 1)),
     "wider than half": Case((4, 5), (2, 3), ((3, 4), (2, 3)), (1, 1), (1, 1)),
     "all before": Case((6,), (3,), ((2, 0),), (1,), (1,)),
-    "all behind": Case((4, 5), (3, 2), ((0, 2), (0, 1)), (1, 1), (1, 1)),
+    "all after": Case((4, 5), (3, 2), ((0, 2), (0, 1)), (1, 1), (1, 1)),
     "dilated": Case((7, 6), (3, 3), ((2, 2), (1, 1)), (2, 1), (1, 1)),
     "dilated along lines": Case((7, 6), (3, 3), ((1, 1), (2, 2)), (1, 2), (1, 1)),
     "wider than the map": Case((3, 2), (5, 5), ((2, 2), (2, 2)), (1, 1), (1, 1)),
@@ -58,7 +60,7 @@ def laid_out(x: Any, last: bool) -> Any:
 
 @pytest.mark.parametrize("tile", [1, 4, 31, None])
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_against_the_general_way(case: Case, tile: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_are_the_general_way(case: Case, tile: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
     if tile is not None:  # one image takes several tiles, or several images one
         for name, value in (("SMALL", 1), ("LEAST", tile), ("MOST", tile), ("APART", tile * case.c_out),
                             ("ROOM", 100)):
@@ -68,15 +70,17 @@ def test_against_the_general_way(case: Case, tile: int | None, monkeypatch: pyte
     x = rng.standard_normal((1, case.c_in, 5, *case.space))
     w = rng.standard_normal((1, case.c_out, case.c_in // case.groups, *case.kernel))
     bias = rng.standard_normal((1, case.c_out))
-    wide = ops.fit(x, case.pads)
+    image, read = Box((0,) * len(case.space), tuple(n - 1 for n in case.space)), Box(
+        tuple(-a for a, _ in case.pads), tuple(n - 1 + b for n, (_, b) in zip(case.space, case.pads)))
+    wide = place(x, image, read)
     y = conv(wide, w, *geometry)
     dy = rng.standard_normal(y.shape)
     dw = conv_weight_grad(wide, dy, case.kernel, *geometry)
-    dx = ops.fit(conv_input_grad(dy, w, wide.shape[3:], *geometry), [(-a, -b) for a, b in case.pads])
+    dx = place(conv_input_grad(dy, w, wide.shape[3:], *geometry), read, image)
     for last in (False, True):
         done = Rows(laid_out(x, last), w, y.shape[3:], case.stride, case.dilation, before, case.groups)
         assert_close(done.conv(), y, ROUNDING, scale=1.0)
-        assert_close(done.conv(bias), y + ops.per_channel(bias, y), ROUNDING, scale=1.0)
+        assert_close(done.conv(bias), y + per_channel(bias, y), ROUNDING, scale=1.0)
         to_w, to_x = done.gradients(laid_out(dy, last), True)
         assert_close(to_w, dw, ROUNDING, scale=1.0)
         assert_close(to_x, dx, ROUNDING, scale=1.0)
@@ -86,7 +90,7 @@ def test_against_the_general_way(case: Case, tile: int | None, monkeypatch: pyte
         assert to_w.flags.c_contiguous  # optimisers and checkpoints keep one order
 
 
-def test_by_hand() -> None:
+def test_rows_by_hand() -> None:
     x = np.arange(1.0, 5.0).reshape(1, 1, 1, 4)
     w = np.array([[[[1.0, 10.0, 100.0]]]])
     done = Rows(x, w, (4,), (1,), (1,), (1,), 1)
@@ -96,17 +100,17 @@ def test_by_hand() -> None:
     assert to_x is not None and to_x.ravel().tolist() == [10.0, 100.0, 2.0, 20.0]
 
 
-def test_single_precision_stays_single() -> None:
+def test_rows_stay_in_single_precision() -> None:
     rng = np.random.default_rng(0)
     x, w = rng.standard_normal((1, 3, 2, 6, 6), np.float32), rng.standard_normal((1, 4, 3, 3, 3), np.float32)
     done = Rows(x, w, (6, 6), (1, 1), (1, 1), (1, 1), 1)
     y = done.conv(np.zeros((1, 4), np.float32))
     to_w, to_x = done.gradients(y, True)
     assert to_x is not None and {y.dtype, to_w.dtype, to_x.dtype} == {np.dtype(np.float32)}
-    assert ops.channels_last(y) and ops.channels_last(to_x)
+    assert channels_last(y) and channels_last(to_x)
 
 
-def test_no_images() -> None:
+def test_rows_of_no_images() -> None:
     done = Rows(np.zeros((1, 3, 0, 4, 4)), np.ones((1, 2, 3, 3, 3)), (4, 4), (1, 1), (1, 1), (1, 1), 1)
     y = done.conv()
     to_w, to_x = done.gradients(y, True)
@@ -118,5 +122,5 @@ def test_no_images() -> None:
     ((1, 4), (1, 6, 4), 1, True), ((1, 4), (1, 4, 1), 4, True), ((1, 4), (1, 6, 2), 2, False),
     ((1, 4), (1, 8, 1), 4, False), ((2, 4), (1, 6, 4), 1, False), ((1, 4), (2, 6, 4), 1, False),
 ])
-def test_what_fits(x: tuple[int, ...], w: tuple[int, ...], groups: int, expected: bool) -> None:
+def test_fits_rows(x: tuple[int, ...], w: tuple[int, ...], groups: int, expected: bool) -> None:
     assert fits_rows(np.zeros((*x, 1, 5)), np.zeros((*w, 3)), groups) is expected

@@ -142,7 +142,7 @@ def test_clipping() -> None:
 
 
 def test_schedules() -> None:
-    assert [training.Flat(warmup=3)(i, 9) for i in range(5)] == [0.25, 0.5, 0.75, 1.0, 1.0]
+    assert [training.Piecewise(at=(), warmup=3)(i, 9) for i in range(5)] == [0.25, 0.5, 0.75, 1.0, 1.0]
     cosine = [training.Cosine(warmup=2, floor=0.2)(i, 6) for i in range(7)]
     assert_close(cosine[:3] + cosine[4:5] + cosine[6:], [1 / 3, 2 / 3, 1.0, 0.6, 0.2], ROUNDING)
     assert_close([training.Piecewise((0.5,), 0.5)(i, 4) for i in range(4)], [1, 1, 0.5, 0.5], ROUNDING)

@@ -1,0 +1,211 @@
+"""What the measurement knows of a kind of layer: one rule each, entered by a decorator, found by the kind's name.
+
+A rule runs its layer forward and hands back a function, `pull`, that takes the gradient of the output to the
+gradients of the inputs.  It also answers what the plan of a run asks: which sites and parameters the layer needs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NamedTuple, TypeVar
+
+import numpy as np
+
+from ...layers import Layer
+from ...layers.geometry import AxisGeometry, Box
+from ..arrays import Array, place
+
+__all__ = ["Call", "Parameter", "Pull", "RULES", "Rule", "Step", "Window", "rule", "rule_of"]
+
+Pull = Callable[[Array], Sequence[Array]]
+AnyRule = TypeVar("AnyRule", bound="type[Rule]")
+
+
+class Window(NamedTuple):
+    """The sites of one pass, forward or backward, at a node.
+
+    Attributes
+    ----------
+    out : Box
+        Those of the output.
+    held : tuple of Box
+        Those that each input has.
+    reads : tuple of Box
+        Those of each input that `out` reads, padding included.
+    matrices : tuple of ndarray
+        Of a layer that works along each axis by a matrix: from the sites `held` to those of `out`.
+    """
+
+    out: Box
+    held: tuple[Box, ...]
+    reads: tuple[Box, ...]
+    matrices: tuple[Array, ...] = ()
+
+    def read(self, x: Array, which: int = 0, fill: float = 0.0) -> Array:
+        """Input number `which` on the sites that the output reads."""
+        return place(x, self.held[which], self.reads[which], fill)
+
+    def give_back(self, dx: Array, which: int = 0) -> Array:
+        """Adjoint of `read`: a gradient on the sites that were read as one on those that the input has."""
+        return place(dx, self.reads[which], self.held[which])
+
+
+@dataclass(frozen=True)
+class Step:
+    """A node's place in a run: its layer, its inputs (-1 is that of the network), and the sites of both passes."""
+
+    index: int
+    name: str
+    layer: Layer
+    inputs: tuple[int, ...]
+    geometry: tuple[AxisGeometry, ...]
+    forward: Window
+    backward: Window
+
+    @property
+    def kernel(self) -> tuple[int, ...]:
+        return tuple(g.kernel for g in self.geometry)
+
+    @property
+    def stride(self) -> tuple[int, ...]:
+        return tuple(g.stride for g in self.geometry)
+
+    @property
+    def dilation(self) -> tuple[int, ...]:
+        return tuple(g.dilation for g in self.geometry)
+
+
+@dataclass(eq=False)
+class Call:
+    """What a rule gets for one step of a run, inputs aside, and where it leaves what training asks for.
+
+    Attributes
+    ----------
+    step : Step
+    parameters : mapping
+        By name: (draws or 1, *shape of the parameter).
+    images : int
+        How many of the images, the first ones, are back-propagated; the others only serve batch statistics.
+    training : bool
+        Whether gradients to the parameters are wanted, and batch norms work by the batch.
+    generators : sequence of Generator
+        One a draw, for dropout; without, nothing is dropped.
+    to_inputs : bool
+        Whether the gradients of the inputs are wanted.
+    gradients : dict
+        In training, after the pull: those of the parameters, by name.
+    statistics : dict
+        In training: "mean" and "variance" that a batch norm has met, (draws, channels).
+    """
+
+    step: Step
+    parameters: Mapping[str, Array]
+    images: int
+    training: bool
+    generators: Sequence[np.random.Generator]
+    to_inputs: bool
+    gradients: dict[str, Array] = field(default_factory=dict)
+    statistics: dict[str, Array] = field(default_factory=dict)
+
+    def kept(self, array: Array) -> Array:
+        """The part of an array on the output's sites that the backward pass will use."""
+        held, wanted = self.step.forward.out, self.step.backward.out
+        if held == wanted and array.shape[2] == self.images:
+            return array
+        return place(array[:, :, :self.images], held, wanted).copy()
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """An array that a layer works with: of independent random numbers, or of given ones.
+
+    Attributes
+    ----------
+    shape : tuple of int
+    std : ndarray, optional
+        Standard deviations, of zero mean, in a shape that broadcasts to `shape`; None where nothing is random.
+    uniform : bool
+        Whether random numbers are uniform instead of normal.
+    value : ndarray
+        Broadcasts to `shape`: the array where nothing is random.
+    optional : bool
+        Whether the layer does without it where nothing is random or given.
+    trained, decays : bool
+        Whether training changes it, and weight decay acts on it.
+    """
+
+    shape: tuple[int, ...]
+    std: Any = None
+    uniform: bool = False
+    value: Any = 0.0
+    optional: bool = False
+    trained: bool = True
+    decays: bool = False
+
+    @property
+    def random(self) -> bool:
+        return self.std is not None
+
+    def fixed(self) -> Array:
+        """The array where nothing is random, without a copy."""
+        return np.broadcast_to(self.value, self.shape)
+
+    def draw(self, rng: np.random.Generator) -> Array:
+        """One network's array, in single precision."""
+        if not self.random:
+            return np.array(self.fixed(), np.float32)
+        numbers = ((rng.random(self.shape, np.float32) - np.float32(0.5)) * np.float32(math.sqrt(12)) if self.uniform
+                   else rng.standard_normal(self.shape, np.float32))
+        return numbers * self.std.astype(np.float32)
+
+
+class Rule:
+    """Defaults: windows as the geometry says, no parameters."""
+
+    #: Parameters that are given together, stacked, under the node's name.
+    stacked: ClassVar[tuple[str, ...]] = ()
+
+    def run(self, call: Call, inputs: list[Array]) -> tuple[Array, Pull]:
+        """The output on its sites, and its pull; large copies are made of inputs taken out of the list."""
+        raise NotImplementedError
+
+    def parameters(self, layer: Any, c_in: int, c_out: int, ndim: int) -> dict[str, Parameter]:
+        """Its parameters by name, between so many channels; "kernel" and the like are called as the node."""
+        return {}
+
+    def reads(self, layer: Any, g: AxisGeometry, first: int, last: int, n: int | None) -> tuple[int, int]:
+        """First and last site, padding included, that output sites first..last read along an axis of `n`."""
+        before = g.pads(n)[0]
+        return g.stride * first - before, g.stride * last - before + g.extent - 1
+
+    def matrix(self, layer: Any, g: AxisGeometry, out: Array, sites: Array, n: int | None) -> Array | None:
+        """Weights of input `sites` in output sites `out` along an axis, if all the layer does is such a product."""
+        return None
+
+
+#: The rule of each kind of layer, by the name that it has in JSON.
+RULES: dict[str, Rule] = {}
+
+
+def rule(*kinds: type[Layer]) -> Callable[[AnyRule], AnyRule]:
+    """Enter a class of rules for these kinds of layers."""
+    def enter(made: AnyRule) -> AnyRule:
+        RULES.update({kind.op: made() for kind in kinds})
+        return made
+    return enter
+
+
+def rule_of(layer: Layer) -> Rule:
+    """The rule of a layer.
+
+    Raises
+    ------
+    NotImplementedError
+        Where its kind has none.
+    """
+    try:
+        return RULES[layer.op]
+    except KeyError:
+        raise NotImplementedError(f"{layer.op}: the measurement has no rule for this kind of layer") from None
