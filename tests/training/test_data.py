@@ -21,7 +21,7 @@ def some_images(n: int = 6) -> Any:
 
 # -- images -------------------------------------------------------------------------------------
 
-def test_inputs_are_normalised() -> None:
+def test_images_inputs_are_normalised() -> None:
     data = training.Images(some_images(), np.arange(6))
     x = data.inputs()
     assert x.dtype == np.float32 and data.classes == 6 and data.space == (4, 5) and data.channels == 3
@@ -30,7 +30,7 @@ def test_inputs_are_normalised() -> None:
     assert_close(other.inputs(slice(1)), data.inputs(slice(1)) * 0 + other.inputs(slice(0, 1)), EXACT)
 
 
-def test_an_epoch_meets_every_image_once() -> None:
+def test_images_batch_meets_every_image_once_an_epoch() -> None:
     data = training.Images(np.arange(10.0).reshape(10, 1, 1, 1) * np.ones((1, 1, 2, 2)), np.arange(10))
     orders = []
     for epoch in range(2):
@@ -55,7 +55,7 @@ def test_an_epoch_meets_every_image_once() -> None:
     (np.ones((2, 1, 2, 2)), [0, 1], {}, "never varies"),
     (some_images(2), [0, 1], {"mean": [0.0]}, "one finite number for each of the 3"),
 ])
-def test_bad_images(images: Any, labels: Any, options: Any, words: str) -> None:
+def test_images_refuse(images: Any, labels: Any, options: Any, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         training.Images(images, np.asarray(labels), **options)
 
@@ -86,7 +86,7 @@ def test_box_majority_against_the_sum(ndim: int) -> None:
 
 # -- augmentation -------------------------------------------------------------------------------
 
-def test_crops_and_mirrors_are_shifts_of_the_image() -> None:
+def test_crop_flip_shifts_and_mirrors() -> None:
     images = np.random.default_rng(0).standard_normal((64, 2, 5, 6))
     found, labels = training.CropFlip(1)(images, np.arange(64), np.random.default_rng(1))
     assert_close(labels, np.arange(64), EXACT)
@@ -100,7 +100,12 @@ def test_crops_and_mirrors_are_shifts_of_the_image() -> None:
     assert len(seen) == 18
 
 
-def test_labels_per_site_are_mirrored_with_their_image() -> None:
+def test_crop_flip_checks_its_value() -> None:
+    with pytest.raises(ValueError, match="shift=-1"):
+        training.CropFlip(-1)
+
+
+def test_crop_flip_mirrors_labels_per_site() -> None:
     images = np.random.default_rng(0).standard_normal((20, 1, 4, 4))
     found, labels = training.CropFlip(0)(images, images[:, 0], np.random.default_rng(0))
     assert_close(found[:, 0], labels, EXACT)
@@ -111,7 +116,7 @@ def test_labels_per_site_are_mirrored_with_their_image() -> None:
 
 # -- npz ----------------------------------------------------------------------------------------
 
-def test_npz(tmp_path: pathlib.Path) -> None:
+def test_read_npz(tmp_path: pathlib.Path) -> None:
     file, images, labels = tmp_path / "data.npz", some_images(), np.arange(6) % 3
     last = np.moveaxis(images, 1, -1)
     np.savez(file, x_train=last, y_train=labels, x_test=last[:2], y_test=labels[:2])
@@ -126,7 +131,7 @@ def test_npz(tmp_path: pathlib.Path) -> None:
     assert_close(training.read_npz(file, channels_last=False).images, images, EXACT)
 
 
-def test_bad_npz(tmp_path: pathlib.Path) -> None:
+def test_read_npz_refuses(tmp_path: pathlib.Path) -> None:
     file = tmp_path / "data.npz"
     with pytest.raises(FileNotFoundError):
         training.read_npz(file)
@@ -182,7 +187,7 @@ def pickled(images: Any, labels: Any, *, old: bool = True) -> bytes:
 
 @pytest.mark.parametrize("old", [True, False])
 @pytest.mark.parametrize("order", ["C", "F"])
-def test_pickled_batches(tmp_path: pathlib.Path, old: bool, order: Any) -> None:
+def test_read_cifar10_pickled(tmp_path: pathlib.Path, old: bool, order: Any) -> None:
     whole = [rows(3, i) for i in range(6)]
     for i, (images, labels) in enumerate(whole):
         name = "test_batch" if i == 5 else f"data_batch_{i + 1}"
@@ -196,7 +201,7 @@ def test_pickled_batches(tmp_path: pathlib.Path, old: bool, order: Any) -> None:
     assert_close(test.std, train.std, EXACT)
 
 
-def test_binary_batches(tmp_path: pathlib.Path) -> None:
+def test_read_cifar10_binary(tmp_path: pathlib.Path) -> None:
     images, labels = rows(4)
     (tmp_path / "test_batch.bin").write_bytes(np.column_stack([labels.astype(np.uint8), images]).tobytes())
     found = training.read_cifar10(tmp_path, "test")
@@ -204,7 +209,7 @@ def test_binary_batches(tmp_path: pathlib.Path) -> None:
     assert_close(found.labels, labels, EXACT)
 
 
-def test_nothing_in_a_pickle_is_executed(tmp_path: pathlib.Path) -> None:
+def test_read_cifar10_executes_nothing(tmp_path: pathlib.Path) -> None:
     trap = tmp_path / "trap"
     images, labels = rows(2)
     good = pickled(images, labels)
@@ -219,13 +224,13 @@ def test_nothing_in_a_pickle_is_executed(tmp_path: pathlib.Path) -> None:
     (lambda good: b"\x80\x02}.", "lacks 'labels'"), (lambda good: b"not a pickle at all", "not a pickled batch"),
     (lambda good: good.replace(b"U\x02u1", b"U\x02f4"), "of uint8"),
 ])
-def test_bad_pickled_batches(tmp_path: pathlib.Path, spoil: Any, words: str) -> None:
+def test_read_cifar10_refuses_pickles(tmp_path: pathlib.Path, spoil: Any, words: str) -> None:
     (tmp_path / "test_batch").write_bytes(spoil(pickled(*rows(2))))
     with pytest.raises(ValueError, match=f"test_batch: .*{words}"):
         training.read_cifar10(tmp_path, "test")
 
 
-def test_bad_cifar_folders(tmp_path: pathlib.Path) -> None:
+def test_read_cifar10_refuses_folders(tmp_path: pathlib.Path) -> None:
     with pytest.raises(ValueError, match="no file data_batch_1 or data_batch_1.bin"):
         training.read_cifar10(tmp_path)
     with pytest.raises(ValueError, match="split='val'"):
@@ -260,7 +265,7 @@ def write(path: pathlib.Path, array: Any) -> None:
                      + chunk(b"IEND", b""))
 
 
-def test_png_pairs(folders: tuple[pathlib.Path, pathlib.Path]) -> None:
+def test_read_png_pairs(folders: tuple[pathlib.Path, pathlib.Path]) -> None:
     images, labels = folders
     rng = np.random.default_rng(0)
     pictures, maps = rng.integers(0, 256, (3, 4, 5, 3)), rng.integers(0, 12, (3, 4, 5))
@@ -272,7 +277,7 @@ def test_png_pairs(folders: tuple[pathlib.Path, pathlib.Path]) -> None:
     assert_close(data.labels, maps, EXACT)
 
 
-def test_bad_png_pairs(folders: tuple[pathlib.Path, pathlib.Path]) -> None:
+def test_read_png_pairs_refuses(folders: tuple[pathlib.Path, pathlib.Path]) -> None:
     images, labels = folders
     with pytest.raises(ValueError, match="has no PNG files"):
         training.read_png_pairs(images, labels)

@@ -1,0 +1,32 @@
+"""Losses."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from helpers import EXACT, ROUNDING, assert_close
+
+from erfmath import training
+
+
+def test_binary_cross_entropy_is_the_softmax_of_two() -> None:
+    rng = np.random.default_rng(0)
+    z, labels = rng.standard_normal((1, 3, 4, 5)), rng.integers(0, 2, (3, 4, 5))
+    one = training.BinaryCrossEntropy()(z, labels)
+    two = training.CrossEntropy()(np.concatenate([np.zeros_like(z), z]), labels)
+    assert math.isclose(one.loss, two.loss, rel_tol=ROUNDING.rtol)
+    assert_close(one.gradient[0], two.gradient[1], ROUNDING)
+    assert_close(one.guess, two.guess, EXACT)
+
+
+def test_losses_of_large_outputs() -> None:
+    big = np.array([[[1e4, -1e4]]])
+    assert training.BinaryCrossEntropy()(big, np.array([[0, 1]])).loss == 1e4
+    assert training.CrossEntropy()(np.concatenate([0 * big, big]), np.array([[0, 1]])).loss == 1e4
+
+
+def test_cross_entropy_checks_its_value() -> None:
+    with pytest.raises(ValueError, match="ignore=-1"):
+        training.CrossEntropy(-1)
