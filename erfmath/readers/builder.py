@@ -1,0 +1,387 @@
+"""Nodes of a network as they are put together, and what tensors are views of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..layers import Activation, Identity, Layer, Scale
+from ..layers.base import KINDS
+from .axes import CHANNELS, Digit, Layout, merged, shape_of, whole
+from .functions import GRID, KNOWN, UNARY, Expression, X, affine, recognised, values
+from .records import Array
+
+__all__ = ["Builder", "Missing", "StandIn", "Unsupported", "View"]
+
+#: Operations in one expression; deeper ones are cut into nodes.
+DEEPEST = 40
+
+
+class Unsupported(Exception):
+    """What has no layer: an operation in words, and what would be put in its place."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what
+
+
+class Missing(NamedTuple):
+    """An operation that has no layer: where, what, what stands in ("" for nothing), and after which node."""
+
+    path: str
+    what: str
+    stand_in: str
+
+
+class StandIn(NamedTuple):
+    """A layer in the place of an operation that has none.
+
+    Attributes
+    ----------
+    node : str
+        Its name.
+    what : str
+        The operation that it stands in for.
+    layer : str
+        What it is.
+    size : str
+        What is known of the difference that it makes.
+    """
+
+    node: str
+    what: str
+    layer: str
+    size: str
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """A tensor: the output of a node, its axes by digits, and a function still to be applied at each site."""
+
+    node: str
+    layout: Layout
+    expression: Expression = X
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return shape_of(self.layout)
+
+    def moved(self, layout: Layout) -> View:
+        return dataclasses.replace(self, layout=layout)
+
+
+class Place(NamedTuple):
+    """Channels and sites of a node's output."""
+
+    channels: int
+    space: tuple[int, ...]
+
+
+class Builder:
+    """The nodes so far.
+
+    Attributes
+    ----------
+    nodes : dict
+        Layer and inputs by name, each after its inputs.
+    places : dict of str to Place
+        Of every node and of the input.
+    weights : dict of str to ndarray
+    stand_ins : list of StandIn
+    missing : list of Missing
+    notes : list of str
+    """
+
+    def __init__(self, channels: int, space: Sequence[int], init: str) -> None:
+        self.nodes: dict[str, tuple[Layer, tuple[str, ...]]] = {}
+        self.places = {"input": Place(channels, tuple(space))}
+        self.weights: dict[str, Array] = {}
+        self.stand_ins: list[StandIn] = []
+        self.missing: list[Missing] = []
+        self.notes: dict[str, None] = {}
+        self.init = init
+        self.shared: set[str] = set()  # nodes whose value is read more than once
+        self.pooled: set[str] = set()  # nodes after a global pool
+        self._functions: dict[tuple[str, int], tuple[str, Expression]] = {}
+
+    @property
+    def ndim(self) -> int:
+        return len(self.places["input"].space)
+
+    # -- layers -------------------------------------------------------------------------------
+
+    @staticmethod
+    def layer(op: str, *values: Any, **fields: Any) -> Layer:
+        """A layer of the kind `op`.
+
+        Raises
+        ------
+        Unsupported
+            If there is no such kind, or it has no such field or value.
+        """
+        kind = KINDS.get(op)
+        if kind is None:
+            raise Unsupported(op.replace("_", " "))
+        known = {f.name for f in dataclasses.fields(kind)}
+        if not fields.keys() <= known:
+            raise Unsupported(f"{op.replace('_', ' ')} with {', '.join(sorted(fields.keys() - known))}")
+        try:
+            return kind(*values, **fields)
+        except (TypeError, ValueError) as error:
+            raise Unsupported(f"{op.replace('_', ' ')} ({error})") from None
+
+    def emit(self, layer: Layer, inputs: Sequence[str], path: str, channels: int | None = None,
+             space: Sequence[int] | None = None) -> str:
+        """Add a node; without channels or space it keeps those of its first input."""
+        before = self.places[inputs[0]]
+        place = Place(before.channels if channels is None else channels,
+                      before.space if space is None else tuple(space))
+        stem = path if path and path != "input" else layer.kind
+        name, count = stem, 1
+        while name in self.nodes:
+            count += 1
+            name = f"{stem}_{count}"
+        self.nodes[name] = (layer, tuple(inputs))
+        if all(i in self.pooled for i in inputs) or any(g.padding == "whole" for g in layer.geometry(self.ndim)):
+            self.pooled.add(name)
+        self.places[name] = place
+        return name
+
+    def note(self, text: str) -> None:
+        self.notes[text] = None
+
+    def stand_in(self, node: str, what: str, size: str = "") -> None:
+        layer = self.nodes[node][0]
+        word = f"{layer.function}" if isinstance(layer, Activation) else layer.op
+        self.stand_ins.append(StandIn(node, what, word, size))
+        self.missing.append(Missing(node, what, word))
+
+    # -- functions ----------------------------------------------------------------------------
+
+    def applied(self, view: View, expression: Expression) -> View:
+        """A view with a function of its value, cut into nodes where it grows long."""
+        view = dataclasses.replace(view, expression=expression)
+        return self.plain(view) if expression.depth > DEEPEST else view
+
+    def plain(self, view: View) -> View:
+        """The view of a node that holds the function's value."""
+        if view.expression is X:
+            return view
+        key = view.node, id(view.expression)
+        if key not in self._functions:
+            name = self._function(view.node, view.expression)
+            self._functions[key] = name, view.expression  # keeps the identity from being used again
+        return View(self._functions[key][0], view.layout)
+
+    def _function(self, node: str, e: Expression) -> str:
+        f = values(e, GRID)
+        line = affine(f)
+        if line is not None:
+            return self._affine(node, *line, e)
+        known = recognised(f)
+        try:
+            if known is not None:
+                return self.emit(self._activation(*known), [node], e.path)
+        except Unsupported:
+            pass
+        before = len(self.nodes)
+        try:
+            return self._parts(node, e)
+        except Unsupported:
+            for name in list(self.nodes)[before:]:  # of the parts that had a layer
+                del self.nodes[name], self.places[name]
+        what = known[0] if known else f"the function {e.op} of an expression" if e.depth > 2 else e.op
+        name, size = self._nearest(f)
+        found = self.emit(Activation(name), [node], e.path)
+        self.stand_in(found, f"activation {what}", size)
+        return found
+
+    def _affine(self, node: str, slope: float, shift: float, e: Expression) -> str:
+        single = [p for p in e.parts if not isinstance(p, Expression)]
+        if e.op == "multiply" and e.parts[0] is X and single:
+            slope = single[0]  # as it was written
+        if shift:
+            self.note(f"{e.path}: a constant {shift:.4g} is added, which no layer holds; gradients do not see it, "
+                      "gates after it do")
+        return node if slope == 1 else self.emit(Scale(slope), [node], e.path)
+
+    def _parts(self, node: str, e: Expression) -> str:
+        """The function as nodes of its parts."""
+        inner = [part for part in e.parts if isinstance(part, Expression)]
+        if all(part is X for part in inner) and len(e.parts) == 1 or len(inner) < len(e.parts) and (
+                e.op not in ("multiply", "add", "subtract", "divide") or e.parts[0] not in inner):
+            raise Unsupported(e.op)
+        if len(e.parts) == 1 or len(inner) == 1:
+            start = self._function(node, inner[0]) if inner[0] is not X else node
+            rest = [X if isinstance(part, Expression) else part for part in e.parts]
+            return self._function(start, Expression(e.op, tuple(rest), e.parameters, e.path))
+        ends = [node if part is X else self._function(node, part) for part in inner]
+        if e.op == "subtract":
+            ends[1] = self.emit(Scale(-1.0), [ends[1]], e.path)
+        if e.op not in ("add", "subtract", "multiply"):
+            raise Unsupported(e.op)
+        return self.emit(self.layer("multiply" if e.op == "multiply" else "add"), ends, e.path)
+
+    def _activation(self, name: str, parameters: dict[str, float]) -> Layer:
+        return self.layer("activation", name, **parameters)
+
+    def _nearest(self, f: Array) -> tuple[str, str]:
+        """The activation there is that is nearest to `f` under a standard normal variable, and how near."""
+        weight = np.exp(-GRID**2 / 2)
+        f = np.where(np.isfinite(f), f, 0)
+        found, least = "identity", math.inf
+        for name in (*KNOWN, "identity"):
+            try:
+                Activation(name)
+            except ValueError:
+                continue
+            error = float(weight @ (UNARY[name](GRID) - f)**2 / weight.sum())
+            if error < least:
+                found, least = name, error
+        slopes = [float(weight[:-3] @ (np.diff(g[:-2]) / np.diff(GRID[:-2]))**2) for g in (UNARY[found](GRID), f)]
+        ratio = slopes[0] / slopes[1] if slopes[1] else math.inf
+        return found, f"mean squared slope {ratio:.2f} of its own at unit variance"
+
+    # -- axes ---------------------------------------------------------------------------------
+
+    def settled(self, view: View) -> View:
+        """The view of a node each of whose axes is one axis of the tensor, in order; moves channels and sites.
+
+        Raises
+        ------
+        Unsupported
+            If no shuffle gives that order.
+        """
+        view = self.plain(view)
+        for _ in range(4):
+            step = self._settle(view)
+            if step is None:
+                return view
+            view = step
+        raise Unsupported(f"a view of shape {view.shape} that mixes axes")
+
+    def _settle(self, view: View) -> View | None:
+        place = self.places[view.node]
+        mixed = [digits for digits in view.layout if not self._pure(digits, place)]
+        if not mixed:
+            return None
+        channels = [d for d in mixed if all(digit.axis == CHANNELS for digit in d)]
+        if len(mixed) == len(channels) == 1:
+            return self._shuffle(view, channels[0], place)
+        gathered = [d for d in mixed if any(g.axis >= 0 for g in d) and any(g.axis == CHANNELS for g in d)]
+        if len(gathered) == 1 and any(g.axis == CHANNELS and g.size == place.channels for g in gathered[0]):
+            return self._unshuffle(view, gathered[0], place)
+        if gathered:
+            return self._pixel_shuffle(view, place)
+        raise Unsupported(f"a view of shape {view.shape} that mixes axes")
+
+    @staticmethod
+    def _pure(digits: Sequence[Digit], place: Place) -> bool:
+        if not digits or digits[0].axis < CHANNELS:
+            return True
+        if len(digits) > 1 or digits[0].step != 1:
+            return False
+        axis = digits[0].axis
+        return digits[0].size == (place.channels if axis == CHANNELS else place.space[axis])
+
+    def _shuffle(self, view: View, digits: Sequence[Digit], place: Place) -> View:
+        if len(digits) != 2 or digits[0].step != 1 or digits[1].step != digits[0].size or (
+                digits[0].size * digits[1].size != place.channels):
+            raise Unsupported("a permutation of channels that is no shuffle of groups")
+        name = self._reordered(view.node, digits[1].size)
+        fresh = whole(CHANNELS, place.channels)
+        return View(name, tuple(fresh if d is digits else d for d in view.layout))
+
+    def _reordered(self, node: str, groups: int) -> str:
+        try:
+            return self.emit(self.layer("shuffle", groups), [node], f"{node}.shuffle")
+        except Unsupported as missing:
+            found = self.emit(Identity(), [node], f"{node}.shuffle")
+            self.stand_in(found, missing.what, "channels keep their order")
+            return found
+
+    def _rewritten(self, name: str, layout: Layout, change: dict[Digit, Digit]) -> View:
+        return View(name, tuple(merged(change.get(digit, digit) for digit in digits) for digits in layout))
+
+    def _unshuffle(self, view: View, gathered: Sequence[Digit], place: Place) -> View:
+        """Sites of small blocks as channels."""
+        fine = {digit.axis: digit for digit in gathered if digit.axis >= 0}
+        sizes = {digit.size for digit in fine.values()}
+        coarse = {axis: Digit(axis, digit.size, place.space[axis] // digit.size) for axis, digit in fine.items()}
+        if len(fine) != self.ndim or len(sizes) != 1 or any(digit.step != 1 for digit in fine.values()):
+            raise Unsupported(f"a view of shape {view.shape} that mixes axes")
+        r = sizes.pop()
+        space = tuple(n // r for n in place.space)
+        name = self.emit(self.layer("pixel_unshuffle", r), [view.node], f"{view.node}.unshuffle",
+                         place.channels * r**self.ndim, space)
+        change = {Digit(CHANNELS, 1, place.channels): Digit(CHANNELS, r**self.ndim, place.channels)}
+        for axis, digit in fine.items():
+            change[digit] = Digit(CHANNELS, r**(self.ndim - 1 - axis), r)
+            change[coarse[axis]] = Digit(axis, 1, place.space[axis] // r)
+        return self._rewritten(name, view.layout, change)
+
+    def _pixel_shuffle(self, view: View, place: Place) -> View:
+        """Channels as sites of small blocks."""
+        blocks = {}
+        for digits in view.layout:
+            axes = [digit.axis for digit in digits]
+            if len(digits) == 2 and axes[0] >= 0 and axes[1] == CHANNELS:
+                blocks[axes[0]] = digits
+        sizes = {digits[1].size for digits in blocks.values()}
+        if len(blocks) != self.ndim or len(sizes) != 1:
+            raise Unsupported(f"a view of shape {view.shape} that mixes axes")
+        r = sizes.pop()
+        many = r**self.ndim
+        kept = place.channels // many
+        node, order = view.node, [blocks[axis][1].step for axis in range(self.ndim)]
+        if order == [kept * r**(self.ndim - 1 - axis) for axis in range(self.ndim)] and kept > 1:
+            node = self._reordered(node, many)  # the block's sites come first
+        elif order != [r**(self.ndim - 1 - axis) for axis in range(self.ndim)]:
+            raise Unsupported(f"a view of shape {view.shape} that mixes axes")
+        space = tuple(n * r for n in place.space)
+        name = self.emit(self.layer("pixel_shuffle", r), [node], f"{view.node}.shuffle", kept, space)
+        change = {}
+        for digits in view.layout:
+            for digit in digits:
+                if digit.axis == CHANNELS and digit.size == kept and digit not in [b[1] for b in blocks.values()]:
+                    change[digit] = Digit(CHANNELS, 1, kept)
+        for axis, (coarse, fine) in blocks.items():
+            change[coarse], change[fine] = Digit(axis, r, place.space[axis]), Digit(axis, 1, r)
+        return self._rewritten(name, view.layout, change)
+
+    # -- what layers need of a view -----------------------------------------------------------
+
+    def spatial(self, view: View, first: int = 2) -> tuple[View, list[int]]:
+        """The settled view, and the axis of the map that each tensor axis from `first` on holds.
+
+        Axes of one site are given to the axes of the map that are left, in order.
+
+        Raises
+        ------
+        Unsupported
+            If the tensor is no map with the channels on axis `first` - 1.
+        """
+        view = self.settled(view)
+        held = [digits[0].axis if digits else None for digits in view.layout[first:]]
+        used = [axis for axis in held if axis is not None]
+        channels = view.layout[first - 1]
+        if (any(axis < 0 for axis in used) or channels and channels[0].axis != CHANNELS
+                or not channels and self.places[view.node].channels > 1
+                or any(n > 1 and axis not in used for axis, n in enumerate(self.places[view.node].space))):
+            raise Unsupported(f"a window over a tensor of shape {view.shape}, whose axes are not channels and space")
+        left = iter([axis for axis in range(self.ndim) if axis not in used])
+        try:
+            return view, [next(left) if axis is None else axis for axis in held]
+        except StopIteration:
+            raise Unsupported(f"a window over {len(held)} axes of a map of {self.ndim}") from None
+
+    def opened(self, view: View, axes: Sequence[int], node: str, first: int = 2) -> View:
+        """The view of `node`, made of `view` by a layer with windows, its axes in the places they had."""
+        place = self.places[node]
+        layout = [*view.layout[:first - 1], whole(CHANNELS, place.channels)]
+        return View(node, (*layout, *(whole(axis, place.space[axis]) for axis in axes)))

@@ -1,0 +1,211 @@
+"""Records to a network, its arrays, and the account of what was done."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..networks.network import Network
+from . import elementwise  # noqa: F401  its rules register themselves
+from .axes import BATCH, CHANNELS, Layout, whole
+from .builder import Builder, Missing, StandIn, Unsupported, View
+from .constants import evaluated
+from .operations import RULES
+from .records import Array, Record, Trace
+
+__all__ = ["Converted", "INITS", "convert"]
+
+INITS = ("module", "weights", "he")
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What became of a trace; the fields are those of `Model`."""
+
+    net: Network
+    weights: Mapping[str, Array]
+    outputs: Mapping[str, str]
+    stand_ins: tuple[StandIn, ...]
+    notes: tuple[str, ...]
+    image: tuple[int, ...]
+    channels_in: int
+
+
+@dataclass(frozen=True)
+class Beyond:
+    """A value that no node holds: it comes of an operation that has no layer."""
+
+    record: Record
+    what: str
+
+
+def convert(trace: Trace, *, init: str, unsupported: str = "raise") -> Converted:
+    """Make a network of a traced model.
+
+    Parameters
+    ----------
+    trace : Trace
+    init : {"module", "weights", "he"}
+        Weights as random as the arrays are (their gain is measured), as random and the arrays beside them, or of
+        gain 2.
+    unsupported : {"raise", "stand_in"}
+        What happens where an operation has no layer.
+
+    Raises
+    ------
+    NotImplementedError
+        Listing all operations that lead to the last map with space and have no layer.
+    ValueError
+        If the trace has no map.
+    """
+    b, values = _build(trace, init)
+    return _finished(trace, b, values, unsupported)
+
+
+def _build(trace: Trace, init: str) -> tuple[Builder, dict[str, Any]]:
+    records = trace.live()
+    ndim = max([_spatial_rank(trace), *(len(r.attributes["kernel"]) for r in records if "kernel" in r.attributes),
+                *(trace.constants[r.inputs[1]].ndim - 2 for r in records  # type: ignore[index]
+                  if r.op == "conv" and r.inputs[1] in trace.constants)])
+    if not 1 <= ndim <= 3:
+        raise ValueError(f"{trace.source}: an input of shape {trace.shape}; maps of one to three axes are read")
+    layout, channels, space = _input_layout(trace, ndim)
+    b = Builder(channels, space, init)
+    values: dict[str, Any] = {trace.input: View("input", layout)}
+    readers = trace.readers()
+    for record in records:
+        inputs = [_operand(operand, trace, values) for operand in record.inputs]
+        values[record.name] = value = _step(b, record, inputs)
+        if isinstance(value, View):
+            if value.shape != tuple(record.shape) and record.op not in ("expand", "binary"):
+                raise ValueError(f"{record.path}: {record.op}: a shape of {value.shape} here, of {record.shape} in "
+                                 f"{trace.source}; please report this")
+            if readers[record.name] > 1 and not value.expression.parts:
+                b.shared.add(value.node)
+    return b, values
+
+
+def _spatial_rank(trace: Trace) -> int:
+    return max(len(trace.shape) - (1 if trace.channel_axis is None else 2), 1)
+
+
+def _input_layout(trace: Trace, ndim: int) -> tuple[Layout, int, tuple[int, ...]]:
+    layout, space, channels = [], [], 1
+    for axis, size in enumerate(trace.shape):
+        if axis == 0:
+            layout.append(whole(BATCH, size))
+        elif axis == trace.channel_axis:
+            layout.append(whole(CHANNELS, size))
+            channels = size
+        else:
+            layout.append(whole(len(space), size))
+            space.append(size)
+    return tuple(layout), channels, (*space, *(1,) * (ndim - len(space)))
+
+
+def _operand(operand: Any, trace: Trace, values: dict[str, Any]) -> Any:
+    if not isinstance(operand, str):
+        return operand
+    if operand == "":
+        return None
+    return values[operand] if operand in values else trace.constants[operand]
+
+
+def _step(b: Builder, record: Record, inputs: list[Any]) -> Any:
+    """The value of a record: a view, an array, or what lies beyond."""
+    beyond = next((v for v in inputs if isinstance(v, Beyond)), None)
+    zero = any(isinstance(v, (np.ndarray, float, int)) and not np.any(v) for v in inputs)
+    if beyond is not None and not (record.op == "binary" and record.attributes["function"] == "multiply" and zero):
+        return Beyond(record, beyond.what)
+    if not any(isinstance(v, (View, Beyond)) for v in inputs):
+        return evaluated(record, inputs)
+    marks = len(b.stand_ins), len(b.missing)
+    try:
+        if record.op not in RULES:
+            raise Unsupported(record.op.replace("_", " "))
+        return RULES[record.op](b, record, *inputs)
+    except Unsupported as missing:
+        del b.stand_ins[marks[0]:], b.missing[marks[1]:]
+        b.missing.append(Missing(record.path, missing.what, ""))
+        return Beyond(record, missing.what)
+
+
+def _finished(trace: Trace, b: Builder, values: dict[str, Any], unsupported: str) -> Converted:
+    outputs = {}
+    for label, name in trace.outputs.items():
+        if isinstance(values[name], View):
+            outputs[label] = b.plain(values[name]).node
+    if not b.nodes:
+        raise ValueError(f"{trace.source}: no layer leads to its output")
+    first = values[next(iter(trace.outputs.values()))]
+    top = _last_map(b, b.plain(first).node if isinstance(first, View) else list(b.nodes)[-1])
+    used = _ancestors(b, top)
+    lost = [v for v in values.values() if isinstance(v, Beyond) and _is_map(v.record)]
+    cut = isinstance(first, Beyond) and bool(lost)
+    gaps = [m for m in b.missing if (m.path in used if m.stand_in else cut)]
+    if gaps and unsupported == "raise":
+        raise NotImplementedError(_refusal(trace, gaps, top, cut))
+    notes = [*trace.notes, *b.notes]
+    for m in b.missing:
+        if not m.stand_in:
+            notes.append(f"{m.path}: {m.what} has no layer; what comes after it is not in the network")
+    names = tuple(b.nodes)
+    place = {name: i for i, name in enumerate(names)} | {"input": -1}
+    net = Network([layer for layer, _ in b.nodes.values()],
+                  [tuple(place[i] for i in inputs) for _, inputs in b.nodes.values()], place[top], names)
+    _check(trace, b, net)
+    return Converted(net, b.weights, outputs, tuple(s for s in b.stand_ins), tuple(notes), b.places["input"].space,
+                     b.places["input"].channels)
+
+
+def _is_map(record: Record) -> bool:
+    """Whether a value has sites: more numbers an image than its longest axis."""
+    return math.prod(record.shape[1:]) > max(record.shape[1:], default=1)
+
+
+def _ancestors(b: Builder, top: str) -> set[str]:
+    found, waiting = set(), [top]
+    while waiting:
+        name = waiting.pop()
+        if name not in found and name != "input":
+            found.add(name)
+            waiting += b.nodes[name][1]
+    return found
+
+
+def _last_map(b: Builder, node: str) -> str:
+    """The last node before `node`, or itself, that has more than one site."""
+    before = _ancestors(b, node)
+    for name in reversed([name for name in b.nodes if name in before]):
+        if math.prod(b.places[name].space) > 1:
+            return name
+    return node
+
+
+def _check(trace: Trace, b: Builder, net: Network) -> None:
+    """Shapes and channels of the network are those that its nodes were made with."""
+    start = b.places["input"]
+    shapes, channels = net.shapes(start.space), net.channels(channels_in=start.channels, ndim=b.ndim)
+    for name in net.names:
+        if (channels[name], shapes[name]) != b.places[name]:
+            raise ValueError(f"{name}: {channels[name]} channels of {shapes[name]} sites here, {b.places[name]} in "
+                             f"{trace.source}; please report this")
+
+
+def _refusal(trace: Trace, gaps: list[Missing], top: str, cut: bool) -> str:
+    groups: dict[tuple[str, str], list[str]] = {}
+    for gap in gaps:
+        groups.setdefault((gap.what, gap.stand_in), []).append(gap.path)
+    lines = [f"{trace.source}: operations without a layer:"]
+    for (what, stand_in), paths in groups.items():
+        more = f", ... ({len(paths)})" if len(paths) > 3 else ""
+        lines.append(f"  {len(paths)} x {what}: {', '.join(paths[:3])}{more}"
+                     + (f"; {stand_in} would stand in" if stand_in else "; nothing stands in"))
+    lines.append("Give unsupported='stand_in' for layers of the same support in their place"
+                 + (f"; what follows an operation without one is left out, and the last map is {top!r}." if cut
+                    else ", each listed in stand_ins."))
+    return "\n".join(lines)

@@ -1,0 +1,151 @@
+"""Sums, products and functions of tensors: expressions of one map, meetings of several, constants."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..layers import Add, Scale
+from .axes import BATCH, CHANNELS, Layout
+from .builder import Builder, Unsupported, View
+from .functions import UNARY, Expression
+from .operations import affine, _fixed, meeting, rule
+from .records import Array, Record, scalar
+
+__all__ = ["binary", "unary"]
+
+
+@rule("unary")
+def unary(b: Builder, r: Record, x: View) -> View:
+    function = r.attributes["function"]
+    if function not in UNARY:
+        raise Unsupported(f"the function {function}")
+    parameters = {key: value for key, value in r.attributes.items() if key != "function" and value is not None}
+    return b.applied(x, Expression(function, (x.expression,), parameters, r.path))
+
+
+@rule("prelu")
+def prelu(b: Builder, r: Record, x: View, slopes: Any) -> View:
+    """A leaky ReLU of the root mean square of the slopes, which is exact where they are equal."""
+    slopes = np.asarray(slopes, dtype=float).reshape(-1)
+    slope = float(slopes[0]) if np.ptp(slopes) == 0 else float(np.sqrt(np.mean(slopes**2)))
+    if np.ptp(slopes):
+        b.note(f"{r.path}: slopes of {slopes.min():.3g} to {slopes.max():.3g} as one, their root mean square")
+    return b.applied(x, Expression("leaky_relu", (x.expression,), {"slope": slope}, r.path))
+
+
+@rule("binary")
+def binary(b: Builder, r: Record, x: Any, y: Any) -> Any:
+    function = r.attributes["function"]
+    numbers = [scalar(v) if isinstance(v, (float, int, np.ndarray)) else None for v in (x, y)]
+    if isinstance(x, View) and isinstance(y, View):
+        if x.node == y.node and x.layout == y.layout:
+            return b.applied(x, Expression(function, (x.expression, y.expression), {}, r.path))
+        return _meeting(b, r, function, x, y)
+    view, other, number = (x, y, numbers[1]) if isinstance(x, View) else (y, x, numbers[0])
+    if function == "multiply" and not np.any(other):
+        return np.broadcast_to(np.float32(0), r.shape)
+    if number is not None and view.shape == tuple(r.shape):
+        folded = _folded_bias(b, r, view, function, number, x is view)
+        if folded:
+            return view
+        parts = (view.expression, number) if x is view else (number, view.expression)
+        return b.applied(view, Expression(function, parts, {}, r.path))
+    return _with_constant(b, r, function, view, np.asarray(other), x is view)
+
+
+def _folded_bias(b: Builder, r: Record, view: View, function: str, other: Any, first: bool) -> bool:
+    """Whether a constant that is added to a convolution nobody else reads has become its bias."""
+    name = view.node
+    if (function not in ("add", "subtract") or not first or view.expression.parts or name not in b.nodes
+            or not b.nodes[name][0].takes_weights or f"{name}.bias" in b.weights or name in b.shared
+            or name not in b.weights):
+        return False
+    sign = 1 if function == "add" else -1
+    b.weights[f"{name}.bias"] = sign * np.array(np.broadcast_to(np.asarray(other, dtype=float).reshape(-1),
+                                                                b.places[name].channels))
+    return True
+
+
+def _with_constant(b: Builder, r: Record, function: str, view: View, array: Array, first: bool) -> View:
+    """A map and an array: one number a channel, or a pattern over sites."""
+    view = b.settled(view)
+    rank = max(len(view.layout), array.ndim)
+    layout: Layout = ((),) * (rank - len(view.layout)) + view.layout
+    sizes = (1,) * (rank - array.ndim) + array.shape
+    axes = [axis for axis, n in enumerate(sizes) if n > 1]
+    if any(not layout[axis] for axis in axes):
+        raise Unsupported(f"{function} of a map and a constant of shape {array.shape}")
+    view = view.moved(layout)
+    if all(layout[axis][0].axis == CHANNELS for axis in axes):
+        vector = array.reshape(-1)
+        if function in ("add", "subtract") and _folded_bias(b, r, view, function, vector, first):
+            return view
+        if function in ("add", "subtract"):
+            node = affine(b, view.node, None if first or function == "add" else -np.ones(1), vector, r.path)
+        elif function == "multiply" or function == "divide" and first and vector.all():
+            node = affine(b, view.node, vector if function == "multiply" else 1 / vector, None, r.path)
+        else:
+            raise Unsupported(f"{function} of a map and a constant per channel")
+        return View(node, layout)
+    if function in ("add", "subtract"):
+        b.note(f"{r.path}: a constant pattern over sites is added, which no layer holds; gradients do not see it, "
+               "gates after it do")
+        return view
+    if function == "multiply" and all(digits and digits[0].axis != BATCH for digits in (layout[a] for a in axes)):
+        node = b.emit(Scale(float(np.sqrt(np.mean(np.square(array, dtype=float))))), [view.node], r.path)
+        b.stand_in(node, "product with a constant pattern over sites", "its root mean square")
+        return View(node, layout)
+    raise Unsupported(f"{function} of a map and a constant pattern over sites")
+
+
+def _meeting(b: Builder, r: Record, function: str, x: View, y: View) -> View:
+    """Two maps at each site: sums and products, of one site or one channel with many as well."""
+    x, y = b.settled(x), b.settled(y)
+    rank = max(len(x.layout), len(y.layout))
+    x, y = (v.moved(((),) * (rank - len(v.layout)) + v.layout) for v in (x, y))
+    layout: list[Any] = []
+    for p, q in zip(x.layout, y.layout):
+        if p and q and p != q:
+            raise Unsupported(f"{function} of tensors whose axes differ")
+        layout.append(p or q)
+    if function == "subtract":
+        y = View(b.emit(Scale(-1.0), [y.node], f"{r.path}.minus"), y.layout)
+    space = tuple(map(max, b.places[x.node].space, b.places[y.node].space))
+    channels = max(b.places[x.node].channels, b.places[y.node].channels)
+    if function in ("add", "subtract"):
+        nodes = []
+        for view in (x, y):
+            node = view.node
+            if b.places[node].channels < channels:  # one channel for all
+                node = _fixed(b, view, np.ones((channels, 1)), f"{r.path}.spread")
+            nodes.append(View(node, view.layout))
+        return View(b.emit(Add(), meeting(b, nodes, r.path), r.path, channels, space), tuple(layout))
+    whole, part = sorted((x, y), key=lambda v: -b.places[v.node].channels * math.prod(b.places[v.node].space))
+    if function == "multiply":
+        if b.places[whole.node] != (channels, space):
+            raise Unsupported("product of a map of one site and one of one channel")
+        try:
+            node = b.emit(b.layer("multiply"), [whole.node, part.node], r.path, channels, space)
+        except Unsupported:
+            node = _instead(b, r, whole, part)
+        return View(node, tuple(layout))
+    if function == "divide" and whole is x and b.places[part.node] != b.places[whole.node]:
+        node = b.emit(Scale(1.0), [x.node], r.path)
+        b.stand_in(node, "division by a statistic of the map", "the quotient as the map itself")
+        return View(node, tuple(layout))
+    raise Unsupported(f"{function} of two maps")
+
+
+def _instead(b: Builder, r: Record, whole: View, part: View) -> str:
+    """What stands for a product: a gate of one site as one half, a product of maps as their sum."""
+    if b.places[part.node] != b.places[whole.node]:
+        node = b.emit(Scale(0.5), [whole.node], r.path)
+        b.stand_in(node, "channel gate" if math.prod(b.places[part.node].space) == 1 else "spatial gate",
+                   "a gate of one half; paths through the gate left out")
+        return node
+    node = b.emit(Add(), [whole.node, part.node], r.path)
+    b.stand_in(node, "product of two maps", "the same support; power as that of a sum")
+    return node

@@ -1,0 +1,148 @@
+"""Elementwise functions of one value: expressions, and the activations that they are.
+
+An expression spelled out by an exporter (Add, Clip, Mul, Div, ...) is evaluated on a grid and compared with the known
+activations: what counts is its value, not how it is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Union
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["BINARY", "Expression", "KNOWN", "UNARY", "X", "affine", "recognised", "values"]
+
+Array = npt.NDArray[Any]
+
+#: How far apart, relative to 1 + abs(f), a known function may be: constants are often of single precision.
+CLOSE = 2e-5
+GRID = np.concatenate([np.linspace(-12, 12, 1201) + 0.003, [-0.5, 0.5]])
+
+
+def _erf(x: Array) -> Array:
+    from scipy.special import erf
+    return np.asarray(erf(x))
+
+
+def _sigmoid(x: Array) -> Array:
+    return 0.5 * (1 + np.tanh(0.5 * x))
+
+
+def _clip(x: Array, low: float = -np.inf, high: float = np.inf) -> Array:
+    return np.clip(x, low, high)
+
+
+def _hard_sigmoid(x: Array, slope: float = 1 / 6, shift: float = 0.5) -> Array:
+    return np.clip(slope * x + shift, 0, 1)
+
+
+def _elu(x: Array, alpha: float = 1.0) -> Array:
+    return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
+
+
+def _celu(x: Array, alpha: float = 1.0) -> Array:
+    return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0) / alpha))
+
+
+_SELU = (1.0507009873554804934193349852946, 1.6732632423543772848170429916717)
+
+#: Functions of one value by the name that records have for them; parameters follow the value.
+UNARY: dict[str, Callable[..., Array]] = {
+    "relu": lambda x: np.maximum(x, 0), "relu6": lambda x: np.clip(x, 0, 6), "clip": _clip,
+    "leaky_relu": lambda x, slope=0.01: np.where(x > 0, x, slope * x), "elu": _elu, "celu": _celu,
+    "selu": lambda x: _SELU[0] * _elu(x, _SELU[1]), "sigmoid": _sigmoid, "tanh": np.tanh,
+    "silu": lambda x: x * _sigmoid(x), "mish": lambda x: x * np.tanh(np.logaddexp(0, x)),
+    "gelu": lambda x: 0.5 * x * (1 + _erf(x / np.sqrt(2))),
+    "gelu_tanh": lambda x: 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))),
+    "hardsigmoid": _hard_sigmoid, "hardswish": lambda x: x * _hard_sigmoid(x),
+    "softplus": lambda x, beta=1.0: np.logaddexp(0, beta * x) / beta, "softsign": lambda x: x / (1 + np.abs(x)),
+    "exp": np.exp, "log": np.log, "sqrt": np.sqrt, "rsqrt": lambda x: 1 / np.sqrt(x), "abs": np.abs,
+    "negative": np.negative, "reciprocal": np.reciprocal, "square": np.square, "erf": _erf, "sin": np.sin,
+    "cos": np.cos,
+    "sign": np.sign, "floor": np.floor, "ceil": np.ceil, "identity": lambda x: x,
+    "logsigmoid": lambda x: -np.logaddexp(0, -x), "hardshrink": lambda x, size=0.5: np.where(np.abs(x) > size, x, 0),
+    "threshold": lambda x, at=0.0, value=0.0: np.where(x > at, x, value),
+}
+BINARY: dict[str, Callable[..., Array]] = {
+    "add": np.add, "subtract": np.subtract, "multiply": np.multiply, "divide": np.divide, "power": np.power,
+    "maximum": np.maximum, "minimum": np.minimum,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Expression:
+    """A function of one value: an operation on expressions and numbers; `X` is the value itself.
+
+    Attributes
+    ----------
+    op : str
+        Of `UNARY` or `BINARY`; "x" for the value.
+    parts : tuple of Expression or float
+    parameters : mapping
+        Of `UNARY`.
+    path : str
+        What a node of it is called.
+    """
+
+    op: str
+    parts: tuple[Union[Expression, float], ...] = ()
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    path: str = ""
+
+    @property
+    def depth(self) -> int:
+        return 1 + max((part.depth for part in self.parts if isinstance(part, Expression)), default=0)
+
+
+X = Expression("x")
+
+
+def values(expression: Expression, x: Array) -> Array:
+    """The expression at the values `x`."""
+    known: dict[int, Array] = {id(X): x}
+
+    def value(e: Any) -> Any:
+        if not isinstance(e, Expression):
+            return e
+        if id(e) not in known:
+            parts = [value(part) for part in e.parts]
+            known[id(e)] = (UNARY[e.op](*parts, **e.parameters) if e.op in UNARY else BINARY[e.op](*parts))
+        return known[id(e)]
+
+    with np.errstate(all="ignore"):
+        return np.broadcast_to(np.asarray(value(expression), dtype=float), x.shape)
+
+
+#: Activations that an expression may turn out to be, simple ones first.
+KNOWN = ("relu", "relu6", "silu", "gelu", "hardswish", "sigmoid", "tanh", "gelu_tanh", "mish", "hardsigmoid", "elu",
+         "selu", "softplus", "softsign", "abs", "square")
+
+
+def affine(f: Array) -> tuple[float, float] | None:
+    """(a, b) where the values on the grid are a x + b."""
+    slope = float((f[-1] - f[-2]) / (GRID[-1] - GRID[-2]))
+    shift = float(f[-1] - slope * GRID[-1])
+    return (slope, shift) if np.isfinite(slope) and _same(slope * GRID + shift, f) else None
+
+
+def recognised(f: Array) -> tuple[str, dict[str, float]] | None:
+    """Name and parameters of the known activation that has the values `f` on the grid."""
+    if not np.isfinite(f).all():
+        return None
+    for name in KNOWN:
+        if _same(UNARY[name](GRID), f):
+            return name, {}
+    below, above = f[GRID < 0] / GRID[GRID < 0], f[GRID > 0] / GRID[GRID > 0]
+    if _same(above, np.ones_like(above)) and _same(below, np.full_like(below, below[0])):
+        return "leaky_relu", {"slope": float(below[0])}
+    low, high = float(f.min()), float(f.max())
+    if low < high and _same(np.clip(GRID, low, high), f):
+        return "clip", {"low": low, "high": high}
+    return None
+
+
+def _same(a: Array, b: Array) -> bool:
+    return bool((np.abs(a - b) <= CLOSE * (1 + np.abs(b))).all())

@@ -1,0 +1,96 @@
+"""A model that was read: its network, its arrays, and what is known of both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..networks.network import Network
+from ..networks.trf import ReceptiveField, receptive_field
+from .builder import StandIn
+from .convert import Converted
+from .records import Array
+
+if TYPE_CHECKING:
+    from ..results.field import EffectiveReceptiveField
+
+__all__ = ["Model", "model_of"]
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A network with what its source says beside it; `from_torch`, `from_onnx` and `from_keras` make it.
+
+    Attributes
+    ----------
+    net : Network
+        It ends in the last map with more than one site; nodes after that are there by name.
+    weights : dict of str to ndarray
+        Kernels by node, biases by "node.bias", batch norms as scale, shift, mean and variance (with epsilon in it).
+    image : tuple of int
+        Size of the input in pixels that the source was traced with.
+    channels_in : int
+        Channels of the input.
+    outputs : dict of str to str
+        Nodes by the name of the model's output.
+    stand_ins : tuple of StandIn
+        Layers in the place of operations that have none.
+    notes : tuple of str
+        What else the network does not hold.
+    init : str
+        "module", "weights" or "he".
+    source : str
+        What was read, in words.
+    """
+
+    net: Network
+    weights: Mapping[str, Array]
+    image: tuple[int, ...]
+    channels_in: int
+    outputs: Mapping[str, str]
+    stand_ins: tuple[StandIn, ...]
+    notes: tuple[str, ...]
+    init: str
+    source: str
+
+    def _known(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        known = {"image": self.image, "channels_in": self.channels_in}
+        if self.init == "weights":
+            known["weights"] = self.weights
+        return {**known, **arguments}
+
+    def predict(self, **arguments: Any) -> EffectiveReceptiveField:
+        """`erfmath.predict` of the network, with image, channels and (init="weights") arrays filled in."""
+        from ..theory.predict import predict
+        return predict(self.net, **self._known(arguments))
+
+    def measure(self, **arguments: Any) -> Any:
+        """`erfmath.measure` of the network, with image, channels and (init="weights") arrays filled in."""
+        from ..empirics.measure import measure
+        return measure(self.net, **self._known(arguments))
+
+    def receptive_field(self, **arguments: Any) -> ReceptiveField:
+        """`erfmath.receptive_field` of the network, with the image filled in."""
+        return receptive_field(self.net, **{"image": self.image, **arguments})
+
+    def report(self) -> str:
+        """What was read, with everything that the network does not hold."""
+        kinds: dict[str, int] = {}
+        for node in self.net:
+            kinds[node.layer.kind] = kinds.get(node.layer.kind, 0) + 1
+        lines = [f"{self.source}, input of {self.channels_in} channels, {'x'.join(map(str, self.image))} pixels",
+                 f"{len(self.net)} nodes up to {self.net.output!r} and after: "
+                 + ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items(), key=lambda item: -item[1])),
+                 {"module": "weights: random, of the gains that the arrays have", "he": "weights: random, of gain 2",
+                  "weights": "weights: the arrays that were read"}[self.init]]
+        lines += [f"output {label!r}: {name}" for label, name in self.outputs.items()]
+        lines += [f"stand-in at {s.node}: {s.layer} for {s.what}" + (f" ({s.size})" if s.size else "")
+                  for s in self.stand_ins]
+        return "\n".join([*lines, *self.notes])
+
+
+def model_of(converted: Converted, init: str, source: str) -> Model:
+    """The model of what a trace became."""
+    c = converted
+    return Model(c.net, c.weights, c.image, c.channels_in, c.outputs, c.stand_ins, c.notes, init, source)

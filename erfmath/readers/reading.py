@@ -1,0 +1,55 @@
+"""The readers by name: `from_torch`, `from_onnx`, `from_keras`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..base.checks import choice
+from .convert import INITS, convert
+from .model import Model, model_of
+from .records import Trace
+
+__all__ = ["from_torch"]
+
+
+def _read(trace: Trace, init: str, unsupported: str) -> Model:
+    return model_of(convert(trace, init=init, unsupported=unsupported), init, trace.source)
+
+
+def _check(init: str, unsupported: str) -> None:
+    choice(init, "init", INITS)
+    choice(unsupported, "unsupported", ("raise", "stand_in"))
+
+
+def from_torch(module: Any, example: Any = None, *, init: str = "module", unsupported: str = "raise") -> Model:
+    """The network of a PyTorch module, read with torch.export; the module is not changed.
+
+    Parameters
+    ----------
+    module : torch.nn.Module or torch.export.ExportedProgram
+    example : tensor, tuple of one tensor, or tuple of int
+        What the module is called with, or the shape of that, as (1, 3, 224, 224); not needed for a program.
+    init : {"module", "weights", "he"}
+        "module": random weights with the gain of each array, batch norms by the statistics of the data: the module as
+        it starts training, if it is fresh. "weights": the arrays themselves, batch norms as they are in evaluation.
+        "he": random weights of gain 2.
+    unsupported : {"raise", "stand_in"}
+        Refuse operations that have no layer, all in one error, or put layers of the same support in their place.
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    ImportError
+        If torch is not installed.
+    NotImplementedError
+        Listing the operations without a layer.
+    ValueError
+        If the module cannot be exported, or takes more than one tensor.
+    """
+    from .torch import trace_module
+
+    _check(init, unsupported)
+    return _read(trace_module(module, example), init, unsupported)
