@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from ..networks.network import Network
-from . import elementwise  # noqa: F401  its rules register themselves
+from . import channels as _channels, elementwise, weighted, windows  # noqa: F401  their rules register themselves
 from .axes import BATCH, CHANNELS, Layout, whole
 from .builder import Builder, Missing, StandIn, Unsupported, View
 from .constants import evaluated
-from .operations import RULES
 from .records import Array, Record, Trace
+from .rules import RULES
 
 __all__ = ["Converted", "INITS", "convert"]
 

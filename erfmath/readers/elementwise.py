@@ -10,8 +10,10 @@ import numpy as np
 from ..layers import Add, Scale
 from .axes import BATCH, CHANNELS, Layout
 from .builder import Builder, Unsupported, View
+from .channels import meeting
 from .functions import UNARY, Expression
-from .operations import affine, _fixed, meeting, rule
+from .rules import fixed, rule
+from .weighted import affine
 from .records import Array, Record, scalar
 
 __all__ = ["binary", "unary"]
@@ -120,7 +122,7 @@ def _meeting(b: Builder, r: Record, function: str, x: View, y: View) -> View:
         for view in (x, y):
             node = view.node
             if b.places[node].channels < channels:  # one channel for all
-                node = _fixed(b, view, np.ones((channels, 1)), f"{r.path}.spread")
+                node = fixed(b, view, np.ones((channels, 1)), f"{r.path}.spread")
             nodes.append(View(node, view.layout))
         return View(b.emit(Add(), meeting(b, nodes, r.path), r.path, channels, space), tuple(layout))
     whole, part = sorted((x, y), key=lambda v: -b.places[v.node].channels * math.prod(b.places[v.node].space))

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ..empirics.measure import measure
 from ..networks.network import Network
 from ..networks.trf import ReceptiveField, receptive_field
+from ..results.field import EffectiveReceptiveField
+from ..theory.predict import predict
 from .builder import StandIn
 from .convert import Converted
 from .records import Array
-
-if TYPE_CHECKING:
-    from ..results.field import EffectiveReceptiveField
 
 __all__ = ["Model", "model_of"]
 
@@ -62,12 +62,10 @@ class Model:
 
     def predict(self, **arguments: Any) -> EffectiveReceptiveField:
         """`erfmath.predict` of the network, with image, channels and (init="weights") arrays filled in."""
-        from ..theory.predict import predict
         return predict(self.net, **self._known(arguments))
 
     def measure(self, **arguments: Any) -> Any:
         """`erfmath.measure` of the network, with image, channels and (init="weights") arrays filled in."""
-        from ..empirics.measure import measure
         return measure(self.net, **self._known(arguments))
 
     def receptive_field(self, **arguments: Any) -> ReceptiveField:

@@ -1,0 +1,152 @@
+"""Pools, resampling, padding: what works on windows of sites, channel by channel."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..layers import AvgPool, GlobalAvgPool, Pad
+from ..layers.base import Layer
+from .axes import regrouped
+from .builder import Builder, Unsupported, View
+from .records import Record
+from .rules import arranged, fixed, permuted, rule, through, tidy
+
+__all__: list[str] = []
+
+
+@rule("max_pool", "avg_pool")
+def pool(b: Builder, r: Record, x: View) -> View:
+    view, axes = b.spatial(x)
+    a, ndim = r.attributes, b.ndim
+    kernel = arranged(a["kernel"], axes, ndim, 1)
+    stride = arranged(a.get("stride") or a["kernel"], axes, ndim, 1)
+    dilation = arranged(a.get("dilation") or (1,) * len(axes), axes, ndim, 1)
+    pads: Any = a.get("padding") or ((0, 0),) * len(axes)
+    if pads != "same":
+        pads = tidy(arranged([tuple(pair) for pair in pads], axes, ndim, (0, 0)))
+    fields: dict[str, Any] = {"stride": stride, "padding": pads}
+    if max(dilation) > 1:
+        fields["dilation"] = dilation
+    if r.op == "avg_pool" and not a.get("count_include_pad", True) and pads != 0:
+        fields["count_include_pad"] = False
+    layer = b.layer(r.op, kernel, **fields)
+    space = b.places[view.node].space
+    wanted = tuple(r.shape[2 + axes.index(axis)] if axis in axes else n for axis, n in enumerate(space))
+    if a.get("ceil"):
+        layer = _rounded_up(b, r, layer, space, wanted, kernel, fields)
+    return b.opened(view, axes, through(b, layer, view, r.path))
+
+
+def _rounded_up(b: Builder, r: Record, layer: Layer, space: tuple[int, ...], wanted: tuple[int, ...], kernel: Any,
+                fields: dict[str, Any]) -> Layer:
+    """A pool whose last window may begin inside and end outside: as a rule, or as padding for this size of map."""
+    geometry = layer.geometry(b.ndim)
+    if tuple(axis.out(n) for axis, n in zip(geometry, space)) == wanted:
+        return layer
+    try:
+        return b.layer(r.op, kernel, ceil_mode=True, **fields)
+    except Unsupported:
+        pairs = [axis.pads(n) for axis, n in zip(geometry, space)]
+        if r.op == "avg_pool":
+            if any(n for pair in pairs for n in pair) and fields.get("count_include_pad", True):
+                raise
+            fields["count_include_pad"] = False
+        after = [(m - 1) * axis.stride + axis.extent - n - low
+                 for axis, n, m, (low, _) in zip(geometry, space, wanted, pairs)]
+        fields["padding"] = tuple((low, max(high, more)) for (low, high), more in zip(pairs, after))
+        b.note(f"{r.path}: rounds its size up, which is padding for the size of image that was read")
+        return b.layer(r.op, kernel, **fields)
+
+
+@rule("adaptive_avg_pool", "adaptive_max_pool")
+def adaptive(b: Builder, r: Record, x: View) -> View:
+    view, axes = b.spatial(x)
+    space = b.places[view.node].space
+    size = tuple(space[axis] if n is None else n for axis, n in zip(axes, r.attributes["size"]))
+    size = arranged(size, axes, b.ndim, 1)
+    if size == space:
+        return view
+    if r.op == "adaptive_avg_pool" and math.prod(size) == 1:
+        return b.opened(view, axes, b.emit(GlobalAvgPool(), [view.node], r.path, None, size))
+    if all(n % m == 0 for n, m in zip(space, size)):
+        kernel = tuple(n // m for n, m in zip(space, size))
+        return b.opened(view, axes, through(b, b.layer(r.op.removeprefix("adaptive_"), kernel), view, r.path))
+    name = b.emit(b.layer(r.op, size), [view.node], r.path, None, size)
+    return b.opened(view, axes, name)
+
+
+@rule("resize")
+def resize(b: Builder, r: Record, x: View) -> View:
+    view, axes = b.spatial(x)
+    space, mode = b.places[view.node].space, r.attributes["mode"]
+    size = arranged(r.shape[2:], axes, b.ndim, 1)
+    if size == space:
+        return view
+    corners = bool(r.attributes.get("align_corners")) and mode != "nearest"
+    growing = all(m % n == 0 for n, m in zip(space, size))
+    shrinking = all(n % m == 0 for n, m in zip(space, size))
+    single = all(n == 1 or n == m for n, m in zip(space, size))
+    if growing and (single or not corners and mode in ("nearest", "bilinear")):
+        scale = tuple(m // n for n, m in zip(space, size))
+        layer = b.layer("upsample", scale, "nearest" if single else mode)
+    elif shrinking and mode == "nearest":
+        layer = AvgPool((1,) * b.ndim, tuple(n // m for n, m in zip(space, size)))
+    elif mode == "bilinear" and not corners and space == tuple(2 * m for m in size):
+        layer = AvgPool((2,) * b.ndim)  # half-pixel centres lie in the middle of two sites
+    else:
+        layer = b.layer("upsample", None, mode, size=size, **({"align_corners": True} if corners else {}))
+    return b.opened(view, axes, b.emit(layer, [view.node], r.path, None, size))
+
+
+@rule("pad")
+def pad(b: Builder, r: Record, x: View) -> View:
+    pads, mode = [tuple(pair) for pair in r.attributes["pads"]], r.attributes.get("mode", "zeros")
+    if not any(n for pair in pads for n in pair):
+        return x
+    if any(pads[1]) and not any(n for pair in (*pads[:1], *pads[2:]) for n in pair) and mode == "zeros":
+        return _pad_channels(b, r, x, pads[1])
+    first = 2 if not any(n for pair in pads[:2] for n in pair) else 1  # channels first, or last
+    order = list(range(len(pads))) if first == 2 else [0, len(pads) - 1, *range(1, len(pads) - 1)]
+    moved = permuted(x, order)
+    view, axes = b.spatial(moved)
+    sizes = arranged([pads[axis] for axis in order[2:]], axes, b.ndim, (0, 0))
+    if any(n for axis in order[:2] for n in pads[axis]):
+        raise Unsupported("padding of batch and space together")
+    if mode == "zeros" and r.attributes.get("value", 0) not in (0, None):
+        b.note(f"{r.path}: pads with {r.attributes['value']}; gradients do not see it, gates near borders do")
+    try:
+        layer: Layer = Pad(tidy(sizes)) if mode == "zeros" else b.layer("pad", tidy(sizes), mode=mode)
+        name = through(b, layer, view, r.path)
+    except Unsupported as missing:
+        name = through(b, Pad(tidy(sizes)), view, r.path)
+        b.stand_in(name, f"{missing.what}, {mode}", "the same but at borders")
+    return permuted(b.opened(view, axes, name), list(np.argsort(order)))
+
+
+def _pad_channels(b: Builder, r: Record, x: View, pads: tuple[int, ...]) -> View:
+    """Channels of zeros: the map through a fixed matrix."""
+    view, axes = b.spatial(x)
+    channels = b.places[view.node].channels
+    matrix = np.pad(np.eye(channels), (pads, (0, 0)))
+    return b.opened(view, axes, fixed(b, view, matrix, r.path))
+
+
+@rule("pixel_shuffle", "pixel_unshuffle")
+def shuffle(b: Builder, r: Record, x: View) -> View:
+    """By views: what is left of them settles as a shuffle."""
+    factor, shape = r.attributes["factor"], x.shape
+    count = len(shape) - 2
+    if r.op == "pixel_shuffle":
+        apart = (shape[0], shape[1] // factor**count, *(factor,) * count, *shape[2:])
+        order = [0, 1, *(axis for i in range(count) for axis in (2 + count + i, 2 + i))]
+    else:
+        apart = (*shape[:2], *(n for size in shape[2:] for n in (size // factor, factor)))
+        order = [0, 1, *(3 + 2 * i for i in range(count)), *(2 + 2 * i for i in range(count))]
+    layout = regrouped(x.layout, apart)
+    layout = None if layout is None else regrouped(tuple(layout[axis] for axis in order), r.shape)
+    if layout is None:
+        raise Unsupported(r.op.replace("_", " "))
+    return b.settled(x.moved(layout))

@@ -1,0 +1,109 @@
+"""Expressions and the activations that they are; axes as digits."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import EXACT, assert_close
+
+from erfmath.readers.axes import BATCH, CHANNELS, Digit, merged, regrouped, shape_of, whole
+from erfmath.readers.functions import GRID, KNOWN, UNARY, Expression, X, affine, recognised, values
+
+
+def op(name: str, *parts: Any, **parameters: float) -> Expression:
+    return Expression(name, parts, parameters)
+
+
+def clip(x: Any, low: float, high: float) -> Expression:
+    return op("clip", x, low=low, high=high)
+
+
+@pytest.mark.parametrize("expression, name", [
+    (op("divide", op("multiply", X, clip(op("add", X, 3.0), 0, 6)), 6.0), "hardswish"),
+    (op("multiply", X, op("multiply", clip(op("add", X, 3.0), 0, 6), float(np.float32(1 / 6)))), "hardswish"),
+    (op("multiply", X, op("sigmoid", X)), "silu"),
+    (op("divide", X, op("add", 1.0, op("exp", op("negative", X)))), "silu"),
+    (op("multiply", op("multiply", X, op("add", op("erf", op("divide", X, float(np.float32(math.sqrt(2))))), 1.0)), .5),
+     "gelu"),
+    (op("multiply", op("multiply", .5, X), op("add", 1.0, op("tanh", op("multiply", .7978845608, op(
+        "add", X, op("multiply", .044715, op("power", X, 3.0))))))), "gelu_tanh"),
+    (op("multiply", X, op("tanh", op("log", op("add", 1.0, op("exp", X))))), "mish"),
+    (op("divide", X, op("add", 1.0, op("abs", X))), "softsign"),
+    (op("minimum", op("maximum", X, 0.0), 6.0), "relu6"), (op("maximum", 0.0, X), "relu"),
+    (op("multiply", op("relu", X), op("relu", X)), None), (op("square", X), "square"), (op("sin", X), None),
+])
+def test_recognised(expression: Expression, name: str | None) -> None:
+    found = recognised(values(expression, GRID))
+    assert (found and found[0]) == name
+
+
+def test_parameters_are_found() -> None:
+    assert recognised(values(op("maximum", X, op("multiply", X, .2)), GRID)) == ("leaky_relu",
+                                                                                 {"slope": pytest.approx(.2)})
+    assert recognised(values(clip(X, -1, 2), GRID)) == ("clip", {"low": -1, "high": 2})
+    assert affine(values(op("subtract", 1.0, op("multiply", 3.0, X)), GRID)) == pytest.approx((-3, 1))
+    assert affine(values(op("square", X), GRID)) is None
+
+
+def test_known_functions_are_told_apart() -> None:
+    for name in KNOWN:
+        assert recognised(UNARY[name](GRID)) == (name, {})
+
+
+def test_shared_parts_are_evaluated_once() -> None:
+    e: Any = X
+    for _ in range(200):
+        e = op("multiply", .5, op("add", e, e))
+    assert_close(values(e, GRID), GRID, EXACT)
+
+
+def test_digits_follow_a_reshape_and_a_permutation() -> None:
+    """Against NumPy: positions of every element of small tensors."""
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        choices = {BATCH: [1, 2], CHANNELS: [1, 4, 6, 12], 0: [1, 4, 8], 1: [2, 3, 6]}
+        sizes = {axis: int(rng.choice(some)) for axis, some in choices.items()}
+        layout = tuple(whole(axis, n) for axis, n in sizes.items())
+        tensor = np.arange(math.prod(sizes.values())).reshape(tuple(sizes.values()))
+        for _ in range(4):
+            if rng.random() < 0.5:
+                order = rng.permutation(tensor.ndim)
+                layout, tensor = tuple(layout[axis] for axis in order), tensor.transpose(order)
+                continue
+            shape = some_shape(rng, tensor.size)
+            fresh = regrouped(layout, shape)
+            if fresh is not None:
+                layout, tensor = fresh, tensor.reshape(shape)
+        assert shape_of(layout) == tensor.shape
+        assert_close(positions(layout, sizes), tensor, EXACT)
+
+
+def some_shape(rng: Any, size: int) -> tuple[int, ...]:
+    shape = []
+    while size > 1:
+        factor = int(rng.choice([n for n in range(1, size + 1) if size % n == 0]))
+        shape.append(factor)
+        size //= factor
+    return tuple(shape) or (1,)
+
+
+def positions(layout: Any, sizes: dict[int, int]) -> Any:
+    """What the digits say of which element is where."""
+    steps = dict(zip(sizes, np.cumprod([1, *list(sizes.values())[:0:-1]])[::-1].tolist()))
+    out = np.zeros(shape_of(layout), dtype=int)
+    for index in itertools.product(*(range(n) for n in out.shape)):
+        for i, digits in zip(index, layout):
+            for digit in reversed(digits):
+                out[index] += i % digit.size * digit.step * steps[digit.axis]
+                i //= digit.size
+    return out
+
+
+def test_digits_that_do_not_divide() -> None:
+    assert regrouped((whole(CHANNELS, 6),), (4,)) is None
+    assert regrouped((whole(0, 6), whole(1, 5)), (5, 6)) is None
+    assert merged([Digit(0, 4, 2), Digit(0, 1, 4), Digit(1, 1, 1)]) == (Digit(0, 1, 8),)
