@@ -32,7 +32,5 @@ def run(quick: bool = False) -> Table:
     timings = side_by_side(work, rounds=1 if quick else 15)
     bare = timings[BARE].seconds
     unit = timings["import numpy"].seconds - bare
-    rows = tuple((name, 1e3 * (timings[name].seconds - bare),
-                  (timings[name].seconds - bare) / unit) for name in WORK)
-    return Table("import", ("work", "ms", "x numpy"), rows,
-                 (f"less the {1e3 * bare:.0f} ms of a bare interpreter",))
+    rows = tuple((name, 1e3 * (timings[name].seconds - bare), (timings[name].seconds - bare) / unit) for name in WORK)
+    return Table("import", ("work", "ms", "x numpy"), rows, (f"less the {1e3 * bare:.0f} ms of a bare interpreter",))

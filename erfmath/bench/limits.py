@@ -34,8 +34,7 @@ def _raw_shortcuts(width: int) -> Network:
 
 def _pooled(*pool: int) -> Callable[..., Network]:
     def build(width: int) -> Network:
-        return repeat(serial(Conv(3, width), Activation("relu"), Conv(3, width), Activation("relu"),
-                             MaxPool(*pool)), 3)
+        return repeat(serial(Conv(3, width), Activation("relu"), Conv(3, width), Activation("relu"), MaxPool(*pool)), 3)
     return build
 
 

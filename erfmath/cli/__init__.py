@@ -92,8 +92,7 @@ def build_parser() -> argparse.ArgumentParser:
                           "does to it (default: exact)")
     sub.add_argument("--width", type=int, default=16, metavar="N",
                      help="channels of layers that leave theirs open (default: 16)")
-    sub.add_argument("--channels-in", type=int, default=3, metavar="N",
-                     help="channels of the input (default: 3)")
+    sub.add_argument("--channels-in", type=int, default=3, metavar="N", help="channels of the input (default: 3)")
     sub.add_argument("--display", choices=get_args(Display), default="amplitude",
                      help="what the picture shows (default: amplitude)")
     sub.add_argument("--plot", metavar="FILE", help="draw the picture (.png, .pdf, .svg, ...)")
@@ -158,8 +157,7 @@ def build_parser() -> argparse.ArgumentParser:
     sub = command("bench", commands.bench, "time the package beside its rivals",
                   "erfmath bench\nerfmath bench import predict --quick\n"
                   "erfmath bench walk --plot growth.png")
-    sub.add_argument("names", nargs="*", metavar="NAME",
-                     help=f"{', '.join(BENCHMARKS)} (default: all)")
+    sub.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(BENCHMARKS)} (default: all)")
     sub.add_argument("--quick", action="store_true", help="once each, to see that they run")
     sub.add_argument("--plot", metavar="FILE", help="walk only: draw how the cost grows, in place of the table")
 

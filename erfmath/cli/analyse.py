@@ -35,8 +35,7 @@ def add_analyse_options(parser: argparse.ArgumentParser, integers: Callable[[str
     parser.add_argument("file", metavar="FILE",
                         help=".npy, or .npz with one array, of gradients (samples, channels, *space); or a "
                              "result that --save wrote")
-    parser.add_argument("--statistic", choices=STATISTICS,
-                        help="mean of g^2, abs(g), max(g, 0) or g (default: power)")
+    parser.add_argument("--statistic", choices=STATISTICS, help="mean of g^2, abs(g), max(g, 0) or g (default: power)")
     parser.add_argument("--normalise", choices=("sample",), help="divide the map of each sample by its sum first")
     parser.add_argument("--center", type=_numbers, metavar="Y,X",
                         help="true centre of the unit in pixels, from 0 (default: the middle of the image)")

@@ -103,8 +103,7 @@ def dimension(net: em.Network, options: argparse.Namespace) -> int:
              "--image": _length(options.image), "--unit": _length(options.unit)}
     fixed = {name: ndim for name, ndim in named.items() if ndim is not None}
     if len(set(fixed.values())) > 1:
-        raise ValueError("dimensions differ: "
-                         + ", ".join(f"{name} has {ndim}" for name, ndim in fixed.items()))
+        raise ValueError("dimensions differ: " + ", ".join(f"{name} has {ndim}" for name, ndim in fixed.items()))
     return net.dimension(next(iter(fixed.values()), 2))
 
 

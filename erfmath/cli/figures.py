@@ -22,8 +22,7 @@ def add_figures_options(parser: argparse.ArgumentParser) -> None:
                              "are given, as fig3 does fig3_cifar")
     parser.add_argument("--out", required=True, metavar="DIR",
                         help="directory for pictures, data and provenance; made if it is not there")
-    parser.add_argument("--quick", action="store_true",
-                        help="fewer draws and smaller networks, to see that all works")
+    parser.add_argument("--quick", action="store_true", help="fewer draws and smaller networks, to see that all works")
     parser.add_argument("--draws", type=int, metavar="N",
                         help="networks to draw for each measured map (default: each figure's own number)")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of all that is random (default: 0)")

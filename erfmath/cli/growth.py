@@ -40,8 +40,7 @@ def add_growth_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--depth", type=int, default=20, metavar="N", help="layers (default: 20)")
     parser.add_argument("--kernel", type=int, default=3, metavar="K", help="kernel size (default: 3)")
     parser.add_argument("--dilation", type=int, default=1, metavar="D", help="dilation (default: 1)")
-    parser.add_argument("--every", type=int, metavar="M",
-                        help="stride 2 in every M-th layer (default: no strides)")
+    parser.add_argument("--every", type=int, metavar="M", help="stride 2 in every M-th layer (default: no strides)")
     parser.add_argument("--weights", choices=("random", "ones"), default="random",
                         help="zero-mean random weights, or all ones (default: random)")
     parser.add_argument("--kinds", default="threshold,std", metavar="KIND,...",

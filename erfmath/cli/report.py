@@ -22,8 +22,7 @@ MOST_PIXELS = 2**23
 
 def field(rf: ReceptiveField) -> dict[str, Any]:
     """The theoretical receptive field of a node; a size of None is the whole image."""
-    return {"size": rf.size, "stride": rf.stride, "padding": rf.padding,
-            "shift_invariant": rf.shift_invariant}
+    return {"size": rf.size, "stride": rf.stride, "padding": rf.padding, "shift_invariant": rf.shift_invariant}
 
 
 def window(rf: ReceptiveField, unit: tuple[int, ...]) -> dict[str, Any]:
@@ -71,8 +70,7 @@ def or_none(value: Callable[[], Any]) -> Any:
 def text(values: Mapping[str, Any]) -> str:
     """`effective`, with the network's name, as a readable table."""
     lo, hi = values["window"]
-    radii = ", ".join(f"{float(mass):.0%} within {number(radius)}"
-                      for mass, radius in values["mass_radius"].items())
+    radii = ", ".join(f"{float(mass):.0%} within {number(radius)}" for mass, radius in values["mass_radius"].items())
     image = "infinite plane" if values["image"] is None else point(values["image"], " x ")
     seen = [last - first + 1 for first, last in zip(lo, hi)]
     threshold, square = (number(values["size"][kind]) for kind in ("threshold", "mass"))

@@ -28,12 +28,10 @@ def add_measure_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, metavar="N", help="makes the run repeatable")
     parser.add_argument("--workers", type=int, default=1, metavar="N",
                         help="processes (default: 1); never changes the result")
-    parser.add_argument("--checkpoint", metavar="FILE",
-                        help="keep what is done in FILE (.npz), and go on from there")
+    parser.add_argument("--checkpoint", metavar="FILE", help="keep what is done in FILE (.npz), and go on from there")
     parser.add_argument("--width", type=int, default=16, metavar="N",
                         help="channels of layers that leave theirs open (default: 16)")
-    parser.add_argument("--channels-in", type=int, default=3, metavar="N",
-                        help="channels of the input (default: 3)")
+    parser.add_argument("--channels-in", type=int, default=3, metavar="N", help="channels of the input (default: 3)")
     parser.add_argument("--plot", metavar="FILE", help="draw the picture (.png, .pdf, .svg, ...)")
 
 

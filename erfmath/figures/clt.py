@@ -61,8 +61,7 @@ def draw(data: Data) -> Figure:
     panels = figure.subplots(3, len(data), sharey=False)
     for j, (name, part) in enumerate(data.items()):
         for ax in panels[:2, j]:
-            ax.plot(part["x"], part["exact"], "o", color="black", markersize=4, markerfacecolor="none",
-                    label="exact")
+            ax.plot(part["x"], part["exact"], "o", color="black", markersize=4, markerfacecolor="none", label="exact")
         for (method, word), style in zip(APPROXIMATIONS.items(), LINES[1:]):
             label = f"{word} (ends where it is negative)" if method == "edgeworth" else word
             look = dict(color=style["color"], linestyle=style["linestyle"], label=label)

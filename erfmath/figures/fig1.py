@@ -71,13 +71,11 @@ def draw(data: Data) -> Figure:
     image: Any = None
     for i, case in enumerate(CASES):
         columns = [("" if i else f"{n} layers, TRF {2 * n + 1} px", data[f"{case}, {n}"]) for n in LAYERS]
-        image = map_grid(panels[2 * i:2 * i + 2], columns, words=_width,
-                         names=(f"{case}\nmeasured", f"{case}\ntheory"))
+        image = map_grid(panels[2 * i:2 * i + 2], columns, words=_width, names=(f"{case}\nmeasured", f"{case}\ntheory"))
     for ax, layers in zip(panels[rows], LAYERS):
         _draw_cuts(ax, data, layers)
     panels[rows, 0].set_ylabel("amplitude / centre,\nalong y = 0")
-    figure.legend(*panels[rows, 1].get_legend_handles_labels(), loc="outside lower center", ncols=2,
-                  frameon=False)
+    figure.legend(*panels[rows, 1].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
     bar = figure.colorbar(image, ax=panels[:rows, :], location="right", shrink=0.3, aspect=30, pad=0.01)
     bar.set_label("amplitude / maximum: $|E[g]|$ for all ones, else $E[g^2]^{1/2}$")
     figure.suptitle("Stacks of 3×3 convolutions; each panel shows the whole theoretical receptive field (TRF).\n"

@@ -34,8 +34,7 @@ def statistic_of(part: Part) -> str:
     return str(part.spec.get("statistic", "power"))
 
 
-def panel_map(ax: Axes, part: Part, of: str, *, display: Display = "amplitude",
-              reach: float | None = None) -> Any:
+def panel_map(ax: Axes, part: Part, of: str, *, display: Display = "amplitude", reach: float | None = None) -> Any:
     """The map `part[of]` with pixels counted from the true centre, out to `reach` where it is given."""
     offset = part["origin"] - part["center"]
     image = show_map(ax, part[of], tuple(offset), statistic=statistic_of(part), display=display)

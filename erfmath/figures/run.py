@@ -164,8 +164,7 @@ def make(name: str, out: str | os.PathLike[str], options: Options = Options(), *
 # parts
 # ---------------------------------------------------------------------------------------------
 
-def _data(name: str, specs: dict[str, Spec], store: pathlib.Path, options: Options,
-          workers: int) -> tuple[Data, int]:
+def _data(name: str, specs: dict[str, Spec], store: pathlib.Path, options: Options, workers: int) -> tuple[Data, int]:
     """All parts of a figure, and how many of them an earlier run had finished."""
     specs = json.loads(json.dumps(specs))  # as a file gives them back: tuples are lists
     where = {part: store / f"{name}-{_key(spec)}.npz" for part, spec in specs.items()}

@@ -58,8 +58,7 @@ def measured(net: Network, desk: Desk, *, draws: int, rng: np.random.Generator,
     return arrays
 
 
-def jackknife(found: Sequence[EffectiveReceptiveField], stops: Any,
-              size: Size) -> float:
+def jackknife(found: Sequence[EffectiveReceptiveField], stops: Any, size: Size) -> float:
     """Standard error of a size, from running means after `stops` draws: groups left out in turn.
 
     Zero where there is nothing random.

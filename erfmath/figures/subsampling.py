@@ -66,8 +66,7 @@ def draw(data: Data) -> Figure:
         ax.set_xlabel("x, input pixels", fontsize="small")
     figure.colorbar(image, ax=panels, shrink=0.7, pad=0.02).set_label(AMPLITUDE)
     draws = data["dense"].spec["draws"]
-    figure.suptitle(f"Fifteen 3×3 layers with ReLU on one scale, {draws} random networks each",
-                    fontsize="medium")
+    figure.suptitle(f"Fifteen 3×3 layers with ReLU on one scale, {draws} random networks each", fontsize="medium")
     return figure
 
 

@@ -52,8 +52,7 @@ class LatticeDistribution:
     offset: tuple[int, ...] = (0,)
     mass: float | Exact = 1
 
-    def __init__(self, weights: ArrayLike, offset: int | Sequence[int] = 0,
-                 mass: float | Exact = 1) -> None:
+    def __init__(self, weights: ArrayLike, offset: int | Sequence[int] = 0, mass: float | Exact = 1) -> None:
         array = as_weights(weights)
         shift = (offset,) * array.ndim if isinstance(offset, int) else tuple(offset)
         if len(shift) != array.ndim:
@@ -178,8 +177,7 @@ class LatticeDistribution:
     def mirrored(self, axes: Sequence[int] | None = None) -> LatticeDistribution:
         """The law of -X along `axes` (all by default)."""
         flip = range(self.ndim) if axes is None else axes
-        offset = [-(o + k - 1) if a in flip else o
-                  for a, (o, k) in enumerate(zip(self.offset, self.shape))]
+        offset = [-(o + k - 1) if a in flip else o for a, (o, k) in enumerate(zip(self.offset, self.shape))]
         return LatticeDistribution(np.flip(self.weights, tuple(flip)), offset, self.mass)
 
     def centred(self) -> LatticeDistribution:
@@ -189,8 +187,7 @@ class LatticeDistribution:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, LatticeDistribution):
             return NotImplemented
-        return (self.offset == other.offset and self.mass == other.mass
-                and np.array_equal(self.weights, other.weights))
+        return (self.offset == other.offset and self.mass == other.mass and np.array_equal(self.weights, other.weights))
 
     def __hash__(self) -> int:
         return hash((self.offset, self.shape, *self.weights.flat))

@@ -61,8 +61,7 @@ def add_on_hull(a: Array, start_a: tuple[int, ...], b: Array,
                   zip(start, start_a, a.shape[-ndim:], start_b, b.shape[-ndim:]))
     total = np.zeros((*a.shape[:-ndim], *shape), np.result_type(a, b))
     for part, first in ((a, start_a), (b, start_b)):
-        window: tuple[Any, ...] = tuple(slice(f - s, f - s + n) for f, s, n in
-                                        zip(first, start, part.shape[-ndim:]))
+        window: tuple[Any, ...] = tuple(slice(f - s, f - s + n) for f, s, n in zip(first, start, part.shape[-ndim:]))
         total[(..., *window)] += part
     return total, start
 

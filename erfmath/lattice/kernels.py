@@ -29,8 +29,7 @@ __all__ = [
 __dir__ = __all__.copy  # tab completion offers public names only
 
 
-def _separable(k: int | Sequence[int], make: Callable[..., list[Any]],
-               *parameters: Any) -> LatticeDistribution:
+def _separable(k: int | Sequence[int], make: Callable[..., list[Any]], *parameters: Any) -> LatticeDistribution:
     """Product over the axes of the 1-D weights make(k_axis, ...); an int is one axis."""
     sizes = (k,) if isinstance(k, (int, np.integer)) else tuple(k)
     for size in sizes:
@@ -40,8 +39,7 @@ def _separable(k: int | Sequence[int], make: Callable[..., list[Any]],
 
 
 @lru_cache(maxsize=256, typed=True)
-def _product(sizes: tuple[int, ...], make: Callable[..., list[Any]],
-             *parameters: Any) -> LatticeDistribution:
+def _product(sizes: tuple[int, ...], make: Callable[..., list[Any]], *parameters: Any) -> LatticeDistribution:
     rows = []
     for size in sizes:
         row = np.array(make(size, *parameters))
@@ -254,8 +252,7 @@ def from_weights(weights: ArrayLike, of: Literal["value", "abs", "square"] = "va
     return LatticeDistribution(taken, offset, mass)
 
 
-def residual(kernel: LatticeDistribution, a: float | Exact = 1,
-             b: float | Exact = 1) -> LatticeDistribution:
+def residual(kernel: LatticeDistribution, a: float | Exact = 1, b: float | Exact = 1) -> LatticeDistribution:
     """One residual layer a * identity + b * kernel as a kernel: n of them give (a + b w)^n.
 
     The identity sits at site 0, so centre the kernel first where its layer is padded by half:
@@ -295,7 +292,6 @@ def residual(kernel: LatticeDistribution, a: float | Exact = 1,
         part = kernel.weights * (Fraction(b) * kernel.mass / kernel.total)
     else:
         part = kernel.pmf * (float(b) * float(kernel.mass))
-    taps[tuple(slice(o - c, o - c + k)
-               for o, c, k in zip(kernel.offset, lo, kernel.shape))] += part
+    taps[tuple(slice(o - c, o - c + k) for o, c, k in zip(kernel.offset, lo, kernel.shape))] += part
     taps[tuple(-c for c in lo)] += a
     return LatticeDistribution(taps, lo, a + b * kernel.mass)

@@ -41,8 +41,7 @@ METHODS = ("exact", "window", "fft", "normal", "edgeworth", "saddlepoint", "rati
 _AUTO_SITES, _AUTO_COST = 10**5, 1e9
 
 
-def walk(steps: Steps, n: int | None = None, *, method: str = "exact",
-         order: int | None = None) -> Walk:
+def walk(steps: Steps, n: int | None = None, *, method: str = "exact", order: int | None = None) -> Walk:
     """Law of S = sum_l J_l X_l: how a chain of layers spreads a gradient (equation W2).
 
     Parameters
@@ -111,7 +110,6 @@ def _spectral_or_exact(problem: Problem, method: str) -> Walk:
     if not problem.is_law and method in ("fft", "auto"):
         return SignedWalk(problem)
     if method == "auto":
-        small = (problem.size <= _AUTO_SITES if problem.ndim == 1
-                 else direct.cost(problem) <= _AUTO_COST)
+        small = (problem.size <= _AUTO_SITES if problem.ndim == 1 else direct.cost(problem) <= _AUTO_COST)
         return ExactWalk(problem) if small else SpectralWalk(problem, full=False)
     return SpectralWalk(problem, full=method == "fft")

@@ -265,8 +265,7 @@ class Walk(ABC):
         out = np.zeros(shape)
         p = self._problem
         s_lo = [max(0, -((o - a) // g)) for a, o, g in zip(first, p.start, p.span)]
-        s_hi = [min(e - 1, (b - o) // g)
-                for b, o, g, e in zip(last, p.start, p.span, p.extent)]
+        s_hi = [min(e - 1, (b - o) // g) for b, o, g, e in zip(last, p.start, p.span, p.extent)]
         if all(b >= a for a, b in zip(s_lo, s_hi)):
             where = tuple(slice(o + g * a - f, o + g * b - f + 1, g)
                           for a, b, o, g, f in zip(s_lo, s_hi, p.start, p.span, first))

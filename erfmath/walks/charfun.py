@@ -96,8 +96,7 @@ def _block_log_phi(block: Block, modes: NDArray[np.int64], period: tuple[int, ..
     return logs, args, noise
 
 
-def _whole_turns(block: Block, whole: NDArray[np.float64],
-                 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _whole_turns(block: Block, whole: NDArray[np.float64],) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """sum over layers of sum_m u_m whole_m modulo 1, and its rounding; exact for few kernels."""
     if len(block.counts) > _MANY:
         shifts = block.pmf @ whole
@@ -150,8 +149,7 @@ def _cumulant_series(block: Block, angle: NDArray[np.float64]) -> Phases | None:
     return logs, args, np.sqrt(float(block.depth)) * np.abs(z)
 
 
-def lag_weights(blocks: Sequence[Block], ndim: int,
-                ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def lag_weights(blocks: Sequence[Block], ndim: int,) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Lags D, shape (lags, ndim), and N with |phi(t)| <= exp(-sum N (1 - cos D t)).
 
     A theorem, from log(1 - x) <= -x applied to 1 - |f|^2 (equation W9); leaving lags out keeps it.
@@ -198,8 +196,7 @@ def chernoff(blocks: Sequence[Block], axis: int, nats: float) -> tuple[float, fl
     return out[0], out[1]
 
 
-def _cgf(blocks: Sequence[Block], axis: int, theta: NDArray[np.float64],
-         ) -> NDArray[np.float64]:
+def _cgf(blocks: Sequence[Block], axis: int, theta: NDArray[np.float64],) -> NDArray[np.float64]:
     """log E exp(theta (s - E s)), or Bennett's bound of it for blocks of very many kernels."""
     total = np.zeros_like(theta)
     for block in blocks:

@@ -143,8 +143,7 @@ class RationalWalk(Walk):
         s, inside = self._locate(x)
         numerators, factor = self._law
         out = np.full(inside.shape, Fraction(0), dtype=object)
-        out[inside] = [numerators[i] * factor
-                       for i in self._flat(s[inside].reshape(-1, self.ndim))]
+        out[inside] = [numerators[i] * factor for i in self._flat(s[inside].reshape(-1, self.ndim))]
         return out[()]
 
     def _flat(self, s: NDArray[np.int64]) -> list[int]:

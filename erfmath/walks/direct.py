@@ -87,8 +87,7 @@ def direct_law(problem: Problem) -> tuple[Scaled, float]:
     mantissa, corner = law.mantissa / scale.mantissa, flat_corner(problem)
     if mantissa.size < problem.size:
         mantissa = np.pad(mantissa, (corner, problem.size - corner - mantissa.size))
-        law = Scaled(mantissa, np.pad(law.exponent, (corner, problem.size - corner
-                                                     - law.exponent.size)))
+        law = Scaled(mantissa, np.pad(law.exponent, (corner, problem.size - corner - law.exponent.size)))
     return Scaled.of(mantissa, law.exponent - scale.exponent), bound
 
 
@@ -133,8 +132,7 @@ def _row_power(codes: NDArray[np.int64], integers: list[int], n: int) -> tuple[S
     product: Callable[[Any, Any], Any] = np.convolve if narrow else convolve
     law: Any
     kernel: Any
-    law = kernel = (np.array([tap / (1 << unit) for tap in taps]) if narrow
-                    else Scaled.of_integers(taps))
+    law = kernel = (np.array([tap / (1 << unit) for tap in taps]) if narrow else Scaled.of_integers(taps))
     if n > _HEAD_DEPTH:
         while levels and _HEAD_BITS > (n >> levels - 1) ** 2 * size * exact_bits:
             levels -= 1
@@ -194,8 +192,7 @@ def convolve(a: Scaled, b: Scaled) -> Scaled:
             where = slice(at + other, at + other + part.size)
             p = np.where(m == 0, ZERO_EXPONENT, shift + (e + f))
             top = np.maximum(exponent[where], p)
-            mantissa[where] = (np.ldexp(mantissa[where], _shift(exponent[where] - top))
-                               + np.ldexp(m, _shift(p - top)))
+            mantissa[where] = (np.ldexp(mantissa[where], _shift(exponent[where] - top)) + np.ldexp(m, _shift(p - top)))
             exponent[where] = top
     return Scaled.of(mantissa, exponent)
 

@@ -40,8 +40,7 @@ def multiply(a: Sequence[int], b: Sequence[int], stretch: int = 1) -> list[int]:
     product do not overlap (Kronecker substitution); a bias keeps negative ones apart.
     """
     size = len(a) + stretch * (len(b) - 1)
-    bits = (max(map(abs, a)).bit_length() + max(map(abs, b)).bit_length()
-            + min(len(a), len(b)).bit_length() + 2)
+    bits = (max(map(abs, a)).bit_length() + max(map(abs, b)).bit_length() + min(len(a), len(b)).bit_length() + 2)
     width = bits // 8 + 1
 
     def packed(values: Sequence[int], step: int) -> int:

@@ -39,8 +39,7 @@ def fast_length(n: int) -> int:
     return best
 
 
-def significant(lags: NDArray[np.int64], weights: NDArray[np.float64], period: int, nats: float,
-                ) -> NDArray[np.int64]:
+def significant(lags: NDArray[np.int64], weights: NDArray[np.float64], period: int, nats: float,) -> NDArray[np.int64]:
     """Modes 0 <= l <= period / 2 of one axis where |phi| is not certainly below exp(-nats).
 
     With g = sum N (1 - cos D t) and M = sum N D^2 >= |g''|, no t within h of c matters where
@@ -115,10 +114,8 @@ class Torus:
         self.axes = [np.concatenate([-m[(m > 0) & (2 * m < p)][::-1], m])
                      for m, p in zip(half[:-1], self.period)] + half[-1:]
         self.shape = tuple(m.size for m in self.axes)
-        check_bytes(64 * prod(self.shape), f"{' x '.join(map(str, self.shape))} Fourier modes",
-                    'use method="exact"')
-        self.grid = np.stack(np.meshgrid(*self.axes, indexing="ij"),
-                             axis=-1).reshape(-1, len(self.period))
+        check_bytes(64 * prod(self.shape), f"{' x '.join(map(str, self.shape))} Fourier modes", 'use method="exact"')
+        self.grid = np.stack(np.meshgrid(*self.axes, indexing="ij"), axis=-1).reshape(-1, len(self.period))
         kept = np.arange(len(self.grid))
         if len(self.shape) > 1:
             order, lost = np.argsort(-weights), np.zeros(len(self.grid))
@@ -129,10 +126,8 @@ class Torus:
         self.log_amplitude = np.full(len(self.grid), -np.inf)
         self.args, noise = np.zeros((2, len(self.grid)))
         for some in _chunks(kept, len(lags)):
-            self.log_amplitude[some], self.args[some], noise[some] = log_phi(
-                blocks, self.grid[some], self.period)
-        self.double = np.where((self.grid[:, -1] == 0)
-                               | (2 * self.grid[:, -1] == self.period[-1]), 1, 2)
+            self.log_amplitude[some], self.args[some], noise[some] = log_phi(blocks, self.grid[some], self.period)
+        self.double = np.where((self.grid[:, -1] == 0) | (2 * self.grid[:, -1] == self.period[-1]), 1, 2)
         amplitude = np.exp(self.log_amplitude)
         turn = 2 * pi * self.grid @ (np.array(fraction) / np.array(self.period, dtype=float))
         waves = self.double * amplitude * np.exp(1j * (self.args + turn))
@@ -247,8 +242,7 @@ class SpectralWalk(Walk):
     @property
     def errors(self) -> dict[str, float]:
         """Absolute, per site: "aliasing", "truncation" of modes, "rounding"."""
-        return {"aliasing": self._outside, "truncation": self.torus.truncation,
-                "rounding": self.torus.rounding}
+        return {"aliasing": self._outside, "truncation": self.torus.truncation, "rounding": self.torus.rounding}
 
     @property
     def error_bound(self) -> float:

@@ -92,5 +92,4 @@ class ProductWalk(Walk):
         return reduce(Scaled.__mul__, [f._at(s[:, [a]]) for a, f in enumerate(self.factors)])
 
     def _dense(self, lo: Sequence[int], hi: Sequence[int]) -> NDArray[np.float64]:
-        return reduce(np.multiply.outer,
-                      [f._dense(lo[a:a + 1], hi[a:a + 1]) for a, f in enumerate(self.factors)])
+        return reduce(np.multiply.outer, [f._dense(lo[a:a + 1], hi[a:a + 1]) for a, f in enumerate(self.factors)])

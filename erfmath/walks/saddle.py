@@ -72,8 +72,7 @@ class SaddlepointWalk(Walk):
                 k1 = np.einsum("mk,mkt->mt", centred, weights)
                 y = centred[:, :, None] - k1[:, None, :]
                 m2, m3, m4 = (np.einsum("mkt,mkt->mt", weights, y**r) for r in (2, 3, 4))
-                out += np.einsum("m,rmt->rt", block.n[rows],
-                                 np.stack([k0, k1, m2, m3, m4 - 3 * m2**2]))
+                out += np.einsum("m,rmt->rt", block.n[rows], np.stack([k0, k1, m2, m3, m4 - 3 * m2**2]))
         return out
 
     def _solve(self, s: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -121,8 +120,7 @@ class SaddlepointWalk(Walk):
         correction = 1 + k4 / (8 * k2**2) - 5 * k3**2 / (24 * k2**3) if self._order else 1.0
         bits = (k0 - theta * self._problem.deviation(s[:, None])[:, 0]) / log(2)
         whole = np.floor(bits)
-        return Scaled.of(np.exp2(bits - whole) / np.sqrt(2 * np.pi * k2) * correction,
-                         whole.astype(np.int64))
+        return Scaled.of(np.exp2(bits - whole) / np.sqrt(2 * np.pi * k2) * correction, whole.astype(np.int64))
 
     def relative_bound(self, x: ArrayLike) -> NDArray[np.float64]:
         """Certified bound of abs(pmf(x) / p(x) - 1) at sites x; 0 at the ends, inf where p = 0.

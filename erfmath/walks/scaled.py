@@ -112,11 +112,9 @@ class Scaled:
     def log(self) -> NDArray[np.float64]:
         """Natural logarithm; -inf at 0."""
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(self.mantissa == 0, -np.inf,
-                            np.log(self.mantissa) + self.exponent * log(2))
+            return np.where(self.mantissa == 0, -np.inf, np.log(self.mantissa) + self.exponent * log(2))
 
     def log10(self) -> NDArray[np.float64]:
         """Decimal logarithm; -inf at 0."""
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(self.mantissa == 0, -np.inf,
-                            np.log10(self.mantissa) + self.exponent * log10(2))
+            return np.where(self.mantissa == 0, -np.inf, np.log10(self.mantissa) + self.exponent * log10(2))

@@ -45,8 +45,7 @@ class SmoothWalk(Walk):
         if np.linalg.matrix_rank(covariance) < problem.ndim:
             raise ValueError("the covariance matrix is singular, so there is no normal density: "
                              'use method="exact" or "window"')
-        self._coefficients = (edgeworth_coefficients(problem.lattice_cumulants[:, 0], order)
-                              if order else {})
+        self._coefficients = (edgeworth_coefficients(problem.lattice_cumulants[:, 0], order) if order else {})
         self._precision = np.linalg.inv(covariance)
         self._log_peak = -0.5 * float(np.linalg.slogdet(2 * pi * covariance)[1])
 
@@ -74,8 +73,7 @@ class SmoothWalk(Walk):
         whole = np.floor(bits)
         values = np.exp2(bits - whole)
         if self._coefficients:
-            values = values * (1 + _hermite(y[:, 0] * sqrt(self._precision[0, 0]),
-                                            self._coefficients))
+            values = values * (1 + _hermite(y[:, 0] * sqrt(self._precision[0, 0]), self._coefficients))
         return Scaled.of(values, whole.astype(np.int64))
 
 

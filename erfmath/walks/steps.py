@@ -61,8 +61,7 @@ class Block:
     def pmf(self) -> NDArray[np.float64]:
         """Rows of probabilities, rounded once."""
         if self.weights.dtype == object:
-            return np.array([[float(w / t) for w in row]
-                             for row, t in zip(self.weights, self.totals)])
+            return np.array([[float(w / t) for w in row] for row, t in zip(self.weights, self.totals)])
         return self.weights / self.weights.sum(axis=1, keepdims=True)
 
     @cached_property
@@ -84,8 +83,7 @@ class Block:
         return self.pmf @ self.taps
 
     @cached_property
-    def pairs(self) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.int64],
-                             NDArray[np.intp]]:
+    def pairs(self) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.int64], NDArray[np.intp]]:
         """Pairs of taps (i, j) sorted by lag, the distinct lags, and where each of them starts.
 
         A lag is the difference of two taps, its first nonzero coordinate positive.
@@ -186,14 +184,11 @@ class Problem:
             row = tuple(weights.tolist())
             rows[row] = rows.get(row, 0) + count
         self.start = tuple(start)
-        raw = [(shapes[key], _array(rows, key[1]), tuple(rows.values()))
-               for key, rows in grouped.items()]
+        raw = [(shapes[key], _array(rows, key[1]), tuple(rows.values())) for key, rows in grouped.items()]
         raw += [(taps, weights, (count,) * len(weights)) for taps, weights, count in stacks]
         self.span = tuple(_span(taps[:, axis] for taps, _, _ in raw) for axis in range(self.ndim))
-        self.blocks = tuple(Block(taps // np.array(self.span), weights, counts)
-                            for taps, weights, counts in raw)
-        self.extent = tuple(1 + sum(b.depth * b.reach[axis] for b in self.blocks)
-                            for axis in range(self.ndim))
+        self.blocks = tuple(Block(taps // np.array(self.span), weights, counts) for taps, weights, counts in raw)
+        self.extent = tuple(1 + sum(b.depth * b.reach[axis] for b in self.blocks) for axis in range(self.ndim))
 
     def _split(self, stack: KernelStack, jump: int, count: int, start: list[int],
                ) -> list[tuple[NDArray[np.int64], NDArray[np.float64], int]]:
@@ -203,8 +198,7 @@ class Problem:
         if used.all():
             used = used[:1]
         packed = np.packbits(used, axis=1)
-        _, first, which = np.unique(packed.view(f"V{packed.shape[1]}")[:, 0],
-                                    return_index=True, return_inverse=True)
+        _, first, which = np.unique(packed.view(f"V{packed.shape[1]}")[:, 0], return_index=True, return_inverse=True)
         for number, example in enumerate(first):
             pattern = used[example]
             rows = stack.rows if len(used) == 1 else stack.rows[which == number][:, pattern]
@@ -248,8 +242,7 @@ class Problem:
     @cached_property
     def mean(self) -> NDArray[np.float64]:
         """E[S] along each axis."""
-        return np.array([float(o + g * m)
-                         for o, g, m in zip(self.start, self.span, self.lattice_mean)])
+        return np.array([float(o + g * m) for o, g, m in zip(self.start, self.span, self.lattice_mean)])
 
     @cached_property
     def lattice_covariance(self) -> NDArray[np.float64]:

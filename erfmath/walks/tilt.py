@@ -142,8 +142,7 @@ def tilted_law(problem: Problem) -> tuple[Scaled, NDArray[np.float64]]:
         for _, factor, part in parts:
             mass, mean = DECIMAL.multiply(mass, factor), DECIMAL.add(mean, part)
         origin = int(mean)
-        torus = Torus([block for block, _, _ in parts], [origin], [float(mean - origin)],
-                      [period], float(nats[number]))
+        torus = Torus([block for block, _, _ in parts], [origin], [float(mean - origin)], [period], float(nats[number]))
         values = torus.dense([first], [stop - 1])
         scale = Scaled.of_decimal(DECIMAL.multiply(mass, DECIMAL.power(z, -origin)))
         law = Scaled.of(np.maximum(values, 0)) * scale

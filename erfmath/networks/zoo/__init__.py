@@ -91,8 +91,7 @@ def build(name: str, **options: Any) -> Network:
     builder = _BUILDERS.get(name)
     if builder is None:
         near = difflib.get_close_matches(str(name), _BUILDERS, n=3)
-        hint = (f"did you mean {' or '.join(map(repr, near))}?" if near
-                else f"known are {', '.join(_BUILDERS)}")
+        hint = (f"did you mean {' or '.join(map(repr, near))}?" if near else f"known are {', '.join(_BUILDERS)}")
         raise ValueError(f"name={name!r}: no network of the zoo; {hint}")
     known = inspect.signature(builder).parameters
     for option, value in options.items():

@@ -79,8 +79,7 @@ def _vgg(depth: int, width: int, batch_norm: bool, head: bool) -> Network:
     parts: list[Part] = []
     for stage, (convs, scale) in enumerate(zip(_VGG[depth], _VGG_CHANNELS), start=1):
         for i in range(1, convs + 1):
-            parts.append(conv(3, scale * width, norm=batch_norm, weights=FAN_OUT,
-                              name=f"conv{stage}_{i}"))
+            parts.append(conv(3, scale * width, norm=batch_norm, weights=FAN_OUT, name=f"conv{stage}_{i}"))
         parts.append(MaxPool(2, name=f"pool{stage}"))
     if head:
         hidden = 64 * width
@@ -267,5 +266,4 @@ def plain(n: int = 20, kernel_size: int = 3, activation: str | None = None, *,
     [3.651, 3.651]
     """
     padding = "half" if integer(kernel_size, "kernel_size", 1) % 2 else "valid"
-    return repeat(conv(kernel_size, width, activation, norm=False, padding=padding,
-                       weights=weights), n)
+    return repeat(conv(kernel_size, width, activation, norm=False, padding=padding, weights=weights), n)

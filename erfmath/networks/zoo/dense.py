@@ -82,13 +82,11 @@ def unet(levels: int = 4, *, width: int = 64,
     net = double(levels, "bottom")
     for level in reversed(range(levels)):
         below = serial(MaxPool(2), net, expand(level))
-        net = serial(double(level, f"down{level + 1}"), concat(Identity(), below),
-                     double(level, f"up{level + 1}"))
+        net = serial(double(level, f"down{level + 1}"), concat(Identity(), below), double(level, f"up{level + 1}"))
     return serial(net, Conv(1, 2, weights=weights, name="classifier")) if head else net
 
 
-def context_module(dilations: Sequence[int] = (1, 1, 2, 4, 8, 16, 1), *,
-                   width: int = 21) -> Network:
+def context_module(dilations: Sequence[int] = (1, 1, 2, 4, 8, 16, 1), *, width: int = 21) -> Network:
     """Dilated context module: receptive field 67, stride 1, padding 33.
 
     Parameters

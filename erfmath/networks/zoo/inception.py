@@ -149,10 +149,8 @@ def inception_v3(*, width: int = 32, head: bool = False) -> Network:
     >>> em.zoo.inception_v3(width=8).shapes(image=299)["Mixed_7c"]
     (8, 8)
     """
-    def unit(channels: int, kernel: int | tuple[int, int], stride: int = 1,
-             padding: str = "half") -> Network:
-        return conv(kernel, scaled(channels, width, 32), stride=stride,
-                    padding="valid" if stride > 1 else padding)
+    def unit(channels: int, kernel: int | tuple[int, int], stride: int = 1, padding: str = "half") -> Network:
+        return conv(kernel, scaled(channels, width, 32), stride=stride, padding="valid" if stride > 1 else padding)
 
     def branch(steps: Sequence[Any]) -> Network:
         parts = []
@@ -165,6 +163,5 @@ def inception_v3(*, width: int = 32, head: bool = False) -> Network:
     stem: list[Part] = [unit(32, 3, stride=2), unit(32, 3, padding="valid"), unit(64, 3),
                         MaxPool(3, 2, name="maxpool1"), unit(80, 1),
                         unit(192, 3, padding="valid"), MaxPool(3, 2, name="maxpool2")]
-    modules = [concat(*map(branch, branches), name=name)
-               for name, branches in _INCEPTION_V3.items()]
+    modules = [concat(*map(branch, branches), name=name) for name, branches in _INCEPTION_V3.items()]
     return classifier([*stem, *modules], head)

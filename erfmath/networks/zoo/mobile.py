@@ -10,12 +10,10 @@ from .blocks import FAN_OUT, classifier, conv, scaled
 __all__ = ["mobilenet_v1", "mobilenet_v2"]
 
 #: MobileNet v1: channels and stride of the depthwise separable convolutions.
-_V1 = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *[(512, 1)] * 5,
-       (1024, 2), (1024, 1))
+_V1 = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *[(512, 1)] * 5, (1024, 2), (1024, 1))
 
 #: MobileNet v2: expansion, channels, units, stride of the first.
-_V2 = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2),
-       (6, 320, 1, 1))
+_V2 = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
 
 
 def mobilenet_v1(*, width: int = 32, head: bool = False) -> Network:
@@ -63,8 +61,7 @@ def mobilenet_v1(*, width: int = 32, head: bool = False) -> Network:
     return classifier(parts, head)
 
 
-def _inverted_residual(c_in: int, c_out: int, expansion: int, stride: int,
-                       name: str | None) -> Network:
+def _inverted_residual(c_in: int, c_out: int, expansion: int, stride: int, name: str | None) -> Network:
     """1x1 to more channels, 3x3 depthwise, linear 1x1; the identity added if the shape stays."""
     expand = [conv(1, expansion * c_in, weights=FAN_OUT)] if expansion > 1 else []
     branch = serial(*expand, conv(3, None, groups="depthwise", stride=stride, weights=FAN_OUT),

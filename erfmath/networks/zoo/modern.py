@@ -60,8 +60,7 @@ def densenet121(*, width: int = 64, head: bool = False) -> Network:
         if i > 1:
             channels //= 2
             parts += [norm_relu(), Conv(1, channels), AvgPool(2, name=f"transition{i - 1}")]
-        parts += [repeat(concat(Identity(), branch), layers - 1),
-                  concat(Identity(), branch, name=f"denseblock{i}")]
+        parts += [repeat(concat(Identity(), branch), layers - 1), concat(Identity(), branch, name=f"denseblock{i}")]
         channels += layers * growth
     return classifier([*parts, norm_relu("norm5")], head)
 
@@ -108,8 +107,7 @@ def convnext_tiny(*, width: int = 96, layer_scale: float = 1e-6, head: bool = Fa
     52.2
     """
     def linear(kernel: int, c_in: int, c_out: int, stride: int = 1) -> Conv:
-        return Conv(kernel, c_out, stride=stride, padding="valid",
-                    weights=fixed_std(0.02, kernel**2 * c_in))
+        return Conv(kernel, c_out, stride=stride, padding="valid", weights=fixed_std(0.02, kernel**2 * c_in))
 
     parts: list[Part] = [linear(4, 3, width, stride=4), LayerNorm(name="stem")]
     for i, blocks in enumerate(_CONVNEXT):
@@ -167,10 +165,8 @@ def replknet31b(*, width: int = 128, small_kernel: int | None = 5, head: bool = 
     """
     weights = Random(gain=1 / 3, law="uniform")
 
-    def depthwise(kernel: int, activation: str | None = "relu", stride: int = 1,
-                  end: str | None = None) -> Network:
-        return conv(kernel, None, activation, groups="depthwise", stride=stride, weights=weights,
-                    end=end)
+    def depthwise(kernel: int, activation: str | None = "relu", stride: int = 1, end: str | None = None) -> Network:
+        return conv(kernel, None, activation, groups="depthwise", stride=stride, weights=weights, end=end)
 
     def pointwise(channels: int, activation: str | None = "relu") -> Network:
         return conv(1, channels, activation, weights=weights)
@@ -184,8 +180,7 @@ def replknet31b(*, width: int = 128, small_kernel: int | None = 5, head: bool = 
         large = depthwise(kernel, None)
         if small_kernel is not None:
             large = add(large, depthwise(small_kernel, None))
-        spatial = residual(serial(BatchNorm(), pointwise(c), large, Activation("relu"),
-                                  pointwise(c, None)))
+        spatial = residual(serial(BatchNorm(), pointwise(c), large, Activation("relu"), pointwise(c, None)))
         feed_forward = serial(BatchNorm(), pointwise(4 * c, "gelu"), pointwise(c, None))
         parts += [repeat(serial(spatial, residual(feed_forward)), blocks - 1),
                   spatial, residual(feed_forward, name=f"stage{i + 1}")]

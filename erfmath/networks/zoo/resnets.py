@@ -15,8 +15,7 @@ __all__ = ["cifar_resnet", "preact_resnet", "resnet101", "resnet152", "resnet18"
            "resnet50", "resnet_v1_50", "resnet_v2_50"]
 
 #: Units per stage.
-_UNITS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3),
-          152: (3, 8, 36, 3)}
+_UNITS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 
 
 class _Unit(Protocol):
@@ -25,8 +24,7 @@ class _Unit(Protocol):
     def __call__(self, channels: int, stride: int, project: bool, name: str | None) -> Network: ...
 
 
-def _stage(unit: _Unit, channels: int, strides: Sequence[int], project: bool,
-           name: str) -> Network:
+def _stage(unit: _Unit, channels: int, strides: Sequence[int], project: bool, name: str) -> Network:
     """One unit per stride; only the first may change the number of channels, the last is named."""
     last = len(strides) - 1
     return serial(*(unit(channels, stride, project and i == 0, name if i == last else None)
@@ -35,8 +33,7 @@ def _stage(unit: _Unit, channels: int, strides: Sequence[int], project: bool,
 
 # -- torchvision ------------------------------------------------------------------------------
 
-def _joined(branch: Network, channels: int, stride: int, project: bool,
-            name: str | None) -> Network:
+def _joined(branch: Network, channels: int, stride: int, project: bool, name: str | None) -> Network:
     """Addition, then activation; projections have batch norm."""
     shortcut = conv(1, channels, None, stride=stride, weights=FAN_OUT) if project else None
     return serial(residual(branch, shortcut), Activation("relu", name=name))
@@ -44,8 +41,7 @@ def _joined(branch: Network, channels: int, stride: int, project: bool,
 
 def _basic(channels: int, stride: int, project: bool, name: str | None) -> Network:
     """Two 3x3 convolutions, the stride in the first."""
-    branch = serial(conv(3, channels, stride=stride, weights=FAN_OUT),
-                    conv(3, channels, None, weights=FAN_OUT))
+    branch = serial(conv(3, channels, stride=stride, weights=FAN_OUT), conv(3, channels, None, weights=FAN_OUT))
     return _joined(branch, channels, stride, project, name)
 
 
@@ -59,8 +55,7 @@ def _bottleneck(channels: int, stride: int, project: bool, name: str | None) -> 
 
 def _torchvision(depth: int, width: int, head: bool) -> Network:
     bottleneck = depth >= 50
-    parts: list[Part] = [conv(7, width, stride=2, weights=FAN_OUT),
-                         MaxPool(3, 2, 1, name="maxpool")]
+    parts: list[Part] = [conv(7, width, stride=2, weights=FAN_OUT), MaxPool(3, 2, 1, name="maxpool")]
     for i, units in enumerate(_UNITS[depth]):
         strides = [2 if i else 1] + [1] * (units - 1)
         parts.append(_stage(_bottleneck if bottleneck else _basic, width << i, strides,
@@ -220,8 +215,7 @@ def resnet152(*, width: int = 64, head: bool = False) -> Network:
 
 # -- TF-Slim ----------------------------------------------------------------------------------
 
-def _preactivated(branch: Network, project: Conv | None, name: str | None,
-                  shortcut: Part | None = None) -> Network:
+def _preactivated(branch: Network, project: Conv | None, name: str | None, shortcut: Part | None = None) -> Network:
     """A pre-activation unit: projections start behind its activation, other shortcuts before it."""
     if project is not None:
         return serial(norm_relu(), residual(branch, project, name=name))
@@ -234,8 +228,7 @@ def _subsample(stride: int) -> MaxPool | None:
 
 
 def _slim_v1(channels: int, stride: int, project: bool, name: str | None) -> Network:
-    branch = serial(conv(1, channels), conv(3, channels, stride=stride),
-                    conv(1, 4 * channels, None))
+    branch = serial(conv(1, channels), conv(3, channels, stride=stride), conv(1, 4 * channels, None))
     shortcut = conv(1, 4 * channels, None, stride=stride) if project else _subsample(stride)
     return serial(residual(branch, shortcut), Activation("relu", name=name))
 
@@ -340,8 +333,7 @@ def _cifar(unit: _Unit, stem: Part, depth: int, width: int) -> list[Part]:
     if units < 1 or rest:
         raise ValueError(f"depth={depth}: must be 6 n + 2 for n units per stage, as 20, 32, 44, "
                          "56 or 110")
-    stages = [_stage(unit, width << i, [2 if i else 1] + [1] * (units - 1), i > 0, f"layer{i + 1}")
-              for i in range(3)]
+    stages = [_stage(unit, width << i, [2 if i else 1] + [1] * (units - 1), i > 0, f"layer{i + 1}") for i in range(3)]
     return [stem, *stages]
 
 
