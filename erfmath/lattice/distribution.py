@@ -23,7 +23,7 @@ _PRODUCT_ROUNDING = 4 * np.finfo(float).eps
 
 @dataclass(frozen=True, eq=False)
 class LatticeDistribution:
-    """Weights on a box of lattice sites; where none is negative, a probability law.
+    """Weights on a box of lattice sites; where none is negative, a probability distribution.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class LatticeDistribution:
     offset : int or tuple of int
         Coordinate of the first weight along each axis.
     mass : float or Fraction
-        Total weight that the law stands for, carried beside it (`walk(...).log_mass`); 1 by
+        Total weight that the distribution represents, carried beside it (`walk(...).log_mass`); 1 by
         default. A signed kernel has no such factor: its weights are used as they are.
 
     Raises
@@ -79,7 +79,7 @@ class LatticeDistribution:
 
     @cached_property
     def is_signed(self) -> bool:
-        """Whether a weight is negative, so that the kernel is no law."""
+        """Whether a weight is negative, so that the kernel is no distribution."""
         return bool((self.weights < 0).any())
 
     @cached_property
@@ -92,7 +92,7 @@ class LatticeDistribution:
     @cached_property
     def pmf(self) -> NDArray[np.float64]:
         """Weights divided by their exact sum, rounded once; read-only."""
-        self.require_law("pmf")
+        self.require_distribution("pmf")
         if self.is_exact:
             pmf = (self.weights / self.total).astype(float)
         else:
@@ -100,11 +100,11 @@ class LatticeDistribution:
         pmf.flags.writeable = False
         return pmf
 
-    def require_law(self, what: str) -> None:
-        """Refuse `what`, which needs a probability law, for a signed kernel."""
+    def require_distribution(self, what: str) -> None:
+        """Refuse `what`, which needs a probability distribution, for a signed kernel."""
         if self.is_signed:
             raise ValueError(
-                f"{what} needs a probability law, but this kernel has negative weights "
+                f"{what} needs a probability distribution, but this kernel has negative weights "
                 f"(smallest {float(self.weights.min()):.6g}): take its second moments "
                 "(from_weights(w, of='square')) or magnitudes (of='abs')")
 
@@ -119,10 +119,10 @@ class LatticeDistribution:
         """Per axis: mean, and the second and fourth moments about it."""
         rows = []
         for axis in range(self.ndim):
-            law = self.pmf.sum(axis=tuple(a for a in range(self.ndim) if a != axis))
-            x = np.arange(self.offset[axis], self.offset[axis] + law.size, dtype=float)
-            mean = float(law @ x)
-            rows.append([mean, law @ (x - mean) ** 2, law @ (x - mean) ** 4])
+            pmf = self.pmf.sum(axis=tuple(a for a in range(self.ndim) if a != axis))
+            x = np.arange(self.offset[axis], self.offset[axis] + pmf.size, dtype=float)
+            mean = float(pmf @ x)
+            rows.append([mean, pmf @ (x - mean) ** 2, pmf @ (x - mean) ** 4])
         return tuple(np.array(rows).T)
 
     def _scalar(self, value: NDArray[np.float64]) -> Moments:
@@ -146,7 +146,7 @@ class LatticeDistribution:
         return self._scalar(fourth / safe**2 - 3)
 
     def marginal(self, axis: int) -> LatticeDistribution:
-        """Law of the coordinate along `axis`, exact if the weights are."""
+        """Distribution of the coordinate along `axis`, exact if the weights are."""
         others = tuple(a for a in range(self.ndim) if a != axis % self.ndim)
         return LatticeDistribution(self.weights.sum(axis=others), self.offset[axis], self.mass)
 
@@ -171,11 +171,11 @@ class LatticeDistribution:
         return tuple(parts), float((miss[nonzero] / np.abs(self.weights[nonzero])).max())
 
     def separable_factors(self) -> tuple[LatticeDistribution, ...] | None:
-        """The 1-D laws whose product this is, or None; floats may miss it by their rounding."""
+        """The 1-D distributions whose product this is, or None; floats may miss it by their rounding."""
         return None if self.split is None else self.split[0]
 
     def mirrored(self, axes: Sequence[int] | None = None) -> LatticeDistribution:
-        """The law of -X along `axes` (all by default)."""
+        """The distribution of -X along `axes` (all by default)."""
         flip = range(self.ndim) if axes is None else axes
         offset = [-(o + k - 1) if a in flip else o for a, (o, k) in enumerate(zip(self.offset, self.shape))]
         return LatticeDistribution(np.flip(self.weights, tuple(flip)), offset, self.mass)
@@ -199,14 +199,14 @@ class LatticeDistribution:
 
 @dataclass(frozen=True, eq=False)
 class KernelStack:
-    """Many different 1-D laws of one width, a row each: layers too many to list one by one.
+    """Many different 1-D distributions of one width, a row each: layers too many to list one by one.
 
     `walk([(stack, jump, count)])` takes every row `count` times.
 
     Parameters
     ----------
     rows : array of shape (kernels, taps)
-        A law a row, not normalised.
+        A distribution a row, not normalised.
     offset : int
         Coordinate of the first tap of every row.
 

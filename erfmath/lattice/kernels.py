@@ -75,7 +75,7 @@ def uniform(k: int | Sequence[int]) -> LatticeDistribution:
     Parameters
     ----------
     k : int or sequence of int
-        Taps; one value is one axis, several make a product of laws.
+        Taps; one value is one axis, several make a product of distributions.
 
     Returns
     -------
@@ -101,7 +101,7 @@ def binomial(k: int | Sequence[int]) -> LatticeDistribution:
     Parameters
     ----------
     k : int or sequence of int
-        Taps; one value is one axis, several make a product of laws.
+        Taps; one value is one axis, several make a product of distributions.
 
     Returns
     -------
@@ -127,7 +127,7 @@ def triangular(k: int | Sequence[int]) -> LatticeDistribution:
     Parameters
     ----------
     k : int or sequence of int
-        Taps; one value is one axis, several make a product of laws.
+        Taps; one value is one axis, several make a product of distributions.
 
     Returns
     -------
@@ -153,7 +153,7 @@ def corners(k: int | Sequence[int]) -> LatticeDistribution:
     Parameters
     ----------
     k : int or sequence of int
-        Taps; one value is one axis, several make a product of laws.
+        Taps; one value is one axis, several make a product of distributions.
 
     Returns
     -------
@@ -182,7 +182,7 @@ def soft_rim(k: int | Sequence[int], rim: float | Fraction) -> LatticeDistributi
     Parameters
     ----------
     k : int or sequence of int
-        Taps; one value is one axis, several make a product of laws.
+        Taps; one value is one axis, several make a product of distributions.
     rim : float or Fraction
         Part of the weight that is moved to the rim, 0 to 1.
 
@@ -209,10 +209,10 @@ def soft_rim(k: int | Sequence[int], rim: float | Fraction) -> LatticeDistributi
 
 def from_weights(weights: ArrayLike, of: Literal["value", "abs", "square"] = "value",
                  offset: int | Sequence[int] = 0) -> LatticeDistribution:
-    """A kernel from given weights w: the law of w, abs(w) or w^2 (equation W1).
+    """A kernel from given weights w: the distribution of w, abs(w) or w^2 (equation W1).
 
     `mass` is the sum of what is taken. Negative weights are kept under ``of="value"``, where the
-    kernel is signed: no law, but still convolved by `walk` (methods "fft" and "rational").
+    kernel is signed: no distribution, but still convolved by `walk` (methods "fft" and "rational").
 
     Parameters
     ----------
@@ -261,7 +261,7 @@ def residual(kernel: LatticeDistribution, a: float | Exact = 1, b: float | Exact
     Parameters
     ----------
     kernel : LatticeDistribution
-        Law of the branch.
+        Distribution of the branch.
     a, b : float or Fraction
         Power gains of identity and branch, not negative.
 
@@ -280,7 +280,7 @@ def residual(kernel: LatticeDistribution, a: float | Exact = 1, b: float | Exact
     >>> print(*em.kernels.residual(em.kernels.uniform(3).centred()).weights)
     1/3 4/3 1/3
     """
-    kernel.require_law("residual")
+    kernel.require_distribution("residual")
     if a < 0 or b < 0 or not a + b:
         raise ValueError(f"a={a!r}, b={b!r}: neither may be negative, nor both zero")
     exact = kernel.is_exact and all(isinstance(v, (int, Fraction)) for v in (a, b, kernel.mass))

@@ -1,4 +1,4 @@
-"""n-fold convolution on the lattice: the law of a chain's effective receptive field.
+"""n-fold convolution on the lattice: the distribution of a chain's effective receptive field.
 
 One interface, one result type, a module for each way of computing it:
 
@@ -42,7 +42,7 @@ _AUTO_SITES, _AUTO_COST = 10**5, 1e9
 
 
 def walk(steps: Steps, n: int | None = None, *, method: str = "exact", order: int | None = None) -> Walk:
-    """Law of S = sum_l J_l X_l: how a chain of layers spreads a gradient (equation W2).
+    """Distribution of S = sum_l J_l X_l: how a chain of layers spreads a gradient (equation W2).
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def walk(steps: Steps, n: int | None = None, *, method: str = "exact", order: in
     Raises
     ------
     ValueError
-        Unknown method, or one that needs a law where a kernel is signed, or steps that do not fit.
+        Unknown method, or one that needs a distribution where a kernel is signed, or steps that do not fit.
     SizeError
         A support too large for a method that holds all of it.
 
@@ -107,7 +107,7 @@ def _solver(method: str, order: int | None) -> Callable[[Problem], Walk]:
 
 
 def _spectral_or_exact(problem: Problem, method: str) -> Walk:
-    if not problem.is_law and method in ("fft", "auto"):
+    if problem.is_signed and method in ("fft", "auto"):
         return SignedWalk(problem)
     if method == "auto":
         small = (problem.size <= _AUTO_SITES if problem.ndim == 1 else direct.cost(problem) <= _AUTO_COST)

@@ -22,7 +22,7 @@ Moments = Union[float, NDArray[np.float64]]
 
 
 class Walk(ABC):
-    """Law of S = sum_l J_l X_l, the effective receptive field of a chain (equation W2).
+    """Distribution of S = sum_l J_l X_l, the effective receptive field of a chain (equation W2).
 
     Sites are input pixels: the unit's own first tap is 0 where kernels have offset 0. In 1-D sites
     and moments are plain numbers; in d dimensions sites are arrays of shape (..., d), and
@@ -32,7 +32,7 @@ class Walk(ABC):
     site                        `pmf`, `logpmf`
     ==========================  =============================================
     outside the support         0, -inf
-    between lattice points      0, -inf (`span` > 1: strides, two-point laws)
+    between lattice points      0, -inf (`span` > 1: strides, two-point distributions)
     below the range of floats   0 and the logarithm; `scaled` keeps all digits
     ==========================  =============================================
 
@@ -40,18 +40,18 @@ class Walk(ABC):
 
     Examples
     --------
-    Two layers of two taps, the second behind a stride of 3: the sites 0, 1, 3 and 4, equally likely.
+    Two layers of two taps, the second after a stride of 3: the sites 0, 1, 3 and 4, equally likely.
 
     >>> import erfmath as em
     >>> pair = em.kernels.uniform(2)
-    >>> law = em.walk([(pair, 1, 1), (pair, 3, 1)])
-    >>> law.support, law.mean, [round(law.pmf(x), 12) for x in range(5)]
+    >>> sums = em.walk([(pair, 1, 1), (pair, 3, 1)])
+    >>> sums.support, sums.mean, [round(sums.pmf(x), 12) for x in range(5)]
     ((0, 4), 2.0, [0.25, 0.25, 0.0, 0.25, 0.25])
     """
 
     def __init__(self, problem: Problem, method: str) -> None:
         self._problem = problem
-        #: Name of the method that computed this law; for "auto", the one it picked.
+        #: Name of the method that computed this distribution; for "auto", the one it picked.
         self.method = method
 
     # -- moments: of the steps, in closed form, whatever the method ---------------------------
@@ -70,26 +70,26 @@ class Walk(ABC):
     @property
     def mean(self) -> Moments:
         """E[S], offsets included (equation W3)."""
-        self._problem.require_law("mean")
+        self._problem.require_distribution("mean")
         return self._scalar(self._problem.mean)
 
     @property
     def covariance(self) -> NDArray[np.float64]:
         """Covariance matrix of S, shape (ndim, ndim)."""
-        self._problem.require_law("covariance")
+        self._problem.require_distribution("covariance")
         span = np.array(self._problem.span, dtype=float)
         return self._problem.lattice_covariance * np.outer(span, span)
 
     @property
     def var(self) -> Moments:
         """Var[S] = sum of J_l^2 Var[X_l] along each axis (equation W3)."""
-        self._problem.require_law("var")
+        self._problem.require_distribution("var")
         return self._scalar(np.diag(self.covariance).copy())
 
     @property
     def kurtosis(self) -> Moments:
         """Excess kurtosis along each axis (equation W4); nan where nothing varies."""
-        self._problem.require_law("kurtosis")
+        self._problem.require_distribution("kurtosis")
         return self._scalar(self._problem.kurtosis)
 
     @property
@@ -230,7 +230,7 @@ class Walk(ABC):
         ValueError
             If a kernel is signed: its values have no logarithm.
         """
-        self._problem.require_law("logpmf")
+        self._problem.require_distribution("logpmf")
         values = self.scaled(x).log()
         return values if values.ndim else float(values)
 

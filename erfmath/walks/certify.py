@@ -1,4 +1,4 @@
-"""How far a smooth approximation can be from the law: bounds from their transforms."""
+"""How far a smooth approximation can be from the distribution: bounds from their transforms."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def edgeworth_coefficients(cumulants: NDArray[np.float64], order: int) -> dict[i
 
 def certificate(blocks: Sequence[Block], covariance: NDArray[np.float64],
                 coefficients: dict[int, float]) -> dict[str, float]:
-    """Bounds for a density g, Gaussian times Hermite polynomials, in place of the law p.
+    """Bounds for a density g, Gaussian times Hermite polynomials, in place of the distribution p.
 
     On a torus of L sites that holds both (equation W11)
 

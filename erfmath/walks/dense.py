@@ -1,4 +1,4 @@
-"""Laws held as an array over the whole support: the methods "exact" and "rational"."""
+"""Distributions held as an array over the whole support: the methods "exact" and "rational"."""
 
 from __future__ import annotations
 
@@ -36,46 +36,46 @@ class ExactWalk(Walk):
     """
 
     def __init__(self, problem: Problem) -> None:
-        problem.require_law('method="exact"')
-        check_bytes(64 * problem.size, f"the exact law on {problem.size} sites",
+        problem.require_distribution('method="exact"')
+        check_bytes(64 * problem.size, f"the exact distribution on {problem.size} sites",
                     'use method="window", whose cost does not grow with depth')
         if problem.ndim > 1 and direct.cost(problem) > _DEAR:
-            raise SizeError(f"the exact law of kernels that are no products, on {problem.size} "
+            raise SizeError(f"the exact distribution of kernels that are no products, on {problem.size} "
                             f"sites, would need {direct.cost(problem):.1e} multiplications: "
                             'use method="window", whose cost does not grow with depth')
         super().__init__(problem, "exact")
 
     @cached_property
-    def _law(self) -> tuple[Scaled, float]:
+    def _pmf(self) -> tuple[Scaled, float]:
         """All probabilities in C order, and the largest relative error bound."""
         problem = self._problem
         if problem.ndim > 1 or problem.size**2 < _CHEAP:  # which is never below the cost
-            return direct.direct_law(problem)
+            return direct.direct_pmf(problem)
         cost = direct.cost(problem)
         if cost < _CHEAP:
-            return direct.direct_law(problem)
-        law, relative = tilt.tilted_law(problem)
+            return direct.direct_pmf(problem)
+        pmf, relative = tilt.tilted_pmf(problem)
         doubtful = relative > _RELATIVE
         if not doubtful.any():
-            return law, float(relative.max())
+            return pmf, float(relative.max())
         if cost < _DEAR:
-            other, bound = direct.direct_law(problem)
-            law.mantissa[doubtful] = other.mantissa[doubtful]
-            law.exponent[doubtful] = other.exponent[doubtful]
+            other, bound = direct.direct_pmf(problem)
+            pmf.mantissa[doubtful] = other.mantissa[doubtful]
+            pmf.exponent[doubtful] = other.exponent[doubtful]
             relative[doubtful] = bound
         else:
             never = ~direct.reachable(problem)
-            law.mantissa[never], law.exponent[never], relative[never] = 0, ZERO_EXPONENT, 0
-        return law, float(relative.max())
+            pmf.mantissa[never], pmf.exponent[never], relative[never] = 0, ZERO_EXPONENT, 0
+        return pmf, float(relative.max())
 
     @cached_property
     def _floats(self) -> NDArray[np.float64]:
-        return self._law[0].floats().reshape(self._problem.extent)
+        return self._pmf[0].floats().reshape(self._problem.extent)
 
     @property
     def errors(self) -> dict[str, float]:
         """"relative": of every value; "rounding": absolute, at the peak."""
-        relative = self._law[1]
+        relative = self._pmf[1]
         return {"relative": relative, "rounding": relative * float(self._floats.max())}
 
     @property
@@ -86,10 +86,10 @@ class ExactWalk(Walk):
     @property
     def peak_bound(self) -> float:
         """The largest value."""
-        return float(self._floats.max()) * (1 + self._law[1])
+        return float(self._floats.max()) * (1 + self._pmf[1])
 
     def _at(self, s: NDArray[np.int64]) -> Scaled:
-        return self._law[0][np.ravel_multi_index(tuple(s.T), self._problem.extent)]
+        return self._pmf[0][np.ravel_multi_index(tuple(s.T), self._problem.extent)]
 
     def _dense(self, lo: Sequence[int], hi: Sequence[int]) -> NDArray[np.float64]:
         return self._floats[tuple(slice(a, b + 1) for a, b in zip(lo, hi))]
@@ -105,12 +105,12 @@ class RationalWalk(Walk):
     def __init__(self, problem: Problem) -> None:
         bits = sum(count * max(1, sum(as_integers(row)[0]).bit_length())
                    for b in problem.blocks for row, count in zip(b.weights.tolist(), b.counts))
-        check_bytes(problem.size * (bits // 8 + 64), f"the rational law on {problem.size} sites",
+        check_bytes(problem.size * (bits // 8 + 64), f"the rational distribution on {problem.size} sites",
                     'use method="exact" or "window"')
         super().__init__(problem, "rational")
 
     @cached_property
-    def _law(self) -> tuple[list[int], Fraction]:
+    def _pmf(self) -> tuple[list[int], Fraction]:
         """Integer numerators on the flat box, and the factor that makes them probabilities."""
         numerators, factor = [1], Fraction(1)
         for block in self._problem.blocks:
@@ -121,8 +121,8 @@ class RationalWalk(Walk):
             for row, count in zip(block.weights.tolist(), block.counts):
                 integers, unit = as_integers(row)
                 numerators = multiply(numerators, power(taps, integers, count), stretch)
-                law = min(integers) >= 0
-                factor *= (Fraction(1, sum(integers)) if law else unit) ** count
+                positive = min(integers) >= 0
+                factor *= (Fraction(1, sum(integers)) if positive else unit) ** count
         corner = direct.flat_corner(self._problem)
         after = self._problem.size - corner - len(numerators)
         return [0] * corner + numerators + [0] * after, factor
@@ -135,13 +135,13 @@ class RationalWalk(Walk):
     @property
     def error_bound(self) -> float:
         """Upper bound of abs(pmf(x) - exact) over all sites x."""
-        numerators, factor = self._law
+        numerators, factor = self._pmf
         return EPS / 2 * float(max(abs(v) for v in numerators) * abs(factor))
 
     def exact(self, x: ArrayLike) -> Any:
         """P(S = x) as Fractions: one for a single site, else an object array."""
         s, inside = self._locate(x)
-        numerators, factor = self._law
+        numerators, factor = self._pmf
         out = np.full(inside.shape, Fraction(0), dtype=object)
         out[inside] = [numerators[i] * factor for i in self._flat(s[inside].reshape(-1, self.ndim))]
         return out[()]
@@ -150,7 +150,7 @@ class RationalWalk(Walk):
         return np.ravel_multi_index(tuple(s.T), self._problem.extent).tolist()
 
     def _at(self, s: NDArray[np.int64]) -> Scaled:
-        numerators, factor = self._law
+        numerators, factor = self._pmf
         flat = self._flat(s)
         top, bottom = factor.numerator, factor.denominator
         shifts = [bottom.bit_length() - abs(numerators[i] * top).bit_length() for i in flat]

@@ -20,7 +20,7 @@ from .integers import as_integers, power
 from .scaled import DECIMAL, ZERO_EXPONENT, Scaled
 from .steps import Block, Problem
 
-__all__ = ["convolve", "cost", "direct_law", "flat_corner", "flat_taps", "reachable"]
+__all__ = ["convolve", "cost", "direct_pmf", "flat_corner", "flat_taps", "reachable"]
 
 EPS = float(np.finfo(float).eps)
 #: Two factors within this many bits of their largest value multiply without underflow.
@@ -29,7 +29,7 @@ _RANGE = 480
 _HEAD_BITS = 400_000
 #: From this depth on rounding in the first squarings would show.
 _HEAD_DEPTH = 256
-#: Laws within this many bits fit floats as they are.
+#: Distributions within this many bits fit floats as they are.
 _NARROW = 900
 
 
@@ -50,7 +50,7 @@ def flat_corner(problem: Problem) -> int:
 
 
 def cost(problem: Problem) -> float:
-    """Multiplications that `direct_law` needs, roughly."""
+    """Multiplications that `direct_pmf` needs, roughly."""
     total, size = 0.0, 1.0
     for block in problem.blocks:
         codes = flat_taps(problem, block)
@@ -62,7 +62,7 @@ def cost(problem: Problem) -> float:
     return total
 
 
-def direct_law(problem: Problem) -> tuple[Scaled, float]:
+def direct_pmf(problem: Problem) -> tuple[Scaled, float]:
     """Probabilities of all sites of the support's box in C order, and their relative bound."""
     parts = []
     mass = Decimal(1)
@@ -77,18 +77,18 @@ def direct_law(problem: Problem) -> tuple[Scaled, float]:
             mass = DECIMAL.multiply(mass, DECIMAL.power(sum(integers), count))
         parts.append((stretch, *_product(rows)))
     parts.sort(key=lambda part: part[0])
-    law, bound = (parts[0][1], EPS + parts[0][2]) if parts else (Scaled.of([1.0]), EPS)
+    pmf, bound = (parts[0][1], EPS + parts[0][2]) if parts else (Scaled.of([1.0]), EPS)
     if parts and parts[0][0] > 1:
-        law = _stretched(Scaled.of([1.0]), law, parts[0][0])
+        pmf = _stretched(Scaled.of([1.0]), pmf, parts[0][0])
     for stretch, factor, error in parts[1:]:
-        bound += error + _rounding(min(law.shape[0], factor.shape[0]))
-        law = _stretched(law, factor, stretch)
+        bound += error + _rounding(min(pmf.shape[0], factor.shape[0]))
+        pmf = _stretched(pmf, factor, stretch)
     scale = Scaled.of_decimal(mass)
-    mantissa, corner = law.mantissa / scale.mantissa, flat_corner(problem)
+    mantissa, corner = pmf.mantissa / scale.mantissa, flat_corner(problem)
     if mantissa.size < problem.size:
         mantissa = np.pad(mantissa, (corner, problem.size - corner - mantissa.size))
-        law = Scaled(mantissa, np.pad(law.exponent, (corner, problem.size - corner - law.exponent.size)))
-    return Scaled.of(mantissa, law.exponent - scale.exponent), bound
+        pmf = Scaled(mantissa, np.pad(pmf.exponent, (corner, problem.size - corner - pmf.exponent.size)))
+    return Scaled.of(mantissa, pmf.exponent - scale.exponent), bound
 
 
 def reachable(problem: Problem) -> NDArray[np.bool_]:
@@ -130,27 +130,27 @@ def _row_power(codes: NDArray[np.int64], integers: list[int], n: int) -> tuple[S
     unit = ceil(exact_bits)  # dividing by 2**unit keeps sums below 1 and rounds nothing
     narrow = n <= _HEAD_DEPTH and n * (unit - log2(min(integers))) < _NARROW
     product: Callable[[Any, Any], Any] = np.convolve if narrow else convolve
-    law: Any
+    pmf: Any
     kernel: Any
-    law = kernel = (np.array([tap / (1 << unit) for tap in taps]) if narrow else Scaled.of_integers(taps))
+    pmf = kernel = (np.array([tap / (1 << unit) for tap in taps]) if narrow else Scaled.of_integers(taps))
     if n > _HEAD_DEPTH:
         while levels and _HEAD_BITS > (n >> levels - 1) ** 2 * size * exact_bits:
             levels -= 1
-        law = Scaled.of_integers(power(codes.tolist(), integers, n >> levels))
+        pmf = Scaled.of_integers(power(codes.tolist(), integers, n >> levels))
         error = EPS / 2 if exact_bits * (n >> levels) > 53 else 0.0
     for level in reversed(range(levels)):
         done = n >> level
         exact = exact_bits * done <= 53
-        error = 0.0 if exact else 2 * error + _rounding(law.shape[0])
-        law = product(law, law)
+        error = 0.0 if exact else 2 * error + _rounding(pmf.shape[0])
+        pmf = product(pmf, pmf)
         if done & 1:
             error = 0.0 if exact else error + kernel_error + _rounding(size)
-            law = product(law, kernel)
-    return (Scaled.of(law, n * unit) if narrow else law), error
+            pmf = product(pmf, kernel)
+    return (Scaled.of(pmf, n * unit) if narrow else pmf), error
 
 
 def _product(rows: list[tuple[Scaled, float]]) -> tuple[Scaled, float]:
-    """Product of many laws, neighbours first so that sizes stay balanced."""
+    """Product of many distributions, neighbours first so that sizes stay balanced."""
     while len(rows) > 1:
         pairs = [(convolve(a, b), x + y + _rounding(min(a.shape[0], b.shape[0])))
                  for (a, x), (b, y) in zip(rows[::2], rows[1::2])]
@@ -158,14 +158,14 @@ def _product(rows: list[tuple[Scaled, float]]) -> tuple[Scaled, float]:
     return rows[0]
 
 
-def _stretched(law: Scaled, factor: Scaled, stretch: int) -> Scaled:
-    """law(z) * factor(z**stretch), phase by phase."""
+def _stretched(pmf: Scaled, factor: Scaled, stretch: int) -> Scaled:
+    """pmf(z) * factor(z**stretch), phase by phase."""
     if stretch == 1:
-        return convolve(law, factor)
-    size = law.shape[0] + stretch * (factor.shape[0] - 1)
+        return convolve(pmf, factor)
+    size = pmf.shape[0] + stretch * (factor.shape[0] - 1)
     mantissa, exponent = np.zeros(size), np.full(size, ZERO_EXPONENT)
-    for phase in range(min(stretch, law.shape[0])):
-        part = convolve(law[phase::stretch], factor)
+    for phase in range(min(stretch, pmf.shape[0])):
+        part = convolve(pmf[phase::stretch], factor)
         mantissa[phase::stretch][:part.shape[0]] = part.mantissa
         exponent[phase::stretch][:part.shape[0]] = part.exponent
     return Scaled(mantissa, exponent)

@@ -1,4 +1,4 @@
-"""A law from its few significant Fourier modes: the methods "window" and "fft"."""
+"""A distribution from its few significant Fourier modes: the methods "window" and "fft"."""
 
 from __future__ import annotations
 
@@ -28,15 +28,9 @@ _QUARTERS = np.array([1, -1j, -1, 1j])
 
 def fast_length(n: int) -> int:
     """Smallest 2^a 3^b 5^c that is at least n."""
-    best = 1 << (n - 1).bit_length()
-    five = 1
-    while five < best:
-        three = five
-        while three < best:
-            best = min(best, three << max(0, (-(-n // three) - 1).bit_length()))
-            three *= 3
-        five *= 5
-    return best
+    from scipy.fft import next_fast_len
+
+    return int(next_fast_len(n, real=True))
 
 
 def significant(lags: NDArray[np.int64], weights: NDArray[np.float64], period: int, nats: float,) -> NDArray[np.int64]:
@@ -80,14 +74,14 @@ def _chunks(items: NDArray[np.intp], each: int) -> list[NDArray[np.intp]]:
 
 
 class Torus:
-    """The significant Fourier modes of a law wrapped onto a torus.
+    """The significant Fourier modes of a distribution wrapped onto a torus.
 
     Parameters
     ----------
     blocks : sequence of Block
         The layers.
     origin, fraction : per axis
-        Mean of the law: an integer, and the rest.
+        Mean of the distribution: an integer, and the rest.
     period : tuple of int
         Sides of the torus.
     nats : float
@@ -189,7 +183,7 @@ class Torus:
 
 
 class SpectralWalk(Walk):
-    """Methods "window" and "fft": the law from its significant Fourier modes.
+    """Methods "window" and "fft": the distribution from its significant Fourier modes.
 
     Contract (equations W7 to W9): at every site of the window
     abs(pmf - p) <= errors["aliasing"] + errors["truncation"] + errors["rounding"], of which the
@@ -201,7 +195,7 @@ class SpectralWalk(Walk):
 
     def __init__(self, problem: Problem, full: bool) -> None:
         method = "fft" if full else "window"
-        problem.require_law(f'method="{method}"')
+        problem.require_distribution(f'method="{method}"')
         super().__init__(problem, method)
         scale = np.maximum(np.sqrt(np.diag(problem.lattice_covariance)), 1)
         self._nats = _NATS + float(np.log(scale).sum())

@@ -1,4 +1,4 @@
-"""Separable laws in d dimensions: a 1-D walk along each axis."""
+"""Separable distributions in d dimensions: a 1-D walk along each axis."""
 
 from __future__ import annotations
 

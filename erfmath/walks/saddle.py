@@ -35,13 +35,13 @@ class SaddlepointWalk(Walk):
     is *relative*, of order n^-1 (order 0) or n^-2 (order 1), in the far tail too.
 
     Contract: `relative_bound(x)` bounds the relative error at sites x, by the certificate of the
-    law tilted to have its mean there (equation W11). errors["sup"] is the largest of
+    distribution tilted to have its mean there (equation W11). errors["sup"] is the largest of
     pmf * relative_bound over 65 sites within eight standard deviations, errors["total_variation"]
     half its sum by interpolation, times 1.25: certified at those sites, estimated between them.
     """
 
     def __init__(self, problem: Problem, order: int = 1) -> None:
-        problem.require_law('method="saddlepoint"')
+        problem.require_distribution('method="saddlepoint"')
         if order not in (0, 1):
             raise ValueError(f"order={order!r}: saddlepoint orders 0 and 1 are offered")
         if problem.ndim > 1:
@@ -125,7 +125,7 @@ class SaddlepointWalk(Walk):
     def relative_bound(self, x: ArrayLike) -> NDArray[np.float64]:
         """Certified bound of abs(pmf(x) / p(x) - 1) at sites x; 0 at the ends, inf where p = 0.
 
-        The tilted law at its own mean is met by 1 / sqrt(2 pi K'') times the bracket, which is an
+        The tilted distribution at its own mean is met by 1 / sqrt(2 pi K'') times the bracket, which is an
         Edgeworth expansion at y = 0: that difference is certified.
         """
         s, inside = self._locate(x)

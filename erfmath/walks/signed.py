@@ -1,4 +1,4 @@
-"""Kernels with negative weights, as of trained linear nets: no law, only a convolution."""
+"""Kernels with negative weights, as of trained linear nets: no distributions, only a convolution."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class SignedWalk(Walk):
     Contract (equation W15): the error at every site is at most n eps mean|F|^n, up to a small
     factor, with F the transform of w scaled by its maximum, however much cancels. Small against
     the largest value, not against each: zeros change sign, so there is no logarithm, no tilting
-    and no window. Kernels that are laws enter with sum 1, signed ones with their weights as given.
+    and no window. Kernels that are distributions enter with sum 1, signed ones with their weights as given.
     """
 
     def __init__(self, problem: Problem) -> None:
@@ -42,8 +42,8 @@ class SignedWalk(Walk):
         args = np.zeros_like(logs)
         noise = 4.0 + sum(map(log2, self._sides))
         for block in self._problem.blocks:
-            law = not (block.weights < 0).any()
-            rows = block.pmf if law else block.weights.astype(float)
+            positive = not (block.weights < 0).any()
+            rows = block.pmf if positive else block.weights.astype(float)
             for row, n in zip(rows, block.counts):
                 dense = np.zeros(tuple(r + 1 for r in block.reach))
                 dense[tuple(block.taps.T)] = row

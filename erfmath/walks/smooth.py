@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import cached_property
 from math import log, pi, sqrt
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +33,7 @@ class SmoothWalk(Walk):
 
     def __init__(self, problem: Problem, order: int | None = None) -> None:
         method = "normal" if order is None else "edgeworth"
-        problem.require_law(f'method="{method}"')
+        problem.require_distribution(f'method="{method}"')
         if order not in (None, 1, 2, 3):
             raise ValueError(f"order={order!r}: Edgeworth expansions have order 1, 2 or 3")
         if order is not None and problem.ndim > 1:
@@ -73,15 +72,8 @@ class SmoothWalk(Walk):
         whole = np.floor(bits)
         values = np.exp2(bits - whole)
         if self._coefficients:
-            values = values * (1 + _hermite(y[:, 0] * sqrt(self._precision[0, 0]), self._coefficients))
+            from numpy.polynomial.hermite_e import hermeval
+
+            series = [1.0, *(self._coefficients.get(j, 0.0) for j in range(1, 10))]
+            values = values * hermeval(y[:, 0] * sqrt(self._precision[0, 0]), series)
         return Scaled.of(values, whole.astype(np.int64))
-
-
-def _hermite(y: NDArray[np.float64], coefficients: dict[int, float]) -> Any:
-    """sum_j c_j He_j(y), from He_{j+1} = y He_j - j He_{j-1}."""
-    total = np.zeros_like(y)
-    before, here = np.zeros_like(y), np.ones_like(y)
-    for j in range(max(coefficients) + 1):
-        total += coefficients.get(j, 0.0) * here
-        before, here = here, y * here - j * before
-    return total

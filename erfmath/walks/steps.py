@@ -1,6 +1,6 @@
 """What is walked: kernels, jumps and counts, brought to one normal form.
 
-Every law here is the law of S = sum_l J_l X_l (equation W2). `Problem` writes it as
+Every distribution here is that of S = sum_l J_l X_l (equation W2). `Problem` writes it as
 S = start + span * s with s on the smallest box of non-negative integers, and keeps equal layers,
 and layers that differ in their weights alone, together in a `Block`.
 """
@@ -134,7 +134,7 @@ class Block:
 
 
 class Problem:
-    """The law of a sum of independent steps, in normal form.
+    """The distribution of a sum of independent steps, in normal form.
 
     Attributes
     ----------
@@ -143,15 +143,15 @@ class Problem:
         Layers of one tap alone are in `start`, not here.
     start, span, extent : tuple of int
         S = start + span * s, 0 <= s < extent, along each axis.
-    is_law : bool
-        No kernel is signed.
+    is_signed : bool
+        Whether a kernel is signed.
     log_mass : float
         Logarithm of the product of the kernels' masses.
     """
 
     def __init__(self, listed: Sequence[Step]) -> None:
         self.ndim = _common_ndim(listed)
-        self.is_law = True
+        self.is_signed = False
         self.log_mass = 0.0
         start = [0] * self.ndim
         grouped: dict[tuple[bytes, bool], dict[Any, int]] = {}
@@ -164,7 +164,7 @@ class Problem:
             if isinstance(kernel, KernelStack):
                 stacks += self._split(kernel, jumps[0], count, start)
                 continue
-            self.is_law &= not kernel.is_signed
+            self.is_signed |= kernel.is_signed
             if kernel.mass != 1:
                 self.log_mass += count * log(kernel.mass)
             taps, weights = kernel.nonzero
@@ -266,11 +266,11 @@ class Problem:
         second, _, fourth, _ = self.lattice_cumulants
         return fourth / np.where(second > 0, second, np.nan) ** 2
 
-    def require_law(self, what: str) -> None:
+    def require_distribution(self, what: str) -> None:
         """Refuse `what` for signed kernels."""
-        if not self.is_law:
+        if self.is_signed:
             raise ValueError(
-                f"{what} needs probability laws, but a kernel has negative weights: its n-fold "
+                f"{what} needs probability distributions, but a kernel has negative weights: its n-fold "
                 'convolution is computed by method="fft" (error relative to the peak) or '
                 '"rational" (exact)')
 

@@ -1,7 +1,7 @@
 """The whole support with small relative error, by tilted windows: one dimension.
 
-Tilting by z moves the mean: p(s) = M(z)^n z^-s p_z(s), where p_z is the law of a walk with weights
-w_m z^m / M(z) (equation W12). Near its own mean a tilted law is not small, so its modes give it
+Tilting by z moves the mean: p(s) = M(z)^n z^-s p_z(s), where p_z is the distribution of a walk with weights
+w_m z^m / M(z) (equation W12). Near its own mean a tilted distribution is not small, so its modes give it
 with small *relative* error. Tilts are spread so that the stretches "mean of p_z, plus or minus c
 standard deviations" tile the support: there are about sqrt(n) of them, with FFTs of about 3 times
 the support in all. M(z)^n and the means are kept to 50 digits.
@@ -23,7 +23,7 @@ from .modes import Torus, fast_length
 from .scaled import DECIMAL, ZERO_EXPONENT, Scaled
 from .steps import Block, Problem
 
-__all__ = ["tilted_law"]
+__all__ = ["tilted_pmf"]
 
 EPS = float(np.finfo(float).eps)
 #: Half width of a window in standard deviations: rounding grows like exp(c^2 / 2).
@@ -71,9 +71,9 @@ def _tilts(problem: Problem) -> NDArray[np.float64]:
 
 def _tails(theta: NDArray[np.float64], cgf: NDArray[np.float64], centres: NDArray[np.intp],
            nats: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Sites below and above which the tilted laws have less than exp(-nats), by Chernoff.
+    """Sites below and above which the tilted distributions have less than exp(-nats), by Chernoff.
 
-    The cumulant generating function of a tilted law is K(phi) - K(theta): the table of tilts
+    The cumulant generating function of a tilted distribution is K(phi) - K(theta): the table of tilts
     itself supplies the exponents to try.
     """
     bounds = []
@@ -117,7 +117,7 @@ def _tilted(block: Block, z: Decimal) -> tuple[Block, Decimal, Decimal]:
     return tilted, mass, mean
 
 
-def tilted_law(problem: Problem) -> tuple[Scaled, NDArray[np.float64]]:
+def tilted_pmf(problem: Problem) -> tuple[Scaled, NDArray[np.float64]]:
     """Probabilities on the support, and the bound of each one's relative error (inf at zeros)."""
     size = problem.extent[0]
     theta = _tilts(problem)
@@ -145,7 +145,7 @@ def tilted_law(problem: Problem) -> tuple[Scaled, NDArray[np.float64]]:
         torus = Torus([block for block, _, _ in parts], [origin], [float(mean - origin)], [period], float(nats[number]))
         values = torus.dense([first], [stop - 1])
         scale = Scaled.of_decimal(DECIMAL.multiply(mass, DECIMAL.power(z, -origin)))
-        law = Scaled.of(np.maximum(values, 0)) * scale
+        pmf = Scaled.of(np.maximum(values, 0)) * scale
         away = origin - np.arange(first, stop)
         stride = max(1, int(600 / max(abs(theta[centre]), 1)))
         bound = torus.truncation + torus.rounding + 2 * np.exp(-nats[number])
@@ -154,7 +154,7 @@ def tilted_law(problem: Problem) -> tuple[Scaled, NDArray[np.float64]]:
         away = np.clip(away, -64 * stride, 64 * stride)
         while away.any():
             part = np.clip(away, -stride, stride)
-            law = law * Scaled.of(np.power(float(z), part))
+            pmf = pmf * Scaled.of(np.power(float(z), part))
             away = away - part
-        mantissa[first:stop], exponent[first:stop] = law.mantissa, law.exponent
+        mantissa[first:stop], exponent[first:stop] = pmf.mantissa, pmf.exponent
     return Scaled(mantissa, exponent), relative

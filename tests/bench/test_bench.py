@@ -18,11 +18,11 @@ def test_table_lines_up() -> None:
     (0.00123456, "0.00123"), (1.0, "1.00"), (123.456, "123"), (12345.6, "1.23e+04"), (7, "7"),
     ("x", "x"),
 ])
-def test_numbers_have_three_digits(value: object, text: str) -> None:
+def test_table_numbers_have_three_digits(value: object, text: str) -> None:
     assert str(bench.Table("", ("",), ((value,),))).splitlines()[-1].strip() == text
 
 
-def test_a_row_of_another_length_is_refused() -> None:
+def test_table_refuses_a_row_of_another_length() -> None:
     with pytest.raises(ValueError, match="must have 2 cells"):
         bench.Table("T", ("a", "b"), ((1,),))
 
@@ -48,17 +48,17 @@ def test_side_by_side_gives_medians(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("work, rounds", [({}, 3), ({"a": int}, 0)])
-def test_nothing_to_time_is_refused(work: dict, rounds: int) -> None:
+def test_side_by_side_refuses_nothing(work: dict, rounds: int) -> None:
     with pytest.raises(ValueError, match="one at least"):
         bench.side_by_side(work, rounds=rounds)
 
 
 @pytest.mark.parametrize("name", bench.BENCHMARKS)
-def test_every_benchmark_runs(name: str) -> None:
+def test_run_every_benchmark(name: str) -> None:
     table = bench.run(name, quick=True)
     assert table.rows and str(table)
 
 
-def test_an_unknown_benchmark_is_refused() -> None:
+def test_run_refuses_an_unknown_benchmark() -> None:
     with pytest.raises(ValueError, match="there are accuracy"):
         bench.run("nothing")

@@ -15,13 +15,13 @@ from erfmath.bench import accuracy, limits, predict
 
 
 @pytest.mark.parametrize("build, image", [(em.zoo.resnet50, 64), (em.zoo.resnet18, 75), (em.zoo.vgg16, 64)])
-def test_the_dense_sweep_gives_the_map_of_predict(build, image: int) -> None:
+def test_dense_sweep_gives_the_map_of_predict(build, image: int) -> None:
     net = predict.linear_part(build(width=predict.WIDTH))
     values, _ = predict.dense_sweep(net, image)
     assert_close(values, em.predict(net, image=image).map, ROUNDING)
 
 
-def test_a_wrong_tap_does_not_pass_for_the_dense_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dense_sweep_sees_a_wrong_tap(monkeypatch: pytest.MonkeyPatch) -> None:
     net = predict.linear_part(em.zoo.resnet18(width=predict.WIDTH))
     spread = predict._spread
     monkeypatch.setattr(predict, "_spread", lambda layer, above, shape: 1.01 * spread(layer, above, shape))
@@ -29,12 +29,12 @@ def test_a_wrong_tap_does_not_pass_for_the_dense_sweep(monkeypatch: pytest.Monke
         assert_close(predict.dense_sweep(net, 64)[0], em.predict(net, image=64).map, ROUNDING)
 
 
-def test_multiply_adds_of_the_dense_sweep() -> None:
+def test_dense_sweep_multiply_adds() -> None:
     net = em.serial(em.Conv(5, stride=2), em.MaxPool(2), em.Conv(3))
     assert predict.dense_sweep(net, 16)[1] == 8 * 8 * 25 + 4 * 4 * 4 + 4 * 4 * 9
 
 
-def test_the_linear_part_keeps_all_but_gates() -> None:
+def test_linear_part_keeps_all_but_activations() -> None:
     net = em.zoo.resnet18(width=8)
     linear = predict.linear_part(net)
     assert linear.names == net.names and em.receptive_field(linear) == em.receptive_field(net)
@@ -86,18 +86,18 @@ def test_costs_take_turns_and_give_medians(monkeypatch: pytest.MonkeyPatch) -> N
 # -- accuracy -----------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("case", [*accuracy.CASES, *limits.CASES], ids=lambda case: case.name)
-def test_the_theory_has_rules_for_every_case(case: accuracy.Case) -> None:
+def test_accuracy_cases_have_rules(case: accuracy.Case) -> None:
     erf = em.predict(case.build(width=case.width), method=case.method, **case.about)
     assert_close(erf.std, erf.std[::-1], ROUNDING)  # one number stands for both axes
 
 
-def test_on_one_axis_the_sampled_std_is_that_of_measure() -> None:
+def test_sampled_std_on_one_axis_is_that_of_measure() -> None:
     sampled = em.measure(em.repeat(em.Conv(3), 5), image=15, draws=20, rng=0, ndim=1)
     std, error = accuracy._sampled_std(sampled)
     assert_close([std, error], [sampled.std[0], sampled.std_stderr[0]], ROUNDING)
 
 
-def test_marginals_take_both_axes_together() -> None:
+def test_marginal_takes_both_axes_together() -> None:
     values = np.array([[1.0, 0.0], [2.0, 1.0]])
     assert_close(accuracy._line(values), [4 / 8, 4 / 8], EXACT)
     assert accuracy._variation(np.array([0.5, 0.5]), np.array([0.25, 0.75])) == 0.25
@@ -106,17 +106,17 @@ def test_marginals_take_both_axes_together() -> None:
 SMALL = accuracy.Case("small", lambda width: em.repeat(em.Conv(3, width), 6), 15, 400)
 
 
-def test_a_theory_that_is_right_is_within() -> None:
+def test_row_of_a_right_theory_is_within() -> None:
     assert accuracy.row(SMALL)[-1] == "yes"
 
 
-def test_a_theory_of_another_network_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_row_of_another_network_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     right = accuracy.predict
     monkeypatch.setattr(accuracy, "predict", lambda net, **about: right(em.repeat(em.Conv(3), 7), **about))
     assert accuracy.row(SMALL)[-1] == "no"
 
 
-def test_noise_is_the_variation_of_a_right_theory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_row_noise_is_the_variation_of_a_right_theory(monkeypatch: pytest.MonkeyPatch) -> None:
     few = replace(SMALL, draws=100)
     found = []
     for seed in range(16):  # of both a single value varies by half of itself; their means by an eighth

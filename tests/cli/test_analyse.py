@@ -56,7 +56,7 @@ def test_analyse_prints_the_numbers_of_the_library(ask: Ask, grads: Array) -> No
     (("--statistic", "relu"), {"statistic": "relu"}), (("--normalise", "sample"), {"normalise": "sample"}),
     (("--center", "19.5,21"), {"unit_center": (19.5, 21)}), (("--center", "19", "--trf", "9,7"),
                                                              {"unit_center": 19, "trf": (9, 7)})])
-def test_options_are_those_of_the_library(ask: Ask, grads: Array, words: tuple[str, ...],
+def test_analyse_options_are_those_of_the_library(ask: Ask, grads: Array, words: tuple[str, ...],
                                           options: dict[str, Any]) -> None:
     erf = em.EffectiveReceptiveField.from_gradients(grads, **options)
     values = json.loads(ask("analyse", "grads.npy", "--json", *words).out)
@@ -64,7 +64,7 @@ def test_options_are_those_of_the_library(ask: Ask, grads: Array, words: tuple[s
     assert_close(values["whole"]["std"], erf.std, EXACT)
 
 
-def test_a_table_for_people(ask: Ask, grads: Array) -> None:
+def test_analyse_a_table_for_people(ask: Ask, grads: Array) -> None:
     lines = ask("analyse", "grads.npy", "--center", "20", "--background").out.splitlines()
     words = {line.split("  ")[0].strip(): line.split() for line in lines}
     assert words["image"][1:] == ["41", "x", "41"] and words["TRF"][1:] == ["not", "known"]
@@ -75,7 +75,7 @@ def test_a_table_for_people(ask: Ask, grads: Array) -> None:
     assert {*em.sizes.KINDS, "anisotropy", "hole density", "periodicity", "distance to CLT"} <= set(words)
 
 
-def test_gradients_that_cancel_have_fewer_numbers(ask: Ask, grads: Array) -> None:
+def test_analyse_gradients_that_cancel_have_fewer_numbers(ask: Ask, grads: Array) -> None:
     np.save("odd.npy", grads + np.float32(.05))
     answer = ask("analyse", "odd.npy", "--statistic", "signed")
     assert answer.status == 0 and "mean, gradients of 20 samples" in answer.out
@@ -84,7 +84,7 @@ def test_gradients_that_cancel_have_fewer_numbers(ask: Ask, grads: Array) -> Non
     assert values["whole"]["periodicity"] is None and values["background"] is None
 
 
-def test_other_files_of_one_array(ask: Ask, grads: Array) -> None:
+def test_analyse_other_files_of_one_array(ask: Ask, grads: Array) -> None:
     plain = ask("analyse", "grads.npy", "--json").out
     np.savez("one.npz", anything=grads)
     np.save("last.npy", np.moveaxis(grads, 1, -1))
@@ -93,7 +93,7 @@ def test_other_files_of_one_array(ask: Ask, grads: Array) -> None:
     assert_close(last["std"], json.loads(plain)["whole"]["std"], ROUNDING)
 
 
-def test_saved_results_are_read_and_written(ask: Ask, grads: Array) -> None:
+def test_analyse_saved_results_are_read_and_written(ask: Ask, grads: Array) -> None:
     erf = em.predict(em.repeat(em.Conv(3), 5))
     erf.save("theory.npz")
     values = json.loads(ask("analyse", "theory.npz", "--json").out)
@@ -107,14 +107,14 @@ def test_saved_results_are_read_and_written(ask: Ask, grads: Array) -> None:
     assert json.loads(first.out)["whole"] == json.loads(second.out)["whole"]
 
 
-def test_deep_chains_have_what_fits(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_analyse_deep_chains_have_what_fits(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
     em.predict(em.repeat(em.Conv(3, weights=em.Random(gain=1)), 600)).save("deep.npz")
     monkeypatch.setattr(errors, "MEMORY_LIMIT", 8 * 1201**2 - 1)
     answer = ask("analyse", "deep.npz")
     assert answer.status == 0 and "std per axis" in answer.out and "area_ratio_log10" not in answer.out
 
 
-def test_the_border_is_warned_of_in_one_line(ask: Ask, grads: Array) -> None:
+def test_analyse_the_border_is_warned_of_in_one_line(ask: Ask, grads: Array) -> None:
     np.save("flat.npy", np.ones((2, 3, 9, 9)))
     answer = ask("analyse", "flat.npy")
     assert answer.status == 0
@@ -127,7 +127,7 @@ def test_the_border_is_warned_of_in_one_line(ask: Ask, grads: Array) -> None:
     ("theory.npz",),
     ("grads.npy", "--trf", "21"),
     ("grads.npy",)])
-def test_a_picture(ask: Ask, grads: Array, in_tmp: Path, words: tuple[str, ...]) -> None:
+def test_analyse_a_picture(ask: Ask, grads: Array, in_tmp: Path, words: tuple[str, ...]) -> None:
     em.predict(em.repeat(em.Conv(3), 5)).save("theory.npz")
     answer = ask("analyse", *words, "--plot", "field.png")
     assert answer.status == 0, answer.err
@@ -148,7 +148,7 @@ def test_a_picture(ask: Ask, grads: Array, in_tmp: Path, words: tuple[str, ...])
     (("theory.npz", "--trf", "9"), "--trf: theory.npz is a saved result"),
     (("broken.npz",), "broken.npz: not a"),
 ])
-def test_bad_input_is_one_line_and_nothing_written(ask: Ask, grads: Array, in_tmp: Path, words: tuple[str, ...],
+def test_analyse_bad_input_is_one_line_and_nothing_written(ask: Ask, grads: Array, in_tmp: Path, words: tuple[str, ...],
                                                    message: str) -> None:
     np.savez("two.npz", a=grads, b=grads)
     (in_tmp / "text.npy").write_text("not an array")
@@ -166,7 +166,7 @@ def test_bad_input_is_one_line_and_nothing_written(ask: Ask, grads: Array, in_tm
     assert sorted(path.name for path in in_tmp.iterdir()) == before
 
 
-def test_arrays_of_objects_are_not_unpickled(ask: Ask, in_tmp: Path) -> None:
+def test_analyse_arrays_of_objects_are_not_unpickled(ask: Ask, in_tmp: Path) -> None:
     np.save("objects.npy", np.array([{}, []], dtype=object), allow_pickle=True)
     answer = ask("analyse", "objects.npy")
     assert answer.status == 2 and "objects.npy: not a file of gradients" in answer.err

@@ -60,7 +60,7 @@ def test_receptive_field_of_a_net_that_sees_the_whole_plane(ask: Ask) -> None:
     ((), 2), (("--ndim", "1"), 1), (("--ndim", "3"), 3), (("--image", "9,9,9"), 3),
     (("--image", "9", "--unit", "4"), 2), (("--image", "9", "--unit", "1,2,3"), 3),
 ])
-def test_the_dimension_is_the_one_that_the_options_name(ask: Ask, words: tuple[str, ...],
+def test_dimension_is_the_one_that_the_options_name(ask: Ask, words: tuple[str, ...],
                                                         ndim: int) -> None:
     answer = ask("receptive-field", "plain", "--json", *words)
     assert len(json.loads(answer.out)["unit"]) == ndim
@@ -118,7 +118,7 @@ def test_predict_writes_picture_and_result(ask: Ask) -> None:
 @pytest.mark.parametrize("name, start", [
     ("a.pdf", b"%PDF"), ("a.svg", b"<?xml"), ("A.PNG", b"\x89PNG"),
 ])
-def test_the_name_of_a_picture_says_its_format(ask: Ask, name: str, start: bytes) -> None:
+def test_predict_plot_format(ask: Ask, name: str, start: bytes) -> None:
     assert ask("predict", "plain", "--plot", name).status == 0
     assert Path(name).read_bytes().startswith(start)
 
@@ -141,7 +141,7 @@ def test_bench_prints_the_tables_asked_for(ask: Ask, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("command", ["receptive-field", "predict", "bench", "zoo"])
-def test_help_shows_examples_that_parse(ask: Ask, command: str) -> None:
+def test_build_parser_examples_parse(ask: Ask, command: str) -> None:
     answer = ask(command, "--help")
     assert answer.status == 0
     shown = answer.out.split("examples:\n")[1].splitlines()
@@ -152,13 +152,13 @@ def test_help_shows_examples_that_parse(ask: Ask, command: str) -> None:
         build_parser().parse_args(words)
 
 
-def test_module_and_version() -> None:
+def test_main_version() -> None:
     done = subprocess.run([sys.executable, "-m", "erfmath", "--version"], capture_output=True,
                           text=True, check=True)
     assert done.stdout == f"erfmath {em.__version__}\n"
 
 
-def test_a_reader_who_leaves_is_no_error() -> None:
+def test_main_survives_a_reader_who_leaves() -> None:
     command = subprocess.Popen([sys.executable, "-m", "erfmath", "zoo"], stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE)
     assert command.stdout and command.stderr
@@ -217,7 +217,7 @@ OUT = ("--plot", "new.png", "--save", "new.npz")
     (("nothing",), "invalid choice: 'nothing'"),
     ((), "required: COMMAND"),
 ], ids=lambda value: " ".join(value) if isinstance(value, tuple) else "")
-def test_bad_input(ask: Ask, words: tuple[str, ...], told: str) -> None:
+def test_main_refuses_bad_input(ask: Ask, words: tuple[str, ...], told: str) -> None:
     for name, content in FILES.items():
         Path(name).write_bytes(content)
     status, out, err = ask(*words)
@@ -232,7 +232,7 @@ def test_bad_input(ask: Ask, words: tuple[str, ...], told: str) -> None:
 # files
 # ---------------------------------------------------------------------------------------------
 
-def test_a_file_that_cannot_be_made_is_named_as_it_was_asked_for(in_tmp: Path) -> None:
+def test_write_atomically_names_the_file_asked_for(in_tmp: Path) -> None:
     long = "n" * 250 + ".npz"  # a name that is allowed, but leaves no room for a temporary one
     with pytest.raises(OSError) as error:
         write_atomically(long, lambda file: file.write(b"new"))
@@ -247,7 +247,7 @@ def test_write_atomically_replaces_a_file(in_tmp: Path) -> None:
     assert sorted(path.name for path in in_tmp.iterdir()) == ["a", "link"]
 
 
-def test_a_failure_leaves_the_old_file_and_nothing_else(in_tmp: Path) -> None:
+def test_write_atomically_keeps_the_old_file(in_tmp: Path) -> None:
     Path("a").write_bytes(b"old")
 
     def fail(file: io.BufferedWriter) -> None:
@@ -259,7 +259,7 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(in_tmp: Path) -> None:
     assert [(path.name, path.read_bytes()) for path in in_tmp.iterdir()] == [("a", b"old")]
 
 
-def test_targets_that_cannot_be_written(in_tmp: Path) -> None:
+def test_check_target_refuses(in_tmp: Path) -> None:
     with pytest.raises(IsADirectoryError, match="is a directory"):
         check_target(in_tmp)
     with pytest.raises(FileNotFoundError, match="there is no directory"):
@@ -285,14 +285,14 @@ def wait_for(stream: io.StringIO, text: str) -> None:
     pytest.fail(f"{text!r} never appeared")
 
 
-def test_nothing_is_shown_of_short_work() -> None:
+def test_progress_shows_nothing_of_short_work() -> None:
     for stream in (Terminal(), io.StringIO()):
         with Progress("work", stream=stream, delay=3600) as progress:
             progress(1, 2)
         assert stream.getvalue() == ""
 
 
-def test_a_terminal_sees_a_bar_that_is_wiped_in_the_end() -> None:
+def test_progress_bar_is_wiped_in_the_end() -> None:
     stream = Terminal()
     with Progress("work", stream=stream, delay=0, interval=0.001) as progress:
         wait_for(stream, "work [")
@@ -301,14 +301,14 @@ def test_a_terminal_sees_a_bar_that_is_wiped_in_the_end() -> None:
     assert "\n" not in stream.getvalue() and stream.getvalue().endswith("\r\x1b[K")
 
 
-def test_a_log_sees_one_line() -> None:
+def test_progress_in_a_log_is_one_line() -> None:
     stream = io.StringIO()
     with Progress("work", stream=stream, delay=0):
         wait_for(stream, "\n")
     assert stream.getvalue() == "work ...\n"
 
 
-def test_the_bar_fills() -> None:
+def test_progress_bar_fills() -> None:
     progress = Progress("work")
     assert {len(progress.line(tenths / 10)) for tenths in range(90)} == {len(progress.line(0))}
     for done in (0, 1, 4):
@@ -317,7 +317,7 @@ def test_the_bar_fills() -> None:
     assert progress.line(2) == f"work [{'#' * WIDTH}] 4/4 2 s"
 
 
-def test_sizes_that_a_field_does_not_have(ask: Ask, in_tmp: Path) -> None:
+def test_predict_prints_sizes_that_there_are(ask: Ask, in_tmp: Path) -> None:
     skewed = em.Random(profile=np.array([[1, 2, 3], [4, 5, 1], [2, 2, 99.0]]))
     em.repeat(em.Conv(3, weights=skewed), 3000).save("net.json")
     answer = ask("predict", "net.json")  # its centre is far out in the tail, below the error of the law

@@ -63,7 +63,7 @@ def test_design_prints_remedies(ask: Ask) -> None:
     assert em.Network.from_dict(rows["changes"][0]["network"]) == every.changes[0].net
 
 
-def test_shares_on_an_image_say_which_layers_exceed_it(ask: Ask) -> None:
+def test_design_layers_says_which_exceed_the_image(ask: Ask) -> None:
     lines = ask("design", "vgg11", "--layers", "--image", "64").out.splitlines()
     assert lines[-2:] == ["first layer whose theoretical field exceeds the image: pool4",
                           "first layer whose square with 95 % of the mass exceeds the image: conv5_1"]
@@ -72,7 +72,7 @@ def test_shares_on_an_image_say_which_layers_exceed_it(ask: Ask) -> None:
     assert ask("design", "plain", "--layers", "--image", "64").out.splitlines()[-1].endswith("the image: none")
 
 
-def test_design_prints_the_shares_of_layers(ask: Ask) -> None:
+def test_design_layers(ask: Ask) -> None:
     answer = ask("design", "vgg11", "--layers", "--plot", "layers.png")
     assert answer.status == 0 and answer.out.strip() == str(em.layer_shares(em.zoo.vgg11()))
     assert Path("layers.png").read_bytes().startswith(PNG)
@@ -127,7 +127,7 @@ def test_tiles(ask: Ask) -> None:
     (("size-map", "vgg11", "--image", "20000"), "smaller image"),
     (("tiles", "vgg11", "--error", "2"), "error=2"), (("tiles", "vgg11", "--unit", "1"), "unrecognized"),
 ])
-def test_what_is_wrong_is_said_in_one_line(ask: Ask, words: tuple[str, ...], error: str) -> None:
+def test_design_says_what_is_wrong_in_one_line(ask: Ask, words: tuple[str, ...], error: str) -> None:
     answer = ask(*words)
     assert answer.status == 2 and not answer.out
     assert error in answer.err and answer.err.count("\n") == 1
@@ -138,7 +138,7 @@ def test_what_is_wrong_is_said_in_one_line(ask: Ask, words: tuple[str, ...], err
 # pictures
 # ---------------------------------------------------------------------------------------------
 
-def test_a_size_map_shows_the_sizes() -> None:
+def test_plot_size_map_shows_the_sizes() -> None:
     sizes = em.erf_size_map(em.repeat(em.Conv(3), 6), (9, 14))
     ax, = (axes for axes in design_plot.plot_size_map(sizes, title="six").axes if axes.images)
     assert_close(ax.images[0].get_array(), sizes.size, EXACT)
@@ -149,7 +149,7 @@ def test_a_size_map_shows_the_sizes() -> None:
         design_plot.plot_size_map(em.erf_size_map(em.serial(em.Conv(3)), 3, ndim=3))
 
 
-def test_arrows_point_from_centres_to_centroids() -> None:
+def test_plot_size_map_arrows() -> None:
     sizes = em.erf_size_map(em.repeat(em.Conv(3), 6), 9)
     arrows: Any = next(one for one in design_plot.plot_size_map(sizes).axes[0].collections if hasattr(one, "U"))
     where = np.asarray(arrows.get_offsets()).astype(int)
@@ -157,7 +157,7 @@ def test_arrows_point_from_centres_to_centroids() -> None:
         assert_close([v, u], sizes.shift[:, y, x], EXACT)
 
 
-def test_remedies_show_before_and_after() -> None:
+def test_plot_remedies_shows_before_and_after() -> None:
     found = em.remedies(em.zoo.plain(6), image=20)
     figure = design_plot.plot_remedies(found, top=4, title="plain")
     titles = [axes.get_title() for axes in figure.axes]
@@ -168,7 +168,7 @@ def test_remedies_show_before_and_after() -> None:
     assert len(design_plot.plot_remedies(em.remedies(em.zoo.plain(4), image=9, ndim=1)).axes) == 2
 
 
-def test_shares_show_variance_and_work() -> None:
+def test_plot_layer_shares_shows_variance_and_work() -> None:
     shares = em.layer_shares(em.zoo.vgg11())
     patches: Any = design_plot.plot_layer_shares(shares).axes[0].patches
     widths = [bar.get_width() for bar in patches]

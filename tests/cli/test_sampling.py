@@ -53,7 +53,7 @@ def test_compare_says_by_its_status_whether_they_agree(ask: Ask) -> None:
     (("compare", "net.json", "--level", "0.9", "--draws", "2"), "level"),
     (("compare", "net.json", "--statistic", "magnitude"), "magnitude"),
 ])
-def test_bad_input_is_one_line(ask: Ask, words: tuple[str, ...], message: str) -> None:
+def test_measure_and_compare_refuse_in_one_line(ask: Ask, words: tuple[str, ...], message: str) -> None:
     answer = ask(*words)
     assert answer.status == 2 and not answer.out and message in answer.err
     assert len(answer.err.splitlines()) == 1 and os.listdir() == ["net.json"]

@@ -65,7 +65,7 @@ def toy(monkeypatch: pytest.MonkeyPatch, in_tmp: Path) -> types.SimpleNamespace:
     return record
 
 
-def test_picture_data_and_provenance(toy) -> None:
+def test_make_writes_picture_data_and_provenance(toy) -> None:
     result = figures.make("toy", "out", toy.options, form="svg")
     assert [path.name for path in result.paths] == ["toy.svg", "toy.npz", "toy.json"]
     assert all(path.stat().st_size for path in result.paths)
@@ -79,7 +79,7 @@ def test_picture_data_and_provenance(toy) -> None:
     assert "table.txt" not in Path("out/toy.json").read_text()
 
 
-def test_an_interrupted_figure_goes_on_where_it_was(toy) -> None:
+def test_make_goes_on_after_an_interruption(toy) -> None:
     toy.stop = 2
     with pytest.raises(KeyboardInterrupt):
         figures.make("toy", "out", toy.options)
@@ -91,7 +91,7 @@ def test_an_interrupted_figure_goes_on_where_it_was(toy) -> None:
     assert not list(Path("out/parts").glob("*scratch*"))
 
 
-def test_parts_are_kept_by_specification(toy) -> None:
+def test_make_keeps_parts_by_specification(toy) -> None:
     figures.make("toy", "out", toy.options)
     assert figures.make("toy", "out", toy.options, form="pdf").reused == 3
     other = Options(seed=1, files=toy.options.files)
@@ -100,13 +100,13 @@ def test_parts_are_kept_by_specification(toy) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"not a file of arrays", b"PK\x03\x04 broken"])
-def test_a_damaged_part_is_computed_anew(toy, content: bytes) -> None:
+def test_make_computes_a_damaged_part_anew(toy, content: bytes) -> None:
     figures.make("toy", "out", toy.options)
     next(Path("out/parts").glob("toy-*.npz")).write_bytes(content)
     assert figures.make("toy", "out", toy.options).reused == 2 and len(toy.computed) == 4
 
 
-def test_figures_that_need_files_are_left_out_unless_named(toy) -> None:
+def test_select_leaves_out_figures_without_their_files(toy) -> None:
     made, left = select([], Options())
     assert left == [name for name, entry in FIGURES.items() if entry.files] and left[-1] == "toy"
     assert made == [name for name in FIGURES if name not in left]
@@ -117,7 +117,7 @@ def test_figures_that_need_files_are_left_out_unless_named(toy) -> None:
     assert select(["toy", "clt", "toy"], toy.options) == (["toy", "clt"], [])
 
 
-def test_what_came_to_nothing_leaves_nothing(in_tmp: Path) -> None:
+def test_make_leaves_nothing_where_it_fails(in_tmp: Path) -> None:
     np.savez("other.npz", a=np.zeros(3))
     for make in (lambda: None, lambda: Path("out").mkdir()):
         make()
@@ -127,7 +127,7 @@ def test_what_came_to_nothing_leaves_nothing(in_tmp: Path) -> None:
         assert sorted(Path().rglob("*")) == before
 
 
-def test_a_name_brings_its_kind_along_if_there_are_files(in_tmp: Path) -> None:
+def test_select_brings_the_kind_along(in_tmp: Path) -> None:
     Path("x.npz").write_bytes(b"")
     cifar = Options(files={"cifar10": Path("x.npz")})
     assert select(["fig3"], Options()) == (["fig3"], [])
@@ -137,7 +137,7 @@ def test_a_name_brings_its_kind_along_if_there_are_files(in_tmp: Path) -> None:
     assert select(["fig3", "clt"], both) == (["fig3", "fig3_cifar", "fig3_camvid", "clt"], [])
 
 
-def test_refusals(in_tmp: Path) -> None:
+def test_make_refuses(in_tmp: Path) -> None:
     with pytest.raises(ValueError, match="no figure is called 'fig99'; there are fig1"):
         figures.make("fig99", "out")
     with pytest.raises(ValueError, match="form='gif': must be one of png, pdf, svg"):
@@ -155,7 +155,7 @@ def test_refusals(in_tmp: Path) -> None:
 
 
 @every_figure
-def test_specifications_are_plain_and_follow_the_options(name: str) -> None:
+def test_parts_are_plain_and_follow_the_options(name: str) -> None:
     if FIGURES[name].files:
         pytest.skip("needs its data files")
     figure = module(name)
@@ -173,7 +173,7 @@ def test_specifications_are_plain_and_follow_the_options(name: str) -> None:
 # the command
 # ---------------------------------------------------------------------------------------------
 
-def test_the_command_writes_and_prints(toy, ask: Ask) -> None:
+def test_figures_command_writes_and_prints(toy, ask: Ask) -> None:
     words = ("figures", "toy", "--table", "table.txt", "--out", "out", "--format", "svg")
     answer = ask(*words)
     assert answer.status == 0, answer.err
@@ -192,19 +192,19 @@ def test_the_command_writes_and_prints(toy, ask: Ask) -> None:
     (("clt", "--out", "out", "--format", "gif"), "gif"),
     (("clt", "--out", "no/out"), "no"),
 ])
-def test_the_command_refuses_at_the_door(ask: Ask, in_tmp: Path, words: tuple[str, ...], message: str) -> None:
+def test_figures_command_refuses(ask: Ask, in_tmp: Path, words: tuple[str, ...], message: str) -> None:
     answer = ask("figures", *words)
     assert answer.status == 2 and message in answer.err and len(answer.err.splitlines()) == 1
     assert not list(in_tmp.iterdir())
 
 
-def test_an_interrupted_command_says_how_to_go_on(toy, ask: Ask) -> None:
+def test_figures_command_says_how_to_go_on(toy, ask: Ask) -> None:
     toy.stop = 1
     answer = ask("figures", "toy", "--table", "table.txt", "--out", "out")
     assert answer.status == 130 and "finished parts are in out/parts" in answer.err
 
 
-def test_workers_change_nothing(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_make_with_workers_changes_nothing(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(skip, "draw", lambda data: Figure(figsize=(2, 2)))  # the parent draws, not the workers
     for workers in (1, 2):
         figures.make("skip", f"out{workers}", Options(quick=True, draws_asked=2), workers=workers)
@@ -218,7 +218,7 @@ def test_workers_change_nothing(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -
 # standard errors
 # ---------------------------------------------------------------------------------------------
 
-def test_the_jackknife_tells_the_scatter() -> None:
+def test_jackknife_is_the_scatter() -> None:
     """Over many seeds, the variance of each size is the mean of the squared errors given with it."""
     net, seeds = em.zoo.plain(6), 30
     found = [measured(net, DESK, draws=50, rng=np.random.default_rng(seed), width=4) for seed in range(seeds)]
@@ -229,7 +229,7 @@ def test_the_jackknife_tells_the_scatter() -> None:
         assert_statistical(np.log(told / spread), np.sqrt(2 / (seeds - 1) + 2 / (24 * seeds)), 0.0)
 
 
-def test_nothing_random_has_no_error() -> None:
+def test_measured_without_randomness_has_no_error() -> None:
     net = em.zoo.plain(4, weights=em.Constant())
     found = measured(net, DESK, draws=5, rng=np.random.default_rng(0))
     assert found["std_error"] == found["width_error"] == 0
@@ -282,7 +282,7 @@ def test_fig2_protocols_against_brute_force() -> None:
     assert_close(found["run"], [size(m, m[4, 4]) for m in runs], ROUNDING)
 
 
-def test_subsampling() -> None:
+def test_subsampling_numbers() -> None:
     data = data_of("subsampling", Options(draws_asked=40))
     known = {"dense": (3.162, 31), "stride 2 at 4, 8, 12": (13.565, 105), "dilation 2, 4, 8 at 4, 8, 12": (8.0, 53)}
     quotes = quoted(module("subsampling").quotes(data))
@@ -336,7 +336,7 @@ def test_initialisation_reaches_its_bound_at_the_corners() -> None:
     assert np.count_nonzero(share[1::2]) == np.count_nonzero(share[:, 1::2]) == 0, "one parity of pixels only"
 
 
-def test_dropout_and_nonlinearities_leave_the_theory_alone() -> None:
+def test_dropout_and_nonlinearity_have_one_theory() -> None:
     for name in ("dropout", "nonlinearity"):
         stds = [part.number("theory_std") for part in data_of(name, Options(draws_asked=2)).values()]
         assert_close(stds, [math.sqrt(20 * 2 / 3)] * 3, ROUNDING)
@@ -344,7 +344,7 @@ def test_dropout_and_nonlinearities_leave_the_theory_alone() -> None:
 
 @pytest.mark.slow
 @every_figure
-def test_every_figure_can_be_drawn(name: str, in_tmp: Path) -> None:
+def test_make_every_figure(name: str, in_tmp: Path) -> None:
     if not FIGURES[name].files:
         result = figures.make(name, "out", QUICK)
         assert all(math.isfinite(quote.value) for quote in result.quotes)

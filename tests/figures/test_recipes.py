@@ -18,12 +18,12 @@ from erfmath.figures.trained import _shuffled, follow
 @pytest.mark.parametrize("task, size, stride", [
     ("cifar", 73, 4), ("cifar-plain", 73, 4), ("camvid", 163, 8), ("camvid-plain", 163, 8), ("init", 39, 4),
     ("box", 25, 1)])
-def test_receptive_fields(task: str, size: int, stride: int) -> None:
+def test_network_receptive_fields(task: str, size: int, stride: int) -> None:
     trf = em.receptive_field(recipes.network(recipes.spec(task, 0)), node="features")
     assert (trf.size, trf.stride) == ((size, size), (stride, stride))
 
 
-def test_outputs_suit_the_labels() -> None:
+def test_network_outputs_suit_the_labels() -> None:
     cifar = recipes.network(recipes.spec("cifar", 0))
     assert cifar.shapes(32)[cifar.output] == (1, 1) and cifar.channels()[cifar.output] == 10
     camvid = recipes.network(recipes.spec("camvid", 0))
@@ -34,7 +34,7 @@ def test_outputs_suit_the_labels() -> None:
         assert sum(node.layer.op == "conv" for node in net) == 13
 
 
-def test_shortcuts_leave_no_pixel_out() -> None:
+def test_network_shortcuts_leave_no_pixel_out() -> None:
     """A 3x3 of stride 2 reaches odd pixels by two taps and even ones by one: at most 4 in two dimensions."""
     net = recipes.network(recipes.spec("cifar-plain", 0))
     power = em.predict(net, image=32, node="features").map
@@ -43,7 +43,7 @@ def test_shortcuts_leave_no_pixel_out() -> None:
 
 
 @pytest.mark.parametrize("name", ["he", "soft", "centre"])
-def test_profiles_keep_the_variance(name: str) -> None:
+def test_profile_keeps_the_variance(name: str) -> None:
     conv = em.Conv(3, weights=recipes.profile(name))
     assert_close(em.predict(em.repeat(conv, 2)).total, em.predict(em.repeat(em.Conv(3), 2)).total, ROUNDING)
     std = em.predict(conv_net := em.serial(conv)).std[0]
@@ -76,7 +76,7 @@ def files(tmp_path: pathlib.Path) -> dict[str, pathlib.Path]:
 
 
 @pytest.mark.parametrize("figure", [fig3, fig3_camvid, section4, section4_cifar])
-def test_parts_are_computed(figure: Any, files: Any, tmp_path: pathlib.Path) -> None:
+def test_compute_gives_parts(figure: Any, files: Any, tmp_path: pathlib.Path) -> None:
     options = Options(quick=True, files=files)
     name, spec = next(iter(figure.parts(options).items()))
     if "camvid" in spec["task"]:
@@ -90,14 +90,14 @@ def test_parts_are_computed(figure: Any, files: Any, tmp_path: pathlib.Path) -> 
         assert np.array_equal(array, again[key], equal_nan=True), key
 
 
-def test_full_parts_name_every_run(files: Any) -> None:
+def test_parts_name_every_run(files: Any) -> None:
     options = Options(files=files)
     assert len(fig3.parts(options)) == 4 and len(fig3_cifar.parts(options)) == 4
     assert len(section4.parts(options)) == len(section4_cifar.parts(options)) == 36
     assert all(spec["file"] == base.digest(files["cifar10"]) for spec in fig3_cifar.parts(options).values())
 
 
-def test_followed_field_is_that_of_the_snapshots(tmp_path: pathlib.Path) -> None:
+def test_follow_measures_the_snapshots(tmp_path: pathlib.Path) -> None:
     spec = recipes.spec("box", 3, steps=4, layers=2, size=9, radius=1, images=12)
     found = follow(spec, base.Desk(lambda done, total: None, tmp_path / "run.npz", {}))
     run = recipes.run(spec, recipes.train_data(spec, {}))

@@ -57,7 +57,7 @@ def three(seed: int, ndim: int, kind: str = "int") -> list[Field]:
 @every_dimension
 @pytest.mark.parametrize("kind", ["int", "Fraction"])
 @pytest.mark.parametrize("seed", range(8))
-def test_algebra_is_exact(ndim: int, kind: str, seed: int) -> None:
+def test_field_algebra_is_exact(ndim: int, kind: str, seed: int) -> None:
     f, g, h = three(seed, ndim, kind)
     assert sites(f + g) == gathered(itertools.chain(sites(f).items(), sites(g).items()))
     product = gathered((tuple(map(sum, zip(x, y))), a * b)
@@ -76,7 +76,7 @@ def test_algebra_is_exact(ndim: int, kind: str, seed: int) -> None:
 
 
 @every_dimension
-def test_integers_beyond_the_floats_stay_exact(ndim: int) -> None:
+def test_field_integers_beyond_the_floats_stay_exact(ndim: int) -> None:
     """Whatever type of integer they come in."""
     for dtype in (object, np.int64, np.uint32):
         power = functools.reduce(Field.convolve, [Field(np.full((3,) * ndim, 10**6, dtype))] * 9)
@@ -86,7 +86,7 @@ def test_integers_beyond_the_floats_stay_exact(ndim: int) -> None:
 
 @every_dimension
 @pytest.mark.parametrize("seed", range(3))
-def test_floats_agree_to_rounding(ndim: int, seed: int) -> None:
+def test_field_floats_agree_to_rounding(ndim: int, seed: int) -> None:
     f, g, h = three(seed, ndim, "float")
     one, other = f.convolve(g).convolve(h), f.convolve(g.convolve(h))
     assert one.allclose(other, *ROUNDING) and one.start == other.start
@@ -95,7 +95,7 @@ def test_floats_agree_to_rounding(ndim: int, seed: int) -> None:
     assert not one.allclose(other * (1 + 1e-9), *ROUNDING)
 
 
-def test_small_values_keep_their_digits() -> None:
+def test_field_small_values_keep_their_digits() -> None:
     """Direct sums: 300 decades of positive values, each to rounding."""
     tail = Field(10.0**-np.arange(0, 150, 10))
     exact = functools.reduce(Field.convolve, [Field([Fraction(v) for v in tail.values])] * 2)
@@ -116,7 +116,7 @@ def test_add_on_hull_carries_leading_axes() -> None:
 
 @every_dimension
 @pytest.mark.parametrize("seed", range(5))
-def test_equality_does_not_see_stored_zeros(ndim: int, seed: int) -> None:
+def test_field_equality_does_not_see_stored_zeros(ndim: int, seed: int) -> None:
     f = three(seed, ndim)[0]
     wider = f.crop([s - 2 for s in f.start], [s + 1 for s in f.stop])
     assert wider == f and wider.shape == tuple(n + 4 for n in f.shape)
@@ -127,7 +127,7 @@ def test_equality_does_not_see_stored_zeros(ndim: int, seed: int) -> None:
 
 
 @every_dimension
-def test_nothing_added_or_convolved(ndim: int) -> None:
+def test_field_of_nothing_added_or_convolved(ndim: int) -> None:
     nothing, f = Field(np.zeros((0,) * ndim), 3), three(0, ndim)[0]
     assert f + nothing == f and nothing.mass() == 0 and nothing == f * 0
     assert f.convolve(nothing) == nothing.convolve(nothing) == nothing
@@ -135,7 +135,7 @@ def test_nothing_added_or_convolved(ndim: int) -> None:
     assert nothing.allclose(f * 0, *ROUNDING) and not nothing.allclose(f, *ROUNDING)
 
 
-def test_fields_of_other_kinds_are_not_equal() -> None:
+def test_field_of_another_kind_is_not_equal() -> None:
     assert Field(np.array([1, 2], np.uint8)) == Field([1.0, 2.0])
     assert Field(np.array([True])) + Field(np.array([True])) == Field([2])
     assert Field([1]) != Field([[1]]) and Field([1]) != [1]
@@ -150,7 +150,7 @@ def test_fields_of_other_kinds_are_not_equal() -> None:
 
 @every_dimension
 @pytest.mark.parametrize("seed", range(5))
-def test_upsample_moves_sites(ndim: int, seed: int) -> None:
+def test_field_upsample_moves_sites(ndim: int, seed: int) -> None:
     f, g, _ = three(seed, ndim)
     for stride in itertools.product((1, 2, 3), repeat=ndim):
         moved = f.upsample(stride)
@@ -162,7 +162,7 @@ def test_upsample_moves_sites(ndim: int, seed: int) -> None:
 
 @every_dimension
 @pytest.mark.parametrize("seed", range(5))
-def test_crop_keeps_what_lies_in_the_box(ndim: int, seed: int) -> None:
+def test_field_crop_keeps_what_lies_in_the_box(ndim: int, seed: int) -> None:
     f = three(seed, ndim)[0]
     rng = np.random.default_rng(seed)
     for _ in range(20):
@@ -178,7 +178,7 @@ def test_crop_keeps_what_lies_in_the_box(ndim: int, seed: int) -> None:
 @every_dimension
 @pytest.mark.parametrize("kind", ["int", "Fraction"])
 @pytest.mark.parametrize("seed", range(4))
-def test_wrap_folds_onto_a_torus(ndim: int, kind: str, seed: int) -> None:
+def test_field_wrap_folds_onto_a_torus(ndim: int, kind: str, seed: int) -> None:
     f, g, _ = three(seed, ndim, kind)
     for period in itertools.product((1, 2, 5), repeat=ndim):
         folded = f.wrap(period)
@@ -197,7 +197,7 @@ def test_wrap_folds_onto_a_torus(ndim: int, kind: str, seed: int) -> None:
 @every_dimension
 @pytest.mark.parametrize("kind", ["int", "Fraction"])
 @pytest.mark.parametrize("seed", range(4))
-def test_marginals_and_moments(ndim: int, kind: str, seed: int) -> None:
+def test_field_marginals_and_moments(ndim: int, kind: str, seed: int) -> None:
     f, g, _ = three(seed, ndim, kind)
     for count in range(1, ndim + 1):
         for axes in itertools.combinations(range(ndim), count):
@@ -213,13 +213,13 @@ def test_marginals_and_moments(ndim: int, kind: str, seed: int) -> None:
     assert f.convolve(g).moment(*first) == f.moment(*first) * g.mass() + f.mass() * g.moment(*first)
 
 
-def test_moments_beyond_64_bits_stay_exact() -> None:
+def test_field_moments_beyond_64_bits_stay_exact() -> None:
     assert Field([1, 1], start=10**6).moment(5) == 10**30 + (10**6 + 1)**5
     f = Field(np.array([Fraction(1, 3), 1], dtype=object), start=10**6)
     assert f.moment(5) == Fraction(10**30, 3) + (10**6 + 1)**5
 
 
-def test_properties_of_a_field() -> None:
+def test_field_properties() -> None:
     f = Field([[1, 2, 3], [4, 5, 6]], start=(-1, 7))
     assert (f.ndim, f.shape, f.start, f.stop, f.mass()) == (2, (2, 3), (-1, 7), (1, 10), 21)
     assert Field([1, 2], 3).start == (3,) and Field([[1]], 3).start == (3, 3)
@@ -230,7 +230,7 @@ def test_properties_of_a_field() -> None:
 # refusals
 # ---------------------------------------------------------------------------------------------
 
-def test_bad_fields_and_arguments() -> None:
+def test_field_bad_arguments() -> None:
     f = Field([1, 2, 3])
     for bad in (5, np.zeros((1, 1, 1, 1))):
         with pytest.raises(ValueError, match="a field has 1, 2 or 3"):
@@ -259,7 +259,7 @@ def test_bad_fields_and_arguments() -> None:
         f * f
 
 
-def test_fields_that_would_not_fit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_field_that_would_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(errors, "MEMORY_LIMIT", 1000)
     with pytest.raises(SizeError, match="8016 bytes"):
         Field([1.0, 2.0]).upsample(1001)

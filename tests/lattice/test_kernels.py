@@ -15,7 +15,7 @@ FAMILIES = [kernels.uniform, kernels.binomial, kernels.triangular, kernels.corne
 
 
 @pytest.mark.parametrize("k", [1, 2, 3, 4, 7, 31])
-def test_closed_forms(k: int) -> None:
+def test_kernels_closed_forms(k: int) -> None:
     assert kernels.uniform(k).weights.tolist() == [1] * k
     assert kernels.binomial(k).weights.tolist() == [comb(k - 1, a) for a in range(k)]
     assert_close(kernels.uniform(k).var, (k**2 - 1) / 12, ROUNDING)
@@ -51,7 +51,7 @@ def test_soft_rim_runs_from_uniform_to_corners(k: int) -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_products(family) -> None:
+def test_kernels_products(family) -> None:
     """In d dimensions the kernel is the product of its axes, and knows it."""
     kernel = family((2, 3, 4))
     lines = [family(k).pmf for k in (2, 3, 4)]
@@ -71,7 +71,7 @@ def test_corners_are_corners() -> None:
     assert np.count_nonzero(pmf) == 8
 
 
-def test_separability() -> None:
+def test_separable_factors() -> None:
     assert kernels.from_weights([[0, 1, 0], [1, 1, 1], [0, 1, 0]]).separable_factors() is None
     assert kernels.from_weights([[1, 2], [2, 5]]).separable_factors() is None
     rounded = kernels.from_weights(np.outer([.1, .2, .7], [.3, .3, .4]))
@@ -84,7 +84,7 @@ def test_separability() -> None:
     assert line.separable_factors() == (line,)
 
 
-def test_exactness() -> None:
+def test_kernels_exactness() -> None:
     assert kernels.from_weights([1, 2, 3]).total == 6
     thirds = kernels.from_weights([Fraction(1, 3), 1])
     assert thirds.is_exact and thirds.total == Fraction(4, 3)
@@ -96,7 +96,7 @@ def test_exactness() -> None:
     assert kernels.from_weights([10**30, 1]).weights[0] == 10**30
 
 
-def test_of() -> None:
+def test_from_weights_of() -> None:
     values = [1, -2, 3]
     assert kernels.from_weights(values, of="abs").weights.tolist() == [1, 2, 3]
     assert kernels.from_weights(values, of="square").weights.tolist() == [1, 4, 9]
@@ -110,7 +110,7 @@ def test_of() -> None:
         kernels.from_weights(values, of="power")
 
 
-def test_offsets_and_mirrors() -> None:
+def test_kernels_offsets_and_mirrors() -> None:
     kernel = kernels.from_weights([[1, 2, 3], [4, 5, 6]], offset=(-1, 4))
     assert_close(kernel.mean, np.array([15 / 21 - 1, 4 + 25 / 21]), ROUNDING)
     mirror = kernel.mirrored()
@@ -122,7 +122,7 @@ def test_offsets_and_mirrors() -> None:
     assert kernels.uniform((3, 4)).centred().offset == (-1, -1)
 
 
-def test_equality() -> None:
+def test_kernels_equality() -> None:
     assert kernels.uniform(3) == kernels.from_weights([1, 1, 1]).__class__([1, 1, 1])
     assert hash(kernels.uniform(3)) == hash(kernels.LatticeDistribution([1, 1, 1]))
     assert kernels.uniform(3) != kernels.uniform(3).centred()
@@ -142,7 +142,7 @@ def test_residual() -> None:
             kernels.residual(kernels.uniform(3), a, b)
 
 
-def test_read_only() -> None:
+def test_kernels_are_read_only() -> None:
     kernel = kernels.uniform(3)
     for array in (kernel.weights, kernel.pmf, kernels.KernelStack(np.ones((2, 2))).rows):
         with pytest.raises(ValueError, match="read-only"):
@@ -157,7 +157,7 @@ def test_read_only() -> None:
     (["a"], TypeError, "ints, Fractions or real floats"),
     ([1j], TypeError, "ints, Fractions or real floats"),
 ])
-def test_bad_weights(weights, error, message: str) -> None:
+def test_from_weights_refuses(weights, error, message: str) -> None:
     with pytest.raises(error, match=message):
         kernels.from_weights(weights)
 
@@ -170,11 +170,11 @@ def test_bad_weights(weights, error, message: str) -> None:
     (lambda: kernels.KernelStack(np.array([[1, -1]])), "non-negative"),
     (lambda: kernels.KernelStack(np.array([[1, 1], [0, 0]])), "no row all zero"),
 ])
-def test_bad_arguments(make, message: str) -> None:
+def test_kernels_refuse(make, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()
 
 
-def test_sizes_must_be_integers() -> None:
+def test_kernels_sizes_must_be_integers() -> None:
     with pytest.raises(TypeError):
         kernels.uniform(3.0)

@@ -91,12 +91,12 @@ PARAMETERS = [
 
 
 @pytest.mark.parametrize("name, options, norm, biased, published", PARAMETERS)
-def test_parameter_count(name: str, options: dict[str, Any], norm: int, biased: str,
+def test_zoo_parameter_count(name: str, options: dict[str, Any], norm: int, biased: str,
                          published: int) -> None:
     assert parameters(network(name, head=True, **options), norm, biased) == published
 
 
-def test_parameters_of_replknet() -> None:
+def test_zoo_parameters_of_replknet() -> None:
     """79 million, published with the small kernels merged into the large ones."""
     net = network("replknet31b", head=True, small_kernel=None)
     assert parameters(net, 2, LAST) // 10**6 == 79
@@ -136,7 +136,7 @@ FIELDS = [
 
 
 @pytest.mark.parametrize("name, node, options, published", FIELDS)
-def test_receptive_field(name: str, node: str | None, options: dict[str, Any],
+def test_zoo_receptive_field(name: str, node: str | None, options: dict[str, Any],
                          published: tuple[Any, Any, Any]) -> None:
     assert field(name, node, **options) == published
 
@@ -170,11 +170,11 @@ LONGEST = {
 
 
 @pytest.mark.parametrize("name", LONGEST)
-def test_receptive_field_of_the_longest_way(name: str) -> None:
+def test_zoo_receptive_field_of_the_longest_way(name: str) -> None:
     assert field(name)[:2] == reach(*LONGEST[name])
 
 
-def test_context_module_layer_by_layer() -> None:
+def test_zoo_context_module_layer_by_layer() -> None:
     net = network("context_module")
     sizes = [rf.size[0] for name, rf in em.receptive_fields(net).items() if "conv" in name]
     assert sizes == [3, 5, 9, 17, 33, 65, 67, 67]
@@ -182,7 +182,7 @@ def test_context_module_layer_by_layer() -> None:
 
 @pytest.mark.parametrize("up, sizes", [("transpose", {188, 204}), ("nearest", {220, 236}),
                                        ("bilinear", {252, 268})])
-def test_receptive_field_of_the_unet_depends_on_the_phase(up: str, sizes: set[int]) -> None:
+def test_zoo_receptive_field_of_the_unet_depends_on_the_phase(up: str, sizes: set[int]) -> None:
     rf = em.receptive_field(network("unet", up=up))
     windows = [rf.window(unit) for unit in range(32)]
     assert {hi[0] - lo[0] + 1 for lo, hi in windows} == sizes
@@ -190,7 +190,7 @@ def test_receptive_field_of_the_unet_depends_on_the_phase(up: str, sizes: set[in
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_the_docstring_says_the_receptive_field(name: str) -> None:
+def test_docstring_says_the_receptive_field(name: str) -> None:
     summary = (getattr(zoo, name).__doc__ or "").splitlines()[0]
     said = re.search(r"receptive field (\d+)(?: or \d+ by the phase of the unit)?"
                      r"(?:, stride (\d+))?(?:, padding (\d+))?", summary)
@@ -205,20 +205,20 @@ def test_the_docstring_says_the_receptive_field(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_json_round_trip(name: str) -> None:
+def test_zoo_json_round_trip(name: str) -> None:
     net = network(name)
     assert em.Network.from_dict(json.loads(json.dumps(net.to_dict()))) == net
 
 
 @pytest.mark.parametrize("name", [name for name in FUNCTIONS if name != "plain"])
-def test_width_scales_all_channels(name: str) -> None:
+def test_zoo_width_scales_all_channels(name: str) -> None:
     width = inspect.signature(getattr(zoo, name)).parameters["width"].default
     wide = network(name, width=2 * width).channels()
     assert wide == {node: 2 * c for node, c in network(name).channels().items()}
 
 
 @pytest.mark.parametrize("name", [name for name in FUNCTIONS if name != "plain"])
-def test_narrow_networks_can_be_built(name: str) -> None:
+def test_zoo_narrow_networks_can_be_built(name: str) -> None:
     assert min(network(name, width=1).channels().values()) == 1
 
 
@@ -228,7 +228,7 @@ MAPS = {"alexnet": 6, "inception_v3": 8, "cifar_resnet": 8, "preact_resnet": 8, 
 
 
 @pytest.mark.parametrize("name", WITH_HEAD)
-def test_head(name: str) -> None:
+def test_zoo_head(name: str) -> None:
     """The last map has its known size, and the head makes one classification of it."""
     image = IMAGES.get(name, 224)
     bare, net = network(name), network(name, head=True)
@@ -239,7 +239,7 @@ def test_head(name: str) -> None:
     assert net.names[:len(bare) - 1] == bare.names[:-1]
 
 
-def test_unit_of_a_pooled_head_sees_the_whole_image() -> None:
+def test_zoo_unit_of_a_pooled_head_sees_the_whole_image() -> None:
     net = network("resnet18", head=True)
     assert em.receptive_field(net).size == (math.inf, math.inf)
     assert em.receptive_field(net, image=224).size == (224, 224)
@@ -254,14 +254,14 @@ DEFAULT = em.Random(gain=1 / 3, law="uniform")
     ("cifar_resnet", FAN_OUT), ("densenet121", em.Random()), ("resnet_v1_50", em.Random()),
     ("resnet_v2_50", em.Random()), ("preact_resnet", em.Random()), ("unet", em.Random()),
     ("alexnet", DEFAULT), ("replknet31b", DEFAULT)])
-def test_initialiser(name: str, weights: em.Random) -> None:
+def test_zoo_initialiser(name: str, weights: em.Random) -> None:
     assert {layer.weights for _, layer, _, _ in convolutions(network(name))} == {weights}
 
 
 @pytest.mark.parametrize("name, nodes, std", [("convnext_tiny", ".*", 0.02),
                                               ("vgg16", "fc6|fc7|classifier", 0.01)])
 @pytest.mark.parametrize("scale", (1, 2))
-def test_initialiser_of_fixed_standard_deviation(name: str, nodes: str, std: float,
+def test_zoo_initialiser_of_fixed_standard_deviation(name: str, nodes: str, std: float,
                                                  scale: int) -> None:
     width = scale * inspect.signature(getattr(zoo, name)).parameters["width"].default
     for node, layer, c_in, _ in convolutions(network(name, head=True, width=width)):
@@ -270,7 +270,7 @@ def test_initialiser_of_fixed_standard_deviation(name: str, nodes: str, std: flo
             assert_close(layer.weights.gain / (taps(layer) * c_in), std**2, ROUNDING)
 
 
-def test_options() -> None:
+def test_build_options() -> None:
     tanh = zoo.plain(3, 5, "tanh", width=7, weights=em.Constant())
     assert tanh == em.repeat(em.serial(em.Conv(5, 7, weights=em.Constant()),
                                        em.Activation("tanh")), 3)
@@ -285,7 +285,7 @@ def test_options() -> None:
 
 @pytest.mark.parametrize("name, near", [("resnet5", "resnet50"), ("VGG16", "vgg16"),
                                         ("mobilenet", "mobilenet_v1"), ("?", "known are alexnet")])
-def test_an_unknown_name_is_refused_with_near_ones(name: str, near: str) -> None:
+def test_build_suggests_near_names(name: str, near: str) -> None:
     with pytest.raises(ValueError, match=near):
         zoo.build(name)
 
@@ -302,6 +302,6 @@ def test_an_unknown_name_is_refused_with_near_ones(name: str, near: str) -> None
     (lambda: zoo.plain(3, 2.5), ValueError, "kernel_size=2.5"),  # type: ignore[arg-type]
     (lambda: zoo.plain(3, activation="rleu"), ValueError, "rleu"),
 ])
-def test_bad_options_are_refused(call: Any, error: type[Exception], message: str) -> None:
+def test_build_refuses_bad_options(call: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         call()

@@ -11,25 +11,25 @@ import numpy as np
 
 from erfmath.lattice import kernels
 
-Law = dict[tuple[int, ...], Fraction]
+Distribution = dict[tuple[int, ...], Fraction]
 
 
-def exact_law(steps: list[tuple[Any, Any, int]]) -> Law:
-    """Site -> value of the convolution of all layers; laws sum to 1, signed kernels as given."""
+def exact_distribution(steps: list[tuple[Any, Any, int]]) -> Distribution:
+    """Site -> value of the convolution of all layers; distributions sum to 1, signed kernels as given."""
     ndim = steps[0][0].ndim
-    law: Law = {(0,) * ndim: Fraction(1)}
+    pmf: Distribution = {(0,) * ndim: Fraction(1)}
     for kernel, jump, count in steps:
         jumps = jump if isinstance(jump, tuple) else (jump,) * ndim
         taps = [(tuple(j * (a + o) for j, a, o in zip(jumps, index, kernel.offset)), Fraction(w))
                 for index, w in np.ndenumerate(kernel.weights) if w != 0]
         total = 1 if kernel.is_signed else sum(w for _, w in taps)
         for _ in range(count):
-            moved: Law = {}
-            for (site, value), (tap, weight) in itertools.product(law.items(), taps):
+            moved: Distribution = {}
+            for (site, value), (tap, weight) in itertools.product(pmf.items(), taps):
                 to = tuple(s + t for s, t in zip(site, tap))
                 moved[to] = moved.get(to, Fraction(0)) + value * weight / total
-            law = moved
-    return law
+            pmf = moved
+    return pmf
 
 
 def integer_convolution(steps: list[tuple[Any, int, int]]) -> tuple[list[int], int, int]:
@@ -112,10 +112,10 @@ def hard_case(rng: np.random.Generator, sites: int) -> list[tuple[Any, int, int]
     return steps
 
 
-def dense(law: Law, shape: tuple[int, ...], start: tuple[int, ...]) -> np.ndarray:
-    """A law as an array from `start`."""
+def dense(pmf: Distribution, shape: tuple[int, ...], start: tuple[int, ...]) -> np.ndarray:
+    """A pmf as an array from `start`."""
     out = np.zeros(shape)
-    for site, value in law.items():
+    for site, value in pmf.items():
         out[tuple(s - f for s, f in zip(site, start))] = float(value)
     assert out.size == prod(shape)
     return out
@@ -165,19 +165,19 @@ def _power(a: Complex, n: int) -> Complex:
     return result
 
 
-def deep_law(weights: list[Any], n: int, period: int, offsets: list[int]) -> tuple[int, list[Fraction]]:
-    """floor(n mean), and the law of n equal layers at that site plus `offsets`, wrapped onto `period` sites.
+def deep_distribution(weights: list[Any], n: int, period: int, offsets: list[int]) -> tuple[int, list[Fraction]]:
+    """floor(n mean), and the pmf of n equal layers at that site plus `offsets`, wrapped onto `period` sites.
 
     Modes are summed from 0 on, until twenty in a row are below 1e-36: for kernels whose modes all
     lie around 0.
     """
-    law = [Fraction(w) for w in weights]
-    law = [w / sum(law) for w in law]
-    middle = int(n * sum(a * w for a, w in enumerate(law)))
+    pmf = [Fraction(w) for w in weights]
+    pmf = [w / sum(pmf) for w in pmf]
+    middle = int(n * sum(a * w for a, w in enumerate(pmf)))
     values, mode, small = [0] * len(offsets), 0, 0
     while small < 20 and 2 * mode <= period:
         layer = [0, 0]
-        for a, w in enumerate(law):
+        for a, w in enumerate(pmf):
             wave = _wave(Fraction(mode * a, period))
             layer = [part + x * w.numerator // w.denominator for part, x in zip(layer, wave)]
         phi = _power((layer[0], layer[1]), n)

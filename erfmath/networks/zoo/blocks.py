@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from ...base.checks import integer
 from ...layers import Activation, BatchNorm, Conv, GlobalAvgPool
@@ -11,13 +11,23 @@ from ...layers.weights import Random
 from ..building import Part, serial
 from ..network import Network
 
-__all__ = ["CLASSES", "FAN_OUT", "classifier", "conv", "fixed_std", "norm_relu", "scaled"]
+__all__ = ["CLASSES", "FAN_OUT", "classifier", "conv", "documented", "fixed_std", "norm_relu", "scaled"]
+
+Builder = TypeVar("Builder", bound=Callable[..., Network])
 
 #: Classes of ImageNet, for which `head=True` sizes the classifiers.
 CLASSES = 1000
 
 #: He's initialiser with fan-out, as most networks of torchvision have it.
 FAN_OUT = Random(gain=2.0, fan="out")
+
+
+def documented(family: Callable[..., Network], **words: Any) -> Callable[[Builder], Builder]:
+    """Decorator of a builder: the docstring of its `family`, with the builder's own name and `words` filled in."""
+    def write(builder: Builder) -> Builder:
+        builder.__doc__ = (family.__doc__ or "").format(builder=builder.__name__, **words)
+        return builder
+    return write
 
 
 def scaled(channels: int, width: int, reference: int) -> int:

@@ -7,7 +7,7 @@ from ...layers import Activation, Conv, Dropout, MaxPool
 from ...layers.weights import Random, Weights
 from ..building import Part, repeat, serial
 from ..network import Network
-from .blocks import CLASSES, FAN_OUT, conv, fixed_std, scaled
+from .blocks import CLASSES, FAN_OUT, conv, documented, fixed_std, scaled
 
 __all__ = ["alexnet", "plain", "vgg11", "vgg13", "vgg16", "vgg19"]
 
@@ -33,7 +33,7 @@ def alexnet(*, width: int = 64, head: bool = False) -> Network:
 
     One tower, without local response normalisation, padding 2 in `conv1`; PyTorch's default
     initialiser, uniform of gain 1/3.  `head` adds the fully connected layers, the first as a 6x6
-    convolution without padding (one unit at 224 pixels); dropout comes behind the hidden layers.
+    convolution without padding (one unit at 224 pixels); dropout comes after the hidden layers.
 
     Parameters
     ----------
@@ -75,6 +75,43 @@ def alexnet(*, width: int = 64, head: bool = False) -> Network:
 
 
 def _vgg(depth: int, width: int, batch_norm: bool, head: bool) -> Network:
+    """VGG-{depth} ({letter}): receptive field {size}, stride 32, padding {padding}.
+
+    Parameters
+    ----------
+    width : int
+        Channels of the first stage; the others have 2, 4, 8 and 8 times as many.
+    batch_norm : bool
+        Batch norm after every convolution, as torchvision's {builder}_bn.
+    head : bool
+        Add the fully connected layers, as a 7x7 convolution without padding (one unit at 224 pixels) and two 1x1
+        convolutions.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    ValueError
+        If a size is no positive integer.
+
+    Notes
+    -----
+    torchvision 0.29 {builder}: He's initialiser with fan-out for the convolutions, standard deviation 0.01 for the
+    fully connected layers.  Nodes `conv1_1` ... `conv5_{last}` (stride 16) and `pool1` ... `pool5`.
+
+    References
+    ----------
+    Simonyan and Zisserman, Very deep convolutional networks for large-scale image recognition, 2015.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> rf = em.receptive_field(em.zoo.{builder}())
+    >>> rf.size, rf.stride, rf.padding
+    (({size}, {size}), (32, 32), ({padding}, {padding}))
+    """
     width = integer(width, "width", 1)
     parts: list[Part] = []
     for stage, (convs, scale) in enumerate(zip(_VGG[depth], _VGG_CHANNELS), start=1):
@@ -88,139 +125,23 @@ def _vgg(depth: int, width: int, batch_norm: bool, head: bool) -> Network:
     return serial(*parts)
 
 
+@documented(_vgg, depth=11, letter="configuration A, TF-Slim's vgg_a", size=150, padding=59, last=_VGG[11][-1])
 def vgg11(*, width: int = 64, batch_norm: bool = False, head: bool = False) -> Network:
-    """VGG-11 (configuration A, TF-Slim's vgg_a): receptive field 150, stride 32; see `vgg16`.
-
-    Parameters
-    ----------
-    width : int
-        Channels of the first stage; the others have 2, 4, 8 and 8 times as many.
-    batch_norm : bool
-        Batch norm behind every convolution.
-    head : bool
-        Add the fully connected layers, as a 7x7 convolution without padding (one unit at 224
-        pixels) and two 1x1 convolutions.
-
-    Returns
-    -------
-    Network
-
-    Raises
-    ------
-    ValueError
-        If a size is no positive integer.
-
-    Examples
-    --------
-    >>> import erfmath as em
-    >>> em.receptive_field(em.zoo.vgg11()).size
-    (150, 150)
-    """
     return _vgg(11, width, batch_norm, head)
 
 
+@documented(_vgg, depth=13, letter="configuration B", size=156, padding=62, last=_VGG[13][-1])
 def vgg13(*, width: int = 64, batch_norm: bool = False, head: bool = False) -> Network:
-    """VGG-13 (configuration B): receptive field 156, stride 32; see `vgg16`.
-
-    Parameters
-    ----------
-    width : int
-        Channels of the first stage; the others have 2, 4, 8 and 8 times as many.
-    batch_norm : bool
-        Batch norm behind every convolution.
-    head : bool
-        Add the fully connected layers, as a 7x7 convolution without padding (one unit at 224
-        pixels) and two 1x1 convolutions.
-
-    Returns
-    -------
-    Network
-
-    Raises
-    ------
-    ValueError
-        If a size is no positive integer.
-
-    Examples
-    --------
-    >>> import erfmath as em
-    >>> em.receptive_field(em.zoo.vgg13()).size
-    (156, 156)
-    """
     return _vgg(13, width, batch_norm, head)
 
 
+@documented(_vgg, depth=16, letter="configuration D", size=212, padding=90, last=_VGG[16][-1])
 def vgg16(*, width: int = 64, batch_norm: bool = False, head: bool = False) -> Network:
-    """VGG-16 (configuration D): receptive field 212, stride 32, padding 90.
-
-    Parameters
-    ----------
-    width : int
-        Channels of the first stage; the others have 2, 4, 8 and 8 times as many.
-    batch_norm : bool
-        Batch norm behind every convolution (torchvision's vgg16_bn).
-    head : bool
-        Add the fully connected layers, as a 7x7 convolution without padding (one unit at 224
-        pixels) and two 1x1 convolutions.
-
-    Returns
-    -------
-    Network
-
-    Raises
-    ------
-    ValueError
-        If a size is no positive integer.
-
-    Notes
-    -----
-    torchvision 0.29 vgg16: He's initialiser with fan-out for the convolutions, standard deviation
-    0.01 for the fully connected layers.  Nodes `conv1_1` ... `conv5_3` (196 at stride 16) and
-    `pool1` ... `pool5`.
-
-    References
-    ----------
-    Simonyan and Zisserman, Very deep convolutional networks for large-scale image recognition,
-    2015.
-
-    Examples
-    --------
-    >>> import erfmath as em
-    >>> rf = em.receptive_field(em.zoo.vgg16())
-    >>> rf.size, rf.stride, rf.padding
-    ((212, 212), (32, 32), (90, 90))
-    """
     return _vgg(16, width, batch_norm, head)
 
 
+@documented(_vgg, depth=19, letter="configuration E", size=268, padding=118, last=_VGG[19][-1])
 def vgg19(*, width: int = 64, batch_norm: bool = False, head: bool = False) -> Network:
-    """VGG-19 (configuration E): receptive field 268, stride 32; see `vgg16`.
-
-    Parameters
-    ----------
-    width : int
-        Channels of the first stage; the others have 2, 4, 8 and 8 times as many.
-    batch_norm : bool
-        Batch norm behind every convolution.
-    head : bool
-        Add the fully connected layers, as a 7x7 convolution without padding (one unit at 224
-        pixels) and two 1x1 convolutions.
-
-    Returns
-    -------
-    Network
-
-    Raises
-    ------
-    ValueError
-        If a size is no positive integer.
-
-    Examples
-    --------
-    >>> import erfmath as em
-    >>> em.receptive_field(em.zoo.vgg19()).size
-    (268, 268)
-    """
     return _vgg(19, width, batch_norm, head)
 
 
@@ -239,7 +160,7 @@ def plain(n: int = 20, kernel_size: int = 3, activation: str | None = None, *,
     kernel_size : int
         Their taps per axis.
     activation : str, optional
-        Function of an `Activation` behind each.
+        Function of an `Activation` after each.
     width : int, optional
         Channels of every layer; left open by default.
     weights : Random, Constant or Fixed

@@ -28,10 +28,10 @@ def unet(levels: int = 4, *, width: int = 64,
         Channels of the first level.
     up : {"transpose", "nearest", "bilinear"}
         How the size of a map is doubled and its channels halved: a 2x2 transposed convolution of
-        stride 2, or an upsampling and a 3x3 convolution (receptive field 220 or 236 behind
-        "nearest", 252 or 268 behind "bilinear").
+        stride 2, or an upsampling and a 3x3 convolution (receptive field 220 or 236 after
+        "nearest", 252 or 268 after "bilinear").
     batch_norm : bool
-        Batch norm behind each of the two convolutions of a level.
+        Batch norm after each of the two convolutions of a level.
     weights : Random
         The reference's initialiser, He's with fan-in; PyTorch's default for convolutions is
         ``Random(gain=1/3, law="uniform")``.
@@ -51,7 +51,7 @@ def unet(levels: int = 4, *, width: int = 64,
     -----
     Layout of the reference, but with padding that keeps the size: the sides of the image must be
     multiples of 2^levels.  Nodes `down1`, `down2`, ... before the poolings, `bottom`, and
-    ..., `up2`, `up1` behind the decoder's levels.
+    ..., `up2`, `up1` after the decoder's levels.
 
     References
     ----------

@@ -15,7 +15,7 @@ __all__ = ["googlenet", "inception_v3"]
 
 # -- GoogLeNet --------------------------------------------------------------------------------
 
-#: Channels of a module: 1x1, 3x3 and what it is reduced from, 5x5 likewise, 1x1 behind the pool.
+#: Channels of a module: 1x1, 3x3 and what it is reduced from, 5x5 likewise, 1x1 after the pool.
 _GOOGLENET = {
     "3a": (64, 96, 128, 16, 32, 32), "3b": (128, 128, 192, 32, 96, 64),
     "4a": (192, 96, 208, 16, 48, 64), "4b": (160, 112, 224, 24, 64, 64),
@@ -49,8 +49,8 @@ def googlenet(*, width: int = 64, reduced: bool = False, head: bool = False) -> 
     Notes
     -----
     Table 1 of the reference with TF-Slim's padding "same", and the batch norm of torchvision and
-    TF-Slim in place of local response normalisation.  He's initialiser with fan-in stands for
-    their truncated normal of fixed standard deviation: the batch norm behind every convolution
+    TF-Slim in place of local response normalisation.  He's initialiser with fan-in replaces
+    their truncated normal of fixed standard deviation: the batch norm after every convolution
     takes the difference out.  Nodes `inception3a` ... `inception5b`.
 
     References
@@ -137,7 +137,7 @@ def inception_v3(*, width: int = 32, head: bool = False) -> Network:
     -----
     Layout of TF-Slim and Keras: no padding in the stem and in strided layers, average pools over
     the pixels inside, no auxiliary classifier.  He's initialiser with fan-in: the batch norm
-    behind every convolution takes the scale out.  Nodes `Mixed_5b` ... `Mixed_7c`.
+    after every convolution takes the scale out.  Nodes `Mixed_5b` ... `Mixed_7c`.
 
     References
     ----------

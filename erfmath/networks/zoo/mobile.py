@@ -20,8 +20,8 @@ def mobilenet_v1(*, width: int = 32, head: bool = False) -> Network:
     """MobileNet v1: receptive field 315, stride 32.
 
     TF-Slim's mobilenet_v1 with its padding "same" and its names of the convolutions, `Conv2d_0` to
-    `Conv2d_13_pointwise`.  ReLU stands for ReLU6: behind a batch norm hardly any input exceeds 6.
-    He's initialiser with fan-in stands for a truncated normal of standard deviation 0.09: the
+    `Conv2d_13_pointwise`.  ReLU replaces ReLU6: after a batch norm hardly any input exceeds 6.
+    He's initialiser with fan-in replaces a truncated normal of standard deviation 0.09: the
     batch norm takes the difference out.
 
     Parameters
@@ -74,7 +74,7 @@ def _inverted_residual(c_in: int, c_out: int, expansion: int, stride: int, name:
 def mobilenet_v2(*, width: int = 32, head: bool = False) -> Network:
     """MobileNet v2: receptive field 491, stride 32.
 
-    torchvision 0.29 mobilenet_v2: He's initialiser with fan-out.  ReLU stands for ReLU6: behind a
+    torchvision 0.29 mobilenet_v2: He's initialiser with fan-out.  ReLU replaces ReLU6: after a
     batch norm hardly any input exceeds 6.  `stage1` ... `stage7` are the ends of the groups of
     inverted residuals, `features` is the last map.
 

@@ -38,7 +38,7 @@ def densenet121(*, width: int = 64, head: bool = False) -> Network:
     Notes
     -----
     torchvision 0.29 densenet121: He's initialiser with fan-in.  Nodes `denseblock1` ...
-    `denseblock4`, `transition1` ... `transition3`, and `norm5`, the activation behind the final
+    `denseblock4`, `transition1` ... `transition3`, and `norm5`, the activation after the final
     batch norm.
 
     References
@@ -149,7 +149,7 @@ def replknet31b(*, width: int = 128, small_kernel: int | None = 5, head: bool = 
 
     Notes
     -----
-    Layout of the reference's code: depthwise kernels of 31, 29, 27 and 13 pixels, behind each a
+    Layout of the reference's code: depthwise kernels of 31, 29, 27 and 13 pixels, after each a
     feed-forward block.  PyTorch's default initialiser, uniform of gain 1/3.  Nodes `stem`,
     `stage1` ... `stage4`.
 

@@ -9,7 +9,7 @@ from ...base.checks import integer
 from ...layers import Activation, Conv, MaxPool
 from ..building import Part, residual, serial
 from ..network import Network
-from .blocks import FAN_OUT, classifier, conv, norm_relu
+from .blocks import FAN_OUT, classifier, conv, documented, norm_relu
 
 __all__ = ["cifar_resnet", "preact_resnet", "resnet101", "resnet152", "resnet18", "resnet34",
            "resnet50", "resnet_v1_50", "resnet_v2_50"]
@@ -54,73 +54,7 @@ def _bottleneck(channels: int, stride: int, project: bool, name: str | None) -> 
 
 
 def _torchvision(depth: int, width: int, head: bool) -> Network:
-    bottleneck = depth >= 50
-    parts: list[Part] = [conv(7, width, stride=2, weights=FAN_OUT), MaxPool(3, 2, 1, name="maxpool")]
-    for i, units in enumerate(_UNITS[depth]):
-        strides = [2 if i else 1] + [1] * (units - 1)
-        parts.append(_stage(_bottleneck if bottleneck else _basic, width << i, strides,
-                            bottleneck or i > 0, f"layer{i + 1}"))
-    return classifier(parts, head)
-
-
-def resnet18(*, width: int = 64, head: bool = False) -> Network:
-    """ResNet-18: receptive field 435, stride 32; see `resnet50`.
-
-    Parameters
-    ----------
-    width : int
-        Channels of the stem and of the first stage's 3x3 convolutions.
-    head : bool
-        Add global average pooling and the classifier: the receptive field is the whole image.
-
-    Returns
-    -------
-    Network
-
-    Raises
-    ------
-    ValueError
-        If a size is no positive integer.
-
-    Examples
-    --------
-    >>> import erfmath as em
-    >>> em.receptive_field(em.zoo.resnet18()).size
-    (435, 435)
-    """
-    return _torchvision(18, width, head)
-
-
-def resnet34(*, width: int = 64, head: bool = False) -> Network:
-    """ResNet-34: receptive field 899, stride 32; see `resnet50`.
-
-    Parameters
-    ----------
-    width : int
-        Channels of the stem and of the first stage's 3x3 convolutions.
-    head : bool
-        Add global average pooling and the classifier: the receptive field is the whole image.
-
-    Returns
-    -------
-    Network
-
-    Raises
-    ------
-    ValueError
-        If a size is no positive integer.
-
-    Examples
-    --------
-    >>> import erfmath as em
-    >>> em.receptive_field(em.zoo.resnet34()).size
-    (899, 899)
-    """
-    return _torchvision(34, width, head)
-
-
-def resnet50(*, width: int = 64, head: bool = False) -> Network:
-    """ResNet-50: receptive field 427, stride 32, padding 213.
+    """ResNet-{depth}: receptive field {size}, stride 32, padding {padding}.
 
     Parameters
     ----------
@@ -140,9 +74,8 @@ def resnet50(*, width: int = 64, head: bool = False) -> Network:
 
     Notes
     -----
-    torchvision 0.29 resnet50: the stride is in the 3x3 of a stage's first unit ("v1.5"),
-    projections have batch norm, He's initialiser with fan-out.  Nodes `maxpool`, `layer1` ...
-    `layer4`.
+    torchvision 0.29 {builder}: units of {unit},
+    projections with batch norm, He's initialiser with fan-out.  Nodes `maxpool`, `layer1` ... `layer4`.
 
     References
     ----------
@@ -151,72 +84,51 @@ def resnet50(*, width: int = 64, head: bool = False) -> Network:
     Examples
     --------
     >>> import erfmath as em
-    >>> em.receptive_field(em.zoo.resnet50()).size
-    (427, 427)
+    >>> em.receptive_field(em.zoo.{builder}()).size
+    ({size}, {size})
     """
+    bottleneck = depth >= 50
+    parts: list[Part] = [conv(7, width, stride=2, weights=FAN_OUT), MaxPool(3, 2, 1, name="maxpool")]
+    for i, units in enumerate(_UNITS[depth]):
+        strides = [2 if i else 1] + [1] * (units - 1)
+        parts.append(_stage(_bottleneck if bottleneck else _basic, width << i, strides,
+                            bottleneck or i > 0, f"layer{i + 1}"))
+    return classifier(parts, head)
+
+
+_BASIC = "two 3x3 convolutions, the stride in a stage's first"
+_BOTTLENECK = 'three convolutions, the stride in the 3x3 of a stage\'s first unit ("v1.5")'
+
+
+@documented(_torchvision, depth=18, size=435, padding=217, unit=_BASIC)
+def resnet18(*, width: int = 64, head: bool = False) -> Network:
+    return _torchvision(18, width, head)
+
+
+@documented(_torchvision, depth=34, size=899, padding=449, unit=_BASIC)
+def resnet34(*, width: int = 64, head: bool = False) -> Network:
+    return _torchvision(34, width, head)
+
+
+@documented(_torchvision, depth=50, size=427, padding=213, unit=_BOTTLENECK)
+def resnet50(*, width: int = 64, head: bool = False) -> Network:
     return _torchvision(50, width, head)
 
 
+@documented(_torchvision, depth=101, size=971, padding=485, unit=_BOTTLENECK)
 def resnet101(*, width: int = 64, head: bool = False) -> Network:
-    """ResNet-101: receptive field 971, stride 32; see `resnet50`.
-
-    Parameters
-    ----------
-    width : int
-        Channels of the stem and of the first stage's 3x3 convolutions.
-    head : bool
-        Add global average pooling and the classifier: the receptive field is the whole image.
-
-    Returns
-    -------
-    Network
-
-    Raises
-    ------
-    ValueError
-        If a size is no positive integer.
-
-    Examples
-    --------
-    >>> import erfmath as em
-    >>> em.receptive_field(em.zoo.resnet101()).size
-    (971, 971)
-    """
     return _torchvision(101, width, head)
 
 
+@documented(_torchvision, depth=152, size=1451, padding=725, unit=_BOTTLENECK)
 def resnet152(*, width: int = 64, head: bool = False) -> Network:
-    """ResNet-152: receptive field 1451, stride 32; see `resnet50`.
-
-    Parameters
-    ----------
-    width : int
-        Channels of the stem and of the first stage's 3x3 convolutions.
-    head : bool
-        Add global average pooling and the classifier: the receptive field is the whole image.
-
-    Returns
-    -------
-    Network
-
-    Raises
-    ------
-    ValueError
-        If a size is no positive integer.
-
-    Examples
-    --------
-    >>> import erfmath as em
-    >>> em.receptive_field(em.zoo.resnet152()).size
-    (1451, 1451)
-    """
     return _torchvision(152, width, head)
 
 
 # -- TF-Slim ----------------------------------------------------------------------------------
 
 def _preactivated(branch: Network, project: Conv | None, name: str | None, shortcut: Part | None = None) -> Network:
-    """A pre-activation unit: projections start behind its activation, other shortcuts before it."""
+    """A pre-activation unit: projections start after its activation, other shortcuts before it."""
     if project is not None:
         return serial(norm_relu(), residual(branch, project, name=name))
     return residual(serial(norm_relu(), branch), shortcut, name=name)
@@ -286,8 +198,8 @@ def resnet_v1_50(*, width: int = 64, head: bool = False) -> Network:
 def resnet_v2_50(*, width: int = 64, head: bool = False) -> Network:
     """TF-Slim resnet_v2_50: pre-activation units; receptive field 483, stride 32.
 
-    Strides, paddings and initialiser as in `resnet_v1_50`.  Projections start behind the unit's
-    first activation and have no batch norm; `postnorm` is the activation behind `block4` and the
+    Strides, paddings and initialiser as in `resnet_v1_50`.  Projections start after the unit's
+    first activation and have no batch norm; `postnorm` is the activation after `block4` and the
     final batch norm.
 
     Parameters
@@ -338,7 +250,7 @@ def _cifar(unit: _Unit, stem: Part, depth: int, width: int) -> list[Part]:
 
 
 def cifar_resnet(depth: int = 20, *, width: int = 16, head: bool = False) -> Network:
-    """CIFAR ResNet of 6 n + 2 layers (20, 32, 44, 56, 110), the activation behind the addition.
+    """CIFAR ResNet of 6 n + 2 layers (20, 32, 44, 56, 110), the activation after the addition.
 
     Section 4.2 of the reference with its option B: the two shortcuts that change shape are 1x1
     convolutions with batch norm (option A pads channels with zeros).  He's initialiser with
@@ -379,7 +291,7 @@ def preact_resnet(depth: int = 20, *, width: int = 16, head: bool = False) -> Ne
     """Pre-activation CIFAR ResNet of 6 n + 2 layers, two 3x3 convolutions a unit.
 
     Shortcuts that change shape are 1x1 convolutions of the activated input, without batch norm;
-    `postnorm` is the activation behind `layer3` and the final batch norm.  He's initialiser with
+    `postnorm` is the activation after `layer3` and the final batch norm.  He's initialiser with
     fan-in.
 
     Parameters

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import EXACT, ROUNDING, assert_close
-from walk_oracles import exact_law, hard_case, integer_convolution, uniform_count, worst_relative
+from walk_oracles import exact_distribution, hard_case, integer_convolution, uniform_count, worst_relative
 
 import erfmath as em
 from erfmath.base.errors import SizeError
 from erfmath.lattice import kernels
 from erfmath.walks import dense, direct, tilt
-from erfmath.walks.direct import direct_law
+from erfmath.walks.direct import direct_pmf
 from erfmath.walks.integers import multiply, power
 from erfmath.walks.steps import Problem, as_steps
 
@@ -34,15 +34,15 @@ MIXED = [
 
 @pytest.mark.parametrize("steps", MIXED)
 @pytest.mark.parametrize("method", ["exact", "rational"])
-def test_against_fractions(steps: list, method: str) -> None:
+def test_walk_against_fractions(steps: list, method: str) -> None:
     """Every site of the support and around it; jumps of both signs, offsets, holes, 1 to 3 axes."""
     walk = em.walk(steps, method=method)
-    law = exact_law(steps)
+    pmf = exact_distribution(steps)
     ndim = walk.ndim
     lo, hi = np.atleast_1d(walk.support[0]), np.atleast_1d(walk.support[1])
     grid = np.stack(np.meshgrid(*[np.arange(a - 1, b + 2) for a, b in zip(lo, hi)],
                                 indexing="ij"), -1).reshape(-1, ndim)
-    exact = [law.get(tuple(site), Fraction(0)) for site in grid.tolist()]
+    exact = [pmf.get(tuple(site), Fraction(0)) for site in grid.tolist()]
     sites = grid[:, 0] if ndim == 1 else grid
     assert worst_relative(walk, sites, exact) <= walk.errors["relative"]
     if method == "rational":
@@ -50,7 +50,7 @@ def test_against_fractions(steps: list, method: str) -> None:
     values, start = walk.array()
     assert_close(values.sum(), 1.0, ROUNDING)
     assert values.flat[0] == walk.pmf(start) and start == walk.support[0]
-    reached = np.array(sorted(law))
+    reached = np.array(sorted(pmf))
     assert (reached.min(axis=0) == lo).all() and (reached.max(axis=0) == hi).all()
 
 
@@ -67,7 +67,7 @@ def test_path_counts_refuses(k: Any, n: Any, told: str) -> None:
         em.path_counts(k, n)
 
 
-def test_integer_products() -> None:
+def test_multiply_integers() -> None:
     rng = np.random.default_rng(0)
     a, b = (rng.integers(-10**9, 10**9, size=n).tolist() for n in (7, 5))
     stretched = np.zeros(13, dtype=object)
@@ -83,7 +83,7 @@ def test_integer_products() -> None:
     (31, 10_000, [0, 1, 40, 3000, 60_000, 150_000]),
     (3, 1_000_000, [0, 1, 2, 900]),
 ])
-def test_uniform_stacks_at_depth(k: int, n: int, sites: list[int]) -> None:
+def test_walk_uniform_stacks_at_depth(k: int, n: int, sites: list[int]) -> None:
     """Relative error in both tails, down to 1e-477121, against exact integers."""
     walk = em.walk(kernels.uniform(k), n)
     total = k**n
@@ -96,7 +96,7 @@ def test_uniform_stacks_at_depth(k: int, n: int, sites: list[int]) -> None:
 
 
 @pytest.mark.parametrize("name", ["seven", "thirtyone"])
-def test_uneven_kernels_at_depth(name: str) -> None:
+def test_walk_uneven_kernels_at_depth(name: str) -> None:
     """Sampled values of w**10000 from exact integers, made by make_references.py."""
     case = json.loads((DATA / "references.json").read_text())[name]
     walk = em.walk(kernels.from_weights(case["weights"]), case["n"])
@@ -123,7 +123,7 @@ def check_hard(steps: list, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("block", range(10))
-def test_hard_cases(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_walk_hard_cases(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(block)
     for _ in range(10):
         check_hard(hard_case(rng, 30), monkeypatch)
@@ -131,7 +131,7 @@ def test_hard_cases(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("block", range(20))
-def test_many_hard_cases(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_walk_many_hard_cases(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(1000 + block)
     for _ in range(100):
         check_hard(hard_case(rng, 150), monkeypatch)
@@ -141,18 +141,18 @@ def test_many_hard_cases(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     [(kernels.from_weights([.5, .3, .2]), 1, 600)],
     [(kernels.uniform(5), 1, 200), (kernels.uniform(3), 4, 50)],
 ])
-def test_tilted_and_squared_agree(steps: list) -> None:
+def test_tilted_pmf_and_direct_pmf_agree(steps: list) -> None:
     """Two methods that share nothing but the kernels, on the whole support."""
     problem = Problem(steps)
-    squared, bound = direct_law(problem)
-    tilted, bounds = tilt.tilted_law(problem)
+    squared, bound = direct_pmf(problem)
+    tilted, bounds = tilt.tilted_pmf(problem)
     assert (squared.exponent == tilted.exponent).sum() > 0.99 * problem.size
     ratio = np.ldexp(tilted.mantissa / squared.mantissa,
                      (tilted.exponent - squared.exponent).astype(int))
     assert (np.abs(ratio - 1) <= bounds + bound).all()
 
 
-def test_a_wrong_tap_is_caught() -> None:
+def test_walk_a_wrong_tap_is_caught() -> None:
     """One part in 1e12 in a single tap of ten thousand layers shows."""
     right = em.walk(kernels.from_weights([Fraction(1, 3)] * 3), 10_000)
     wrong = em.walk(kernels.from_weights([Fraction(1, 3), Fraction(1, 3),
@@ -163,7 +163,7 @@ def test_a_wrong_tap_is_caught() -> None:
     assert worst_relative(wrong, x, ends) > wrong.errors["relative"]
 
 
-def test_no_path_no_probability() -> None:
+def test_walk_no_path_no_probability() -> None:
     """Structured holes are exact zeros also where squaring would be too dear."""
     kernel = kernels.from_weights([.5, 0, 0, .3, .2])
     steps = [(kernel, j, 12) for j in (6, 10, 15)]
@@ -178,7 +178,7 @@ def test_no_path_no_probability() -> None:
     assert_close(direct.reachable(problem), np.isin(x, list(reach)), EXACT)
 
 
-def test_floats_are_taken_at_their_binary_value() -> None:
+def test_walk_floats_are_taken_at_their_binary_value() -> None:
     """0.7 and 7/10 are different kernels, and 10,000 layers show it."""
     floats = em.walk(kernels.from_weights([.7, .3]), 10_000)
     tenths = em.walk(kernels.from_weights([Fraction(7, 10), Fraction(3, 10)]), 10_000)
@@ -187,7 +187,7 @@ def test_floats_are_taken_at_their_binary_value() -> None:
     assert worst_relative(tenths, [0], [Fraction(7, 10) ** 10_000]) <= ROUNDING.rtol
 
 
-def test_no_layers() -> None:
+def test_walk_no_layers() -> None:
     for steps in ([], [(kernels.uniform(3), 1, 0)], [(kernels.uniform(1), 4, 9)]):
         for method in ("exact", "window", "fft", "rational", "saddlepoint", "auto"):
             walk = em.walk(steps, method=method)
@@ -196,7 +196,7 @@ def test_no_layers() -> None:
             assert walk.mean == walk.var == 0 and np.isnan(walk.kurtosis)
 
 
-def test_too_large_is_refused() -> None:
+def test_walk_too_large_is_refused() -> None:
     with pytest.raises(SizeError, match='method="window"'):
         em.walk(kernels.uniform(3), 10**9)
     with pytest.raises(SizeError, match='method="exact"'):

@@ -21,7 +21,7 @@ METHODS = [("normal", None), ("edgeworth", 1), ("edgeworth", 2), ("edgeworth", 3
 @pytest.mark.parametrize("name", KERNELS)
 @pytest.mark.parametrize("method, order", METHODS)
 @pytest.mark.parametrize("n", [1, 4, 30, 250])
-def test_certified(name: str, method: str, order: int | None, n: int) -> None:
+def test_walk_certified(name: str, method: str, order: int | None, n: int) -> None:
     """Error and total variation lie within the returned bounds."""
     walk = em.walk(KERNELS[name], n, method=method, order=order)
     exact = em.walk(KERNELS[name], n)
@@ -37,7 +37,7 @@ def test_certified(name: str, method: str, order: int | None, n: int) -> None:
     (SYMMETRIC, "edgeworth", 2, 2.0), (SKEWED, "edgeworth", 2, 1.5),
     (SYMMETRIC, "edgeworth", 3, 2.0), (SKEWED, "edgeworth", 3, 2.0),
 ])
-def test_rates(kernel: kernels.LatticeDistribution, method: str, order: int | None,
+def test_walk_rates(kernel: kernels.LatticeDistribution, method: str, order: int | None,
                rate: float) -> None:
     """sd * sup |p - g| falls as n^-rate, the bound too, and the bound is no wild guess."""
     depths = [64, 256, 1024, 4096]
@@ -55,7 +55,7 @@ def test_rates(kernel: kernels.LatticeDistribution, method: str, order: int | No
 
 @pytest.mark.parametrize("order, rate", [(0, 1.0), (1, 2.0)])
 @pytest.mark.parametrize("kernel", [SYMMETRIC, SKEWED])
-def test_saddlepoint_is_relative(kernel: kernels.LatticeDistribution, order: int,
+def test_walk_saddlepoint_is_relative(kernel: kernels.LatticeDistribution, order: int,
                                  rate: float) -> None:
     """Relative error at a fixed tilt, far out in the tail, falls as n^-1 or n^-2."""
     depths = [40, 160, 640]
@@ -70,7 +70,7 @@ def test_saddlepoint_is_relative(kernel: kernels.LatticeDistribution, order: int
     assert_rate(depths, errors, rate)
 
 
-def test_saddlepoint_ends() -> None:
+def test_walk_saddlepoint_ends() -> None:
     """The ends of the support are products of end weights; off the support there is nothing."""
     walk = em.walk([(SKEWED, 1, 500), (SYMMETRIC, 2, 300)], method="saddlepoint")
     want = [500 * log(.7) - 300 * log(3), 500 * log(.1) - 300 * log(3)]
@@ -79,7 +79,7 @@ def test_saddlepoint_ends() -> None:
     assert walk.pmf(-1) == 0 and walk.logpmf(2201) == -np.inf
 
 
-def test_normal_density() -> None:
+def test_walk_normal_density() -> None:
     """The formula itself, span included, in one and two dimensions."""
     walk = em.walk([(kernels.corners(3), 2, 30)], method="normal")
     x = np.array([40, 60, 61])
@@ -96,7 +96,7 @@ def test_normal_density() -> None:
     assert gap.max() <= plane.error_bound and gap.sum() / 2 <= plane.errors["total_variation"]
 
 
-def test_edgeworth_may_be_negative() -> None:
+def test_walk_edgeworth_may_be_negative() -> None:
     walk = em.walk(kernels.from_weights([99, 1]), 8, method="edgeworth", order=3)
     values, start = walk.array()
     assert values.min() < 0
@@ -107,13 +107,13 @@ def test_edgeworth_may_be_negative() -> None:
     ("edgeworth", 4, "order 1, 2 or 3"), ("edgeworth", 0, "order 1, 2 or 3"),
     ("saddlepoint", 2, "orders 0 and 1"), ("exact", 1, "have an order"),
 ])
-def test_orders_are_checked(method: str, order: int, message: str) -> None:
+def test_walk_orders_are_checked(method: str, order: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         em.walk(SYMMETRIC, 5, method=method, order=order)
 
 
 @pytest.mark.parametrize("method", ["edgeworth", "saddlepoint"])
-def test_refused_in_the_plane(method: str) -> None:
+def test_walk_refused_in_the_plane(method: str) -> None:
     with pytest.raises(ValueError, match="one dimension"):
         em.walk(kernels.from_weights([[0, 1], [1, 1]]), 9, method=method)
     separable = em.walk(kernels.uniform((3, 5)), 9, method=method)
@@ -121,7 +121,7 @@ def test_refused_in_the_plane(method: str) -> None:
     assert np.abs(separable.array()[0] - exact.array()[0]).max() <= separable.error_bound
 
 
-def test_no_density_without_spread() -> None:
+def test_walk_no_density_without_spread() -> None:
     for kernel in (kernels.uniform(1), kernels.from_weights([[1, 0], [0, 1]])):
         with pytest.raises(ValueError, match="singular"):
             em.walk(kernel, 5, method="normal")

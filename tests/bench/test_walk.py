@@ -19,7 +19,7 @@ def test_growth_and_its_picture() -> None:
     assert [line.get_label() for line in ax.get_lines()] == list(times)
 
 
-def test_picture_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bench_walk_plot(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "walk", "--quick", "--plot", str(tmp_path / "growth.png")]) == 0
     assert (tmp_path / "growth.png").stat().st_size > 10_000
     assert main(["bench", "--plot", str(tmp_path / "all.png")]) == 2

@@ -10,7 +10,7 @@ from math import log, log10
 import numpy as np
 import pytest
 from helpers import EXACT, FFT, ROUNDING, assert_close
-from walk_oracles import dense, exact_law
+from walk_oracles import dense, exact_distribution
 
 import erfmath as em
 from erfmath.base.errors import SizeError
@@ -25,12 +25,12 @@ PLANE = [(kernels.uniform((3, 2)), (2, 1), 4), (kernels.binomial((2, 3)), 1, 3)]
 @pytest.mark.parametrize("steps", [STEPS, PLANE,
                                    [(kernels.from_weights([[1, 2], [3, 5]], offset=4), 2, 5)]])
 @pytest.mark.parametrize("method", ["exact", "window", "normal"])
-def test_moments(steps: list, method: str) -> None:
-    """Closed forms against sums over the exact law."""
+def test_walk_moments(steps: list, method: str) -> None:
+    """Closed forms against sums over the exact pmf."""
     walk = em.walk(steps, method=method)
-    law = exact_law(steps)
-    x = np.array(list(law), dtype=float)
-    p = np.array(list(map(float, law.values())))
+    pmf = exact_distribution(steps)
+    x = np.array(list(pmf), dtype=float)
+    p = np.array(list(map(float, pmf.values())))
     mean = p @ x
     second = np.einsum("p,pa,pb->ab", p, x - mean, x - mean)
     fourth = p @ (x - mean) ** 4
@@ -42,7 +42,7 @@ def test_moments(steps: list, method: str) -> None:
     assert_close(walk.kurtosis, flat(fourth / var**2 - 3), ROUNDING, scale=1.0)
 
 
-def test_paper_moments() -> None:
+def test_walk_paper_moments() -> None:
     """n (k^2 - 1) / 12, strides and dilation squared, kurtosis -(6/5) (k^2 + 1) / ((k^2 - 1) n)."""
     walk = em.walk(kernels.uniform(7), 30)
     assert_close(walk.var, 30 * 48 / 12, ROUNDING)
@@ -52,7 +52,7 @@ def test_paper_moments() -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_sites(method: str) -> None:
+def test_walk_sites(method: str) -> None:
     """Scalars and arrays of any shape; nothing off the lattice and off the support."""
     walk = em.walk([(kernels.corners(3), 3, 40)], method=method)
     assert walk.span == 6 and walk.support == (0, 240)
@@ -73,14 +73,14 @@ def test_sites(method: str) -> None:
 
 
 @pytest.mark.parametrize("method", [m for m in METHODS if m != "rational"])
-def test_separable_is_a_product(method: str) -> None:
+def test_walk_separable_is_a_product(method: str) -> None:
     walk = em.walk(PLANE, method=method)
     axes = [em.walk([(kernels.uniform(3), 2, 4), (kernels.binomial(2), 1, 3)], method=method),
             em.walk([(kernels.uniform(2), 1, 4), (kernels.binomial(3), 1, 3)], method=method)]
     values, start = walk.array()
     assert_close(values, np.multiply.outer(axes[0].array()[0], axes[1].array()[0]), ROUNDING)
     assert start == (axes[0].window[0], axes[1].window[0])
-    want = dense(exact_law(PLANE), values.shape, start) if method != "window" else None
+    want = dense(exact_distribution(PLANE), values.shape, start) if method != "window" else None
     if want is not None:
         assert np.abs(values - want).max() <= walk.error_bound + FFT.atol
     site = tuple(np.rint(walk.mean).astype(int))
@@ -88,7 +88,7 @@ def test_separable_is_a_product(method: str) -> None:
     assert walk.errors and walk.method == axes[0].method
 
 
-def test_exponents_of_products_add() -> None:
+def test_walk_exponents_of_products_add() -> None:
     """Far below the range of floats in each axis."""
     walk = em.walk(kernels.uniform((3, 5, 7)), 2000)
     assert_close(walk.logpmf([0, 0, 0]), -2000 * log(105), ROUNDING)
@@ -98,12 +98,12 @@ def test_exponents_of_products_add() -> None:
         walk.array()
 
 
-def test_nearly_separable_floats() -> None:
+def test_walk_nearly_separable_floats() -> None:
     """A product that was rounded is split, and the splitting is in the bound."""
     kernel = kernels.from_weights(np.outer([.64, .27, .04], [.02, .81, .91]))
     walk = em.walk(kernel, 6)
     assert walk.errors["separation"] <= walk.error_bound
-    want = dense(exact_law([(kernel, 1, 6)]), (13, 13), (0, 0))
+    want = dense(exact_distribution([(kernel, 1, 6)]), (13, 13), (0, 0))
     assert np.abs(walk.array()[0] - want).max() <= walk.error_bound
 
 
@@ -118,16 +118,16 @@ SIGNED = {
 
 @pytest.mark.parametrize("name", SIGNED)
 @pytest.mark.parametrize("method", ["fft", "rational", "auto"])
-def test_signed(name: str, method: str) -> None:
+def test_walk_signed(name: str, method: str) -> None:
     """The convolution itself, its error small against the largest value."""
     walk = em.walk(SIGNED[name], method=method)
     values, start = walk.array()
-    want = dense(exact_law(SIGNED[name]), values.shape, np.atleast_1d(start))
+    want = dense(exact_distribution(SIGNED[name]), values.shape, np.atleast_1d(start))
     assert np.abs(values - want).max() <= walk.error_bound + ROUNDING.rtol * FFT.atol
     assert walk.error_bound <= 10 * FFT.atol * np.abs(want).max()
 
 
-def test_signed_out_of_range() -> None:
+def test_walk_signed_out_of_range() -> None:
     """Values beyond the range of floats keep their exponents."""
     walk = em.walk(kernels.from_weights([3, -4, 3]), 2000, method="fft")
     exact = em.walk(kernels.from_weights([3, -4, 3]), 2000, method="rational")
@@ -139,13 +139,13 @@ def test_signed_out_of_range() -> None:
 
 
 @pytest.mark.parametrize("method", ["exact", "window", "normal", "edgeworth", "saddlepoint"])
-def test_laws_only(method: str) -> None:
+def test_walk_refuses_signed_kernels(method: str) -> None:
     with pytest.raises(ValueError, match='negative weights.*"fft".*"rational"'):
         em.walk(kernels.from_weights([1, -2, 1]), 3, method=method)
 
 
 @pytest.mark.parametrize("ask", ["mean", "var", "covariance", "kurtosis"])
-def test_signed_has_no_moments(ask: str) -> None:
+def test_walk_signed_has_no_moments(ask: str) -> None:
     walk = em.walk(kernels.from_weights([1, -2, 1]), 3, method="fft")
     with pytest.raises(ValueError, match="negative weights"):
         getattr(walk, ask)
@@ -169,17 +169,17 @@ def test_signed_has_no_moments(ask: str) -> None:
     (lambda: em.walk(kernels.uniform(3), 10**9, method="window").array(0, 10**9), SizeError,
      "10\\d* bytes|bytes"),
 ])
-def test_refusals(call, error: type, message: str) -> None:
+def test_walk_refusals(call, error: type, message: str) -> None:
     with pytest.raises(error, match=message):
         call()
 
 
-def test_repr() -> None:
+def test_walk_repr() -> None:
     walk = em.walk(kernels.uniform(3), 5)
     assert repr(walk) == "<walk of 5 layers on 0..10, method 'exact'>"
 
 
-def test_scaled() -> None:
+def test_scaled_values() -> None:
     values = Scaled.of([0.75, 0.0, -3.0], exponent=-5000)
     assert_close(values.log10()[:2], np.array([log10(.75) - 5000 * log10(2), -np.inf]), ROUNDING)
     assert np.isnan(values.log()[2])
@@ -194,14 +194,14 @@ def test_scaled() -> None:
     assert_close(big[2:].floats(), np.array([7.0]), EXACT)
 
 
-def test_exact_fractions() -> None:
+def test_walk_exact_fractions() -> None:
     walk = em.walk(kernels.soft_rim(3, Fraction(1, 2)), 2, method="rational")
     assert walk.exact(2) == Fraction(1, 6)**2 + 2 * Fraction(5, 12)**2
     assert walk.exact([[-1, 0]]).tolist() == [[0, Fraction(25, 144)]]
 
 
-def test_no_scipy() -> None:
-    """Walks run on NumPy alone."""
-    code = ("import sys, erfmath as em; em.walk(em.kernels.uniform(3), 9, method='window').array();"
+def test_walk_exact_needs_no_scipy() -> None:
+    """The exact methods run on NumPy alone."""
+    code = ("import sys, erfmath as em; em.walk(em.kernels.uniform(3), 9, method='exact').array();"
             "sys.exit(any(name.split('.')[0] == 'scipy' for name in sys.modules))")
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -8,7 +8,7 @@ from math import comb, log, pi, prod, sqrt
 import numpy as np
 import pytest
 from helpers import EXACT, FFT, ROUNDING, assert_close, assert_rate
-from walk_oracles import deep_law
+from walk_oracles import deep_distribution
 
 import erfmath as em
 from erfmath.base.errors import SizeError
@@ -43,7 +43,7 @@ CASES = {
 
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("method", ["window", "fft"])
-def test_against_exact(name: str, method: str) -> None:
+def test_walk_against_exact(name: str, method: str) -> None:
     walk = em.walk(CASES[name], method=method)
     exact = em.walk(CASES[name])
     lo, hi = walk.window
@@ -62,7 +62,7 @@ def test_against_exact(name: str, method: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["uniform", "uneven", "strides", "Poisson"])
-def test_one_fft_is_no_match(name: str) -> None:
+def test_walk_one_fft_is_no_match(name: str) -> None:
     """Where the one-shot FFT keeps n eps, the modes keep their bound: the bound means something."""
     exact, start = em.walk(CASES[name]).array()
     walk = em.walk(CASES[name], method="fft")
@@ -77,7 +77,7 @@ def test_one_fft_is_no_match(name: str) -> None:
 
 @pytest.mark.parametrize("n", [10**6, 10**9, 10**12])
 @pytest.mark.parametrize("weights", [[1, 1, 1], [7, 2, 1], [2, 7, 1, 8, 2, 8]])
-def test_depth(n: int, weights: list[int]) -> None:
+def test_walk_depth(n: int, weights: list[int]) -> None:
     """At great depth Edgeworth of order 3, certified below rounding, says what is right."""
     kernel = kernels.from_weights(weights)
     walk = em.walk(kernel, n, method="window")
@@ -92,12 +92,12 @@ def test_depth(n: int, weights: list[int]) -> None:
 
 @pytest.mark.parametrize("n", [100, 10**4, 10**6, 10**9, 10**12])
 @pytest.mark.parametrize("weights", [[1, 1, 1], [1] * 31, [7, 2, 1], [.7, .2, .1], [2, 7, 1, 8, 2, 8]])
-def test_error_at_any_depth(n: int, weights: list) -> None:
+def test_walk_error_at_any_depth(n: int, weights: list) -> None:
     """Against modes in integers of 320 bits: points and arrays within the bound, the bound within the promise."""
     walk = em.walk(kernels.from_weights(weights), n, method="window")
     sd = walk.var**.5
     offsets = sorted({round(y * sd) for y in np.linspace(-4, 4, 33)})
-    middle, want = deep_law(weights, n, int(36 * sd) + 50, offsets)
+    middle, want = deep_distribution(weights, n, int(36 * sd) + 50, offsets)
     peak = float(max(want))
     assert walk.error_bound <= PROMISED * peak
     sites = middle + np.array(offsets)
@@ -108,23 +108,23 @@ def test_error_at_any_depth(n: int, weights: list) -> None:
         assert max(abs(Fraction(v) - w) for v, w in zip(values.tolist(), exact)) <= walk.error_bound
 
 
-def test_the_mean_is_exact() -> None:
-    """n * (rounded mean) would shift the law of a billion layers by whole sites."""
+def test_walk_the_mean_is_exact() -> None:
+    """n * (rounded mean) would shift the pmf of a billion layers by whole sites."""
     kernel = kernels.from_weights([.1, .2, .7])
     weights = [Fraction(w) for w in (.1, .2, .7)]
     mean = 10**15 * (weights[1] + 2 * weights[2]) / sum(weights)
     walk = em.walk(kernel, 10**15, method="window")
     y = np.arange(-10**6, 10**6 + 1, 10**5)
-    law = walk.pmf(int(mean) + y)
+    pmf = walk.pmf(int(mean) + y)
     want = np.exp(-(y - float(mean - int(mean)))**2 / (2 * walk.var)) / sqrt(2 * pi * walk.var)
     smooth = em.walk(kernel, 10**15, method="edgeworth", order=3)
-    assert np.abs(law - want).max() > smooth.error_bound  # the skewness shows, so the mean would
-    gap = np.abs(law - smooth.pmf(int(mean) + y))
+    assert np.abs(pmf - want).max() > smooth.error_bound  # the skewness shows, so the mean would
+    gap = np.abs(pmf - smooth.pmf(int(mean) + y))
     assert gap.max() <= walk.error_bound + smooth.error_bound + FFT.atol * want.max()
 
 
 @pytest.mark.parametrize("rate, n", [(1e-6, 100), (1e-6, 10**6), (1e-9, 10**9), (1e-12, 10**6)])
-def test_rare_steps(rate: float, n: int) -> None:
+def test_walk_rare_steps(rate: float, n: int) -> None:
     """Poisson regime: a window of a few standard deviations would lose mass; Chernoff's does not."""
     p = Fraction(rate)
     walk = em.walk(kernels.from_weights([1 - p, p]), n, method="window")
@@ -135,7 +135,7 @@ def test_rare_steps(rate: float, n: int) -> None:
     assert walk.window[0] == 0 and walk.window[1] * 9 > walk.var**.5
 
 
-def test_distinct_kernels() -> None:
+def test_walk_distinct_kernels() -> None:
     """Rows one by one, and by summed cumulants; zeros in rows; a mirrored jump."""
     rows = np.random.default_rng(0).random((300, 4))
     rows[::5, 0] = 0
@@ -150,7 +150,7 @@ def test_distinct_kernels() -> None:
         assert np.abs(walk.array()[0] - want).max() <= walk.error_bound + exact.error_bound
 
 
-def test_cumulants_of_many_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_log_phi_of_many_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
     """The series that sums a hundred thousand kernels agrees with summing their logarithms."""
     stack = kernels.KernelStack(np.random.default_rng(0).random((100_000, 3)))
     problem = Problem([(stack, 1, 1)])
@@ -165,23 +165,23 @@ def test_cumulants_of_many_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("weights", [[1, 1], [1, 1, 1, 1], [3, 1, 4, 1, 5], [1, 1e-9, 1]])
 @pytest.mark.parametrize("period", [48, 49])
-def test_characteristic_function(weights: list, period: int) -> None:
+def test_log_phi(weights: list, period: int) -> None:
     """Even and odd periods, zeros of f, resonances of strides: against a plain DFT of one layer."""
     kernel = kernels.from_weights(weights)
     problem = Problem([(kernel, 1, 1), (kernel, 6, 1)])
     numbers = np.arange(period // 2 + 1)
     logs, args, _ = log_phi(problem.blocks, numbers[:, None], (period,))
-    law = np.zeros(7 * (len(weights) - 1) + 1)
     pmf = kernel.pmf
+    both = np.zeros(7 * (len(weights) - 1) + 1)
     for a, p in enumerate(pmf):
-        law[6 * a:6 * a + len(pmf)] += p * pmf
-    x = np.arange(law.size) - law @ np.arange(law.size)
-    want = np.exp(2j * pi / period * np.outer(numbers, x)) @ law
+        both[6 * a:6 * a + len(pmf)] += p * pmf
+    x = np.arange(both.size) - both @ np.arange(both.size)
+    want = np.exp(2j * pi / period * np.outer(numbers, x)) @ both
     assert_close(np.abs(np.exp(logs + 1j * args) - want), np.zeros(numbers.size), FFT, scale=1.0)
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_left_out_modes_are_small(name: str) -> None:
+def test_significant_leaves_out_small_modes(name: str) -> None:
     """Branch and bound keeps every mode that the decay does not rule out, and decay is a bound."""
     problem = Problem(CASES[name])
     lags, weights = lag_weights(problem.blocks, problem.ndim)
@@ -203,21 +203,21 @@ def test_chernoff_bounds_the_tails(name: str) -> None:
     for axis in range(problem.ndim):
         steps = [(k if k.ndim == 1 else k.marginal(axis), j if isinstance(j, int) else j[axis], n)
                  for k, j, n in CASES[name]]
-        law, start = em.walk(steps).array()
-        x = (start + np.arange(law.size)) - em.walk(steps).mean
+        pmf, start = em.walk(steps).array()
+        x = (start + np.arange(pmf.size)) - em.walk(steps).mean
         for nats in (3.0, 12.0, 30.0):
             below, above = (problem.span[axis] * d for d in chernoff(problem.blocks, axis, nats))
-            assert law[x < -below].sum() <= np.exp(-nats)
-            assert law[x > above].sum() <= np.exp(-nats)
+            assert pmf[x < -below].sum() <= np.exp(-nats)
+            assert pmf[x > above].sum() <= np.exp(-nats)
 
 
-def test_cost_does_not_grow() -> None:
+def test_walk_cost_does_not_grow() -> None:
     """The number of modes is that of a Gaussian, whatever the depth."""
     sizes = [em.walk(kernels.uniform(3), 10**d, method="window").torus.shape[0] for d in (3, 9, 12)]
     assert max(sizes) < 2 * min(sizes)
 
 
-def test_deep_plane_is_never_built() -> None:
+def test_walk_deep_plane_is_never_built() -> None:
     kernel = kernels.from_weights([[1, 2, 3], [4, 5, 6], [7, 8, 10]])
     walk = em.walk(kernel, 10**6, method="window")
     with pytest.raises(SizeError, match="14099 x|dense array"):
@@ -237,7 +237,7 @@ def test_deep_plane_is_never_built() -> None:
     assert_rate([10**2, 10**4, 10**6], errors, 0.9)
 
 
-def test_auto_says_what_it_picked() -> None:
+def test_walk_auto_says_what_it_picked() -> None:
     assert em.walk(kernels.uniform(3), 100, method="auto").method == "exact"
     assert em.walk(kernels.uniform(3), 10**7, method="auto").method == "window"
     assert em.walk(kernels.uniform((3, 3)), 10**7, method="auto").method == "window"
@@ -252,15 +252,15 @@ def test_fast_length(n: int) -> None:
     assert fast_length(n) == min(s for s in smooth if s >= n)
 
 
-def test_a_wrong_weight_is_caught() -> None:
-    """A tap that is off by 1e-9 shows against the exact law."""
+def test_walk_a_wrong_weight_is_caught() -> None:
+    """A tap that is off by 1e-9 shows against the exact pmf."""
     right = em.walk(kernels.uniform(3), 1000)
     wrong = em.walk(kernels.from_weights([1, 1, 1 + 1e-9]), 1000, method="window")
     want = right.array(*wrong.window)[0]
     assert np.abs(wrong.array()[0] - want).max() > wrong.error_bound
 
 
-def test_total_of_modes_is_memory_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_torus_checks_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(modes, "check_bytes", _refuse)
     with pytest.raises(SizeError, match="modes"):
         em.walk(kernels.uniform(3), 50, method="window").pmf(3)
@@ -270,8 +270,8 @@ def _refuse(nbytes: int, what: str, remedy: str = "") -> None:
     raise SizeError(what)
 
 
-def test_mass_of_residual_blocks() -> None:
-    """(1 + w)^n: the law of a lazy walk, and its total 2^n in the logarithm."""
+def test_walk_mass_of_residual_blocks() -> None:
+    """(1 + w)^n: the pmf of a lazy walk, and its total 2^n in the logarithm."""
     block = kernels.residual(kernels.uniform(3).centred())
     walk = em.walk(block, 2000)
     assert_close(walk.log_mass, 2000 * log(2), ROUNDING)
