@@ -29,8 +29,7 @@ def test_table_refuses_a_row_of_another_length() -> None:
 
 def test_side_by_side_takes_turns() -> None:
     calls: list[str] = []
-    timings = bench.side_by_side({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")},
-                                 rounds=3)
+    timings = bench.side_by_side({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, rounds=3)
     assert calls == ["a", "b"] * 4  # the first round warms up
     assert timings["a"].ratio == 1 and timings["b"].ratio > 0
 

@@ -57,7 +57,7 @@ def test_analyse_prints_the_numbers_of_the_library(ask: Ask, grads: Array) -> No
     (("--center", "19.5,21"), {"unit_center": (19.5, 21)}), (("--center", "19", "--trf", "9,7"),
                                                              {"unit_center": 19, "trf": (9, 7)})])
 def test_analyse_options_are_those_of_the_library(ask: Ask, grads: Array, words: tuple[str, ...],
-                                          options: dict[str, Any]) -> None:
+                                                  options: dict[str, Any]) -> None:
     erf = em.EffectiveReceptiveField.from_gradients(grads, **options)
     values = json.loads(ask("analyse", "grads.npy", "--json", *words).out)
     assert values["center"] == list(erf.center) and values["statistic"] == erf.statistic
@@ -123,10 +123,7 @@ def test_analyse_the_border_is_warned_of_in_one_line(ask: Ask, grads: Array) -> 
     assert not told(ask("analyse", "grads.npy").err)
 
 
-@pytest.mark.parametrize("words", [
-    ("theory.npz",),
-    ("grads.npy", "--trf", "21"),
-    ("grads.npy",)])
+@pytest.mark.parametrize("words", [("theory.npz",), ("grads.npy", "--trf", "21"), ("grads.npy",)])
 def test_analyse_a_picture(ask: Ask, grads: Array, in_tmp: Path, words: tuple[str, ...]) -> None:
     em.predict(em.repeat(em.Conv(3), 5)).save("theory.npz")
     answer = ask("analyse", *words, "--plot", "field.png")
@@ -149,7 +146,7 @@ def test_analyse_a_picture(ask: Ask, grads: Array, in_tmp: Path, words: tuple[st
     (("broken.npz",), "broken.npz: not a"),
 ])
 def test_analyse_bad_input_is_one_line_and_nothing_written(ask: Ask, grads: Array, in_tmp: Path, words: tuple[str, ...],
-                                                   message: str) -> None:
+                                                           message: str) -> None:
     np.savez("two.npz", a=grads, b=grads)
     (in_tmp / "text.npy").write_text("not an array")
     np.save("zero.npy", np.zeros((2, 3, 5, 5)))

@@ -60,8 +60,7 @@ def test_receptive_field_of_a_net_that_sees_the_whole_plane(ask: Ask) -> None:
     ((), 2), (("--ndim", "1"), 1), (("--ndim", "3"), 3), (("--image", "9,9,9"), 3),
     (("--image", "9", "--unit", "4"), 2), (("--image", "9", "--unit", "1,2,3"), 3),
 ])
-def test_dimension_is_the_one_that_the_options_name(ask: Ask, words: tuple[str, ...],
-                                                        ndim: int) -> None:
+def test_dimension_is_the_one_that_the_options_name(ask: Ask, words: tuple[str, ...], ndim: int) -> None:
     answer = ask("receptive-field", "plain", "--json", *words)
     assert len(json.loads(answer.out)["unit"]) == ndim
 
@@ -115,9 +114,7 @@ def test_predict_writes_picture_and_result(ask: Ask) -> None:
     assert_close(em.EffectiveReceptiveField.load("erf.npz").map, erf.map, EXACT)
 
 
-@pytest.mark.parametrize("name, start", [
-    ("a.pdf", b"%PDF"), ("a.svg", b"<?xml"), ("A.PNG", b"\x89PNG"),
-])
+@pytest.mark.parametrize("name, start", [("a.pdf", b"%PDF"), ("a.svg", b"<?xml"), ("A.PNG", b"\x89PNG"),])
 def test_predict_plot_format(ask: Ask, name: str, start: bytes) -> None:
     assert ask("predict", "plain", "--plot", name).status == 0
     assert Path(name).read_bytes().startswith(start)
@@ -153,14 +150,12 @@ def test_build_parser_examples_parse(ask: Ask, command: str) -> None:
 
 
 def test_main_version() -> None:
-    done = subprocess.run([sys.executable, "-m", "erfmath", "--version"], capture_output=True,
-                          text=True, check=True)
+    done = subprocess.run([sys.executable, "-m", "erfmath", "--version"], capture_output=True, text=True, check=True)
     assert done.stdout == f"erfmath {em.__version__}\n"
 
 
 def test_main_survives_a_reader_who_leaves() -> None:
-    command = subprocess.Popen([sys.executable, "-m", "erfmath", "zoo"], stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE)
+    command = subprocess.Popen([sys.executable, "-m", "erfmath", "zoo"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert command.stdout and command.stderr
     command.stdout.close()
     with command:

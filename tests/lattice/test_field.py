@@ -154,8 +154,7 @@ def test_field_upsample_moves_sites(ndim: int, seed: int) -> None:
     f, g, _ = three(seed, ndim)
     for stride in itertools.product((1, 2, 3), repeat=ndim):
         moved = f.upsample(stride)
-        assert sites(moved) == {tuple(s * x for s, x in zip(stride, site)): v
-                                for site, v in sites(f).items()}
+        assert sites(moved) == {tuple(s * x for s, x in zip(stride, site)): v for site, v in sites(f).items()}
         assert moved.convolve(g.upsample(stride)) == f.convolve(g).upsample(stride)
     assert f.upsample(2).upsample(3) == f.upsample(6) and f.upsample(1) == f
 

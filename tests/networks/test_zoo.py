@@ -18,8 +18,7 @@ from erfmath.networks import zoo
 
 NAMES = zoo.names()
 FUNCTIONS = [name for name in NAMES if hasattr(zoo, name)]
-WITH_HEAD = [name for name in FUNCTIONS
-             if "head" in inspect.signature(getattr(zoo, name)).parameters]
+WITH_HEAD = [name for name in FUNCTIONS if "head" in inspect.signature(getattr(zoo, name)).parameters]
 
 
 @functools.cache
@@ -91,8 +90,7 @@ PARAMETERS = [
 
 
 @pytest.mark.parametrize("name, options, norm, biased, published", PARAMETERS)
-def test_zoo_parameter_count(name: str, options: dict[str, Any], norm: int, biased: str,
-                         published: int) -> None:
+def test_zoo_parameter_count(name: str, options: dict[str, Any], norm: int, biased: str, published: int) -> None:
     assert parameters(network(name, head=True, **options), norm, biased) == published
 
 
@@ -137,7 +135,7 @@ FIELDS = [
 
 @pytest.mark.parametrize("name, node, options, published", FIELDS)
 def test_zoo_receptive_field(name: str, node: str | None, options: dict[str, Any],
-                         published: tuple[Any, Any, Any]) -> None:
+                             published: tuple[Any, Any, Any]) -> None:
     assert field(name, node, **options) == published
 
 
@@ -180,8 +178,7 @@ def test_zoo_context_module_layer_by_layer() -> None:
     assert sizes == [3, 5, 9, 17, 33, 65, 67, 67]
 
 
-@pytest.mark.parametrize("up, sizes", [("transpose", {188, 204}), ("nearest", {220, 236}),
-                                       ("bilinear", {252, 268})])
+@pytest.mark.parametrize("up, sizes", [("transpose", {188, 204}), ("nearest", {220, 236}), ("bilinear", {252, 268})])
 def test_zoo_receptive_field_of_the_unet_depends_on_the_phase(up: str, sizes: set[int]) -> None:
     rf = em.receptive_field(network("unet", up=up))
     windows = [rf.window(unit) for unit in range(32)]
@@ -258,11 +255,9 @@ def test_zoo_initialiser(name: str, weights: em.Random) -> None:
     assert {layer.weights for _, layer, _, _ in convolutions(network(name))} == {weights}
 
 
-@pytest.mark.parametrize("name, nodes, std", [("convnext_tiny", ".*", 0.02),
-                                              ("vgg16", "fc6|fc7|classifier", 0.01)])
+@pytest.mark.parametrize("name, nodes, std", [("convnext_tiny", ".*", 0.02), ("vgg16", "fc6|fc7|classifier", 0.01)])
 @pytest.mark.parametrize("scale", (1, 2))
-def test_zoo_initialiser_of_fixed_standard_deviation(name: str, nodes: str, std: float,
-                                                 scale: int) -> None:
+def test_zoo_initialiser_of_fixed_standard_deviation(name: str, nodes: str, std: float, scale: int) -> None:
     width = scale * inspect.signature(getattr(zoo, name)).parameters["width"].default
     for node, layer, c_in, _ in convolutions(network(name, head=True, width=width)):
         if re.fullmatch(nodes, node):
@@ -272,8 +267,7 @@ def test_zoo_initialiser_of_fixed_standard_deviation(name: str, nodes: str, std:
 
 def test_build_options() -> None:
     tanh = zoo.plain(3, 5, "tanh", width=7, weights=em.Constant())
-    assert tanh == em.repeat(em.serial(em.Conv(5, 7, weights=em.Constant()),
-                                       em.Activation("tanh")), 3)
+    assert tanh == em.repeat(em.serial(em.Conv(5, 7, weights=em.Constant()), em.Activation("tanh")), 3)
     assert field("plain", n=4, kernel_size=4)[0] == 13
     assert zoo.context_module((1, 3)).channels()["conv3"] == 21
     assert {node.layer.factor for node in zoo.convnext_tiny(layer_scale=0.5).nodes

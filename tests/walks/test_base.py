@@ -22,8 +22,7 @@ STEPS = [(kernels.from_weights([1, 2, 5], offset=-1), 3, 4), (kernels.uniform(2)
 PLANE = [(kernels.uniform((3, 2)), (2, 1), 4), (kernels.binomial((2, 3)), 1, 3)]
 
 
-@pytest.mark.parametrize("steps", [STEPS, PLANE,
-                                   [(kernels.from_weights([[1, 2], [3, 5]], offset=4), 2, 5)]])
+@pytest.mark.parametrize("steps", [STEPS, PLANE, [(kernels.from_weights([[1, 2], [3, 5]], offset=4), 2, 5)]])
 @pytest.mark.parametrize("method", ["exact", "window", "normal"])
 def test_walk_moments(steps: list, method: str) -> None:
     """Closed forms against sums over the exact pmf."""
@@ -47,8 +46,7 @@ def test_walk_paper_moments() -> None:
     walk = em.walk(kernels.uniform(7), 30)
     assert_close(walk.var, 30 * 48 / 12, ROUNDING)
     assert_close(walk.kurtosis, -1.2 * 50 / (48 * 30), ROUNDING)
-    assert_close(em.walk([(kernels.uniform(3), j, 5) for j in (1, 2, 4)]).var,
-                 5 * (1 + 4 + 16) * 2 / 3, ROUNDING)
+    assert_close(em.walk([(kernels.uniform(3), j, 5) for j in (1, 2, 4)]).var, 5 * (1 + 4 + 16) * 2 / 3, ROUNDING)
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -147,8 +147,7 @@ def test_tilted_pmf_and_direct_pmf_agree(steps: list) -> None:
     squared, bound = direct_pmf(problem)
     tilted, bounds = tilt.tilted_pmf(problem)
     assert (squared.exponent == tilted.exponent).sum() > 0.99 * problem.size
-    ratio = np.ldexp(tilted.mantissa / squared.mantissa,
-                     (tilted.exponent - squared.exponent).astype(int))
+    ratio = np.ldexp(tilted.mantissa / squared.mantissa, (tilted.exponent - squared.exponent).astype(int))
     assert (np.abs(ratio - 1) <= bounds + bound).all()
 
 

@@ -57,8 +57,7 @@ def test_walk_against_exact(name: str, method: str) -> None:
         assert walk.window == walk.support and walk.mass_outside == 0
     sites = np.argwhere(want > 0)[::7] + np.atleast_1d(lo)
     sites = sites[:, 0] if walk.ndim == 1 else sites
-    assert np.abs(walk.pmf(sites) - exact.pmf(sites)).max() <= (
-        walk.error_bound + exact.error_bound)
+    assert np.abs(walk.pmf(sites) - exact.pmf(sites)).max() <= (walk.error_bound + exact.error_bound)
 
 
 @pytest.mark.parametrize("name", ["uniform", "uneven", "strides", "Poisson"])

@@ -37,8 +37,7 @@ def test_walk_certified(name: str, method: str, order: int | None, n: int) -> No
     (SYMMETRIC, "edgeworth", 2, 2.0), (SKEWED, "edgeworth", 2, 1.5),
     (SYMMETRIC, "edgeworth", 3, 2.0), (SKEWED, "edgeworth", 3, 2.0),
 ])
-def test_walk_rates(kernel: kernels.LatticeDistribution, method: str, order: int | None,
-               rate: float) -> None:
+def test_walk_rates(kernel: kernels.LatticeDistribution, method: str, order: int | None, rate: float) -> None:
     """sd * sup |p - g| falls as n^-rate, the bound too, and the bound is no wild guess."""
     depths = [64, 256, 1024, 4096]
     errors, bounds = [], []
@@ -55,8 +54,7 @@ def test_walk_rates(kernel: kernels.LatticeDistribution, method: str, order: int
 
 @pytest.mark.parametrize("order, rate", [(0, 1.0), (1, 2.0)])
 @pytest.mark.parametrize("kernel", [SYMMETRIC, SKEWED])
-def test_walk_saddlepoint_is_relative(kernel: kernels.LatticeDistribution, order: int,
-                                 rate: float) -> None:
+def test_walk_saddlepoint_is_relative(kernel: kernels.LatticeDistribution, order: int, rate: float) -> None:
     """Relative error at a fixed tilt, far out in the tail, falls as n^-1 or n^-2."""
     depths = [40, 160, 640]
     errors = []
