@@ -16,7 +16,7 @@ import erfmath as em
 from erfmath.empirics import run
 from erfmath.layers.base import KINDS, Layer
 from erfmath.networks.json import layer_from_dict, layer_to_dict
-from erfmath.theory.sweep import lowering
+from erfmath.theory.rules.registry import rule_of
 
 
 def has_example(kind: type[Layer]) -> bool:
@@ -41,7 +41,7 @@ def says_its_costs(kind: type[Layer]) -> bool:
 
 def has_theory_rule(kind: type[Layer]) -> bool:
     try:
-        return all(lowering.lower(layer, (8,) * max(layer.dimensions()), 12, 12) is not None
+        return all(rule_of(layer).lower(layer, (8,) * max(layer.dimensions()), 12, 12) is not None
                    for layer in examples(kind))
     except NotImplementedError:
         return False

@@ -17,11 +17,12 @@ from ..networks.trf import ReceptiveField, receptive_fields
 from ..networks.windows import sweep
 from ..results.field import EffectiveReceptiveField
 from ..theory.predict import predict
+from ..theory.chains.variance import variance_terms
 from ..theory.sweep.backward import backward
 from ..theory.sweep.inputs import InputModel
 from ..theory.sweep.lowering import Linear
 from ..theory.sweep.plan import Graph
-from ..theory.sweep.taps import Array, Taps
+from ..theory.sweep.taps import Taps
 from .costs import costs_of
 from .graph_edit import upto
 
@@ -180,19 +181,16 @@ def chain_variances(net: Network, settings: RunSettings, statistic: str = "power
     if any(g.padding == "whole" for axes in net.geometry(ndim) for g in axes):
         return None
     graph = Graph.of(net, len(net) - 1, None, ndim, settings.width, settings.channels_in)
-    jumps = np.ones(ndim)
-    terms: dict[str, float] = {}
-    known: dict[int, Array | None] = {}  # repeated layers share their operation
-    for node, op, axes in zip(net.nodes, graph.ops, net.geometry(ndim)):
-        if id(op) not in known:
-            known[id(op)] = _variances(op, ndim) if _lawful(op, node.layer.routes, statistic) else None
-        variances = known[id(op)]
-        if variances is None:
-            return None
-        if variances.any():
-            terms[node.name] = float((variances * jumps**2).mean())
-        jumps *= [g.stride for g in axes]
-    return terms
+    distinct = {id(op): (op, layer) for op, layer in zip(graph.ops, graph.layers)}  # repeated layers share theirs
+    if not all(_lawful(op, layer.routes, statistic) for op, layer in distinct.values()):
+        return None
+    path, i = [], graph.top  # a pool right after another stands for both
+    while i >= 0:
+        path.append(i)
+        i = graph.sources[i][0]
+    path.reverse()
+    terms = variance_terms([graph.ops[i] for i in path], ndim)
+    return {net.names[i]: float(term.mean()) for i, term in zip(path, terms) if term.any()}
 
 
 def _lawful(op: Linear, routes: bool, statistic: str) -> bool:
@@ -201,14 +199,6 @@ def _lawful(op: Linear, routes: bool, statistic: str) -> bool:
         return False
     spreads = any(np.count_nonzero(taps.weights) > 1 for taps in op.taps)
     return op.matrix is None and not (spreads and statistic == "power" and not (op.variances or routes))
-
-
-def _variances(op: Linear, ndim: int) -> Array:
-    """Variance of a layer's taps along each axis, dilation included."""
-    out = np.zeros(ndim)
-    for taps in op.taps:
-        out[list(taps.axes)] = from_weights(taps.weights).var * np.square([g.dilation for g in taps.geometry])
-    return out
 
 
 # ---------------------------------------------------------------------------------------------

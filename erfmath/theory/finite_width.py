@@ -20,10 +20,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..layers import Activation, Conv, Identity, Scale
 from ..layers.geometry import AxisGeometry
+from .chains.variance import variance_terms
 from .memory import remembered
-from .rules import functions as activations
 from .rules.functions import Function
 from .sweep.inputs import InputModel
 from .sweep.lowering import SAMPLE
@@ -138,24 +137,19 @@ def _parts(graph: Graph) -> tuple[list[int], list[list[Function]]]:
     """Convolutions of a chain, and the functions behind the input and behind each of them."""
     convolutions: list[int] = []
     functions: list[list[Function]] = [[]]
-    for i, (layer, op) in enumerate(zip(graph.layers, graph.ops)):
+    for i, (layer, op, rule) in enumerate(zip(graph.layers, graph.ops, graph.rules)):
         chain = graph.sources[i] == (i - 1,)
-        if chain and isinstance(layer, Activation):
-            functions[-1].append(activations.function(layer))
-        elif chain and isinstance(layer, Scale):
-            functions[-1].append(_scaling(op.gain))
-        elif chain and isinstance(layer, Conv) and op.random and op.groups == 1 and len(op.taps) == graph.ndim:
+        function = rule.function(layer)
+        if chain and function is not None:
+            functions[-1].append(function)
+        elif chain and op.fresh and not layer.transposed and op.groups == 1 and len(op.taps) == graph.ndim:
             convolutions.append(i)
             functions.append([])
-        elif not (chain and isinstance(layer, Identity)):
+        elif not (chain and layer.is_identity):
             raise NotImplementedError("method='finite_width' is for chains of activations and random convolutions of "
                                       f"one group, with kernels that are products; not for {layer.kind} here: use "
                                       "method='exact', or erfmath.measure")
     return convolutions, functions
-
-
-def _scaling(factor: float) -> Function:
-    return Function(lambda z: factor * z, lambda z: np.full(z.shape, factor), below=1.0)
 
 
 def variance_ratios(graph: Graph, inputs: InputModel) -> tuple[float, ...]:
@@ -237,24 +231,18 @@ def narrowed(graph: Graph, inputs: InputModel) -> Graph:
     ratios = variance_ratios(graph, inputs)
     convolutions, _ = _parts(graph)
     # Per axis, the variance of the whole walk, and how much of it kernels can lose.
-    jump, whole, spare = np.ones(graph.ndim), np.zeros(graph.ndim), np.zeros(graph.ndim)
-    for i in convolutions:
-        for axis, taps in enumerate(graph.ops[i].taps):
-            g, (variance, least) = taps.geometry[0], _variances(taps.weights)
-            whole[axis] += (jump[axis] * g.dilation)**2 * variance
-            spare[axis] += (jump[axis] * g.dilation)**2 * (variance - least)
-            jump[axis] *= g.stride
+    ops = [graph.ops[i] for i in convolutions]
+    whole = variance_terms(ops, graph.ndim).sum(axis=0)
+    spare = whole - variance_terms(ops, graph.ndim, _least_variance).sum(axis=0)
     shares = (1 - np.array(ratios)) * np.divide(whole, spare, out=np.zeros(graph.ndim), where=spare > 0)
-    found = {id(graph.ops[i]): graph.ops[i]._replace(taps=tuple(map(_lazy, graph.ops[i].taps, shares)))
-             for i in convolutions}
+    found = {id(op): op._replace(taps=tuple(map(_lazy, op.taps, shares))) for op in ops}
     return dataclasses.replace(graph, ops=tuple(found.get(id(op), op) for op in graph.ops))
 
 
-def _variances(w: Array) -> tuple[float, float]:
-    """Variance of a law of taps, and the least that its mean allows."""
-    a = np.arange(len(w))
-    mean = float(w @ a)
-    return float(w @ (a - mean)**2), (mean % 1) * (1 - mean % 1)
+def _least_variance(w: Array) -> Array:
+    """The least variance of taps that have the mean of these."""
+    mean = float(w @ np.arange(len(w))) % 1
+    return np.asarray(mean * (1 - mean))
 
 
 def _lazy(taps: Taps, share: float) -> Taps:

@@ -14,6 +14,7 @@ from scipy.interpolate import CubicSpline
 import erfmath as em
 from erfmath.results.assumptions import Assumption
 from erfmath.theory import finite_width
+from erfmath.theory.rules.elementwise import ScaleRule
 from erfmath.theory.rules.functions import Function, cross, function, gate, second
 from erfmath.theory.sweep.inputs import InputModel
 from erfmath.theory.sweep.plan import Graph
@@ -58,8 +59,8 @@ def test_moments_of_activations_are_those_of_the_sweeps(name: str) -> None:
 
 def test_functions_in_a_row_are_one() -> None:
     """Twice the square of z is the square of sqrt(2) z."""
-    square, twice = Function(lambda z: z**2, lambda z: 2 * z), finite_width._scaling(2.0)
-    root = finite_width._scaling(math.sqrt(2))
+    square = Function(lambda z: z**2, lambda z: 2 * z)
+    twice, root = (ScaleRule().function(em.Scale(factor)) for factor in (2.0, math.sqrt(2)))
     assert_close(finite_width._Stage.of([square, twice], 1.3, 0.2, 4),
                  finite_width._Stage.of([root, square], 1.3, 0.2, 4), ROUNDING)
 
@@ -252,6 +253,7 @@ def test_sampled_networks_of_few_channels() -> None:
     (em.residual(em.serial(em.Conv(3), GELU)), {"width": 3}, "add"),
     (em.serial(em.Conv(4, 4, groups=2, padding="same"), GELU), {"channels_in": 4}, "conv"),
     (em.serial(em.Conv(3, weights=em.Random(profile=[[1, 2, 1], [2, 9, 2], [1, 2, 1]])), GELU), {}, "conv"),
+    (em.serial(em.Conv(3), GELU, em.Conv(3, weights=em.Constant())), {"statistic": "power"}, "conv"),
     (layers("gelu", 2), {"input_covariance": np.eye(3)[1:2] + np.zeros((3, 3))}, "input_covariance"),
     (layers("gelu", 2, width=4), {"weights": {"conv1": np.ones((4, 3, 3, 3))}}, "weights="),
 ])

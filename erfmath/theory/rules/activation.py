@@ -28,6 +28,9 @@ class ActivationRule(Rule):
 
     begins_stream = True
 
+    def function(self, layer: Activation) -> Function:  # type: ignore[override]
+        return functions.function(layer)
+
     def assumptions(self, op: Linear) -> tuple[Assumption, ...]:
         return (Assumption.INDEPENDENT_GATES,)
 
@@ -35,7 +38,7 @@ class ActivationRule(Rule):
         def through(axis: int, line: Line, m: Moments, level: Array, n_out: int) -> Line:
             if m.laws[0] is not None:
                 return line
-            phi, q, rho = functions.function(layer), m.average, m.rho
+            phi, q, rho = self.function(layer), m.average, m.rho
             return through_activation(line, lambda r: functions.cross(phi, q, rho * r))
         return Passage(through)
 
@@ -43,8 +46,7 @@ class ActivationRule(Rule):
         """phi of sites; what they have in common with distant ones, with those at their place, and near them."""
         if not at.op.gate:
             return super().forward(at, inputs)
-        layer: Any = at.layer
-        phi, m = functions.function(layer), inputs[0]
+        phi, m = self.function(at.layer), inputs[0]  # type: ignore[arg-type]
         behind = at.streams.forward(at, phi, m)
         if behind is not None:
             return behind

@@ -22,6 +22,7 @@ from ..sweep.lowering import SAMPLE, Linear, Norm, reach
 from ..sweep.moments import Moments, far_factor, linear, ratio, shared_behind
 from ..sweep.taps import Array
 from .context import Above, Before, Below
+from .functions import Function
 from .neighbours import Passage
 
 __all__ = ["Rule", "rule_for", "rule_of"]
@@ -76,6 +77,10 @@ class Rule:
     def stacked(self, layer: Layer, op: Linear, before: Layer, lower: Linear, sizes: tuple[int | None, ...],
                 between: tuple[int | None, ...]) -> Linear | None:
         """This layer and the one `before` as one that reads its input of `sizes`, where there is such a layer."""
+        return None
+
+    def function(self, layer: Layer) -> Function | None:
+        """The function of each value, for layers that are one."""
         return None
 
     def groups(self, op: Linear, incoming: Sequence[tuple[int, ...]], channels: int) -> tuple[int, ...]:

@@ -13,6 +13,7 @@ from ..sweep.moments import Moments, at as lag_zero
 from ..sweep.taps import Array
 from .base import Rule, rule_for
 from .context import Above, Before, Below
+from .functions import Function
 
 __all__ = ["DropoutRule", "IdentityRule", "PadRule", "ScaleRule"]
 
@@ -28,6 +29,10 @@ class ScaleRule(Rule):
 
     def lower(self, layer: Scale, sizes: tuple[int | None, ...], c_in: int, c_out: int) -> Linear:  # type: ignore
         return Linear(gain=layer.factor)
+
+    def function(self, layer: Scale) -> Function:  # type: ignore[override]
+        factor = layer.factor
+        return Function(lambda z: factor * z, lambda z: np.full(z.shape, factor), below=1.0)
 
 
 @rule_for(Pad)
