@@ -13,10 +13,10 @@ import pytest
 from specs import EXAMPLES
 
 import erfmath as em
-from erfmath.empirics import run
+from erfmath.empirics import rules as measured
 from erfmath.layers.base import KINDS, Layer
 from erfmath.networks.json import layer_from_dict, layer_to_dict
-from erfmath.theory.rules.registry import rule_of
+from erfmath.theory.rules import registry as predicted
 
 
 def has_example(kind: type[Layer]) -> bool:
@@ -41,14 +41,14 @@ def says_its_costs(kind: type[Layer]) -> bool:
 
 def has_theory_rule(kind: type[Layer]) -> bool:
     try:
-        return all(rule_of(layer).lower(layer, (8,) * max(layer.dimensions()), 12, 12) is not None
+        return all(predicted.rule_of(layer).lower(layer, (8,) * max(layer.dimensions()), 12, 12) is not None
                    for layer in examples(kind))
     except NotImplementedError:
         return False
 
 
 def has_measurement_rule(kind: type[Layer]) -> bool:
-    return kind.op in run._RULES
+    return kind.op in measured.RULES
 
 
 SIDES = {"an example in tests/specs.py": has_example, "a public name": is_public, "JSON": goes_through_json,
@@ -73,7 +73,8 @@ def test_every_kind_has_its_place_on_every_side() -> None:
 
 
 def test_no_side_knows_what_is_no_kind() -> None:
-    assert set(run._RULES) <= set(KINDS), f"rules for no layer: {sorted(set(run._RULES) - set(KINDS))}"
+    for rules in (measured.RULES, predicted.RULES):
+        assert set(rules) <= set(KINDS), f"rules for no layer: {sorted(set(rules) - set(KINDS))}"
 
 
 def test_a_new_kind_is_missed_by_name() -> None:

@@ -25,16 +25,17 @@ from .context import Above, Before, Below
 from .functions import Function
 from .neighbours import Passage
 
-__all__ = ["Rule", "rule_for", "rule_of"]
+__all__ = ["RULES", "Rule", "rule_for", "rule_of"]
 
 R = TypeVar("R", bound="type[Rule]")
-_RULES: dict[type[Layer], Rule] = {}
+#: The rule of each kind of layer, by the name that it has in JSON.
+RULES: dict[str, Rule] = {}
 
 
 def rule_for(*kinds: type[Layer]) -> Callable[[R], R]:
     """Enter a class of rules for these kinds of layers."""
     def enter(rule: R) -> R:
-        _RULES.update(dict.fromkeys(kinds, rule()))
+        RULES.update(dict.fromkeys((kind.op for kind in kinds), rule()))
         return rule
     return enter
 
@@ -48,7 +49,7 @@ def rule_of(layer: Layer) -> Rule:
         If its kind has none.
     """
     try:
-        return _RULES[type(layer)]
+        return RULES[layer.op]
     except KeyError:
         raise NotImplementedError(f"the theory has no rule for {layer.op}; erfmath.measure may have one") from None
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from . import activation, convolution, elementwise, merge, normalisation, pooling, resampling
-from .base import Rule, rule_of
+from .base import RULES, Rule, rule_of
 
-__all__ = ["FAMILIES", "Rule", "rule_of"]
+__all__ = ["FAMILIES", "RULES", "Rule", "rule_of"]
 
 #: A family of layers has one module of rules.
 FAMILIES = (activation, convolution, elementwise, merge, normalisation, pooling, resampling)
