@@ -1,4 +1,4 @@
-"""The five tolerance levels of the tests, and the one list of test networks.
+"""The tolerance levels of the tests, and the one list of test networks.
 
 No test writes a tolerance of its own: it names one of these levels, so that a level can be read,
 questioned and changed in one place.
@@ -6,6 +6,7 @@ questioned and changed in one place.
 ==============  =======================================================================
 `EXACT`         equal, element by element: integers, Fractions, booleans
 `ROUNDING`      relative 1e-12 element by element: the same sum in another order
+`REWRITE`       relative 1e-9: one function written in two ways, each through all its layers
 `FFT`           1e-13 of the largest element: error spread evenly by a transform
 `STATISTICAL`   sampled against known: largest abs(z) within the Bonferroni bound
 `ASYMPTOTIC`    an error falls with n at the claimed rate (slope in log-log), at least
@@ -44,6 +45,7 @@ class Tolerance(NamedTuple):
 
 EXACT = Tolerance(rtol=0.0, atol=0.0)
 ROUNDING = Tolerance(rtol=1e-12, atol=1e-15)
+REWRITE = Tolerance(rtol=1e-9, atol=1e-12)
 FFT = Tolerance(rtol=0.0, atol=1e-13)
 #: Probability that a right answer is refused, all cells of one comparison together.
 STATISTICAL = 1e-4
