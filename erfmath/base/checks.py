@@ -98,7 +98,7 @@ def per_axis(value: PerAxis, ndim: int) -> tuple[int, ...]:
 
 
 def point(value: Any, name: str, ndim: int) -> tuple[int, ...]:
-    """One integer per axis; a single one stands for all axes."""
+    """One integer per axis; a single one means all axes."""
     if not is_sequence(value):
         return (integer(value, name),) * ndim
     if len(value) != ndim:

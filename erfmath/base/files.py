@@ -74,7 +74,7 @@ def check_archive(file: BinaryIO) -> None:
     Raises
     ------
     ValueError
-        Otherwise the file stands at its beginning again.
+        Otherwise the file is at its beginning again.
     """
     if not is_zipfile(file):
         raise ValueError("it is no npz file")

@@ -1,6 +1,6 @@
 """Layer specifications: what a layer is, without arrays, without a place in a network.
 
-Every layer is a frozen dataclass.  One int for a size, stride or dilation stands for all axes and
+Every layer is a frozen dataclass.  One int for a size, stride or dilation is meant for all axes and
 leaves the dimension of the network open; a tuple gives one value per axis and fixes it.
 """
 # flake8: noqa: F401, F403 -- each family's __all__ says what it adds, so that a new kind needs no line here

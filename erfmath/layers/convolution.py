@@ -145,7 +145,7 @@ class Conv(Weighted):
     kernel_size : int or tuple of int
         Taps k; one value for all axes, or one per axis.
     channels : int, optional
-        Output channels; None stands for the `width` of the run.
+        Output channels; None means the `width` of the run.
     stride, dilation : int or tuple of int
         s and d, as for `kernel_size`.
     padding : int, pair, pairs per axis, or {"half", "valid", "same"}
@@ -200,7 +200,7 @@ class ConvTranspose(Weighted):
     kernel_size : int or tuple of int
         Taps k; one value for all axes, or one per axis.
     channels : int, optional
-        Output channels; None stands for the `width` of the run.
+        Output channels; None means the `width` of the run.
     stride : int or tuple of int
         s: how many output sites there are for each input site.
     padding : int, pair, pairs per axis, or {"valid", "same"}

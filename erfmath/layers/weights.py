@@ -69,7 +69,7 @@ class Random(_FrozenArray):
     --------
     >>> import erfmath as em
     >>> rim = em.Random(profile=[2, 1, 2])
-    >>> [law.tolist() for law in rim.variances((3,))]
+    >>> [line.tolist() for line in rim.variances((3,))]
     [[0.4, 0.2, 0.4]]
     >>> round(float(em.predict(em.serial(em.Conv(3, weights=rim)), ndim=1).std[0])**2, 3)
     0.8

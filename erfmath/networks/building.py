@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Union
 
 from ..base.checks import integer
-from ..layers import Add, Concat, Identity, Layer
+from ..layers import FUNCTIONS, Add, Concat, Identity, Layer
 from .json import INPUT
 from .network import Network
 
@@ -25,7 +25,8 @@ def _network(part: Part) -> Network:
             raise ValueError(f"{type(part).__name__}: merges several inputs; use "
                              f"erfmath.{part.op}(...)")
         return Network([part], [(INPUT,)], 0)
-    raise TypeError(f"{part!r}: a part of a network is a layer or a network")
+    hint = f"; did you mean Activation({part!r})?" if isinstance(part, str) and part in FUNCTIONS else ""
+    raise TypeError(f"{part!r}: a part of a network is a Layer or a Network, not {type(part).__name__}{hint}")
 
 
 def serial(*parts: Part) -> Network:
@@ -63,7 +64,7 @@ def serial(*parts: Part) -> Network:
 
 
 def _append(layers: list[Layer], inputs: list[tuple[int, ...]], net: Network, source: int) -> int:
-    """Put `net` behind node `source`; return where its output now is."""
+    """Put `net` after node `source`; return where its output now is."""
     shift = len(layers)
     layers += net._layers
     inputs += [tuple(source if j == INPUT else j + shift for j in js) for js in net._inputs]

@@ -23,7 +23,7 @@ __all__ = ["FORMAT", "Graph", "INPUT", "VERSION", "graph_from_dict", "graph_to_d
 
 FORMAT = "erfmath-network"
 VERSION = 1
-INPUT = -1  #: Index that stands for the network's input.
+INPUT = -1  #: Index of the network's input.
 
 _WEIGHTS: dict[Any, Any] = {kind.__name__.lower(): kind for kind in (Random, Constant, Fixed)}
 #: Window fields that say nothing, tolerated on layers without a window.
@@ -219,6 +219,6 @@ def _topological(inputs: Mapping[str, tuple[str, ...]]) -> list[str]:
                 heapq.heappush(ready, place[reader])
     if len(order) < len(names):
         stuck = [name for name in names if missing[name]]
-        raise ValueError(f"{stuck[0]}: inputs: part of, or behind, a cycle "
+        raise ValueError(f"{stuck[0]}: inputs: part of, or after, a cycle "
                          f"({', '.join(stuck[:5])})")
     return order

@@ -297,7 +297,7 @@ class Network:
         return _name_nodes(self._layers[:i + 1])[i]
 
     def _next_state(self, i: int, states: list[_State]) -> _State:
-        # The dimension may still be open while a network is put together: one axis stands for all.
+        # The dimension may still be open while a network is put together: one axis is as good as all.
         axes = self.ndim or 1
         start = _State(None, (Fraction(1),) * axes)
         incoming = [start if j == INPUT else states[j] for j in self._inputs[i]]
@@ -337,14 +337,14 @@ def _words(dims: Iterable[int]) -> str:
 
 def _name_nodes(layers: Sequence[Layer]) -> tuple[str, ...]:
     """Given names, made unique by _2, _3, ... where parts repeat; else kind and build order."""
-    alike = {id(layer): layer for layer in layers}  # copies of a part share their layers
-    given = {getattr(layer, "name") for layer in alike.values()}
+    distinct = {id(layer): layer for layer in layers}  # copies of a part share their layers
+    given = {getattr(layer, "name") for layer in distinct.values()}
     used: set[str] = set()
     count: dict[str, int] = {}
     names: list[str] = []
     if given == {None}:  # nothing to run into: the common case, made short for a million layers
         counters: defaultdict[str, Iterator[int]] = defaultdict(lambda: itertools.count(1))
-        kinds = {key: layer.kind for key, layer in alike.items()}
+        kinds = {key: layer.kind for key, layer in distinct.items()}
         return tuple(f"{kind}{next(counters[kind])}" for kind in map(kinds.__getitem__, map(id, layers)))
     for layer in layers:
         stem = getattr(layer, "name")

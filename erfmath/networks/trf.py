@@ -37,10 +37,10 @@ class ReceptiveField:
     Attributes
     ----------
     size : tuple
-        Largest extent R of a unit's window per axis; infinite behind global pooling on the plane.
+        Largest extent R of a unit's window per axis; infinite after global pooling on the plane.
     stride : tuple
-        Effective stride S: how far the window moves from unit to unit (a Fraction behind
-        upsampling, 0 behind global pooling).
+        Effective stride S: how far the window moves from unit to unit (a Fraction after
+        upsampling, 0 after global pooling).
     padding : tuple or None
         Effective padding P; None where it depends on the size of an image that was not given.
     image : tuple of int or None
@@ -111,7 +111,7 @@ class ReceptiveField:
         first, last = [], []
         for w, x in zip(self._windows, point(pixel, "pixel", self.ndim)):
             if w.shift == 0:
-                raise ValueError(f"{self.node}: behind global pooling all units see the same "
+                raise ValueError(f"{self.node}: after global pooling all units see the same "
                                  "pixels, those of window()")
             seen: list[int] = []
             for phase, (lo, hi) in enumerate(zip(w.lo, w.hi)):
@@ -319,7 +319,7 @@ class Support(NamedTuple):
 
     @property
     def density(self) -> float:
-        """Share of the box's pixels that are seen; 0 where there are none."""
+        """Fraction of the box's pixels that are seen; 0 where there are none."""
         return float(self.mask.mean()) if self.mask.size else 0.0
 
 

@@ -77,7 +77,7 @@ PIXELS = Windows(1, (0,), (0,))
 
 
 def _through(windows: Windows, axis: AxisGeometry, n: int | None, pixels: int | None) -> Windows:
-    """Windows behind a layer, whose input of `n` sites (None: the plane) has `windows`."""
+    """Windows after a layer, whose input of `n` sites (None: the plane) has `windows`."""
     if axis == SITE:
         return windows
     if axis.padding == "whole":

@@ -57,7 +57,7 @@ def test_half_keeps_the_size_at_stride_one() -> None:
 
 
 def test_same_is_tensorflows_rule() -> None:
-    """The least padding that gives ceil(n / s) sites, the odd site behind."""
+    """The least padding that gives ceil(n / s) sites, the site left over after."""
     for n, k, s, d in GRID:
         for layer in (em.Conv(k, stride=s, dilation=d, padding="same"),
                       *([em.MaxPool(k, s, "same"), em.AvgPool(k, s, "same")] if d == 1 else [])):

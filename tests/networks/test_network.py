@@ -105,8 +105,9 @@ def test_a_network_is_a_value() -> None:
 
 
 @pytest.mark.parametrize("build, error, message", [
-    (lambda: em.serial("conv"), TypeError, "'conv': a part of a network is a layer or a network"),
-    (lambda: em.serial(em.Identity), TypeError, "a part of a network is a layer or a network"),
+    (lambda: em.serial("conv"), TypeError, "'conv': a part of a network is a Layer or a Network"),
+    (lambda: em.serial("relu"), TypeError, r"not str; did you mean Activation\(.relu.\)\?"),
+    (lambda: em.serial(em.Identity), TypeError, "a part of a network is a Layer or a Network"),
     (lambda: em.add(em.Conv(3), None), TypeError, "None: a part of a network is"),
     (lambda: em.serial(em.Add()), ValueError, r"Add: merges several inputs; use erfmath.add\("),
     (lambda: em.concat(em.Concat()), ValueError, r"Concat: .* use erfmath.concat\("),
@@ -435,7 +436,7 @@ def test_window_fields_that_say_nothing(op: str) -> None:
     (document(node(op="add", inputs=[])), r"a: inputs=\[\]: 'add' takes at least one"),
     (document(node(), node("b", inputs=["a", "input"])), "b: inputs=.*: 'conv' takes exactly one"),
     (document(node(inputs=["b"])), "a: inputs: no node is called 'b'"),
-    (document(node(inputs=["a"])), "a: inputs: part of, or behind, a cycle"),
+    (document(node(inputs=["a"])), "a: inputs: part of, or after, a cycle"),
     (document(node(), node("b", inputs=["c"]), node("c", inputs=["b"])), "b: inputs: .* a cycle"),
     # values
     (document(node(kernel_size=True)), "a: kernel_size=True: must be an integer"),

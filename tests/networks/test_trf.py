@@ -61,7 +61,7 @@ class Step(NamedTuple):
         return 1 if self.kind == "whole" else self.n * self.s
 
     def reads(self, x: int, inside: bool, known: bool = True) -> set[int]:
-        """Input sites behind output site x; only those of the image if `inside`."""
+        """Input sites before output site x; only those of the image if `inside`."""
         before = self.pads(known)[0]
         if self.kind == "whole":
             return set(range(self.n))
@@ -146,7 +146,7 @@ def random_layer(rng: random.Random, shape: Site, gaps: bool) -> tuple[dict[str,
         rules = [(0, 0)] * len(k)
     elif padding == "half":
         rules = [(a // 2, a // 2) for a in spans]
-    elif op == "conv_transpose":  # n s sites, what is too much cut off evenly, the odd one behind
+    elif op == "conv_transpose":  # n s sites, what is too much cut off evenly, the one left over after
         rules = [(max(a - b, 0) // 2, a - b - max(a - b, 0) // 2) for a, b in zip(k, s)]
     else:
         rules = ["same"] * len(k)
@@ -326,7 +326,7 @@ ALEXNET = [em.Conv(11, stride=4, padding=2), em.MaxPool(3, 2), em.Conv(5), em.Ma
     (VGG16, 196, 16, 90),
     (ALEXNET, 195, 32, 66),
     ([em.Conv(4, padding=(1, 2))], 4, 1, 1),
-    ([em.Conv(2, padding="same")], 2, 1, 0),  # the odd site is padded behind
+    ([em.Conv(2, padding="same")], 2, 1, 0),  # the site left over is padded after
     ([em.Conv(3, padding=(2, 0)), em.Conv(3, padding=(0, 2))], 5, 1, 2),
     ([em.Conv(1, stride=2), em.Conv(1, stride=2)], 1, 4, 0),
     ([em.Pad(3), em.Conv(5, padding=0)], 5, 1, 3),
