@@ -76,7 +76,8 @@ PAGES = (
     Page("results", "Results", "What `predict` and `measure` return, and its numbers.", ("results.field",)),
     Page("shapes", "Sizes and shapes", "Functions of a result: how far it extends, and what form it has.",
          ("sizes", "shapes")),
-    Page("growth", "Growth", "How sizes grow with depth, kernel, dilation and stride.", ("analysis.growth",)),
+    Page("growth", "Growth", "How sizes grow with depth, kernel, dilation and stride.", ("analysis.growth",
+         "analysis.power_law")),
     Page("design", "Design", "Which layers widen the view, what would widen it further and what that costs; what a "
          "whole map, an object or a tile needs.",
          ("analysis.closed_forms", "analysis.design", "analysis.remedies", "analysis.layer_shares",

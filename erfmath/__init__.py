@@ -37,8 +37,9 @@ if TYPE_CHECKING:
     from .analysis.costs import costs
     from .analysis.coverage import coverage
     from .analysis.design import Budget, Choices, design
-    from .analysis.growth import fit_power_law, growth
+    from .analysis.growth import growth
     from .analysis.layer_shares import layer_shares
+    from .analysis.power_law import fit_power_law
     from .analysis.remedies import remedies
     from .analysis.size_map import erf_size_map
     from .analysis.tiles import tile_halo
@@ -66,8 +67,9 @@ _MODULES = {
     "analysis.costs": "costs",
     "analysis.coverage": "coverage",
     "analysis.design": "Budget Choices design",
-    "analysis.growth": "fit_power_law growth",
+    "analysis.growth": "growth",
     "analysis.layer_shares": "layer_shares",
+    "analysis.power_law": "fit_power_law",
     "analysis.remedies": "remedies",
     "analysis.size_map": "erf_size_map",
     "analysis.tiles": "tile_halo",

@@ -1,4 +1,4 @@
-"""Closed forms for equal layers: the spread that a depth reaches, and the depth that a spread needs."""
+"""Closed forms: the spread that a depth of equal layers reaches and its inverse, and sizes of a Gaussian field."""
 
 from __future__ import annotations
 
@@ -7,9 +7,21 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
-from ..base.checks import integer, is_sequence, real
+import numpy as np
+import numpy.typing as npt
 
-__all__ = ["reached_std", "required_depth"]
+from ..base.checks import choice, integer, is_sequence, real
+from ..results.sizes import KINDS, LEVEL
+
+__all__ = ["RATIOS", "gaussian_size", "reached_std", "required_depth", "uniform_variance"]
+
+#: Kinds of sizes that are fractions of an image or window, and not in pixels.
+RATIOS = ("area_ratio", "area_ratio_log10")
+
+
+def uniform_variance(kernel_size: int) -> Fraction:
+    """Variance of a uniform kernel of k taps, (k^2 - 1) / 12 (equation 10)."""
+    return Fraction(kernel_size**2 - 1, 12)
 
 
 def reached_std(depth: int, kernel_size: int = 3, *, stride: int = 1, every: int = 1,
@@ -54,7 +66,7 @@ def reached_std(depth: int, kernel_size: int = 3, *, stride: int = 1, every: int
         length = n if s == 1 else min(m, n)
         total += s**(2 * block) * _squares(cycle, block * m, length)
         n, block = n - length, block + 1
-    return math.sqrt(Fraction((k * k - 1) * total, 12))
+    return math.sqrt(uniform_variance(k) * total)
 
 
 def required_depth(target_std: float, kernel_size: int = 3, *, stride: int = 1, every: int = 1,
@@ -92,7 +104,7 @@ def required_depth(target_std: float, kernel_size: int = 3, *, stride: int = 1, 
         raise ValueError(f"target_std={target_std!r}, kernel_size={k}: the target must be positive and the kernel "
                          "larger than 1")
     # A rounded root asks for no layer more than its square.
-    left = Fraction(target)**2 * Fraction(12, k * k - 1) * (1 - Fraction(1, 10**15))
+    left = Fraction(target)**2 / uniform_variance(k) * (1 - Fraction(1, 10**15))
     n = block = 0
     while s > 1:
         whole = s**(2 * block) * _squares(cycle, n, m)
@@ -123,3 +135,53 @@ def _squares(cycle: tuple[int, ...], first: int, count: int) -> int:
     turns, rest = divmod(count, len(cycle))
     return (turns * sum(d * d for d in cycle)
             + sum(cycle[(first + i) % len(cycle)]**2 for i in range(rest)))
+
+
+def gaussian_size(std: npt.ArrayLike, kind: str = "threshold", *, ndim: int = 2, statistic: str = "power",
+                  p: float = 0.95, level: float = LEVEL) -> npt.NDArray[np.float64]:
+    """Size of a round Gaussian field of standard deviation `std` per axis (equation 28 and its like).
+
+    =============  ==================================================================
+    threshold      (V_d)^(1/d) sigma_A sqrt(2 ln(1/level)), V_d the unit ball, sigma_A
+                   the amplitude's: sqrt(2) std for the power, std for the mean
+    half_max       the same at level 1/2
+    std            std
+    mass           2 std z with P(abs(N) < z)^d = p
+    participation  (2 sqrt(pi) std)^d, a number of pixels
+    =============  ==================================================================
+
+    Parameters
+    ----------
+    std : array_like
+        In pixels.
+    kind : str
+    ndim : int
+    statistic : {"power", "mean"}
+    p, level : float
+        Of the mass, of the threshold.
+
+    Raises
+    ------
+    ValueError
+        For kinds that are ratios.
+
+    Examples
+    --------
+    >>> round(float(gaussian_size(1.0)), 3), round(float(gaussian_size(1.0, "mass")), 3)
+    (6.231, 4.473)
+    """
+    choice(kind, "kind", tuple(KINDS))
+    if kind in RATIOS:
+        raise ValueError(f"kind={kind!r}: is a part of an image, and no size in pixels")
+    sigma = np.asarray(std, dtype=float)
+    if kind == "std":
+        return sigma
+    if kind == "participation":
+        return np.asarray((2 * math.sqrt(math.pi) * sigma)**ndim)
+    if kind == "mass":
+        from scipy.special import ndtri
+        return np.asarray(2 * sigma * float(ndtri((1 + p**(1 / ndim)) / 2)))
+    ball = math.pi**(ndim / 2) / math.gamma(ndim / 2 + 1)
+    below = 0.5 if kind == "half_max" else level
+    amplitude = sigma * (math.sqrt(2) if statistic == "power" else 1.0)
+    return np.asarray(ball**(1 / ndim) * amplitude * math.sqrt(2 * math.log(1 / below)))

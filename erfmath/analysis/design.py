@@ -18,9 +18,9 @@ from ..networks.network import Network
 from ..results.field import EffectiveReceptiveField
 from ..results.sizes import KINDS
 from ..theory.predict import predict
+from .closed_forms import gaussian_size, uniform_variance
 from .costs import costs
 from .gridding import checkerboard, holes
-from .growth import gaussian_size
 
 __all__ = ["Budget", "Choices", "Design", "Designs", "design"]
 
@@ -329,8 +329,9 @@ def _families(choices: Choices, budget: Budget, image: int, channels_in: int) ->
                 fits &= adds <= budget.multiply_adds
             if budget.parameters is not None:
                 fits &= weights <= budget.parameters
-            yield _Family(kind, kernel, cycle, members[fits], variance[fits] * (kernel**2 - 1) / 12, adds[fits],
-                          weights[fits], choices.width, choices.doubling, image, channels_in)
+            variance *= float(uniform_variance(kernel))
+            yield _Family(kind, kernel, cycle, members[fits], variance[fits], adds[fits], weights[fits],
+                          choices.width, choices.doubling, image, channels_in)
 
 
 def _members(kind: str, strides: int, depth: int) -> Table:

@@ -5,151 +5,30 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..base.checks import choice, real
+from ..base.tables import text_table
 from ..networks.network import Network
 from ..networks.settings import RunSettings
 from ..results.field import EffectiveReceptiveField
-from ..results.sizes import KINDS, LEVEL
+from ..results.sizes import KINDS
 from ..theory.predict import predict
+from .closed_forms import RATIOS, gaussian_size
 from .layer_shares import chain_variances
+from .power_law import PowerLaw, fit_power_law
 
-__all__ = ["Growth", "PowerLaw", "fit_power_law", "gaussian_size", "growth"]
+__all__ = ["Growth", "growth"]
 
 Array = npt.NDArray[np.float64]
 
-#: Kinds that are parts of an image or window, and no sizes in pixels.
-RATIOS = ("area_ratio", "area_ratio_log10")
 #: Rows of a printed table at most.
 ROWS = 16
 #: Values within this factor make up a local exponent: sizes that count pixels come in steps.
 NEAR = 1.25
-
-
-class PowerLaw(NamedTuple):
-    """y = exp(intercept) x^slope, fitted in logarithms; standard errors from the scatter about the line.
-
-    Made by `fit_power_law` and `Growth.fit`; called with x it gives y.
-
-    Attributes
-    ----------
-    slope : float
-        The exponent: d log y / d log x.
-    slope_stderr : float
-    intercept : float
-        Natural logarithm of y at x = 1.
-    intercept_stderr : float
-
-    Examples
-    --------
-    >>> import erfmath as em
-    >>> law = em.fit_power_law([1, 2, 4], [3, 12, 48])                      # 3 x^2
-    >>> round(law.slope, 9), round(float(law(10)), 6)
-    (2.0, 300.0)
-    """
-
-    slope: float
-    slope_stderr: float
-    intercept: float
-    intercept_stderr: float
-
-    def __call__(self, x: npt.ArrayLike) -> Array:
-        """The fitted y."""
-        return np.asarray(np.exp(self.intercept) * np.asarray(x, dtype=float)**self.slope)
-
-    def __str__(self) -> str:
-        return (f"{math.exp(self.intercept):.3g} x^({self.slope:.3f} +- {self.slope_stderr:.4f})")
-
-
-def fit_power_law(x: npt.ArrayLike, y: npt.ArrayLike) -> PowerLaw:
-    """Slope and intercept of log y over log x, by ordinary least squares (`scipy.stats.linregress`).
-
-    Parameters
-    ----------
-    x, y : array_like, shape (points,)
-        Positive, at least three points, not all at one x.
-
-    Returns
-    -------
-    PowerLaw
-
-    Raises
-    ------
-    ValueError
-        For other shapes, or values that have no logarithm.
-
-    Examples
-    --------
-    >>> import erfmath as em
-    >>> law = em.fit_power_law([1, 4, 9, 16], [2, 4, 6, 8])
-    >>> round(law.slope, 6), round(float(law(25)), 6)
-    (0.5, 10.0)
-    """
-    from scipy.stats import linregress
-
-    a, b = (np.asarray(v, dtype=float) for v in (x, y))
-    if a.ndim != 1 or a.shape != b.shape or len(a) < 3:
-        raise ValueError(f"x, y: have shapes {a.shape} and {b.shape}; must be two rows of one length, at least three")
-    if not all((v > 0).all() and np.isfinite(v).all() for v in (a, b)) or (a == a[0]).all():
-        raise ValueError("x, y: must be positive and finite, and not all at one x")
-    if (b == b[0]).all():  # linregress has no error for a line without scatter or slope
-        return PowerLaw(0.0, 0.0, math.log(b[0]), 0.0)
-    fit = linregress(np.log(a), np.log(b))
-    return PowerLaw(float(fit.slope), float(fit.stderr), float(fit.intercept), float(fit.intercept_stderr))
-
-
-def gaussian_size(std: npt.ArrayLike, kind: str = "threshold", *, ndim: int = 2, statistic: str = "power",
-                  p: float = 0.95, level: float = LEVEL) -> Array:
-    """Size of a round Gaussian field of standard deviation `std` per axis (equation 28 and its like).
-
-    =============  ==================================================================
-    threshold      (V_d)^(1/d) sigma_A sqrt(2 ln(1/level)), V_d the unit ball, sigma_A
-                   the amplitude's: sqrt(2) std for the power, std for the mean
-    half_max       the same at level 1/2
-    std            std
-    mass           2 std z with P(abs(N) < z)^d = p
-    participation  (2 sqrt(pi) std)^d, a number of pixels
-    =============  ==================================================================
-
-    Parameters
-    ----------
-    std : array_like
-        In pixels.
-    kind : str
-    ndim : int
-    statistic : {"power", "mean"}
-    p, level : float
-        Of the mass, of the threshold.
-
-    Raises
-    ------
-    ValueError
-        For kinds that are ratios.
-
-    Examples
-    --------
-    >>> round(float(gaussian_size(1.0)), 3), round(float(gaussian_size(1.0, "mass")), 3)
-    (6.231, 4.473)
-    """
-    choice(kind, "kind", tuple(KINDS))
-    if kind in RATIOS:
-        raise ValueError(f"kind={kind!r}: is a part of an image, and no size in pixels")
-    sigma = np.asarray(std, dtype=float)
-    if kind == "std":
-        return sigma
-    if kind == "participation":
-        return np.asarray((2 * math.sqrt(math.pi) * sigma)**ndim)
-    if kind == "mass":
-        from scipy.special import ndtri
-        return np.asarray(2 * sigma * float(ndtri((1 + p**(1 / ndim)) / 2)))
-    ball = math.pi**(ndim / 2) / math.gamma(ndim / 2 + 1)
-    below = 0.5 if kind == "half_max" else level
-    amplitude = sigma * (math.sqrt(2) if statistic == "power" else 1.0)
-    return np.asarray(ball**(1 / ndim) * amplitude * math.sqrt(2 * math.log(1 / below)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,7 +49,7 @@ class Growth:
         The closed form beside it: of a Gaussian with the variance of equation 10; nan where the
         network is no chain on the plane.
     strided : ndarray, shape (points,)
-        Share of that variance from layers behind a stride; nan likewise.
+        Fraction of that variance from layers after a stride; nan likewise.
     ndim : int
 
     Examples
@@ -204,6 +83,8 @@ class Growth:
     def fit(self, kind: str = "threshold", *, ratio: bool = False) -> PowerLaw:
         """Power law of the size of this `kind`, or with `ratio` of the method `ratio`, over the parameter.
 
+        Sizes are exact, so that it has no standard errors; `PowerLaw.holds` says whether they follow it.
+
         Raises
         ------
         KeyError
@@ -211,7 +92,7 @@ class Growth:
         ValueError
             If a size is not positive.
         """
-        return fit_power_law(self.values, self.ratio(kind) if ratio else self.sizes[kind])
+        return fit_power_law(self.values, self.ratio(kind) if ratio else self.sizes[kind]).exact()
 
     def local_exponent(self, kind: str = "threshold") -> Array:
         """d log(size) / d log(value), per point, of the size of this `kind`.
@@ -232,7 +113,7 @@ class Growth:
 
     @property
     def crossover(self) -> float | None:
-        """The value from which on layers behind a stride make up half of the variance, or more.
+        """The value from which on layers after a stride make up half of the variance, or more.
 
         Below it a chain grows with the root of its depth, above it with its strides.  None where
         they do at the first value already, or nowhere.
@@ -249,18 +130,14 @@ class Growth:
         points = len(self.values)
         shown = np.arange(points) if points <= ROWS else np.unique(
             np.round(np.geomspace(1, points, ROWS)).astype(int) - 1)
-        cells = [heads] + [[f"{round(column[i], 9) + 0:.4g}" for column in columns] for i in shown]
-        widths = [max(map(len, column)) for column in zip(*cells)]
-        lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths)) for row in cells]
+        lines = [text_table([heads, *([f"{round(column[i], 9) + 0:.4g}" for column in columns] for i in shown)], "r")]
         if len(shown) < points:
             lines.append(f"({len(shown)} of {points} rows)")
         for kind in self.sizes:
             if not self.sizes[kind].min() > 0:
                 lines.append(f"{kind}: is not positive everywhere, and follows no power law")
                 continue
-            of_size, of_ratio = self.fit(kind), self.fit(kind, ratio=True)
-            lines.append(f"{kind}: slope of log size {of_size.slope:.3f} +- {of_size.slope_stderr:.4f}, "
-                         f"of log ratio {of_ratio.slope:.3f} +- {of_ratio.slope_stderr:.4f}")
+            lines.append(f"{kind}: size {self.fit(kind).words}; ratio {self.fit(kind, ratio=True).words}")
         if self.crossover is not None:
             lines.append(f"strides make up half of the variance from {self.parameter} = {self.crossover:g} on")
         return "\n".join(lines)
@@ -327,7 +204,7 @@ def growth(make_net: Callable[[Any], Network], values: Iterable[float], *, kinds
 
 
 def _row(net: Network, kinds: Sequence[str], options: Mapping[str, Any]) -> tuple[tuple[Any, ...], int]:
-    """TRF, share behind strides, sizes and closed forms of one network; its dimension."""
+    """TRF, fraction after strides, sizes and closed forms of one network; its dimension."""
     erf = predict(net, **options)
     side = math.prod(map(float, erf.trf.size))**(1 / erf.ndim)
     std, strided = _closed(net, erf, options)
@@ -337,16 +214,16 @@ def _row(net: Network, kinds: Sequence[str], options: Mapping[str, Any]) -> tupl
 
 
 def _closed(net: Network, erf: EffectiveReceptiveField, options: Mapping[str, Any]) -> tuple[float, float]:
-    """Standard deviation by equation 10, and the share of the variance from behind strides."""
+    """Standard deviation by equation 10, and the fraction of the variance from layers after a stride."""
     if erf.image is not None or erf.node != net.output:
         return math.nan, math.nan
     settings = RunSettings(erf.ndim, **{name: options[name] for name in ("width", "channels_in") if name in options})
     terms = chain_variances(net, settings, erf.statistic)
     if terms is None:
         return math.nan, math.nan
-    behind, jump = 0.0, 1
+    after, jump = 0.0, 1
     for node, axes in zip(net.nodes, net.geometry(erf.ndim)):
-        behind += terms.get(node.name, 0.0) * (jump > 1)
+        after += terms.get(node.name, 0.0) * (jump > 1)
         jump *= max(g.stride for g in axes)
     total = sum(terms.values())
-    return math.sqrt(total), behind / total if total else 0.0
+    return math.sqrt(total), after / total if total else 0.0

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..analysis.growth import PowerLaw
+from ..analysis.power_law import PowerLaw
 from ..empirics.measure import measure
 from ..layers.weights import Constant, Random, Weights
 from ..networks import zoo

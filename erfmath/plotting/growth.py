@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from ..analysis.growth import Growth, PowerLaw, fit_power_law
+from ..analysis.growth import Growth
+from ..analysis.power_law import PowerLaw, fit_power_law
 from .style import LINES
 
 if TYPE_CHECKING:
@@ -17,10 +18,13 @@ if TYPE_CHECKING:
 
 __all__ = ["plain_numbers", "plot_growth", "power_law"]
 
+#: Standard errors that a sampled point may lie off the line of a power law.
+FAR = 4
+
 
 def power_law(values: npt.ArrayLike, sizes: npt.ArrayLike, errors: npt.ArrayLike | None = None) -> PowerLaw:
-    """`fit_power_law`, where sizes have independent standard `errors` with the error that these give the slope."""
-    law = fit_power_law(values, sizes)
+    """`fit_power_law` with the error of the slope that independent standard `errors` of sizes give; none without."""
+    law = fit_power_law(values, sizes).exact()
     if errors is None:
         return law
     off = np.log(np.asarray(values, dtype=float))
@@ -46,6 +50,7 @@ def plot_growth(values: Growth | npt.ArrayLike, sizes: Any = None, *, errors: An
         Standard errors, drawn as bars, and carried over to that of the slope.
     fit : bool
         Draw the least-squares line of the logarithms, and its slope in the legend; takes three points.
+        Where sizes follow no power law (`PowerLaw.holds`), within their errors, no line is drawn.
     ax : matplotlib.axes.Axes, optional
     xlabel, ylabel, title : str, optional
 
@@ -66,7 +71,7 @@ def plot_growth(values: Growth | npt.ArrayLike, sizes: Any = None, *, errors: An
     >>> sizes = [em.predict(em.zoo.plain(n)).size("threshold") for n in layers]
     >>> figure = em.plotting.plot_growth(layers, {"random weights": sizes})
     >>> figure.axes[0].get_legend().get_texts()[0].get_text()
-    'random weights: slope 0.529 ± 0.010'
+    'random weights: slope 0.529'
     """
     from matplotlib.figure import Figure
 
@@ -80,11 +85,13 @@ def plot_growth(values: Growth | npt.ArrayLike, sizes: Any = None, *, errors: An
     for i, (name, row) in enumerate(rows.items()):
         style, error = LINES[i % len(LINES)], bars.get(name)
         law = power_law(x, row, error) if fit else None
-        words = name if law is None else (f"{name}{': ' if name else ''}slope {law.slope:.3f} "
-                                          f"± {law.slope_stderr:.3f}")
+        if law is not None and error is not None and not law.holds:
+            near = np.abs(law(x) / row - 1) <= FAR * np.asarray(error, dtype=float) / row
+            law = law._replace(misfit=0.0) if near.all() else law
+        words = name if law is None else f"{name}{': ' if name else ''}{law.words.replace('+-', '±')}"
         ax.errorbar(x, np.asarray(row, dtype=float), yerr=error, color=style["color"], label=words or None,
                     marker=style["marker"], markersize=5, linestyle="none", capsize=2)
-        if law is not None:
+        if law is not None and law.holds:
             ends = np.array([x.min(), x.max()])
             ax.plot(ends, law(ends), color=style["color"], linewidth=1.2,
                     linestyle=style["linestyle"])

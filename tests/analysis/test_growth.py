@@ -10,7 +10,7 @@ import pytest
 from helpers import EXACT, FFT, ROUNDING, assert_close, assert_rate
 
 import erfmath as em
-from erfmath.analysis.growth import gaussian_size
+from erfmath.analysis.closed_forms import gaussian_size
 
 ONES = em.Constant()
 
@@ -57,28 +57,6 @@ def test_slopes_of_counted_paths() -> None:
     for power, size, ratio in ((1, 0.496, -0.490), (2, 0.508, -0.478)):
         assert round(em.fit_power_law(depths, sizes[power]).slope, 3) == size
         assert round(em.fit_power_law(depths, np.array(sizes[power]) / (2 * depths + 1)).slope, 3) == ratio
-
-
-def test_fit_is_least_squares_with_its_standard_errors() -> None:
-    rng = np.random.default_rng(0)
-    x = np.geomspace(2, 50, 20)
-    y = 3 * x**0.7 * np.exp(0.1 * rng.normal(size=20))
-    law = em.fit_power_law(x, y)
-    design = np.column_stack([np.log(x), np.ones(20)])
-    best, residual, *_ = np.linalg.lstsq(design, np.log(y), rcond=None)
-    errors = np.sqrt(np.diag(np.linalg.inv(design.T @ design)) * residual[0] / 18)
-    assert_close([law.slope, law.intercept], best, FFT, scale=10)
-    assert_close([law.slope_stderr, law.intercept_stderr], errors, FFT, scale=10)
-    assert_close(law([1.0]), [math.exp(law.intercept)], ROUNDING)
-    assert em.fit_power_law([1, 2, 3], [4, 4, 4])[:2] == (0.0, 0.0)
-    assert "x^(" in str(law)
-
-
-@pytest.mark.parametrize("x, y", [([1, 2], [1, 2]), ([1, 2, 3], [1, 2]), ([1, 2, 3], [1, 0, 2]), ([2, 2, 2], [1, 2, 3]),
-                                  ([1, 2, np.nan], [1, 2, 3])])
-def test_fits_that_are_none(x: Any, y: Any) -> None:
-    with pytest.raises(ValueError, match="x, y"):
-        em.fit_power_law(x, y)
 
 
 @pytest.mark.parametrize("kind", ["std", "threshold", "half_max", "mass", "participation"])
@@ -133,9 +111,20 @@ def test_table() -> None:
     done: list[tuple[int, int]] = []
     over = em.growth(em.zoo.plain, range(3, 30), parameter="layers", progress=lambda i, n: done.append((i, n)))
     text = str(over)
-    assert "layers" in text and "closed form" in text and "of 27 rows" in text and "threshold: slope" in text
+    assert all(words in text for words in ("layers", "closed form", "of 27 rows", "threshold: size slope"))
+    assert "+-" not in text
     assert done[-1] == (27, 27) and "half of the variance" not in text
     assert "half of the variance from value = 5 on" in str(em.growth(strided(4), range(3, 8)))
+
+
+def test_growth_that_strides_bend_has_no_straight_line() -> None:
+    """Std after a stride every four layers is exponential in the depth: no power law, and no error of a slope."""
+    over = em.growth(strided(4), range(4, 33, 4), kinds=("std",))
+    law = over.fit("std")
+    assert not law.holds and law.slope_stderr is None and law.misfit > 0.5
+    assert "std: size no power law (a line in logarithms is off by up to" in str(over)
+    straight = em.growth(em.zoo.plain, range(5, 41, 5)).fit("threshold")
+    assert straight.holds and straight.slope_stderr is None and straight.misfit < 0.05
 
 
 def test_ratios_of_kinds_that_are_no_sides() -> None:

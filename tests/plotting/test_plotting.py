@@ -250,10 +250,14 @@ def test_growth_draws_what_it_was_given() -> None:
     ax = figure.axes[0]
     assert ax.get_xscale() == ax.get_yscale() == "log" and ax.get_ylabel() == "side"
     words = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert words == [f"a: slope 1.000 ± {0.1 / np.sqrt(2) / np.log(2):.3f}", "b: slope 0.000 ± 0.000"]
+    assert words == [f"a: slope 1.000 ± {0.1 / np.sqrt(2) / np.log(2):.3f}", "b: slope 0.000"]
     shown = [container.lines[0].get_xydata() for container in ax.containers]
     assert_close(shown[0], np.transpose([layers, rows["a"]]), EXACT)
     draw(figure)
+    curve = plot_growth([1, 2, 3, 4], {"c": [2, 4, 8, 16], "d": [2, 4, 8, 16]}, errors={"d": [1, 2, 4, 8]}).axes[0]
+    words = [text.get_text() for text in curve.get_legend().get_texts()]
+    assert words[0].startswith("c: no power law") and words[1].startswith("d: slope 1.459")
+    assert sum(len(line.get_xdata()) == 2 for line in curve.get_lines()) == 1, "a line for the one with errors alone"
     single = Figure().add_subplot()
     plot_growth(layers, rows["a"], fit=False, ax=single)
     assert single.get_legend() is None and len(single.get_lines()) > 0
