@@ -7,7 +7,7 @@ may be last, as convolutions in training leave them: results keep the order of t
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from ..layers.geometry import Box
 
-__all__ = ["Array", "channel_sums", "channels_last", "on_space", "per_channel", "place"]
+__all__ = ["Array", "channel_sums", "channels_last", "folded", "give_sites", "on_space", "per_channel", "place",
+           "summed_to", "take_sites"]
 
 Array = npt.NDArray[Any]
 
@@ -44,6 +45,42 @@ def place(x: Array, held: Box, wanted: Box, fill: float = 0.0) -> Array:
         y[on_space(slice(max(a, 0), max(a, 0) + n) for (a, _), n in
                    zip(pads, kept.shape[x.ndim - len(pads):]))] = kept
     return y
+
+
+def folded(sites: Array, n: int, mode: str) -> Array:
+    """The site 0..n-1 that each of `sites`, maybe outside, repeats: of padding "reflect", "replicate" or "circular"."""
+    if mode == "replicate":
+        return np.clip(sites, 0, n - 1)
+    if mode == "circular":
+        return sites % n
+    period = max(2 * n - 2, 1)
+    return (n - 1) - np.abs(sites % period - (n - 1))
+
+
+def take_sites(x: Array, indices: Sequence[Array]) -> Array:
+    """The sites with these indices along each axis of space."""
+    for axis, index in enumerate(indices, start=x.ndim - len(indices)):
+        x = np.take(x, index, axis)
+    return x
+
+
+def give_sites(dx: Array, indices: Sequence[Array], shape: Sequence[int]) -> Array:
+    """Adjoint of `take_sites` from maps of `shape`."""
+    for axis, (index, n) in enumerate(zip(indices, shape), start=dx.ndim - len(indices)):
+        found = np.zeros_like(dx, shape=(*dx.shape[:axis], n, *dx.shape[axis + 1:]))
+        ends = [0, *(np.flatnonzero(np.diff(index) != 1) + 1), len(index)]  # of runs of neighbours
+        lead = (slice(None),) * axis
+        for a, b in zip(ends, ends[1:]):
+            if a < b:
+                found[(*lead, slice(index[a], index[a] + b - a))] += dx[(*lead, slice(a, b))]
+        dx = found
+    return dx
+
+
+def summed_to(dy: Array, shape: Sequence[int]) -> Array:
+    """Adjoint of broadcasting an array of `shape`."""
+    axes = tuple(axis for axis, (n, m) in enumerate(zip(shape, dy.shape)) if n == 1 < m)
+    return dy.sum(axis=axes, keepdims=True) if axes else dy
 
 
 def channels_last(x: Array) -> bool:

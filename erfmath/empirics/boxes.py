@@ -16,12 +16,14 @@ from ..base.checks import image_shape
 from ..layers import Layer
 from ..layers.geometry import AxisGeometry, Box
 from ..networks.network import Network
+from .arrays import Array, folded
 from .rules import Step, Window, rule_of
 
 __all__ = ["Program", "compile_network"]
 
-#: On the infinite plane, statistics of a map are taken from at least this many sites per axis.
-PATCH = 8
+#: On the infinite plane, statistics of a map and batch are taken from at least this many sites per axis, and those of
+#: one image from as many in all.
+PATCH, SITES = 8, 1024
 
 Shape = tuple[int, ...]
 Geometry = tuple[AxisGeometry, ...]
@@ -35,6 +37,11 @@ class Program:
     top: int
     forward: Box
     backward: Box
+
+    @property
+    def mixes_images(self) -> bool:
+        """Whether gradients pass from one image of the batch to the others."""
+        return any(step.through and "batch" in step.layer.statistics for step in self.steps.values())
 
 
 def compile_network(net: Network, ndim: int, *, image: Any = None, node: str | None = None,
@@ -61,18 +68,21 @@ def compile_network(net: Network, ndim: int, *, image: Any = None, node: str | N
         raise ValueError("image=None: a node has finitely many units on an image only")
     start = Box(unit, unit) if unit is not None else _all(shapes[top])  # type: ignore[index]
     geometry = net.geometry(ndim)
-    backward = _demand(net, geometry, shapes, top, start, frozenset())
+    layers = [node.layer for node in net.nodes]
+    statistics = frozenset(i for i, layer in enumerate(layers) if i not in frozen and "space" in layer.statistics)
+    through = frozenset(i for i in statistics
+                        if shapes is not None and rule_of(layers[i]).through_statistics(layers[i]))
+    backward = _demand(net, geometry, shapes, top, start, through)
     if unit is None:
         backward = {i: _all(shapes[i]) for i in backward}  # type: ignore[index]
-    whole = frozenset(i for i in backward if i >= 0 and i not in frozen and "space" in net.nodes[i].layer.statistics)
-    forward = _demand(net, geometry, shapes, top, start, whole) if whole and unit is not None else backward
+    forward = _demand(net, geometry, shapes, top, start, statistics) if unit is not None else backward
     steps = {}
     for i in sorted(i for i in backward if i >= 0):
-        layer, inputs = net.nodes[i].layer, net.sources[i]
-        n = None if shapes is None else shapes[inputs[0]]
-        steps[i] = Step(i, net.names[i], layer, inputs, geometry[i],
-                        *(_window(layer, geometry[i], boxes[i], tuple(boxes[j] for j in inputs), n)
-                          for boxes in (forward, backward)))
+        layer, inputs = layers[i], net.sources[i]
+        incoming = [None if shapes is None else shapes[j] for j in inputs]
+        windows = [_window(layer, geometry[i], boxes[i], [boxes[j] for j in inputs], incoming)
+                   for boxes in (forward, backward)]
+        steps[i] = Step(i, net.names[i], layer, inputs, geometry[i], windows[0], windows[1], i in through)
     nothing = Box((0,) * ndim, (-1,) * ndim)
     return Program(steps, top, forward.get(-1, nothing), backward.get(-1, nothing))
 
@@ -89,14 +99,21 @@ def _demand(net: Network, geometry: Sequence[Geometry], shapes: Sequence[Shape] 
     for i in range(top, -1, -1):
         if i not in boxes:
             continue
-        sources = net.sources[i]
-        n = None if shapes is None else shapes[sources[0]]
+        layer = net.nodes[i].layer
         if i in whole and not boxes[i].empty:
-            boxes[i] = boxes[i].grown(PATCH) if n is None else _all(n)
-        read = _reads(net.nodes[i].layer, geometry[i], boxes[i], n).within(n)
-        for j in sources:
+            boxes[i] = boxes[i].grown(_patch(layer, start)) if shapes is None else _all(shapes[i])
+        for j in net.sources[i]:
+            n = None if shapes is None else shapes[j]
+            read = _reads(layer, geometry[i], boxes[i], n)
+            folds = _folds(layer, read, n)
+            read = Box(*(tuple(int(end(sites)) for sites in folds) for end in (min, max))) if folds else read.within(n)
             boxes[j] = boxes[j].join(read) if j in boxes else read
     return boxes
+
+
+def _patch(layer: Layer, unit: Box) -> int:
+    """Sites per axis from which statistics are taken on the plane: fewer where there are several images."""
+    return PATCH if "batch" in layer.statistics else round(SITES**(1 / len(unit.lo)))
 
 
 def _reads(layer: Layer, geometry: Geometry, box: Box, shape: Shape | None) -> Box:
@@ -108,10 +125,20 @@ def _reads(layer: Layer, geometry: Geometry, box: Box, shape: Shape | None) -> B
     return Box(*(tuple(part) for part in zip(*ends)))
 
 
-def _window(layer: Layer, geometry: Geometry, box: Box, held: tuple[Box, ...], shape: Shape | None) -> Window:
-    """The sites of one pass at a node with the output sites of `box`, and inputs on those `held`."""
-    reads = _reads(layer, geometry, box, shape)
+def _folds(layer: Layer, read: Box, shape: Shape | None) -> tuple[Array, ...]:
+    """Per axis the sites of the map that those of `read` repeat, where padding does so."""
+    mode = rule_of(layer).padding_mode(layer)
+    if mode == "zeros" or shape is None or read.empty:
+        return ()
+    return tuple(folded(np.arange(a, b + 1), n, mode) for a, b, n in zip(*read, shape))
+
+
+def _window(layer: Layer, geometry: Geometry, box: Box, held: Sequence[Box], shapes: Sequence[Shape | None]) -> Window:
+    """The sites of one pass at a node with the output sites of `box`, and inputs of `shapes` on those `held`."""
+    reads = tuple(_reads(layer, geometry, box, shape) for shape in shapes)
     matrices = [rule_of(layer).matrix(layer, g, np.arange(box.lo[axis], box.hi[axis] + 1),
                                       np.arange(held[0].lo[axis], held[0].hi[axis] + 1),
-                                      None if shape is None else shape[axis]) for axis, g in enumerate(geometry)]
-    return Window(box, held, (reads,) * len(held), tuple(matrix for matrix in matrices if matrix is not None))
+                                      None if shapes[0] is None else shapes[0][axis])
+                for axis, g in enumerate(geometry)]
+    return Window(box, tuple(held), reads, tuple(matrix for matrix in matrices if matrix is not None),
+                  _folds(layer, reads[0], shapes[0]))

@@ -49,10 +49,15 @@ class Plan:
     def maps(self, start: int, stop: int) -> Array:
         """Maps of draws start..stop-1 on the program's backward box, (draws, *space), summed over input channels."""
         sample = self.recipe.sample(start, stop)
-        run = forward(self.program, sample.parameters, self.recipe.batch(start, sample.generators), images=1,
-                      generators=sample.generators)
-        gradient = self._output_gradient(run.output, sample.combination)
-        g = run.backward(gradient.astype(self.recipe.dtype))[:, :, 0]
+        x = self.recipe.batch(start, sample.generators)
+        # Gradients reach other images of the batch, and come back, where they pass through its statistics.
+        images = x.shape[2] if self.program.mixes_images else 1
+        run = forward(self.program, sample.parameters, x, images=images, generators=sample.generators)
+        gradient = self._output_gradient(run.output, sample.combination).astype(self.recipe.dtype)
+        if images > 1:
+            gradient = np.concatenate([gradient, *(images - 1) * [np.zeros_like(gradient)]], axis=2)
+        del x
+        g = run.backward(gradient)[:, :, 0]
         if self.statistic in ("power", "amplitude"):
             maps = np.einsum("dc...,dc...->d...", g, g, dtype=np.float64)
         elif self.statistic == "magnitude":

@@ -134,6 +134,8 @@ class Recipe:
                 size = math.prod(p.shape)
                 found[key] = source[:, at:at + size].reshape(draws, *p.shape)  # a view
                 found[key] *= p.std.astype(self.dtype)
+                if np.any(p.value):
+                    found[key] += p.value
                 at += size
         combination = bells[:, bells.shape[1] - self.unit_channels:] / math.sqrt(self.unit_channels)
         return Sample(found, combination.astype(self.dtype), generators)
@@ -165,7 +167,7 @@ def given_parameters(net: Network, weights: Mapping[str, Any], known: Mapping[tu
     for key, array in weights.items():
         name, part = (key, "") if key in net.names else (key.removesuffix(".bias"), "bias")
         i = net.index(name)
-        stacked = () if i < 0 else rule_of(net.nodes[i].layer).stacked
+        stacked = () if i < 0 else rule_of(net.nodes[i].layer).stacked(net.nodes[i].layer)
         if not stacked or (part and (i, part) not in known):
             raise ValueError(f"weights[{key!r}]: only convolutions and batch norms have weights")
         names = (part,) if part else stacked

@@ -42,9 +42,10 @@ class Model:
         norms = {i for i, node in enumerate(net.nodes) if node.layer.takes_norm and node.layer.statistics}
         program = compile_network(net, ndim, image=space, frozen=norms)
         last = max(norms & set(program.steps), default=-1)
-        used = {(i, what): parameter for (i, what), parameter in parameters_of(net, ndim, width, channels).items()
-                if i in program.steps and (i > last if what == "bias" else i in norms or not parameter.optional)}
-        return Model(net, program, used)
+        known = {key: p for key, p in parameters_of(net, ndim, width, channels).items() if key[0] in program.steps}
+        train = {i for (i, what), p in known.items() if p.trained and what != "bias"}
+        return Model(net, program, {(i, what): p for (i, what), p in known.items()
+                                    if (i > last or p.random if what == "bias" else i in train)})
 
     def name(self, i: int, what: str) -> str:
         """What a parameter is called."""
@@ -58,7 +59,7 @@ class Model:
     @property
     def stacked(self) -> dict[str, list[str]]:
         """Names of the parameters that `weights` holds as rows of one array, by node."""
-        rows = {step.name: [self.name(i, what) for what in rule_of(step.layer).stacked if (i, what) in self.parameters]
+        rows = {step.name: [self.name(i, what) for what in rule_of(step.layer).stacked(step.layer) if (i, what) in self.parameters]
                 for i, step in self.program.steps.items()}
         return {node: names for node, names in rows.items() if len(names) > 1}
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from ...layers import Layer
 from ...layers.geometry import AxisGeometry, Box
-from ..arrays import Array, place
+from ..arrays import Array, give_sites, place, take_sites
 
 __all__ = ["Call", "Parameter", "Pull", "RULES", "Rule", "Step", "Window", "rule", "rule_of"]
 
@@ -36,25 +36,38 @@ class Window(NamedTuple):
         Those of each input that `out` reads, padding included.
     matrices : tuple of ndarray
         Of a layer that works along each axis by a matrix: from the sites `held` to those of `out`.
+    folds : tuple of ndarray
+        Where padding repeats the map instead of adding zeros: per axis, the site that each one of `reads` repeats.
     """
 
     out: Box
     held: tuple[Box, ...]
     reads: tuple[Box, ...]
     matrices: tuple[Array, ...] = ()
+    folds: tuple[Array, ...] = ()
 
     def read(self, x: Array, which: int = 0, fill: float = 0.0) -> Array:
         """Input number `which` on the sites that the output reads."""
+        if self.folds:
+            return take_sites(x, self._folds())
         return place(x, self.held[which], self.reads[which], fill)
 
     def give_back(self, dx: Array, which: int = 0) -> Array:
         """Adjoint of `read`: a gradient on the sites that were read as one on those that the input has."""
+        if self.folds:
+            return give_sites(dx, self._folds(), self.held[which].shape)
         return place(dx, self.reads[which], self.held[which])
+
+    def _folds(self) -> list[Array]:
+        return [sites - first for sites, first in zip(self.folds, self.held[0].lo)]
 
 
 @dataclass(frozen=True)
 class Step:
-    """A node's place in a run: its layer, its inputs (-1 is that of the network), and the sites of both passes."""
+    """A node's place in a run: its layer, its inputs (-1 is that of the network), and the sites of both passes.
+
+    `through` is whether gradients pass through the statistics that it takes of the whole map.
+    """
 
     index: int
     name: str
@@ -63,6 +76,7 @@ class Step:
     geometry: tuple[AxisGeometry, ...]
     forward: Window
     backward: Window
+    through: bool = False
 
     @property
     def kernel(self) -> tuple[int, ...]:
@@ -109,9 +123,10 @@ class Call:
     gradients: dict[str, Array] = field(default_factory=dict)
     statistics: dict[str, Array] = field(default_factory=dict)
 
-    def kept(self, array: Array) -> Array:
-        """The part of an array on the output's sites that the backward pass will use."""
-        held, wanted = self.step.forward.out, self.step.backward.out
+    def kept(self, array: Array, which: int | None = None) -> Array:
+        """The part that the backward pass will use of an array on the output's sites, or on those read of an input."""
+        held, wanted = ((window.out if which is None else window.reads[which])
+                        for window in (self.step.forward, self.step.backward))
         if held == wanted and array.shape[2] == self.images:
             return array
         return place(array[:, :, :self.images], held, wanted).copy()
@@ -125,11 +140,11 @@ class Parameter:
     ----------
     shape : tuple of int
     std : ndarray, optional
-        Standard deviations, of zero mean, in a shape that broadcasts to `shape`; None where nothing is random.
+        Standard deviations, in a shape that broadcasts to `shape`; None where nothing is random.
     uniform : bool
         Whether random numbers are uniform instead of normal.
     value : ndarray
-        Broadcasts to `shape`: the array where nothing is random.
+        Means, or the array where nothing is random; broadcasts to `shape`.
     optional : bool
         Whether the layer does without it where nothing is random or given.
     trained, decays : bool
@@ -158,14 +173,11 @@ class Parameter:
             return np.array(self.fixed(), np.float32)
         numbers = ((rng.random(self.shape, np.float32) - np.float32(0.5)) * np.float32(math.sqrt(12)) if self.uniform
                    else rng.standard_normal(self.shape, np.float32))
-        return numbers * self.std.astype(np.float32)
+        return numbers * self.std.astype(np.float32) + np.float32(self.value)
 
 
 class Rule:
     """Defaults: windows as the geometry says, no parameters."""
-
-    #: Parameters that are given together, stacked, under the node's name.
-    stacked: ClassVar[tuple[str, ...]] = ()
 
     def run(self, call: Call, inputs: list[Array]) -> tuple[Array, Pull]:
         """The output on its sites, and its pull; large copies are made of inputs taken out of the list."""
@@ -175,10 +187,22 @@ class Rule:
         """Its parameters by name, between so many channels; "kernel" and the like are called as the node."""
         return {}
 
+    def stacked(self, layer: Any) -> tuple[str, ...]:
+        """Names of the parameters that are given together, stacked, under the node's name."""
+        return ()
+
     def reads(self, layer: Any, g: AxisGeometry, first: int, last: int, n: int | None) -> tuple[int, int]:
         """First and last site, padding included, that output sites first..last read along an axis of `n`."""
         before = g.pads(n)[0]
         return g.stride * first - before, g.stride * last - before + g.extent - 1
+
+    def padding_mode(self, layer: Any) -> str:
+        """What padding consists of: "zeros", or how it repeats the map."""
+        return "zeros"
+
+    def through_statistics(self, layer: Any) -> bool:
+        """Whether gradients pass through the statistics that the layer takes of the map."""
+        return "space" in layer.statistics
 
     def matrix(self, layer: Any, g: AxisGeometry, out: Array, sites: Array, n: int | None) -> Array | None:
         """Weights of input `sites` in output sites `out` along an axis, if all the layer does is such a product."""

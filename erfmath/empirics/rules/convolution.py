@@ -52,7 +52,8 @@ def _std(weights: Any, size: tuple[int, ...], fan: float) -> Array:
 class _Weighted(Rule):
     """What both have in common: a kernel, and maybe a bias."""
 
-    stacked = ("kernel",)
+    def stacked(self, layer: Any) -> tuple[str, ...]:
+        return ("kernel",)
 
     def parameters(self, layer: Any, c_in: int, c_out: int, ndim: int) -> dict[str, Parameter]:
         return {"kernel": kernel_parameter(layer, c_in, c_out, ndim), "bias": Parameter((c_out,), optional=True)}

@@ -1,9 +1,9 @@
-"""Batch and layer normalisation."""
+"""Normalisations: by the batch, by groups of channels, by sites."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from ...layers import BatchNorm, LayerNorm
 from ..arrays import Array, channel_sums, per_channel
 from .base import Call, Parameter, Pull, Rule, rule
 
-__all__ = ["EPS", "batch_norm", "layer_norm", "layer_norm_grad", "scaled_batch_norm", "scaled_batch_norm_grad"]
+__all__ = ["EPS", "Norm", "batch_norm", "normalised", "normalised_grad", "scaled_batch_norm", "scaled_batch_norm_grad"]
 
 #: Added to variances before dividing by their root, as frameworks do.
 EPS = 1e-5
@@ -68,64 +68,122 @@ def scaled_batch_norm_grad(dy: Array, x: Array, scale: Array, mean: Array, varia
     return dx, to_scale, to_shift
 
 
-@rule(BatchNorm)
-class _BatchNorm(Rule):
-    """By given statistics, or by those of the batch: frozen there, but in training."""
+def normalised(x: Array, axes: tuple[int, ...], centred: bool = True, eps: float = EPS) -> tuple[Array, Array]:
+    """The values less their mean (if `centred`) over the root of their mean square, and one over that root."""
+    if centred:
+        x = x - x.mean(axis=axes, keepdims=True)
+    factor = 1 / np.sqrt((x * x).mean(axis=axes, keepdims=True) + x.dtype.type(eps))
+    return x * factor, factor
 
-    stacked = ("scale", "shift", "mean", "variance")
+
+def normalised_grad(dy: Array, y: Array, factor: Array, axes: tuple[int, ...], centred: bool = True) -> Array:
+    """Adjoint of `normalised`: `y` and `factor` are what it returned."""
+    mean = dy.mean(axes, keepdims=True) if centred else dy.dtype.type(0)
+    return factor * (dy - mean - y * (dy * y).mean(axes, keepdims=True))
+
+
+# -- the layers -------------------------------------------------------------------------------
+
+class Norm(Rule):
+    """Base of norms: a scale and a shift for each channel, after what they normalise."""
+
+    names: ClassVar[tuple[str, ...]] = ("scale", "shift")
+
+    def stacked(self, layer: Any) -> tuple[str, ...]:
+        return self.names
 
     def parameters(self, layer: Any, c_in: int, c_out: int, ndim: int) -> dict[str, Parameter]:
-        return {name: Parameter((c_out,), value=float(name in ("scale", "variance")), optional=True,
-                                trained=name in ("scale", "shift")) for name in self.stacked}
+        variances = {"scale": getattr(layer, "scale_var", 0.0), "shift": getattr(layer, "shift_var", 0.0)}
+        return {name: Parameter((c_out,), np.sqrt(variances[name]) if variances.get(name) else None,
+                                value=float(name in ("scale", "variance")), optional=True,
+                                trained=name in variances and bool(layer.statistics)) for name in self.stacked(layer)}
+
+
+def _scaled(call: Call, y: Array) -> Array:
+    """With the scale and shift that there are."""
+    if "scale" in call.parameters:
+        y = y * per_channel(call.parameters["scale"], y)
+    if "shift" in call.parameters:
+        y = y + per_channel(call.parameters["shift"], y)
+    return y
+
+
+def _unscaled(call: Call, dy: Array, unit: Array | None = None) -> Array:
+    """Adjoint of `_scaled`; in training of the values `unit`."""
+    if call.training and unit is not None:
+        sums = {"scale": lambda: channel_sums(dy * unit), "shift": lambda: channel_sums(dy)}
+        call.gradients.update({name: sums[name]() for name in sums if name in call.parameters})
+    return dy * per_channel(call.parameters["scale"], dy) if "scale" in call.parameters else dy
+
+
+@rule(BatchNorm)
+class _BatchNorm(Norm):
+    """By given statistics, or by those of the batch: frozen there, but in training and in mode "batch"."""
+
+    def stacked(self, layer: Any) -> tuple[str, ...]:
+        return self.names if layer.mode == "batch" else (*self.names, "mean", "variance")
+
+    def through_statistics(self, layer: Any) -> bool:
+        return layer.mode == "batch"
 
     def run(self, call: Call, inputs: list[Array]) -> tuple[Array, Pull]:
         x, give_back = call.step.forward.read(inputs[0]), call.step.backward.give_back
         given = call.parameters
-        if not given and call.step.layer.is_identity:
-            return x, lambda dy: [give_back(dy)]
-        if call.training:
-            return _in_training(call, x)
-        if not given:
-            y, factor = batch_norm(x)
-        else:
-            scale, shift, mean, variance = (per_channel(given[name], x) for name in self.stacked)
+        if call.step.layer.statistics and (call.training or call.step.through):
+            return _by_the_batch(call, x)
+        if "mean" in given:
+            scale, shift, mean, variance = (per_channel(given[name], x) for name in (*self.names, "mean", "variance"))
             factor = scale / np.sqrt(variance + x.dtype.type(EPS))
-            y = (x - mean) * factor + shift
-        return y, lambda dy: [give_back(dy * factor)]
+            return (x - mean) * factor + shift, lambda dy: [give_back(dy * factor)]
+        if call.step.layer.is_identity:
+            return _scaled(call, x), lambda dy: [give_back(_unscaled(call, dy))]
+        y, slope = batch_norm(x)
+        return _scaled(call, y), lambda dy: [give_back(_unscaled(call, dy) * slope)]
 
 
-def _in_training(call: Call, x: Array) -> tuple[Array, Pull]:
-    given = bool(call.parameters)
-    scale, shift = ((call.parameters["scale"], call.parameters["shift"]) if given else
-                    np.repeat([[[1]], [[0]]], x.shape[1], axis=2))
-    scale, shift = scale.astype(x.dtype), shift.astype(x.dtype)
-    y, mean, variance = scaled_batch_norm(x, scale, shift)
-    call.statistics.update(mean=mean, variance=variance)
+def _by_the_batch(call: Call, x: Array) -> tuple[Array, Pull]:
+    """Gradients pass through mean and variance."""
+    ones = np.ones((1, x.shape[1]), x.dtype)
+    scale = call.parameters.get("scale", ones).astype(x.dtype, copy=False)
+    y, mean, variance = scaled_batch_norm(x, scale, call.parameters.get("shift", 0 * ones).astype(x.dtype, copy=False))
+    if call.training:
+        call.statistics.update(mean=mean, variance=variance)
 
     def pull(dy: Array) -> list[Array]:
         dx, to_scale, to_shift = scaled_batch_norm_grad(dy, x, scale, mean, variance)
-        if given:
+        if call.training and "scale" in call.parameters:
             call.gradients.update(scale=to_scale, shift=to_shift)
         return [call.step.backward.give_back(dx)]
     return y, pull
 
 
-def layer_norm(x: Array, eps: float = EPS) -> tuple[Array, Array]:
-    """Each site normalised over its channels; returns the result and 1 / sqrt(variance + eps)."""
-    centred = x - x.mean(axis=1, keepdims=True)
-    factor = 1 / np.sqrt((centred * centred).mean(axis=1, keepdims=True) + x.dtype.type(eps))
-    return centred * factor, factor
+class _Grouped(Norm):
+    """By statistics of groups of channels, of each site or of the whole map, through which gradients pass."""
 
+    centred: ClassVar[bool] = True
 
-def layer_norm_grad(dy: Array, y: Array, factor: Array) -> Array:
-    """Adjoint of `layer_norm`: `y` and `factor` are what it returned."""
-    return factor * (dy - dy.mean(1, keepdims=True) - y * (dy * y).mean(1, keepdims=True))
+    def groups(self, layer: Any, channels: int) -> int:
+        return 1
+
+    def run(self, call: Call, inputs: list[Array]) -> tuple[Array, Pull]:
+        step = call.step
+        x, over_map = step.forward.read(inputs[0]), "space" in step.layer.statistics
+        grouped = (len(x), self.groups(step.layer, x.shape[1]), -1)
+        axes = (2, *range(4, x.ndim + 1)) if over_map else (2,)
+        y, factor = normalised(x.reshape(*grouped, *x.shape[2:]), axes, self.centred)
+        if over_map and not step.through:  # on the plane: frozen
+            slope = call.kept(np.broadcast_to(factor, y.shape).reshape(x.shape))
+            return _scaled(call, y.reshape(x.shape)), lambda dy: [step.backward.give_back(_unscaled(call, dy) * slope)]
+        unit, slope = call.kept(y.reshape(x.shape)), call.kept(factor.reshape(*grouped[:2], *factor.shape[3:]))
+
+        def pull(dy: Array) -> list[Array]:
+            dy = _unscaled(call, dy, unit)
+            to_y, y = (part.reshape(*grouped, *part.shape[2:]) for part in (dy, unit))
+            dx = normalised_grad(to_y, y, slope[:, :, None], axes, self.centred)
+            return [step.backward.give_back(dx.reshape(dy.shape))]
+        return _scaled(call, y.reshape(x.shape)), pull
 
 
 @rule(LayerNorm)
-class _LayerNorm(Rule):
-
-    def run(self, call: Call, inputs: list[Array]) -> tuple[Array, Pull]:
-        y, factor = layer_norm(call.step.forward.read(inputs[0]))
-        kept, slope = call.kept(y), call.kept(factor)
-        return y, lambda dy: [call.step.backward.give_back(layer_norm_grad(dy, kept, slope))]
+class _LayerNorm(_Grouped):
+    pass

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...layers import AvgPool, BlurPool, GlobalAvgPool, MaxPool
 from ...layers.geometry import AxisGeometry
-from ..arrays import Array, channels_last, place
+from ..arrays import Array, channels_last
 from ..convolution import conv_out, taps
 from .base import Call, Pull, Rule, rule
 
@@ -61,8 +61,7 @@ class _MaxPool(Rule):
         step, window = call.step, call.step.backward
         read = step.forward.read(inputs.pop(), fill=-np.inf)
         y = max_pool(read, step.kernel, step.stride)
-        seen = place(read[:, :, :call.images], step.forward.reads[0], window.reads[0])
-        winner = max_pool_winner(seen, call.kept(y), step.kernel, step.stride)
+        winner = max_pool_winner(call.kept(read, 0), call.kept(y), step.kernel, step.stride)
 
         def pull(dy: Array) -> list[Array]:
             return [window.give_back(max_pool_grad(dy, winner, window.reads[0].shape, step.kernel, step.stride))]

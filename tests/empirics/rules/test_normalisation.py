@@ -14,7 +14,7 @@ import erfmath as em
 from erfmath.empirics.boxes import compile_network
 from erfmath.empirics.rules import normalisation
 from erfmath.empirics.rules.normalisation import (
-    batch_norm, layer_norm, layer_norm_grad, scaled_batch_norm, scaled_batch_norm_grad,
+    batch_norm, normalised, normalised_grad, scaled_batch_norm, scaled_batch_norm_grad,
 )
 from erfmath.layers.geometry import Box
 
@@ -63,20 +63,22 @@ def test_norms_normalise() -> None:
     y, _ = batch_norm(x, eps=0.0)
     assert_close(y.mean(axis=(2, 3, 4)), np.zeros((2, 3)), ROUNDING, scale=1.0)
     assert_close(y.var(axis=(2, 3, 4)), np.ones((2, 3)), ROUNDING)
-    y, _ = layer_norm(x, eps=0.0)
+    y, _ = normalised(x, (1,), eps=0.0)
     assert_close(y.mean(axis=1), np.zeros((2, 4, 6, 5)), ROUNDING, scale=10.0)
     assert_close(y.var(axis=1), np.ones((2, 4, 6, 5)), ROUNDING, scale=10.0)
     single = x.astype(np.float32)
-    assert batch_norm(single)[0].dtype == layer_norm(single)[0].dtype == np.float32
+    assert batch_norm(single)[0].dtype == normalised(single, (1,))[0].dtype == np.float32
 
 
-def test_layer_norm_grad() -> None:
+@pytest.mark.parametrize("centred", [True, False])
+@pytest.mark.parametrize("axes", [(1,), (1, 3), (2, 3)])
+def test_normalised_grad(axes: tuple[int, ...], centred: bool) -> None:
     rng = np.random.default_rng(3)
     x, u, v = rng.standard_normal((3, 2, 4, 3, 5))
-    slope = float((layer_norm_grad(v, *layer_norm(x)) * u).sum())
-    check_quotient(lambda h: v * layer_norm(x + h * u)[0], slope)
+    slope = float((normalised_grad(v, *normalised(x, axes, centred), axes, centred) * u).sum())
+    check_quotient(lambda h: v * normalised(x + h * u, axes, centred)[0], slope)
     with pytest.raises(AssertionError):
-        check_quotient(lambda h: v * layer_norm(x + h * u)[0], 1.001 * slope)
+        check_quotient(lambda h: v * normalised(x + h * u, axes, centred)[0], 1.001 * slope)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
