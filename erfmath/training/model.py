@@ -59,8 +59,8 @@ class Model:
     @property
     def stacked(self) -> dict[str, list[str]]:
         """Names of the parameters that `weights` holds as rows of one array, by node."""
-        rows = {step.name: [self.name(i, what) for what in rule_of(step.layer).stacked(step.layer) if (i, what) in self.parameters]
-                for i, step in self.program.steps.items()}
+        rows = {step.name: [self.name(i, what) for what in rule_of(step.layer).stacked(step.layer)
+                            if (i, what) in self.parameters] for i, step in self.program.steps.items()}
         return {node: names for node, names in rows.items() if len(names) > 1}
 
     @property
