@@ -40,7 +40,7 @@ LEAST = 1e-200
 
 
 class _Stage(NamedTuple):
-    """The functions between two convolutions, on Gaussian values of second moment q behind the lower one.
+    """The functions between two convolutions, on Gaussian values of second moment q after the lower one.
 
     With f = phi^2, d = phi'^2, F = E[f] and G = E[d] all but the first and last are pure numbers.
 
@@ -55,7 +55,7 @@ class _Stage(NamedTuple):
     noise, shared, met : float
         Over channels: Var f / F^2 and Cov(f, d) / (F G), less what distant sites have of them, and E[f d] / (F G).
     rho : float
-        Correlation of distant sites behind the functions.
+        Correlation of distant sites after the functions.
     """
 
     second: float
@@ -134,7 +134,7 @@ def _middle(values: Array) -> tuple[int, ...]:
 
 
 def _parts(graph: Graph) -> tuple[list[int], list[list[Function]]]:
-    """Convolutions of a chain, and the functions behind the input and behind each of them."""
+    """Convolutions of a chain, and the functions after the input and after each of them."""
     convolutions: list[int] = []
     functions: list[list[Function]] = [[]]
     for i, (layer, op, rule) in enumerate(zip(graph.layers, graph.ops, graph.rules)):
@@ -175,7 +175,7 @@ def variance_ratios(graph: Graph, inputs: InputModel) -> tuple[float, ...]:
     convolutions, functions = _parts(graph)
     if inputs.covariance is not None:
         raise NotImplementedError(f"method='finite_width' with input_covariance: {SAMPLE}")
-    if all(phi.below is not None for behind in functions for phi in behind):
+    if all(phi.below is not None for after in functions for phi in after):
         return (1.0,) * graph.ndim
     ops = [graph.ops[i] for i in convolutions]
     boxes = [(0,) * graph.ndim]
@@ -185,22 +185,22 @@ def variance_ratios(graph: Graph, inputs: InputModel) -> tuple[float, ...]:
     steps = [[_Step.of(taps.geometry[0], taps.weights, low, high) for taps, low, high in zip(op.taps, *pair)]
              for op, pair in zip(ops, zip(boxes, boxes[1:]))]
     # Upwards: numbers per stage, and over u the covariance of what log q is more at a site than in the draw (58).
-    stages = [_Stage.of(functions[0], inputs.second, inputs.far / inputs.second, graph.channels[-1])]
+    stages = [_Stage.of(functions[0], inputs.second, inputs.cov_far / inputs.second, graph.channels[-1])]
     local = [np.zeros((1,) * graph.ndim)]
-    for i, op, here, behind in zip(convolutions, ops, steps, functions[1:]):
+    for i, op, here, after in zip(convolutions, ops, steps, functions[1:]):
         spread = local[-1] * stages[-1].passes**2
         spread[_middle(spread)] += stages[-1].noise
         for axis, step in enumerate(here):
             spread = _along(step.by_order[0].T, spread, axis)
         local.append(spread)
-        stages.append(_Stage.of(behind, op.gain * stages[-1].second, stages[-1].rho, graph.channels[i]))
+        stages.append(_Stage.of(after, op.gain * stages[-1].second, stages[-1].rho, graph.channels[i]))
     return tuple(_ratio(axis, stages, local, steps) for axis in range(graph.ndim))
 
 
 def _ratio(axis: int, stages: list[_Stage], local: list[Array], steps: list[list[_Step]]) -> float:
     """Downwards: moments of paths along an axis, in the limit and what is to be added (59), and their variance (60)."""
     path = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
-    # At each distance from a path, with the path's moments: how the gates above hang on log q there, and on the
+    # At each distance from a path, with the path's moments: how the gates above depend on log q there, and on the
     # squared correlation of values and gradients.
     parted = np.zeros((2, 3, *local[-1].shape))
     for n in range(len(stages) - 1, -1, -1):

@@ -18,7 +18,7 @@ __all__ = ["widening"]
 def widening(net: Network, weights: Mapping[str, Any]) -> dict[str, tuple[float, ...]]:
     """How much wider each given kernel is than a flat one: ratio of standard deviations per axis.
 
-    The law of a kernel is its mean square per tap (equations 49 and 50); that of a flat one with k
+    The distribution of a kernel is its mean square per tap (equations 49 and 50); that of a flat one with k
     taps has the variance (k^2 - 1) / 12.  An axis with one tap has ratio 1.
 
     Parameters

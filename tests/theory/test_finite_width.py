@@ -90,7 +90,7 @@ def direct(net: em.Network, width: int, channels_in: int, far: float) -> float:
             matrix[i, reach[n - 1].index(g.stride * x + g.dilation * a)] += p
         down.append(matrix)
     top = len(convs)
-    # pull[l][k]: how log q at the sites of stage l hangs on that of the channels' mean of phi^2 at those of k < l.
+    # pull[l][k]: how log q at the sites of stage l depends on that of the channels' mean of phi^2 at those of k < l.
     pull = [[np.zeros(0)] * top for _ in range(top + 1)]
     for upper in range(1, top + 1):
         pull[upper][upper - 1] = down[upper]
@@ -140,7 +140,7 @@ def one_finite_layer(values: Array, slopes: Array, channels: int, depth: int) ->
 
     `values` and `slopes` (draws, channels, sites) are phi and phi' of the only layer of few channels; of the
     `depth` layers above, of infinitely many, the values of one draw are known: for second moments q, powers P
-    and products r of values and gradients, q' = F(q), P' = G(q) P + 2 G'(q) r^2 and r' = F'(q) r behind means of
+    and products r of values and gradients, q' = F(q), P' = G(q) P + 2 G'(q) r^2 and r' = F'(q) r after means of
     three sites times the gain 2.
     """
     phi = function(em.Activation("silu"))

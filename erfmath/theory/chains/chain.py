@@ -117,8 +117,8 @@ def folded(net: Network, node: str | None, ndim: int, method: str, statistic: st
         graph = Graph.of(short, len(parts) - 1, None, trf.ndim, width, channels_in)
     except ValueError:  # which the network as it stands has the names to explain
         return None
-    odd = trf.padding is None or not trf.shift_invariant or any(s < 1 or s != int(s) for f in fields for s in f.stride)
-    if odd or any(op.gate for op in graph.ops):
+    whole = all(s >= 1 and s == int(s) for f in fields for s in f.stride)
+    if not whole or trf.padding is None or not trf.shift_invariant or any(op.gate for op in graph.ops):
         return None
     long = dataclasses.replace(_field(fields, counts), node=net.output if node is None else node)
     mean = statistic == "mean" or (statistic is None and not any(op.zero_mean for op in graph.ops))

@@ -19,7 +19,7 @@ from ...layers import Layer
 from ...results.assumptions import Assumption
 from ..sweep.covariance import Covariance, Factor
 from ..sweep.lowering import SAMPLE, Linear, Norm, reach
-from ..sweep.moments import Moments, far_factor, linear, ratio, shared_behind
+from ..sweep.moments import Moments, far_factor, linear, ratio, shared_after
 from ..sweep.taps import Array
 from .context import Above, Before, Below
 from .functions import Function
@@ -60,7 +60,7 @@ class Rule:
     Attributes
     ----------
     begins_stream : bool
-        Whether gates behind a residual sum remember this kind's gate.
+        Whether gates after a residual sum remember this kind's gate.
     """
 
     begins_stream = False
@@ -123,18 +123,19 @@ class Rule:
     def forward(self, at: Before, inputs: list[Moments]) -> Moments:
         """Moments at the output; a gate also leaves ``at.gates.power[at.i]``."""
         graph, op, i, j, m = at.graph, at.op, at.i, at.source, inputs[0]
-        far = m.far * far_factor(op, m, graph.sizes[j], graph.sizes[i]) if m.far.any() else m.far
+        cov_far = m.cov_far * far_factor(op, m, graph.sizes[j], graph.sizes[i]) if m.cov_far.any() else m.cov_far
         if not op.taps:
-            scaled = tuple(None if law is None else m.law(g).scaled(op.gain) for g, law in enumerate(m.laws))
-            return replace(m, values=m.values * op.gain**2, far=far, laws=scaled)
+            scaled = tuple(None if one is None else m.distribution(g).scaled(op.gain)
+                           for g, one in enumerate(m.distributions))
+            return replace(m, values=m.values * op.gain**2, cov_far=cov_far, distributions=scaled)
         values = linear(op, m, graph.sizes[j], at.extents[i], at.want)
-        rho = shared_behind(op, m, values, graph.sizes[j])
-        behind = Moments(values, far, rho, (None,) * len(far), m.wraps)
+        corr_site = shared_after(op, m, values, graph.sizes[j])
+        after = Moments(values, cov_far, corr_site, (None,) * len(cov_far), m.wraps)
         if i not in graph.biases:
-            return behind
+            return after
         bias = graph.biases[i]
-        return replace(behind, values=values + bias, far=far + bias,
-                       rho=ratio(behind.same + bias, behind.average + bias))
+        return replace(after, values=values + bias, cov_far=cov_far + bias,
+                       corr_site=ratio(after.cov_site + bias, after.average + bias))
 
     def passage(self, layer: Layer, op: Linear, ndim: int) -> Passage | None:
         """How what neighbours share near borders passes, None where it is not followed (equation 62)."""

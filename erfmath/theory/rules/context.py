@@ -177,6 +177,6 @@ class Above(NamedTuple):
         if not op.taps:
             return (flat * op.gain**2).reshape(shape)
         nothing = np.zeros(len(flat))
-        carried = Moments(flat, far=nothing, rho=nothing, laws=(None,) * len(flat), wraps=False)
+        carried = Moments(flat, cov_far=nothing, corr_site=nothing, distributions=(None,) * len(flat), wraps=False)
         out = linear(op, carried, graph.sizes[j], extent, lags)
         return out.reshape(*shape[:2], *out.shape[1:])

@@ -73,11 +73,11 @@ class ConvolutionRule(Rule):
             raise NotImplementedError("a gate in a network with weights that are equal or given for all "
                                       f"channels: {SAMPLE}")
         if op.fresh:
-            if len(graph.groups[at.i]) < len(m.far):
+            if len(graph.groups[at.i]) < len(m.cov_far):
                 m = m.mixed(graph.shares(at.source))
             if at.i not in graph.biases and all(taps.trivial for taps in op.taps):
                 gain = op.gain * math.prod(taps.weights.item() for taps in op.taps)
-                return m.with_lags(at.want).multiple(gain, m.far * gain, m.rho, (None,) * len(m.far))
+                return m.with_lags(at.want).multiple(gain, m.cov_far * gain, m.corr_site, (None,) * len(m.cov_far))
         return super().forward(at, [m])
 
     def passage(self, layer: Weighted, op: Linear, ndim: int) -> Passage | None:  # type: ignore[override]

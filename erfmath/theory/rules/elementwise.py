@@ -57,7 +57,7 @@ class DropoutRule(Rule):
         m, kept = inputs[0], 1 - at.layer.p  # type: ignore[attr-defined]
         values = m.values.copy()
         values[lag_zero(m.lags)] /= kept
-        return replace(m, values=values, rho=m.rho * kept)
+        return replace(m, values=values, corr_site=m.corr_site * kept)
 
     def backward(self, at: Below, state: Covariance) -> Covariance:
         return state.masked(at.layer.p, at.channels[1])  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Activation functions and their expectations under Gaussian laws.
+"""Activation functions and their expectations under Gaussian distributions.
 
 ReLU, leaky ReLU and the identity (arc-cosine kernels, Cho and Saul 2009) and GELU in closed form.
 The others by quadrature and, for pairs, by expansion in Hermite polynomials h_k (Mehler's formula)

@@ -26,13 +26,13 @@ class AddRule(Rule):
     def forward(self, at: Before, inputs: list[Moments]) -> Moments:
         graph, i, sources = at.graph, at.i, at.graph.sources[at.i]
         if not at.independent:
-            raise NotImplementedError("before a gate, a sum of values that hang on the same random layer (or the "
+            raise NotImplementedError("before a gate, a sum of values that depend on the same random layer (or the "
                                       f"input) with none between: {SAMPLE}")
         parts = [one.with_lags(at.want).regrouped(graph.groups[j], graph.groups[i])
                  for one, j in zip(inputs, sources)]
-        values, far, same, q = (functools.reduce(np.add, [getattr(part, what) for part in parts])
-                                for what in ("values", "far", "same", "average"))
-        total = Moments(values, far, ratio(same, q), (None,) * len(graph.groups[i]), parts[0].wraps)
+        values, cov_far, cov_site, q = (functools.reduce(np.add, [getattr(part, what) for part in parts])
+                                        for what in ("values", "cov_far", "cov_site", "average"))
+        total = Moments(values, cov_far, ratio(cov_site, q), (None,) * len(graph.groups[i]), parts[0].wraps)
         vars(total)["average"] = q
         at.streams.added(i, sources, parts)
         return total

@@ -31,7 +31,7 @@ REACH = 32
 
 
 class Passage(NamedTuple):
-    """How a layer passes lines on: ``through(axis, line, m, level, n_out)`` is the line behind it.
+    """How a layer passes lines on: ``through(axis, line, m, level, n_out)`` is the line after it.
 
     `m` are the moments before it; with `by_level`, `level` is their second moment along the axis.
     """
@@ -57,11 +57,11 @@ class Borders:
         return self._graph.rules[i].passage(self._graph.layers[i], self._graph.ops[i], self._graph.ndim)
 
     def follow(self, i: int, m: Moments) -> None:
-        """Note the lines behind node `i`, where they matter; `m` are the moments of its input."""
+        """Note the lines after node `i`, where they matter; `m` are the moments of its input."""
         if i not in self._followed:
             return
         op, passage = self._graph.ops[i], self._passage(i)
-        if passage is None or not m.rho.any() or len(m.rho) > 1:
+        if passage is None or not m.corr_site.any() or len(m.corr_site) > 1:
             self.lines[i] = self._none
             return
         lines, sizes = self.lines.get(self._graph.sources[i][0], self._none), m.second.shape[1:]
@@ -88,7 +88,7 @@ def _even(line: Line, n: int) -> Array:
 
 
 def through_taps(line: Line, level: Array, taps: Taps, n_out: int) -> Array:
-    """Behind a random convolution; `level` is the second moment along the axis before it."""
+    """After a random convolution; `level` is the second moment along the axis before it."""
     n, stride = len(level), taps.geometry[0].stride
     line = _even(line, n)[::stride]
     both = forward(line * _products(level, len(line), stride), taps._replace(axes=(0,)), (n,), (n_out,))
@@ -102,13 +102,13 @@ def _products(own: Array, distances: int, step: int) -> Array:
 
 
 def through_activation(line: Line, correlation: Callable[[Array], Array]) -> Line:
-    """`correlation(r)` is that behind the activation where it was r times that of distant sites before."""
+    """`correlation(r)` is that after the activation where it was r times that of distant sites before."""
     if line is None:
         return None
-    behind = np.ones(line.shape)
+    after = np.ones(line.shape)
     near = line < 1
-    behind[near] = correlation(line[near]) / correlation(np.ones(1))
-    return behind
+    after[near] = correlation(line[near]) / correlation(np.ones(1))
+    return after
 
 
 def through_pool(line: Line, g: AxisGeometry, n: int, n_out: int) -> Line:
@@ -116,10 +116,10 @@ def through_pool(line: Line, g: AxisGeometry, n: int, n_out: int) -> Line:
     if line is None:
         return None
     reach = max((len(line) - g.kernel) // g.stride, 0)
-    behind = np.ones((reach + 1, n_out))
+    after = np.ones((reach + 1, n_out))
     for d in range(1, reach + 1):
-        behind[d, :max(n_out - d, 0)] = ratio(*_pairs(line, g, n, n_out - d, d), 1.0)
-    return behind
+        after[d, :max(n_out - d, 0)] = ratio(*_pairs(line, g, n, n_out - d, d), 1.0)
+    return after
 
 
 def within_windows(lines: Sequence[Line], geometry: Sequence[AxisGeometry], sizes: Sequence[int],
@@ -140,7 +140,7 @@ def _pairs(line: Array, g: AxisGeometry, n: int, windows: int, d: int) -> tuple[
     for a, b in itertools.product(range(g.kernel), repeat=2):
         x, z = first + a, first + g.stride * d + b
         there = (x >= 0) & (x < n) & (z >= 0) & (z < n)
-        apart = np.minimum(np.abs(z - x), len(line) - 1)
-        total += np.where(there, line[apart, np.clip(np.minimum(x, z), 0, n - 1)], 0.0)
+        distance = np.minimum(np.abs(z - x), len(line) - 1)
+        total += np.where(there, line[distance, np.clip(np.minimum(x, z), 0, n - 1)], 0.0)
         pairs += there
     return total, pairs

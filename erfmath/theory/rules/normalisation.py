@@ -39,7 +39,7 @@ class BatchNormRule(Rule):
         if not at.op.gate:
             return super().forward(at, inputs)
         m, i = inputs[0], at.i
-        spread, parts = m.average - m.far, list(zip(m.average.tolist(), m.far.tolist()))
+        spread, parts = m.average - m.cov_far, list(zip(m.average.tolist(), m.cov_far.tolist()))
         if any(q - c <= 1e-9 * q for q, c in parts):
             raise ValueError("batch norm of values that do not vary between inputs or sites: the variance is zero; "
                              "give input_moments with E[x x'] below E[x^2]")
@@ -48,24 +48,25 @@ class BatchNormRule(Rule):
         if any(m.lags):
             p = m.second / m.per_site(m.average)
             shared = m.products(p, m.lags) - m.products(p - 1, m.lags)  # p + p' - 1, in pairs
-            values = (m.values - m.per_pair(m.far) * shared) / m.per_pair(spread)
+            values = (m.values - m.per_pair(m.cov_far) * shared) / m.per_pair(spread)
         else:
-            values = m.values * m.per_pair((1 - 2 * m.far / m.average) / spread)
-            values += m.per_pair(m.far / spread)
+            values = m.values * m.per_pair((1 - 2 * m.cov_far / m.average) / spread)
+            values += m.per_pair(m.cov_far / spread)
         steep = any(2 * c > q for q, c in parts)
         if steep:  # c is an average: its fall is not exact
             values[lag_zero(m.lags)] = np.maximum(values[lag_zero(m.lags)], 0.0)
-        kinds = tuple(None if law is None else m.law(g).standardised() for g, law in enumerate(m.laws))
+        kinds = tuple(None if one is None else m.distribution(g).standardised()
+                      for g, one in enumerate(m.distributions))
         if i in at.graph.norms:
             norm = at.graph.norms[i]
             at.gates.power[i] = np.full(m.per_pair(spread).shape, norm.gain)
-            far = np.full(len(spread), norm.shift)
+            cov_far = np.full(len(spread), norm.shift)
             values = values * norm.scale + norm.shift
-            return Moments(values, far, far / (norm.scale + norm.shift), (None,) * len(spread), m.wraps)
-        behind = Moments(values, np.zeros(len(spread)), np.zeros(len(spread)), kinds, m.wraps)
+            return Moments(values, cov_far, cov_far / (norm.scale + norm.shift), (None,) * len(spread), m.wraps)
+        after = Moments(values, np.zeros(len(spread)), np.zeros(len(spread)), kinds, m.wraps)
         if not steep:  # nothing was cut off
-            vars(behind)["average"] = np.ones(len(spread))
-        return behind
+            vars(after)["average"] = np.ones(len(spread))
+        return after
 
 
 @rule_for(LayerNorm)
@@ -74,12 +75,12 @@ class LayerNormRule(Rule):
 
     def forward(self, at: Before, inputs: list[Moments]) -> Moments:
         m, share, lags = inputs[0], np.asarray(at.graph.shares(at.i)), at.lags
-        mean = float(share @ [0.0 if law is None else m.law(g).mean for g, law in enumerate(m.laws)])
+        mean = float(share @ [0.0 if one is None else m.distribution(g).mean for g, one in enumerate(m.distributions)])
         spread = np.tensordot(share, m.second, 1)[None] - mean**2
         root = np.divide(1, np.sqrt(spread), out=np.zeros(spread.shape), where=spread > 0)
-        at.gates.power[at.i] = np.repeat(m.products(root, lags), len(m.far), axis=0)
+        at.gates.power[at.i] = np.repeat(m.products(root, lags), len(m.cov_far), axis=0)
         values = (m.values - mean**2) * m.products(root, m.lags)
-        apart = ratio(m.far, m.level * m.average)  # over sqrt(q q')
-        far = apart * m.mean(root * m.deviation)**2 - (mean * root.mean())**2
-        rho = ratio(m.same - mean**2, m.average - mean**2)
-        return Moments(values, far, rho, (None,) * len(m.far), m.wraps)
+        corr_far = ratio(m.cov_far, m.level * m.average)  # over sqrt(q q')
+        cov_far = corr_far * m.mean(root * m.deviation)**2 - (mean * root.mean())**2
+        corr_site = ratio(m.cov_site - mean**2, m.average - mean**2)
+        return Moments(values, cov_far, corr_site, (None,) * len(m.cov_far), m.wraps)

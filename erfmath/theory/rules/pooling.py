@@ -13,10 +13,10 @@ from ...layers import AvgPool, BlurPool, GlobalAvgPool, Layer, MaxPool
 from ...layers.geometry import AxisGeometry
 from ...results.assumptions import Assumption
 from ..memory import remembered
-from ..sweep import site_distribution as laws
 from ..sweep.covariance import Covariance
 from ..sweep.lowering import Linear, box, separable
-from ..sweep.moments import Moments, at as lag_zero, linear, ratio, read_sites, shared_behind
+from ..sweep.moments import Moments, at as lag_zero, linear, ratio, read_sites, shared_after
+from ..sweep.site_distribution import distant
 from ..sweep.taps import Array, border_gain
 from . import functions
 from .base import Rule, rule_for
@@ -28,7 +28,7 @@ __all__ = ["AvgPoolRule", "BlurPoolRule", "GlobalAvgPoolRule", "MaxPoolRule", "R
 Sizes = tuple[int | None, ...]
 #: Sites that differ by less of their variance are one.
 ALIKE = 1e-9
-#: Correlations at which the law of the largest is made, where those of windows differ.
+#: Correlations at which the distribution of the largest is made, where those of windows differ.
 NODES = 4
 
 
@@ -75,8 +75,8 @@ class GlobalAvgPoolRule(Rule):
 
     def forward(self, at: Before, inputs: list[Moments]) -> Moments:
         m = inputs[0]
-        q = m.far + (m.average - m.same) / m.second[0].size
-        return Moments(m.per_pair(q), m.far, ratio(m.far, q), (None,) * len(q), m.wraps)
+        q = m.cov_far + (m.average - m.cov_site) / m.second[0].size
+        return Moments(m.per_pair(q), m.cov_far, ratio(m.cov_far, q), (None,) * len(q), m.wraps)
 
 
 @rule_for(MaxPool)
@@ -156,9 +156,9 @@ class MaxPoolRule(Rule):
 
 def max_pool(op: Linear, m: Moments, shares: Sequence[float], sizes_in: Sizes, sizes: Sizes, extent: tuple[int, ...],
              lags: tuple[int, ...], alike: Array | None = None) -> tuple[Moments, Route]:
-    """Moments behind the pool, and its route; `shares` are those of the groups.
+    """Moments after the pool, and its route; `shares` are those of the groups.
 
-    For the law of the largest, the sites of a window are equally correlated; those outside the map never win.
+    For the distribution of the largest, the sites of a window are equally correlated; those outside the map never win.
     `alike`, per window, is how much of this correlation its sites have, if not all of it.
     """
     zero = (0,) * m.ndim
@@ -171,30 +171,30 @@ def max_pool(op: Linear, m: Moments, shares: Sequence[float], sizes_in: Sizes, s
     mixed = linear(op._replace(variances=True, inside_only=False), replace(m, values=m.values[middle]), sizes_in,
                    extent, zero)[lag_zero(zero)]
     scale = mixed * (kinds[-1] / count) / m.per_site(np.where(m.average > 0, m.average, 1.0))
-    second, far, rho, known, bias = [], [], [], [], []
-    for g, near in enumerate(_near([taps.geometry[0].kernel for taps in op.taps], m)):
-        law, whole = m.law(g, near), float(m.average[g])
-        shared = (float(m.same[g]) if near is None else near) / whole if whole else 0.0
+    second, cov_far, corr_site, known, bias = [], [], [], [], []
+    for g, cov_neighbour in enumerate(_cov_neighbour([taps.geometry[0].kernel for taps in op.taps], m)):
+        distribution, whole = m.distribution(g, cov_neighbour), float(m.average[g])
+        shared = (float(m.cov_site[g]) if cov_neighbour is None else cov_neighbour) / whole if whole else 0.0
         # Sites differ by the root of what they do not share, and so does what is made of them.
         own = np.sqrt(np.maximum(1 - shared * (1.0 if alike is None else alike), 0.0))
         nodes = np.linspace(math.sqrt(max(1 - shared, 0.0)), own.max(), 1 if alike is None else NODES)
         table = [[one.largest_of(int(n)) for n in kinds]
-                 for one in (law, *(m.law(g, whole * (1 - x**2)) for x in nodes[1:]))]
+                 for one in (distribution, *(m.distribution(g, whole * (1 - x**2)) for x in nodes[1:]))]
         largest = table[0]
         second.append(_per_window([[one.second for one in row] for row in table], place, nodes, own))
         means = often[kinds] / count.size @ np.stack([one.row_means for one in largest])
-        apart = laws.distant(law.row_means, means, law.share, float(m.far[g] / m.level[g]))
-        far.append(apart * np.sqrt(scale[g]).mean()**2)
+        beyond = distant(distribution.row_means, means, distribution.share, float(m.cov_far[g] / m.level[g]))
+        cov_far.append(beyond * np.sqrt(scale[g]).mean()**2)
         winner = largest[-1]
-        together = laws.distant(law.row_means, winner.row_means, law.share, float(m.same[g]))
-        rho.append(together / winner.second if winner.second else 0.0)
+        together = distant(distribution.row_means, winner.row_means, distribution.share, float(m.cov_site[g]))
+        corr_site.append(together / winner.second if winner.second else 0.0)
         known.append(winner)
-        gates = np.array([[one.mean_gate for one in row] for row in table]) / (law.mean_gate or 1.0)
+        gates = np.array([[one.mean_gate for one in row] for row in table]) / (distribution.mean_gate or 1.0)
         bias.append(gates[0, -1] if alike is None else _per_window(gates, place, nodes, own))
-    q = np.broadcast_to(np.stack(second) * scale, (len(far), *extent))
-    pooled = Moments(q[(slice(None), *(None,) * m.ndim)], np.array(far), np.array(rho), tuple(known), m.wraps)
-    behind = _correlated(op, m, pooled, sizes_in, lags) if any(lags) else pooled
-    return behind, Route(winning(op, m, shares), np.array(bias))
+    q = np.broadcast_to(np.stack(second) * scale, (len(cov_far), *extent))
+    pooled = Moments(q[(slice(None), *(None,) * m.ndim)], np.array(cov_far), np.array(corr_site), tuple(known), m.wraps)
+    after = _correlated(op, m, pooled, sizes_in, lags) if any(lags) else pooled
+    return after, Route(winning(op, m, shares), np.array(bias))
 
 
 def _per_window(table: Any, place: Array, nodes: Array, at: Array) -> Array:
@@ -215,11 +215,11 @@ def _inside(op: Linear, sizes_in: Sizes, sizes: Sizes) -> Array:
 def winning(op: Linear, m: Moments, shares: Sequence[float]) -> Linear:
     """The pool with probabilities to win: the more a site has in common with its window, the fewer."""
     kernel = tuple(taps.geometry[0].kernel for taps in op.taps)
-    rho = float(np.dot(shares, m.rho))
-    if not _neighbours(m) or max(kernel) < 3 or rho > 1 - ALIKE:
+    corr_site = float(np.dot(shares, m.corr_site))
+    if not _neighbours(m) or max(kernel) < 3 or corr_site > 1 - ALIKE:
         return op
     alike = np.tensordot(shares, m.correlations(tuple(k - 1 for k in kernel)), 1)
-    excess = np.lib.stride_tricks.sliding_window_view((alike - rho) / (1 - rho), kernel)
+    excess = np.lib.stride_tricks.sliding_window_view((alike - corr_site) / (1 - corr_site), kernel)
     excess = excess.sum(axis=tuple(range(excess.ndim // 2, excess.ndim)))
     count = excess.size
     wins = np.maximum(1 / count - count / 2 * _lead(count) * (excess - excess.mean()), 0.0)
@@ -241,25 +241,25 @@ def _neighbours(m: Moments) -> bool:
     return any(m.lags) or (m.plane is not None and any(m.plane.lags))
 
 
-def _near(kernel: list[int], m: Moments) -> list[float | None]:
+def _cov_neighbour(kernel: list[int], m: Moments) -> list[float | None]:
     """Mean of M over the pairs of sites of one window, where lags say how neighbours are correlated."""
     if not _neighbours(m):
-        return [None] * len(m.far)
+        return [None] * len(m.cov_far)
     box = tuple(k - 1 for k in kernel)
     pairs = np.asarray(math.prod(np.ix_(*(k - np.abs(np.arange(1 - k, k)) for k in kernel))))
     pairs[box] = 0
     if not pairs.any():
-        return [None] * len(m.far)
-    near = (m.correlations(box) * pairs).reshape(len(m.far), -1).sum(axis=1) / pairs.sum()
+        return [None] * len(m.cov_far)
+    near = (m.correlations(box) * pairs).reshape(len(m.cov_far), -1).sum(axis=1) / pairs.sum()
     return [float(one) for one in near * m.average]
 
 
 def _correlated(op: Linear, m: Moments, pooled: Moments, sizes_in: Sizes, lags: tuple[int, ...]) -> Moments:
-    """Neighbours behind the pool: what they share beyond `rho`, in proportion to that of an average pool."""
+    """Neighbours after the pool: what they share beyond `rho`, in proportion to that of an average pool."""
     values = linear(op, m, sizes_in, pooled.second.shape[1:], lags)
-    mean = replace(m, values=values, rho=shared_behind(op, m, values, sizes_in))
+    mean = replace(m, values=values, corr_site=shared_after(op, m, values, sizes_in))
     excess = mean.values - mean.shared(lags)
     excess *= mean.per_pair(ratio(1.0, excess[lag_zero(lags)].mean(axis=tuple(range(1, 1 + m.ndim)))))
-    values = pooled.with_lags(lags).values + excess * m.per_pair(pooled.average - pooled.same)
+    values = pooled.with_lags(lags).values + excess * m.per_pair(pooled.average - pooled.cov_site)
     values[lag_zero(lags)] = pooled.second
     return replace(pooled, values=values)

@@ -65,7 +65,7 @@ _prepared: PerObject[tuple[Plan, Gates]] = PerObject(RECENT)
 
 def prepared(graph: Graph, mean: bool, inputs: InputModel) -> tuple[Plan, Gates]:
     """Plan and gates; those of a graph are the same for all its units, and remembered unless large."""
-    about = mean, inputs.second, inputs.far
+    about = mean, inputs.second, inputs.cov_far
     known = _prepared.get(graph, about) if inputs.covariance is None else None
     if known is not None:
         return known

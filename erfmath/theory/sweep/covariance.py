@@ -58,7 +58,7 @@ class Factor:
         return self if factor == 1 else replace(self, values=self.values * factor)
 
     def through(self, op: Linear, sizes: tuple[int | None, ...]) -> Factor:
-        """Behind (below) a layer that acts on each channel by itself."""
+        """Below a layer that acts on each channel by itself."""
         values, start = self.values * op.gain if op.gain != 1 else self.values, self.start
         for taps in op.taps:
             w = taps.weights
@@ -69,14 +69,14 @@ class Factor:
         return Factor(values, start)
 
     def through_constant(self, op: Linear, sizes: tuple[int | None, ...], c_in: int, c_out: int) -> Factor:
-        """Behind a convolution whose weights are all equal, with explicit channels."""
+        """After a convolution whose weights are all equal, with explicit channels."""
         shape = self.values.shape
         summed = self.values.reshape(shape[0], op.groups, c_out // op.groups, *shape[2:]).sum(axis=2)
         below = Factor(summed, self.start).through(op, sizes)
         return replace(below, values=np.repeat(below.values, c_in // op.groups, axis=1)).times(op.groups / c_in)
 
     def through_full(self, op: Linear, sizes: tuple[int | None, ...]) -> Factor:
-        """Behind a convolution with given weights that mix channels, with explicit channels."""
+        """After a convolution with given weights that mix channels, with explicit channels."""
         assert op.matrix is not None
         taps, = op.taps
         matrix = op.matrix.reshape(op.groups, -1, *op.matrix.shape[1:])
@@ -270,7 +270,7 @@ class Covariance:
                          c_in: int, c_out: int, shares: Sequence[float]) -> Covariance:
         """Below equal weights: the sum over the output channels goes to all input channels alike."""
         if op.groups > 1 and self.mixing:
-            raise NotImplementedError("grouped constant weights behind other deterministic layers that mix "
+            raise NotImplementedError("grouped constant weights after other deterministic layers that mix "
                                       f"channels: {SAMPLE}")
         below = Covariance(self.along_ones(c_out), self.start).through_fixed(op, sizes, lags)
         uniform = below.values * (c_out / c_in)  # the part along the ones of all channels
@@ -310,8 +310,8 @@ class Covariance:
             center: tuple[Any, ...] = (slice(None), *self.lags)
             rest = self.values.copy()
             rest[center] = 0
-            apart, start = fixed_pairs(rest, self.start, op, sizes, lags)
-            below = below.holding(below.values + apart)
+            pairs, start = fixed_pairs(rest, self.start, op, sizes, lags)
+            below = below.holding(below.values + pairs)
             if self.uniform is not None:
                 both, _ = fixed_pairs(self.uniform, self.start, op, sizes, lags)
                 one, _ = fixed_pairs(_refit(alone.values, alone.lags, self.lags), self.start, op, sizes, lags)

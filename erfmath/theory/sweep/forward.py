@@ -2,7 +2,7 @@
 
 Per node and channel group it carries M(x, tau) = E[v(x) v(x + tau)] (lag 0 is the second moment q, a
 map where borders matter), the far covariance c = E[v v'] between distant sites or independent inputs
-of one channel, its correlation rho at one place, and the one-site law where it is not Gaussian.
+of one channel, its correlation rho at one place, and the one-site distribution where it is not Gaussian.
 What the backward sweep needs of all this are the gates: E[phi'^2], 1/variance, and so on
 (docs/theory.md, equations 29 to 48).
 """
@@ -42,7 +42,7 @@ class Gates:
     routes : dict
         Per max pool, who wins, and how much wider than others the gate before stands open for winners.
     streams : dict
-        Per activation behind a residual sum, how its gate hangs on those before.
+        Per activation after a residual sum, how its gate depends on those before.
     """
 
     power: dict[int, Array] = field(default_factory=dict)
@@ -68,7 +68,7 @@ class _Forward:
         self.gates = Gates()
         self.plane: dict[int, Moments] = {}
         self.done: dict[int, Moments] = {}
-        self.hangs: dict[int, frozenset[int]] = {-1: frozenset((-1,))}
+        self.depends_on: dict[int, frozenset[int]] = {-1: frozenset((-1,))}
         self.need = self._lags()
         self.neighbours = any(map(any, self.need.values()))
         self.extent = self._extents()
@@ -112,8 +112,8 @@ class _Forward:
         graph = self.graph
         wraps = graph.sizes[-1][0] is None
         values = self.inputs.values(self.need[-1], self.extent[-1], wraps)
-        far, rho = np.array([self.inputs.far]), np.array([self.inputs.far / self.inputs.second])
-        self.done[-1] = Moments(values, far, rho, (None,), wraps, self.plane.get(-1))
+        cov_far, corr_site = np.array([self.inputs.cov_far]), np.array([self.inputs.cov_far / self.inputs.second])
+        self.done[-1] = Moments(values, cov_far, corr_site, (None,), wraps, self.plane.get(-1))
         for i in range(graph.top + 1):
             if self.plan.edges[i] or i == graph.top:
                 here = self._node(i, [self.done[j] for j in graph.sources[i]])
@@ -123,13 +123,13 @@ class _Forward:
                     for j in set(graph.sources[i]):
                         if self.plan.edges[j][0].reader == i:  # the last one
                             del self.done[j]
-                self.hangs[i] = frozenset((i,)) if graph.ops[i].fresh else functools.reduce(
-                    operator.or_, [self.hangs[j] for j in graph.sources[i]])
+                self.depends_on[i] = frozenset((i,)) if graph.ops[i].fresh else functools.reduce(
+                    operator.or_, [self.depends_on[j] for j in graph.sources[i]])
         return self.gates
 
     def _node(self, i: int, inputs: list[Moments]) -> Moments:
-        sources, hangs = self.graph.sources[i], self.hangs
-        apart = all(hangs[j].isdisjoint(hangs[k]) for n, j in enumerate(sources) for k in sources[:n])
+        sources, depends_on = self.graph.sources[i], self.depends_on
+        independent = all(depends_on[j].isdisjoint(depends_on[k]) for n, j in enumerate(sources) for k in sources[:n])
         at = Before(self.graph, i, self.plan.lags, self.need[i], self.extent, self.gates, self.streams, self.borders,
-                    apart)
+                    independent)
         return self.graph.rules[i].forward(at, inputs)

@@ -29,7 +29,7 @@ class InputModel:
     """
 
     second: float = 1.0
-    far: float = 0.0
+    cov_far: float = 0.0
     covariance: Array | None = None
 
     def reach(self, ndim: int) -> tuple[int, ...]:
@@ -52,18 +52,18 @@ class InputModel:
             place = [t + n // 2 for t, n in zip(tau, self.covariance.shape)]
             if all(0 <= t < n for t, n in zip(place, self.covariance.shape)):
                 return float(self.covariance[tuple(place)])
-        return self.far
+        return self.cov_far
 
 
 def input_model(moments: Any, covariance: npt.ArrayLike | None, ndim: int) -> InputModel:
     """Check what the user gives as `input_moments` and `input_covariance`."""
     if not is_sequence(moments) or len(moments) != 2:
         raise ValueError(f"input_moments={moments!r}: must be a pair (E[x^2], E[x x'] of distant pixels)")
-    second, far = real(moments[0], "input_moments[0]"), real(moments[1], "input_moments[1]")
+    second, cov_far = real(moments[0], "input_moments[0]"), real(moments[1], "input_moments[1]")
     if covariance is None:
-        if not 0 <= far <= second or second == 0:
+        if not 0 <= cov_far <= second or second == 0:
             raise ValueError(f"input_moments={moments!r}: E[x^2] must be positive and at least E[x x'] >= 0")
-        return InputModel(second, far)
+        return InputModel(second, cov_far)
     array = np.asarray(covariance, dtype=float)
     if array.ndim != ndim or any(n % 2 == 0 for n in array.shape) or not np.isfinite(array).all():
         raise ValueError(f"input_covariance: has shape {array.shape}; must be finite, over an odd number of lags "
@@ -71,6 +71,6 @@ def input_model(moments: Any, covariance: npt.ArrayLike | None, ndim: int) -> In
     middle = float(array[tuple(n // 2 for n in array.shape)])
     if middle <= 0 or np.abs(array).max() > middle or not np.array_equal(array, array[(slice(None, None, -1),) * ndim]):
         raise ValueError("input_covariance: must be largest at lag 0, and the same for tau and -tau")
-    if not 0 <= far <= middle:
+    if not 0 <= cov_far <= middle:
         raise ValueError(f"input_moments={moments!r}: E[x x'] must lie between 0 and the covariance at lag 0")
-    return InputModel(middle, far, array)
+    return InputModel(middle, cov_far, array)

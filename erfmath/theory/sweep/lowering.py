@@ -95,7 +95,7 @@ def together(geometry: tuple[AxisGeometry, ...], weights: Array) -> tuple[Taps, 
 
 
 def reach(op: Linear, lags: tuple[int, ...], back: bool) -> tuple[int, ...]:
-    """Lags before a layer that reach those behind it (`back`), or behind that come from those before."""
+    """Lags before a layer that reach those after it (`back`), or after that come from those before."""
     if not op.taps or (op.variances and not any(lags)):
         return lags
     out = list(lags)

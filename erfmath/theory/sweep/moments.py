@@ -1,7 +1,7 @@
 """Second moments on maps, and what linear layers make of them, forwards.
 
 A map is an image with borders; or, for the infinite plane, a single point where all sites are alike,
-or else (behind upsampling, where sites differ by phase) a torus large enough that its ends do not meet.
+or else (after upsampling, where sites differ by phase) a torus large enough that its ends do not meet.
 """
 
 from __future__ import annotations
@@ -17,37 +17,36 @@ import numpy as np
 from ...layers.geometry import AxisGeometry
 from ..memory import remembered
 from ..rules.functions import Function, cross
-from . import site_distribution as laws
 from .covariance import border_pairs, cut_pairs, fixed_pairs, select_lags
 from .lowering import Linear, reach
-from .site_distribution import Law
+from .site_distribution import SiteDistribution, activated, gaussian, rounded
 from .taps import Array, Taps, adjoint, forward, reads
 
-__all__ = ["Activated", "LawLike", "Moments", "at", "concatenate", "far_factor", "linear", "overlap", "ratio",
-           "read_sites", "refit", "shared_behind"]
+__all__ = ["Activated", "DistributionLike", "Moments", "at", "concatenate", "far_factor", "linear", "overlap", "ratio",
+           "read_sites", "refit", "shared_after"]
 
 
 class Activated(NamedTuple):
-    """The law of phi(z) for Gaussian z of second moment q and far covariance c, tabulated when needed."""
+    """The distribution of phi(z) for Gaussian z of second moment q and far covariance c, tabulated when needed."""
 
     q: float
     c: float
     phi: Function
 
-    def table(self, second: float, value: float | None = None) -> Law:
-        """The law, scaled to E[phi^2] = `second`.
+    def table(self, second: float, value: float | None = None) -> SiteDistribution:
+        """The distribution, scaled to E[phi^2] = `second`.
 
         With `value`, that of sites so close that E[phi phi'] is `value` instead of its far limit.
         """
         c = self.c
         if value is not None:
-            rho = np.linspace(0, 1, 65)
-            c = self.q * float(np.interp(value, cross(self.phi, np.full(65, self.q), rho), rho))
-        return laws.activated(self.phi, laws.rounded(self.q), laws.rounded(c), laws.rounded(second))
+            corr_site = np.linspace(0, 1, 65)
+            c = self.q * float(np.interp(value, cross(self.phi, np.full(65, self.q), corr_site), corr_site))
+        return activated(self.phi, rounded(self.q), rounded(c), rounded(second))
 
 
-#: A law that is not Gaussian, or how to make it; None is Gaussian.
-LawLike = Union[Law, Activated, None]
+#: A distribution that is not Gaussian, or how to make it; None is Gaussian.
+DistributionLike = Union[SiteDistribution, Activated, None]
 
 
 @dataclass(frozen=True)
@@ -62,8 +61,8 @@ class Moments:
         c: the same for distant sites or independent inputs, averaged over the map.
     rho : ndarray, shape (groups,)
         E[v v'] / E[v^2] of independent inputs at one place; neighbours share it unless lags say more.
-    laws : tuple
-        One-site law per group.
+    distributions : tuple
+        One-site distribution per group.
     wraps : bool
         Whether the map is a torus or a point, that is, stands for the plane.
     plane : Moments, optional
@@ -71,9 +70,9 @@ class Moments:
     """
 
     values: Array
-    far: Array
-    rho: Array
-    laws: tuple[LawLike, ...]
+    cov_far: Array
+    corr_site: Array
+    distributions: tuple[DistributionLike, ...]
     wraps: bool
     plane: Moments | None = None
 
@@ -98,9 +97,9 @@ class Moments:
         return self.mean(self.second)
 
     @functools.cached_property
-    def same(self) -> Array:
+    def cov_site(self) -> Array:
         """E[v v'] of independent inputs at one place, averaged over the map, shape (groups,)."""
-        return self.rho * self.average
+        return self.corr_site * self.average
 
     def mean(self, maps: Array) -> Array:
         """Mean of a map per group, shape (groups,)."""
@@ -115,16 +114,16 @@ class Moments:
         """One number per group, shaped to multiply `values`."""
         return numbers.reshape(-1, *(1,) * (2 * self.ndim))
 
-    def law(self, group: int, near: float | None = None) -> Law:
-        """One-site law of a group at the average second moment.
+    def distribution(self, group: int, cov_neighbour: float | None = None) -> SiteDistribution:
+        """One-site distribution of a group at the average second moment.
 
-        With `near`, the part shared by sites is such that E[v v'] is that.
+        With `cov_neighbour`, the part shared by sites is such that E[v v'] is that.
         """
-        known, q = self.laws[group], float(self.average[group])
+        known, q = self.distributions[group], float(self.average[group])
         if known is None:
-            return laws.gaussian(q, float(self.same[group]) if near is None else near)
+            return gaussian(q, float(self.cov_site[group]) if cov_neighbour is None else cov_neighbour)
         if isinstance(known, Activated):
-            return known.table(q, near)
+            return known.table(q, cov_neighbour)
         return known.scaled(math.sqrt(q / known.second)) if known.second else known
 
     def products(self, maps: Array, box: tuple[int, ...]) -> Array:
@@ -149,14 +148,14 @@ class Moments:
         if box == self.lags:
             return carried
         out = np.empty((len(q), *(2 * h + 1 for h in box)))
-        out[:] = self.per_site(self.rho)
+        out[:] = self.per_site(self.corr_site)
         held, there = overlap(self.lags, box)
         out[there] = carried[held]
         return out
 
     def shared(self, box: tuple[int, ...]) -> Array:
         """What nearby sites share if they share `rho`, for every lag of a box, as `values`."""
-        return self.per_pair(self.rho) * self.products(self.deviation, box)
+        return self.per_pair(self.corr_site) * self.products(self.deviation, box)
 
     @functools.cached_property
     def deviation(self) -> Array:
@@ -179,9 +178,9 @@ class Moments:
         values[there] = self.values[held]
         return replace(self, values=values)
 
-    def multiple(self, factor: Any, far: Array, rho: Array, known: tuple[LawLike, ...]) -> Moments:
+    def multiple(self, factor: Any, cov_far: Array, corr_site: Array, known: tuple[DistributionLike, ...]) -> Moments:
         """M(x, tau) times a number (per group), all else as given: what the map is like need not be found again."""
-        out = Moments(self.values * self.per_pair(np.asarray(factor)), far, rho, known, self.wraps)
+        out = Moments(self.values * self.per_pair(np.asarray(factor)), cov_far, corr_site, known, self.wraps)
         vars(out).update({name: vars(self)[name] for name in ("lags", "level") if name in vars(self)},
                          average=self.average * factor)
         return out
@@ -197,17 +196,17 @@ class Moments:
         if have == want:
             return self
         owner = np.searchsorted(np.cumsum(have), np.cumsum(want))
-        return replace(self, values=self.values[owner], far=self.far[owner], rho=self.rho[owner],
-                       laws=tuple(self.laws[k] for k in owner))
+        return replace(self, values=self.values[owner], cov_far=self.cov_far[owner], corr_site=self.corr_site[owner],
+                       distributions=tuple(self.distributions[k] for k in owner))
 
     def mixed(self, shares: list[float]) -> Moments:
         """Mean over the groups, as a layer sees them that reads all channels."""
-        if len(self.far) == 1:
+        if len(self.cov_far) == 1:
             return self
         share = np.asarray(shares)[None]
         values = (share @ self.values.reshape(share.size, -1)).reshape(1, *self.values.shape[1:])
-        out = replace(self, values=values, far=share @ self.far, rho=ratio(share @ self.same, share @ self.average),
-                      laws=(None,))
+        out = replace(self, values=values, cov_far=share @ self.cov_far,
+                      corr_site=ratio(share @ self.cov_site, share @ self.average), distributions=(None,))
         vars(out)["average"] = share @ self.average
         return out
 
@@ -221,7 +220,7 @@ def ratio(part: Any, whole: Any, otherwise: float = 0.0) -> Array:
 
 
 def overlap(have: tuple[int, ...], want: tuple[int, ...]) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
-    """Where the lags common to two boxes lie in either, behind the group axis."""
+    """Where the lags common to two boxes lie in either, after the group axis."""
     common = [min(h, w) for h, w in zip(have, want)]
     return ((slice(None), *(slice(h - c, h + c + 1) for h, c in zip(have, common))),
             (slice(None), *(slice(w - c, w + c + 1) for w, c in zip(want, common))))
@@ -244,8 +243,10 @@ def at(lags: tuple[int, ...]) -> Any:
 
 def concatenate(parts: list[Moments]) -> Moments:
     """Groups of several nodes, one after the other; the lags must agree."""
-    values, far, rho = (np.concatenate([getattr(part, what) for part in parts]) for what in ("values", "far", "rho"))
-    return Moments(values, far, rho, tuple(law for part in parts for law in part.laws), parts[0].wraps)
+    values, cov_far, corr_site = (np.concatenate([getattr(part, what) for part in parts])
+                                  for what in ("values", "cov_far", "corr_site"))
+    return Moments(values, cov_far, corr_site, tuple(one for part in parts for one in part.distributions),
+                   parts[0].wraps)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -254,7 +255,7 @@ def concatenate(parts: list[Moments]) -> Moments:
 
 def linear(op: Linear, m: Moments, sizes_in: tuple[int | None, ...], extent: tuple[int, ...],
            lags: tuple[int, ...]) -> Array:
-    """M(x, tau) behind a random layer or a filter, shape (groups, *lags, *extent)."""
+    """M(x, tau) after a random layer or a filter, shape (groups, *lags, *extent)."""
     if m.wraps and math.prod(m.second.shape[1:]) == 1:
         return _at_point(op, m, lags)
     before = m.with_lags(reach(op, lags, back=True)).values
@@ -330,14 +331,14 @@ def _placed(values: Array, start: tuple[int, ...], extent: tuple[int, ...]) -> A
 
 
 def _at_point(op: Linear, m: Moments, lags: tuple[int, ...]) -> Array:
-    """Behind a layer on the plane where all sites are alike (behind upsampling: the mean over phases)."""
+    """After a layer on the plane where all sites are alike (after upsampling: the mean over phases)."""
     phases = math.prod(g.stride for taps in op.taps for g in taps.geometry if g.transposed)
     if phases > 1 or any(taps.geometry[0].transposed for taps in op.taps):
         total = math.prod(float(taps.weights.sum()) for taps in op.taps)
         if op.variances:
             return m.values * (op.gain * total / phases)
         squares = math.prod(float((taps.weights**2).sum()) for taps in op.taps)
-        alike = m.per_pair(m.same)
+        alike = m.per_pair(m.cov_site)
         return ((m.values - alike) * squares / phases + alike * (total / phases)**2) * op.gain**2
     values = m.with_lags(reach(op, lags, back=True)).values * (op.gain if op.variances else op.gain**2)
     for taps in op.taps:
@@ -364,13 +365,14 @@ def _thinned(values: Array, taps: Taps, lags: tuple[int, ...], random: bool) -> 
     return np.asarray(total)
 
 
-def shared_behind(op: Linear, m: Moments, behind: Array, sizes_in: tuple[int | None, ...]) -> Array:
-    """`rho` behind a layer that makes M(x, tau) = `behind`: random layers leave it, filters gather what is alike."""
-    if op.variances or not m.rho.any():
-        return m.rho
-    alike = replace(m, values=m.shared(reach(op, (0,) * m.ndim, back=True)), rho=np.ones(len(m.rho)), plane=None)
-    part = linear(op, alike, sizes_in, behind.shape[1 + m.ndim:], (0,) * m.ndim)
-    return ratio(_average(part, m.ndim), _average(behind, m.ndim))
+def shared_after(op: Linear, m: Moments, after: Array, sizes_in: tuple[int | None, ...]) -> Array:
+    """`rho` after a layer that makes M(x, tau) = `after`: random layers leave it, filters gather what is alike."""
+    if op.variances or not m.corr_site.any():
+        return m.corr_site
+    alike = replace(m, values=m.shared(reach(op, (0,) * m.ndim, back=True)), corr_site=np.ones(len(m.corr_site)),
+                    plane=None)
+    part = linear(op, alike, sizes_in, after.shape[1 + m.ndim:], (0,) * m.ndim)
+    return ratio(_average(part, m.ndim), _average(after, m.ndim))
 
 
 def _average(values: Array, ndim: int) -> Array:

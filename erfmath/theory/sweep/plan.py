@@ -43,7 +43,7 @@ class Edge(NamedTuple):
 class Graph:
     """A network made ready for one run: the nodes up to a top node, all numbers resolved.
 
-    Position -1, the last entry of `sizes`, `channels` and `groups`, is the network's input.  A max pool right behind
+    Position -1, the last entry of `sizes`, `channels` and `groups`, is the network's input.  A max pool right after
     another reads what that one reads, through a larger window.
     """
 
@@ -201,7 +201,7 @@ class Plan:
                 self.factor.discard(i)
                 if any(tags for _, tags in names[i]):
                     raise NotImplementedError(f"branches of one gradient, parted by a concatenation, meet again "
-                                              f"behind node {i} with no random layer between; {SAMPLE}")
+                                              f"after node {i} with no random layer between; {SAMPLE}")
                 self.meetings[i] = {source for source, _ in names[i]} - {i}
 
     def _behind(self, edge: Edge, names: set[Name]) -> set[Name]:

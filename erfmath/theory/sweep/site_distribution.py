@@ -1,11 +1,11 @@
-"""Laws of one site's value where it is not Gaussian: behind activations, pools and gated sums.
+"""Distributions of one site's value where it is not Gaussian: after activations, pools and gated sums.
 
 The value at a site of a channel depends on what all sites of that channel share and on what is the
-site's own (docs/theory.md, equations 30 and 31).  A `Law` has one row per value of the shared part
+site's own (docs/theory.md, equations 30 and 31).  A `SiteDistribution` has one row per value of the shared part
 and one column per value of the own part; pooling and thresholding act on columns, the far
 covariance c is the mean square of the rows' means.
 
-Errors: behind activations and pools of up to nine sites E[x^2] and c are good to 5e-4, gates of
+Errors: after activations and pools of up to nine sites E[x^2] and c are good to 5e-4, gates of
 rectifiers to 1e-4 and of saturating functions to 1.5e-3; along runs of residual sums all to 2e-3.
 """
 
@@ -22,23 +22,23 @@ from numpy.polynomial.hermite_e import hermevander
 from ..memory import remembered
 from ..rules.functions import Array, Function, normal_points
 
-__all__ = ["Law", "activated", "distant", "far_of", "gated_sum", "gaussian", "plus", "rounded", "share_of"]
+__all__ = ["SiteDistribution", "activated", "distant", "far_of", "gated_sum", "gaussian", "plus", "rounded", "share_of"]
 
 #: Values of the shared part, dense where a rectifier leaves a kink in the rows' means.
 ROWS, SHARES = normal_points(48, 0.3, reach=7.0)
-#: Columns of a law, and how far they reach in standard deviations of the own part.
+#: Columns of a distribution, and how far they reach in standard deviations of the own part.
 COLUMNS, REACH = 240, 7.5
-#: Columns of the law of a residual sum, and how far they reach beyond what has more than a probability.
+#: Columns of the distribution of a residual sum, and how far they reach beyond what has more than a probability.
 SUMS, BEYOND, LEAST = 150, 6.0, 1e-9
 #: Rows per standard deviation of the rows' means, where there are too many to keep.
 MERGED = 8
 
 
 @dataclass(frozen=True, eq=False)
-class Law:
+class SiteDistribution:
     """Values x[row, column] with probabilities p[row, column] (each row sums to 1).
 
-    Laws are equal if they are the same object: what is made of one is remembered by it.
+    Distributions are equal if they are the same object: what is made of one is remembered by it.
 
     Attributes
     ----------
@@ -83,7 +83,7 @@ class Law:
         return np.asarray(self.share @ self.p)
 
     @property
-    def same(self) -> float:
+    def cov_site(self) -> float:
         """E[x x'] of sites that share the row."""
         return float(self.share @ self.row_means**2)
 
@@ -97,18 +97,18 @@ class Law:
         """E[phi' phi'] of sites that share the row."""
         return float(self.share @ self._row_means(self.slope)**2)
 
-    def through(self, phi: Function) -> Law:
-        """Behind an activation."""
-        return Law(phi.value(self.x), self.p, phi.slope(self.x), self.share)
+    def through(self, phi: Function) -> SiteDistribution:
+        """After an activation."""
+        return SiteDistribution(phi.value(self.x), self.p, phi.slope(self.x), self.share)
 
-    def largest_of(self, count: int) -> Law:
+    def largest_of(self, count: int) -> SiteDistribution:
         """The largest of `count` sites that share the row."""
-        law = self if (self.x[:, 1:] >= self.x[:, :-1]).all() else self._ascending
-        reached = functools.reduce(np.multiply, [law._reached] * count)
-        return replace(law, p=np.diff(reached, axis=1, prepend=0.0))
+        distribution = self if (self.x[:, 1:] >= self.x[:, :-1]).all() else self._ascending
+        reached = functools.reduce(np.multiply, [distribution._reached] * count)
+        return replace(distribution, p=np.diff(reached, axis=1, prepend=0.0))
 
     @functools.cached_property
-    def _ascending(self) -> Law:
+    def _ascending(self) -> SiteDistribution:
         """The same with the values of each row in order."""
         order = np.argsort(self.x, axis=1, kind="stable")
         x, slope = (np.take_along_axis(a, order, axis=1) for a in (self.x, self.slope))
@@ -120,11 +120,11 @@ class Law:
         """Probability of each column and those before it."""
         return np.minimum(np.cumsum(self.p, axis=1), 1.0)
 
-    def scaled(self, factor: float) -> Law:
+    def scaled(self, factor: float) -> SiteDistribution:
         """The value multiplied by a number."""
         return self if abs(factor - 1) < 1e-13 else replace(self, x=self.x * factor)
 
-    def standardised(self) -> Law:
+    def standardised(self) -> SiteDistribution:
         """The value less its row's mean, over the root of the mean variance."""
         own = self.x - self.row_means[:, None]
         return replace(self, x=own / np.sqrt(self._mean(own**2)),
@@ -145,19 +145,19 @@ def far_of(row_means: Array, share: Array, kappa: Array) -> Array:
     return np.asarray(np.power.outer(kappa, _DEGREES) @ terms)
 
 
-def share_of(row_means: Array, share: Array, far: float) -> float:
+def share_of(row_means: Array, share: Array, cov_far: float) -> float:
     """The kappa for which `far_of` gives `far`."""
     reached = np.maximum.accumulate(far_of(row_means, share, _KAPPAS))
-    return float(np.interp(far, reached, _KAPPAS))
+    return float(np.interp(cov_far, reached, _KAPPAS))
 
 
-def distant(before: Array, behind: Array, share: Array, far: float) -> float:
-    """E[v v'] of distant sites behind a function of each site, if it was `far` before.
+def distant(before: Array, after: Array, share: Array, cov_far: float) -> float:
+    """E[v v'] of distant sites after a function of each site, if it was `far` before.
 
-    `before` and `behind` are the means of the rows: what distant sites share of them, they keep.
+    `before` and `after` are the means of the rows: what distant sites share of them, they keep.
     """
-    kappa = share_of(before, share, far) if len(share) > 1 else 1.0
-    return float(far_of(behind, share, np.array(kappa)))
+    kappa = share_of(before, share, cov_far) if len(share) > 1 else 1.0
+    return float(far_of(after, share, np.array(kappa)))
 
 
 def _hermite(rows: Array) -> Array:
@@ -185,7 +185,7 @@ def _shared(q: float, c: float) -> tuple[Array, Array]:
     return np.sqrt(c) * ROWS, SHARES
 
 
-def gaussian(q: float, c: float) -> Law:
+def gaussian(q: float, c: float) -> SiteDistribution:
     """N(0, q), of which c is shared by all sites of a channel."""
     c = min(max(c, 0.0), q)
     rows, share = _shared(q, c)
@@ -197,7 +197,7 @@ def gaussian(q: float, c: float) -> Law:
     p = _bells(columns.copy())
     columns *= own
     columns += rows[:, None]
-    return Law(columns, p, np.ones(columns.shape), share)
+    return SiteDistribution(columns, p, np.ones(columns.shape), share)
 
 
 def rounded(x: float) -> float:
@@ -206,60 +206,61 @@ def rounded(x: float) -> float:
 
 
 @remembered(16, lasting=False)
-def activated(phi: Function, q: float, c: float, second: float) -> Law:
+def activated(phi: Function, q: float, c: float, second: float) -> SiteDistribution:
     """phi(z) for z ~ N(0, q), of which c is shared, scaled to E[phi^2] = `second`."""
-    law = gaussian(q, c).through(phi)
-    return law.scaled(math.sqrt(second / law.second)) if law.second else law
+    distribution = gaussian(q, c).through(phi)
+    return distribution.scaled(math.sqrt(second / distribution.second)) if distribution.second else distribution
 
 
 @remembered(64, lasting=False)
-def gated_sum(law: Law, q: float, c: float, phi: Function) -> tuple[Law, Law, Array]:
+def gated_sum(distribution: SiteDistribution, q: float, c: float, phi: Function
+              ) -> tuple[SiteDistribution, SiteDistribution, Array]:
     """x + f as in `plus`, phi(x + f), and the transition from x to there, times phi'^2.
 
-    Behind batch norms runs of residual sums begin alike and go on alike: each is made once.
+    After batch norms runs of residual sums begin alike and go on alike: each is made once.
     """
-    total, transition = plus(law, q, c)
-    behind = total.through(phi)
-    transition *= behind.slope[0]**2
-    return total, behind, transition
+    total, transition = plus(distribution, q, c)
+    after = total.through(phi)
+    transition *= after.slope[0]**2
+    return total, after, transition
 
 
-def plus(law: Law, q: float, c: float) -> tuple[Law, Array]:
-    """x + f for x of `law` and an independent f ~ N(0, q) with shared part c.
+def plus(distribution: SiteDistribution, q: float, c: float) -> tuple[SiteDistribution, Array]:
+    """x + f for x of `distribution` and an independent f ~ N(0, q) with shared part c.
 
     Returns
     -------
-    law : Law
+    distribution : SiteDistribution
         Of x + f, on one grid of values.
     transition : ndarray, shape (columns before, columns after)
         The probability to get from a column to a column.
     """
     c = min(max(c, 0.0), q)
     own, common = np.sqrt(q - c), np.sqrt(c)
-    met = np.broadcast_to(law.x, law.p.shape)[law.p > LEAST]
+    met = np.broadcast_to(distribution.x, distribution.p.shape)[distribution.p > LEAST]
     margin = BEYOND * max(own + common, 0.01 * np.ptp(met))
     ends = met.min() - margin, met.max() + margin
     step = (ends[1] - ends[0]) / SUMS or 1.0
     grid = (np.floor(ends[0] / step) + 0.5 + np.arange(SUMS + 1)) * step  # zero between two points
-    alone = [_kernel(x, grid, own) for x in law.x]
-    both = [_kernel(x, grid, np.sqrt(q)) for x in law.x] if c else alone
-    if len(law.x) == 1:
-        p, transition = law.p @ alone[0], both[0]
+    alone = [_kernel(x, grid, own) for x in distribution.x]
+    both = [_kernel(x, grid, np.sqrt(q)) for x in distribution.x] if c else alone
+    if len(distribution.x) == 1:
+        p, transition = distribution.p @ alone[0], both[0]
     else:
-        p = np.stack([row @ kernel for row, kernel in zip(law.p, alone)])
-        weight = law.share[:, None] * law.p
-        behind = weight.sum(axis=0)
-        weight = np.divide(weight, behind, out=np.zeros(weight.shape), where=behind > 0)
+        p = np.stack([row @ kernel for row, kernel in zip(distribution.p, alone)])
+        weight = distribution.share[:, None] * distribution.p
+        after = weight.sum(axis=0)
+        weight = np.divide(weight, after, out=np.zeros(weight.shape), where=after > 0)
         transition = sum(w[:, None] * kernel for w, kernel in zip(weight, both))
     if not c:
-        return Law(grid[None], p, np.ones((1, len(grid))), law.share), transition
+        return SiteDistribution(grid[None], p, np.ones((1, len(grid))), distribution.share), transition
     # What f shares moves whole rows, by multiples of the grid's step.
     stride = max(round(0.4 * common / step), 1)
     moves = stride * np.arange(-int(6 * common / (stride * step)), int(6 * common / (stride * step)) + 1)
     shares = np.exp(-(moves * step / common)**2 / 2)
     rows = np.stack([np.roll(p, n, axis=1) for n in moves], axis=1).reshape(-1, len(grid))
-    share = np.outer(law.share, shares / shares.sum()).ravel()
-    return _merge_rows(Law(grid[None], rows, np.ones((1, len(grid))), share)), transition
+    share = np.outer(distribution.share, shares / shares.sum()).ravel()
+    return _merge_rows(SiteDistribution(grid[None], rows, np.ones((1, len(grid))), share)), transition
 
 
 def _kernel(x: Array, grid: Array, spread: float) -> Array:
@@ -280,15 +281,15 @@ def _bells(z: Array) -> Array:
     return z
 
 
-def _merge_rows(law: Law) -> Law:
+def _merge_rows(distribution: SiteDistribution) -> SiteDistribution:
     """Rows of nearly the same mean, if there are many, as one."""
-    if len(law.p) <= len(ROWS):
-        return law
-    off = law.row_means - law.mean
-    width = np.sqrt(law.share @ off**2) / MERGED
+    if len(distribution.p) <= len(ROWS):
+        return distribution
+    off = distribution.row_means - distribution.mean
+    width = np.sqrt(distribution.share @ off**2) / MERGED
     levels = np.clip(np.rint(off / width), -4 * MERGED, 4 * MERGED)
     into: Any = np.unique(levels, return_inverse=True)[1]
-    share = np.bincount(into, law.share).astype(float)
-    p = np.zeros((len(share), law.p.shape[1]))
-    np.add.at(p, into, law.share[:, None] * law.p)
-    return replace(law, p=p / share[:, None], share=share)
+    share = np.bincount(into, distribution.share).astype(float)
+    p = np.zeros((len(share), distribution.p.shape[1]))
+    np.add.at(p, into, distribution.share[:, None] * distribution.p)
+    return replace(distribution, p=p / share[:, None], share=share)

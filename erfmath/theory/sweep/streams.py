@@ -1,4 +1,4 @@
-"""Residual streams: gates behind sums remember the gates before them (docs/theory.md, equations 45 to 48).
+"""Residual streams: gates after sums remember the gates before them (docs/theory.md, equations 45 to 48).
 
 Along x = phi(x_before + f) the same site is gated again and again, and what passed a gate passes the
 next one oftener than a gate by itself says.
@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..rules.functions import Function
-from . import site_distribution as laws
 from .covariance import Covariance
 from .moments import Moments, ratio
-from .site_distribution import Law
+from .site_distribution import SiteDistribution, distant, gated_sum, rounded
 from .taps import Array
 
 if TYPE_CHECKING:
@@ -28,11 +27,11 @@ __all__ = ["Entries", "Runs", "Stream", "Streams"]
 
 @dataclass(frozen=True)
 class Stream:
-    """A gate behind the sum of a residual stream, x = phi(x_before + f).
+    """A gate after the sum of a residual stream, x = phi(x_before + f).
 
     Attributes
     ----------
-    transition : ndarray, shape (values before, values behind)
+    transition : ndarray, shape (values before, values after)
         phi'^2 times the probability to get from one value to another.
     p_before, p_behind : ndarray
         Probabilities of the values.
@@ -40,14 +39,14 @@ class Stream:
 
     transition: Array
     p_before: Array
-    p_behind: Array
+    p_after: Array
 
 
 class _Sum(NamedTuple):
     """A residual sum: its one input that is not Gaussian, and q, c at one place of the rest."""
 
     before: int
-    law: Law
+    distribution: SiteDistribution
     q: float
     c: float
 
@@ -60,29 +59,32 @@ class Streams:
 
     def added(self, i: int, sources: Sequence[int], parts: Sequence[Moments]) -> None:
         """Note the sum `i` of `parts`, if it is that of a stream."""
-        odd = [(j, part) for j, part in zip(sources, parts) if any(law is not None for law in part.laws)]
-        if len(odd) == len(parts[0].laws) == 1 and len(parts) > 1:
-            (before, stream), = odd
+        non_gaussian = [(j, part) for j, part in zip(sources, parts)
+                        if any(one is not None for one in part.distributions)]
+        if len(non_gaussian) == len(parts[0].distributions) == 1 and len(parts) > 1:
+            (before, stream), = non_gaussian
             q, c = (float(sum(getattr(part, what)[0] for part in parts if part is not stream))
-                    for what in ("average", "same"))
-            self._sums[i] = _Sum(before, stream.law(0), q, c)
+                    for what in ("average", "cov_site"))
+            self._sums[i] = _Sum(before, stream.distribution(0), q, c)
 
     def forward(self, at: Before, phi: Function, m: Moments) -> Moments | None:
-        """x = phi(x_before + f) where x_before is not Gaussian: its law, and the gate's memory."""
+        """x = phi(x_before + f) where x_before is not Gaussian: its distribution, and the gate's memory."""
         if at.source not in self._sums:
             return None
         before, old, q, c = self._sums[at.source]
-        total, law, transition = laws.gated_sum(old, laws.rounded(q), laws.rounded(c), phi)
+        total, distribution, transition = gated_sum(old, rounded(q), rounded(c), phi)
         streams, lags = at.gates.streams, at.need[before]
-        streams[at.i] = Stream(transition, old.marginal, law.marginal)
+        streams[at.i] = Stream(transition, old.marginal, distribution.marginal)
         if before not in streams and at.graph.rules[before].begins_stream and not any(lags):
             # Where the stream begins, the first gate: what passed the later ones passes it more often.
             opened = old.share @ (old.p * old.slope**2)
             streams[before] = Stream(opened[None], np.ones(1), old.marginal)
-        far = laws.distant(total.row_means, law.row_means, law.share, float(m.far[0] / m.level[0])) * m.level
-        rho = ratio(law.same, law.second)[None]
-        behind = m.with_lags((0,) * m.ndim).multiple(law.second / (old.second + q), far, rho, (law,))
-        return behind.with_lags(at.want)
+        cov_far = distant(total.row_means, distribution.row_means, distribution.share,
+                          float(m.cov_far[0] / m.level[0])) * m.level
+        corr_site = ratio(distribution.cov_site, distribution.second)[None]
+        after = m.with_lags((0,) * m.ndim).multiple(distribution.second / (old.second + q), cov_far, corr_site,
+                                                    (distribution,))
+        return after.with_lags(at.want)
 
 
 @dataclass(frozen=True)
@@ -98,13 +100,13 @@ class Runs:
     @staticmethod
     def entering(state: Covariance, stream: Stream) -> Runs:
         """A gradient that has passed no gate of the stream yet."""
-        return Runs(((state, np.ones_like(stream.p_behind)),))
+        return Runs(((state, np.ones_like(stream.p_after)),))
 
     def through(self, stream: Stream) -> Runs:
-        """Through the gate behind a residual sum: open more often for what passed later gates already."""
-        behind = np.stack([survival for _, survival in self.parts], axis=1)
-        before = stream.transition @ behind
-        open_more = np.sqrt((stream.p_before @ before) / (stream.p_behind @ behind))
+        """Through the gate after a residual sum: open more often for what passed later gates already."""
+        after = np.stack([survival for _, survival in self.parts], axis=1)
+        before = stream.transition @ after
+        open_more = np.sqrt((stream.p_before @ before) / (stream.p_after @ after))
         return Runs(tuple((part.times(factor), survival) for (part, _), factor, survival in
                           zip(self.parts, open_more.tolist(), before.T)))
 
@@ -135,9 +137,9 @@ class Entries:
         gate: int | None = i
         while gate is not None:
             stream = streams[gate]
-            behind = np.broadcast_to(survival, stream.p_behind.shape)
-            survival = stream.transition @ behind
-            factor *= float((stream.p_before @ survival) / (stream.p_behind @ behind))
+            after = np.broadcast_to(survival, stream.p_after.shape)
+            survival = stream.transition @ after
+            factor *= float((stream.p_before @ survival) / (stream.p_after @ after))
             part, gate = self._entries[gate]
             if part is not None:
                 parts.append(factor * part)

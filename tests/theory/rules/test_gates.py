@@ -79,17 +79,17 @@ def test_other_activations_do(function: str) -> None:
 
 
 def test_batch_norm_divides_by_what_is_not_shared() -> None:
-    """c / q = 1 / pi behind ReLU: the gain is 1 / (2 q (1 - 1/pi)), not 1 / (2 q)."""
+    """c / q = 1 / pi after ReLU: the gain is 1 / (2 q (1 - 1/pi)), not 1 / (2 q)."""
     net = unit(em.Conv(1), act(), em.Conv(1), em.BatchNorm())
-    behind = 2.0 * 1.0                       # q of the second convolution
-    expected = 2 * 0.5 * 2 / (behind * (1 - 1 / math.pi))
+    after = 2.0 * 1.0                       # q of the second convolution
+    expected = 2 * 0.5 * 2 / (after * (1 - 1 / math.pi))
     assert_close(em.predict(net).total, expected, ROUNDING)
     assert_close(em.predict(net, image=8).total, expected, ROUNDING)
 
 
 @pytest.mark.parametrize("up", ["transpose", "nearest"])
 def test_gates_and_pools_inside_do_not_know_how_large_the_image_is(up: str) -> None:
-    """Pools and the gates of pairs hang on what sites share at one place, which no border changes."""
+    """Pools and the gates of pairs depend on what sites share at one place, which no border changes."""
     net = em.zoo.unet(2, width=16, up=up)
     small, large = (em.predict(net, image=n) for n in (64, 128))
     assert small.trf.size[0] < 64
@@ -104,7 +104,7 @@ def test_frozen_batch_norm_is_the_identity() -> None:
 
 
 def test_layer_norm_undoes_the_level_of_every_site() -> None:
-    """Behind a padded convolution corner sites have 4/9 of the power: their gain is 9/4 as large."""
+    """After a padded convolution corner sites have 4/9 of the power: their gain is 9/4 as large."""
     net = unit(em.Conv(3), em.LayerNorm())
     middle, corner = (em.predict(net, image=8, unit=u).total for u in (4, 0))
     assert_close([middle, corner], [2 / 2, 2 * (4 / 9) / (2 * 4 / 9)], ROUNDING)
@@ -134,13 +134,13 @@ def test_second_of_two_gates_on_one_path() -> None:
     """
     branch = unit(em.Conv(1, weights=em.Random(gain=1.0)), em.BatchNorm(), act(), em.Conv(1), em.BatchNorm())
     net = unit(em.Conv(1), em.BatchNorm(), act(), em.residual(branch), act())
-    z = f = 1.0                                           # q of z and f, both behind a batch norm
+    z = f = 1.0                                           # q of z and f, both after a batch norm
     angle = math.asin(math.sqrt(z / (z + f)))
     both = 0.25 + angle / (2 * math.pi)                   # P(z > 0, z + f > 0)
-    behind = 0.25 + both                                  # P(relu(z) + f > 0)
-    rest = 1 / (1 - 1 / math.pi)                          # a convolution and batch norm behind ReLU
+    after = 0.25 + both                                  # P(relu(z) + f > 0)
+    rest = 1 / (1 - 1 / math.pi)                          # a convolution and batch norm after ReLU
     inner = rest / 0.5 * 0.5 * rest / 0.5                 # the branch: conv, norm, gate, conv, norm
-    expected = both + behind * inner * 0.5                # z itself: conv and norm have gain 1
+    expected = both + after * inner * 0.5                # z itself: conv and norm have gain 1
     assert_close(em.predict(net).total, expected, Tolerance(2e-3, 0.0))
 
 
@@ -193,7 +193,7 @@ def test_batch_norm_that_forgets_what_sites_share_is_too_narrow(monkeypatch: pyt
 # ---------------------------------------------------------------------------------------------
 
 def basic(channels: int, stride: int = 1) -> em.Network:
-    """ResNet v1: the activation behind the addition, projections with batch norm."""
+    """ResNet v1: the activation after the addition, projections with batch norm."""
     branch = unit(normed(3, channels, stride=stride), em.Conv(3, channels), em.BatchNorm())
     shortcut = unit(em.Conv(1, channels, stride=stride), em.BatchNorm()) if stride > 1 else None
     return unit(em.residual(branch, shortcut), act())

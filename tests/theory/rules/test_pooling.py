@@ -121,7 +121,7 @@ def test_a_pool_that_leaves_sites_out_stays_apart() -> None:
 
 
 def test_nested_pools_agree_with_sampling() -> None:
-    """Spatial pyramid pooling by pools behind pools, each also read by itself: 1, 5 and 9 pixels wide."""
+    """Spatial pyramid pooling by pools after pools, each also read by itself: 1, 5 and 9 pixels wide."""
     pool = em.MaxPool(5, 1, 2)
     nested = em.concat(em.Identity(), em.serial(pool, em.concat(em.Identity(), pool)))
     net = em.serial(em.Conv(1, 8), RELU, nested, em.Conv(1, 8))

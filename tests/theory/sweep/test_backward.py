@@ -19,10 +19,10 @@ import pytest
 from helpers import ROUNDING, assert_close, assert_statistical, draws_for, z_bound
 
 import erfmath as em
+from erfmath.theory.memory import forget
 from erfmath.theory.rules.base import Rule
 from erfmath.theory.rules.convolution import ConvolutionRule
 from erfmath.theory.sweep import covariance as states, taps
-from erfmath.theory.memory import forget
 
 Array = Any
 
@@ -431,7 +431,7 @@ def test_cases_2d(name: str) -> None:
 
 
 UNRULED: dict[str, em.Network] = {
-    "parts of one concatenation behind equal weights": lines(
+    "parts of one concatenation after equal weights": lines(
         em.concat(em.Identity(), em.Identity()), conv(3, channels=2, weights=em.Constant()), conv(3)),
     "two layers of given weights below random": lines(
         conv((3,), weights=full(RNG, 4, 3, 3)), conv((3,), weights=full(RNG, 3, 4, 3)), conv(3)),

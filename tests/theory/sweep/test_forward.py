@@ -27,7 +27,7 @@ Array = Any
 
 #: c as one number per map instead of one per pair of sites, relative to q, on 12 x 10 sites.
 FAR = Tolerance(2e-2, 0.0)
-#: What that makes of the variance of a map, and of its corner sites behind a batch norm.
+#: What that makes of the variance of a map, and of its corner sites after a batch norm.
 VARIANCE, CORNER = Tolerance(1.5e-2, 0.0), Tolerance(1.5e-1, 0.0)
 #: Lags that are not carried count as those of distant sites.
 NEAR = Tolerance(1e-2, 0.0)
@@ -104,7 +104,7 @@ def tanh_pairs(k: Array, a: Array, b: Array) -> Array:
 
 
 def through(layer: Any, inputs: list[Pairs], shape: tuple[int, int], rng: np.random.Generator) -> Pairs:
-    """`inputs` behind one layer whose output has `shape`."""
+    """`inputs` after one layer whose output has `shape`."""
     p = inputs[0]
     if isinstance(layer, (em.Conv, em.ConvTranspose)):
         gain = layer.weights.gain
@@ -284,7 +284,7 @@ def test_far_covariances_averaged_over_the_map(name: str, q: float, c: float,
         if node != "input":
             wanted = np.array([k.mean() for k in pairs.other])
             size = max(float(np.diag(k).mean()) for k in pairs.same)
-            assert_close(got[node].far, wanted, FAR, scale=size)
+            assert_close(got[node].cov_far, wanted, FAR, scale=size)
 
 
 @pytest.mark.parametrize("q, c", INPUTS)
@@ -299,7 +299,7 @@ def test_what_independent_inputs_share_at_one_place(name: str, q: float, c: floa
             middle = tuple(n // 2 for n in pairs.shape)
             wanted = [(np.diag(other) / np.diag(same)).reshape(pairs.shape)[middle]
                       for same, other in zip(pairs.same, pairs.other)]
-            assert_close(got[node].rho, wanted, SHARED if name in ("nearest", "added") else ROUNDING, scale=1.0)
+            assert_close(got[node].corr_site, wanted, SHARED if name in ("nearest", "added") else ROUNDING, scale=1.0)
 
 
 @pytest.mark.parametrize("q, c", INPUTS)
@@ -311,11 +311,11 @@ def test_batch_norm_of_finite_maps(name: str, q: float, c: float, monkeypatch: p
     exact = limit(net, IMAGE, q, c)
     for node in net:
         if isinstance(node.layer, em.BatchNorm):
-            before, behind = exact[node.inputs[0]], exact[node.name]
+            before, after = exact[node.inputs[0]], exact[node.name]
             spread = [np.diag(k).mean() - far.mean() for k, far in zip(before.same, before.other)]
             assert_close(gates.power[place[node.name]].ravel(), 1 / np.array(spread), VARIANCE)
-            for g, k in enumerate(behind.same):
-                wanted = np.diag(k).reshape(behind.shape)
+            for g, k in enumerate(after.same):
+                wanted = np.diag(k).reshape(after.shape)
                 assert_close(np.broadcast_to(got[node.name].second[g], wanted.shape), wanted, CORNER)
                 assert_close(got[node.name].average[g], 1.0, ROUNDING)
 
@@ -344,7 +344,7 @@ def lagged(pairs: Pairs, tau: tuple[int, int]) -> Array:
 
 @pytest.mark.parametrize("mode", ["nearest", "bilinear"])
 def test_correlated_neighbours(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lags that upsampling makes, behind convolution and ReLU, site by site."""
+    """Lags that upsampling makes, after convolution and ReLU, site by site."""
     net = em.serial(em.Upsample(2, mode=mode), em.Conv(3), relu(), em.Upsample(2, mode=mode), em.Conv(3), relu(),
                     em.AvgPool(2), em.Conv(3))
     got, _, _ = swept(net, (5, 4), monkeypatch)
@@ -361,7 +361,7 @@ def test_correlated_neighbours(mode: str, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_phases_of_nearest_upsampling(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Behind x2 and a 3x3 convolution neighbours share two of three taps, or one, by phase."""
+    """After x2 and a 3x3 convolution neighbours share two of three taps, or one, by phase."""
     net = em.serial(em.Upsample(2), em.Conv(3), relu(), em.AvgPool(2), em.Conv(3))
     got, gates, place = swept(net, (6, 6), monkeypatch)
     m = got["conv1"]
@@ -397,12 +397,12 @@ def test_max_pools(kernel: int, stride: int, padding: int, c: float, monkeypatch
     pooled = got["max_pool1"]
     inner: Any = (..., slice(2, -2), slice(2, -2))
     assert_close(pooled.second[inner].mean(), (m[inner]**2).mean(), POOLED)
-    assert_close(pooled.rho[0], (m[:, 0] * m[:, 1])[inner].mean() / (m[inner]**2).mean(), POOLED)
+    assert_close(pooled.corr_site[0], (m[:, 0] * m[:, 1])[inner].mean() / (m[inner]**2).mean(), POOLED)
     bias = gates.routes[place["max_pool1"]].bias
     assert_close(bias[inner].mean(), 2 * (top[inner] > 0).mean(), POOLED)
     assert_close(bias[0].ravel(), 2 * (top > 0).mean(axis=(0, 1)).ravel(), POOLED)  # at the border too
     assert_close(pooled.average[0], (m**2).mean(), WHOLE[c])
-    assert_close(pooled.far[0], (mean[:, 0] * mean[:, 1]).mean(), WHOLE[c])
+    assert_close(pooled.cov_far[0], (mean[:, 0] * mean[:, 1]).mean(), WHOLE[c])
 
 
 @pytest.mark.parametrize("stride", [1, 2])

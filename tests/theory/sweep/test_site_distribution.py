@@ -16,9 +16,9 @@ from scipy.special import ndtr
 
 import erfmath as em
 from erfmath.theory.rules import functions as activations
-from erfmath.theory.sweep import site_distribution as laws
+from erfmath.theory.sweep import site_distribution
 from erfmath.theory.sweep.moments import Activated
-from erfmath.theory.sweep.site_distribution import Law
+from erfmath.theory.sweep.site_distribution import SiteDistribution
 
 Array = Any
 
@@ -74,18 +74,18 @@ def test_the_oracle_knows_order_statistics() -> None:
 @pytest.mark.parametrize("c", SHARED)
 @pytest.mark.parametrize("q", [1e-6, 1.0, 40.0])
 def test_gaussian(q: float, c: float) -> None:
-    law = laws.gaussian(q, c * q)
-    assert_close([law.second, law.same], [q, c * q], SMOOTH, scale=q)
-    assert_close(law.mean, 0.0, SMOOTH, scale=math.sqrt(q))
-    assert_close(law.p.sum(axis=1), np.ones(len(law.p)), ROUNDING)
-    assert_close(law.share.sum(), 1.0, ROUNDING)
-    assert_close(law.marginal.sum(), 1.0, ROUNDING)
+    distribution = site_distribution.gaussian(q, c * q)
+    assert_close([distribution.second, distribution.cov_site], [q, c * q], SMOOTH, scale=q)
+    assert_close(distribution.mean, 0.0, SMOOTH, scale=math.sqrt(q))
+    assert_close(distribution.p.sum(axis=1), np.ones(len(distribution.p)), ROUNDING)
+    assert_close(distribution.share.sum(), 1.0, ROUNDING)
+    assert_close(distribution.marginal.sum(), 1.0, ROUNDING)
 
 
 @pytest.mark.parametrize("q, c", [(1.0, 1.0), (1.0, 1.0 + 1e-14), (1.0, -1e-14), (0.0, 0.0)])
 def test_gaussian_at_the_ends_of_its_range(q: float, c: float) -> None:
-    law = laws.gaussian(q, c)
-    assert_close([law.second, law.same], [q, max(min(c, q), 0.0)], SMOOTH, scale=q)
+    distribution = site_distribution.gaussian(q, c)
+    assert_close([distribution.second, distribution.cov_site], [q, max(min(c, q), 0.0)], SMOOTH, scale=q)
 
 
 @pytest.mark.parametrize("c", SHARED)
@@ -94,11 +94,11 @@ def test_laws_behind_activations_know_the_closed_forms(name: str, c: float) -> N
     """Seconds, gates and far covariances of one site as `activations` computes them from pairs."""
     phi = activations.function(em.Activation(name))
     q, rho = np.array(1.5), np.array(c)
-    law = laws.gaussian(1.5, 1.5 * c).through(phi)
-    assert_close(law.second, float(activations.second(phi, q)), POOLS)
-    assert_close(law.mean_gate, float(activations.gate(phi, q)), POOLS)
-    assert_close(law.same, float(activations.cross(phi, q, rho)), POOLS, scale=law.second)
-    assert_close(law.pair_gate, float(activations.gate_pair(phi, q, rho)), POOLS, scale=law.mean_gate)
+    distribution = site_distribution.gaussian(1.5, 1.5 * c).through(phi)
+    assert_close(distribution.second, float(activations.second(phi, q)), POOLS)
+    assert_close(distribution.mean_gate, float(activations.gate(phi, q)), POOLS)
+    assert_close(distribution.cov_site, float(activations.cross(phi, q, rho)), POOLS, scale=distribution.second)
+    assert_close(distribution.pair_gate, float(activations.gate_pair(phi, q, rho)), POOLS, scale=distribution.mean_gate)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -109,23 +109,23 @@ def test_laws_behind_activations_know_the_closed_forms(name: str, c: float) -> N
 @pytest.mark.parametrize("c", SHARED)
 @pytest.mark.parametrize("name", BY_NAME)
 def test_largest_of_correlated_sites(name: str, c: float, count: int) -> None:
-    law = laws.gaussian(1.0, c).through(BY_NAME[name]).largest_of(count)
+    distribution = site_distribution.gaussian(1.0, c).through(BY_NAME[name]).largest_of(count)
     second, far, gate = largest(name, c, count)
-    assert_close([law.second, law.same], [second, far], POOLS, scale=second)
-    assert_close(law.mean_gate, gate, SATURATED if name == "tanh" else RECTIFIED)
+    assert_close([distribution.second, distribution.cov_site], [second, far], POOLS, scale=second)
+    assert_close(distribution.mean_gate, gate, SATURATED if name == "tanh" else RECTIFIED)
 
 
 @pytest.mark.parametrize("count", [2, 4, 9])
 def test_winners_of_independent_rectified_sites_are_active_unless_none_is(count: int) -> None:
-    law = laws.gaussian(2.0, 0.0).through(RELU)
-    assert_close([law.mean_gate, law.largest_of(count).mean_gate], [0.5, 1 - 0.5**count], SMOOTH)
+    distribution = site_distribution.gaussian(2.0, 0.0).through(RELU)
+    assert_close([distribution.mean_gate, distribution.largest_of(count).mean_gate], [0.5, 1 - 0.5**count], SMOOTH)
 
 
 def test_winners_of_tanh_saturate() -> None:
     """Four independent sites of variance 1: .315 against .464 (docs/theory.md)."""
-    law = laws.gaussian(1.0, 0.0).through(TANH)
+    distribution = site_distribution.gaussian(1.0, 0.0).through(TANH)
     digits = Tolerance(0.0, 2e-3)
-    assert_close([law.largest_of(4).mean_gate, law.mean_gate], [0.315, 0.464], digits)
+    assert_close([distribution.largest_of(4).mean_gate, distribution.mean_gate], [0.315, 0.464], digits)
 
 
 def test_largest_of_a_few_values_by_enumeration() -> None:
@@ -141,18 +141,19 @@ def test_largest_of_a_few_values_by_enumeration() -> None:
             seconds += weight * chance * x[winner]**2
             gates += weight * chance * slope[winner]**2
         far += weight * mean**2
-    law = Law(np.array([x], float), np.array(p, float), np.array([slope], float), np.array(share, float))
-    top = law.largest_of(3)
-    assert_close([top.second, top.same, top.mean_gate], [float(v) for v in (seconds, far, gates)], ROUNDING)
+    distribution = SiteDistribution(np.array([x], float), np.array(p, float), np.array([slope], float),
+                                    np.array(share, float))
+    top = distribution.largest_of(3)
+    assert_close([top.second, top.cov_site, top.mean_gate], [float(v) for v in (seconds, far, gates)], ROUNDING)
 
 
 def test_values_that_do_not_rise_with_the_site_are_sorted() -> None:
     """The largest of N values of z^2: the law of max |z|^2."""
     square = activations.Function(lambda z: z**2, lambda z: 2 * z)
-    law = laws.gaussian(1.0, 0.0).through(square).largest_of(3)
+    distribution = site_distribution.gaussian(1.0, 0.0).through(square).largest_of(3)
     r, w = panels(np.linspace(0, 9, 19))
     density = w * 3 * (2 * ndtr(r) - 1)**2 * 2 * np.exp(-r**2 / 2) / math.sqrt(2 * math.pi)
-    assert_close([law.mean, law.mean_gate], [density @ r**2, density @ (4 * r**2)], SATURATED)
+    assert_close([distribution.mean, distribution.mean_gate], [density @ r**2, density @ (4 * r**2)], SATURATED)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -160,30 +161,31 @@ def test_values_that_do_not_rise_with_the_site_are_sorted() -> None:
 # ---------------------------------------------------------------------------------------------
 
 def test_scaled() -> None:
-    law = laws.gaussian(1.0, 0.4).through(RELU).largest_of(4)
-    twice = law.scaled(-2.0)
-    assert_close([twice.second, twice.same, twice.mean], [4 * law.second, 4 * law.same, -2 * law.mean], ROUNDING)
-    assert_close(twice.mean_gate, law.mean_gate, ROUNDING)
+    distribution = site_distribution.gaussian(1.0, 0.4).through(RELU).largest_of(4)
+    twice = distribution.scaled(-2.0)
+    assert_close([twice.second, twice.cov_site, twice.mean],
+                 [4 * distribution.second, 4 * distribution.cov_site, -2 * distribution.mean], ROUNDING)
+    assert_close(twice.mean_gate, distribution.mean_gate, ROUNDING)
 
 
 @pytest.mark.parametrize("c", SHARED)
 def test_standardised(c: float) -> None:
     """What channels share is gone, the gate of what made the values is not."""
-    law = laws.gaussian(3.0, 3 * c).through(RELU)
-    norm = law.standardised()
-    assert_close([norm.second, norm.same, norm.mean], [1.0, 0.0, 0.0], ROUNDING, scale=1.0)
-    assert_close(norm.largest_of(4).mean_gate, law.largest_of(4).mean_gate, ROUNDING)
+    distribution = site_distribution.gaussian(3.0, 3 * c).through(RELU)
+    norm = distribution.standardised()
+    assert_close([norm.second, norm.cov_site, norm.mean], [1.0, 0.0, 0.0], ROUNDING, scale=1.0)
+    assert_close(norm.largest_of(4).mean_gate, distribution.largest_of(4).mean_gate, ROUNDING)
 
 
 @pytest.mark.parametrize("kappa", [0.0, 0.3, 0.8, 1.0])
 def test_distant_sites_that_share_a_part_of_the_row(kappa: float) -> None:
     """Gaussian sites of correlation rho nearby and kappa rho far away."""
     q, rho = 2.0, 0.6
-    law = laws.gaussian(q, rho * q).through(RELU)
+    distribution = site_distribution.gaussian(q, rho * q).through(RELU)
     expected = float(activations.cross(RELU, np.array(q), np.array(kappa * rho)))
-    far = float(laws.far_of(law.row_means, law.share, np.array(kappa)))
+    far = float(site_distribution.far_of(distribution.row_means, distribution.share, np.array(kappa)))
     assert_close(far, expected, SUMS)
-    assert_close(laws.share_of(law.row_means, law.share, far), kappa, SUMS, scale=1.0)
+    assert_close(site_distribution.share_of(distribution.row_means, distribution.share, far), kappa, SUMS, scale=1.0)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -199,24 +201,26 @@ RUNS = {
 }
 
 
-def summed(law: Law, q: float, c: float, phi: activations.Function) -> tuple[Law, Array]:
+def summed(distribution: SiteDistribution, q: float, c: float, phi: activations.Function
+           ) -> tuple[SiteDistribution, Array]:
     """The law of phi(x + f), and phi'(x + f)^2 times the transition matrix."""
-    _, behind, transition = laws.gated_sum(law, q, c, phi)
-    return behind, transition
+    _, after, transition = site_distribution.gated_sum(distribution, q, c, phi)
+    return after, transition
 
 
 class Statistics:
     """Second moments, far covariances, and P(gates m..k all open) for every m <= k."""
 
     def __init__(self, run: list[tuple[float, float]]) -> None:
-        law = laws.gaussian(*run[0]).through(RELU)
+        distribution = site_distribution.gaussian(*run[0]).through(RELU)
         chain, before = [], []
         values: dict[Any, float] = {}
         for k, (q, c) in enumerate(run[1:]):
-            before.append(law.marginal)
-            law, transition = summed(law, q, c, RELU)
+            before.append(distribution.marginal)
+            distribution, transition = summed(distribution, q, c, RELU)
             chain.append(transition)
-            values["second", k], values["far", k], values["gate", k] = law.second, law.same, law.mean_gate
+            values["second", k], values["far", k] = distribution.second, distribution.cov_site
+            values["gate", k] = distribution.mean_gate
         for m in range(len(chain)):
             alive = before[m]
             for k in range(m, len(chain)):
@@ -267,55 +271,56 @@ def test_marginal_gates_are_not_enough() -> None:
 
 def test_one_residual_sum_exactly() -> None:
     """x = max(z, 0), z and f standard normal: P(x + f > 0) = 5/8, of those with x > 0: 3/4."""
-    before = laws.gaussian(1.0, 0.0).through(RELU)
-    law, transition = summed(before, 1.0, 0.0, RELU)
+    before = site_distribution.gaussian(1.0, 0.0).through(RELU)
+    distribution, transition = summed(before, 1.0, 0.0, RELU)
     passed = transition.sum(axis=1)
     positive = before.x[0] > 0
     start = before.marginal
-    got = [start @ passed, start[positive] @ passed[positive] / start[positive].sum(), law.mean_gate]
+    got = [start @ passed, start[positive] @ passed[positive] / start[positive].sum(), distribution.mean_gate]
     assert_close(got, [5 / 8, 3 / 4, 5 / 8], POOLS)
 
 
 def test_transitions_are_averaged_with_the_rows_they_belong_to() -> None:
-    """Rows of unequal columns: behind the sum, E[phi'^2] is the same along either way."""
-    before = laws.gaussian(1.0, 0.5).through(RELU).largest_of(4)
-    law, transition = summed(before, 0.7, 0.2, RELU)
-    assert_close(before.marginal @ transition.sum(axis=1), law.mean_gate, SUMS)
+    """Rows of unequal columns: after the sum, E[phi'^2] is the same along either way."""
+    before = site_distribution.gaussian(1.0, 0.5).through(RELU).largest_of(4)
+    distribution, transition = summed(before, 0.7, 0.2, RELU)
+    assert_close(before.marginal @ transition.sum(axis=1), distribution.mean_gate, SUMS)
 
 
 @pytest.mark.parametrize("q", [0.0, 1e-8, 1e-3])
 def test_vanishing_branches_leave_the_stream_as_it_is(q: float) -> None:
-    before = laws.gaussian(1.0, 0.3).through(RELU)
+    before = site_distribution.gaussian(1.0, 0.3).through(RELU)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        law, _ = summed(before, q, 0.0, RELU)
-    assert_close([law.second, law.same], [before.second + q / 2, before.same], WEAK)
+        distribution, _ = summed(before, q, 0.0, RELU)
+    assert_close([distribution.second, distribution.cov_site], [before.second + q / 2, before.cov_site], WEAK)
 
 
 def test_a_weak_branch_behind_strong_ones() -> None:
     """Columns in the far tail, which no path reaches, spoil nothing."""
-    law = laws.gaussian(1.0, 0.0).through(RELU)
+    distribution = site_distribution.gaussian(1.0, 0.0).through(RELU)
     for q in (9.0, 9.0, 1e-12):
-        before = law.second
-        law, transition = summed(law, q, 0.0, RELU)
+        before = distribution.second
+        distribution, transition = summed(distribution, q, 0.0, RELU)
         assert np.isfinite(transition).all()
-    assert_close(law.second, before, SUMS)
+    assert_close(distribution.second, before, SUMS)
 
 
 def test_a_dead_stream_stays_dead() -> None:
-    law, _ = summed(laws.gaussian(0.0, 0.0).through(RELU), 0.0, 0.0, RELU)
-    assert np.isfinite([law.second, law.same]).all()
+    distribution, _ = summed(site_distribution.gaussian(0.0, 0.0).through(RELU), 0.0, 0.0, RELU)
+    assert np.isfinite([distribution.second, distribution.cov_site]).all()
 
 
 def test_equal_runs_are_made_once() -> None:
     """Numbers that differ by rounding give the very same laws, and the last of a run leads to the same again."""
-    def run(off: float) -> list[Law]:
+    def run(off: float) -> list[SiteDistribution]:
         z = Activated(2 + off, 0.5 - off, RELU)
-        law = z.table(1 + off)
-        made = [law]
+        distribution = z.table(1 + off)
+        made = [distribution]
         for _ in range(3):
-            law = summed(law.scaled(1 + off), laws.rounded(1 + off), laws.rounded(0.25 - off), RELU)[0]
-            made.append(law)
+            q, c = site_distribution.rounded(1 + off), site_distribution.rounded(0.25 - off)
+            distribution = summed(distribution.scaled(1 + off), q, c, RELU)[0]
+            made.append(distribution)
         return made
 
     assert all(one is other for one, other in zip(run(0), run(2e-16)))
@@ -324,9 +329,9 @@ def test_equal_runs_are_made_once() -> None:
 
 def test_sums_of_smooth_activations() -> None:
     """tanh(x + f) for Gaussian x is tanh of a Gaussian of the summed moments."""
-    law, transition = summed(laws.gaussian(0.6, 0.2), 0.9, 0.3, TANH)
+    distribution, transition = summed(site_distribution.gaussian(0.6, 0.2), 0.9, 0.3, TANH)
     q, rho = np.array(1.5), np.array(0.5 / 1.5)
     expected = [float(activations.second(TANH, q)), float(activations.cross(TANH, q, rho)),
                 float(activations.gate(TANH, q))]
-    assert_close([law.second, law.same, law.mean_gate], expected, SUMS)
-    assert_close(laws.gaussian(0.6, 0.2).marginal @ transition.sum(axis=1), expected[2], SUMS)
+    assert_close([distribution.second, distribution.cov_site, distribution.mean_gate], expected, SUMS)
+    assert_close(site_distribution.gaussian(0.6, 0.2).marginal @ transition.sum(axis=1), expected[2], SUMS)

@@ -19,7 +19,7 @@ Conv, Relu = em.Conv, em.Activation("relu")
 
 
 def stream(blocks: int) -> em.Network:
-    """A residual stream: gates behind sums remember one another."""
+    """A residual stream: gates after sums remember one another."""
     branch = em.serial(Conv(3, 16), em.BatchNorm(), Relu, Conv(3, 16), em.BatchNorm())
     block = em.serial(em.residual(branch), Relu)
     down = em.serial(em.residual(em.serial(Conv(3, 16, stride=2), em.BatchNorm()),
