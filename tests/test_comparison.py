@@ -7,8 +7,8 @@ import math
 
 import numpy as np
 import pytest
-from helpers import ROUNDING, STATISTICAL, assert_close, z_bound
-from scipy.stats import kstest
+from helpers import EXACT, ROUNDING, STATISTICAL, assert_close, z_bound
+from scipy.stats import f as f_distribution, kstest, t as t_distribution
 
 import erfmath as em
 from erfmath.comparison import Comparison, Estimate, compare
@@ -31,15 +31,17 @@ def predicted(gain: float = 1.0, scale: float = 0.5) -> em.EffectiveReceptiveFie
     return em.predict(skip(gain, scale), ndim=1, width=4)
 
 
+ARGUMENTS = dict(ndim=1, image=None, unit=(0,), node=None, statistic="power", width=4, channels_in=3,
+                 entropy=seed_entropy(0), normalise=False, weights={}, images=None, channel=None, batch=None, dtype=None)
+
+
 @functools.cache
 def ensembles(count: int, draws: int) -> list[MeasuredReceptiveField]:
     """Independent ensembles of the skip network: disjoint draws of one seed."""
     net = skip()
     trf = em.receptive_field(net, ndim=1)
     lo, hi = trf.window()
-    plan = make_plan(net, ndim=1, image=None, unit=(0,), node=None, statistic="power", width=4, channels_in=3,
-                     entropy=seed_entropy(0), normalise=False, weights={}, images=None, channel=None, batch=None,
-                     dtype=None)
+    plan = make_plan(net, **ARGUMENTS)
     return [MeasuredReceptiveField(plan.moments((i * draws, (i + 1) * draws)), plan.program.backward, seed=0,
                                    statistic="power", origin=lo, shape=(hi[0] - lo[0] + 1,), unit=(0,), trf=trf,
                                    method="measured") for i in range(count)]
@@ -52,16 +54,83 @@ def comparisons() -> list[Comparison]:
 
 # -- calibration ------------------------------------------------------------------------------
 
-def test_p_values_are_uniform_where_there_is_no_difference() -> None:
-    assert kstest([c.p_shape for c in comparisons()], "uniform").pvalue > STATISTICAL
-    assert kstest([c.p_total for c in comparisons()], "uniform").pvalue > STATISTICAL
+def refuses(p_values: list[float], level: float = 0.05) -> float:
+    """How much more often than `level` says p values lie below it, in standard errors."""
+    return (np.mean(np.array(p_values) < level) - level) / math.sqrt(level * (1 - level) / len(p_values))
 
 
-def test_p_values_of_two_measurements_are_uniform() -> None:
+def test_p_shape_is_uniform_where_there_is_no_difference() -> None:
     runs = ensembles(400, 300)
     pairs = [compare(a, b) for a, b in zip(runs[::2], runs[1::2])]
-    assert kstest([c.p_shape for c in pairs], "uniform").pvalue > STATISTICAL
-    assert kstest([c.p_total for c in pairs], "uniform").pvalue > STATISTICAL
+    for found in (comparisons(), pairs):
+        assert kstest([c.p_shape for c in found], "uniform").pvalue > STATISTICAL
+
+
+def test_p_total_refuses_true_theories_no_more_often_than_it_says() -> None:
+    runs = ensembles(400, 300)
+    pairs = [compare(a, b) for a, b in zip(runs[::2], runs[1::2])]
+    for found in (comparisons(), pairs):
+        for level in (0.01, 0.05, 0.3):
+            assert refuses([c.p_total for c in found], level) < z_bound(6)
+
+
+def chains(count: int, draws: int, depth: int = 20) -> list[Comparison]:
+    """Narrow, deep linear chains, for which the theory is exact: totals with heavy tails."""
+    net = em.repeat(C(3, 4, weights=em.Random(gain=1)), depth)
+    theory = em.predict(net, ndim=1, width=4)
+    return [compare(theory, em.measure(net, ndim=1, width=4, draws=draws, rng=i)) for i in range(count)]
+
+
+def test_heavy_tails_make_no_true_theory_improbable() -> None:
+    """Below .05 in 27 % of runs by Student's t, as if totals were Gaussian."""
+    found = chains(200, 30)
+    assert refuses([c.p_total for c in found]) < z_bound(1) + 0.03 / math.sqrt(0.05 * 0.95 / 200)
+    assert all(math.isnan(c.p_shape) for c in found if c.effective_draws < 20)
+    assert sum("heavy tails: 30 draws count as" in str(c) for c in found[:10]) > 7
+
+
+def test_p_total_sees_a_wrong_gain() -> None:
+    """Twice the total, by 300 draws; and not from fewer than ten."""
+    theory = em.predict(skip(), ndim=1, width=4)
+    twice = em.EffectiveReceptiveField(2 * theory.map, origin=theory.origin, unit=theory.unit, trf=theory.trf)
+    assert compare(twice, ensembles(400, 300)[0]).p_total < 1e-6
+    assert math.isnan(compare(twice, em.measure(skip(), ndim=1, width=4, draws=9, rng=0)).p_total)
+
+
+def test_cells_and_their_errors_by_hand() -> None:
+    """Hotelling's T^2 and the error of the variation from the draws' own cells, with as many draws as count."""
+    net, draws = skip(), 60
+    plan = make_plan(net, **ARGUMENTS)
+    maps = plan.maps(0, draws)
+    measured, theory = ensembles(1, draws)[0], predicted()
+    found = compare(theory, measured)
+    edges = [int(e) for e in np.unique([0, *np.searchsorted(np.cumsum(theory.share), np.arange(1, 5) / 5)])]
+    assert len(theory.share) < 400  # one pixel a block
+    cells, share = np.add.reduceat(maps, edges, axis=1), np.add.reduceat(theory.share, edges)
+    total, counted = maps.sum(axis=1), measured.effective_draws
+    off = (cells - share * total[:, None]) / total.mean()
+    covariance = off.T @ off / (draws * (draws - 1)) - np.outer(off.mean(axis=0), off.mean(axis=0)) / (draws - 1)
+    difference = off.mean(axis=0)
+    assert_close(found.cells.difference, difference, ROUNDING, scale=1)
+    assert_close(found.cells.covariance, covariance, ROUNDING, scale=float(covariance.max()))
+    square, rank = difference[1:] @ np.linalg.solve(covariance[1:, 1:], difference[1:]), len(share) - 1
+    expected = f_distribution.sf(square * (counted - rank) / (rank * (counted - 1)), rank, counted - rank)
+    assert_close(found.p_shape, expected, ROUNDING, scale=1000)
+    signs = np.sign(difference)
+    assert_close(found.coarse_variation.stderr, math.sqrt(signs @ covariance @ signs) / 2, ROUNDING)
+    assert_close(found.coarse_variation.value, np.abs(difference).sum() / 2, ROUNDING, scale=1)
+
+
+@pytest.mark.parametrize("ndim, needed", [(1, 20), (2, 40), (3, 80)])
+def test_cells_need_draws(ndim: int, needed: int) -> None:
+    net = em.repeat(C(3), 2)
+    few = compare(em.predict(net, ndim=ndim), em.measure(net, ndim=ndim, draws=needed - 1, rng=0))
+    assert few.cells is None and math.isnan(few.p_shape) and math.isnan(few.coarse_variation.stderr)
+    assert f"cells: need at least {needed} effective draws" in str(few) and "+- 0.0000" not in str(few)
+    assert not few.agrees(tolerance=0.9)
+    with pytest.raises(ValueError, match=f"{needed} effective draws"):
+        few.draws_to_agree()
+    assert compare(em.predict(net, ndim=ndim), em.measure(net, ndim=ndim, draws=2 * needed, rng=0)).cells is not None
 
 
 def test_a_wrong_standard_error_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,6 +147,17 @@ def test_z_has_unit_spread_and_its_bound_holds() -> None:
     assert abs(squares.mean() - 1) < z_bound(1) * squares.std() / math.sqrt(len(squares)) + 1 / 300
     beyond = sum(c.z_max > c.z_bound(LEVEL) for c in comparisons())
     assert beyond <= LEVEL * 400 + z_bound(1) * math.sqrt(LEVEL * 400)
+
+
+def test_intervals_are_of_students_t() -> None:
+    measured = ensembles(400, 300)[0]
+    (ratio,) = comparisons()[0].std_ratio
+    assert_close(ratio.freedom, measured.effective_draws - 1, EXACT)
+    reach = t_distribution.isf(0.05, ratio.freedom) * ratio.stderr
+    assert_close(ratio.interval(0.1), (ratio.value - reach, ratio.value + reach), ROUNDING)
+    assert_close(comparisons()[0].std_z[0], (measured.std[0] - predicted().std[0]) / measured.std_stderr[0], ROUNDING,
+                 scale=1)
+    assert Estimate(1.0, 0.1, 0.0).interval() == (-math.inf, math.inf)
 
 
 def test_intervals_cover() -> None:
@@ -124,6 +204,20 @@ def test_false_agreement_is_rare() -> None:
     level = 0.1
     yes = sum(compare(predicted(1.35), run).agrees(level, 1 - ratio) for run in ensembles(400, 300))
     assert yes <= 400 * level + z_bound(1) * math.sqrt(400 * level)
+
+
+def test_agreement_is_shown_by_as_many_draws_as_it_needs() -> None:
+    """Of a right theory, in 90 % of runs; from the scatter in a pilot, to within a tenth."""
+    pilot = compare(predicted(), em.measure(skip(), ndim=1, width=4, draws=2000, rng=2))
+    tolerance = next(x for x in np.linspace(0.05, 0.5, 200) if pilot.draws_to_agree(LEVEL, x) <= 300)
+    shown = sum(run.agrees(LEVEL, tolerance) for run in comparisons())
+    assert shown / 400 > 0.8 - z_bound(1) * math.sqrt(0.9 * 0.1 / 400)
+    scarce = next(x for x in np.linspace(0.01, 0.5, 400) if pilot.draws_to_agree(LEVEL, x, power=0.1) <= 300)
+    assert sum(run.agrees(LEVEL, scarce) for run in comparisons()) < 200
+    for arguments in (dict(power=1.0), dict(level=0.7), dict(tolerance=0.0)):
+        with pytest.raises(ValueError, match="must"):
+            pilot.draws_to_agree(**arguments)
+    assert f"about {comparisons()[0].draws_to_agree(LEVEL, 0.01)} draws would tell" in comparisons()[0].report(LEVEL, .01)
 
 
 # -- without sampling -------------------------------------------------------------------------

@@ -122,11 +122,13 @@ class EffectiveReceptiveField(Frozen):
     _center: tuple[float, ...] | None
 
     def __repr__(self) -> str:
-        seen = "nothing seen"
-        if self.density.log_total > -math.inf:
-            seen = "std (" + ", ".join(f"{s:.4g}" for s in self.std) + ")"
+        seen = self._told() if self.density.log_total > -math.inf else "nothing seen"
         size = "unknown" if self._trf is None else self._trf.size
-        return f"<EffectiveReceptiveField of {self.label}: {self.statistic}, {seen}, TRF {size}>"
+        return f"<{type(self).__name__} of {self.label}: {self.statistic}, {seen}, TRF {size}>"
+
+    def _told(self) -> str:
+        """The widths, for `repr`."""
+        return "std (" + ", ".join(f"{s:.4g}" for s in self.std) + ")"
 
     @property
     def label(self) -> str:

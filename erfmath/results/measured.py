@@ -19,6 +19,11 @@ __all__ = ["MeasuredReceptiveField"]
 
 Array = npt.NDArray[np.float64]
 
+#: Effective draws from which on standard errors can be relied on.
+ENOUGH = 30
+#: Part of the draws that count, below which the tails of their totals are called heavy.
+HEAVY = 0.5
+
 
 @enter("measured")
 class MeasuredReceptiveField(EffectiveReceptiveField):
@@ -83,6 +88,48 @@ class MeasuredReceptiveField(EffectiveReceptiveField):
         return readonly(whole)
 
     @property
+    def effective_draws(self) -> float:
+        """Draws that count, (sum m)^2 / sum m^2 of the totals m of the draws' maps.
+
+        Equal totals count in full.  Where few draws hold most of the sum (narrow, deep networks) the
+        distribution of the totals has heavy tails, and errors are known as badly as from so few draws.
+        """
+        return self.moments.effective
+
+    @property
+    def freedom(self) -> float:
+        """Degrees of freedom of t intervals: `effective_draws` - 1; infinite where nothing was sampled."""
+        return math.inf if self.stderr is None else max(self.effective_draws - 1, 0.0)
+
+    @property
+    def heavy(self) -> bool:
+        """Whether the totals of the draws have heavy tails: less than half the draws count."""
+        return self.effective_draws < HEAVY * self.draws
+
+    @property
+    def caution(self) -> str:
+        """What to know before errors are trusted, in words; empty where nothing is."""
+        if self.stderr is None or self.effective_draws >= ENOUGH:
+            return ""
+        count = f"{self.effective_draws:.3g}"
+        if not self.heavy:
+            return f"{count} effective draws are too few for reliable errors; take {ENOUGH} at least"
+        return (f"heavy tails: {self.draws} draws count as {count}, too few for reliable errors; take more draws, or a "
+                "larger width")
+
+    def _told(self) -> str:
+        if self.stderr is None:
+            return super()._told()
+        return f"std ({', '.join(f'{s:.4g} +- {e:.2g}' for s, e in zip(self.std, self.std_stderr))}), {self.counted}"
+
+    @property
+    def counted(self) -> str:
+        """The number of draws in words, with the effective number where that is lower by a tenth."""
+        words = f"{self.draws} draw{'s' * (self.draws != 1)}"
+        fewer = 0 < self.effective_draws < 0.9 * self.draws
+        return words + (f" (count as {self.effective_draws:.3g})" if fewer else "")
+
+    @property
     def share_stderr(self) -> Array | None:
         """Standard error of `share` per pixel; None where nothing was sampled, nan for the statistic "amplitude"."""
         if self.stderr is None:
@@ -91,22 +138,42 @@ class MeasuredReceptiveField(EffectiveReceptiveField):
             return self._placed(np.full(self.moments.mean.shape, math.nan))
         return self._placed(self.moments.share_stderr)
 
+    def profile_stderr(self, axis: int = -1) -> Array | None:
+        """Standard error of ``profile(axis)`` per pixel; None where nothing was sampled, nan for "amplitude"."""
+        if self.stderr is None:
+            return None
+        axis = range(self.ndim)[axis]
+        line = self.moments.line_stderr[axis]
+        shape, where = self._place
+        whole = np.zeros(shape[axis])
+        whole[where[axis]] = math.nan if self.statistic == "amplitude" else line
+        return readonly(whole)
+
     @property
     def std_stderr(self) -> Array:
         """Standard error of `std` per axis, in pixels; 0 where nothing was sampled, nan for "amplitude"."""
         if self.stderr is None:
-            return np.zeros(self.ndim)
+            return readonly(np.zeros(self.ndim))
         if self.statistic == "amplitude":
-            return np.full(self.ndim, math.nan)
-        return self.moments.std()[1]
+            return readonly(np.full(self.ndim, math.nan))
+        return readonly(self.moments.std()[1])
+
+    @property
+    def size_stderr(self) -> float:
+        """Standard error of ``size("std")``, in pixels; 0 where nothing was sampled, nan for "amplitude".
+
+        The variances along several axes come from the same draws: their errors are not independent.
+        """
+        if self.stderr is None:
+            return 0.0
+        return math.nan if self.statistic == "amplitude" else self.moments.mean_std()[1]
 
     @property
     def total_stderr(self) -> float:
-        """Standard error of the sum of the map; 0 where nothing was sampled, nan of a single draw."""
+        """Standard error of the sum of the map; 0 where nothing was sampled, nan of a single draw or "amplitude"."""
         if self.stderr is None:
             return 0.0
-        totals = self.moments.table[:, 0]
-        return float(totals.std(ddof=1) / math.sqrt(len(totals))) if len(totals) > 1 else math.nan
+        return math.nan if self.statistic == "amplitude" else self.moments.total_stderr
 
     @property
     def has_blocks(self) -> bool:

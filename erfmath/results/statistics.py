@@ -39,9 +39,16 @@ def block_sums(maps: Array, ndim: int) -> Array:
     return maps.reshape(*lead, math.prod(maps.shape[len(lead):]))
 
 
+def marginals(maps: Array, ndim: int) -> Array:
+    """Sums over all but one of the last `ndim` axes, one axis after the other along the last axis."""
+    lead = maps.ndim - ndim
+    return np.concatenate([maps.sum(axis=tuple(lead + a for a in range(ndim) if a != axis))
+                           for axis in range(ndim)], axis=-1)
+
+
 @dataclass(frozen=True)
 class Moments:
-    """Statistics of n maps f_d(i), of total m_d = sum over i of f_d(i).
+    """Statistics of n maps f_d(i), of total m_d = sum over i of f_d(i); arrays are read-only.
 
     Attributes
     ----------
@@ -52,6 +59,8 @@ class Moments:
         Sum of (f_d - mean)^2, per pixel.
     cross : ndarray
         Sum of (f_d - mean)(m_d - mean of m), per pixel: gives the standard error of the share.
+    line_square, line_cross : ndarray
+        The same for the marginals of the maps, one axis after the other.
     total : float
         Mean of m_d.
     tables : tuple of ndarray
@@ -64,9 +73,16 @@ class Moments:
     mean: Array
     square: Array
     cross: Array
+    line_square: Array
+    line_cross: Array
     total: float
     tables: tuple[Array, ...]
     scatter: Array
+
+    def __post_init__(self) -> None:
+        for array in (self.mean, self.square, self.cross, self.line_square, self.line_cross, *self.tables,
+                      self.scatter):
+            array.flags.writeable = False
 
     @staticmethod
     def of(maps: Array) -> Moments:
@@ -81,9 +97,9 @@ class Moments:
             columns += [marginal @ x, marginal @ x**2]
         mean = maps.mean(axis=0)
         off = maps - mean
-        rough = block_sums(off, ndim)
-        return Moments(draws, mean, np.einsum("d...,d...->...", off, off),
-                       np.tensordot(total - total.mean(), off, 1), float(total.mean()),
+        rough, lines, swing = block_sums(off, ndim), marginals(off, ndim), total - total.mean()
+        return Moments(draws, mean, np.einsum("d...,d...->...", off, off), np.tensordot(swing, off, 1),
+                       (lines**2).sum(axis=0), swing @ lines, float(total.mean()),
                        (np.stack(columns, axis=1),), rough.T @ rough)
 
     def merge(self, other: Moments) -> Moments:
@@ -91,10 +107,12 @@ class Moments:
         count = self.count + other.count
         part = other.count / count
         step, jump = other.mean - self.mean, other.total - self.total
-        rough = block_sums(step, step.ndim)
+        rough, lines = block_sums(step, step.ndim), marginals(step, step.ndim)
         return Moments(count, self.mean + step * part,
                        self.square + other.square + step * step * (self.count * part),
                        self.cross + other.cross + step * (jump * self.count * part),
+                       self.line_square + other.line_square + lines * lines * (self.count * part),
+                       self.line_cross + other.line_cross + lines * (jump * self.count * part),
                        self.total + jump * part, self.tables + other.tables,
                        self.scatter + other.scatter + np.outer(rough, rough * (self.count * part)))
 
@@ -103,12 +121,25 @@ class Moments:
     @functools.cached_property
     def table(self) -> Array:
         """`tables` in one piece, (draws, 1 + 2 axes)."""
-        return np.concatenate(self.tables)
+        table = np.concatenate(self.tables)
+        table.flags.writeable = False
+        return table
+
+    @property
+    def totals(self) -> Array:
+        """m_d, per draw."""
+        return self.table[:, 0]
 
     @property
     def dead(self) -> int:
         """Draws that are zero everywhere."""
-        return int((self.table[:, 0] == 0).sum())
+        return int((self.totals == 0).sum())
+
+    @property
+    def effective(self) -> float:
+        """Effective number of draws, (sum abs(m_d))^2 / sum m_d^2: few large totals leave few draws that count."""
+        totals = np.abs(self.totals) / (np.abs(self.totals).max() or 1.0)
+        return float(totals.sum()**2 / (totals @ totals)) if totals.any() else 0.0
 
     @property
     def stderr(self) -> Array:
@@ -117,32 +148,72 @@ class Moments:
             else np.full(self.mean.shape, math.nan)
 
     @property
+    def total_stderr(self) -> float:
+        """Standard error of the mean of m_d; nan for a single draw."""
+        return float(self.totals.std(ddof=1) / math.sqrt(self.count)) if self.count > 1 else math.nan
+
+    def log_total(self) -> tuple[float, float]:
+        """Logarithm of the mean of m_d, as a lognormal distribution has it, and its standard error.
+
+        mean(y) + s^2 / 2 and sqrt(s^2 / n + s^4 / (2 (n - 1))) with y = log m_d of variance s^2 (Cox's
+        method; Land, Confidence intervals for linear functions of the normal mean and variance, 1971).
+        nan for a single draw, or unless all totals are positive.
+        """
+        if self.count < 2 or not (self.totals > 0).all():
+            return math.nan, math.nan
+        logs = np.log(self.totals)
+        square = float(logs.var(ddof=1))
+        return float(logs.mean()) + square / 2, math.sqrt(square / self.count + square**2 / (2 * (self.count - 1)))
+
+    @property
     def share_stderr(self) -> Array:
         """Standard error of mean / sum(mean), per pixel, to first order in the fluctuations."""
-        total = self.table[:, 0]
-        if self.count < 2 or not total.any():
-            return np.full(self.mean.shape, math.nan)
-        share = self.mean / total.mean()
-        spread = ((total - total.mean())**2).sum()
-        square = self.square - 2 * share * self.cross + share**2 * spread
-        return np.sqrt(np.maximum(square, 0) / (self.count * (self.count - 1))) / total.mean()
+        return self._ratio_stderr(self.mean, self.square, self.cross)
+
+    @property
+    def line_stderr(self) -> list[Array]:
+        """The same for the marginals of the share, per axis."""
+        ends = np.cumsum(self.mean.shape)[:-1]
+        return np.split(self._ratio_stderr(marginals(self.mean, self.mean.ndim), self.line_square, self.line_cross),
+                        ends)
+
+    def _ratio_stderr(self, mean: Array, square: Array, cross: Array) -> Array:
+        total = self.totals.mean()
+        if self.count < 2 or total == 0:
+            return np.full(mean.shape, math.nan)
+        share, spread = mean / total, ((self.totals - total)**2).sum()
+        square = square - 2 * share * cross + share**2 * spread
+        return np.sqrt(np.maximum(square, 0) / (self.count * (self.count - 1))) / abs(total)
+
+    def variances(self) -> tuple[Array, Array]:
+        """Variance of the share along each axis, and the covariance matrix of the sampling errors of these.
+
+        All standard errors of widths come from this one matrix: those of several axes are not independent.
+        """
+        total, ndim = self.totals.mean(), self.mean.ndim
+        if total == 0:
+            return np.full(ndim, math.nan), np.full((ndim, ndim), math.nan)
+        first, second = self.table[:, 1::2] / total, self.table[:, 2::2] / total
+        centre = first.mean(axis=0)
+        variance = second.mean(axis=0) - centre**2
+        if self.count < 2:
+            return variance, np.full((ndim, ndim), math.nan)
+        # Each draw's pull on the variance: sum of f_d ((x - centre)^2 - variance), over the mean total.
+        pull = second - 2 * centre * first + (centre**2 - variance) * (self.totals / total)[:, None]
+        off = pull - pull.mean(axis=0)
+        return variance, off.T @ off / (self.count * (self.count - 1))
 
     def std(self) -> tuple[Array, Array]:
         """Standard deviation of the share along each axis, and its standard error."""
-        total = self.table[:, 0]
-        if not total.any():
-            nothing = np.full(self.mean.ndim, math.nan)
-            return nothing, nothing
-        first, second = self.table[:, 1::2], self.table[:, 2::2]
-        centre = first.sum(axis=0) / total.sum()
-        variance = second.sum(axis=0) / total.sum() - centre**2
+        variance, covariance = self.variances()
         std = np.sqrt(np.maximum(variance, 0))
-        if self.count < 2:
-            return std, np.full(std.shape, math.nan)
-        # Each draw's pull on the variance: sum of f_d ((x - centre)^2 - variance).
-        pull = second - 2 * centre * first + (centre**2 - variance) * total[:, None]
-        error = pull.std(axis=0, ddof=1) / math.sqrt(self.count) / total.mean()
-        return std, error / (2 * np.where(std > 0, std, 1))
+        return std, np.sqrt(np.diag(covariance)) / (2 * np.where(std > 0, std, 1))
+
+    def mean_std(self) -> tuple[float, float]:
+        """Root of the mean variance over the axes, and its standard error."""
+        variance, covariance = self.variances()
+        std = math.sqrt(max(float(variance.mean()), 0.0)) if np.isfinite(variance).all() else math.nan
+        return std, math.sqrt(covariance.mean()) / (2 * (std or 1.0)) if np.isfinite(covariance).all() else math.nan
 
     # -- files ----------------------------------------------------------------------------------
 
@@ -153,8 +224,9 @@ class Moments:
     @staticmethod
     def from_arrays(arrays: Mapping[str, Any]) -> Moments:
         """What `arrays` gave."""
-        count, total, mean, square, cross, table, scatter = (arrays[name] for name in _STORED)
-        return Moments(int(count), mean, square, cross, float(total), (table,), scatter)
+        values = {name: arrays[name] for name in _STORED}
+        count, total, table = int(values.pop("count")), float(values.pop("total")), values.pop("table")
+        return Moments(count=count, total=total, tables=(table,), **values)
 
 
-_STORED = ("count", "total", "mean", "square", "cross", "table", "scatter")
+_STORED = ("count", "total", "mean", "square", "cross", "line_square", "line_cross", "table", "scatter")
