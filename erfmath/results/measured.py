@@ -118,8 +118,8 @@ class MeasuredReceptiveField(EffectiveReceptiveField):
                 "larger width")
 
     def _told(self) -> str:
-        if self.stderr is None:
-            return super()._told()
+        if self.stderr is None or np.isnan(self.std_stderr).all():
+            return super()._told() + (f", {self.counted}" if self.stderr is not None else "")
         return f"std ({', '.join(f'{s:.4g} +- {e:.2g}' for s, e in zip(self.std, self.std_stderr))}), {self.counted}"
 
     @property
