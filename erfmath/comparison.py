@@ -574,7 +574,8 @@ def _variation_of_noise(covariance: Array) -> tuple[float, float, float]:
     r = np.clip(np.divide(covariance, scale, out=np.zeros_like(covariance), where=scale > 0), -1, 1)
     signs = (covariance * np.arcsin(r)).sum() * 2 / math.pi
     products = (scale * (np.sqrt(1 - r**2) + r * np.arcsin(r) - 1)).sum() * 2 / math.pi
-    return math.sqrt(1 / (2 * math.pi)) * float(std.sum()), math.sqrt(max(signs, 0)) / 2, math.sqrt(max(products, 0)) / 2
+    mean = float(std.sum()) / math.sqrt(2 * math.pi)
+    return mean, math.sqrt(max(signs, 0)) / 2, math.sqrt(max(products, 0)) / 2
 
 
 def _mahalanobis(difference: Array, covariance: Array) -> tuple[float, int]:

@@ -32,7 +32,8 @@ def predicted(gain: float = 1.0, scale: float = 0.5) -> em.EffectiveReceptiveFie
 
 
 ARGUMENTS = dict(ndim=1, image=None, unit=(0,), node=None, statistic="power", width=4, channels_in=3,
-                 entropy=seed_entropy(0), normalise=False, weights={}, images=None, channel=None, batch=None, dtype=None)
+                 entropy=seed_entropy(0), normalise=False, weights={}, images=None, channel=None, batch=None,
+                 dtype=None)
 
 
 @functools.cache
@@ -217,7 +218,8 @@ def test_agreement_is_shown_by_as_many_draws_as_it_needs() -> None:
     for arguments in (dict(power=1.0), dict(level=0.7), dict(tolerance=0.0)):
         with pytest.raises(ValueError, match="must"):
             pilot.draws_to_agree(**arguments)
-    assert f"about {comparisons()[0].draws_to_agree(LEVEL, 0.01)} draws would tell" in comparisons()[0].report(LEVEL, .01)
+    run = comparisons()[0]
+    assert f"about {run.draws_to_agree(LEVEL, 0.01)} draws would tell" in run.report(LEVEL, 0.01)
 
 
 # -- without sampling -------------------------------------------------------------------------
