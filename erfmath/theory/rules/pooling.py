@@ -255,7 +255,7 @@ def _cov_neighbour(kernel: list[int], m: Moments) -> list[float | None]:
 
 
 def _correlated(op: Linear, m: Moments, pooled: Moments, sizes_in: Sizes, lags: tuple[int, ...]) -> Moments:
-    """Neighbours after the pool: what they share beyond `rho`, in proportion to that of an average pool."""
+    """Neighbours after the pool: what they share beyond `corr_site`, in proportion to that of an average pool."""
     values = linear(op, m, sizes_in, pooled.second.shape[1:], lags)
     mean = replace(m, values=values, corr_site=shared_after(op, m, values, sizes_in))
     excess = mean.values - mean.shared(lags)

@@ -1,6 +1,6 @@
 """The backward sweep: from a unit down to the pixels, layer by layer.
 
-`plan` says what to carry where, `states` how it passes each kind of layer; here the two are put
+`plan` says what to carry where, the rules how it passes each kind of layer; here the two are put
 together.
 """
 

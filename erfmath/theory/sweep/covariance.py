@@ -69,14 +69,14 @@ class Factor:
         return Factor(values, start)
 
     def through_constant(self, op: Linear, sizes: tuple[int | None, ...], c_in: int, c_out: int) -> Factor:
-        """After a convolution whose weights are all equal, with explicit channels."""
+        """Below a convolution whose weights are all equal, with explicit channels."""
         shape = self.values.shape
         summed = self.values.reshape(shape[0], op.groups, c_out // op.groups, *shape[2:]).sum(axis=2)
         below = Factor(summed, self.start).through(op, sizes)
         return replace(below, values=np.repeat(below.values, c_in // op.groups, axis=1)).times(op.groups / c_in)
 
     def through_full(self, op: Linear, sizes: tuple[int | None, ...]) -> Factor:
-        """After a convolution with given weights that mix channels, with explicit channels."""
+        """Below a convolution with given weights that mix channels, with explicit channels."""
         assert op.matrix is not None
         taps, = op.taps
         matrix = op.matrix.reshape(op.groups, -1, *op.matrix.shape[1:])

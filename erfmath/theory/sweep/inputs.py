@@ -22,7 +22,7 @@ class InputModel:
     ----------
     second : float
         E[x^2].
-    far : float
+    cov_far : float
         E[x x'] between distant pixels or independent images.
     covariance : ndarray, optional
         E[x(z) x(z + tau)] over a box of lags; its centre is E[x^2].  None: white.

@@ -57,9 +57,9 @@ class Moments:
     ----------
     values : ndarray, shape (groups, *lags, *lattice)
         M(x, tau) = E[v(x) v(x + tau)] per channel group.
-    far : ndarray, shape (groups,)
+    cov_far : ndarray, shape (groups,)
         c: the same for distant sites or independent inputs, averaged over the map.
-    rho : ndarray, shape (groups,)
+    corr_site : ndarray, shape (groups,)
         E[v v'] / E[v^2] of independent inputs at one place; neighbours share it unless lags say more.
     distributions : tuple
         One-site distribution per group.
@@ -139,7 +139,7 @@ class Moments:
         return maps[(slice(None), *(None,) * self.ndim)] * partners
 
     def correlations(self, box: tuple[int, ...]) -> Array:
-        """E[v v'] / q in the interior for every lag of a box: as carried, else `rho`."""
+        """E[v v'] / q in the interior for every lag of a box: as carried, else `corr_site`."""
         if self.plane is not None and any(self.plane.lags):
             return self.plane.correlations(box)
         pairs = self.values.reshape(*self.values.shape[:1 + self.ndim], -1)
@@ -154,7 +154,7 @@ class Moments:
         return out
 
     def shared(self, box: tuple[int, ...]) -> Array:
-        """What nearby sites share if they share `rho`, for every lag of a box, as `values`."""
+        """What nearby sites share if they share `corr_site`, for every lag of a box, as `values`."""
         return self.per_pair(self.corr_site) * self.products(self.deviation, box)
 
     @functools.cached_property
@@ -168,7 +168,7 @@ class Moments:
         return ratio(self.mean(self.deviation)**2, self.average, 1.0)
 
     def with_lags(self, want: tuple[int, ...]) -> Moments:
-        """The box of lags `want`; at lags that were not carried sites share `rho`."""
+        """The box of lags `want`; at lags that were not carried sites share `corr_site`."""
         if want == self.lags:
             return self
         if not any(want):
@@ -366,7 +366,7 @@ def _thinned(values: Array, taps: Taps, lags: tuple[int, ...], random: bool) -> 
 
 
 def shared_after(op: Linear, m: Moments, after: Array, sizes_in: tuple[int | None, ...]) -> Array:
-    """`rho` after a layer that makes M(x, tau) = `after`: random layers leave it, filters gather what is alike."""
+    """`corr_site` after a layer that makes M(x, tau) = `after`: random layers leave it, filters gather like values."""
     if op.variances or not m.corr_site.any():
         return m.corr_site
     alike = replace(m, values=m.shared(reach(op, (0,) * m.ndim, back=True)), corr_site=np.ones(len(m.corr_site)),

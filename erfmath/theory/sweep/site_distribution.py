@@ -146,13 +146,13 @@ def far_of(row_means: Array, share: Array, kappa: Array) -> Array:
 
 
 def share_of(row_means: Array, share: Array, cov_far: float) -> float:
-    """The kappa for which `far_of` gives `far`."""
+    """The kappa for which `far_of` gives `cov_far`."""
     reached = np.maximum.accumulate(far_of(row_means, share, _KAPPAS))
     return float(np.interp(cov_far, reached, _KAPPAS))
 
 
 def distant(before: Array, after: Array, share: Array, cov_far: float) -> float:
-    """E[v v'] of distant sites after a function of each site, if it was `far` before.
+    """E[v v'] of distant sites after a function of each site, if it was `cov_far` before.
 
     `before` and `after` are the means of the rows: what distant sites share of them, they keep.
     """
@@ -161,7 +161,7 @@ def distant(before: Array, after: Array, share: Array, cov_far: float) -> float:
 
 
 def _hermite(rows: Array) -> Array:
-    """Mehler's formula, as in `activations`: orthonormal Hermite polynomials at the values of the shared part."""
+    """Mehler's formula, as in `functions`: orthonormal Hermite polynomials at the values of the shared part."""
     return np.asarray(hermevander(rows, _DEGREES[-1]) / np.sqrt(np.cumprod(np.maximum(_DEGREES, 1))))
 
 

@@ -1,13 +1,13 @@
 """The backward sweep read the other way: one number of the field of every unit at once.
 
-`power` sends the gradient of one unit down to the pixels.  That is linear in the covariance of the
+`backward` sends the gradient of one unit down to the pixels.  That is linear in the covariance of the
 gradient, so its transpose carries any function f of the pixels up, and ends with
 
     sum_i P_u(i) f(i)    for every unit u of the top node,
 
 P_u being the power map of unit u.  With f = 1, x, x^2 these are mass, centroid and spread of all
 fields for the price of a few.  Gates, lags, pools and residual streams pass as they do in
-`states` and `power`, transposed (docs/theory.md, equations 18 to 26).
+`backward`, transposed (docs/theory.md, equations 18 to 26).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def readout(plan: Plan, gates: Gates, fields: Array, keep: Mapping[int, Spans] |
     plan : Plan
         Of the power; `can_read` must hold.
     gates : Gates
-        As `moments.forward` gives them for the same graph.
+        As `forward` gives them for the same graph.
     fields : ndarray, shape (number, *image)
         Functions of the pixels.
     keep : mapping, optional

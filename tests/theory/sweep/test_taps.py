@@ -221,11 +221,3 @@ def test_transposed_weights_are_turned_to_out_in() -> None:
 def test_global_pooling_needs_a_size() -> None:
     with pytest.raises(ValueError, match="give image="):
         lowered(em.GlobalAvgPool(), (None, None), 3, 3)
-
-
-def test_a_layer_without_a_rule_is_refused() -> None:
-    class Unknown(Layer):
-        op = "unknown"
-
-    with pytest.raises(NotImplementedError, match="the theory has no rule for unknown"):
-        rule_of(Unknown())

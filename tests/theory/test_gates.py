@@ -1,4 +1,4 @@
-"""What gates do to effective receptive fields: exact small truths, and networks against sampling."""
+"""Gates that meet, along streams and in pools, and networks against sampling."""
 
 from __future__ import annotations
 
@@ -43,50 +43,6 @@ def normed(kernel: int, channels: int | None = None, **options: Any) -> em.Netwo
 # exact truths
 # ---------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("slope", [0.0, 0.01, 0.5, 1.0])
-@pytest.mark.parametrize("depth", [1, 3])
-def test_total_of_a_rectified_chain(slope: float, depth: int) -> None:
-    """Each layer multiplies power by its gain and by the mean of phi'^2: 2 * 1/2 for ReLU."""
-    block = unit(em.Conv(3, weights=em.Random(gain=2.0)), em.Activation("leaky_relu", slope=slope))
-    assert_close(em.predict(em.repeat(block, depth)).total, (1 + slope**2)**depth, ROUNDING)
-
-
-def test_gates_of_a_plain_chain_leave_the_shape_alone() -> None:
-    net = em.repeat(unit(em.Conv(3), act()), 5)
-    assert_close(em.predict(net).share, em.predict(em.repeat(em.Conv(3), 5)).share, ROUNDING)
-
-
-RECTIFIED: dict[str, Callable[[], em.Network]] = {
-    "chain": lambda: em.repeat(unit(em.Conv(3), act()), 3),
-    "residual": lambda: unit(em.Conv(3), act(), em.residual(unit(em.Conv(3), act(), em.Conv(3))), act(), em.Conv(3)),
-    "pooled": lambda: unit(em.Conv(3), act(), em.MaxPool(2), em.Conv(3), act(), em.Conv(3)),
-    "upsampled": lambda: unit(em.Conv(3, stride=2), act(), em.Upsample(2, mode="bilinear"), em.Conv(3), act()),
-}
-
-
-@pytest.mark.parametrize("name", RECTIFIED)
-def test_rectified_networks_do_not_know_the_scale_of_their_input(name: str) -> None:
-    net = RECTIFIED[name]()
-    base, scaled = (em.predict(net, image=16, input_moments=(s, 0.3 * s)) for s in (1.0, 50.0))
-    assert_close(scaled.map, base.map, Tolerance(1e-9, 1e-12))
-
-
-@pytest.mark.parametrize("function", ["tanh", "sigmoid", "gelu"])
-def test_other_activations_do(function: str) -> None:
-    net = em.repeat(unit(em.Conv(3), act(function)), 2)
-    base, scaled = (em.predict(net, image=16, input_moments=(s, 0.0)).total for s in (1.0, 4.0))
-    assert abs(scaled / base - 1) > 0.05
-
-
-def test_batch_norm_divides_by_what_is_not_shared() -> None:
-    """c / q = 1 / pi after ReLU: the gain is 1 / (2 q (1 - 1/pi)), not 1 / (2 q)."""
-    net = unit(em.Conv(1), act(), em.Conv(1), em.BatchNorm())
-    after = 2.0 * 1.0                       # q of the second convolution
-    expected = 2 * 0.5 * 2 / (after * (1 - 1 / math.pi))
-    assert_close(em.predict(net).total, expected, ROUNDING)
-    assert_close(em.predict(net, image=8).total, expected, ROUNDING)
-
-
 @pytest.mark.parametrize("up", ["transpose", "nearest"])
 def test_gates_and_pools_inside_do_not_know_how_large_the_image_is(up: str) -> None:
     """Pools and the gates of pairs depend on what sites share at one place, which no border changes."""
@@ -95,34 +51,6 @@ def test_gates_and_pools_inside_do_not_know_how_large_the_image_is(up: str) -> N
     assert small.trf.size[0] < 64
     assert_close(small.std, large.std, ROUNDING)
     assert_close(small.std, em.predict(net).std, INSIDE)
-
-
-def test_frozen_batch_norm_is_the_identity() -> None:
-    plain = unit(em.Conv(3), act(), em.Conv(3))
-    frozen = unit(em.Conv(3), em.BatchNorm(mode="identity"), act(), em.Conv(3))
-    assert_close(em.predict(frozen, image=12).map, em.predict(plain, image=12).map, ROUNDING)
-
-
-def test_layer_norm_undoes_the_level_of_every_site() -> None:
-    """After a padded convolution corner sites have 4/9 of the power: their gain is 9/4 as large."""
-    net = unit(em.Conv(3), em.LayerNorm())
-    middle, corner = (em.predict(net, image=8, unit=u).total for u in (4, 0))
-    assert_close([middle, corner], [2 / 2, 2 * (4 / 9) / (2 * 4 / 9)], ROUNDING)
-
-
-def test_dropout_widens_power_only() -> None:
-    net = unit(em.Conv(3), em.Dropout(0.2), em.Conv(3))
-    plain = em.predict(unit(em.Conv(3), em.Conv(3)))
-    assert_close(em.predict(net).map, plain.map / 0.8, ROUNDING)
-
-
-def test_gelu_in_closed_form() -> None:
-    """E[gelu'(z)^2] for z ~ N(0, 2), by quadrature."""
-    t, w = np.polynomial.hermite_e.hermegauss(80)
-    z = math.sqrt(2) * t
-    cdf = np.array([(1 + math.erf(v / math.sqrt(2))) / 2 for v in z])
-    slope = cdf + z * np.exp(-z**2 / 2) / math.sqrt(2 * math.pi)
-    assert_close(em.predict(unit(em.Conv(3), act("gelu"))).total, 2 * (w @ slope**2) / w.sum(), ROUNDING)
 
 
 # -- residual streams -------------------------------------------------------------------------

@@ -1,0 +1,59 @@
+"""Gates of activations: exact truths."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from helpers import ROUNDING, Tolerance, assert_close
+
+import erfmath as em
+
+RELU = em.Activation("relu")
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.01, 0.5, 1.0])
+@pytest.mark.parametrize("depth", [1, 3])
+def test_total_of_a_rectified_chain(slope: float, depth: int) -> None:
+    """Each layer multiplies power by its gain and by the mean of phi'^2: 2 * 1/2 for ReLU."""
+    block = em.serial(em.Conv(3, weights=em.Random(gain=2.0)), em.Activation("leaky_relu", slope=slope))
+    assert_close(em.predict(em.repeat(block, depth)).total, (1 + slope**2)**depth, ROUNDING)
+
+
+def test_gates_of_a_plain_chain_leave_the_shape_alone() -> None:
+    net = em.repeat(em.serial(em.Conv(3), RELU), 5)
+    assert_close(em.predict(net).share, em.predict(em.repeat(em.Conv(3), 5)).share, ROUNDING)
+
+
+RECTIFIED: dict[str, Callable[[], em.Network]] = {
+    "chain": lambda: em.repeat(em.serial(em.Conv(3), RELU), 3),
+    "residual": lambda: em.serial(em.Conv(3), RELU, em.residual(
+                                   em.serial(em.Conv(3), RELU, em.Conv(3))), RELU, em.Conv(3)),
+    "pooled": lambda: em.serial(em.Conv(3), RELU, em.MaxPool(2), em.Conv(3), RELU, em.Conv(3)),
+    "upsampled": lambda: em.serial(em.Conv(3, stride=2), RELU, em.Upsample(2, mode="bilinear"), em.Conv(3), RELU),
+}
+
+
+@pytest.mark.parametrize("name", RECTIFIED)
+def test_rectified_networks_do_not_know_the_scale_of_their_input(name: str) -> None:
+    net = RECTIFIED[name]()
+    base, scaled = (em.predict(net, image=16, input_moments=(s, 0.3 * s)) for s in (1.0, 50.0))
+    assert_close(scaled.map, base.map, Tolerance(1e-9, 1e-12))
+
+
+@pytest.mark.parametrize("function", ["tanh", "sigmoid", "gelu"])
+def test_other_activations_do(function: str) -> None:
+    net = em.repeat(em.serial(em.Conv(3), em.Activation(function)), 2)
+    base, scaled = (em.predict(net, image=16, input_moments=(s, 0.0)).total for s in (1.0, 4.0))
+    assert abs(scaled / base - 1) > 0.05
+
+
+def test_gelu_in_closed_form() -> None:
+    """E[gelu'(z)^2] for z ~ N(0, 2), by quadrature."""
+    t, w = np.polynomial.hermite_e.hermegauss(80)
+    z = math.sqrt(2) * t
+    cdf = np.array([(1 + math.erf(v / math.sqrt(2))) / 2 for v in z])
+    slope = cdf + z * np.exp(-z**2 / 2) / math.sqrt(2 * math.pi)
+    assert_close(em.predict(em.serial(em.Conv(3), em.Activation("gelu"))).total, 2 * (w @ slope**2) / w.sum(), ROUNDING)

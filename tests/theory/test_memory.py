@@ -1,0 +1,83 @@
+"""What is remembered is bounded, told by identity, and forgotten on request."""
+
+from __future__ import annotations
+
+import gc
+import threading
+
+from erfmath.theory.memory import PerObject, Recent, forget, remembered
+
+
+class Owner:
+    """All owners are equal, none is another."""
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    __hash__ = object.__hash__
+
+
+def test_recent_values_are_made_once_per_owner_and_key() -> None:
+    recent: Recent[int] = Recent(2)
+    made: list[int] = []
+
+    def make() -> int:
+        made.append(len(made))
+        return made[-1]
+
+    first, second = Owner(), Owner()
+    assert [recent.get(owner, key, make) for owner, key in [(first, 0), (second, 0), (first, 0), (first, 1)]] == [
+        0, 1, 0, 2]
+    assert recent.get(first, 1, make) == 2  # the last two are held
+    forget()
+    assert recent.get(first, 1, make) == len(made) - 1 == 3
+
+
+def test_values_of_an_object_go_with_it() -> None:
+    held: PerObject[list[int]] = PerObject(2)
+    owner = type("Plain", (), {})()
+    for key in range(3):
+        held.put(owner, key, [key])
+    assert [held.get(owner, key) for key in range(3)] == [None, [1], [2]]
+    assert held.get(type("Plain", (), {})(), 1) is None
+    del owner
+    gc.collect()
+    assert not len(held._held)
+
+
+def test_threads_may_share() -> None:
+    recent: Recent[int] = Recent(3)
+    wrong: list[int] = []
+    owners = [Owner() for _ in range(5)]
+
+    def work() -> None:
+        for n in range(2000):
+            key = n % 5
+            if recent.get(owners[key], key, lambda: key) != key:
+                wrong.append(n)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_only_what_does_not_last_is_forgotten() -> None:
+    calls: list[str] = []
+
+    @remembered(4)
+    def table(n: int) -> int:
+        calls.append("table")
+        return n
+
+    @remembered(4, lasting=False)
+    def value(n: int) -> int:
+        calls.append("value")
+        return n
+
+    assert [table(1), value(1), table(1), value(1)] == [1] * 4
+    forget()
+    assert table(1) == value(1) == 1
+    assert calls == ["table", "value", "value"]
