@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from ..base.checks import choice
@@ -9,7 +10,7 @@ from .convert import INITS, convert
 from .model import Model, model_of
 from .records import Trace
 
-__all__ = ["from_torch"]
+__all__ = ["from_onnx", "from_torch"]
 
 
 def _read(trace: Trace, init: str, unsupported: str) -> Model:
@@ -53,3 +54,40 @@ def from_torch(module: Any, example: Any = None, *, init: str = "module", unsupp
 
     _check(init, unsupported)
     return _read(trace_module(module, example), init, unsupported)
+
+
+def from_onnx(path: str | os.PathLike[str], *, image: Any = None, init: str = "weights",
+              unsupported: str = "raise") -> Model:
+    """The network of an ONNX file, read with NumPy alone; nothing in the file is executed.
+
+    Parameters
+    ----------
+    path : path
+        The file; what it keeps in files beside it is read from its directory.
+    image : int or tuple of int, optional
+        Size of the input in pixels, where the file leaves it open.
+    init : {"weights", "module", "he"}
+        As for `from_torch`.  Exporters fold batch norms into the convolutions before them, so that a file has the
+        weights of a trained network and not the structure of a fresh one.
+    unsupported : {"raise", "stand_in"}
+        As for `from_torch`.
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    NotImplementedError
+        Listing the operators without a layer.
+    OSError
+        If a file cannot be read.
+    SizeError
+        If a file is too large.
+    ValueError
+        Naming file and byte, or file and node: no ONNX file, cut short, quantised, of several inputs, of open size.
+    """
+    from .onnx import trace_file
+
+    _check(init, unsupported)
+    return _read(trace_file(path, image), init, unsupported)

@@ -263,7 +263,9 @@ def _array(tensor: Any) -> Array:
     tensor = tensor.detach().cpu()
     if tensor.is_quantized or tensor.is_complex() or tensor.is_sparse:
         raise ValueError(f"a parameter of type {tensor.dtype} ({tensor.layout}) is not read")
-    return np.asarray(tensor.to(torch.float32).numpy() if tensor.is_floating_point() else tensor.numpy())
+    if tensor.is_floating_point() and tensor.dtype != torch.float64:
+        tensor = tensor.to(torch.float32)
+    return np.asarray(tensor.numpy())
 
 
 def _labels(tree: Any, at: str = "") -> Iterator[tuple[str, int]]:

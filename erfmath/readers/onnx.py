@@ -1,0 +1,308 @@
+"""ONNX files to records: operators mapped, shapes inferred, constants folded."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from ..base.checks import integer, is_sequence
+from .constants import evaluated
+from .onnx_file import Model, Node, read_model
+from .onnx_operators import HANDLERS, Plain
+from .records import Array, Record, Trace, scalar
+
+__all__ = ["trace_file"]
+
+#: Versions of the operators whose meaning is known here.
+OPSETS = range(7, 28)
+#: Operators of quantised arithmetic: their integers stand for other numbers.
+QUANTISED = ("QLinear", "ConvInteger", "MatMulInteger", "DynamicQuantizeLinear")
+
+
+def trace_file(path: str | os.PathLike[str], image: Any = None) -> Trace:
+    """Records of an ONNX file.
+
+    Parameters
+    ----------
+    path : path
+    image : int or tuple of int, optional
+        Size of the input in pixels, where the file leaves it open.
+
+    Raises
+    ------
+    OSError, SizeError
+        If the file cannot be read, or is too large.
+    ValueError
+        Naming file and node: damaged, quantised, of unknown operators' version, or with an input of open size.
+    """
+    model = read_model(path)
+    try:
+        return _Reader(model, image).trace(f"{os.fspath(path)}" + (f" ({model.producer})" if model.producer else ""))
+    except ValueError as error:
+        raise type(error)(f"{os.fspath(path)}: {error}") from None
+
+
+class _Reader:
+    def __init__(self, model: Model, image: Any) -> None:
+        self.model = model
+        if model.opset not in OPSETS:
+            raise ValueError(f"opset {model.opset}: operators of version {OPSETS[0]} to {OPSETS[-1]} are read; convert "
+                             "it to one of them")
+        quantised = sorted({node.op for node in model.nodes if node.op.startswith(QUANTISED)})
+        if quantised:
+            raise ValueError(f"quantised operators ({', '.join(quantised)}) are not read; export the model before it "
+                             "is quantised")
+        self.constants: dict[str, Array] = dict(model.tensors)
+        self.shapes: dict[str, tuple[int, ...]] = {}
+        self.records: list[Record] = []
+        self.notes: list[str] = []
+        self.image = image
+        for node in model.nodes:  # some exporters keep all weights in these
+            if node.op == "Constant":
+                self.node(node)
+
+    def trace(self, source: str) -> Trace:
+        name, axis = self.input()
+        outputs = {}
+        for node in self.model.nodes:
+            if node.op != "Constant":
+                self.node(node)
+        for label in self.model.outputs:
+            if label in self.shapes:
+                outputs[label] = label
+        if not outputs:
+            raise ValueError("no output depends on the input")
+        return Trace(tuple(self.records), name, self.shapes[name], axis, self.constants, outputs, source,
+                     tuple(dict.fromkeys(self.notes)))
+
+    # -- the input ----------------------------------------------------------------------------
+
+    def input(self) -> tuple[str, int | None]:
+        """Name of the input, its shape entered, and its axis of channels."""
+        named = list(self.model.inputs)
+        if len(named) != 1:
+            raise ValueError(f"takes {len(named)} inputs ({', '.join(named[:5])}); must take one")
+        name = named[0]
+        shape = self.model.inputs[name]
+        axis = self.channel_axis(name)
+        if shape is None:
+            rank = 2 + (len(self.image) if is_sequence(self.image) else self.conv_rank())
+            shape = (1,) + (None,) * (rank - 1)
+        if len(shape) < 2:
+            raise ValueError(f"input {name!r} has the shape {shape}; must have a batch, channels and space")
+        axis = None if len(shape) == 2 else axis % len(shape)
+        sizes, space = list(shape), [i for i in range(1, len(shape)) if i != axis]
+        if not isinstance(sizes[0], int):
+            sizes[0] = 1
+        if axis is not None and not isinstance(sizes[axis], int):
+            sizes[axis] = self.channels(name)
+        given = self.given(len(space))
+        for i, n in zip(space, given):
+            if isinstance(sizes[i], int) and n is not None and n != sizes[i]:
+                raise ValueError(f"image={self.image!r}: the file is for {sizes[i]} pixels on axis {i} of {name!r}")
+            sizes[i] = sizes[i] if isinstance(sizes[i], int) else n
+        if any(not isinstance(n, int) for n in sizes):
+            words = "x".join(str(n or "?") for n in shape)
+            raise ValueError(f"image=None: the file leaves the size of {name!r} open ({words}); give it in pixels, as "
+                             "image=224")
+        if math.prod(sizes) > 2**40:
+            raise ValueError(f"input {name!r} has the shape {tuple(sizes)}")
+        self.shapes[name] = tuple(sizes)
+        return name, axis
+
+    def given(self, count: int) -> Sequence[int | None]:
+        if self.image is None:
+            return (None,) * count
+        values = list(self.image) if is_sequence(self.image) else [self.image] * count
+        if len(values) != count:
+            raise ValueError(f"image={self.image!r}: must have {count} values, one per axis")
+        return [integer(n, "image", 1) for n in values]
+
+    def channel_axis(self, name: str) -> int:
+        """The last axis where the input is moved to channels first before anything else, or 1."""
+        for node in self.model.nodes:
+            if name in node.inputs:
+                if node.op == "Transpose" and node.attributes.get("perm", [0, 1])[1:2] == [len(
+                        node.attributes["perm"]) - 1]:
+                    return -1
+                if node.op in ("Identity", "Cast", "Sub", "Mul", "Div", "Add") and node.outputs:
+                    name = node.outputs[0]
+                else:
+                    break
+        return 1
+
+    def first_conv(self) -> tuple[Node | None, Array | None]:
+        for node in self.model.nodes:
+            if node.op == "Conv" and len(node.inputs) > 1:
+                return node, self.constants.get(node.inputs[1])
+        return None, None
+
+    def conv_rank(self) -> int:
+        _, weights = self.first_conv()
+        return 2 if weights is None else weights.ndim - 2
+
+    def channels(self, name: str) -> int:
+        node, weights = self.first_conv()
+        if node is None or weights is None:
+            raise ValueError(f"input {name!r}: the file does not say how many channels it has")
+        return int(weights.shape[1] * node.attributes.get("group", 1))
+
+    # -- nodes --------------------------------------------------------------------------------
+
+    def node(self, node: Node) -> None:
+        inputs = [name for name in node.inputs if name]
+        missing = [name for name in inputs if name not in self.shapes and name not in self.constants]
+        if missing:
+            raise ValueError(f"node {node.name or node.op!r}: reads {missing[0]!r}, which no node before it makes (a "
+                             "cycle, or nodes out of order)")
+        path = self.path(node)
+        standard = node.domain in ("", "ai.onnx")
+        handler = HANDLERS.get(node.op) if standard else None
+        if handler is None:
+            self.unknown(node, path)
+            return
+        call = Call(self, node)
+        try:
+            plains = handler(call)
+        except (KeyError, IndexError, TypeError, ZeroDivisionError, OverflowError, AttributeError) as error:
+            raise ValueError(f"node {path!r} ({node.op}): malformed ({type(error).__name__}: {error})") from None
+        except ValueError as error:
+            raise type(error)(f"node {path!r} ({node.op}): {error}") from None
+        for plain, output in zip(plains, [*[None] * (len(plains) - call.results), *node.outputs]):
+            self.add(plain, output or plain.name or f"{path}.{len(self.records)}", path)
+
+    def unknown(self, node: Node, path: str) -> None:
+        """An operator without a meaning here, carried along under its name."""
+        if all(name in self.constants for name in node.inputs if name):
+            raise ValueError(f"node {path!r}: {node.op} of constants is not computed; export the model with constants "
+                             "folded")
+        for output in node.outputs:
+            shape = self.model.shapes.get(output) or self.model.outputs.get(output) or ()
+            sizes = tuple(n if isinstance(n, int) else 1 for n in shape)
+            name = f"{node.domain}.{node.op}" if node.domain else node.op
+            inputs = tuple(n for n in node.inputs if n in self.shapes)
+            self.records.append(Record(output, name, inputs, {}, sizes, path))
+            self.shapes[output] = sizes
+
+    def add(self, plain: Plain, output: str, path: str) -> None:
+        shape = tuple(int(n) for n in plain.shape)
+        if min(shape, default=1) < 0 or len(shape) > 16:
+            raise ValueError(f"node {path!r}: makes the shape {shape}")
+        record = Record(output, plain.op, tuple(plain.inputs), plain.attributes, shape, path)
+        if plain.value is not None:
+            self.constants[output] = plain.value
+        elif all(not isinstance(i, str) or not i or i in self.constants for i in plain.inputs):
+            try:
+                self.constants[output] = evaluated(record, [self.constants.get(i) if isinstance(i, str) else i
+                                                            for i in plain.inputs])
+            except NotImplementedError as error:
+                raise ValueError(str(error)) from None
+        else:
+            self.records.append(record)
+            self.shapes[output] = shape
+
+    # -- names --------------------------------------------------------------------------------
+
+    def path(self, node: Node) -> str:
+        """A path of modules: of the weights, of the exporter's notes, or of the node's name."""
+        word = _WORDS.get(node.op, node.op.lower())
+        for name in node.inputs[1:3]:
+            if name.endswith((".weight", "/weight", ".weights", ".kernel")) and not name.startswith("onnx::"):
+                return re.sub(r"[./](weights?|kernel)$", "", name)
+        notes = node.notes.get("pkg.torch.onnx.name_scopes")
+        if notes is not None:
+            scopes = re.findall(r"'([^']*)'", notes)
+            classes = re.findall(r"'([^']*)'", node.notes.get("pkg.torch.onnx.class_hierarchy", ""))
+            path = scopes[-2] if len(scopes) > 1 else ""
+            leaf = len(classes) > 1 and classes[-2].startswith("torch.nn.modules.") and "container" not in classes[-2]
+            return path if path and leaf else ".".join(filter(None, (path, word)))
+        path = last = ""
+        for part in node.name.strip("/").split("/")[:-1]:  # a child of a container repeats the container's name
+            inside = last and part.startswith(f"{last}.")
+            path = path[:len(path) - len(last)] + part if inside else f"{path}.{part}".strip(".")
+            last = part
+        if path:
+            leaf = path.rpartition(".")[2].lower()
+            return path if word in leaf or node.op in ("Conv", "ConvTranspose", "Gemm", "MatMul", "BatchNormalization",
+                                                       "InstanceNormalization") else f"{path}.{word}"
+        name = node.name.strip("/").replace("/", ".")
+        return word if re.fullmatch(rf"({node.op}|node_\w+)?[._]?\d*", name) else name
+
+
+_WORDS = {"Gemm": "linear", "MatMul": "linear", "BatchNormalization": "norm", "MaxPool": "max_pool",
+          "AveragePool": "avg_pool", "GlobalAveragePool": "global_avg_pool", "ConvTranspose": "conv_transpose"}
+
+
+class Call:
+    """A node with what is known of its inputs.
+
+    Attributes
+    ----------
+    results : int
+        How many of what the handler gives are outputs of the node, the last ones; the others lead to them.
+    """
+
+    def __init__(self, reader: _Reader, node: Node) -> None:
+        self.reader, self.node, self.opset = reader, node, reader.model.opset
+        self.attributes = node.attributes
+        self.inputs = node.inputs
+        self.results = 1
+
+    def __getitem__(self, name: str) -> Any:
+        return self.attributes[name]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return self.attributes.get(name, default)
+
+    def has(self, i: int) -> bool:
+        return i < len(self.inputs) and bool(self.inputs[i])
+
+    def name(self, i: int) -> str:
+        return self.inputs[i] if i < len(self.inputs) else ""
+
+    def shape(self, i: int = 0) -> tuple[int, ...]:
+        name = self.inputs[i]
+        return self.reader.shapes[name] if name in self.reader.shapes else self.reader.constants[name].shape
+
+    def constant(self, i: int) -> Array | None:
+        """The array of an input, None where it is left out.
+
+        Raises
+        ------
+        ValueError
+            If it depends on the model's input.
+        """
+        if not self.has(i):
+            return None
+        if self.inputs[i] not in self.reader.constants:
+            raise ValueError(f"input {i} ({self.inputs[i]!r}) depends on the model's input; must be constant")
+        return self.reader.constants[self.inputs[i]]
+
+    def known(self, i: int) -> Array | None:
+        """The array of an input, None where it is none."""
+        return self.reader.constants.get(self.name(i))
+
+    def ints(self, attribute: str, i: int) -> list[int] | None:
+        """Integers that are an attribute in older versions, and an input in newer ones."""
+        if attribute in self.attributes:
+            value = self.attributes[attribute]
+            return [int(value)] if isinstance(value, int) else [int(v) for v in value]
+        array = self.constant(i)
+        return None if array is None else [int(v) for v in array.reshape(-1)]
+
+    def number(self, attribute: str, i: int) -> float | None:
+        if attribute in self.attributes:
+            return float(self.attributes[attribute])
+        array = self.constant(i)
+        return None if array is None else scalar(array)
+
+    def keep(self, name: str, array: Array) -> str:
+        """Enter an array that was computed of constants, under a name of its own."""
+        self.reader.constants[name] = array
+        return name
+
+    def note(self, text: str) -> None:
+        self.reader.notes.append(text)

@@ -1,0 +1,284 @@
+"""ONNX files to networks: files as exporters write them, and files that are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import EXACT, ROUNDING, assert_close
+from onnx_writer import info, model, node, number, tensor
+
+import erfmath as em
+from erfmath.readers.reading import from_onnx
+
+RNG = np.random.default_rng(0)
+
+
+def kernel(*shape: int) -> Any:
+    return RNG.standard_normal(shape).astype(np.float32)
+
+
+def read(folder: Path, nodes: Sequence[bytes], arrays: dict[str, Any], *, shape: Any = (1, 3, 16, 16),
+         outputs: Sequence[str] = ("out",), opset: int = 17, **options: Any) -> Any:
+    path = folder / "model.onnx"
+    path.write_bytes(model(nodes, [info("x", shape)], [info(name, None) for name in outputs],
+                           [tensor(name, array) for name, array in arrays.items()], opset=opset))
+    return from_onnx(path, **options)
+
+
+def ints(*values: int) -> Any:
+    return np.array(values, dtype=np.int64)
+
+
+def ops(m: Any) -> list[str]:
+    return [item.layer.kind for item in m.net]
+
+
+def test_a_chain(tmp_path: Path) -> None:
+    w, b, v = kernel(8, 3, 3, 3), kernel(8), kernel(8, 1, 5, 5)
+    m = read(tmp_path, [
+        node("Conv", ["x", "stem.weight", "stem.bias"], ["a"], pads=[1, 1, 1, 1], strides=[2, 2], kernel_shape=[3, 3]),
+        node("BatchNormalization", ["a", "g", "s", "m", "v"], ["b"], "norm", epsilon=0.5),
+        node("Relu", ["b"], ["c"]), node("MaxPool", ["c"], ["d"], kernel_shape=[2, 2], strides=[2, 2]),
+        node("Conv", ["d", "deep.weight"], ["e"], auto_pad="SAME_UPPER", group=8),
+        node("GlobalAveragePool", ["e"], ["f"]), node("Flatten", ["f"], ["h"]),
+        node("Gemm", ["h", "fc.weight"], ["out"], transB=1),
+    ], {"stem.weight": w, "stem.bias": b, "deep.weight": v, "fc.weight": kernel(10, 8), "g": kernel(8), "s": kernel(8),
+        "m": kernel(8), "v": np.ones(8, np.float32)})
+    assert m.net.names == ("stem", "norm", "relu", "max_pool", "deep", "global_avg_pool", "fc")
+    assert (m.net.output, dict(m.outputs)) == ("deep", {"out": "fc"})
+    assert (m.image, m.channels_in, m.init, m.stand_ins, m.notes) == ((16, 16), 3, "weights", (), ())
+    assert m.net.shapes(16)["deep"] == (4, 4) and m.net.channels()["fc"] == 10
+    assert m.net["deep"].layer == em.Conv((5, 5), 8, stride=(1, 1), padding="same", groups=8, weights=em.Random(
+        float(25 * np.mean(np.square(v, dtype=float)))))
+    assert_close(m.weights["stem"], w, EXACT)
+    assert_close(m.weights["stem.bias"], b, EXACT)
+    assert_close(m.weights["norm"][3], np.full(8, 1.5), EXACT)  # epsilon is in the variance
+    assert m.receptive_field().size == em.receptive_field(m.net).size == (21, 21)
+    assert m.predict().image == (16, 16) and "output 'out': fc" in m.report()
+
+
+@pytest.mark.parametrize("opset, nodes, arrays", [
+    (9, [node("Clip", ["y"], ["r"], min=0.0, max=6.0)], {}),
+    (13, [node("Clip", ["y", "zero", "six"], ["r"])], {"zero": np.float32(0), "six": np.float32(6)}),
+    (13, [node("Relu", ["y"], ["p"]), node("Min", ["p", "six"], ["r"])], {"six": np.float32(6)}),
+])
+def test_relu6(tmp_path: Path, opset: int, nodes: list[bytes], arrays: dict[str, Any]) -> None:
+    m = read(tmp_path, [node("Conv", ["x", "w"], ["y"]), *nodes, node("Conv", ["r", "v"], ["out"])],
+             {"w": kernel(4, 3, 3, 3), "v": kernel(4, 4, 3, 3), **arrays}, opset=opset, unsupported="stand_in")
+    assert len(m.net) == 3 and (m.stand_ins == () or m.stand_ins[0].what == "activation relu6")
+
+
+SPELLED = {
+    "silu": [node("Sigmoid", ["y"], ["s"]), node("Mul", ["y", "s"], ["r"])],
+    "gelu": [node("Div", ["y", "root"], ["a"]), node("Erf", ["a"], ["b"]), node("Add", ["b", "one"], ["c"]),
+             node("Mul", ["y", "c"], ["d"]), node("Mul", ["d", "half"], ["r"])],
+    "softplus": [node("Exp", ["y"], ["a"]), node("Add", ["a", "one"], ["b"]), node("Log", ["b"], ["r"])],
+    "leaky_relu": [node("Mul", ["y", "half"], ["a"]), node("Max", ["y", "a"], ["r"])],
+    "elu": [node("Elu", ["y"], ["r"])], "relu": [node("Relu", ["y"], ["a"]), node("Relu", ["a"], ["r"])],
+}
+
+
+@pytest.mark.parametrize("name", SPELLED)
+def test_activations_spelled_out_are_one_layer(tmp_path: Path, name: str) -> None:
+    m = read(tmp_path, [node("Conv", ["x", "w"], ["y"]), *SPELLED[name], node("Conv", ["r", "v"], ["out"])],
+             {"w": kernel(4, 3, 3, 3), "v": kernel(4, 4, 3, 3), "root": np.float32(2**.5), "one": np.float32(1),
+              "half": np.float32(.5)})
+    assert ops(m) == ["conv", name, "conv"]
+    if name == "leaky_relu":
+        assert m.net.nodes[1].layer.slope == 0.5
+
+
+def test_a_residual_sum_of_an_activation_and_its_input(tmp_path: Path) -> None:
+    """tanh(y) + y is no known function: two nodes."""
+    m = read(tmp_path, [node("Conv", ["x", "w"], ["y"]), node("Tanh", ["y"], ["t"]), node("Add", ["t", "y"], ["s"]),
+                        node("Conv", ["s", "v"], ["out"])], {"w": kernel(4, 3, 3, 3), "v": kernel(4, 4, 3, 3)})
+    assert ops(m) == ["conv", "tanh", "add", "conv"]
+    assert m.net["add"].inputs == ("tanh", "conv")
+
+
+def test_a_function_of_its_own_is_refused_with_the_nearest(tmp_path: Path) -> None:
+    nodes = [node("Conv", ["x", "w"], ["y"], "stem"), node("Sin", ["y"], ["s"], "wave"),
+             node("Conv", ["s", "v"], ["out"], "top")]
+    arrays = {"w": kernel(4, 3, 3, 3), "v": kernel(4, 4, 3, 3)}
+    with pytest.raises(NotImplementedError, match="(?s)1 x activation sin: wave; tanh would stand in.*'stand_in'"):
+        read(tmp_path, nodes, arrays)
+    m = read(tmp_path, nodes, arrays, unsupported="stand_in")
+    assert [(s.node, s.layer) for s in m.stand_ins] == [("wave", "tanh")]
+
+
+def test_shapes_that_are_computed(tmp_path: Path) -> None:
+    """A reshape by Shape, Gather and Concat, as TorchScript exports it; the channels end where they began."""
+    m = read(tmp_path, [
+        node("Conv", ["x", "w"], ["y"], pads=[1, 1, 1, 1]), node("Shape", ["y"], ["shape"]),
+        node("Gather", ["shape", "one"], ["c"], axis=0), node("Div", ["c", "two"], ["half"]),
+        node("Unsqueeze", ["half", "axis"], ["h"]), node("Concat", ["keep", "h", "rest"], ["to"], axis=0),
+        node("Reshape", ["y", "to"], ["v"]), node("Transpose", ["v"], ["t"], perm=[0, 2, 1, 3, 4]),
+        node("Transpose", ["t"], ["u"], perm=[0, 2, 1, 3, 4]), node("Reshape", ["u", "back"], ["z"]),
+        node("Conv", ["z", "v2"], ["out"])],
+        {"w": kernel(6, 3, 3, 3), "v2": kernel(6, 6, 3, 3), "one": np.array(1), "two": np.array(2), "axis": ints(0),
+         "keep": ints(1, 2), "rest": ints(16, 16), "back": ints(0, -1, 16, 16)})
+    assert ops(m) == ["conv", "conv"]
+
+
+def test_channels_last(tmp_path: Path) -> None:
+    """tf2onnx: the input is moved to channels first; linear layers over the last axis are 1x1 convolutions."""
+    w, v = kernel(8, 3, 3, 3), kernel(8, 4)
+    m = read(tmp_path, [
+        node("Transpose", ["x"], ["t"], perm=[0, 3, 1, 2]), node("Conv", ["t", "w"], ["y"]),
+        node("Transpose", ["y"], ["l"], perm=[0, 2, 3, 1]), node("LayerNormalization", ["l", "g"], ["n"], axis=-1),
+        node("MatMul", ["n", "v"], ["p"]), node("Add", ["p", "b"], ["q"]), node("Relu", ["q"], ["r"]),
+        node("Transpose", ["r"], ["out"], perm=[0, 3, 1, 2])],
+        {"w": w, "v": v, "b": kernel(4), "g": np.ones(8, np.float32)}, shape=("N", 16, 12, 3))
+    assert (m.image, m.channels_in) == ((16, 12), 3)
+    assert ops(m) == ["conv", "layer_norm", "conv", "relu"]
+    assert_close(m.weights["linear"], v.T[:, :, None, None], EXACT)
+    assert m.weights["linear.bias"].shape == (4,)
+
+
+def test_paddle(tmp_path: Path) -> None:
+    """Weights in Constant nodes, biases as Add nodes, no shape anywhere."""
+    w, b = kernel(4, 3, 3, 3), kernel(1, 4, 1, 1)
+    m = read(tmp_path, [node("Constant", [], ["w"], value=tensor("w", w)),
+                        node("Constant", [], ["b"], value=tensor("b", b)),
+                        node("Conv", ["x", "w"], ["y"], "conv2d_0"), node("Add", ["y", "b"], ["z"]),
+                        node("Relu", ["z"], ["out"])], {}, shape=None, image=(20, 24))
+    assert ops(m) == ["conv", "relu"] and m.image == (20, 24) and m.channels_in == 3
+    assert_close(m.weights["conv2d_0.bias"], b.reshape(-1), EXACT)
+
+
+def test_a_constant_added_to_what_two_nodes_read_is_no_bias(tmp_path: Path) -> None:
+    m = read(tmp_path, [node("Conv", ["x", "w"], ["y"], "stem"), node("Add", ["y", "b"], ["z"], "shift"),
+                        node("Add", ["y", "z"], ["s"]), node("Conv", ["s", "v"], ["out"])],
+             {"w": kernel(4, 3, 3, 3), "v": kernel(4, 4, 3, 3), "b": kernel(1, 4, 1, 1)})
+    assert "stem.bias" not in m.weights
+    assert any("shift: constants per channel are added" in note for note in m.notes)
+
+
+def test_weight_standardisation_is_computed(tmp_path: Path) -> None:
+    w = kernel(4, 3, 3, 3)
+    m = read(tmp_path, [node("ReduceMean", ["w"], ["m"], axes=[1, 2, 3]), node("Sub", ["w", "m"], ["c"]),
+                        node("Mul", ["c", "c"], ["q"]), node("ReduceMean", ["q"], ["s"], axes=[1, 2, 3]),
+                        node("Sqrt", ["s"], ["r"]), node("Div", ["c", "r"], ["n"]), node("Conv", ["x", "n"], ["out"])],
+             {"w": w})
+    centred = w - w.mean((1, 2, 3), keepdims=True)
+    assert_close(m.weights["conv"], centred / np.sqrt((centred * centred).mean((1, 2, 3), keepdims=True)),
+                 ROUNDING._replace(rtol=1e-6))
+
+
+def test_a_slice_of_sites_and_a_global_pool(tmp_path: Path) -> None:
+    m = read(tmp_path, [node("Slice", ["x", "a", "b", "axes", "steps"], ["s"]), node("Conv", ["s", "w"], ["y"]),
+                        node("ReduceMean", ["y"], ["p"], axes=[2, 3]), node("Conv", ["p", "v"], ["out"])],
+             {"w": kernel(4, 3, 3, 3), "v": kernel(2, 4, 1, 1), "a": ints(1, 0), "b": ints(16, 16), "axes": ints(2, 3),
+              "steps": ints(1, 2)})
+    assert ops(m) == ["pad", "avg_pool", "conv", "global_avg_pool", "conv"]
+    assert m.net.shapes(16)["conv"] == (13, 6)
+
+
+def test_outputs_by_name(tmp_path: Path) -> None:
+    m = read(tmp_path, [node("Conv", ["x", "w"], ["p3"]), node("Conv", ["p3", "v"], ["p4"], strides=[2, 2])],
+             {"w": kernel(4, 3, 3, 3), "v": kernel(4, 4, 3, 3)}, outputs=("p3", "p4"))
+    assert dict(m.outputs) == {"p3": "conv", "p4": "conv_2"} and m.net.output == "conv"
+
+
+@pytest.mark.parametrize("mode, rule, op", [("nearest", "asymmetric", "upsample"), ("linear", "half_pixel", "upsample"),
+                                            ("linear", "pytorch_half_pixel", "upsample")])
+def test_resize(tmp_path: Path, mode: str, rule: str, op: str) -> None:
+    m = read(tmp_path, [node("Conv", ["x", "w"], ["y"]), node("Resize", ["y", "", "scales"], ["out"], mode=mode,
+                                                              coordinate_transformation_mode=rule)],
+             {"w": kernel(4, 3, 3, 3), "scales": np.float32([1, 1, 2, 3])})
+    assert m.net.nodes[-1].layer == em.Upsample((2, 3), "nearest" if mode == "nearest" else "bilinear")
+
+
+def test_attention_is_refused_and_what_is_before_it_is_offered(tmp_path: Path) -> None:
+    nodes = [node("Conv", ["x", "w"], ["y"], "stem"), node("Reshape", ["y", "flat"], ["t"]),
+             node("Transpose", ["t"], ["k"], perm=[0, 2, 1]), node("MatMul", ["t", "k"], ["a"], "attention"),
+             node("Softmax", ["a"], ["s"]), node("MatMul", ["s", "t"], ["o"]), node("Reshape", ["o", "map"], ["out"])]
+    arrays = {"w": kernel(4, 3, 3, 3), "flat": ints(1, 4, 196), "map": ints(1, 4, 14, 14)}
+    with pytest.raises(NotImplementedError, match=r"(?s)attention \(a product.*nothing stands in.*last map is 'stem'"):
+        read(tmp_path, nodes, arrays)
+    m = read(tmp_path, nodes, arrays, unsupported="stand_in")
+    assert m.net.names == ("stem",) and dict(m.outputs) == {}
+    assert "what comes after it is not in the network" in m.notes[0]
+
+
+CONV = node("Conv", ["x", "w"], ["out"], "stem")
+W = {"w": kernel(4, 3, 3, 3)}
+
+
+@pytest.mark.parametrize("nodes, arrays, options, words", [
+    ([node("QLinearConv", ["x"], ["out"])], {}, {}, "quantised operators .QLinearConv."),
+    ([CONV], W, {"opset": 5}, "opset 5: operators of version 7 to"), ([CONV], W, {"opset": 99}, "opset 99"),
+    ([node("Relu", ["b"], ["a"]), node("Relu", ["a"], ["b"])], {}, {}, "a cycle"),
+    ([CONV], W, {"shape": (1, 3, "h", "w")}, "image=None: the file leaves the size of 'x' open .1x3xhxw"),
+    ([CONV], W, {"image": 32}, "image=32: the file is for 16 pixels"),
+    ([CONV], W, {"image": (32, 32, 32), "shape": (1, 3, "h", "w")}, "must have 2 values"),
+    ([CONV], W, {"shape": (1, 4, 16, 16)}, "node 'stem' .Conv.: weights of shape"),
+    ([CONV], W, {"shape": (1, 3, 2, 16)}, "larger than its input"),
+    ([node("Conv", ["x"], ["out"])], {}, {}, "malformed"),
+    ([node("Reshape", ["x", "to"], ["out"])], {"to": ints(7, 7)}, {}, "of .1, 3, 16, 16. to"),
+    ([node("Reshape", ["x", "x"], ["out"])], {}, {}, "depends on the model's input"),
+    ([node("ConstantOfShape", ["to"], ["c"]), CONV], {**W, "to": ints(10**6, 10**6)}, {}, "very large constant"),
+    ([node("Expand", ["w", "to"], ["c"]), CONV], {**W, "to": ints(10**9, 4, 3, 3, 3)}, {}, "very large constant"),
+    ([node("Relu", ["w"], ["out"])], W, {}, "no output depends on the input"),
+    ([node("Identity", ["x"], ["out"])], {}, {}, "no layer leads to its output"),
+    ([CONV], W, {"init": "zeros"}, "init='zeros'"), ([CONV], W, {"unsupported": "skip"}, "unsupported='skip'"),
+])
+def test_refused(tmp_path: Path, nodes: list[bytes], arrays: dict[str, Any], options: dict[str, Any],
+                 words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        read(tmp_path, nodes, arrays, **options)
+
+
+def test_several_inputs(tmp_path: Path) -> None:
+    path = tmp_path / "two.onnx"
+    path.write_bytes(model([node("Add", ["x", "y"], ["out"])], [info("x", (1, 3, 8, 8)), info("y", (1, 3, 8, 8))],
+                           [info("out", None)]))
+    with pytest.raises(ValueError, match="takes 2 inputs .x, y.; must take one"):
+        from_onnx(path)
+
+
+def test_unknown_operators_are_listed_together(tmp_path: Path) -> None:
+    nodes = [node("Conv", ["x", "w"], ["a"], "one"), node("Warp", ["a"], ["b"], "two"),
+             node("Fancy", ["b"], ["c"], "three", "com.example"), node("Conv", ["c", "v"], ["out"], "four")]
+    path = tmp_path / "model.onnx"
+    path.write_bytes(model(nodes, [info("x", (1, 3, 16, 16))], [info("out", (1, 4, 12, 12))],
+                           [tensor("w", kernel(4, 3, 3, 3)), tensor("v", kernel(4, 4, 3, 3))],
+                           [info("b", (1, 4, 14, 14)), info("c", (1, 4, 14, 14))]))
+    with pytest.raises(NotImplementedError, match="(?s)1 x Warp: two; nothing stands in"):
+        from_onnx(path)
+
+
+def test_bytes_changed(tmp_path: Path) -> None:
+    """Changed bytes in a file of many operators: read, or refused with a documented error."""
+    whole = model([CONV, node("Relu", ["out"], ["r"]), node("Reshape", ["r", "to"], ["s"]),
+                   node("Transpose", ["s"], ["t"], perm=[0, 2, 1, 3, 4]), node("Reshape", ["t", "back"], ["u"]),
+                   node("MaxPool", ["u"], ["p"], kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1),
+                   node("Slice", ["p", "a", "b"], ["q"]), node("Concat", ["q", "q"], ["z"], axis=1),
+                   node("ReduceMean", ["z"], ["m"], axes=[2, 3])],
+                  [info("x", (1, 3, 16, 16))], [info("m", None)],
+                  [tensor("w", W["w"]), tensor("to", ints(0, 2, 2, 14, 14)), tensor("back", ints(0, -1, 14, 14)),
+                   tensor("a", ints(0, 0)), tensor("b", ints(1, 3))])
+    about = bytearray(whole)
+    at = about.find(W["w"].tobytes())
+    places = [i for i in range(len(about)) if not at <= i < at + W["w"].nbytes]
+    path, rng = tmp_path / "model.onnx", np.random.default_rng(1)
+    for _ in range(1200):
+        data = bytearray(about)
+        for i in rng.choice(places, size=rng.integers(1, 4)):
+            data[i] = rng.choice([0, 1, 2, 3, 0x7f, 0x80, 0xff, int(rng.integers(256))])
+        path.write_bytes(bytes(data))
+        try:
+            from_onnx(path, unsupported="stand_in")
+        except (ValueError, NotImplementedError):
+            pass
+
+
+def test_it_needs_no_number_field(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(number(1, 8))
+    with pytest.raises(ValueError, match="no ONNX model"):
+        from_onnx(path)
