@@ -16,8 +16,8 @@ from ..networks.settings import RunSettings
 from ..networks.trf import ReceptiveField, receptive_fields
 from ..networks.windows import sweep
 from ..results.field import EffectiveReceptiveField
-from ..theory.predict import predict
 from ..theory.chains.variance import variance_terms
+from ..theory.predict import predict
 from ..theory.sweep.backward import backward
 from ..theory.sweep.inputs import InputModel
 from ..theory.sweep.lowering import Linear
@@ -180,7 +180,7 @@ def chain_variances(net: Network, settings: RunSettings, statistic: str = "power
         return None
     if any(g.padding == "whole" for axes in net.geometry(ndim) for g in axes):
         return None
-    graph = Graph.of(net, len(net) - 1, None, ndim, settings.width, settings.channels_in)
+    graph = Graph.of(net, settings)
     distinct = {id(op): (op, layer) for op, layer in zip(graph.ops, graph.layers)}  # repeated layers share theirs
     if not all(_lawful(op, layer.routes, statistic) for op, layer in distinct.values()):
         return None
@@ -207,8 +207,7 @@ def _lawful(op: Linear, routes: bool, statistic: str) -> bool:
 
 def _left_out(net: Network, settings: RunSettings, erf: EffectiveReceptiveField, total: float) -> dict[str, float]:
     """By how much the variance falls when the taps of one layer are gathered in the middle one."""
-    ndim = erf.ndim
-    graph = Graph.of(net, len(net) - 1, erf.image, ndim, settings.width, settings.channels_in)
+    graph = Graph.of(net, settings)
     lost = {}
     for i, (node, op) in enumerate(zip(net.nodes, graph.ops)):
         gathered = tuple(_gathered(taps) for taps in op.taps)

@@ -73,8 +73,7 @@ def prepare(net: Network, settings: RunSettings) -> tuple[Plan, Gates] | None:
     image = settings.pixels
     check_bytes(8 * (1 + 2 * len(image)) * math.prod(image), f"1, x and x^2 of the {image} pixels",
                 "take a smaller image, or units one by one with predict")
-    graph = Graph.of(net, net.index(settings.node), image, settings.ndim, settings.width, settings.channels_in,
-                     settings.weights)
+    graph = Graph.of(net, settings)
     if not any(op.zero_mean for op in graph.ops):  # the mean, not the power
         return None
     plan = Plan(graph, mean=False)

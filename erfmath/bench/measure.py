@@ -27,6 +27,7 @@ from ..empirics.sampling import parameters_of, seed_entropy
 from ..layers import Activation, Conv
 from ..networks.building import repeat, serial
 from ..networks.network import Network
+from ..networks.settings import RunSettings
 from ..networks.zoo import resnet18, vgg16
 from . import Table, side_by_side
 
@@ -106,10 +107,8 @@ def _measure(case: _Case) -> None:
 
 
 def _plan(case: _Case) -> Plan:
-    image = None if case.chain else (case.image,) * 2
-    unit = (0, 0) if image is None else tuple(n // 2 for n in case.net.shapes(image)[case.net.output])
-    return make_plan(case.net, ndim=2, image=image, unit=unit, node=None, statistic="power", width=case.width,
-                     channels_in=3, entropy=seed_entropy(0), normalise=False, weights={}, images=None,
+    settings = RunSettings.of(case.net, image=None if case.chain else case.image, width=case.width)
+    return make_plan(case.net, settings, statistic="power", entropy=seed_entropy(0), normalise=False, images=None,
                      channel=None, batch=case.batch, dtype=None)
 
 

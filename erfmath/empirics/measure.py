@@ -14,7 +14,7 @@ from ..base.checks import choice, integer, is_sequence, real
 from ..base.errors import check_bytes
 from ..base.progress import shown
 from ..networks.network import Network
-from ..networks.trf import default_unit, receptive_field
+from ..networks.settings import RunSettings
 from ..results.measured import MeasuredReceptiveField
 from ..results.statistics import Moments
 from .checkpoint import Checkpoint, Saved
@@ -111,9 +111,9 @@ def measure(net: Network, *, image: Any = None, unit: Any = None, node: str | No
         images = _check_images(images)
         image = images.shape[2:] if image is None else image
         channels_in = images.shape[1]
-    trf = receptive_field(net, image=image, node=node, ndim=ndim)
-    shape = None if trf.image is None else net.shapes(trf.image, trf.ndim)[trf.node]
-    unit = default_unit(shape, trf.ndim, unit)
+    settings = RunSettings.of(net, image=image, unit=unit, node=node, width=width, channels_in=channels_in, ndim=ndim,
+                              weights=weights)
+    trf, unit = settings.receptive_field(net), settings.unit_of(net)
     if images is not None and images.shape[2:] != trf.image:
         raise ValueError(f"images: of shape {images.shape[2:]}, image={trf.image}")
     if normalise is not None:
@@ -121,28 +121,27 @@ def measure(net: Network, *, image: Any = None, unit: Any = None, node: str | No
     if statistic is None:
         statistic = "power" if weights or any(node.layer.random for node in net) else "mean"
     entropy = seed_entropy(rng)
-    plan = make_plan(net, ndim=trf.ndim, image=trf.image, unit=unit, node=node, statistic=statistic, width=width,
-                     channels_in=channels_in, entropy=entropy, normalise=normalise is not None,
-                     weights=weights or {}, images=images, channel=channel, batch=batch, dtype=dtype)
+    plan = make_plan(net, settings, statistic=statistic, entropy=entropy, normalise=normalise is not None,
+                     images=images, channel=channel, batch=batch, dtype=dtype)
     stops = _stops(plan, draws, until)
     lo, hi = trf.window(unit) if trf.image is None else ((0,) * trf.ndim, tuple(n - 1 for n in trf.image))
-    settings: dict[str, Any] = {"origin": lo, "shape": tuple(b - a + 1 for a, b in zip(lo, hi)), "unit": unit,
-                                "trf": trf, "image": trf.image, "statistic": statistic, "sampled": not plan.exact,
-                                "method": "measured" + (", each draw normalised" if plan.normalise else "")}
-    check_bytes(8 * math.prod(settings["shape"]), f"the map of {settings['shape']} pixels")
+    facts: dict[str, Any] = {"origin": lo, "shape": tuple(b - a + 1 for a, b in zip(lo, hi)), "unit": unit, "trf": trf,
+                             "image": trf.image, "statistic": statistic, "sampled": not plan.exact,
+                             "method": "measured" + (", each draw normalised" if plan.normalise else "")}
+    check_bytes(8 * math.prod(facts["shape"]), f"the map of {facts['shape']} pixels")
     keep, done = None, Saved(entropy, None)
     if checkpoint is not None:
         if len(stops) > 1:
             raise ValueError(f"checkpoint={os.fspath(checkpoint)!r}: running estimates cannot be resumed; "
                              "give one number of draws")
-        keep = Checkpoint(checkpoint, fingerprint(net, plan, settings))
+        keep = Checkpoint(checkpoint, fingerprint(net, plan, facts))
         done = keep.load(entropy)
         if rng is not None and done.entropy != entropy:
             raise ValueError(f"checkpoint={os.fspath(checkpoint)!r}: was begun with rng={done.entropy}; "
                              "give the same, or leave rng out")
         plan = dataclasses.replace(plan, recipe=dataclasses.replace(plan.recipe, entropy=done.entropy))
     found, partial = _collect(plan, stops, until, workers, progress, keep, done.moments)
-    results = [MeasuredReceptiveField(moments, plan.program.backward, seed=done.entropy, partial=partial, **settings)
+    results = [MeasuredReceptiveField(moments, plan.program.backward, seed=done.entropy, partial=partial, **facts)
                for moments in found]
     return results if is_sequence(draws) else results[-1]
 

@@ -14,6 +14,7 @@ import numpy as np
 from ..base.checks import choice, integer
 from ..base.errors import check_bytes
 from ..networks.network import Network
+from ..networks.settings import RunSettings
 from ..results.field import STATISTICS
 from ..results.statistics import Moments
 from .arrays import Array, on_space, place
@@ -92,17 +93,16 @@ class Plan:
         return Moments.of(self.maps(*part))
 
 
-def make_plan(net: Network, *, ndim: int, image: tuple[int, ...] | None, unit: tuple[int, ...], node: str | None,
-              statistic: str, width: int, channels_in: int, entropy: Any, normalise: bool,
-              weights: Mapping[str, Any], images: Array | None, channel: int | None, batch: int | None,
-              dtype: str | None) -> Plan:
+def make_plan(net: Network, settings: RunSettings, *, statistic: str, entropy: Any, normalise: bool,
+              images: Array | None, channel: int | None, batch: int | None, dtype: str | None) -> Plan:
     """Check the arguments against the network and each other, and put the work together."""
     choice(statistic, "statistic", STATISTICS)
-    counts = [*net.channels(width, channels_in, ndim).values(), channels_in]
-    known = parameters_of(net, ndim, width, channels_in)
-    given = given_parameters(net, weights, known)
+    counts = [*settings.channels(net).values(), settings.channels_in]
+    known = parameters_of(net, settings.ndim, settings.width, settings.channels_in)
+    given = given_parameters(net, settings.weights, known)
     frozen = {i for i, name in given if name == "variance"}
-    program = compile_network(net, ndim, image=image, node=node, unit=unit, frozen=frozen)
+    program = compile_network(net, settings.ndim, image=settings.image, node=settings.node,
+                              unit=settings.unit_of(net), frozen=frozen)
     used = {key: parameter for key, parameter in known.items() if key[0] in program.steps}
     drawn = {key: parameter for key, parameter in used.items() if key not in given and parameter.random}
     fixed = {key: given[key] if key in given else parameter.fixed()[None] for key, parameter in used.items()
@@ -117,7 +117,7 @@ def make_plan(net: Network, *, ndim: int, image: tuple[int, ...] | None, unit: t
         raise ValueError(f"batch={batch}: there are only {len(images)} images")
     # A linear network's gradient is the same for every input: it is run on no image at all.
     gated = statistic == "relu" or any(layer.needs_data or layer.draws_noise for layer in layers.values())
-    size = (channels_in, batch if gated else 0, *program.forward.shape)
+    size = (settings.channels_in, batch if gated else 0, *program.forward.shape)
     if dtype is None:
         dtype = "float32" if drawn or gated or (statistic != "mean" and channel is None) else "float64"
     choice(dtype, "dtype", ("float32", "float64"))
@@ -134,10 +134,10 @@ def make_plan(net: Network, *, ndim: int, image: tuple[int, ...] | None, unit: t
     return Plan(program, recipe, statistic, channel, normalise, chunk)
 
 
-def fingerprint(net: Network, plan: Plan, settings: Mapping[str, Any]) -> str:
+def fingerprint(net: Network, plan: Plan, facts: Mapping[str, Any]) -> str:
     """Of everything that decides what is measured, the number of draws and the entropy aside."""
     recipe = plan.recipe
-    plain = [net.to_dict(), {key: str(value) for key, value in settings.items()}, recipe.inputs, recipe.dtype,
+    plain = [net.to_dict(), {key: str(value) for key, value in facts.items()}, recipe.inputs, recipe.dtype,
              plan.statistic, plan.channel, plan.normalise, plan.chunk,
              [(*key, parameter.shape) for key, parameter in recipe.drawn.items()]]
     digest = hashlib.sha256(json.dumps(plain, sort_keys=True, default=repr).encode())

@@ -33,8 +33,8 @@ class RunSettings:
     width, channels_in : int
     weights : mapping
         Given arrays by node; empty where all are drawn.
-    inputs : mapping
-        `input_moments` and `input_covariance`, those of them that were given.
+    input_moments, input_covariance
+        Of the pixels, as in `predict`, which checks them.
 
     Examples
     --------
@@ -52,12 +52,13 @@ class RunSettings:
     width: int = 16
     channels_in: int = 3
     weights: Mapping[str, Any] = field(default_factory=dict)
-    inputs: Mapping[str, Any] = field(default_factory=dict)
+    input_moments: Any = (1.0, 0.0)
+    input_covariance: Any = None
 
     @staticmethod
     def of(net: Network, *, image: Any = None, unit: Any = None, node: str | None = None, width: int = 16,
            channels_in: int = 3, ndim: int = 2, weights: Mapping[str, Any] | None = None,
-           **inputs: Any) -> RunSettings:
+           input_moments: Any = (1.0, 0.0), input_covariance: Any = None) -> RunSettings:
         """Check the arguments of a verb against each other and against `net`.
 
         Raises
@@ -75,7 +76,8 @@ class RunSettings:
             raise TypeError(f"weights={weights!r}: must be a mapping from names of nodes to arrays")
         return RunSettings(ndim, None if image is None else image_shape(image, ndim),
                            None if unit is None else point(unit, "unit", ndim), node, integer(width, "width", 1),
-                           integer(channels_in, "channels_in", 1), dict(weights or {}), inputs)
+                           integer(channels_in, "channels_in", 1), dict(weights or {}), input_moments,
+                           input_covariance)
 
     def but(self, **changes: Any) -> RunSettings:
         """The same settings with some of them changed, as ``settings.but(node=None)``."""
@@ -85,7 +87,8 @@ class RunSettings:
     def keywords(self) -> dict[str, Any]:
         """What `predict` takes."""
         return {"image": self.image, "unit": self.unit, "node": self.node, "width": self.width,
-                "channels_in": self.channels_in, "ndim": self.ndim, "weights": self.weights or None, **self.inputs}
+                "channels_in": self.channels_in, "ndim": self.ndim, "weights": self.weights or None,
+                "input_moments": self.input_moments, "input_covariance": self.input_covariance}
 
     @property
     def pixels(self) -> tuple[int, ...]:

@@ -6,11 +6,11 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from ..base.checks import choice, image_shape
+from ..base.checks import choice
 from ..base.errors import check_bytes
 from ..lattice.field import Field
 from ..networks.network import Network
-from ..networks.trf import default_unit, receptive_field
+from ..networks.settings import RunSettings
 from ..results.assumptions import Assumption
 from ..results.field import EffectiveReceptiveField
 from .chains.chain import chain, folded, predict_chain
@@ -90,35 +90,38 @@ def predict(net: Network, *, image: Any = None, unit: Any = None, node: str | No
     ([3.651, 3.651], (41, 41))
     """
     choice(method, "method", METHODS)
-    fold, at_width = None, method == "finite_width"
-    if isinstance(net, Network) and image is None and not weights and not at_width:  # a million equal layers as two
-        fold = folded(net, node, ndim, method, statistic, width, channels_in)
-    trf = fold.trf if fold else receptive_field(net, image=image, node=node, ndim=ndim)
-    net, node = (fold.net, None) if fold else (net, node)
-    ndim, top = trf.ndim, net.index(node)
-    size = None if image is None else image_shape(image, ndim)
-    shape = None if size is None else net.shapes(size, ndim)[net.names[top]]
-    unit = default_unit(shape, ndim, unit)
+    settings = RunSettings.of(net, image=image, unit=unit, node=node, width=width, channels_in=channels_in, ndim=ndim,
+                              weights=weights, input_moments=input_moments, input_covariance=input_covariance)
+    return _predict(net, settings, statistic, method)
+
+
+def _predict(net: Network, settings: RunSettings, statistic: str | None, method: str) -> EffectiveReceptiveField:
+    fold, at_width, size = None, method == "finite_width", settings.image
+    if size is None and not settings.weights and not at_width:  # a million equal layers as two
+        fold = folded(net, settings, method, statistic)
+    trf = fold.trf if fold else settings.receptive_field(net)
+    net, settings = (fold.net, settings.but(node=None)) if fold else (net, settings)
+    unit = settings.unit_of(net)
     if trf.infinite:
         raise ValueError(f"{trf.node}: sees the whole plane (global pooling); give image=")
-    inputs = input_model(input_moments, input_covariance, ndim)
-    graph = Graph.of(net, top, size, ndim, width, channels_in, weights)
+    inputs = input_model(settings.input_moments, settings.input_covariance, settings.ndim)
+    graph = Graph.of(net, settings)
     used = _used(graph)
     mean = _is_mean(graph, used, net, statistic)
     if at_width:
-        if weights:
+        if settings.weights:
             raise NotImplementedError("method='finite_width' is for random weights, not for weights=; use "
                                       "method='exact'")
         graph = narrowed(graph, inputs)
     about: dict[str, Any] = {"unit": unit, "trf": trf, "statistic": "mean" if mean else "power", "method": method,
-                             "assumptions": _assumptions(graph, used, bool(weights), at_width)}
+                             "assumptions": _assumptions(graph, used, bool(settings.weights), at_width)}
     steps = None if size is not None else chain(graph, mean, inputs, method, trf, fold and fold.counts)
     if steps is not None:
         return predict_chain(steps, about)
     if method == "normal":
         raise ValueError(f"method={method!r}: is for chains of convolutions on the infinite plane "
                          "(no image, no branches); use method='exact'")
-    lo, hi = trf.window(unit) if size is None else ((0,) * ndim, tuple(n - 1 for n in size))
+    lo, hi = trf.window(unit) if size is None else ((0,) * settings.ndim, tuple(n - 1 for n in size))
     extent = tuple(b - a + 1 for a, b in zip(lo, hi))
     check_bytes(8 * math.prod(extent), f"the map of {extent} pixels")
     whole = Field(*backward(graph, unit, mean, inputs)).crop(lo, hi)

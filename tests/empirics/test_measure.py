@@ -19,6 +19,7 @@ import erfmath as em
 from erfmath.base.errors import SizeError
 from erfmath.empirics import convolution, measure as measuring, plan
 from erfmath.empirics.sampling import BLOCK, fill_normal
+from erfmath.networks.settings import RunSettings
 from erfmath.results.measured import MeasuredReceptiveField
 from erfmath.results.statistics import Moments
 
@@ -332,9 +333,8 @@ def test_make_plan_bounds_the_peak_memory(name: str, monkeypatch: pytest.MonkeyP
         monkeypatch.setattr(module, constant, getattr(module, constant) // 16)
     net, options = MEMORY[name]
     image = options.get("image")
-    unit = (0, 0) if image is None else tuple(n // 2 for n in net.shapes(image)[net.output])
-    work = plan.make_plan(net, ndim=2, image=image, unit=unit, node=None, statistic="power", width=8, channels_in=3,
-                          entropy=0, normalise=False, weights={}, images=None, channel=None, batch=None, dtype=None)
+    work = plan.make_plan(net, RunSettings.of(net, image=image, width=8), statistic="power", entropy=0,
+                          normalise=False, images=None, channel=None, batch=None, dtype=None)
     largest = max(math.prod(step.forward.out.shape) for step in work.program.steps.values())
     largest *= 4 * work.chunk * 8 * max(work.recipe.inputs[1], 1)
     weights = 4 * work.chunk * sum(math.prod(p.shape) for p in work.recipe.drawn.values())

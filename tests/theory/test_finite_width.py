@@ -12,6 +12,7 @@ from helpers import EXACT, ROUNDING, assert_close, assert_rate, assert_statistic
 from scipy.interpolate import CubicSpline
 
 import erfmath as em
+from erfmath.networks.settings import RunSettings
 from erfmath.results.assumptions import Assumption
 from erfmath.theory import finite_width
 from erfmath.theory.rules.elementwise import ScaleRule
@@ -28,7 +29,7 @@ def layers(function: str, depth: int, *, width: int | None = None, **conv: Any) 
 
 
 def graph(net: em.Network, *, width: int = 16, channels_in: int = 3, ndim: int = 1) -> Graph:
-    return Graph.of(net, len(net) - 1, None, ndim, width, channels_in)
+    return Graph.of(net, RunSettings.of(net, ndim=ndim, width=width, channels_in=channels_in))
 
 
 def ratios(net: em.Network, moments: tuple[float, float] = (1.0, 0.0), **about: Any) -> tuple[float, ...]:

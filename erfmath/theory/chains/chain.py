@@ -22,6 +22,7 @@ from ...lattice.kernels import LatticeDistribution, from_weights, uniform
 from ...layers import Conv, Layer, Pad
 from ...layers.geometry import AxisGeometry
 from ...networks.network import Network
+from ...networks.settings import RunSettings
 from ...networks.trf import ReceptiveField, receptive_field
 from ...results.density import Separable
 from ...results.field import EffectiveReceptiveField
@@ -88,12 +89,9 @@ def _starts(sources: Any) -> Array:
     return np.flatnonzero(earliest >= np.arange(len(first)) - 1)
 
 
-def folded(net: Network, node: str | None, ndim: int, method: str, statistic: str | None, width: int,
-           channels_in: int) -> Folded | None:
-    """The network up to `node` in short, if that is a chain without gates that repeats itself."""
-    top = net.index(node)
-    if top < 0:
-        return None
+def folded(net: Network, settings: RunSettings, method: str, statistic: str | None) -> Folded | None:
+    """The network up to the node of a run in short, if that is a chain without gates that repeats itself."""
+    top, ndim = net.index(settings.node), settings.ndim
     layers, sources = net._layers[:top + 1], net.sources[:top + 1]
     starts = _starts(sources)
     runs = _runs(layers, sources, starts)
@@ -114,13 +112,13 @@ def folded(net: Network, node: str | None, ndim: int, method: str, statistic: st
             parts += layers[a:b]
         short = Network(parts, inputs, len(parts) - 1)
         trf = receptive_field(short, ndim=ndim)
-        graph = Graph.of(short, len(parts) - 1, None, trf.ndim, width, channels_in)
+        graph = Graph.of(short, settings.but(node=None))
     except ValueError:  # which the network as it stands has the names to explain
         return None
     whole = all(s >= 1 and s == int(s) for f in fields for s in f.stride)
     if not whole or trf.padding is None or not trf.shift_invariant or any(op.gate for op in graph.ops):
         return None
-    long = dataclasses.replace(_field(fields, counts), node=net.output if node is None else node)
+    long = dataclasses.replace(_field(fields, counts), node=settings.node or net.output)
     mean = statistic == "mean" or (statistic is None and not any(op.zero_mean for op in graph.ops))
     found = chain(graph, mean, InputModel(), method, long, counts)
     return None if found is None else Folded(short, counts, long)

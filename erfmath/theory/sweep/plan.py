@@ -18,6 +18,7 @@ import numpy as np
 
 from ...layers import Layer
 from ...networks.network import Network
+from ...networks.settings import RunSettings
 from ..memory import Recent
 from ..rules.registry import Rule, rule_of
 from .lowering import SAMPLE, Linear, Norm, reach
@@ -59,27 +60,26 @@ class Graph:
     biases: Mapping[int, float]    # mean squares of given biases
 
     @staticmethod
-    def of(net: Network, top: int, image: tuple[int, ...] | None, ndim: int, width: int,
-           channels_in: int, weights: Mapping[str, Any] | None = None) -> Graph:
-        """Collect what the sweep needs of `net` below and including node `top`.
+    def of(net: Network, settings: RunSettings) -> Graph:
+        """Collect what the sweep needs of `net` up to the node of the run.
 
-        `weights` holds given arrays by node, as in `predict`.  Without them the last few graphs are
-        remembered, by the identity of `net`.
+        Without given weights the last few graphs are remembered, by the identity of `net`.
         """
-        if weights:  # arrays may change
-            return Graph._collect(net, top, image, ndim, width, channels_in, weights)
-        about = top, image, ndim, width, channels_in
-        return _graphs.get(net, about, lambda: Graph._collect(net, *about, {}))
+        top, collect = net.index(settings.node), lambda: Graph._collect(net, settings)
+        if settings.weights:  # arrays may change
+            return collect()
+        return _graphs.get(net, (top, settings.image, settings.ndim, settings.width, settings.channels_in), collect)
 
     @staticmethod
-    def _collect(net: Network, top: int, image: tuple[int, ...] | None, ndim: int, width: int,
-                 channels_in: int, weights: Mapping[str, Any]) -> Graph:
+    def _collect(net: Network, settings: RunSettings) -> Graph:
+        top, ndim, channels_in, shapes = (net.index(settings.node), settings.ndim, settings.channels_in,
+                                          settings.shapes(net))
         nodes, sources = net.nodes[:top + 1], list(net.sources[:top + 1])
-        channels = [*net.channels(width, channels_in, ndim).values()][:top + 1] + [channels_in]
+        channels = [*settings.channels(net).values()][:top + 1] + [channels_in]
         sizes: list[Any] = [(None,) * ndim] * (top + 2)
-        if image is not None:
-            sizes = [*net.shapes(image, ndim).values()][:top + 1] + [image]
-        given = _check_names(net, weights)
+        if shapes is not None:
+            sizes = [*shapes.values()][:top + 1] + [settings.image]
+        given = _check_names(net, settings.weights)
         ops: list[Linear] = []
         groups: list[tuple[int, ...]] = []
         norms: dict[int, Norm] = {}

@@ -13,6 +13,7 @@ from helpers import EXACT, FFT, ROUNDING, assert_close, assert_rate
 
 import erfmath as em
 from erfmath.base.errors import SizeError
+from erfmath.networks.settings import RunSettings
 from erfmath.results import sizes
 from erfmath.theory.chains import chain as chains
 from erfmath.theory.chains.density import WalkDensity
@@ -111,7 +112,7 @@ def test_sizes_of_walks_are_those_of_maps(name: str, monkeypatch: pytest.MonkeyP
 def test_folded_is_whole(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Looking once at a run of equal blocks changes nothing."""
     net = NETWORKS[name]()
-    fold = chains.folded(net, None, 2, "normal", None, 16, 16)
+    fold = chains.folded(net, RunSettings.of(net, channels_in=16), "normal", None)
     assert (fold is None) == (name == "three branches")  # whose blocks alternate
     short = walked(net, monkeypatch, unit=(1, -2))
     unfolded(monkeypatch)
@@ -133,17 +134,17 @@ def test_three_dimensions(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_inner_nodes_fold() -> None:
     net = em.serial(em.repeat(em.Conv(3), 20), em.Activation("relu"), em.residual(em.Conv(3)))
-    fold = chains.folded(net, "conv17", 2, "exact", None, 16, 3)
+    fold = chains.folded(net, RunSettings.of(net, node="conv17"), "exact", None)
     assert fold is not None and len(fold.net) == 2 and fold.counts == [1, 16]
     assert fold.trf == em.receptive_field(net, node="conv17")
     assert em.predict(net, node="conv17").node == "conv17"
-    assert chains.folded(net, None, 2, "exact", None, 16, 3) is None
+    assert chains.folded(net, RunSettings.of(net), "exact", None) is None
 
 
 def test_equal_layers_need_not_be_one_object() -> None:
     """As those of a file are not."""
     net = em.Network.from_dict(em.repeat(em.Conv(3, weights=TILTED), 30).to_dict())
-    fold = chains.folded(net, None, 2, "normal", None, 16, 3)
+    fold = chains.folded(net, RunSettings.of(net), "normal", None)
     assert fold is not None and len(fold.net) == 2
 
 

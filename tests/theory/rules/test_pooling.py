@@ -10,6 +10,7 @@ import pytest
 from helpers import ROUNDING, assert_close, assert_rate, assert_statistical, z_bound
 
 import erfmath as em
+from erfmath.networks.settings import RunSettings
 from erfmath.theory.rules.pooling import MaxPoolRule, winning
 from erfmath.theory.sweep.backward import backward, prepared
 from erfmath.theory.sweep.inputs import InputModel
@@ -72,7 +73,7 @@ def overlapping(function: str = "relu") -> em.Network:
 
 def test_only_pools_behind_overlapping_pools_have_uneven_winners() -> None:
     net = overlapping()
-    graph = Graph.of(net, len(net) - 1, None, 2, 4, 3)
+    graph = Graph.of(net, RunSettings.of(net, width=4))
     routes = prepared(graph, False, InputModel())[1].routes
     first, second = (routes[net.index(name)].op.taps[0].weights for name in ("max_pool1", "max_pool2"))
     assert_close(first, np.full(3, 1 / 3), ROUNDING)
@@ -89,7 +90,7 @@ def test_pixels_that_are_all_alike_have_no_favourites(image: int | None) -> None
 @pytest.mark.parametrize("function", ["relu", "tanh"])
 def test_walks_sweeps_and_readouts_take_the_same_winners(function: str) -> None:
     net = overlapping(function)
-    graph = Graph.of(net, len(net) - 1, None, 1, 4, 3)
+    graph = Graph.of(net, RunSettings.of(net, width=4, ndim=1))
     walk, (sweep, start) = em.predict(net, ndim=1), backward(graph, (0,), False)
     assert start == walk.origin
     assert_close(walk.share, sweep / sweep.sum(), ROUNDING)

@@ -18,6 +18,7 @@ import pytest
 from helpers import ROUNDING, Tolerance, assert_close, assert_statistical, draws_for
 
 import erfmath as em
+from erfmath.networks.settings import RunSettings
 from erfmath.theory.sweep import forward as moments
 from erfmath.theory.sweep.inputs import InputModel
 from erfmath.theory.sweep.moments import Moments
@@ -188,7 +189,7 @@ def swept(net: em.Network, image: tuple[int, int], monkeypatch: pytest.MonkeyPat
             return self.all[i]
 
     monkeypatch.setattr(moments, "_Forward", Kept)
-    graph = Graph.of(net, len(net) - 1, image, 2, 16, 16)
+    graph = Graph.of(net, RunSettings.of(net, image=image, channels_in=16))
     gates = moments.forward(graph, Plan(graph, False), InputModel(q, c))
     place = {node.name: i for i, node in enumerate(net)}
     assert set(sweeps[0].done) == {len(net) - 1}  # maps that nothing will read are let go
@@ -410,7 +411,7 @@ def test_what_neighbours_share_near_borders(stride: int) -> None:
     """Along each axis, against the covariances of all pairs of sites; beyond an activation and a pool too."""
     net = em.serial(em.Conv(3), em.Conv(5, stride=stride), relu(), em.MaxPool(2, 1))
     image, rho = (9, 8), 0.6
-    graph = Graph.of(net, len(net) - 1, image, 2, 16, 16)
+    graph = Graph.of(net, RunSettings.of(net, image=image, channels_in=16))
     sweep = moments._Forward(graph, Plan(graph, False), InputModel(1.0, rho))
     sweep.run()
     exact = limit(em.serial(*[node.layer for node in net][:3]), image, 1.0, rho)
