@@ -94,6 +94,9 @@ class CrossEntropy:
         sites = _sites(output, labels)
         counts = np.ones(sites.shape, bool) if self.ignore is None else sites != self.ignore
         target = np.where(counts, sites, 0).astype(np.intp)[None]
+        if target.size and not 0 <= target.min() <= target.max() < len(output):
+            raise ValueError(f"labels: from {target.min()} to {target.max()}; must be 0 to {len(output) - 1} for an "
+                             f"output of {len(output)} channels, or ignore={self.ignore}")
         number = max(int(counts.sum()), 1)
         log_p = log_softmax(output, axis=0)
         loss = -float((np.take_along_axis(log_p, target, axis=0)[0] * counts).sum(dtype=np.float64)) / number

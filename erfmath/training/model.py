@@ -28,7 +28,8 @@ class Model:
     """A network with its numbers of channels, ready to run on inputs of one shape.
 
     Parameters have names: kernels are called as their nodes, others "node.bias", "node.scale", "node.shift".  What is
-    not trained is called `running`: "node.mean" and "node.variance" of batch norms.
+    not trained is called `running`: "node.mean" and "node.variance" of batch norms, and kernels that are `Fixed` or
+    `Constant`.
     """
 
     net: Network
@@ -45,7 +46,7 @@ class Model:
         known = {key: p for key, p in parameters_of(net, ndim, width, channels).items() if key[0] in program.steps}
         train = {i for (i, what), p in known.items() if p.trained and what != "bias"}
         return Model(net, program, {(i, what): p for (i, what), p in known.items()
-                                    if (i > last or p.random if what == "bias" else i in train)})
+                                    if (i > last or p.random if what == "bias" else i in train or not p.optional)})
 
     def name(self, i: int, what: str) -> str:
         """What a parameter is called."""
@@ -81,7 +82,7 @@ class Model:
         return {name: parameter.draw(rng) for name, parameter in self.trained.items()}
 
     def running(self) -> dict[str, Array]:
-        """Statistics of batch norms before any batch: mean 0 and variance 1."""
+        """What is not trained, before any batch: batch norms have mean 0 and variance 1."""
         return {self.name(*key): parameter.fixed().astype(np.float32) for key, parameter in self.parameters.items()
                 if not parameter.trained}
 
@@ -134,11 +135,12 @@ class Model:
         run = self.run(parameters, running, inputs, training=True, generators=generators)
         verdict = loss(run.output[0], labels)
         found = run.learn(verdict.gradient[None])
-        return verdict, {self.name(*key): gradient[0] for key, gradient in found.items()}, run
+        return verdict, {self.name(*key): gradient[0] for key, gradient in found.items()
+                         if self.parameters[key].trained}, run
 
     def moved(self, running: Arrays, run: Run, fraction: float) -> dict[str, Array]:
         """Running statistics after a batch: a `fraction` of the way to those that it had."""
-        fresh = {}
+        fresh = dict(running)
         for (i, what), array in run.statistics.items():
             old = running[self.name(i, what)]
             fresh[self.name(i, what)] = old + old.dtype.type(fraction) * (array[0] - old)

@@ -48,13 +48,13 @@ def test_channels_last_is_kept_by_all_operations(layout: Layout) -> None:
     x = layout(plain)
     half = [np.kron(np.eye(n // 2), [[0.5, 0.5]]) for n in (6, 8)]
     back = [matrix.T for matrix in half]
-    held, wanted = Box((0, 0), (5, 7)), Box((-1, 0), (5, 9))
+    held, wanted, pool = Box((0, 0), (5, 7)), Box((-1, 0), (5, 9)), ((2, 3), (2, 1), (1, 2))
 
     def results(v: Any) -> list[Any]:
-        y = max_pool(v, (2, 3), (2, 1))
-        winner = max_pool_winner(v, y, (2, 3), (2, 1))
+        y = max_pool(v, *pool)
+        winner = max_pool_winner(v, y, *pool)
         mean = along_axes(v, half)
-        return [y, winner, max_pool_grad(y, winner, (6, 8), (2, 3), (2, 1)), mean, along_axes(mean, back),
+        return [y, winner, max_pool_grad(y, winner, (6, 8), *pool), mean, along_axes(mean, back),
                 along_axes(v, [None, half[1]]), place(v, held, wanted, -1.0), *activate(v, "relu")]
     for found, expected in zip(results(x), results(plain)):
         assert_close(found, expected, ROUNDING, scale=1.0)

@@ -112,6 +112,17 @@ def test_fit_learns_what_holds_for_new_images_and_measures() -> None:
     assert em.predict(net, weights=done.weights, image=8, node="add2", channels_in=2).shape == (8, 8)
 
 
+@pytest.mark.parametrize("weights", [em.Constant(), em.Fixed(np.arange(9.0).reshape(3, 3))])
+def test_fit_leaves_given_kernels_as_they_are(weights: Any) -> None:
+    data = shapes_task(16)
+    net = em.serial(em.Conv(3, 2, weights=weights), em.Conv(8, 3, padding="valid"))
+    done = em.fit(net, data, steps=2, batch=8, rng=0, optimiser=training.SGD(0.1, decay=0.1), keep=(0,))
+    assert_close(done.weights["conv1"], done.kept[0]["conv1"], EXACT)
+    assert not np.array_equal(done.weights["conv2"], done.kept[0]["conv2"])
+    again = em.fit(net, data, steps=1, batch=8, rng=0, weights=done.weights)
+    assert_close(again.weights["conv1"], done.weights["conv1"], EXACT)
+
+
 def test_recalibrate_and_running_statistics() -> None:
     data = shapes_task(64)
     net = em.serial(em.Conv(1, 2), em.BatchNorm(), em.Conv(8, 3, padding="valid"))

@@ -27,6 +27,12 @@ def test_losses_of_large_outputs() -> None:
     assert training.CrossEntropy()(np.concatenate([0 * big, big]), np.array([[0, 1]])).loss == 1e4
 
 
+@pytest.mark.parametrize("label", [-1, 3])
+def test_cross_entropy_refuses_labels_of_no_class(label: int) -> None:
+    with pytest.raises(ValueError, match="labels: from .* must be 0 to 2"):
+        training.CrossEntropy(ignore=7)(np.zeros((3, 4)), np.array([0, 1, label, 7]))
+
+
 def test_cross_entropy_checks_its_value() -> None:
     with pytest.raises(ValueError, match="ignore=-1"):
         training.CrossEntropy(-1)

@@ -194,6 +194,8 @@ class Rule:
     def reads(self, layer: Any, g: AxisGeometry, first: int, last: int, n: int | None) -> tuple[int, int]:
         """First and last site, padding included, that output sites first..last read along an axis of `n`."""
         before = g.pads(n)[0]
+        if g.transposed:
+            return -((g.extent - 1 - first - before) // g.stride), (last + before) // g.stride
         return g.stride * first - before, g.stride * last - before + g.extent - 1
 
     def padding_mode(self, layer: Any) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...base.checks import per_axis
 from ...layers import Conv, ConvTranspose
-from ...layers.geometry import AxisGeometry, Box
+from ...layers.geometry import Box
 from ...layers.weights import Fixed
 from ..arrays import Array, channel_sums, per_channel, place
 from ..convolution import conv, conv_input_grad, conv_weight_grad
@@ -33,8 +33,8 @@ def kernel_parameter(layer: Any, c_in: int, c_out: int, ndim: int) -> Parameter:
         fan = reached * (c_in if weights.fan == "in" else c_out) / groups
         return Parameter(shape, _std(weights, size, fan), weights.law == "uniform", decays=True)
     if isinstance(weights, Fixed):
-        return Parameter(shape, value=weights.array, decays=True)
-    return Parameter(shape, value=groups / (taps * c_in), decays=True)
+        return Parameter(shape, value=weights.array, trained=False)
+    return Parameter(shape, value=groups / (taps * c_in), trained=False)
 
 
 def _std(weights: Any, size: tuple[int, ...], fan: float) -> Array:
@@ -113,10 +113,6 @@ def _on_rows(call: Call, x: Array, w: Array, groups: int) -> tuple[Array, Pull]:
 class _ConvTranspose(_Weighted):
     """The adjoint of a convolution from the output's sites to the input's."""
 
-    def reads(self, layer: Any, g: AxisGeometry, first: int, last: int, n: int | None) -> tuple[int, int]:
-        before = g.pads(n)[0]
-        return -((g.kernel - 1 - first - before) // g.stride), (last + before) // g.stride
-
     def run(self, call: Call, inputs: list[Array]) -> tuple[Array, Pull]:
         step, w = call.step, call.parameters["kernel"]
         groups = step.layer.group_count(inputs[0].shape[1], len(step.geometry))
@@ -141,4 +137,4 @@ def _reached(step: Step, box: Box) -> Box:
         return box
     before = [g.pads(None)[0] for g in step.geometry]
     return Box(tuple(s * a - p for s, a, p in zip(step.stride, box.lo, before)),
-               tuple(s * b - p + k - 1 for s, b, p, k in zip(step.stride, box.hi, before, step.kernel)))
+               tuple(s * b - p + g.extent - 1 for s, b, p, g in zip(step.stride, box.hi, before, step.geometry)))

@@ -19,37 +19,37 @@ __all__ = ["Along", "along_axes", "max_pool", "max_pool_grad", "max_pool_winner"
 
 # -- maxima -----------------------------------------------------------------------------------
 
-def max_pool(x: Array, kernel: Sequence[int], stride: Sequence[int]) -> Array:
+def max_pool(x: Array, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]) -> Array:
     """Largest value of each window, axis by axis.
 
     Padded with -inf, padded sites never win.
     """
-    for axis, (k, s) in enumerate(zip(kernel, stride)):
-        one = [1] * len(kernel)
-        along, step = list(one), list(one)
-        along[axis], step[axis] = k, s
-        out = conv_out(x.shape[3:], along, step, one)
-        first, *rest = taps(x, along, step, one, out)
+    for axis in range(len(kernel)):
+        along, step, apart = ([n if a == axis else 1 for a, n in enumerate(numbers)]
+                              for numbers in (kernel, stride, dilation))
+        out = conv_out(x.shape[3:], along, step, apart)
+        first, *rest = taps(x, along, step, apart, out)
         x = first.copy(order="K")
         for view in rest:
             np.maximum(x, view, out=x)
     return x
 
 
-def max_pool_winner(x: Array, y: Array, kernel: Sequence[int], stride: Sequence[int]) -> Array:
+def max_pool_winner(x: Array, y: Array, kernel: Sequence[int], stride: Sequence[int],
+                    dilation: Sequence[int]) -> Array:
     """Which tap each value of ``y = max_pool(x)`` came from: the first of equals."""
     winner = np.zeros_like(y, np.min_scalar_type(max(math.prod(kernel) - 1, 1)))
-    views = list(taps(x, kernel, stride, (1,) * len(kernel), y.shape[3:]))
+    views = list(taps(x, kernel, stride, dilation, y.shape[3:]))
     for a in reversed(range(len(views))):
         np.copyto(winner, a, where=views[a] == y)
     return winner
 
 
-def max_pool_grad(dy: Array, winner: Array, space: Sequence[int], kernel: Sequence[int],
-                  stride: Sequence[int]) -> Array:
+def max_pool_grad(dy: Array, winner: Array, space: Sequence[int], kernel: Sequence[int], stride: Sequence[int],
+                  dilation: Sequence[int]) -> Array:
     """Each window's gradient goes to its winner, on `space` input sites."""
     dx = np.zeros_like(dy, shape=(*dy.shape[:3], *space))
-    for a, view in enumerate(taps(dx, kernel, stride, (1,) * len(kernel), dy.shape[3:])):
+    for a, view in enumerate(taps(dx, kernel, stride, dilation, dy.shape[3:])):
         view += dy * (winner == a)
     return dx
 
@@ -59,12 +59,12 @@ class _MaxPool(Rule):
 
     def run(self, call: Call, inputs: list[Array]) -> tuple[Array, Pull]:
         step, window = call.step, call.step.backward
-        read = step.forward.read(inputs.pop(), fill=-np.inf)
-        y = max_pool(read, step.kernel, step.stride)
-        winner = max_pool_winner(call.kept(read, 0), call.kept(y), step.kernel, step.stride)
+        read, geometry = step.forward.read(inputs.pop(), fill=-np.inf), (step.kernel, step.stride, step.dilation)
+        y = max_pool(read, *geometry)
+        winner = max_pool_winner(call.kept(read, 0), call.kept(y), *geometry)
 
         def pull(dy: Array) -> list[Array]:
-            return [window.give_back(max_pool_grad(dy, winner, window.reads[0].shape, step.kernel, step.stride))]
+            return [window.give_back(max_pool_grad(dy, winner, window.reads[0].shape, *geometry))]
         return y, pull
 
 

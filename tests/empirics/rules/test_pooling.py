@@ -39,26 +39,28 @@ def test_run_and_its_input_gradient(name: str) -> None:
     check_input_gradient(CASES[name])
 
 
-@pytest.mark.parametrize("kernel, stride", [((2, 2), (2, 2)), ((3, 3), (2, 2)), ((3, 1), (1, 2)), ((2, 3), (4, 4))])
-def test_max_pool_by_hand(kernel: tuple[int, int], stride: tuple[int, int]) -> None:
-    rng = np.random.default_rng(1)
+@pytest.mark.parametrize("kernel, stride, dilation", [
+    ((2, 2), (2, 2), (1, 1)), ((3, 3), (2, 2), (1, 1)), ((3, 1), (1, 2), (2, 3)), ((2, 3), (4, 4), (4, 1)),
+])
+def test_max_pool_by_hand(kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int]) -> None:
+    rng, geometry = np.random.default_rng(1), (kernel, stride, dilation)
     x = rng.permutation(2 * 3 * 81).reshape(2, 3, 1, 9, 9).astype(float)  # no ties, all integers
-    y = max_pool(x, kernel, stride)
-    winner = max_pool_winner(x, y, kernel, stride)
+    y = max_pool(x, *geometry)
+    winner = max_pool_winner(x, y, *geometry)
     for site in np.ndindex(*y.shape[3:]):
-        window = tuple(slice(s * i, s * i + k) for s, i, k in zip(stride, site, kernel))
+        window = tuple(slice(s * i, s * i + d * k, d) for s, i, k, d in zip(stride, site, kernel, dilation))
         assert_close(y[(..., *site)], x[(..., *window)].max(axis=(3, 4)), EXACT)
     # Half an integer step changes no winner, so that the difference quotient is exact.
     u, v = rng.choice([-0.25, 0.25], x.shape), rng.integers(-8, 9, y.shape).astype(float)
-    quotient = max_pool(x + u, kernel, stride) - max_pool(x - u, kernel, stride)
-    assert (v * quotient).sum() == (max_pool_grad(v, winner, (9, 9), kernel, stride) * 2 * u).sum()
+    quotient = max_pool(x + u, *geometry) - max_pool(x - u, *geometry)
+    assert (v * quotient).sum() == (max_pool_grad(v, winner, (9, 9), *geometry) * 2 * u).sum()
 
 
 def test_max_pool_takes_the_first_of_equals_and_never_the_border() -> None:
     x = np.full((1, 1, 1, 4), -3.0)
     padded = place(x, Box((0,), (3,)), Box((-1,), (4,)), -np.inf)
-    y = max_pool(padded, (3,), (1,))
-    winner = max_pool_winner(padded, y, (3,), (1,))
+    y = max_pool(padded, (3,), (1,), (1,))
+    winner = max_pool_winner(padded, y, (3,), (1,), (1,))
     assert_close(y, x, EXACT)
     assert winner.ravel().tolist() == [1, 0, 0, 0]
 
