@@ -22,12 +22,14 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Activation", "Add", "AvgPool", "BatchNorm", "BlurPool", "Budget", "Choices", "Comparison", "Concat",
-    "Constant", "Conv", "ConvTranspose", "Dropout", "EffectiveReceptiveField", "Fixed", "GlobalAvgPool", "Identity",
-    "LayerNorm", "MaxPool", "Network", "Pad", "Random", "ReceptiveField", "Scale", "Upsample", "add",
-    "border_layers", "compare", "concat", "costs", "coverage", "design", "erf_size_map", "figures", "fit",
-    "fit_power_law", "gradients", "growth", "kernels", "lattice", "layer_shares", "load", "measure", "path_counts",
-    "plotting", "predict", "reached_std", "receptive_field", "receptive_fields", "remedies", "repeat", "required_depth",
-    "residual", "serial", "shapes", "sizes", "support", "tile_halo", "training", "walk", "widening", "zoo",
+    "Constant", "Conv", "ConvTranspose", "Dropout", "EffectiveReceptiveField", "Fixed", "GRN", "GlobalAvgPool",
+    "GroupNorm", "Identity", "InstanceNorm", "LayerNorm", "MaxPool", "Multiply", "Network", "Pad", "PixelShuffle",
+    "PixelUnshuffle", "RMSNorm", "Random", "ReceptiveField", "Scale", "Shuffle", "Slice", "Softmax", "Upsample",
+    "add", "border_layers", "compare", "concat", "costs", "coverage", "design", "erf_size_map", "figures", "fit",
+    "fit_power_law", "gradients", "growth", "kernels", "lattice", "layer_shares", "load", "measure", "multiply",
+    "path_counts", "plotting", "predict", "reached_std", "receptive_field", "receptive_fields", "remedies",
+    "repeat", "required_depth", "residual", "serial", "shapes", "sizes", "split", "support", "tile_halo",
+    "training", "walk", "widening", "zoo",
 ]
 
 if TYPE_CHECKING:
@@ -47,9 +49,10 @@ if TYPE_CHECKING:
     from .empirics.measure import measure
     from .lattice import kernels
     from .layers import (Activation, Add, AvgPool, BatchNorm, BlurPool, Concat, Constant, Conv, ConvTranspose, Dropout,
-                         Fixed, GlobalAvgPool, Identity, LayerNorm, MaxPool, Pad, Random, Scale, Upsample)
+                         Fixed, GRN, GlobalAvgPool, GroupNorm, Identity, InstanceNorm, LayerNorm, MaxPool, Multiply,
+                         Pad, PixelShuffle, PixelUnshuffle, RMSNorm, Random, Scale, Shuffle, Slice, Softmax, Upsample)
     from .networks import zoo
-    from .networks.building import add, concat, load, repeat, residual, serial
+    from .networks.building import add, concat, load, multiply, repeat, residual, serial, split
     from .networks.network import Network
     from .networks.trf import ReceptiveField, receptive_field, receptive_fields, support
     from .results import gradients, shapes, sizes
@@ -76,10 +79,11 @@ _MODULES = {
     "comparison": "Comparison compare",
     "empirics.measure": "measure",
     "layers": (
-        "Activation Add AvgPool BatchNorm BlurPool Concat Constant Conv ConvTranspose Dropout Fixed "
-        "GlobalAvgPool Identity LayerNorm MaxPool Pad Random Scale Upsample"
+        "Activation Add AvgPool BatchNorm BlurPool Concat Constant Conv ConvTranspose Dropout Fixed GRN "
+        "GlobalAvgPool GroupNorm Identity InstanceNorm LayerNorm MaxPool Multiply Pad PixelShuffle PixelUnshuffle "
+        "RMSNorm Random Scale Shuffle Slice Softmax Upsample"
     ),
-    "networks.building": "add concat load repeat residual serial",
+    "networks.building": "add concat load multiply repeat residual serial split",
     "networks.network": "Network",
     "networks.trf": "ReceptiveField receptive_field receptive_fields support",
     "results.field": "EffectiveReceptiveField",

@@ -31,8 +31,17 @@ EXAMPLES: list[Layer] = [
     *(em.Activation(function) for function in FUNCTIONS), em.Activation("leaky_relu", slope=0.2),
     em.BatchNorm(), em.BatchNorm("identity"), em.Scale(-0.1), em.Dropout(0), em.Dropout(0.5),
     em.Pad(1), em.Pad((1, -2)), em.Pad([[1, 2], [0, 0], [3, 3]]), em.Identity(), em.Add(),
-    em.Concat("both"),
+    em.Concat("both"), em.Multiply(), em.Slice(0, 1), em.Slice(2, 6), em.Shuffle(1), em.Shuffle(3), em.Softmax(2),
+    em.PixelShuffle(1), em.PixelShuffle(2), em.PixelShuffle((1, 2)), em.PixelUnshuffle(2), em.PixelUnshuffle((2, 1)),
+    em.BatchNorm("batch"), em.BatchNorm("identity", shift_var=1), em.GroupNorm(4), em.GroupNorm(1, scale_var=0.5),
+    em.InstanceNorm(), em.InstanceNorm(shift_var=0.1), em.RMSNorm(), em.RMSNorm(scale_var=1), em.GRN(),
+    em.GRN(0.5, -1), em.Activation("prelu", slope=0.1),
 ]
+
+#: Functions of activations whose rules are still being written, and the others.
+UNFINISHED = {"relu6", "hardtanh", "hardswish", "hardsigmoid", "mish", "selu", "celu", "gelu_tanh", "prelu", "softsign",
+              "relu_squared"}
+FINISHED = tuple(function for function in FUNCTIONS if function not in UNFINISHED)
 
 
 def examples(*ops: str) -> list[Layer]:

@@ -7,9 +7,10 @@ leaves the dimension of the network open; a tuple gives one value per axis and f
 
 from __future__ import annotations
 
-from . import activation, base, convolution, elementwise, merge, normalisation, pooling, resampling, weights
+from . import activation, base, channels, convolution, elementwise, merge, normalisation, pooling, resampling, weights
 from .activation import *
 from .base import *
+from .channels import *
 from .convolution import *
 from .elementwise import *
 from .merge import *
@@ -18,5 +19,5 @@ from .pooling import *
 from .resampling import *
 from .weights import *
 
-__all__ = [*activation.__all__, *base.__all__, *convolution.__all__, *elementwise.__all__, *merge.__all__,
+__all__ = [*activation.__all__, *base.__all__, *channels.__all__, *convolution.__all__, *elementwise.__all__, *merge.__all__,
            *normalisation.__all__, *pooling.__all__, *resampling.__all__, *weights.__all__]

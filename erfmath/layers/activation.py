@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from ..base.checks import choice, real
 from .base import Layer
 
 __all__ = ["Activation", "FUNCTIONS"]
 
-FUNCTIONS = ("relu", "leaky_relu", "tanh", "sigmoid", "gelu", "silu", "elu", "softplus", "identity")
+FUNCTIONS = ("relu", "leaky_relu", "tanh", "sigmoid", "gelu", "silu", "elu", "softplus", "identity", "relu6",
+             "hardtanh", "hardswish", "hardsigmoid", "mish", "selu", "celu", "gelu_tanh", "prelu", "softsign",
+             "relu_squared")
+_ALIASES = {"swish": "silu", "hardsilu": "hardswish", "clip": "hardtanh", "squaredrelu": "relu_squared",
+            "linear": "identity"} | {function.replace("_", ""): function for function in FUNCTIONS}
+#: Slope below zero of the functions that have one; that of PReLU is where its training begins.
+_SLOPES = {"prelu": 0.25}
 
 
 @dataclass(frozen=True)
@@ -20,9 +26,11 @@ class Activation(Layer):
     Parameters
     ----------
     function : str
-        "relu", "leaky_relu", "tanh", "sigmoid", "gelu", "silu", "elu", "softplus" or "identity".
+        "relu", "leaky_relu", "tanh", "sigmoid", "gelu", "silu" (or "swish"), "elu", "softplus", "identity",
+        "relu6", "hardtanh" (or "clip", to -1..1), "hardswish", "hardsigmoid", "mish", "selu", "celu",
+        "gelu_tanh", "prelu", "softsign" or "relu_squared"; case and underscores are forgiven.
     slope : float
-        Of "leaky_relu" below zero.
+        Of "leaky_relu" (0.01 by default) and "prelu" (0.25) below zero.
     name : str, optional
         Name of the node.
 
@@ -39,16 +47,21 @@ class Activation(Layer):
     """
 
     op: ClassVar[str] = "activation"
-    free: ClassVar[bool] = True
     follows: ClassVar[bool] = True
     function: str
-    slope: float = field(default=0.01, kw_only=True)
+    slope: float = field(default=None, kw_only=True)  # type: ignore[assignment]
     name: str | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
+        if isinstance(self.function, str):
+            plain = self.function.lower().replace("_", "").replace("-", "")
+            self._set(function=_ALIASES.get(plain, self.function))
         choice(self.function, "function", FUNCTIONS)
-        self._set(slope=real(self.slope, "slope"))
+        self._set(slope=self.default("slope") if self.slope is None else real(self.slope, "slope"))
         super().__post_init__()
+
+    def default(self, field: str) -> Any:
+        return _SLOPES.get(self.function, 0.01) if field == "slope" else super().default(field)
 
     @property
     def kind(self) -> str:
@@ -61,3 +74,9 @@ class Activation(Layer):
     @property
     def is_gate(self) -> bool:
         return not self.is_identity
+
+    def parameters(self, c_in: int, c_out: int, ndim: int, biases: bool = False) -> int:
+        return int(self.function == "prelu")  # one slope for all channels
+
+    def multiply_adds(self, c_in: int, c_out: int, shape_in: tuple[int, ...], shape_out: tuple[int, ...]) -> int:
+        return 0  # not counted, as is usual

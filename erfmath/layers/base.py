@@ -5,16 +5,22 @@ Code outside a layer's family asks a spec what is true of it, and never for its 
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+import numpy.typing as npt
+
 from ..base.checks import DIMENSIONS, Padding, PerAxis, padding_rule, per_axis, sizes
 from .geometry import SITE, AxisGeometry
 
-__all__ = ["KINDS", "Layer", "Windowed", "open_dimensions", "pairs"]
+__all__ = ["KINDS", "Labels", "Layer", "Windowed", "open_dimensions", "pairs"]
 
+#: One integer per channel: what it comes from.
+Labels = npt.NDArray[np.intp]
 #: Every kind of layer by its `op`; defining a kind enters it.
 KINDS: dict[str, type[Layer]] = {}
 
@@ -43,6 +49,10 @@ class Layer:
         Whether each window passes the value of one of its sites on, which depends on the data.
     transposed : bool
         Whether output and input are exchanged: a site reaches a window of output sites.
+    multiplies : bool
+        Whether the output is the product of its inputs.
+    moves_channels : bool
+        Whether it picks or orders channels.
     takes_norm : bool
         Whether it can be given scale, shift, mean and variance per channel.
     free : bool
@@ -61,7 +71,9 @@ class Layer:
     op: ClassVar[str]
     many_inputs: ClassVar[bool] = False
     sums: ClassVar[bool] = False
+    multiplies: ClassVar[bool] = False
     joins_channels: ClassVar[bool] = False
+    moves_channels: ClassVar[bool] = False
     follows: ClassVar[bool] = False
     draws_noise: ClassVar[bool] = False
     routes: ClassVar[bool] = False
@@ -110,6 +122,11 @@ class Layer:
         return ()
 
     @property
+    def through_statistics(self) -> bool:
+        """Whether gradients pass through those statistics; if not, these count as constants."""
+        return False
+
+    @property
     def takes_weights(self) -> bool:
         """Whether it has a kernel of weights, and can be given one."""
         return False
@@ -127,6 +144,11 @@ class Layer:
     def single_tap(self, ndim: int) -> bool:
         """Whether each output site reads one input site at most."""
         return all(axis.kernel == 1 and axis.padding != "whole" for axis in self.geometry(ndim))
+
+    def default(self, field: str) -> Any:
+        """What a field is if nothing is given for it, `dataclasses.MISSING` if something must be."""
+        of = {f.name: f for f in dataclasses.fields(self)}[field]
+        return of.default_factory() if callable(of.default_factory) else of.default
 
     def dimensions(self) -> frozenset[int]:
         """Numbers of spatial dimensions in which this layer can live."""
@@ -174,6 +196,31 @@ class Layer:
     def group_count(self, c_in: int, ndim: int) -> int:
         """Groups of channels that do not mix, for `c_in` incoming channels."""
         return 1 if self.mixes_channels else c_in
+
+    def channel_reads(self, labels: Sequence[Labels], c_out: int, ndim: int) -> Labels:
+        """Which channels each channel of the output depends on.
+
+        Parameters
+        ----------
+        labels : sequence of array
+            Per input, one integer for each of its channels.
+        c_out : int
+            Channels of the output.
+        ndim : int
+            Number of axes.
+
+        Returns
+        -------
+        ndarray, shape (any, c_out)
+            In each column the integers of the channels that this channel depends on, maybe repeated.
+        """
+        if self.many_inputs:
+            return np.stack([np.broadcast_to(of_one, (c_out,)) for of_one in labels])
+        groups = self.group_count(len(labels[0]), ndim)
+        parts = [np.unique(part) for part in labels[0].reshape(groups, -1)]
+        rows = max(map(len, parts))
+        columns = np.stack([np.pad(part, (0, rows - len(part)), mode="edge") for part in parts], axis=1)
+        return np.repeat(columns, c_out // groups, axis=1)
 
     def parameters(self, c_in: int, c_out: int, ndim: int, biases: bool = False) -> int:
         """Number of trainable parameters; with `biases` convolutions have one per output channel."""

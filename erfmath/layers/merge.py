@@ -1,4 +1,4 @@
-"""Where branches meet: sums and concatenations."""
+"""Where branches meet: sums, products and concatenations."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from .base import Layer
+import numpy as np
 
-__all__ = ["Add", "Concat"]
+from .base import Labels, Layer
+
+__all__ = ["Add", "Concat", "Multiply"]
 
 
 @dataclass(frozen=True)
@@ -59,3 +61,36 @@ class Concat(Layer):
     def merged_channels(self, incoming: Sequence[int | None]) -> int | None:
         known = [c for c in incoming if c is not None]
         return sum(known) if len(known) == len(incoming) else None
+
+    def channel_reads(self, labels: Sequence[Labels], c_out: int, ndim: int) -> Labels:
+        return np.concatenate(labels)[None]
+
+
+@dataclass(frozen=True)
+class Multiply(Layer):
+    """Product of several inputs, value by value: what `multiply` puts into a network.
+
+    An input with one channel multiplies all channels, one with a single site (squeeze and excite) all sites.
+
+    Parameters
+    ----------
+    name : str, optional
+        Name of the node.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> em.multiply(em.Conv(3, 8), em.serial(em.Conv(3, 1), em.Activation("sigmoid"))).channels()
+    {'conv1': 8, 'conv2': 1, 'sigmoid1': 1, 'multiply1': 8}
+    """
+
+    op: ClassVar[str] = "multiply"
+    free: ClassVar[bool] = True
+    multiplies: ClassVar[bool] = True
+    is_gate: ClassVar[bool] = True
+    many_inputs: ClassVar[bool] = True
+    name: str | None = None
+
+    def merged_channels(self, incoming: Sequence[int | None]) -> int | None:
+        several = [c for c in incoming if c != 1]
+        return super().merged_channels(several) if several else 1

@@ -7,12 +7,12 @@ import pathlib
 from collections.abc import Sequence
 from typing import Union
 
-from ..base.checks import integer
-from ..layers import FUNCTIONS, Add, Concat, Identity, Layer
+from ..base.checks import integer, is_sequence
+from ..layers import FUNCTIONS, Add, Concat, Identity, Layer, Multiply, Slice
 from .json import INPUT
 from .network import Network
 
-__all__ = ["Part", "add", "concat", "load", "repeat", "residual", "serial"]
+__all__ = ["Part", "add", "concat", "load", "multiply", "repeat", "residual", "serial", "split"]
 
 Part = Union[Layer, Network]
 
@@ -78,10 +78,13 @@ def _merge(layer: Layer, branches: Sequence[Part]) -> Network:
     inputs: list[tuple[int, ...]] = []
     ends = []
     for branch in branches:
-        # A bare Identity() branch is the input itself, not a node of its own.
-        plain = isinstance(branch, Identity) and branch.name is None
-        ends.append(INPUT if plain else _append(layers, inputs, _network(branch), INPUT))
+        ends.append(INPUT if _plain(branch) else _append(layers, inputs, _network(branch), INPUT))
     return Network(layers + [layer], inputs + [tuple(ends)], len(layers))
+
+
+def _plain(branch: Part) -> bool:
+    """Whether it is a bare Identity(): what comes in, and not a node of its own."""
+    return isinstance(branch, Identity) and branch.name is None
 
 
 def add(*branches: Part, name: str | None = None) -> Network:
@@ -138,6 +141,78 @@ def concat(*branches: Part, name: str | None = None) -> Network:
     {'conv1': 8, 'both': 11}
     """
     return _merge(Concat(name), branches)
+
+
+def multiply(*branches: Part, name: str | None = None) -> Network:
+    """The product of several branches from one input, value by value.
+
+    Parameters
+    ----------
+    *branches : Layer or Network
+        A bare ``Identity()`` is the input itself.  A branch of one channel multiplies all channels, one
+        that is pooled to a single site all sites.
+    name : str, optional
+        Name of the product.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `add`.
+
+    Examples
+    --------
+    Squeeze and excite:
+
+    >>> import erfmath as em
+    >>> gate = em.serial(em.GlobalAvgPool(), em.Conv(1, 4), em.Activation("relu"),
+    ...                  em.Conv(1, 16), em.Activation("sigmoid"))
+    >>> net = em.serial(em.Conv(3, 16), em.multiply(em.Identity(), gate))
+    >>> net.shapes(image=8)["multiply1"], net.nodes[-1].inputs
+    ((8, 8), ('conv1', 'sigmoid1'))
+    """
+    return _merge(Multiply(name), branches)
+
+
+def split(part_sizes: Sequence[int], *branches: Part, name: str | None = None) -> Network:
+    """A branch for each part of the channels, and their outputs one after the other.
+
+    Parameters
+    ----------
+    part_sizes : sequence of int
+        Channels of each part, in order.
+    *branches : Layer or Network
+        One per part; a bare ``Identity()`` hands its part on.
+    name : str, optional
+        Name of the concatenation.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `concat`; also if there are not as many branches as parts, or a part is not at least one channel.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> net = em.serial(em.Conv(1, 8), em.split([4, 4], em.Identity(), em.Conv(3, 4)))
+    >>> net.names
+    ('conv1', 'slice1', 'slice2', 'conv2', 'concat1')
+    """
+    if not is_sequence(part_sizes) or len(part_sizes) != len(branches):
+        raise ValueError(f"part_sizes={part_sizes!r}: must be one number of channels for each of the "
+                         f"{len(branches)} branches")
+    ends = [0]
+    for i, size in enumerate(part_sizes):
+        ends.append(ends[-1] + integer(size, f"part_sizes[{i}]", 1))
+    return concat(*(Slice(a, b) if _plain(branch) else serial(Slice(a, b), branch)
+                    for a, b, branch in zip(ends, ends[1:], branches)), name=name)
 
 
 def residual(branch: Part, shortcut: Part | None = None, *, name: str | None = None) -> Network:

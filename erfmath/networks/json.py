@@ -38,8 +38,7 @@ def layer_to_dict(layer: Layer) -> dict[str, Any]:
     """The JSON fields of `layer` that differ from their defaults, and its op."""
     out: dict[str, Any] = {"op": layer.op}
     for f in dataclasses.fields(layer):
-        value = getattr(layer, f.name)
-        default = f.default_factory() if callable(f.default_factory) else f.default
+        value, default = getattr(layer, f.name), layer.default(f.name)
         if f.name != "name" and (default is dataclasses.MISSING or value != default):
             out[f.name] = _to_json(value)
     return out

@@ -228,18 +228,26 @@ class Network:
         shapes: list[tuple[int, ...]] = []
         for i, layer in enumerate(self._layers):
             incoming = [start if j == INPUT else shapes[j] for j in self._inputs[i]]
-            if len(set(incoming)) > 1:
+            read = self._broadcast(i, incoming)
+            if read is None:
                 raise ValueError(f"{self.names[i]}: inputs: shapes differ, "
                                  + ", ".join(f"{name} {shape}" for name, shape in
                                              zip(self.nodes[i].inputs, incoming))
                                  + f", for image={start}")
             axes = layer.geometry(ndim)
-            shape = incoming[0] if axes[0] is SITE else tuple(map(AxisGeometry.out, axes, incoming[0]))
+            shape = read if axes[0] is SITE else tuple(map(AxisGeometry.out, axes, read))
             if min(shape) < 1:
                 raise ValueError(f"image={start}: too small, {self.names[i]} has no output site "
-                                 f"for its input of {incoming[0]}")
+                                 f"for its input of {read}")
             shapes.append(shape)
         return shapes
+
+    def _broadcast(self, i: int, incoming: Sequence[tuple[int, ...]]) -> tuple[int, ...] | None:
+        """The shape of inputs that meet, where a map pooled to one site serves all sites; None if they do not fit."""
+        pooled = {shape for shape, j in zip(incoming, self._inputs[i])
+                  if j != INPUT and self._state[j].stride is None and set(shape) == {1}}
+        shapes = set(incoming) - pooled or pooled
+        return next(iter(shapes)) if len(shapes) == 1 else None
 
     @property
     def sources(self) -> tuple[tuple[int, ...], ...]:
@@ -301,13 +309,13 @@ class Network:
         axes = self.ndim or 1
         start = _State(None, (Fraction(1),) * axes)
         incoming = [start if j == INPUT else states[j] for j in self._inputs[i]]
-        strides = list(dict.fromkeys(_widen(state.stride, axes) for state in incoming))
+        # What is pooled globally, or resized, may meet any map: the sizes of an image tell whether it fits.
+        strides = list(dict.fromkeys(_widen(state.stride, axes) for state in incoming if state.stride is not None))
         if len(strides) > 1:
-            text = " and ".join("the whole image" if s is None else "x".join(map(str, s))
-                                for s in strides)
+            text = " and ".join("x".join(map(str, s)) for s in strides if s is not None)
             raise ValueError(f"{self._label(i)}: inputs: branches of different effective stride "
                              f"({text}) cannot meet")
-        stride = strides[0]
+        stride = strides[0] if strides else None
         geometry = self._layers[i].geometry(axes if self.ndim else min(self._dims))[:axes]
         if any(axis.padding == "whole" for axis in geometry):
             stride = None
@@ -335,6 +343,11 @@ def _words(dims: Iterable[int]) -> str:
     return " or ".join(map(str, sorted(dims)))
 
 
+def _stem(layer: Layer) -> str:
+    """What comes before the number in the name of a node: relu6_1 is not the 61st ReLU."""
+    return f"{layer.kind}_" if layer.kind[-1].isdigit() else layer.kind
+
+
 def _name_nodes(layers: Sequence[Layer]) -> tuple[str, ...]:
     """Given names, made unique by _2, _3, ... where parts repeat; else kind and build order."""
     distinct = {id(layer): layer for layer in layers}  # copies of a part share their layers
@@ -344,13 +357,13 @@ def _name_nodes(layers: Sequence[Layer]) -> tuple[str, ...]:
     names: list[str] = []
     if given == {None}:  # nothing to run into: the common case, made short for a million layers
         counters: defaultdict[str, Iterator[int]] = defaultdict(lambda: itertools.count(1))
-        kinds = {key: layer.kind for key, layer in distinct.items()}
+        kinds = {key: _stem(layer) for key, layer in distinct.items()}
         return tuple(f"{kind}{next(counters[kind])}" for kind in map(kinds.__getitem__, map(id, layers)))
     for layer in layers:
         stem = getattr(layer, "name")
         name = stem
         while name is None or name in used or (name != stem and name in given):
-            key, start = (layer.kind, 0) if stem is None else (f"{stem}_", 1)
+            key, start = (_stem(layer), 0) if stem is None else (f"{stem}_", 1)
             count[key] = count.get(key, start) + 1
             name = f"{key}{count[key]}"
         used.add(name)

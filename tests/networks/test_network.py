@@ -127,7 +127,6 @@ def test_a_network_is_a_value() -> None:
     (lambda: em.serial(em.Conv(3, stride=2), em.concat(em.Conv(1), em.Upsample(3))), ValueError,
      r"concat1: inputs: branches of different effective stride \(1 and 1/3\)"),
     (lambda: em.add(em.Conv(3, stride=(1, 2)), em.Conv(3, stride=(2, 1))), ValueError, "1x2"),
-    (lambda: em.add(em.GlobalAvgPool(), em.Identity()), ValueError, "the whole image"),
     # channels
     (lambda: em.add(em.Conv(3, 4), em.Conv(3, 5)), ValueError, "add1: inputs: cannot add 4 and 5"),
     (lambda: em.add(em.concat(em.Conv(1, 2), em.Conv(1, 3)), em.Conv(1, 4)), ValueError,
@@ -513,3 +512,23 @@ def test_repeating_is_putting_copies_one_after_the_other(part: Any, n: int) -> N
     assert short.output == long.output
     assert short.channels(channels_in=16) == long.channels(channels_in=16)
     assert em.receptive_field(short) == em.receptive_field(long)
+
+
+def test_shapes_of_what_is_pooled_to_one_site() -> None:
+    """It serves every site of the maps that it meets; anything else must have their shape."""
+    gate = em.serial(em.GlobalAvgPool(), em.Conv(1, 16), em.Activation("sigmoid"))
+    for meet, c in ((em.multiply, 16), (em.add, 16), (em.concat, 32)):
+        net = em.serial(em.Conv(3, 16, stride=2), meet(gate, em.Identity(), name="met"), em.Conv(3))
+        assert net.shapes(image=8)["met"] == net.shapes(image=8)["conv3"] == (4, 4) and net.channels()["met"] == c
+    up = em.concat(em.Conv(1, 16), em.serial(em.GlobalAvgPool(), em.Upsample(32)), name="met")
+    assert up.shapes(image=32)["met"] == (32, 32)
+    with pytest.raises(ValueError, match=r"met: inputs: shapes differ, .*\(33, 33\).*\(32, 32\), for image=\(33, 33\)"):
+        up.shapes(image=33)
+    with pytest.raises(ValueError, match="shapes differ"):  # one site that is none of a pooled map
+        em.add(em.Conv(3), em.Conv(5, padding=0)).shapes(image=5)
+
+
+def test_names_of_kinds_that_end_in_a_digit() -> None:
+    layers = [em.Activation("relu6"), *[em.Activation("relu")] * 61]
+    assert len(set(em.serial(*layers).names)) == 62 and em.serial(*layers).names[0] == "relu6_1"
+    assert len(set(em.serial(em.Identity("in"), *layers).names)) == 63

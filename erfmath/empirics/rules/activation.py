@@ -70,6 +70,8 @@ _FUNCTIONS: dict[str, Callable[[Array, float], tuple[Array, Array]]] = {
 
 def activate(x: Array, function: str, slope: float = 0.01) -> tuple[Array, Array]:
     """phi(x) and phi'(x); the gradient to the input is ``dy * phi'(x)``.  ReLU's derivative is bool."""
+    if function not in _FUNCTIONS:
+        raise NotImplementedError(f"{function}: the measurement has no rule for this function")
     return _FUNCTIONS[function](x, slope)
 
 

@@ -127,8 +127,18 @@ _FUNCTIONS = {
 
 
 def function(layer: Activation) -> Function:
-    """The function of an activation layer."""
-    return _FUNCTIONS.get(layer.function) or _leaky(layer.slope)
+    """The function of an activation layer.
+
+    Raises
+    ------
+    NotImplementedError
+        If it is not known here.
+    """
+    if layer.function == "leaky_relu":
+        return _leaky(layer.slope)
+    if layer.function not in _FUNCTIONS:
+        raise NotImplementedError(f"the theory has no rule for {layer.function}; erfmath.measure may have one")
+    return _FUNCTIONS[layer.function]
 
 
 def second(phi: Function, q: Array) -> Array:

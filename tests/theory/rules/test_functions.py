@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from helpers import EXACT, ROUNDING, Tolerance, assert_close
 from scipy import integrate
+from specs import FINISHED as FUNCTIONS
 
 import erfmath as em
-from erfmath.layers import FUNCTIONS
 from erfmath.theory.rules import functions as activations
 from erfmath.theory.rules.functions import Function
 
