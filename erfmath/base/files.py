@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import secrets
+import shutil
+import stat
 import zlib
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
-from zipfile import BadZipFile, is_zipfile
+from zipfile import BadZipFile, ZipFile, is_zipfile
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["BROKEN", "check_archive", "check_target", "read_archive", "write_archive", "write_atomically"]
+from .errors import check_bytes
+
+__all__ = ["BROKEN", "check_archive", "check_target", "field_of", "numbers_of", "open_regular", "read_archive",
+           "write_archive", "write_atomically"]
 
 Array = npt.NDArray[Any]
 
-#: What NumPy raises, beside OSError, for npz files that are damaged or something else.
-BROKEN = (KeyError, TypeError, ValueError, AttributeError, EOFError, OverflowError, NotImplementedError,
-          RuntimeError, BadZipFile, zlib.error)
+#: What reading an npz file raises, beside OSError, where it is damaged, something else, or does not fit itself.
+BROKEN = (LookupError, TypeError, ValueError, AttributeError, EOFError, ArithmeticError, NotImplementedError,
+          RuntimeError, MemoryError, BadZipFile, zlib.error)
+#: Bytes that one compressed byte can become at most.
+DEFLATE = 1032
 
 
 def check_target(path: str | os.PathLike[str]) -> None:
@@ -31,10 +39,15 @@ def check_target(path: str | os.PathLike[str]) -> None:
     OSError
         Naming the path and what is wrong with it.
     """
+    if not os.fspath(path) or "\0" in os.fsdecode(path):
+        raise FileNotFoundError(f"path={os.fspath(path)!r}: must be the name of a file")
     target = os.path.realpath(path)
     folder = os.path.dirname(target)
     if os.path.isdir(target):
         raise IsADirectoryError(f"{os.fspath(path)}: is a directory, not a file to write")
+    if os.path.exists(target) and not os.path.isfile(target):
+        raise FileExistsError(f"{os.fspath(path)}: is a device, pipe or socket, which would be replaced; give the name "
+                              "of a file")
     if not os.path.isdir(folder):
         raise FileNotFoundError(f"{os.fspath(path)}: there is no directory {folder}")
     if not os.access(folder, os.W_OK):
@@ -44,7 +57,8 @@ def check_target(path: str | os.PathLike[str]) -> None:
 def write_atomically(path: str | os.PathLike[str], write: Callable[[BinaryIO], Any]) -> None:
     """Let `write` fill a temporary file beside `path`, then rename it to `path`.
 
-    Whatever goes wrong on the way, `path` holds what it held before, and nothing else is left.
+    Whatever goes wrong on the way, `path` holds what it held before, and nothing else is left.  A
+    file that is replaced hands on its permissions.
 
     Examples
     --------
@@ -59,26 +73,70 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[BinaryIO], A
     try:
         with open(temporary, "xb") as file:
             write(file)
+        with contextlib.suppress(FileNotFoundError):
+            shutil.copymode(target, temporary)
         os.replace(temporary, target)
     except BaseException as error:
         with contextlib.suppress(OSError):  # there is none
             os.remove(temporary)
-        if isinstance(error, OSError) and error.filename == temporary:
+        if isinstance(error, OSError) and error.errno and error.filename in (None, temporary):
             error.filename = os.fspath(path)  # the one that was asked for
         raise
 
 
+def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
+    """`path` opened for reading; devices and pipes, which need not end, are refused.
+
+    Raises
+    ------
+    OSError
+        If it cannot be opened.
+    ValueError
+        If it is no regular file.
+    """
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise ValueError(f"{os.fspath(path)}: is no regular file")
+    return open(path, "rb")
+
+
 def check_archive(file: BinaryIO) -> None:
-    """Refuse what is no npz file, which NumPy takes for a pickle and advises to trust.
+    """Refuse what is no npz file, or claims what it cannot hold, or what does not fit in memory.
+
+    NumPy takes what is no npz file for a pickle, and advises to trust it; and allocates whatever a
+    header claims.  Only headers are read here; afterwards the file is at its beginning again.
 
     Raises
     ------
     ValueError
-        Otherwise the file is at its beginning again.
+        Naming the array.
+    SizeError
+        If the arrays need more than `MEMORY_LIMIT` together.
     """
     if not is_zipfile(file):
         raise ValueError("it is no npz file")
+    length, whole = file.seek(0, os.SEEK_END), 0
+    with ZipFile(file) as archive:
+        for member in archive.infolist():
+            packed = min(member.compress_size, length)
+            with archive.open(member) as part:
+                claimed = _claimed_bytes(part, member.filename)
+                if claimed + part.tell() != member.file_size or member.file_size > DEFLATE * packed:
+                    raise ValueError(f"{member.filename}: claims {claimed} bytes, which the file does not hold")
+            whole += claimed
+    check_bytes(whole, "its arrays", "they cannot be read")
     file.seek(0)
+
+
+def _claimed_bytes(part: Any, name: str) -> int:
+    """Bytes of the array whose header says of what type and shape it is."""
+    version = np.lib.format.read_magic(part)
+    if version not in ((1, 0), (2, 0)):
+        raise ValueError(f"{name}: is of version {version} of the npy format; 1.0 and 2.0 are read")
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(part)
+    if dtype.hasobject:
+        raise ValueError(f"{name}: holds Python objects")
+    return dtype.itemsize * math.prod(shape)
 
 
 def write_archive(path: str | os.PathLike[str], arrays: Mapping[str, Any], about: Mapping[str, Any], *,
@@ -107,7 +165,7 @@ def read_archive(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[s
     >>> arrays["x"].tolist(), about
     ([0, 1, 2], {'unit': 'px'})
     """
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         try:
             check_archive(file)
             with np.load(file, allow_pickle=False) as stored:
@@ -115,3 +173,62 @@ def read_archive(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[s
             return arrays, json.loads(arrays.pop("about").tobytes())
         except (OSError, *BROKEN) as error:
             raise ValueError(str(error)) from None
+
+
+def field_of(about: Any, name: str, kind: type | tuple[type, ...] = object) -> Any:
+    """A field of what a file says of itself, of one of these types.
+
+    Raises
+    ------
+    ValueError
+        Naming the field, if it is missing or something else.
+    """
+    if not isinstance(about, Mapping) or name not in about:
+        raise ValueError(f"{name}: is missing")
+    value = about[name]
+    kinds = kind if isinstance(kind, tuple) else (kind,)
+    if not isinstance(value, kinds) or isinstance(value, bool) and bool not in kinds and object not in kinds:
+        raise ValueError(f"{name}={value!r}: must be {' or '.join(k.__name__ for k in kinds)}")
+    return value
+
+
+def numbers_of(arrays: Mapping[str, Array], name: str, shape: tuple[int, ...] | None = None, *, ndim: int | None = None,
+               signed: bool = True, finite: bool = True) -> npt.NDArray[np.float64]:
+    """An array of a file, as floats.
+
+    Parameters
+    ----------
+    arrays : mapping of str to ndarray
+    name : str
+    shape : tuple of int, optional
+        That it must have.
+    ndim : int, optional
+        Number of axes that it must have.
+    signed : bool
+        Whether values may be negative.
+    finite : bool
+        Whether all values must be finite.
+
+    Raises
+    ------
+    ValueError
+        Naming the array, if it is missing or something else.
+
+    Examples
+    --------
+    >>> numbers_of({"map": np.array([1, 2])}, "map", (2,), signed=False).tolist()
+    [1.0, 2.0]
+    """
+    if name not in arrays:
+        raise ValueError(f"{name}: is missing")
+    values = arrays[name]
+    if values.dtype.kind not in "fiu":
+        raise ValueError(f"{name}: is of {values.dtype}; must hold real numbers")
+    if (shape is not None and values.shape != shape) or (ndim is not None and values.ndim != ndim):
+        raise ValueError(f"{name}: has shape {values.shape}, must have "
+                         + (f"{ndim} axes" if shape is None else f"shape {shape}"))
+    if finite and not np.isfinite(values).all():
+        raise ValueError(f"{name}: holds values that are not finite")
+    if not signed and (values < 0).any():
+        raise ValueError(f"{name}: holds negative values")
+    return values.astype(np.float64, copy=False)

@@ -22,8 +22,9 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from ..base.checks import choice, point
+from ..base.checks import choice, point, real
 from ..base.errors import check_bytes
+from ..base.files import field_of, numbers_of
 from ..lattice.field import Field
 
 __all__ = ["Dense", "Density", "Frozen", "Separable", "readonly"]
@@ -32,6 +33,8 @@ Array = npt.NDArray[np.float64]
 
 #: What rounding may make of a cumulated share.
 ROUNDING = 1e-12
+#: How far from 1 the sum of a line in a file may be.
+UNITY = 1e-9
 #: Largest logarithm of a float.
 LARGEST_LOG = 709
 
@@ -235,9 +238,10 @@ class Density(Frozen, ABC):
         """What a file holds of this density: of which kind (this one, maybe), and its arrays."""
 
     @classmethod
-    def restored(cls, arrays: Mapping[str, Array], origin: tuple[int, ...], log_total: float) -> Density:
-        """From the arrays that `stored` gave."""
-        raise ValueError(f"a density of the kind {cls.kind!r} is never stored")
+    def restored(cls, arrays: Mapping[str, Array], origin: tuple[int, ...], about: Mapping[str, Any], *,
+                 signed: bool) -> Density:
+        """From what a file holds: the arrays that `stored` gave, and facts; `signed` if values may be negative."""
+        raise ValueError(f"density={cls.kind!r}: is never stored as such")
 
 
 class Dense(Density):
@@ -317,9 +321,10 @@ class Dense(Density):
         return self, {"map": self.map}
 
     @classmethod
-    def restored(cls, arrays: Mapping[str, Array], origin: tuple[int, ...], log_total: float) -> Density:
+    def restored(cls, arrays: Mapping[str, Array], origin: tuple[int, ...], about: Mapping[str, Any], *,
+                 signed: bool) -> Density:
         """From the map."""
-        return cls(arrays["map"], origin)
+        return cls(numbers_of(arrays, "map", ndim=len(origin), signed=signed), origin)
 
 
 class Separable(Density):
@@ -399,9 +404,15 @@ class Separable(Density):
         return self, {f"line{axis}": line for axis, line in enumerate(self.profiles)}
 
     @classmethod
-    def restored(cls, arrays: Mapping[str, Array], origin: tuple[int, ...], log_total: float) -> Density:
+    def restored(cls, arrays: Mapping[str, Array], origin: tuple[int, ...], about: Mapping[str, Any], *,
+                 signed: bool) -> Density:
         """From the lines."""
-        return cls([arrays[f"line{axis}"] for axis in range(len(origin))], origin, log_total)
+        lines = {f"line{axis}": numbers_of(arrays, f"line{axis}", ndim=1, signed=signed)
+                 for axis in range(len(origin))}
+        for name, line in lines.items():
+            if not abs(line.sum() - 1) < UNITY:
+                raise ValueError(f"{name}: has sum {line.sum():.6g}, must have sum 1")
+        return cls(list(lines.values()), origin, real(field_of(about, "log_total"), "log_total"))
 
 
 # ---------------------------------------------------------------------------------------------

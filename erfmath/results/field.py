@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base.checks import choice, real
+from ..base.files import numbers_of
 from ..networks.trf import ReceptiveField
 from . import files, gradients, shapes, sizes
 from .assumptions import Assumption
@@ -104,6 +105,9 @@ class EffectiveReceptiveField(Frozen):
         choice(statistic, "statistic", STATISTICS)
         if (trf is None) == (center is None):
             raise ValueError("center: needed where there is no trf to tell it, and only there")
+        if image is not None and (density.origin != (0,) * density.ndim or density.shape != tuple(image)):
+            raise ValueError(f"image={tuple(image)}: the map must cover it, from pixel 0 on; it has shape "
+                             f"{density.shape} and origin {density.origin}")
         self._hold(density=density, unit=tuple(unit), statistic=statistic, method=method,
                    assumptions=tuple(assumptions), image=image, node="" if trf is None else trf.node,
                    stderr=None if stderr is None else readonly(stderr), _trf=trf,
@@ -406,8 +410,10 @@ class EffectiveReceptiveField(Frozen):
     def restored(cls, density: Density, arrays: Mapping[str, Any], facts: Mapping[str, Any],
                  **about: Any) -> EffectiveReceptiveField:
         """From what a file holds; ``EffectiveReceptiveField.load`` is the way to read one."""
+        known = "stderr" in arrays
         self = EffectiveReceptiveField.__new__(EffectiveReceptiveField)
-        self._describe(density, stderr=arrays.get("stderr"), **about)
+        self._describe(density, stderr=numbers_of(arrays, "stderr", density.shape, signed=False, finite=False)
+                       if known else None, **about)
         return self
 
     @staticmethod

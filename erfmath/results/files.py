@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ..base.files import BROKEN, read_archive, write_archive
+from ..base.checks import DIMENSIONS, choice, image_shape, integer, point, real
+from ..base.files import BROKEN, field_of, read_archive, write_archive
 from ..networks.trf import ReceptiveField
 from .assumptions import Assumption
 from .density import Density
@@ -29,15 +30,34 @@ def write(erf: EffectiveReceptiveField, path: str | os.PathLike[str]) -> None:
 
 
 def read(path: str | os.PathLike[str]) -> EffectiveReceptiveField:
-    """What ``EffectiveReceptiveField.load`` does."""
+    """What ``EffectiveReceptiveField.load`` does; a file of anybody's, so that nothing in it is believed."""
     try:
-        arrays, about = read_archive(path)
-        trf, image, center = about["trf"], about["image"], about["center"]
-        density = Density.KINDS[about["density"]].restored(arrays, tuple(about["origin"]), about["log_total"])
-        return KINDS[about["kind"]].restored(
-            density, arrays, about["facts"], unit=tuple(about["unit"]),
-            trf=None if trf is None else ReceptiveField.from_dict(trf), statistic=about["statistic"],
-            method=about["method"], assumptions=[Assumption[name] for name in about["assumptions"]],
-            image=None if image is None else tuple(image), center=center)
+        return _restored(*read_archive(path))
     except BROKEN as error:
-        raise ValueError(f"{path}: not an effective receptive field saved by erfmath ({error})") from None
+        raise ValueError(f"{os.fspath(path)}: not an effective receptive field saved by erfmath ({error})") from None
+
+
+def _restored(arrays: dict[str, Any], about: Any) -> EffectiveReceptiveField:
+    kind, form = field_of(about, "kind", str), field_of(about, "density", str)
+    choice(kind, "kind", tuple(KINDS))
+    choice(form, "density", tuple(Density.KINDS))
+    origin = tuple(integer(x, "origin") for x in field_of(about, "origin", list))
+    ndim = len(origin)
+    if ndim not in DIMENSIONS:
+        raise ValueError(f"origin={origin}: must have 1 to 3 values")
+    statistic = field_of(about, "statistic", str)
+    density = Density.KINDS[form].restored(arrays, origin, about, signed=statistic == "mean")
+    trf, image, center, unit = (field_of(about, name) for name in ("trf", "image", "center", "unit"))
+    if unit != []:
+        unit = point(field_of(about, "unit", list), "unit", ndim)
+    field = None if trf is None else ReceptiveField.from_dict(field_of(about, "trf", dict))
+    if field is not None and field.ndim != ndim:
+        raise ValueError(f"trf: has {field.ndim} axes, the map has {ndim}")
+    if center is not None and len(field_of(about, "center", list)) != ndim:
+        raise ValueError(f"center={center}: must have {ndim} values")
+    return KINDS[kind].restored(
+        density, arrays, field_of(about, "facts", dict), unit=tuple(unit), trf=field, statistic=statistic,
+        method=field_of(about, "method", str),
+        assumptions=[Assumption[name] for name in field_of(about, "assumptions", list)],
+        image=None if image is None else image_shape(field_of(about, "image", list), ndim),
+        center=None if center is None else tuple(real(x, "center") for x in center))

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..base.checks import point
+from ..base.files import field_of
 from ..layers.geometry import Box
 from .density import Density, readonly
 from .field import EffectiveReceptiveField
@@ -73,12 +75,18 @@ class MeasuredReceptiveField(EffectiveReceptiveField):
     def restored(cls, density: Density, arrays: Mapping[str, Any], facts: Mapping[str, Any],
                  **about: Any) -> MeasuredReceptiveField:
         """From what a file holds; ``EffectiveReceptiveField.load`` is the way to read one."""
-        moments = Moments.from_arrays({name.removeprefix("draws."): array for name, array in arrays.items()})
-        box = Box(*map(tuple, facts["box"]))
-        if moments.mean.shape != box.shape or len(moments.scatter) != len(block_sums(moments.mean, len(box.lo))):
-            raise ValueError("its arrays do not fit each other")
-        return cls(moments, box, shape=density.shape, origin=density.origin, seed=facts["seed"],
-                   partial=facts["partial"], sampled=facts["sampled"], **about)
+        corners = field_of(facts, "box", list)
+        box = Box(*(point(corner, "box", density.ndim) for corner in corners))
+        inside = all(o <= a and b < o + n for o, n, a, b in zip(density.origin, density.shape, box.lo, box.hi))
+        moments = Moments.from_arrays({name.removeprefix("draws."): array for name, array in arrays.items()
+                                       if name.startswith("draws.")})
+        if moments.mean.shape != box.shape or not (inside or box.empty):
+            raise ValueError(f"box={corners}: does not fit the map, or the statistics of the draws")
+        erf = cls(moments, box, shape=density.shape, origin=density.origin, seed=field_of(facts, "seed"),
+                  partial=field_of(facts, "partial", bool), sampled=field_of(facts, "sampled", bool), **about)
+        if not np.array_equal(erf.map, density.map):
+            raise ValueError("map: is not the mean of the draws")
+        return erf
 
     def _placed(self, values: Array) -> Array:
         """Values on the box of sites that reach the unit, as a map on the whole window or image."""

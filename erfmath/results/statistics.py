@@ -16,6 +16,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..base.checks import DIMENSIONS
+from ..base.files import numbers_of
+
 __all__ = ["Moments", "block_edges", "block_sums"]
 
 Array = npt.NDArray[np.float64]
@@ -223,10 +226,27 @@ class Moments:
 
     @staticmethod
     def from_arrays(arrays: Mapping[str, Any]) -> Moments:
-        """What `arrays` gave."""
-        values = {name: arrays[name] for name in _STORED}
-        count, total, table = int(values.pop("count")), float(values.pop("total")), values.pop("table")
-        return Moments(count=count, total=total, tables=(table,), **values)
+        """What `arrays` gave, of a file of anybody's.
+
+        Raises
+        ------
+        ValueError
+            Naming an array that is missing, or does not fit the others.
+        """
+        mean = numbers_of(arrays, "mean")
+        if mean.ndim not in DIMENSIONS:
+            raise ValueError(f"mean: has {mean.ndim} axes, must have 1 to 3")
+        count, lines = int(numbers_of(arrays, "count", ())), (sum(mean.shape),)
+        if count < 1:
+            raise ValueError(f"count={count}: must be at least 1")
+        blocks = math.prod(map(len, block_edges(mean.shape)))
+        return Moments(
+            count, mean, numbers_of(arrays, "square", mean.shape, signed=False, finite=False),
+            numbers_of(arrays, "cross", mean.shape, finite=False),
+            numbers_of(arrays, "line_square", lines, signed=False, finite=False),
+            numbers_of(arrays, "line_cross", lines, finite=False), float(numbers_of(arrays, "total", ())),
+            (numbers_of(arrays, "table", (count, 1 + 2 * mean.ndim)),),
+            numbers_of(arrays, "scatter", (blocks, blocks), finite=False))
 
 
 _STORED = ("count", "total", "mean", "square", "cross", "line_square", "line_cross", "table", "scatter")

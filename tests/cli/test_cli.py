@@ -15,7 +15,6 @@ import pytest
 from helpers import EXACT, Ask, assert_close
 
 import erfmath as em
-from erfmath.base.files import check_target, write_atomically
 from erfmath.base.progress import WIDTH, Progress
 from erfmath.bench import BENCHMARKS, Table
 from erfmath.cli import build_parser, commands
@@ -221,46 +220,6 @@ def test_main_refuses_bad_input(ask: Ask, words: tuple[str, ...], told: str) -> 
     assert line.startswith("erfmath: error: ")
     assert re.search(told, line), line
     assert sorted(path.name for path in Path().iterdir()) == sorted(FILES)
-
-
-# ---------------------------------------------------------------------------------------------
-# files
-# ---------------------------------------------------------------------------------------------
-
-def test_write_atomically_names_the_file_asked_for(in_tmp: Path) -> None:
-    long = "n" * 250 + ".npz"  # a name that is allowed, but leaves no room for a temporary one
-    with pytest.raises(OSError) as error:
-        write_atomically(long, lambda file: file.write(b"new"))
-    assert error.value.filename == long and not list(Path().iterdir())
-
-
-def test_write_atomically_replaces_a_file(in_tmp: Path) -> None:
-    Path("a").write_bytes(b"old")
-    Path("link").symlink_to("a")
-    write_atomically("link", lambda file: file.write(b"new"))
-    assert Path("a").read_bytes() == b"new" and Path("link").is_symlink()
-    assert sorted(path.name for path in in_tmp.iterdir()) == ["a", "link"]
-
-
-def test_write_atomically_keeps_the_old_file(in_tmp: Path) -> None:
-    Path("a").write_bytes(b"old")
-
-    def fail(file: io.BufferedWriter) -> None:
-        file.write(b"half")
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        write_atomically("a", fail)
-    assert [(path.name, path.read_bytes()) for path in in_tmp.iterdir()] == [("a", b"old")]
-
-
-def test_check_target_refuses(in_tmp: Path) -> None:
-    with pytest.raises(IsADirectoryError, match="is a directory"):
-        check_target(in_tmp)
-    with pytest.raises(FileNotFoundError, match="there is no directory"):
-        check_target(in_tmp / "no" / "file")
-    check_target(in_tmp / "file")
-    assert not list(in_tmp.iterdir())
 
 
 # ---------------------------------------------------------------------------------------------
