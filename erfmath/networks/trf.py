@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ..base.checks import check_network, image_shape, is_sequence, point
+from ..base.checks import DIMENSIONS, check_network, image_shape, integer, is_sequence, point
 from ..base.errors import check_bytes
+from ..base.files import field_of
 from ..layers.geometry import AxisGeometry
 from .windows import Number, Windows, sweep
 
@@ -140,16 +141,35 @@ class ReceptiveField:
 
     @staticmethod
     def from_dict(d: Mapping[str, Any]) -> ReceptiveField:
-        """The field that `d`, made by `to_dict`, describes."""
-        windows = tuple(Windows(w["shift"], tuple(w["lo"]), tuple(w["hi"]), w["aligned"])
-                        for w in d["windows"])
-        image, shape = (None if d[name] is None else tuple(d[name]) for name in ("image", "shape"))
-        return _field(d["node"], windows, image, shape, not d["padding_known"])
+        """The field that `d`, made by `to_dict`, describes.
+
+        Raises
+        ------
+        ValueError
+            Naming what is missing, or none of a field.
+        """
+        windows = tuple(_window(w) for w in field_of(d, "windows", (list, tuple)))
+        if len(windows) not in DIMENSIONS:
+            raise ValueError(f"windows: has {len(windows)} axes, must have 1 to 3")
+        image, shape = (None if field_of(d, name) is None else
+                        image_shape(field_of(d, name, (list, tuple)), len(windows)) for name in ("image", "shape"))
+        return _field(field_of(d, "node", str), windows, image, shape, not field_of(d, "padding_known", bool))
 
     def _refuse_infinite(self) -> None:
         if self.infinite:
             raise ValueError(f"{self.node}: sees the whole plane (global pooling); give image= for "
                              "a finite receptive field")
+
+
+def _window(d: Any) -> Windows:
+    """Windows along one axis from a file: lo <= hi in each phase, both None where nothing is seen."""
+    shift = integer(field_of(d, "shift"), "windows.shift", 0)
+    lo, hi = (tuple(x if x is None or x in (-math.inf, math.inf) else integer(x, "windows")
+                    for x in field_of(d, end, (list, tuple))) for end in ("lo", "hi"))
+    fits = 0 < len(lo) == len(hi) and all(a is b is None or None not in (a, b) and a <= b for a, b in zip(lo, hi))
+    if not fits:
+        raise ValueError(f"windows: lo={list(lo)!r} and hi={list(hi)!r} are no first and last pixels")
+    return Windows(shift, lo, hi, field_of(d, "aligned", bool))
 
 
 def _plain(value: Number) -> Number:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import itertools
 import math
 import random
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from fields import ALL_SIZES, ERF, SHAPES, chain, field, pixels, random_erf
+from fields import ALL_SIZES, ERF, chain, field, pixels, random_erf
 from helpers import EXACT, ROUNDING, assert_close
 
 import erfmath as em
@@ -227,83 +226,6 @@ def test_a_field_without_a_theoretical_one() -> None:
 def test_the_amplitude_of_what_is_no_power_is_the_map(statistic: str) -> None:
     erf = unknown_field(statistic=statistic)
     assert_close(erf.amplitude, erf.map, EXACT)
-
-
-# ---------------------------------------------------------------------------------------------
-# files
-# ---------------------------------------------------------------------------------------------
-
-def saved() -> dict[str, Any]:
-    return {
-        "lines": em.predict(chain(4, stride=2), unit=(3, -1)),
-        "beyond floats": em.predict(em.repeat(em.Conv(3), 2_000), ndim=1),
-        "image": em.predict(em.serial(em.Conv(3), em.MaxPool(2), em.Upsample(2)), image=(9, 8)),
-        "no trf": unknown_field(statistic="relu", stderr=np.ones((6, 9))),
-        "above": random_erf(2).above_background(.1),
-        "stderr": random_erf(3, stderr=np.full(SHAPES[3], .5), method="draws", statistic="mean"),
-    }
-
-
-@pytest.mark.parametrize("name", saved())
-def test_saved_fields_come_back(name: str, in_tmp: Path) -> None:
-    erf = saved()[name]
-    erf.save("field.npz")
-    back = ERF.load("field.npz")
-    for key in ("origin", "unit", "image", "node", "ndim", "shape", "statistic", "method", "assumptions", "center"):
-        assert getattr(back, key) == getattr(erf, key), key
-    assert back.window == erf.window and back.label == erf.label
-    if erf.window is not None:
-        assert back.trf == erf.trf and back.trf.window((5,) * erf.ndim) == erf.trf.window((5,) * erf.ndim)
-    assert back.density.kind == erf.density.kind
-    assert_close(back.share, erf.share, EXACT)
-    assert_close(back.std, erf.std, EXACT)
-    if name != "beyond floats":
-        assert_close(back.map, erf.map, EXACT)
-    if erf.stderr is None:
-        assert back.stderr is None
-    else:
-        assert_close(back.stderr, erf.stderr, EXACT)
-    with np.load("field.npz", allow_pickle=False) as arrays:  # plain arrays, no pickles
-        assert all(array.dtype.kind in "fu" for array in arrays.values())
-    assert [path.name for path in in_tmp.iterdir()] == ["field.npz"]
-
-
-def test_garbage_is_refused(in_tmp: Path) -> None:
-    np.savez("other.npz", map=np.ones(3))
-    np.save("array.npy", np.ones(3))
-    (in_tmp / "text.npz").write_text("not a field")
-    (in_tmp / "empty.npz").write_bytes(b"")
-    for name in ("other.npz", "array.npy", "text.npz", "empty.npz"):
-        with pytest.raises(ValueError, match=f"{name}: not an effective receptive field"):
-            ERF.load(name)
-    with pytest.raises(FileNotFoundError):
-        ERF.load("nowhere.npz")
-
-
-def test_damaged_files_are_refused_or_read_as_they_were(in_tmp: Path) -> None:
-    erf = random_erf(2)
-    erf.save("field.npz")
-    data, rng = (in_tmp / "field.npz").read_bytes(), random.Random(1)
-    refused = 0
-    for trial in range(300):
-        broken = bytearray(data)
-        if trial % 3 == 0:
-            broken = broken[:rng.randrange(len(data))]
-        else:
-            broken[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
-        (in_tmp / "broken.npz").write_bytes(broken)
-        try:
-            assert_close(ERF.load("broken.npz").map, erf.map, EXACT)
-        except ValueError as error:
-            assert str(error).startswith("broken.npz: not an effective")
-            refused += 1
-    assert refused > 200
-
-
-def test_a_failed_save_leaves_nothing(in_tmp: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        random_erf(2).save("nowhere/field.npz")
-    assert not list(in_tmp.iterdir())
 
 
 def test_parts_that_would_not_fit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
