@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from ..networks import zoo
-from ..plotting import show_map
+from ..plotting import LINES, show_map
 from ..theory.predict import predict
-from .base import Arrays, Data, Desk, Options, Quote, Spec, scalars
-from .panels import AMPLITUDE, dark_edge, page
-from .sampling import mean_std
+from .base import Arrays, Axes, Data, Desk, Figure, Options, Quote, Spec, scalars
+from .panels import annotate, letters, page
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-__all__ = ["compute", "draw", "parts", "quotes"]
+__all__ = ["caption", "compute", "draw", "parts", "quotes"]
 
 IMAGE = 224
-NETWORKS = {"VGG-16": "vgg16", "ResNet-50": "resnet50", "DenseNet-121": "densenet121",
-            "MobileNet v2": "mobilenet_v2", "U-Net": "unet", "ConvNeXt-T": "convnext_tiny",
-            "RepLKNet-31B": "replknet31b"}
-MASS = 0.95
+NETWORKS = {"VGG-16": "vgg16", "ResNet-50": "resnet50", "DenseNet-121": "densenet121", "MobileNet v2": "mobilenet_v2",
+            "U-Net": "unet", "ConvNeXt-T": "convnext_tiny", "RepLKNet-31B": "replknet31b"}
+#: Numbers of each network, in words.
+SIZES = {"side": "side of the TRF", "std": "std of power", "width": "width at 4.55 %",
+         "half": "radius with 50 % of the power", "mass": "square with 95 % of the power"}
 
 
 def parts(options: Options) -> dict[str, Spec]:
@@ -33,59 +27,59 @@ def parts(options: Options) -> dict[str, Spec]:
 def compute(spec: Spec, desk: Desk) -> Arrays:
     erf = predict(zoo.build(spec["network"]), image=spec["image"])
     return {"share": erf.share.astype(np.float32), "center": np.array(erf.center), "unit": np.array(erf.unit),
-            **scalars(side=float(erf.trf.size[0]), std=mean_std(erf), width=erf.size("threshold"),
-                      mass=erf.size("mass", p=MASS))}
+            **scalars(side=float(erf.trf.size[0]), std=erf.size("std"), width=erf.size("threshold"),
+                      half=erf.mass_radius(0.5), mass=erf.size("mass", p=0.95))}
 
 
 def quotes(data: Data) -> list[Quote]:
-    found = []
-    for name, part in data.items():
-        found += [Quote(f"{name}: side of the TRF", part.number("side")),
-                  Quote(f"{name}: std of power", part.number("std")),
-                  Quote(f"{name}: width at 4.55 %", part.number("width")),
-                  Quote(f"{name}: width / side of the TRF", part.number("width") / part.number("side")),
-                  Quote(f"{name}: square with {MASS:.0%} of the power", part.number("mass"))]
-    return found
+    return [quote for name, part in data.items() for quote in (
+        *(Quote(f"{name}: {words}", part.number(size)) for size, words in SIZES.items()),
+        Quote(f"{name}: width / side of the TRF", part.number("width") / part.number("side")))]
 
 
 def draw(data: Data) -> Figure:
-    figure = page(10.4, 8.4)
+    figure = page(6.0)
     grid = figure.add_gridspec(3, 4, height_ratios=[1, 1, 0.95])
+    panels = []
     for i, (name, part) in enumerate(data.items()):
         ax = figure.add_subplot(grid[i // 4, i % 4])
-        image = show_map(ax, part["share"])
+        image = show_map(ax, part["share"], display="power-law")
         y, x = part["center"]
-        ax.plot([x], [y], "+", color="white", markersize=9, path_effects=dark_edge())
-        ax.set_title(f"{name}, TRF {part.number('side'):.0f} px\nstd {part.number('std'):.1f} px", fontsize="medium")
-        ax.set_xticks([0, 100, 200])
-        ax.set_yticks([0, 100, 200])
-        ax.tick_params(labelsize="x-small", length=2, labelleft=i % 4 == 0)
+        ax.plot([x], [y], "+", color="white", markersize=7)
+        annotate(ax, f"TRF {part.number('side'):.0f} px")
+        ax.set(title=name, xticks=[0, 100, 200], yticks=[0, 100, 200])
+        ax.tick_params(length=2, labelleft=i % 4 == 0)
+        if i > 2:
+            ax.set_xlabel("x, input pixels")
+        if i % 4 == 0:
+            ax.set_ylabel("y, input pixels")
+        panels.append(ax)
     free = figure.add_subplot(grid[1, 3])
     free.set_axis_off()
-    bar = figure.colorbar(image, cax=free.inset_axes((0.05, 0.5, 0.9, 0.1)), orientation="horizontal")
-    bar.set_label(AMPLITUDE)
-    free.text(0.5, 0.75, "+ true centre of the unit", ha="center", fontsize="small")
-    _draw_sizes(figure.add_subplot(grid[2, :]), data)
-    figure.suptitle(f"Theory at initialisation: image of {IMAGE} × {IMAGE} pixels, unit in the middle of the last map",
-                    fontsize="medium")
+    bar = figure.colorbar(image, cax=free.inset_axes((0.05, 0.5, 0.9, 0.08)), orientation="horizontal",
+                          ticks=[0.0, 0.01, 0.1, 1.0])
+    bar.set_label("power $E[g^2]$ / maximum,\ncolours by power 0.25")
+    free.text(0.5, 0.75, "+ TRF centre of the unit", ha="center")
+    panels.append(figure.add_subplot(grid[2, :]))
+    _draw_sizes(panels[-1], data)
+    letters(panels)
     return figure
 
 
+def caption(data: Data) -> str:
+    return (f"Theory at initialisation: image of {IMAGE} × {IMAGE} pixels, unit in the middle of the last map. Below: "
+            "sizes that the border of the image cuts less than the width at 4.55 % of the amplitude.")
+
+
 def _draw_sizes(ax: Axes, data: Data) -> None:
-    """Sizes as bars beside the image's side."""
-    names = list(data)
-    x = np.arange(len(names))
-    bars = {"width": (-0.2, "#12355b", "width at 4.55 % of the amplitude"),
-            "mass": (0.2, "#e3a018", f"side of the square about the true centre with {MASS:.0%} of the power")}
-    for key, (shift, colour, label) in bars.items():
-        ax.bar(x + shift, [data[name].number(key) for name in names], 0.38, color=colour, label=label)
-    ax.axhline(IMAGE, color="#606060", linewidth=1, linestyle=":", label="side of the image")
-    for i, part in enumerate(data.values()):
-        width = part.number("width")
-        inside = width > IMAGE / 3  # above the bar is the line of the image
-        ax.text(i - 0.2, width - 6 if inside else width + 6, f"{width / part.number('side'):.0%}\nof TRF",
-                fontsize="x-small", ha="center", va="top" if inside else "bottom", color="white" if inside else "black")
-    ax.set_xticks(x, names)
-    ax.set_ylim(0, 1.35 * IMAGE)
+    x = np.arange(len(data))
+    for shift, key, words, style in ((-0.2, "std", "σ of $E[g^2]$", LINES[0]),
+                                     (0.2, "half", "radius that holds half of $E[g^2]$", LINES[3])):
+        sizes = [part.number(key) for part in data.values()]
+        ax.bar(x + shift, sizes, 0.38, color=style["color"], label=words)
+        for at, size in zip(x + shift, sizes):
+            ax.text(at, size, f"{size:.3g}", ha="center", va="bottom", fontsize=7)
+    ax.set_xticks(x, list(data))
     ax.set_ylabel("input pixels")
-    ax.legend(fontsize="small", frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=3)
+    ax.margins(y=0.12)
+    ax.legend(loc="upper center", ncols=2)

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import pathlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from ..base.checks import integer
 
-__all__ = ["Arrays", "Data", "Desk", "Options", "Part", "Quote", "Spec", "digest", "scalars"]
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+else:  # Matplotlib is not imported before something is drawn
+    Axes = Figure = Any
+
+__all__ = ["Arrays", "Axes", "Data", "Desk", "Figure", "Options", "Part", "Quote", "Spec", "digest", "mean_error",
+           "ratio", "scalars"]
 
 Spec = dict[str, Any]
 Arrays = dict[str, npt.NDArray[Any]]
 T = TypeVar("T")
+
+QUICK = 30  # draws: fewer have no standard error worth the name
+LEAST = 3   # values from which a standard error is taken
 
 
 @dataclass(frozen=True)
@@ -37,13 +48,13 @@ class Options:
     Raises
     ------
     ValueError
-        Fewer than two draws, which have no standard error, or a negative seed.
+        Fewer than three draws, which have no standard error, or a negative seed.
 
     Examples
     --------
     >>> from erfmath.figures import Options
-    >>> Options(quick=True).draws(100, 8), Options(draws_asked=50).draws(100, 8)
-    (8, 50)
+    >>> Options(quick=True).draws(100), Options(draws_asked=50).draws(100)
+    (30, 50)
     """
 
     quick: bool = False
@@ -53,17 +64,17 @@ class Options:
 
     def __post_init__(self) -> None:
         integer(self.seed, "seed", 0)
-        if self.draws_asked is not None and integer(self.draws_asked, "draws") < 2:
-            raise ValueError(f"draws={self.draws_asked}: must be at least 2, standard errors come from "
+        if self.draws_asked is not None and integer(self.draws_asked, "draws") < LEAST:
+            raise ValueError(f"draws={self.draws_asked}: must be at least {LEAST}, standard errors come from "
                              "the scatter between draws")
 
     def pick(self, full: T, quick: T) -> T:
         """The value for this run: `full`, or `quick` where that is asked for."""
         return quick if self.quick else full
 
-    def draws(self, full: int, quick: int) -> int:
-        """Number of draws: what was asked for, else `full` or `quick`."""
-        return self.pick(full, quick) if self.draws_asked is None else self.draws_asked
+    def draws(self, full: int) -> int:
+        """Number of draws: what was asked for, else `full`, and no more than thirty of a quick run."""
+        return self.pick(full, min(full, QUICK)) if self.draws_asked is None else self.draws_asked
 
 
 class Desk(NamedTuple):
@@ -97,47 +108,6 @@ class Desk(NamedTuple):
     files: Mapping[str, pathlib.Path]
 
 
-@dataclass(frozen=True)
-class Part:
-    """A finished part: ``part["name"]`` is an array.
-
-    Parameters
-    ----------
-    spec : dict
-        What it was computed from.
-    arrays : dict of str to ndarray
-    seconds : float
-        CPU time that it took.
-
-    Raises
-    ------
-    KeyError
-        For the name of an array that it does not have.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from erfmath.figures import Part
-    >>> part = Part({"layers": 3}, {"std": np.array(1.5)}, 0.1)
-    >>> part.spec["layers"], part.number("std")
-    (3, 1.5)
-    """
-
-    spec: Spec
-    arrays: Arrays
-    seconds: float
-
-    def __getitem__(self, name: str) -> npt.NDArray[Any]:
-        return self.arrays[name]
-
-    def number(self, name: str) -> float:
-        """The array called `name`, of one element, as a float."""
-        return float(self.arrays[name])
-
-
-Data = Mapping[str, Part]
-
-
 class Quote(NamedTuple):
     """A number of a figure beside what others say of it; None where they say nothing.
 
@@ -146,7 +116,7 @@ class Quote(NamedTuple):
     what : str
     value : float
     stderr : float, optional
-        Standard error of `value`; 0 where it did not vary.
+        Standard error of `value`; None where it is exact, or where fewer than three values tell.
     theory, paper : float, optional
         What the theory and the published figure say.
 
@@ -169,8 +139,71 @@ class Quote(NamedTuple):
     paper: float | None = None
 
 
+@dataclass(frozen=True)
+class Part:
+    """A finished part: ``part["name"]`` is an array.
+
+    Parameters
+    ----------
+    spec : dict
+        What it was computed from.
+    arrays : dict of str to ndarray
+    seconds : float
+        CPU time that it took.
+
+    Raises
+    ------
+    KeyError
+        For the name of an array that it does not have.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from erfmath.figures import Part
+    >>> part = Part({"layers": 3}, {"std": np.array(1.5), "std_error": np.array(0.1), "theory_std": np.array(1.4)}, 0.1)
+    >>> part.spec["layers"], part.number("std")
+    (3, 1.5)
+    >>> part.quote("3 layers: std", "std")
+    Quote(what='3 layers: std', value=1.5, stderr=0.1, theory=1.4, paper=None)
+    """
+
+    spec: Spec
+    arrays: Arrays
+    seconds: float
+
+    def __getitem__(self, name: str) -> npt.NDArray[Any]:
+        return self.arrays[name]
+
+    def number(self, name: str) -> float:
+        """The array called `name`, of one element, as a float."""
+        return float(self.arrays[name])
+
+    def quote(self, what: str, size: str, over: float = 1.0, paper: float | None = None) -> Quote:
+        """`what` is quoted of it: the measured `size` in units of `over`, beside theory and `paper`."""
+        error = self.number(f"{size}_error")
+        return Quote(what, self.number(size) / over, error / over if error else None,
+                     self.number(f"theory_{size}") / over, paper)
+
+
+Data = Mapping[str, Part]
+
+
+def ratio(part: Part, other: Part, size: str) -> tuple[float, float, float]:
+    """A size of one part over that of another, drawn independently: measured, its standard error, in theory."""
+    value = part.number(size) / other.number(size)
+    relative = (p.number(f"{size}_error") / p.number(size) for p in (part, other))
+    return value, value * math.hypot(*relative), part.number(f"theory_{size}") / other.number(f"theory_{size}")
+
+
+def mean_error(values: npt.ArrayLike) -> tuple[float, float | None]:
+    """Mean of a few values and its standard error; None where there are fewer than three, or one is not finite."""
+    values = np.asarray(values, dtype=float)
+    enough = values.size >= LEAST and np.isfinite(values).all()
+    return float(values.mean()), float(values.std(ddof=1) / values.size**0.5) if enough else None
+
+
 def digest(path: pathlib.Path) -> str:
-    """SHA-256 of a file: stands for its content in a `Spec`."""
+    """SHA-256 of a file: stands in for its content in a `Spec`."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 

@@ -1,25 +1,22 @@
-"""How good is the Gaussian?  The exact law of a chain beside its approximations, and where the tails part."""
+"""How good is the Gaussian?  The exact distribution of a chain beside its approximations, tails included."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..lattice import kernels
 from ..plotting import LINES
 from ..walks import walk
-from .base import Arrays, Data, Desk, Options, Quote, Spec
-from .panels import page
+from .base import Arrays, Data, Desk, Figure, Options, Quote, Spec
+from .panels import letters, page
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-__all__ = ["compute", "draw", "parts", "quotes"]
+__all__ = ["caption", "compute", "draw", "parts", "quotes"]
 
 LAYERS = (3, 10, 40)
 APPROXIMATIONS = {"normal": "Gaussian", "edgeworth": "Edgeworth", "saddlepoint": "saddlepoint"}
-OFF = 0.1  # relative error from which on the tails have parted
+OFF = 0.1  # relative error beyond which the tails differ
 
 
 def parts(options: Options) -> dict[str, Spec]:
@@ -44,7 +41,7 @@ def quotes(data: Data) -> list[Quote]:
         for method, word in APPROXIMATIONS.items():
             where = _parting(part["x"], part["exact"], part[method], part.number("std"))
             if where is not None:
-                found.append(Quote(f"{name}: {word} off by more than {OFF:.0%} from ... std on", where))
+                found.append(Quote(f"{name}: {word}, std beyond which the error stays above {OFF:.0%}", where))
     return found
 
 
@@ -57,28 +54,31 @@ def _parting(x: Any, exact: Any, approximation: Any, std: float) -> float | None
 
 
 def draw(data: Data) -> Figure:
-    figure = page(10.4, 8.6)
-    panels = figure.subplots(3, len(data), sharey=False)
-    for j, (name, part) in enumerate(data.items()):
-        for ax in panels[:2, j]:
-            ax.plot(part["x"], part["exact"], "o", color="black", markersize=4, markerfacecolor="none", label="exact")
-        for (method, word), style in zip(APPROXIMATIONS.items(), LINES[1:]):
-            label = f"{word} (ends where it is negative)" if method == "edgeworth" else word
-            look = dict(color=style["color"], linestyle=style["linestyle"], label=label)
-            for ax in panels[:2, j]:
-                ax.plot(part["x"], np.where(part[method] > 0, part[method], np.nan), **look)
-            panels[2, j].plot(part["x"], part[method] / part["exact"], **look)
-        std = part.number("std")
-        panels[0, j].set_title(f"{name} of 3×3, std {std:.3g} px", fontsize="medium")
-        reach = min(4.2 * std, 1.08 * float(part["x"].max()))
-        panels[0, j].set_xlim(-reach, reach)
-        panels[1, j].set_yscale("log")
-        panels[1, j].set_ylim(0.1 * part["exact"].min(), 5 * part["exact"].max())
-        panels[2, j].axhline(1, color="black", linewidth=0.8)
-        panels[2, j].set_yscale("log")
-        panels[2, j].set_ylim(0.05, 20)
-        panels[2, j].set_xlabel("input pixels from the centre")
+    figure = page(6.6)
+    panels = figure.subplots(3, len(data))
+    for (name, part), (linear, log, relative) in zip(data.items(), panels.T):
+        x, std = part["x"], part.number("std")
+        for ax in (linear, log):
+            ax.plot(x, part["exact"], "_", color="black", markersize=6, label="exact")
+        for (method, word), style, size in zip(APPROXIMATIONS.items(), LINES[1:], (4.5, 3, 1.5)):
+            look = dict(color=style["color"], marker=style["marker"], markersize=size, linestyle="none", label=word,
+                        markerfacecolor="none")
+            for ax in (linear, log):
+                ax.plot(x, np.where(part[method] > 0, part[method], np.nan), **look)
+            relative.plot(x, part[method] / part["exact"], **look)
+        reach = min(4.2 * std, 1.08 * float(x.max()))
+        linear.set(title=f"{name} of 3×3, σ = {std:.3g} px", xlim=(-reach, reach), ylim=(0, None))
+        log.set(yscale="log", ylim=(0.1 * part["exact"].min(), 5 * part["exact"].max()))
+        relative.axhline(1, color="black", linewidth=0.8)
+        relative.set(yscale="log", xlabel="input pixels from the centre")
+        relative.set_ylim(*np.clip(relative.get_ylim(), 0.05, 20))
     for ax, label in zip(panels[:, 0], ("probability", "probability, whole support", "approximation / exact")):
         ax.set_ylabel(label)
-    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False)
+    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
+    letters(panels.flat)
     return figure
+
+
+def caption(data: Data) -> str:
+    return ("The exact distribution of the field of a chain of 3×3 layers along one axis, and three approximations at "
+            "the same pixels. The Edgeworth series is left out where it is negative.")

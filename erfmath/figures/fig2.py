@@ -1,4 +1,4 @@
-"""Figure 2: how the effective receptive field grows, and its share of the theoretical one shrinks.
+"""Figure 2: how the effective receptive field grows, and its ratio to the theoretical one shrinks.
 
 The size is the paper's, the root of the number of pixels with an amplitude above 4.55 %; but of which map,
 and of what?  Single random networks of one channel are measured in three ways, all on the same draws:
@@ -9,26 +9,22 @@ its maximum; and runs of maps averaged as pictures are, each first divided by it
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..analysis.power_law import PowerLaw
-from ..empirics.measure import measure
 from ..layers.weights import Constant, Random, Weights
 from ..networks import zoo
 from ..plotting import LINES
 from ..plotting.growth import plain_numbers, power_law
 from ..results.sizes import LEVEL
 from ..theory.predict import predict
-from .base import Arrays, Data, Desk, Options, Quote, Spec
-from .panels import page
-from .sampling import generator
+from .base import Arrays, Data, Desk, Figure, Options, Quote, Spec
+from .panels import letters, page
+from .sampling import generator, measure
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-__all__ = ["compute", "draw", "parts", "quotes"]
+__all__ = ["caption", "compute", "draw", "parts", "quotes"]
 
 FIRST, LAST = 5, 200
 THEORIES: dict[str, Weights] = {"all ones": Constant(), "random amplitude": Random(gain=1.0)}
@@ -45,7 +41,7 @@ PUBLISHED_SLOPES = (0.56, -0.43)
 
 def parts(options: Options) -> dict[str, Spec]:
     found: dict[str, Spec] = {name: {"theory": name, "layers": [FIRST, LAST]} for name in THEORIES}
-    return found | {f"sampled, {n} layers": {"layers": n, "draws": options.draws(200, 40), "run": RUN,
+    return found | {f"sampled, {n} layers": {"layers": n, "draws": options.draws(200), "run": RUN,
                                              "seed": [options.seed, n]} for n in LAYERS}
 
 
@@ -70,8 +66,8 @@ def compute(spec: Spec, desk: Desk) -> Arrays:
 
 
 def run_length(spec: Spec) -> int:
-    """Maps in an average: fewer where there would be less than two averages, which have no standard error."""
-    return int(min(spec["run"], spec["draws"] // 2))
+    """Maps in an average: fewer where there would be less than three averages, which have no standard error."""
+    return int(min(spec["run"], spec["draws"] // 3))
 
 
 def _side(layers: Any) -> Any:
@@ -99,11 +95,12 @@ def slopes(layers: Any, size: Any, error: Any) -> tuple[PowerLaw, PowerLaw]:
 def quotes(data: Data) -> list[Quote]:
     found = []
     for name, curve in curves(data).items():
-        for what, law, paper in zip(("growth", "shrink"), slopes(*curve), PUBLISHED_SLOPES):
-            found.append(Quote(f"{name}: slope of {what}", law.slope, law.slope_stderr, None, paper))
+        for what, fit, paper in zip(("growth", "shrink"), slopes(*curve), PUBLISHED_SLOPES):
+            error = None if curve[2] is None else fit.slope_stderr
+            found.append(Quote(f"{name}: slope of {what}", fit.slope, error, None, paper))
     for what, values, paper in zip(("growth", "shrink"), (PUBLISHED_SIZE, PUBLISHED_RATIO), PUBLISHED_SLOPES):
-        law = power_law(LAYERS, values)
-        found.append(Quote(f"published points, digitised: slope of {what}", law.slope, law.slope_stderr, None, paper))
+        fit = power_law(LAYERS, values)
+        found.append(Quote(f"published points, digitised: slope of {what}", fit.slope, fit.slope_stderr, None, paper))
     for name in PROTOCOLS.values():
         found += [Quote(f"{n} layers, {name}: size", s, e, None, p)
                   for n, s, e, p in zip(*(row.tolist() for row in curves(data)[name]), PUBLISHED_SIZE)]
@@ -111,37 +108,32 @@ def quotes(data: Data) -> list[Quote]:
 
 
 def draw(data: Data) -> Figure:
-    figure = page(10.8, 6.2)
+    figure = page(4.2)
     panels = figure.subplots(1, 2)
-    for ax, which in zip(panels, (0, 1)):
-        for i, (name, curve) in enumerate(curves(data).items()):
+    for which, ax in enumerate(panels):
+        for (name, curve), style in zip(curves(data).items(), LINES):
             layers, size, error = curve
-            law, over, style = slopes(*curve)[which], (1, _side(layers))[which], LINES[i]
-            label = f"{name}: {law.slope:.3f}" + ("" if error is None else f" ± {law.slope_stderr:.3f}")
+            fit, over = slopes(*curve)[which], (1, _side(layers))[which]
             if error is None:
-                ax.plot(layers, size / over, color=style["color"], linestyle=style["linestyle"], label=label)
+                ax.plot(layers, size / over, color=style["color"], linestyle=style["linestyle"],
+                        label=f"{name}: {fit.slope:.3f}")
             else:
                 ax.errorbar(layers, size / over, yerr=error / over, color=style["color"], marker=style["marker"],
-                            linestyle="none", markersize=5, capsize=2, label=label)
-        published = (PUBLISHED_SIZE, PUBLISHED_RATIO)[which]
-        ax.plot(LAYERS, published, "o", color="black", markerfacecolor="none", markersize=9,
-                label=f"published, digitised (given there: {PUBLISHED_SLOPES[which]:.2f})")
-        ax.set_xscale("log")
-        ax.set_yscale("log")
+                            linestyle="none", label=f"{name}: {fit.slope:.3f} ± {fit.slope_stderr:.3f}")
+        ax.plot(LAYERS, (PUBLISHED_SIZE, PUBLISHED_RATIO)[which], "o", color="black", markerfacecolor="none",
+                markersize=7, label=f"published, digitised (given there: {PUBLISHED_SLOPES[which]:.2f})")
+        ax.set(xscale="log", yscale="log", xlabel="layers of 3×3", xlim=(4.5, 225), title=("growth", "shrink")[which],
+               ylim=((7, 120), (0.1, 1.1))[which],
+               ylabel=("size: root of the number of pixels above 4.55 %", "size / side of the TRF")[which])
         for ticks in (ax.xaxis, ax.yaxis):
             plain_numbers(ticks)
-        ax.set_xlabel("layers of 3×3")
-        ax.set_xlim(4.5, 225)
-        ax.legend(fontsize="small", frameon=False, title="fitted slope of the logarithms",
-                  loc=("upper left", "lower left")[which])
-    panels[0].set_ylim(7, 330)
-    spec = data[f"sampled, {LAYERS[0]} layers"].spec
-    figure.suptitle(f"{spec['draws']} random networks of one channel for each depth, measured in three ways\n"
-                    f"(averages of {run_length(spec)} maps), beside exact theory and the published points",
-                    fontsize="medium")
-    panels[0].set_ylabel("size: root of the number of pixels above 4.55 %")
-    panels[0].set_title("growth")
-    panels[1].set_ylim(0.028, 1.1)
-    panels[1].set_ylabel("size / side of the theoretical receptive field")
-    panels[1].set_title("shrink")
+        ax.legend(title="fitted slope of the logarithms", loc="upper center", bbox_to_anchor=(0.5, -0.16))
+    letters(panels)
     return figure
+
+
+def caption(data: Data) -> str:
+    spec = data[f"sampled, {LAYERS[0]} layers"].spec
+    return (f"{spec['draws']} random networks of one channel for each depth, measured in three ways (averages of "
+            f"{run_length(spec)} maps), beside exact theory and the published points. That maps measured against their "
+            "maximum come near the line of all ones is a coincidence: these networks are random.")

@@ -7,41 +7,38 @@ then grows by the root of 3 (k - 1) / (k + 1), but its pixels are those of one p
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..lattice import kernels
 from ..layers.weights import Random
 from ..networks import zoo
+from ..networks.network import Network
 from ..plotting import LINES
-from .base import Arrays, Data, Desk, Options, Part, Quote, Spec
-from .panels import AMPLITUDE, draw_marginal, map_grid, page
-from .sampling import generator, measured, predicted
+from .base import Axes, Data, Figure, Options, Part, Quote, Spec, ratio
+from .panels import AMPLITUDE, draw_marginal, letters, map_grid, page, plus_minus, rows_of
+from .sampling import both
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+__all__ = ["caption", "compute", "draw", "parts", "quotes"]
 
-__all__ = ["compute", "draw", "parts", "quotes"]
-
-#: Part of the variance that has moved to the rim.
+#: Fraction of the variance that has moved to the rim.
 PROFILES = {"equal": 0.0, "soft rim, half": 0.5, "corners": 1.0}
-SIZES = (3, 5, 7)
-LAYERS = {3: 10, 5: 6, 7: 4}  # even, so that the centre has the parity of the corners
+MOVED = list(PROFILES)[1:]
+LAYERS = {3: 10, 5: 6, 7: 4}  # by kernel size; even, so that the centre has the parity of the corners
 
 
 def parts(options: Options) -> dict[str, Spec]:
-    draws = options.draws(1000, 40)
-    return {f"{name}, k = {k}": {"rim": rim, "kernel": k, "layers": LAYERS[k], "width": 16, "draws": draws,
-                                 "seed": [options.seed, i, k]}
-            for k in SIZES for i, (name, rim) in enumerate(PROFILES.items())}
+    return {f"{name}, k = {k}": {"rim": rim, "kernel": k, "layers": layers, "width": 16,
+                                 "draws": options.draws(1000), "seed": [options.seed, i, k]}
+            for k, layers in LAYERS.items() for i, (name, rim) in enumerate(PROFILES.items())}
 
 
-def compute(spec: Spec, desk: Desk) -> Arrays:
+def network(spec: Spec) -> Network:
     profile = kernels.soft_rim(spec["kernel"], spec["rim"]).pmf
-    net = zoo.plain(spec["layers"], spec["kernel"], activation="relu", weights=Random(gain=2.0, profile=profile))
-    return predicted(net) | measured(net, desk, draws=spec["draws"], rng=generator(spec), width=spec["width"])
+    return zoo.plain(spec["layers"], spec["kernel"], activation="relu", weights=Random(gain=2.0, profile=profile))
+
+
+compute = both(network)
 
 
 def bound(k: int) -> float:
@@ -51,63 +48,51 @@ def bound(k: int) -> float:
 
 def quotes(data: Data) -> list[Quote]:
     found = []
-    for k in SIZES:
-        equal = data[f"equal, k = {k}"]
-        for name in PROFILES:
-            part = data[f"{name}, k = {k}"]
-            found.append(Quote(f"k = {k}, {name}: std of power", part.number("std"), part.number("std_error"),
-                               part.number("theory_std")))
-        for name in ("soft rim, half", "corners"):
-            ratio, error = _ratio(data[f"{name}, k = {k}"], equal)
-            theory = data[f"{name}, k = {k}"].number("theory_std") / equal.number("theory_std")
-            found.append(Quote(f"k = {k}, {name}: std over that of equal variances", ratio, error, theory))
+    for k in LAYERS:
+        found += [data[f"{name}, k = {k}"].quote(f"k = {k}, {name}: std of power", "std") for name in PROFILES]
+        found += [Quote(f"k = {k}, {name}: std over that of equal variances",
+                        *ratio(data[f"{name}, k = {k}"], data[f"equal, k = {k}"], "std")) for name in MOVED]
         found.append(Quote(f"k = {k}: bound of that ratio", bound(k)))
     return found
 
 
-def _ratio(part: Part, equal: Part) -> tuple[float, float]:
-    ratio = part.number("std") / equal.number("std")
-    relative = (p.number("std_error") / p.number("std") for p in (part, equal))
-    return ratio, ratio * math.hypot(*relative)
-
-
 def draw(data: Data) -> Figure:
-    figure = page(9.2, 9.4)
-    grid = figure.add_gridspec(3, 6, height_ratios=[1, 1, 1.15])
-    columns = [(f"{name}, {LAYERS[3]} layers", data[f"{name}, k = 3"]) for name in PROFILES]
+    figure = page(7.2)
+    grid = figure.add_gridspec(3, 6, height_ratios=[1, 1, 1.1])
     panels = np.array([[figure.add_subplot(grid[i, 2 * j:2 * j + 2]) for j in range(3)] for i in range(2)])
-    image = map_grid(panels, columns, words=_words)
+    columns = [data[f"{name}, k = 3"] for name in PROFILES]
+    image = map_grid(panels, rows_of(columns), list(PROFILES), _words)
     figure.colorbar(image, ax=panels, shrink=0.8, pad=0.02).set_label(AMPLITUDE)
     left, right = figure.add_subplot(grid[2, :3]), figure.add_subplot(grid[2, 3:])
-    for i, (_, part) in enumerate(columns):
-        draw_marginal(left, part, i, list(PROFILES)[i])
-    left.set_xlabel("x, input pixels from the centre")
-    left.set_ylabel("share of $E[g^2]$ per column")
-    left.set_ylim(0, 0.36)
-    left.legend(fontsize="x-small", frameon=False, ncols=2, loc="upper center")
+    for i, (name, part) in enumerate(zip(PROFILES, columns)):
+        draw_marginal(left, part, i, name)
+    left.set(xlabel="x, input pixels from the centre", ylabel="marginal of normalised $E[g^2]$", ylim=(0, None))
     _draw_factors(right, data)
-    figure.suptitle("3×3 layers with ReLU whose variance per tap is moved to the rim of the kernel: none of it, half, "
-                    f"all of it;\n{columns[0][1].spec['draws']} random networks each", fontsize="medium")
+    for ax in (left, right):
+        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
+    letters([*panels.flat, left, right])
     return figure
+
+
+def caption(data: Data) -> str:
+    some = data["equal, k = 3"].spec
+    return (f"{some['layers']} layers of 3×3 with ReLU whose variance per tap is moved to the rim of the kernel: none, "
+            f"half, all of it; {some['draws']} random networks each. Right: other kernel sizes; no kernel "
+            "passes the root of 3.")
 
 
 def _draw_factors(ax: Axes, data: Data) -> None:
     k = np.linspace(2, 9, 100)
-    ax.plot(k, np.sqrt(3 * (k - 1) / (k + 1)), color="black", linewidth=1, label="bound, all in the corners")
-    ax.axhline(3**0.5, color="#808080", linewidth=0.8, linestyle=":", label="$3^{1/2}$, no kernel does better")
-    for style, name in zip(LINES[1:], ("soft rim, half", "corners")):
-        pairs = [(data[f"{name}, k = {size}"], data[f"equal, k = {size}"]) for size in SIZES]
-        ratios, errors = np.array([_ratio(*pair) for pair in pairs]).T
-        ax.errorbar(SIZES, ratios, errors, color=style["color"], marker=style["marker"], linestyle="none", capsize=3,
+    ax.plot(k, np.sqrt(3 * (k - 1) / (k + 1)), color="black", linewidth=1, label="bound: all in the corners")
+    ax.axhline(3**0.5, color="#808080", linewidth=0.8, linestyle=":", label="$3^{1/2}$")
+    for style, name in zip(LINES[1:], MOVED):
+        factors, errors, theory = zip(*(ratio(data[f"{name}, k = {size}"], data[f"equal, k = {size}"], "std")
+                                        for size in LAYERS))
+        ax.errorbar(list(LAYERS), factors, errors, color=style["color"], marker=style["marker"], linestyle="none",
                     markerfacecolor="none", label=f"{name}, measured")
-        ax.plot(SIZES, [a.number("theory_std") / b.number("theory_std") for a, b in pairs], "_",
-                color=style["color"], markersize=16, label=f"{name}, theory")
-    ax.set_xlabel("kernel size k")
-    ax.set_ylabel("std / std of equal variances")
-    ax.set_ylim(0.95, 1.8)
-    ax.set_xticks(range(2, 10))
-    ax.legend(fontsize="x-small", frameon=False, loc="lower right", bbox_to_anchor=(1.0, 0.02))
+        ax.plot(list(LAYERS), theory, "_", color=style["color"], markersize=14, label=f"{name}, theory")
+    ax.set(xlabel="kernel size k", ylabel="σ / σ of equal variances", ylim=(0.95, 1.8), xticks=range(2, 10))
 
 
 def _words(part: Part, of: str) -> str:
-    return f"std {part.number('std' if of == 'measured' else 'theory_std'):.2f} px"
+    return f"σ = {plus_minus(part, 'std') if of == 'measured' else format(part.number('theory_std'), '.2f')} px"

@@ -2,31 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
 from ..plotting import LINES, Display, show_map
-from .base import Part
+from .base import Axes, Figure, Part
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+__all__ = ["AMPLITUDE", "STYLE", "WIDTH", "annotate", "draw_marginal", "letters", "map_grid", "page", "panel_map",
+           "plus_minus", "ratios", "rows_of"]
 
-__all__ = ["AMPLITUDE", "annotate", "dark_edge", "draw_marginal", "line_through_center",
-           "map_grid", "maps_over_marginals", "mark_box", "page", "panel_map"]
+WIDTH = 7.0  # inches: the text of a journal's page
+AMPLITUDE = "RMS gradient $E[g^2]^{1/2}$ / maximum"
+#: Matplotlib's settings: sizes in print, fonts as fonts, the same bytes for the same numbers.
+STYLE = {"font.size": 8, "axes.titlesize": 8, "axes.labelsize": 8, "xtick.labelsize": 7, "ytick.labelsize": 7,
+         "legend.fontsize": 7, "legend.title_fontsize": 7, "legend.frameon": False, "lines.linewidth": 1.2,
+         "lines.markersize": 4, "errorbar.capsize": 2, "axes.linewidth": 0.6, "savefig.dpi": 300,
+         "pdf.fonttype": 42, "ps.fonttype": 42, "svg.fonttype": "none", "svg.hashsalt": "erfmath"}
 
-AMPLITUDE = "amplitude $E[g^2]^{1/2}$ / maximum"
 
-
-def page(width: float, height: float) -> Figure:
+def page(height: float, width: float = WIDTH) -> Figure:
     """An empty figure, in inches, that belongs to no window."""
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    return Figure(figsize=(width, height),
-                  layout=ConstrainedLayoutEngine(w_pad=0.04, h_pad=0.04, hspace=0.02, wspace=0.02))
+    return Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03, hspace=0.02,
+                                                                          wspace=0.02))
+
+
+def letters(panels: Iterable[Axes]) -> None:
+    """a, b, c, ... in bold beside the upper left corners."""
+    for letter, ax in zip("abcdefghijklmnopqrstuvwxyz", panels):
+        ax.annotate(letter, (0, 1), xycoords="axes fraction", xytext=(-2, 3), textcoords="offset points", ha="right",
+                    va="bottom", fontsize=9, fontweight="bold")
+
+
+def plus_minus(part: Part, size: str, over: float = 1.0, digits: int = 2) -> str:
+    """A measured number with its standard error, if it has one."""
+    error = part.number(f"{size}_error") / over
+    return f"{part.number(size) / over:.{digits}f}" + (f" ± {error:.{digits}f}" if error else "")
 
 
 def statistic_of(part: Part) -> str:
@@ -41,103 +56,88 @@ def panel_map(ax: Axes, part: Part, of: str, *, display: Display = "amplitude", 
     if reach is not None:
         ax.set_xlim(-reach, reach)
         ax.set_ylim(reach, -reach)
-    ticks = round_ticks(float(np.abs(ax.get_xlim()).max()))
-    ax.set_xticks(ticks)
-    ax.set_yticks(ticks)
-    ax.tick_params(labelsize="x-small", length=2, pad=2)
+    far = float(np.abs(ax.get_xlim()).max())
+    step = next(base * 10**power for power in range(6) for base in (1, 2, 5) if base * 10**power > 0.4 * far)
+    ax.set_xticks([-step, 0, step])
+    ax.set_yticks([-step, 0, step])
+    ax.tick_params(length=2, pad=2)
     ax.set_facecolor("#7d8590")
     return image
 
 
-def round_ticks(far: float) -> list[float]:
-    """-a, 0, a with a round number a, so that labels of small panels never meet."""
-    step = next(base * 10**power for power in range(6) for base in (1, 2, 5) if base * 10**power > 0.4 * far)
-    return [-step, 0, step]
+def rows_of(columns: Sequence[Part], rows: Sequence[str] = ("measured", "theory")) -> dict[str, list[tuple[Part, str]]]:
+    """Rows of `map_grid`: a column per part, a row per map of it."""
+    return {of: [(part, of) for part in columns] for of in rows}
 
 
-def map_grid(panels: Any, columns: Sequence[tuple[str, Part]], rows: Sequence[str] = ("measured", "theory"), *,
-             words: Callable[[Part, str], str], names: Sequence[str] = (), display: Display = "amplitude",
-             reach: float | None = None, box: bool = False) -> Any:
-    """A column per part, a row per map of it, with a few `words` in each; x pixels below the last row."""
+def map_grid(panels: Any, rows: dict[str, list[tuple[Part, str]]], titles: Sequence[str],
+             words: Callable[[Part, str], str], *, display: Display = "amplitude", reach: float | None = None,
+             box: bool = False) -> Any:
+    """Rows of maps by name, with a few `words` in each; coordinates beside the first column and below the last row."""
     image = None
-    for j, (title, part) in enumerate(columns):
-        for i, of in enumerate(rows):
+    for i, (name, cells) in enumerate(rows.items()):
+        for j, (part, of) in enumerate(cells):
             ax = panels[i, j]
             image = panel_map(ax, part, of, display=display, reach=reach)
             if box:
-                mark_box(ax, part)
+                _mark_box(ax, part)
             annotate(ax, words(part, of))
             ax.tick_params(labelbottom=i == len(rows) - 1, labelleft=reach is None or j == 0)
-            if j == 0:
-                ax.set_ylabel((names or rows)[i], fontsize="medium")
-        if title:
-            panels[0, j].set_title(title, fontsize="medium")
+            if i == 0:
+                ax.set_title(titles[j])
+            if i == len(rows) - 1:
+                ax.set_xlabel("x, input pixels")
+        panels[i, 0].set_ylabel(f"{name}\ny, input pixels")
     return image
 
 
 def annotate(ax: Axes, text: str) -> None:
     """Words in the upper left corner, readable on any colour."""
-    ax.text(0.04, 0.96, text, transform=ax.transAxes, color="white", ha="left", va="top", fontsize="small",
-            path_effects=dark_edge())
-
-
-def dark_edge() -> list[Any]:
-    """What makes white words and marks readable on any colour."""
     from matplotlib.patheffects import withStroke
 
-    return [withStroke(linewidth=2.2, foreground="#202020")]
+    ax.text(0.04, 0.96, text, transform=ax.transAxes, color="white", ha="left", va="top", fontsize=7,
+            path_effects=[withStroke(linewidth=2, foreground="#202020")])
 
 
-def mark_box(ax: Axes, part: Part) -> None:
+def _mark_box(ax: Axes, part: Part) -> None:
     """The outline of the theoretical receptive field."""
     (top, left), (bottom, right) = part["window"] - part["center"] + np.array([[-0.5], [0.5]])
-    ax.plot([left, right, right, left, left], [top, top, bottom, bottom, top], color="white", linewidth=1.2,
-            linestyle=(0, (4, 3)))
+    ax.plot([left, right, right, left, left], [top, top, bottom, bottom, top], color="white", linestyle=(0, (4, 3)))
 
 
-def line_through_center(part: Part, of: str = "theory") -> tuple[Any, Any]:
-    """Amplitude along the row nearest to the true centre, over its largest value there."""
-    share = np.maximum(part[of].astype(float), 0.0)
-    line = share[round(float(part["center"][0] - part["origin"][0]))]
-    x = np.arange(len(line)) + part["origin"][1] - part["center"][1]
-    amplitude = np.sqrt(line) if statistic_of(part) == "power" else line
-    return x, amplitude / amplitude.max()
+def marginals(part: Part) -> tuple[Any, Any, Any, Any]:
+    """x from the true centre, and the marginal of the normalised map: theory, measured, its standard error."""
+    theory = part["theory"].astype(float).sum(axis=0)
+    return np.arange(len(theory)) + part["origin"][1] - part["center"][1], theory, part["marginal"], part[
+        "marginal_error"]
 
 
 def draw_marginal(ax: Axes, part: Part, number: int, name: str) -> None:
-    """Marginal of the share along x: theory as a line, what was measured as markers."""
+    """Marginal along x: theory as a line, what was measured as markers with error bars."""
     style = LINES[number]
-    for of in ("theory", "measured"):
-        share = part[of].astype(float).sum(axis=0)
-        x = np.arange(len(share)) + part["origin"][1] - part["center"][1]
-        if of == "theory":
-            ax.plot(x, share, color=style["color"], linestyle=style["linestyle"], label=f"{name}, theory")
-        else:
-            ax.plot(x, share, color=style["color"], marker=style["marker"], markersize=4, linestyle="none",
-                    markerfacecolor="none", label=f"{name}, measured")
+    x, theory, measured, error = marginals(part)
+    ax.plot(x, theory, color=style["color"], linestyle=style["linestyle"], label=f"{name}, theory")
+    ax.errorbar(x, measured, error, color=style["color"], marker=style["marker"], markersize=3, linestyle="none",
+                elinewidth=0.8, capsize=0, markerfacecolor="none", label=f"{name}, measured")
 
 
-def maps_over_marginals(columns: Sequence[tuple[str, Part]], title: str, *, words: Callable[[Part, str], str],
-                        display: Display = "amplitude", bar: str = AMPLITUDE, reach: float | None = None,
-                        box: bool = False, floor: float = 1e-6) -> Figure:
-    """Measured maps, the theory below, and below both the marginals of all on a logarithmic axis."""
-    figure = page(1.0 + 2.55 * len(columns), 9.0)
-    grid = figure.add_gridspec(3, len(columns), height_ratios=[1, 1, 1.1])
-    panels = np.array([[figure.add_subplot(grid[i, j]) for j in range(len(columns))] for i in range(2)])
-    image = map_grid(panels, columns, words=words, display=display, reach=reach, box=box)
-    color_bar = figure.colorbar(image, ax=panels, shrink=0.8, pad=0.02)
-    color_bar.set_label(bar)
-    if display == "power-law":
-        color_bar.set_ticks([0.0, 0.001, 0.01, 0.1, 0.3, 1.0])
-    ax = figure.add_subplot(grid[2, :])
-    for i, (name, part) in enumerate(columns):
-        draw_marginal(ax, part, i, name.split("\n")[0])
-    ax.set_yscale("log")
-    ax.set_ylim(floor, 3 * max(part[of].sum(axis=0).max() for _, part in columns for of in ("theory", "measured")))
-    far = max(part.number("side") for _, part in columns) / 2 if reach is None else reach
-    ax.set_xlim(-far, far)
-    ax.set_xlabel("x, input pixels from the centre")
-    ax.set_ylabel("share of $E[g^2]$ per column")
-    ax.legend(fontsize="small", frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=len(columns))
-    figure.suptitle(title, fontsize="medium")
+def ratios(columns: dict[str, Part], words: Callable[[Part, str], str], title: str) -> Figure:
+    """One theory for all: its map, and of each case the measured marginal over the theory's, where 99 % of it lies."""
+    figure = page(2.2)
+    panels = figure.subplots(1, len(columns) + 1, width_ratios=[1.2, *[1] * len(columns)])
+    some = next(iter(columns.values()))
+    image = panel_map(panels[0], some, "theory")
+    annotate(panels[0], words(some, "theory"))
+    panels[0].set(title=title, xlabel="x, input pixels", ylabel="y, input pixels")
+    figure.colorbar(image, ax=panels[0], location="left", shrink=0.8).set_label(AMPLITUDE)
+    for ax, (name, part), style in zip(panels[1:], columns.items(), LINES):
+        x, theory, measured, error = marginals(part)
+        inner = np.minimum(theory.cumsum(), theory[::-1].cumsum()[::-1]) > 0.005
+        ax.axhline(1, color="black", linewidth=0.8)
+        ax.errorbar(x[inner], measured[inner] / theory[inner], error[inner] / theory[inner], color=style["color"],
+                    marker=style["marker"], linestyle="none", markersize=3)
+        ax.set(title=f"{name}\n{words(part, 'measured')}", xlabel="x, input pixels", ylim=(0.5, 1.5))
+        ax.tick_params(labelleft=ax is panels[1])
+    panels[1].set_ylabel("marginal of $E[g^2]$,\nmeasured / theory")
+    letters(panels)
     return figure

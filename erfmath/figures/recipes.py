@@ -159,7 +159,7 @@ def _read(spec: Mapping[str, Any], files: Mapping[str, os.PathLike[str]], split:
 
 def run(spec: Mapping[str, Any], data: Any, *, checkpoint: Any = None,
         progress: bool | Callable[[int, int], Any] | None = None) -> training.Training:
-    """Train what a spec says."""
+    """Train what a spec says; an interruption is raised, as by `sampling.measure`."""
     task, steps = spec["task"], spec["steps"]
     options: dict[str, Any] = {}
     if task == "box":
@@ -171,6 +171,9 @@ def run(spec: Mapping[str, Any], data: Any, *, checkpoint: Any = None,
         dense = task.startswith("camvid")
         options = {"optimiser": training.SGD(spec["rate"], 0.9, True, spec["decay"]), "schedule": training.Cosine(),
                    "augment": training.CropFlip(shift=0 if dense else 4)}
-    return training.fit(network(spec), data, steps=steps, batch=spec["batch"], rng=spec["seed"], loss=loss_of(spec),
+    done = training.fit(network(spec), data, steps=steps, batch=spec["batch"], rng=spec["seed"], loss=loss_of(spec),
                         keep=sorted({round(part * steps) for part in KEPT}), checkpoint=checkpoint, progress=progress,
                         **options)
+    if done.partial and not done.diverged:
+        raise KeyboardInterrupt
+    return done

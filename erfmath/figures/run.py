@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import functools
 import hashlib
@@ -10,6 +11,7 @@ import os
 import pathlib
 import platform
 import time
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,12 +21,18 @@ from ..base.files import check_target, read_archive, write_archive, write_atomic
 from ..base.progress import Progress
 from ..empirics.parallel import in_order
 from .base import Data, Desk, Options, Part, Quote, Spec
-from .registry import FIGURES, module
+from .panels import STYLE
+from .registry import FIGURES, recipe
 
 __all__ = ["FORMATS", "Result", "check_folder", "make", "select"]
 
 FORMATS = ("png", "pdf", "svg")
-DPI = 110  # at which all figures are readable at their own size
+PACKAGE = pathlib.Path(__file__).parents[1]
+#: Rooms, and modules of this one, whose code no number of a part comes from.
+UNUSED = {"cli", "bench", "plotting", "analysis", "readers", "figures/run.py", "figures/registry.py",
+          "figures/panels.py", "figures/trained_panels.py"}
+#: Functions of figures that read finished parts.
+READING = {"draw", "quotes", "caption"}
 #: So that the same numbers give the same file: no dates.
 _METADATA: dict[str, dict[str, Any]] = {"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
 
@@ -36,7 +44,8 @@ class Result(NamedTuple):
     ----------
     name : str
     paths : tuple of path
-        Picture, data and provenance.
+        Pictures, data and provenance.
+    caption : str
     quotes : list of Quote
     parts, reused : int
         Parts that it has, and how many of them an earlier run had finished.
@@ -46,6 +55,7 @@ class Result(NamedTuple):
 
     name: str
     paths: tuple[pathlib.Path, ...]
+    caption: str
     quotes: list[Quote]
     parts: int
     reused: int
@@ -55,8 +65,8 @@ class Result(NamedTuple):
 def select(names: list[str], options: Options) -> tuple[list[str], list[str]]:
     """The figures to make, all if no names are given, and those left out for want of their files.
 
-    A name brings along the figures of the same kind whose files are given: fig3 with CIFAR-10's file
-    also fig3_cifar.
+    A name stands for all figures of its kind whose files are given: fig3 for fig3_box, with CIFAR-10's file also for
+    fig3_cifar.
 
     Raises
     ------
@@ -65,21 +75,21 @@ def select(names: list[str], options: Options) -> tuple[list[str], list[str]]:
     OSError
         For a file that cannot be read.
     """
-    for name in names:
-        if name not in FIGURES:
-            raise ValueError(f"no figure is called {name!r}; there are {', '.join(FIGURES)}")
     for path in options.files.values():
         with open(path, "rb"):
             pass
     missing = {name: [f"--{file} FILE" for file in entry.files if file not in options.files]
                for name, entry in FIGURES.items()}
+    wanted: list[str] = []
     for name in names:
-        if missing[name]:
+        kind = [other for other in FIGURES if other == name or other.startswith(f"{name}_")]
+        if not kind:
+            raise ValueError(f"no figure is called {name!r}; there are {', '.join(FIGURES)}")
+        if missing.get(name):
             raise ValueError(f"{name}: needs {' and '.join(missing[name])}")
-    kind = {name: [other for other in FIGURES if other == name or other.startswith(f"{name}_") and not missing[other]]
-            for name in names}
-    wanted = list(dict.fromkeys(one for name in names for one in kind[name])) or list(FIGURES)
-    return [n for n in wanted if not missing[n]], [n for n in wanted if missing[n]]
+        wanted += [other for other in kind if not missing[other]]
+    chosen = list(dict.fromkeys(wanted)) if names else list(FIGURES)
+    return [n for n in chosen if not missing[n]], [n for n in chosen if missing[n]]
 
 
 def check_folder(out: str | os.PathLike[str]) -> None:
@@ -95,8 +105,8 @@ def check_folder(out: str | os.PathLike[str]) -> None:
     check_target(out / "file" if out.exists() else out)
 
 
-def make(name: str, out: str | os.PathLike[str], options: Options = Options(), *, form: str = "png",
-         workers: int = 1) -> Result:
+def make(name: str, out: str | os.PathLike[str], options: Options = Options(), *,
+         form: str | Sequence[str] = "png", workers: int = 1) -> Result:
     """Compute what is not there yet, draw, and write picture, data and provenance.
 
     Parameters
@@ -106,7 +116,7 @@ def make(name: str, out: str | os.PathLike[str], options: Options = Options(), *
     out : path
         Directory; made if its parent is there.
     options : Options
-    form : "png", "pdf" or "svg"
+    form : "png", "pdf", "svg", or a sequence of them
     workers : int
         Processes that compute parts side by side; never changes a number.
 
@@ -128,13 +138,14 @@ def make(name: str, out: str | os.PathLike[str], options: Options = Options(), *
     >>> [path.name for path in result.paths], result.parts
     (['clt.svg', 'clt.npz', 'clt.json'], 3)
     """
-    if form not in FORMATS:
-        raise ValueError(f"form={form!r}: must be one of {', '.join(FORMATS)}")
+    forms = (form,) if isinstance(form, str) else tuple(form)
+    if not forms or not set(forms) <= set(FORMATS):
+        raise ValueError(f"form={form!r}: must be one of {', '.join(FORMATS)}, or several of them")
     select([name], options)
     check_folder(out)
     out = pathlib.Path(out)
-    paths = tuple(out / f"{name}.{ending}" for ending in (form, "npz", "json"))
-    figure, new = module(name), not out.exists()
+    paths = tuple(out / f"{name}.{ending}" for ending in (*forms, "npz", "json"))
+    figure, new = recipe(name), not out.exists()
     store = out / "parts"
     store.mkdir(parents=True, exist_ok=True)
     try:
@@ -147,17 +158,23 @@ def make(name: str, out: str | os.PathLike[str], options: Options = Options(), *
             if new:
                 out.rmdir()
         raise
-    quotes = figure.quotes(data)
-    drawn = figure.draw(data)
-    arrays: dict[str, Any] = {f"{part}/{key}": array for part, done in data.items()
-                              for key, array in done.arrays.items()}
-    keep = {"optimize": True} if form == "png" else {}
-    write_atomically(paths[0], lambda file: drawn.savefig(
-        file, format=form, dpi=DPI, metadata=_METADATA[form], **({"pil_kwargs": keep} if keep else {})))
-    write_atomically(paths[1], lambda file: np.savez_compressed(file, **arrays))
-    about = _provenance(name, options, data, quotes)
-    write_atomically(paths[2], lambda file: file.write((json.dumps(about, indent=1) + "\n").encode()))
-    return Result(name, paths, quotes, len(data), reused, sum(part.seconds for part in data.values()))
+    quotes, caption = figure.quotes(data), figure.caption(data)
+    arrays = {f"{part}/{key}": array for part, done in data.items() for key, array in done.arrays.items()}
+    _write_pictures(figure, data, dict(zip(forms, paths)))
+    write_atomically(paths[-2], lambda file: np.savez_compressed(file, **arrays))
+    about = _provenance(name, options, data, quotes, caption)
+    write_atomically(paths[-1], lambda file: file.write((json.dumps(about, indent=1) + "\n").encode()))
+    return Result(name, paths, caption, quotes, len(data), reused, sum(part.seconds for part in data.values()))
+
+
+def _write_pictures(figure: Any, data: Data, paths: dict[str, pathlib.Path]) -> None:
+    import matplotlib
+
+    with matplotlib.rc_context(STYLE):
+        drawn = figure.draw(data)
+        for form, path in paths.items():
+            how: dict[str, Any] = {"pil_kwargs": {"optimize": True}} if form == "png" else {}
+            write_atomically(path, lambda file: drawn.savefig(file, format=form, metadata=_METADATA[form], **how))
 
 
 # ---------------------------------------------------------------------------------------------
@@ -167,7 +184,7 @@ def make(name: str, out: str | os.PathLike[str], options: Options = Options(), *
 def _data(name: str, specs: dict[str, Spec], store: pathlib.Path, options: Options, workers: int) -> tuple[Data, int]:
     """All parts of a figure, and how many of them an earlier run had finished."""
     specs = json.loads(json.dumps(specs))  # as a file gives them back: tuples are lists
-    where = {part: store / f"{name}-{_key(spec)}.npz" for part, spec in specs.items()}
+    where = {part: store / f"{name}-{_key(name, spec)}.npz" for part, spec in specs.items()}
     todo = [(path, specs[part]) for part, path in where.items() if _load(path, specs[part]) is None]
     finished, total = len(specs) - len(todo), len(specs)
     with Progress(f"figure {name}, per cent") as bar:
@@ -189,9 +206,37 @@ def _data(name: str, specs: dict[str, Spec], store: pathlib.Path, options: Optio
     return data, total - len(todo)
 
 
-def _key(spec: Spec) -> str:
-    text = json.dumps([spec, __version__], sort_keys=True)
+def _key(name: str, spec: Spec) -> str:
+    text = json.dumps([spec, __version__, _code(recipe(name).parts.__module__)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@functools.cache
+def _code(module: str) -> str:
+    """Digest of the code that the parts of a figure come from; comments, docstrings and drawing do not count.
+
+    Of this room that is what figures share, and the figure's own `module`.
+    """
+    digest = hashlib.sha256()
+    own = PACKAGE / "figures" / f"{module.rpartition('.')[2]}.py"
+    shared = {PACKAGE / "figures" / f"{name}.py" for name in ("base", "sampling", "recipes", "trained")}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        place = path.relative_to(PACKAGE).as_posix()
+        if place.partition("/")[0] in UNUSED or place.startswith("figures/") and path not in shared | {own}:
+            continue
+        digest.update(f"{place} {_computing(path.read_text(encoding='utf-8'))}\n".encode())
+    return digest.hexdigest()
+
+
+def _computing(source: str) -> str:
+    """The syntax tree of a module, without docstrings and without the functions that read finished parts."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)):
+            node.body = [part for part in node.body if not (
+                isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant)
+                or isinstance(part, ast.FunctionDef) and (part.name in READING or "draw" in part.name))]
+    return ast.dump(tree)
 
 
 def _finish(name: str, files: dict[str, pathlib.Path], show: Any, task: tuple[pathlib.Path, Spec]) -> None:
@@ -199,7 +244,7 @@ def _finish(name: str, files: dict[str, pathlib.Path], show: Any, task: tuple[pa
     path, spec = task
     desk = Desk(show or (lambda done, total: None), path.with_suffix(".scratch.npz"), files)
     start = time.process_time()
-    arrays = module(name).compute(spec, desk)
+    arrays = recipe(name).compute(spec, desk)
     write_archive(path, arrays, {"spec": spec, "seconds": time.process_time() - start}, compressed=True)
     desk.scratch.unlink(missing_ok=True)
 
@@ -226,12 +271,14 @@ def command(name: str, options: Options) -> str:
     return " ".join([*words, "--out DIR"])
 
 
-def _provenance(name: str, options: Options, data: Data, quotes: list[Quote]) -> dict[str, Any]:
+def _provenance(name: str, options: Options, data: Data, quotes: list[Quote],
+                caption: str) -> dict[str, Any]:
     import matplotlib
     import scipy
 
     return {
-        "figure": name, "title": FIGURES[name].title, "command": command(name, options),
+        "figure": name, "title": FIGURES[name].title, "caption": caption,
+        "command": command(name, options),
         "seed": options.seed, "quick": options.quick,
         "versions": {"python": platform.python_version(), "numpy": np.__version__,
                      "scipy": scipy.__version__, "matplotlib": matplotlib.__version__,

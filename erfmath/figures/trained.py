@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from .. import training
-from ..empirics.measure import measure
 from ..networks.network import Network
-from ..results.field import EffectiveReceptiveField
 from ..theory.predict import predict
 from . import recipes
-from .base import Arrays, Data, Desk, Options, Quote, Spec, scalars
-from .sampling import Size, jackknife
+from .base import Arrays, Data, Desk, Figure, Options, Quote, Spec, digest, mean_error, scalars
+from .sampling import Size, jackknife, measure, stops_of
 
-__all__ = ["IMAGES", "SIZES", "by_seed", "curves", "follow", "growth", "growth_quotes", "scores", "seeds_of"]
+__all__ = ["Followed", "IMAGES", "SIZES", "curves", "growth", "scores", "seeds_of"]
 
 #: Sizes of a field; the first two are the main ones.
 SIZES: Mapping[str, Size] = {
@@ -33,13 +32,6 @@ IMAGES, CALIBRATION = 512, 1024
 HISTORY = 200  # points of the curves of loss and accuracy
 
 
-def by_seed(groups: Mapping[str, Spec], options: Options, seeds: int, changes: Spec) -> dict[str, Spec]:
-    """A part "group, seed i" for each; a group says what it changes of the recipe, and `changes` is for all."""
-    return {f"{group}, seed {i}": recipes.spec(**about, seed=options.seed + i, images=options.pick(IMAGES, 20),
-                                               **changes)
-            for i in range(seeds) for group, about in groups.items()}
-
-
 def follow(spec: Spec, desk: Desk) -> Arrays:
     """Train as `recipes` says, and measure the field of node "features" at every snapshot.
 
@@ -49,6 +41,9 @@ def follow(spec: Spec, desk: Desk) -> Arrays:
     net = recipes.network(spec)
     train = recipes.train_data(spec, desk.files)
     run = recipes.run(spec, train, checkpoint=desk.scratch, progress=desk.progress)
+    if run.diverged:
+        raise ValueError(f"the loss of {spec['task']} is not finite after {len(run.loss)} steps with seed "
+                         f"{spec['seed']}: there is nothing to compare; take another seed")
     test = recipes.test_data(spec, desk.files, train)
     images = test.inputs(slice(spec["images"]))
     found: Arrays = {"step": np.array(sorted(run.kept)), **curves(run), **scores(spec, net, run, test)}
@@ -57,22 +52,24 @@ def follow(spec: Spec, desk: Desk) -> Arrays:
         weights = run.kept[step]
         if spec.get("norm"):
             weights = training.recalibrate(net, weights, train.inputs(slice(CALIBRATION)))
-        field = _measured(net, weights, images, spec, rows)
+        stops = stops_of(len(images), 10)
+        fields = _field(net, weights, images, spec, draws=stops)
         theory = predict(net, image=images.shape[2:], node="features", channels_in=images.shape[1], weights=weights)
-        for name, size in SIZES.items():
-            rows.setdefault(f"theory_{name}", []).append(size(theory))
+        sizes = {f"theory_{name}": size(theory) for name, size in SIZES.items()}
+        for name, value in {**jackknife(fields, stops, SIZES), **sizes}.items():
+            rows.setdefault(name, []).append(float(value))
         when = {0: "before", spec["steps"]: "after"}.get(step)
         if when is not None:
-            found |= {f"map_{when}": field.share.astype(np.float32),
-                      f"theory_map_{when}": theory.share.astype(np.float32), "origin": np.array(field.origin),
-                      "center": np.array(field.center), **_layers(net, weights, images, spec, when)}
-            found |= _magnitude(net, weights, images, spec, when)
+            last, magnitude = fields[-1], _field(net, weights, images, spec, statistic="magnitude")
+            found |= {f"map_{when}": last.share.astype(np.float32),
+                      f"theory_map_{when}": theory.share.astype(np.float32), "origin": np.array(last.origin),
+                      "center": np.array(last.center), **_layers(net, weights, images, spec, when),
+                      **scalars(**{f"magnitude_{name}_{when}": SIZES[name](magnitude) for name in ("std", "width")})}
             mixed = _shuffled(weights, np.random.default_rng(spec["seed"]))
             if spec.get("norm"):
                 mixed = training.recalibrate(net, mixed, train.inputs(slice(CALIBRATION)))
-            field = measure(net, node="features", weights=mixed, images=images, batch=1, draws=len(images),
-                            rng=spec["seed"])
-            found |= scalars(**{f"shuffled_{name}_{when}": size(field) for name, size in SIZES.items()})
+            shuffled = _field(net, mixed, images, spec)
+            found |= scalars(**{f"shuffled_{name}_{when}": size(shuffled) for name, size in SIZES.items()})
     return found | {name: np.array(values) for name, values in rows.items()}
 
 
@@ -95,24 +92,10 @@ def scores(spec: Spec, net: Network, run: training.Training, test: training.Imag
     return scalars(test_accuracy=done.accuracy, test_iou=done.mean_iou)
 
 
-def _stops(count: int) -> list[int]:
-    return np.linspace(0, count, min(count, 10) + 1).astype(int)[1:].tolist()
-
-
-def _measured(net: Network, weights: Any, images: Any, spec: Spec,
-              rows: dict[str, list[float]]) -> EffectiveReceptiveField:
-    stops = _stops(len(images))
-    fields = measure(net, node="features", weights=weights, images=images, batch=1, draws=stops, rng=spec["seed"])
-    for name, size in SIZES.items():
-        rows.setdefault(name, []).append(size(fields[-1]))
-        rows.setdefault(f"{name}_error", []).append(jackknife(fields, stops, size))
-    return fields[-1]
-
-
-def _magnitude(net: Network, weights: Any, images: Any, spec: Spec, when: str) -> Arrays:
-    field = measure(net, node="features", weights=weights, images=images, batch=1, draws=len(images),
-                    statistic="magnitude", rng=spec["seed"])
-    return scalars(**{f"magnitude_{name}_{when}": SIZES[name](field) for name in ("std", "width")})
+def _field(net: Network, weights: Any, images: Any, spec: Spec, **how: Any) -> Any:
+    """Measured field of node "features" over the images, one at a time."""
+    return measure(net, **{"node": "features", "weights": weights, "images": images, "batch": 1, "rng": spec["seed"],
+                           "draws": len(images), **how})
 
 
 def _shuffled(weights: Any, rng: np.random.Generator) -> dict[str, Any]:
@@ -137,10 +120,9 @@ def _layers(net: Network, weights: Any, images: Any, spec: Spec, when: str) -> A
     names = names or [node.inputs[0] for node in net if node.layer.is_gate and not node.layer.statistics]
     rows = []
     for name in names:
-        where: dict[str, Any] = dict(node=name, weights=weights)
-        field = measure(net, images=images[:128], batch=1, draws=128, rng=spec["seed"], **where)
-        theory = predict(net, image=images.shape[2:], channels_in=images.shape[1], **where)
-        rows.append([field.size("std"), theory.size("std")])
+        measured = _field(net, weights, images[:128], spec, node=name, draws=128)
+        theory = predict(net, image=images.shape[2:], channels_in=images.shape[1], node=name, weights=weights)
+        rows.append([measured.size("std"), theory.size("std")])
     return {f"layers_{when}": np.array(rows)}
 
 
@@ -158,26 +140,62 @@ def growth(data: Data, names: Sequence[str], size: str) -> Any:
     return np.array([data[n][size][-1] / data[n][size][0] for n in names])
 
 
-def growth_quotes(data: Data, groups: Sequence[str], paper: Mapping[str, float] | None = None) -> list[Quote]:
-    """Growth in every size, beside that of the theory with the trained weights; accuracy."""
-    found = []
-    for group in groups:
-        names = seeds_of(data, group)
-        for size, words in WORDS.items():
-            ratios = growth(data, names, size)
-            theory = None if size.startswith("magnitude") else float(growth(data, names, f"theory_{size}").mean())
-            error = float(ratios.std(ddof=1) / len(ratios)**0.5) if len(ratios) > 1 else None
-            found.append(Quote(f"{group}: {words}, after / before", float(ratios.mean()), error, theory,
-                               (paper or {}).get(size)))
-        for size in ("std", "width"):
-            ratios = growth(data, names, f"shuffled_{size}")
-            error = float(ratios.std(ddof=1) / len(ratios)**0.5) if len(ratios) > 1 else None
-            found.append(Quote(f"{group}: {WORDS[size]}, channels shuffled, after / before", float(ratios.mean()),
-                               error, float(growth(data, names, f"theory_{size}").mean())))
-        for score in ("test_accuracy", "test_iou"):
-            scores = np.array([data[n].number(score) for n in names])
-            if np.isfinite(scores).all():
-                error = float(scores.std(ddof=1) / len(scores)**0.5) if len(scores) > 1 else None
-                found.append(Quote(f"{group}: {score.replace('_', ' ').replace('iou', 'mean IoU')}",
-                                   float(scores.mean()), error))
-    return found
+@dataclass(frozen=True)
+class Followed:
+    """A figure of networks that are followed through training: runs of several seeds in groups.
+
+    `groups` say what each changes of its task's recipe, `changes` what all do, `quick` what a quick run does beside;
+    `seeds` are the numbers of runs of a full and a quick figure, `words` the caption with fields of the spec.
+    """
+
+    groups: Mapping[str, Spec]
+    seeds: tuple[int, int]
+    quick: Spec
+    words: str
+    draw_data: Callable[..., Figure]
+    changes: Spec = field(default_factory=dict)
+    file: str | None = None
+    paper: Mapping[str, float] = field(default_factory=dict)
+    reach: float | None = None
+
+    def parts(self, options: Options) -> dict[str, Spec]:
+        """A part "group, seed i" for each."""
+        changes = {**self.changes, **options.pick({}, self.quick), "images": options.pick(IMAGES, 20)}
+        if self.file is not None:
+            changes["file"] = digest(options.files[self.file])
+        return {f"{group}, seed {i}": recipes.spec(**about, seed=options.seed + i, **changes)
+                for i in range(options.pick(*self.seeds)) for group, about in self.groups.items()}
+
+    def compute(self, spec: Spec, desk: Desk) -> Arrays:
+        """As `follow`."""
+        return follow(spec, desk)
+
+    def draw(self, data: Data) -> Figure:
+        """Maps before and after, sizes against the step, losses."""
+        return self.draw_data(data, list(self.groups), self.reach, self.paper)
+
+    def caption(self, data: Data) -> str:
+        """What was trained, and how well it does."""
+        spec = next(iter(data.values())).spec
+        scores = "; ".join(f"{group}: {np.mean([data[n].number('test_accuracy') for n in seeds_of(data, group)]):.1%}"
+                           for group in self.groups)
+        return (self.words.format(**spec, box=2 * spec.get("radius", 0) + 1)
+                + f" {spec['steps']} steps; test accuracy {scores}. Maps of the first seed.")
+
+    def quotes(self, data: Data) -> list[Quote]:
+        """Growth in every size, beside that of the theory with the trained weights; accuracy."""
+        found = []
+        for group in self.groups:
+            names = seeds_of(data, group)
+            for prefix, sizes, words in (("", WORDS, ""), ("shuffled_", ("std", "width"), ", channels shuffled")):
+                for size in sizes:
+                    theory = None if size.startswith("magnitude") else float(
+                        growth(data, names, f"theory_{size}").mean())
+                    found.append(Quote(f"{group}: {WORDS[size]}{words}, after / before",
+                                       *mean_error(growth(data, names, f"{prefix}{size}")), theory,
+                                       None if prefix else self.paper.get(size)))
+            for score, words in (("test_accuracy", "test accuracy"), ("test_iou", "test mean IoU")):
+                value, error = mean_error([data[n].number(score) for n in names])
+                if np.isfinite(value):
+                    found.append(Quote(f"{group}: {words}", value, error))
+        return found

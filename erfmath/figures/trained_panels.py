@@ -3,161 +3,135 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..plotting import LINES
-from .base import Data, Part
-from .panels import AMPLITUDE, annotate, page, panel_map
+from .base import Axes, Data, Figure, Part
+from .panels import AMPLITUDE, annotate, letters, page, panel_map
 from .trained import growth, seeds_of
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 __all__ = ["draw_overview", "draw_runs"]
 
 #: What is compared before and after, by the beginning of its arrays' names.
 MARKS = {"": "measured", "shuffled_": "measured, channels shuffled", "theory_": "theory, with the weights"}
-ROWS = {"measured": "map_", "theory, with the weights": "theory_map_"}
+ROWS = {"measured": "map_", "theory": "theory_map_"}
+LABELS = {"std": "σ of $E[g^2]$, px", "width": "width at 4.55 %, px"}
 
 
-def draw_runs(data: Data, groups: Sequence[str], title: str, *, reach: float | None = None,
-              paper: Mapping[str, float] | None = None) -> Figure:
+def draw_runs(data: Data, groups: Sequence[str], reach: float | None, paper: Mapping[str, float]) -> Figure:
     """For each group maps of its first seed, before and after, measured and predicted; curves of all seeds."""
-    figure = page(11.2, 1.0 + 5.4 * len(groups) + 3.4)
-    parts: Any = figure.subfigures(len(groups) + 1, 1, height_ratios=[5.2] * len(groups) + [3.4])
-    for group, sub in zip(groups, parts):
-        _group(sub, data, group, reach)
-    last = parts[-1].subplots(1, 3)
-    for ax, size, label in zip(last, ("std", "width"), ("std of $E[g^2]$, after / before",
-                                                        "width at 4.55 %, after / before")):
-        _ratios(ax, data, groups, size, label, (paper or {}).get(size))
+    figure = page(3.5 * len(groups) + 2.2)
+    blocks: Any = figure.subfigures(len(groups) + 1, 1, height_ratios=[3.5] * len(groups) + [2.2])
+    shown: list[Axes] = []
+    for group, block in zip(groups, blocks):
+        shown += _group(block, data, group, reach)
+    last = blocks[-1].subplots(1, 3)
+    for ax, size in zip(last, LABELS):
+        _ratios(ax, data, groups, size, paper)
+    last[0].legend(loc="upper left", bbox_to_anchor=(0, -0.15), ncols=2)
     _losses(last[2], data, groups)
-    figure.suptitle(title, fontsize="medium")
+    last[2].legend()
+    letters([*shown, *last])
     return figure
 
 
-def draw_overview(data: Data, groups: Sequence[str], title: str) -> Figure:
+def draw_overview(data: Data, groups: Sequence[str], reach: float | None, paper: Mapping[str, float]) -> Figure:
     """A column per group: measured maps before and after; below, curves of all and losses."""
-    figure = page(2.7 * len(groups) + 0.8, 9.6)
-    halves: Any = figure.subfigures(2, 1, height_ratios=[1.75, 1])
-    top, bottom = halves
+    figure = page(5.8)
+    top, bottom = figure.subfigures(2, 1, height_ratios=[1.5, 1])
     panels = top.subplots(2, len(groups))
-    image = None
     for j, group in enumerate(groups):
-        names = seeds_of(data, group)
-        first = data[names[0]]
+        first = data[seeds_of(data, group)[0]]
         for i, when in enumerate(("before", "after")):
-            image = panel_map(panels[i, j], first, f"map_{when}")
-            annotate(panels[i, j], f"std {first['std'][-i]:.2f} px\nwidth {first['width'][-i]:.1f} px")
-        panels[0, j].set_title(f"{group}\ntest accuracy "
-                               f"{np.mean([data[n].number('test_accuracy') for n in names]):.1%}", fontsize="medium")
-    for i, when in enumerate(("before training", "after training")):
-        panels[i, 0].set_ylabel(when, fontsize="medium")
-    top.colorbar(image, ax=panels, shrink=0.7, label=AMPLITUDE)
+            image = panel_map(panels[i, j], first, f"map_{when}", reach=reach)
+            annotate(panels[i, j], f"σ = {first['std'][-i]:.2f} px\nwidth {first['width'][-i]:.1f} px")
+            panels[i, 0].set_ylabel(f"{when} training\ny, input pixels")
+        panels[0, j].set_title(group)
+        panels[1, j].set_xlabel("x, input pixels")
+    top.colorbar(image, ax=panels, shrink=0.7).set_label(AMPLITUDE)
     axes = bottom.subplots(1, 3)
-    for ax, size, label in zip(axes, ("std", "width"), ("std of $E[g^2]$, px", "width at 4.55 %, px")):
-        for i, group in enumerate(groups):
-            rows = np.array([data[n][size] for n in seeds_of(data, group)])
-            steps = data[seeds_of(data, group)[0]]["step"] + 1
-            ax.errorbar(steps, rows.mean(axis=0), rows.std(axis=0, ddof=1) / len(rows)**0.5, label=group,
-                        color=LINES[i]["color"], marker=LINES[i]["marker"], markersize=4)
-        ax.set_xscale("log")
-        ax.set_ylim(0, None)
-        ax.set_xlabel("training step + 1")
-        ax.set_title(label + ", mean of seeds", fontsize="medium")
-        ax.legend(fontsize="x-small", frameon=False, loc="lower right", ncols=2)
+    for ax, size in zip(axes, LABELS):
+        for group, style in zip(groups, LINES):
+            names = seeds_of(data, group)
+            rows = np.array([data[n][size] for n in names])
+            error = rows.std(axis=0, ddof=1) / len(rows)**0.5 if len(rows) > 2 else None
+            ax.errorbar(data[names[0]]["step"] + 1, rows.mean(axis=0), error, label=group, color=style["color"],
+                        marker=style["marker"])
+        ax.set(xscale="log", xlabel="training step + 1", ylabel=LABELS[size])
     _losses(axes[2], data, groups)
-    figure.suptitle(title, fontsize="medium")
+    bottom.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(groups))
+    letters([*panels.flat, *axes])
     return figure
 
 
-def _group(sub: Any, data: Data, group: str, reach: float | None) -> None:
+def _group(block: Any, data: Data, group: str, reach: float | None) -> list[Axes]:
     names = seeds_of(data, group)
     first = data[names[0]]
-    panels = sub.subplots(2, 4, width_ratios=[1, 1, 1.25, 1.25])
-    image = None
+    panels = block.subplots(2, 4, width_ratios=[1, 1, 1.25, 1.25])
     for i, (row, prefix) in enumerate(ROWS.items()):
         for j, when in enumerate(("before", "after")):
-            ax = panels[i, j]
+            ax, which = panels[i, j], "theory_" if i else ""
             image = panel_map(ax, first, f"{prefix}{when}", reach=reach)
-            which = "theory_" if i else ""
-            at = 0 if when == "before" else -1
-            annotate(ax, f"std {first[which + 'std'][at]:.2f} px\nwidth {first[which + 'width'][at]:.1f} px")
-            if i == 0:
-                ax.set_title(f"{when} training", fontsize="medium")
-            if j == 0:
-                ax.set_ylabel(row, fontsize="medium")
-    sub.colorbar(image, ax=panels[:, :2], location="left", shrink=0.7, label=AMPLITUDE)
-    _curve(panels[0, 2], data, names, "std", "std of $E[g^2]$, px")
-    _curve(panels[0, 3], data, names, "width", "width at 4.55 %, px")
-    _layers(panels[1, 2], first, "before")
-    _layers(panels[1, 3], first, "after")
-    top = max(ax.get_ylim()[1] for ax in panels[1, 2:])
+            annotate(ax, f"σ = {first[which + 'std'][-j]:.2f} px\nwidth {first[which + 'width'][-j]:.1f} px")
+            ax.tick_params(labelbottom=i == 1, labelleft=j == 0)
+        panels[i, 0].set_ylabel(f"{row}\ny, input pixels")
+    for j, when in enumerate(("before", "after")):
+        panels[0, j].set_title(f"{when} training")
+        panels[1, j].set_xlabel("x, input pixels")
+        _layers(panels[1, 2 + j], first, when)
+    block.colorbar(image, ax=panels[:, :2], location="left", shrink=0.7).set_label(AMPLITUDE)
+    for ax, size in zip(panels[0, 2:], LABELS):
+        _curve(ax, data, names, size)
+    panels[0, 3].legend(fontsize=6)
+    top, low = (f(ax.get_ylim()[i] for ax in panels[1, 2:]) for i, f in ((1, max), (0, min)))
     for ax in panels[1, 2:]:
-        ax.set_ylim(0, top)
-    accuracy = np.mean([data[n].number("test_accuracy") for n in names])
-    seeds = f"{len(names)} seed{'s' if len(names) > 1 else ''}"
-    sub.suptitle(f"{group}: {seeds}, test accuracy {accuracy:.1%}; maps of the first seed",
-                 fontsize="medium", fontweight="bold")
+        ax.set_ylim(low, top)
+    block.suptitle(group, fontsize=9)
+    return list(panels.flat)
 
 
-def _curve(ax: Axes, data: Data, names: Sequence[str], size: str, label: str) -> None:
+def _curve(ax: Axes, data: Data, names: Sequence[str], size: str) -> None:
     """A size against the step, of every seed: measured with error bars, predicted dashed."""
-    for i, name in enumerate(names):
+    for i, (name, style) in enumerate(zip(names, LINES)):
         part = data[name]
-        style = LINES[i % len(LINES)]
-        ax.errorbar(part["step"] + 1, part[size], part[f"{size}_error"], color=style["color"],
-                    marker=style["marker"], markersize=4, linewidth=1.2, label=name.split(", ")[-1])
+        ax.errorbar(part["step"] + 1, part[size], part[f"{size}_error"], color=style["color"], marker=style["marker"],
+                    markersize=3, label=name.split(", ")[-1])
         ax.plot(part["step"] + 1, part[f"theory_{size}"], color=style["color"], linestyle=(0, (4, 2)), linewidth=1,
                 label="theory" if i == 0 else None)
-    ax.set_xscale("log")
-    ax.set_ylim(0, None)
-    ax.set_xlabel("training step + 1")
-    ax.set_title(label, fontsize="medium")
-    ax.legend(fontsize="x-small", frameon=False, loc="lower right", ncols=2)
+    ax.set(xscale="log", xlabel="training step + 1", ylabel=LABELS[size])
 
 
 def _layers(ax: Axes, part: Part, when: str) -> None:
     rows = part[f"layers_{when}"]
     depth = np.arange(1, len(rows) + 1)
-    ax.plot(depth, rows[:, 0], color=LINES[0]["color"], marker="o", markersize=4, label="measured")
+    ax.plot(depth, rows[:, 0], color=LINES[0]["color"], marker="o", label="measured")
     ax.plot(depth, rows[:, 1], color=LINES[1]["color"], linestyle=(0, (4, 2)), label="theory")
-    ax.set_xlabel("unit of the network")
+    ax.set(xlabel="layer", ylabel="σ, px", title=f"layer by layer, {when}")
     ax.set_xticks(range(2, len(rows) + 1, 2 if len(rows) < 14 else 4))
-    ax.set_title(f"layer by layer, {when}: std, px", fontsize="medium")
-    ax.legend(fontsize="x-small", frameon=False)
+    ax.legend()
 
 
-def _ratios(ax: Axes, data: Data, groups: Sequence[str], size: str, label: str, paper: float | None) -> None:
+def _ratios(ax: Axes, data: Data, groups: Sequence[str], size: str, paper: Mapping[str, float]) -> None:
     """After / before of every seed, measured and predicted, beside the published ratio."""
     for i, group in enumerate(groups):
-        names = seeds_of(data, group)
         for j, (which, word) in enumerate(MARKS.items()):
-            values = growth(data, names, f"{which}{size}")
-            style = LINES[(0, 3, 1)[j]]
+            values = growth(data, seeds_of(data, group), f"{which}{size}")
             ax.plot(np.full(len(values), i + 0.18 * (j - 1)), values, linestyle="none", marker="oDs"[j],
-                    color=style["color"], markerfacecolor="none" if j == 2 else None, label=word if i == 0 else None)
+                    color=LINES[(0, 3, 1)[j]]["color"], markerfacecolor="none" if j == 2 else None,
+                    label=word if i == 0 else None)
     ax.axhline(1, color="black", linewidth=0.8)
-    if paper is not None:
-        ax.axhline(paper, color="grey", linestyle=":", label=f"published, {paper:.2f}")
-    ax.set_xlim(-0.6, len(groups) - 0.4)
-    low, high = ax.get_ylim()
-    ax.set_ylim(min(0.6, low - 0.35), max(1.2, high) + 0.1)
-    ax.set_xticks(range(len(groups)), groups, fontsize="small")
-    ax.set_title(label, fontsize="medium")
-    ax.legend(fontsize="x-small", frameon=False, loc="lower center")
+    if size in paper:
+        ax.axhline(paper[size], color="grey", linestyle=":", label=f"published, {paper[size]:.2f}")
+    ax.set(xlim=(-0.6, len(groups) - 0.4), ylabel={"std": "σ", "width": "width"}[size] + ", after / before")
+    ax.set_xticks(range(len(groups)), groups)
+    ax.margins(y=0.1)
 
 
 def _losses(ax: Axes, data: Data, groups: Sequence[str]) -> None:
-    for i, group in enumerate(groups):
+    for group, style in zip(groups, LINES):
         for j, name in enumerate(seeds_of(data, group)):
-            part = data[name]
-            ax.plot(part["history_step"], part["loss"], color=LINES[i]["color"], linewidth=0.8,
-                    label=group if j == 0 else None)
-    ax.set_ylim(0, None)
-    ax.set_xlabel("training step")
-    ax.set_title("training loss", fontsize="medium")
-    ax.legend(fontsize="x-small", frameon=False)
+            ax.plot(data[name]["history_step"], data[name]["loss"], color=style["color"], linewidth=0.8,
+                    label=None if j else group)
+    ax.set(ylim=(0, None), xlabel="training step", ylabel="training loss")

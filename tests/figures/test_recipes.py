@@ -11,7 +11,7 @@ from helpers import EXACT, ROUNDING, assert_close
 
 import erfmath as em
 from erfmath import training
-from erfmath.figures import Options, base, fig3, fig3_camvid, fig3_cifar, recipes, section4, section4_cifar
+from erfmath.figures import Options, base, fig3, recipes, section4
 from erfmath.figures.trained import _shuffled, follow
 
 
@@ -75,7 +75,8 @@ def files(tmp_path: pathlib.Path) -> dict[str, pathlib.Path]:
     return {"cifar10": cifar, "camvid": camvid}
 
 
-@pytest.mark.parametrize("figure", [fig3, fig3_camvid, section4, section4_cifar])
+@pytest.mark.parametrize("figure", [fig3.BOX, fig3.CAMVID, section4.BOX, section4.CIFAR],
+                         ids=["fig3_box", "fig3_camvid", "section4", "section4_cifar"])
 def test_compute_gives_parts(figure: Any, files: Any, tmp_path: pathlib.Path) -> None:
     options = Options(quick=True, files=files)
     name, spec = next(iter(figure.parts(options).items()))
@@ -92,9 +93,9 @@ def test_compute_gives_parts(figure: Any, files: Any, tmp_path: pathlib.Path) ->
 
 def test_parts_name_every_run(files: Any) -> None:
     options = Options(files=files)
-    assert len(fig3.parts(options)) == 4 and len(fig3_cifar.parts(options)) == 4
-    assert len(section4.parts(options)) == len(section4_cifar.parts(options)) == 36
-    assert all(spec["file"] == base.digest(files["cifar10"]) for spec in fig3_cifar.parts(options).values())
+    assert len(fig3.BOX.parts(options)) == 4 and len(fig3.CIFAR.parts(options)) == 4
+    assert len(section4.BOX.parts(options)) == len(section4.CIFAR.parts(options)) == 36
+    assert all(spec["file"] == base.digest(files["cifar10"]) for spec in fig3.CIFAR.parts(options).values())
 
 
 def test_follow_measures_the_snapshots(tmp_path: pathlib.Path) -> None:
@@ -108,3 +109,21 @@ def test_follow_measures_the_snapshots(tmp_path: pathlib.Path) -> None:
     erf = em.measure(net, node="features", weights=run.weights, images=inputs, batch=1, draws=12, rng=3)
     assert_close(found["std"][-1], erf.size("std"), ROUNDING)
     assert_close(found["map_after"], erf.share.astype(np.float32), EXACT)
+
+
+def test_run_raises_an_interruption() -> None:
+    """Where `fit` would hand back a network that is trained a little."""
+    spec = recipes.spec("box", 0, steps=6, layers=2, size=9, radius=1)
+
+    def stop(done: int, total: int) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        recipes.run(spec, recipes.train_data(spec, {}), progress=stop)
+
+
+def test_follow_refuses_a_run_that_diverged(tmp_path: pathlib.Path) -> None:
+    spec = recipes.spec("box", 3, steps=8, layers=2, size=9, radius=1, images=12, rate=1e30)
+    with np.errstate(all="ignore"), pytest.raises(ValueError, match="not finite"):
+        follow(spec, base.Desk(lambda done, total: None, tmp_path / "run.npz", {}))
