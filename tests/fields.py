@@ -11,6 +11,8 @@ import erfmath as em
 
 ERF = em.EffectiveReceptiveField
 
+COVARIANCE = np.array([[5.0, 1.5, -.5], [1.5, 3.0, .7], [-.5, .7, 4.0]])
+CENTER = np.array([0.3, -1.2, 0.6])
 SHAPES = {1: (9,), 2: (6, 9), 3: (4, 5, 6)}
 ORIGINS = {1: (-3,), 2: (-2, -5), 3: (-1, -2, -3)}
 
@@ -31,6 +33,35 @@ def field(values: Any, origin: tuple[int, ...], *, unit: tuple[int, ...] | None 
 def random_erf(ndim: int, seed: int = 0, **options: Any) -> Any:
     """Full-rank values: nothing separates."""
     return field(np.random.default_rng([seed, ndim]).random(SHAPES[ndim]), ORIGINS[ndim], **options)
+
+
+def bell(ndim: int, n: int, *, covariance: Any = COVARIANCE, center: Any = CENTER) -> Any:
+    """A Gaussian density of height 1 at the sites -n..n."""
+    sites = np.stack(np.meshgrid(*[np.arange(-n, n + 1)] * ndim, indexing="ij"), -1) - center[:ndim]
+    precision = np.linalg.inv(covariance[:ndim, :ndim])
+    return np.exp(-np.einsum("...a,ab,...b", sites, precision, sites) / 2)
+
+
+def seen(map: Any, **options: Any) -> Any:
+    """A field of an image, about its middle."""
+    array = np.asarray(map, dtype=float)
+    center = options.pop("center", [(n - 1) / 2 for n in array.shape])
+    return ERF(array, origin=(0,) * array.ndim, unit=(), trf=None, center=center, image=array.shape, **options)
+
+
+def gaussian_like(ndim: int, seed: int = 3) -> Any:
+    """A rough Gaussian, full rank, that fills its window."""
+    values = bell(ndim, 5, covariance=COVARIANCE / 2)
+    return field(values * (1 + .2 * np.random.default_rng([seed, ndim]).random(values.shape)), (-5,) * ndim)
+
+
+def flat(value: Any) -> list[Any]:
+    """All numbers of a score, one after the other."""
+    if isinstance(value, dict):
+        value = tuple(value.values())
+    if isinstance(value, tuple):
+        return [number for part in value for number in flat(part)]
+    return list(np.ravel(value))
 
 
 def pixels(erf: Any) -> dict[tuple[int, ...], float]:

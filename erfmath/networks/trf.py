@@ -233,7 +233,8 @@ def _fields(net: Network, image: Any, ndim: int,
         columns.append(column)
     unknown = _unknown_padding(geometry, sources, image)
     names = net.names
-    return {names[i]: _field(names[i], tuple(axis[i] for axis in per_node), image, shapes and shapes[i], unknown[i])
+    return {names[i]: _field(names[i], tuple(axis[i] for axis in per_node), image,
+                             None if shapes is None else shapes[i], unknown[i])
             for i in (range(stop) if only is None else (only,))}
 
 

@@ -87,6 +87,10 @@ class Moments:
                       self.scatter):
             array.flags.writeable = False
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)  # a copy, or from another process
+        self.__post_init__()
+
     @staticmethod
     def of(maps: Array) -> Moments:
         """Of maps of shape (draws, *space), coordinates counted from the first pixel."""

@@ -9,14 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fields import ALL_SIZES, ERF, chain, field, pixels, random_erf
+from fields import ERF, chain, field, pixels, random_erf
 from helpers import EXACT, ROUNDING, assert_close
 
 import erfmath as em
 from erfmath.base import errors
 from erfmath.base.errors import SizeError
 from erfmath.results.assumptions import Assumption
-from erfmath.results.density import Separable
 
 Array = Any
 
@@ -114,55 +113,6 @@ def test_arrays_are_read_only() -> None:
                 array[0] = 1
     with pytest.raises(ValueError, match="read-only"):
         dense.stderr[0] = 1
-
-
-# ---------------------------------------------------------------------------------------------
-# two representations
-# ---------------------------------------------------------------------------------------------
-
-def both(statistic: str, k: int = 4) -> tuple[Any, Any]:
-    """One field of a chain, as lines and as a map."""
-    weights: Any = em.Random(gain=1.5, profile=[1, 2, 3, 5][:k]) if statistic == "power" else em.Constant()
-    net = em.serial(em.Conv(k, padding=1, weights=weights), em.Conv(2, stride=2, padding=(0, 1), weights=weights
-                                                                    if statistic == "mean" else em.Random(gain=2)))
-    thin = em.predict(net, unit=(3, -1))
-    return thin, ERF(thin.map, origin=thin.origin, unit=thin.unit, trf=thin.trf, statistic=statistic)
-
-
-@pytest.mark.parametrize("statistic", ["power", "mean"])
-@pytest.mark.parametrize("k", [3, 4])
-def test_lines_and_maps_give_equal_numbers(statistic: str, k: int) -> None:
-    thin, dense = both(statistic, k)
-    assert thin.density.is_product and not dense.density.is_product and thin.statistic == statistic
-    for name in ("map", "share", "amplitude", "total", "std", "covariance", "centroid", "center", "rms_radius"):
-        assert_close(getattr(thin, name), getattr(dense, name), ROUNDING, scale=1)
-    for axis in range(2):
-        assert_close(thin.profile(axis), dense.profile(axis), ROUNDING)
-        assert_close(thin.cut(axis), dense.cut(axis), ROUNDING)
-    for lo, hi in ((-20, 20), (2, 5), ((4, -3), (6, 0))):
-        assert_close(both(statistic, k)[0].crop(lo, hi), dense.crop(lo, hi), ROUNDING)
-    for name, size in ALL_SIZES.items():
-        assert_close(size(thin), size(dense), ROUNDING)
-    assert repr(thin) == repr(dense) and thin.shape == dense.shape
-
-
-def test_lines_count_pixels_as_maps_do() -> None:
-    """Thresholds at random levels, in 1 to 3 dimensions."""
-    rng = np.random.default_rng(8)
-    for ndim in (1, 2, 3):
-        lines = [rng.random(int(n)) for n in rng.integers(3, 9, ndim)]
-        lines = [line / line.sum() for line in lines]
-        dense = field(math.prod(np.ix_(*lines)), (-1,) * ndim)
-        thin = ERF.of(Separable(lines, (-1,) * ndim, 0.0), unit=(0,) * ndim, trf=dense.trf)
-        for level, reference in itertools.product(rng.random(20), ("center", "max")):
-            assert_close(thin.size(level=level, reference=reference),
-                         dense.size(level=level, reference=reference), ROUNDING)
-
-
-def test_lines_with_zeros_count_none_of_them() -> None:
-    thin = em.predict(em.serial(em.Conv(1, stride=3), em.Conv(3, weights=em.Random(gain=1))))
-    assert thin.shape == (7, 7) and round(thin.size()**2) == 9
-    assert_close(thin.size("participation"), 9.0, ROUNDING)
 
 
 # ---------------------------------------------------------------------------------------------
