@@ -28,6 +28,7 @@ from ...results.density import Separable
 from ...results.field import EffectiveReceptiveField
 from ...walks import walk
 from ..sweep.backward import backward, prepared
+from ..sweep.conditioning import conditioned_gain
 from ..sweep.inputs import InputModel
 from ..sweep.lowering import Linear
 from ..sweep.plan import Graph
@@ -115,8 +116,8 @@ def folded(net: Network, settings: RunSettings, method: str, statistic: str | No
         graph = Graph.of(short, settings.but(node=None))
     except ValueError:  # which the network as it stands has the names to explain
         return None
-    whole = all(s >= 1 and s == int(s) for f in fields for s in f.stride)
-    if not whole or trf.padding is None or not trf.shift_invariant or any(op.gate for op in graph.ops):
+    steady = all(s >= 1 and s == int(s) for f in fields for s in f.stride)
+    if trf.padding is None or not trf.shift_invariant or not steady or any(op.gate for op in graph.ops):
         return None
     long = dataclasses.replace(_field(fields, counts), node=settings.node or net.output)
     mean = statistic == "mean" or (statistic is None and not any(op.zero_mean for op in graph.ops))
@@ -239,7 +240,7 @@ def _gate_gain(graph: Graph, mean: bool, inputs: InputModel) -> float:
     """Logarithm of the product of all gates of a chain, where they are the same at all sites."""
     gates = prepared(graph, mean, inputs)[1]
     factors = [gate[(0, *(n // 2 for n in gate.shape[1:]))] for gate in gates.power.values()]
-    return float(np.log(factors).sum() + sum(np.log(route.bias[0]) for route in gates.routes.values()))
+    return float(np.log(factors).sum()) + conditioned_gain(graph, gates)
 
 
 # ---------------------------------------------------------------------------------------------

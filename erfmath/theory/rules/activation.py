@@ -10,7 +10,7 @@ import numpy as np
 from ...layers import Activation
 from ...results.assumptions import Assumption
 from ..sweep.lowering import Linear
-from ..sweep.moments import Activated, DistributionLike, Moments, at as lag_zero, overlap, ratio
+from ..sweep.moments import Moments, at as lag_zero, overlap, ratio
 from ..sweep.site_distribution import distant
 from ..sweep.taps import Array
 from . import functions
@@ -26,8 +26,6 @@ __all__ = ["ActivationRule"]
 class ActivationRule(Rule):
     """A gate E[phi'^2] at each site, and the distribution of what passed it."""
 
-    begins_stream = True
-
     def function(self, layer: Activation) -> Function:  # type: ignore[override]
         return functions.function(layer)
 
@@ -36,7 +34,7 @@ class ActivationRule(Rule):
 
     def passage(self, layer: Activation, op: Linear, ndim: int) -> Passage:  # type: ignore[override]
         def through(axis: int, line: Line, m: Moments, level: Array, n_out: int) -> Line:
-            if m.distributions[0] is not None:
+            if m.sites[0] is not None:
                 return line
             phi, q, corr_site = self.function(layer), m.average, m.corr_site
             return through_activation(line, lambda r: functions.cross(phi, q, corr_site * r))
@@ -47,44 +45,49 @@ class ActivationRule(Rule):
         if not at.op.gate:
             return super().forward(at, inputs)
         phi, m = self.function(at.layer), inputs[0]  # type: ignore[arg-type]
-        after = at.streams.forward(at, phi, m)
-        if after is not None:
-            return after
         q, lags, rectifies = m.average, at.lags, phi.below is not None
         # Both c and what a rectifier makes of it fall towards borders as the deviation does.
         level = m.level if rectifies else np.ones(len(q))
         if any(m.cov_far.tolist()) or any(m.corr_site.tolist()):
-            far, same = functions.cross(phi, q, np.array([ratio(m.cov_far, q * level), m.corr_site]))
+            apart, near = functions.cross(phi, q, np.array([ratio(m.cov_far, q * level), m.corr_site]))
         else:  # after batch norms nothing is shared
-            far = same = functions.cross(phi, q, m.corr_site)
+            apart = near = functions.cross(phi, q, m.corr_site)
         mean, gate0 = functions.second(phi, q), functions.gate(phi, q)
-        cov_far, corr_site, pair_gate = far * level, ratio(same, mean), np.zeros(len(q))
-        kinds: list[DistributionLike] = [Activated(a, b, phi) for a, b in zip(q.tolist(), m.cov_site.tolist())]
-        non_gaussian = [g for g, distribution in enumerate(m.distributions) if distribution is not None]
+        cov_far, corr_site, pair_gate = apart * level, ratio(near, mean), np.zeros(len(q))
+        before = [m.value(g) for g in range(len(q))]
+        sites = [value.through(phi) for value in before]
+        non_gaussian = [g for g, site in enumerate(m.sites) if site is not None]
         for g in non_gaussian:
-            before = m.distribution(g)
-            distribution = before.through(phi)
-            kinds[g], gate0[g], pair_gate[g] = distribution, distribution.mean_gate, distribution.pair_gate
-            corr_site[g] = distribution.cov_site / distribution.second if distribution.second else 0.0
-            cov_far[g] = level[g] * distant(before.row_means, distribution.row_means, distribution.share,
-                                            m.cov_far[g] / level[g])
-            mean[g] = distribution.second
+            # Gates down to one source multiply to the moments of the whole slope.
+            distribution, site = sites[g].distribution, sites[g]
+            gate0[g] = over(site.squared_slope, before[g].squared_slope)
+            pair_gate[g] = over(distribution.pair_gate, before[g].distribution.pair_gate)
+            corr_site[g] = over(distribution.cov_site, site.second)
+            apart = m.cov_far[g] / level[g]
+            cov_far[g] = level[g] * distant(before[g].distribution.row_means, distribution.row_means,
+                                            distribution.share, apart)
+            mean[g] = site.second
         gate = m.per_pair(gate0)
         if any(lags):
-            pairs = functions.gate_pair(phi, m.per_site(q), m.correlations(lags))
-            pairs[non_gaussian] = m.per_site(pair_gate)[non_gaussian]
-            pairs[lag_zero(lags)] = gate0
-            gate = pairs[(..., *(None,) * m.ndim)]
+            near = functions.gate_pair(phi, m.per_site(q), m.correlations(lags))
+            near[non_gaussian] = m.per_site(pair_gate)[non_gaussian]
+            near[lag_zero(lags)] = gate0
+            gate = near[(..., *(None,) * m.ndim)]
         if rectifies:
-            after = m.with_lags((0,) * m.ndim).multiple(ratio(mean, q), cov_far, corr_site, tuple(kinds))
+            after = m.with_lags((0,) * m.ndim).multiple(ratio(mean, q), cov_far, corr_site, tuple(sites))
         else:
             second = functions.second(phi, m.second)
             second[non_gaussian] = m.second[non_gaussian] * m.per_site(ratio(mean, q))[non_gaussian]
-            after = Moments(second[(slice(None), *(None,) * m.ndim)], cov_far, corr_site, tuple(kinds), m.wraps)
+            after = Moments(second[(slice(None), *(None,) * m.ndim)], cov_far, corr_site, tuple(sites), m.wraps)
         if len(non_gaussian) < len(q) and (any(m.lags) or not rectifies):
-            gate, after = _site_by_site(phi, m, lags, gate, after, np.array([one is None for one in m.distributions]))
+            gate, after = _site_by_site(phi, m, lags, gate, after, np.array([site is None for site in m.sites]))
         at.gates.power[at.i] = gate
         return after.with_lags(at.want)
+
+
+def over(part: float, whole: float) -> float:
+    """part / whole, 0 where the whole is."""
+    return part / whole if whole else 0.0
 
 
 def _site_by_site(phi: Function, m: Moments, lags: tuple[int, ...], gate: Array, after: Moments,
@@ -94,9 +97,9 @@ def _site_by_site(phi: Function, m: Moments, lags: tuple[int, ...], gate: Array,
     site = m.second[chosen]
     both = np.sqrt(m.products(site, m.lags))
     corr_site = ratio(m.values[chosen], both)
-    pairs = functions.cross(phi, both, corr_site) * (both > 0)
-    values = pairs if gaussian.all() else after.with_lags(m.lags).values.copy()
-    values[chosen] = pairs
+    near = functions.cross(phi, both, corr_site) * (both > 0)
+    values = near if gaussian.all() else after.with_lags(m.lags).values.copy()
+    values[chosen] = near
     values[lag_zero(m.lags)] = after.second
     open_pair = functions.gate_pair(phi, both, corr_site) if any(lags) else np.zeros(both.shape)
     open_pair[lag_zero(m.lags)] = functions.gate(phi, site)

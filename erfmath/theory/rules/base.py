@@ -20,12 +20,14 @@ from ...results.assumptions import Assumption
 from ..sweep.covariance import Covariance, Factor
 from ..sweep.lowering import SAMPLE, Linear, Norm, reach
 from ..sweep.moments import Moments, far_factor, linear, ratio, shared_after
-from ..sweep.taps import Array
+from ..sweep.sources import average
+from ..sweep.taps import Array, Taps
+from ..sweep.values import Value
 from .context import Above, Before, Below
 from .functions import Function
 from .neighbours import Passage
 
-__all__ = ["RULES", "Rule", "rule_for", "rule_of"]
+__all__ = ["RULES", "Rule", "filtered", "rule_for", "rule_of"]
 
 R = TypeVar("R", bound="type[Rule]")
 #: The rule of each kind of layer, by the name that it has in JSON.
@@ -54,16 +56,26 @@ def rule_of(layer: Layer) -> Rule:
         raise NotImplementedError(f"the theory has no rule for {layer.op}; erfmath.measure may have one") from None
 
 
+def filtered(op: Linear, value: Value, q: float, cov_site: float) -> Value:
+    """What a fixed filter makes of a site's value: q and E[v v'] after it are known already."""
+    weights = np.array([op.gain])
+    for taps in op.taps:
+        weights = np.multiply.outer(weights, _of_one_phase(taps)).ravel()
+    return average(value, weights.tolist(), q, cov_site)
+
+
+def _of_one_phase(taps: Taps) -> Array:
+    """Weights that one output site reads through; of transposed taps those of the most typical phase."""
+    if not taps.geometry[0].transposed:
+        return taps.weights.ravel()
+    phases = [taps.weights[tuple(slice(a, None, g.stride) for a, g in zip(first, taps.geometry))].ravel()
+              for first in np.ndindex(*(g.stride for g in taps.geometry))]
+    power = [float((phase**2).sum()) for phase in phases]
+    return phases[int(np.argmin(np.abs(np.array(power) - np.mean(power))))]
+
+
 class Rule:
-    """How one kind of layer is passed; the defaults are those of fixed taps, and of a gate.
-
-    Attributes
-    ----------
-    begins_stream : bool
-        Whether gates after a residual sum remember this kind's gate.
-    """
-
-    begins_stream = False
+    """How one kind of layer is passed; the defaults are those of fixed taps, and of a gate."""
 
     # -- what the layer is --------------------------------------------------------------------
 
@@ -125,12 +137,16 @@ class Rule:
         graph, op, i, j, m = at.graph, at.op, at.i, at.source, inputs[0]
         cov_far = m.cov_far * far_factor(op, m, graph.sizes[j], graph.sizes[i]) if m.cov_far.any() else m.cov_far
         if not op.taps:
-            scaled = tuple(None if one is None else m.distribution(g).scaled(op.gain)
-                           for g, one in enumerate(m.distributions))
-            return replace(m, values=m.values * op.gain**2, cov_far=cov_far, distributions=scaled)
+            scaled = tuple(None if site is None else site.times(op.gain) for site in m.sites)
+            return replace(m, values=m.values * op.gain**2, cov_far=cov_far, sites=scaled)
         values = linear(op, m, graph.sizes[j], at.extents[i], at.want)
         corr_site = shared_after(op, m, values, graph.sizes[j])
         after = Moments(values, cov_far, corr_site, (None,) * len(cov_far), m.wraps)
+        if not op.variances and any(site is not None for site in m.sites):
+            q, cov_site = after.average, after.cov_site
+            after = replace(after, sites=tuple(
+                None if site is None else filtered(op, m.value(g), float(q[g]), float(cov_site[g]))
+                for g, site in enumerate(m.sites)))
         if i not in graph.biases:
             return after
         bias = graph.biases[i]

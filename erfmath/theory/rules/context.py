@@ -17,7 +17,6 @@ from ..sweep.taps import Array
 if TYPE_CHECKING:
     from ..sweep.forward import Gates
     from ..sweep.plan import Edge, Graph, Plan
-    from ..sweep.streams import Streams
     from .neighbours import Borders
 
 __all__ = ["Above", "Before", "Below"]
@@ -36,8 +35,6 @@ class Before(NamedTuple):
         Extent of every node's map.
     gates : Gates
         Where a gate leaves what the backward sweep needs.
-    streams : Streams
-        What gates remember of gates before residual sums.
     borders : Borders
         What neighbours near borders share.
     independent : bool
@@ -50,7 +47,6 @@ class Before(NamedTuple):
     want: tuple[int, ...]
     extents: Mapping[int, tuple[int, ...]]
     gates: Gates
-    streams: Streams
     borders: Borders
     independent: bool
 
@@ -177,6 +173,6 @@ class Above(NamedTuple):
         if not op.taps:
             return (flat * op.gain**2).reshape(shape)
         nothing = np.zeros(len(flat))
-        carried = Moments(flat, cov_far=nothing, corr_site=nothing, distributions=(None,) * len(flat), wraps=False)
+        carried = Moments(flat, cov_far=nothing, corr_site=nothing, sites=(None,) * len(flat), wraps=False)
         out = linear(op, carried, graph.sizes[j], extent, lags)
         return out.reshape(*shape[:2], *out.shape[1:])

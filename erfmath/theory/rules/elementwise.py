@@ -10,6 +10,7 @@ from ...layers import Dropout, Identity, Pad, Scale
 from ..sweep.covariance import Covariance
 from ..sweep.lowering import Linear, separable
 from ..sweep.moments import Moments, at as lag_zero
+from ..sweep.sources import Dropped
 from ..sweep.taps import Array
 from .base import Rule, rule_for
 from .context import Above, Before, Below
@@ -57,7 +58,10 @@ class DropoutRule(Rule):
         m, kept = inputs[0], 1 - at.layer.p  # type: ignore[attr-defined]
         values = m.values.copy()
         values[lag_zero(m.lags)] /= kept
-        return replace(m, values=values, corr_site=m.corr_site * kept)
+        sites = m.sites
+        if kept < 1:
+            sites = tuple(Dropped.of(m.value(g), 1 - kept).value() for g in range(len(sites)))
+        return replace(m, values=values, corr_site=m.corr_site * kept, sites=sites)
 
     def backward(self, at: Below, state: Covariance) -> Covariance:
         return state.masked(at.layer.p, at.channels[1])  # type: ignore[attr-defined]

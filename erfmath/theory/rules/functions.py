@@ -71,6 +71,7 @@ class Function(NamedTuple):
     below: float | None = None
     cross: Callable[[Array, Array], Array] | None = None
     slopes: Callable[[Array, Array], Array] | None = None
+    knots: tuple[float, ...] = ()
 
 
 def _sigmoid(z: Array) -> Array:
@@ -93,7 +94,7 @@ def _leaky(below: float) -> Function:
 
     return Function(lambda z: np.where(z > 0, z, below * z), lambda z: np.where(z > 0, 1.0, below),
                     below, both,
-                    lambda q, rho: below + bend * (0.25 + np.arcsin(rho) / (2 * np.pi)) + 0 * q)
+                    lambda q, rho: below + bend * (0.25 + np.arcsin(rho) / (2 * np.pi)) + 0 * q, knots=(0.0,))
 
 
 def _gelu_cross(q: Array, rho: Array) -> Array:
@@ -119,7 +120,7 @@ _FUNCTIONS = {
     "silu": Function(lambda z: z * _sigmoid(z),
                      lambda z: _sigmoid(z) * (1 + z * (1 - _sigmoid(z)))),
     "elu": Function(lambda z: np.where(z > 0, z, np.expm1(np.minimum(z, 0))),
-                    lambda z: np.exp(np.minimum(z, 0))),
+                    lambda z: np.exp(np.minimum(z, 0)), knots=(0.0,)),
     "softplus": Function(lambda z: np.logaddexp(0, z), _sigmoid),
     "relu": _leaky(0.0),
     "identity": _leaky(1.0),

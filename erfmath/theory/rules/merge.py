@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -12,7 +13,9 @@ from ...layers import Add, Concat
 from ..sweep.covariance import MIXED, Covariance, Factor
 from ..sweep.lowering import SAMPLE, Linear
 from ..sweep.moments import Moments, concatenate, ratio
+from ..sweep.sources import Sum
 from ..sweep.taps import Array
+from ..sweep.values import SiteValue
 from .base import Rule, rule_for
 from .context import Above, Before, Below
 
@@ -30,12 +33,34 @@ class AddRule(Rule):
                                       f"input) with none between: {SAMPLE}")
         parts = [one.with_lags(at.want).regrouped(graph.groups[j], graph.groups[i])
                  for one, j in zip(inputs, sources)]
-        values, cov_far, cov_site, q = (functools.reduce(np.add, [getattr(part, what) for part in parts])
-                                        for what in ("values", "cov_far", "cov_site", "average"))
+        values, cov_far, cov_site = (functools.reduce(np.add, [getattr(part, what) for part in parts])
+                                     for what in ("values", "cov_far", "cov_site"))
+        q = functools.reduce(np.add, [part.average for part in parts])
+        means = [part.means for part in parts]
+        for one, other in itertools.permutations([n for n, mean in enumerate(means) if mean.any()], 2):
+            # Independent values have their means in common, wherever they are.
+            a, b = (part.per_site(mean) * part.level_map for part, mean in
+                    ((parts[one], means[one]), (parts[other], means[other])))
+            whole, first, second = (parts[one].products(level, at.want) for level in (a + b, a, b))
+            both = means[one] * means[other]
+            values, cov_far, cov_site = values + (whole - first - second) / 2, cov_far + both, cov_site + both
+            q = q + parts[one].mean(a * b)
         total = Moments(values, cov_far, ratio(cov_site, q), (None,) * len(graph.groups[i]), parts[0].wraps)
         vars(total)["average"] = q
-        at.streams.added(i, sources, parts)
-        return total
+        return replace(total, sites=tuple(self._site(at, g, parts) for g in range(len(q))))
+
+    @staticmethod
+    def _site(at: Before, g: int, parts: Sequence[Moments]) -> SiteValue:
+        """The sum of the values of a group; the gates remember which is which part of it."""
+        known = [(slot, part.value(g)) for slot, part in enumerate(parts) if part.sites[g] is not None]
+        if not known:
+            return None
+        rest = [part for part in parts if part.sites[g] is None]
+        q, cov_site = (float(sum(getattr(part, what)[g] for part in rest)) for what in ("average", "cov_site"))
+        if len(known) == 1 and not q:
+            return known[0][1]
+        at.gates.parts[at.i, g] = {slot: n for n, (slot, _) in enumerate(known)}
+        return Sum.of([value for _, value in known], q, cov_site).value()
 
     def backward(self, at: Below, state: Covariance) -> Covariance:
         return state.regrouped(at.graph.groups[at.i], at.graph.groups[at.j])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ from ...layers import BatchNorm, LayerNorm
 from ...results.assumptions import Assumption
 from ..sweep.lowering import Linear, Norm
 from ..sweep.moments import Moments, at as lag_zero, ratio
+from ..sweep.sources import Centred
+from ..sweep.values import Value
 from .base import Rule, rule_for
 from .context import Before
 
@@ -55,15 +58,15 @@ class BatchNormRule(Rule):
         steep = any(2 * c > q for q, c in parts)
         if steep:  # c is an average: its fall is not exact
             values[lag_zero(m.lags)] = np.maximum(values[lag_zero(m.lags)], 0.0)
-        kinds = tuple(None if one is None else m.distribution(g).standardised()
-                      for g, one in enumerate(m.distributions))
+        sites = tuple(None if site is None else _standardised(m.value(g), s) for g, (site, s) in
+                      enumerate(zip(m.sites, spread.tolist())))
         if i in at.graph.norms:
             norm = at.graph.norms[i]
             at.gates.power[i] = np.full(m.per_pair(spread).shape, norm.gain)
             cov_far = np.full(len(spread), norm.shift)
             values = values * norm.scale + norm.shift
             return Moments(values, cov_far, cov_far / (norm.scale + norm.shift), (None,) * len(spread), m.wraps)
-        after = Moments(values, np.zeros(len(spread)), np.zeros(len(spread)), kinds, m.wraps)
+        after = Moments(values, np.zeros(len(spread)), np.zeros(len(spread)), sites, m.wraps)
         if not steep:  # nothing was cut off
             vars(after)["average"] = np.ones(len(spread))
         return after
@@ -75,12 +78,23 @@ class LayerNormRule(Rule):
 
     def forward(self, at: Before, inputs: list[Moments]) -> Moments:
         m, share, lags = inputs[0], np.asarray(at.graph.shares(at.i)), at.lags
-        mean = float(share @ [0.0 if one is None else m.distribution(g).mean for g, one in enumerate(m.distributions)])
+        means = m.means
+        mean = np.tensordot(share * means, m.level_map, 1)[None]
         spread = np.tensordot(share, m.second, 1)[None] - mean**2
         root = np.divide(1, np.sqrt(spread), out=np.zeros(spread.shape), where=spread > 0)
         at.gates.power[at.i] = np.repeat(m.products(root, lags), len(m.cov_far), axis=0)
-        values = (m.values - mean**2) * m.products(root, m.lags)
-        corr_far = ratio(m.cov_far, m.level * m.average)  # over sqrt(q q')
-        cov_far = corr_far * m.mean(root * m.deviation)**2 - (mean * root.mean())**2
-        corr_site = ratio(m.cov_site - mean**2, m.average - mean**2)
-        return Moments(values, cov_far, corr_site, (None,) * len(m.cov_far), m.wraps)
+        values = (m.values - m.products(mean, m.lags)) * m.products(root, m.lags)
+        apart, square = ratio(m.cov_far, m.level * m.average), float((mean**2).mean())  # over sqrt(q q')
+        cov_far = apart * m.mean(root * m.deviation)**2 - float((mean * root).mean())**2
+        corr_site = ratio(m.cov_site - square, m.average - square)
+        scale = float(ratio(1.0, np.sqrt(max(float(spread.mean()), 0.0))))
+        sites = tuple(None if site is None else m.value(g).times(scale, -float(share @ means) * scale)
+                      for g, site in enumerate(m.sites))
+        return Moments(values, cov_far, corr_site, sites, m.wraps)
+
+
+def _standardised(value: Value, spread: float) -> Value:
+    """Less the mean of each channel, over the root of the mean variance."""
+    if np.ptp(value.distribution.row_means) <= 1e-12 * math.sqrt(spread):
+        return value.times(spread**-0.5, -value.mean * spread**-0.5)
+    return Centred.of(value).value().times(spread**-0.5)

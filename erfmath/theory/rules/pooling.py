@@ -17,6 +17,7 @@ from ..sweep.covariance import Covariance
 from ..sweep.lowering import Linear, box, separable
 from ..sweep.moments import Moments, at as lag_zero, linear, ratio, read_sites, shared_after
 from ..sweep.site_distribution import distant
+from ..sweep.sources import Largest
 from ..sweep.taps import Array, border_gain
 from . import functions
 from .base import Rule, rule_for
@@ -40,7 +41,7 @@ class Route(NamedTuple):
     op : Linear
         The pool, its taps the probabilities to win along each axis.
     bias : ndarray, shape (groups,) or (groups, *lattice)
-        E[phi'(winner)^2] / E[phi'^2] of the activation before it; per window where those differ.
+        How much wider than in most windows the activation before it stands open for winners.
     """
 
     op: Linear
@@ -121,6 +122,8 @@ class MaxPoolRule(Rule):
 
     def forward(self, at: Before, inputs: list[Moments]) -> Moments:
         graph, i, j = at.graph, at.i, at.source
+        if all(taps.trivial for taps in at.op.taps):
+            return inputs[0].with_lags(at.want)
         pooled, at.gates.routes[i] = max_pool(at.op, inputs[0], graph.shares(j), graph.sizes[j], graph.sizes[i],
                                               at.extents[i], at.want, at.borders.within(i))
         return pooled
@@ -172,9 +175,10 @@ def max_pool(op: Linear, m: Moments, shares: Sequence[float], sizes_in: Sizes, s
                    extent, zero)[lag_zero(zero)]
     scale = mixed * (kinds[-1] / count) / m.per_site(np.where(m.average > 0, m.average, 1.0))
     second, cov_far, corr_site, known, bias = [], [], [], [], []
-    for g, cov_neighbour in enumerate(_cov_neighbour([taps.geometry[0].kernel for taps in op.taps], m)):
-        distribution, whole = m.distribution(g, cov_neighbour), float(m.average[g])
-        shared = (float(m.cov_site[g]) if cov_neighbour is None else cov_neighbour) / whole if whole else 0.0
+    for g, near in enumerate(_near([taps.geometry[0].kernel for taps in op.taps], m)):
+        site, whole = m.value(g) if near is None else m.value(g).sharing(near), float(m.average[g])
+        distribution = site.distribution
+        shared = (float(m.cov_site[g]) if near is None else near) / whole if whole else 0.0
         # Sites differ by the root of what they do not share, and so does what is made of them.
         own = np.sqrt(np.maximum(1 - shared * (1.0 if alike is None else alike), 0.0))
         nodes = np.linspace(math.sqrt(max(1 - shared, 0.0)), own.max(), 1 if alike is None else NODES)
@@ -183,14 +187,14 @@ def max_pool(op: Linear, m: Moments, shares: Sequence[float], sizes_in: Sizes, s
         largest = table[0]
         second.append(_per_window([[one.second for one in row] for row in table], place, nodes, own))
         means = often[kinds] / count.size @ np.stack([one.row_means for one in largest])
-        beyond = distant(distribution.row_means, means, distribution.share, float(m.cov_far[g] / m.level[g]))
-        cov_far.append(beyond * np.sqrt(scale[g]).mean()**2)
+        apart = distant(distribution.row_means, means, distribution.share, float(m.cov_far[g] / m.level[g]))
+        cov_far.append(apart * np.sqrt(scale[g]).mean()**2)
         winner = largest[-1]
         together = distant(distribution.row_means, winner.row_means, distribution.share, float(m.cov_site[g]))
         corr_site.append(together / winner.second if winner.second else 0.0)
-        known.append(winner)
+        known.append(Largest.of(site, int(kinds[-1])).value() if kinds[-1] > 1 else m.sites[g])
         gates = np.array([[one.mean_gate for one in row] for row in table]) / (distribution.mean_gate or 1.0)
-        bias.append(gates[0, -1] if alike is None else _per_window(gates, place, nodes, own))
+        bias.append(np.ones(()) if alike is None else _per_window(gates / (gates[0, -1] or 1.0), place, nodes, own))
     q = np.broadcast_to(np.stack(second) * scale, (len(cov_far), *extent))
     pooled = Moments(q[(slice(None), *(None,) * m.ndim)], np.array(cov_far), np.array(corr_site), tuple(known), m.wraps)
     after = _correlated(op, m, pooled, sizes_in, lags) if any(lags) else pooled
@@ -241,7 +245,7 @@ def _neighbours(m: Moments) -> bool:
     return any(m.lags) or (m.plane is not None and any(m.plane.lags))
 
 
-def _cov_neighbour(kernel: list[int], m: Moments) -> list[float | None]:
+def _near(kernel: list[int], m: Moments) -> list[float | None]:
     """Mean of M over the pairs of sites of one window, where lags say how neighbours are correlated."""
     if not _neighbours(m):
         return [None] * len(m.cov_far)

@@ -15,12 +15,12 @@ import numpy as np
 from ...base.errors import check_bytes
 from ..memory import PerObject
 from ..rules.context import Below
+from .conditioning import Conditioned, Knowns, conditional, entry, handed
 from .covariance import Covariance, Factor, correlate
 from .forward import Gates, forward
 from .inputs import InputModel
 from .lowering import SAMPLE
 from .plan import RECENT, Edge, Graph, Plan
-from .streams import Runs
 from .taps import REMEDY, Array
 
 __all__ = ["backward", "prepared"]
@@ -29,7 +29,7 @@ __all__ = ["backward", "prepared"]
 KEPT = 2**25
 #: Gradients linear in the unit's own numbers, by the concatenations that have parted them.
 Factors = dict[Any, Factor]
-State = Union[Factors, Covariance, Runs]
+State = Union[Factors, Covariance, Conditioned]
 
 
 def backward(graph: Graph, unit: tuple[int, ...], mean: bool, inputs: InputModel = InputModel()
@@ -145,20 +145,27 @@ class _Sweep:
             return factors
         rest = [part for part in parts if isinstance(part, Covariance)]
         rest += [self._covariance(factors, i)] if factors else []
-        runs = [run for part in parts if isinstance(part, Runs) for run in part.parts]
-        if runs and i in self.gates.streams:
-            entering = Runs.entering(self._merge(i, rest), self.gates.streams[i]).parts if rest else ()
-            return Runs((*runs, *entering))
-        if runs and not rest:
-            return Runs(tuple(runs))
-        return self._merge(i, rest + [part for part, _ in runs])
+        known = [one for part in parts if isinstance(part, Conditioned) for one in part.parts]
+        sites = self.gates.sites.get(i, ())
+        if not conditional(sites):
+            return self._merge(i, rest + [part for part, _ in known])
+        known += [(self._merge(i, rest), entry(sites))] if rest else []
+        alike: dict[Knowns, list[Covariance]] = {}
+        for part, what in known:
+            alike.setdefault(what, []).append(part)
+        return Conditioned(tuple((self._merge(i, group), what) for what, group in alike.items()))
+
+    def _conditioned(self, i: int, state: Covariance) -> Covariance | Conditioned:
+        """A gradient of whose value at node `i` nothing is known yet."""
+        sites = self.gates.sites.get(i, ())
+        return Conditioned(((state, entry(sites)),)) if conditional(sites) else state
 
     def _covariance(self, factors: Factors, i: int) -> Covariance:
         return self._merge(i, [f.covariance(self.plan.lags[i], self.graph.groups[i], self.plan.channels)
                                for f in factors.values()])
 
     def _finish(self, state: State) -> tuple[Array, tuple[int, ...]]:
-        if isinstance(state, Runs):
+        if isinstance(state, Conditioned):
             state = self._merge(-1, [part for part, _ in state.parts])
         if isinstance(state, Covariance):
             return state.power, state.start
@@ -173,7 +180,7 @@ class _Sweep:
 
     def _pass(self, state: State, edge: Edge, j: int) -> State | None:
         """What `state` at the reader's output becomes at its input, node `j`; None where nothing is left."""
-        i, streams = edge.reader, self.gates.streams
+        i = edge.reader
         rule, at = self.graph.rules[i], Below(self.plan, self.gates, edge, j)
         if isinstance(state, dict):
             if self.plan.keeps_factor(i):
@@ -182,19 +189,31 @@ class _Sweep:
                 below = {(*key, *parted): rule.factor(at, factor).times(edge.times) for key, factor in state.items()}
                 left = {key: factor for key, factor in below.items() if factor.values.size}
                 return left or None
-            state = self._covariance(state, i)
-        if isinstance(state, Covariance) and i in streams:
-            state = Runs.entering(state, streams[i])
-        if isinstance(state, Runs):
-            if i in streams:
-                return state.through(streams[i])
-            if j in streams:
-                return state
+            state = self._conditioned(i, self._covariance(state, i))
+        if isinstance(state, Conditioned) and self.graph.ops[i].fresh:
             state = self._merge(i, [part for part, _ in state.parts])
-        passed = rule.backward(at, state).times(edge.times)
-        if passed.uniform is not None and j not in self.plan.ones:
+        if isinstance(state, Covariance):
+            return self._through(at, state)
+        if not state.parts[0][0].bare.size:
+            return None
+        parts = []
+        gone = handed(self.graph, self.gates, edge, j, [knowns for _, knowns in state.parts])
+        for (part, _), items in zip(state.parts, gone):
+            for one in items:
+                # Layers with taps keep their channel groups; those without may have finer ones than their input.
+                taps = bool(self.graph.ops[i].taps)
+                passed = self._through(at, part if taps else part.conditioned(one.power, one.pairs))
+                if passed is None:
+                    return None
+                parts.append((passed.conditioned(one.power, one.pairs) if taps else passed, one.knowns))
+        return Conditioned(tuple(parts))
+
+    def _through(self, at: Below, state: Covariance) -> Covariance | None:
+        """One part through the layer of an edge."""
+        passed = self.graph.rules[at.i].backward(at, state).times(at.edge.times)
+        if passed.uniform is not None and at.j not in self.plan.ones:
             passed = replace(passed, uniform=None)
-        return passed.with_lags(self.plan.lags[j]) if passed.bare.size else None
+        return passed.with_lags(self.plan.lags[at.j]) if passed.bare.size else None
 
     # -- branches that meet -------------------------------------------------------------------
 

@@ -220,6 +220,18 @@ class Covariance:
                 gate = gate.take(range(first, first + count), axis=axis, mode="wrap")
         return self.holding(self.bare * (gate * self.factor), uniform=None)
 
+    def conditioned(self, power: Array, pairs: Array) -> Covariance:
+        """Lag 0 times `power` and all other lags times `pairs`, numbers per channel group."""
+        if (power == 1).all() and (pairs == 1).all():
+            return self
+        if len(power) == 1 and (not any(self.lags) or power[0] == pairs[0]):
+            return Covariance(self.bare, self.start, None, self.mixing, self.factor * float(power[0]))
+        shape = *self.bare.shape[:1 + self.ndim], *(1,) * self.ndim
+        factors = np.broadcast_to(_column(pairs, self.ndim), shape).copy()
+        center: tuple[Any, ...] = (slice(None), *self.lags)
+        factors[center] = power.reshape(-1, *(1,) * self.ndim)
+        return self.holding(self.bare * (factors * self.factor), uniform=None)
+
     def masked(self, drop: float, channels: int) -> Covariance:
         """Below inverted dropout: noise that is independent at each site and channel, at lag 0."""
         center: tuple[Any, ...] = (slice(None), *self.lags)

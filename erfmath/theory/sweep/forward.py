@@ -24,8 +24,8 @@ from .inputs import InputModel
 from .lowering import reach
 from .moments import Moments
 from .plan import Graph, Plan, widest
-from .streams import Stream, Streams
 from .taps import Array
+from .values import SiteValue
 
 __all__ = ["Gates", "forward"]
 
@@ -41,13 +41,16 @@ class Gates:
         where it does not vary.
     routes : dict
         Per max pool, who wins, and how much wider than others the gate before stands open for winners.
-    streams : dict
-        Per activation after a residual sum, how its gate depends on those before.
+    sites : dict
+        Per node, what the value of a site is in each channel group.
+    parts : dict
+        Per node and channel group of a sum, the inputs that are not Gaussian, and which part of its source each is.
     """
 
     power: dict[int, Array] = field(default_factory=dict)
     routes: dict[int, Route] = field(default_factory=dict)
-    streams: dict[int, Stream] = field(default_factory=dict)
+    sites: dict[int, tuple[SiteValue, ...]] = field(default_factory=dict)
+    parts: dict[tuple[int, int], dict[int, int]] = field(default_factory=dict)
 
 
 def forward(graph: Graph, plan: Plan, inputs: InputModel) -> Gates:
@@ -72,7 +75,7 @@ class _Forward:
         self.need = self._lags()
         self.neighbours = any(map(any, self.need.values()))
         self.extent = self._extents()
-        self.streams, self.borders = Streams(), Borders(graph, self.extent)
+        self.borders = Borders(graph, self.extent)
 
     def _lags(self) -> dict[int, tuple[int, ...]]:
         """Lags to carry: needed by what lies above, and possibly different from c."""
@@ -129,7 +132,8 @@ class _Forward:
 
     def _node(self, i: int, inputs: list[Moments]) -> Moments:
         sources, depends_on = self.graph.sources[i], self.depends_on
-        independent = all(depends_on[j].isdisjoint(depends_on[k]) for n, j in enumerate(sources) for k in sources[:n])
-        at = Before(self.graph, i, self.plan.lags, self.need[i], self.extent, self.gates, self.streams, self.borders,
-                    independent)
-        return self.graph.rules[i].forward(at, inputs)
+        apart = all(depends_on[j].isdisjoint(depends_on[k]) for n, j in enumerate(sources) for k in sources[:n])
+        at = Before(self.graph, i, self.plan.lags, self.need[i], self.extent, self.gates, self.borders, apart)
+        found = self.graph.rules[i].forward(at, inputs)
+        self.gates.sites[i] = found.sites
+        return found

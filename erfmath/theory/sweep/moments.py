@@ -10,43 +10,20 @@ import functools
 import itertools
 import math
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Union
+from typing import Any
 
 import numpy as np
 
 from ...layers.geometry import AxisGeometry
 from ..memory import remembered
-from ..rules.functions import Function, cross
 from .covariance import border_pairs, cut_pairs, fixed_pairs, select_lags
 from .lowering import Linear, reach
-from .site_distribution import SiteDistribution, activated, gaussian, rounded
+from .site_distribution import SiteDistribution
 from .taps import Array, Taps, adjoint, forward, reads
+from .values import Gaussian, SiteValue, Value
 
-__all__ = ["Activated", "DistributionLike", "Moments", "at", "concatenate", "far_factor", "linear", "overlap", "ratio",
+__all__ = ["Moments", "at", "concatenate", "far_factor", "linear", "overlap", "ratio",
            "read_sites", "refit", "shared_after"]
-
-
-class Activated(NamedTuple):
-    """The distribution of phi(z) for Gaussian z of second moment q and far covariance c, tabulated when needed."""
-
-    q: float
-    c: float
-    phi: Function
-
-    def table(self, second: float, value: float | None = None) -> SiteDistribution:
-        """The distribution, scaled to E[phi^2] = `second`.
-
-        With `value`, that of sites so close that E[phi phi'] is `value` instead of its far limit.
-        """
-        c = self.c
-        if value is not None:
-            corr_site = np.linspace(0, 1, 65)
-            c = self.q * float(np.interp(value, cross(self.phi, np.full(65, self.q), corr_site), corr_site))
-        return activated(self.phi, rounded(self.q), rounded(c), rounded(second))
-
-
-#: A distribution that is not Gaussian, or how to make it; None is Gaussian.
-DistributionLike = Union[SiteDistribution, Activated, None]
 
 
 @dataclass(frozen=True)
@@ -61,8 +38,8 @@ class Moments:
         c: the same for distant sites or independent inputs, averaged over the map.
     corr_site : ndarray, shape (groups,)
         E[v v'] / E[v^2] of independent inputs at one place; neighbours share it unless lags say more.
-    distributions : tuple
-        One-site distribution per group.
+    sites : tuple of (Value or None)
+        What the value of a site is, per group; None is a Gaussian that nothing but `values` describes.
     wraps : bool
         Whether the map is a torus or a point, that is, stands for the plane.
     plane : Moments, optional
@@ -72,7 +49,7 @@ class Moments:
     values: Array
     cov_far: Array
     corr_site: Array
-    distributions: tuple[DistributionLike, ...]
+    sites: tuple[SiteValue, ...]
     wraps: bool
     plane: Moments | None = None
 
@@ -114,17 +91,17 @@ class Moments:
         """One number per group, shaped to multiply `values`."""
         return numbers.reshape(-1, *(1,) * (2 * self.ndim))
 
-    def distribution(self, group: int, cov_neighbour: float | None = None) -> SiteDistribution:
-        """One-site distribution of a group at the average second moment.
-
-        With `cov_neighbour`, the part shared by sites is such that E[v v'] is that.
-        """
-        known, q = self.distributions[group], float(self.average[group])
+    def value(self, group: int) -> Value:
+        """The value of a site of a group, at the average second moment."""
+        known, q = self.sites[group], float(self.average[group])
         if known is None:
-            return gaussian(q, float(self.cov_site[group]) if cov_neighbour is None else cov_neighbour)
-        if isinstance(known, Activated):
-            return known.table(q, cov_neighbour)
-        return known.scaled(math.sqrt(q / known.second)) if known.second else known
+            return Gaussian.of(q, float(self.cov_site[group])).value()
+        return known.times(math.sqrt(q / known.second)) if known.second else known
+
+    def distribution(self, group: int, near: float | None = None) -> SiteDistribution:
+        """The distribution of that; with `near`, the part that sites share is such that E[v v'] is that."""
+        value = self.value(group)
+        return value.distribution if near is None else value.sharing(near).distribution
 
     def products(self, maps: Array, box: tuple[int, ...]) -> Array:
         """maps(x) maps(x + tau) for every lag of a box, shape (groups, *lags, *lattice); 0 outside an image."""
@@ -162,6 +139,16 @@ class Moments:
         """sqrt(q) per group and site, shape (groups, *lattice)."""
         return np.sqrt(self.second)
 
+    @property
+    def means(self) -> Array:
+        """E[v] per group, at the average second moment, shape (groups,)."""
+        return np.array([0.0 if site is None else self.value(g).mean for g, site in enumerate(self.sites)])
+
+    @property
+    def level_map(self) -> Array:
+        """sqrt(q) over that of the average, per group and site: means fall towards borders as deviations do."""
+        return self.deviation / self.per_site(np.where(self.average > 0, np.sqrt(self.average), 1.0))
+
     @functools.cached_property
     def level(self) -> Array:
         """Mean over pairs of sites of sqrt(q q'), as a part of average q: c falls as these do."""
@@ -178,9 +165,9 @@ class Moments:
         values[there] = self.values[held]
         return replace(self, values=values)
 
-    def multiple(self, factor: Any, cov_far: Array, corr_site: Array, known: tuple[DistributionLike, ...]) -> Moments:
+    def multiple(self, factor: Any, cov_far: Array, corr_site: Array, sites: tuple[SiteValue, ...]) -> Moments:
         """M(x, tau) times a number (per group), all else as given: what the map is like need not be found again."""
-        out = Moments(self.values * self.per_pair(np.asarray(factor)), cov_far, corr_site, known, self.wraps)
+        out = Moments(self.values * self.per_pair(np.asarray(factor)), cov_far, corr_site, sites, self.wraps)
         vars(out).update({name: vars(self)[name] for name in ("lags", "level") if name in vars(self)},
                          average=self.average * factor)
         return out
@@ -197,7 +184,7 @@ class Moments:
             return self
         owner = np.searchsorted(np.cumsum(have), np.cumsum(want))
         return replace(self, values=self.values[owner], cov_far=self.cov_far[owner], corr_site=self.corr_site[owner],
-                       distributions=tuple(self.distributions[k] for k in owner))
+                       sites=tuple(self.sites[k] for k in owner))
 
     def mixed(self, shares: list[float]) -> Moments:
         """Mean over the groups, as a layer sees them that reads all channels."""
@@ -206,7 +193,7 @@ class Moments:
         share = np.asarray(shares)[None]
         values = (share @ self.values.reshape(share.size, -1)).reshape(1, *self.values.shape[1:])
         out = replace(self, values=values, cov_far=share @ self.cov_far,
-                      corr_site=ratio(share @ self.cov_site, share @ self.average), distributions=(None,))
+                      corr_site=ratio(share @ self.cov_site, share @ self.average), sites=(None,))
         vars(out)["average"] = share @ self.average
         return out
 
@@ -245,8 +232,7 @@ def concatenate(parts: list[Moments]) -> Moments:
     """Groups of several nodes, one after the other; the lags must agree."""
     values, cov_far, corr_site = (np.concatenate([getattr(part, what) for part in parts])
                                   for what in ("values", "cov_far", "corr_site"))
-    return Moments(values, cov_far, corr_site, tuple(one for part in parts for one in part.distributions),
-                   parts[0].wraps)
+    return Moments(values, cov_far, corr_site, tuple(site for part in parts for site in part.sites), parts[0].wraps)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -372,7 +358,7 @@ def shared_after(op: Linear, m: Moments, after: Array, sizes_in: tuple[int | Non
     alike = replace(m, values=m.shared(reach(op, (0,) * m.ndim, back=True)), corr_site=np.ones(len(m.corr_site)),
                     plane=None)
     part = linear(op, alike, sizes_in, after.shape[1 + m.ndim:], (0,) * m.ndim)
-    return ratio(_average(part, m.ndim), _average(after, m.ndim))
+    return np.minimum(ratio(_average(part, m.ndim), _average(after, m.ndim)), 1.0)
 
 
 def _average(values: Array, ndim: int) -> Array:

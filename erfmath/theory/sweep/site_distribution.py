@@ -12,17 +12,15 @@ rectifiers to 1e-4 and of saturating functions to 1.5e-3; along runs of residual
 from __future__ import annotations
 
 import functools
-import math
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.polynomial.hermite_e import hermevander
 
-from ..memory import remembered
-from ..rules.functions import Array, Function, normal_points
+from ..rules.functions import Array, normal_points
 
-__all__ = ["SiteDistribution", "activated", "distant", "far_of", "gated_sum", "gaussian", "plus", "rounded", "share_of"]
+__all__ = ["SiteDistribution", "distant", "far_of", "plus", "share_of", "shared"]
 
 #: Values of the shared part, dense where a rectifier leaves a kink in the rows' means.
 ROWS, SHARES = normal_points(48, 0.3, reach=7.0)
@@ -49,12 +47,16 @@ class SiteDistribution:
         phi' of the activation that made each value, 1 where none did.
     share : ndarray, shape (rows,)
         Probability of each row.
+    below : ndarray, shape (rows, columns), optional
+        Probability below each value, where columns are in the order of their values and it is known better than
+        from `p`.
     """
 
     x: Array
     p: Array
     slope: Array
     share: Array
+    below: Array | None = None
 
     def _row_means(self, values: Array) -> Array:
         return self.p @ values[0] if len(values) == 1 else np.einsum("rc,rc->r", self.p, values)
@@ -97,15 +99,15 @@ class SiteDistribution:
         """E[phi' phi'] of sites that share the row."""
         return float(self.share @ self._row_means(self.slope)**2)
 
-    def through(self, phi: Function) -> SiteDistribution:
-        """After an activation."""
-        return SiteDistribution(phi.value(self.x), self.p, phi.slope(self.x), self.share)
-
     def largest_of(self, count: int) -> SiteDistribution:
         """The largest of `count` sites that share the row."""
-        distribution = self if (self.x[:, 1:] >= self.x[:, :-1]).all() else self._ascending
+        rises = bool((self.x[:, 1:] >= self.x[:, :-1]).all())
+        if rises and self.below is not None:
+            p = self.p * self.below**(count - 1)
+            return replace(self, p=p / p.sum(axis=1, keepdims=True), below=self.below**count)
+        distribution = self if rises else self._ascending
         reached = functools.reduce(np.multiply, [distribution._reached] * count)
-        return replace(distribution, p=np.diff(reached, axis=1, prepend=0.0))
+        return replace(distribution, p=np.diff(reached, axis=1, prepend=0.0), below=None)
 
     @functools.cached_property
     def _ascending(self) -> SiteDistribution:
@@ -113,22 +115,12 @@ class SiteDistribution:
         order = np.argsort(self.x, axis=1, kind="stable")
         x, slope = (np.take_along_axis(a, order, axis=1) for a in (self.x, self.slope))
         return replace(self, x=x, p=np.take_along_axis(self.p, np.broadcast_to(order, self.p.shape), axis=1),
-                       slope=slope)
+                       slope=slope, below=None)
 
     @functools.cached_property
     def _reached(self) -> Array:
         """Probability of each column and those before it."""
         return np.minimum(np.cumsum(self.p, axis=1), 1.0)
-
-    def scaled(self, factor: float) -> SiteDistribution:
-        """The value multiplied by a number."""
-        return self if abs(factor - 1) < 1e-13 else replace(self, x=self.x * factor)
-
-    def standardised(self) -> SiteDistribution:
-        """The value less its row's mean, over the root of the mean variance."""
-        own = self.x - self.row_means[:, None]
-        return replace(self, x=own / np.sqrt(self._mean(own**2)),
-                       slope=np.broadcast_to(self.slope, own.shape))
 
 
 def far_of(row_means: Array, share: Array, kappa: Array) -> Array:
@@ -178,63 +170,15 @@ def _quantiles(share: Array) -> Array:
     return np.where(below < 0.5, ndtri(np.minimum(below, 0.5)), -ndtri(np.minimum(above, 0.5)))
 
 
-def _shared(q: float, c: float) -> tuple[Array, Array]:
+def shared(q: float, c: float) -> tuple[Array, Array]:
     """Values and probabilities of the part c shared by all sites of a channel."""
     if c <= 1e-12 * q:
         return np.zeros(1), np.ones(1)
     return np.sqrt(c) * ROWS, SHARES
 
 
-def gaussian(q: float, c: float) -> SiteDistribution:
-    """N(0, q), of which c is shared by all sites of a channel."""
-    c = min(max(c, 0.0), q)
-    rows, share = _shared(q, c)
-    own = np.sqrt(max(q - c, 1e-12 * q))
-    # Zero, where rectifiers have their kink, lies midway between two columns of every row.
-    step = 2 * REACH / COLUMNS
-    zero = np.divide(-rows, own, out=np.zeros(len(rows)), where=own > 0)[:, None]
-    columns = (np.arange(COLUMNS) - (COLUMNS - 1) / 2) * step + (zero - step * np.rint(zero / step))
-    p = _bells(columns.copy())
-    columns *= own
-    columns += rows[:, None]
-    return SiteDistribution(columns, p, np.ones(columns.shape), share)
-
-
-def rounded(x: float) -> float:
-    """Two numbers that differ by rounding as one, so that what is made of them can be remembered."""
-    return float(f"{x:.13e}")
-
-
-@remembered(16, lasting=False)
-def activated(phi: Function, q: float, c: float, second: float) -> SiteDistribution:
-    """phi(z) for z ~ N(0, q), of which c is shared, scaled to E[phi^2] = `second`."""
-    distribution = gaussian(q, c).through(phi)
-    return distribution.scaled(math.sqrt(second / distribution.second)) if distribution.second else distribution
-
-
-@remembered(64, lasting=False)
-def gated_sum(distribution: SiteDistribution, q: float, c: float, phi: Function
-              ) -> tuple[SiteDistribution, SiteDistribution, Array]:
-    """x + f as in `plus`, phi(x + f), and the transition from x to there, times phi'^2.
-
-    After batch norms runs of residual sums begin alike and go on alike: each is made once.
-    """
-    total, transition = plus(distribution, q, c)
-    after = total.through(phi)
-    transition *= after.slope[0]**2
-    return total, after, transition
-
-
-def plus(distribution: SiteDistribution, q: float, c: float) -> tuple[SiteDistribution, Array]:
-    """x + f for x of `distribution` and an independent f ~ N(0, q) with shared part c.
-
-    Returns
-    -------
-    distribution : SiteDistribution
-        Of x + f, on one grid of values.
-    transition : ndarray, shape (columns before, columns after)
-        The probability to get from a column to a column.
-    """
+def plus(distribution: SiteDistribution, q: float, c: float) -> SiteDistribution:
+    """x + f for x of `distribution` and an independent f ~ N(0, q) with shared part c, on one grid of values."""
     c = min(max(c, 0.0), q)
     own, common = np.sqrt(q - c), np.sqrt(c)
     met = np.broadcast_to(distribution.x, distribution.p.shape)[distribution.p > LEAST]
@@ -243,24 +187,19 @@ def plus(distribution: SiteDistribution, q: float, c: float) -> tuple[SiteDistri
     step = (ends[1] - ends[0]) / SUMS or 1.0
     grid = (np.floor(ends[0] / step) + 0.5 + np.arange(SUMS + 1)) * step  # zero between two points
     alone = [_kernel(x, grid, own) for x in distribution.x]
-    both = [_kernel(x, grid, np.sqrt(q)) for x in distribution.x] if c else alone
     if len(distribution.x) == 1:
-        p, transition = distribution.p @ alone[0], both[0]
+        p = distribution.p @ alone[0]
     else:
         p = np.stack([row @ kernel for row, kernel in zip(distribution.p, alone)])
-        weight = distribution.share[:, None] * distribution.p
-        after = weight.sum(axis=0)
-        weight = np.divide(weight, after, out=np.zeros(weight.shape), where=after > 0)
-        transition = sum(w[:, None] * kernel for w, kernel in zip(weight, both))
     if not c:
-        return SiteDistribution(grid[None], p, np.ones((1, len(grid))), distribution.share), transition
+        return SiteDistribution(grid[None], p, np.ones((1, len(grid))), distribution.share)
     # What f shares moves whole rows, by multiples of the grid's step.
     stride = max(round(0.4 * common / step), 1)
     moves = stride * np.arange(-int(6 * common / (stride * step)), int(6 * common / (stride * step)) + 1)
     shares = np.exp(-(moves * step / common)**2 / 2)
     rows = np.stack([np.roll(p, n, axis=1) for n in moves], axis=1).reshape(-1, len(grid))
     share = np.outer(distribution.share, shares / shares.sum()).ravel()
-    return _merge_rows(SiteDistribution(grid[None], rows, np.ones((1, len(grid))), share)), transition
+    return _merge_rows(SiteDistribution(grid[None], rows, np.ones((1, len(grid))), share))
 
 
 def _kernel(x: Array, grid: Array, spread: float) -> Array:

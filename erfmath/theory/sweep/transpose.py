@@ -12,15 +12,16 @@ fields for the price of a few.  Gates, lags, pools and residual streams pass as 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 
 import numpy as np
 
 from ..rules.context import Above
+from .conditioning import Handed, Knowns, conditional, entry, handed
 from .forward import Gates
 from .moments import at as lag_zero
-from .plan import Plan
-from .streams import Entries
+from .plan import Edge, Plan
 from .taps import Array
 
 __all__ = ["can_read", "readout"]
@@ -63,26 +64,97 @@ class _Readout:
     def __init__(self, plan: Plan, gates: Gates, keep: Mapping[int, Spans]) -> None:
         self.plan, self.graph, self.gates, self.keep = plan, plan.graph, gates, keep
         self.ndim = plan.graph.ndim
-        self.values: dict[int, Array] = {}  # per node, (fields, groups, *lags, *map)
-        self.streams = Entries(plan, gates.streams)
+        # Per node, for everything that may be known of a gradient there, (fields, groups, *lags, *map).
+        self.values: dict[int, list[Array]] = {}
+        self.arrivals, self.steps = self._known()
+
+    def _known(self) -> tuple[dict[int, list[Knowns]], dict[tuple[int, int, int], list[tuple[int, Handed]]]]:
+        """What will be known of gradients at each node, and how it is handed on from there."""
+        graph, gates = self.graph, self.gates
+        arrivals: dict[int, list[Knowns]] = {}
+        steps: dict[tuple[int, int, int], list[tuple[int, Handed]]] = {}
+        for i in range(graph.top, -1, -1):
+            if not (self.plan.edges[i] or i == graph.top):
+                continue
+            sites = gates.sites.get(i, ())
+            if not conditional(sites):
+                continue
+            fresh = i == graph.top or any(not self._hands(e.reader) for e in self.plan.edges[i])
+            known = arrivals.setdefault(i, [])
+            if fresh and entry(sites) not in known:
+                known.append(entry(sites))
+            if graph.ops[i].fresh:
+                continue
+            for slot, j in enumerate(graph.sources[i]):
+                for n, items in enumerate(handed(graph, gates, Edge(i, slot), j, known)):
+                    for one in items:
+                        below = gates.sites.get(j, ())
+                        place = -1
+                        if conditional(below):
+                            there = arrivals.setdefault(j, [])
+                            if one.knowns not in there:
+                                there.append(one.knowns)
+                            place = there.index(one.knowns)
+                        steps.setdefault((i, slot, n), []).append((place, one))
+        return arrivals, steps
+
+    def _hands(self, i: int) -> bool:
+        """Whether node `i` hands on what is known at its output."""
+        return conditional(self.gates.sites.get(i, ())) and not self.graph.ops[i].fresh
 
     def run(self, fields: Array) -> Array:
         graph = self.graph
-        self.values[-1] = self._kept(-1, fields.reshape(len(fields), 1, *(1,) * self.ndim, *fields.shape[1:]))
+        first = self._kept(-1, fields.reshape(len(fields), 1, *(1,) * self.ndim, *fields.shape[1:]))
+        self.values[-1] = [first]
         reads = {i: set(graph.sources[i]) for i in range(graph.top + 1)}
-        for i in self.gates.streams:  # look through the sum before them
-            reads[i].update(*(graph.sources[j] for j in graph.sources[i] if j >= 0))
         last = {j: i for i in sorted(reads) for j in reads[i]}
         for i in sorted(reads):
             if self.plan.edges[i] or i == graph.top:
-                at = Above(self.plan, self.gates, i, self.values)
-                self.values[i] = self._kept(i, self.streams.pass_gate(at) if i in self.streams
-                                            else graph.rules[i].transpose(at))
+                self.values[i] = [self._node(i, n) for n in range(len(self.arrivals.get(i, [()])))]
             for j in reads[i]:
                 if last[j] == i:
                     self.values.pop(j, None)
-        alone = self.values[graph.top][(slice(None), *lag_zero(self.plan.lags[graph.top]))]
+        whole = self._entered(graph.top)
+        alone = whole[(slice(None), *lag_zero(self.plan.lags[graph.top]))]
         return np.einsum("g,fg...->f...", np.asarray(graph.shares(graph.top)), alone)
+
+    def _entered(self, j: int) -> Array:
+        """The values of node `j` for gradients of whose value nothing is known yet."""
+        if j not in self.arrivals:
+            return self.values[j][0]
+        return self.values[j][self.arrivals[j].index(entry(self.gates.sites[j]))]
+
+    def _node(self, i: int, n: int) -> Array:
+        """The values at node `i` for gradients of which its item number `n` is known."""
+        graph, sources = self.graph, self.graph.sources[i]
+        if not self._hands(i):
+            at = Above(self.plan, self.gates, i, {j: self._entered(j) for j in sources})
+            return self._kept(i, graph.rules[i].transpose(at))
+        total = np.zeros(())
+        for variant in itertools.zip_longest(*(self.steps[i, slot, n] for slot in range(len(sources)))):
+            slots, gains = {}, []
+            for slot, (j, step) in enumerate(zip(sources, variant)):
+                if step is not None:
+                    place, one = step
+                    slots[j] = self.values[j][max(place, 0)]
+                    gains.append((slot, one))
+            total = total + self._gained(i, slots, gains)
+        return self._kept(i, np.asarray(total))
+
+    def _gained(self, i: int, values: Mapping[int, Array], gains: list[tuple[int, Handed]]) -> Array:
+        """One input after the other, each times what conditioning adds to its power."""
+        graph, total = self.graph, np.zeros(())
+        for slot, one in gains:
+            j = graph.sources[i][slot]
+            if graph.sources[i].index(j) != slot:
+                continue
+            others = {k: values[k] if k == j else np.zeros_like(values[k]) for k in values}
+            part = graph.rules[i].transpose(Above(self.plan, self.gates, i, others))
+            factors = np.broadcast_to(one.pairs.reshape(-1, *(1,) * (2 * self.ndim)),
+                                      (len(one.pairs), *part.shape[2:2 + self.ndim], *(1,) * self.ndim)).copy()
+            factors[lag_zero(self.plan.lags[i])] = one.power.reshape(-1, *(1,) * self.ndim)
+            total = total + part * factors
+        return np.asarray(total)
 
     def _kept(self, i: int, values: Array) -> Array:
         """Zero at pairs of sites of which one does not exist."""

@@ -74,7 +74,7 @@ def test_the_oracle_knows_order_statistics() -> None:
 @pytest.mark.parametrize("c", SHARED)
 @pytest.mark.parametrize("q", [1e-6, 1.0, 40.0])
 def test_gaussian(q: float, c: float) -> None:
-    distribution = site_distribution.gaussian(q, c * q)
+    law = site_distribution.gaussian(q, c * q)
     assert_close([distribution.second, distribution.cov_site], [q, c * q], SMOOTH, scale=q)
     assert_close(distribution.mean, 0.0, SMOOTH, scale=math.sqrt(q))
     assert_close(distribution.p.sum(axis=1), np.ones(len(distribution.p)), ROUNDING)
@@ -84,7 +84,7 @@ def test_gaussian(q: float, c: float) -> None:
 
 @pytest.mark.parametrize("q, c", [(1.0, 1.0), (1.0, 1.0 + 1e-14), (1.0, -1e-14), (0.0, 0.0)])
 def test_gaussian_at_the_ends_of_its_range(q: float, c: float) -> None:
-    distribution = site_distribution.gaussian(q, c)
+    law = site_distribution.gaussian(q, c)
     assert_close([distribution.second, distribution.cov_site], [q, max(min(c, q), 0.0)], SMOOTH, scale=q)
 
 
@@ -94,7 +94,7 @@ def test_laws_behind_activations_know_the_closed_forms(name: str, c: float) -> N
     """Seconds, gates and far covariances of one site as `activations` computes them from pairs."""
     phi = activations.function(em.Activation(name))
     q, rho = np.array(1.5), np.array(c)
-    distribution = site_distribution.gaussian(1.5, 1.5 * c).through(phi)
+    law = site_distribution.gaussian(1.5, 1.5 * c).through(phi)
     assert_close(distribution.second, float(activations.second(phi, q)), POOLS)
     assert_close(distribution.mean_gate, float(activations.gate(phi, q)), POOLS)
     assert_close(distribution.cov_site, float(activations.cross(phi, q, rho)), POOLS, scale=distribution.second)
@@ -109,7 +109,7 @@ def test_laws_behind_activations_know_the_closed_forms(name: str, c: float) -> N
 @pytest.mark.parametrize("c", SHARED)
 @pytest.mark.parametrize("name", BY_NAME)
 def test_largest_of_correlated_sites(name: str, c: float, count: int) -> None:
-    distribution = site_distribution.gaussian(1.0, c).through(BY_NAME[name]).largest_of(count)
+    law = site_distribution.gaussian(1.0, c).through(BY_NAME[name]).largest_of(count)
     second, far, gate = largest(name, c, count)
     assert_close([distribution.second, distribution.cov_site], [second, far], POOLS, scale=second)
     assert_close(distribution.mean_gate, gate, SATURATED if name == "tanh" else RECTIFIED)
@@ -117,13 +117,13 @@ def test_largest_of_correlated_sites(name: str, c: float, count: int) -> None:
 
 @pytest.mark.parametrize("count", [2, 4, 9])
 def test_winners_of_independent_rectified_sites_are_active_unless_none_is(count: int) -> None:
-    distribution = site_distribution.gaussian(2.0, 0.0).through(RELU)
+    law = site_distribution.gaussian(2.0, 0.0).through(RELU)
     assert_close([distribution.mean_gate, distribution.largest_of(count).mean_gate], [0.5, 1 - 0.5**count], SMOOTH)
 
 
 def test_winners_of_tanh_saturate() -> None:
     """Four independent sites of variance 1: .315 against .464 (docs/theory.md)."""
-    distribution = site_distribution.gaussian(1.0, 0.0).through(TANH)
+    law = site_distribution.gaussian(1.0, 0.0).through(TANH)
     digits = Tolerance(0.0, 2e-3)
     assert_close([distribution.largest_of(4).mean_gate, distribution.mean_gate], [0.315, 0.464], digits)
 
@@ -141,8 +141,7 @@ def test_largest_of_a_few_values_by_enumeration() -> None:
             seconds += weight * chance * x[winner]**2
             gates += weight * chance * slope[winner]**2
         far += weight * mean**2
-    distribution = SiteDistribution(np.array([x], float), np.array(p, float), np.array([slope], float),
-                                    np.array(share, float))
+    law = SiteDistribution(np.array([x], float), np.array(p, float), np.array([slope], float), np.array(share, float))
     top = distribution.largest_of(3)
     assert_close([top.second, top.cov_site, top.mean_gate], [float(v) for v in (seconds, far, gates)], ROUNDING)
 
@@ -150,7 +149,7 @@ def test_largest_of_a_few_values_by_enumeration() -> None:
 def test_values_that_do_not_rise_with_the_site_are_sorted() -> None:
     """The largest of N values of z^2: the law of max |z|^2."""
     square = activations.Function(lambda z: z**2, lambda z: 2 * z)
-    distribution = site_distribution.gaussian(1.0, 0.0).through(square).largest_of(3)
+    law = site_distribution.gaussian(1.0, 0.0).through(square).largest_of(3)
     r, w = panels(np.linspace(0, 9, 19))
     density = w * 3 * (2 * ndtr(r) - 1)**2 * 2 * np.exp(-r**2 / 2) / math.sqrt(2 * math.pi)
     assert_close([distribution.mean, distribution.mean_gate], [density @ r**2, density @ (4 * r**2)], SATURATED)
@@ -161,17 +160,16 @@ def test_values_that_do_not_rise_with_the_site_are_sorted() -> None:
 # ---------------------------------------------------------------------------------------------
 
 def test_scaled() -> None:
-    distribution = site_distribution.gaussian(1.0, 0.4).through(RELU).largest_of(4)
+    law = site_distribution.gaussian(1.0, 0.4).through(RELU).largest_of(4)
     twice = distribution.scaled(-2.0)
-    assert_close([twice.second, twice.cov_site, twice.mean],
-                 [4 * distribution.second, 4 * distribution.cov_site, -2 * distribution.mean], ROUNDING)
+    assert_close([twice.second, twice.cov_site, twice.mean], [4 * distribution.second, 4 * distribution.cov_site, -2 * distribution.mean], ROUNDING)
     assert_close(twice.mean_gate, distribution.mean_gate, ROUNDING)
 
 
 @pytest.mark.parametrize("c", SHARED)
 def test_standardised(c: float) -> None:
     """What channels share is gone, the gate of what made the values is not."""
-    distribution = site_distribution.gaussian(3.0, 3 * c).through(RELU)
+    law = site_distribution.gaussian(3.0, 3 * c).through(RELU)
     norm = distribution.standardised()
     assert_close([norm.second, norm.cov_site, norm.mean], [1.0, 0.0, 0.0], ROUNDING, scale=1.0)
     assert_close(norm.largest_of(4).mean_gate, distribution.largest_of(4).mean_gate, ROUNDING)
@@ -181,7 +179,7 @@ def test_standardised(c: float) -> None:
 def test_distant_sites_that_share_a_part_of_the_row(kappa: float) -> None:
     """Gaussian sites of correlation rho nearby and kappa rho far away."""
     q, rho = 2.0, 0.6
-    distribution = site_distribution.gaussian(q, rho * q).through(RELU)
+    law = site_distribution.gaussian(q, rho * q).through(RELU)
     expected = float(activations.cross(RELU, np.array(q), np.array(kappa * rho)))
     far = float(site_distribution.far_of(distribution.row_means, distribution.share, np.array(kappa)))
     assert_close(far, expected, SUMS)
@@ -201,8 +199,7 @@ RUNS = {
 }
 
 
-def summed(distribution: SiteDistribution, q: float, c: float, phi: activations.Function
-           ) -> tuple[SiteDistribution, Array]:
+def summed(distribution: SiteDistribution, q: float, c: float, phi: activations.Function) -> tuple[SiteDistribution, Array]:
     """The law of phi(x + f), and phi'(x + f)^2 times the transition matrix."""
     _, after, transition = site_distribution.gated_sum(distribution, q, c, phi)
     return after, transition
@@ -212,15 +209,14 @@ class Statistics:
     """Second moments, far covariances, and P(gates m..k all open) for every m <= k."""
 
     def __init__(self, run: list[tuple[float, float]]) -> None:
-        distribution = site_distribution.gaussian(*run[0]).through(RELU)
+        law = site_distribution.gaussian(*run[0]).through(RELU)
         chain, before = [], []
         values: dict[Any, float] = {}
         for k, (q, c) in enumerate(run[1:]):
             before.append(distribution.marginal)
             distribution, transition = summed(distribution, q, c, RELU)
             chain.append(transition)
-            values["second", k], values["far", k] = distribution.second, distribution.cov_site
-            values["gate", k] = distribution.mean_gate
+            values["second", k], values["far", k], values["gate", k] = distribution.second, distribution.cov_site, distribution.mean_gate
         for m in range(len(chain)):
             alive = before[m]
             for k in range(m, len(chain)):
@@ -298,7 +294,7 @@ def test_vanishing_branches_leave_the_stream_as_it_is(q: float) -> None:
 
 def test_a_weak_branch_behind_strong_ones() -> None:
     """Columns in the far tail, which no path reaches, spoil nothing."""
-    distribution = site_distribution.gaussian(1.0, 0.0).through(RELU)
+    law = site_distribution.gaussian(1.0, 0.0).through(RELU)
     for q in (9.0, 9.0, 1e-12):
         before = distribution.second
         distribution, transition = summed(distribution, q, 0.0, RELU)
@@ -315,11 +311,10 @@ def test_equal_runs_are_made_once() -> None:
     """Numbers that differ by rounding give the very same laws, and the last of a run leads to the same again."""
     def run(off: float) -> list[SiteDistribution]:
         z = Activated(2 + off, 0.5 - off, RELU)
-        distribution = z.table(1 + off)
+        law = z.table(1 + off)
         made = [distribution]
         for _ in range(3):
-            q, c = site_distribution.rounded(1 + off), site_distribution.rounded(0.25 - off)
-            distribution = summed(distribution.scaled(1 + off), q, c, RELU)[0]
+            law = summed(distribution.scaled(1 + off), site_distribution.rounded(1 + off), site_distribution.rounded(0.25 - off), RELU)[0]
             made.append(distribution)
         return made
 

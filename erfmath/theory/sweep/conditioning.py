@@ -1,0 +1,187 @@
+"""Gradients whose power depends on the value that they meet: parts, each with what is known of it.
+
+A part is a covariance and a table over the nodes of the source of its node's value: the second moment of the
+gradient once it has passed all elementwise layers down to that source, given the source, over its mean.  Above a
+random layer nothing is known of the value; where a gradient enters a function of a source, what is
+known is the squared slope.  Only where sources are made of others (sums, pools, filters, dropout, batch norms of
+unequal channels) does a table change, and the power with it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, Union
+
+import numpy as np
+
+from ..memory import remembered
+from .covariance import Covariance
+from .plan import Edge
+from .taps import Array
+from .values import Nodes, SiteValue, Source, Value
+
+if TYPE_CHECKING:
+    from .forward import Gates
+    from .plan import Graph
+
+__all__ = ["Conditioned", "Handed", "Known", "Knowns", "conditional", "conditioned_gain", "entry", "handed"]
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """Second and first moment of what gates multiply a gradient by, given the source: each of mean 1.
+
+    Attributes
+    ----------
+    nodes : Nodes
+        Of the source.
+    table : ndarray, shape (2, nodes)
+        For the power, and for pairs of distant sites.
+    """
+
+    nodes: Nodes
+    table: Array
+
+
+@remembered(4096)
+def entering(value: Value) -> Known:
+    """What is known, at its source, of a gradient that enters at `value`."""
+    return Known(*value.entry)
+
+
+#: What is known after a passage, and what power and pairs of distant sites gain over independence.
+Passed = tuple[Union["Known", None], float, float]
+
+
+@remembered(1024, lasting=False)
+def passed(knowns: tuple[Known, ...], source: Source, part: int, below: Value) -> tuple[Passed, ...]:
+    """From a source to the value number `part` that it was made of, and through that to its own source.
+
+    Everything that is known of parts of one gradient goes together; None is known where conditioning ends.
+    """
+    found: dict[Known, Passed] = {}
+    for same in {id(known.nodes): known.nodes for known in knowns}.values():
+        these = [known for known in knowns if known.nodes is same]
+        nodes, table = source.pull(part, same, np.concatenate([known.table for known in these]))
+        there = source.parts[part]
+        while there.source is not below.source and there.source.parts:
+            nodes, table = there.source.pull(0, nodes, table)
+            there = there.source.parts[0]
+        onward, power, pairs = below.enter(nodes, table.reshape(len(these), 2, -1))
+        for n, known in enumerate(these):
+            found[known] = Known(nodes, onward[n]) if below.source.parts else None, float(power[n]), float(pairs[n])
+    return tuple(found[known] for known in knowns)
+
+
+#: What is known of a gradient, per channel group; None where nothing is.
+Knowns = tuple[Union[Known, None], ...]
+
+
+@dataclass(frozen=True)
+class Conditioned:
+    """A gradient at a node, in uncorrelated parts that differ in what is known of them."""
+
+    parts: tuple[tuple[Covariance, Knowns], ...]
+
+
+def conditional(sites: Sequence[SiteValue]) -> bool:
+    """Whether what is known of a gradient at a node with these values matters further down."""
+    return any(site is not None and bool(site.source.parts) for site in sites)
+
+
+def entry(sites: Sequence[SiteValue]) -> Knowns:
+    """What is known of a gradient that a random layer hands to a node with these values."""
+    return tuple(entering(site) if site is not None and site.source.parts else None for site in sites)
+
+
+class Handed(NamedTuple):
+    """What is handed along an edge: per channel group of the reader, its part, and what power and pairs gain.
+
+    Attributes
+    ----------
+    knowns : tuple
+        What is known at the input, per channel group there.
+    power, pairs : ndarray, shape (groups of the reader,)
+        Factors on lag 0 and on all others; 0 for groups that are handed separately.
+    """
+
+    knowns: Knowns
+    power: Array
+    pairs: Array
+
+
+def handed(graph: Graph, gates: Gates, edge: Edge, j: int, parts: Sequence[Knowns]) -> list[list[Handed]]:
+    """From a node to its input `j`, for what is known of each part at its output; mostly one item for each."""
+    i = edge.reader
+    above, below, owner = gates.sites[i], gates.sites.get(j, (None,)), _owners(graph, edge, j)
+    found: list[list[Passed]] = []  # per channel group, then per part
+    for g, site in enumerate(above):
+        there = below[owner[g]] if owner[g] >= 0 else None
+        found.append(_along(site, [knowns[g] for knowns in parts], there, gates.parts.get((i, g)), edge.slot))
+    return [_apart([found[g][n] for g in range(len(above))], owner, len(below)) for n in range(len(parts))]
+
+
+def _apart(found: Sequence[Passed], owner: Sequence[int], count: int) -> list[Handed]:
+    """Items such that in each the groups that become one group are known alike."""
+    power, pairs = (np.array([one[n] for one in found]) for n in (1, 2))
+    if len(found) == 1:
+        return [Handed((found[0][0],), power, pairs)]
+    variants: list[list[Known | None]] = []
+    which = np.zeros(len(found), int)
+    for g, (known, _, _) in enumerate(found):
+        if owner[g] < 0:
+            continue
+        n = 0
+        while n < len(variants) and variants[n][owner[g]] not in (_UNSET, known):
+            n += 1
+        if n == len(variants):
+            variants.append([_UNSET] * count)
+        variants[n][owner[g]] = known
+        which[g] = n
+    return [Handed(tuple(None if known is _UNSET else known for known in variant), power * (which == n),
+                   pairs * (which == n)) for n, variant in enumerate(variants)]
+
+
+def conditioned_gain(graph: Graph, gates: Gates) -> float:
+    """Logarithm of what conditioning adds to the power that passes a chain of single layers."""
+    total, knowns = 0.0, None
+    for i in range(graph.top, -1, -1):
+        sites = gates.sites.get(i, ())
+        if not conditional(sites) or graph.ops[i].fresh:
+            knowns = None
+            continue
+        (one,), = handed(graph, gates, Edge(i, 0), graph.sources[i][0], [knowns or entry(sites)])
+        knowns = one.knowns
+        total += math.log(one.power[0]) if one.power[0] > 0 else -math.inf
+    return total
+
+
+_UNSET = Known(Nodes(np.zeros(0), np.zeros(0)), np.zeros((2, 0)))
+
+
+def _owners(graph: Graph, edge: Edge, j: int) -> list[int]:
+    """Channel group of node `j` to which each group of its reader belongs; -1 for those of other inputs."""
+    i, have = edge.reader, graph.groups[j]
+    count = len(graph.groups[i])
+    if graph.layers[i].joins_channels:
+        first = sum(len(graph.groups[k]) for k in graph.sources[i][:edge.slot])
+        return [g - first if first <= g < first + len(have) else -1 for g in range(count)]
+    if count == len(have):
+        return list(range(count))
+    return [int(k) for k in np.searchsorted(np.cumsum(have), np.cumsum(graph.groups[i]))]
+
+
+def _along(site: SiteValue, knowns: Sequence[Known | None], below: SiteValue, parts: dict[int, int] | None, slot: int
+           ) -> list[Passed]:
+    if below is None or (parts is not None and slot not in parts):
+        return [(None, 1.0, 1.0)] * len(knowns)
+    if site is None:
+        return [(entering(below) if below.source.parts else None, 1.0, 1.0)] * len(knowns)
+    if site.source is below.source:
+        return [(known, 1.0, 1.0) for known in knowns]
+    known = tuple(known for known in knowns if known is not None)
+    gone = iter(passed(known, site.source, 0 if parts is None else parts[slot], below) if known else ())
+    return [(entering(below) if below.source.parts else None, 1.0, 1.0) if known is None else next(gone)
+            for known in knowns]

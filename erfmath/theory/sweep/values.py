@@ -1,0 +1,338 @@
+"""Values of one site: where they come from, and what is known of a gradient given the value that it meets.
+
+A `Source` is a random variable of one site that no elementwise layer made: a Gaussian (what a random layer puts
+out), a sum of independent values, the largest of a window, a filter's average, dropout.  A `Value` is a
+function of one source, made by elementwise layers.  The second moment of a gradient, given the value of its
+site, is a table over the *nodes* of a source; `Source.pull` gives it on the nodes of each value that the
+source was made of, as a conditional expectation (docs/theory.md, section on conditioning).
+
+Nodes are Gauss-Legendre points on panels split wherever a function on them has a kink, so that expectations are
+good to about 1e-10.  Sources that are made of other values are in `sources`.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple, Union
+
+import numpy as np
+
+from ..memory import remembered
+from ..rules.functions import Function
+from . import site_distribution
+from .site_distribution import SiteDistribution
+from .taps import Array
+
+__all__ = ["Affine", "Gaussian", "Nodes", "ORDER", "PANEL", "POINTS", "REACH", "SiteValue", "Source", "Value",
+           "cumulated", "gauss_hermite", "panels", "rounded"]
+
+#: How far nodes of a Gaussian reach, in standard deviations, the width of their panels, and points on each.
+REACH, PANEL, ORDER = 8.5, 2.0, 10
+POINTS, _WEIGHTS = np.polynomial.legendre.leggauss(ORDER)
+#: What counts as nothing in a table: far smaller numbers are slow.
+NOTHING = 1e-60
+#: Terms of the expansion that says how much Gaussians have in common whose functions have something in common.
+TERMS = 40
+
+
+class Nodes(NamedTuple):
+    """Points of a source and their probabilities, shape (nodes,)."""
+
+    u: Array
+    p: Array
+
+
+class Affine(NamedTuple):
+    """v = a u + b."""
+
+    a: float
+    b: float = 0.0
+
+
+Step = Union[Function, Affine]
+
+
+def rounded(x: float) -> float:
+    """Two numbers that differ by rounding as one, so that what is made of them can be remembered."""
+    return float(f"{x:.13e}")
+
+
+def panels(edges: Array) -> tuple[Array, Array]:
+    """Gauss-Legendre points and weights between consecutive `edges`, along the last axis."""
+    middle, half = (edges[..., 1:] + edges[..., :-1]) / 2, np.diff(edges) / 2
+    u = middle[..., None] + half[..., None] * POINTS
+    w = half[..., None] * _WEIGHTS
+    return u.reshape(*edges.shape[:-1], -1), w.reshape(*edges.shape[:-1], -1)
+
+
+_INTEGRALS = np.array([[np.polynomial.legendre.Legendre(np.eye(ORDER)[k]).integ(lbnd=-1)(x) for k in range(ORDER)]
+                       for x in POINTS]) @ np.array(
+    [(2 * k + 1) / 2 * np.polynomial.legendre.Legendre(np.eye(ORDER)[k])(POINTS) * _WEIGHTS for k in range(ORDER)])
+_PARTS = _INTEGRALS / _WEIGHTS
+
+
+def cumulated(p: Array) -> Array:
+    """Probability below each of the nodes of panels that lie side by side, along the last axis."""
+    part = p.reshape(*p.shape[:-1], -1, ORDER)
+    whole = part.sum(axis=-1)
+    before = np.cumsum(whole, axis=-1) - whole
+    return np.clip((before[..., None] + part @ _PARTS.T).reshape(p.shape), 0.0, 1.0)
+
+
+class Source(ABC):
+    """A random variable of one site; sources are interned, so that equal parts of networks are made once."""
+
+    #: The values that it was made of; empty where conditioning ends.
+    parts: tuple[Value, ...]
+
+    @abstractmethod
+    def nodes(self, knots: tuple[float, ...]) -> Nodes:
+        """Nodes on panels split at `knots`."""
+
+    @abstractmethod
+    def distribution(self, knots: tuple[float, ...]) -> SiteDistribution:
+        """The distribution with the part that all sites of a channel share as rows."""
+
+    @abstractmethod
+    def pull(self, part: int, nodes: Nodes, table: Array) -> tuple[Nodes, Array]:
+        """E[table | value number `part`], on nodes of that value's source; `table` has shape (functions, nodes)."""
+
+    def reach(self) -> tuple[float, float]:
+        """Where its values lie."""
+        u = self.nodes(()).u
+        return float(u.min()), float(u.max())
+
+    def value(self) -> Value:
+        """The source itself as a value."""
+        return Value.of(self, ())
+
+
+@dataclass(frozen=True, eq=False)
+class Value:
+    """A function of a source: steps of elementwise layers, the lowest first."""
+
+    source: Source
+    steps: tuple[Step, ...] = ()
+
+    @staticmethod
+    @remembered(4096, lasting=False)
+    def of(source: Source, steps: tuple[Step, ...] = ()) -> Value:
+        """The interned one."""
+        return Value(source, steps)
+
+    def at(self, u: Array) -> Array:
+        """The value where the source is `u`."""
+        for step in self.steps:
+            u = u * step.a + step.b if isinstance(step, Affine) else step.value(u)
+        return u
+
+    def slope(self, u: Array) -> Array:
+        """Its derivative by the source."""
+        total = np.ones(np.shape(u))
+        for step in self.steps:
+            if isinstance(step, Affine):
+                total, u = total * step.a, u * step.a + step.b
+            else:
+                total, u = total * step.slope(u), step.value(u)
+        return total
+
+    def through(self, phi: Function) -> Value:
+        """After an activation."""
+        return Value.of(self.source, (*self.steps, phi))
+
+    def sharing(self, cov_site: float) -> Value:
+        """The same, of which E[v v'] of two sites is `same`; only what is made of a Gaussian can tell."""
+        if not isinstance(self.source, Gaussian) or not self.source.q:
+            return self
+        nodes, end = self.nodes, math.sqrt(self.source.q)
+        hermite = np.polynomial.hermite_e.hermevander(nodes.u / end, TERMS - 1) / np.sqrt(
+            np.cumprod(np.maximum(np.arange(TERMS), 1.0)))
+        v = self.at(nodes.u)
+        terms = ((nodes.p * v) @ hermite)**2
+        terms[-1] += max(float(nodes.p @ v**2) - terms.sum(), 0.0)
+        corr_site = np.linspace(0, 1, 257)
+        made = np.power.outer(corr_site, np.arange(TERMS)) @ terms
+        found = float(np.interp(cov_site, np.maximum.accumulate(made), corr_site))
+        return Value.of(self.source.sharing(found * self.source.q), self.steps)
+
+    def times(self, a: float, b: float = 0.0) -> Value:
+        """a v + b."""
+        if abs(a - 1) < 1e-13 and b == 0:
+            return self
+        if self.steps and isinstance(self.steps[-1], Affine):
+            last = self.steps[-1]
+            return Value.of(self.source, (*self.steps[:-1], Affine(rounded(last.a * a), rounded(last.b * a + b))))
+        return Value.of(self.source, (*self.steps, Affine(rounded(a), rounded(b))))
+
+    @functools.cached_property
+    def knots(self) -> tuple[float, ...]:
+        """Where the source's nodes must be split: kinks of the steps, as values of the source."""
+        found: set[float] = set()
+        for n, step in enumerate(self.steps):
+            if isinstance(step, Function) and step.knots:
+                found.update(Value.of(self.source, self.steps[:n]).preimage(step.knots))
+        return tuple(sorted(found))
+
+    def preimage(self, knots: Sequence[float]) -> tuple[float, ...]:
+        """Values of the source at which this one passes any of `knots`."""
+        if not self.steps:
+            return tuple(knots)
+        lo, hi = self.source.reach()
+        u = np.linspace(lo, hi, 2001)
+        v, found = self.at(u), []
+        for knot in knots:
+            above = v > knot
+            for k in np.flatnonzero(above[1:] != above[:-1]):
+                left, right = u[k], u[k + 1]
+                for _ in range(60):
+                    middle = (left + right) / 2
+                    if (self.at(np.array(middle)) > knot) == above[k]:
+                        left = middle
+                    else:
+                        right = middle
+                # Rectifiers are split where they always are, not one rounding beside it.
+                found.append(0.0 if abs(right) < 1e-13 * (hi - lo) else rounded(right))
+        return tuple(found)
+
+    @functools.cached_property
+    def nodes(self) -> Nodes:
+        """Nodes of the source that do for this function of it."""
+        return self.source.nodes(self.knots)
+
+    @functools.cached_property
+    def distribution(self) -> SiteDistribution:
+        """The distribution in rows."""
+        base = self.source.distribution(self.knots)
+        return SiteDistribution(self.at(base.x), base.p, self.slope(base.x), base.share, base.below)
+
+    @functools.cached_property
+    def second(self) -> float:
+        """E[v^2]."""
+        return float(self.nodes.p @ self.at(self.nodes.u)**2)
+
+    @functools.cached_property
+    def mean(self) -> float:
+        """E[v]."""
+        return float(self.nodes.p @ self.at(self.nodes.u))
+
+    @functools.cached_property
+    def squared_slope(self) -> float:
+        """E of the squared derivative by the source."""
+        return float(self.nodes.p @ self.slope(self.nodes.u)**2)
+
+    @functools.cached_property
+    def plain(self) -> bool:
+        """Whether conditioning on it changes nothing: it is a multiple of a Gaussian source."""
+        return not self.source.parts and all(isinstance(step, Affine) for step in self.steps)
+
+    @functools.cached_property
+    def entry(self) -> tuple[Nodes, Array]:
+        """What is known of a gradient that enters here, once it is at the source: slope^2 and slope, of mean 1."""
+        return self.nodes, normalised(self.nodes, self._weights(self.nodes.u))[0]
+
+    def _weights(self, u: Array) -> Array:
+        slope = self.slope(u)
+        return np.stack([slope**2, slope])
+
+    def enter(self, nodes: Nodes, table: Array) -> tuple[Array, Array, Array]:
+        """Tables over its source, seen at this value, taken on to the source; `table` has shape (parts, 2, nodes).
+
+        Returns the tables there, and what power and pairs of distant sites gain over independence.
+        """
+        slopes = self._weights(nodes.u)
+        alone = slopes @ nodes.p
+        onward, gained = normalised(nodes, slopes * table)
+        there = np.abs(alone) > 1e-12 * np.abs(slopes).max()
+        ratio = np.where(there, gained / np.where(there, alone, 1.0), 1.0)
+        return onward, ratio[:, 0], ratio[:, 1]**2
+
+
+#: What the value of a site is; None is a Gaussian that a random layer has just put out.
+SiteValue = Union[Value, None]
+
+
+def normalised(nodes: Nodes, table: Array) -> tuple[Array, Array]:
+    """Rows of a table over their means, and the means; rows of mean 0 become ones."""
+    means = table @ nodes.p
+    safe = np.abs(means) > 1e-300
+    out = np.where(safe[..., None], table / np.where(safe, means, 1.0)[..., None], 1.0)
+    out[np.abs(out) < NOTHING] = 0.0
+    return out, means
+
+
+# ---------------------------------------------------------------------------------------------
+# what random layers put out
+# ---------------------------------------------------------------------------------------------
+
+@dataclass(frozen=True)
+class Gaussian(Source):
+    """N(0, q), of which c is shared by all sites of a channel."""
+
+    q: float
+    c: float
+    parts: ClassVar[tuple[Value, ...]] = ()  # type: ignore[misc]
+
+    @staticmethod
+    @remembered(1024, lasting=False)
+    def of(q: float, c: float) -> Gaussian:
+        """The one with rounded moments."""
+        q = max(rounded(q), 0.0)
+        return Gaussian(q, rounded(min(max(c, 0.0), q)))
+
+    def reach(self) -> tuple[float, float]:
+        end = REACH * math.sqrt(self.q)
+        return -end, end
+
+    @remembered(512, lasting=False)
+    def nodes(self, knots: tuple[float, ...]) -> Nodes:
+        u, p = _bell(np.zeros(1), math.sqrt(self.q), knots)
+        return Nodes(u[0], p[0])
+
+    @remembered(512, lasting=False)
+    def distribution(self, knots: tuple[float, ...]) -> SiteDistribution:
+        rows, share = site_distribution.shared(self.q, self.c)
+        x, p = _bell(rows, math.sqrt(max(self.q - self.c, 1e-12 * self.q)), knots)
+        return SiteDistribution(x, p, np.ones(x.shape), share, cumulated(p))
+
+    def pull(self, part: int, nodes: Nodes, table: Array) -> tuple[Nodes, Array]:
+        raise TypeError("a Gaussian source has no parts")
+
+    def sharing(self, c: float) -> Gaussian:
+        """The same distribution, of which another part is shared."""
+        return Gaussian.of(self.q, c)
+
+    def winning(self, u: Array, count: int) -> Array:
+        """`count` times the probability that the largest of `count` sites is one of value u."""
+        from scipy.special import ndtr
+        if not self.q:
+            return np.ones(u.shape)
+        corr_site = self.c / self.q
+        z, w = gauss_hermite(48)
+        # Given u, the site's own part is u sqrt(1 - rho) / sqrt(q) on average, of variance rho.
+        own = np.sqrt(1 - corr_site) * u[..., None] / math.sqrt(self.q) + math.sqrt(corr_site) * z
+        return np.asarray(count * ndtr(own)**(count - 1) @ w)
+
+
+@remembered(8)
+def gauss_hermite(count: int) -> tuple[Array, Array]:
+    """Points and probabilities of a standard normal variable."""
+    z, w = np.polynomial.hermite_e.hermegauss(count)
+    return z, w / w.sum()
+
+
+def _bell(middle: Array, spread: float, knots: tuple[float, ...]) -> tuple[Array, Array]:
+    """Nodes and probabilities of N(middle, spread^2) per row."""
+    spread = spread or 1e-300
+    ends = np.linspace(-REACH, REACH, round(2 * REACH / PANEL) + 1)
+    edges = np.broadcast_to(ends, (len(middle), len(ends)))
+    if knots:
+        inside = np.clip((np.array(knots) - middle[:, None]) / spread, -REACH, REACH)
+        edges = np.sort(np.concatenate([edges, inside], axis=1), axis=1)
+    z, w = panels(edges)
+    p = w * np.exp(-z**2 / 2)
+    p /= p.sum(axis=1, keepdims=True)
+    return middle[:, None] + spread * z, p
