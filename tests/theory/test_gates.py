@@ -7,13 +7,13 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pytest
 from helpers import ROUNDING, Tolerance, assert_close
 
 import erfmath as em
+from erfmath.theory.memory import forget
 from erfmath.theory.rules import base
-from erfmath.theory.sweep.streams import Runs, Stream
+from erfmath.theory.sweep import backward
 
 Array = Any
 
@@ -97,13 +97,10 @@ def test_winners_gates_weigh_the_pooled_path() -> None:
 
 def test_gates_of_a_stream_taken_one_by_one_lose_the_identity(monkeypatch: pytest.MonkeyPatch) -> None:
     """E[phi'^2] of each gate by itself cuts the identity path too often."""
-    def alone(runs: Runs, stream: Stream) -> Runs:
-        gate = float(stream.p_before @ stream.transition.sum(axis=1))
-        return Runs(tuple((part.times(gate**0.5), np.ones(1)) for part, _ in runs.parts))
-
     build, image, _ = SAMPLED["resnet"]
     right = em.predict(build(), image=image)
-    monkeypatch.setattr(Runs, "through", alone)
+    monkeypatch.setattr(backward, "conditional", lambda sites: False)
+    forget()
     wrong = em.predict(build(), image=image)
     assert wrong.std[0] > 1.015 * right.std[0] and wrong.total < 0.92 * right.total
 

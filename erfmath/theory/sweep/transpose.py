@@ -148,13 +148,20 @@ class _Readout:
             j = graph.sources[i][slot]
             if graph.sources[i].index(j) != slot:
                 continue
-            others = {k: values[k] if k == j else np.zeros_like(values[k]) for k in values}
-            part = graph.rules[i].transpose(Above(self.plan, self.gates, i, others))
-            factors = np.broadcast_to(one.pairs.reshape(-1, *(1,) * (2 * self.ndim)),
-                                      (len(one.pairs), *part.shape[2:2 + self.ndim], *(1,) * self.ndim)).copy()
-            factors[lag_zero(self.plan.lags[i])] = one.power.reshape(-1, *(1,) * self.ndim)
-            total = total + part * factors
+            others = {k: np.zeros_like(values[k]) for k in values if k != j}
+            # As in the backward sweep: at the input of layers with taps, else at the output.
+            taps = bool(graph.ops[i].taps)
+            mine = self._times(values[j], one, j) if taps else values[j]
+            part = graph.rules[i].transpose(Above(self.plan, self.gates, i, {**others, j: mine}))
+            total = total + (part if taps else self._times(part, one, i))
         return np.asarray(total)
+
+    def _times(self, values: Array, one: Handed, i: int) -> Array:
+        """Values of node `i` times what power and pairs gain."""
+        factors = np.broadcast_to(one.pairs.reshape(-1, *(1,) * (2 * self.ndim)),
+                                  (len(one.pairs), *values.shape[2:2 + self.ndim], *(1,) * self.ndim)).copy()
+        factors[lag_zero(self.plan.lags[i])] = one.power.reshape(-1, *(1,) * self.ndim)
+        return np.asarray(values * factors)
 
     def _kept(self, i: int, values: Array) -> Array:
         """Zero at pairs of sites of which one does not exist."""

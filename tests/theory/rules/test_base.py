@@ -45,7 +45,7 @@ def test_an_elementwise_gate_is_its_function(kinds: None) -> None:
     class KinkedRule(ActivationRule):
         def function(self, layer: Layer) -> Function:  # type: ignore[override]
             return Function(lambda z: np.where(z > 0, z, 0.2 * z), lambda z: np.where(z > 0, 1.0, 0.2), below=0.2,
-                            cross=known.cross, slopes=known.slopes)
+                            cross=known.cross, slopes=known.slopes, knots=(0.0,))
 
     known = ActivationRule().function(em.Activation("leaky_relu", slope=0.2))
     made, real = ([em.serial(em.Conv(3, 8), gate, em.MaxPool(2), em.Conv(3, 8), em.BatchNorm(), gate,

@@ -20,9 +20,10 @@ from helpers import ROUNDING, Tolerance, assert_close, assert_statistical, draws
 import erfmath as em
 from erfmath.networks.settings import RunSettings
 from erfmath.theory.sweep import forward as moments
+from erfmath.theory.sweep.conditioning import entry, handed
 from erfmath.theory.sweep.inputs import InputModel
 from erfmath.theory.sweep.moments import Moments
-from erfmath.theory.sweep.plan import Graph, Plan
+from erfmath.theory.sweep.plan import Edge, Graph, Plan
 
 Array = Any
 
@@ -53,10 +54,10 @@ class Pairs(NamedTuple):
     shape: tuple[int, int]
 
     def each(self, f: Callable[[Array], Array], shape: tuple[int, int]) -> Pairs:
-        return Pairs(self.share, tuple(map(f, self.cov_site)), tuple(map(f, self.other)), shape)
+        return Pairs(self.share, tuple(map(f, self.same)), tuple(map(f, self.other)), shape)
 
     def mixed(self) -> Pairs:
-        return Pairs((1.0,), (sum(s * k for s, k in zip(self.share, self.cov_site)),),
+        return Pairs((1.0,), (sum(s * k for s, k in zip(self.share, self.same)),),
                      (sum(s * k for s, k in zip(self.share, self.other)),), self.shape)
 
 
@@ -118,25 +119,25 @@ def through(layer: Any, inputs: list[Pairs], shape: tuple[int, int], rng: np.ran
         return p.each(lambda k: gain / len(taps) * sum(t @ k @ t.T for t in taps), shape)
     if isinstance(layer, em.Activation):
         pairs = {"relu": relu_pairs, "tanh": tanh_pairs}[layer.function]
-        seconds = [np.diag(k) for k in p.cov_site]
-        return p._replace(same=tuple(pairs(k, q, q) for k, q in zip(p.cov_site, seconds)),
+        seconds = [np.diag(k) for k in p.same]
+        return p._replace(same=tuple(pairs(k, q, q) for k, q in zip(p.same, seconds)),
                           other=tuple(pairs(k, q, q) for k, q in zip(p.other, seconds)))
     if isinstance(layer, em.BatchNorm):
         # The mean over inputs and the map is what two inputs have in common, averaged over sites.
         common = [k.mean() for k in p.other]
-        spread = [np.diag(k).mean() - c for k, c in zip(p.cov_site, common)]
+        spread = [np.diag(k).mean() - c for k, c in zip(p.same, common)]
         cross = [k.mean(axis=1) for k in p.other]
 
         def less(k: Array, g: int) -> Array:
             return (k - cross[g][:, None] - cross[g] + common[g]) / spread[g]
-        return p._replace(same=tuple(less(k, g) for g, k in enumerate(p.cov_site)),
+        return p._replace(same=tuple(less(k, g) for g, k in enumerate(p.same)),
                           other=tuple(less(k, g) for g, k in enumerate(p.other)))
     if isinstance(layer, em.LayerNorm):
-        root = 1 / np.sqrt(np.diag(p.mixed().cov_site[0]))
+        root = 1 / np.sqrt(np.diag(p.mixed().same[0]))
         return p.each(lambda k: k * np.outer(root, root), shape)
     if isinstance(layer, em.Dropout):
         keep = 1 - layer.p
-        return p._replace(same=tuple(k + np.diag(np.diag(k)) * (1 / keep - 1) for k in p.cov_site))
+        return p._replace(same=tuple(k + np.diag(np.diag(k)) * (1 / keep - 1) for k in p.same))
     if isinstance(layer, em.Scale):
         return p.each(lambda k: k * layer.factor**2, shape)
     if isinstance(layer, em.Upsample):
@@ -155,11 +156,11 @@ def through(layer: Any, inputs: list[Pairs], shape: tuple[int, int], rng: np.ran
                            math.prod(g.kernel for g in layer.geometry(2)))
         return p.each(lambda k: matrix @ k @ matrix.T, shape)
     if isinstance(layer, em.Add):
-        return Pairs(p.share, (sum(one.mixed().cov_site[0] for one in inputs),),
+        return Pairs(p.share, (sum(one.mixed().same[0] for one in inputs),),
                      (sum(one.mixed().other[0] for one in inputs),), shape)
     assert isinstance(layer, em.Concat)
     share = [s / len(inputs) for one in inputs for s in one.share]
-    return Pairs(tuple(share), tuple(k for one in inputs for k in one.cov_site),
+    return Pairs(tuple(share), tuple(k for one in inputs for k in one.same),
                  tuple(k for one in inputs for k in one.other), shape)
 
 
@@ -257,7 +258,7 @@ def test_the_oracle_is_what_wide_networks_do() -> None:
         second[draw] = (x**2).mean(axis=(0, 1))
         far[draw] = (x[0] * x[1, :, ::-1, ::-1]).mean(axis=0)  # opposite sites
     pairs = limit(net, image)["conv2"]
-    expected = np.diag(pairs.cov_site[0]).reshape(image), np.diag(pairs.other[0][:, ::-1]).reshape(image)
+    expected = np.diag(pairs.same[0]).reshape(image), np.diag(pairs.other[0][:, ::-1]).reshape(image)
     for sampled, wanted in zip((second, far), expected):
         assert_statistical(sampled.mean(axis=0), sampled.std(axis=0) / math.sqrt(draws), wanted)
 
@@ -270,7 +271,7 @@ def test_second_moments_of_every_site(name: str, q: float, c: float, monkeypatch
     got, _, _ = swept(net, IMAGE, monkeypatch, q, c)
     for node, pairs in limit(net, IMAGE, q, c).items():
         if node != "input":
-            wanted = np.stack([np.diag(k).reshape(pairs.shape) for k in pairs.cov_site])
+            wanted = np.stack([np.diag(k).reshape(pairs.shape) for k in pairs.same])
             assert_close(np.broadcast_to(got[node].second, wanted.shape), wanted, ROUNDING)
 
 
@@ -284,7 +285,7 @@ def test_far_covariances_averaged_over_the_map(name: str, q: float, c: float,
     for node, pairs in limit(net, IMAGE, q, c).items():
         if node != "input":
             wanted = np.array([k.mean() for k in pairs.other])
-            size = max(float(np.diag(k).mean()) for k in pairs.cov_site)
+            size = max(float(np.diag(k).mean()) for k in pairs.same)
             assert_close(got[node].cov_far, wanted, FAR, scale=size)
 
 
@@ -299,7 +300,7 @@ def test_what_independent_inputs_share_at_one_place(name: str, q: float, c: floa
         if node != "input":
             middle = tuple(n // 2 for n in pairs.shape)
             wanted = [(np.diag(other) / np.diag(same)).reshape(pairs.shape)[middle]
-                      for same, other in zip(pairs.cov_site, pairs.other)]
+                      for same, other in zip(pairs.same, pairs.other)]
             assert_close(got[node].corr_site, wanted, SHARED if name in ("nearest", "added") else ROUNDING, scale=1.0)
 
 
@@ -313,9 +314,9 @@ def test_batch_norm_of_finite_maps(name: str, q: float, c: float, monkeypatch: p
     for node in net:
         if isinstance(node.layer, em.BatchNorm):
             before, after = exact[node.inputs[0]], exact[node.name]
-            spread = [np.diag(k).mean() - far.mean() for k, far in zip(before.cov_site, before.other)]
+            spread = [np.diag(k).mean() - far.mean() for k, far in zip(before.same, before.other)]
             assert_close(gates.power[place[node.name]].ravel(), 1 / np.array(spread), VARIANCE)
-            for g, k in enumerate(after.cov_site):
+            for g, k in enumerate(after.same):
                 wanted = np.diag(k).reshape(after.shape)
                 assert_close(np.broadcast_to(got[node.name].second[g], wanted.shape), wanted, CORNER)
                 assert_close(got[node.name].average[g], 1.0, ROUNDING)
@@ -336,7 +337,7 @@ def test_the_finite_map_is_an_effect(monkeypatch: pytest.MonkeyPatch) -> None:
 def lagged(pairs: Pairs, tau: tuple[int, int]) -> Array:
     """E[v(x) v(x + tau)] as a map, zero where x + tau is outside."""
     h, w = pairs.shape
-    cube, out = pairs.cov_site[0].reshape(h, w, h, w), np.zeros((h, w))
+    cube, out = pairs.same[0].reshape(h, w, h, w), np.zeros((h, w))
     for y, x in np.ndindex(h, w):
         if 0 <= y + tau[0] < h and 0 <= x + tau[1] < w:
             out[y, x] = cube[y, x, y + tau[0], x + tau[1]]
@@ -385,7 +386,7 @@ def test_max_pools(kernel: int, stride: int, padding: int, c: float, monkeypatch
     image, draws = (12, 12), 8_000
     got, gates, place = swept(net, image, monkeypatch, 1.0, c)
     pairs = limit(em.serial(*[node.layer for node in net][:3]), image, 1.0, c)["conv2"]
-    same, other = pairs.cov_site[0], pairs.other[0]
+    same, other = pairs.same[0], pairs.other[0]
     both = np.block([[same, other], [other.T, same]])
     root = np.linalg.cholesky(both + 1e-9 * np.eye(len(both)))
     z = np.random.default_rng(0).standard_normal((draws, len(both))) @ root.T
@@ -399,7 +400,10 @@ def test_max_pools(kernel: int, stride: int, padding: int, c: float, monkeypatch
     inner: Any = (..., slice(2, -2), slice(2, -2))
     assert_close(pooled.second[inner].mean(), (m[inner]**2).mean(), POOLED)
     assert_close(pooled.corr_site[0], (m[:, 0] * m[:, 1])[inner].mean() / (m[inner]**2).mean(), POOLED)
-    bias = gates.routes[place["max_pool1"]].bias
+    pool, gate = place["max_pool1"], place["relu2"]
+    graph = Graph.of(net, RunSettings.of(net, image=image, channels_in=16))
+    (one,), = handed(graph, gates, Edge(pool, 0), gate, [entry(gates.sites[pool])])
+    bias = gates.routes[pool].bias * one.power
     assert_close(bias[inner].mean(), 2 * (top[inner] > 0).mean(), POOLED)
     assert_close(bias[0].ravel(), 2 * (top > 0).mean(axis=(0, 1)).ravel(), POOLED)  # at the border too
     assert_close(pooled.average[0], (m**2).mean(), WHOLE[c])
@@ -417,8 +421,8 @@ def test_what_neighbours_share_near_borders(stride: int) -> None:
     exact = limit(em.serial(*[node.layer for node in net][:3]), image, 1.0, rho)
     for i, name in enumerate(("conv1", "conv2", "relu1")):
         pairs, shape = exact[name], net.shapes(image)[name]
-        same = pairs.cov_site[0].reshape(shape + shape)
-        far = pairs.other[0].diagonal() / pairs.cov_site[0].diagonal()  # of independent inputs at one place
+        same = pairs.same[0].reshape(shape + shape)
+        far = pairs.other[0].diagonal() / pairs.same[0].diagonal()  # of independent inputs at one place
         for axis, line in enumerate(sweep.borders.lines[i]):
             n, beside = shape[axis], shape[1 - axis] // 2
             at = np.arange(n)
@@ -440,8 +444,8 @@ def test_gates_of_saturating_functions_vary_over_the_map(monkeypatch: pytest.Mon
     exact = limit(net, (6, 5))
     t, w = np.polynomial.hermite_e.hermegauss(60)
     for k in (1, 2):
-        q = np.diag(exact[f"conv{k}"].cov_site[0]).reshape(6, 5)
+        q = np.diag(exact[f"conv{k}"].same[0]).reshape(6, 5)
         slopes = (1 - np.tanh(np.sqrt(q)[..., None] * t)**2)**2 @ w / w.sum()
         assert_close(gates.power[place[f"tanh{k}"]][0, 0, 0], slopes, QUADRATURE)
-        assert_close(got[f"tanh{k}"].second[0], np.diag(exact[f"tanh{k}"].cov_site[0]).reshape(6, 5), QUADRATURE)
+        assert_close(got[f"tanh{k}"].second[0], np.diag(exact[f"tanh{k}"].same[0]).reshape(6, 5), QUADRATURE)
         assert slopes[0, 0] > slopes[3, 2]
