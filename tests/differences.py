@@ -51,10 +51,10 @@ def draw_parameters(net: em.Network, ndim: int, rng: np.random.Generator, everyt
     return found
 
 
-def run_window(program: Program, numbers: Parameters, x: Array, images: int | None = 1) -> Run:
+def run_window(program: Program, numbers: Parameters, x: Array) -> Run:
     """A run on the part of `x` that a program needs."""
     cut = tuple(slice(a, b + 1) for a, b in zip(*program.forward))
-    return forward(program, numbers, x[(..., *cut)], images=images)
+    return forward(program, numbers, x[(..., *cut)], images=x.shape[2] if program.mixes_images else 1)
 
 
 def on_image(g: Array, box: Box, image: tuple[int, ...]) -> Array:
@@ -77,15 +77,16 @@ def check_windows(case: Case) -> None:
     x = rng.standard_normal((1, CHANNELS, 3, *image))
     whole_program = compile_network(net, len(image), image=image)
     for unit in units(net.shapes(image)[net.output]):
-        whole = forward(whole_program, numbers, x, images=1)
+        whole = run_window(whole_program, numbers, x)
         program = compile_network(net, len(image), image=image, unit=unit)
         run = run_window(program, numbers, x)
         inside = tuple(u - a for u, a in zip(unit, program.steps[program.top].forward.out.lo))
         values = whole.output[(..., *unit)]
         assert_close(run.output[(..., *inside)], values, ROUNDING, scale=10.0)
-        dy = rng.standard_normal((1, whole.output.shape[1], 1, *(1,) * len(image)))
+        images = 3 if program.mixes_images else 1
+        dy = rng.standard_normal((1, whole.output.shape[1], images, *(1,) * len(image)))
         everywhere = np.zeros((*dy.shape[:3], *whole.output.shape[3:]))
-        everywhere[(..., *unit)] = dy[..., 0].reshape(1, -1, 1)
+        everywhere[(..., *unit)] = dy.reshape(1, -1, images)
         expected = whole.backward(everywhere)
         assert_close(on_image(run.backward(dy), program.backward, image), expected, ROUNDING,
                      scale=float(np.abs(expected).max()))

@@ -6,8 +6,9 @@ differ only below a layer that takes statistics of the whole map.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -25,18 +26,29 @@ __all__ = ["Program", "compile_network"]
 #: one image from as many in all.
 PATCH, SITES = 8, 1024
 
+NOTHING: Mapping[int, Collection[str]] = MappingProxyType({})
+
 Shape = tuple[int, ...]
 Geometry = tuple[AxisGeometry, ...]
 
 
 @dataclass(frozen=True)
 class Program:
-    """The steps from the input to the node `top`, by the node's position, and the input's boxes of both passes."""
+    """The steps from the input to the node `top`, by the node's position, and the input's boxes of both passes.
+
+    `unit` are the sites of `top` whose gradient is wanted.
+    """
 
     steps: dict[int, Step] = field(repr=False)
     top: int
+    unit: Box
     forward: Box
     backward: Box
+
+    @property
+    def over_batch(self) -> bool:
+        """Whether statistics are taken of a batch of images."""
+        return any(step.over_map and "batch" in step.layer.statistics for step in self.steps.values())
 
     @property
     def mixes_images(self) -> bool:
@@ -45,7 +57,8 @@ class Program:
 
 
 def compile_network(net: Network, ndim: int, *, image: Any = None, node: str | None = None,
-                    unit: Shape | None = None, frozen: Collection[int] = ()) -> Program:
+                    unit: Shape | None = None,
+                    given: Mapping[int, Collection[str]] = NOTHING) -> Program:
     """What to compute for the gradient of `unit` (None: of all units, as in training).
 
     Parameters
@@ -56,8 +69,9 @@ def compile_network(net: Network, ndim: int, *, image: Any = None, node: str | N
         Shape of the input; None is the infinite plane, where nothing is ever padded.
     node : str, optional
     unit : tuple of int, optional
-    frozen : collection of int
-        Norms whose statistics are given; others take them from the whole map that they see.
+    given : mapping
+        By the node's position, names of the parameters that are given: norms whose statistics are not among them take
+        them from the whole map that they see.
     """
     top = net.index(node)
     shapes: list[Shape] | None = None
@@ -69,9 +83,8 @@ def compile_network(net: Network, ndim: int, *, image: Any = None, node: str | N
     start = Box(unit, unit) if unit is not None else _all(shapes[top])  # type: ignore[index]
     geometry = net.geometry(ndim)
     layers = [node.layer for node in net.nodes]
-    statistics = frozenset(i for i, layer in enumerate(layers) if i not in frozen and "space" in layer.statistics)
-    through = frozenset(i for i in statistics
-                        if shapes is not None and rule_of(layers[i]).through_statistics(layers[i]))
+    statistics = frozenset(i for i, layer in enumerate(layers) if rule_of(layer).over_map(layer, given.get(i, ())))
+    through = frozenset(i for i in statistics if shapes is not None and rule_of(layers[i]).through_map(layers[i]))
     backward = _demand(net, geometry, shapes, top, start, through)
     if unit is None:
         backward = {i: _all(shapes[i]) for i in backward}  # type: ignore[index]
@@ -82,9 +95,10 @@ def compile_network(net: Network, ndim: int, *, image: Any = None, node: str | N
         incoming = [None if shapes is None else shapes[j] for j in inputs]
         windows = [_window(layer, geometry[i], boxes[i], [boxes[j] for j in inputs], incoming)
                    for boxes in (forward, backward)]
-        steps[i] = Step(i, net.names[i], layer, inputs, geometry[i], windows[0], windows[1], i in through)
+        steps[i] = Step(i, net.names[i], layer, inputs, geometry[i], windows[0], windows[1],
+                        over_map=i in statistics, through=i in through)
     nothing = Box((0,) * ndim, (-1,) * ndim)
-    return Program(steps, top, forward.get(-1, nothing), backward.get(-1, nothing))
+    return Program(steps, top, start, forward.get(-1, nothing), backward.get(-1, nothing))
 
 
 def _all(shape: Shape) -> Box:

@@ -19,6 +19,7 @@ from ..results.field import STATISTICS
 from ..results.statistics import Moments
 from .arrays import Array, on_space, place
 from .boxes import Program, compile_network
+from .rules import rule_of
 from .run import forward
 from .sampling import Recipe, given_parameters, parameters_of
 
@@ -84,7 +85,7 @@ class Plan:
         space = (1,) * (output.ndim - 3)
         if self.statistic == "relu":
             top = self.program.steps[self.program.top]
-            value = place(output[:, :, 0], top.forward.out, top.backward.out)
+            value = place(output[:, :, 0], top.forward.out, self.program.unit)
             gradient = gradient * (value.reshape(gradient.shape) > 0)
         return gradient.reshape(*gradient.shape, 1, *space)
 
@@ -100,23 +101,25 @@ def make_plan(net: Network, settings: RunSettings, *, statistic: str, entropy: A
     counts = [*settings.channels(net).values(), settings.channels_in]
     known = parameters_of(net, settings.ndim, settings.width, settings.channels_in)
     given = given_parameters(net, settings.weights, known)
-    frozen = {i for i, name in given if name == "variance"}
+    by_node: dict[int, set[str]] = {}
+    for i, name in given:
+        by_node.setdefault(i, set()).add(name)
     program = compile_network(net, settings.ndim, image=settings.image, node=settings.node,
-                              unit=settings.unit_of(net), frozen=frozen)
+                              unit=settings.unit_of(net), given=by_node)
     used = {key: parameter for key, parameter in known.items() if key[0] in program.steps}
     drawn = {key: parameter for key, parameter in used.items() if key not in given and parameter.random}
     fixed = {key: given[key] if key in given else parameter.fixed()[None] for key, parameter in used.items()
              if key in given or not (parameter.random or parameter.optional)}
     if channel is not None and not 0 <= integer(channel, "channel") < counts[program.top]:
         raise ValueError(f"channel={channel}: the node has {counts[program.top]} channels, counted from 0")
-    layers = {i: step.layer for i, step in program.steps.items() if i not in frozen}
     if batch is None:
-        batch = BATCH if any("batch" in layer.statistics for layer in layers.values()) else 1
+        batch = BATCH if program.over_batch else 1
         batch = batch if images is None else min(batch, len(images))
     elif integer(batch, "batch", 1) and images is not None and batch > len(images):
         raise ValueError(f"batch={batch}: there are only {len(images)} images")
     # A linear network's gradient is the same for every input: it is run on no image at all.
-    gated = statistic == "relu" or any(layer.needs_data or layer.draws_noise for layer in layers.values())
+    gated = statistic == "relu" or any(
+        rule_of(step.layer).is_gate(step.layer, by_node.get(i, ())) for i, step in program.steps.items())
     size = (settings.channels_in, batch if gated else 0, *program.forward.shape)
     if dtype is None:
         dtype = "float32" if drawn or gated or (statistic != "mean" and channel is None) else "float64"

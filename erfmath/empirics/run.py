@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from .arrays import Array
+from .arrays import Array, place
 from .boxes import Program
 from .rules import Call, Pull, rule_of
 
@@ -35,7 +35,7 @@ class Run:
         self._pulls = pulls
 
     def backward(self, gradient: Array) -> Array:
-        """Gradient of the inputs on the program's backward box, from that of the output on its backward box.
+        """Gradient of the inputs on the program's backward box, from that of the output on the program's unit.
 
         What the forward pass left is released on the way.
         """
@@ -52,7 +52,8 @@ class Run:
         return {(i, name): array for i, call in self._calls.items() for name, array in call.statistics.items()}
 
     def _sweep(self, gradient: Array) -> dict[int, Array]:
-        waiting = {self._program.top: gradient}
+        top = self._program.steps[self._program.top]
+        waiting = {top.index: place(gradient, self._program.unit, top.backward.out)}
         del gradient
         for i, step in sorted(self._program.steps.items(), reverse=True):
             _add_to(waiting, step.inputs, self._pulls.pop(i)(waiting.pop(i)))

@@ -169,9 +169,10 @@ def given_parameters(net: Network, weights: Mapping[str, Any], known: Mapping[tu
         i = net.index(name)
         stacked = () if i < 0 else rule_of(net.nodes[i].layer).stacked(net.nodes[i].layer)
         if not stacked or (part and (i, part) not in known):
-            raise ValueError(f"weights[{key!r}]: only convolutions and batch norms have weights")
+            raise ValueError(f"weights[{key!r}]: this layer takes no such array; convolutions, norms and PReLU do")
         names = (part,) if part else stacked
-        shape = known[i, names[0]].shape
+        parameter = known[i, names[0]]
+        shape = np.shape(array) if parameter.wide == np.shape(array) else parameter.shape
         array = checked(key, array, shape if len(names) == 1 else (len(names), *shape), names)
         found.update({(i, name): row[None] for name, row in zip(names, [array] if len(names) == 1 else array)})
     return found

@@ -41,12 +41,12 @@ class Model:
         """Biases go to every convolution of a network without batch norm, else to the last ones only."""
         ndim = len(space)
         norms = {i for i, node in enumerate(net.nodes) if node.layer.takes_norm and node.layer.statistics}
-        program = compile_network(net, ndim, image=space, frozen=norms)
+        program = compile_network(net, ndim, image=space)
         last = max(norms & set(program.steps), default=-1)
         known = {key: p for key, p in parameters_of(net, ndim, width, channels).items() if key[0] in program.steps}
-        train = {i for (i, what), p in known.items() if p.trained and what != "bias"}
         return Model(net, program, {(i, what): p for (i, what), p in known.items()
-                                    if (i > last or p.random if what == "bias" else i in train or not p.optional)})
+                                    if (i > last or p.random if what == "bias" else
+                                        p.trained or not p.optional or i in norms)})
 
     def name(self, i: int, what: str) -> str:
         """What a parameter is called."""
@@ -109,14 +109,18 @@ class Model:
         ValueError
             If an array is missing or does not fit.
         """
-        rest = dict(weights)
-        found = {}
+        rest, found = dict(weights), {}
+        # What a layer can do without may be left out.
+        initial = self.join({self.name(*key): p.fixed() for key, p in self.parameters.items()}, {})
+        for (i, what), p in self.parameters.items():
+            if not p.optional or not p.trained:
+                initial.pop(self.net.names[i], None)
         for name, shape in self.shapes.items():
-            if name not in rest and not name.endswith(".bias"):
+            if name not in rest and name not in initial:
                 raise ValueError(f"weights: nothing for {name!r}; give every convolution and batch norm")
-            found[name] = checked(name, rest.pop(name, np.zeros(shape)), shape).astype(np.float32)
-        if rest:
-            raise ValueError(f"weights: {next(iter(rest))!r} is no convolution, bias or batch norm of this network; "
+            found[name] = checked(name, rest[name] if name in rest else initial[name], shape).astype(np.float32)
+        if rest := {name: array for name, array in rest.items() if name not in found}:
+            raise ValueError(f"weights: {next(iter(rest))!r} is no convolution, bias or norm of this network; "
                              f"known are {', '.join(self.shapes)}")
         return found
 

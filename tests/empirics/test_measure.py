@@ -405,7 +405,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "channel": (dict(channel=2), "channel=2"),
     "dtype": (dict(dtype="float16"), "dtype='float16'"),
     "weights name": (dict(weights={"frist": np.ones(3)}), "frist"),
-    "weights of a gate": (dict(weights={"relu1": np.ones(3)}), "only convolutions"),
+    "weights of a gate": (dict(weights={"relu1": np.ones(3)}), "takes no such array"),
     "weights shape": (dict(weights={"first": np.ones((4, 3, 3))}), r"\(4, 3, 3, 3\)"),
     "weights values": (dict(weights={"first": np.full((4, 3, 3, 3), np.nan)}), "finite"),
     "norm shape": (dict(weights={"batch_norm1": np.ones(4)}), r"\(4, 4\)"),

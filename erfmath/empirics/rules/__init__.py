@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from . import activation, convolution, elementwise, merge, normalisation, pooling, resampling
+from . import activation, channels, convolution, elementwise, merge, normalisation, pooling, resampling
 from .base import RULES, Call, Parameter, Pull, Rule, Step, Window, rule, rule_of
 
-__all__ = ["Call", "Parameter", "Pull", "RULES", "Rule", "Step", "Window", "activation", "convolution", "elementwise",
-           "merge", "normalisation", "pooling", "resampling", "rule", "rule_of"]
+__all__ = ["Call", "Parameter", "Pull", "RULES", "Rule", "Step", "Window", "activation", "channels", "convolution",
+           "elementwise", "merge", "normalisation", "pooling", "resampling", "rule", "rule_of"]

@@ -7,7 +7,7 @@ gradients of the inputs.  It also answers what the plan of a run asks: which sit
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
@@ -66,7 +66,7 @@ class Window(NamedTuple):
 class Step:
     """A node's place in a run: its layer, its inputs (-1 is that of the network), and the sites of both passes.
 
-    `through` is whether gradients pass through the statistics that it takes of the whole map.
+    `over_map` is whether it takes statistics of the whole map, `through` whether gradients pass through them.
     """
 
     index: int
@@ -76,6 +76,7 @@ class Step:
     geometry: tuple[AxisGeometry, ...]
     forward: Window
     backward: Window
+    over_map: bool = False
     through: bool = False
 
     @property
@@ -145,6 +146,8 @@ class Parameter:
         Whether random numbers are uniform instead of normal.
     value : ndarray
         Means, or the array where nothing is random; broadcasts to `shape`.
+    wide : tuple of int, optional
+        Another shape in which it may be given.
     optional : bool
         Whether the layer does without it where nothing is random or given.
     trained, decays : bool
@@ -155,6 +158,7 @@ class Parameter:
     std: Any = None
     uniform: bool = False
     value: Any = 0.0
+    wide: tuple[int, ...] | None = None
     optional: bool = False
     trained: bool = True
     decays: bool = False
@@ -202,9 +206,17 @@ class Rule:
         """What padding consists of: "zeros", or how it repeats the map."""
         return "zeros"
 
-    def through_statistics(self, layer: Any) -> bool:
-        """Whether gradients pass through the statistics that the layer takes of the map."""
+    def is_gate(self, layer: Any, given: Collection[str]) -> bool:
+        """Whether gradients depend on the data, or on what is drawn on the way, with the parameters `given`."""
+        return bool(layer.needs_data or layer.draws_noise)
+
+    def over_map(self, layer: Any, given: Collection[str]) -> bool:
+        """Whether it takes statistics of the whole map."""
         return "space" in layer.statistics
+
+    def through_map(self, layer: Any) -> bool:
+        """Whether gradients pass through these statistics."""
+        return bool(layer.through_statistics)
 
     def matrix(self, layer: Any, g: AxisGeometry, out: Array, sites: Array, n: int | None) -> Array | None:
         """Weights of input `sites` in output sites `out` along an axis, if all the layer does is such a product."""

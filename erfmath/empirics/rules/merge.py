@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...layers import Add, Concat
+from ...layers import Add, Concat, Multiply
 from ...layers.geometry import AxisGeometry
 from ..arrays import Array, summed_to
 from .base import Call, Pull, Rule, rule
@@ -49,3 +49,18 @@ class _Concat(Merge):
             return [back.give_back(summed_to(part, (*part.shape[:3], *read.shape)), which)
                     for which, (part, read) in enumerate(zip(np.split(dy, ends, axis=1), back.reads))]
         return y, pull
+
+
+@rule(Multiply)
+class _Multiply(Merge):
+    """What has a single site or channel serves all of them, and gathers their gradients."""
+
+    def run(self, call: Call, inputs: list[Array]) -> tuple[Array, Pull]:
+        parts, back = [call.step.forward.read(x, which) for which, x in enumerate(inputs)], call.step.backward
+        kept = [call.kept(part, which) for which, part in enumerate(parts)]
+
+        def pull(dy: Array) -> list[Array]:
+            others = [kept[:which] + kept[which + 1:] for which in range(len(kept))]
+            return [back.give_back(summed_to(functools.reduce(operator.mul, rest, dy), kept[which].shape), which)
+                    for which, rest in enumerate(others)]
+        return functools.reduce(operator.mul, parts), pull

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from typing import Any, ClassVar
 
 import numpy as np
 
-from ...layers import BatchNorm, LayerNorm
+from ...layers import GRN, BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RMSNorm
 from ..arrays import Array, channel_sums, per_channel
 from .base import Call, Parameter, Pull, Rule, rule
 
@@ -15,6 +16,8 @@ __all__ = ["EPS", "Norm", "batch_norm", "normalised", "normalised_grad", "scaled
 
 #: Added to variances before dividing by their root, as frameworks do.
 EPS = 1e-5
+#: The same of `GRN`.
+GRN_EPS = 1e-6
 #: Numbers per block where a map is worked on in several passes.
 BLOCK = 2**17
 
@@ -93,10 +96,12 @@ class Norm(Rule):
         return self.names
 
     def parameters(self, layer: Any, c_in: int, c_out: int, ndim: int) -> dict[str, Parameter]:
-        variances = {"scale": getattr(layer, "scale_var", 0.0), "shift": getattr(layer, "shift_var", 0.0)}
+        variances = {name: getattr(layer, f"{name}_var") for name in self.names}
+        trained = layer.parameters(c_in, c_out, ndim) > 0 and not (layer.takes_norm and not layer.statistics)
         return {name: Parameter((c_out,), np.sqrt(variances[name]) if variances.get(name) else None,
                                 value=float(name in ("scale", "variance")), optional=True,
-                                trained=name in variances and bool(layer.statistics)) for name in self.stacked(layer)}
+                                trained=name in variances and (trained or variances[name] > 0))
+                for name in self.stacked(layer)}
 
 
 def _scaled(call: Call, y: Array) -> Array:
@@ -123,8 +128,11 @@ class _BatchNorm(Norm):
     def stacked(self, layer: Any) -> tuple[str, ...]:
         return self.names if layer.mode == "batch" else (*self.names, "mean", "variance")
 
-    def through_statistics(self, layer: Any) -> bool:
-        return layer.mode == "batch"
+    def is_gate(self, layer: Any, given: Collection[str]) -> bool:
+        return super().is_gate(layer, given) and "variance" not in given
+
+    def over_map(self, layer: Any, given: Collection[str]) -> bool:
+        return super().over_map(layer, given) and "variance" not in given
 
     def run(self, call: Call, inputs: list[Array]) -> tuple[Array, Pull]:
         x, give_back = call.step.forward.read(inputs[0]), call.step.backward.give_back
@@ -135,7 +143,7 @@ class _BatchNorm(Norm):
             scale, shift, mean, variance = (per_channel(given[name], x) for name in (*self.names, "mean", "variance"))
             factor = scale / np.sqrt(variance + x.dtype.type(EPS))
             return (x - mean) * factor + shift, lambda dy: [give_back(dy * factor)]
-        if call.step.layer.is_identity:
+        if not call.step.layer.statistics:
             return _scaled(call, x), lambda dy: [give_back(_unscaled(call, dy))]
         y, slope = batch_norm(x)
         return _scaled(call, y), lambda dy: [give_back(_unscaled(call, dy) * slope)]
@@ -157,18 +165,16 @@ def _by_the_batch(call: Call, x: Array) -> tuple[Array, Pull]:
     return y, pull
 
 
+@rule(LayerNorm, GroupNorm, InstanceNorm)
 class _Grouped(Norm):
     """By statistics of groups of channels, of each site or of the whole map, through which gradients pass."""
 
     centred: ClassVar[bool] = True
 
-    def groups(self, layer: Any, channels: int) -> int:
-        return 1
-
     def run(self, call: Call, inputs: list[Array]) -> tuple[Array, Pull]:
         step = call.step
         x, over_map = step.forward.read(inputs[0]), "space" in step.layer.statistics
-        grouped = (len(x), self.groups(step.layer, x.shape[1]), -1)
+        grouped = (len(x), step.layer.group_count(x.shape[1], x.ndim - 3), -1)
         axes = (2, *range(4, x.ndim + 1)) if over_map else (2,)
         y, factor = normalised(x.reshape(*grouped, *x.shape[2:]), axes, self.centred)
         if over_map and not step.through:  # on the plane: frozen
@@ -184,6 +190,52 @@ class _Grouped(Norm):
         return _scaled(call, y.reshape(x.shape)), pull
 
 
-@rule(LayerNorm)
-class _LayerNorm(_Grouped):
-    pass
+@rule(RMSNorm)
+class _RMSNorm(_Grouped):
+
+    names = ("scale",)
+    centred = False
+
+
+@rule(GRN)
+class _GRN(Rule):
+    """y = x + gamma x N(x) + beta, N the norm of a channel over all sites in parts of its mean over channels."""
+
+    def stacked(self, layer: Any) -> tuple[str, ...]:
+        return "gamma", "beta"
+
+    def parameters(self, layer: Any, c_in: int, c_out: int, ndim: int) -> dict[str, Parameter]:
+        return {name: Parameter((c_out,), value=getattr(layer, name), optional=True) for name in self.stacked(layer)}
+
+    def is_gate(self, layer: Any, given: Collection[str]) -> bool:
+        return bool(layer.gamma) or "gamma" in given
+
+    over_map = is_gate
+
+    def through_map(self, layer: Any) -> bool:
+        return True
+
+    def run(self, call: Call, inputs: list[Array]) -> tuple[Array, Pull]:
+        step, layer = call.step, call.step.layer
+        x = step.forward.read(inputs[0])
+        gamma, beta = (per_channel(call.parameters.get(name, np.full((1, x.shape[1]), getattr(layer, name))), x)
+                       for name in ("gamma", "beta"))
+        if not (step.over_map or call.training):
+            return x + beta, lambda dy: [step.backward.give_back(dy)]
+        axes = tuple(range(3, x.ndim))
+        norm = np.sqrt((x * x).sum(axes, keepdims=True))
+        mean = norm.mean(1, keepdims=True) + x.dtype.type(GRN_EPS)
+        ratio = norm / mean
+        y = x + gamma * (x * ratio) + beta
+        if not (step.through or call.training):  # on the plane: frozen
+            return y, lambda dy: [step.backward.give_back(dy * (1 + gamma * ratio[:, :, :call.images]))]
+        x, norm, mean, ratio = (call.kept(part) for part in (x, norm, mean, ratio))
+
+        def pull(dy: Array) -> list[Array]:
+            if call.training:
+                call.gradients.update(gamma=channel_sums(dy * (x * ratio)), beta=channel_sums(dy))
+            to_ratio = (dy * gamma * x).sum(axes, keepdims=True)
+            to_norm = to_ratio / mean - (to_ratio * norm).mean(1, keepdims=True) / mean**2
+            dx = dy * (1 + gamma * ratio) + to_norm * (x / np.where(norm > 0, norm, 1))
+            return [step.backward.give_back(dx)]
+        return y, pull

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from differences import Case, check_input_gradient, check_parameter_gradients, check_quotient, check_windows
-from helpers import ROUNDING, assert_close
+from helpers import ROUNDING, assert_close, assert_statistical
 from layouts import LAYOUTS, Layout, channels_last
 
 import erfmath as em
@@ -16,6 +16,9 @@ from erfmath.empirics.rules import normalisation
 from erfmath.empirics.rules.normalisation import (
     batch_norm, normalised, normalised_grad, scaled_batch_norm, scaled_batch_norm_grad,
 )
+from erfmath.empirics.run import forward
+from erfmath.empirics.plan import make_plan
+from erfmath.networks.settings import RunSettings
 from erfmath.layers.geometry import Box
 
 C, A = em.Conv, em.Activation
@@ -25,8 +28,14 @@ CASES: dict[str, Case] = {
                              em.residual(em.serial(C(3), em.BatchNorm(), A("leaky_relu"), em.Scale(0.3), C(3))),
                              em.BatchNorm(mode="identity"), A("elu")), (8, 7)),
     "layer norm": (em.serial(C(3), em.LayerNorm(), A("softplus"), C(3)), (5, 4)),
-    "1d": (em.serial(C(3), em.BatchNorm(), C(3), em.LayerNorm(), C(2, padding=0)), (9,)),
-    "3d": (em.serial(C(3), em.LayerNorm(), C(3), em.BatchNorm(), C(1)), (3, 4, 3)),
+    "through the batch": (em.serial(C(3), em.BatchNorm("batch"), A("tanh"), C(3), em.BatchNorm(), C(3, stride=2)),
+                          (5, 6)),
+    "groups": (em.serial(C(3), em.GroupNorm(2), A("tanh"), C(3), em.GroupNorm(1), C(3, stride=2)), (5, 6)),
+    "instances": (em.serial(C(3), em.InstanceNorm(scale_var=1), A("silu"), C(3), em.InstanceNorm()), (5, 4)),
+    "sites": (em.serial(C(3), em.RMSNorm(), A("tanh"), C(3), em.LayerNorm()), (5, 4)),
+    "responses": (em.serial(C(3), em.GRN(0.7, -0.3), A("tanh"), C(3), em.GRN(), C(1)), (5, 4)),
+    "1d": (em.serial(C(3), em.BatchNorm(), C(3), em.LayerNorm(), C(2, padding=0), em.GroupNorm(2), em.GRN(1.0)), (9,)),
+    "3d": (em.serial(C(3), em.LayerNorm(), C(3), em.BatchNorm(), C(1), em.InstanceNorm(), em.RMSNorm()), (3, 4, 3)),
 }
 #: Of numbers about 1000 in single precision: three times its last bit, and of the variance, where that averages out.
 LAST_BITS, AVERAGED = 2e-4, 1e-5
@@ -52,10 +61,52 @@ def test_compile_network_takes_statistics_of_the_whole_map() -> None:
     program = compile_network(net, 2, image=(12, 9), unit=(0, 0))
     assert program.forward == Box((0, 0), (11, 8)) and program.backward == Box((0, 0), (2, 2))
     assert program.steps[2].forward.out == program.steps[2].backward.out == Box((0, 0), (0, 0))
-    frozen = compile_network(net, 2, image=(12, 9), unit=(0, 0), frozen={1})
+    frozen = compile_network(net, 2, image=(12, 9), unit=(0, 0), given={1: {"mean", "variance"}})
     assert frozen.forward == frozen.backward == Box((0, 0), (2, 2))
     on_plane = compile_network(net, 2, unit=(0, 0))
     assert on_plane.steps[1].forward.out.shape == (8, 8) and on_plane.backward.shape == (5, 5)
+
+
+def test_group_norm_in_its_extremes() -> None:
+    """With a channel a group it is instance norm, and of one site with all channels in one layer norm."""
+    x = np.random.default_rng(0).standard_normal((2, 6, 3, 4, 5))
+    for one, other, y in ((em.GroupNorm(6), em.InstanceNorm(), x), (em.GroupNorm(1), em.LayerNorm(), x[..., :1, :1])):
+        runs = [forward(compile_network(em.serial(layer), 2, image=y.shape[3:]), {}, y) for layer in (one, other)]
+        assert_close(runs[0].output, runs[1].output, ROUNDING, scale=1.0)
+        assert_close(*(run.backward(np.cos(y)) for run in runs), ROUNDING, scale=1.0)
+
+
+def test_norms_on_the_plane_are_frozen_at_a_patch() -> None:
+    for layer, sites in ((em.BatchNorm("batch"), 8), (em.GroupNorm(2), 32), (em.GRN(1.0), 32)):
+        program = compile_network(em.serial(C(3), layer), 2, unit=(0, 0))
+        assert program.forward.shape == (sites + 2,) * 2 and program.backward.shape == (3, 3)
+        erf = em.measure(em.serial(C(3), layer), draws=10, rng=0)
+        assert erf.shape == (3, 3)
+
+
+@pytest.mark.parametrize("norm", [em.BatchNorm(scale_var=0.5, shift_var=2), em.LayerNorm(scale_var=0.5, shift_var=2),
+                                  em.GroupNorm(2, scale_var=0.5, shift_var=2)])
+def test_scales_and_shifts_are_drawn(norm: em.Layer) -> None:
+    net = em.serial(C(3, 8), norm, C(3))
+    plan = make_plan(net, RunSettings.of(net, image=6), statistic="power", entropy=0, normalise=False, images=None,
+                     channel=None, batch=None, dtype=None)
+    sample, draws = plan.recipe.sample(0, 4000).parameters, 4000 * 8
+    for name, mean, variance in (("scale", 1, 0.5), ("shift", 0, 2)):
+        x = sample[1, name].astype(float)
+        assert_statistical([x.mean(), x.var()], [np.sqrt(variance / draws), variance * np.sqrt(2 / draws)], [mean, variance])
+
+
+def test_grn_takes_given_numbers() -> None:
+    """A layer that is the identity at initialisation is not, once it is trained."""
+    net = em.serial(C(3, 4), em.GRN(), C(3, 4))
+    rng = np.random.default_rng(0)
+    kernels = {"conv1": rng.standard_normal((4, 3, 3, 3)), "conv2": rng.standard_normal((4, 4, 3, 3))}
+    numbers = np.stack([np.full(4, 0.5), np.full(4, -0.2)])
+    images = rng.standard_normal((4, 3, 6, 7))
+    given = em.measure(net, weights={**kernels, "grn1": numbers}, images=images, rng=0)
+    same = em.measure(em.serial(C(3, 4), em.GRN(0.5, -0.2), C(3, 4)), weights=kernels, images=images, rng=0)
+    assert_close(given.map, same.map, ROUNDING)
+    assert (given.map > 0).all()  # through its statistics
 
 
 def test_norms_normalise() -> None:
