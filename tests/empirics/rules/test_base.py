@@ -8,12 +8,7 @@ from typing import ClassVar
 import pytest
 
 import erfmath as em
-from erfmath.empirics.rules import RULES
 from erfmath.layers import base
-
-
-def test_rules_are_there_for_every_kind_of_layer() -> None:
-    assert set(RULES) == set(base.KINDS)
 
 
 def test_rule_of_an_unknown_kind_is_missed_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,4 +80,5 @@ def test_pixel_shuffle_after_a_convolution_is_a_transposed_one() -> None:
 def test_shuffle_and_softmax_by_hand() -> None:
     x = np.arange(6.0).reshape(6, 1)
     assert_close(output(em.Shuffle(2), x).ravel(), [0, 3, 1, 4, 2, 5], EXACT)
-    assert_close(output(em.Softmax(2), np.log([[1.0], [2.0], [3.0], [6.0]])).ravel(), [0.25, 0.25, 0.75, 0.75], ROUNDING)
+    logarithms = np.log([[1.0], [2.0], [3.0], [6.0]])
+    assert_close(output(em.Softmax(2), logarithms).ravel(), [0.25, 0.25, 0.75, 0.75], ROUNDING)

@@ -12,14 +12,13 @@ from layouts import LAYOUTS, Layout, channels_last
 
 import erfmath as em
 from erfmath.empirics.boxes import compile_network
-from erfmath.empirics.rules import normalisation
-from erfmath.empirics.rules.normalisation import (
-    batch_norm, normalised, normalised_grad, scaled_batch_norm, scaled_batch_norm_grad,
-)
-from erfmath.empirics.run import forward
 from erfmath.empirics.plan import make_plan
-from erfmath.networks.settings import RunSettings
+from erfmath.empirics.rules import normalisation
+from erfmath.empirics.rules.normalisation import (batch_norm, normalised, normalised_grad, scaled_batch_norm,
+                                                  scaled_batch_norm_grad)
+from erfmath.empirics.run import forward
 from erfmath.layers.geometry import Box
+from erfmath.networks.settings import RunSettings
 
 C, A = em.Conv, em.Activation
 
@@ -93,7 +92,8 @@ def test_scales_and_shifts_are_drawn(norm: em.Layer) -> None:
     sample, draws = plan.recipe.sample(0, 4000).parameters, 4000 * 8
     for name, mean, variance in (("scale", 1, 0.5), ("shift", 0, 2)):
         x = sample[1, name].astype(float)
-        assert_statistical([x.mean(), x.var()], [np.sqrt(variance / draws), variance * np.sqrt(2 / draws)], [mean, variance])
+        errors = np.sqrt(variance / draws), variance * np.sqrt(2 / draws)
+        assert_statistical([x.mean(), x.var()], errors, [mean, variance])
 
 
 def test_grn_takes_given_numbers() -> None:
