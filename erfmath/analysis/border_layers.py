@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from ..base.tables import text_table
 from ..networks.network import Network
 from ..networks.settings import RunSettings
 from ..networks.trf import receptive_fields
@@ -40,19 +41,17 @@ class BorderLayers(tuple[BorderLayer, ...]):
     """Layers in the order of the network; printed with str()."""
 
     def __str__(self) -> str:
-        rows = [("node", "TRF", "ERF", "")]
+        rows = [("node", "TRF", "ERF", "larger than the image")]
         rows += [(row.node, f"{row.trf:.4g}", f"{row.erf:.4g}", " and ".join(
             name for name, beyond in (("TRF", row.beyond_trf), ("ERF", row.beyond_erf)) if beyond)) for row in self]
-        widths = [max(map(len, column)) for column in zip(*rows)]
-        return "\n".join(f"{node:<{widths[0]}}  {trf:>{widths[1]}}  {erf:>{widths[2]}}"
-                         f"{'  beyond the image: ' if flag else ''}{flag}" for node, trf, erf, flag in rows)
+        return text_table(rows, "lrrl")
 
 
 def border_layers(net: Network, image: Any, *, kind: str = "mass", width: int = 16, channels_in: int = 3,
                   ndim: int = 2, **options: Any) -> BorderLayers:
     """Layers that see more than the image: theoretically, and effectively.
 
-    Layers behind the first whose theoretical receptive field exceeds the image can add no context
+    Layers after the first whose theoretical receptive field exceeds the image can add no context
     [1]_; those whose effective field exceeds it see little but borders.
 
     Parameters

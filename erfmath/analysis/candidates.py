@@ -1,4 +1,4 @@
-"""What could be changed in a given network so that its units see further: one network per idea."""
+"""Candidates: a given network changed so that its units may see further, one network per idea."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from ..networks.network import Network, Node
 from ..networks.trf import receptive_fields
 from .graph_edit import assembled, inserted, swapped
 
-__all__ = ["KINDS", "Change", "changes"]
+__all__ = ["Candidate", "KINDS", "candidates"]
 
-#: Kinds of changes, in the order in which they are tried.
+#: Kinds of candidates, in the order in which they are tried.
 KINDS = ("dilation", "kernel", "stride", "skip", "initialisation", "depth")
 #: Half of the mass on the rim: on the way from flat to all in the corners, where it still trains.
 RIM = 0.5
 
 
-class Change(NamedTuple):
+class Candidate(NamedTuple):
     """One idea: its kind, what is done in words, and the network that it makes."""
 
     kind: str
@@ -33,17 +33,17 @@ class Change(NamedTuple):
     net: Network
 
 
-def changes(net: Network, ndim: int) -> Iterator[Change]:
+def candidates(net: Network, ndim: int) -> Iterator[Candidate]:
     """All changes that can be made to a network; its output keeps name and, at stride 1, size."""
     graph = _Anatomy(net, ndim)
     for make in (_dilations, _kernels, _strides, _skips, _initialisations, _depths):
-        for change in make(graph):
+        for kind, what, build in make(graph):
             try:
-                made = change[2]()
+                made = build()
             except ValueError:  # a change that the network's shapes do not allow
                 continue
-            if made is not None and made != net:
-                yield Change(change[0], change[1], made)
+            if made != net:
+                yield Candidate(kind, what, made)
 
 
 class _Anatomy:
@@ -71,7 +71,7 @@ class _Anatomy:
 
     def cuts(self) -> list[str]:
         """Nodes that every path passes, the input first."""
-        found, open_until = ["input"], -1
+        found = ["input"]
         last = {name: max((self.net.index(r) for r in readers), default=-1) for name, readers in self.readers.items()}
         open_until = last["input"]
         for i, name in enumerate(self.net.names):
@@ -168,7 +168,7 @@ def _outer(lines: list[Any]) -> Any:
 # ---------------------------------------------------------------------------------------------
 
 def _strides(graph: _Anatomy) -> Iterator[_Idea]:
-    """Each halving of the map one spatial layer (or block) earlier, as a pool behind an earlier cut."""
+    """Each halving of the map one spatial layer (or block) earlier, as a pool after an earlier cut."""
     cuts = graph.cuts()
     for place, cut in enumerate(cuts[1:], 1):
         coarse, fine = graph.stride(cut), graph.stride(cuts[place - 1])
@@ -190,7 +190,7 @@ def _strides(graph: _Anatomy) -> Iterator[_Idea]:
 
 
 def _inside(graph: _Anatomy, first: str, last: str) -> list[str]:
-    """Nodes behind the cut `first` up to the cut `last`."""
+    """Nodes after the cut `first` up to the cut `last`."""
     names = graph.net.names
     return list(names[0 if first == "input" else names.index(first) + 1:names.index(last) + 1])
 
@@ -274,17 +274,17 @@ def _depths(graph: _Anatomy) -> Iterator[_Idea]:
                    lambda first=first, last=last: inserted(graph.net, {last: _copy(graph, first, last)}))
             continue
         node = nodes[-1]
-        tail, behind = [node.name], graph.readers[node.name]
-        while len(behind) == 1 and graph.net[behind[0]].layer.follows:
-            tail.append(behind[0])
-            behind = graph.readers[behind[0]]
+        tail, after = [node.name], graph.readers[node.name]
+        while len(after) == 1 and graph.net[after[0]].layer.follows:
+            tail.append(after[0])
+            after = graph.readers[after[0]]
         parts = [_again(graph.net[name].layer, graph.ndim) for name in tail]
-        yield ("depth", f"{node.name} once more behind it",
+        yield ("depth", f"{node.name} once more after it",
                lambda tail=tail, parts=parts: inserted(graph.net, {tail[-1]: serial(*parts)}))
 
 
 def _again(layer: Layer, ndim: int) -> Any:
-    """A layer behind itself: its own channels come in, and the map keeps its size."""
+    """A layer after itself: its own channels come in, and the map keeps its size."""
     layer = replace(layer, name=None)  # type: ignore[call-arg]
     if isinstance(layer, Conv):
         layer = _unstrided(layer, ndim)
@@ -292,7 +292,7 @@ def _again(layer: Layer, ndim: int) -> Any:
 
 
 def _copy(graph: _Anatomy, first: str, last: str) -> Network:
-    """The block behind the cut `first` up to the cut `last` as a network of its own."""
+    """The block after the cut `first` up to the cut `last` as a network of its own."""
     nodes = [graph.net[name] for name in _inside(graph, first, last)]
     inner = [node._replace(layer=_again(node.layer, graph.ndim),
                            inputs=tuple("input" if j == first else j for j in node.inputs)) for node in nodes]

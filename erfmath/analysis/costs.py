@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..base.tables import text_table
 from ..networks.network import Network
 from ..networks.settings import RunSettings
 
@@ -14,7 +15,7 @@ __all__ = ["Costs", "costs", "costs_of"]
 
 @dataclass(frozen=True)
 class Costs:
-    """Multiply-adds of one image and trainable parameters, by node and in all.
+    """Multiply-adds of one image and trainable parameters, by node and in all; printed with str().
 
     Attributes
     ----------
@@ -34,6 +35,12 @@ class Costs:
     def total_parameters(self) -> int:
         """Of the whole network."""
         return sum(self.parameters.values())
+
+    def __str__(self) -> str:
+        rows: list[tuple[str, ...]] = [("node", "multiply-adds", "parameters")]
+        for name in dict.fromkeys([*self.multiply_adds, *self.parameters]):
+            rows.append((name, f"{self.multiply_adds.get(name, 0):,}", f"{self.parameters.get(name, 0):,}"))
+        return text_table([*rows, ("total", f"{self.total_multiply_adds:,}", f"{self.total_parameters:,}")], "lr")
 
 
 def costs(net: Network, image: Any, *, width: int = 16, channels_in: int = 3, ndim: int = 2,

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..base.checks import is_sequence, real
+from ..base.tables import text_table
 from ..networks.network import Network
 from ..results.field import EffectiveReceptiveField
 from ..theory.predict import predict
@@ -19,17 +20,19 @@ __all__ = ["Coverage", "coverage"]
 
 @dataclass(frozen=True, eq=False)
 class Coverage:
-    """What part of a unit's effective receptive field lies inside objects about its true centre.
+    """What fraction of a unit's effective receptive field lies inside objects about its true centre.
+
+    Printed with str().
 
     Attributes
     ----------
     object_size : tuple of float
         Sides of the square objects, in input pixels.
     share : tuple of float
-        Share of the field's mass inside each.
+        Fraction of the field's mass inside each.
     p : float
     whole : float
-        Side of the smallest square object that holds the part `p` of the mass.
+        Side of the smallest square object that holds the fraction `p` of the mass.
     erf : EffectiveReceptiveField
     """
 
@@ -39,12 +42,17 @@ class Coverage:
     whole: float
     erf: EffectiveReceptiveField
 
+    def __str__(self) -> str:
+        rows = [("object, px", "fraction of the field")]
+        rows += [(f"{size:g}", f"{share:.1%}") for size, share in zip(self.object_size, self.share)]
+        return f"{text_table(rows, 'r')}\n{self.p:.0%} of the field lie inside {self.whole:.4g} px"
+
 
 def coverage(net: Network, object_size: float | Sequence[float], *, image: Any = None, unit: Any = None,
              node: str | None = None, p: float = 0.95, **options: Any) -> Coverage:
-    """Share of the effective receptive field inside an object centred on the unit, and its inverse.
+    """Fraction of the effective receptive field inside an object centred on the unit, and its inverse.
 
-    A pixel on the object's edge counts by the part of it that lies inside, so that the share grows
+    A pixel on the object's edge counts by the part of it that lies inside, so that the fraction grows
     continuously with the size.
 
     Parameters
@@ -55,7 +63,7 @@ def coverage(net: Network, object_size: float | Sequence[float], *, image: Any =
     image, unit, node
         As in `predict`.
     p : float
-        Part of the mass that makes an object seen whole.
+        Fraction of the mass that makes an object seen whole.
     **options
         Further keywords of `predict`.
 
@@ -89,7 +97,7 @@ def coverage(net: Network, object_size: float | Sequence[float], *, image: Any =
 
 
 def _inside(erf: EffectiveReceptiveField, side: float) -> float:
-    """Share inside the square of this side about the true centre, edge pixels in part."""
+    """Fraction inside the square of this side about the true centre, edge pixels in part."""
     lo = tuple(math.floor(c - side / 2 + 0.5) for c in erf.center)
     hi = tuple(math.ceil(c + side / 2 - 0.5) for c in erf.center)
     lo = tuple(max(a, o) for a, o in zip(lo, erf.origin))

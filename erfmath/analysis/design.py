@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base.checks import choice, integer, is_sequence, real
+from ..base.tables import text_table
 from ..layers import Activation, BatchNorm, Conv
 from ..networks.building import Part, repeat, residual, serial
 from ..networks.network import Network
@@ -185,8 +186,7 @@ class Designs(tuple[Design, ...]):
         rows += [(d.kind, str(d.kernel_size), ",".join(map(str, d.dilations)), "+".join(map(str, d.stages)),
                   f"{d.size:.4g}", f"{d.std:.4g}", str(d.trf), str(d.stride), str(d.depth), f"{d.multiply_adds:,}",
                   f"{d.parameters:,}", f"{d.checkerboard:.2f}") for d in self]
-        widths = [max(map(len, column)) for column in zip(*rows)]
-        return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(row, widths)) for row in rows)
+        return text_table(rows, "r")
 
 
 def design(target: float, *, kind: str = "std", budget: Budget = Budget(), choices: Choices = Choices(),

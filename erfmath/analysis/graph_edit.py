@@ -35,7 +35,7 @@ def swapped(net: Network, layers: Mapping[str, Layer]) -> Network:
 
 
 def inserted(net: Network, parts: Mapping[str, Part]) -> Network:
-    """A part put behind each of the named nodes ("input": before the network), read by all their readers."""
+    """A part put after each of the named nodes ("input": before the network), read by all their readers."""
     moved: dict[str, str] = {}
     taken = set(net.names)
     nodes: list[Node] = []

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..base.tables import text_table
 from ..lattice.kernels import from_weights
 from ..layers import Layer
 from ..layers.geometry import AxisGeometry
@@ -83,17 +84,14 @@ class LayerShares:
         return self.erf.trf
 
     def __str__(self) -> str:
-        width = max([len(row.node) for row in self.layers] + [4])
-        kinds = max([len(row.layer) for row in self.layers] + [5])
-        lines = [f"{'node':<{width}}  {'layer':<{kinds}}  variance  share    TRF  multiply-adds  parameters"]
-        lines += [f"{row.node:<{width}}  {row.layer:<{kinds}}  {row.variance:8.2f}  {row.share:5.1%}  "
-                  f"{'-' if row.trf is None else row.trf:>5}  {row.multiply_adds:13,}  {row.parameters:10,}"
-                  for row in self.layers]
+        rows = [("node", "layer", "variance", "share", "TRF", "multiply-adds", "parameters")]
+        rows += [(row.node, row.layer, f"{row.variance:.2f}", f"{row.share:.1%}",
+                  "-" if row.trf is None else str(row.trf), f"{row.multiply_adds:,}", f"{row.parameters:,}")
+                 for row in self.layers]
         total = sum(row.share for row in self.layers)
-        rest = "" if abs(total - 1) < 5e-4 else "; borders, filters and layers together make the rest"
-        lines.append(f"variance {self.variance:.2f} (std {math.sqrt(self.variance):.2f} px), shares sum to "
-                     f"{total:.1%}{rest}")
-        return "\n".join(lines)
+        rest = "" if abs(total - 1) < 5e-4 else "; the remainder comes from borders, fixed filters and interactions"
+        return (f"{text_table(rows, 'llr')}\nvariance {self.variance:.2f} (std {math.sqrt(self.variance):.2f} px), "
+                f"shares sum to {total:.1%}{rest}")
 
 
 def layer_shares(net: Network, *, image: Any = None, unit: Any = None, node: str | None = None, width: int = 16,

@@ -1,4 +1,4 @@
-"""Remedies: what each change to a network would do to its field, its cost and its box."""
+"""Remedies: what each change to a network would do to its field, its cost and its TRF."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from ..base.checks import choice
+from ..base.tables import text_table
 from ..networks.network import Network
 from ..networks.settings import RunSettings
 from ..results.field import EffectiveReceptiveField
 from ..results.sizes import KINDS as SIZES
 from ..theory.predict import predict
-from . import candidates as changes
+from .candidates import KINDS, candidates
 from .costs import costs_of
 from .graph_edit import upto
 from .gridding import checkerboard, holes, patterns
@@ -52,7 +51,7 @@ class Remedy:
     holes : float
         Part of the pixels in its box that no path reaches.
     checkerboard : float
-        Strength of patterns of a short period, 0 to 1 (`erfmath.analysis.gridding`).
+        Strength of patterns of a short period, 0 to 1 (`shapes.periodicity`).
     pattern, period : float
         By how much the change strengthens a pattern of any period up to three strides, and the
         period, in pixels, for which it does so most.
@@ -74,13 +73,13 @@ class Remedy:
     holes: float
     checkerboard: float
     pattern: float
-    period: float
+    period: int
     gridding: bool
     erf: EffectiveReceptiveField
 
     @property
     def value(self) -> float:
-        """Gain per cost; infinite where the gain is free, nothing where there is none."""
+        """Gain per cost: infinite where the gain is free, the loss itself where there is none."""
         if self.gain <= 0:
             return self.gain
         return math.inf if self.cost <= FREE else self.gain / self.cost
@@ -93,9 +92,9 @@ class Remedies:
     Attributes
     ----------
     now : Remedy
-        The network as it is.
+        The network itself, the baseline.
     changes : tuple of Remedy
-        By gain per cost; those that cost nothing first, by gain; those that make a grid last.
+        By gain per cost: free changes first, by gain; those that make a grid last.
     kind : str
         What `size` is.
     refused : tuple of (str, str)
@@ -118,9 +117,7 @@ class Remedies:
                                                    f"grid of {remedy.period:.3g} px")
             rows.append((remedy.what, f"{remedy.size:.4g}", f"{remedy.gain:+.1%}", f"{remedy.multiply_adds:,}",
                          f"{remedy.parameters:,}", f"{remedy.cost:+.1%}", str(remedy.trf), flag))
-        widths = [max(map(len, column)) for column in zip(*rows)]
-        lines = ["  ".join([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:-1], widths[1:])),
-                            row[-1]]).rstrip() for row in rows]
+        lines = [text_table(rows, "lrrrrrrl")]
         if (shown := len(self.changes[:top])) < len(self.changes):
             lines.append(f"({shown} of {len(self.changes)} changes)")
         lines += [f"not known: {what} ({why})" for what, why in self.refused]
@@ -128,7 +125,7 @@ class Remedies:
 
 
 def remedies(net: Network, unit: Any = None, *, image: Any = None, node: str | None = None, kind: str = "std",
-             kinds: Sequence[str] = changes.KINDS, width: int = 16, channels_in: int = 3, ndim: int = 2,
+             kinds: Sequence[str] = KINDS, width: int = 16, channels_in: int = 3, ndim: int = 2,
              progress: Callable[[int, int], Any] | None = None) -> Remedies:
     """What each change to a network would do to the field of a unit, to its cost and its TRF.
 
@@ -159,7 +156,7 @@ def remedies(net: Network, unit: Any = None, *, image: Any = None, node: str | N
     Raises
     ------
     ValueError, NotImplementedError, SizeError
-        As `predict` for the network as it is.
+        As `predict` for the network itself.
 
     Examples
     --------
@@ -175,17 +172,17 @@ def remedies(net: Network, unit: Any = None, *, image: Any = None, node: str | N
     choice(kind, "kind", tuple(SIZES))
     kinds = (kinds,) if isinstance(kinds, str) else kinds
     for one in kinds:
-        choice(one, "kinds", changes.KINDS)
+        choice(one, "kinds", KINDS)
     net, settings = upto(net, node), settings.but(node=None)
     priced = settings if settings.image else settings.but(image=_frame(net, settings))
-    now = _measured("as it is", "", net, None, kind, settings, priced)
-    ideas = [change for change in changes.changes(net, settings.ndim) if change.kind in kinds]
+    now = _measured("baseline", "", net, None, kind, settings, priced)
+    ideas = [candidate for candidate in candidates(net, settings.ndim) if candidate.kind in kinds]
     found, refused = [], []
-    for done, change in enumerate(ideas, 1):
+    for done, idea in enumerate(ideas, 1):
         try:
-            found.append(_measured(change.what, change.kind, change.net, now, kind, settings, priced))
+            found.append(_measured(idea.what, idea.kind, idea.net, now, kind, settings, priced))
         except (ValueError, NotImplementedError, OverflowError) as error:
-            refused.append((change.what, str(error)))
+            refused.append((idea.what, str(error)))
         if progress is not None:
             progress(done, len(ideas))
     found.sort(key=lambda remedy: (not remedy.gridding, remedy.value, remedy.gain), reverse=True)
@@ -207,11 +204,16 @@ def _measured(what: str, kind: str, net: Network, now: Remedy | None, size: str,
     extent, adds = erf.size(size), price.total_multiply_adds
     empty = holes(net, image=settings.image, unit=settings.unit, ndim=settings.ndim)
     before = erf if now is None else now.erf
-    periods = np.geomspace(2, max(8.0, LONGEST * max(map(float, before.trf.stride))), 64)
-    stronger = patterns(erf, periods) - patterns(before, periods)
-    worst = int(stronger.argmax())
-    gridding = now is not None and bool(empty > now.holes + 1e-9 or stronger[worst] > PATTERN)
-    return Remedy(kind, what, net, extent, float(erf.size("std")), extent / now.size - 1 if now else 0.0, adds,
-                  price.total_parameters, adds / now.multiply_adds - 1 if now and now.multiply_adds else 0.0,
-                  int(max(map(float, erf.trf.size))), empty, checkerboard(erf), float(stronger[worst]),
-                  float(periods[worst]), gridding, erf)
+    longest = LONGEST * max(map(float, before.trf.stride))
+    known = patterns(before, longest)
+    stronger = {period: strength - known[period] for period, strength in patterns(erf, longest).items()}
+    worst = max(stronger, key=stronger.__getitem__)
+    gridding = now is not None and (empty > now.holes + 1e-9 or stronger[worst] > PATTERN)
+    gain, cost = (_relative(extent, now.size), _relative(adds, now.multiply_adds)) if now else (0.0, 0.0)
+    return Remedy(kind, what, net, extent, float(erf.size("std")), gain, adds, price.total_parameters, cost,
+                  int(max(map(float, erf.trf.size))), empty, checkerboard(erf), stronger[worst], worst, gridding, erf)
+
+
+def _relative(value: float, before: float) -> float:
+    """Relative change; infinite from nothing to something."""
+    return value / before - 1 if before else math.inf if value else 0.0

@@ -14,7 +14,7 @@ from ..base.checks import choice
 from ..base.errors import check_bytes
 from ..networks.network import Network
 from ..networks.settings import RunSettings
-from ..networks.trf import ReceptiveField
+from ..networks.trf import ReceptiveField, support
 from ..results.sizes import KINDS
 from ..theory.predict import predict
 from ..theory.sweep.forward import Gates, forward
@@ -70,9 +70,7 @@ class SizeMap:
 
 def prepare(net: Network, settings: RunSettings) -> tuple[Plan, Gates] | None:
     """What a sweep over `net` on an image starts from, for white pixels of variance 1; None if it cannot."""
-    image = settings.pixels
-    check_bytes(8 * (1 + 2 * len(image)) * math.prod(image), f"1, x and x^2 of the {image} pixels",
-                "take a smaller image, or units one by one with predict")
+    _check_size(settings.pixels)
     graph = Graph.of(net, settings)
     if not any(op.zero_mean for op in graph.ops):  # the mean, not the power
         return None
@@ -80,6 +78,11 @@ def prepare(net: Network, settings: RunSettings) -> tuple[Plan, Gates] | None:
     if not can_read(plan):
         return None
     return plan, forward(graph, plan, InputModel()) if plan.gated else Gates()
+
+
+def _check_size(image: tuple[int, ...]) -> None:
+    check_bytes(8 * (1 + 2 * len(image)) * math.prod(image), f"1, x and x^2 of the {image} pixels",
+                "take a smaller image, or units one by one with predict")
 
 
 def erf_size_map(net: Network, image: Any, *, node: str | None = None, kind: str = "std", width: int = 16,
@@ -116,7 +119,7 @@ def erf_size_map(net: Network, image: Any, *, node: str | None = None, kind: str
     Raises
     ------
     ValueError
-        For arguments that do not fit the network.
+        For arguments that do not fit the network, or totals below the range of floats.
     SizeError
         Where the sweep would not fit in memory.
 
@@ -131,12 +134,14 @@ def erf_size_map(net: Network, image: Any, *, node: str | None = None, kind: str
     settings = RunSettings.of(net, image=image, node=node, width=width, channels_in=channels_in, ndim=ndim,
                               weights=weights)
     pixels, trf = settings.pixels, settings.receptive_field(net)
+    _check_size(pixels)
     shape = net.shapes(pixels)[trf.node]
     center = np.stack(np.meshgrid(*([trf.center(u)[axis] for u in range(n)] for axis, n in enumerate(shape)),
                                   indexing="ij")).astype(float)
     swept = prepare(net, settings) if kind == "std" else None
     if swept is not None:
         total, centroid, std = _moments(*swept, pixels)
+        _refuse_underflow(net, settings, total)
         size = np.sqrt((std**2).mean(axis=0))
     else:
         total, size = np.empty(shape), np.empty(shape)
@@ -150,6 +155,20 @@ def erf_size_map(net: Network, image: Any, *, node: str | None = None, kind: str
     for array in (size, std, centroid, center, total):
         array.flags.writeable = False
     return SizeMap(size, std, centroid, center, total, kind, pixels, trf)
+
+
+def _refuse_underflow(net: Network, settings: RunSettings, total: Array) -> None:
+    """Totals of 0 must be those of units that see nothing, and all others have all their digits."""
+    faint = (total > 0) & (total < np.finfo(float).tiny / np.finfo(float).eps)
+    if not faint.any() and not settings.weights:
+        faint = total == 0
+        seen = [unit for unit in np.argwhere(faint)[:1].tolist()
+                if support(net, image=settings.image, unit=unit, node=settings.node).mask.any()]
+        faint &= bool(seen)
+    if faint.any():
+        unit = tuple(np.argwhere(faint)[0].tolist())
+        raise ValueError(f"unit {unit}: its total power, {total[unit]:.3g}, is below the range of floats; give layers "
+                         "a larger gain, on which no size depends")
 
 
 def _moments(plan: Plan, gates: Gates, pixels: tuple[int, ...]) -> tuple[Array, Array, Array]:

@@ -92,7 +92,8 @@ def tile_halo(net: Network, error: float = 0.01, *, image: Any = None, node: str
         and above it one step before, not always the smallest.
     image : int or tuple of int, optional
         Size of the whole image, from which tiles are cut.  Units in the middle of it are compared; if
-        they see beyond it, those of an image that holds all they see, of up to 768 pixels a side.
+        they see beyond it, those of an image that holds all they see, of up to 768 pixels a side, or all
+        but a small fraction of the error.
     node, width, channels_in, ndim, weights
         As in `predict`.
 
@@ -103,7 +104,8 @@ def tile_halo(net: Network, error: float = 0.01, *, image: Any = None, node: str
     Raises
     ------
     ValueError
-        Where no unit has tiles (global pooling), or no tile with the halo fits into the image.
+        Where no unit has tiles (global pooling), no tile with the halo fits into the image, or units see
+        more than the largest image holds.
     NotImplementedError
         Where the error is above 0 and random weights and such as tie channels (`Constant`, `Fixed` for
         all channels) are mixed in one network, or branches meet with no random layer between: lost and
@@ -140,6 +142,8 @@ def _smallest(net: Network, settings: RunSettings, tiles: _Tiles, error: float) 
     """By bisection in multiples, since the error falls with the halo."""
     swept = prepare(net, settings.but(image=tiles.image))
     power = _Swept(*swept, tiles) if swept else _Known(net, settings, tiles)
+    if tiles.start < tiles.exact and power.cut(tiles.middle) > error / 2:
+        raise ValueError(f"error={error:g}: units see more than an image of {tiles.image} holds; " + tiles.remedy)
     low, high = -1, min(tiles.start, tiles.exact) // tiles.multiple
     found = 0.0
     while high - low > 1:
@@ -151,9 +155,8 @@ def _smallest(net: Network, settings: RunSettings, tiles: _Tiles, error: float) 
             low = middle
     halo = high * tiles.multiple
     if halo == tiles.start < tiles.exact:
-        raise ValueError(f"error={error:g}: units lose more than that in all tiles of an image of {tiles.image}, and "
-                         f"see more than it holds; give a larger image=, {2 * tiles.exact + tiles.multiple} pixels a "
-                         "side hold everything")
+        raise ValueError(f"error={error:g}: units lose more than that in all tiles of an image of {tiles.image}; "
+                         + tiles.remedy)
     return tiles.result(halo, found, max(power.cut(spans[-1]) for spans in tiles.spans(halo)))
 
 
@@ -176,6 +179,16 @@ class _Tiles:
         if not given:
             self.start = min(self.start, self.exact)
         self.block = [range(int(self.start / s), int((self.start + self.multiple) / s)) for s in self.strides[self.top]]
+
+    @property
+    def middle(self) -> Spans:
+        """The pixels of the image without a fringe of one eighth on each side."""
+        return tuple((n // 8, n - n // 8) for n in self.image)
+
+    @property
+    def remedy(self) -> str:
+        """What to do where the image is too small."""
+        return f"give a larger image=, {2 * self.exact + self.multiple} pixels a side hold everything"
 
     def result(self, halo: int, error: float, cut: float) -> TileHalo:
         """What is said of a halo."""

@@ -86,7 +86,7 @@ def _draw_shifts(sizes: SizeMap, ax: Axes) -> None:
 
 
 def plot_remedies(found: Remedies, *, top: int = 12, title: str | None = None) -> Figure:
-    """Draw the field as it is and after the best change, both profiles, and the gains of the first `top`.
+    """Draw the field before and after the best change, both profiles, and the gains of the first `top`.
 
     The best change is the first that makes no grid.
 
@@ -178,7 +178,7 @@ def _draw_gains(ax: Axes, rows: tuple[Remedy, ...], kind: str) -> None:
     ax.barh(places - 0.2, [100 * row.cost for row in rows], 0.4, label="extra multiply-adds", color=WARM)
     ax.set_yticks(places, [row.what + (" (grid)" if row.gridding else "") for row in rows], fontsize="x-small")
     ax.axvline(0, color="#404040", linewidth=0.8)
-    ax.set_xlabel("per cent of the network as it is")
+    ax.set_xlabel("per cent of the baseline")
     ax.legend(fontsize="x-small", frameon=False, loc="lower right")
 
 

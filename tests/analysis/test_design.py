@@ -1,65 +1,17 @@
-"""Depths against brute force; designs against all networks of a small choice, built by hand."""
+"""Designs against all networks of a small choice, built by hand."""
 
 from __future__ import annotations
 
 import itertools
 from typing import Any
 
-import numpy as np
 import pytest
-from helpers import FFT, ROUNDING, assert_close
+from helpers import FFT, assert_close
 
 import erfmath as em
 from erfmath.analysis.design import Designs, _families
-from erfmath.analysis.gridding import checkerboard, holes, patterns
+from erfmath.analysis.gridding import checkerboard, holes
 
-# ---------------------------------------------------------------------------------------------
-# depths
-# ---------------------------------------------------------------------------------------------
-
-SCHEMES: list[dict[str, Any]] = [{}, {"dilation": 3}, {"stride": 2, "every": 4}, {"stride": 3, "every": 1},
-                                 {"dilation": (1, 2, 5)}, {"stride": 2, "every": 3, "dilation": (1, 2)}]
-
-
-@pytest.mark.parametrize("scheme", SCHEMES, ids=str)
-def test_reached_std_is_that_of_the_network(scheme: dict[str, Any]) -> None:
-    dilation = scheme.get("dilation", 1)
-    cycle = dilation if isinstance(dilation, tuple) else (dilation,)
-    for kernel, depth in itertools.product((2, 3, 6), (1, 4, 7)):
-        layers = [em.Conv(kernel, padding="same", dilation=cycle[i % len(cycle)],
-                          stride=scheme.get("stride", 1) if (i + 1) % scheme.get("every", 1) == 0 else 1)
-                  for i in range(depth)]
-        assert_close(em.reached_std(depth, kernel, **scheme), em.predict(em.serial(*layers), ndim=1).std[0], ROUNDING)
-
-
-@pytest.mark.parametrize("scheme", SCHEMES, ids=str)
-@pytest.mark.parametrize("kernel", (2, 3, 7))
-def test_required_depth_is_the_inverse(scheme: dict[str, Any], kernel: int) -> None:
-    for depth in range(1, 40):
-        std = em.reached_std(depth, kernel, **scheme)
-        assert em.required_depth(std, kernel, **scheme) == depth
-        assert em.required_depth(std * 1.000001, kernel, **scheme) == depth + 1
-
-
-def test_required_depth_of_astronomic_targets() -> None:
-    assert em.required_depth(1e5) == 15 * 10**9
-    assert em.required_depth(1e12, dilation=(1, 2, 4)) > 10**22
-    assert em.required_depth(1e12, stride=2, every=4) < 200
-    assert em.reached_std(0) == 0.0
-
-
-@pytest.mark.parametrize("arguments, words", [((0,), "target_std"), ((-1,), "target_std"), ((5, 1), "larger than 1"),
-                                              ((5, 0), "kernel_size=0"), (("5",), "target_std")])
-def test_depths_that_are_none(arguments: Any, words: str) -> None:
-    with pytest.raises(ValueError, match=words):
-        em.required_depth(*arguments)
-    with pytest.raises(ValueError, match="dilation"):
-        em.required_depth(5, dilation=())
-
-
-# ---------------------------------------------------------------------------------------------
-# designs
-# ---------------------------------------------------------------------------------------------
 
 def chain(stages: tuple[int, ...], kernel: int, cycle: tuple[int, ...], width: int) -> em.Network:
     parts: list[Any] = []
@@ -185,17 +137,3 @@ def test_one_number_is_not_a_choice() -> None:
 def test_table() -> None:
     found = em.design(8.0, choices=em.Choices(kernel_sizes=(3,), strides=(2,)), image=64)
     assert isinstance(found, Designs) and str(found).count("\n") == len(found) and "1,2,4" in str(found)
-
-
-# ---------------------------------------------------------------------------------------------
-# grids
-# ---------------------------------------------------------------------------------------------
-
-def test_holes_and_patterns_by_hand() -> None:
-    assert_close(holes(em.repeat(em.Conv(3, dilation=2), 3), ndim=1), 6 / 13, ROUNDING)
-    flat = em.predict(em.serial(em.Conv(3, stride=2), em.repeat(em.Conv(3), 30)))
-    # even pixels are read by one tap of a unit, odd ones by two
-    assert_close(round(checkerboard(flat), 6), round(1 / 3, 6), ROUNDING)
-    line = em.EffectiveReceptiveField(np.tile([3.0, 1.0], 40), origin=(0,), unit=(0,),
-                                      trf=em.receptive_field(em.serial(em.Conv(80, padding=0)), ndim=1))
-    assert_close(patterns(line, [2.0]), [0.5], ROUNDING)

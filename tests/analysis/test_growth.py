@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import EXACT, FFT, ROUNDING, assert_close, assert_rate
+from helpers import EXACT, FFT, ROUNDING, assert_close
 
 import erfmath as em
-from erfmath.analysis.closed_forms import gaussian_size
 
 ONES = em.Constant()
 
@@ -57,24 +56,6 @@ def test_slopes_of_counted_paths() -> None:
     for power, size, ratio in ((1, 0.496, -0.490), (2, 0.508, -0.478)):
         assert round(em.fit_power_law(depths, sizes[power]).slope, 3) == size
         assert round(em.fit_power_law(depths, np.array(sizes[power]) / (2 * depths + 1)).slope, 3) == ratio
-
-
-@pytest.mark.parametrize("kind", ["std", "threshold", "half_max", "mass", "participation"])
-@pytest.mark.parametrize("ndim", (1, 2, 3))
-@pytest.mark.parametrize("statistic", ("power", "mean"))
-def test_closed_forms_are_limits(kind: str, ndim: int, statistic: str) -> None:
-    """Sizes of deep stacks over those of the Gaussian: the difference falls with depth."""
-    depths = [8, 32, 128]
-    weights = em.Random() if statistic == "power" else ONES
-    over = em.growth(lambda n: em.zoo.plain(n, weights=weights), depths, kinds=(kind,), ndim=ndim)
-    error = np.abs(over.sizes[kind] / over.asymptote[kind] - 1)
-    if kind == "std":
-        assert_close(over.sizes[kind], over.asymptote[kind], ROUNDING)
-    elif kind == "participation":
-        assert_rate(depths, error, 1)
-    else:  # these count pixels: within one on either side
-        step = 2.0 / over.asymptote[kind]
-        assert (error <= 0.3 / np.array(depths) + step).all()
 
 
 def test_dilation_kernel_and_width_as_parameters() -> None:
@@ -154,8 +135,6 @@ def test_refusals(values: Any, options: dict[str, Any], words: str) -> None:
         em.growth(em.zoo.plain, values, **options)
 
 
-def test_what_is_no_network() -> None:
+def test_growth_refuses_what_is_no_network() -> None:
     with pytest.raises(TypeError, match="must be a Network"):
         em.growth(lambda n: em.Conv(n), (1, 3, 5))  # type: ignore[arg-type, return-value]
-    with pytest.raises(ValueError, match="kind"):
-        gaussian_size(1.0, "width")

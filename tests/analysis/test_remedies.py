@@ -10,7 +10,7 @@ import pytest
 from helpers import EXACT, FFT, assert_close
 
 import erfmath as em
-from erfmath.analysis.gridding import checkerboard, holes, patterns
+from erfmath.analysis.gridding import checkerboard, holes
 from erfmath.analysis.remedies import Remedies
 from erfmath.lattice.kernels import corners, soft_rim
 
@@ -95,7 +95,7 @@ def test_initialisations() -> None:
 
 def test_more_depth() -> None:
     deeper = em.serial(small(), Conv(3, 8), Relu)
-    assert_close(field(change("small", "d once more behind it").net), field(deeper), EXACT)
+    assert_close(field(change("small", "d once more after it").net), field(deeper), EXACT)
     blocks = em.serial(residual(), em.residual(branch()), Relu)
     once = next(remedy for remedy in found("residual").changes if remedy.kind == "depth")
     assert "once more" in once.what
@@ -118,8 +118,8 @@ def test_every_row_is_what_predict_finds(name: str) -> None:
         assert remedy.trf == erf.trf.size[0]
         assert remedy.net.shapes(24)[remedy.net.output] == now.net.shapes(24)[now.net.output]
         assert (remedy.holes, remedy.checkerboard) == (holes(remedy.net, image=24), checkerboard(erf))
-        assert_close(remedy.pattern, patterns(erf, [remedy.period])[0] - patterns(now.erf, [remedy.period])[0], FFT,
-                     scale=1)
+        strength, before = (em.shapes.periodicity(e, [remedy.period])[remedy.period].joint for e in (erf, now.erf))
+        assert_close(remedy.pattern, strength - before, FFT, scale=1)
         assert remedy.gridding == (remedy.holes > now.holes or remedy.pattern > 0.05)
 
 
@@ -206,3 +206,15 @@ def test_zoo_networks_have_remedies() -> None:
     for name in ("unet", "mobilenet_v2"):
         every = em.remedies(em.zoo.build(name, width=8), image=32, kinds=("dilation", "depth", "skip"))
         assert len(every.changes) > 8 and every.changes[0].gain > 0 and not every.refused
+
+
+@pytest.mark.parametrize("call", (em.remedies, em.layer_shares))
+def test_the_input_is_no_node(call: Any) -> None:
+    with pytest.raises(ValueError, match="not its input"):
+        call(em.zoo.plain(2), node="input")
+
+
+def test_remedies_of_a_field_of_one_pixel() -> None:
+    """Its size, a std, is 0, and there is no relative gain."""
+    every = em.remedies(em.serial(Conv(3)), image=1)
+    assert every.now.size == 0 and all(remedy.gain == 0 for remedy in every.changes)

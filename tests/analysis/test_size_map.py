@@ -9,6 +9,7 @@ import pytest
 from helpers import EXACT, FFT, ROUNDING, assert_close
 
 import erfmath as em
+from erfmath.base.errors import SizeError
 
 Conv, Relu = em.Conv, em.Activation("relu")
 DECODER = em.serial(Conv(3, stride=2), Relu, Conv(3), em.Upsample(2, "bilinear"), Conv(3))
@@ -60,3 +61,22 @@ def test_results_are_read_only_and_know_their_names() -> None:
 def test_refusals(options: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         em.erf_size_map(em.repeat(Conv(3), 2), **{"image": 5, **options})
+
+
+def test_erf_size_map_tells_underflow_from_nothing_seen() -> None:
+    """Sizes do not depend on the gain, down to where totals leave the range of floats; that is refused."""
+    def faint(gain: float) -> em.Network:
+        return em.repeat(em.Conv(3, weights=em.Random(gain=gain)), 16)
+
+    std = em.erf_size_map(faint(1.0), 32, ndim=1).std
+    assert_close(em.erf_size_map(faint(1e-15), 32, ndim=1).std, std, FFT)
+    for gain in (1e-19, 1e-20, 10**-20.1, 1e-30):
+        with pytest.raises(ValueError, match="below the range of floats"):
+            em.erf_size_map(faint(gain), 32, ndim=1)
+    blind = em.erf_size_map(em.serial(em.Conv(1), em.Pad(3), em.Conv(1)), 4, ndim=1)
+    assert blind.total[0] == 0 and np.isnan(blind.std[0, 0]) and blind.total[3] > 0
+
+
+def test_erf_size_map_refuses_images_before_anything_is_built() -> None:
+    with pytest.raises(SizeError, match="bytes"):
+        em.erf_size_map(em.zoo.plain(2), 10**9)

@@ -161,7 +161,7 @@ def test_plot_remedies_shows_before_and_after() -> None:
     found = em.remedies(em.zoo.plain(6), image=20)
     figure = design_plot.plot_remedies(found, top=4, title="plain")
     titles = [axes.get_title() for axes in figure.axes]
-    assert titles[0].startswith("as it is") and titles[1].startswith(found.changes[0].what)
+    assert titles[0].startswith("baseline") and titles[1].startswith(found.changes[0].what)
     patches: Any = figure.axes[-1].patches
     bars = [bar.get_width() for bar in patches]
     assert_close(bars[:4], [100 * remedy.gain for remedy in found.changes[:4]], EXACT)
