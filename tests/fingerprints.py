@@ -76,8 +76,8 @@ def shares(found: Any) -> Any:
 
 
 def remedies(found: Any) -> Any:
-    """What each change does, in alphabetic order."""
-    rows = [(row.what, row.size, row.multiply_adds, row.parameters, row.trf, row.holes) for row in found.changes]
+    """What each change does, sorted."""
+    rows = [(row.kind, row.size, row.multiply_adds, row.parameters, row.trf, row.holes) for row in found.changes]
     return rounded(sorted(rows))
 
 
