@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..layers import Activation, Identity, Layer, Scale
+from ..layers import Activation, Conv, Identity, Layer, Random, Scale
 from ..layers.base import KINDS
 from .axes import CHANNELS, Digit, Layout, merged, shape_of, whole
 from .functions import GRID, KNOWN, UNARY, Expression, X, affine, recognised, values
@@ -205,10 +205,32 @@ class Builder:
         single = [p for p in e.parts if not isinstance(p, Expression)]
         if e.op == "multiply" and e.parts[0] is X and single:
             slope = single[0]  # as it was written
-        if shift:
-            self.note(f"{e.path}: a constant {shift:.4g} is added, which no layer holds; gradients do not see it, "
-                      "gates after it do")
-        return node if slope == 1 else self.emit(Scale(slope), [node], e.path)
+        return self.affine(node, slope, shift, e.path)
+
+    def affine(self, node: str, scale: Any, shift: Any, path: str) -> str:
+        """The node of a scale and a shift per channel.
+
+        With given weights a convolution of one tap on each channel.  Without, their root mean square as one factor.
+        """
+        channels = self.places[node].channels
+        scales, shifts = (np.broadcast_to(np.asarray(default if v is None else v, dtype=float).reshape(-1), channels)
+                          for v, default in ((scale, 1), (shift, 0)))
+        if np.ptp(scales) == 0 and not shifts.any():
+            return node if scales[0] == 1 else self.emit(Scale(float(scales[0])), [node], path)
+        factor = float(np.sqrt(np.mean(scales**2)))
+        if self.init != "weights" or factor == 0:
+            if shifts.any():
+                size = float(np.sqrt(np.mean(shifts**2)))
+                self.note(f"{path}: adds constants of root mean square {size:.3g}, which no layer holds; gradients do "
+                          "not see them, functions after them do")
+            factor = -factor if (scales < 0).all() else factor
+            return node if factor == 1 else self.emit(Scale(factor), [node], path)
+        ones = (1,) * self.ndim
+        name = self.emit(Conv(ones, channels, groups=channels, weights=Random(gain=factor**2)), [node], path)
+        self.weights[name] = scales.reshape(channels, 1, *ones)
+        if shifts.any():
+            self.weights[f"{name}.bias"] = shifts
+        return name
 
     def _parts(self, node: str, e: Expression) -> str:
         """The function as nodes of its parts."""

@@ -13,7 +13,6 @@ from .builder import Builder, Unsupported, View
 from .channels import meeting
 from .functions import UNARY, Expression
 from .rules import fixed, rule
-from .weighted import affine
 from .records import Array, Record, scalar
 
 __all__ = ["binary", "unary"]
@@ -86,9 +85,10 @@ def _with_constant(b: Builder, r: Record, function: str, view: View, array: Arra
         if function in ("add", "subtract") and _folded_bias(b, r, view, function, vector, first):
             return view
         if function in ("add", "subtract"):
-            node = affine(b, view.node, None if first or function == "add" else -np.ones(1), vector, r.path)
+            sign = 1 if function == "add" or not first else -1
+            node = b.affine(view.node, 1 if first or function == "add" else -1, sign * vector, r.path)
         elif function == "multiply" or function == "divide" and first and vector.all():
-            node = affine(b, view.node, vector if function == "multiply" else 1 / vector, None, r.path)
+            node = b.affine(view.node, vector if function == "multiply" else 1 / vector, None, r.path)
         else:
             raise Unsupported(f"{function} of a map and a constant per channel")
         return View(node, layout)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from typing import Any
 
@@ -10,7 +11,7 @@ from .convert import INITS, convert
 from .model import Model, model_of
 from .records import Trace
 
-__all__ = ["from_onnx", "from_torch"]
+__all__ = ["from_keras", "from_onnx", "from_torch"]
 
 
 def _read(trace: Trace, init: str, unsupported: str) -> Model:
@@ -91,3 +92,47 @@ def from_onnx(path: str | os.PathLike[str], *, image: Any = None, init: str = "w
 
     _check(init, unsupported)
     return _read(trace_file(path, image), init, unsupported)
+
+
+def from_keras(model: Any, *, image: Any = None, init: str | None = None, unsupported: str = "raise") -> Model:
+    """The network of a Keras model: a `.keras` file, the JSON of `to_json()`, or the model itself.
+
+    Files are read without Keras; their weights with h5py, where it is installed.
+
+    Parameters
+    ----------
+    model : path or keras.Model
+    image : int or tuple of int, optional
+        Size of the input in pixels, where the model leaves it open.
+    init : {"weights", "module", "he"}, optional
+        As for `from_torch`; by default "weights" where they can be read, else "module": random weights of the variances
+        that the model's initialisers have.
+    unsupported : {"raise", "stand_in"}
+        As for `from_torch`.
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    NotImplementedError
+        Listing the layers without a layer here.
+    OSError
+        If the file cannot be read.
+    ValueError
+        Naming file and layer: no such file, of several inputs, of open size, or init="weights" without weights.
+    """
+    from .keras import trace_model
+
+    _check(init or "module", unsupported)
+    trace, weighted = trace_model(model, image)
+    if init == "weights" and not weighted:
+        raise ValueError(f"init='weights': the weights of {trace.source} are not there, or h5py is not installed; use "
+                         "init='module'")
+    init = init or ("weights" if weighted else "module")
+    found = _read(trace, init, unsupported)
+    if weighted:
+        return found
+    return dataclasses.replace(found, weights={}, notes=(*found.notes, "no weights were read; random ones have the "
+                                                         "variances of the model's initialisers"))

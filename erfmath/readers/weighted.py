@@ -16,7 +16,7 @@ from .builder import Builder, Unsupported, View
 from .records import Array, Record
 from .rules import arranged, rule, through, tidy
 
-__all__ = ["affine", "linear"]
+__all__ = ["linear"]
 
 
 # ---------------------------------------------------------------------------------------------
@@ -142,22 +142,6 @@ def linear(b: Builder, r: Record, x: View, weights: Array, bias: Any = None) -> 
 # norms
 # ---------------------------------------------------------------------------------------------
 
-def affine(b: Builder, node: str, scale: Any, shift: Any, path: str) -> str:
-    """A scale and a shift per channel: the root mean square of the scales as one factor."""
-    if shift is not None and np.any(shift):
-        b.note(f"{path}: constants per channel are added, which no layer holds; gradients do not see them, gates "
-               "after them do")
-    if scale is None:
-        return node
-    scale = np.asarray(scale, dtype=float).reshape(-1)
-    factor = float(np.sqrt(np.mean(scale**2)))
-    if (scale < 0).all():
-        factor = -factor
-    if np.ptp(scale) == 0:
-        factor = float(scale[0])
-    return node if factor == 1 else b.emit(Scale(factor), [node], path)
-
-
 @rule("batch_norm")
 def batch_norm(b: Builder, r: Record, x: View, scale: Any, shift: Any, mean: Any, var: Any) -> View:
     view, _ = b.spatial(x)
@@ -169,7 +153,7 @@ def batch_norm(b: Builder, r: Record, x: View, scale: Any, shift: Any, mean: Any
     b.weights[name] = np.stack([np.broadcast_to(np.asarray(v, dtype=float).reshape(-1), channels) for v in given]
                                ) + np.array([[0], [0], [0], [eps]])
     if b.init == "module":
-        name = affine(b, name, scale, shift, f"{r.path}.scale")
+        name = b.affine(name, scale, shift, f"{r.path}.affine")
     return View(name, view.layout)
 
 
@@ -197,7 +181,7 @@ def _normalised(b: Builder, r: Record, x: View, digits: Sequence[Digit], scale: 
         layer = b.layer("group_norm", place.channels // size)
     name = b.emit(layer, [view.node], r.path)
     if b.init != "he":
-        name = affine(b, name, scale, shift, f"{r.path}.scale")
+        name = b.affine(name, scale, shift, f"{r.path}.affine")
     return View(name, view.layout)
 
 
