@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..layers import Activation, Conv, Identity, Layer, Random, Scale
+from ..layers import Activation, Add, Conv, Layer, Multiply, PixelShuffle, PixelUnshuffle, Random, Scale, Shuffle
 from ..layers.base import KINDS
 from .axes import CHANNELS, Digit, Layout, merged, shape_of, whole
 from .functions import GRID, KNOWN, UNARY, Expression, X, affine, recognised, values
@@ -106,7 +106,7 @@ class Builder:
         self.notes: dict[str, None] = {}
         self.init = init
         self.shared: set[str] = set()  # nodes whose value is read more than once
-        self.pooled: set[str] = set()  # nodes after a global pool
+        self.pooled: set[str] = set()  # nodes whose one site is that of a global pool
         self._functions: dict[tuple[str, int], tuple[str, Expression]] = {}
 
     @property
@@ -147,7 +147,7 @@ class Builder:
             count += 1
             name = f"{stem}_{count}"
         self.nodes[name] = (layer, tuple(inputs))
-        if all(i in self.pooled for i in inputs) or any(g.padding == "whole" for g in layer.geometry(self.ndim)):
+        if all(i in self.pooled for i in inputs) or any(axis.padding == "whole" for axis in layer.geometry(self.ndim)):
             self.pooled.add(name)
         self.places[name] = place
         return name
@@ -247,7 +247,7 @@ class Builder:
             ends[1] = self.emit(Scale(-1.0), [ends[1]], e.path)
         if e.op not in ("add", "subtract", "multiply"):
             raise Unsupported(e.op)
-        return self.emit(self.layer("multiply" if e.op == "multiply" else "add"), ends, e.path)
+        return self.emit(Multiply() if e.op == "multiply" else Add(), ends, e.path)
 
     def _activation(self, name: str, parameters: dict[str, float]) -> Layer:
         return self.layer("activation", name, **parameters)
@@ -315,17 +315,9 @@ class Builder:
         if len(digits) != 2 or digits[0].step != 1 or digits[1].step != digits[0].size or (
                 digits[0].size * digits[1].size != place.channels):
             raise Unsupported("a permutation of channels that is no shuffle of groups")
-        name = self._reordered(view.node, digits[1].size)
+        name = self.emit(Shuffle(digits[1].size), [view.node], f"{view.node}.shuffle")
         fresh = whole(CHANNELS, place.channels)
         return View(name, tuple(fresh if d is digits else d for d in view.layout))
-
-    def _reordered(self, node: str, groups: int) -> str:
-        try:
-            return self.emit(self.layer("shuffle", groups), [node], f"{node}.shuffle")
-        except Unsupported as missing:
-            found = self.emit(Identity(), [node], f"{node}.shuffle")
-            self.stand_in(found, missing.what, "channels keep their order")
-            return found
 
     def _rewritten(self, name: str, layout: Layout, change: dict[Digit, Digit]) -> View:
         return View(name, tuple(merged(change.get(digit, digit) for digit in digits) for digits in layout))
@@ -339,7 +331,7 @@ class Builder:
             raise Unsupported(f"a view of shape {view.shape} that mixes axes")
         r = sizes.pop()
         space = tuple(n // r for n in place.space)
-        name = self.emit(self.layer("pixel_unshuffle", r), [view.node], f"{view.node}.unshuffle",
+        name = self.emit(PixelUnshuffle(r), [view.node], f"{view.node}.unshuffle",
                          place.channels * r**self.ndim, space)
         change = {Digit(CHANNELS, 1, place.channels): Digit(CHANNELS, r**self.ndim, place.channels)}
         for axis, digit in fine.items():
@@ -362,11 +354,11 @@ class Builder:
         kept = place.channels // many
         node, order = view.node, [blocks[axis][1].step for axis in range(self.ndim)]
         if order == [kept * r**(self.ndim - 1 - axis) for axis in range(self.ndim)] and kept > 1:
-            node = self._reordered(node, many)  # the block's sites come first
+            node = self.emit(Shuffle(many), [node], f"{node}.shuffle")  # the block's sites come first
         elif order != [r**(self.ndim - 1 - axis) for axis in range(self.ndim)]:
             raise Unsupported(f"a view of shape {view.shape} that mixes axes")
         space = tuple(n * r for n in place.space)
-        name = self.emit(self.layer("pixel_shuffle", r), [node], f"{view.node}.shuffle", kept, space)
+        name = self.emit(PixelShuffle(r), [node], f"{view.node}.shuffle", kept, space)
         change = {}
         for digits in view.layout:
             for digit in digits:

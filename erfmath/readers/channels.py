@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ..layers import AvgPool, Concat, Conv, Dropout, GlobalAvgPool, Pad, Random, Scale, Upsample
+from ..layers import AvgPool, Concat, Dropout, GlobalAvgPool, Pad, Scale, Slice, Softmax, Upsample
 from ..layers.base import Layer
-from ..networks.network import Network
 from .axes import BATCH, CHANNELS, Digit, merged, regrouped, whole
 from .builder import Builder, Unsupported, View
 from .records import Record
@@ -90,15 +88,9 @@ def cut(b: Builder, r: Record, x: View) -> View:
 
 
 def _sliced(b: Builder, r: Record, x: View, axis: int, digit: Digit, low: int, high: int) -> View:
-    place = b.places[x.node]
     layout = list(x.layout)
     layout[axis] = merged([Digit(CHANNELS, digit.step, (high - low) // digit.step)])
-    try:
-        node = b.emit(b.layer("slice", low, high), [x.node], r.path, high - low)
-    except Unsupported as missing:
-        node = b.emit(Conv((1,) * b.ndim, high - low, weights=Random(gain=1.0)), [x.node], r.path, high - low)
-        b.stand_in(node, missing.what, f"channels {low} to {high} of {place.channels} as a mix of all")
-    return View(node, tuple(layout))
+    return View(b.emit(Slice(low, high), [x.node], r.path, high - low), tuple(layout))
 
 
 @rule("select")
@@ -166,38 +158,13 @@ def spread(b: Builder, view: View, space: tuple[int, ...], path: str) -> str:
     if any(n not in (1, m) for n, m in zip(have, space)):
         raise Unsupported(f"maps of {have} and {space} sites together")
     scale = tuple(m // n for n, m in zip(have, space))
-    return b.emit(b.layer("upsample", scale), [view.node], f"{path}.spread", None, space)
-
-
-@functools.lru_cache(maxsize=1)
-def global_meets_map() -> bool:
-    """Whether a network may lay a globally pooled map out over a map that it meets."""
-    try:
-        Network([GlobalAvgPool(), Upsample(4), Concat()], [(-1,), (0,), (-1, 1)], 2).shapes(4)
-    except ValueError:
-        return False
-    return True
+    return b.emit(Upsample(scale), [view.node], f"{path}.spread", None, space)
 
 
 def meeting(b: Builder, views: Sequence[View], path: str) -> list[str]:
-    """Nodes of views that meet, all with the sites of the widest.
-
-    A globally pooled branch stands in as a map where networks cannot hold it.
-    """
-    wide = max(views, key=lambda view: math.prod(b.places[view.node].space))
-    space, nodes = b.places[wide.node].space, []
-    for view in views:
-        if b.places[view.node].space == space and not (view.node in b.pooled and not global_meets_map()):
-            nodes.append(view.node)
-        elif view.node not in b.pooled or global_meets_map():
-            nodes.append(spread(b, view, space, path))
-        else:
-            channels = b.places[view.node].channels
-            mix = Conv((1,) * b.ndim, channels, weights=Random(gain=1.0))
-            node = b.emit(mix, [wide.node], f"{path}.spread", channels)
-            b.stand_in(node, "a global pool laid out over the map again", "a mix of the map's channels instead")
-            nodes.append(node)
-    return nodes
+    """Nodes of views that meet: that of a global pool as it is, others laid out over the sites of all."""
+    space = tuple(map(max, *(b.places[view.node].space for view in views)))
+    return [view.node if view.node in b.pooled else spread(b, view, space, path) for view in views]
 
 
 # ---------------------------------------------------------------------------------------------
@@ -269,4 +236,4 @@ def softmax(b: Builder, r: Record, x: View) -> View:
     (digit, *more), place = x.layout[r.attributes["axis"]] or (None,), b.places[x.node]
     if more or digit is None or digit.axis != CHANNELS or digit.size * digit.step != place.channels:
         raise Unsupported("softmax over space" if digit and digit.axis >= 0 else "softmax")
-    return View(b.emit(b.layer("softmax", digit.size), [x.node], r.path), x.layout)
+    return View(b.emit(Softmax(digit.size), [x.node], r.path), x.layout)

@@ -76,10 +76,10 @@ def _build(trace: Trace, init: str) -> tuple[Builder, dict[str, Any]]:
     layout, channels, space = _input_layout(trace, ndim)
     b = Builder(channels, space, init)
     values: dict[str, Any] = {trace.input: View("input", layout)}
-    readers, ends = trace.readers(), set(trace.outputs.values())
+    readers = trace.readers()
     for record in records:
         inputs = [_operand(operand, trace, values) for operand in record.inputs]
-        values[record.name] = value = _step(b, record, inputs, record.name in ends)
+        values[record.name] = value = _step(b, record, inputs)
         if isinstance(value, View):
             if value.shape != tuple(record.shape) and record.op not in ("expand", "binary"):
                 raise ValueError(f"{record.path}: {record.op}: a shape of {value.shape} here, of {record.shape} in "
@@ -115,7 +115,7 @@ def _operand(operand: Any, trace: Trace, values: dict[str, Any]) -> Any:
     return values[operand] if operand in values else trace.constants[operand]
 
 
-def _step(b: Builder, record: Record, inputs: list[Any], last: bool) -> Any:
+def _step(b: Builder, record: Record, inputs: list[Any]) -> Any:
     """The value of a record: a view, an array, or what lies beyond."""
     beyond = next((v for v in inputs if isinstance(v, Beyond)), None)
     zero = any(isinstance(v, (np.ndarray, float, int)) and not np.any(v) for v in inputs)
@@ -129,9 +129,6 @@ def _step(b: Builder, record: Record, inputs: list[Any], last: bool) -> Any:
             raise Unsupported(record.op.replace("_", " "))
         return RULES[record.op](b, record, *inputs)
     except Unsupported as missing:
-        if record.op == "softmax" and last:
-            b.note(f"{record.path}: the softmax of the output is left out")
-            return inputs[0]
         del b.stand_ins[marks[0]:], b.missing[marks[1]:]
         b.missing.append(Missing(record.path, missing.what, ""))
         return Beyond(record, missing.what)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..layers import Add, Scale
+from ..layers import Add, Multiply, Scale
 from .axes import BATCH, CHANNELS, Layout
 from .builder import Builder, Unsupported, View
 from .channels import meeting
@@ -129,25 +129,9 @@ def _meeting(b: Builder, r: Record, function: str, x: View, y: View) -> View:
     if function == "multiply":
         if b.places[whole.node] != (channels, space):
             raise Unsupported("product of a map of one site and one of one channel")
-        try:
-            node = b.emit(b.layer("multiply"), [whole.node, part.node], r.path, channels, space)
-        except Unsupported:
-            node = _instead(b, r, whole, part)
-        return View(node, tuple(layout))
+        return View(b.emit(Multiply(), meeting(b, [whole, part], r.path), r.path, channels, space), tuple(layout))
     if function == "divide" and whole is x and b.places[part.node] != b.places[whole.node]:
         node = b.emit(Scale(1.0), [x.node], r.path)
         b.stand_in(node, "division by a statistic of the map", "the quotient as the map itself")
         return View(node, tuple(layout))
     raise Unsupported(f"{function} of two maps")
-
-
-def _instead(b: Builder, r: Record, whole: View, part: View) -> str:
-    """What stands for a product: a gate of one site as one half, a product of maps as their sum."""
-    if b.places[part.node] != b.places[whole.node]:
-        node = b.emit(Scale(0.5), [whole.node], r.path)
-        b.stand_in(node, "channel gate" if math.prod(b.places[part.node].space) == 1 else "spatial gate",
-                   "a gate of one half; paths through the gate left out")
-        return node
-    node = b.emit(Add(), [whole.node, part.node], r.path)
-    b.stand_in(node, "product of two maps", "the same support; power as that of a sum")
-    return node

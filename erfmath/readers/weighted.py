@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..layers import BatchNorm, Conv, LayerNorm, Random, Scale
+from ..layers import BatchNorm, Conv, GroupNorm, InstanceNorm, LayerNorm, RMSNorm, Random, Scale
 from ..layers.base import Layer
 from ..layers.weights import Fixed
 from .axes import BATCH, CHANNELS, Digit, merged, whole
@@ -172,13 +172,13 @@ def _normalised(b: Builder, r: Record, x: View, digits: Sequence[Digit], scale: 
         raise Unsupported("a norm over channels that are no group")
     centred = r.attributes.get("centred", True)
     if size == place.channels and not space and (sites or size > 1):
-        layer: Layer = LayerNorm() if centred else b.layer("rms_norm")
+        layer: Layer = LayerNorm() if centred else RMSNorm()
     elif not centred:
         raise Unsupported("an RMS norm over space")
     elif size == 1:
-        layer = b.layer("instance_norm")
+        layer = InstanceNorm()
     else:
-        layer = b.layer("group_norm", place.channels // size)
+        layer = GroupNorm(place.channels // size)
     name = b.emit(layer, [view.node], r.path)
     if b.init != "he":
         name = b.affine(name, scale, shift, f"{r.path}.affine")
