@@ -66,6 +66,9 @@ PAGES = (
     Page("networks", "Networks", "How layers become networks. A network is a value: it never changes, and it "
          "compares equal to another one with the same nodes.", ("networks.network", "networks.building"),
          ("networks.network.Node",)),
+    Page("readers", "Readers", "Networks of models that live elsewhere: PyTorch modules, ONNX files, Keras models. A "
+         "framework is imported only by the function that is handed one of its objects.", ("readers",),
+         ("readers.model.Model", "readers.builder.StandIn")),
     Page("zoo", "The zoo", "Networks that have a name. Each is a function, and `em.zoo.build` takes the name as a "
          "string, as the command line does.", ("zoo",)),
     Page("receptive_fields", "Theoretical receptive fields", "Which pixels can act on a unit at all.",

@@ -23,13 +23,14 @@ __version__ = "0.1.0"
 __all__ = [
     "Activation", "Add", "AvgPool", "BatchNorm", "BlurPool", "Budget", "Choices", "Comparison", "Concat",
     "Constant", "Conv", "ConvTranspose", "Dropout", "EffectiveReceptiveField", "Fixed", "GRN", "GlobalAvgPool",
-    "GroupNorm", "Identity", "InstanceNorm", "LayerNorm", "MaxPool", "Multiply", "Network", "Pad", "PixelShuffle",
-    "PixelUnshuffle", "RMSNorm", "Random", "ReceptiveField", "Scale", "Shuffle", "Slice", "Softmax", "Upsample",
-    "add", "border_layers", "compare", "concat", "costs", "coverage", "design", "erf_size_map", "figures", "fit",
-    "fit_power_law", "gradients", "growth", "kernels", "lattice", "layer_shares", "load", "measure", "multiply",
-    "path_counts", "plotting", "predict", "reached_std", "receptive_field", "receptive_fields", "remedies",
-    "repeat", "required_depth", "residual", "serial", "shapes", "sizes", "split", "support", "tile_halo",
-    "training", "walk", "widening", "zoo",
+    "GroupNorm", "Identity", "InstanceNorm", "LayerNorm", "MaxPool", "Multiply", "Network", "Pad",
+    "PixelShuffle", "PixelUnshuffle", "RMSNorm", "Random", "ReceptiveField", "Scale", "Shuffle", "Slice",
+    "Softmax", "Upsample", "add", "border_layers", "compare", "concat", "costs", "coverage", "design",
+    "erf_size_map", "figures", "fit", "fit_power_law", "from_keras", "from_onnx", "from_torch", "gradients",
+    "growth", "kernels", "lattice", "layer_shares", "load", "measure", "multiply", "path_counts", "plotting",
+    "predict", "reached_std", "receptive_field", "receptive_fields", "remedies", "repeat", "required_depth",
+    "residual", "serial", "shapes", "sizes", "split", "support", "tile_halo", "training", "walk", "widening",
+    "zoo",
 ]
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from .networks.building import add, concat, load, multiply, repeat, residual, serial, split
     from .networks.network import Network
     from .networks.trf import ReceptiveField, receptive_field, receptive_fields, support
+    from .readers.reading import from_keras, from_onnx, from_torch
     from .results import gradients, shapes, sizes
     from .results.field import EffectiveReceptiveField
     from .theory.predict import predict
@@ -86,6 +88,7 @@ _MODULES = {
     "networks.building": "add concat load multiply repeat residual serial split",
     "networks.network": "Network",
     "networks.trf": "ReceptiveField receptive_field receptive_fields support",
+    "readers.reading": "from_keras from_onnx from_torch",
     "results.field": "EffectiveReceptiveField",
     "theory.predict": "predict",
     "theory.trained": "widening",

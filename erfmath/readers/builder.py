@@ -39,7 +39,7 @@ class Missing(NamedTuple):
 
 
 class StandIn(NamedTuple):
-    """A layer in the place of an operation that has none.
+    """A layer in the place of an operation that has none, made by the readers.
 
     Attributes
     ----------
@@ -51,6 +51,12 @@ class StandIn(NamedTuple):
         What it is.
     size : str
         What is known of the difference that it makes.
+
+    Examples
+    --------
+    >>> from erfmath.readers.builder import StandIn
+    >>> StandIn("features.3", "activation sin", "tanh", "mean squared slope 0.82 of its own at unit variance").layer
+    'tanh'
     """
 
     node: str

@@ -20,7 +20,7 @@ __all__ = ["Model", "model_of"]
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A network with what its source says beside it; `from_torch`, `from_onnx` and `from_keras` make it.
+    """A network with what its source says beside it, returned by `from_torch`, `from_onnx` and `from_keras`.
 
     Attributes
     ----------
@@ -42,6 +42,13 @@ class Model:
         "module", "weights" or "he".
     source : str
         What was read, in words.
+
+    Examples
+    --------
+    >>> import torchvision, erfmath as em                                             # doctest: +SKIP
+    >>> model = em.from_torch(torchvision.models.resnet18(), (1, 3, 224, 224))        # doctest: +SKIP
+    >>> print(model.report())                                                         # doctest: +SKIP
+    >>> model.predict().std, model.receptive_field(node="layer3.1.relu_2").size       # doctest: +SKIP
     """
 
     net: Network
@@ -61,15 +68,17 @@ class Model:
         return {**known, **arguments}
 
     def predict(self, **arguments: Any) -> EffectiveReceptiveField:
-        """`erfmath.predict` of the network, with image, channels and (init="weights") arrays filled in."""
+        """`erfmath.predict` of the network, with image, channels and (init="weights") arrays filled in; `arguments` are
+        its own."""
         return predict(self.net, **self._known(arguments))
 
     def measure(self, **arguments: Any) -> Any:
-        """`erfmath.measure` of the network, with image, channels and (init="weights") arrays filled in."""
+        """`erfmath.measure` of the network, with image, channels and (init="weights") arrays filled in; `arguments` are
+        its own."""
         return measure(self.net, **self._known(arguments))
 
     def receptive_field(self, **arguments: Any) -> ReceptiveField:
-        """`erfmath.receptive_field` of the network, with the image filled in."""
+        """`erfmath.receptive_field` of the network, with the image filled in; `arguments` are its own."""
         return receptive_field(self.net, **{"image": self.image, **arguments})
 
     def report(self) -> str:

@@ -50,6 +50,13 @@ def from_torch(module: Any, example: Any = None, *, init: str = "module", unsupp
         Listing the operations without a layer.
     ValueError
         If the module cannot be exported, or takes more than one tensor.
+
+    Examples
+    --------
+    >>> import torchvision, erfmath as em                                             # doctest: +SKIP
+    >>> model = em.from_torch(torchvision.models.resnet18(), (1, 3, 224, 224))        # doctest: +SKIP
+    >>> model.net.output, model.receptive_field().size                                # doctest: +SKIP
+    ('layer4.1.relu_2', (435, 435))
     """
     from .torch import trace_module
 
@@ -87,6 +94,17 @@ def from_onnx(path: str | os.PathLike[str], *, image: Any = None, init: str = "w
         If a file is too large.
     ValueError
         Naming file and byte, or file and node: no ONNX file, cut short, quantised, of several inputs, of open size.
+
+    Examples
+    --------
+    >>> import pathlib
+    >>> import erfmath as em
+    >>> em.from_onnx("resnet50.onnx").predict().std                                   # doctest: +SKIP
+    >>> _ = pathlib.Path("other.onnx").write_bytes(b"something else")
+    >>> em.from_onnx("other.onnx")
+    Traceback (most recent call last):
+        ...
+    ValueError: other.onnx: byte 0: field 14 has the unknown wire type 3
     """
     from .onnx import trace_file
 
@@ -122,6 +140,18 @@ def from_keras(model: Any, *, image: Any = None, init: str | None = None, unsupp
         If the file cannot be read.
     ValueError
         Naming file and layer: no such file, of several inputs, of open size, or init="weights" without weights.
+
+    Examples
+    --------
+    >>> import json
+    >>> import erfmath as em
+    >>> start = {"class_name": "InputLayer", "config": {"name": "image", "batch_shape": [None, 32, 32, 3]}}
+    >>> conv = {"class_name": "Conv2D", "config": {"name": "stem", "filters": 8, "kernel_size": 3, "padding": "same"}}
+    >>> with open("model.json", "w") as file:
+    ...     json.dump({"class_name": "Sequential", "config": {"name": "small", "layers": [start, conv]}}, file)
+    >>> model = em.from_keras("model.json")
+    >>> model.net.names, model.image, model.channels_in, round(model.net["stem"].layer.weights.gain, 3)
+    (('stem',), (32, 32), 3, 0.545)
     """
     from .keras import trace_model
 
