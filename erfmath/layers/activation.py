@@ -69,7 +69,7 @@ class Activation(Layer):
 
     @property
     def is_identity(self) -> bool:
-        return self.function == "identity"
+        return self.function == "identity" or (self.function in ("leaky_relu", "prelu") and self.slope == 1)
 
     @property
     def is_gate(self) -> bool:

@@ -63,10 +63,13 @@ class MaxPool(Pool):
     """
 
     op: ClassVar[str] = "max_pool"
-    routes: ClassVar[bool] = True
     stride: Any = None
     padding: Padding = 0
     name: str | None = field(default=None, kw_only=True)
+
+    @property
+    def routes(self) -> bool:  # type: ignore[override]
+        return any(axis.kernel > 1 for axis in self.geometry(min(self.dimensions())))
 
     def __post_init__(self) -> None:
         self._check_pool()

@@ -183,7 +183,7 @@ def chain(graph: Graph, mean: bool, inputs: InputModel, method: str, trf: Recept
             if len(graph.sources[a]) > 1:
                 return None
             op = graph.ops[a]
-            if graph.layers[a].routes and not mean:
+            if op.routes and not mean:
                 op, _ = prepared(graph, mean, inputs)[1].routes.get(a, (op, None))
             if id(op) not in known:
                 known[id(op)] = op, _layer(op, graph.rules[a].walk_gain(op, mean), graph.ndim)
@@ -214,7 +214,7 @@ def _layer(op: Linear, gain: float | None, ndim: int) -> _Step | None:
 def _block(graph: Graph, a: int, b: int, mean: bool) -> _Step | None:
     """Nodes a..b-1, branches that part and meet, as a step: the kernel is the block's own map."""
     for op, layer, rule in zip(graph.ops[a:b], graph.layers[a:b], graph.rules[a:b]):
-        if layer.routes or op.gate or rule.walk_gain(op, mean) is None or any(
+        if op.routes or op.gate or rule.walk_gain(op, mean) is None or any(
                 taps.geometry[0].transposed for taps in op.taps):
             return None
     below = (a - 1) % len(graph.sizes)

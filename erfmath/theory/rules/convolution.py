@@ -44,6 +44,8 @@ class ConvolutionRule(Rule):
         assert isinstance(weights, Fixed)
         if weights.per_channel(len(kernel)):
             return Linear(_factors(geometry, weights.array))
+        if groups == c_in == c_out and (weights.array == weights.array[0]).all():
+            return Linear(_factors(geometry, weights.array[0, 0]))
         matrix = weights.array if not layer.transposed else np.swapaxes(weights.array, 0, 1)
         if layer.transposed and groups > 1:  # (in, out/groups, *k) -> (out, in/groups, *k)
             parts = np.split(weights.array, groups, axis=0)

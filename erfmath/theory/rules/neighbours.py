@@ -50,7 +50,7 @@ class Borders:
         self.lines: dict[int, tuple[Line, ...]] = {}
         if graph.sizes[-1][0] is not None:
             for i in range(graph.top, -1, -1):
-                if graph.layers[i].routes or (i in self._followed and self._passage(i) is not None):
+                if graph.ops[i].routes or (i in self._followed and self._passage(i) is not None):
                     self._followed.add(graph.sources[i][0])
 
     def _passage(self, i: int) -> Passage | None:

@@ -85,12 +85,14 @@ class MaxPoolRule(Rule):
     """Each window hands its gradient to one of its sites, by the probability to win."""
 
     def lower(self, layer: Layer, sizes: Sizes, c_in: int, c_out: int) -> Linear:
-        return Linear(box(layer.geometry(len(sizes))), inside_only=True)
+        geometry = layer.geometry(len(sizes))
+        routes = any(g.kernel > 1 for g in geometry)  # else it only leaves sites out
+        return Linear(box(geometry), inside_only=routes, routes=routes)
 
     def stacked(self, layer: Layer, op: Linear, before: Layer, lower: Linear, sizes: Sizes, between: Sizes
                 ) -> Linear | None:
         """The largest of the largest, unless the pool before leaves sites out."""
-        if not before.routes:
+        if not (op.routes and lower.routes):
             return None
         geometry = []
         for a, b, n, m in zip(lower.taps, op.taps, sizes, between):
@@ -104,36 +106,42 @@ class MaxPoolRule(Rule):
         return op._replace(taps=box(tuple(geometry)))
 
     def keeps_factor(self, op: Linear, mean: bool) -> bool:
-        return False
+        return not op.routes
 
     def lags_below(self, op: Linear, lags: tuple[int, ...]) -> tuple[int, ...]:
         """The gradient of one window ends in one place."""
-        return super().lags_below(op, lags) if any(lags) else lags
+        return super().lags_below(op, lags) if any(lags) or not op.routes else lags
 
     def walk_gain(self, op: Linear, mean: bool) -> float | None:
+        if not op.routes:
+            return super().walk_gain(op, mean)
         return super().walk_gain(op._replace(variances=True), mean) if not mean else None
 
     def assumptions(self, op: Linear) -> tuple[Assumption, ...]:
-        return Assumption.MAX_POOL_ROUTING, Assumption.EQUICORRELATED_POOLS
+        return (Assumption.MAX_POOL_ROUTING, Assumption.EQUICORRELATED_POOLS) if op.routes else ()
 
-    def passage(self, layer: Layer, op: Linear, ndim: int) -> Passage:
-        return Passage(lambda axis, line, m, level, n_out: through_pool(
+    def passage(self, layer: Layer, op: Linear, ndim: int) -> Passage | None:
+        return None if not op.routes else Passage(lambda axis, line, m, level, n_out: through_pool(
             line, op.taps[axis].geometry[0], m.second.shape[1 + axis], n_out))
 
     def forward(self, at: Before, inputs: list[Moments]) -> Moments:
         graph, i, j = at.graph, at.i, at.source
-        if all(taps.trivial for taps in at.op.taps):
-            return inputs[0].with_lags(at.want)
+        if not at.op.routes:
+            return super().forward(at, inputs)
         pooled, at.gates.routes[i] = max_pool(at.op, inputs[0], graph.shares(j), graph.sizes[j], graph.sizes[i],
                                               at.extents[i], at.want, at.borders.within(i))
         return pooled
 
     def backward(self, at: Below, state: Covariance) -> Covariance:
+        if not at.op.routes:
+            return super().backward(at, state)
         op, bias = at.gates.routes.get(at.i, (at.op, None))
         return state.through_route(op, at.sizes, at.lags, at.channels[1], bias)
 
     def transpose(self, at: Above) -> Array:
-        """The gradient of one window ends in one site; two windows are routed independently."""
+        """The gradient of one window ends in one site."""
+        if not at.op.routes:
+            return super().transpose(at)
         ndim, lags, values = at.graph.ndim, at.lags, at.input
         zero, sizes = (0,) * ndim, at.graph.sizes[at.graph.sources[at.i][0]]
         op, bias = at.gates.routes.get(at.i, (at.op, None))
@@ -145,7 +153,7 @@ class MaxPoolRule(Rule):
             if gain is not None:
                 alone = alone * gain.reshape(-1, *(1,) * (ndim - 1 - axis))
         if any(lags):
-            pairs = at.linear(op, values, lags)
+            pairs = at.linear(op._replace(inside_only=False), values, lags)
             pairs[(slice(None), *lag_zero(lags))] = alone[(slice(None), *lag_zero(zero))]
             alone = pairs
         if bias is None:
@@ -192,9 +200,10 @@ def max_pool(op: Linear, m: Moments, shares: Sequence[float], sizes_in: Sizes, s
         winner = largest[-1]
         together = distant(distribution.row_means, winner.row_means, distribution.share, float(m.cov_site[g]))
         corr_site.append(together / winner.second if winner.second else 0.0)
-        known.append(Largest.of(site, int(kinds[-1])).value() if kinds[-1] > 1 else m.sites[g])
+        known.append(Largest.of(site, int(kinds[-1])).value())
         gates = np.array([[one.mean_gate for one in row] for row in table]) / (distribution.mean_gate or 1.0)
-        bias.append(np.ones(()) if alike is None else _per_window(gates / (gates[0, -1] or 1.0), place, nodes, own))
+        even = alike is None and len(kinds) == 1
+        bias.append(np.ones(()) if even else _per_window(gates / (gates[0, -1] or 1.0), place, nodes, own))
     q = np.broadcast_to(np.stack(second) * scale, (len(cov_far), *extent))
     pooled = Moments(q[(slice(None), *(None,) * m.ndim)], np.array(cov_far), np.array(corr_site), tuple(known), m.wraps)
     after = _correlated(op, m, pooled, sizes_in, lags) if any(lags) else pooled
@@ -260,6 +269,7 @@ def _near(kernel: list[int], m: Moments) -> list[float | None]:
 
 def _correlated(op: Linear, m: Moments, pooled: Moments, sizes_in: Sizes, lags: tuple[int, ...]) -> Moments:
     """Neighbours after the pool: what they share beyond `corr_site`, in proportion to that of an average pool."""
+    op = op._replace(routes=False)  # as an average
     values = linear(op, m, sizes_in, pooled.second.shape[1:], lags)
     mean = replace(m, values=values, corr_site=shared_after(op, m, values, sizes_in))
     excess = mean.values - mean.shared(lags)

@@ -175,8 +175,13 @@ def _owners(graph: Graph, edge: Edge, j: int) -> list[int]:
 
 def _along(site: SiteValue, knowns: Sequence[Known | None], below: SiteValue, parts: dict[int, int] | None, slot: int
            ) -> list[Passed]:
-    if below is None or (parts is not None and slot not in parts):
+    if (site is None and below is None) or (parts is not None and slot not in parts):
         return [(None, 1.0, 1.0)] * len(knowns)
+    if below is None:  # a Gaussian, which only what is made of it knows as a value
+        assert site is not None
+        if not site.source.parts:
+            return [(None, 1.0, 1.0)] * len(knowns)
+        below = site.source.parts[0 if parts is None else parts[slot]]
     if site is None:
         return [(entering(below) if below.source.parts else None, 1.0, 1.0)] * len(knowns)
     if site.source is below.source:

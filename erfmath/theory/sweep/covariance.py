@@ -24,7 +24,7 @@ from .lowering import SAMPLE, Linear
 from .taps import REMEDY, Array, Taps, adjoint, border_gain
 
 __all__ = ["ALIKE", "Covariance", "EXCHANGEABLE", "Factor", "MIXED", "border_pairs", "correlate",
-           "cut_pairs", "fixed_pairs", "select_lags"]
+           "cut_pairs", "fixed_pairs", "routed_pairs", "select_lags"]
 
 
 def _cut(values: Array, start: tuple[int, ...], sizes: tuple[int | None, ...],
@@ -309,7 +309,7 @@ class Covariance:
         """Below max pooling: each window hands its gradient to one of its sites.
 
         The gradient of one window and channel ends in one place: lag 0 goes to lag 0, by the probability to
-        win.  Other windows and other channels are routed independently, by the same one.  `bias`, per
+        win.  Windows that overlap have winners in common; channels are routed independently.  `bias`, per
         group, is how much wider than others the gate below stands open for winners.
         """
         if bias is not None and bias.ndim > 1:
@@ -322,7 +322,7 @@ class Covariance:
             center: tuple[Any, ...] = (slice(None), *self.lags)
             rest = self.values.copy()
             rest[center] = 0
-            pairs, start = fixed_pairs(rest, self.start, op, sizes, lags)
+            pairs, _ = routed_pairs(rest, self.start, op, sizes, lags)
             below = below.holding(below.values + pairs)
             if self.uniform is not None:
                 both, _ = fixed_pairs(self.uniform, self.start, op, sizes, lags)
@@ -438,6 +438,71 @@ def _routed(values: Array, start: tuple[int, ...], op: Linear, sizes: tuple[int 
     return values, start
 
 
+def routed_pairs(values: Array, start: tuple[int, ...], op: Linear, sizes: tuple[int | None, ...],
+                 lags: tuple[int, ...]) -> tuple[Array, tuple[int, ...]]:
+    """A max pool on the gradients of pairs of windows: where they overlap they have winners in common.
+
+    With U sites in the union of two windows of |A| and |B| sites, the winners are z and w with probability
+    [z = w in both]/U + [z in A only, w in B]/(U |B|) + [w in B only, z in A]/(U |A|).  Works in both directions.
+    """
+    geometry, ndim = tuple(taps.geometry[0] for taps in op.taps), len(start)
+    upward = geometry[0].transposed
+    above = lags if upward else tuple(n // 2 for n in values.shape[1:1 + ndim])
+    below = [None if end is None else n for end, n in zip(sizes, values.shape[1 + ndim:])] if upward else sizes
+    joint = op._replace(taps=(Taps(tuple(range(ndim)), geometry, np.ones([g.kernel for g in geometry])),),
+                        inside_only=False, gain=1.0)
+    total: Any = 0.0
+    for which, weights in enumerate(_winners(geometry, above)):
+        def odds(array: Array, first: tuple[int, ...]) -> Array:
+            one, other, both = (np.asarray(math.prod(counts)) for counts in zip(*(
+                _window_counts(g, first[axis], array.shape[1 + ndim + axis], below[axis], above[axis], axis, ndim)
+                for axis, g in enumerate(geometry))))
+            rest = (1.0, other, one)[which] * (one + other - both)
+            return np.asarray(array * np.divide(1.0, rest, out=np.zeros(rest.shape), where=rest > 0))
+        if upward:
+            part, first = fixed_pairs(values, start, joint, sizes, lags, weights)
+            part = odds(part, first)
+        else:
+            part, first = fixed_pairs(odds(values, start), start, joint, sizes, lags, weights)
+        total = total + part
+    return total, first
+
+
+def _window_counts(g: AxisGeometry, first: int, count: int, n: int | None, reach: int, axis: int, ndim: int
+                   ) -> tuple[Array, Array, Array]:
+    """Sites inside the map of windows, of their partners and of both, along one axis of (groups, lags, lattice)."""
+    begin = g.stride * (first + np.arange(count)) - g.pads(n)[0]
+    apart = g.stride * np.arange(-reach, reach + 1)[:, None]
+    inside = np.zeros((3, len(apart), count))
+    for tap in range(g.kernel):
+        site = begin + g.dilation * tap
+        here = np.ones(count, bool) if n is None else (site >= 0) & (site < n)
+        other = site + apart
+        there = np.ones(other.shape, bool) if n is None else (other >= 0) & (other < n)
+        shift = g.dilation * tap - apart
+        common = (shift >= 0) & (shift < g.dilation * g.kernel) & (shift % g.dilation == 0)
+        inside += np.stack([np.broadcast_to(here, there.shape), there, here & common])
+    shape = [1] * (1 + 2 * ndim)
+    shape[1 + axis], shape[1 + ndim + axis] = len(apart), count
+    one, other, both = (part.reshape(shape) for part in inside)
+    return one, other, both
+
+
+def _winners(geometry: tuple[AxisGeometry, ...], lags: tuple[int, ...]) -> tuple[Array, Array, Array]:
+    """Whether taps a and b of two windows are the same site, a is of the first only, b of the second only.
+
+    Each of shape (lags, taps, taps).
+    """
+    stride, dilation = (np.array([getattr(g, name) for g in geometry]) for name in ("stride", "dilation"))
+    taps = np.array(list(itertools.product(*(range(g.kernel) for g in geometry)))) * dilation
+    lag = np.array(list(itertools.product(*(range(-h, h + 1) for h in lags))))
+    distance = taps[None, None] + (stride * lag)[:, None, None] - taps[None, :, None]
+    same = (distance == 0).all(axis=-1)
+    only_a = np.broadcast_to(~same.any(axis=2, keepdims=True), same.shape)
+    only_b = np.broadcast_to(~same.any(axis=1, keepdims=True), same.shape)
+    return same * 1.0, only_a * 1.0, only_b * 1.0
+
+
 class _LagMix:
     """What tap a hands on of the pairs at lag tau: to lag tau', through the tap b that fits."""
 
@@ -445,6 +510,7 @@ class _LagMix:
         self.axes = taps.axes
         self.kernel = tuple(g.kernel for g in taps.geometry)
         self.weights = weights
+        self.above = 1 if taps.geometry[0].transposed else 2  # which axis of the matrices counts lags above
         self.shape = tuple(2 * h + 1 for h in want)
         before = np.array(list(itertools.product(*(range(-h, h + 1) for h in have))))
         after = np.array(list(itertools.product(*(range(-h, h + 1) for h in want))))
@@ -460,9 +526,13 @@ class _LagMix:
     def __call__(self, tap: tuple[int, ...], part: Array) -> Array:
         other = np.array(tap) + self.step
         valid = self.fits & ((other >= 0) & (other < self.kernel)).all(axis=-1)
-        row = self.weights[np.ravel_multi_index(tap, self.kernel)]
+        place = np.ravel_multi_index(tap, self.kernel)
         index = np.ravel_multi_index(np.moveaxis(other * valid[..., None], -1, 0), self.kernel)
-        matrix = np.where(valid, row[index], 0.0)
+        if self.weights.ndim == 2:
+            matrix = np.where(valid, self.weights[place][index], 0.0)
+        else:
+            lag = np.arange(valid.shape[self.above - 1])
+            matrix = np.where(valid, self.weights[lag[:, None] if self.above == 1 else lag, place, index], 0.0)
         if matrix.size == 1:
             return part * matrix.item()
         lag_axes = [1 + axis for axis in self.axes]

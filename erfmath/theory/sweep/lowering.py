@@ -38,6 +38,8 @@ class Linear(NamedTuple):
         Whether all channels of a group have the same weight, and are summed.
     matrix : ndarray, optional
         Given weights that mix channels, ``matrix[out, in, *tap]``.
+    routes : bool
+        Whether each output hands its gradient to one of the sites that it reads.
     gate : bool
         Whether values are multiplied by what depends on them: an activation or a normalisation.
     """
@@ -52,6 +54,7 @@ class Linear(NamedTuple):
     equal: bool = False
     matrix: Array | None = None
     gate: bool = False
+    routes: bool = False
 
     @staticmethod
     def random(taps: tuple[Taps, ...], gain: float, groups: int) -> Linear:

@@ -16,7 +16,7 @@ import numpy as np
 
 from ...layers.geometry import AxisGeometry
 from ..memory import remembered
-from .covariance import border_pairs, cut_pairs, fixed_pairs, select_lags
+from .covariance import border_pairs, cut_pairs, fixed_pairs, routed_pairs, select_lags
 from .lowering import Linear, reach
 from .site_distribution import SiteDistribution
 from .taps import Array, Taps, adjoint, forward, reads
@@ -256,6 +256,8 @@ def linear(op: Linear, m: Moments, sizes_in: tuple[int | None, ...], extent: tup
         start, bounds = tuple(-r for r in around), (None,) * m.ndim
     if op.variances:
         values, start = _random_torus(flipped, before, start, lags)
+    elif op.routes:
+        values, start = routed_pairs(before, start, flipped, bounds, lags)
     else:
         values, start = fixed_pairs(before, start, flipped, bounds, lags)
     values = _placed(values, start, extent)

@@ -148,6 +148,8 @@ def distant(before: Array, after: Array, share: Array, cov_far: float) -> float:
 
     `before` and `after` are the means of the rows: what distant sites share of them, they keep.
     """
+    if len(after) == len(before) and np.abs(after - before).max() <= 1e-13 * np.abs(before).max():
+        return cov_far
     kappa = share_of(before, share, cov_far) if len(share) > 1 else 1.0
     return float(far_of(after, share, np.array(kappa)))
 

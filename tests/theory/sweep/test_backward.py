@@ -176,16 +176,37 @@ def passage(layer: Any, shape: tuple[int, ...], out: tuple[int, ...], c_in: int,
 
 
 def largest(inside: Array, channels: int) -> Passage:
-    """One of the sites of a window, inside[window, site], gets its gradient: all equally often."""
+    """One of the sites of a window, inside[window, site], gets its gradient: all equally often.
+
+    Of two windows, every order of their sites is equally likely: the largest of both is the winner of each window
+    that has it, and the other window's winner is any of its own sites.
+    """
     spread = np.kron(np.eye(channels), inside / inside.sum(axis=1, keepdims=True))
 
     def routed(c: Array) -> Array:
         total = np.zeros((spread.shape[1],) * 2)
-        for row, power in zip(spread, np.diag(c)):  # one window of one channel: one winner
-            total += power * (np.diag(row) - np.outer(row, row))
+        count = len(inside)
+        for channel in range(channels):
+            for x, y in itertools.product(range(count), repeat=2):
+                power = c[channel * count + x, channel * count + y]
+                if power:
+                    sites = slice(channel * inside.shape[1], (channel + 1) * inside.shape[1])
+                    one, other = (spread[channel * count + n, sites] for n in (x, y))
+                    total[sites, sites] += power * (winners(inside[x], inside[y]) - np.outer(one, other))
         return total
 
     return Passage(spread.T, routed)
+
+
+def winners(a: Array, b: Array) -> Array:
+    """P(z wins in window a, w in window b), from where the largest of the union is."""
+    joint = np.zeros((len(a), len(a)))
+    union = np.flatnonzero((a > 0) | (b > 0))
+    for top in union:
+        first = np.eye(len(a))[top] if a[top] else a / a.sum()
+        second = np.eye(len(a))[top] if b[top] else b / b.sum()
+        joint += np.outer(first, second) / len(union)
+    return joint
 
 
 class Oracle:
