@@ -17,12 +17,15 @@ import numpy as np
 import numpy.typing as npt
 
 from .base.checks import integer, real
-from .base.tables import text_table
+from .base.tables import html_table, text_table
 from .results.field import EffectiveReceptiveField
 from .results.measured import MeasuredReceptiveField
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from .plotting import Display
 
 __all__ = ["Comparison", "Estimate", "compare"]
 
@@ -346,8 +349,7 @@ class Comparison:
 
     def profile_variation(self, axis: int = -1) -> float:
         """Total variation of the marginals along `axis`."""
-        rest = tuple(a for a in range(self.ndim) if a != range(self.ndim)[axis])
-        a, b = (share.sum(axis=rest) for share in self.shares)
+        a, b = (self._marginals(share)[axis] for share in self.shares)
         return float(0.5 * np.abs(a - b).sum())
 
     def agrees(self, level: float = 0.01, tolerance: float = 0.03, *, total: bool = False) -> bool:
@@ -476,10 +478,49 @@ class Comparison:
 
     __str__ = report
 
-    def plot(self) -> Figure:
-        """Theory, measurement, difference in standard errors, and the marginals on both scales."""
-        from .plotting.comparison import plot
-        return plot(self)
+    def plot(self, *, ax: Axes | None = None, display: Display = "amplitude", title: str | None = None) -> Figure:
+        """Theory, measurement, difference in standard errors, and the marginals on both scales.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Draw `plotting.plot_profiles` of both, along the last axis, into these axes instead.
+        display : str
+            Of these profiles; maps are drawn as "amplitude" only.
+        title : str, optional
+
+        Raises
+        ------
+        ValueError
+            If maps are asked for in another display.
+        """
+        from .plotting.comparison import Drawn, plot_pair
+        from .plotting.profiles import plot_profiles
+        fields = dict(zip(self.names, (self.theory, self.measured)))
+        if ax is not None:
+            return plot_profiles(fields, ax=ax, display=display, title=title)
+        if display != "amplitude":
+            raise ValueError(f"display={display!r}: the maps of a comparison are drawn as 'amplitude' only")
+        theory, measured = (
+            Drawn(name, share, self._marginals(share), [self._marginal_stderr(erf, axis) for axis in range(self.ndim)])
+            for (name, erf), share in zip(fields.items(), self.shares))
+        std = np.maximum(self.theory.std, self.measured.std).tolist()
+        return plot_pair((theory, measured), self.z, self.box[0], statistic=self.theory.statistic,
+                         centroid=self.theory.centroid, std=std, title=title)
+
+    def _marginals(self, share: Array) -> list[Array]:
+        return [share.sum(axis=tuple(a for a in range(self.ndim) if a != axis)) for axis in range(self.ndim)]
+
+    def _marginal_stderr(self, erf: EffectiveReceptiveField, axis: int) -> Array | None:
+        if erf not in self.sampled or not isinstance(erf, MeasuredReceptiveField):
+            return None
+        error, first = erf.profile_stderr(axis), self.box[0][axis]
+        whole = np.zeros(self.shares[0].shape[axis])
+        whole[erf.origin[axis] - first:erf.origin[axis] - first + erf.shape[axis]] = error
+        return whole
+
+    def _repr_html_(self) -> str:
+        return html_table([(line,) for line in self.report().split("\n")], header=False)
 
 
 # ---------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ import erfmath as em
 from erfmath.comparison import Comparison, Estimate, compare
 from erfmath.empirics.plan import make_plan
 from erfmath.empirics.sampling import seed_entropy
+from erfmath.networks.settings import RunSettings
 from erfmath.results.measured import MeasuredReceptiveField
 
 C = em.Conv
@@ -31,9 +32,8 @@ def predicted(gain: float = 1.0, scale: float = 0.5) -> em.EffectiveReceptiveFie
     return em.predict(skip(gain, scale), ndim=1, width=4)
 
 
-ARGUMENTS = dict(ndim=1, image=None, unit=(0,), node=None, statistic="power", width=4, channels_in=3,
-                 entropy=seed_entropy(0), normalise=False, weights={}, images=None, channel=None, batch=None,
-                 dtype=None)
+ARGUMENTS = dict(settings=RunSettings(1, unit=(0,), width=4), statistic="power", entropy=seed_entropy(0),
+                 normalise=False, images=None, channel=None, batch=None, dtype=None)
 
 
 @functools.cache
@@ -274,7 +274,7 @@ def test_pictures(ndim: int) -> None:
     net = em.repeat(C(3), 2)
     figure = compare(em.predict(net, ndim=ndim), em.measure(net, ndim=ndim, draws=20, rng=0)).plot()
     labels = [axes.get_xlabel() for part in (figure, *figure.subfigs) for axes in part.axes]
-    assert sum("coordinate of axis" in label for label in labels) >= 2 * ndim
+    assert sum("input pixels" in label for label in labels) >= 2 * ndim
     figure.draw_without_rendering()
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..plotting import LINES, Display, show_map
+from ..plotting.style import STYLE
 from .base import Axes, Figure, Part
 
 __all__ = ["AMPLITUDE", "STYLE", "WIDTH", "annotate", "draw_marginal", "letters", "map_grid", "page", "panel_map",
@@ -15,11 +16,6 @@ __all__ = ["AMPLITUDE", "STYLE", "WIDTH", "annotate", "draw_marginal", "letters"
 
 WIDTH = 7.0  # inches: the text of a journal's page
 AMPLITUDE = "RMS gradient $E[g^2]^{1/2}$ / maximum"
-#: Matplotlib's settings: sizes in print, fonts as fonts, the same bytes for the same numbers.
-STYLE = {"font.size": 8, "axes.titlesize": 8, "axes.labelsize": 8, "xtick.labelsize": 7, "ytick.labelsize": 7,
-         "legend.fontsize": 7, "legend.title_fontsize": 7, "legend.frameon": False, "lines.linewidth": 1.2,
-         "lines.markersize": 4, "errorbar.capsize": 2, "axes.linewidth": 0.6, "savefig.dpi": 300,
-         "pdf.fonttype": 42, "ps.fonttype": 42, "svg.fonttype": "none", "svg.hashsalt": "erfmath"}
 
 
 def page(height: float, width: float = WIDTH) -> Figure:

@@ -1,10 +1,15 @@
-"""Pictures of answers: sizes over a map, changes before and after, shares of layers."""
+"""Pictures of answers: sizes over a map, changes before and after, what each layer adds."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+import textwrap
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+import numpy.typing as npt
+
+from .maps import FRAME, NOWHERE, show_map
+from .style import COLUMN, KINDS, PAGE, in_style, letter, page, plain, quantity, symbol
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,11 +23,12 @@ __all__ = ["plot_layer_shares", "plot_remedies", "plot_size_map"]
 
 #: Arrows per axis at most.
 ARROWS = 12
-DARK, LIGHT, WARM, GREY, NOWHERE = "#12355b", "#7fa6cf", "#c1440e", "#9aa5b1", "#c9cdd3"
+DARK, LIGHT, WARM, GREY = "#12355b", "#7fa6cf", "#c1440e", "#9aa5b1"
 
 
+@in_style
 def plot_size_map(sizes: SizeMap, *, ax: Axes | None = None, title: str | None = None) -> Figure:
-    """Draw the size of the field of every unit, with arrows from true centres to centroids.
+    """Draw the size of the field of every unit at its true centre, with arrows to the centroids.
 
     Parameters
     ----------
@@ -47,46 +53,55 @@ def plot_size_map(sizes: SizeMap, *, ax: Axes | None = None, title: str | None =
     >>> figure = plot_size_map(em.erf_size_map(em.zoo.plain(10), 32))
     >>> figure.savefig("sizes.png")
     """
-    from matplotlib.figure import Figure
-
     if sizes.size.ndim > 2:
         raise ValueError("sizes: has three axes; a picture needs one or two")
     if ax is None:
-        ax = Figure(figsize=(6.2, 4.9), layout="constrained").add_subplot()
+        ax = page(COLUMN, 4.2 if sizes.size.ndim == 2 else 2.6).add_subplot()
     figure = cast("Figure", ax.figure)
     image = " × ".join(map(str, sizes.image))
-    ax.set_title(f"{title + ', ' if title else ''}units of {sizes.node}, image {image}", fontsize="medium")
+    ax.set_title(f"{plain(title) + ', ' if title else ''}units of {plain(sizes.node)}, image {image} px")
+    words = f"{KINDS.get(sizes.kind, sizes.kind)}, input pixels"
     if sizes.size.ndim == 1:
-        ax.plot(sizes.size, color=DARK)
-        ax.set_xlabel("unit")
-        ax.set_ylabel(f"{sizes.kind} of the field, input pixels")
+        ax.plot(sizes.center[0], sizes.size, color=DARK)
+        ax.set_xlabel("true centre of the unit, input pixels")
+        ax.set_ylabel(words)
         return figure
-    shown = ax.imshow(sizes.size, cmap="cividis", interpolation="nearest")
-    figure.colorbar(shown, ax=ax, label=f"{sizes.kind} of the field, input pixels", shrink=0.9)
+    (top, bottom), (left, right) = (_ends(centres) for centres in (sizes.center[0][:, 0], sizes.center[1][0]))
+    shown = ax.imshow(sizes.size, cmap="cividis", interpolation="nearest", extent=(left, right, bottom, top))
+    figure.colorbar(shown, ax=ax, label=words, shrink=0.9)
     _draw_shifts(sizes, ax)
-    ax.set_xlabel("unit, x")
-    ax.set_ylabel("unit, y")
+    ax.set_xlabel("x of the unit's true centre, input pixels")
+    ax.set_ylabel("y of the unit's true centre, input pixels")
     return figure
 
 
+def _ends(centres: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """The edges of the cells about evenly spaced centres."""
+    half = (centres[-1] - centres[0]) / max(len(centres) - 1, 1) / 2 or 0.5
+    return float(centres[0] - half), float(centres[-1] + half)
+
+
 def _draw_shifts(sizes: SizeMap, ax: Axes) -> None:
-    """Arrows as long as centroids are away from true centres, all on one scale."""
+    """Arrows from true centres to centroids, all on one scale, with a key."""
     spots = [np.unique(np.linspace(0, n - 1, min(n, ARROWS)).round().astype(int)) for n in sizes.size.shape]
     y, x = np.meshgrid(*spots, indexing="ij")
-    shift = sizes.shift[(slice(None), y, x)]
+    shift, (down, across) = sizes.shift[(slice(None), y, x)], sizes.center[(slice(None), y, x)]
     longest = float(np.nanmax(np.hypot(*shift), initial=0.0))
     if longest < 0.05:
         return
-    cell = max(sizes.size.shape) / ARROWS
+    cell = max(np.ptp(down), np.ptp(across)) / max(max(map(len, spots)) - 1, 1)
     seen = np.hypot(*shift) > 0.08 * longest
-    ax.quiver(x[seen], y[seen], shift[1][seen], shift[0][seen], color="white", edgecolor="#202020", linewidth=0.6,
-              angles="xy", scale_units="xy", scale=longest / max(cell, 1.0), width=0.008)
-    ax.set_title(f"{ax.get_title()}\narrows: from true centre to centroid, the longest {longest:.3g} px",
-                 fontsize="medium")
+    arrows = ax.quiver(across[seen], down[seen], shift[1][seen], shift[0][seen], color="white", edgecolor="#202020",
+                       linewidth=0.5, angles="xy", scale_units="xy", scale=longest / max(cell, 1.0), width=0.006,
+                       minlength=0)
+    ax.quiverkey(arrows, 1.0, 1.03, longest, f"centroid {longest:.3g} px off", labelpos="W", coordinates="axes",
+                 color=DARK, edgecolor=DARK)
+    ax.set_title(ax.get_title() + "\n\n")
 
 
+@in_style
 def plot_remedies(found: Remedies, *, top: int = 12, title: str | None = None) -> Figure:
-    """Draw the field before and after the best change, both profiles, and the gains of the first `top`.
+    """Draw the field as it is and after the best change, both marginals, and the gains of the first `top`.
 
     The best change is the first that makes no grid.
 
@@ -110,27 +125,26 @@ def plot_remedies(found: Remedies, *, top: int = 12, title: str | None = None) -
     >>> import erfmath as em
     >>> plot_remedies(em.remedies(em.zoo.plain(10), image=32)).savefig("remedies.png")
     """
-    from matplotlib.figure import Figure
-
-    from .style import quantity
-
     if not found.changes or found.now.erf.ndim > 2:
         raise ValueError("found: holds no change to draw, or fields with three axes")
     best, rows = found.changes[0], found.changes[:top]
     maps = found.now.erf.ndim == 2
-    figure = Figure(figsize=(12.0, 2.6 + 0.24 * max(len(rows), 10)), layout="constrained")
-    grid = figure.add_gridspec(2 if maps else 1, 3, width_ratios=(1, 1, 1.25))
+    figure = page(PAGE, (2.2 if maps else 0.0) + 1.7 + 0.6 + 0.19 * len(rows))
+    parts: Any = figure.subfigures(2 + maps, 1, height_ratios=[2.2] * maps + [1.7, 0.6 + 0.19 * len(rows)])
+    drawn: list[Axes] = []
     if maps:
         reach = _reach(best, found.now)
-        panels = [figure.add_subplot(grid[0, column]) for column in (0, 1)]
-        for ax, remedy in zip(panels, (found.now, best)):
+        drawn += list(parts[0].subplots(1, 2))
+        for ax, remedy in zip(drawn, (found.now, best)):
             _draw_field(ax, remedy, found.kind, reach)
-        bar = figure.colorbar(panels[-1].images[0], ax=panels)
-        bar.set_label(quantity(found.now.erf.statistic, "amplitude"), fontsize="small")
-    _draw_profiles(figure.add_subplot(grid[-1, :2]), found.now, best)
-    _draw_gains(figure.add_subplot(grid[:, 2]), rows, found.kind)
+        parts[0].colorbar(drawn[-1].images[0], ax=drawn, label=quantity(found.now.erf.statistic, "amplitude"))
+    drawn += [part.subplots() for part in parts[-2:]]
+    _draw_profiles(drawn[-2], found.now, best)
+    _draw_gains(drawn[-1], rows, found.kind)
+    for ax, mark in zip(drawn, "abcd"):
+        letter(ax, mark)
     if title:
-        figure.suptitle(title)
+        figure.suptitle(plain(title))
     return figure
 
 
@@ -140,16 +154,17 @@ def _reach(*remedies: Remedy) -> float:
 
 
 def _draw_field(ax: Axes, remedy: Remedy, kind: str, reach: float) -> None:
-    from . import show_map
-
     erf, half = remedy.erf, int(np.ceil(reach))
     lo, hi = (np.array([round(c) + sign * half for c in erf.center]) for sign in (-1, 1))
     first, last = np.maximum(lo, erf.origin), np.minimum(hi, np.add(erf.origin, erf.shape) - 1)
     show_map(ax, erf.crop(first, last, of="share"), tuple(first), statistic=erf.statistic)
-    ax.set_facecolor(NOWHERE)  # beyond the image, or the theoretical field
+    ax.set_facecolor(NOWHERE)  # beyond the image, or the TRF
+    if erf.image is not None:
+        bottom, right = (n - 0.5 for n in erf.image)
+        ax.plot([-0.5, right, right, -0.5, -0.5], [-0.5, -0.5, bottom, bottom, -0.5], **FRAME)
     ax.set_xlim(lo[1] - 0.5, hi[1] + 0.5)
     ax.set_ylim(hi[0] + 0.5, lo[0] - 0.5)
-    ax.set_title(f"{remedy.what}\n{kind} {remedy.size:.4g} px", fontsize="small", wrap=True)
+    ax.set_title(f"{textwrap.fill(plain(remedy.what), 40)}\n{KINDS.get(kind, kind)} {remedy.size:.4g} px")
     ax.set_xlabel("x, input pixels")
     ax.set_ylabel("y, input pixels")
 
@@ -162,28 +177,29 @@ def _draw_profiles(ax: Axes, now: Remedy, best: Remedy) -> None:
         x = np.arange(len(line)) + erf.origin[-1] - erf.center[-1]
         near = np.abs(x) <= reach
         if remedy is now:
-            ax.fill_between(x[near], line[near], step="mid", color=LIGHT, label=remedy.what)
+            ax.fill_between(x[near], line[near], step="mid", color=LIGHT, label=plain(remedy.what))
         else:
-            ax.step(x[near], line[near], where="mid", color=WARM, linewidth=1.2, label=remedy.what)
-    ax.set_xlabel("distance from the true centre along the last axis, input pixels")
-    ax.set_ylabel(f"share of {now.erf.statistic}")
+            ax.step(x[near], line[near], where="mid", color=WARM, linewidth=1.2, label=plain(remedy.what))
+    ax.set_xlabel("x from the true centre, input pixels")
+    ax.set_ylabel(f"marginal of {symbol(now.erf.statistic)}\nper pixel, sum 1")
     ax.set_ylim(0, None)
-    ax.legend(fontsize="x-small", frameon=False, loc="upper right")
+    ax.legend(loc="upper right")
 
 
 def _draw_gains(ax: Axes, rows: tuple[Remedy, ...], kind: str) -> None:
     places = np.arange(len(rows))[::-1]
-    ax.barh(places + 0.2, [100 * row.gain for row in rows], 0.4, label=f"gain in {kind}",
+    ax.barh(places + 0.2, [100 * row.gain for row in rows], 0.4, label=f"gain in {KINDS.get(kind, kind)}",
             color=[GREY if row.gridding else DARK for row in rows])
     ax.barh(places - 0.2, [100 * row.cost for row in rows], 0.4, label="extra multiply-adds", color=WARM)
-    ax.set_yticks(places, [row.what + (" (grid)" if row.gridding else "") for row in rows], fontsize="x-small")
-    ax.axvline(0, color="#404040", linewidth=0.8)
-    ax.set_xlabel("per cent of the baseline")
-    ax.legend(fontsize="x-small", frameon=False, loc="lower right")
+    ax.set_yticks(places, [plain(row.what) + (" (grid)" if row.gridding else "") for row in rows])
+    ax.axvline(0, color="#404040", linewidth=0.6)
+    ax.set_xlabel("change, % of the baseline")
+    ax.legend(loc="lower right")
 
 
+@in_style
 def plot_layer_shares(shares: LayerShares, *, ax: Axes | None = None, title: str | None = None) -> Figure:
-    """Draw each layer's share of the field's variance beside its share of the multiply-adds.
+    """Draw the fraction of the field's variance that each layer adds beside that of the multiply-adds.
 
     Parameters
     ----------
@@ -200,20 +216,19 @@ def plot_layer_shares(shares: LayerShares, *, ax: Axes | None = None, title: str
     >>> import erfmath as em
     >>> plot_layer_shares(em.layer_shares(em.zoo.vgg16())).savefig("layers.png")
     """
-    from matplotlib.figure import Figure
-
     rows = shares.layers
     if ax is None:
-        ax = Figure(figsize=(6.6, 1.4 + 0.27 * len(rows)), layout="constrained").add_subplot()
+        ax = page(COLUMN, 0.9 + 0.2 * len(rows)).add_subplot()
     places = np.arange(len(rows))[::-1]
     work = sum(row.multiply_adds for row in rows) or 1
-    ax.barh(places + 0.2, [100 * row.share for row in rows], 0.4, color=DARK, label="of the variance of the field")
+    ax.barh(places + 0.2, [100 * row.share for row in rows], 0.4, color=DARK,
+            label=f"variance of the field ({shares.variance:.4g} px²)")
     ax.barh(places - 0.2, [100 * row.multiply_adds / work for row in rows], 0.4, color=WARM,
-            label="of the multiply-adds of these layers")
-    ax.set_yticks(places, [f"{row.node}  {row.layer}" for row in rows], fontsize="small")
+            label="multiply-adds of these layers")
+    ax.set_yticks(places, [plain(f"{row.node}  {row.layer}") for row in rows])
     ax.set_ylim(-0.7, len(rows) - 0.3)
-    ax.set_xlabel("per cent")
-    ax.legend(fontsize="small", frameon=False, loc="lower right")
+    ax.set_xlabel("fraction that each layer adds, %")
+    ax.legend(loc="best")
     if title:
-        ax.set_title(title)
+        ax.set_title(plain(title))
     return cast("Figure", ax.figure)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ..analysis.growth import Growth
 from ..analysis.power_law import PowerLaw, fit_power_law
-from .style import LINES
+from .style import COLUMN, KINDS, LINES, PAGE, in_style, page
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,6 +20,8 @@ __all__ = ["plain_numbers", "plot_growth", "power_law"]
 
 #: Standard errors that a sampled point may lie off the line of a power law.
 FAR = 4
+#: Points up to which each has a marker of full size.
+MARKED = 40
 
 
 def power_law(values: npt.ArrayLike, sizes: npt.ArrayLike, errors: npt.ArrayLike | None = None) -> PowerLaw:
@@ -33,6 +35,7 @@ def power_law(values: npt.ArrayLike, sizes: npt.ArrayLike, errors: npt.ArrayLike
     return law._replace(slope_stderr=float(np.linalg.norm(off * relative) / (off @ off)))
 
 
+@in_style
 def plot_growth(values: Growth | npt.ArrayLike, sizes: Any = None, *, errors: Any = None, fit: bool = True,
                 ax: Axes | None = None, xlabel: str = "layers", ylabel: str = "size, input pixels",
                 title: str | None = None) -> Figure:
@@ -73,14 +76,12 @@ def plot_growth(values: Growth | npt.ArrayLike, sizes: Any = None, *, errors: An
     >>> figure.axes[0].get_legend().get_texts()[0].get_text()
     'random weights: slope 0.529'
     """
-    from matplotlib.figure import Figure
-
     if isinstance(values, Growth):
         return _both(values, title)
     rows = sizes if isinstance(sizes, Mapping) else {"": sizes}
     bars = errors if isinstance(errors, Mapping) else {"": errors}
     if ax is None:
-        ax = Figure(figsize=(6.4, 4.6), layout="constrained").add_subplot()
+        ax = page(COLUMN, 3.6).add_subplot()
     x = np.asarray(values, dtype=float)
     for i, (name, row) in enumerate(rows.items()):
         style, error = LINES[i % len(LINES)], bars.get(name)
@@ -90,11 +91,10 @@ def plot_growth(values: Growth | npt.ArrayLike, sizes: Any = None, *, errors: An
             law = law._replace(misfit=0.0) if near.all() else law
         words = name if law is None else f"{name}{': ' if name else ''}{law.words.replace('+-', '±')}"
         ax.errorbar(x, np.asarray(row, dtype=float), yerr=error, color=style["color"], label=words or None,
-                    marker=style["marker"], markersize=5, linestyle="none", capsize=2)
+                    marker=style["marker"], markersize=4 if len(x) <= MARKED else 1.5, linestyle="none", capsize=2)
         if law is not None and law.holds:
             ends = np.array([x.min(), x.max()])
-            ax.plot(ends, law(ends), color=style["color"], linewidth=1.2,
-                    linestyle=style["linestyle"])
+            ax.plot(ends, law(ends), color=style["color"], linestyle=style["linestyle"])
     ax.set_xscale("log")
     ax.set_yscale("log")
     for ticks in (ax.xaxis, ax.yaxis):
@@ -102,7 +102,7 @@ def plot_growth(values: Growth | npt.ArrayLike, sizes: Any = None, *, errors: An
     ax.set_xlabel(xlabel)
     ax.set_ylabel(ylabel)
     if any(rows) or fit:
-        ax.legend(fontsize="small", frameon=False)
+        ax.legend()
     if title:
         ax.set_title(title)
     return cast("Figure", ax.figure)
@@ -110,19 +110,18 @@ def plot_growth(values: Growth | npt.ArrayLike, sizes: Any = None, *, errors: An
 
 def _both(over: Growth, title: str | None) -> Figure:
     """Sizes and ratios side by side, in dots the closed form of each."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10.4, 4.4), layout="constrained")
+    figure = page(PAGE, 3.2)
     positive = {kind: size for kind, size in over.sizes.items() if size.min() > 0}
     ratios = {kind: over.ratio(kind) for kind in positive}
     for ax, rows, words in zip(figure.subplots(1, 2), (positive, ratios),
-                               ("size, input pixels", "size over the side of the theoretical field")):
-        plot_growth(over.values, rows, ax=ax, xlabel=over.parameter, ylabel=words)
+                               ("size, input pixels", "size / side of the TRF")):
+        plot_growth(over.values, {KINDS.get(kind, kind): row for kind, row in rows.items()}, ax=ax,
+                    xlabel=over.parameter, ylabel=words)
         closed = [over.asymptote[kind] * row / positive[kind] for kind, row in rows.items()
                   if np.isfinite(over.asymptote[kind]).any()]
         for line, label in zip(closed, ["Gaussian, closed form"] + [""] * len(closed)):
             ax.plot(over.values, line, color="#202020", linewidth=1.0, linestyle=":", zorder=3, label=label)
-        ax.legend(fontsize="small", frameon=False)
+        ax.legend()
     if title:
         figure.suptitle(title)
     return figure

@@ -1,14 +1,16 @@
-"""One result on one page: the map in colours, its marks, and the profiles beside it."""
+"""One result on one page: the map in colours, its marks, and the marginals beside it; several on one scale."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from .profiles import draw_profile, plot_profiles
-from .style import COLOURS, FLOOR, GAMMA, Display, Style, check_display, quantity
+from .profiles import MARGINAL, draw_profile
+from .style import (COLOURS, COLUMN, FLOOR, GAMMA, PAGE, Display, Style, check_display, in_style, letter, page,
+                    plain, quantity, symbol)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,26 +19,32 @@ if TYPE_CHECKING:
     from ..comparison import Comparison
     from ..results.field import EffectiveReceptiveField
 
-__all__ = ["plot", "show_map"]
+__all__ = ["plot", "show_map", "side_by_side"]
 
 REACH = 4.5  # standard deviations around the centroid within which there is something to see
 WIDEST = 3.0  # times that region the view may grow so that the whole TRF and image are in it
 
-BOX: Style = dict(color="white", linewidth=1.6, linestyle=(0, (5, 3)))
-FRAME: Style = dict(color="#7fd0ff", linewidth=2.0)
-ELLIPSE: Style = dict(color="#ff8c42", linewidth=1.8)
-CROSS: Style = dict(color="white", marker="+", markersize=12, markeredgewidth=1.6, linestyle="none")
+BOX: Style = dict(color="white", linewidth=1.0, linestyle=(0, (5, 3)))
+FRAME: Style = dict(color="#7fd0ff", linewidth=1.2)
+ELLIPSE: Style = dict(color="#ff8c42", linewidth=1.2)
+CROSS: Style = dict(color="white", marker="+", markersize=8, markeredgewidth=1.2, linestyle="none")
+NOWHERE = "#c9cdd3"  # where there is no image
+#: Outlines of objects, one after the other.
+OBJECTS = ("#ffffff", "#7fd0ff", "#f7b6d2", "#b5e48c")
 
 
+@in_style
 def plot(result: EffectiveReceptiveField | Comparison, *, ax: Axes | None = None,
          display: Display = "amplitude", title: str | None = None) -> Figure:
     r"""Draw an effective receptive field in input pixels, or a comparison of two.
 
     In two dimensions: the map around its true centre, with the box of the theoretical receptive
-    field, the frame of the image, the ellipse of one standard deviation of `share` about the
-    centroid, and both marginal profiles of `share` beside the Gaussian of the same mean and
-    standard deviation.  In one or three dimensions: the profile of each axis beside its Gaussian.
-    A comparison: both maps, their difference in standard errors, and the marginals.
+    field (TRF), the frame of the image, the ellipse of one standard deviation (1 sigma) of the map
+    about its centroid, and both marginals of the map, normalised to sum 1, beside the Gaussian of the
+    same mean and standard deviation.  The standard deviation is that of E[g^2], also where the
+    colours show its root, the RMS gradient, which is wider by sqrt(2) for a Gaussian.  In three
+    dimensions: the slices through the true centre, and the marginals.  In one: the map beside its
+    Gaussian.  A comparison: both maps, their difference in standard errors, and the marginals.
 
     Parameters
     ----------
@@ -45,16 +53,17 @@ def plot(result: EffectiveReceptiveField | Comparison, *, ax: Axes | None = None
         Draw the map alone (in one dimension the profile, of a comparison `plot_profiles` along its
         last axis) into these axes instead of a figure of its own.
     display : "amplitude", "linear", "log" or "power-law"
-        What the colours show: the amplitude :math:`\sqrt{E[g^2]}`, or the map itself in linear,
-        logarithmic or power-law (exponent 1/4) colours.  Profiles stand on a logarithmic axis for
-        "log" and on the same linear one for the others.  Maps of comparisons are "amplitude" only.
+        What the colours show: the RMS gradient :math:`\sqrt{E[g^2]}`, or the map itself in linear,
+        logarithmic or power-law (exponent 1/4) colours.  Marginals have a logarithmic axis for "log"
+        and a linear one for the others.  Maps of comparisons are "amplitude" only.
     title : str, optional
-        First words of the title, as the name of the network.
+        First words of the title, as the name of the network; "" for a picture without any.
 
     Returns
     -------
     matplotlib.figure.Figure
-        It belongs to no window and no global state; save it with ``figure.savefig(...)``.
+        It belongs to no window and no global state; save it with ``figure.savefig(...)``.  Sizes are
+        those of print, 5.5 or 7 inches wide.
 
     Raises
     ------
@@ -70,15 +79,96 @@ def plot(result: EffectiveReceptiveField | Comparison, *, ax: Axes | None = None
     >>> figure.savefig("plain.png")
     """
     check_display(display)
-    from ..comparison import Comparison
-    if isinstance(result, Comparison):
-        return _draw_comparison(result, ax, display, title)
-    if result.ndim == 2:
-        return _draw_map(result, ax, display, title)
-    return _draw_profiles(result, ax, display, title)
+    if not hasattr(result, "density"):  # a comparison hands over its arrays
+        return result.plot(ax=ax, display=display, title=title)
+    erf = cast("EffectiveReceptiveField", result)
+    return (_draw_map if erf.ndim == 2 else _draw_profiles)(erf, ax, display, title)
 
 
-def show_map(ax: Axes, values: Any, origin: tuple[int, ...] = (0, 0), *,
+@in_style
+def side_by_side(*erfs: EffectiveReceptiveField | Mapping[str, EffectiveReceptiveField],
+                 objects: Mapping[str, Any] | Sequence[Any] = (), display: Display = "amplitude",
+                 reach: float | None = None) -> Figure:
+    """Draw fields of several units or networks beside each other, all on one scale of pixels.
+
+    Each panel is centred on its unit's true centre and shows as many input pixels as the others;
+    colours are relative to each map's own maximum.
+
+    Parameters
+    ----------
+    *erfs : EffectiveReceptiveField, or one mapping of str to them
+        In two dimensions; the keys are titles of the panels.
+    objects : mapping of str to size, or sequence of sizes
+        Objects to be seen, drawn about the centre: the side of a square, or (height, width), in
+        input pixels.
+    display : "amplitude", "linear", "log" or "power-law"
+    reach : float, optional
+        Pixels shown from the centre to each side; by default all fields and objects are in view.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to draw, or a field is not in two dimensions.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> deep, wide = em.repeat(em.Conv(3), 24), em.repeat(em.Conv(7), 8)
+    >>> figure = em.plotting.side_by_side({"24 layers of 3x3": em.predict(deep), "8 layers of 7x7": em.predict(wide)},
+    ...                                   objects={"traffic sign": 32})
+    >>> figure.axes[0].get_xlim() == figure.axes[1].get_xlim()
+    True
+    """
+    check_display(display)
+    named = [pair for erf in erfs for pair in (erf.items() if isinstance(erf, Mapping) else [(plain(erf.label), erf)])]
+    if not named or any(erf.ndim != 2 for _, erf in named):
+        raise ValueError("erfs: must hold one field at least, all in two dimensions")
+    boxes = objects.items() if isinstance(objects, Mapping) else [("object", size) for size in objects]
+    sides = [(name, np.broadcast_to(np.asarray(size, float), 2)) for name, size in boxes]
+    if reach is None:
+        reach = max([3.5 * float(erf.std.max()) + 1 for _, erf in named] + [0.55 * float(s.max()) for _, s in sides])
+    columns = min(len(named), 4)
+    rows, width = -(-len(named) // columns), PAGE if columns > 2 else COLUMN
+    figure = page(width, ((width - 1.3) / columns + 0.4) * rows + 0.3 * bool(sides) + 0.2)
+    panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    for ax, (name, erf), mark in zip(panels.flat, named, "abcdefghijklmnop"):
+        image = _centred(ax, erf, reach, display)
+        for (what, side), colour in zip(sides, OBJECTS * len(sides)):
+            _outline(ax, -side / 2, side / 2, f"{what}, {_times(f'{s:g}' for s in side)} px", color=colour,
+                     linewidth=1.2)
+        ax.set_title(f"{name}\n" + rf"$\sigma$ {_times(f'{s:.3g}' for s in erf.std)} px")
+        letter(ax, mark)
+    for ax in list(panels.flat)[len(named):]:
+        ax.set_axis_off()
+    for row in panels:
+        row[0].set_ylabel("y from the true\ncentre, input pixels")
+    for ax in panels[-1]:
+        ax.set_xlabel("x from the true\ncentre, input pixels")
+    statistics = {erf.statistic for _, erf in named}
+    figure.colorbar(image, ax=panels, shrink=0.8, aspect=20,
+                    label=quantity(statistics.pop(), display) if len(statistics) == 1 else "each over its maximum")
+    if sides:
+        handles, labels = panels[0][0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=min(len(sides), 3))
+    return figure
+
+
+def _centred(ax: Axes, erf: EffectiveReceptiveField, reach: float, display: Display) -> Any:
+    """The map with pixels counted from the true centre."""
+    lo, hi = _part(erf, [(c - reach, c + reach) for c in erf.center])
+    offset = tuple(a - c for a, c in zip(lo, erf.center))
+    image = show_map(ax, erf.crop(lo, hi, of="share"), offset, statistic=erf.statistic, display=display)
+    ax.set_facecolor(NOWHERE)
+    ax.set_xlim(-reach, reach)
+    ax.set_ylim(reach, -reach)
+    return image
+
+
+def show_map(ax: Axes, values: Any, origin: tuple[float, ...] = (0, 0), *,
              statistic: str = "power", display: Display = "amplitude") -> Any:
     """Show a map, over its largest value, in the colours of a display: `plot` without its marks.
 
@@ -86,10 +176,11 @@ def show_map(ax: Axes, values: Any, origin: tuple[int, ...] = (0, 0), *,
     ----------
     ax : matplotlib.axes.Axes
     values : array of shape (rows, columns)
-        E[g^2] ("power") or E[g] ("mean"), or its share.
-    origin : tuple of int
+        The map, or any multiple of it.
+    origin : tuple of float
         Input pixel of ``values[0, 0]``.
-    statistic : "power" or "mean"
+    statistic : str
+        What the map holds: of "power", amplitudes are roots, of all others absolute values.
     display : "amplitude", "linear", "log" or "power-law"
 
     Returns
@@ -154,17 +245,27 @@ def _views(erf: EffectiveReceptiveField) -> list[tuple[float, float]]:
     return whole if fits else views
 
 
+def _part(erf: EffectiveReceptiveField, views: list[tuple[float, float]]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """First and last pixel within the views, of the image where there is one."""
+    lo, hi = [math.floor(v[0]) for v in views], [math.ceil(v[1]) for v in views]
+    if erf.image is not None:
+        lo, hi = [max(a, 0) for a in lo], [min(b, n - 1) for b, n in zip(hi, erf.image)]
+    return tuple(lo), tuple(hi)
+
+
 def _title(erf: EffectiveReceptiveField, title: str | None) -> str:
-    unit = f"unit {erf.unit[0] if erf.ndim == 1 else erf.unit} of {erf.node}" if erf.unit else erf.label
-    image = "infinite plane" if erf.image is None else f"image {_times(erf.image)}"
-    std = _times([f"{s:.3g}" for s in erf.std])
-    seen = "" if erf.window is None else f"theoretical field {_extent(*erf.window)} px, "
-    return (f"{title + ', ' if title else ''}{unit}, {image}\n"
-            f"{seen}std of {erf.statistic} {std} px")
+    if title == "":
+        return ""
+    unit = f"unit {erf.unit[0] if erf.ndim == 1 else erf.unit} of {plain(erf.node)}" if erf.unit else erf.label
+    image = "infinite plane" if erf.image is None else f"image {_times(erf.image)} px"
+    std = _times(f"{s:.3g}" for s in erf.std)
+    seen = "" if erf.window is None else f"TRF {_extent(*erf.window)} px, "
+    return (f"{plain(title) + ', ' if title else ''}{unit}, {image}\n"
+            rf"{seen}$\sigma$ of {symbol(erf.statistic)} {std} px")
 
 
 def _extent(lo: tuple[int, ...], hi: tuple[int, ...]) -> str:
-    """Pixels per axis of the window of this unit (others may have another, behind upsampling)."""
+    """Pixels per axis of the window of this unit (others may have another, after upsampling)."""
     return _times(last - first + 1 for first, last in zip(lo, hi))
 
 
@@ -178,22 +279,20 @@ def _times(values: Any) -> str:
 
 def _draw_map(erf: EffectiveReceptiveField, ax: Axes | None, display: Display,
               title: str | None) -> Figure:
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator, PercentFormatter
-
     views = _views(erf)
     if ax is not None:
         _draw_values(erf, ax, display, views)
         _draw_marks(erf, ax, views)
-        ax.set_title(f"{_title(erf, title)}\ncolours: {quantity(erf.statistic, display)}",
+        words = _title(erf, title)
+        ax.set_title(words + ("\n" if words else "") + f"colours: {quantity(erf.statistic, display)}",
                      fontsize="small")  # there is no colour bar to say so
         return cast("Figure", ax.figure)
     # Laid out in inches: the panels keep their size whatever the shape of the map.
     tall, wide = (v[1] - v[0] for v in views)
-    height, width = (max(1.6, 4.8 * n / max(tall, wide)) for n in (tall, wide))
-    left, bottom, panel, gap = 1.0, 1.3, 1.05, 0.13
-    size = (left + width + panel + 1.75, bottom + height + panel + 0.8)
-    figure = Figure(figsize=size)
+    height, width = (max(1.3, 2.95 * n / max(tall, wide)) for n in (tall, wide))
+    left, bottom, panel, gap = 0.75, 1.2, 0.7, 0.1
+    size = (COLUMN, bottom + height + panel + 0.55 if title != "" else bottom + height + panel + 0.15)
+    figure = page(*size, constrained=False)
 
     def place(x: float, y: float, w: float, h: float) -> Axes:
         return figure.add_axes((x / size[0], y / size[1], w / size[0], h / size[1]))
@@ -203,35 +302,45 @@ def _draw_map(erf: EffectiveReceptiveField, ax: Axes | None, display: Display,
     side = place(left + width + gap, bottom, panel, height)
     image = _draw_values(erf, ax, display, views)
     _draw_marks(erf, ax, views)
-    draw_profile(erf, 1, top, views[1])
-    draw_profile(erf, 0, side, views[0], upright=True)
+    draw_profile(erf, 1, top, views[1], log=display == "log")
+    draw_profile(erf, 0, side, views[0], upright=True, log=display == "log")
     top.tick_params(labelbottom=False)
     side.tick_params(labelleft=False)
-    for ticks in (top.yaxis, side.xaxis):  # a label at 0 would run into those of the map
-        ticks.set_major_locator(MaxNLocator(2))
-        ticks.set_major_formatter(PercentFormatter(1.0))
-    top.set_ylabel("share per\ncolumn")
-    side.set_xlabel("share per row")
-    bar = figure.colorbar(image, cax=place(left + width + panel + 0.45, bottom, 0.2, height))
+    side.xaxis.tick_top()  # below, its numbers would run into those of the map
+    for ticks in (top.yaxis, side.xaxis):
+        _few_ticks(ticks, log=display == "log")
+    top.set_ylabel(MARGINAL.replace(", ", ",\n"))
+    bar = figure.colorbar(image, cax=place(left + width + panel + gap + 0.15, bottom, 0.12, height))
     bar.set_label(quantity(erf.statistic, display))
     if display == "power-law":
         bar.set_ticks([0.0, 0.001, 0.01, 0.1, 0.3, 1.0])
     handles, labels = ax.get_legend_handles_labels()
     curves, names = top.get_legend_handles_labels()
-    figure.legend([*handles, *curves[:2]], [*labels, *names[:2]], loc="lower center", ncols=2,
-                  fontsize="small", frameon=False)
-    figure.suptitle(_title(erf, title), y=1 - 0.1 / size[1])
+    known = {name: curve for name, curve in zip(names, curves) if name not in labels}
+    known = {("TRF along one axis" if name == "TRF" else name): curve for name, curve in known.items()}
+    figure.legend([*handles, *known.values()], [*labels, *known], loc="lower left", ncols=2,
+                  bbox_to_anchor=(left / size[0] - 0.02, 0.0), facecolor="#5f6771")
+    figure.suptitle(_title(erf, title), x=left / size[0], y=1 - 0.06 / size[1], ha="left")
     return figure
+
+
+def _few_ticks(ticks: Any, *, log: bool) -> None:
+    """Two numbers on a narrow axis, none where it begins."""
+    from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullLocator
+
+    ticks.set_major_locator(LogLocator(10, numticks=2) if log else MaxNLocator(2, prune="lower"))
+    if log:
+        ticks.set_minor_locator(NullLocator())
+    else:
+        ticks.set_major_formatter(FormatStrFormatter("%g"))
 
 
 def _draw_values(erf: EffectiveReceptiveField, ax: Axes, display: Display,
                  views: list[tuple[float, float]]) -> Any:
     """The map in colours, as far as it reaches within the views; grey where there is none."""
-    ends = [(math.floor(v[0]), math.ceil(v[1])) for v in views]
-    lo = tuple(max(first, o) for (first, _), o in zip(ends, erf.origin))
-    hi = tuple(min(last, o + n - 1) for (_, last), o, n in zip(ends, erf.origin, erf.shape))
+    lo, hi = _part(erf, views)
     image = show_map(ax, erf.crop(lo, hi, of="share"), lo, statistic=erf.statistic, display=display)
-    ax.set_facecolor("#c9cdd3")
+    ax.set_facecolor(NOWHERE)
     ax.set_xlim(*views[1])
     ax.set_ylim(views[0][1], views[0][0])
     ax.set_xlabel("x, input pixels")
@@ -239,26 +348,35 @@ def _draw_values(erf: EffectiveReceptiveField, ax: Axes, display: Display,
     return image
 
 
+def _outlined() -> Any:
+    """A dark edge around lines, visible on any colour."""
+    from matplotlib.patheffects import withStroke
+    return [withStroke(linewidth=2.4, foreground="#202020")]
+
+
+def _outline(ax: Axes, lo: Any, hi: Any, label: str, **style: Any) -> None:
+    """A rectangle from (y, x) `lo` to `hi`."""
+    (top, left), (bottom, right) = lo, hi
+    ax.plot([left, right, right, left, left], [top, top, bottom, bottom, top], label=label, path_effects=_outlined(),
+            **style)
+
+
 def _draw_marks(erf: EffectiveReceptiveField, ax: Axes, views: list[tuple[float, float]]) -> None:
     """TRF box, image frame, ellipse of one standard deviation, true centre."""
-    from matplotlib.patheffects import withStroke
-
-    dark = [withStroke(linewidth=3.4, foreground="#202020")]  # visible on any colour
     if erf.window is not None:
         lo, hi = erf.window
-        box = f"theoretical receptive field, {_extent(lo, hi)}{_beyond(lo, hi, views)}"
-        ax.plot(*_corners(lo, hi), label=box, path_effects=dark, **BOX)
+        _outline(ax, np.subtract(lo, 0.5), np.add(hi, 0.5), f"TRF, {_extent(lo, hi)} px{_beyond(lo, hi, views)}", **BOX)
     if erf.image is not None:
         lo, hi = (0, 0), tuple(n - 1 for n in erf.image)
-        ax.plot(*_corners(lo, hi), label=f"image, {_times(erf.image)}{_beyond(lo, hi, views)}",
-                path_effects=dark, **FRAME)
+        _outline(ax, np.subtract(lo, 0.5), np.add(hi, 0.5),
+                 f"image, {_times(erf.image)} px{_beyond(lo, hi, views)}", **FRAME)
     squares, axes = np.linalg.eigh(erf.covariance)
     angle = np.linspace(0.0, 2 * np.pi, 361)
     around = axes * np.sqrt(np.maximum(squares, 0.0)) @ [np.cos(angle), np.sin(angle)]
     centroid = erf.centroid
     ax.plot(centroid[1] + around[1], centroid[0] + around[0],
-            label="one std about the centroid", path_effects=dark, **ELLIPSE)
-    ax.plot(erf.center[1], erf.center[0], label="true centre", path_effects=dark, **CROSS)
+            label=rf"1$\sigma$ of {symbol(erf.statistic)}", path_effects=_outlined(), **ELLIPSE)
+    ax.plot(erf.center[1], erf.center[0], label="true centre", path_effects=_outlined(), **CROSS)
 
 
 def _beyond(lo: tuple[int, ...], hi: tuple[int, ...], views: list[tuple[float, float]]) -> str:
@@ -267,48 +385,51 @@ def _beyond(lo: tuple[int, ...], hi: tuple[int, ...], views: list[tuple[float, f
     return "" if seen else " (wider than this view)"
 
 
-def _corners(lo: tuple[int, ...], hi: tuple[int, ...]) -> Any:
-    """x and y around the outside of the pixels from `lo` to `hi`."""
-    (top, left), (bottom, right) = (x - 0.5 for x in lo), (x + 0.5 for x in hi)
-    return [left, right, right, left, left], [top, top, bottom, bottom, top]
-
-
 # ---------------------------------------------------------------------------------------------
-# profiles
+# one and three
 # ---------------------------------------------------------------------------------------------
 
 def _draw_profiles(erf: EffectiveReceptiveField, ax: Axes | None, display: Display,
                    title: str | None) -> Figure:
-    from matplotlib.figure import Figure
-
     views = _views(erf)
-    if ax is None:
-        figure = Figure(figsize=(8.2, 1.6 + 2.6 * erf.ndim), layout="constrained")
-        panels = list(figure.subplots(erf.ndim, 1, squeeze=False)[:, 0])
-    elif erf.ndim == 1:
-        figure, panels = cast("Figure", ax.figure), [ax]
-    else:
+    if ax is not None and erf.ndim > 1:
         raise ValueError(f"ax: cannot hold the profiles of all {erf.ndim} axes; leave it out")
+    if ax is not None:
+        figure, panels = cast("Figure", ax.figure), [ax]
+    elif erf.ndim == 1:
+        figure = page(COLUMN, 2.6)
+        panels = [figure.add_subplot()]
+    else:
+        figure = page(PAGE, 4.4)
+        above, panels = figure.subplots(2, 3, height_ratios=(1.5, 1))
+        _draw_slices(erf, list(above), display, views)
     for axis, panel in enumerate(panels):
         draw_profile(erf, axis, panel, views[axis], log=display == "log")
-        name = "" if erf.ndim == 1 else f" of axis {axis}"
-        panel.set_xlabel(f"coordinate{name}, input pixels")
-        panel.set_ylabel(f"share of {erf.statistic}")
-    panels[0].legend(fontsize="small")
-    panels[0].set_title(_title(erf, title))
+        panel.set_xlabel("coordinate, input pixels" if erf.ndim == 1 else f"{'zyx'[axis]}, input pixels")
+        _few_ticks(panel.yaxis, log=display == "log")
+    panels[0].set_ylabel(MARGINAL)
+    if erf.ndim == 1:
+        panels[0].legend()
+        panels[0].set_title(_title(erf, title))
+    else:
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+        figure.suptitle(_title(erf, title))
     return figure
 
 
-# ---------------------------------------------------------------------------------------------
-# two results
-# ---------------------------------------------------------------------------------------------
-
-def _draw_comparison(comparison: Comparison, ax: Axes | None, display: Display,
-                     title: str | None) -> Figure:
-    if ax is not None:
-        pair = {"(a)": comparison.theory, "(b)": comparison.measured}
-        return plot_profiles(pair, ax=ax, display=display, title=title)
-    if display != "amplitude":
-        raise ValueError(f"display={display!r}: the maps of a comparison are drawn as 'amplitude' only")
-    from .comparison import plot as draw
-    return draw(comparison, title)
+def _draw_slices(erf: EffectiveReceptiveField, panels: list[Axes], display: Display,
+                 views: list[tuple[float, float]]) -> None:
+    """The planes of pixels nearest to the true centre, across each axis."""
+    for axis, ax in enumerate(panels):
+        lo, hi = map(list, _part(erf, views))
+        lo[axis] = hi[axis] = math.floor(erf.center[axis])
+        down, across = (a for a in range(3) if a != axis)
+        image = show_map(ax, erf.crop(lo, hi, of="share").squeeze(axis), (lo[down], lo[across]),
+                         statistic=erf.statistic, display=display)
+        ax.set_facecolor(NOWHERE)
+        ax.set_xlim(*views[across])
+        ax.set_ylim(views[down][1], views[down][0])
+        ax.set_xlabel(f"{'zyx'[across]}, input pixels")
+        ax.set_ylabel(f"{'zyx'[down]}, input pixels")
+        ax.set_title(f"slice at {'zyx'[axis]} = {lo[axis]}")
+    panels[0].figure.colorbar(image, ax=panels, shrink=0.8, label=quantity(erf.statistic, display))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from .style import FLOOR, GAMMA, LINES, Display, Style, check_display
+from .style import COLUMN, FLOOR, GAMMA, LINES, Display, Style, check_display, in_style, page, plain, symbol
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,21 +17,24 @@ if TYPE_CHECKING:
 
     from ..results.field import EffectiveReceptiveField
 
-__all__ = ["draw_profile", "plot_profiles", "profile_of"]
+__all__ = ["MARGINAL", "draw_profile", "plot_profiles", "profile_of"]
 
 REACH = 4.5  # standard deviations of the widest result that are shown
+MARGINAL = "marginal, per pixel"
 
 PROFILE: Style = dict(color="#7fa6cf", fill=True)
-GAUSSIAN: Style = dict(color="#c1440e", linewidth=1.4, linestyle=(0, (4, 2)))
+GAUSSIAN: Style = dict(color="#c1440e", linewidth=1.0, linestyle=(0, (4, 2)))
 
 
+@in_style
 def plot_profiles(erfs: Mapping[str, EffectiveReceptiveField] | Sequence[EffectiveReceptiveField], *,
                   axis: int = -1, display: Display = "linear", ax: Axes | None = None,
                   title: str | None = None) -> Figure:
     """Draw several results along one axis, in input pixels from each one's true centre.
 
-    Theory is a line, a measurement (what has a `stderr`) a row of markers.  Where theoretical
-    receptive fields end within the view, short ticks of the same colour at the lower edge say so.
+    Theory is a line, a measurement (what has a `stderr`) a row of markers with standard errors.  Where
+    theoretical receptive fields (TRF) end within the view, short ticks of the same colour at the
+    lower edge say so.
 
     Parameters
     ----------
@@ -40,8 +43,8 @@ def plot_profiles(erfs: Mapping[str, EffectiveReceptiveField] | Sequence[Effecti
     axis : int
         The axis along which they are drawn.
     display : "linear", "log", "power-law" or "amplitude"
-        The marginal of `share` on such an axis; "amplitude" is the root of E[g^2] (abs E[g] for the
-        mean) along the line through the true centre, over its maximum.
+        The marginal of the map, normalised to sum 1, on such an axis; "amplitude" is the root of
+        E[g^2] (abs E[g] for the mean) along the line through the true centre, over its maximum.
     ax : matplotlib.axes.Axes, optional
     title : str, optional
 
@@ -61,31 +64,30 @@ def plot_profiles(erfs: Mapping[str, EffectiveReceptiveField] | Sequence[Effecti
     >>> em.plotting.plot_profiles(nets, display="log").axes[0].get_yscale()
     'log'
     """
-    from matplotlib.figure import Figure
-
     check_display(display)
     named = _named(erfs)
     for name, erf in named:
         if not -erf.ndim <= axis < erf.ndim:
             raise ValueError(f"axis={axis}: {name} has the axes 0 to {erf.ndim - 1}")
     if ax is None:
-        ax = Figure(figsize=(7.2, 4.4), layout="constrained").add_subplot()
+        ax = page(COLUMN, 3.2).add_subplot()
     top, reach, ends = 0.0, 0.0, None
     for (name, erf), style in zip(named, _styles(len(named))):
         x, y = profile_of(erf, axis, display)
         near = max(_reach(erf, axis), 1.0)
         top, reach = max(top, float(np.abs(y).max())), max(reach, near)
-        _draw_line(ax, x, y, style, measured=erf.stderr is not None, label=name)
+        error = _error(erf, axis) if display != "amplitude" else None
+        _draw_line(ax, x, y, error, style, measured=erf.stderr is not None, label=name)
         for end in _ends(erf, axis):
             if abs(end) <= REACH * near:
-                ends = ax.axvline(end, 0.0, 0.04, color=style["color"], linewidth=2.0, label="_end")
+                ends = ax.axvline(end, 0.0, 0.04, color=style["color"], linewidth=1.6, label="_end")
     if ends is not None:
-        ends.set_label("ends of the theoretical field")
+        ends.set_label("end of the TRF")
     ax.set_xlim(-reach, reach)
     _scale(ax, display, top)
-    ax.set_xlabel("input pixels from the true centre")
+    ax.set_xlabel("distance from the true centre, input pixels")
     ax.set_ylabel(_words({erf.statistic for _, erf in named}, display))
-    ax.legend(fontsize="small", frameon=False)
+    ax.legend()
     if title:
         ax.set_title(title)
     return cast("Figure", ax.figure)
@@ -95,7 +97,7 @@ def _named(erfs: Any) -> list[tuple[str, EffectiveReceptiveField]]:
     if isinstance(erfs, Mapping):
         named = list(erfs.items())
     else:
-        named = [(f"{erf.label}, {erf.method}", erf)
+        named = [(plain(f"{erf.label}, {erf.method}"), erf)
                  for erf in (erfs if isinstance(erfs, Sequence) else [erfs])]
     if not named:
         raise ValueError("erfs: must hold one result at least")
@@ -119,6 +121,12 @@ def _ends(erf: EffectiveReceptiveField, axis: int) -> tuple[float, float]:
     return lo[axis] - 0.5 - erf.center[axis], hi[axis] + 0.5 - erf.center[axis]
 
 
+def _error(erf: EffectiveReceptiveField, axis: int) -> npt.NDArray[Any] | None:
+    """Standard error of the marginal, where the result knows it."""
+    known = getattr(erf, "profile_stderr", None)
+    return None if known is None else known(axis)
+
+
 def profile_of(erf: EffectiveReceptiveField, axis: int,
                display: Display) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """Pixels from the true centre, and what a display shows there."""
@@ -130,12 +138,12 @@ def profile_of(erf: EffectiveReceptiveField, axis: int,
     return x, y / (y.max() or 1.0)
 
 
-def _draw_line(ax: Axes, x: Any, y: Any, style: Style, *, measured: bool, label: str) -> None:
+def _draw_line(ax: Axes, x: Any, y: Any, error: Any, style: Style, *, measured: bool, label: str) -> None:
     if measured:
-        ax.plot(x, y, color=style["color"], marker=style["marker"], markersize=3.5, linestyle="none",
-                markerfacecolor="none", label=label)
+        ax.errorbar(x, y, yerr=error, color=style["color"], marker=style["marker"], markersize=2.5, linestyle="none",
+                    markerfacecolor="none", markeredgewidth=0.7, elinewidth=0.7, capsize=0, label=label)
     else:
-        ax.plot(x, y, color=style["color"], linestyle=style["linestyle"], linewidth=1.6, label=label)
+        ax.plot(x, y, color=style["color"], linestyle=style["linestyle"], label=label)
 
 
 def _scale(ax: Axes, display: Display, top: float) -> None:
@@ -154,9 +162,9 @@ def _scale(ax: Axes, display: Display, top: float) -> None:
 
 def _words(statistics: set[str], display: Display) -> str:
     if display == "amplitude":
-        return "amplitude along the line through the centre / maximum"
+        return "amplitude through the true centre / maximum"
     scale = {"linear": "", "log": ", logarithmic axis", "power-law": f", axis by power {GAMMA:g}"}
-    return f"share of {' or '.join(sorted(statistics))} per pixel of the axis{scale[display]}"
+    return f"marginal of {' or '.join(map(symbol, sorted(statistics)))}, per pixel{scale[display]}"
 
 
 def draw_profile(erf: EffectiveReceptiveField, axis: int, ax: Axes, view: tuple[float, float], *,
@@ -166,24 +174,23 @@ def draw_profile(erf: EffectiveReceptiveField, axis: int, ax: Axes, view: tuple[
     share = erf.profile(axis)[first - erf.origin[axis]:math.ceil(view[1]) - erf.origin[axis] + 1]
     edges = first - 0.5 + np.arange(len(share) + 1)
     ax.stairs(share, edges, orientation="horizontal" if upright else "vertical",
-              label="profile of share", **PROFILE)
+              label=f"marginal of {symbol(erf.statistic)}, sum 1", **PROFILE)
     mean, std = erf.centroid[axis], float(erf.std[axis])
     if std > 0:
         x = np.linspace(view[0], view[1], 512)
         gauss = np.exp(-((x - mean) / std) ** 2 / 2) / (std * np.sqrt(2 * np.pi))
-        ax.plot(*((gauss, x) if upright else (x, gauss)), label="Gaussian, same mean and std",
+        ax.plot(*((gauss, x) if upright else (x, gauss)), label=r"Gaussian of the same mean and $\sigma$",
                 **GAUSSIAN)
     mark, span = (ax.axhline, ax.axhspan) if upright else (ax.axvline, ax.axvspan)
-    mark(erf.center[axis], color="#606060", linewidth=1, linestyle=":", label="true centre")
     if erf.window is not None:
         lo, hi = erf.window
-        span(lo[axis] - 0.5, hi[axis] + 0.5, color="#9aa5b1", alpha=0.25, linewidth=0,
-             label="theoretical receptive field")
+        span(lo[axis] - 0.5, hi[axis] + 0.5, color="#9aa5b1", alpha=0.25, linewidth=0, label="TRF")
+    mark(erf.center[axis], color="#606060", linewidth=0.8, linestyle=":", label="true centre")
     along_ends = ax.set_ylim if upright else ax.set_xlim
     height_ends = ax.set_xlim if upright else ax.set_ylim
     along_ends(*(view[::-1] if upright else view))
     if log:
-        ax.set_yscale("log")
+        (ax.set_xscale if upright else ax.set_yscale)("log")
         height_ends(FLOOR * share.max(), 2 * share.max())
     else:
         height_ends(min(0.0, float(share.min())), None)

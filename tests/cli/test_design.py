@@ -1,17 +1,14 @@
-"""The commands that answer: growth, design, size-map, tiles; and their pictures."""
+"""The commands that answer: growth, design, size-map, tiles."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 from helpers import EXACT, ROUNDING, Ask, assert_close
 
 import erfmath as em
-from erfmath.plotting import design as design_plot
 
 PNG = b"\x89PNG"
 
@@ -132,46 +129,3 @@ def test_design_says_what_is_wrong_in_one_line(ask: Ask, words: tuple[str, ...],
     assert answer.status == 2 and not answer.out
     assert error in answer.err and answer.err.count("\n") == 1
     assert not list(Path().iterdir())
-
-
-# ---------------------------------------------------------------------------------------------
-# pictures
-# ---------------------------------------------------------------------------------------------
-
-def test_plot_size_map_shows_the_sizes() -> None:
-    sizes = em.erf_size_map(em.repeat(em.Conv(3), 6), (9, 14))
-    ax, = (axes for axes in design_plot.plot_size_map(sizes, title="six").axes if axes.images)
-    assert_close(ax.images[0].get_array(), sizes.size, EXACT)
-    assert ax.get_title().startswith("six, units of conv6, image 9 × 14") and ax.get_xlabel() == "unit, x"
-    line = design_plot.plot_size_map(em.erf_size_map(em.repeat(em.Conv(3), 6), 9, ndim=1)).axes[0].lines[0]
-    assert len(line.get_ydata()) == 9  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="three axes"):
-        design_plot.plot_size_map(em.erf_size_map(em.serial(em.Conv(3)), 3, ndim=3))
-
-
-def test_plot_size_map_arrows() -> None:
-    sizes = em.erf_size_map(em.repeat(em.Conv(3), 6), 9)
-    arrows: Any = next(one for one in design_plot.plot_size_map(sizes).axes[0].collections if hasattr(one, "U"))
-    where = np.asarray(arrows.get_offsets()).astype(int)
-    for (x, y), u, v in zip(where, arrows.U, arrows.V):
-        assert_close([v, u], sizes.shift[:, y, x], EXACT)
-
-
-def test_plot_remedies_shows_before_and_after() -> None:
-    found = em.remedies(em.zoo.plain(6), image=20)
-    figure = design_plot.plot_remedies(found, top=4, title="plain")
-    titles = [axes.get_title() for axes in figure.axes]
-    assert titles[0].startswith("baseline") and titles[1].startswith(found.changes[0].what)
-    patches: Any = figure.axes[-1].patches
-    bars = [bar.get_width() for bar in patches]
-    assert_close(bars[:4], [100 * remedy.gain for remedy in found.changes[:4]], EXACT)
-    assert len(design_plot.plot_remedies(em.remedies(em.zoo.plain(4), image=9, ndim=1)).axes) == 2
-
-
-def test_plot_layer_shares_shows_variance_and_work() -> None:
-    shares = em.layer_shares(em.zoo.vgg11())
-    patches: Any = design_plot.plot_layer_shares(shares).axes[0].patches
-    widths = [bar.get_width() for bar in patches]
-    n = len(shares.layers)
-    assert_close(widths[:n], [100 * row.share for row in shares.layers], EXACT)
-    assert_close(sum(widths[n:]), 100.0, ROUNDING)

@@ -14,11 +14,10 @@ from matplotlib.figure import Figure
 from scipy.stats import norm
 
 import erfmath as em
-from erfmath.plotting import FLOOR, GAMMA, LINES, plot, plot_growth, plot_profiles, show_map
+from erfmath.plotting import FLOOR, GAMMA, LINES, plot, plot_growth, plot_profiles, show_map, side_by_side
 from erfmath.plotting.growth import power_law
 
 # Nothing about this one is symmetric: axes of different extent, a unit near a corner.
-TRF = "theoretical receptive field"
 NET = em.serial(em.Conv((3, 7), stride=(1, 2)), em.Conv((5, 3)), em.repeat(em.Conv(3), 3))
 ERF = em.predict(NET, image=(20, 48), unit=(4, 5))
 
@@ -51,12 +50,12 @@ def test_marks_are_where_the_result_says() -> None:
     marks = lines(plot(ERF).axes[0])
     assert_close(marks["true centre"], [ERF.center[::-1]], EXACT)
     lo, hi = ERF.trf.window(ERF.unit)
-    box = marks[f"{TRF}, 13 × 23"]
+    box = marks["TRF, 13 × 23 px"]
     assert_close(box.min(axis=0), np.subtract(lo, 0.5)[::-1], EXACT)
     assert_close(box.max(axis=0), np.add(hi, 0.5)[::-1], EXACT)
-    image = marks["image, 20 × 48"]
+    image = marks["image, 20 × 48 px"]
     assert_close(np.ptp(image, axis=0), [48.0, 20.0], EXACT)
-    ring = marks["one std about the centroid"][:, ::-1] - ERF.centroid
+    ring = marks[r"1$\sigma$ of $E[g^2]$"][:, ::-1] - ERF.centroid
     square = np.einsum("ni,ij,nj->n", ring, np.linalg.inv(ERF.covariance), ring)
     assert_close(square, np.ones(len(ring)), ROUNDING)
 
@@ -67,7 +66,7 @@ def test_profiles_stand_beside_their_gaussians(panel: int, axis: int) -> None:
     steps = ax.patches[0].get_data()
     assert_close(steps.values, ERF.profile(axis), EXACT)
     assert_close(steps.edges[:-1] + 0.5, np.arange(ERF.image[axis], dtype=float), EXACT)
-    curve = lines(ax)["Gaussian, same mean and std"]
+    curve = lines(ax)[r"Gaussian of the same mean and $\sigma$"]
     x, y = curve.T if panel == 1 else curve.T[::-1]
     assert_close(y, norm.pdf(x, ERF.centroid[axis], ERF.std[axis]), ROUNDING)
 
@@ -76,14 +75,15 @@ def test_the_title_says_what_is_shown() -> None:
     title = plot(ERF, title="net").get_suptitle()
     assert title.startswith("net, unit (4, 5) of conv5, image 20 × 48")
     std = f"{ERF.std[0]:.3g} × {ERF.std[1]:.3g}"
-    assert f"theoretical field 13 × 23 px, std of power {std} px" in title
+    assert rf"TRF 13 × 23 px, $\sigma$ of $E[g^2]$ {std} px" in title
+    assert plot(ERF, title="").get_suptitle() == ""
 
 
 @pytest.mark.parametrize("display, kind, label", [
-    ("amplitude", None, "amplitude $E[g^2]^{1/2}$ / maximum"),
-    ("linear", None, "power $E[g^2]$ / maximum"),
-    ("log", LogNorm, "power $E[g^2]$ / maximum, logarithmic colours"),
-    ("power-law", PowerNorm, f"power $E[g^2]$ / maximum, colours by power {GAMMA:g}"),
+    ("amplitude", None, "RMS gradient $E[g^2]^{1/2}$ / maximum"),
+    ("linear", None, "$E[g^2]$ / maximum"),
+    ("log", LogNorm, "$E[g^2]$ / maximum, logarithmic colours"),
+    ("power-law", PowerNorm, f"$E[g^2]$ / maximum, colours by power {GAMMA:g}"),
 ])
 def test_displays_change_colours_and_say_so(display, kind, label) -> None:
     before = ERF.map.copy()
@@ -103,7 +103,7 @@ def test_mean_and_signed_maps() -> None:
     signed = em.predict(em.serial(em.Conv(3, weights=em.Fixed(np.outer([1, 2, 1], [2, -1, 2])))))
     assert signed.statistic == "mean"
     figure = plot(signed, display="linear")
-    assert figure.axes[3].get_ylabel() == "mean $E[g]$ / maximum"
+    assert figure.axes[3].get_ylabel() == "$E[g]$ / maximum"
     shown = figure.axes[0].images[0]
     assert shown.norm.vmin == shown.get_array().min() < 0
     assert plot(signed).axes[3].get_ylabel() == "amplitude $|E[g]|$ / maximum"
@@ -115,13 +115,13 @@ def test_a_wide_trf_does_not_hide_the_map() -> None:
     figure = plot(erf)
     left, right = figure.axes[0].get_xlim()
     assert 8 * erf.std[1] < right - left < 20 * erf.std[1] < erf.trf.size[1]
-    assert f"{TRF}, 801 × 801 (wider than this view)" in lines(figure.axes[0])
+    assert "TRF, 801 × 801 px (wider than this view)" in lines(figure.axes[0])
 
 
 def test_a_narrow_trf_is_shown_whole() -> None:
     figure = plot(em.predict(em.zoo.plain(20)))
     left, right = figure.axes[0].get_xlim()
-    assert left < -20 and right > 20 and f"{TRF}, 41 × 41" in lines(figure.axes[0])
+    assert left < -20 and right > 20 and "TRF, 41 × 41 px" in lines(figure.axes[0])
 
 
 def test_the_box_is_the_window_of_the_unit_shown() -> None:
@@ -130,7 +130,7 @@ def test_the_box_is_the_window_of_the_unit_shown() -> None:
     lo, hi = erf.trf.window(erf.unit)
     extent = hi[0] - lo[0] + 1
     assert extent < erf.trf.size[0]
-    assert f"{TRF}, {extent} × {extent}" in lines(plot(erf).axes[0])
+    assert f"TRF, {extent} × {extent} px" in lines(plot(erf).axes[0])
 
 
 def test_one_pixel() -> None:
@@ -147,8 +147,9 @@ def test_a_chain_too_deep_for_its_whole_map() -> None:
 def test_profiles_in_other_dimensions(ndim: int, display) -> None:
     erf = em.predict(em.zoo.plain(5), ndim=ndim)
     figure = plot(erf, display=display)
-    assert len(figure.axes) == ndim
-    for axis, ax in enumerate(figure.axes):
+    panels = [ax for ax in figure.axes if ax.patches]
+    assert len(panels) == ndim and len(figure.axes) == (1 if ndim == 1 else 7)
+    for axis, ax in enumerate(panels):
         assert_close(ax.patches[0].get_data().values, erf.profile(axis), EXACT)
         assert ax.get_yscale() == ("log" if display == "log" else "linear")
     draw(figure)
@@ -166,7 +167,7 @@ def test_into_given_axes(ndim: int) -> None:
 def test_a_map_in_axes_of_ones_own_says_what_its_colours_are() -> None:
     ax = Figure().add_subplot()
     plot(ERF, ax=ax, display="log")
-    assert ax.get_title().endswith("colours: power $E[g^2]$ / maximum, logarithmic colours")
+    assert ax.get_title().endswith("colours: $E[g^2]$ / maximum, logarithmic colours")
 
 
 @pytest.mark.parametrize("display, expected", [
@@ -196,11 +197,11 @@ def test_a_comparison_is_drawn_as_its_own_module_does() -> None:
     comparison = em.compare(THEORY, MEASURED)
     figure = plot(comparison, title="four layers")
     assert len(figure.axes) == len(comparison.plot().axes)
-    assert figure.get_suptitle().startswith("four layers\n(a) theory")
+    assert figure.get_suptitle() == "four layers"
     draw(figure)
     ax = Figure().add_subplot()
     plot(comparison, ax=ax, display="log")
-    assert set(lines(ax)) >= {"(a)", "(b)"}
+    assert {text.get_text() for text in ax.get_legend().get_texts()} >= set(comparison.names)
     with pytest.raises(ValueError, match="display='log': the maps of a comparison"):
         plot(comparison, display="log")
 
@@ -213,7 +214,7 @@ def test_profiles_are_counted_from_the_true_centre(axis: int, display) -> None:
     assert_close(x, np.arange(ERF.image[axis]) - ERF.center[axis], ROUNDING)
     cut = np.sqrt(ERF.cut(axis))
     assert_close(y, cut / cut.max() if display == "amplitude" else ERF.profile(axis), ROUNDING)
-    words = {"linear": "axis", "log": "logarithmic axis", "power-law": "power 0.25", "amplitude": "amplitude"}
+    words = {"linear": "per pixel", "log": "logarithmic axis", "power-law": "power 0.25", "amplitude": "amplitude"}
     assert words[display] in figure.axes[0].get_ylabel()
     draw(figure)
 
@@ -221,7 +222,8 @@ def test_profiles_are_counted_from_the_true_centre(axis: int, display) -> None:
 def test_profiles_tell_theory_from_measurement() -> None:
     ax = Figure().add_subplot()
     assert plot_profiles([THEORY, MEASURED], ax=ax) is ax.figure
-    theory, measured = ax.get_lines()[0], next(line for line in ax.get_lines() if "measured" in line.get_label())
+    theory, (measured, _, (bars,)) = ax.get_lines()[0], ax.containers[0]
+    assert_close([np.ptp(bar[:, 1]) / 2 for bar in bars.get_segments()], MEASURED.profile_stderr(), ROUNDING)
     assert theory.get_marker() == "None" and theory.get_linestyle() != "None"
     assert measured.get_marker() != "None" and measured.get_linestyle() == "None"
 
@@ -229,7 +231,7 @@ def test_profiles_tell_theory_from_measurement() -> None:
 def test_profiles_mark_the_ends_of_theoretical_fields() -> None:
     ax = plot_profiles({"one": THEORY}).axes[0]
     ticks = [line.get_xdata()[0] for line in ax.get_lines()[1:]]
-    assert "ends of the theoretical field" in lines(ax)
+    assert "end of the TRF" in lines(ax)
     assert ticks == [-4.5, 4.5]
     assert len(plot_profiles({"deep": em.predict(em.zoo.plain(400))}).axes[0].get_lines()) == 1, "out of view"
 
@@ -273,6 +275,104 @@ def test_growth_draws_what_it_was_given() -> None:
 def test_profiles_and_growth_refuse(call, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_pictures_are_for_print() -> None:
+    """5.5 or 7 in wide, no letter below 6 points, fonts as fonts, 300 dpi; and nothing of that leaks out."""
+    import matplotlib
+    before = dict(matplotlib.rcParams)
+    comparison = em.compare(THEORY, MEASURED)
+    solid = em.predict(em.zoo.plain(3), ndim=3)
+    for figure in (plot(ERF), plot(ERF, display="log"), plot(comparison), plot(solid), plot_profiles([THEORY]),
+                   side_by_side(THEORY, THEORY), plot_growth([1, 2, 4], [1, 2, 4])):
+        assert figure.get_figwidth() in (5.5, 7.0)
+        figure.draw_without_rendering()
+        texts = [text for text in figure.findobj(matplotlib.text.Text) if text.get_text() and text.get_visible()]
+        assert min(text.get_fontsize() for text in texts) >= 6
+        for ax in (ax for part in (figure, *figure.subfigs) for ax in part.axes if ax.images):
+            assert "pixels" in ax.get_xlabel() + ax.get_ylabel() or not ax.xaxis.get_tick_params()["labelbottom"]
+    file = io.BytesIO()
+    plot(ERF).savefig(file, format="pdf")
+    assert b"/TrueType" in file.getvalue() or b"/CIDFontType2" in file.getvalue()
+    assert b"/Type3" not in file.getvalue()
+    file = io.BytesIO()
+    plot(ERF).savefig(file, format="svg")
+    assert b"input pixels</text>" in file.getvalue()
+    file = io.BytesIO()
+    plot(ERF).savefig(file)
+    width = int.from_bytes(file.getvalue()[16:20], "big")
+    assert width == 5.5 * 300 and dict(matplotlib.rcParams) == before
+
+
+def test_notebooks_show_pictures() -> None:
+    assert plot(ERF)._repr_png_().startswith(b"\x89PNG")
+
+
+def test_numbers_of_ticks_do_not_collide() -> None:
+    """The boxes of no two labels of a picture overlap."""
+    for erf, display in ((ERF, "amplitude"), (em.predict(em.zoo.plain(400)), "linear"), (THEORY, "log")):
+        figure = plot(erf, display=display)
+        figure.draw_without_rendering()
+        ticks = [(tick, sorted(axis.get_view_interval())) for ax in figure.axes[:3] for axis in (ax.xaxis, ax.yaxis)
+                 for tick in axis.get_major_ticks()]
+        boxes = [(label.get_text(), label.get_window_extent()) for tick, (low, high) in ticks
+                 if low <= tick.get_loc() <= high for label in (tick.label1, tick.label2)
+                 if label.get_visible() and label.get_text()]
+        assert len(boxes) > 8
+        for i, (one, a) in enumerate(boxes):
+            assert not [other for other, b in boxes[:i] if a.overlaps(b)], one
+
+
+def test_the_marginals_of_a_logarithmic_map_are_logarithmic() -> None:
+    for display, scale in (("log", "log"), ("linear", "linear"), ("amplitude", "linear")):
+        _, top, side, _ = plot(ERF, display=display).axes
+        assert (top.get_yscale(), side.get_xscale()) == (scale, scale)
+
+
+def test_the_grey_band_is_in_the_legend() -> None:
+    words = [text.get_text() for legend in plot(ERF).legends for text in legend.get_texts()]
+    assert "TRF along one axis" in words and any(word.startswith("1$\\sigma$") for word in words)
+
+
+@pytest.mark.parametrize("statistic, symbol", [
+    ("power", "$E[g^2]$"), ("magnitude", "$E|g|$"), ("relu", r"$E\,\max(g, 0)$"), ("amplitude", "$E[g^2]^{1/2}$")])
+def test_pictures_say_which_statistic(statistic: str, symbol: str) -> None:
+    erf = em.measure(SMALL, draws=5, statistic=statistic, rng=0)
+    assert plot(erf, display="linear").axes[3].get_ylabel() == f"{symbol} / maximum"
+    assert rf"1$\sigma$ of {symbol}" in lines(plot(erf).axes[0])
+
+
+def test_names_are_drawn_as_they_are() -> None:
+    net = em.serial(em.Conv(3, name="a$b$_{"), em.Conv(3, name="c\ud800$"))
+    draw(plot(em.predict(net), title="$x_{$"))
+    draw(plot_profiles([em.predict(net)]))
+    assert "a\\$b\\$_{" in plot(em.predict(net, node="a$b$_{")).get_suptitle()
+
+
+def test_slices_of_three_dimensions() -> None:
+    erf = em.predict(em.zoo.plain(3), ndim=3)
+    for axis, ax in enumerate(plot(erf, display="linear").axes[:3]):
+        values = ax.images[0].get_array()
+        assert_close(values.max(), 1.0, EXACT)
+        middle = np.take(erf.map, erf.shape[axis] // 2, axis) / erf.map.max()
+        trim = (values.shape[0] - middle.shape[0]) // 2
+        assert_close(values[trim:trim + 7, trim:trim + 7], middle, ROUNDING, scale=1)
+
+
+def test_side_by_side_has_one_scale_and_objects() -> None:
+    wide = em.predict(em.repeat(em.Conv(7), 4))
+    figure = side_by_side({"small": THEORY, "wide": wide}, objects={"cat": (10, 20)})
+    small, large = (ax for ax in figure.axes if ax.images and ax.get_title())
+    assert small.get_xlim() == large.get_xlim() and small.get_ylim() == large.get_ylim()
+    assert small.get_title().startswith("small") and large.get_title().startswith("wide")
+    box = lines(small)["cat, 10 × 20 px"]
+    assert_close(np.ptp(box, axis=0), [20.0, 10.0], EXACT)
+    assert_close(box.mean(axis=0)[:1], [-2.0], EXACT)  # five corners, the first one twice
+    draw(figure)
+    assert len([ax for ax in side_by_side(*[THEORY] * 5, objects=[8]).axes if ax.images and ax.get_title()]) == 5
+    for erfs in ((), (em.predict(SMALL, ndim=1),)):
+        with pytest.raises(ValueError, match="all in two dimensions"):
+            side_by_side(*erfs)
 
 
 def test_refusals() -> None:
