@@ -26,7 +26,8 @@ STYLE: Any = {"font.size": 8, "axes.titlesize": 8, "axes.labelsize": 8, "xtick.l
               "legend.fontsize": 7, "legend.title_fontsize": 7, "legend.frameon": False, "figure.titlesize": 8,
               "lines.linewidth": 1.2, "lines.markersize": 4, "errorbar.capsize": 2, "axes.linewidth": 0.6,
               "xtick.major.width": 0.6, "ytick.major.width": 0.6, "xtick.major.size": 2.5, "ytick.major.size": 2.5,
-              "savefig.dpi": 300, "pdf.fonttype": 42, "ps.fonttype": 42, "svg.fonttype": "none", "svg.hashsalt": "erfmath"}
+              "savefig.dpi": 300, "pdf.fonttype": 42, "ps.fonttype": 42, "svg.fonttype": "none",
+              "svg.hashsalt": "erfmath"}
 
 COLOURS = "cividis"  # even steps of lightness: reads the same in grey and to the colour blind
 GAMMA = 0.25  # of the power law
