@@ -9,13 +9,14 @@ import numpy as np
 
 from ...layers import Activation
 from ...results.assumptions import Assumption
+from ..sweep.covariance import Factor
 from ..sweep.lowering import Linear
 from ..sweep.moments import Moments, at as lag_zero, overlap, ratio
 from ..sweep.site_distribution import distant
 from ..sweep.taps import Array
 from . import functions
 from .base import Rule, rule_for
-from .context import Before
+from .context import Before, Below
 from .functions import Function
 from .neighbours import Line, Passage, through_activation
 
@@ -83,6 +84,13 @@ class ActivationRule(Rule):
             gate, after = _site_by_site(phi, m, lags, gate, after, np.array([site is None for site in m.sites]))
         at.gates.power[at.i] = gate
         return after.with_lags(at.want)
+
+    def mean_factor(self, at: Below, factor: Factor) -> Factor:
+        """E[phi'], the same at all sites; gates down to one source multiply to the mean of the whole slope."""
+        after, before = at.gates.sites[at.i], at.gates.sites.get(at.j, (None,) * len(at.gates.sites[at.i]))
+        slopes = [over(site.mean_slope, 1.0 if below is None else below.mean_slope)
+                  for site, below in zip(after, before) if site is not None]
+        return factor.times(float(np.dot(at.graph.shares(at.i), slopes)))
 
 
 def over(part: float, whole: float) -> float:

@@ -171,6 +171,10 @@ class Rule:
         """The same for a gradient as it is, where `keeps_factor`."""
         return factor.through(at.op, at.sizes)
 
+    def mean_factor(self, at: Below, factor: Factor) -> Factor:
+        """The mean of the gradient at the input, for a gate that does not depend on the gradient."""
+        return factor.gated(np.sqrt(at.gates.power[at.i]))
+
     # -- transposed ---------------------------------------------------------------------------
 
     def transpose(self, at: Above) -> Array:

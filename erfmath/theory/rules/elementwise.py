@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from ...layers import Dropout, Identity, Pad, Scale
-from ..sweep.covariance import Covariance
+from ..sweep.covariance import Covariance, Factor
 from ..sweep.lowering import Linear, separable
 from ..sweep.moments import Moments, at as lag_zero
 from ..sweep.sources import Dropped
@@ -62,6 +62,9 @@ class DropoutRule(Rule):
         if kept < 1:
             sites = tuple(Dropped.of(m.value(g), 1 - kept).value() for g in range(len(sites)))
         return replace(m, values=values, corr_site=m.corr_site * kept, sites=sites)
+
+    def mean_factor(self, at: Below, factor: Factor) -> Factor:
+        return factor
 
     def backward(self, at: Below, state: Covariance) -> Covariance:
         return state.masked(at.layer.p, at.channels[1])  # type: ignore[attr-defined]

@@ -13,7 +13,7 @@ from ...layers import AvgPool, BlurPool, GlobalAvgPool, Layer, MaxPool
 from ...layers.geometry import AxisGeometry
 from ...results.assumptions import Assumption
 from ..memory import remembered
-from ..sweep.covariance import Covariance
+from ..sweep.covariance import Covariance, Factor
 from ..sweep.lowering import Linear, box, separable
 from ..sweep.moments import Moments, at as lag_zero, linear, ratio, read_sites, shared_after
 from ..sweep.site_distribution import distant
@@ -137,6 +137,10 @@ class MaxPoolRule(Rule):
             return super().backward(at, state)
         op, bias = at.gates.routes.get(at.i, (at.op, None))
         return state.through_route(op, at.sizes, at.lags, at.channels[1], bias)
+
+    def mean_factor(self, at: Below, factor: Factor) -> Factor:
+        """Every site of a window has the same part in it."""
+        return factor.through(at.op._replace(routes=False), at.sizes)
 
     def transpose(self, at: Above) -> Array:
         """The gradient of one window ends in one site."""

@@ -20,7 +20,7 @@ from .covariance import Covariance, Factor, correlate
 from .forward import Gates, forward
 from .inputs import InputModel
 from .lowering import SAMPLE
-from .plan import RECENT, Edge, Graph, Plan
+from .plan import RECENT, Edge, Graph, Marks, Plan, Start
 from .taps import REMEDY, Array
 
 __all__ = ["backward", "prepared"]
@@ -87,8 +87,8 @@ class _Sweep:
             for edge in edges:
                 self.below.setdefault(edge.reader, []).append((j, edge))
         # Sources whose covariance a contraction further down will ask for.
-        self.kept = {source for sources in self.plan.meetings.values() for source in sources}
-        self.fresh: dict[int, Covariance] = {}
+        self.asked = {met.start for meetings in self.plan.meetings.values() for met in meetings}
+        self.kept: dict[Start, Covariance] = {}
 
     def run(self, unit: tuple[int, ...]) -> tuple[Array, tuple[int, ...]]:
         graph, meetings = self.graph, self.plan.meetings
@@ -97,18 +97,22 @@ class _Sweep:
         for i in range(graph.top, -2, -1):
             parts = arrived.pop(i)
             if i in meetings:
-                parts += [self._contract(source, i) for source in meetings[i] if source in self.fresh]
+                starts = dict.fromkeys(met.start for met in meetings[i] if met.start in self.kept)
+                parts += [part for start in starts for part in self._crossed(start, i)]
             if not parts:
                 continue
             state = self._collect(i, parts)
             if i < 0:
                 return self._finish(state)
             for j, edge in self.below[i]:
-                part = self._pass(state, edge, j) if graph.ops[i].fresh or j not in meetings else None
+                part = self._pass(state, edge, j)
                 if part is not None:
+                    if isinstance(part, dict) and j in meetings:  # branches are added as powers and what they share
+                        part = self._conditioned(j, self._covariance(part, j))
                     arrived[j].append(part)
-                    if graph.ops[i].fresh and j in self.kept:
-                        self._keep(j, part)
+                    for start in ((j, None) if graph.ops[i].fresh else None, (i, edge.slot)):
+                        if start in self.asked:
+                            self._keep(start, j, part)
         return np.zeros((0,) * graph.ndim), (0,) * graph.ndim
 
     def _unit(self, unit: tuple[int, ...]) -> Factor:
@@ -120,13 +124,17 @@ class _Sweep:
             weights = {"one": [1.0], "ones": [1 / count], "modes": [1 / count, 1 - 1 / count]}
             numbers = np.sqrt(weights[self.plan.channels])[:, None]
         start = Factor(numbers.reshape(*numbers.shape, *(1,) * self.graph.ndim), unit)
-        if top in self.kept:
-            self._keep(top, self._covariance({(): start}, top))
+        if (top, None) in self.asked:
+            self._keep((top, None), top, {(): start})
         return start
 
-    def _keep(self, i: int, part: State) -> None:
-        assert isinstance(part, Covariance)
-        self.fresh[i] = self._merge(i, [self.fresh[i], part]) if i in self.fresh else part
+    def _keep(self, start: Start, i: int, part: State) -> None:
+        """Note the covariance at node `i`, below a source or an edge, of what will meet again further down."""
+        if isinstance(part, dict):
+            part = self._covariance(part, i)
+        if isinstance(part, Conditioned):
+            part = self._merge(i, [one for one, _ in part.parts])
+        self.kept[start] = self._merge(i, [self.kept[start], part]) if start in self.kept else part
 
     def _merge(self, i: int, parts: list[Covariance]) -> Covariance:
         total = parts[0]
@@ -217,42 +225,52 @@ class _Sweep:
 
     # -- branches that meet -------------------------------------------------------------------
 
-    def _contract(self, source: int, i: int) -> Covariance:
-        """Covariance at node `i` of what comes from `source` along all deterministic paths: T^T M T."""
-        above = self.fresh[source]
+    def _crossed(self, start: Start, i: int) -> list[Covariance]:
+        """What branches that parted at `start` have in common at node `i`: T M T'^T for each two of them."""
+        above, begin = self.kept[start], self.plan.begin(start)
         sites = above.values.shape[1 + above.ndim:]
         count = math.prod(sites)
         check_bytes(8 * count**2, f"contracting {count} gradients", REMEDY)
-        unit = np.eye(count).reshape(count, 1, *sites)
-        responses = self._respond(Factor(unit, above.start), source, i)
-        mixed = []
-        for group in above.values:
-            matrix = _dense(group, above.lags, sites)
-            mixed.append(np.tensordot(matrix, responses.values, 1))
-        values = np.concatenate([correlate(responses.values, m, self.plan.lags[i]) for m in mixed])
-        # Independent channels stay so, and alike if they were.
-        uniform = values.sum(axis=0, keepdims=True) / self.graph.channels[i] if above.mixing else None
-        below = Covariance(values, responses.start, uniform, above.mixing)
-        return below.regrouped(self.graph.groups[source], self.graph.groups[i])
-
-    def _respond(self, unit: Factor, source: int, i: int) -> Factor:
-        """Gradients at node `i` for each of the unit gradients at `source`."""
-        reached = {source: unit}
-        for k in range(source, i, -1):
-            if k not in reached:
+        responses = self._respond(Factor(np.eye(count).reshape(count, 1, *sites), above.start), begin, i)
+        matrices = [_dense(group, above.lags, sites) for group in above.values]
+        found = []
+        for met in self.plan.meetings[i]:
+            if met.start != start or not all(branch in responses for branch in (met.one, met.other)):
                 continue
-            factor = reached.pop(k)
-            for j, edge in self.below[k]:
-                op, layer = self.graph.ops[k], self.graph.layers[k]
-                if op.fresh or j < i:
-                    continue
-                if op.ties_channels or layer.joins_channels or not self.graph.rules[k].keeps_factor(op, mean=False):
-                    raise NotImplementedError(
-                        f"branches that part above a layer of kind {layer.kind!r} and meet again below it, with no "
-                        f"random layer between: {SAMPLE}")
-                below = factor.through(op, self.graph.sizes[j]).times(edge.times)
-                reached[j] = reached[j] + below if j in reached else below
-        return reached[i]
+            one, other = responses[met.one], responses[met.other]
+            one, other = one + other.times(0), other + one.times(0)  # on the same sites
+            values = np.concatenate([
+                correlate(a.values, np.tensordot(matrix, b.values, 1), self.plan.lags[i])
+                + correlate(b.values, np.tensordot(matrix, a.values, 1), self.plan.lags[i])
+                for matrix in matrices for a, b in ((one, other),)])
+            # Independent channels stay so, and alike if they were.
+            uniform = values.sum(axis=0, keepdims=True) / self.graph.channels[i] if above.mixing else None
+            below = Covariance(values, one.start, uniform, above.mixing)
+            found.append(below.regrouped(self.graph.groups[begin], self.graph.groups[i]))
+        return found
+
+    def _respond(self, unit: Factor, begin: int, i: int) -> dict[tuple[Edge, Marks], Factor]:
+        """Mean gradients at node `i` for unit gradients at `begin`, by the last edge and what was passed."""
+        graph = self.graph
+        reached: dict[int, dict[Marks, Factor]] = {begin: {(): unit}}
+        found: dict[tuple[Edge, Marks], Factor] = {}
+        for k in range(begin, i, -1):
+            for marks, factor in reached.pop(k, {}).items():
+                for j, edge in self.below[k]:
+                    op, rule = graph.ops[k], graph.rules[k]
+                    if op.fresh or j < i or graph.layers[k].joins_channels:
+                        continue
+                    if op.ties_channels:
+                        raise NotImplementedError(f"branches of one gradient that meet again through weights that tie "
+                                                  f"channels: {SAMPLE}")
+                    at = Below(self.plan, self.gates, edge, j)
+                    linear = rule.keeps_factor(op, mean=False)
+                    below = (rule.factor if linear else rule.mean_factor)(at, factor).times(edge.times)
+                    passed = marks if linear else (*marks, (k, edge.slot))
+                    target = found if j == i else reached.setdefault(j, {})
+                    key: Any = (edge, passed) if j == i else passed
+                    target[key] = target[key] + below if key in target else below
+        return found
 
 
 def _dense(group: Array, lags: tuple[int, ...], sites: tuple[int, ...]) -> Array:

@@ -68,6 +68,15 @@ class Factor:
             values, start = _cut(values, start, sizes, taps.axes)
         return Factor(values, start)
 
+    def gated(self, gate: Array) -> Factor:
+        """Times a factor per site, given as of `Covariance.gated` for a single channel group."""
+        middle = tuple(n // 2 for n in gate.shape[1:1 + len(self.start)])
+        factors = gate[(slice(None), *middle)].mean(axis=0, keepdims=True)
+        for axis, (first, count) in enumerate(zip(self.start, self.values.shape[2:]), 1):
+            if factors.shape[axis] > 1:
+                factors = factors.take(range(first, first + count), axis=axis, mode="wrap")
+        return replace(self, values=self.values * factors)
+
     def through_constant(self, op: Linear, sizes: tuple[int | None, ...], c_in: int, c_out: int) -> Factor:
         """Below a convolution whose weights are all equal, with explicit channels."""
         shape = self.values.shape

@@ -12,7 +12,7 @@ import functools
 import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Union
 
 import numpy as np
 
@@ -25,8 +25,10 @@ from .lowering import SAMPLE, Linear, Norm, reach
 
 __all__ = ["Edge", "Graph", "Plan", "RECENT", "widest"]
 
-#: A source, and the concatenations passed since, each with the branch taken.
-Name = tuple[int, tuple[tuple[int, int], ...]]
+#: Edges through gates, routes, noise and concatenations that a gradient has passed, as (reader, slot).
+Marks = tuple[tuple[int, int], ...]
+#: A source, and what has been passed since.
+Name = tuple[int, Marks]
 EVERY_LAG = 10**9
 #: How many networks made ready are remembered for the next call.
 RECENT = 4
@@ -38,6 +40,25 @@ class Edge(NamedTuple):
     reader: int
     slot: int
     times: int = 1
+
+
+#: Where gradients part: a source, as (node, None), or an edge that all have passed, as (reader, slot).
+Start = tuple[int, Union[int, None]]
+
+
+class Pair(NamedTuple):
+    """Two correlated gradients that come to one node along different edges."""
+
+    one: tuple[Edge, Name]
+    other: tuple[Edge, Name]
+
+
+class Meeting(NamedTuple):
+    """Two correlated gradients at a node: where they parted, and by which edge and through what each has come."""
+
+    start: Start
+    one: tuple[Edge, Marks]
+    other: tuple[Edge, Marks]
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +163,7 @@ class Plan:
         How those gradients carry channels: "one" for all, "ones" (the direction of equal channels
         only), "modes" (that direction and all others) or "explicit".
     meetings : dict
-        Nodes where branches of one source meet without a random layer between: the sources there.
+        Nodes where branches of one source meet without a random layer between: which of them.
     ones : set of int
         Nodes below which a `Constant` convolution reads the sum over channels.
     lags : dict
@@ -155,7 +176,7 @@ class Plan:
         self.gated = any(op.gate for i, op in enumerate(graph.ops) if self.edges[i] or i == graph.top)
         self.factor = self._factor_region()
         self.channels = self._channels()
-        self.meetings: dict[int, set[int]] = {}
+        self.meetings: dict[int, list[Meeting]] = {}
         self._find_meetings()
         self.ones = self._ones()
         self.lags = self._lags()
@@ -191,26 +212,48 @@ class Plan:
             fixed = [e for e in edges if not graph.ops[e.reader].fresh]
             if any(graph.ops[e.reader].ties_channels or e.reader in mixed for e in fixed):
                 mixed.add(i)
-            per_edge = [names[e.reader] if e.reader in mixed else self._behind(e, names[e.reader])
-                        for e in fixed]
+            per_edge = [{self._after(e, name) for name in names[e.reader]} for e in fixed]
             own: list[set[Name]] = [{(i, ())}] if i == graph.top or len(fixed) < len(edges) else []
             names[i] = functools.reduce(operator.or_, per_edge + own)
-            pairs = [(a, b) for k, one in enumerate(per_edge) for other in per_edge[:k]
-                     for a in one for b in other if _same_source(a, b)]
-            if pairs and not (i in self.factor and all(a == b for a, b in pairs)):
+            pairs = [Pair((fixed[k], one), (fixed[n], other)) for k in range(len(fixed)) for n in range(k)
+                     for one in per_edge[k] for other in per_edge[n] if self._correlated(one, other, i in mixed)]
+            if pairs and not (i in self.factor and all(one == other for (_, one), (_, other) in pairs)):
                 self.factor.discard(i)
-                if any(tags for _, tags in names[i]):
-                    raise NotImplementedError(f"branches of one gradient, parted by a concatenation, meet again "
-                                              f"after node {i} with no random layer between; {SAMPLE}")
-                self.meetings[i] = {source for source, _ in names[i]} - {i}
+                self.meetings[i] = list(dict.fromkeys(self._met(i, pair) for pair in pairs))
 
-    def _behind(self, edge: Edge, names: set[Name]) -> set[Name]:
-        """Names below `edge`: a concatenation parts what comes from independent channels."""
-        if not self.graph.layers[edge.reader].joins_channels:
-            return names
-        if edge.reader in self.factor and self.channels != "one":  # channels are carried: nothing parts
-            return names
-        return {(source, (*tags, (edge.reader, edge.slot))) for source, tags in names}
+    def _after(self, edge: Edge, name: Name) -> Name:
+        """A gradient's name below `edge`: gates, routes, noise and concatenations are noted."""
+        i, source, passed = edge.reader, *name
+        joins = self.graph.layers[i].joins_channels
+        if joins and i in self.factor and self.channels != "one":  # channels are carried: nothing parts
+            return name
+        if joins or not self.graph.rules[i].keeps_factor(self.graph.ops[i], mean=False):
+            return source, (*passed, (i, edge.slot))
+        return name
+
+    def _correlated(self, one: Name, other: Name, mixed: bool) -> bool:
+        """Whether two gradients have one source, and no concatenation has parted them (unless channels are mixed)."""
+        if one[0] != other[0]:
+            return False
+        return mixed or not any(a == b and m != n and self.graph.layers[a].joins_channels
+                                for a, m in one[1] for b, n in other[1])
+
+    def _met(self, i: int, pair: Pair) -> Meeting:
+        """Where the two have parted, and what each has passed since."""
+        (edge, (source, one)), (other_edge, (_, other)) = pair
+        # Whatever passed one edge is one gradient below it: only what came after parts it.
+        both = [mark for mark in one if mark in other]
+        start: Start = both[-1] if both else (source, None)
+        since = tuple(marks[marks.index(both[-1]) + 1:] if both else marks for marks in (one, other))
+        if any(self.graph.layers[k].joins_channels for marks in since for k, _ in marks):
+            raise NotImplementedError(f"branches of one gradient, one of them through a concatenation, meet again "
+                                      f"after node {i} with no random layer between; {SAMPLE}")
+        return Meeting(start, (edge, since[0]), (other_edge, since[1]))
+
+    def begin(self, start: Start) -> int:
+        """The node at whose output two gradients part."""
+        node, slot = start
+        return node if slot is None else self.graph.sources[node][slot]
 
     def _ones(self) -> set[int]:
         found: set[int] = set()
@@ -222,7 +265,7 @@ class Plan:
     def _lags(self) -> dict[int, tuple[int, ...]]:
         """Lags that are both needed below and made above, as half-widths per axis."""
         graph, zero = self.graph, (0,) * self.graph.ndim
-        whole = {source for sources in self.meetings.values() for source in sources}
+        whole = {self.begin(met.start) for meetings in self.meetings.values() for met in meetings}
         need: dict[int, tuple[int, ...]] = {-1: zero}
         for i in range(graph.top + 1):
             below = [need[j] for j in graph.sources[i]]
@@ -253,11 +296,6 @@ def _edges(graph: Graph) -> dict[int, list[Edge]]:
             for slot, j in enumerate(inputs):
                 edges[j].append(Edge(i, slot))
     return edges
-
-
-def _same_source(a: Name, b: Name) -> bool:
-    """Whether two gradients are correlated: one source, and not parted by a concatenation."""
-    return a[0] == b[0] and not any(c == d and x != y for c, x in a[1] for d, y in b[1])
 
 
 def widest(lags: Sequence[tuple[int, ...]]) -> tuple[int, ...]:

@@ -225,6 +225,11 @@ class Value:
         return float(self.nodes.p @ self.slope(self.nodes.u)**2)
 
     @functools.cached_property
+    def mean_slope(self) -> float:
+        """E of the derivative by the source."""
+        return float(self.nodes.p @ self.slope(self.nodes.u))
+
+    @functools.cached_property
     def plain(self) -> bool:
         """Whether conditioning on it changes nothing: it is a multiple of a Gaussian source."""
         return not self.source.parts and all(isinstance(step, Affine) for step in self.steps)

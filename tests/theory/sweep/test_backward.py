@@ -343,6 +343,15 @@ SIGNED3, SIGNED22 = em.Fixed(RNG.normal(size=3)), em.Fixed(RNG.normal(size=(2, 3
 BILINEAR, NEAREST = em.Upsample(2, mode="bilinear"), em.Upsample(2)
 
 CASES_1D: dict[str, em.Network] = {
+    "dropout between branches": lines(
+        em.Dropout(.5), em.add(em.Identity(), em.Scale(2.), conv(3, channels=3)), em.Dropout(.5),
+        em.add(em.Identity(), em.Dropout(.1))),
+    "identity beside a pool": lines(
+        conv(3), em.add(em.Identity(), em.MaxPool(3, 1, 1)), avg(2)),
+    "pools at two scales": lines(
+        conv(3), avg(2), em.Pad((0, 1)), em.add(em.MaxPool(3, 1, 1), em.Scale(-.5), em.serial(em.MaxPool(2), em.Upsample(2)))),
+    "nested skips and a concatenation": em.serial(conv(3, channels=4), em.residual(em.residual(
+        em.serial(em.concat(em.Identity(), conv(3, channels=2)), conv(3, channels=4))))),
     "lags": lines(conv(3), avg(2), conv(3), avg(2)),
     "lags through stride": lines(avg(3), conv(3, stride=2), avg(3)),
     "lags through dilation": lines(avg(3), conv(3, dilation=2), avg(3), conv(2), avg(2)),
@@ -459,9 +468,6 @@ UNRULED: dict[str, em.Network] = {
     "two layers of given weights about a grouped one": lines(
         conv((3,), weights=full(RNG, 4, 3, 3)), conv(3, channels=2, groups=2),
         conv((3,), weights=full(RNG, 4, 2, 3))),
-    "dropout between branches": lines(
-        em.Dropout(.5), em.add(em.Identity(), em.Scale(2.), conv(3, channels=3)), em.Dropout(.5),
-        em.add(em.Identity(), em.Dropout(.1))),
 }
 
 
