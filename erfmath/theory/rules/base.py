@@ -27,8 +27,9 @@ from .context import Above, Before, Below
 from .functions import Function
 from .neighbours import Passage
 
-__all__ = ["RULES", "Rule", "filtered", "rule_for", "rule_of"]
+__all__ = ["RULES", "Rule", "filtered", "rule_for", "rule_of", "through_taps"]
 
+Sizes = tuple[Any, ...]
 R = TypeVar("R", bound="type[Rule]")
 #: The rule of each kind of layer, by the name that it has in JSON.
 RULES: dict[str, Rule] = {}
@@ -62,6 +63,24 @@ def filtered(op: Linear, value: Value, q: float, cov_site: float) -> Value:
     for taps in op.taps:
         weights = np.multiply.outer(weights, _of_one_phase(taps)).ravel()
     return average(value, weights.tolist(), q, cov_site)
+
+
+def through_taps(op: Linear, m: Moments, sizes_in: Sizes, sizes: Sizes, extent: tuple[int, ...],
+                 lags: tuple[int, ...]) -> Moments:
+    """Moments after a layer of taps; without taps, of values times its gain."""
+    cov_far = m.cov_far * far_factor(op, m, sizes_in, sizes) if m.cov_far.any() else m.cov_far
+    if not op.taps:
+        scaled = tuple(None if site is None else site.times(op.gain) for site in m.sites)
+        return replace(m, values=m.values * op.gain**2, cov_far=cov_far, sites=scaled)
+    values = linear(op, m, sizes_in, extent, lags)
+    corr_site = shared_after(op, m, values, sizes_in)
+    after = Moments(values, cov_far, corr_site, (None,) * len(cov_far), m.wraps)
+    if op.variances or all(site is None for site in m.sites):
+        return after
+    q, cov_site = after.average, after.cov_site
+    return replace(after, sites=tuple(
+        None if site is None else filtered(op, m.value(g), float(q[g]), float(cov_site[g]))
+        for g, site in enumerate(m.sites)))
 
 
 def _of_one_phase(taps: Taps) -> Array:
@@ -134,23 +153,12 @@ class Rule:
 
     def forward(self, at: Before, inputs: list[Moments]) -> Moments:
         """Moments at the output; a gate also leaves ``at.gates.power[at.i]``."""
-        graph, op, i, j, m = at.graph, at.op, at.i, at.source, inputs[0]
-        cov_far = m.cov_far * far_factor(op, m, graph.sizes[j], graph.sizes[i]) if m.cov_far.any() else m.cov_far
-        if not op.taps:
-            scaled = tuple(None if site is None else site.times(op.gain) for site in m.sites)
-            return replace(m, values=m.values * op.gain**2, cov_far=cov_far, sites=scaled)
-        values = linear(op, m, graph.sizes[j], at.extents[i], at.want)
-        corr_site = shared_after(op, m, values, graph.sizes[j])
-        after = Moments(values, cov_far, corr_site, (None,) * len(cov_far), m.wraps)
-        if not op.variances and any(site is not None for site in m.sites):
-            q, cov_site = after.average, after.cov_site
-            after = replace(after, sites=tuple(
-                None if site is None else filtered(op, m.value(g), float(q[g]), float(cov_site[g]))
-                for g, site in enumerate(m.sites)))
+        graph, i, m = at.graph, at.i, inputs[0]
+        after = through_taps(at.op, m, graph.sizes[at.source], graph.sizes[i], at.extents[i], at.want)
         if i not in graph.biases:
             return after
         bias = graph.biases[i]
-        return replace(after, values=values + bias, cov_far=cov_far + bias,
+        return replace(after, values=after.values + bias, cov_far=after.cov_far + bias,
                        corr_site=ratio(after.cov_site + bias, after.average + bias))
 
     def passage(self, layer: Layer, op: Linear, ndim: int) -> Passage | None:

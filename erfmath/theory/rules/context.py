@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -37,8 +37,13 @@ class Before(NamedTuple):
         Where a gate leaves what the backward sweep needs.
     borders : Borders
         What neighbours near borders share.
-    independent : bool
-        Whether no two inputs depend on the same random layer, with none between.
+    roots : sequence of (int, ndarray), optional
+        Where inputs depend on the same random layer with none between: the values that they are sums of, by node, each
+        with the filter that it passes.
+    done : mapping
+        Moments of nodes.
+    depends_on : mapping
+        Random layers that a node's values depend on with none between.
     """
 
     graph: Graph
@@ -48,7 +53,9 @@ class Before(NamedTuple):
     extents: Mapping[int, tuple[int, ...]]
     gates: Gates
     borders: Borders
-    independent: bool
+    roots: Sequence[tuple[int, Array]] | None
+    done: Mapping[int, Moments]
+    depends_on: Mapping[int, frozenset[int]]
 
     @property
     def layer(self) -> Layer:

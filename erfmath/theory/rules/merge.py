@@ -10,13 +10,15 @@ from dataclasses import replace
 import numpy as np
 
 from ...layers import Add, Concat
+from ...layers.geometry import AxisGeometry
 from ..sweep.covariance import MIXED, Covariance, Factor
-from ..sweep.lowering import SAMPLE, Linear
+from ..sweep.lowering import SAMPLE, Linear, together
 from ..sweep.moments import Moments, concatenate, ratio
-from ..sweep.sources import Sum
+from ..sweep.site_distribution import distant
+from ..sweep.sources import Joint, Sum
 from ..sweep.taps import Array
-from ..sweep.values import SiteValue
-from .base import Rule, rule_for
+from ..sweep.values import SiteValue, Source, Value
+from .base import Rule, rule_for, through_taps
 from .context import Above, Before, Below
 
 __all__ = ["AddRule", "ConcatRule"]
@@ -27,12 +29,14 @@ class AddRule(Rule):
     """Moments of independent values add; all inputs get the same gradient."""
 
     def forward(self, at: Before, inputs: list[Moments]) -> Moments:
-        graph, i, sources = at.graph, at.i, at.graph.sources[at.i]
-        if not at.independent:
-            raise NotImplementedError("before a gate, a sum of values that depend on the same random layer (or the "
-                                      f"input) with none between: {SAMPLE}")
+        graph, i, nodes = at.graph, at.i, list(at.graph.sources[at.i])
+        if at.roots is not None:  # inputs that depend on one another, as sums of values that do not
+            nodes = [root for root, _ in at.roots]
+            inputs = [self._filtered(at, root, kernel) for root, kernel in at.roots]
         parts = [one.with_lags(at.want).regrouped(graph.groups[j], graph.groups[i])
-                 for one, j in zip(inputs, sources)]
+                 for one, j in zip(inputs, nodes)]
+        if at.roots is not None:
+            parts = self._joined(at, nodes, parts)
         values, cov_far, cov_site = (functools.reduce(np.add, [getattr(part, what) for part in parts])
                                      for what in ("values", "cov_far", "cov_site"))
         q = functools.reduce(np.add, [part.average for part in parts])
@@ -50,17 +54,43 @@ class AddRule(Rule):
         return replace(total, sites=tuple(self._site(at, g, parts) for g in range(len(q))))
 
     @staticmethod
+    def _filtered(at: Before, root: int, kernel: Array) -> Moments:
+        """The values of a node through a filter."""
+        op = Linear(gain=float(kernel.item())) if kernel.size == 1 else Linear(together(tuple(
+            AxisGeometry(n, padding=(n // 2, n // 2)) for n in kernel.shape), kernel))
+        return through_taps(op, at.done[root], at.graph.sizes[root], at.graph.sizes[at.i], at.extents[at.i], at.want)
+
+    @staticmethod
+    def _joined(at: Before, nodes: Sequence[int], parts: Sequence[Moments]) -> list[Moments]:
+        """Functions of one source at the same site as one value; other dependent values count as uncorrelated."""
+        found: list[tuple[frozenset[int], Moments]] = []
+        for node, part in zip(nodes, parts):
+            depends_on = at.depends_on[node]
+            for n, (known, other) in enumerate(found):
+                if not known.isdisjoint(depends_on):
+                    both = _same_site(other, part)
+                    if both is not None:
+                        found[n] = known | depends_on, both
+                        break
+                    at.gates.uncorrelated.add(at.i)
+            else:
+                found.append((depends_on, part))
+        return [part for _, part in found]
+
+    @staticmethod
     def _site(at: Before, g: int, parts: Sequence[Moments]) -> SiteValue:
-        """The sum of the values of a group; the gates remember which is which part of it."""
-        known = [(slot, part.value(g)) for slot, part in enumerate(parts) if part.sites[g] is not None]
+        """The sum of the values of a group; the gates remember which input is which part of it."""
+        known = [part.value(g) for part in parts if part.sites[g] is not None]
         if not known:
             return None
         rest = [part for part in parts if part.sites[g] is None]
         q, cov_site = (float(sum(getattr(part, what)[g] for part in rest)) for what in ("average", "cov_site"))
-        if len(known) == 1 and not q:
-            return known[0][1]
-        at.gates.parts[at.i, g] = {slot: n for n, (slot, _) in enumerate(known)}
-        return Sum.of([value for _, value in known], q, cov_site).value()
+        whole = known[0] if len(known) == 1 and not q else Sum.of(known, q, cov_site).value()
+        inputs = [_of_group(at, slot, g) for slot in range(len(at.graph.sources[at.i]))]
+        if any(site is not None and site.source is not whole.source for site in inputs):
+            at.gates.parts[at.i, g] = {slot: n for slot, site in enumerate(inputs) if site is not None
+                                       for n, part in enumerate(whole.source.parts) if _holds(part, site.source)}
+        return whole
 
     def backward(self, at: Below, state: Covariance) -> Covariance:
         return state.regrouped(at.graph.groups[at.i], at.graph.groups[at.j])
@@ -95,3 +125,29 @@ class ConcatRule(Rule):
 
     def transpose(self, at: Above) -> Array:
         return np.concatenate([at.with_lags(at.values[j]) for j in at.graph.sources[at.i]], axis=1)
+
+
+def _of_group(at: Before, slot: int, g: int) -> SiteValue:
+    """The value of input number `slot` in group `g` of the sum."""
+    j = at.graph.sources[at.i][slot]
+    edges = np.cumsum(at.graph.groups[at.i])
+    return at.done[j].sites[int(np.searchsorted(np.cumsum(at.graph.groups[j]), edges[g]))]
+
+
+def _holds(part: Value, source: Source) -> bool:
+    """Whether a part is a function of `source`, or of what is made of it."""
+    return part.source is source or any(_holds(inner, source) for inner in part.source.parts[:1])
+
+
+def _same_site(one: Moments, other: Moments) -> Moments | None:
+    """The sum of two functions of one source, where they are that in every channel group."""
+    values = [(one.value(g), other.value(g)) for g in range(len(one.cov_far))]
+    if any(a.source is not b.source for a, b in values):
+        return None
+    sites = [Joint.of((a, b)).value() for a, b in values]
+    second = np.array([site.second for site in sites])
+    rows = [(a.distribution, site.distribution) for (a, _), site in zip(values, sites)]
+    cov_far = np.array([distant(a.row_means, b.row_means, a.share, float(c / level)) * level for (a, b), c, level in
+                        zip(rows, one.cov_far, one.level)])
+    cov_site = np.array([site.distribution.cov_site for site in sites])
+    return one.multiple(ratio(second, one.average), cov_far, ratio(cov_site, second), tuple(sites))

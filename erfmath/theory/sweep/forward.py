@@ -21,7 +21,7 @@ from ..rules.context import Before
 from ..rules.neighbours import Borders
 from ..rules.pooling import Route
 from .inputs import InputModel
-from .lowering import reach
+from .lowering import Linear, reach
 from .moments import Moments
 from .plan import Graph, Plan, widest
 from .taps import Array
@@ -45,12 +45,15 @@ class Gates:
         Per node, what the value of a site is in each channel group.
     parts : dict
         Per node and channel group of a sum, the inputs that are not Gaussian, and which part of its source each is.
+    uncorrelated : set
+        Sums of values that depend on one another in a way that is not followed, and count as uncorrelated.
     """
 
     power: dict[int, Array] = field(default_factory=dict)
     routes: dict[int, Route] = field(default_factory=dict)
     sites: dict[int, tuple[SiteValue, ...]] = field(default_factory=dict)
     parts: dict[tuple[int, int], dict[int, int]] = field(default_factory=dict)
+    uncorrelated: set[int] = field(default_factory=set)
 
 
 def forward(graph: Graph, plan: Plan, inputs: InputModel) -> Gates:
@@ -71,11 +74,13 @@ class _Forward:
         self.gates = Gates()
         self.plane: dict[int, Moments] = {}
         self.done: dict[int, Moments] = {}
-        self.depends_on: dict[int, frozenset[int]] = {-1: frozenset((-1,))}
         self.need = self._lags()
         self.neighbours = any(map(any, self.need.values()))
         self.extent = self._extents()
         self.borders = Borders(graph, self.extent)
+        self.depends_on = self._dependence()
+        self.wanted = self._wanted()
+        self.roots = self._roots()
 
     def _lags(self) -> dict[int, tuple[int, ...]]:
         """Lags to carry: needed by what lies above, and possibly different from c."""
@@ -111,29 +116,102 @@ class _Forward:
                  for axis in range(graph.ndim)]
         return {i: tuple(int(w * t / step) for w, t, step in zip(whole, times, s)) for i, s in strides.items()}
 
+    def _dependence(self) -> dict[int, frozenset[int]]:
+        """Per node, the random layers that its values depend on with none between; -1 is the input."""
+        found: dict[int, frozenset[int]] = {-1: frozenset((-1,))}
+        for i, op in enumerate(self.graph.ops):
+            found[i] = frozenset((i,)) if op.fresh else functools.reduce(
+                operator.or_, [found[j] for j in self.graph.sources[i]])
+        return found
+
+    def _wanted(self) -> set[int]:
+        """Nodes whose values a gate or a pool further up depends on, and those themselves."""
+        graph, found = self.graph, set()
+        for i in range(graph.top, -1, -1):
+            if (self.plan.edges[i] or i == graph.top) and (
+                    graph.ops[i].gate or graph.ops[i].routes or any(e.reader in found for e in self.plan.edges[i])):
+                found.add(i)
+        return found
+
+    def _roots(self) -> dict[int, list[tuple[int, Array]]]:
+        """Per sum of values that are not independent, the nodes that it is a sum of, each through a filter."""
+        graph, one = self.graph, np.ones((1,) * self.graph.ndim)
+        found: dict[int, list[tuple[int, Array]]] = {}
+        linear: dict[int, dict[int, Array]] = {-1: {-1: one}}
+        for i in sorted(self.wanted):
+            op, sources = graph.ops[i], graph.sources[i]
+            known = [linear[j] for j in sources]
+            kernel = _kernel(op, graph.ndim) if graph.rules[i].keeps_factor(op, mean=False) else None
+            linear[i] = {i: one}
+            if graph.layers[i].sums:
+                total: dict[int, Array] = {}
+                for part in known:
+                    for root, filter_ in part.items():
+                        total[root] = _added(total[root], filter_) if root in total else filter_
+                if len(sources) > 1 and not all(self.depends_on[j].isdisjoint(self.depends_on[k])
+                                                for n, j in enumerate(sources) for k in sources[:n]):
+                    found[i] = list(total.items())
+                linear[i] = total
+            elif kernel is not None and len(sources) == 1 and not graph.layers[i].joins_channels:
+                linear[i] = {root: _convolved(filter_, kernel) for root, filter_ in known[0].items()}
+        return found
+
     def run(self) -> Gates:
         graph = self.graph
         wraps = graph.sizes[-1][0] is None
         values = self.inputs.values(self.need[-1], self.extent[-1], wraps)
         cov_far, corr_site = np.array([self.inputs.cov_far]), np.array([self.inputs.cov_far / self.inputs.second])
         self.done[-1] = Moments(values, cov_far, corr_site, (None,), wraps, self.plane.get(-1))
+        held = {root for roots in self.roots.values() for root, _ in roots}
         for i in range(graph.top + 1):
-            if self.plan.edges[i] or i == graph.top:
+            if i in self.wanted:
                 here = self._node(i, [self.done[j] for j in graph.sources[i]])
                 self.borders.follow(i, self.done[graph.sources[i][0]])
                 self.done[i] = here.beside(self.plane[i]) if self.plane else here
                 if not wraps:  # what lies on the plane is small, and read once more by the sweep over the image
                     for j in set(graph.sources[i]):
-                        if self.plan.edges[j][0].reader == i:  # the last one
+                        if j not in held and max(e.reader for e in self.plan.edges[j] if e.reader in self.wanted) == i:
                             del self.done[j]
-                self.depends_on[i] = frozenset((i,)) if graph.ops[i].fresh else functools.reduce(
-                    operator.or_, [self.depends_on[j] for j in graph.sources[i]])
         return self.gates
 
     def _node(self, i: int, inputs: list[Moments]) -> Moments:
-        sources, depends_on = self.graph.sources[i], self.depends_on
-        apart = all(depends_on[j].isdisjoint(depends_on[k]) for n, j in enumerate(sources) for k in sources[:n])
-        at = Before(self.graph, i, self.plan.lags, self.need[i], self.extent, self.gates, self.borders, apart)
+        at = Before(self.graph, i, self.plan.lags, self.need[i], self.extent, self.gates, self.borders,
+                    self.roots.get(i), self.done, self.depends_on)
         found = self.graph.rules[i].forward(at, inputs)
         self.gates.sites[i] = found.sites
         return found
+
+
+def _kernel(op: Linear, ndim: int) -> Array | None:
+    """A layer as one filter that keeps the map, or None where it is none."""
+    if op.ties_channels or op.inside_only:
+        return None
+    kernel = np.full((1,) * ndim, op.gain)
+    for taps in op.taps:
+        whole = [1] * ndim
+        for axis, g in zip(taps.axes, taps.geometry):
+            if g.transposed or g.stride > 1 or g.extent % 2 == 0 or g.pads(None) != (g.extent // 2,) * 2:
+                return None
+            whole[axis] = g.extent
+        wide = np.zeros(whole)
+        wide[tuple(slice(None, None, dict(zip(taps.axes, taps.geometry))[a].dilation if a in taps.axes else 1)
+                   for a in range(ndim))] = taps.weights.reshape([-1 if a in taps.axes else 1 for a in range(ndim)]
+                                                                 if len(taps.axes) == 1 else taps.weights.shape)
+        kernel = _convolved(kernel, wide)
+    return kernel
+
+
+def _convolved(a: Array, b: Array) -> Array:
+    out = np.zeros([m + n - 1 for m, n in zip(a.shape, b.shape)])
+    for place in np.ndindex(*a.shape):
+        out[tuple(slice(p, p + n) for p, n in zip(place, b.shape))] += a[place] * b
+    return out
+
+
+def _added(a: Array, b: Array) -> Array:
+    """The sum of two filters about the same site."""
+    shape = [max(m, n) for m, n in zip(a.shape, b.shape)]
+    out = np.zeros(shape)
+    for part in (a, b):
+        out[tuple(slice((n - m) // 2, (n - m) // 2 + m) for m, n in zip(part.shape, shape))] += part
+    return out

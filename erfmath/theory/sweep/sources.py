@@ -11,13 +11,14 @@ from typing import NamedTuple
 import numpy as np
 
 from ..memory import remembered
+from ..rules.functions import Function
 from . import site_distribution
 from .site_distribution import SiteDistribution
 from .taps import Array
 from .values import (ORDER, PANEL, POINTS, REACH, Gaussian, Nodes, Source, Value, cumulated, gauss_hermite, panels,
                      rounded)
 
-__all__ = ["Averaged", "Centred", "Dropped", "Largest", "RowMeans", "Sum", "average"]
+__all__ = ["Averaged", "Centred", "Dropped", "Joint", "Largest", "RowMeans", "Sum", "average"]
 
 #: Panels of a sum at most; narrower Gaussian parts are points of a Gauss-Hermite rule instead, none of them at 0.
 MOST_PANELS, HERMITE = 600, 10
@@ -316,6 +317,45 @@ class Dropped(Source):
         x = np.concatenate([distribution.x / (1 - self.p), zero], axis=1)
         p = np.concatenate([distribution.p * (1 - self.p), np.full((len(distribution.p), 1), self.p)], axis=1)
         return SiteDistribution(x, p, np.ones(x.shape), distribution.share)
+
+
+@dataclass(frozen=True, eq=False)
+class Joint(Source):
+    """The sum of functions of one source."""
+
+    parts: tuple[Value, ...]
+
+    @staticmethod
+    @remembered(256, lasting=False)
+    def of(parts: tuple[Value, ...]) -> Joint:
+        """The interned one."""
+        return Joint(parts)
+
+    def _at(self, u: Array) -> Array:
+        return np.asarray(sum(part.at(u) for part in self.parts))
+
+    @functools.cached_property
+    def _made(self) -> dict[tuple[float, ...], tuple[Nodes, Nodes]]:
+        return {}
+
+    def nodes(self, knots: tuple[float, ...]) -> Nodes:
+        if knots not in self._made:
+            own = {knot for part in self.parts for knot in part.knots}
+            below = self.parts[0].source.nodes(tuple(sorted(own | set(self._preimage(knots)))))
+            self._made[knots] = Nodes(self._at(below.u), below.p), below
+        return self._made[knots][0]
+
+    def _preimage(self, knots: tuple[float, ...]) -> tuple[float, ...]:
+        whole = Function(self._at, np.zeros_like)
+        return Value(self.parts[0].source, (whole,)).preimage(knots) if knots else ()
+
+    def pull(self, part: int, nodes: Nodes, table: Array) -> tuple[Nodes, Array]:
+        return next(below for its, below in self._made.values() if its is nodes), table
+
+    def distribution(self, knots: tuple[float, ...]) -> SiteDistribution:
+        own = tuple(sorted({knot for part in self.parts for knot in part.knots}))
+        base = self.parts[0].source.distribution(own)
+        return replace(base, x=self._at(base.x), slope=np.ones(base.x.shape))
 
 
 @dataclass(frozen=True, eq=False)
