@@ -185,6 +185,9 @@ def swept(net: em.Network, image: tuple[int, int], monkeypatch: pytest.MonkeyPat
             self.all: dict[int, Moments] = {}
             sweeps.append(self)
 
+        def _wanted(self) -> set[int]:  # moments above the last gate, too
+            return set(range(len(self.graph.ops)))
+
         def _node(self, i: int, inputs: list[Moments]) -> Moments:
             self.all[i] = super()._node(i, inputs)
             return self.all[i]
