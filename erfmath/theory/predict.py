@@ -15,7 +15,7 @@ from ..results.assumptions import Assumption
 from ..results.field import EffectiveReceptiveField
 from .chains.chain import chain, folded, predict_chain
 from .finite_width import narrowed
-from .sweep.backward import backward
+from .sweep.backward import backward, prepared
 from .sweep.inputs import input_model
 from .sweep.plan import Graph
 
@@ -124,7 +124,10 @@ def _predict(net: Network, settings: RunSettings, statistic: str | None, method:
     lo, hi = trf.window(unit) if size is None else ((0,) * settings.ndim, tuple(n - 1 for n in size))
     extent = tuple(b - a + 1 for a, b in zip(lo, hi))
     check_bytes(8 * math.prod(extent), f"the map of {extent} pixels")
-    whole = Field(*backward(graph, unit, mean, inputs)).crop(lo, hi)
+    plan, gates = ready = prepared(graph, mean, inputs)
+    whole = Field(*backward(graph, unit, mean, inputs, ready)).crop(lo, hi)
+    if gates.uncorrelated or any(met.one[1] or met.other[1] for meetings in plan.meetings.values() for met in meetings):
+        about["assumptions"] += (Assumption.DEPENDENT_BRANCHES,)
     return EffectiveReceptiveField(whole.values, origin=lo, image=size, **about)
 
 
@@ -155,8 +158,18 @@ def _is_mean(graph: Graph, used: list[int], net: Network, statistic: str | None)
     return True
 
 
+def _exact(graph: Graph, used: list[int]) -> bool:
+    """Whether the theory is exact at any width: a chain of random layers and rectifiers, whose gates are signs."""
+    def plain(i: int) -> bool:
+        op, function = graph.ops[i], graph.rules[i].function(graph.layers[i])
+        if op.gate:
+            return function is not None and function.below is not None
+        return op.fresh or not (op.taps or op.routes)
+    return all(len(graph.sources[i]) == 1 and plain(i) for i in used)
+
+
 def _assumptions(graph: Graph, used: list[int], trained: bool, at_width: bool) -> tuple[Assumption, ...]:
-    gated = any(graph.ops[i].gate for i in used)
+    gated = any(graph.ops[i].gate for i in used) and not _exact(graph, used)
     borders = graph.sizes[-1][0] is not None
     made = {assumption for i in used for assumption in graph.rules[i].assumptions(graph.ops[i])}
     holds = {

@@ -11,6 +11,7 @@ import pytest
 from helpers import ROUNDING, Tolerance, assert_close
 
 import erfmath as em
+from erfmath.results.assumptions import Assumption
 from erfmath.theory.memory import forget
 from erfmath.theory.rules import base
 from erfmath.theory.sweep import backward
@@ -72,11 +73,17 @@ def test_second_of_two_gates_on_one_path() -> None:
     assert_close(em.predict(net).total, expected, Tolerance(2e-3, 0.0))
 
 
-def test_sum_of_a_value_and_its_own_activation_is_refused() -> None:
+def test_sum_of_a_value_and_its_own_activation() -> None:
     """E[(1 + phi')^2] = 2.5 is not 1 + 1/2; no random layer parts the branches."""
-    net = unit(em.Conv(3), em.add(em.Identity(), act()))
-    with pytest.raises(NotImplementedError, match="measure"):
-        em.predict(net)
+    erf = em.predict(unit(em.Conv(3, weights=em.Random(gain=1)), em.add(em.Identity(), act())))
+    assert_close(erf.total, 2.5, ROUNDING)
+    assert Assumption.DEPENDENT_BRANCHES in erf.assumptions
+
+
+def test_a_chain_of_rectifiers_assumes_nothing() -> None:
+    net = em.repeat(unit(em.Conv(3), em.Activation("leaky_relu", slope=.1), em.Dropout(.1)), 3)
+    assert em.predict(net).assumptions == em.predict(net, image=8).assumptions == ()
+    assert em.predict(unit(net, em.residual(em.Conv(3, 16)), act())).assumptions != ()
 
 
 # ---------------------------------------------------------------------------------------------

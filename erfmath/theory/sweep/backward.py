@@ -32,8 +32,8 @@ Factors = dict[Any, Factor]
 State = Union[Factors, Covariance, Conditioned]
 
 
-def backward(graph: Graph, unit: tuple[int, ...], mean: bool, inputs: InputModel = InputModel()
-             ) -> tuple[Array, tuple[int, ...]]:
+def backward(graph: Graph, unit: tuple[int, ...], mean: bool, inputs: InputModel = InputModel(),
+             ready: tuple[Plan, Gates] | None = None) -> tuple[Array, tuple[int, ...]]:
     """E[g^2] (or, with `mean`, E[g]) at the network's input, summed over its channels.
 
     Parameters
@@ -43,6 +43,8 @@ def backward(graph: Graph, unit: tuple[int, ...], mean: bool, inputs: InputModel
         Unit of the top node, whose output gradient has total power 1 (sum 1 for the mean).
 
     inputs : InputModel
+    ready : (Plan, Gates), optional
+        As `prepared` gives them.
 
     Returns
     -------
@@ -57,7 +59,7 @@ def backward(graph: Graph, unit: tuple[int, ...], mean: bool, inputs: InputModel
     SizeError
         Where the covariance to be carried would not fit in memory.
     """
-    return _Sweep(graph, mean, inputs).run(unit)
+    return _Sweep(graph, mean, *(ready or prepared(graph, mean, inputs))).run(unit)
 
 
 _prepared: PerObject[tuple[Plan, Gates]] = PerObject(RECENT)
@@ -79,9 +81,8 @@ def prepared(graph: Graph, mean: bool, inputs: InputModel) -> tuple[Plan, Gates]
 class _Sweep:
     """One sweep over one graph."""
 
-    def __init__(self, graph: Graph, mean: bool, inputs: InputModel) -> None:
-        self.graph, self.mean = graph, mean
-        self.plan, self.gates = prepared(graph, mean, inputs)
+    def __init__(self, graph: Graph, mean: bool, plan: Plan, gates: Gates) -> None:
+        self.graph, self.mean, self.plan, self.gates = graph, mean, plan, gates
         self.below: dict[int, list[tuple[int, Edge]]] = {}  # per node, what it reads and how
         for j, edges in self.plan.edges.items():
             for edge in edges:

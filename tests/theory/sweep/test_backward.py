@@ -349,7 +349,8 @@ CASES_1D: dict[str, em.Network] = {
     "identity beside a pool": lines(
         conv(3), em.add(em.Identity(), em.MaxPool(3, 1, 1)), avg(2)),
     "pools at two scales": lines(
-        conv(3), avg(2), em.Pad((0, 1)), em.add(em.MaxPool(3, 1, 1), em.Scale(-.5), em.serial(em.MaxPool(2), em.Upsample(2)))),
+        conv(3), avg(2), em.Pad((0, 1)),
+        em.add(em.MaxPool(3, 1, 1), em.Scale(-.5), em.serial(em.MaxPool(2), em.Upsample(2)))),
     "nested skips and a concatenation": em.serial(conv(3, channels=4), em.residual(em.residual(
         em.serial(em.concat(em.Identity(), conv(3, channels=2)), conv(3, channels=4))))),
     "lags": lines(conv(3), avg(2), conv(3), avg(2)),
