@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -12,6 +11,8 @@ from typing import Any, Union
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from ..base.checks import point, real
 
 __all__ = ["Exact", "KernelStack", "LatticeDistribution", "as_weights"]
 
@@ -38,7 +39,7 @@ class LatticeDistribution:
     Raises
     ------
     ValueError
-        Empty, not finite, or all zero.
+        Empty, not finite, or all zero; an offset that is no int per axis; a mass that is not positive.
 
     Examples
     --------
@@ -54,12 +55,10 @@ class LatticeDistribution:
 
     def __init__(self, weights: ArrayLike, offset: int | Sequence[int] = 0, mass: float | Exact = 1) -> None:
         array = as_weights(weights)
-        shift = (offset,) * array.ndim if isinstance(offset, int) else tuple(offset)
-        if len(shift) != array.ndim:
-            raise ValueError(f"offset={offset!r} has {len(shift)} entries for a kernel of "
-                             f"{array.ndim} dimensions: give one int per axis, or a single int")
+        if not isinstance(mass, Fraction) and real(mass, "mass") <= 0 or mass <= 0:
+            raise ValueError(f"mass={mass!r}: must be positive")
         object.__setattr__(self, "weights", array)
-        object.__setattr__(self, "offset", tuple(operator.index(o) for o in shift))
+        object.__setattr__(self, "offset", point(offset, "offset", array.ndim))
         object.__setattr__(self, "mass", mass)
 
     @property

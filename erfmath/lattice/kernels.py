@@ -10,16 +10,18 @@ no rounding of 1/3. Floats are taken at their exact binary value.
 
 from __future__ import annotations
 
-import operator
+import sys
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import lru_cache, reduce
-from math import comb
+from math import comb, prod
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..base.checks import integer, is_sequence
+from ..base.errors import check_bytes
 from .distribution import Exact, KernelStack, LatticeDistribution, as_weights
 
 __all__ = [
@@ -31,11 +33,10 @@ __dir__ = __all__.copy  # tab completion offers public names only
 
 def _separable(k: int | Sequence[int], make: Callable[..., list[Any]], *parameters: Any) -> LatticeDistribution:
     """Product over the axes of the 1-D weights make(k_axis, ...); an int is one axis."""
-    sizes = (k,) if isinstance(k, (int, np.integer)) else tuple(k)
-    for size in sizes:
-        if operator.index(size) < 1:
-            raise ValueError(f"kernel size {k!r}: every entry must be at least 1")
-    return _product(tuple(map(int, sizes)), make, *parameters)
+    sizes = tuple(integer(size, "k", 1) for size in (k if is_sequence(k) else (k,)))
+    digits = sum(sizes) // 8 if make is _binomial else 0
+    check_bytes(prod(sizes) * (64 + digits), f"a kernel of {' x '.join(map(str, sizes))} taps", "take fewer taps")
+    return _product(sizes, make, *parameters)
 
 
 @lru_cache(maxsize=256, typed=True)
@@ -248,7 +249,7 @@ def from_weights(weights: ArrayLike, of: Literal["value", "abs", "square"] = "va
     kernel = LatticeDistribution(taken, offset)
     if kernel.is_signed:
         return kernel
-    mass = kernel.total if kernel.is_exact else float(kernel.total)
+    mass = kernel.total if kernel.is_exact or kernel.total > sys.float_info.max else float(kernel.total)
     return LatticeDistribution(taken, offset, mass)
 
 

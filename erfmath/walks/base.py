@@ -11,11 +11,14 @@ from typing import Any, Union
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..base.checks import is_sequence, point
 from ..base.errors import check_bytes
 from .scaled import ZERO_EXPONENT, Scaled
 from .steps import Problem
 
 __all__ = ["Walk"]
+
+_FAR = 2**63 - 1  # the last site that an integer of 64 bits holds
 
 Site = Union[int, tuple[int, ...]]
 Moments = Union[float, NDArray[np.float64]]
@@ -154,17 +157,20 @@ class Walk(ABC):
     def _locate(self, x: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Lattice points of sites x, and which sites are lattice points of the support's box."""
         sites = np.asarray(x)
+        if sites.dtype == object and all(isinstance(v, int) for v in sites.flat):  # beyond 64 bits: outside
+            sites = np.array([max(-_FAR, min(v, _FAR)) for v in sites.flat], np.int64).reshape(sites.shape)
         if sites.size and sites.dtype.kind not in "iu":
             raise TypeError(f"sites must be integers, got {sites.dtype} values")
         if self.ndim > 1 and (not sites.ndim or sites.shape[-1] != self.ndim):
             raise ValueError(f"sites of a {self.ndim}-D walk must have shape (..., {self.ndim}), "
                              f"got {sites.shape}")
-        sites = sites.astype(np.int64)
-        sites = sites[..., None] if self.ndim == 1 else sites
         p = self._problem
-        s, rest = np.divmod(sites - np.array(p.start), np.array(p.span))
-        inside = ((rest == 0) & (s >= 0) & (s < np.array(p.extent))).all(axis=-1)
-        return s, inside
+        first, last = np.array(p.start), np.array([a + g * (e - 1) for a, g, e in zip(p.start, p.span, p.extent)])
+        sites = np.minimum(sites, _FAR).astype(np.int64)
+        sites = sites[..., None] if self.ndim == 1 else sites
+        inside = (sites >= first) & (sites <= last)
+        s, rest = np.divmod(np.where(inside, sites, first) - first, np.array(p.span))
+        return s, (inside & (rest == 0)).all(axis=-1)
 
     def scaled(self, x: ArrayLike) -> Scaled:
         """Probabilities at sites x with an exponent of their own; `to_float` flags underflow.
@@ -257,8 +263,8 @@ class Walk(ABC):
         ValueError
             If lo or hi does not have the walk's dimension.
         """
-        first = self._corner(self.window[0] if lo is None else lo)
-        last = self._corner(self.window[1] if hi is None else hi)
+        first = self._corner(self.window[0] if lo is None else lo, "lo")
+        last = self._corner(self.window[1] if hi is None else hi, "hi")
         shape = tuple(max(b - a + 1, 0) for a, b in zip(first, last))
         check_bytes(8 * prod(shape), f"a dense array of {' x '.join(map(str, shape))} sites",
                     "give lo and hi, or ask pmf for single sites")
@@ -272,11 +278,10 @@ class Walk(ABC):
             out[where] = self._dense(s_lo, s_hi)
         return out, self._site(first)
 
-    def _corner(self, site: Any) -> tuple[int, ...]:
-        corner = (int(site),) if self.ndim == 1 else tuple(int(c) for c in site)
-        if len(corner) != self.ndim:
-            raise ValueError(f"site {site!r}: a {self.ndim}-D walk needs {self.ndim} coordinates")
-        return corner
+    def _corner(self, site: Any, name: str) -> tuple[int, ...]:
+        if not is_sequence(site) and self.ndim > 1:
+            raise ValueError(f"{name}={site!r}: a {self.ndim}-D walk needs {self.ndim} coordinates")
+        return point(site, name, self.ndim)
 
     def _dense(self, lo: Sequence[int], hi: Sequence[int]) -> NDArray[np.float64]:
         """Values on the lattice box lo..hi (inclusive), inside the support's box."""

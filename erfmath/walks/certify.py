@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import ceil, exp, pi, prod, sqrt
+from math import ceil, exp, factorial, pi, prod, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,22 +16,29 @@ __all__ = ["certificate", "edgeworth_coefficients"]
 
 EPS = float(np.finfo(float).eps)
 _NATS = 44.0
+#: Coefficients that a density of floats can have: to the tenth power of any distance they are still floats.
+_LARGEST = 1e200
 
 
-def edgeworth_coefficients(cumulants: NDArray[np.float64], order: int) -> dict[int, float]:
-    """Power j of (i tau), and so of He_j, -> coefficient, for Edgeworth order 0 to 3 (W10).
+def edgeworth_coefficients(cumulants: NDArray[np.float64], order: int) -> NDArray[np.float64] | None:
+    """Coefficients of (i tau)^j, and so of He_j, j = 0 to 9, for Edgeworth order 0 to 3 (W10).
 
-    `cumulants` holds kappa_2 to kappa_5 of one axis; the constant term 1 is left out.
+    `cumulants` holds kappa_2 to kappa_5 of one axis.  None where a coefficient is too large for floats: the variance
+    is next to nothing.
     """
-    sd = sqrt(cumulants[0])
-    third, fourth, fifth = (float(c) / sd**r for r, c in enumerate(cumulants[1:], 3))
-    terms = [(1, 3, third / 6), (2, 4, fourth / 24), (2, 6, third**2 / 72), (3, 5, fifth / 120),
-             (3, 7, third * fourth / 144), (3, 9, third**3 / 1296)]
-    return {power: value for needs, power, value in terms if needs <= order}
+    with np.errstate(all="ignore"):
+        third, fourth, fifth = cumulants[1:] / np.sqrt(cumulants[0]) ** np.arange(3, 6)
+        terms = [(1, 3, third / 6), (2, 4, fourth / 24), (2, 6, third**2 / 72), (3, 5, fifth / 120),
+                 (3, 7, third * fourth / 144), (3, 9, third**3 / 1296)]
+    found = np.eye(10)[0]
+    for needs, power, value in terms:
+        if needs <= order:
+            found[power] = value
+    return found if (np.abs(found) < _LARGEST).all() else None
 
 
 def certificate(blocks: Sequence[Block], covariance: NDArray[np.float64],
-                coefficients: dict[int, float]) -> dict[str, float]:
+                coefficients: NDArray[np.float64]) -> dict[str, float]:
     """Bounds for a density g, Gaussian times Hermite polynomials, in place of the distribution p.
 
     On a torus of L sites that holds both (equation W11)
@@ -40,9 +47,9 @@ def certificate(blocks: Sequence[Block], covariance: NDArray[np.float64],
         2 TV        <= (sum_l |phi - g^|^2)^(1/2) + ...
 
     the second by Cauchy and Schwarz; "centre" is the error at the mean alone, where the terms may
-    cancel. Images are the part of g^ at |t| > pi, which sampling at
-    integers folds back. Only the significant modes are summed: the cost is independent of depth.
-    Theorems but for the rounding of the modes, which is added.
+    cancel. Images are the part of g^ at |t| > pi, which sampling at integers folds back: a sum of unimodal terms,
+    which is at most their integral and their largest value. Only the significant modes are summed: the cost is
+    independent of depth.  Theorems but for the rounding of the modes and of the density, which is added.
     """
     ndim = len(covariance)
     sd = np.sqrt(np.diag(covariance))
@@ -53,25 +60,33 @@ def certificate(blocks: Sequence[Block], covariance: NDArray[np.float64],
         period.append(fast_length(ceil(max(below + above, 20 * sd[axis])) + 3))
     torus = Torus(blocks, [0] * ndim, [0.0] * ndim, period, nats)
     angle = 2 * pi * torus.grid / np.array(period, dtype=float)
-    quadratic = np.einsum("pa,ab,pb->p", angle, covariance, angle)
-    hat = np.exp(-quadratic / 2).astype(complex)
-    if coefficients:
-        tau = angle[:, 0] * sd[0]
-        hat *= 1 + sum(c * (1j * tau) ** j for j, c in coefficients.items())
+    powers, sizes = np.arange(len(coefficients)), np.abs(coefficients)
+    hat = np.exp(-np.einsum("pa,ab,pb->p", angle, covariance, angle) / 2).astype(complex)
+    if len(coefficients) > 1:
+        hat *= np.polynomial.polynomial.polyval(1j * angle[:, 0] * sd[0], coefficients)
     gap = torus.double * (np.exp(torus.log_amplitude + 1j * torus.args) - hat)
     volume = float(prod(period))
-    terms = {0: 1.0, **coefficients}
-    left_out = exp(-nats) * (1 + sum(abs(c) * (2 * nats) ** (j / 2) for j, c in terms.items()))
-    wrapped = exp(-nats) * (2 * ndim + sum(abs(c) * 9.0**j for j, c in terms.items()))
+    left_out = exp(-nats) * (1 + float(sizes @ (2 * nats) ** (powers / 2)))
+    wrapped = exp(-nats) * (2 * ndim + float(sizes @ 9.0**powers))
     peak = 1 / sqrt(float(np.linalg.det(2 * pi * covariance)))
-    images = 0.0
-    for width, length in zip(np.sqrt(np.diag(np.linalg.inv(covariance))), period):
-        last = min(10 * length, ceil(40 * length * width / (2 * pi)))  # exp(-40^2 / 2) is nothing
-        tau = 2 * pi / (length * width) * np.arange(ceil(length / 2), last)
-        tail = sum(abs(c) * tau**j for j, c in terms.items()) * np.exp(-tau**2 / 2)
-        images += peak * sqrt(2 * pi) / width * 2 / length * float(np.sum(tail))
-    slack = float(images + wrapped + left_out + torus.rounding)
+    images = sum(peak * sqrt(2 * pi) / width * 2 / length * _tail(sizes, pi / width, 2 * pi / (length * width))
+                 for width, length in zip(np.sqrt(np.diag(np.linalg.inv(covariance))), period))
+    heights = [sqrt(factorial(j)) for j in powers.tolist()]  # Cramér: |He_j(y)| exp(-y^2 / 2) stays below
+    evaluated = EPS * (8 + abs(np.log(peak))) * (peak * float(sizes @ heights) + float(np.abs(hat).sum()) / volume)
+    slack = float(images + wrapped + left_out + torus.rounding + evaluated)
     square = float((np.abs(gap) ** 2 / torus.double).sum())
     return {"sup": float(np.abs(gap).sum()) / volume + slack,
             "total_variation": (sqrt(square) + volume * slack) / 2,
             "centre": abs(float(gap.real.sum())) / volume + slack}
+
+
+def _tail(sizes: NDArray[np.float64], first: float, step: float) -> float:
+    """At least the sum of sum_j sizes_j tau^j exp(-tau^2 / 2) over tau = first, first + step, ...; or from later on."""
+    from scipy.special import gamma, gammaincc
+
+    powers = np.arange(len(sizes))
+    integral = 2 ** ((powers - 1) / 2) * gamma((powers + 1) / 2) * gammaincc((powers + 1) / 2, first**2 / 2)
+    top = np.maximum(first, np.sqrt(powers))
+    with np.errstate(over="ignore", invalid="ignore"):
+        largest = np.exp(powers * np.log(top) - top**2 / 2)
+    return float(sizes @ (integral / step + largest))

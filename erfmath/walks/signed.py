@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 from functools import cached_property
 from math import ceil, log, log2, prod
 
@@ -42,9 +43,9 @@ class SignedWalk(Walk):
         args = np.zeros_like(logs)
         noise = 4.0 + sum(map(log2, self._sides))
         for block in self._problem.blocks:
-            positive = not (block.weights < 0).any()
-            rows = block.pmf if positive else block.weights.astype(float)
-            for row, n in zip(rows, block.counts):
+            for exact, total, n in zip(block.weights.tolist(), block.totals, block.counts):
+                unit = 1 if min(exact) < 0 else total  # each kernel for itself
+                row = [float(Fraction(w) / unit) for w in exact]
                 dense = np.zeros(tuple(r + 1 for r in block.reach))
                 dense[tuple(block.taps.T)] = row
                 transform = np.fft.rfftn(dense, self._sides, axes=axes)

@@ -15,6 +15,9 @@ from .steps import Problem
 
 __all__ = ["SmoothWalk"]
 
+#: Variance below which heights and widths of the density leave the range of floats.
+_LEAST = 1e-250
+
 
 class SmoothWalk(Walk):
     """Methods "normal" and "edgeworth": a density sampled at the lattice points of the support.
@@ -44,7 +47,11 @@ class SmoothWalk(Walk):
         if np.linalg.matrix_rank(covariance) < problem.ndim:
             raise ValueError("the covariance matrix is singular, so there is no normal density: "
                              'use method="exact" or "window"')
-        self._coefficients = (edgeworth_coefficients(problem.lattice_cumulants[:, 0], order) if order else {})
+        coefficients = edgeworth_coefficients(problem.lattice_cumulants[:, 0], order) if order else np.ones(1)
+        if coefficients is None or np.diag(covariance).min() < _LEAST:
+            raise ValueError(f"variance {np.diag(covariance).min():.3g} on the lattice: too small for a {method} "
+                             'density in floats; use method="exact" or "window"')
+        self._coefficients = coefficients
         self._precision = np.linalg.inv(covariance)
         self._log_peak = -0.5 * float(np.linalg.slogdet(2 * pi * covariance)[1])
 
@@ -68,12 +75,13 @@ class SmoothWalk(Walk):
     def _at(self, s: NDArray[np.int64]) -> Scaled:
         y = self._problem.deviation(s)
         bits = self._log_peak - 0.5 * np.einsum("pa,ab,pb->p", y, self._precision, y)
-        bits = bits / log(2)
+        bits = np.maximum(bits / log(2), -(2.0**59))  # a 64-bit exponent
         whole = np.floor(bits)
         values = np.exp2(bits - whole)
-        if self._coefficients:
+        if len(self._coefficients) > 1:
             from numpy.polynomial.hermite_e import hermeval
 
-            series = [1.0, *(self._coefficients.get(j, 0.0) for j in range(1, 10))]
-            values = values * hermeval(y[:, 0] * sqrt(self._precision[0, 0]), series)
+            far = 1e8  # standard deviations: the Gaussian is below any float long before
+            z = np.clip(y[:, 0] * sqrt(self._precision[0, 0]), -far, far)
+            values = values * hermeval(z, self._coefficients)
         return Scaled.of(values, whole.astype(np.int64))

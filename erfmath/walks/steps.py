@@ -19,6 +19,8 @@ from typing import Any, Union
 import numpy as np
 from numpy.typing import NDArray
 
+from ..base.checks import integer
+from ..base.errors import check_bytes
 from ..lattice.kernels import KernelStack, LatticeDistribution
 from .scaled import DECIMAL
 
@@ -28,6 +30,8 @@ Step = tuple[Union[LatticeDistribution, KernelStack], Union[int, Sequence[int]],
 Steps = Union[LatticeDistribution, KernelStack, Iterable[Step]]
 #: Up to this many kernels means are summed as fractions, beyond as floats with fsum.
 _EXACT_ROWS = 1024
+#: Sites are 64-bit integers.
+_FARTHEST = 2**63
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +69,14 @@ class Block:
         return self.weights / self.weights.sum(axis=1, keepdims=True)
 
     @cached_property
+    def log_pmf(self) -> NDArray[np.float64]:
+        """Logarithms of the probabilities, also of those below the range of floats; of very many kernels by floats."""
+        if len(self.counts) > _EXACT_ROWS or self.rounded:
+            with np.errstate(divide="ignore"):
+                return np.log(self.pmf)
+        return np.array([[float(p.ln(DECIMAL)) for p in row] for row in self.decimals])
+
+    @cached_property
     def decimals(self) -> list[list[Decimal]]:
         """Rows of probabilities to 50 digits."""
         return [[DECIMAL.divide(DECIMAL.divide(w.numerator, w.denominator), whole)
@@ -88,6 +100,8 @@ class Block:
 
         A lag is the difference of two taps, its first nonzero coordinate positive.
         """
+        check_bytes(32 * len(self.taps) ** 2, f"the pairs of {len(self.taps)} taps",
+                    "convolve a kernel that large by np.convolve or scipy.signal.fftconvolve")
         i, j = np.triu_indices(len(self.taps), 1)
         lags = self.taps[j] - self.taps[i]
         lead = np.take_along_axis(lags, (lags != 0).argmax(axis=1)[:, None], axis=1)
@@ -151,6 +165,7 @@ class Problem:
 
     def __init__(self, listed: Sequence[Step]) -> None:
         self.ndim = _common_ndim(listed)
+        _check_sites(listed, self.ndim)
         self.is_signed = False
         self.log_mass = 0.0
         start = [0] * self.ndim
@@ -166,7 +181,7 @@ class Problem:
                 continue
             self.is_signed |= kernel.is_signed
             if kernel.mass != 1:
-                self.log_mass += count * log(kernel.mass)
+                self.log_mass += count * _log(kernel.mass)
             taps, weights = kernel.nonzero
             taps = taps if set(jumps) == {1} else taps * np.array(jumps)
             corner = np.minimum.reduce(taps, axis=0)
@@ -275,6 +290,29 @@ class Problem:
                 '"rational" (exact)')
 
 
+def _log(mass: Any) -> float:
+    """Natural logarithm, of Fractions beyond the range of floats too."""
+    try:
+        return log(mass)
+    except OverflowError:
+        return log(mass.numerator) - log(mass.denominator)
+
+
+def _check_sites(listed: Sequence[Step], ndim: int) -> None:
+    """Refuse sites that 64-bit integers do not hold."""
+    for axis in range(ndim):
+        first = last = 0
+        for kernel, jump, count in listed:
+            size, offset = (kernel.rows.shape[1], kernel.offset) if isinstance(kernel, KernelStack) else (
+                kernel.shape[axis], kernel.offset[axis])
+            layers = count * (len(kernel.rows) if isinstance(kernel, KernelStack) else 1)
+            ends = [layers * _as_jump(jump, ndim)[axis] * tap for tap in (offset, offset + size - 1)]
+            first, last = first + min(ends), last + max(ends)
+        if max(-first, last, last - first) >= _FARTHEST:
+            raise ValueError(f"the support reaches from site {first} to {last}: sites, and their number, must stay "
+                             f"below 2**63 ({_FARTHEST}); take fewer layers, or smaller jumps and offsets")
+
+
 def _array(rows: Iterable[tuple[Any, ...]], exact: bool) -> NDArray[Any]:
     return np.array(list(rows), dtype=object if exact else float)
 
@@ -292,9 +330,7 @@ def as_steps(steps: Steps, n: int | None = None) -> list[Step]:
                 or not isinstance(step[0], (LatticeDistribution, KernelStack))):
             raise TypeError(f"step {step!r}: each must be a tuple (kernel, jump, count), the "
                             "kernel from erfmath.kernels")
-        if operator.index(step[2]) < 0:
-            raise ValueError(f"count {step[2]!r}: the number of layers cannot be negative")
-    return listed
+    return [(kernel, jump, integer(count, "n" if n is not None else "count", 0)) for kernel, jump, count in listed]
 
 
 def _common_ndim(steps: Sequence[Step]) -> int:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from helpers import EXACT, ROUNDING, assert_close
 
+from erfmath.base.errors import SizeError
 from erfmath.lattice import kernels
 
 FAMILIES = [kernels.uniform, kernels.binomial, kernels.triangular, kernels.corners]
@@ -165,7 +166,7 @@ def test_from_weights_refuses(weights, error, message: str) -> None:
 @pytest.mark.parametrize("make, message", [
     (lambda: kernels.uniform(0), "at least 1"), (lambda: kernels.binomial((3, -1)), "at least 1"),
     (lambda: kernels.soft_rim(3, 1.5), "between 0"), (lambda: kernels.soft_rim(3, -1), "between 0"),
-    (lambda: kernels.from_weights([1, 2], offset=(1, 2)), "2 entries"),
+    (lambda: kernels.from_weights([1, 2], offset=(1, 2)), "must have 1 values"),
     (lambda: kernels.KernelStack(np.ones(3)), "kernels, taps"),
     (lambda: kernels.KernelStack(np.array([[1, -1]])), "non-negative"),
     (lambda: kernels.KernelStack(np.array([[1, 1], [0, 0]])), "no row all zero"),
@@ -178,3 +179,19 @@ def test_kernels_refuse(make, message: str) -> None:
 def test_kernels_sizes_must_be_integers() -> None:
     with pytest.raises(TypeError):
         kernels.uniform(3.0)
+
+
+@pytest.mark.parametrize("make", [
+    lambda: kernels.uniform(10**9), lambda: kernels.uniform((10**5, 10**5)), lambda: kernels.binomial(10**6),
+    lambda: kernels.soft_rim(10**10, 0.5), lambda: kernels.triangular((2**20, 2**20)), lambda: kernels.corners(10**12)])
+def test_kernels_that_would_not_fit_are_refused(make) -> None:
+    with pytest.raises(SizeError, match=r"a kernel of .* taps would need \d+ bytes"):
+        make()
+
+
+@pytest.mark.parametrize("options, told", [
+    ({"mass": 0}, "mass=0"), ({"mass": -1.0}, "mass=-1.0"), ({"mass": float("nan")}, "mass=nan"),
+    ({"mass": "1"}, "mass='1'"), ({"offset": 1.5}, "offset=1.5"), ({"offset": (1, 2)}, "offset")])
+def test_lattice_distribution_refuses(options: dict, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        kernels.LatticeDistribution([1, 2], **options)

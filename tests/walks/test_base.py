@@ -153,7 +153,7 @@ def test_walk_signed_has_no_moments(ask: str) -> None:
 
 @pytest.mark.parametrize("call, error, message", [
     (lambda: em.walk(kernels.uniform(3), 5, method="exakt"), ValueError, "must be one of exact"),
-    (lambda: em.walk(kernels.uniform(3), -1), ValueError, "cannot be negative"),
+    (lambda: em.walk(kernels.uniform(3), -1), ValueError, "n=-1: must be at least 0"),
     (lambda: em.walk([(kernels.uniform(3), 1, 2)], 5), ValueError, "its own count"),
     (lambda: em.walk([(kernels.uniform(3), 1)]), TypeError, "kernel, jump, count"),
     (lambda: em.walk([([1, 1], 1, 2)]), TypeError, "erfmath.kernels"),
@@ -163,13 +163,66 @@ def test_walk_signed_has_no_moments(ask: str) -> None:
      ValueError, "one dimension"),
     (lambda: em.walk(kernels.uniform(3), 5).pmf(1.5), TypeError, "integers"),
     (lambda: em.walk(kernels.uniform((3, 3)), 5).pmf([1, 2, 3]), ValueError, r"\(\.\.\., 2\)"),
-    (lambda: em.walk(kernels.uniform((3, 3)), 5).array((1,), (2, 3)), ValueError, "2 coordinates"),
+    (lambda: em.walk(kernels.uniform((3, 3)), 5).array((1,), (2, 3)), ValueError, "lo=.*must have 2 values"),
     (lambda: em.walk(kernels.uniform(3), 10**9, method="window").array(0, 10**9), SizeError,
      "10\\d* bytes|bytes"),
 ])
 def test_walk_refusals(call, error: type, message: str) -> None:
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize("make", [
+    lambda: em.walk(kernels.uniform(3), 10**30, method="window"), lambda: em.walk([(kernels.uniform(3), 2**62, 2)]),
+    lambda: em.walk([(kernels.uniform(3), 2**70, 1)]), lambda: em.walk([(kernels.uniform(3), -2**62, 2)]),
+    lambda: em.walk(kernels.from_weights([1, 2], offset=2**70), 1),
+    lambda: em.walk(kernels.uniform(3), 10**19, method="normal"),
+])
+def test_walk_refuses_sites_beyond_64_bits(make) -> None:
+    with pytest.raises(ValueError, match="must stay below 2\\*\\*63"):
+        make()
+
+
+def test_walk_up_to_the_last_site_of_64_bits() -> None:
+    """Of 4 10^18 layers; and what is asked for beyond has no probability."""
+    n = 4 * 10**18
+    walk = em.walk(kernels.uniform(3), n, method="window")
+    assert_close(walk.pmf(n) * np.sqrt(2 * np.pi * walk.var), 1.0, FFT)
+    for site in (2**63, 10**30, -10**30, np.uint64(2**64 - 1), -2**63, 2**63 - 1):
+        assert walk.pmf(site) == 0
+    assert walk.pmf([10**30, n]).tolist() == [0, walk.pmf(n)]
+    shifted = em.walk(kernels.from_weights([1, 1], offset=-2**62), 1)
+    assert [shifted.pmf(x) for x in (-2**62, 1 - 2**62, 2**62 + 1, 2**63 - 1)] == [0.5, 0.5, 0, 0]
+
+
+def test_walk_normalises_every_positive_kernel() -> None:
+    """Also one with the taps of a signed one: 5 paths of value, as by convolution."""
+    k = kernels.from_weights
+    steps = [(k([-1., 4., -1.]), 1, 2), (k([1., 2., 1.]), 1, 1)]
+    for method in ("rational", "fft", "auto"):
+        assert_close(em.walk(steps, method=method).pmf(3), 5.0, FFT)
+
+
+def test_walk_takes_integers_of_numpy_and_no_floats() -> None:
+    assert_close(em.walk(kernels.uniform(3), np.int64(5)).array()[0], em.walk(kernels.uniform(3), 5).array()[0], EXACT)
+    moved = em.walk(kernels.from_weights([1, 1], offset=np.int64(1)), np.int32(1), method="window")
+    assert moved.support == (1, 2)
+    with pytest.raises(ValueError, match="n=2.0: must be an integer"):
+        em.walk(kernels.uniform(3), 2.0)
+    for corner in ((1.7, 3), ("1", 3), (0, 3.9)):
+        with pytest.raises(ValueError, match="must be an integer"):
+            em.walk(kernels.uniform(3), 2).array(*corner)
+
+
+def test_walk_refuses_more_pairs_of_taps_than_fit() -> None:
+    kernel = kernels.from_weights(np.random.default_rng(0).random(9000))
+    for method in ("window", "fft"):
+        with pytest.raises(SizeError, match="pairs of 9000 taps would need .* bytes"):
+            em.walk(kernel, 3, method=method).pmf(0)
+
+
+def test_walk_carries_masses_beyond_floats() -> None:
+    assert_close(em.walk(kernels.from_weights([1e308, 1e308]), 2).log_mass, 2 * (308 * log(10) + log(2)), ROUNDING)
 
 
 def test_walk_repr() -> None:
