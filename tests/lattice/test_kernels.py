@@ -177,7 +177,7 @@ def test_kernels_refuse(make, message: str) -> None:
 
 
 def test_kernels_sizes_must_be_integers() -> None:
-    with pytest.raises(TypeError):
+    with pytest.raises(ValueError):
         kernels.uniform(3.0)
 
 
