@@ -9,6 +9,7 @@ difference (`p_shape`, `p_total`, and `z` pixel by pixel); *is it small?* by an 
 from __future__ import annotations
 
 import functools
+import html
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .base.checks import integer, real
-from .base.tables import html_table, text_table
+from .base.tables import html_picture, text_table
 from .results.field import EffectiveReceptiveField
 from .results.measured import MeasuredReceptiveField
 
@@ -520,7 +521,7 @@ class Comparison:
         return whole
 
     def _repr_html_(self) -> str:
-        return html_table([(line,) for line in self.report().split("\n")], header=False)
+        return f"<pre>{html.escape(self.report())}</pre>" + html_picture(self.plot())
 
 
 # ---------------------------------------------------------------------------------------------

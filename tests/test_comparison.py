@@ -278,6 +278,11 @@ def test_pictures(ndim: int) -> None:
     figure.draw_without_rendering()
 
 
+def test_repr_html_is_the_report_and_the_picture() -> None:
+    text = compare(predicted(), ensembles(400, 300)[0])._repr_html_()
+    assert text.startswith("<pre>") and "total variation" in text and 'src="data:image/png;base64,iVBOR' in text
+
+
 def test_what_cannot_be_compared() -> None:
     net = em.repeat(C(3), 2)
     erf = em.predict(net, image=9)

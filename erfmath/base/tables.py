@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import html
+import io
 import itertools
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-__all__ = ["html_table", "text_table"]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["html_picture", "html_table", "text_table"]
+
+#: Dots per inch of pictures in notebooks.
+SCREEN = 110
 
 Rows = Iterable[Sequence[object]]
 
@@ -64,3 +73,10 @@ def html_table(rows: Rows, *, header: bool = True, caption: str = "") -> str:
         cells = "".join(f"<{tag}>{html.escape(str(cell))}</{tag}>" for cell in row)
         text += "<tr>" + cells.replace("\n", "<br>") + "</tr>"
     return f"<table>{text}</table>"
+
+
+def html_picture(figure: Figure) -> str:
+    """A figure as an HTML image that holds its own data."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=SCREEN)
+    return f'<img src="data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}">'

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from ..base.checks import DIMENSIONS, check_network, image_shape, integer, is_sequence, point
 from ..base.errors import check_bytes
 from ..base.files import field_of
+from ..base.tables import html_table, text_table
 from ..layers.geometry import AxisGeometry
 from .windows import Number, Windows, sweep
 
@@ -154,6 +155,23 @@ class ReceptiveField:
         image, shape = (None if field_of(d, name) is None else
                         image_shape(field_of(d, name, (list, tuple)), len(windows)) for name in ("image", "shape"))
         return _field(field_of(d, "node", str), windows, image, shape, not field_of(d, "padding_known", bool))
+
+    def table(self) -> list[tuple[str, str]]:
+        """What there is to know, in rows of a name and words; "?" depends on the size of the image."""
+        rows = [("node", self.node), ("image", "not given" if self.image is None else f"{_text(self.image)} px"),
+                ("TRF", f"{_text(self.size)} px"), ("stride", f"{_text(self.stride)} px"),
+                ("padding", f"{_text(self.padding)} px")]
+        if not self.infinite:
+            (lo, hi), center = self.window(), self.center()
+            rows.append(("unit 0", f"pixels {', '.join(map(str, lo))} to {', '.join(map(str, hi))}, true centre "
+                         f"{', '.join(f'{c:g}' for c in center)}"))
+        return rows
+
+    def __str__(self) -> str:
+        return text_table(self.table())
+
+    def _repr_html_(self) -> str:
+        return html_table(self.table(), header=False)
 
     def _refuse_infinite(self) -> None:
         if self.infinite:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import math
@@ -14,6 +15,7 @@ import numpy.typing as npt
 
 from ..base.checks import choice, real
 from ..base.files import numbers_of
+from ..base.tables import html_picture, html_table, text_table
 from ..networks.trf import ReceptiveField
 from . import files, gradients, shapes, sizes
 from .assumptions import Assumption
@@ -433,9 +435,37 @@ class EffectiveReceptiveField(Frozen):
         """
         return files.read(path)
 
-    # -- pictures -----------------------------------------------------------------------------
+    # -- for people ---------------------------------------------------------------------------
+
+    def table(self) -> list[tuple[str, str]]:
+        """What there is to know, in rows of a name and words."""
+        rows = [("unit", self.label), ("image", "infinite plane" if self.image is None else _pixels(self.image)),
+                ("statistic", f"{self.statistic}, {self.method}"),
+                ("TRF", "not known" if self._trf is None else _pixels(self._trf.size)),
+                ("true centre", ", ".join(f"{c:g}" for c in self.center))]
+        if self.density.log_total > -math.inf:
+            rows += [("std", self._widths() + " px"), ("width at 4.55 % of the centre", f"{self.size():.4g} px")]
+        else:
+            rows.append(("std", "nothing seen"))
+        return [*rows, ("assumptions", "\n".join(a.value for a in self.assumptions) or "none")]
+
+    def _widths(self) -> str:
+        return " x ".join(f"{s:.4g}" for s in self.std)
+
+    def __str__(self) -> str:
+        return text_table(self.table())
+
+    def _repr_html_(self) -> str:
+        table = html_table(self.table(), header=False)
+        with contextlib.suppress(ValueError, OverflowError):  # nothing seen, or too large: the table says enough
+            return table + html_picture(self.plot(title=""))
+        return table
 
     def plot(self, **options: Any) -> Figure:
         """Draw it: ``erfmath.plotting.plot`` with its `options`."""
         from ..plotting import plot
         return plot(self, **options)
+
+
+def _pixels(extents: Sequence[Any]) -> str:
+    return " x ".join(map(str, extents)) + " px"

@@ -130,6 +130,20 @@ class MeasuredReceptiveField(EffectiveReceptiveField):
             return super()._told() + (f", {self.counted}" if self.stderr is not None else "")
         return f"std ({', '.join(f'{s:.4g} +- {e:.2g}' for s, e in zip(self.std, self.std_stderr))}), {self.counted}"
 
+    def _widths(self) -> str:
+        if self.stderr is None or np.isnan(self.std_stderr).all():
+            return super()._widths()
+        return " x ".join(f"{s:.4g} +- {e:.2g}" for s, e in zip(self.std, self.std_stderr))
+
+    def table(self) -> list[tuple[str, str]]:
+        """What there is to know, in rows of a name and words."""
+        rows = super().table()
+        if self.stderr is None:
+            return rows
+        dead = f", {self.dead} of them zero" if self.dead else ""
+        words = f"{self.counted}{dead}{', interrupted' if self.partial else ''}"
+        return [*rows[:-1], ("draws", words), *([("caution", self.caution)] if self.caution else []), rows[-1]]
+
     @property
     def counted(self) -> str:
         """The number of draws in words, with the effective number where that is lower by a tenth."""

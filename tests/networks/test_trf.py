@@ -659,3 +659,11 @@ def test_summary() -> None:
     known = [line.split() for line in net.summary(image=(8, 9)).splitlines()]
     assert known[1] == ["stem", "conv", "4x5", "3x5", "2", "0x2"]
     assert known[3][2:5] == ["1x1", "8x9", "0"]
+
+
+def test_receptive_fields_print_as_tables() -> None:
+    rf = em.receptive_field(em.zoo.resnet50(), image=224)
+    assert "TRF      427 px" in str(rf) and "stride   32 px" in str(rf) and "true centre 0, 0" in str(rf)
+    assert rf._repr_html_().startswith("<table><tr><td>node</td><td>layer4</td></tr>")
+    assert "whole px" in str(em.receptive_field(em.serial(em.GlobalAvgPool())))
+    assert rf.shape == (7, 7) and em.receptive_field(em.zoo.resnet50()).shape is None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
+import pickle
 import random
 from typing import Any
 
@@ -186,3 +188,40 @@ def test_parts_that_would_not_fit_are_refused(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(SizeError, match=f"{8 * 101**2} bytes"):
         thin.crop(-50, 50)
     assert thin.crop(-1, 1).shape == (3, 3)
+
+
+def test_str_is_a_table_of_what_there_is_to_know() -> None:
+    erf = em.predict(em.repeat(em.serial(em.Conv(3), em.Activation("relu")), 3), image=9)
+    rows = dict(line.split("  ", 1) for line in str(erf).splitlines() if not line.startswith(" "))
+    assert rows["TRF"].strip() == "7 x 7 px" and rows["image"].strip() == "9 x 9 px"
+    assert rows["std"].strip() == " x ".join(f"{s:.4g}" for s in erf.std) + " px"
+    assert all(assumption.value in str(erf) for assumption in erf.assumptions)
+    assert "nothing seen" in str(field(np.zeros((3, 3)), (0, 0))) and "not known" in str(unknown_field())
+
+
+def test_repr_html_is_the_table_and_a_picture() -> None:
+    text = random_erf(2)._repr_html_()
+    assert text.startswith("<table>") and 'src="data:image/png;base64,iVBOR' in text and "<script" not in text
+    assert "nothing seen" in field(np.zeros((3, 3)), (0, 0))._repr_html_()
+    odd = em.predict(em.serial(em.Conv(3, name="<b>$x")))._repr_html_()
+    assert "&lt;b&gt;$x" in odd and "<b>" not in odd
+
+
+def test_plot_is_that_of_plotting() -> None:
+    assert random_erf(2).plot(title="x").get_suptitle() == em.plotting.plot(random_erf(2), title="x").get_suptitle()
+
+
+def test_fields_are_frozen() -> None:
+    erf = random_erf(2)
+    for name in ("map", "unit", "density"):
+        with pytest.raises(AttributeError):
+            setattr(erf, name, None)
+    assert_close(copy.deepcopy(erf).std, erf.std, EXACT)
+    with pytest.raises(ValueError, match="read-only"):
+        pickle.loads(pickle.dumps(erf)).map[0] = 1
+
+
+def test_image_is_what_the_map_covers() -> None:
+    for image, origin in (((6, 8), (0, 0)), ((6, 9), (0, 1))):
+        with pytest.raises(ValueError, match=r"image=\(6, [89]\): the map must cover it, from pixel 0 on"):
+            field(np.ones((6, 9)), origin, image=image)
