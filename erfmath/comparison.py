@@ -77,7 +77,7 @@ class Estimate(NamedTuple):
         return _quantile(tail, self.freedom) * self.stderr if self.stderr > 0 else self.stderr
 
     def z(self, expected: float) -> float:
-        """Distance from the expected value in standard errors; nan where nothing was sampled."""
+        """Distance from the value `expected`, in standard errors; nan where nothing was sampled."""
         return (self.value - expected) / self.stderr if self.stderr > 0 else math.nan
 
 
@@ -373,6 +373,13 @@ class Comparison:
         """Draws with which `agrees` would be true with about probability `power`, were there no difference.
 
         From the scatter of the draws at hand, which must be enough for `cells`.
+
+        Parameters
+        ----------
+        level, tolerance, total
+            As of `agrees`.
+        power : float
+            Between 0 and 1.
 
         Raises
         ------

@@ -93,7 +93,7 @@ class EffectiveReceptiveField(Frozen):
     def of(cls, density: Density, *, unit: tuple[int, ...], trf: ReceptiveField | None, statistic: str = "power",
            method: str = "exact", assumptions: Sequence[Assumption] = (), image: tuple[int, ...] | None = None,
            center: Sequence[float] | None = None) -> EffectiveReceptiveField:
-        """A field whose map is held in another form than value by value, such as `results.density.Separable`.
+        """A field whose map is held in another form than value by value: a `density`, as of `results.density`.
 
         `unit`, `trf`, `statistic`, `method`, `assumptions`, `image` and `center` are as of the class.
         """
@@ -404,13 +404,13 @@ class EffectiveReceptiveField(Frozen):
         """
         files.write(self, path)
 
-    def extras(self) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    def _extras(self) -> tuple[str, dict[str, Any], dict[str, Any]]:
         """What a file holds besides the map: the kind of the result, arrays, and facts."""
         return "field", {} if self.stderr is None else {"stderr": self.stderr}, {}
 
     @classmethod
-    def restored(cls, density: Density, arrays: Mapping[str, Any], facts: Mapping[str, Any],
-                 **about: Any) -> EffectiveReceptiveField:
+    def _restored(cls, density: Density, arrays: Mapping[str, Any], facts: Mapping[str, Any],
+                  **about: Any) -> EffectiveReceptiveField:
         """From what a file holds; ``EffectiveReceptiveField.load`` is the way to read one."""
         known = "stderr" in arrays
         self = EffectiveReceptiveField.__new__(EffectiveReceptiveField)

@@ -21,7 +21,7 @@ __all__ = ["read", "write"]
 def write(erf: EffectiveReceptiveField, path: str | os.PathLike[str]) -> None:
     """What ``EffectiveReceptiveField.save`` does."""
     density, arrays = erf.density.stored()
-    kind, more, facts = erf.extras()
+    kind, more, facts = erf._extras()
     about = {"kind": kind, "density": density.kind, "origin": density.origin, "log_total": density.log_total,
              "unit": erf.unit, "image": erf.image, "statistic": erf.statistic, "method": erf.method,
              "assumptions": [a.name for a in erf.assumptions], "center": erf._center,
@@ -55,7 +55,7 @@ def _restored(arrays: dict[str, Any], about: Any) -> EffectiveReceptiveField:
         raise ValueError(f"trf: has {field.ndim} axes, the map has {ndim}")
     if center is not None and len(field_of(about, "center", list)) != ndim:
         raise ValueError(f"center={center}: must have {ndim} values")
-    return KINDS[kind].restored(
+    return KINDS[kind]._restored(
         density, arrays, field_of(about, "facts", dict), unit=tuple(unit), trf=field, statistic=statistic,
         method=field_of(about, "method", str),
         assumptions=[Assumption[name] for name in field_of(about, "assumptions", list)],

@@ -66,14 +66,14 @@ class MeasuredReceptiveField(EffectiveReceptiveField):
         super().__init__(self._placed(values), stderr=self._placed(error) if sampled else None, origin=origin,
                          statistic=statistic, **about)
 
-    def extras(self) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    def _extras(self) -> tuple[str, dict[str, Any], dict[str, Any]]:
         """What a file holds besides the map: the kind of the result, the draws' statistics, how they were made."""
         return ("measured", {f"draws.{name}": array for name, array in self.moments.arrays().items()},
                 {"box": self.box, "seed": self.seed, "partial": self.partial, "sampled": self.stderr is not None})
 
     @classmethod
-    def restored(cls, density: Density, arrays: Mapping[str, Any], facts: Mapping[str, Any],
-                 **about: Any) -> MeasuredReceptiveField:
+    def _restored(cls, density: Density, arrays: Mapping[str, Any], facts: Mapping[str, Any],
+                  **about: Any) -> MeasuredReceptiveField:
         """From what a file holds; ``EffectiveReceptiveField.load`` is the way to read one."""
         corners = field_of(facts, "box", list)
         box = Box(*(point(corner, "box", density.ndim) for corner in corners))
@@ -161,7 +161,7 @@ class MeasuredReceptiveField(EffectiveReceptiveField):
         return self._placed(self.moments.share_stderr)
 
     def profile_stderr(self, axis: int = -1) -> Array | None:
-        """Standard error of ``profile(axis)`` per pixel; None where nothing was sampled, nan for "amplitude"."""
+        """Standard error of the marginal along `axis`; None where nothing was sampled, nan for "amplitude"."""
         if self.stderr is None:
             return None
         axis = range(self.ndim)[axis]
