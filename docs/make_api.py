@@ -85,7 +85,7 @@ PAGES = (
          "whole map, an object or a tile needs.",
          ("analysis.closed_forms", "analysis.design", "analysis.remedies", "analysis.layer_shares",
           "analysis.border_layers", "analysis.costs", "analysis.size_map", "analysis.coverage",
-          "analysis.tiles"), ("analysis.design.Design",)),
+          "analysis.tiles", "analysis.signals"), ("analysis.design.Design",)),
     Page("measuring", "Measuring", "The same by sampling: random networks, run and back-propagated.",
          ("empirics.measure", "empirics"), ("results.measured.MeasuredReceptiveField",)),
     Page("gradients", "Gradients from elsewhere", "Results from gradients that another framework computed.",

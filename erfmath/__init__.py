@@ -23,14 +23,13 @@ __version__ = "0.1.0"
 __all__ = [
     "Activation", "Add", "AvgPool", "BatchNorm", "BlurPool", "Budget", "Choices", "Comparison", "Concat",
     "Constant", "Conv", "ConvTranspose", "Dropout", "EffectiveReceptiveField", "Fixed", "GRN", "GlobalAvgPool",
-    "GroupNorm", "Identity", "InstanceNorm", "LayerNorm", "MaxPool", "Multiply", "Network", "Pad",
-    "PixelShuffle", "PixelUnshuffle", "RMSNorm", "Random", "ReceptiveField", "Scale", "Shuffle", "Slice",
-    "Softmax", "Upsample", "add", "border_layers", "compare", "concat", "costs", "coverage", "design",
-    "erf_size_map", "figures", "fit", "fit_power_law", "from_keras", "from_onnx", "from_torch", "gradients",
-    "growth", "kernels", "lattice", "layer_shares", "load", "measure", "multiply", "path_counts", "plotting",
-    "predict", "reached_std", "receptive_field", "receptive_fields", "remedies", "repeat", "required_depth",
-    "residual", "serial", "shapes", "sizes", "split", "support", "tile_halo", "training", "walk", "widening",
-    "zoo",
+    "GroupNorm", "Identity", "InstanceNorm", "LayerNorm", "MaxPool", "Multiply", "Network", "Pad", "PixelShuffle",
+    "PixelUnshuffle", "RMSNorm", "Random", "ReceptiveField", "Scale", "Shuffle", "Slice", "Softmax", "Upsample",
+    "add", "border_layers", "compare", "concat", "costs", "coverage", "design", "erf_size_map", "figures", "fit",
+    "fit_power_law", "from_keras", "from_onnx", "from_torch", "gradients", "growth", "kernels", "lattice",
+    "layer_shares", "load", "measure", "multiply", "path_counts", "plotting", "predict", "reached_std",
+    "receptive_field", "receptive_fields", "remedies", "repeat", "required_depth", "residual", "serial", "shapes",
+    "signals", "sizes", "split", "support", "tile_halo", "training", "walk", "widening", "zoo",
 ]
 
 if TYPE_CHECKING:
@@ -44,6 +43,7 @@ if TYPE_CHECKING:
     from .analysis.layer_shares import layer_shares
     from .analysis.power_law import fit_power_law
     from .analysis.remedies import remedies
+    from .analysis.signals import signals
     from .analysis.size_map import erf_size_map
     from .analysis.tiles import tile_halo
     from .comparison import Comparison, compare
@@ -76,6 +76,7 @@ _MODULES = {
     "analysis.layer_shares": "layer_shares",
     "analysis.power_law": "fit_power_law",
     "analysis.remedies": "remedies",
+    "analysis.signals": "signals",
     "analysis.size_map": "erf_size_map",
     "analysis.tiles": "tile_halo",
     "comparison": "Comparison compare",

@@ -15,7 +15,7 @@ from typing import NoReturn, get_args
 from .. import __version__
 from ..bench import BENCHMARKS
 from ..plotting import Display
-from . import analyse, commands, design, figures, growth, sampling
+from . import analyse, commands, design, figures, growth, sampling, signals
 
 __all__ = ["build_parser", "main"]
 
@@ -142,6 +142,12 @@ def build_parser() -> argparse.ArgumentParser:
                   "erfmath tiles unet --error 0.01\nerfmath tiles net.json --image 1024 --json")
     _add_network_options(sub, unit=False, image="as large as the receptive field asks for")
     design.add_tiles_options(sub)
+
+    sub = command("signals", signals.signals,
+                  "moments of the values and power of the gradients at every node, at initialisation",
+                  "erfmath signals resnet50 --image 224 --plot signals.png\nerfmath signals net.json --json")
+    _add_network_options(sub)
+    signals.add_signals_options(sub)
 
     sub = command("growth", growth.growth, "how sizes grow with depth, kernel, dilation or the place of a stride",
                   "erfmath growth --kernel 3 --depths 5:200 --plot growth.png\n"

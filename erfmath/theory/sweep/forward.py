@@ -56,21 +56,22 @@ class Gates:
     uncorrelated: set[int] = field(default_factory=set)
 
 
-def forward(graph: Graph, plan: Plan, inputs: InputModel) -> Gates:
-    """The gates of all nodes for the given kind of inputs."""
-    sweep = _Forward(graph, plan, inputs)
+def forward(graph: Graph, plan: Plan, inputs: InputModel, seen: dict[int, Moments] | None = None) -> Gates:
+    """The gates of all nodes for the given kind of inputs; `seen`, if given, gets the moments of all nodes."""
+    sweep = _Forward(graph, plan, inputs, seen)
     phases = any(taps.geometry[0].transposed for op in graph.ops for taps in op.taps)
     if graph.sizes[-1][0] is not None and sweep.neighbours and not phases:
         # Away from borders neighbours are correlated alike everywhere: once at a point will do.
-        plane = _Forward(replace(graph, sizes=((None,) * graph.ndim,) * len(graph.sizes)), plan, inputs)
+        plane = _Forward(replace(graph, sizes=((None,) * graph.ndim,) * len(graph.sizes)), plan, inputs,
+                         None if seen is None else {})
         plane.run()
         sweep.plane, sweep.need = plane.done, {i: (0,) * graph.ndim for i in sweep.need}
     return sweep.run()
 
 
 class _Forward:
-    def __init__(self, graph: Graph, plan: Plan, inputs: InputModel) -> None:
-        self.graph, self.plan, self.inputs = graph, plan, inputs
+    def __init__(self, graph: Graph, plan: Plan, inputs: InputModel, seen: dict[int, Moments] | None = None) -> None:
+        self.graph, self.plan, self.inputs, self.seen = graph, plan, inputs, seen
         self.gates = Gates()
         self.plane: dict[int, Moments] = {}
         self.done: dict[int, Moments] = {}
@@ -125,11 +126,12 @@ class _Forward:
         return found
 
     def _wanted(self) -> set[int]:
-        """Nodes whose values a gate or a pool further up depends on, and those themselves."""
+        """Nodes whose values a gate or a pool further up depends on, and those themselves; all if `seen`."""
         graph, found = self.graph, set()
         for i in range(graph.top, -1, -1):
+            asked = self.seen is not None or graph.ops[i].gate or graph.ops[i].routes
             if (self.plan.edges[i] or i == graph.top) and (
-                    graph.ops[i].gate or graph.ops[i].routes or any(e.reader in found for e in self.plan.edges[i])):
+                    asked or any(e.reader in found for e in self.plan.edges[i])):
                 found.add(i)
         return found
 
@@ -163,11 +165,15 @@ class _Forward:
         cov_far, corr_site = np.array([self.inputs.cov_far]), np.array([self.inputs.cov_far / self.inputs.second])
         self.done[-1] = Moments(values, cov_far, corr_site, (None,), wraps, self.plane.get(-1))
         held = {root for roots in self.roots.values() for root, _ in roots}
+        if self.seen is not None:
+            self.seen[-1] = self.done[-1]
         for i in range(graph.top + 1):
             if i in self.wanted:
                 here = self._node(i, [self.done[j] for j in graph.sources[i]])
                 self.borders.follow(i, self.done[graph.sources[i][0]])
                 self.done[i] = here.beside(self.plane[i]) if self.plane else here
+                if self.seen is not None:
+                    self.seen[i] = self.done[i]
                 if not wraps:  # what lies on the plane is small, and read once more by the sweep over the image
                     for j in set(graph.sources[i]):
                         if j not in held and max(e.reader for e in self.plan.edges[j] if e.reader in self.wanted) == i:
