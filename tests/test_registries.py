@@ -57,8 +57,7 @@ SIDES = {"an example in tests/specs.py": has_example, "a public name": is_public
 #: Kinds whose rule on a side is still being written: (op, side).
 UNFINISHED: set[tuple[str, str]] = {
     (op, "a theory rule")
-    for op in ("grn", "group_norm", "instance_norm", "multiply", "pixel_shuffle", "pixel_unshuffle", "rms_norm",
-               "shuffle", "slice", "softmax")}
+    for op in ("grn", "multiply", "pixel_shuffle", "pixel_unshuffle", "shuffle", "slice", "softmax")}
 
 
 def examples(kind: type[Layer]) -> list[Layer]:

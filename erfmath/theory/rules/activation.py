@@ -27,6 +27,8 @@ __all__ = ["ActivationRule"]
 class ActivationRule(Rule):
     """A gate E[phi'^2] at each site, and the distribution of what passed it."""
 
+    fields = frozenset({"function", "slope"})
+
     def function(self, layer: Activation) -> Function:  # type: ignore[override]
         return functions.function(layer)
 

@@ -7,11 +7,12 @@ such a kind overrides `lower`, or `forward`, and no more.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -96,7 +97,24 @@ def _of_one_phase(taps: Taps) -> Array:
 class Rule:
     """How one kind of layer is passed; the defaults are those of fixed taps, and of a gate."""
 
+    #: Fields of the spec that the rule takes into account; others must be at their defaults.
+    fields: ClassVar[frozenset[str]] = frozenset()
+
     # -- what the layer is --------------------------------------------------------------------
+
+    def refuse_unknown(self, layer: Layer) -> None:
+        """Refuse fields of a spec that the rule does not know of.
+
+        Raises
+        ------
+        NotImplementedError
+            Naming the field and its value.
+        """
+        for field in dataclasses.fields(layer):
+            if field.name not in self.fields and field.name != "name":
+                value = getattr(layer, field.name)
+                if value != layer.default(field.name):
+                    raise NotImplementedError(f"{field.name}={value!r}: {SAMPLE}")
 
     def lower(self, layer: Layer, sizes: tuple[int | None, ...], c_in: int, c_out: int) -> Linear:
         """The layer as taps, on an input of `sizes` sites (None: the plane); without taps it acts on each site."""

@@ -26,6 +26,8 @@ __all__ = ["ConvolutionRule"]
 class ConvolutionRule(Rule):
     """Weights decide: random ones mix channels and are a fresh source, equal and given ones tie channels."""
 
+    fields = frozenset({"kernel_size", "channels", "stride", "padding", "dilation", "groups", "weights"})
+
     def lower(self, layer: Weighted, sizes: tuple[int | None, ...], c_in: int, c_out: int) -> Linear:  # type: ignore
         geometry, weights = layer.geometry(len(sizes)), layer.weights
         kernel = tuple(g.kernel for g in geometry)

@@ -28,6 +28,8 @@ class IdentityRule(Rule):
 class ScaleRule(Rule):
     """A number on amplitudes."""
 
+    fields = frozenset({"factor"})
+
     def lower(self, layer: Scale, sizes: tuple[int | None, ...], c_in: int, c_out: int) -> Linear:  # type: ignore
         return Linear(gain=layer.factor)
 
@@ -40,6 +42,8 @@ class ScaleRule(Rule):
 class PadRule(Rule):
     """One tap of weight 1, off its place."""
 
+    fields = frozenset({"padding"})
+
     def lower(self, layer: Pad, sizes: tuple[int | None, ...], c_in: int, c_out: int) -> Linear:  # type: ignore
         return Linear(separable(layer.geometry(len(sizes)), [np.ones(1)] * len(sizes)))
 
@@ -47,6 +51,8 @@ class PadRule(Rule):
 @rule_for(Dropout)
 class DropoutRule(Rule):
     """Noise of each site and channel: q over 1 - p, pairs of sites as they are."""
+
+    fields = frozenset({"p"})
 
     def keeps_factor(self, op: Linear, mean: bool) -> bool:
         return mean

@@ -7,14 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from ...layers import BatchNorm, LayerNorm
+from ...layers import BatchNorm, GroupNorm, InstanceNorm, Layer, LayerNorm, RMSNorm
 from ...results.assumptions import Assumption
-from ..sweep.lowering import Linear, Norm
+from ..sweep.covariance import Covariance
+from ..sweep.lowering import SAMPLE, Linear, Norm
 from ..sweep.moments import Moments, at as lag_zero, ratio
 from ..sweep.sources import Centred
+from ..sweep.taps import Array
 from ..sweep.values import Value
 from .base import Rule, rule_for
-from .context import Before
+from .context import Above, Before, Below
 
 __all__ = ["BatchNormRule", "LayerNormRule"]
 
@@ -22,6 +24,13 @@ __all__ = ["BatchNormRule", "LayerNormRule"]
 @rule_for(BatchNorm)
 class BatchNormRule(Rule):
     """Less the mean of each channel, over its deviation, both taken over inputs and the map."""
+
+    fields = frozenset({"mode"})
+
+    def refuse_unknown(self, layer: Layer) -> None:
+        super().refuse_unknown(layer)
+        if getattr(layer, "mode") == "batch":
+            raise NotImplementedError(f"mode='batch': {SAMPLE}; mode='data' takes the statistics as constants")
 
     def given(self, layer: Any, weights: Any, ndim: int, c_in: int, c_out: int) -> tuple[Linear, Norm | None]:
         """Scale, shift, mean and variance per channel, shape (4, channels)."""
@@ -76,9 +85,11 @@ class BatchNormRule(Rule):
 class LayerNormRule(Rule):
     """Each site by itself: less the mean over its channels, over their deviation."""
 
+    centres = True
+
     def forward(self, at: Before, inputs: list[Moments]) -> Moments:
         m, share, lags = inputs[0], np.asarray(at.graph.shares(at.i)), at.lags
-        means = m.means
+        means = m.means * self.centres
         mean = np.tensordot(share * means, m.level_map, 1)[None]
         spread = np.tensordot(share, m.second, 1)[None] - mean**2
         root = np.divide(1, np.sqrt(spread), out=np.zeros(spread.shape), where=spread > 0)
@@ -91,6 +102,70 @@ class LayerNormRule(Rule):
         sites = tuple(None if site is None else m.value(g).times(scale, -float(share @ means) * scale)
                       for g, site in enumerate(m.sites))
         return Moments(values, cov_far, corr_site, sites, m.wraps)
+
+
+@rule_for(RMSNorm)
+class RMSNormRule(LayerNormRule):
+    """Each site by itself, over the root of its mean square over channels."""
+
+    centres = False
+
+
+@rule_for(GroupNorm, InstanceNorm)
+class GroupNormRule(Rule):
+    """Over the sites of an image and the channels of a group; the gradient passes their statistics, too.
+
+    With k channels a group, m the mean and c the covariance of distant sites, values vary within a group by
+    s^2 = q - m^2 - (c - m^2) / k.  A gradient loses its parts along the mean and along the values, 1 / n each of n
+    numbers that share statistics, and what is taken away is spread evenly over the map.
+    """
+
+    fields = frozenset({"groups"})
+
+    def _size(self, layer: Any, channels: int, ndim: int) -> int:
+        """Channels that share statistics."""
+        return channels // layer.group_count(channels, ndim)
+
+    def forward(self, at: Before, inputs: list[Moments]) -> Moments:
+        m, share = inputs[0], np.asarray(at.graph.shares(at.i))
+        k = self._size(at.layer, at.graph.channels[at.i], m.ndim)
+        means = m.means
+        mean = float(share @ means)
+        taken = mean**2 + max(float(share @ m.cov_far) - float(share @ means**2), 0.0) / k
+        spread = float(share @ m.average) - taken
+        if spread <= 1e-9 * float(share @ m.average):
+            raise ValueError("group norm of values that do not vary within a group: their variance is zero")
+        at.gates.power[at.i] = m.per_pair(np.full(len(share), 1 / spread))
+        level = m.products(m.level_map, m.lags)
+        values = (m.values - taken * level) / spread
+        cov_far = (m.cov_far - taken) / spread
+        corr_site = ratio((m.cov_site - taken) / spread, (m.average - taken) / spread)
+        sites = tuple(None if site is None else _standardised(m.value(g), spread) if k == 1 else
+                      m.value(g).times(spread**-0.5, -mean * spread**-0.5) for g, site in enumerate(m.sites))
+        return Moments(values, cov_far, corr_site, sites, m.wraps)
+
+    def backward(self, at: Below, state: Covariance) -> Covariance:
+        below = super().backward(at, state)
+        if None in at.sizes or not below.bare.size:
+            return below
+        sites, k = math.prod(n or 1 for n in at.sizes), self._size(at.layer, at.channels[1], below.ndim)
+        count, center = sites * k, (slice(None), *below.lags)
+        power = below.values[center].reshape(len(below.values), -1).sum(axis=1)  # type: ignore[index]
+        spread = np.zeros((*below.values.shape[:1 + below.ndim], *(n or 1 for n in at.sizes)))
+        spread[center] = (2 * power / (count * sites)).reshape(-1, *(1,) * below.ndim)  # type: ignore[index]
+        even = Covariance(spread, (0,) * below.ndim)
+        return below.times(max(1 - 4 / count, 0.0)**0.5).merge(even, at.channels[0], False)
+
+    def transpose(self, at: Above) -> Array:
+        below = super().transpose(at)
+        layer, ndim = at.graph.layers[at.i], at.graph.ndim
+        sites = math.prod(below.shape[-ndim:])
+        count = sites * self._size(layer, at.graph.channels[at.i], ndim)
+        center: Any = (slice(None), *lag_zero(at.lags))
+        even = below[center].reshape(*below.shape[:2], -1).sum(axis=2) * (2 / (count * sites))
+        out = below * max(1 - 4 / count, 0.0)
+        out[center] += even.reshape(*even.shape, *(1,) * ndim)
+        return out
 
 
 def _standardised(value: Value, spread: float) -> Value:

@@ -52,6 +52,8 @@ class Route(NamedTuple):
 class AvgPoolRule(Rule):
     """Equal weights."""
 
+    fields = frozenset({"kernel_size", "stride", "padding", "count_include_pad"})
+
     def lower(self, layer: AvgPool, sizes: Sizes, c_in: int, c_out: int) -> Linear:  # type: ignore[override]
         return Linear(box(layer.geometry(len(sizes))), inside_only=layer.counts_inside_only)
 
@@ -59,6 +61,8 @@ class AvgPoolRule(Rule):
 @rule_for(BlurPool)
 class BlurPoolRule(Rule):
     """Binomial weights."""
+
+    fields = frozenset({"kernel_size", "stride", "padding"})
 
     def lower(self, layer: BlurPool, sizes: Sizes, c_in: int, c_out: int) -> Linear:  # type: ignore[override]
         geometry = layer.geometry(len(sizes))
@@ -83,6 +87,8 @@ class GlobalAvgPoolRule(Rule):
 @rule_for(MaxPool)
 class MaxPoolRule(Rule):
     """Each window hands its gradient to one of its sites, by the probability to win."""
+
+    fields = frozenset({"kernel_size", "stride", "padding"})
 
     def lower(self, layer: Layer, sizes: Sizes, c_in: int, c_out: int) -> Linear:
         geometry = layer.geometry(len(sizes))

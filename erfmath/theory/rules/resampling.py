@@ -13,6 +13,8 @@ __all__ = ["UpsampleRule"]
 class UpsampleRule(Rule):
     """A box, or a triangle that is clamped at the edge."""
 
+    fields = frozenset({"scale", "mode"})
+
     def lower(self, layer: Upsample, sizes: tuple[int | None, ...], c_in: int, c_out: int) -> Linear:  # type: ignore
         geometry = layer.geometry(len(sizes))
         return Linear(separable(geometry, [layer.axis_weights(g.stride) for g in geometry]),

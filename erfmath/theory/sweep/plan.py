@@ -112,12 +112,13 @@ class Graph:
             try:
                 op = seen.get(place)
                 if op is None:
+                    rule.refuse_unknown(node.layer)
                     op = seen[place] = rule.lower(node.layer, *place[1:])
                 if node.name in given:
                     op, norm = rule.given(node.layer, given[node.name], ndim, channels[below], channels[i])
                     norms.update({} if norm is None else {i: norm})
-            except ValueError as error:
-                raise ValueError(f"{node.name}: {error}") from None
+            except (ValueError, NotImplementedError) as error:
+                raise type(error)(f"{node.name}: {error}") from None
             if below >= 0:
                 whole = rule.stacked(node.layer, op, nodes[below].layer, ops[below], sizes[sources[below][0]],
                                      sizes[below])
