@@ -69,9 +69,11 @@ def panels(edges: Array) -> tuple[Array, Array]:
     return u.reshape(*edges.shape[:-1], -1), w.reshape(*edges.shape[:-1], -1)
 
 
-_INTEGRALS = np.array([[np.polynomial.legendre.Legendre(np.eye(ORDER)[k]).integ(lbnd=-1)(x) for k in range(ORDER)]
-                       for x in POINTS]) @ np.array(
-    [(2 * k + 1) / 2 * np.polynomial.legendre.Legendre(np.eye(ORDER)[k])(POINTS) * _WEIGHTS for k in range(ORDER)])
+_LEGENDRE = np.polynomial.legendre.legvander(POINTS, ORDER)
+_DEGREES = np.arange(ORDER)
+# From -1 to each point, the integral of P_k is (P_{k+1} - P_{k-1}) / (2 k + 1).
+_INTEGRALS = np.column_stack([POINTS + 1, (_LEGENDRE[:, 2:] - _LEGENDRE[:, :-2]) / (2 * _DEGREES[1:] + 1)]) @ (
+    (_DEGREES + 0.5)[:, None] * _LEGENDRE[:, :-1].T * _WEIGHTS)
 _PARTS = _INTEGRALS / _WEIGHTS
 
 
@@ -312,14 +314,13 @@ class Gaussian(Source):
 
     def winning(self, u: Array, count: int) -> Array:
         """`count` times the probability that the largest of `count` sites is one of value u."""
-        from scipy.special import ndtr
         if not self.q:
             return np.ones(u.shape)
         corr_site = self.c / self.q
         z, w = gauss_hermite(48)
         # Given u, the site's own part is u sqrt(1 - rho) / sqrt(q) on average, of variance rho.
         own = np.sqrt(1 - corr_site) * u[..., None] / math.sqrt(self.q) + math.sqrt(corr_site) * z
-        return np.asarray(count * ndtr(own)**(count - 1) @ w)
+        return np.asarray(count * _below(own)**(count - 1) @ w)
 
 
 @remembered(8)
@@ -327,6 +328,11 @@ def gauss_hermite(count: int) -> tuple[Array, Array]:
     """Points and probabilities of a standard normal variable."""
     z, w = np.polynomial.hermite_e.hermegauss(count)
     return z, w / w.sum()
+
+
+def _below(z: Array) -> Array:
+    """Probability that a standard normal variable is below z; a few thousand values need no SciPy."""
+    return np.array([0.5 * math.erfc(x) for x in (z * -math.sqrt(0.5)).ravel().tolist()]).reshape(z.shape)
 
 
 def _bell(middle: Array, spread: float, knots: tuple[float, ...]) -> tuple[Array, Array]:
