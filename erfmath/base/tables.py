@@ -1,8 +1,9 @@
-"""The one printer of tables: as text for terminals, as HTML for notebooks."""
+"""The one printer of tables: as text for terminals, as HTML for notebooks, as CSV and LaTeX for papers."""
 
 from __future__ import annotations
 
 import base64
+import csv
 import html
 import io
 import itertools
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["html_picture", "html_table", "text_table"]
+__all__ = ["csv_table", "html_picture", "html_table", "latex_table", "text_table"]
 
 #: Dots per inch of pictures in notebooks.
 SCREEN = 110
@@ -80,3 +81,43 @@ def html_picture(figure: Figure) -> str:
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=SCREEN)
     return f'<img src="data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}">'
+
+
+def csv_table(rows: Rows) -> str:
+    """The same rows as comma-separated values, the first of them the header.
+
+    Examples
+    --------
+    >>> print(csv_table([("node", "TRF"), ("a, b", 3)]))
+    node,TRF
+    "a, b",3
+    """
+    file = io.StringIO()
+    csv.writer(file, lineterminator="\n").writerows([["" if cell is None else cell for cell in row] for row in rows])
+    return file.getvalue().rstrip("\n")
+
+
+def latex_table(rows: Rows) -> str:
+    """The same rows as a LaTeX tabular with the rules of booktabs, the first of them the header.
+
+    Examples
+    --------
+    >>> print(latex_table([("node", "TRF"), ("conv_1", 3)]))
+    \\begin{tabular}{lr}
+    \\toprule
+    node & TRF \\\\
+    \\midrule
+    conv\\_1 & 3 \\\\
+    \\bottomrule
+    \\end{tabular}
+    """
+    special = {char: f"\\{char}" for char in "&%$#_{}"} | {
+        "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\n": " "}
+
+    def escaped(cell: object) -> str:
+        return "".join(special.get(char, char) for char in ("" if cell is None else str(cell)))
+
+    lines = [" & ".join(map(escaped, row)) + r" \\" for row in rows]
+    columns = lines[0].count(" & ")
+    return "\n".join([f"\\begin{{tabular}}{{l{'r' * columns}}}", r"\toprule", lines[0], r"\midrule",
+                      *lines[1:], r"\bottomrule", r"\end{tabular}"])

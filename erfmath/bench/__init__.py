@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, NamedTuple
 
+from ..base.tables import text_table
 from ..empirics.blas import one_thread
 
 __all__ = ["BENCHMARKS", "Table", "Timing", "run", "side_by_side"]
@@ -47,12 +48,8 @@ class Table:
                 raise ValueError(f"rows: {row!r} must have {len(self.header)} cells, as the header")
 
     def __str__(self) -> str:
-        cells = [self.header, *(tuple(map(_cell, row)) for row in self.rows)]
-        widths = [max(map(len, column)) for column in zip(*cells)]
-        lines = ["  ".join([row[0].ljust(widths[0]),
-                            *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))])
-                 for row in cells]
-        return "\n".join([self.title, *(f"  {line.rstrip()}" for line in lines), *self.notes])
+        table = text_table([self.header, *(tuple(map(_cell, row)) for row in self.rows)], "lr")
+        return "\n".join([self.title, *(f"  {line}" for line in table.splitlines()), *self.notes])
 
 
 def _cell(value: Any) -> str:

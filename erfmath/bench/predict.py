@@ -25,9 +25,9 @@ from ..networks import zoo
 from ..networks.building import repeat
 from ..networks.network import Network
 from ..results.field import EffectiveReceptiveField
+from ..theory.memory import forget
 from ..theory.predict import predict
 from ..theory.sweep import moments as maps, taps
-from ..theory.memory import forget
 from . import Table
 
 __all__ = ["dense_sweep", "linear_part", "run", "site_taps"]

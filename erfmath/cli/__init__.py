@@ -10,32 +10,42 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import NoReturn, get_args
+from typing import Any, NoReturn, get_args
 
 from .. import __version__
+from ..base.files import check_target, write_atomically
 from ..bench import BENCHMARKS
 from ..plotting import Display
-from . import analyse, commands, design, figures, growth, sampling, signals
+from . import analyse, commands, design, figures, growth, report, sampling, signals
+from .sampling import INTERRUPTED
 
 __all__ = ["build_parser", "main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit status."""
+    options, status = argparse.Namespace(), 0
     try:
         options = build_parser().parse_args(arguments)
-        status = options.run(options)
-        sys.stdout.flush()
+        if options.output:
+            check_target(options.output)
+        written = []
+        for text, status in report.shown(options.run(options), options):
+            if options.output:
+                written.append(text)
+            else:
+                print(text, flush=True)
+        if options.output:
+            write_atomically(options.output, lambda file: file.write("".join(f"{t}\n" for t in written).encode()))
     except BrokenPipeError:  # the reader, `head` perhaps, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (ValueError, OSError, MemoryError, OverflowError, NotImplementedError) as error:
-        print(f"erfmath: error: {_one_line(error)}", file=sys.stderr)
+        print(f"erfmath: error: {_as_options(_one_line(error), options)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        return 130
-    else:
-        return status or 0
-    return 0
+        return INTERRUPTED
+    return status
 
 
 def _one_line(error: BaseException) -> str:
@@ -44,16 +54,28 @@ def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
+def _as_options(message: str, options: argparse.Namespace) -> str:
+    """A message of the library about an argument, in the words of the command line."""
+    name, equals, rest = message.partition("=")
+    known = {"rng": "seed", "name": "network", "source": "network"}.get(name, name)
+    if not equals or not hasattr(options, known):
+        return message
+    return f"NET={rest}" if known == "network" else f"--{known.replace('_', '-')}={rest}"
+
+
 # ---------------------------------------------------------------------------------------------
 # what can be asked
 # ---------------------------------------------------------------------------------------------
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, without the usage."""
+    """Says what is wrong in one line, without the usage; options are written in full."""
+
+    def __init__(self, **how: Any) -> None:
+        super().__init__(**how, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
         if "expected one argument" in message:  # argparse took -1,2 for another option
-            message += "; one that begins with - is written behind =, as --unit=-1,2"
+            message += "; one that begins with - is written after =, as --unit=-1,2"
         self.exit(2, f"erfmath: error: {message} (see {self.prog} --help)\n")
 
 
@@ -64,17 +86,26 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"erfmath {__version__}")
     table = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    def command(name: str, work: Callable[[argparse.Namespace], int | None], purpose: str,
+    def command(name: str, work: Callable[[argparse.Namespace], Any], purpose: str,
                 examples: str) -> argparse.ArgumentParser:
         lines = "".join(f"\n  {line}" for line in examples.splitlines())
         added = table.add_parser(name, help=purpose, description=f"{name}: {purpose}.",
                                  epilog=f"examples:{lines}",
                                  formatter_class=argparse.RawDescriptionHelpFormatter)
-        added.set_defaults(run=work)
+        added.set_defaults(run=work, command=name)
+        output = added.add_argument_group("output")
+        output.add_argument("--json", action="store_true", help="print JSON: the version, the command and all numbers")
+        output.add_argument("--table", choices=("text", "csv", "latex"), default="text",
+                            help="print tables for people, as CSV, or for LaTeX with booktabs (default: text)")
+        output.add_argument("-q", "--quiet", action="store_true", help="no progress bars")
+        if name == "figures":
+            added.set_defaults(output=None)
+        else:
+            output.add_argument("-o", "--output", metavar="FILE", help="write to FILE what would be printed")
         return added
 
     sub = command("receptive-field", commands.receptive_field,
-                  "what the units of every node can see at all",
+                  "TRF of every layer",
                   "erfmath receptive-field resnet50 --image 224\n"
                   "erfmath receptive-field net.json --unit 3,4 --json")
     _add_network_options(sub)
@@ -88,8 +119,8 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--statistic", choices=("power", "mean"),
                      help="E[g^2] or E[g] (default: mean if no weight is random, else power)")
     sub.add_argument("--method", choices=("exact", "normal", "finite_width"), default="exact",
-                     help="the law itself; for chains on the plane its Gaussian; or for chains what a finite --width "
-                          "does to it (default: exact)")
+                     help="the exact distribution; for chains on the plane its Gaussian; or for chains finite-width "
+                          "corrections of smooth activations (default: exact)")
     sub.add_argument("--width", type=int, default=16, metavar="N",
                      help="channels of layers that leave theirs open (default: 16)")
     sub.add_argument("--channels-in", type=int, default=3, metavar="N", help="channels of the input (default: 3)")
@@ -99,7 +130,7 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--save", metavar="FILE", help="save the result (.npz)")
 
     sub = command("measure", sampling.measure,
-                  "the same, sampled: random networks, run and back-propagated",
+                  "the same by Monte Carlo: random networks, run and back-propagated",
                   "erfmath measure resnet18 --image 96 --draws 100 --seed 0\n"
                   "erfmath measure net.json --until 0.02 --workers 4 --checkpoint run.npz")
     _add_network_options(sub)
@@ -131,7 +162,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_network_options(sub, optional=True, image="the infinite plane; with --target 224, for the costs")
     design.add_design_options(sub)
 
-    sub = command("size-map", design.size_map, "size and centre of the field of every unit of a map",
+    sub = command("size-map", design.size_map, "size and centre of the ERF of every unit of a map",
                   "erfmath size-map unet --image 256 --plot sizes.png")
     _add_network_options(sub, unit=False, image=None)
     sub.add_argument("--kind", default="std", metavar="KIND",
@@ -157,10 +188,10 @@ def build_parser() -> argparse.ArgumentParser:
 
     sub = command("figures", figures.figures, "the paper's figures: pictures, data and numbers",
                   "erfmath figures --quick --out figures\n"
-                  "erfmath figures fig1 fig2 --seed 1 --format pdf --out figures")
+                  "erfmath figures fig1 fig2 --seed 1 --format pdf,svg --table latex -o figures")
     figures.add_figures_options(sub)
 
-    sub = command("bench", commands.bench, "time the package beside its rivals",
+    sub = command("bench", commands.bench, "benchmarks",
                   "erfmath bench\nerfmath bench import predict --quick\n"
                   "erfmath bench walk --plot growth.png")
     sub.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(BENCHMARKS)} (default: all)")
@@ -173,9 +204,9 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _add_network_options(parser: argparse.ArgumentParser, *, optional: bool = False, unit: bool = True,
                          image: str | None = "the infinite plane") -> None:
-    """The network, and where to look at it; `image` says what stands for one that is not given, if that may be."""
+    """The network, and where to look at it; `image` says what is taken if none is given, if that may be."""
     parser.add_argument("network", metavar="NET", nargs="?" if optional else None,
-                        help="name of a network (see erfmath zoo) or a JSON file")
+                        help="name of a network (see erfmath zoo), a JSON file, or - for JSON on standard input")
     parser.add_argument("--image", type=_integers, metavar="N", required=image is None,
                         help="size in pixels, 224 or 224,320" + (f" (default: {image})" if image else ""))
     if unit:
@@ -188,7 +219,6 @@ def _add_network_options(parser: argparse.ArgumentParser, *, optional: bool = Fa
                         help=f"node whose unit{' it is' if unit else 's they are'} (default: the output)")
     parser.add_argument("--ndim", type=int, choices=(1, 2, 3), metavar="N",
                         help="1, 2 or 3 dimensions, where nothing else fixes them (default: 2)")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
 
 def _integers(text: str) -> int | tuple[int, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 import warnings
@@ -15,9 +16,9 @@ from numpy.lib.format import MAGIC_PREFIX
 import erfmath as em
 
 from ..base.files import BROKEN, check_archive
-from ..base.progress import Progress
 from ..results.gradients import STATISTICS
 from . import report, targets
+from .report import Answer
 
 if TYPE_CHECKING:
     from ..results.field import EffectiveReceptiveField
@@ -42,10 +43,9 @@ def add_analyse_options(parser: argparse.ArgumentParser, integers: Callable[[str
     parser.add_argument("--trf", type=integers, metavar="N",
                         help="size of the theoretical receptive field, for the ratio to it")
     parser.add_argument("--channels", choices=("first", "last"),
-                        help="where the channels stand (default: first, behind the samples)")
+                        help="channel axis: first (NCHW) or last (NHWC) (default: first)")
     parser.add_argument("--background", action="store_true",
                         help="also measure what is above the background of the map")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--plot", metavar="FILE", help="draw the picture (.png, .pdf, .svg, ...)")
     parser.add_argument("--save", metavar="FILE", help="save the result (.npz)")
 
@@ -59,11 +59,11 @@ def _numbers(text: str) -> float | tuple[float, ...]:
     return numbers[0] if len(numbers) == 1 else numbers
 
 
-def analyse(options: argparse.Namespace) -> None:
+def analyse(options: argparse.Namespace) -> Answer:
     """``erfmath analyse``: sizes and scores of a unit's gradients, or of a saved result."""
     draw = targets.picture(options.plot)
     targets.archive(options.save)
-    with Progress(f"analyse {options.file}"):
+    with report.progress(options, f"analyse {options.file}"):
         erf = _result(options)
         columns = {"whole": numbers(erf)}
         if options.background:
@@ -76,7 +76,7 @@ def analyse(options: argparse.Namespace) -> None:
             draw(em.plotting.plot(erf, title=os.path.basename(options.file)))
     if options.save:
         erf.save(options.save)
-    print(report.to_json(values) if options.json else _text(values, columns))
+    return Answer(values, _text(values, columns))
 
 
 # ---------------------------------------------------------------------------------------------
@@ -104,9 +104,11 @@ def _result(options: argparse.Namespace) -> EffectiveReceptiveField:
 def _read(path: str) -> Any:
     """The array of a file; None if it is a saved result."""
     try:
-        with open(path, "rb") as file:
+        with io.BytesIO(sys.stdin.buffer.read()) if path == "-" else open(path, "rb") as file:
             if file.read(len(MAGIC_PREFIX)) == MAGIC_PREFIX:
-                return np.load(path, mmap_mode="r", allow_pickle=False)
+                file.seek(0)
+                return (np.load(file, allow_pickle=False) if path == "-" else
+                        np.load(path, mmap_mode="r", allow_pickle=False))
             check_archive(file)
             with np.load(file, allow_pickle=False) as arrays:
                 if "about" in arrays.files:

@@ -3,46 +3,48 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import sys
+from collections.abc import Iterator
 from typing import Any
 
 import erfmath as em
 
-from ..base.progress import Progress
-from ..bench import BENCHMARKS, Table, run
+from ..base.tables import text_table
+from ..bench import BENCHMARKS, run
 from ..networks.trf import default_unit
 from . import report, targets
+from .report import Answer
 
 __all__ = ["bench", "predict", "receptive_field", "zoo_names"]
 
 
-def receptive_field(options: argparse.Namespace) -> None:
+def receptive_field(options: argparse.Namespace) -> Answer:
     """``erfmath receptive-field``: a table of all nodes, and the window of one unit."""
     net = network(options.network)
     ndim = dimension(net, options)
     field = em.receptive_field(net, image=options.image, node=options.node, ndim=ndim)
     shapes = {} if field.image is None else net.shapes(field.image, ndim)
     unit = default_unit(shapes.get(field.node), ndim, options.unit)
-    if options.json:
-        fields = em.receptive_fields(net, image=options.image, ndim=ndim)
-        print(report.to_json({
-            "network": options.network, "image": field.image,
-            "nodes": [{"node": node.name, "op": node.layer.op, "inputs": node.inputs,
-                       "shape": shapes.get(node.name), **report.field(fields[node.name])}
-                      for node in net.nodes],
-            "unit": unit, "node": field.node, **report.window(field, unit)}))
-    else:
-        print(net.summary(image=options.image, ndim=ndim))
-        print(f"\n{report.window_line(field, unit)}")
+    fields = em.receptive_fields(net, image=options.image, ndim=ndim)
+    nodes = [{"node": node.name, "op": node.layer.op, "inputs": node.inputs, "shape": shapes.get(node.name),
+              **report.field(fields[node.name])} for node in net.nodes]
+    values = {"network": options.network, "image": field.image, "nodes": nodes, "unit": unit, "node": field.node,
+              **report.window(field, unit)}
+    columns = ("node", "op", "size", "stride", "padding")
+    rows = [columns, *([x if isinstance(x, str) else "" if x is None else " x ".join(map(str, x))
+                        for x in map(node.get, columns)] for node in nodes)]
+    return Answer(values, f"{net.summary(image=options.image, ndim=ndim)}\n\n{report.window_line(field, unit)}", rows)
 
 
-def predict(options: argparse.Namespace) -> None:
+def predict(options: argparse.Namespace) -> Answer:
     """``erfmath predict``: the effective receptive field of one unit, from theory."""
     net = network(options.network)
     ndim = dimension(net, options)
     draw = targets.picture(options.plot)
     targets.archive(options.save)
-    with Progress(f"predict {options.network}"):
+    with report.progress(options, f"predict {options.network}"):
         erf = em.predict(net, image=options.image, unit=options.unit, node=options.node,
                          statistic=options.statistic, method=options.method, width=options.width,
                          channels_in=options.channels_in, ndim=ndim)
@@ -51,10 +53,10 @@ def predict(options: argparse.Namespace) -> None:
             draw(em.plotting.plot(erf, display=options.display, title=os.path.basename(options.network)))
     if options.save:
         erf.save(options.save)
-    print(report.to_json(values) if options.json else report.text(values))
+    return Answer(values, report.text(values))
 
 
-def bench(options: argparse.Namespace) -> None:
+def bench(options: argparse.Namespace) -> Iterator[Answer]:
     """``erfmath bench``: the tables of the benchmarks asked for."""
     for name in options.names:
         if name not in BENCHMARKS:
@@ -64,26 +66,25 @@ def bench(options: argparse.Namespace) -> None:
             raise ValueError("--plot: draws how the cost of walks grows; use erfmath bench walk --plot FILE")
         draw = targets.picture(options.plot)
         from ..bench.walk import picture
-        with Progress("bench walk"):
+        with report.progress(options, "bench walk"):
             draw(picture(quick=options.quick))
         return
     for name in options.names or BENCHMARKS:
-        with Progress(f"bench {name}"):
+        with report.progress(options, f"bench {name}"):
             table = run(name, quick=options.quick)
-        print(table, end="\n\n", flush=True)
+        yield Answer({"benchmark": name, **vars(table)}, str(table), [table.header, *table.rows])
 
 
-def zoo_names(options: argparse.Namespace) -> None:
+def zoo_names(options: argparse.Namespace) -> Answer:
     """``erfmath zoo``: all named networks and their theoretical receptive fields."""
-    rows = []
-    for name in em.zoo.names():
-        net = em.zoo.build(name)
-        field = em.receptive_field(net)
-        rows.append((name, len(net), field.size[0], field.stride[0],
-                     "?" if field.padding is None else field.padding[0]))
-    print(Table("Named networks: theoretical receptive fields in input pixels, per axis",
-                ("name", "nodes", "TRF", "stride", "padding"), tuple(rows),
-                ("padding ?: depends on the size of the image",)))
+    fields = {name: (len(net := em.zoo.build(name)), em.receptive_field(net)) for name in em.zoo.names()}
+    rows = [("name", "nodes", "TRF", "stride", "padding"), *(
+        (name, nodes, field.size[0], field.stride[0], "?" if field.padding is None else field.padding[0])
+        for name, (nodes, field) in fields.items())]
+    values = {"networks": [{"name": name, "nodes": nodes, **report.field(field)}
+                           for name, (nodes, field) in fields.items()]}
+    return Answer(values, "Named networks: theoretical receptive fields in input pixels, per axis\n"
+                  f"{text_table(rows, 'lr')}\npadding ?: depends on the size of the image", rows)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -91,7 +92,12 @@ def zoo_names(options: argparse.Namespace) -> None:
 # ---------------------------------------------------------------------------------------------
 
 def network(text: str) -> em.Network:
-    """The network of a JSON file, or the one of the zoo that bears this name."""
+    """The network of a JSON file, of standard input for -, or the one of the zoo that bears this name."""
+    if text == "-":
+        try:
+            return em.Network.from_dict(json.load(sys.stdin))
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"standard input: {error}") from None
     if text.endswith(".json") or os.path.sep in text or os.path.isfile(text):
         return em.load(text)
     return em.zoo.build(text)

@@ -9,9 +9,9 @@ from typing import Any
 import erfmath as em
 
 from ..base.checks import integer, real
-from ..base.progress import Progress
 from . import report, targets
 from .commands import dimension, network
+from .report import Answer
 
 __all__ = ["add_design_options", "add_tiles_options", "design", "size_map", "tiles"]
 
@@ -41,7 +41,7 @@ def add_tiles_options(parser: argparse.ArgumentParser) -> None:
                         help="part of a kept unit's power that may be lost (default: 0.01)")
 
 
-def design(options: argparse.Namespace) -> None:
+def design(options: argparse.Namespace) -> Answer:
     """``erfmath design``: what would widen a network's view, or networks with a view of a given width."""
     if (options.network is None) == (options.target is None):
         raise ValueError("design: needs a network to change, or --target SIZE for a new one, and not both")
@@ -50,27 +50,25 @@ def design(options: argparse.Namespace) -> None:
     options.kind = options.kind or "std"
     options.top = 20 if options.top is None else integer(options.top, "top", 1)
     if options.target is not None:
-        _new(options)
-        return
+        return _new(options)
     net = network(options.network)
     about = {"image": options.image, "unit": options.unit, "node": options.node, "ndim": dimension(net, options)}
     draw = targets.picture(options.plot)
     if options.layers:
-        with Progress(f"design {options.network}"):
+        with report.progress(options, f"design {options.network}"):
             shares = em.layer_shares(net, **about)
             border = _border(net, options, about["ndim"])
             if options.plot:
                 from ..plotting.design import plot_layer_shares
                 draw(plot_layer_shares(shares, title=options.network))
-        print(report.to_json({**_shares(shares), **border}) if options.json else "\n".join([str(shares), *(
+        return Answer({**_shares(shares), **border}, "\n".join([str(shares), *(
             f"first layer whose {words} the image: {border[key] or 'none'}" for key, words in BORDER if border)]))
-        return
-    with Progress(f"design {options.network}") as progress:
+    with report.progress(options, f"design {options.network}") as progress:
         found = em.remedies(net, kind=options.kind, progress=progress, **about)
         if options.plot:
             from ..plotting.design import plot_remedies
             draw(plot_remedies(found, title=f"{options.network}, {found.now.erf.node}"))
-    print(report.to_json(_remedies(found, options.top)) if options.json else found.table(options.top))
+    return Answer(_remedies(found, options.top), found.table(options.top))
 
 
 def _refuse(options: argparse.Namespace, names: Sequence[str]) -> None:
@@ -81,65 +79,56 @@ def _refuse(options: argparse.Namespace, names: Sequence[str]) -> None:
             raise ValueError(f"design: --{name.replace('_', '-')} does not go with {asked}")
 
 
-def _new(options: argparse.Namespace) -> None:
+def _new(options: argparse.Namespace) -> Answer:
     image = options.image
     if isinstance(image, tuple):
         raise ValueError("design --target: takes one number as --image")
     limits = {name: None if value is None else int(real(value, f"max_{name}")) for name, value in
               (("multiply_adds", options.max_multiply_adds), ("parameters", options.max_parameters))}
-    with Progress("design"):
+    with report.progress(options, "design"):
         found = em.design(options.target, kind=options.kind,
                           budget=em.Budget(depth=32 if options.max_depth is None else options.max_depth, **limits),
                           choices=em.Choices(width=64 if options.width is None else options.width),
                           image=224 if image is None else image)
-    if options.json:
-        keys = ("kind", "kernel_size", "dilations", "stages", "size", "std", "trf", "stride", "depth",
-                "multiply_adds", "parameters", "checkerboard")
-        rows = [{**{key: getattr(one, key) for key in keys}, "network": one.net.to_dict()}
-                for one in found[:options.top]]
-        print(report.to_json({"target": options.target, "designs": rows}))
-    else:
-        print(type(found)(found[:options.top]))
-        if len(found) > options.top:
-            print(f"({options.top} of {len(found)} networks)")
+    keys = ("kind", "kernel_size", "dilations", "stages", "size", "std", "trf", "stride", "depth",
+            "multiply_adds", "parameters", "checkerboard")
+    rows = [{**{key: getattr(one, key) for key in keys}, "network": one.net.to_dict()} for one in found[:options.top]]
+    more = f"\n({options.top} of {len(found)} networks)" if len(found) > options.top else ""
+    return Answer({"target": options.target, "designs": rows}, f"{type(found)(found[:options.top])}{more}")
 
 
-def size_map(options: argparse.Namespace) -> None:
+def size_map(options: argparse.Namespace) -> Answer:
     """``erfmath size-map``: size and centre of the field of every unit of a map."""
     net = network(options.network)
     draw = targets.picture(options.plot)
-    with Progress(f"size-map {options.network}") as progress:
+    with report.progress(options, f"size-map {options.network}") as progress:
         sizes = em.erf_size_map(net, options.image, node=options.node, kind=options.kind,
                                 ndim=dimension(net, options), progress=progress)
         if options.plot:
             from ..plotting.design import plot_size_map
             draw(plot_size_map(sizes, title=options.network))
-    if options.json:
-        print(report.to_json({"network": options.network, "node": sizes.node, "image": sizes.image,
-                              "kind": sizes.kind, "size": sizes.size, "std": sizes.std, "centroid": sizes.centroid,
-                              "center": sizes.center, "total": sizes.total}))
-        return
     middle = tuple(n // 2 for n in sizes.size.shape)
     corner = (0,) * len(middle)
-    print(f"{options.network}: units {report.point(sizes.size.shape, ' x ')} of {sizes.node}, image "
-          f"{report.point(sizes.image, ' x ')}")
+    lines = [f"{options.network}: units {report.point(sizes.size.shape, ' x ')} of {sizes.node}, image "
+             f"{report.point(sizes.image, ' x ')}"]
     for words, unit in (("middle", middle), ("corner", corner)):
         place = (slice(None), *unit)
-        print(f"{words} unit {report.point(unit)}: {sizes.kind} {report.number(sizes.size[unit])} px, centroid "
-              f"{report.point(sizes.centroid[place])}, true centre {report.point(sizes.center[place])}")
-    print(f"{sizes.kind} from {report.number(sizes.size.min())} to {report.number(sizes.size.max())} px, mean "
-          f"{report.number(sizes.size.mean())} px")
+        lines.append(f"{words} unit {report.point(unit)}: {sizes.kind} {report.number(sizes.size[unit])} px, centroid "
+                     f"{report.point(sizes.centroid[place])}, true centre {report.point(sizes.center[place])}")
+    lines.append(f"{sizes.kind} from {report.number(sizes.size.min())} to {report.number(sizes.size.max())} px, mean "
+                 f"{report.number(sizes.size.mean())} px")
+    values = {"network": options.network, "node": sizes.node, "image": sizes.image, "kind": sizes.kind,
+              "size": sizes.size, "std": sizes.std, "centroid": sizes.centroid, "center": sizes.center,
+              "total": sizes.total}
+    return Answer(values, "\n".join(lines))
 
 
-def tiles(options: argparse.Namespace) -> None:
+def tiles(options: argparse.Namespace) -> Answer:
     """``erfmath tiles``: the context that tiles need."""
     net = network(options.network)
-    with Progress(f"tiles {options.network}"):
+    with report.progress(options, f"tiles {options.network}"):
         found = em.tile_halo(net, options.error, image=options.image, node=options.node, ndim=dimension(net, options))
-    if options.json:
-        print(report.to_json({"network": options.network, **vars(found)}))
-        return
-    print(found)
+    return Answer({"network": options.network, **vars(found)}, str(found))
 
 
 def _shares(shares: Any) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import erfmath as em
 
 from ..base.checks import integer
-from ..base.progress import Progress
 from . import report, targets
+from .report import Answer
 
 __all__ = ["add_growth_options", "growth"]
 
@@ -47,7 +47,6 @@ def add_growth_options(parser: argparse.ArgumentParser) -> None:
                         help="sizes, as of size() (default: threshold,std)")
     parser.add_argument("--plot", metavar="FILE",
                         help="draw sizes and ratios, with fits and closed forms (.png, .pdf, ...)")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
 
 def _range(text: str) -> list[int]:
@@ -61,7 +60,7 @@ def _range(text: str) -> list[int]:
     return values
 
 
-def growth(options: argparse.Namespace) -> None:
+def growth(options: argparse.Namespace) -> Answer:
     """``erfmath growth``: the table of one family of chains, and its power laws."""
     name = next(name for name in VARIED if getattr(options, name) is not None)
     values: list[int] = getattr(options, name)
@@ -74,11 +73,12 @@ def growth(options: argparse.Namespace) -> None:
     if seen > WIDEST:
         raise ValueError(f"--{name.replace('_', '-')}: units of the largest of these networks see {seen:,} pixels "
                          f"along an axis, more than {WIDEST:,}; take a smaller range, or fewer strides")
-    with Progress("growth") as progress:
+    with report.progress(options, "growth") as progress:
         over = em.growth(make, values, kinds=options.kinds.split(","), parameter=VARIED[name].words, progress=progress)
         if options.plot:
             draw(em.plotting.plot_growth(over))
-    print(report.to_json(_plain(over)) if options.json else over)
+    columns = {over.parameter: over.values, "TRF": over.trf, **over.sizes}
+    return Answer(_plain(over), str(over), [tuple(columns), *zip(*(list(column) for column in columns.values()))])
 
 
 def _maker(options: argparse.Namespace, number: str) -> Callable[[Any], em.Network]:

@@ -2,22 +2,79 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import __version__
+from ..base.progress import Progress
+from ..base.tables import csv_table, latex_table, text_table
+
 if TYPE_CHECKING:
     from ..networks.trf import ReceptiveField
     from ..results.field import EffectiveReceptiveField
 
-__all__ = ["effective", "field", "or_none", "text", "to_json", "window", "window_line"]
+__all__ = ["Answer", "effective", "field", "or_none", "progress", "shown", "text", "to_json", "window", "window_line"]
 
 MASSES = (0.5, 0.9, 0.99)
 MOST_PIXELS = 2**23
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command found: `values` for machines, `text` for people, `rows` for tables, and its exit status.
+
+    Without `rows` the tables hold all `values`, a name and a number a row.
+    """
+
+    values: Mapping[str, Any]
+    text: str
+    rows: Sequence[Sequence[Any]] | None = None
+    status: int = 0
+
+
+def shown(answers: Answer | Iterator[Answer], options: argparse.Namespace) -> Iterator[tuple[str, int]]:
+    """What is to be printed, piece by piece, each with an exit status."""
+    about = {"erfmath": __version__, "command": options.command}
+    if isinstance(answers, Answer):
+        text = to_json({**about, **answers.values}) if options.json else _table(answers, options.table)
+        yield text, answers.status
+    elif options.json:
+        found = list(answers)
+        yield to_json({**about, "results": [one.values for one in found]}), 0
+    else:
+        yield from ((f"{_table(one, options.table)}\n", 0) for one in answers)
+
+
+def _table(answer: Answer, form: str) -> str:
+    if form == "text":
+        return answer.text
+    rows = answer.rows or [("name", "value"), *_flat(_plain(answer.values))]
+    return csv_table(rows) if form == "csv" else latex_table(rows)
+
+
+def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Names and values of all that is nested in `value`."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _flat(item, f"{name}.{key}" if name else key)
+    elif isinstance(value, list):
+        for i, item in enumerate(value):
+            yield from _flat(item, f"{name}[{i}]")
+    else:
+        yield name, value
+
+
+def progress(options: argparse.Namespace, label: str) -> AbstractContextManager[Any]:
+    """The progress bar of a command, unless it is to be quiet."""
+    return nullcontext(lambda done, total: None) if options.quiet else Progress(label)
 
 
 def field(rf: ReceptiveField) -> dict[str, Any]:
@@ -88,9 +145,7 @@ def text(values: Mapping[str, Any]) -> str:
         "mass": f"{radii} px of the true centre" if radii else "",
         "assumptions": "\n".join(values["assumptions"].values()) or "none",
     }
-    width = max(map(len, rows))
-    below = f"\n{' ' * (width + 2)}"
-    return "\n".join(f"{name.ljust(width)}  {value}".replace("\n", below) for name, value in rows.items() if value)
+    return text_table([row for row in rows.items() if row[1]])
 
 
 def point(values: Any, separator: str = ", ") -> str:

@@ -8,15 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import erfmath as em
 
-from ..base.progress import Progress
 from . import report, targets
 from .commands import dimension, network
+from .report import Answer
 
 if TYPE_CHECKING:
     from ..comparison import Comparison
     from ..results.measured import MeasuredReceptiveField
 
 __all__ = ["add_compare_options", "add_measure_options", "compare", "measure"]
+
+
+#: Exit status after Ctrl-C, whatever is printed of what was done.
+INTERRUPTED = 130
 
 
 def add_measure_options(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +30,7 @@ def add_measure_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--until", type=float, metavar="E",
                         help="stop when the relative standard error of the std is below E, as 0.02")
     parser.add_argument("--seed", type=int, metavar="N", help="makes the run repeatable")
-    parser.add_argument("--workers", type=int, default=1, metavar="N",
+    parser.add_argument("-j", "--workers", type=int, default=1, metavar="N",
                         help="processes (default: 1); never changes the result")
     parser.add_argument("--checkpoint", metavar="FILE", help="keep what is done in FILE (.npz), and go on from there")
     parser.add_argument("--width", type=int, default=16, metavar="N",
@@ -43,8 +47,8 @@ def add_compare_options(parser: argparse.ArgumentParser) -> None:
                         help="probability of a false agreement (default: 0.01)")
 
 
-def measure(options: argparse.Namespace) -> None:
-    """``erfmath measure``: the effective receptive field of one unit, sampled."""
+def measure(options: argparse.Namespace) -> Answer:
+    """``erfmath measure``: the effective receptive field of one unit, sampled; exit status 130 after Ctrl-C."""
     draw = targets.picture(options.plot)
     targets.archive(options.save)
     targets.archive(options.checkpoint)
@@ -54,35 +58,32 @@ def measure(options: argparse.Namespace) -> None:
         draw(em.plotting.plot(erf, title=os.path.basename(options.network)))
     if options.save:
         erf.save(options.save)
-    if options.json:
-        print(report.to_json(values))
-        return
-    print(report.text(values))
     errors = " x ".join(f"{error:.2g}" for error in erf.std_stderr)
-    print(f"draws        {erf.draws}, {erf.dead} of them dead{', interrupted' if erf.partial else ''}; "
-          f"standard error of the std {errors} px")
+    text = (f"{report.text(values)}\ndraws        {erf.draws}, {erf.dead} of them dead"
+            f"{', interrupted' if erf.partial else ''}; standard error of the std {errors} px")
+    return Answer(values, text, status=INTERRUPTED if erf.partial else 0)
 
 
-def compare(options: argparse.Namespace) -> int:
-    """``erfmath compare``: theory against measurement; exit status 1 unless they agree."""
+def compare(options: argparse.Namespace) -> Answer:
+    """``erfmath compare``: theory against measurement; exit status 1 unless they agree, 130 after Ctrl-C."""
     draw = targets.picture(options.plot)
     targets.archive(options.checkpoint)
     net = network(options.network)
     theory = em.predict(net, image=options.image, unit=options.unit, node=options.node,
                         statistic=options.statistic, width=options.width,
                         channels_in=options.channels_in, ndim=dimension(net, options))
-    comparison = em.compare(theory, _measured(options))
+    measured = _measured(options, net)
+    comparison = em.compare(theory, measured)
     agrees = comparison.agrees(options.level, options.tolerance)
     if options.plot:
         draw(em.plotting.plot(comparison, title=f"{os.path.basename(options.network)}, {theory.label}"))
-    print(report.to_json(_numbers(comparison, options, agrees)) if options.json else
-          comparison.report(options.level, options.tolerance))
-    return 0 if agrees else 1
+    return Answer(_numbers(comparison, options, agrees), comparison.report(options.level, options.tolerance),
+                  status=INTERRUPTED if measured.partial else 0 if agrees else 1)
 
 
-def _measured(options: argparse.Namespace) -> MeasuredReceptiveField:
-    net = network(options.network)
-    with Progress(f"measure {options.network}") as bar:
+def _measured(options: argparse.Namespace, net: em.Network | None = None) -> MeasuredReceptiveField:
+    net = net or network(options.network)
+    with report.progress(options, f"measure {options.network}") as bar:
         return em.measure(net, image=options.image, unit=options.unit, node=options.node,
                           statistic=options.statistic, draws=options.draws, until=options.until,
                           rng=options.seed, workers=options.workers, checkpoint=options.checkpoint,

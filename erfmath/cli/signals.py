@@ -7,9 +7,9 @@ import os
 
 import erfmath as em
 
-from ..base.progress import Progress
 from . import report, targets
 from .commands import dimension, network
+from .report import Answer
 
 __all__ = ["add_signals_options", "signals"]
 
@@ -22,14 +22,14 @@ def add_signals_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plot", metavar="FILE", help="draw moments and gradients (.png, .pdf, .svg, ...)")
 
 
-def signals(options: argparse.Namespace) -> None:
+def signals(options: argparse.Namespace) -> Answer:
     """``erfmath signals``: the table, as JSON, as a picture."""
     net = network(options.network)
     draw = targets.picture(options.plot)
-    with Progress(f"signals {options.network}"):
+    with report.progress(options, f"signals {options.network}"):
         found = em.signals(net, image=options.image, unit=options.unit, node=options.node, width=options.width,
                            channels_in=options.channels_in, ndim=dimension(net, options))
         if options.plot:
             from ..plotting.signals import plot_signals
             draw(plot_signals(found, title=os.path.basename(options.network)))
-    print(report.to_json({"network": options.network, **found.to_dict()}) if options.json else found)
+    return Answer({"network": options.network, **found.to_dict()}, str(found))

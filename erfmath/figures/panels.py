@@ -7,31 +7,24 @@ from typing import Any
 
 import numpy as np
 
-from ..plotting import LINES, Display, show_map
-from ..plotting.style import STYLE
+from ..plotting import LINES, Display, show_map, style as pictures
 from .base import Axes, Figure, Part
 
-__all__ = ["AMPLITUDE", "STYLE", "WIDTH", "annotate", "draw_marginal", "letters", "map_grid", "page", "panel_map",
+__all__ = ["AMPLITUDE", "annotate", "draw_marginal", "letters", "map_grid", "page", "panel_map",
            "plus_minus", "ratios", "rows_of"]
 
-WIDTH = 7.0  # inches: the text of a journal's page
 AMPLITUDE = "RMS gradient $E[g^2]^{1/2}$ / maximum"
 
 
-def page(height: float, width: float = WIDTH) -> Figure:
-    """An empty figure, in inches, that belongs to no window."""
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
-    return Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03, hspace=0.02,
-                                                                          wspace=0.02))
+def page(height: float) -> Figure:
+    """An empty page of a journal, of so many inches."""
+    return pictures.page(pictures.PAGE, height)
 
 
 def letters(panels: Iterable[Axes]) -> None:
     """a, b, c, ... in bold beside the upper left corners."""
-    for letter, ax in zip("abcdefghijklmnopqrstuvwxyz", panels):
-        ax.annotate(letter, (0, 1), xycoords="axes fraction", xytext=(-2, 3), textcoords="offset points", ha="right",
-                    va="bottom", fontsize=9, fontweight="bold")
+    for mark, ax in zip("abcdefghijklmnopqrstuvwxyz", panels):
+        pictures.letter(ax, mark)
 
 
 def plus_minus(part: Part, size: str, over: float = 1.0, digits: int = 2) -> str:

@@ -20,8 +20,8 @@ from .. import __version__
 from ..base.files import check_target, read_archive, write_archive, write_atomically
 from ..base.progress import Progress
 from ..empirics.parallel import in_order
+from ..plotting.style import STYLE
 from .base import Data, Desk, Options, Part, Quote, Spec
-from .panels import STYLE
 from .registry import FIGURES, recipe
 
 __all__ = ["FORMATS", "Result", "check_folder", "make", "select"]

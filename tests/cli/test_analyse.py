@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -167,3 +169,11 @@ def test_analyse_arrays_of_objects_are_not_unpickled(ask: Ask, in_tmp: Path) -> 
     np.save("objects.npy", np.array([{}, []], dtype=object), allow_pickle=True)
     answer = ask("analyse", "objects.npy")
     assert answer.status == 2 and "objects.npy: not a file of gradients" in answer.err
+
+
+def test_analyse_reads_standard_input(ask: Ask, grads: Array, monkeypatch: pytest.MonkeyPatch) -> None:
+    np.save("g.npy", grads)
+    want = json.loads(ask("analyse", "g.npy", "--json").out)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(Path("g.npy").read_bytes())))
+    found = json.loads(ask("analyse", "-", "--json").out)
+    assert found.pop("file") == "-" and want.pop("file") == "g.npy" and found == want

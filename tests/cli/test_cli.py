@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import csv
 import io
 import json
 import re
@@ -16,8 +18,9 @@ from helpers import EXACT, Ask, assert_close
 
 import erfmath as em
 from erfmath.base.progress import WIDTH, Progress
+from erfmath.base.tables import csv_table, latex_table
 from erfmath.bench import BENCHMARKS, Table
-from erfmath.cli import build_parser, commands
+from erfmath.cli import build_parser, commands, report
 
 # ---------------------------------------------------------------------------------------------
 # receptive-field
@@ -208,6 +211,13 @@ OUT = ("--plot", "new.png", "--save", "new.npz")
     (("predict", "plain", "--plot", "."), "is a directory"),
     (("predict",), "required: NET"),
     (("bench", "nothing"), "no benchmark is called 'nothing'; there are accuracy"),
+    (("predict", "plain", "--imag", "32", *OUT), "unrecognized arguments: --imag 32"),
+    (("measure", "plain", "--seed", "-1"), "--seed=-1: must be"),
+    (("measure", "plain", "--channels-in", "0"), "--channels-in=0"),
+    (("predict", "vgg61"), "NET='vgg61'"),
+    (("predict", "plain", "-o", "no/out.txt"), "there is no directory"),
+    (("zoo", "--table", "html"), "invalid choice: 'html'"),
+    (("figures", "clt"), "--out: must be a directory"),
     (("nothing",), "invalid choice: 'nothing'"),
     ((), "required: COMMAND"),
 ], ids=lambda value: " ".join(value) if isinstance(value, tuple) else "")
@@ -278,3 +288,59 @@ def test_predict_prints_sizes_that_there_are(ask: Ask, in_tmp: Path) -> None:
     assert answer.status == 0
     assert "  - px with amplitude above" in answer.out
     assert json.loads(ask("predict", "net.json", "--json").out)["size"]["threshold"] is None
+
+
+# ---------------------------------------------------------------------------------------------
+# input from a pipe, output in other forms
+# ---------------------------------------------------------------------------------------------
+
+def test_network_from_standard_input(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    em.zoo.plain(3).save("net.json")
+    want = json.loads(ask("predict", "net.json", "--json").out)
+    monkeypatch.setattr(sys, "stdin", io.StringIO(Path("net.json").read_text()))
+    found = json.loads(ask("predict", "-", "--json").out)
+    assert found.pop("network") == "-" and want.pop("network") == "net.json" and found == want
+    for text, told in (("{", "standard input: "), ("[1]", "standard input: ")):
+        monkeypatch.setattr(sys, "stdin", io.StringIO(text))
+        answer = ask("predict", "-")
+        assert answer.status == 2 and told in answer.err and answer.err.count("\n") == 1
+
+
+def test_output_goes_to_a_file(ask: Ask) -> None:
+    want = ask("zoo").out
+    answer = ask("zoo", "-o", "zoo.txt")
+    assert answer.status == 0 and not answer.out and Path("zoo.txt").read_text() == want
+
+
+@pytest.mark.parametrize("words", [
+    ("receptive-field", "plain"), ("predict", "plain"), ("measure", "net.json", "--draws", "4", "--seed", "0"),
+    ("compare", "net.json", "--draws", "40", "--seed", "0"), ("analyse", "grads.npy"), ("design", "net.json"),
+    ("design", "net.json", "--layers"), ("size-map", "net.json", "--image", "8"), ("signals", "net.json"), ("tiles", "net.json"),
+    ("growth", "--depths", "5:9"), ("figures",), ("bench", "import", "--quick"), ("zoo",)], ids=" ".join)
+def test_every_command_has_json_and_tables(ask: Ask, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """With version and command; CSV with a header and rows of one length; LaTeX with the same numbers of them."""
+    monkeypatch.setattr(commands, "run", lambda name, quick: Table(name, ("work", "ms"), (("a", 1.0),)))
+    em.repeat(em.Conv(3, 2), 2).save("net.json")
+    np.save("grads.npy", np.random.default_rng(0).standard_normal((5, 1, 9, 9)))
+    answer = ask(*words, "--json", "--quiet")
+    assert answer.status in (0, 1) and "error" not in answer.err
+    told = json.loads(answer.out)
+    assert told["erfmath"] == em.__version__ and told["command"] == words[0]
+    rows = list(csv.reader(ask(*words, "--table", "csv").out.strip().splitlines()))
+    assert len(rows) > 1 and len({len(row) for row in rows}) == 1
+    lines = ask(*words, "--table", "latex").out.strip().splitlines()
+    assert lines[0].startswith(r"\begin{tabular}") and lines[-1] == r"\end{tabular}" and len(lines) == len(rows) + 5
+
+
+def test_quiet_shows_no_progress(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = report.progress(argparse.Namespace(quiet=True), "work")
+    with shown as bar:
+        bar(1, 2)
+    assert not capsys.readouterr().err and not isinstance(shown, Progress)
+    assert isinstance(report.progress(argparse.Namespace(quiet=False), "work"), Progress)
+
+
+def test_csv_table_and_latex_table() -> None:
+    rows = [("a", "b"), ("x_1, 50 %", None)]
+    assert csv_table(rows) == 'a,b\n"x_1, 50 %",'
+    assert latex_table(rows).splitlines()[4] == r"x\_1, 50 \% &  \\"

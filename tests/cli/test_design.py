@@ -107,7 +107,7 @@ def test_tiles(ask: Ask) -> None:
     (("design", "--target", "9", "--plot", "a.png"), "--plot does not go with --target"),
     (("design", "--target", "9", "--unit", "3"), "--unit does not go with --target"),
     (("design", "--target", "-9"), "target=-9"), (("design", "--target", "9", "--max-depth", "0"), "depth=0"),
-    (("design", "--target", "9", "--max-multiply-adds", "inf"), "max_multiply_adds=inf"),
+    (("design", "--target", "9", "--max-multiply-adds", "inf"), "--max-multiply-adds=inf"),
     (("design", "--target", "9", "--max-multiply-adds", "9"), "not even the shortest"),
     (("design", "vgg11", "--max-depth", "3"), "--max-depth does not go with NET"),
     (("design", "vgg11", "--layers", "--top", "3"), "--top does not go with --layers"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from helpers import EXACT, Ask, assert_close
 
 import erfmath as em
+from erfmath.cli import report
 
 
 @pytest.fixture
@@ -57,3 +59,21 @@ def test_measure_and_compare_refuse_in_one_line(ask: Ask, words: tuple[str, ...]
     answer = ask(*words)
     assert answer.status == 2 and not answer.out and message in answer.err
     assert len(answer.err.splitlines()) == 1 and os.listdir() == ["net.json"]
+
+
+@pytest.mark.parametrize("command", ["measure", "compare"])
+def test_main_exits_with_130_after_an_interruption(ask: Ask, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    """What was done is printed; the status says that it is not all."""
+    class Bar:
+        calls = 0
+
+        def __call__(self, done: int, total: int) -> None:
+            Bar.calls += 1
+            if done > 5:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(report, "progress", lambda options, label: contextlib.nullcontext(Bar()))
+    answer = ask(command, "net.json", "--draws", "5000", "--width", "4", "--seed", "3", "--json")
+    assert answer.status == 130 and Bar.calls
+    told = json.loads(answer.out)
+    assert told["partial"] is True and 0 < told["draws"] < 5000

@@ -16,7 +16,8 @@ def test_signals_prints_and_draws(ask: Ask) -> None:
     assert answer.status == 0 and answer.out.strip() == str(found)
     assert Path("signals.png").read_bytes().startswith(b"\x89PNG")
     values = json.loads(ask("signals", "cifar_resnet20", "--image", "16", "--unit", "0,1", "--json").out)
-    assert values == json.loads(json.dumps({"network": "cifar_resnet20", **found.to_dict()}))
+    assert values == json.loads(json.dumps({"erfmath": em.__version__, "command": "signals",
+                                            "network": "cifar_resnet20", **found.to_dict()}))
 
 
 def test_signals_refuses_in_one_line(ask: Ask) -> None:

@@ -54,7 +54,7 @@ def toy(monkeypatch: pytest.MonkeyPatch, in_tmp: Path) -> types.SimpleNamespace:
         if spec["value"] == record.stop:
             raise KeyboardInterrupt
         record.computed.append(spec["value"])
-        return {"square": np.array(spec["value"]**2), "text": np.array(desk.files["table"].read_text())}
+        return {"square": np.array(spec["value"]**2), "text": np.array(desk.files["numbers"].read_text())}
 
     made = types.ModuleType("erfmath.figures.toy")
     made.parts = lambda options: {f"part {n}": {"value": n, "pair": (n, options.seed)} for n in range(3)}
@@ -63,9 +63,9 @@ def toy(monkeypatch: pytest.MonkeyPatch, in_tmp: Path) -> types.SimpleNamespace:
     made.draw = lambda data: Figure(figsize=(2, 2))
     made.caption = lambda data: f"{len(data)} parts"
     monkeypatch.setitem(sys.modules, made.__name__, made)
-    monkeypatch.setitem(FIGURES, "toy", Entry("a toy", {"table": "a file to read"}))
+    monkeypatch.setitem(FIGURES, "toy", Entry("a toy", {"numbers": "a file to read"}))
     Path("table.txt").write_text("content")
-    record.options = Options(files={"table": Path("table.txt")})
+    record.options = Options(files={"numbers": Path("table.txt")})
     return record
 
 
@@ -76,7 +76,7 @@ def test_make_writes_picture_data_and_provenance(toy) -> None:
     with np.load("out/toy.npz", allow_pickle=False) as arrays:
         assert_close([arrays[f"part {n}/square"] for n in range(3)], [0, 1, 4], EXACT)
     about = json.loads(Path("out/toy.json").read_text())
-    assert about["command"] == "erfmath figures toy --seed 0 --table FILE --out DIR"
+    assert about["command"] == "erfmath figures toy --seed 0 --numbers FILE --out DIR"
     assert about["numbers"][2] == {"what": "part 2", "value": 4.0, "stderr": 0.5, "theory": None, "paper": None}
     assert about["parts"]["part 1"] == {"value": 1, "pair": [1, 0]}
     assert set(about["versions"]) == {"python", "numpy", "scipy", "matplotlib", "erfmath"}
@@ -204,10 +204,10 @@ def test_select_leaves_out_figures_without_their_files(toy) -> None:
     made, left = select([], Options())
     assert left == [name for name, entry in FIGURES.items() if entry.files] and left[-1] == "toy"
     assert made == [name for name in FIGURES if name not in left]
-    with pytest.raises(ValueError, match="toy: needs --table FILE"):
+    with pytest.raises(ValueError, match="toy: needs --numbers FILE"):
         select(["toy"], Options())
     with pytest.raises(FileNotFoundError):
-        select(["clt"], Options(files={"table": Path("nowhere.txt")}))
+        select(["clt"], Options(files={"numbers": Path("nowhere.txt")}))
     assert select(["toy", "clt", "toy"], toy.options) == (["toy", "clt"], [])
 
 
@@ -268,7 +268,7 @@ def test_parts_are_plain_and_follow_the_options(name: str) -> None:
 # ---------------------------------------------------------------------------------------------
 
 def test_figures_command_writes_and_prints(toy, ask: Ask) -> None:
-    words = ("figures", "toy", "--table", "table.txt", "--out", "out", "--format", "svg")
+    words = ("figures", "toy", "--numbers", "table.txt", "--out", "out", "--format", "svg")
     answer = ask(*words)
     assert answer.status == 0, answer.err
     lines = answer.out.splitlines()
@@ -294,7 +294,7 @@ def test_figures_command_refuses(ask: Ask, in_tmp: Path, words: tuple[str, ...],
 
 def test_figures_command_says_how_to_go_on(toy, ask: Ask) -> None:
     toy.stop = 1
-    answer = ask("figures", "toy", "--table", "table.txt", "--out", "out")
+    answer = ask("figures", "toy", "--numbers", "table.txt", "--out", "out")
     assert answer.status == 130 and "finished parts are in out/parts" in answer.err
 
 
