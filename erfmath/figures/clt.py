@@ -71,7 +71,11 @@ def draw(data: Data) -> Figure:
         log.set(yscale="log", ylim=(0.1 * part["exact"].min(), 5 * part["exact"].max()))
         relative.axhline(1, color="black", linewidth=0.8)
         relative.set(yscale="log", xlabel="input pixels from the centre")
-        relative.set_ylim(*np.clip(relative.get_ylim(), 0.05, 20))
+        low, high = np.clip(relative.get_ylim(), 0.05, 20)
+        relative.set_ylim(low, high)
+        if high < 10 * low:
+            relative.yaxis.set_major_formatter("{x:g}")
+            relative.yaxis.set_minor_formatter("{x:g}")
     for ax, label in zip(panels[:, 0], ("probability", "probability, whole support", "approximation / exact")):
         ax.set_ylabel(label)
     figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4)

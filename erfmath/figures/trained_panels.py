@@ -30,7 +30,7 @@ def draw_runs(data: Data, groups: Sequence[str], reach: float | None, paper: Map
     last = blocks[-1].subplots(1, 3)
     for ax, size in zip(last, LABELS):
         _ratios(ax, data, groups, size, paper)
-    last[0].legend(loc="upper left", bbox_to_anchor=(0, -0.15), ncols=2)
+    blocks[-1].legend(*last[0].get_legend_handles_labels(), loc="outside lower left", ncols=3)
     _losses(last[2], data, groups)
     last[2].legend()
     letters([*shown, *last])
