@@ -15,21 +15,97 @@ from ..rules.functions import Function
 from . import site_distribution
 from .site_distribution import SiteDistribution
 from .taps import Array
-from .values import (ORDER, PANEL, POINTS, REACH, Gaussian, Nodes, Source, Value, cumulated, gauss_hermite, panels,
-                     rounded)
+from .values import PANEL, REACH, Gaussian, Nodes, Source, Value, cumulated, panels, rounded
 
 __all__ = ["Averaged", "Centred", "Dropped", "Joint", "Largest", "RowMeans", "Sum", "average"]
 
-#: Panels of a sum at most; narrower Gaussian parts are points of a Gauss-Hermite rule instead, none of them at 0.
-MOST_PANELS, HERMITE = 600, 10
-#: Panels on which sums of tabulated values are interpolated, good to about 1e-7.
-JOINED = 32
+#: Points of a lattice for sums of many terms and of few, and panels of the values that go onto it.
+GRID, FINE, SPLIT = 1024, 4096, 256
+#: Panels of a single value plus a Gaussian at most: narrower Gaussians are added on a lattice.
+MOST_PANELS = 120
 #: Values less likely than this are left out of the range of a sum.
 LEAST = 1e-15
 #: Logarithm of what counts as nothing in a kernel: far smaller numbers are slow.
 FAINT = -138.0
-#: Points on which a filter's average is tabulated, and terms above which its own part counts as Gaussian.
-GRID, MANY = 1024, 25
+#: Terms above which the own part of a filter's average counts as Gaussian.
+MANY = 25
+
+
+# ---------------------------------------------------------------------------------------------
+# sums of independent terms on a lattice
+# ---------------------------------------------------------------------------------------------
+
+class _Lattice(NamedTuple):
+    """The points step * first, step * (first + 1), ..., one of which is 0."""
+
+    step: float
+    first: int
+    size: int
+
+    @staticmethod
+    def over(ends: Sequence[tuple[float, float]], size: int) -> _Lattice:
+        """With room for every sum of terms that lie between these `ends`, and for 0."""
+        start, stop = (sum(end) for end in zip(*((min(lo, 0.0), max(hi, 0.0)) for lo, hi in ends)))
+        step = (stop - start) / (size - 8) or 1.0
+        return _Lattice(step, math.floor(start / step) - 2, size)
+
+    def spectrum(self, x: Array, p: Array) -> Array:
+        """Transform of the distribution of a term per row: each value is split so that means are kept."""
+        low, part = self._between(x)
+        rows = np.arange(len(p))[:, None] * self.size
+        total = np.bincount((rows + low % self.size).ravel(), (p * (1 - part)).ravel(), len(p) * self.size)
+        total += np.bincount((rows + (low + 1) % self.size).ravel(), (p * part).ravel(), len(p) * self.size)
+        return np.fft.rfft(total.reshape(len(p), self.size), axis=1)
+
+    def rows(self, spectra: Sequence[Array]) -> Array:
+        """Probabilities of the sum per row."""
+        whole = np.fft.irfft(math.prod(spectra, start=np.ones(1)), self.size, axis=1)
+        rows = np.roll(np.maximum(whole, 0.0), -self.first, axis=1)
+        return rows / rows.sum(axis=1, keepdims=True)
+
+    def given(self, x: Array, rest: Sequence[Array], table: Array) -> Array:
+        """E[table(x + the other terms)] per row, shape (functions, rows, columns)."""
+        others = np.conj(math.prod(rest, start=np.ones((1, 1))))
+        spectrum = np.fft.rfft(np.roll(table, self.first, axis=1), axis=1)
+        low, part = self._between(x)
+        out = np.empty((len(table), *x.shape))
+        for n in range(len(table)):
+            moved = np.fft.irfft(spectrum[n] * others, self.size, axis=1)
+            here, there = (np.take_along_axis(moved, place % self.size, axis=1) for place in (low, low + 1))
+            out[n] = here + part * (there - here)
+        return out
+
+    def cut(self, p: Array, knots: Sequence[float]) -> tuple[Array, Array, list[tuple[int, float]]]:
+        """Points and probabilities (per row), the cells around `knots` in two; which those are, and their parts below.
+
+        What is at 0 is exactly there.
+        """
+        u, cuts = self.step * (self.first + np.arange(self.size)), []
+        for knot in sorted(knots, reverse=True):
+            near = round(knot / self.step)
+            n, below = near - self.first, knot / self.step - near + 0.5
+            if near and 0 <= n < self.size and (not cuts or cuts[-1][0] != n):
+                cuts.append((n, below))
+                u = np.insert(u, n + 1, knot + (1 - below) / 2 * self.step)
+                u[n] = knot - below / 2 * self.step
+                p = np.insert(p, n + 1, (1 - below) * p[:, n], axis=1)
+                p[:, n] *= below
+        return u, p, cuts
+
+    @staticmethod
+    def whole(table: Array, cuts: Sequence[tuple[int, float]]) -> Array:
+        """A table over cut cells as one over the lattice."""
+        for n, below in reversed(cuts):
+            mean = below * table[:, n] + (1 - below) * table[:, n + 1]
+            table = np.delete(table, n + 1, axis=1)
+            table[:, n] = mean
+        return table
+
+    def _between(self, x: Array) -> tuple[Array, Array]:
+        """The point below each value, and what part goes to the next; nothing beside zero goes to zero."""
+        place = x / self.step
+        low = np.floor(place).astype(int)
+        return low, np.where((low == 0) & (place > 0), 1.0, np.where(low == -1, 0.0, place - low))
 
 
 # ---------------------------------------------------------------------------------------------
@@ -38,7 +114,11 @@ GRID, MANY = 1024, 25
 
 @dataclass(frozen=True, eq=False)
 class Sum(Source):
-    """The sum of independent values and of N(0, q), of which c is shared by all sites of a channel."""
+    """The sum of independent values and of N(0, q), of which c is shared by all sites of a channel.
+
+    One value and a Gaussian that is not much narrower make smooth densities, on panels; all else is added on a
+    lattice.
+    """
 
     parts: tuple[Value, ...]
     q: float
@@ -46,85 +126,73 @@ class Sum(Source):
 
     @staticmethod
     def of(parts: Sequence[Value], q: float, c: float) -> Sum:
-        """The one with rounded moments, its parts in a fixed order."""
+        """The one with rounded moments."""
         q = max(rounded(q), 0.0)
         return _sum(tuple(parts), q, rounded(min(max(c, 0.0), q)))
 
     @functools.cached_property
-    def _points(self) -> tuple[Array, ...]:
-        return tuple(part.at(part.nodes.u) for part in self.parts)
+    def smooth(self) -> bool:
+        """Whether it has a smooth density on panels."""
+        lo, hi = self._ends[0]
+        return len(self.parts) == 1 and self.q > 0 and hi - lo <= MOST_PANELS * PANEL * math.sqrt(self.q)
 
     @functools.cached_property
-    def _chain(self) -> list[_Joined]:
-        """The parts, joined one by one; the last is their sum without the wide Gaussian."""
-        joined = [_Joined(self._points[0], self.parts[0].nodes.p, None)]
-        for x, part in zip(self._points[1:], self.parts[1:]):
-            joined.append(_join(joined[-1], x, part.nodes.p, ()))
-        return joined
-
-    @functools.cached_property
-    def _smooth(self) -> bool:
-        """Whether the Gaussian part is wide enough that densities are smooth on panels."""
-        lo, hi = self._span
-        return self.q > 0 and (hi - lo) <= MOST_PANELS * PANEL * math.sqrt(self.q)
-
-    @functools.cached_property
-    def _span(self) -> tuple[float, float]:
-        likely = [x[part.nodes.p > LEAST] for x, part in zip(self._points, self.parts)]
-        return float(sum(x.min() for x in likely)), float(sum(x.max() for x in likely))
+    def _ends(self) -> list[tuple[float, float]]:
+        """Where the likely values of terms lie, those of the parts first."""
+        terms = [part.at(part.nodes.u)[part.nodes.p > LEAST] for part in self.parts]
+        end = REACH * math.sqrt(self.q)
+        return [(float(x.min()), float(x.max())) for x in terms] + [(-end, end)] * (self.q > 0)
 
     def reach(self) -> tuple[float, float]:
-        lo, hi = self._span
-        end = REACH * math.sqrt(self.q)
-        return lo - end, hi + end
+        lo, hi = zip(*self._ends)
+        return sum(lo), sum(hi)
+
+    def _make(self, knots: tuple[float, ...]) -> Nodes:
+        return self._on_panels(knots) if self.smooth else self._on_lattice(knots)
+
+    def _on_panels(self, knots: tuple[float, ...]) -> Nodes:
+        part, = self.parts
+        (lo, hi), spread = self.reach(), math.sqrt(self.q)
+        count = max(math.ceil((hi - lo) / (PANEL * spread)), 1)
+        v, w = panels(np.union1d(np.linspace(lo, hi, count + 1), [k for k in knots if lo < k < hi]))
+        kernel = np.subtract.outer(np.clip(part.at(part.nodes.u), lo, hi) / spread, v / spread)
+        np.square(kernel, out=kernel)
+        kernel *= -0.5
+        np.maximum(kernel, FAINT, out=kernel)  # numbers below the normal range are slow
+        np.exp(kernel, out=kernel)
+        kernel *= w
+        kernel /= kernel.sum(axis=1, keepdims=True)
+        return Nodes(v, part.nodes.p @ kernel, kernel)
 
     @functools.cached_property
-    def _made(self) -> dict[tuple[float, ...], tuple[Nodes, Array]]:
-        return {}
+    def _terms(self) -> tuple[_Lattice, list[Nodes], list[Array]]:
+        """The lattice, and nodes and values of the parts, then of the Gaussian."""
+        terms = [*self.parts, *[Gaussian.of(self.q, 0.0).value()] * (self.q > 0)]
+        nodes = [term.source.nodes(tuple(sorted({*term.knots, *np.linspace(*term.source.reach(), SPLIT + 1)[1:-1]})))
+                 for term in terms]
+        return _Lattice.over(self._ends, FINE), nodes, [term.at(n.u)[None] for term, n in zip(terms, nodes)]
 
-    def _make(self, knots: tuple[float, ...]) -> tuple[Nodes, Array]:
-        """Nodes, and the matrix that takes a table over them to one over the sum of the parts."""
-        if knots not in self._made:
-            last = self._chain[-1]
-            if self._smooth:
-                lo, hi = self.reach()
-                spread = math.sqrt(self.q)
-                count = max(math.ceil((hi - lo) / (PANEL * spread)), 1)
-                edges = np.union1d(np.linspace(lo, hi, count + 1), [k for k in knots if lo < k < hi])
-                v, w = panels(edges)
-                kernel = np.subtract.outer(np.clip(last.x, lo, hi) / spread, v / spread)
-                np.square(kernel, out=kernel)
-                kernel *= -0.5
-                np.maximum(kernel, FAINT, out=kernel)  # numbers below the normal range are slow
-                np.exp(kernel, out=kernel)
-                kernel *= w
-                kernel /= kernel.sum(axis=1, keepdims=True)
-                self._made[knots] = Nodes(v, last.p @ kernel), kernel
-            else:
-                z, w = gauss_hermite(HERMITE) if self.q else (np.zeros(1), np.ones(1))
-                joined = _join(last, z * math.sqrt(self.q), w, knots)
-                assert joined.first is not None
-                self._made[knots] = Nodes(joined.x, joined.p), joined.first
-        return self._made[knots]
+    @functools.cached_property
+    def _spectra(self) -> list[Array]:
+        lattice, nodes, values = self._terms
+        return [lattice.spectrum(x, n.p[None]) for x, n in zip(values, nodes)]
 
-    def nodes(self, knots: tuple[float, ...]) -> Nodes:
-        return self._make(knots)[0]
+    def _on_lattice(self, knots: tuple[float, ...]) -> Nodes:
+        lattice = self._terms[0]
+        u, p, cuts = lattice.cut(lattice.rows(self._spectra), knots)
+        return Nodes(u, p[0], cuts)
 
     def pull(self, part: int, nodes: Nodes, table: Array) -> tuple[Nodes, Array]:
-        table = table @ next(kernel for its, kernel in self._made.values() if its is nodes).T
-        for n in range(len(self.parts) - 1, 0, -1):
-            joined = self._chain[n]
-            if n == part:
-                assert joined.second is not None
-                return self.parts[part].nodes, table @ joined.second.T
-            assert joined.first is not None
-            table = table @ joined.first.T
-        return self.parts[part].nodes, table
+        if self.smooth:
+            return self.parts[part].nodes, table @ nodes.below.T
+        lattice, terms, values = self._terms
+        rest = [one for n, one in enumerate(self._spectra) if n != part]
+        return terms[part], lattice.given(values[part], rest, lattice.whole(table, nodes.below))[:, 0]
 
     def distribution(self, knots: tuple[float, ...]) -> SiteDistribution:
         if not self.c and all(len(part.distribution.share) == 1 for part in self.parts):
             nodes = self.nodes(knots)
-            below = cumulated(nodes.p[None]) if self._smooth else None
+            below = cumulated(nodes.p[None]) if self.smooth else None
             return SiteDistribution(nodes.u[None], nodes.p[None], np.ones((1, len(nodes.u))), np.ones(1), below)
         # What is shared is followed for the part that varies most; the others count as Gaussian there.
         spread = [part.second - part.mean**2 for part in self.parts]
@@ -142,61 +210,8 @@ def _sum(parts: tuple[Value, ...], q: float, c: float) -> Sum:
     return Sum(parts, q, c)
 
 
-class _Joined(NamedTuple):
-    """Points and probabilities of a sum of two, and the matrices that take tables over it to either."""
-
-    x: Array
-    p: Array
-    first: Array | None
-    second: Array | None = None
-
-
-def _join(a: _Joined, y: Array, p: Array, knots: tuple[float, ...]) -> _Joined:
-    """x + y of independent x, y: tables are interpolated on panels split at `knots`; what lies on a knot stays."""
-    total = np.add.outer(a.x, y)
-    lo, hi = float(total.min()), float(total.max())
-    unit = (hi - lo) or 1.0
-    inner = [k for k in knots if lo - 1e-12 * unit <= k <= hi + 1e-12 * unit]
-    edges = np.union1d(np.linspace(lo, hi, JOINED + 1), inner)
-    v, _ = panels(edges)
-    flat = total.ravel()
-    panel = np.clip(np.searchsorted(edges, flat, side="left") - 1, 0, len(edges) - 2)
-    middle, half = (edges[1:] + edges[:-1]) / 2, np.diff(edges) / 2
-    local = (flat - middle[panel]) / half[panel]
-    weights = _lagrange(local)
-    columns = panel[:, None] * ORDER + np.arange(ORDER)
-    count = len(v)
-    for n, knot in enumerate(inner):  # atoms on a knot are points of their own
-        on = np.abs(flat - knot) <= 1e-12 * unit
-        weights[on], columns[on] = 0.0, 0
-        weights[on, 0], columns[on, 0] = 1.0, count + n
-    x = np.concatenate([v, inner])
-    shape = len(a.x), len(y), len(x)
-    weights, columns = weights.reshape(shape[0], shape[1], ORDER), columns.reshape(shape[0], shape[1], ORDER)
-    row, col = np.arange(shape[0])[:, None, None], np.arange(shape[1])[None, :, None]
-    first = np.bincount((row * shape[2] + columns).ravel(), (weights * p[:, None]).ravel(), shape[0] * shape[2])
-    second = np.bincount((col * shape[2] + columns).ravel(), (weights * a.p[:, None, None]).ravel(),
-                         shape[1] * shape[2])
-    first = first.reshape(shape[0], -1)
-    return _Joined(x, a.p @ first, first, second.reshape(shape[1], -1))
-
-
-_BARYCENTRIC = 1 / np.prod(POINTS[:, None] - POINTS + np.eye(ORDER), axis=1)
-
-
-def _lagrange(t: Array) -> Array:
-    """Weights of the points of a panel that interpolate at `t` in [-1, 1], shape (len(t), ORDER)."""
-    apart = t[:, None] - POINTS
-    hit = np.abs(apart) < 1e-14
-    terms = _BARYCENTRIC / np.where(hit, 1.0, apart)
-    out = terms / terms.sum(axis=1, keepdims=True)
-    exact = hit.any(axis=1)
-    out[exact] = hit[exact]
-    return out
-
-
 # ---------------------------------------------------------------------------------------------
-# pools, dropout, filters, norms
+# pools, dropout, norms
 # ---------------------------------------------------------------------------------------------
 
 @dataclass(frozen=True, eq=False)
@@ -212,55 +227,34 @@ class Largest(Source):
         """The interned one."""
         return Largest((value,), count)
 
-    @functools.cached_property
-    def _made(self) -> dict[tuple[float, ...], tuple[Nodes, Nodes, Array]]:
-        return {}
-
-    def _make(self, knots: tuple[float, ...]) -> tuple[Nodes, Nodes, Array]:
-        """Nodes, those of the sites' source, and how much oftener than others a site of that value wins."""
-        if knots not in self._made:
-            value, = self.parts
-            below = value.source.nodes(tuple(sorted({*value.knots, *value.preimage(knots)})))
-            wins = self._winning(value, below)
-            wins /= below.p @ wins
-            self._made[knots] = Nodes(value.at(below.u), below.p * wins), below, wins
-        return self._made[knots]
+    def _make(self, knots: tuple[float, ...]) -> Nodes:
+        value, = self.parts
+        below = value.source.nodes(tuple(sorted({*value.knots, *value.preimage(knots)})))
+        wins = self._winning(value, below)
+        wins /= below.p @ wins
+        return Nodes(value.at(below.u), below.p * wins, (below, wins))
 
     def _winning(self, value: Value, below: Nodes) -> Array:
-        x = value.at(below.u)
+        """How much oftener than others a site wins, at the nodes of its source."""
+        source, x = value.source, value.at(below.u)
         rising = (np.diff(x[np.argsort(below.u, kind="stable")]) >= 0).all()
-        if isinstance(value.source, Gaussian) and rising:
-            return value.source.winning(below.u, self.count)
+        if isinstance(source, Gaussian) and rising:
+            return source.winning(below.u, self.count)
         distribution = value.distribution
         if len(distribution.share) == 1:
-            its = value.source
-            reached = cumulated(below.p) if rising and isinstance(its, Sum) and its._smooth else _reached(
-                below.u if rising else x, below.p)
-            return np.asarray(self.count * reached**(self.count - 1))
+            if rising and isinstance(source, Sum) and source.smooth:
+                return np.asarray(self.count * cumulated(below.p)**(self.count - 1))
+            return _wins(x, below.p, self.count)
         # Rows on their own points: what a site wins given its value, averaged over rows.
-        base = value.source.distribution(value.knots)
-        at = base.x if rising else value.at(base.x)
-        at = np.broadcast_to(at, base.p.shape)
-        wins = np.stack([self.count * _reached(row, p)**(self.count - 1) for row, p in zip(at, base.p)])
+        base = source.distribution(value.knots)
+        at = np.broadcast_to(value.at(base.x), base.p.shape)
+        wins = np.stack([_wins(row, p, self.count) for row, p in zip(at, base.p)])
+        where = base.x if rising else value.at(base.x)
         weight = base.share[:, None] * base.p
-        order = np.argsort(at.ravel(), kind="stable")
-        there, w, k = at.ravel()[order], weight.ravel()[order], (weight * wins).ravel()[order]
-        # The ratio of two smooth cumulated curves' increments, at the nodes.
-        targets = below.u if rising else x
-        edges = np.concatenate([[-np.inf], (np.sort(targets)[1:] + np.sort(targets)[:-1]) / 2, [np.inf]])
-        bins = np.searchsorted(edges, there, side="right") - 1
-        total = np.bincount(bins, w, len(targets))
-        won = np.bincount(bins, k, len(targets))
-        ratio = np.interp(np.arange(len(targets)), np.flatnonzero(total > 0), (won[total > 0] / total[total > 0]))
-        out = np.empty(len(targets))
-        out[np.argsort(targets, kind="stable")] = ratio
-        return out
-
-    def nodes(self, knots: tuple[float, ...]) -> Nodes:
-        return self._make(knots)[0]
+        return _at(below.u if rising else x, np.broadcast_to(where, weight.shape), weight, wins)
 
     def pull(self, part: int, nodes: Nodes, table: Array) -> tuple[Nodes, Array]:
-        _, below, wins = next(made for made in self._made.values() if made[0] is nodes)
+        below, wins = nodes.below
         return below, table * wins
 
     @functools.cached_property
@@ -272,13 +266,25 @@ class Largest(Source):
         return replace(self._largest, slope=np.ones(self._largest.x.shape))
 
 
-def _reached(x: Array, p: Array) -> Array:
-    """Probability below each point, half of its own included."""
-    order = np.argsort(x, kind="stable")
-    below = np.empty(len(x))
-    cumulated = np.cumsum(p[order])
-    below[order] = np.clip(cumulated - p[order] / 2, 0.0, 1.0)
-    return below
+def _wins(x: Array, p: Array, count: int) -> Array:
+    """`count` times the probability that the largest of `count` sites is one of value x; equal ones win equally."""
+    _, which = np.unique(x, return_inverse=True)
+    mass = np.bincount(which, p)
+    reached = np.minimum(np.cumsum(mass), 1.0)
+    won = np.diff(reached**count, prepend=0.0)
+    return np.divide(won, mass, out=count * reached**(count - 1), where=mass > 0)[which]
+
+
+def _at(targets: Array, x: Array, weight: Array, table: Array) -> Array:
+    """Weighted means of a table over points x, at targets near to them."""
+    order = np.argsort(targets, kind="stable")
+    edges = (targets[order][1:] + targets[order][:-1]) / 2
+    bins = np.searchsorted(edges, x.ravel(), side="right")
+    total, sums = (np.bincount(bins, w.ravel(), len(targets)) for w in (weight, weight * table))
+    met = np.flatnonzero(total > 0)
+    out = np.empty(len(targets))
+    out[order] = np.interp(np.arange(len(targets)), met, sums[met] / total[met])
+    return out
 
 
 @dataclass(frozen=True, eq=False)
@@ -294,22 +300,13 @@ class Dropped(Source):
         """The interned one."""
         return Dropped((value,), p)
 
-    @functools.cached_property
-    def _made(self) -> dict[tuple[float, ...], tuple[Nodes, Nodes]]:
-        return {}
-
-    def nodes(self, knots: tuple[float, ...]) -> Nodes:
-        if knots not in self._made:
-            value, = self.parts
-            passed = value.preimage([knot * (1 - self.p) for knot in knots])
-            below = value.source.nodes(tuple(sorted({*value.knots, *passed})))
-            self._made[knots] = Nodes(np.append(value.at(below.u) / (1 - self.p), 0.0),
-                                      np.append(below.p * (1 - self.p), self.p)), below
-        return self._made[knots][0]
+    def _make(self, knots: tuple[float, ...]) -> Nodes:
+        value, kept = self.parts[0], 1 - self.p
+        below = value.source.nodes(tuple(sorted({*value.knots, *value.preimage([knot * kept for knot in knots])})))
+        return Nodes(np.append(value.at(below.u) / kept, 0.0), np.append(below.p * kept, self.p), below)
 
     def pull(self, part: int, nodes: Nodes, table: Array) -> tuple[Nodes, Array]:
-        below = next(below for its, below in self._made.values() if its is nodes)
-        return below, table[:, :-1]
+        return nodes.below, table[:, :-1]
 
     def distribution(self, knots: tuple[float, ...]) -> SiteDistribution:
         distribution = self.parts[0].distribution
@@ -377,7 +374,7 @@ class Centred(Source):
         x = value.at(np.broadcast_to(base.x, base.p.shape)) - value.distribution.row_means[:, None]
         return Nodes(x.ravel(), (base.share[:, None] * base.p).ravel())
 
-    def nodes(self, knots: tuple[float, ...]) -> Nodes:
+    def _make(self, knots: tuple[float, ...]) -> Nodes:
         return self._flat
 
     def pull(self, part: int, nodes: Nodes, table: Array) -> tuple[Nodes, Array]:
@@ -396,19 +393,15 @@ class RowMeans(Source):
 
     parts: tuple[Value, ...]
 
-    @functools.cached_property
-    def _nodes(self) -> Nodes:
+    def _make(self, knots: tuple[float, ...]) -> Nodes:
         distribution = self.parts[0].distribution
         return Nodes(distribution.row_means, distribution.share)
-
-    def nodes(self, knots: tuple[float, ...]) -> Nodes:
-        return self._nodes
 
     def pull(self, part: int, nodes: Nodes, table: Array) -> tuple[Nodes, Array]:
         return _from_rows(self.parts[0], table[:, :, None])
 
     def distribution(self, knots: tuple[float, ...]) -> SiteDistribution:
-        nodes = self._nodes
+        nodes = self.nodes(())
         return SiteDistribution(nodes.u[:, None], np.ones((len(nodes.u), 1)), np.ones((len(nodes.u), 1)), nodes.p)
 
 
@@ -440,6 +433,10 @@ def _from_rows(value: Value, table: Array) -> tuple[Nodes, Array]:
         out[n, order] = np.interp(np.arange(len(target)), np.flatnonzero(met), made[met] / total[met])
     return nodes, out
 
+
+# ---------------------------------------------------------------------------------------------
+# filters
+# ---------------------------------------------------------------------------------------------
 
 def average(value: Value, weights: Sequence[float], q: float, c: float) -> Value:
     """sum_b w_b u_b over sites of one value, with second moment q, of which c is shared by all sites of a channel.
@@ -482,68 +479,37 @@ class Averaged(Source):
     weights: tuple[float, ...]
 
     @functools.cached_property
-    def _grid(self) -> tuple[float, int, int]:
-        """Step, number of points and index of the first value of a lattice that holds 0 and every sum."""
-        distribution = self.parts[0].distribution
-        lo, hi = min(float(distribution.x.min()), 0.0), max(float(distribution.x.max()), 0.0)
-        ends = [sorted((w * lo, w * hi)) for w in self.weights]
-        start, stop = sum(a for a, _ in ends), sum(b for _, b in ends)
-        step = (stop - start) / (GRID - 8) or 1.0
-        return step, GRID, math.floor(start / step) - 2
+    def _lattice(self) -> _Lattice:
+        x = self.parts[0].distribution.x
+        lo, hi = float(x.min()), float(x.max())
+        return _Lattice.over([(min(w * lo, w * hi), max(w * lo, w * hi)) for w in self.weights], GRID)
 
     @functools.cached_property
     def _spectra(self) -> dict[float, Array]:
-        step, size, _ = self._grid
         distribution = self.parts[0].distribution
         x = np.broadcast_to(distribution.x, distribution.p.shape)
-        return {w: np.fft.rfft(_binned(x * (w / step), distribution.p, size), axis=1) for w in set(self.weights)}
+        return {w: self._lattice.spectrum(w * x, distribution.p) for w in set(self.weights)}
 
     @functools.cached_property
-    def _nodes(self) -> tuple[Nodes, Array]:
-        """Nodes of positive probability, and probabilities per row on the lattice."""
-        step, size, first = self._grid
-        spectrum = math.prod((self._spectra[w] for w in self.weights), start=np.ones(1))
-        rows = np.roll(np.maximum(np.fft.irfft(spectrum, size, axis=1), 0.0), -first, axis=1)
-        rows /= rows.sum(axis=1, keepdims=True)
-        return Nodes(step * (first + np.arange(size)), self.parts[0].distribution.share @ rows), rows
+    def _rows(self) -> Array:
+        return self._lattice.rows([self._spectra[w] for w in self.weights])
 
-    def nodes(self, knots: tuple[float, ...]) -> Nodes:
-        return self._nodes[0]
+    def _make(self, knots: tuple[float, ...]) -> Nodes:
+        u, rows, cuts = self._lattice.cut(self._rows, knots)
+        return Nodes(u, self.parts[0].distribution.share @ rows, cuts)
 
     def pull(self, part: int, nodes: Nodes, table: Array) -> tuple[Nodes, Array]:
-        (step, size, first), distribution = self._grid, self.parts[0].distribution
+        """Each site's squared weight times what is known given its value, over the sum of squares."""
+        distribution, table = self.parts[0].distribution, self._lattice.whole(table, nodes.below)
         x = np.broadcast_to(distribution.x, distribution.p.shape)
         total = np.zeros((len(table), *x.shape))
-        spectrum = np.fft.rfft(np.roll(table, first, axis=1), axis=1)
         for w in set(self.weights):
-            left = list(self.weights)
-            left.remove(w)
-            rest = math.prod((self._spectra[b] for b in left), start=np.ones(1))
-            # E[table(y + rest)] for y on the lattice, read at w x.
-            moved = np.fft.irfft(spectrum[:, None] * np.conj(rest), size, axis=2)
-            low, part_of = _between(x * (w / step))
-            weight = w * w * self.weights.count(w)
-            for n in range(len(table)):
-                here = np.take_along_axis(moved[n], low % size, axis=1)
-                total[n] += weight * (here + part_of * (np.take_along_axis(moved[n], (low + 1) % size, axis=1) - here))
-        total /= sum(w * w for w in self.weights)
-        return _from_rows(self.parts[0], total)
+            rest = list(self.weights)
+            rest.remove(w)
+            there = self._lattice.given(w * x, [self._spectra[b] for b in rest], table)
+            total += w * w * self.weights.count(w) * there
+        return _from_rows(self.parts[0], total / sum(w * w for w in self.weights))
 
     def distribution(self, knots: tuple[float, ...]) -> SiteDistribution:
-        nodes, rows = self._nodes
-        return SiteDistribution(nodes.u[None], rows, np.ones((1, len(nodes.u))), self.parts[0].distribution.share)
-
-
-def _between(place: Array) -> tuple[Array, Array]:
-    """The point of a lattice below each place, and what part goes to the next; nothing beside zero goes to zero."""
-    low = np.floor(place).astype(int)
-    return low, np.where((low == 0) & (place > 0), 1.0, np.where(low == -1, 0.0, place - low))
-
-
-def _binned(place: Array, p: Array, size: int) -> Array:
-    """Probabilities on a cyclic lattice, each value split between its neighbours so that means are kept."""
-    low, part = _between(place)
-    rows = np.arange(len(place))[:, None] * size
-    total = np.bincount((rows + low % size).ravel(), (p * (1 - part)).ravel(), len(place) * size)
-    total += np.bincount((rows + (low + 1) % size).ravel(), (p * part).ravel(), len(place) * size)
-    return total.reshape(len(place), size)
+        u, rows, _ = self._lattice.cut(self._rows, knots)
+        return SiteDistribution(u[None], rows, np.ones((1, len(u))), self.parts[0].distribution.share)

@@ -17,7 +17,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple, Union
+from typing import Any, ClassVar, NamedTuple, Union
 
 import numpy as np
 
@@ -40,10 +40,18 @@ TERMS = 40
 
 
 class Nodes(NamedTuple):
-    """Points of a source and their probabilities, shape (nodes,)."""
+    """Points of a source and their probabilities.
+
+    Attributes
+    ----------
+    u, p : ndarray, shape (nodes,)
+    below : object
+        What the source that made them needs to take a table over them to its parts.
+    """
 
     u: Array
     p: Array
+    below: Any = None
 
 
 class Affine(NamedTuple):
@@ -91,9 +99,19 @@ class Source(ABC):
     #: The values that it was made of; empty where conditioning ends.
     parts: tuple[Value, ...]
 
-    @abstractmethod
     def nodes(self, knots: tuple[float, ...]) -> Nodes:
-        """Nodes on panels split at `knots`."""
+        """Nodes on panels split at `knots`: the same object for the same knots."""
+        if knots not in self._made:
+            self._made[knots] = self._make(knots)
+        return self._made[knots]
+
+    @functools.cached_property
+    def _made(self) -> dict[tuple[float, ...], Nodes]:
+        return {}
+
+    @abstractmethod
+    def _make(self, knots: tuple[float, ...]) -> Nodes:
+        """The nodes, when they are first asked for."""
 
     @abstractmethod
     def distribution(self, knots: tuple[float, ...]) -> SiteDistribution:
@@ -184,21 +202,16 @@ class Value:
         if not self.steps:
             return tuple(knots)
         lo, hi = self.source.reach()
-        u = np.linspace(lo, hi, 2001)
-        v, found = self.at(u), []
-        for knot in knots:
-            above = v > knot
-            for k in np.flatnonzero(above[1:] != above[:-1]):
-                left, right = u[k], u[k + 1]
-                for _ in range(60):
-                    middle = (left + right) / 2
-                    if (self.at(np.array(middle)) > knot) == above[k]:
-                        left = middle
-                    else:
-                        right = middle
-                # Rectifiers are split where they always are, not one rounding beside it.
-                found.append(0.0 if abs(right) < 1e-13 * (hi - lo) else rounded(right))
-        return tuple(found)
+        u, level = np.linspace(lo, hi, 2001), np.asarray(knots)[:, None]
+        above = self.at(u) > level
+        which, k = np.nonzero(above[:, 1:] != above[:, :-1])
+        left, right, before, level = u[k], u[k + 1], above[which, k], level[which, 0]
+        for _ in range(60):
+            middle = (left + right) / 2
+            same = (self.at(middle) > level) == before
+            left, right = np.where(same, middle, left), np.where(same, right, middle)
+        # Rectifiers are split where they always are, not one rounding beside it.
+        return tuple(0.0 if abs(end) < 1e-13 * (hi - lo) else rounded(end) for end in right.tolist())
 
     @functools.cached_property
     def nodes(self) -> Nodes:
@@ -294,8 +307,7 @@ class Gaussian(Source):
         end = REACH * math.sqrt(self.q)
         return -end, end
 
-    @remembered(512, lasting=False)
-    def nodes(self, knots: tuple[float, ...]) -> Nodes:
+    def _make(self, knots: tuple[float, ...]) -> Nodes:
         u, p = _bell(np.zeros(1), math.sqrt(self.q), knots)
         return Nodes(u[0], p[0])
 
