@@ -7,7 +7,7 @@ site, is a table over the *nodes* of a source; `Source.pull` gives it on the nod
 source was made of, as a conditional expectation (docs/theory.md, section on conditioning).
 
 Nodes are Gauss-Legendre points on panels split wherever a function on them has a kink, so that expectations are
-good to about 1e-10.  Sources that are made of other values are in `sources`.
+good to about 1e-10 (1e-7 where poles are near, as those of tanh).  Sources that are made of other values are in `sources`.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ __all__ = ["Affine", "Gaussian", "Nodes", "ORDER", "PANEL", "POINTS", "REACH", "
 #: How far nodes of a Gaussian reach, in standard deviations, the width of their panels, and points on each.
 REACH, PANEL, ORDER = 8.5, 2.0, 10
 POINTS, _WEIGHTS = np.polynomial.legendre.leggauss(ORDER)
+#: Smooth functions bend here; nodes of values that reach over more than so much are split there.
+BENDS, WIDE = (-8.0, -4.0, -2.0, -1.0, 0.0, 1.0, 2.0, 4.0, 8.0), 17.0
 #: What counts as nothing in a table: far smaller numbers are slow.
 NOTHING = 1e-60
 #: Terms of the expansion that says how much Gaussians have in common whose functions have something in common.
@@ -165,7 +167,7 @@ class Value:
         return Value.of(self.source, (*self.steps, phi))
 
     def sharing(self, cov_site: float) -> Value:
-        """The same, of which E[v v'] of two sites is `same`; only what is made of a Gaussian can tell."""
+        """The same, such that E[v v'] of two sites is `cov_site`; only what is made of a Gaussian can tell."""
         if not isinstance(self.source, Gaussian) or not self.source.q:
             return self
         nodes, end = self.nodes, math.sqrt(self.source.q)
@@ -190,11 +192,16 @@ class Value:
 
     @functools.cached_property
     def knots(self) -> tuple[float, ...]:
-        """Where the source's nodes must be split: kinks of the steps, as values of the source."""
+        """Where the source's nodes must be split: kinks of the steps, and bends that nodes may miss."""
         found: set[float] = set()
         for n, step in enumerate(self.steps):
-            if isinstance(step, Function) and step.knots:
-                found.update(Value.of(self.source, self.steps[:n]).preimage(step.knots))
+            if isinstance(step, Affine):
+                continue
+            below, knots = Value.of(self.source, self.steps[:n]), step.knots
+            if step.below is None and np.ptp(below.at(np.array(self.source.reach()))) > WIDE:
+                knots += BENDS
+            if knots:
+                found.update(below.preimage(knots))
         return tuple(sorted(found))
 
     def preimage(self, knots: Sequence[float]) -> tuple[float, ...]:
@@ -278,7 +285,7 @@ SiteValue = Union[Value, None]
 def normalised(nodes: Nodes, table: Array) -> tuple[Array, Array]:
     """Rows of a table over their means, and the means; rows of mean 0 become ones."""
     means = table @ nodes.p
-    safe = np.abs(means) > 1e-300
+    safe = np.abs(means) > 1e-12 * (np.abs(table) @ nodes.p)
     out = np.where(safe[..., None], table / np.where(safe, means, 1.0)[..., None], 1.0)
     out[np.abs(out) < NOTHING] = 0.0
     return out, means
