@@ -15,12 +15,12 @@ from ..rules.functions import Function
 from . import site_distribution
 from .site_distribution import SiteDistribution
 from .taps import Array
-from .values import PANEL, REACH, Gaussian, Nodes, Source, Value, cumulated, panels, rounded
+from .values import ORDER, PANEL, REACH, Gaussian, Nodes, Source, Value, cumulated, panels, rounded
 
 __all__ = ["Averaged", "Centred", "Dropped", "Joint", "Largest", "RowMeans", "Sum", "average"]
 
-#: Points of a lattice for sums of many terms and of few, and panels of the values that go onto it.
-GRID, FINE, SPLIT = 1024, 4096, 256
+#: Points of a lattice for filters and for sums, and panels of the values that go onto either.
+GRID, FINE, ROWS_SPLIT, SPLIT = 1024, 4096, 64, 256
 #: Panels of a single value plus a Gaussian at most: narrower Gaussians are added on a lattice.
 MOST_PANELS = 120
 #: Values less likely than this are left out of the range of a sum.
@@ -150,26 +150,32 @@ class Sum(Source):
     def _make(self, knots: tuple[float, ...]) -> Nodes:
         return self._on_panels(knots) if self.smooth else self._on_lattice(knots)
 
-    def _on_panels(self, knots: tuple[float, ...]) -> Nodes:
+    @functools.cached_property
+    def _narrow(self) -> Nodes:
+        """Nodes of the only part, on panels that are not much wider than the Gaussian."""
         part, = self.parts
-        (lo, hi), spread = self.reach(), math.sqrt(self.q)
+        (lo, hi), _ = self._ends
+        count = math.ceil((hi - lo) / (PANEL * math.sqrt(self.q)))
+        return part.source.nodes(_split(part, count)) if count * ORDER > len(part.nodes.u) else part.nodes
+
+    def _on_panels(self, knots: tuple[float, ...]) -> Nodes:
+        (lo, hi), spread, below = self.reach(), math.sqrt(self.q), self._narrow
         count = max(math.ceil((hi - lo) / (PANEL * spread)), 1)
         v, w = panels(np.union1d(np.linspace(lo, hi, count + 1), [k for k in knots if lo < k < hi]))
-        kernel = np.subtract.outer(np.clip(part.at(part.nodes.u), lo, hi) / spread, v / spread)
+        kernel = np.subtract.outer(np.clip(self.parts[0].at(below.u), lo, hi) / spread, v / spread)
         np.square(kernel, out=kernel)
         kernel *= -0.5
         np.maximum(kernel, FAINT, out=kernel)  # numbers below the normal range are slow
         np.exp(kernel, out=kernel)
         kernel *= w
         kernel /= kernel.sum(axis=1, keepdims=True)
-        return Nodes(v, part.nodes.p @ kernel, kernel)
+        return Nodes(v, below.p @ kernel, kernel)
 
     @functools.cached_property
     def _terms(self) -> tuple[_Lattice, list[Nodes], list[Array]]:
         """The lattice, and nodes and values of the parts, then of the Gaussian."""
         terms = [*self.parts, *[Gaussian.of(self.q, 0.0).value()] * (self.q > 0)]
-        nodes = [term.source.nodes(tuple(sorted({*term.knots, *np.linspace(*term.source.reach(), SPLIT + 1)[1:-1]})))
-                 for term in terms]
+        nodes = [term.source.nodes(_split(term, SPLIT)) for term in terms]
         return _Lattice.over(self._ends, FINE), nodes, [term.at(n.u)[None] for term, n in zip(terms, nodes)]
 
     @functools.cached_property
@@ -184,7 +190,7 @@ class Sum(Source):
 
     def pull(self, part: int, nodes: Nodes, table: Array) -> tuple[Nodes, Array]:
         if self.smooth:
-            return self.parts[part].nodes, table @ nodes.below.T
+            return self._narrow, table @ nodes.below.T
         lattice, terms, values = self._terms
         rest = [one for n, one in enumerate(self._spectra) if n != part]
         return terms[part], lattice.given(values[part], rest, lattice.whole(table, nodes.below))[:, 0]
@@ -203,6 +209,12 @@ class Sum(Source):
         known = self.parts[main].distribution
         shifted = replace(known, x=known.x + sum(part.mean for part in rest))
         return site_distribution.plus(shifted, q, min(max(c, 0.0), q))
+
+
+def _split(value: Value, count: int) -> tuple[float, ...]:
+    """The knots of a value, and more for so many panels at least."""
+    ends = np.linspace(*value.source.reach(), count + 1)
+    return tuple(sorted({*value.knots, *ends[1:-1].tolist()}))
 
 
 @remembered(256, lasting=False)
@@ -368,18 +380,23 @@ class Centred(Source):
         return Centred((value,))
 
     @functools.cached_property
-    def _flat(self) -> Nodes:
-        value, = self.parts
-        base = value.source.distribution(value.knots)
-        x = value.at(np.broadcast_to(base.x, base.p.shape)) - value.distribution.row_means[:, None]
-        return Nodes(x.ravel(), (base.share[:, None] * base.p).ravel())
+    def _knots(self) -> tuple[float, ...]:
+        return _split(self.parts[0], ROWS_SPLIT)
 
     def _make(self, knots: tuple[float, ...]) -> Nodes:
         return self._flat
 
+    @functools.cached_property
+    def _flat(self) -> Nodes:
+        value, = self.parts
+        base = value.source.distribution(self._knots)
+        x = value.at(np.broadcast_to(base.x, base.p.shape)) - value.distribution.row_means[:, None]
+        return Nodes(x.ravel(), (base.share[:, None] * base.p).ravel())
+
     def pull(self, part: int, nodes: Nodes, table: Array) -> tuple[Nodes, Array]:
         value, = self.parts
-        return _from_rows(value, table.reshape(len(table), *value.distribution.p.shape))
+        shape = value.source.distribution(self._knots).p.shape
+        return _from_rows(value, table.reshape(len(table), *shape), self._knots)
 
     def distribution(self, knots: tuple[float, ...]) -> SiteDistribution:
         distribution = self.parts[0].distribution
@@ -398,22 +415,22 @@ class RowMeans(Source):
         return Nodes(distribution.row_means, distribution.share)
 
     def pull(self, part: int, nodes: Nodes, table: Array) -> tuple[Nodes, Array]:
-        return _from_rows(self.parts[0], table[:, :, None])
+        return _from_rows(self.parts[0], table[:, :, None], self.parts[0].knots)
 
     def distribution(self, knots: tuple[float, ...]) -> SiteDistribution:
         nodes = self.nodes(())
         return SiteDistribution(nodes.u[:, None], np.ones((len(nodes.u), 1)), np.ones((len(nodes.u), 1)), nodes.p)
 
 
-def _from_rows(value: Value, table: Array) -> tuple[Nodes, Array]:
-    """A table over rows and points of a value's distribution as one over nodes of its source: means over rows."""
-    base = value.source.distribution(value.knots)
+def _from_rows(value: Value, table: Array, knots: tuple[float, ...]) -> tuple[Nodes, Array]:
+    """A table over rows and points of a source's distribution as one over nodes of the source: means over rows."""
+    base = value.source.distribution(knots)
     weight = base.share[:, None] * base.p
     table = np.broadcast_to(table, (len(table), *weight.shape))
     if not value.source.parts:  # nothing further down asks
         return (Nodes(np.broadcast_to(base.x, base.p.shape).ravel(), weight.ravel()),
                 table.reshape(len(table), -1))
-    nodes = value.nodes
+    nodes = value.source.nodes(knots)
     if base.x.shape == (1, len(nodes.u)) and np.array_equal(base.x[0], nodes.u):  # rows on these very points
         p, mean = weight.sum(axis=0), (table * weight).sum(axis=1)
         return nodes, np.divide(mean, p, out=np.ones(mean.shape), where=p > 0)
@@ -479,16 +496,25 @@ class Averaged(Source):
     weights: tuple[float, ...]
 
     @functools.cached_property
+    def _knots(self) -> tuple[float, ...]:
+        return _split(self.parts[0], ROWS_SPLIT)
+
+    @functools.cached_property
+    def _sites(self) -> tuple[Array, Array]:
+        """Values of a site and their probabilities per row."""
+        base = self.parts[0].source.distribution(self._knots)
+        return np.broadcast_to(self.parts[0].at(base.x), base.p.shape), base.p
+
+    @functools.cached_property
     def _lattice(self) -> _Lattice:
-        x = self.parts[0].distribution.x
+        x = self._sites[0]
         lo, hi = float(x.min()), float(x.max())
         return _Lattice.over([(min(w * lo, w * hi), max(w * lo, w * hi)) for w in self.weights], GRID)
 
     @functools.cached_property
     def _spectra(self) -> dict[float, Array]:
-        distribution = self.parts[0].distribution
-        x = np.broadcast_to(distribution.x, distribution.p.shape)
-        return {w: self._lattice.spectrum(w * x, distribution.p) for w in set(self.weights)}
+        x, p = self._sites
+        return {w: self._lattice.spectrum(w * x, p) for w in set(self.weights)}
 
     @functools.cached_property
     def _rows(self) -> Array:
@@ -500,15 +526,14 @@ class Averaged(Source):
 
     def pull(self, part: int, nodes: Nodes, table: Array) -> tuple[Nodes, Array]:
         """Each site's squared weight times what is known given its value, over the sum of squares."""
-        distribution, table = self.parts[0].distribution, self._lattice.whole(table, nodes.below)
-        x = np.broadcast_to(distribution.x, distribution.p.shape)
+        (x, _), table = self._sites, self._lattice.whole(table, nodes.below)
         total = np.zeros((len(table), *x.shape))
         for w in set(self.weights):
             rest = list(self.weights)
             rest.remove(w)
             there = self._lattice.given(w * x, [self._spectra[b] for b in rest], table)
             total += w * w * self.weights.count(w) * there
-        return _from_rows(self.parts[0], total / sum(w * w for w in self.weights))
+        return _from_rows(self.parts[0], total / sum(w * w for w in self.weights), self._knots)
 
     def distribution(self, knots: tuple[float, ...]) -> SiteDistribution:
         u, rows, _ = self._lattice.cut(self._rows, knots)

@@ -7,7 +7,8 @@ site, is a table over the *nodes* of a source; `Source.pull` gives it on the nod
 source was made of, as a conditional expectation (docs/theory.md, section on conditioning).
 
 Nodes are Gauss-Legendre points on panels split wherever a function on them has a kink, so that expectations are
-good to about 1e-10 (1e-7 where poles are near, as those of tanh).  Sources that are made of other values are in `sources`.
+good to about 1e-10 (1e-7 where poles are near, as those of tanh).  Sources that are made of other values are in
+`sources`.
 """
 
 from __future__ import annotations
