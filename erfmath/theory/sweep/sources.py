@@ -80,7 +80,8 @@ class _Lattice(NamedTuple):
 
         What is at 0 is exactly there.
         """
-        u, cuts = self.step * (self.first + np.arange(self.size)), []
+        u = self.step * (self.first + np.arange(self.size))
+        cuts: list[tuple[int, float]] = []
         for knot in sorted(knots, reverse=True):
             near = round(knot / self.step)
             n, below = near - self.first, knot / self.step - near + 0.5
