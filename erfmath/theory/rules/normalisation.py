@@ -12,7 +12,7 @@ from ...results.assumptions import Assumption
 from ..sweep.covariance import Covariance
 from ..sweep.lowering import SAMPLE, Linear, Norm
 from ..sweep.moments import Moments, at as lag_zero, ratio
-from ..sweep.sources import Centred
+from ..sweep.sources import Standardised
 from ..sweep.taps import Array
 from ..sweep.values import Value
 from .base import Rule, rule_for
@@ -169,7 +169,7 @@ class GroupNormRule(Rule):
 
 
 def _standardised(value: Value, spread: float) -> Value:
-    """Less the mean of each channel, over the root of the mean variance."""
+    """Less the mean of each channel, over its deviation."""
     if np.ptp(value.distribution.row_means) <= 1e-12 * math.sqrt(spread):
         return value.times(spread**-0.5, -value.mean * spread**-0.5)
-    return Centred.of(value).value().times(spread**-0.5)
+    return Standardised.of(value).value()

@@ -17,7 +17,7 @@ from .site_distribution import SiteDistribution
 from .taps import Array
 from .values import ORDER, PANEL, REACH, Gaussian, Nodes, Source, Value, cumulated, panels, rounded
 
-__all__ = ["Averaged", "Centred", "Dropped", "Joint", "Largest", "RowMeans", "Sum", "average"]
+__all__ = ["Averaged", "Dropped", "Joint", "Largest", "RowMeans", "Standardised", "Sum", "average"]
 
 #: Points of a lattice for filters and for sums, and panels of the values that go onto either.
 GRID, FINE, ROWS_SPLIT, SPLIT = 1024, 4096, 64, 256
@@ -27,6 +27,8 @@ MOST_PANELS = 120
 LEAST = 1e-15
 #: Logarithm of what counts as nothing in a kernel: far smaller numbers are slow.
 FAINT = -138.0
+#: Variance of a channel, as part of the mean one, below which it counts as dead.
+DEAD = 1e-9
 #: Terms above which the own part of a filter's average counts as Gaussian.
 MANY = 25
 
@@ -345,64 +347,63 @@ class Joint(Source):
         return np.asarray(sum(part.at(u) for part in self.parts))
 
     @functools.cached_property
-    def _made(self) -> dict[tuple[float, ...], tuple[Nodes, Nodes]]:
-        return {}
+    def _knots(self) -> tuple[float, ...]:
+        return tuple(sorted({knot for part in self.parts for knot in part.knots}))
 
-    def nodes(self, knots: tuple[float, ...]) -> Nodes:
-        if knots not in self._made:
-            own = {knot for part in self.parts for knot in part.knots}
-            below = self.parts[0].source.nodes(tuple(sorted(own | set(self._preimage(knots)))))
-            self._made[knots] = Nodes(self._at(below.u), below.p), below
-        return self._made[knots][0]
-
-    def _preimage(self, knots: tuple[float, ...]) -> tuple[float, ...]:
-        whole = Function(self._at, np.zeros_like)
-        return Value(self.parts[0].source, (whole,)).preimage(knots) if knots else ()
+    def _make(self, knots: tuple[float, ...]) -> Nodes:
+        whole = Value(self.parts[0].source, (Function(self._at, np.zeros_like),))
+        below = whole.source.nodes(tuple(sorted({*self._knots, *whole.preimage(knots)})))
+        return Nodes(self._at(below.u), below.p, below)
 
     def pull(self, part: int, nodes: Nodes, table: Array) -> tuple[Nodes, Array]:
-        return next(below for its, below in self._made.values() if its is nodes), table
+        return nodes.below, table
 
     def distribution(self, knots: tuple[float, ...]) -> SiteDistribution:
-        own = tuple(sorted({knot for part in self.parts for knot in part.knots}))
-        base = self.parts[0].source.distribution(own)
+        base = self.parts[0].source.distribution(self._knots)
         return replace(base, x=self._at(base.x), slope=np.ones(base.x.shape))
 
 
 @dataclass(frozen=True, eq=False)
-class Centred(Source):
-    """A value less the mean of its channel: what batch norm makes of one whose channels differ."""
+class Standardised(Source):
+    """A value less the mean of its channel, over its deviation: what batch norm makes of one whose channels differ."""
 
     parts: tuple[Value, ...]
 
     @staticmethod
     @remembered(256, lasting=False)
-    def of(value: Value) -> Centred:
+    def of(value: Value) -> Standardised:
         """The interned one."""
-        return Centred((value,))
+        return Standardised((value,))
 
     @functools.cached_property
     def _knots(self) -> tuple[float, ...]:
         return _split(self.parts[0], ROWS_SPLIT)
 
-    def _make(self, knots: tuple[float, ...]) -> Nodes:
-        return self._flat
-
     @functools.cached_property
-    def _flat(self) -> Nodes:
-        value, = self.parts
-        base = value.source.distribution(self._knots)
-        x = value.at(np.broadcast_to(base.x, base.p.shape)) - value.distribution.row_means[:, None]
-        return Nodes(x.ravel(), (base.share[:, None] * base.p).ravel())
+    def _rows(self) -> tuple[Array, Array]:
+        """Values, and the gain of power in a channel over 1 / mean variance, shape (rows, 1)."""
+        base = self.parts[0].source.distribution(self._knots)
+        x = np.broadcast_to(self.parts[0].at(base.x), base.p.shape)
+        x = x - (base.p * x).sum(axis=1, keepdims=True)
+        variance = (base.p * x**2).sum(axis=1, keepdims=True)
+        mean = float(base.share @ variance[:, 0])
+        variance = np.maximum(variance, DEAD * mean)
+        return x / np.sqrt(variance), mean / variance
+
+    def _make(self, knots: tuple[float, ...]) -> Nodes:
+        base = self.parts[0].source.distribution(self._knots)
+        return Nodes(self._rows[0].ravel(), (base.share[:, None] * base.p).ravel())
 
     def pull(self, part: int, nodes: Nodes, table: Array) -> tuple[Nodes, Array]:
-        value, = self.parts
-        shape = value.source.distribution(self._knots).p.shape
-        return _from_rows(value, table.reshape(len(table), *shape), self._knots)
+        """What is known times the channel's gain (its root for pairs)."""
+        x, gain = self._rows
+        gains = np.tile([gain, np.sqrt(gain)], (len(table) // 2, 1, 1))
+        return _from_rows(self.parts[0], table.reshape(len(table), *x.shape) * gains, self._knots)
 
     def distribution(self, knots: tuple[float, ...]) -> SiteDistribution:
-        distribution = self.parts[0].distribution
-        x = distribution.x - distribution.row_means[:, None]
-        return SiteDistribution(x, distribution.p, np.ones(x.shape), distribution.share)
+        base = self.parts[0].source.distribution(self._knots)
+        x = self._rows[0]
+        return SiteDistribution(x, base.p, np.ones(x.shape), base.share)
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,7 +19,7 @@ from scipy.special import ndtr, ndtri
 import erfmath as em
 from erfmath.theory.rules import functions as activations
 from erfmath.theory.rules.functions import Function
-from erfmath.theory.sweep.sources import Averaged, Centred, Dropped, Largest, Sum, average
+from erfmath.theory.sweep.sources import Averaged, Dropped, Largest, Standardised, Sum, average
 from erfmath.theory.sweep.values import Gaussian, Nodes, Source, Value
 
 Array = Any
@@ -28,8 +28,8 @@ RELU, TANH, IDENTITY, SILU = (activations.function(em.Activation(name)) for name
     "relu", "tanh", "identity", "silu"))
 #: Panels; the lattice of a sum, probabilities on it and second moments; the lattice of a filter, and its rows.
 PANELS, LATTICE, SECONDS, FILTER = (Tolerance(rtol, 0.0) for rtol in (1e-9, 1e-3, 2e-4, 2e-3))
-#: The largest of a window: of Gaussians, of what shares a part, of functions that do not rise.
-WINNERS, CORRELATED, ROWS, SORTED = (Tolerance(rtol, 0.0) for rtol in (1e-8, 3e-4, 2e-3, 1e-2))
+#: The largest of a window: of Gaussians, of what shares a part; batch norms; functions that do not rise.
+WINNERS, CORRELATED, ROWS, NORMS, SORTED = (Tolerance(rtol, 0.0) for rtol in (1e-8, 3e-4, 2e-3, 4e-3, 1e-2))
 
 
 def gaussian(q: float = 1.0, c: float = 0.0) -> Value:
@@ -348,23 +348,31 @@ def test_dropped(p: float) -> None:
     assert_close(nodes.p @ table[0], ndtr(p - 1), PANELS)
 
 
-@pytest.mark.parametrize("c", [0.1, 0.3, 0.6])
-def test_centred(c: float) -> None:
-    """relu(z) less its mean in a channel: P(above it), and with z > 0, by quadrature over what sites share."""
+@pytest.mark.parametrize("c", [0.0, 0.1, 0.3, 0.6])
+def test_standardised(c: float) -> None:
+    """relu(z) over its deviation in a channel, less its mean there: gates by quadrature over what sites share.
+
+    The power that passes is that of channels of small variance above all: E[1 / s^2], not 1 / E[s^2].
+    """
     value = gaussian(1.0, c).through(RELU)
-    centred = Centred.of(value).value()
-    rows = value.distribution
-    assert_close([centred.mean, centred.second], [0.0, value.second - rows.cov_site], ROWS, scale=value.second)
+    norm = Standardised.of(value).value()
+    assert_close([norm.mean, norm.second, norm.distribution.cov_site], [0.0, 1.0, 0.0], CORRELATED, scale=1.0)
     own = math.sqrt(1 - c)
 
-    def above(t: float) -> float:  # the mean is positive: above it z is
+    def channel(t: float) -> tuple[float, float]:
+        """P(above the mean), where z is positive, and the variance."""
         middle = math.sqrt(c) * t
-        mean = middle * ndtr(middle / own) + own * density(middle / own)
-        return float(density(t) * ndtr((middle - mean) / own))
-    gate = centred.through(RELU)
-    expected = quad(above, -9, 9, 0.0)
-    assert_close([gate.squared_slope, joint(gate)], [expected] * 2, SORTED)
-    assert_close(centred.distribution.cov_site, 0.0, ROUNDING, scale=1.0)
+        at = middle / own
+        mean = middle * ndtr(at) + own * density(at)
+        return float(ndtr((middle - mean) / own)), float((middle**2 + own**2) * ndtr(at) + middle * own * density(at)
+                                                         - mean**2)
+    if c:
+        above, spread, passing = (quad(lambda t: density(t) * f(*channel(t)), -6, 9, -3.0, 0.0) for f in (
+            lambda p, s2: p, lambda p, s2: s2, lambda p, s2: p / s2))
+    else:
+        (above, spread), passing = channel(0.0), channel(0.0)[0] / channel(0.0)[1]
+    gate = norm.through(RELU)
+    assert_close([gate.squared_slope, joint(gate)], [above, spread * passing], NORMS)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -421,11 +429,14 @@ def test_weights_of_no_effect_are_left_out() -> None:
 
 @pytest.mark.parametrize("source", [
     Sum.of([rectified(), rectified(2.0)], 0.0, 0.0), Sum.of([rectified()], 1.0, 0.0), Largest.of(rectified(), 4),
-    Dropped.of(rectified(), 0.5), Centred.of(rectified(1.0, 0.3)), Averaged((rectified(1.0, 0.3),), (0.5, 0.5))],
+    Dropped.of(rectified(), 0.5), Standardised.of(rectified()), Averaged((rectified(1.0, 0.3),), (0.5, 0.5))],
     ids=lambda source: type(source).__name__)
 @pytest.mark.parametrize("knots", [(), (0.0,), (0.0, 0.7)])
 def test_conditional_expectations_keep_the_mean(source: Source, knots: tuple[float, ...]) -> None:
-    """The tower property: E[E[h | part]] = E[h], where no value is dropped; a pool and a filter count each site."""
+    """The tower property: E[E[h | part]] = E[h], where no value is dropped; a pool and a filter count each site.
+
+    A norm weighs channels by their gain, which has mean one where the deviations are equal, as here.
+    """
     nodes = source.nodes(knots)
     assert source.nodes(knots) is nodes
     table = np.stack([np.tanh(nodes.u) + 2, (nodes.u > 0.7) + 0.5]).astype(float)
