@@ -64,15 +64,15 @@ PAGES = (
     Page("weights", "Weights", "How the weights of a convolution are drawn, or what they are: the `weights=` of "
          "`Conv` and `ConvTranspose`.", ("layers.weights",)),
     Page("networks", "Networks", "How layers become networks. A network is a value: it never changes, and it "
-         "compares equal to another one with the same nodes.", ("networks.network", "networks.building"),
-         ("networks.network.Node",)),
+         "compares equal to another one with the same nodes.",
+         ("networks.network", "networks.building", "networks.builder"), ("networks.network.Node",)),
     Page("readers", "Readers", "Networks of models that live elsewhere: PyTorch modules, ONNX files, Keras models. A "
          "framework is imported only by the function that is handed one of its objects.", ("readers",),
          ("readers.model.Model", "readers.builder.StandIn")),
     Page("zoo", "The zoo", "Networks that have a name. Each is a function, and `em.zoo.build` takes the name as a "
          "string, as the command line does.", ("zoo",)),
     Page("receptive_fields", "Theoretical receptive fields", "Which pixels can act on a unit at all.",
-         ("networks.trf",)),
+         ("networks.trf", "networks.support")),
     Page("theory", "Effective receptive fields from theory", "How strongly each pixel acts on a unit, computed.",
          ("theory.predict", "theory.trained", "theory"),
          ("results.assumptions.Assumption",)),

@@ -21,15 +21,16 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 __all__ = [
-    "Activation", "Add", "AvgPool", "BatchNorm", "BlurPool", "Budget", "Choices", "Comparison", "Concat",
-    "Constant", "Conv", "ConvTranspose", "Dropout", "EffectiveReceptiveField", "Fixed", "GRN", "GlobalAvgPool",
-    "GroupNorm", "Identity", "InstanceNorm", "LayerNorm", "MaxPool", "Multiply", "Network", "Pad", "PixelShuffle",
-    "PixelUnshuffle", "RMSNorm", "Random", "ReceptiveField", "Scale", "Shuffle", "Slice", "Softmax", "Upsample",
-    "add", "border_layers", "compare", "concat", "costs", "coverage", "design", "erf_size_map", "figures", "fit",
-    "fit_power_law", "from_keras", "from_onnx", "from_torch", "gradients", "growth", "kernels", "lattice",
-    "layer_shares", "load", "measure", "multiply", "path_counts", "plotting", "predict", "reached_std",
-    "receptive_field", "receptive_fields", "remedies", "repeat", "required_depth", "residual", "serial", "shapes",
-    "signals", "sizes", "split", "support", "tile_halo", "training", "walk", "widening", "zoo",
+    "Activation", "AdaptiveAvgPool", "AdaptiveMaxPool", "Add", "AvgPool", "BatchNorm", "BlurPool", "Budget",
+    "Choices", "Comparison", "Concat", "Constant", "Conv", "ConvTranspose", "Dropout", "EffectiveReceptiveField",
+    "Fixed", "GRN", "GlobalAvgPool", "GroupNorm", "Identity", "InstanceNorm", "LayerNorm", "MaxPool", "Multiply",
+    "Network", "NetworkBuilder", "Pad", "PixelShuffle", "PixelUnshuffle", "RMSNorm", "Random", "ReceptiveField",
+    "Scale", "Shuffle", "Slice", "Softmax", "Upsample", "add", "border_layers", "compare", "concat", "costs",
+    "coverage", "design", "erf_size_map", "figures", "fit", "fit_power_law", "from_keras", "from_onnx",
+    "from_torch", "gradients", "growth", "kernels", "lattice", "layer_shares", "load", "measure", "multiply",
+    "path_counts", "plotting", "predict", "reached_std", "receptive_field", "receptive_fields", "remedies",
+    "repeat", "required_depth", "residual", "serial", "shapes", "signals", "sizes", "split", "support", "tile_halo",
+    "training", "walk", "widening", "zoo",
 ]
 
 if TYPE_CHECKING:
@@ -49,13 +50,16 @@ if TYPE_CHECKING:
     from .comparison import Comparison, compare
     from .empirics.measure import measure
     from .lattice import kernels
-    from .layers import (Activation, Add, AvgPool, BatchNorm, BlurPool, Concat, Constant, Conv, ConvTranspose, Dropout,
-                         Fixed, GRN, GlobalAvgPool, GroupNorm, Identity, InstanceNorm, LayerNorm, MaxPool, Multiply,
-                         Pad, PixelShuffle, PixelUnshuffle, RMSNorm, Random, Scale, Shuffle, Slice, Softmax, Upsample)
+    from .layers import (Activation, AdaptiveAvgPool, AdaptiveMaxPool, Add, AvgPool, BatchNorm, BlurPool, Concat,
+                         Constant, Conv, ConvTranspose, Dropout, Fixed, GRN, GlobalAvgPool, GroupNorm, Identity,
+                         InstanceNorm, LayerNorm, MaxPool, Multiply, Pad, PixelShuffle, PixelUnshuffle, RMSNorm, Random,
+                         Scale, Shuffle, Slice, Softmax, Upsample)
     from .networks import zoo
+    from .networks.builder import NetworkBuilder
     from .networks.building import add, concat, load, multiply, repeat, residual, serial, split
     from .networks.network import Network
-    from .networks.trf import ReceptiveField, receptive_field, receptive_fields, support
+    from .networks.support import support
+    from .networks.trf import ReceptiveField, receptive_field, receptive_fields
     from .readers.reading import from_keras, from_onnx, from_torch
     from .results import gradients, shapes, sizes
     from .results.field import EffectiveReceptiveField
@@ -82,13 +86,15 @@ _MODULES = {
     "comparison": "Comparison compare",
     "empirics.measure": "measure",
     "layers": (
-        "Activation Add AvgPool BatchNorm BlurPool Concat Constant Conv ConvTranspose Dropout Fixed GRN "
-        "GlobalAvgPool GroupNorm Identity InstanceNorm LayerNorm MaxPool Multiply Pad PixelShuffle PixelUnshuffle "
-        "RMSNorm Random Scale Shuffle Slice Softmax Upsample"
+        "Activation AdaptiveAvgPool AdaptiveMaxPool Add AvgPool BatchNorm BlurPool Concat Constant Conv "
+        "ConvTranspose Dropout Fixed GRN GlobalAvgPool GroupNorm Identity InstanceNorm LayerNorm MaxPool Multiply "
+        "Pad PixelShuffle PixelUnshuffle RMSNorm Random Scale Shuffle Slice Softmax Upsample"
     ),
+    "networks.builder": "NetworkBuilder",
     "networks.building": "add concat load multiply repeat residual serial split",
     "networks.network": "Network",
-    "networks.trf": "ReceptiveField receptive_field receptive_fields support",
+    "networks.support": "support",
+    "networks.trf": "ReceptiveField receptive_field receptive_fields",
     "readers.reading": "from_keras from_onnx from_torch",
     "results.field": "EffectiveReceptiveField",
     "theory.predict": "predict",

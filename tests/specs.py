@@ -35,7 +35,11 @@ EXAMPLES: list[Layer] = [
     em.PixelShuffle(1), em.PixelShuffle(2), em.PixelShuffle((1, 2)), em.PixelUnshuffle(2), em.PixelUnshuffle((2, 1)),
     em.BatchNorm("batch"), em.BatchNorm("identity", shift_var=1), em.GroupNorm(4), em.GroupNorm(1, scale_var=0.5),
     em.InstanceNorm(), em.InstanceNorm(shift_var=0.1), em.RMSNorm(), em.RMSNorm(scale_var=1), em.GRN(),
-    em.GRN(0.5, -1), em.Activation("prelu", slope=0.1),
+    em.GRN(0.5, -1), em.Activation("prelu", slope=0.1), em.AdaptiveAvgPool(1), em.AdaptiveAvgPool((2, 3)),
+    em.AdaptiveMaxPool(4), em.MaxPool(3, 2, 1, dilation=2, ceil_mode=True), em.AvgPool(3, 2, 1, ceil_mode=True),
+    em.Upsample(size=7), em.Upsample(size=(7, 9), mode="bilinear", align_corners=True), em.Upsample(3, "bicubic"),
+    em.Conv(3, padding_mode="reflect", bias=0.1), em.ConvTranspose(3, stride=2, dilation=2, output_padding=1, bias=1),
+    em.Pad(2, "circular"),
 ]
 
 #: Functions of activations whose rules are still being written, and the others.

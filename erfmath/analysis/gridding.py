@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..networks.network import Network
-from ..networks.trf import support
+from ..networks.support import support
 from ..results.field import EffectiveReceptiveField
 from ..results.shapes import periodicity
 

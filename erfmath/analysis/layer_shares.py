@@ -241,7 +241,7 @@ def _trf_without(net: Network, i: int, whole: ReceptiveField) -> int | None:
     if whole.infinite or any(g.padding == "whole" for axes in geometry for g in axes):
         return None
     geometry[i] = tuple(map(_single, geometry[i]))
-    bare = [sweep([axes[axis] for axes in geometry], net.sources, None)[-1].size for axis in range(whole.ndim)]
+    bare = [sweep([axes[axis] for axes in geometry], net.sources, None)[-1].windows.size for axis in range(whole.ndim)]
     return max(int(a) - int(b) for a, b in zip(whole.size, bare))
 
 

@@ -14,7 +14,8 @@ from ..base.checks import choice
 from ..base.errors import check_bytes
 from ..networks.network import Network
 from ..networks.settings import RunSettings
-from ..networks.trf import ReceptiveField, support
+from ..networks.support import support
+from ..networks.trf import ReceptiveField
 from ..results.sizes import KINDS
 from ..theory.predict import predict
 from ..theory.sweep.forward import Gates, forward

@@ -10,7 +10,7 @@ from typing import Any, Union
 
 import numpy as np
 
-__all__ = ["DIMENSIONS", "Padding", "PerAxis", "check_network", "choice", "image_shape", "integer",
+__all__ = ["DIMENSIONS", "Padding", "PerAxis", "check_network", "choice", "flag", "image_shape", "integer",
            "is_sequence", "padding_rule", "per_axis", "point", "real", "sizes"]
 
 PerAxis = Union[int, "tuple[int, ...]"]
@@ -44,6 +44,13 @@ def real(value: Any, name: str) -> float:
     if not math.isfinite(number):
         raise ValueError(f"{name}={value!r}: must be finite")
     return number
+
+
+def flag(value: Any, name: str) -> bool:
+    """`value` as a bool; whatever else counts as true or false is refused."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise ValueError(f"{name}={value!r}: must be True or False")
+    return bool(value)
 
 
 def choice(value: Any, name: str, allowed: Sequence[str]) -> None:

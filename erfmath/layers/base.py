@@ -14,8 +14,8 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from ..base.checks import DIMENSIONS, Padding, PerAxis, padding_rule, per_axis, sizes
-from .geometry import SITE, AxisGeometry
+from ..base.checks import DIMENSIONS, Padding, PerAxis, choice, padding_rule, per_axis, sizes
+from .geometry import BORDERS, SITE, AxisGeometry
 
 __all__ = ["KINDS", "Labels", "Layer", "Windowed", "open_dimensions", "pairs"]
 
@@ -217,6 +217,8 @@ class Layer:
         if self.many_inputs:
             return np.stack([np.broadcast_to(of_one, (c_out,)) for of_one in labels])
         groups = self.group_count(len(labels[0]), ndim)
+        if groups == len(labels[0]):
+            return np.repeat(labels[0], c_out // groups)[None]
         parts = [np.unique(part) for part in labels[0].reshape(groups, -1)]
         rows = max(map(len, parts))
         columns = np.stack([np.pad(part, (0, rows - len(part)), mode="edge") for part in parts], axis=1)
@@ -267,14 +269,18 @@ class Windowed(Layer):
 
     def dimensions(self) -> frozenset[int]:
         return open_dimensions(self.kernel_size, getattr(self, "stride"),
-                               getattr(self, "dilation", 1), pairs(getattr(self, "padding")))
+                               getattr(self, "dilation", 1), getattr(self, "output_padding", 0),
+                               pairs(getattr(self, "padding")))
 
     def _check_window(self, low: int | None = 0) -> None:
         self._set(kernel_size=sizes(self.kernel_size, "kernel_size", 1),
                   stride=sizes(getattr(self, "stride"), "stride", 1),
                   padding=padding_rule(getattr(self, "padding"), self.words, low))
-        if hasattr(self, "dilation"):
-            self._set(dilation=sizes(self.dilation, "dilation", 1))
+        for key, low in (("dilation", 1), ("output_padding", 0)):
+            if hasattr(self, key):
+                self._set(**{key: sizes(getattr(self, key), key, low)})
+        if hasattr(self, "padding_mode"):
+            choice(self.padding_mode, "padding_mode", BORDERS)
         super().__post_init__()
         self._check_dimensions()
         for axis in self.geometry(min(self.dimensions())):
@@ -286,26 +292,31 @@ class Windowed(Layer):
 
     def geometry(self, ndim: int) -> tuple[AxisGeometry, ...]:
         return _axes(self.kernel_size, getattr(self, "stride"), getattr(self, "dilation", 1), getattr(self, "padding"),
-                     self.transposed, ndim)
+                     self.transposed, getattr(self, "ceil_mode", False), getattr(self, "padding_mode", "zeros"),
+                     getattr(self, "output_padding", 0), ndim)
 
 
 @functools.lru_cache(maxsize=1024)
-def _axes(kernel_size: PerAxis, stride: PerAxis, dilation: PerAxis, padding: Any, transposed: bool, ndim: int
-          ) -> tuple[AxisGeometry, ...]:
+def _axes(kernel_size: PerAxis, stride: PerAxis, dilation: PerAxis, padding: Any, transposed: bool, ceil_mode: bool,
+          border: str, output_padding: PerAxis, ndim: int) -> tuple[AxisGeometry, ...]:
     """The same for every layer with these fields."""
     axes = []
-    for axis, (k, s, d) in enumerate(zip(*(per_axis(value, ndim) for value in (kernel_size, stride, dilation)))):
+    for axis, (k, s, d, more) in enumerate(zip(*(per_axis(value, ndim) for value in
+                                                 (kernel_size, stride, dilation, output_padding)))):
         rule: Any = padding
         if padding == "valid":
             rule = (0, 0)
         elif padding == "half":
             rule = (d * (k - 1) // 2,) * 2
         elif padding == "same" and transposed:  # output n s sites, as in TensorFlow
-            before = max(k - s, 0) // 2
-            rule = (before, k - s - before)
+            total = d * (k - 1) + 1 - s
+            before = max(total, 0) // 2
+            rule = (before, total - before)
         elif isinstance(padding, int):
             rule = (padding, padding)
         elif pairs(padding):
             rule = padding[axis]
-        axes.append(AxisGeometry(k, s, d, rule, transposed))
+        if more:
+            rule = (rule[0], rule[1] - more)
+        axes.append(AxisGeometry(k, s, d, rule, transposed, ceil_mode, border))
     return tuple(axes)

@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from ..base.checks import Padding, PerAxis, integer, per_axis
+from ..base.checks import Padding, PerAxis, integer, per_axis, real
 from .base import Windowed
 from .weights import Constant, Fixed, Random, Weights
 
@@ -20,9 +20,13 @@ class Weighted(Windowed):
     channels: int | None
     groups: Any
     weights: Weights
+    bias: float
 
     def _check(self, low: int | None) -> None:
         self._check_weights()
+        self._set(bias=real(self.bias, "bias"))
+        if self.bias < 0:
+            raise ValueError(f"bias={self.bias!r}: must not be negative, it is a variance")
         self._check_window(low)
         self.out_channels(None, None, None)  # refuses fields that contradict each other
 
@@ -74,7 +78,7 @@ class Weighted(Windowed):
         return (*channels, *per_axis(self.kernel_size, ndim))
 
     def parameters(self, c_in: int, c_out: int, ndim: int, biases: bool = False) -> int:
-        return math.prod(self.weight_shape(c_in, c_out, ndim)) + biases * c_out
+        return math.prod(self.weight_shape(c_in, c_out, ndim)) + (biases or self.bias > 0) * c_out
 
     def multiply_adds(self, c_in: int, c_out: int, shape_in: tuple[int, ...], shape_out: tuple[int, ...]) -> int:
         sites = math.prod(shape_in if self.transposed else shape_out)
@@ -157,6 +161,11 @@ class Conv(Weighted):
         the channels.
     weights : Random, Constant or Fixed
         How the weights are drawn, or what they are.
+    padding_mode : {"zeros", "reflect", "replicate", "circular"}
+        What padding consists of: zeros, the map reflected about its last site, that site again, or the other
+        end of the map.
+    bias : float
+        Variance of the biases, drawn with mean 0; with 0 there are none.
     name : str, optional
         Name of the node.
 
@@ -170,7 +179,8 @@ class Conv(Weighted):
     --------
     >>> import erfmath as em
     >>> em.Conv(3, 64, stride=2).geometry(ndim=1)
-    (AxisGeometry(kernel=3, stride=2, dilation=1, padding=(1, 1), transposed=False),)
+    (AxisGeometry(kernel=3, stride=2, dilation=1, padding=(1, 1), transposed=False, ceil_mode=False, border='zeros',
+                  resize=None),)
     >>> em.receptive_field(em.serial(em.Conv((3, 5), dilation=2))).size
     (5, 9)
     """
@@ -183,6 +193,8 @@ class Conv(Weighted):
     dilation: PerAxis = 1
     groups: Any = 1
     weights: Weights = field(default_factory=Random)
+    padding_mode: str = "zeros"
+    bias: float = 0.0
     name: str | None = None
 
     def __post_init__(self) -> None:
@@ -191,9 +203,9 @@ class Conv(Weighted):
 
 @dataclass(frozen=True)
 class ConvTranspose(Weighted):
-    """Transposed convolution, x = s z + a - p: (n - 1) s + k - (p_before + p_after) output sites.
+    """Transposed convolution, x = s z + d a - p: (n - 1) s + d (k - 1) + 1 - (p_before + p_after) output sites.
 
-    Equation 5. Frameworks' `output_padding` is ``padding=(p, p - output_padding)``.
+    Equation 5. ``padding=p, output_padding=o`` is ``padding=(p, p - o)``.
 
     Parameters
     ----------
@@ -209,6 +221,12 @@ class ConvTranspose(Weighted):
         As for `Conv`.
     weights : Random, Constant or Fixed
         The fan-in is c_in prod(k / s) / groups; a `Fixed` array has shape (in, out / groups, k).
+    dilation : int or tuple of int
+        d: output sites from tap to tap.
+    output_padding : int or tuple of int
+        Sites added again after the last one, as frameworks have it.
+    bias : float
+        As for `Conv`.
     name : str, optional
         Name of the node.
 
@@ -234,6 +252,9 @@ class ConvTranspose(Weighted):
     padding: Padding = 0
     groups: Any = 1
     weights: Weights = field(default_factory=Random)
+    dilation: PerAxis = 1
+    output_padding: PerAxis = 0
+    bias: float = 0.0
     name: str | None = None
 
     def __post_init__(self) -> None:

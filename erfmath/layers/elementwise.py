@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from ..base.checks import Padding, padding_rule, real
+from ..base.checks import Padding, choice, padding_rule, real
 from .base import Layer, open_dimensions, pairs
-from .geometry import SITE, AxisGeometry
+from .geometry import BORDERS, AxisGeometry
 
 __all__ = ["Dropout", "Identity", "Pad", "Scale"]
 
@@ -98,19 +98,21 @@ class Dropout(Layer):
 
 @dataclass(frozen=True)
 class Pad(Layer):
-    """Zero padding; negative values crop.
+    """Padding; negative values crop.
 
     Parameters
     ----------
     padding : int, pair, or pairs per axis
         Sites added on both sides, (before, after) on every axis, or one such pair per axis.
+    mode : {"zeros", "reflect", "replicate", "circular"}
+        What is added, as `Conv` has it.
     name : str, optional
         Name of the node.
 
     Raises
     ------
     ValueError
-        If it is none of these.
+        If a value is none of these.
 
     Examples
     --------
@@ -122,22 +124,24 @@ class Pad(Layer):
     op: ClassVar[str] = "pad"
     free: ClassVar[bool] = True
     padding: Padding
+    mode: str = "zeros"
     name: str | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         self._set(padding=padding_rule(self.padding, (), None))
+        choice(self.mode, "mode", BORDERS)
         super().__post_init__()
 
     @property
     def is_identity(self) -> bool:
-        return all(axis == SITE for axis in self.geometry(min(self.dimensions())))
+        return all(axis.padding == (0, 0) for axis in self.geometry(min(self.dimensions())))
 
     def dimensions(self) -> frozenset[int]:
         return open_dimensions(pairs(self.padding))
 
     def geometry(self, ndim: int) -> tuple[AxisGeometry, ...]:
         flat: Any = (self.padding, self.padding) if isinstance(self.padding, int) else self.padding
-        return tuple(AxisGeometry(padding=pair) for pair in pairs(self.padding) or (flat,) * ndim)
+        return tuple(AxisGeometry(padding=pair, border=self.mode) for pair in pairs(self.padding) or (flat,) * ndim)
 
 
 @dataclass(frozen=True)

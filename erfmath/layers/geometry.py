@@ -3,9 +3,10 @@
 An output site x reads the input sites z with, per axis,
 
 * ``z = s x + d a - p`` for the taps a = 0..k-1 of a convolution or pooling,
-* ``x = s z + a - p`` for those of a transposed convolution or upsampling,
+* ``x = s z + d a - p`` for those of a transposed convolution or upsampling,
 
-with stride s, dilation d, kernel size k and padding p before the first site.
+with stride s, dilation d, kernel size k and padding p before the first site.  Layers that are given the size of
+their output read windows that no stride describes: `Resize`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,34 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-__all__ = ["AxisGeometry", "Box", "SITE"]
+__all__ = ["AxisGeometry", "BORDERS", "Box", "Resize", "SITE"]
+
+#: What padding consists of: zeros, the map reflected about its last site, that site again, or the other end.
+BORDERS = ("zeros", "reflect", "replicate", "circular")
+
+
+class Resize(NamedTuple):
+    """A map of n sites brought to m along one axis.
+
+    Attributes
+    ----------
+    mode : str
+        "bins": output x averages the sites floor(x n / m) .. ceil((x + 1) n / m) - 1.
+        "nearest": it copies the site floor(x n / m).  "bilinear" and "bicubic": it interpolates between two,
+        or four, sites around the coordinate (x + 1/2) n / m - 1/2, which "bilinear" does not let fall below 0;
+        sites beyond an end are the last one.
+    size : int or None
+        m; None where it is n times `scale`.
+    scale : int
+        Output sites per input site, where there is no size.
+    align_corners : bool
+        Interpolate at the coordinate x (n - 1) / (m - 1) instead: ends meet ends.
+    """
+
+    mode: Literal["bins", "nearest", "bilinear", "bicubic"]
+    size: int | None = None
+    scale: int = 1
+    align_corners: bool = False
 
 
 class AxisGeometry(NamedTuple):
@@ -28,6 +56,12 @@ class AxisGeometry(NamedTuple):
         "whole" is global pooling.
     transposed : bool
         Whether output and input are exchanged.
+    ceil_mode : bool
+        Whether a last window that is only partly filled counts, if it starts before the padding after the map.
+    border : str
+        What padding consists of, one of `BORDERS`.
+    resize : Resize or None
+        A rule that takes the place of all else.
     """
 
     kernel: int = 1
@@ -35,6 +69,9 @@ class AxisGeometry(NamedTuple):
     dilation: int = 1
     padding: tuple[int, int] | Literal["same", "whole"] = (0, 0)
     transposed: bool = False
+    ceil_mode: bool = False
+    border: str = "zeros"
+    resize: Resize | None = None
 
     @property
     def extent(self) -> int:
@@ -43,30 +80,43 @@ class AxisGeometry(NamedTuple):
 
     @property
     def needs_size(self) -> bool:
-        """Whether the padding depends on the number of sites: global, or "same" with a stride."""
+        """Whether what it reads depends on the number of sites: global, resized, or "same" with a stride."""
+        if self.resize is not None:
+            return self.resize.size is not None or self.resize.align_corners
         if self.padding == "same":
             return self.stride > 1 and self.extent > 1
         return self.padding == "whole"
 
     def pads(self, n: int | None) -> tuple[int, int]:
-        """Padding (before, after) on `n` sites; on the plane (None) centred as at stride 1."""
-        if self.padding == "whole":
-            raise ValueError("global pooling has no padding")
-        if self.padding != "same":
-            return self.padding
-        if n is None:
-            before = (self.extent - 1) // 2
-            return before, self.extent - 1 - before
-        total = max((-(-n // self.stride) - 1) * self.stride + self.extent - n, 0)
-        return total // 2, total - total // 2
+        """Padding (before, after) on `n` sites; on the plane (None) centred as at stride 1.
+
+        Under `ceil_mode` what a last window reaches beyond the padding counts to it.
+        """
+        if self.padding == "whole" or self.resize is not None:
+            raise ValueError("global pooling has no padding" if self.resize is None else "resizing has no padding")
+        if self.padding == "same":
+            if n is None:
+                before = (self.extent - 1) // 2
+                return before, self.extent - 1 - before
+            total = max((-(-n // self.stride) - 1) * self.stride + self.extent - n, 0)
+            return total // 2, total - total // 2
+        before, after = self.padding
+        if self.ceil_mode and n is not None:
+            last = -(-(before + n + after - self.extent) // self.stride) * self.stride  # where its window begins
+            if last >= before + n:
+                last -= self.stride
+            after = max(after, last + self.extent - before - n)
+        return before, after
 
     def out(self, n: int) -> int:
         """Number of output sites for `n` input sites; below 1 where the image is too small."""
+        if self.resize is not None:
+            return n * self.resize.scale if self.resize.size is None else self.resize.size
         if self.padding == "whole":
             return 1
         before, after = self.pads(n)
         if self.transposed:
-            return (n - 1) * self.stride + self.kernel - before - after
+            return (n - 1) * self.stride + self.extent - before - after
         return (n + before + after - self.extent) // self.stride + 1
 
 

@@ -1,4 +1,4 @@
-"""Pools: max, average, blurring and global average."""
+"""Pools: max, average, blurring, global average, and those of a given number of bins."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from ..base.checks import Padding, PerAxis
-from .base import Layer, Windowed
-from .geometry import AxisGeometry
+from ..base.checks import Padding, PerAxis, flag, per_axis, sizes
+from .base import Layer, Windowed, open_dimensions
+from .geometry import AxisGeometry, Resize
 
-__all__ = ["AvgPool", "BlurPool", "GlobalAvgPool", "MaxPool", "Pool"]
+__all__ = ["AdaptiveAvgPool", "AdaptiveMaxPool", "AvgPool", "BlurPool", "GlobalAvgPool", "MaxPool", "Pool"]
 
 
 class Pool(Windowed):
@@ -26,9 +26,13 @@ class Pool(Windowed):
     def _check_pool(self) -> None:
         if self.stride is None:
             self._set(stride=self.kernel_size)
+        if hasattr(self, "ceil_mode"):
+            self._set(ceil_mode=flag(self.ceil_mode, "ceil_mode"))
+            if self.ceil_mode and self.padding == "same":
+                raise ValueError("ceil_mode=True: has no meaning with padding='same', which fills every window's start")
         self._check_window()
         for axis in self.geometry(min(self.dimensions())):
-            if isinstance(axis.padding, tuple) and max(axis.padding) >= axis.kernel:
+            if isinstance(axis.padding, tuple) and max(axis.padding) >= axis.extent:
                 raise ValueError(f"padding={self.padding}: must be smaller than kernel_size="
                                  f"{self.kernel_size}, or windows would lie wholly outside")
 
@@ -46,7 +50,12 @@ class MaxPool(Pool):
     stride : int or tuple of int, optional
         The kernel size by default.
     padding : int, pair, pairs per axis, or {"half", "valid", "same"}
-        As for `Conv`; smaller than the kernel.
+        As for `Conv`; smaller than the window.
+    dilation : int or tuple of int
+        Sites from tap to tap.
+    ceil_mode : bool
+        Whether a last window that is only partly filled counts: one that starts inside the map or in the
+        padding before it, as in PyTorch.
     name : str, optional
         Name of the node.
 
@@ -65,6 +74,8 @@ class MaxPool(Pool):
     op: ClassVar[str] = "max_pool"
     stride: Any = None
     padding: Padding = 0
+    dilation: PerAxis = 1
+    ceil_mode: bool = False
     name: str | None = field(default=None, kw_only=True)
 
     @property
@@ -90,6 +101,10 @@ class AvgPool(Pool):
     count_include_pad : bool
         Whether a window that overlaps the border divides by all its sites. If not, and always
         under "same" padding, it averages over those inside.
+    ceil_mode : bool
+        Whether a last window that is only partly filled counts: one that starts inside the map or in the
+        padding before it, as in PyTorch.  What such a window reaches
+        beyond the padding never counts.
     name : str, optional
         Name of the node.
 
@@ -109,12 +124,11 @@ class AvgPool(Pool):
     stride: Any = None
     padding: Padding = 0
     count_include_pad: bool = True
+    ceil_mode: bool = False
     name: str | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.count_include_pad, (bool, np.bool_)):
-            raise ValueError(f"count_include_pad={self.count_include_pad!r}: must be True or False")
-        self._set(count_include_pad=bool(self.count_include_pad))
+        self._set(count_include_pad=flag(self.count_include_pad, "count_include_pad"))
         self._check_pool()
 
     @property
@@ -197,3 +211,84 @@ class GlobalAvgPool(Layer):
 
     def geometry(self, ndim: int) -> tuple[AxisGeometry, ...]:
         return (AxisGeometry(padding="whole"),) * ndim
+
+
+class Adaptive(Layer):
+    """Shared by the pools whose output has a given size."""
+
+    free: ClassVar[bool] = True
+    size: PerAxis
+
+    def __post_init__(self) -> None:
+        self._set(size=sizes(self.size, "size", 1))
+        super().__post_init__()
+
+    def dimensions(self) -> frozenset[int]:
+        return open_dimensions(self.size)
+
+    def geometry(self, ndim: int) -> tuple[AxisGeometry, ...]:
+        bins = per_axis(self.size, ndim)
+        if set(bins) == {1}:
+            return (AxisGeometry(padding="whole"),) * ndim
+        return tuple(AxisGeometry(resize=Resize("bins", m)) for m in bins)
+
+
+@dataclass(frozen=True)
+class AdaptiveAvgPool(Adaptive):
+    """Averages over m bins an axis, whatever the size n of the map; one bin is `GlobalAvgPool`.
+
+    Bin x = 0..m-1 holds the sites floor(x n / m) .. ceil((x + 1) n / m) - 1, as in PyTorch; bins overlap where m
+    does not divide n.
+
+    Parameters
+    ----------
+    size : int or tuple of int
+        Bins m; one value for all axes, or one per axis.
+    name : str, optional
+        Name of the node.
+
+    Raises
+    ------
+    ValueError
+        If the size is no positive integer.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> rf = em.receptive_field(em.serial(em.AdaptiveAvgPool(3)), image=(8,), ndim=1)
+    >>> [rf.window(unit) for unit in range(3)]
+    [((0,), (2,)), ((2,), (5,)), ((5,), (7,))]
+    """
+
+    op: ClassVar[str] = "adaptive_avg_pool"
+    size: PerAxis
+    name: str | None = field(default=None, kw_only=True)
+
+
+@dataclass(frozen=True)
+class AdaptiveMaxPool(Adaptive):
+    """The largest value of each of m bins an axis, the bins of `AdaptiveAvgPool`.
+
+    Parameters
+    ----------
+    size : int or tuple of int
+        Bins m; one value for all axes, or one per axis.
+    name : str, optional
+        Name of the node.
+
+    Raises
+    ------
+    ValueError
+        If the size is no positive integer.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> em.serial(em.AdaptiveMaxPool((2, 3))).shapes(image=(7, 7))
+    {'adaptive_max_pool1': (2, 3)}
+    """
+
+    op: ClassVar[str] = "adaptive_max_pool"
+    routes: ClassVar[bool] = True
+    size: PerAxis
+    name: str | None = field(default=None, kw_only=True)

@@ -2,39 +2,47 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from ..base.checks import PerAxis, choice, per_axis, sizes
+from ..base.checks import PerAxis, choice, flag, per_axis, sizes
 from .base import Layer, open_dimensions
-from .geometry import AxisGeometry
+from .geometry import AxisGeometry, Resize
 
 __all__ = ["Upsample"]
 
 
 @dataclass(frozen=True)
 class Upsample(Layer):
-    """Upsampling by an integer factor.
+    """Resampling by an integer factor, or to a given size at any ratio.
 
-    "nearest": output site x copies input site x // scale.  "bilinear" (linear along each axis):
-    half-pixel centres, source coordinate (x + 1/2) / scale - 1/2, clamped at the edge.
+    From n sites to m, source coordinates are (x + 1/2) n / m - 1/2 (half-pixel centres) or, with `align_corners`,
+    x (n - 1) / (m - 1).  "nearest" copies site floor(x n / m); "bilinear" (linear along each axis) weighs the two
+    sites around the coordinate, clamped at the edge; "bicubic" four of them by Keys' kernel with a = -0.75, sites
+    beyond an end being the last one.  All as PyTorch's `interpolate` has it.
 
     Parameters
     ----------
-    scale : int or tuple of int
-        Output sites per input site; one value for all axes, or one per axis.
-    mode : {"nearest", "bilinear"}
+    scale : int or tuple of int, optional
+        Output sites per input site, one value for all axes, or one per axis; 2 where no size is given.
+    mode : {"nearest", "bilinear", "bicubic"}
         How values between are filled in.
+    size : int or tuple of int, optional
+        Output sites m, in place of a scale.
+    align_corners : bool
+        Whether the first and last sites of input and output lie on each other.
     name : str, optional
         Name of the node.
 
     Raises
     ------
     ValueError
-        If the scale is no positive integer, or the mode unknown.
+        If scale or size is no positive integer, both are given, the mode is unknown, or corners of "nearest"
+        are to be aligned.
 
     Examples
     --------
@@ -42,29 +50,69 @@ class Upsample(Layer):
     >>> rf = em.receptive_field(em.serial(em.Upsample(2, "bilinear")), ndim=1)
     >>> [rf.window(unit) for unit in (0, 1, 2)]
     [((-1,), (0,)), ((0,), (1,)), ((0,), (1,))]
+    >>> em.serial(em.Upsample(size=(7, 10))).shapes(image=4)
+    {'upsample1': (7, 10)}
     """
 
     op: ClassVar[str] = "upsample"
     free: ClassVar[bool] = True
     transposed: ClassVar[bool] = True
-    scale: PerAxis = 2
-    mode: Literal["nearest", "bilinear"] = "nearest"
-    name: str | None = field(default=None, kw_only=True)
+    scale: PerAxis | None = None
+    mode: Literal["nearest", "bilinear", "bicubic"] = "nearest"
+    _: dataclasses.KW_ONLY
+    size: PerAxis | None = None
+    align_corners: bool = False
+    name: str | None = None
 
     def __post_init__(self) -> None:
-        self._set(scale=sizes(self.scale, "scale", 1))
-        choice(self.mode, "mode", ("nearest", "bilinear"))
+        if self.size is not None and self.scale is not None:
+            raise ValueError(f"scale={self.scale}: give a scale or size={self.size}, not both")
+        if self.size is not None:
+            self._set(size=sizes(self.size, "size", 1))
+        else:
+            self._set(scale=sizes(2 if self.scale is None else self.scale, "scale", 1))
+        choice(self.mode, "mode", ("nearest", "bilinear", "bicubic"))
+        self._set(align_corners=flag(self.align_corners, "align_corners"))
+        if self.align_corners and self.mode == "nearest":
+            raise ValueError("align_corners=True: has no meaning with mode='nearest'")
         super().__post_init__()
 
+    def default(self, field: str) -> Any:
+        return 2 if field == "scale" and self.size is None else super().default(field)
+
+    @property
+    def is_identity(self) -> bool:
+        return self.scale == 1 or (isinstance(self.scale, tuple) and set(self.scale) == {1})
+
+    @property
+    def by_taps(self) -> bool:
+        """Whether it is a transposed convolution with the taps of `axis_weights`, borders aside."""
+        return self.size is None and self.mode != "bicubic" and not self.align_corners
+
     def dimensions(self) -> frozenset[int]:
-        return open_dimensions(self.scale)
+        return open_dimensions(self.scale, self.size)
 
     def geometry(self, ndim: int) -> tuple[AxisGeometry, ...]:
-        return tuple(AxisGeometry(len(self.axis_weights(s)), s, 1, self._pads(s), True)
-                     for s in per_axis(self.scale, ndim))
+        if self.size is not None:
+            return tuple(AxisGeometry(resize=Resize(self.mode, m, 1, self.align_corners))
+                         for m in per_axis(self.size, ndim))
+        assert self.scale is not None
+        scales = per_axis(self.scale, ndim)
+        if not self.by_taps:
+            rules = (Resize(self.mode, None, s, self.align_corners) for s in scales)
+            return tuple(AxisGeometry() if rule.scale == 1 else AxisGeometry(resize=rule) for rule in rules)
+        return tuple(AxisGeometry(len(self.axis_weights(s)), s, 1, self._pads(s), True) for s in scales)
 
     def axis_weights(self, scale: int) -> npt.NDArray[np.float64]:
-        """Weights of the transposed filter along an axis of this `scale`: a box, or a triangle."""
+        """Weights of the transposed filter along an axis of this `scale`: a box, or a triangle.
+
+        Raises
+        ------
+        NotImplementedError
+            If it is no such filter, see `by_taps`.
+        """
+        if not self.by_taps:
+            raise NotImplementedError(f"{self}: is no transposed filter with the same taps everywhere")
         if self.mode == "nearest":
             return np.ones(scale)
         # The triangle 1 - |x + 1/2 - s (z + 1/2)| / s around input site z, where it is positive.

@@ -12,12 +12,14 @@ from ..layers import FUNCTIONS, Add, Concat, Identity, Layer, Multiply, Slice
 from .json import INPUT
 from .network import Network
 
-__all__ = ["Part", "add", "concat", "load", "multiply", "repeat", "residual", "serial", "split"]
+__all__ = ["Part", "add", "appended", "concat", "load", "multiply", "network_of", "repeat", "residual", "serial",
+           "split"]
 
 Part = Union[Layer, Network]
 
 
-def _network(part: Part) -> Network:
+def network_of(part: Part) -> Network:
+    """A part as a network: itself, or that of one layer."""
     if isinstance(part, Network):
         return part
     if isinstance(part, Layer):
@@ -56,14 +58,14 @@ def serial(*parts: Part) -> Network:
     """
     if not parts:
         return Network([Identity()], [(INPUT,)], 0)
-    first = _network(parts[0])
+    first = network_of(parts[0])
     layers, inputs, output = list(first._layers), list(first._inputs), first._output
     for part in parts[1:]:
-        output = _append(layers, inputs, _network(part), output)
+        output = appended(layers, inputs, network_of(part), output)
     return Network(layers, inputs, output, known=first._state, dims=first._dims)
 
 
-def _append(layers: list[Layer], inputs: list[tuple[int, ...]], net: Network, source: int) -> int:
+def appended(layers: list[Layer], inputs: list[tuple[int, ...]], net: Network, source: int) -> int:
     """Put `net` after node `source`; return where its output now is."""
     shift = len(layers)
     layers += net._layers
@@ -78,7 +80,7 @@ def _merge(layer: Layer, branches: Sequence[Part]) -> Network:
     inputs: list[tuple[int, ...]] = []
     ends = []
     for branch in branches:
-        ends.append(INPUT if _plain(branch) else _append(layers, inputs, _network(branch), INPUT))
+        ends.append(INPUT if _plain(branch) else appended(layers, inputs, network_of(branch), INPUT))
     return Network(layers + [layer], inputs + [tuple(ends)], len(layers))
 
 
@@ -271,7 +273,7 @@ def repeat(part: Part, n: int) -> Network:
     >>> em.receptive_field(em.repeat(em.Conv(3), 20)).size
     (41, 41)
     """
-    net, n = _network(part), integer(n, "n", 0)
+    net, n = network_of(part), integer(n, "n", 0)
     two = serial(*[net] * min(n, 2))
     if n < 3 or net._output == INPUT:
         return two

@@ -49,7 +49,7 @@ class _State(NamedTuple):
     """What is known of a node's output before any image or width is given."""
 
     channels: int | None
-    stride: tuple[Fraction, ...] | None  # input sites per output site; None once pooled globally
+    stride: tuple[Fraction, ...] | None  # input sites per output site; None once it depends on the image
 
 
 class Network:
@@ -254,6 +254,16 @@ class Network:
         """Per node, the positions of its inputs; -1 is the network's input."""
         return self._inputs
 
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers of all nodes, in order."""
+        return self._layers
+
+    @property
+    def known_channels(self) -> tuple[int | None, ...]:
+        """Output channels of every node, None where they depend on the channels of the input or of a run."""
+        return tuple(state.channels for state in self._state)
+
     def geometry(self, ndim: int) -> list[tuple[AxisGeometry, ...]]:
         """Per node, the connection of sites along each of `ndim` axes."""
         return [layer.geometry(ndim) for layer in self._layers]
@@ -317,10 +327,10 @@ class Network:
                              f"({text}) cannot meet")
         stride = strides[0] if strides else None
         geometry = self._layers[i].geometry(axes if self.ndim else min(self._dims))[:axes]
-        if any(axis.padding == "whole" for axis in geometry):
+        if any(g.padding == "whole" or (g.resize is not None and g.resize.size is not None) for g in geometry):
             stride = None
         if stride is not None:
-            stride = tuple(s / g.stride if g.transposed else s * g.stride
+            stride = tuple(s / g.resize.scale if g.resize else s / g.stride if g.transposed else s * g.stride
                            for s, g in zip(stride, geometry))
         channels = self._merge_channels(i, [state.channels for state in incoming], None, self.ndim)
         return _State(channels, stride)

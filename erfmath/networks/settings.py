@@ -128,4 +128,4 @@ class RunSettings:
 
     def receptive_field(self, net: Network) -> ReceptiveField:
         """Theoretical receptive field of the node's units."""
-        return receptive_field(net, image=self.image, node=self.node, ndim=self.ndim)
+        return receptive_field(net, image=self.image, node=self.node, ndim=self.ndim).on_plane()

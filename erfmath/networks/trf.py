@@ -2,32 +2,28 @@
 
 Every layer acts on each axis by itself, so the smallest box around the receptive field follows
 from one window per axis, [lo(u), hi(u)] for unit u, which `windows` follows through the network.
-`support` gives the pixels themselves, holes left out.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-
-from ..base.checks import DIMENSIONS, check_network, image_shape, integer, is_sequence, point
-from ..base.errors import check_bytes
+from ..base.checks import DIMENSIONS, check_network, image_shape, integer, point
 from ..base.files import field_of
 from ..base.tables import html_table, text_table
-from ..layers.geometry import AxisGeometry
-from .windows import Number, Windows, sweep
+from .strands import Paths, paths
+from .windows import Number, Seen, Windows, sweep, union
 
 if TYPE_CHECKING:
     from .network import Network
 
-__all__ = ["ReceptiveField", "Support", "default_unit", "receptive_field", "receptive_fields",
-           "summary", "support"]
+__all__ = ["ReceptiveField", "default_unit", "receptive_field", "receptive_fields", "summary"]
+
+Border = tuple[tuple[int, Any, Any], ...]  # units along an axis with first and last pixel
 
 
 @dataclass(frozen=True)
@@ -71,6 +67,8 @@ class ReceptiveField:
     shift_invariant: bool
     _windows: tuple[Windows, ...] = field(repr=False)
     shape: tuple[int, ...] | None = None
+    _borders: tuple[Border, ...] = field(default=(), repr=False)
+    _by_convention: bool = field(default=False, repr=False)
 
     @property
     def ndim(self) -> int:
@@ -83,25 +81,37 @@ class ReceptiveField:
         return math.inf in self.size
 
     def center(self, unit: Any = 0) -> tuple[float, ...]:
-        """True centre u S - P + (R - 1)/2 of `unit`: in general not the middle of the image."""
-        self._refuse_infinite()
+        """True centre u S - P + (R - 1)/2 of `unit`: in general not the middle of the image.
+
+        What all units see besides, through a map that was pooled to one site, does not move it.
+        """
+        self._refuse_unknown()
+        if any(math.inf in w.lo for w in self._windows) or any(-math.inf in w.lo for w in self._windows):
+            self._refuse_infinite()
         return tuple(float(w.offset + u * w.stride)
                      for w, u in zip(self._windows, point(unit, "unit", self.ndim)))
 
     def window(self, unit: Any = 0) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Smallest box around what `unit` sees: its first and last pixel (lo, hi), both inside.
 
-        The box is not clipped to the image: negative coordinates lie in the padding.  Where the
+        The box is not clipped to the image: negative coordinates lie in the padding.  Of the image, where
+        one was given, it holds no more than `support` (strides drop the last rows of a map).  Where the
         unit sees nothing, hi is lo - 1.  Only where a transposed convolution with gaps (kernel
         smaller than stride) is merged with other branches can the box be larger than needed: gaps
         of one axis are not known to the others.
         """
         self._refuse_infinite()
-        ends = [w.at(u) for w, u in zip(self._windows, point(unit, "unit", self.ndim))]
+        self._refuse_unknown()
+        ends = [self._ends(axis, u) for axis, u in enumerate(point(unit, "unit", self.ndim))]
         if any(lo is None for lo, _ in ends):
             corner = tuple(math.floor(c) for c in self.center(unit))
             return corner, tuple(c - 1 for c in corner)
         return tuple(lo for lo, _ in ends), tuple(hi for _, hi in ends)
+
+    def _ends(self, axis: int, unit: int) -> tuple[Any, Any]:
+        """First and last pixel along an axis, None where nothing is seen."""
+        elsewhere = self._borders[axis] if self._borders else ()
+        return next(((lo, hi) for u, lo, hi in elsewhere if u == unit), None) or self._windows[axis].at(unit)
 
     def units(self, pixel: Any) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
         """Projective field: first and last unit per axis whose window holds `pixel`.
@@ -110,9 +120,10 @@ class ReceptiveField:
         the pixel too.
         """
         self._refuse_infinite()
+        self._refuse_unknown()
         first, last = [], []
-        for w, x in zip(self._windows, point(pixel, "pixel", self.ndim)):
-            if w.shift == 0:
+        for axis, (w, x) in enumerate(zip(self._windows, point(pixel, "pixel", self.ndim))):
+            if w.shift == 0 or w.whole is not None:
                 raise ValueError(f"{self.node}: after global pooling all units see the same "
                                  "pixels, those of window()")
             seen: list[int] = []
@@ -123,6 +134,9 @@ class ReceptiveField:
                 least, most = -((hi - x) // w.shift), (x - lo) // w.shift
                 if least <= most:
                     seen += [phase + least * len(w.lo), phase + most * len(w.lo)]
+            if seen and self._borders and self._borders[axis]:
+                ends = {u: self._ends(axis, u) for u in range(min(seen), max(seen) + 1)}
+                seen = [u for u, (lo, hi) in ends.items() if lo is not None and lo <= x <= hi]
             if not seen:
                 return None
             first.append(min(seen))
@@ -131,14 +145,15 @@ class ReceptiveField:
 
     def nearest_unit(self, pixel: Any) -> tuple[int, ...]:
         """The unit whose centre is nearest to `pixel` (ties: the lower one)."""
-        self._refuse_infinite()
+        self.center()
         return tuple(math.ceil((x - w.offset) / w.stride - Fraction(1, 2)) if w.shift else 0
                      for w, x in zip(self._windows, point(pixel, "pixel", self.ndim)))
 
     def to_dict(self) -> dict[str, Any]:
         """The field as JSON-ready objects; `from_dict` reads them back."""
         return {"node": self.node, "image": self.image, "shape": self.shape, "padding_known": self.padding is not None,
-                "windows": [w._asdict() for w in self._windows]}
+                "windows": [_to_json(w) for w in self._windows], "borders": self._borders,
+                "by_convention": self._by_convention}
 
     @staticmethod
     def from_dict(d: Mapping[str, Any]) -> ReceptiveField:
@@ -154,14 +169,30 @@ class ReceptiveField:
             raise ValueError(f"windows: has {len(windows)} axes, must have 1 to 3")
         image, shape = (None if field_of(d, name) is None else
                         image_shape(field_of(d, name, (list, tuple)), len(windows)) for name in ("image", "shape"))
-        return _field(field_of(d, "node", str), windows, image, shape, not field_of(d, "padding_known", bool))
+        rf = _field(field_of(d, "node", str), windows, image, shape, not field_of(d, "padding_known", bool))
+        borders = tuple(tuple(_border(item) for item in axis) for axis in d.get("borders", ()))
+        if len(borders) not in (0, rf.ndim):
+            raise ValueError(f"borders: has {len(borders)} axes, must have {rf.ndim}")
+        return replace(rf, _borders=borders, _by_convention=bool(d.get("by_convention", False)))
+
+    def on_plane(self) -> ReceptiveField:
+        """The same field where an unknown padding is taken as centred, as "same" is at stride 1.
+
+        On the plane a network with such padding has no place of its own; this one is as good as another.
+        """
+        return replace(self, _by_convention=True)
+
+    def _refuse_unknown(self) -> None:
+        if self.padding is None and not self.infinite and not self._by_convention:
+            raise ValueError(f"{self.node}: where its units look depends on the size of the image (padding='same' "
+                             "with a stride); give image=")
 
     def table(self) -> list[tuple[str, str]]:
         """What there is to know, in rows of a name and words; "?" depends on the size of the image."""
         rows = [("node", self.node), ("image", "not given" if self.image is None else f"{_text(self.image)} px"),
                 ("TRF", f"{_text(self.size)} px"), ("stride", f"{_text(self.stride)} px"),
                 ("padding", f"{_text(self.padding)} px")]
-        if not self.infinite:
+        if not self.infinite and (self.padding is not None or self._by_convention):
             (lo, hi), center = self.window(), self.center()
             rows.append(("unit 0", f"pixels {', '.join(map(str, lo))} to {', '.join(map(str, hi))}, true centre "
                          f"{', '.join(f'{c:g}' for c in center)}"))
@@ -179,15 +210,40 @@ class ReceptiveField:
                              "a finite receptive field")
 
 
+def _to_json(windows: Windows) -> dict[str, Any]:
+    shift = windows.shift if isinstance(windows.shift, int) else str(windows.shift)
+    return {**windows._asdict(), "shift": shift}
+
+
+def _number(value: Any) -> int | Fraction:
+    """A shift from a file: an int, or a fraction as text."""
+    shift = Fraction(value) if isinstance(value, str) else integer(value, "windows.shift", 0)
+    if shift < 0:
+        raise ValueError(f"windows.shift={value!r}: must not be negative")
+    return shift
+
+
+def _border(item: Any) -> tuple[int, Any, Any]:
+    """A unit, its first and its last pixel from a file."""
+    unit, *ends = item
+    if len(ends) != 2 or (ends[0] is None) != (ends[1] is None):
+        raise ValueError(f"borders: {list(item)!r} is no unit with its first and last pixel")
+    lo, hi = (None if end is None else integer(end, "borders") for end in ends)
+    return integer(unit, "borders", 0), lo, hi
+
+
 def _window(d: Any) -> Windows:
     """Windows along one axis from a file: lo <= hi in each phase, both None where nothing is seen."""
-    shift = integer(field_of(d, "shift"), "windows.shift", 0)
+    shift = _number(field_of(d, "shift"))
     lo, hi = (tuple(x if x is None or x in (-math.inf, math.inf) else integer(x, "windows")
                     for x in field_of(d, end, (list, tuple))) for end in ("lo", "hi"))
     fits = 0 < len(lo) == len(hi) and all(a is b is None or None not in (a, b) and a <= b for a, b in zip(lo, hi))
     if not fits:
         raise ValueError(f"windows: lo={list(lo)!r} and hi={list(hi)!r} are no first and last pixels")
-    return Windows(shift, lo, hi, field_of(d, "aligned", bool))
+    whole = d.get("whole")
+    if whole is not None and (not isinstance(whole, (list, tuple)) or len(whole) != 2 or not whole[0] <= whole[1]):
+        raise ValueError(f"windows: whole={whole!r}: must be a first and a last pixel")
+    return Windows(shift, lo, hi, field_of(d, "aligned", bool), None if whole is None else tuple(whole))
 
 
 def _plain(value: Number) -> Number:
@@ -195,7 +251,7 @@ def _plain(value: Number) -> Number:
     return int(value) if value == math.floor(value) else value
 
 
-def receptive_fields(net: Network, *, image: Any = None,
+def receptive_fields(net: Network, *, image: Any = None, source: str | None = None, gates: bool = True,
                      ndim: int = 2) -> dict[str, ReceptiveField]:
     """Theoretical receptive field of every node.
 
@@ -204,14 +260,18 @@ def receptive_fields(net: Network, *, image: Any = None,
     net : Network
         What is looked at.
     image : int or tuple of int, optional
-        Size of the input in pixels; matters only to "same" padding and global pooling.
+        Size of the input in pixels; matters to borders, "same" padding, and layers that pool or resize the map.
+    source : str, optional
+        Node whose map the field is on, in place of the input: "pixels" are then its sites.
+    gates : bool
+        False leaves out what is seen only through factors of one site, as in squeeze-and-excite blocks.
     ndim : int
         Dimension, where the network leaves it open.
 
     Returns
     -------
     dict of str to ReceptiveField
-        By the names of the nodes.
+        By the names of the nodes; with a `source` only of those that depend on it.
 
     Raises
     ------
@@ -226,34 +286,35 @@ def receptive_fields(net: Network, *, image: Any = None,
     >>> [rf.size[0] for rf in em.receptive_fields(em.repeat(em.Conv(3), 4)).values()]
     [3, 5, 7, 9]
     """
-    return _fields(net, image, ndim, None)
+    return _fields(net, image, ndim, None, source, gates)
 
 
-def _fields(net: Network, image: Any, ndim: int,
-            only: int | None) -> dict[str, ReceptiveField]:
-    check_network(net)
-    ndim = net.dimension(len(image) if is_sequence(image) else ndim)
-    shapes: list[tuple[int, ...]] | None = None
-    if image is not None:
-        image = image_shape(image, ndim)
-        shapes = [*net.shapes(image, ndim).values(), image]  # index -1 is the input
-    stop = len(net) if only is None else only + 1
-    geometry, sources = net.geometry(ndim)[:stop], net.sources[:stop]
-    per_node: list[list[Windows]] = []
-    columns: list[tuple[list[AxisGeometry], list[int] | None]] = []
-    for axis in range(ndim):
-        column = ([g[axis] for g in geometry],
-                  None if shapes is None else [shape[axis] for shape in shapes])
+def _fields(net: Network, image: Any, ndim: int, only: int | None, source: str | None, gates: bool
+            ) -> dict[str, ReceptiveField]:
+    graph = paths(net, ndim, image=image, source=source, gates=gates, stop=None if only is None else only + 1)
+    columns: list[Any] = []
+    per_axis: list[list[Seen]] = []
+    for axis in range(graph.ndim):
+        column = ([g[axis] for g in graph.geometry], None if graph.sizes is None else [s[axis] for s in graph.sizes])
         if column in columns:  # isotropic: the work of an earlier axis serves
-            per_node.append(per_node[columns.index(column)])
+            per_axis.append(per_axis[columns.index(column)])
         else:
-            per_node.append(sweep(column[0], sources, column[1]))
+            per_axis.append(sweep(column[0], graph.sources, column[1], lambda i: net.names[graph.nodes[i]]))
         columns.append(column)
-    unknown = _unknown_padding(geometry, sources, image)
-    names = net.names
-    return {names[i]: _field(names[i], tuple(axis[i] for axis in per_node), image,
-                             None if shapes is None else shapes[i], unknown[i])
-            for i in (range(stop) if only is None else (only,))}
+    unknown = _unknown_padding(graph)
+    names, found = net.names, {}
+    for i in range(len(graph.of_node)) if only is None else (only,):
+        parts = [part for part in graph.of_node[i] if part >= 0 and all(axis[part].windows.sees for axis in per_axis)]
+        if source is not None and not parts:
+            continue
+        shape = None if graph.shapes is None else graph.shapes[i]
+        ends = [(None, None)] * graph.ndim if shape is None or graph.pixels is None else list(zip(shape, graph.pixels))
+        seen = [union([axis[part] for part in parts or graph.of_node[i]], *end) for axis, end in zip(per_axis, ends)]
+        borders = tuple(() if n is None else one.borders(n) for one, (_, n) in zip(seen, ends))
+        found[names[i]] = replace(
+            _field(names[i], tuple(one.windows for one in seen), graph.pixels, shape, any(unknown[p] for p in parts)),
+            _borders=borders if any(borders) else ())
+    return found
 
 
 def _field(name: str, windows: tuple[Windows, ...], image: Any, shape: tuple[int, ...] | None,
@@ -266,20 +327,19 @@ def _field(name: str, windows: tuple[Windows, ...], image: Any, shape: tuple[int
                           all(w.aligned and len(w.lo) == 1 for w in windows), windows, shape)
 
 
-def _unknown_padding(geometry: Sequence[tuple[AxisGeometry, ...]],
-                     sources: Sequence[tuple[int, ...]], image: Any) -> list[bool]:
-    """Per node, whether its effective padding depends on an image size that was not given."""
-    if image is not None:
-        return [False] * len(geometry)
+def _unknown_padding(graph: Paths) -> list[bool]:
+    """Per strand, whether its effective padding depends on an image size that was not given."""
+    if graph.pixels is not None:
+        return [False] * len(graph.nodes)
     unknown: list[bool] = []
-    for axes, inputs in zip(geometry, sources):
+    for axes, inputs in zip(graph.geometry, graph.sources):
         here = any(axis.needs_size for axis in axes)
         unknown.append(here or any(j >= 0 and unknown[j] for j in inputs))
     return unknown
 
 
-def receptive_field(net: Network, *, image: Any = None, node: str | None = None,
-                    ndim: int = 2) -> ReceptiveField:
+def receptive_field(net: Network, *, image: Any = None, node: str | None = None, source: str | None = None,
+                    gates: bool = True, ndim: int = 2) -> ReceptiveField:
     """Theoretical receptive field of the units of `node` (default: the output).
 
     Parameters
@@ -287,9 +347,13 @@ def receptive_field(net: Network, *, image: Any = None, node: str | None = None,
     net : Network
         What is looked at.
     image : int or tuple of int, optional
-        Size of the input in pixels; matters only to "same" padding and global pooling.
+        Size of the input in pixels; matters to borders, "same" padding, and layers that pool or resize the map.
     node : str, optional
         Node whose units are looked at; the output by default.
+    source : str, optional
+        Node whose map the field is on, in place of the input: "pixels" are then its sites.
+    gates : bool
+        False leaves out what is seen only through factors of one site, as in squeeze-and-excite blocks.
     ndim : int
         Dimension, where the network leaves it open.
 
@@ -302,7 +366,7 @@ def receptive_field(net: Network, *, image: Any = None, node: str | None = None,
     TypeError
         If `net` is no network.
     ValueError
-        If there is no such node, or the image does not fit the network.
+        If there is no such node, it does not depend on the source, or the image does not fit the network.
 
     Examples
     --------
@@ -312,13 +376,17 @@ def receptive_field(net: Network, *, image: Any = None, node: str | None = None,
     ((212, 212), (32, 32), (90, 90))
     >>> rf.window(unit=0)
     ((-90, -90), (121, 121))
+    >>> em.receptive_field(em.zoo.vgg16(), source="max_pool1").size       # on the map after the first pool
+    (106, 106)
     """
     check_network(net)
     only = net.index(node)
     if only < 0:
         raise ValueError(f"node={node!r}: must be a node of the network, not its input")
-    field, = _fields(net, image, ndim, only).values()
-    return field
+    found = list(_fields(net, image, ndim, only, source, gates).values())
+    if not found:
+        raise ValueError(f"source={source!r}: {net.names[only]} does not depend on it")
+    return found[0]
 
 
 def default_unit(shape: tuple[int, ...] | None, ndim: int, unit: Any) -> tuple[int, ...]:
@@ -336,148 +404,6 @@ def default_unit(shape: tuple[int, ...] | None, ndim: int, unit: Any) -> tuple[i
         raise ValueError(f"unit={place}: outside the node's map of shape {shape}; units count "
                          "from 0")
     return place
-
-
-# ---------------------------------------------------------------------------------------------
-# the pixels themselves
-# ---------------------------------------------------------------------------------------------
-
-class Support(NamedTuple):
-    """The pixels that a unit sees, in the smallest box; returned by `support`.
-
-    Attributes
-    ----------
-    mask : ndarray of bool
-        Whether a pixel is seen; ``mask[0, ...]`` is that at `origin`.
-    origin : tuple of int
-        Input pixel of the first element.
-    """
-
-    mask: npt.NDArray[np.bool_]
-    origin: tuple[int, ...]
-
-    @property
-    def density(self) -> float:
-        """Fraction of the box's pixels that are seen; 0 where there are none."""
-        return float(self.mask.mean()) if self.mask.size else 0.0
-
-
-def support(net: Network, *, image: Any = None, unit: Any = None, node: str | None = None,
-            ndim: int = 2) -> Support:
-    """The input pixels that `unit` of `node` sees, holes of strides and dilation left out.
-
-    Weights count as nonzero.  With `image` every layer's border is respected.
-
-    Parameters
-    ----------
-    net : Network
-        What is looked at.
-    image : int or tuple of int, optional
-        Size of the input in pixels; the infinite plane by default.
-    unit : int or tuple of int, optional
-        Unit of the node's map; the middle one with an image, 0 on the plane.
-    node : str, optional
-        Node whose unit it is; the output by default.
-    ndim : int
-        Dimension, where the network leaves it open.
-
-    Returns
-    -------
-    Support
-        `mask`, `origin` and `density`.
-
-    Raises
-    ------
-    ValueError
-        If there is no such node or unit, or the image does not fit.
-    SizeError
-        If the mask would not fit in memory.
-
-    Examples
-    --------
-    >>> import erfmath as em
-    >>> net = em.serial(em.Conv(1, stride=2, padding=0), em.Conv(3, padding=1))
-    >>> em.support(net).density  # 9 of 5 x 5 pixels
-    0.36
-    """
-    rf = receptive_field(net, image=image, node=node, ndim=ndim)
-    ndim, image = rf.ndim, rf.image
-    shapes = None if image is None else [*net.shapes(image, ndim).values(), image]
-    top = net.index(node)
-    unit = default_unit(None if shapes is None else shapes[top], ndim, unit)
-    lo, hi = rf.window(unit)
-    if image is not None:
-        lo, hi = tuple(max(a, 0) for a in lo), tuple(min(b, n - 1) for b, n in zip(hi, image))
-    check_bytes(math.prod(max(b - a + 1, 0) for a, b in zip(lo, hi)), f"the support of unit {unit}",
-                "give an image, or take a smaller network")
-    geometry, sources = net.geometry(ndim), net.sources
-    seen: dict[int, _Placed] = {top: (np.ones((1,) * ndim, bool), unit)}
-    for i in range(top, -1, -1):
-        if i not in seen:
-            continue
-        mask, start = seen.pop(i)
-        inner = None if shapes is None else shapes[sources[i][0]]
-        for axis in range(ndim):
-            n = None if inner is None else inner[axis]
-            mask, first = _adjoint(mask, start[axis], axis, geometry[i][axis], n)
-            start = start[:axis] + (first,) + start[axis + 1:]
-        for j in set(sources[i]):
-            seen[j] = _either(seen[j], (mask, start)) if j in seen else (mask, start)
-    mask, start = seen.get(-1, (np.zeros((0,) * ndim, bool), lo))
-    for axis in range(ndim):
-        mask, start = _tight(mask, start, axis)
-    mask.flags.writeable = False
-    return Support(mask, start)
-
-
-_Placed = tuple[Any, tuple[int, ...]]  # a mask and where it starts
-
-
-def _adjoint(mask: Any, start: int, axis: int, g: AxisGeometry, n: int | None) -> tuple[Any, int]:
-    """Sites along `axis` that the sites of `mask` read, cut to 0..n-1."""
-    if g == AxisGeometry():
-        return mask, start
-    mask = np.moveaxis(mask, axis, 0)
-    if g.padding == "whole" and n is not None:
-        hit = np.broadcast_to(mask.any(axis=0), (n, *mask.shape[1:]))
-        return np.moveaxis(hit, 0, axis), 0
-    before, count = g.pads(n)[0], len(mask)
-    if g.transposed:
-        first = -((g.kernel - 1 - start - before) // g.stride)
-        sites = np.arange(first, (start + count - 1 + before) // g.stride + 1)
-        hit = np.zeros((len(sites), *mask.shape[1:]), bool)
-        for tap in range(g.kernel):
-            x = g.stride * sites + tap - before - start
-            inside = (x >= 0) & (x < count)
-            hit[inside] |= mask[x[inside]]
-    else:
-        first = g.stride * start - before
-        hit = np.zeros((g.stride * (count - 1) + g.extent if count else 0, *mask.shape[1:]), bool)
-        for tap in range(g.kernel if count else 0):
-            hit[g.dilation * tap:][:g.stride * (count - 1) + 1:g.stride] |= mask
-    if n is not None:
-        cut = slice(max(-first, 0), max(n - first, 0))
-        hit, first = hit[cut], max(first, 0)
-    return np.moveaxis(hit, 0, axis), first
-
-
-def _tight(mask: Any, start: tuple[int, ...], axis: int) -> _Placed:
-    """The mask from its first site along `axis` to its last."""
-    hit = np.flatnonzero(mask.any(axis=tuple(a for a in range(mask.ndim) if a != axis)))
-    first, stop = (int(hit[0]), int(hit[-1]) + 1) if hit.size else (0, 0)
-    mask = np.moveaxis(np.moveaxis(mask, axis, 0)[first:stop], 0, axis)
-    return mask, start[:axis] + (start[axis] + first,) + start[axis + 1:]
-
-
-def _either(a: _Placed, b: _Placed) -> _Placed:
-    """Sites of either mask, on the smallest box around both."""
-    start = tuple(map(min, a[1], b[1]))
-    stop = [max(s + n for s, n in zip(ends, sizes))
-            for ends, sizes in zip(zip(a[1], b[1]), zip(a[0].shape, b[0].shape))]
-    both = np.zeros([e - s for s, e in zip(start, stop)], bool)
-    for mask, first in (a, b):
-        both[tuple(slice(f - s, f - s + m) for f, s, m in zip(first, start, mask.shape))] |= mask
-    return both, start
 
 
 def _text(values: Any) -> str:

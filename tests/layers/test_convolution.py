@@ -25,6 +25,11 @@ def test_convolution_spec(layer: Layer) -> None:
     (lambda: em.Conv([[3, 3]]), r"kernel_size\[0\]=\[3, 3\]: " + INT),
     (lambda: em.Conv(3, dilation=0), "dilation=0: must be at least 1"),
     (lambda: em.Conv(3, dilation=1.0), "dilation=1.0: " + INT),
+    (lambda: em.Conv(3, padding_mode="mirror"), "padding_mode='mirror': must be one of 'zeros', 'reflect'"),
+    (lambda: em.Conv(3, bias=-0.1), "bias=-0.1: must not be negative, it is a variance"),
+    (lambda: em.ConvTranspose(3, bias=True), "bias=True: must be a real number"),
+    (lambda: em.ConvTranspose(3, dilation=0), "dilation=0: must be at least 1"),
+    (lambda: em.ConvTranspose(3, output_padding=-1), "output_padding=-1: must be at least 0"),
     (lambda: em.Conv(3, padding=-1), "padding=-1: must be at least 0"),
     (lambda: em.Conv(3, padding=(0, -1)), "padding=-1: must be at least 0"),
     (lambda: em.ConvTranspose(3, padding="half"), "padding='half': .*'valid', 'same'"),
@@ -99,3 +104,20 @@ def test_out_channels_not_known_yet() -> None:
 def test_out_channels_refused(layer: Layer, c_in: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         channels(layer, c_in)
+
+
+@pytest.mark.parametrize("n, k, s, p, d, more, out", [  # as torch.nn.ConvTranspose1d(1, 1, k, s, p, more, dilation=d)
+    (5, 3, 2, 1, 1, 1, 10), (5, 3, 2, 0, 2, 0, 13), (4, 2, 3, 1, 3, 2, 13), (1, 4, 1, 0, 2, 0, 7),
+])
+def test_transposed_sizes_with_dilation(n: int, k: int, s: int, p: int, d: int, more: int, out: int) -> None:
+    layer = em.ConvTranspose(k, stride=s, padding=p, dilation=d, output_padding=more)
+    assert layer.geometry(1)[0].out(n) == out
+    if not more:
+        return
+    same = em.ConvTranspose(k, stride=s, padding=(p, p - more), dilation=d)
+    assert same.geometry(1) == layer.geometry(1)
+
+
+def test_bias_counts_as_a_parameter() -> None:
+    assert em.Conv(3, 8).parameters(4, 8, 2) == 288 and em.Conv(3, 8, bias=0.1).parameters(4, 8, 2) == 296
+    assert em.ConvTranspose(3, 8, bias=0.1).parameters(4, 8, 2) == 296 == em.Conv(3, 8).parameters(4, 8, 2, True)

@@ -25,6 +25,7 @@ def test_elementwise_spec(layer: Layer) -> None:
     (lambda: em.Dropout(1), "p=1.0: must be at least 0 and below 1"),
     (lambda: em.Dropout(-0.1), "p=-0.1: must be at least 0 and below 1"),
     (lambda: em.Pad("same"), "padding='same': must be an integer, pairs of integers$"),
+    (lambda: em.Pad(1, "mirror"), "mode='mirror': must be one of 'zeros', 'reflect', 'replicate', 'circular'"),
     (lambda: em.Pad((1, 2, 3)), r"padding=\(1, 2, 3\): "),
 ])
 def test_elementwise_refused(make: Any, message: str) -> None:

@@ -24,6 +24,10 @@ def test_upsample_spec(layer: Layer) -> None:
 @pytest.mark.parametrize("make, message", [
     (lambda: em.Upsample(0), "scale=0: must be at least 1"),
     (lambda: em.Upsample(1.5), "scale=1.5: " + INT),
+    (lambda: em.Upsample(2, size=4), "scale=2: give a scale or size=4, not both"),
+    (lambda: em.Upsample(size=0), "size=0: must be at least 1"),
+    (lambda: em.Upsample(2, align_corners=True), "align_corners=True: has no meaning with mode='nearest'"),
+    (lambda: em.Upsample(2, "bilinear", align_corners=0), "align_corners=0: must be True or False"),
     (lambda: em.Upsample(2, "cubic"), "mode='cubic': must be one of 'nearest', 'bilinear'"),
 ])
 def test_upsample_refused(make: Any, message: str) -> None:

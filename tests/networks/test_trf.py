@@ -18,6 +18,7 @@ from helpers import EXACT, ROUNDING, assert_close
 import erfmath as em
 from erfmath.base.errors import SizeError
 from erfmath.layers.geometry import AxisGeometry
+from erfmath.networks import support as trf_support, windows as trf_windows
 from erfmath.networks.trf import default_unit
 
 Site = tuple[int, ...]
@@ -30,12 +31,15 @@ Site = tuple[int, ...]
 class Step(NamedTuple):
     """One layer along one axis, on `n` input sites."""
 
-    kind: str  # "conv" (pools and pads too), "transposed", "nearest", "linear", "whole"
+    kind: str  # "conv" (pools and pads too), "transposed", "nearest", "linear", "cubic", "whole", "bins"
     n: int
     k: int = 1
     s: int = 1
     d: int = 1
-    rule: Any = (0, 0)  # a pair, or "same"
+    rule: Any = (0, 0)  # a pair, or "same"; of what is resized the size, or None
+    border: str = "zeros"
+    ceil: bool = False
+    corners: bool = False
 
     @property
     def span(self) -> int:
@@ -53,31 +57,60 @@ class Step(NamedTuple):
 
     def count(self) -> int:
         """Output sites, counted."""
+        if self.kind not in ("conv", "transposed"):
+            return 1 if self.kind == "whole" else self.n * self.s if self.rule in (None, (0, 0)) else self.rule
         before, after = self.pads(known=True)
         if self.kind == "conv":
+            if self.ceil:  # windows that begin before the padding after the map, until one reaches its end
+                count = len(range(0, before + self.n, self.s))
+                end = before + self.n + after
+                return 0 if self.span - end >= self.s else next(
+                    (c for c in range(1, count) if (c - 1) * self.s + self.span >= end), count)
             return len(range(0, before + self.n + after - self.span + 1, self.s))
-        if self.kind == "transposed":
-            return len(range(before, (self.n - 1) * self.s + self.k - after))
-        return 1 if self.kind == "whole" else self.n * self.s
+        return len(range(before, (self.n - 1) * self.s + self.span - after))
 
     def reads(self, x: int, inside: bool, known: bool = True) -> set[int]:
         """Input sites before output site x; only those of the image if `inside`."""
-        before = self.pads(known)[0]
         if self.kind == "whole":
             return set(range(self.n))
+        if self.kind == "bins":
+            return {z for z in range(self.n) if x * self.n < (z + 1) * self.rule and z * self.rule < (x + 1) * self.n}
         if self.kind == "conv":
+            before = self.pads(known)[0]
             sites = {self.s * x - before + self.d * tap for tap in range(self.k)}
+            if inside and self.border != "zeros":
+                sites = {fold(z, self.n, self.border) for z in sites}
         elif self.kind == "transposed":
-            near = range((x + before - self.k) // self.s, (x + before) // self.s + 1)
-            sites = {z for z in near for tap in range(self.k) if self.s * z + tap - before == x}
-        elif self.kind == "nearest":
-            sites = {math.floor(Fraction(x, self.s))}
+            before = self.pads(known)[0]
+            near = range((x + before - self.span) // self.s, (x + before) // self.s + 1)
+            sites = {z for z in near for tap in range(self.k) if self.s * z + self.d * tap - before == x}
         else:
-            source = (x + Fraction(1, 2)) / self.s - Fraction(1, 2)
-            sites = {math.floor(source), math.ceil(source)}
+            m = self.count()
+            if self.kind == "nearest":
+                sites = {math.floor(Fraction(x * self.n, m))}
+            else:
+                source = Fraction(x * (self.n - 1), max(m - 1, 1)) if self.corners else (
+                    (x + Fraction(1, 2)) * Fraction(self.n, m) - Fraction(1, 2))
+                sites = {math.floor(source), math.ceil(source)}
+                if self.kind == "cubic" and len(sites) == 2:  # at a site the other taps are 0
+                    sites |= {min(sites) - 1, max(sites) + 1}
             if inside:
                 sites = {min(max(z, 0), self.n - 1) for z in sites}
         return {z for z in sites if 0 <= z < self.n} if inside else sites
+
+
+def fold(z: int, n: int, border: str) -> int:
+    """The site of the map that a padded site repeats, walked to step by step."""
+    if border == "replicate":
+        return min(max(z, 0), n - 1)
+    while not 0 <= z < n:
+        if border == "circular":
+            z += n if z < 0 else -n
+        else:
+            z = -z if z < 0 else 2 * (n - 1) - z
+            if n == 1:
+                return 0
+    return z
 
 
 class Case(NamedTuple):
@@ -104,6 +137,50 @@ class Case(NamedTuple):
 
 def hull(sites: set[Site]) -> tuple[Site, Site] | None:
     return (tuple(map(min, zip(*sites))), tuple(map(max, zip(*sites)))) if sites else None
+
+
+def random_newer_layer(rng: random.Random, shape: Site) -> tuple[dict[str, Any], list[Step]]:
+    """Layers whose reads depend on the size of the map, or are folded at its ends."""
+    op = rng.choice(["conv", "pad", "max_pool", "avg_pool", "adaptive_avg_pool", "adaptive_max_pool", "size", "scale",
+                     "conv_transpose", "pixel_shuffle", "pixel_unshuffle"])
+    axes = range(len(shape))
+    k, s, d = ([rng.randint(1, most) for _ in axes] for most in (4, 3, 3))
+    spans = [b * (a - 1) + 1 for a, b in zip(k, d)]
+    border = rng.choice(["reflect", "replicate", "circular"])
+    if op == "pad":
+        pairs: Any = [(rng.randint(0, n - 1), rng.randint(0, n - 1)) for n in shape]
+        return ({"op": op, "padding": pairs, "mode": border},
+                [Step("conv", n, rule=pair, border=border) for n, pair in zip(shape, pairs)])
+    if op == "conv":
+        pairs = [(rng.randint(0, min(a - 1, n - 1)), rng.randint(0, min(a - 1, n - 1))) for a, n in zip(spans, shape)]
+        return ({"op": op, "kernel_size": k, "stride": s, "dilation": d, "padding": pairs, "padding_mode": border},
+                [Step("conv", *rest, border=border) for rest in zip(shape, k, s, d, pairs)])
+    if op in ("max_pool", "avg_pool"):
+        d = d if op == "max_pool" else [1 for _ in axes]
+        pairs = [(rng.randint(0, a // 2), rng.randint(0, a // 2)) for a in k]
+        fields: dict[str, Any] = {"op": op, "kernel_size": k, "stride": s, "padding": pairs, "ceil_mode": True}
+        fields |= {"dilation": d} if op == "max_pool" else {}
+        return fields, [Step("conv", *rest, ceil=True) for rest in zip(shape, k, s, d, pairs)]
+    if op.startswith("adaptive"):
+        bins = [rng.randint(2, 5) for _ in axes]
+        return {"op": op, "size": bins}, [Step("bins", n, rule=m) for n, m in zip(shape, bins)]
+    if op in ("size", "scale"):
+        mode = rng.choice(["nearest", "bilinear", "bicubic"])
+        kind = {"nearest": "nearest", "bilinear": "linear", "bicubic": "cubic"}[mode]
+        corners = mode != "nearest" and rng.random() < 0.5
+        sizes = [rng.randint(1, 2 * n + 1) if op == "size" else s[axis] for axis, n in enumerate(shape)]
+        return ({"op": "upsample", op: sizes, "mode": mode, "align_corners": corners},
+                [Step(kind, n, s=1 if op == "size" else m, rule=m if op == "size" else None, corners=corners)
+                 for n, m in zip(shape, sizes)])
+    if op == "conv_transpose":
+        pairs = [(rng.randint(0, a - 1), rng.randint(0, a - 1)) for a in spans]
+        more = [rng.randint(0, 2) for _ in axes]
+        rules = [(a, b - c) for (a, b), c in zip(pairs, more)]
+        return ({"op": op, "kernel_size": k, "stride": s, "dilation": d, "padding": pairs, "output_padding": more},
+                [Step("transposed", *rest) for rest in zip(shape, k, s, d, rules)])
+    if op == "pixel_shuffle":
+        return {"op": op, "scale": s}, [Step("nearest", n, s=r, rule=None) for n, r in zip(shape, s)]
+    return {"op": op, "scale": s}, [Step("conv", n, r, r) for n, r in zip(shape, s)]
 
 
 def random_layer(rng: random.Random, shape: Site, gaps: bool) -> tuple[dict[str, Any], list[Step]]:
@@ -157,7 +234,7 @@ def random_layer(rng: random.Random, shape: Site, gaps: bool) -> tuple[dict[str,
 
 
 def random_case(rng: random.Random, ndim: int, image: Site, nodes: int, gaps: bool = True,
-                largest: int = 40) -> Case:
+                largest: int = 40, newer: bool = False) -> Case:
     """A random directed acyclic graph whose last node reads as many branches as fit together."""
     described: list[dict[str, Any]] = []
     steps: list[list[Step]] = []
@@ -181,7 +258,8 @@ def random_case(rng: random.Random, ndim: int, image: Site, nodes: int, gaps: bo
             fields, here = {"op": rng.choice(["add", "concat"])}, [Step("conv", n) for n in shape]
         else:
             inputs = [source]
-            fields, here = random_layer(rng, shape, gaps)
+            fields, here = (random_newer_layer(rng, shape) if newer and rng.random() < 0.6 else
+                            random_layer(rng, shape, gaps))
         out = tuple(step.count() for step in here)
         if not all(1 <= n <= largest for n in out):
             continue
@@ -189,6 +267,9 @@ def random_case(rng: random.Random, ndim: int, image: Site, nodes: int, gaps: bo
         described.append({"name": name, **fields,
                           "inputs": [f"n{j}" if j >= 0 else "input" for j in inputs]})
         before = unit_stride if inputs[0] < 0 else strides[inputs[0]]
+        if any(step.kind == "bins" or step.kind in ("nearest", "linear", "cubic") and step.rule not in (None, (0, 0))
+               for step in here):  # nothing of another branch has the size of such a map
+            before = tuple(Fraction(len(steps) + 7) for _ in before)
         strides.append(tuple(a * step.s if step.kind == "conv" else a / step.s
                              for a, step in zip(before, here)))
         steps.append(here)
@@ -199,12 +280,12 @@ def random_case(rng: random.Random, ndim: int, image: Site, nodes: int, gaps: bo
     return Case(net, image, steps, sources, shapes)
 
 
-def cases(ndim: int, number: int, gaps: bool = True) -> Iterator[Case]:
+def cases(ndim: int, number: int, gaps: bool = True, newer: bool = False) -> Iterator[Case]:
     for seed in range(number):
-        rng = random.Random(1000 * ndim + seed)
+        rng = random.Random(1000 * ndim + seed + 10_000 * newer)
         image = tuple(rng.randint(4, 16 if ndim == 1 else 9) for _ in range(ndim))
         yield random_case(rng, ndim, image, nodes=rng.randint(2, 9 if ndim == 1 else 5), gaps=gaps,
-                          largest=40 if ndim == 1 else 16)
+                          largest=40 if ndim == 1 else 16, newer=newer)
 
 
 def assert_support(case: Case, unit: Site) -> None:
@@ -225,10 +306,21 @@ def assert_support(case: Case, unit: Site) -> None:
 
 
 def assert_window(case: Case, unit: Site, known: bool) -> None:
-    """`window` on the plane is the smallest box around what the oracle finds there."""
+    """`window` is the smallest box around what the oracle finds on the plane, or inside the image."""
     rf = em.receptive_field(case.net, image=case.image if known else None, ndim=len(case.image))
-    lo, hi = rf.window(unit)
+    lo, hi = rf.on_plane().window(unit)
     expected = hull(case.sees(unit, inside=False, known=known))
+    held = {0 <= u < n for u, n in zip(unit, case.shapes[-1])}
+    if known and len(held) == 2:  # between the two
+        return
+    if known and expected is not None and held == {True}:
+        inside = hull(case.sees(unit, inside=True))
+        if inside is None:  # nothing, or padding
+            assert any(max(a, 0) > min(b, n - 1) for a, b, n in zip(lo, hi, case.image))
+            return
+        ends = zip(*expected, *inside, case.image)
+        expected = tuple(zip(*((a if max(a, 0) == c else c, b if min(b, n - 1) == d else d)
+                               for a, b, c, d, n in ends)))
     assert (hi == tuple(a - 1 for a in lo)) if expected is None else ((lo, hi) == expected)
     extents = [b - a + 1 for a, b in zip(lo, hi)]
     assert all(extent <= most for extent, most in zip(extents, rf.size))
@@ -251,6 +343,24 @@ def test_windows_on_the_plane_against_the_oracle(ndim: int, number: int, known: 
     for case in cases(ndim, number, gaps=ndim == 1):
         for u in range(-3, 9) if ndim == 1 else (-1, 0, 1, 2):
             assert_window(case, (u, *(2 * u + 1,) * (ndim - 1)), known)
+
+
+@pytest.mark.parametrize("ndim, number", [(1, 400), (2, 60), (3, 8)])
+def test_support_and_windows_of_resized_and_folded_maps(ndim: int, number: int) -> None:
+    for case in cases(ndim, number, gaps=ndim == 1, newer=True):
+        assert tuple(case.net.shapes(case.image).values()) == tuple(case.shapes)
+        units = list(itertools.product(*map(range, case.shapes[-1])))
+        rng = random.Random(number)
+        for unit in {units[0], units[-1], *rng.sample(units, min(len(units), 4))}:
+            assert_support(case, unit)
+            rf = em.receptive_field(case.net, image=case.image)
+            lo, hi = rf.window(unit)
+            seen = hull(case.sees(unit, inside=True))
+            part = [(max(a, 0), min(b, n - 1)) for a, b, n in zip(lo, hi, case.image)]
+            if seen is None:
+                assert ndim > 1 or any(a > b for a, b in part)
+            else:
+                assert tuple(part) == tuple(zip(*seen))
 
 
 def test_a_unit_far_from_the_border_sees_its_window() -> None:
@@ -277,6 +387,8 @@ def test_the_oracle_catches_an_off_by_one(ndim: int, monkeypatch: pytest.MonkeyP
         return (before + 1, after - 1) if self.kernel == 3 else (before, after)
 
     monkeypatch.setattr(AxisGeometry, "pads", shifted)
+    monkeypatch.setattr(trf_windows, "reads", trf_windows.reads.__wrapped__)
+    monkeypatch.setattr(trf_support, "reads", trf_windows.reads)
     caught = {assert_support: 0, assert_window: 0}
     for case in cases(ndim, 40):
         unit = tuple(n // 2 for n in case.shapes[-1])
@@ -400,7 +512,10 @@ def test_a_branch_that_hides_the_phase_restores_shift_invariance() -> None:
 def test_same_padding_with_and_without_the_image() -> None:
     parts = (em.Conv(3, stride=2, padding="same"), em.Conv(3, padding="same"))
     assert field(*parts).padding is None
-    assert field(*parts).window(0) == ((-3, -3), (3, 3))  # (R - 1) // 2 per layer
+    assert field(*parts).on_plane().window(0) == ((-3, -3), (3, 3))  # (R - 1) // 2 per layer
+    for question in (field(*parts).window, field(*parts).center, field(*parts).units, field(*parts).nearest_unit):
+        with pytest.raises(ValueError, match="conv2: where its units look depends on the size .* give image="):
+            question(0)
     for n in range(1, 12):
         before = max((math.ceil(n / 2) - 1) * 2 + 3 - n, 0) // 2
         rf = field(*parts, image=(n, n))
@@ -442,7 +557,7 @@ def test_where_gaps_meet_branches_in_two_dimensions_the_window_holds_the_support
     for case in cases(2, 60, gaps=True):
         rf = em.receptive_field(case.net, image=case.image)
         for unit in itertools.product(range(2), repeat=2):
-            box = hull(case.sees(unit, inside=False))
+            box = hull(case.sees(unit, inside=True))
             lo, hi = rf.window(unit)
             assert box is None or all(a <= b <= c <= d for a, b, c, d in zip(lo, *box, hi))
 
@@ -539,7 +654,7 @@ def test_the_center_is_where_the_contract_puts_it() -> None:
             expected = [float(u * s - p + (r - 1) / Fraction(2))
                         for u, s, p, r in zip(unit, rf.stride, rf.padding, rf.size)]
             assert_close(rf.center(unit), expected, ROUNDING, scale=max(rf.size))
-            if rf.shift_invariant:
+            if rf.shift_invariant and not rf._borders:
                 lo, hi = rf.window(unit)
                 assert_close(rf.center(unit), np.add(lo, hi) / 2, EXACT)
     # Not the middle of the image: unit 3 of 7 of a ResNet on 224 pixels.
@@ -569,7 +684,8 @@ def test_a_field_survives_json(net: em.Network, image: Any) -> None:
     rf = em.receptive_field(net, image=image)
     back = em.ReceptiveField.from_dict(json.loads(json.dumps(rf.to_dict())))
     assert back == rf and hash(back) == hash(rf)
-    assert rf.infinite or back.window(7) == rf.window(7)
+    assert rf.infinite or back.on_plane().window(7) == rf.on_plane().window(7)
+    assert em.ReceptiveField.from_dict(rf.on_plane().to_dict()) == rf.on_plane()
 
 
 def test_every_node_and_one_node_agree() -> None:

@@ -108,7 +108,7 @@ def folded(net: Network, settings: RunSettings, method: str, statistic: str | No
         for block in kept:
             a, b = int(starts[block]), int(ends[block])
             own = [tuple(j - a for j in js) for js in sources[a:b]]
-            fields.append(receptive_field(Network(layers[a:b], own, b - a - 1), ndim=ndim))
+            fields.append(receptive_field(Network(layers[a:b], own, b - a - 1), ndim=ndim).on_plane())
             inputs += [tuple(j + len(parts) for j in js) for js in own]
             parts += layers[a:b]
         short = Network(parts, inputs, len(parts) - 1)
