@@ -54,7 +54,8 @@ SIDES = {"an example in tests/specs.py": has_example, "a public name": is_public
 UNFINISHED: set[tuple[str, str]] = {
     (op, "a theory rule")
     for op in ("adaptive_avg_pool", "adaptive_max_pool", "grn", "multiply", "pixel_shuffle", "pixel_unshuffle",
-               "shuffle", "slice", "softmax")} | {(op, "a measurement rule") for op in ("adaptive_avg_pool", "adaptive_max_pool")}
+               "shuffle", "slice", "softmax")} | {
+    (op, "a measurement rule") for op in ("adaptive_avg_pool", "adaptive_max_pool")}
 
 
 def examples(kind: type[Layer]) -> list[Layer]:
