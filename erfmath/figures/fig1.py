@@ -7,6 +7,8 @@ make them, not all-ones ones.
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..layers.weights import Constant, Random
 from ..networks import zoo
 from ..networks.network import Network
@@ -52,7 +54,8 @@ def quotes(data: Data) -> list[Quote]:
 
 def draw(data: Data) -> Figure:
     figure = page(8.6)
-    above, below = figure.subfigures(2, 1, height_ratios=[6.4, 2.2])
+    parts: Any = figure.subfigures(2, 1, height_ratios=[6.4, 2.2])
+    above, below = parts
     panels = above.subplots(4, len(LAYERS))
     rows = {f"{case},\n{words}": [(data[f"{case}, {n}"], of) for n in LAYERS] for case, words, of in (
         ("all ones", "exact", "theory"), ("random", "theory", "theory"), ("random", "measured", "measured"),

@@ -159,7 +159,8 @@ def make(name: str, out: str | os.PathLike[str], options: Options = Options(), *
                 out.rmdir()
         raise
     quotes, caption = figure.quotes(data), figure.caption(data)
-    arrays = {f"{part}/{key}": array for part, done in data.items() for key, array in done.arrays.items()}
+    arrays: dict[str, Any] = {f"{part}/{key}": array for part, done in data.items()
+                              for key, array in done.arrays.items()}
     _write_pictures(figure, data, dict(zip(forms, paths)))
     write_atomically(paths[-2], lambda file: np.savez_compressed(file, **arrays))
     about = _provenance(name, options, data, quotes, caption)

@@ -40,7 +40,8 @@ def draw_runs(data: Data, groups: Sequence[str], reach: float | None, paper: Map
 def draw_overview(data: Data, groups: Sequence[str], reach: float | None, paper: Mapping[str, float]) -> Figure:
     """A column per group: measured maps before and after; below, curves of all and losses."""
     figure = page(5.8)
-    top, bottom = figure.subfigures(2, 1, height_ratios=[1.5, 1])
+    halves: Any = figure.subfigures(2, 1, height_ratios=[1.5, 1])
+    top, bottom = halves
     panels = top.subplots(2, len(groups))
     for j, group in enumerate(groups):
         first = data[seeds_of(data, group)[0]]

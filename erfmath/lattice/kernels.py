@@ -33,7 +33,8 @@ __dir__ = __all__.copy  # tab completion offers public names only
 
 def _separable(k: int | Sequence[int], make: Callable[..., list[Any]], *parameters: Any) -> LatticeDistribution:
     """Product over the axes of the 1-D weights make(k_axis, ...); an int is one axis."""
-    sizes = tuple(integer(size, "k", 1) for size in (k if is_sequence(k) else (k,)))
+    listed: Any = k if is_sequence(k) else (k,)
+    sizes = tuple(integer(size, "k", 1) for size in listed)
     digits = sum(sizes) // 8 if make is _binomial else 0
     check_bytes(prod(sizes) * (64 + digits), f"a kernel of {' x '.join(map(str, sizes))} taps", "take fewer taps")
     return _product(sizes, make, *parameters)

@@ -315,7 +315,8 @@ def test_output_goes_to_a_file(ask: Ask) -> None:
 @pytest.mark.parametrize("words", [
     ("receptive-field", "plain"), ("predict", "plain"), ("measure", "net.json", "--draws", "4", "--seed", "0"),
     ("compare", "net.json", "--draws", "40", "--seed", "0"), ("analyse", "grads.npy"), ("design", "net.json"),
-    ("design", "net.json", "--layers"), ("size-map", "net.json", "--image", "8"), ("signals", "net.json"), ("tiles", "net.json"),
+    ("design", "net.json", "--layers"), ("size-map", "net.json", "--image", "8"),
+    ("signals", "net.json"), ("tiles", "net.json"),
     ("growth", "--depths", "5:9"), ("figures",), ("bench", "import", "--quick"), ("zoo",)], ids=" ".join)
 def test_every_command_has_json_and_tables(ask: Ask, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     """With version and command; CSV with a header and rows of one length; LaTeX with the same numbers of them."""
