@@ -142,11 +142,11 @@ class Layer:
         return "channels" in self.statistics
 
     def single_tap(self, ndim: int) -> bool:
-        """Whether each output site reads one input site at most."""
+        """Whether each output site reads one input site at most, in `ndim` dimensions."""
         return all(axis.kernel == 1 and axis.padding != "whole" for axis in self.geometry(ndim))
 
     def default(self, field: str) -> Any:
-        """What a field is if nothing is given for it, `dataclasses.MISSING` if something must be."""
+        """What `field` is if nothing is given for it, `dataclasses.MISSING` if something must be."""
         of = {f.name: f for f in dataclasses.fields(self)}[field]
         return of.default_factory() if callable(of.default_factory) else of.default
 
@@ -176,7 +176,7 @@ class Layer:
         return c_in
 
     def merged_channels(self, incoming: Sequence[int | None]) -> int | None:
-        """Channels of several inputs put together; None where they are not known yet.
+        """Channels of inputs of `incoming` channels put together; None where they are not known yet.
 
         Raises
         ------
@@ -190,11 +190,11 @@ class Layer:
         return next(iter(known), None)
 
     def weight_shape(self, c_in: int, c_out: int, ndim: int) -> tuple[int, ...] | None:
-        """Shape of the kernel between `c_in` and `c_out` channels, that of `Fixed`; None without weights."""
+        """Shape of the kernel between `c_in` and `c_out` channels over `ndim` axes; None without weights."""
         return None
 
     def group_count(self, c_in: int, ndim: int) -> int:
-        """Groups of channels that do not mix, for `c_in` incoming channels."""
+        """Groups of channels that do not mix, for `c_in` incoming channels and `ndim` axes."""
         return 1 if self.mixes_channels else c_in
 
     def channel_reads(self, labels: Sequence[Labels], c_out: int, ndim: int) -> Labels:
@@ -225,11 +225,11 @@ class Layer:
         return np.repeat(columns, c_out // groups, axis=1)
 
     def parameters(self, c_in: int, c_out: int, ndim: int, biases: bool = False) -> int:
-        """Number of trainable parameters; with `biases` convolutions have one per output channel."""
+        """Trainable parameters between `c_in` and `c_out` channels over `ndim` axes, maybe with `biases`."""
         return self._costs_nothing()
 
     def multiply_adds(self, c_in: int, c_out: int, shape_in: tuple[int, ...], shape_out: tuple[int, ...]) -> int:
-        """Multiply-adds of one image between maps of these shapes, as `costs` counts them."""
+        """Multiply-adds of an image, from `c_in` channels of `shape_in` to `c_out` of `shape_out`, as of `costs`."""
         return self._costs_nothing()
 
     def _costs_nothing(self) -> int:
