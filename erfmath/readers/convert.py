@@ -94,7 +94,9 @@ def _spatial_rank(trace: Trace) -> int:
 
 
 def _input_layout(trace: Trace, ndim: int) -> tuple[Layout, int, tuple[int, ...]]:
-    layout, space, channels = [], [], 1
+    layout: list[Any] = []
+    space: list[Any] = []
+    channels = 1
     for axis, size in enumerate(trace.shape):
         if axis == 0:
             layout.append(whole(BATCH, size))

@@ -31,6 +31,10 @@ def _sigmoid(x: Array) -> Array:
     return 0.5 * (1 + np.tanh(0.5 * x))
 
 
+def _threshold(x: Array, at: float = 0.0, value: float = 0.0) -> Array:
+    return np.where(x > at, x, value)
+
+
 def _clip(x: Array, low: float = -np.inf, high: float = np.inf) -> Array:
     return np.clip(x, low, high)
 
@@ -64,7 +68,7 @@ UNARY: dict[str, Callable[..., Array]] = {
     "cos": np.cos,
     "sign": np.sign, "floor": np.floor, "ceil": np.ceil, "identity": lambda x: x,
     "logsigmoid": lambda x: -np.logaddexp(0, -x), "hardshrink": lambda x, size=0.5: np.where(np.abs(x) > size, x, 0),
-    "threshold": lambda x, at=0.0, value=0.0: np.where(x > at, x, value),
+    "threshold": _threshold,
 }
 BINARY: dict[str, Callable[..., Array]] = {
     "add": np.add, "subtract": np.subtract, "multiply": np.multiply, "divide": np.divide, "power": np.power,

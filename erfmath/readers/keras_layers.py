@@ -246,9 +246,9 @@ def _batch_norm(c: Layer) -> str:
         arrays.append(c.weight(at, [channels], value=value) if present else None)
         at += bool(present)
     inputs = [c.channels_first(c.inputs[0]), *("" if a is None else c.keep(f"{i}", a) for i, a in enumerate(arrays))]
-    value = c.add("batch_norm", inputs, {"eps": float(c.config.get("epsilon", 1e-3)), "frozen": True},
-                  c.reader.shapes[inputs[0]])
-    return c.channels_back(value)
+    normed = c.add("batch_norm", inputs, {"eps": float(c.config.get("epsilon", 1e-3)), "frozen": True},
+                   c.reader.shapes[inputs[0]])
+    return c.channels_back(normed)
 
 
 def _scale_and_shift(c: Layer, shape: Sequence[int]) -> list[str]:

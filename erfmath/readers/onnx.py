@@ -87,14 +87,15 @@ class _Reader:
             raise ValueError(f"takes {len(named)} inputs ({', '.join(named[:5])}); must take one")
         name = named[0]
         shape = self.model.inputs[name]
-        axis = self.channel_axis(name)
+        channel = self.channel_axis(name)
         if shape is None:
             rank = 2 + (len(self.image) if is_sequence(self.image) else self.conv_rank())
             shape = (1,) + (None,) * (rank - 1)
         if len(shape) < 2:
             raise ValueError(f"input {name!r} has the shape {shape}; must have a batch, channels and space")
-        axis = None if len(shape) == 2 else axis % len(shape)
-        sizes, space = list(shape), [i for i in range(1, len(shape)) if i != axis]
+        axis = None if len(shape) == 2 else channel % len(shape)
+        sizes: list[Any] = list(shape)
+        space = [i for i in range(1, len(shape)) if i != axis]
         if not isinstance(sizes[0], int):
             sizes[0] = 1
         if axis is not None and not isinstance(sizes[axis], int):

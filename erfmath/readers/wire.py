@@ -25,7 +25,7 @@ VARINT, EIGHT, BYTES, FOUR = 0, 1, 2, 5
 #: "float", "double", "str", "bytes", or the name of a message.
 Schema = Mapping[str, Mapping[int, tuple[str, str, bool]]]
 
-_ITEMS = {"float": np.dtype("<f4"), "double": np.dtype("<f8")}
+_ITEMS: dict[str, np.dtype[Any]] = {"float": np.dtype("<f4"), "double": np.dtype("<f8")}
 
 
 class _Field(NamedTuple):

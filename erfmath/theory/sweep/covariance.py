@@ -493,8 +493,7 @@ def _window_counts(g: AxisGeometry, first: int, count: int, n: int | None, reach
         inside += np.stack([np.broadcast_to(here, there.shape), there, here & common])
     shape = [1] * (1 + 2 * ndim)
     shape[1 + axis], shape[1 + ndim + axis] = len(apart), count
-    one, other, both = (part.reshape(shape) for part in inside)
-    return one, other, both
+    return inside[0].reshape(shape), inside[1].reshape(shape), inside[2].reshape(shape)
 
 
 def _winners(geometry: tuple[AxisGeometry, ...], lags: tuple[int, ...]) -> tuple[Array, Array, Array]:
