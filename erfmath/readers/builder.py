@@ -16,7 +16,7 @@ from .axes import CHANNELS, Digit, Layout, merged, shape_of, whole
 from .functions import GRID, KNOWN, UNARY, Expression, X, affine, recognised, values
 from .records import Array
 
-__all__ = ["Builder", "Missing", "StandIn", "Unsupported", "View"]
+__all__ = ["Builder", "Missing", "StandIn", "Statistic", "Unsupported", "View"]
 
 #: Operations in one expression; deeper ones are cut into nodes.
 DEEPEST = 40
@@ -65,13 +65,25 @@ class StandIn(NamedTuple):
     size: str
 
 
+class Statistic(NamedTuple):
+    """What a tensor is of another: a "mean", "mean square" or "variance" over `digits`, or "centred" by the mean."""
+
+    kind: str
+    node: str
+    digits: frozenset[Digit]
+
+
 @dataclass(frozen=True, eq=False)
 class View:
-    """A tensor: the output of a node, its axes by digits, and a function still to be applied at each site."""
+    """A tensor: the output of a node, its axes by digits, and a function still to be applied at each site.
+
+    `statistic` says what the node's output is, where norms are written by hand.
+    """
 
     node: str
     layout: Layout
     expression: Expression = X
+    statistic: Statistic | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:

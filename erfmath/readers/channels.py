@@ -15,6 +15,7 @@ from .axes import BATCH, CHANNELS, Digit, merged, regrouped, whole
 from .builder import Builder, Unsupported, View
 from .records import Record
 from .rules import fixed, permuted, rule
+from .statistics import statistic_of
 from .weighted import linear
 
 __all__ = ["meeting"]
@@ -175,10 +176,13 @@ def meeting(b: Builder, views: Sequence[View], path: str) -> list[str]:
 def reduce(b: Builder, r: Record, x: View) -> View:
     function, keep = r.attributes["function"], r.attributes["keep"]
     axes = {axis % len(x.layout) for axis in r.attributes["axes"]}
+    digits = [digit for axis in sorted(axes) for digit in x.layout[axis]]
+    statistic = statistic_of(function, x, digits)
+    if statistic is not None and function == "var":
+        function = "mean"  # its node is read by nothing, if a norm comes of it
     if function not in ("mean", "sum", "max"):
         raise Unsupported(f"{function} over axes {sorted(axes)} of {x.shape}")
     x = b.plain(x)
-    digits = [digit for axis in sorted(axes) for digit in x.layout[axis]]
     if any(digit.axis >= 0 and digit.size < b.places[x.node].space[digit.axis] for digit in digits):
         before = len(digits)
         x = b.settled(x)
@@ -203,17 +207,19 @@ def reduce(b: Builder, r: Record, x: View) -> View:
         if function == "sum":
             node = b.emit(Scale(float(math.prod(kernel))), [node], r.path)
     if CHANNELS in over:
-        node, change = _reduced_channels(b, r, View(node, x.layout), [d for d in digits if d.axis == CHANNELS], rest)
+        node, change = _summed_channels(b, r, function, View(node, x.layout), rest)
     else:
         change = {}
     kept = [() if axis in axes else merged(change.get(d, d) for d in group) for axis, group in enumerate(x.layout)]
-    return View(node, tuple(group for axis, group in enumerate(kept) if keep or axis not in axes))
+    if statistic is not None and r.attributes["function"] == "var":
+        b.stand_in(node, "variance over axes of a map", "the mean")
+    return View(node, tuple(group for axis, group in enumerate(kept) if keep or axis not in axes), statistic=statistic)
 
 
-def _reduced_channels(b: Builder, r: Record, view: View, digits: Sequence[Digit], rest: Sequence[Digit]
-                      ) -> tuple[str, dict[Digit, Digit]]:
+def _summed_channels(b: Builder, r: Record, function: str, view: View, rest: Sequence[Digit]
+                     ) -> tuple[str, dict[Digit, Digit]]:
     """Channels added up, all or a digit of them, by a fixed matrix."""
-    channels, function = b.places[view.node].channels, r.attributes["function"]
+    channels = b.places[view.node].channels
     if function == "max":
         raise Unsupported("maximum over channels")
     left = sorted((d for d in rest if d.axis == CHANNELS), key=lambda d: -d.step)

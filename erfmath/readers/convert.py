@@ -148,6 +148,7 @@ def _finished(trace: Trace, b: Builder, values: dict[str, Any], unsupported: str
     used = _ancestors(b, top)
     lost = [v for v in values.values() if isinstance(v, Beyond) and _is_map(v.record)]
     cut = isinstance(first, Beyond) and bool(lost)
+    _prune(b, used.union(*(_ancestors(b, node) for node in outputs.values())))
     gaps = [m for m in b.missing if (m.path in used if m.stand_in else cut)]
     if gaps and unsupported == "raise":
         raise NotImplementedError(_refusal(trace, gaps, top, cut))
@@ -177,6 +178,16 @@ def _ancestors(b: Builder, top: str) -> set[str]:
             found.add(name)
             waiting += b.nodes[name][1]
     return found
+
+
+def _prune(b: Builder, used: set[str]) -> None:
+    """Leave out nodes that lead to no output, and what was put in the place of operations there."""
+    for name in [name for name in b.nodes if name not in used]:
+        del b.nodes[name]
+    for key in [key for key in b.weights if key.removesuffix(".bias") not in b.nodes]:
+        del b.weights[key]
+    b.stand_ins[:] = [s for s in b.stand_ins if s.node in b.nodes]
+    b.missing[:] = [m for m in b.missing if not m.stand_in or m.path in b.nodes]
 
 
 def _last_map(b: Builder, node: str) -> str:

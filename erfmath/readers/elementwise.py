@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from ..layers import Add, Multiply, Scale
-from .axes import BATCH, CHANNELS, Layout
+from .axes import BATCH, CHANNELS, Layout, whole
 from .builder import Builder, Unsupported, View
 from .channels import meeting
 from .functions import UNARY, Expression
 from .rules import fixed, rule
+from .statistics import centred, norm_by_hand
 from .records import Array, Record, scalar
 
 __all__ = ["binary", "unary"]
@@ -72,15 +73,19 @@ def _folded_bias(b: Builder, r: Record, view: View, function: str, other: Any, f
 
 def _with_constant(b: Builder, r: Record, function: str, view: View, array: Array, first: bool) -> View:
     """A map and an array: one number a channel, or a pattern over sites."""
-    view = b.settled(view)
+    view = b.plain(view)
     rank = max(len(view.layout), array.ndim)
     layout: Layout = ((),) * (rank - len(view.layout)) + view.layout
     sizes = (1,) * (rank - array.ndim) + array.shape
     axes = [axis for axis, n in enumerate(sizes) if n > 1]
     if any(not layout[axis] for axis in axes):
         raise Unsupported(f"{function} of a map and a constant of shape {array.shape}")
+    if any(len(layout[axis]) > 1 and any(d.axis == CHANNELS for d in layout[axis]) for axis in axes):
+        view = b.settled(view)
+        layout = ((),) * (rank - len(view.layout)) + view.layout
     view = view.moved(layout)
-    if all(layout[axis][0].axis == CHANNELS for axis in axes):
+    channels = b.places[view.node].channels
+    if all(layout[axis] == whole(CHANNELS, channels) for axis in axes):
         vector = array.reshape(-1)
         if function in ("add", "subtract") and _folded_bias(b, r, view, function, vector, first):
             return view
@@ -105,14 +110,17 @@ def _with_constant(b: Builder, r: Record, function: str, view: View, array: Arra
 
 def _meeting(b: Builder, r: Record, function: str, x: View, y: View) -> View:
     """Two maps at each site: sums and products, of one site or one channel with many as well."""
-    x, y = b.settled(x), b.settled(y)
-    rank = max(len(x.layout), len(y.layout))
-    x, y = (v.moved(((),) * (rank - len(v.layout)) + v.layout) for v in (x, y))
-    layout: list[Any] = []
-    for p, q in zip(x.layout, y.layout):
-        if p and q and p != q:
-            raise Unsupported(f"{function} of tensors whose axes differ")
-        layout.append(p or q)
+    found = norm_by_hand(b, r, function, x, y)
+    if found is not None:
+        return found
+    x, y = b.plain(x), b.plain(y)
+    layout = _common(x, y)
+    if layout is None:
+        x, y = b.settled(x), b.settled(y)
+        layout = _common(x, y)
+    if layout is None:
+        raise Unsupported(f"{function} of tensors whose axes differ")
+    statistic = centred(function, x, y)
     if function == "subtract":
         y = View(b.emit(Scale(-1.0), [y.node], f"{r.path}.minus"), y.layout)
     space = tuple(map(max, b.places[x.node].space, b.places[y.node].space))
@@ -124,14 +132,26 @@ def _meeting(b: Builder, r: Record, function: str, x: View, y: View) -> View:
             if b.places[node].channels < channels:  # one channel for all
                 node = fixed(b, view, np.ones((channels, 1)), f"{r.path}.spread")
             nodes.append(View(node, view.layout))
-        return View(b.emit(Add(), meeting(b, nodes, r.path), r.path, channels, space), tuple(layout))
-    whole, part = sorted((x, y), key=lambda v: -b.places[v.node].channels * math.prod(b.places[v.node].space))
+        node = b.emit(Add(), meeting(b, nodes, r.path), r.path, channels, space)
+        return View(node, layout, statistic=statistic)
+    wide, part = sorted((x, y), key=lambda v: -b.places[v.node].channels * math.prod(b.places[v.node].space))
     if function == "multiply":
-        if b.places[whole.node] != (channels, space):
+        if b.places[wide.node] != (channels, space):
             raise Unsupported("product of a map of one site and one of one channel")
-        return View(b.emit(Multiply(), meeting(b, [whole, part], r.path), r.path, channels, space), tuple(layout))
-    if function == "divide" and whole is x and b.places[part.node] != b.places[whole.node]:
+        return View(b.emit(Multiply(), meeting(b, [wide, part], r.path), r.path, channels, space), layout)
+    if function == "divide" and wide is x and b.places[part.node] != b.places[wide.node]:
         node = b.emit(Scale(1.0), [x.node], r.path)
         b.stand_in(node, "division by a statistic of the map", "the quotient as the map itself")
-        return View(node, tuple(layout))
+        return View(node, layout)
     raise Unsupported(f"{function} of two maps")
+
+
+def _common(x: View, y: View) -> Layout | None:
+    """The layout of both, axis by axis, where one of them may have a single position; None if they differ."""
+    rank = max(len(x.layout), len(y.layout))
+    layout = []
+    for p, q in zip(*(((),) * (rank - len(v.layout)) + v.layout for v in (x, y))):
+        if p and q and p != q:
+            return None
+        layout.append(p or q)
+    return tuple(layout)

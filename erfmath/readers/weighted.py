@@ -16,7 +16,7 @@ from .builder import Builder, Unsupported, View
 from .records import Array, Record
 from .rules import arranged, rule, through, tidy
 
-__all__ = ["linear"]
+__all__ = ["linear", "normalised"]
 
 
 # ---------------------------------------------------------------------------------------------
@@ -157,7 +157,7 @@ def batch_norm(b: Builder, r: Record, x: View, scale: Any, shift: Any, mean: Any
     return View(name, view.layout)
 
 
-def _normalised(b: Builder, r: Record, x: View, digits: Sequence[Digit], scale: Any, shift: Any) -> View:
+def normalised(b: Builder, r: Record, x: View, digits: Sequence[Digit], scale: Any, shift: Any) -> View:
     """A norm over the positions that `digits` run over."""
     view = b.plain(x)
     place = b.places[view.node]
@@ -188,7 +188,7 @@ def _normalised(b: Builder, r: Record, x: View, digits: Sequence[Digit], scale: 
 @rule("layer_norm", "rms_norm")
 def layer_norm(b: Builder, r: Record, x: View, scale: Any = None, shift: Any = None) -> View:
     x = b.plain(x)
-    return _normalised(b, r, x, [d for axis in r.attributes["axes"] for d in x.layout[axis]], scale, shift)
+    return normalised(b, r, x, [d for axis in r.attributes["axes"] for d in x.layout[axis]], scale, shift)
 
 
 @rule("group_norm")
@@ -196,10 +196,10 @@ def group_norm(b: Builder, r: Record, x: View, scale: Any = None, shift: Any = N
     view, _ = b.spatial(x)
     channels, groups = b.places[view.node].channels, r.attributes["groups"]
     space = [digit for digits in view.layout[2:] for digit in digits]
-    return _normalised(b, r, view, [*whole(CHANNELS, channels // groups), *space], scale, shift)
+    return normalised(b, r, view, [*whole(CHANNELS, channels // groups), *space], scale, shift)
 
 
 @rule("instance_norm")
 def instance_norm(b: Builder, r: Record, x: View, scale: Any = None, shift: Any = None) -> View:
     x = b.plain(x)
-    return _normalised(b, r, x, [digit for digits in x.layout[2:] for digit in digits], scale, shift)
+    return normalised(b, r, x, [digit for digits in x.layout[2:] for digit in digits], scale, shift)
