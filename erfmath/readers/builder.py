@@ -134,6 +134,11 @@ class Builder:
     # -- layers -------------------------------------------------------------------------------
 
     @staticmethod
+    def has(op: str, field: str) -> bool:
+        """Whether layers of the kind `op` have a field."""
+        return field in {f.name for f in dataclasses.fields(KINDS[op])}
+
+    @staticmethod
     def layer(op: str, *values: Any, **fields: Any) -> Layer:
         """A layer of the kind `op`.
 

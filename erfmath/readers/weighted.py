@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -35,6 +36,12 @@ def _spec(b: Builder, array: Array, fan_in: float) -> Any:
     return Random() if b.init == "he" or gain == 0 else Random(gain=gain)
 
 
+def _bias(b: Builder, bias: Any) -> dict[str, float]:
+    """The variance of biases as the module has them, as a field."""
+    size = 0.0 if bias is None or b.init != "module" else float(np.mean(np.square(bias, dtype=float)))
+    return {"bias": size} if size and b.has("conv", "bias") else {}
+
+
 @rule("conv")
 def conv(b: Builder, r: Record, x: View, weights: Array, bias: Any = None) -> View:
     if not isinstance(weights, np.ndarray):
@@ -55,7 +62,7 @@ def conv(b: Builder, r: Record, x: View, weights: Array, bias: Any = None) -> Vi
     c_in, groups = b.places[view.node].channels, a.get("groups", 1)
     c_out = array.shape[1] * groups if transposed else array.shape[0]
     fan_in = math.prod(kernel) * c_in / groups / (math.prod(stride) if transposed else 1)
-    fields: dict[str, Any] = {"stride": stride, "padding": pads, "groups": groups}
+    fields: dict[str, Any] = {"stride": stride, "padding": pads, "groups": groups, **_bias(b, bias)}
     if max(dilation) > 1:
         fields["dilation"] = dilation
     if transposed:
@@ -132,7 +139,7 @@ def linear(b: Builder, r: Record, x: View, weights: Array, bias: Any = None) -> 
         order = [1 + axes.index(axis) for axis in (CHANNELS, *range(b.ndim)) if axis in axes]
         array, kernel, space = array.transpose(0, *order), place.space, (1,) * b.ndim
     array = array.reshape(len(weights), place.channels, *kernel)
-    layer = Conv(kernel, len(weights), padding=0, weights=_spec(b, array, math.prod(array.shape[1:])))
+    layer = Conv(kernel, len(weights), padding=0, weights=_spec(b, array, math.prod(array.shape[1:])), **_bias(b, bias))
     name = b.emit(layer, [x.node], r.path, len(weights), space)
     _weighted(b, name, layer, array, bias)
     return View(name, (*x.layout[:-1], whole(CHANNELS, len(weights))))
@@ -146,15 +153,27 @@ def linear(b: Builder, r: Record, x: View, weights: Array, bias: Any = None) -> 
 def batch_norm(b: Builder, r: Record, x: View, scale: Any, shift: Any, mean: Any, var: Any) -> View:
     view, _ = b.spatial(x)
     channels = b.places[view.node].channels
-    name = b.emit(BatchNorm(), [view.node], r.path)
+    layer, scale_left = _affine_norm(b, BatchNorm(), scale, shift)
+    name = b.emit(layer, [view.node], r.path)
     given = [np.ones(channels) if scale is None else scale, np.zeros(channels) if shift is None else shift,
              np.zeros(channels) if mean is None else mean, np.ones(channels) if var is None else var]
     eps = 0.0 if var is None else r.attributes.get("eps", 1e-5)
     b.weights[name] = np.stack([np.broadcast_to(np.asarray(v, dtype=float).reshape(-1), channels) for v in given]
                                ) + np.array([[0], [0], [0], [eps]])
     if b.init == "module":
-        name = b.affine(name, scale, shift, f"{r.path}.affine")
+        name = b.affine(name, *scale_left, f"{r.path}.affine")
     return View(name, view.layout)
+
+
+def _affine_norm(b: Builder, layer: Layer, scale: Any, shift: Any) -> tuple[Layer, tuple[Any, Any]]:
+    """A norm with the variances of its scales and shifts, and what of both is left for a node of its own."""
+    known = {field.name for field in dataclasses.fields(layer)}
+    scales = np.ones(1) if scale is None else np.asarray(scale, dtype=float)
+    size, shifts = float(np.mean(scales**2)), 0.0 if shift is None else float(np.mean(np.square(shift, dtype=float)))
+    plain = np.ptp(scales) == 0 == shifts
+    if b.init != "module" or plain or size < 1 - 1e-9 or not {"scale_var", "shift_var"} <= known:
+        return layer, (scale, shift)
+    return dataclasses.replace(layer, scale_var=max(size - 1, 0.0), shift_var=shifts), (None, None)
 
 
 def normalised(b: Builder, r: Record, x: View, digits: Sequence[Digit], scale: Any, shift: Any) -> View:
@@ -179,9 +198,10 @@ def normalised(b: Builder, r: Record, x: View, digits: Sequence[Digit], scale: A
         layer = InstanceNorm()
     else:
         layer = GroupNorm(place.channels // size)
+    layer, left = _affine_norm(b, layer, scale, shift)
     name = b.emit(layer, [view.node], r.path)
     if b.init != "he":
-        name = b.affine(name, scale, shift, f"{r.path}.affine")
+        name = b.affine(name, *left, f"{r.path}.affine")
     return View(name, view.layout)
 
 
