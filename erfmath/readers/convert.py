@@ -121,7 +121,9 @@ def _step(b: Builder, record: Record, inputs: list[Any]) -> Any:
     """The value of a record: a view, an array, or what lies beyond."""
     beyond = next((v for v in inputs if isinstance(v, Beyond)), None)
     zero = any(isinstance(v, (np.ndarray, float, int)) and not np.any(v) for v in inputs)
-    if beyond is not None and not (record.op == "binary" and record.attributes["function"] == "multiply" and zero):
+    if zero and record.op == "binary" and record.attributes["function"] == "multiply":
+        return np.broadcast_to(np.float32(0), record.shape)
+    if beyond is not None:
         return Beyond(record, beyond.what)
     if not any(isinstance(v, (View, Beyond)) for v in inputs):
         return evaluated(record, inputs)

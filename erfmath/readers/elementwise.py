@@ -47,8 +47,8 @@ def binary(b: Builder, r: Record, x: Any, y: Any) -> Any:
             return b.applied(x, Expression(function, (x.expression, y.expression), {}, r.path))
         return _meeting(b, r, function, x, y)
     view, other, number = (x, y, numbers[1]) if isinstance(x, View) else (y, x, numbers[0])
-    if function == "multiply" and not np.any(other):
-        return np.broadcast_to(np.float32(0), r.shape)
+    if not np.any(other) and (function == "add" or function == "subtract" and view is x):
+        return view
     if number is not None and view.shape == tuple(r.shape):
         folded = _folded_bias(b, r, view, function, number, x is view)
         if folded:

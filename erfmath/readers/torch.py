@@ -155,6 +155,8 @@ class _Reader:
             self.names[node.name] = [self.cut(node, i, *where) for i, where in enumerate(parts(_Call(node)))]
         elif name == "glu":
             self.glu(node)
+        elif name in ("addcmul", "addcmul_"):
+            self.addcmul(node)
         else:
             plain = name.removesuffix("_") if not name.startswith("_") else name
             op, inputs, attributes = _plain(plain, _Call(node))
@@ -185,6 +187,18 @@ class _Reader:
         self.records.append(Record(f"{node.name}.gate", "unary", (second,), {"function": "sigmoid"}, shape, path))
         self.records.append(Record(node.name, "binary", (first, f"{node.name}.gate"), {"function": "multiply"}, shape,
                                    path))
+        self.names[node.name] = node.name
+
+    def addcmul(self, node: Any) -> None:
+        """A sum with a product."""
+        call, path = _Call(node), self.path(node, "addcmul")
+        shape = _ints(node.meta["val"].shape)
+        product = f"{node.name}.product"
+        factors = [self.operand(call["tensor1"]), self.operand(call["tensor2"])]
+        for name, inputs, function in ((product, factors, "multiply"),
+                                       (f"{product}.scaled", [product, float(call["value"])], "multiply"),
+                                       (node.name, [self.operand(call["self"]), f"{product}.scaled"], "add")):
+            self.records.append(Record(name, "binary", tuple(inputs), {"function": function}, shape, path))
         self.names[node.name] = node.name
 
     def add(self, node: Any, op: str, inputs: Sequence[Any], attributes: dict[str, Any]) -> None:
