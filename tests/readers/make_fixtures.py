@@ -87,7 +87,7 @@ def windows(program: Any, trace: Any) -> list[dict[str, Any]]:
     run.run(*inputs)
     values = {node.name: value for node, value in run.env.items() if isinstance(value, torch.Tensor)}
     maps = [r for r in trace.live() if len(r.shape) == 4 and r.shape[2] > 1 and r.shape[3] > 1
-            and r.op in ("conv", "max_pool", "avg_pool", "concat") and r.name in values]
+            and r.op in ("conv", "max_pool", "avg_pool") and r.name in values]
     found = []
     for record in (maps[-1], maps[len(maps) // 2], maps[len(maps) // 4]):
         for unit in ((record.shape[2] // 2, record.shape[3] // 2), (0, 0)):
