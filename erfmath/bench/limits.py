@@ -32,9 +32,10 @@ def _raw_shortcuts(width: int) -> Network:
     return serial(*parts, BatchNorm(), Activation("relu"))
 
 
-def _pooled(*pool: int) -> Callable[..., Network]:
+def _pooled(kernel: int, stride: int, padding: int = 0) -> Callable[..., Network]:
     def build(width: int) -> Network:
-        return repeat(serial(Conv(3, width), Activation("relu"), Conv(3, width), Activation("relu"), MaxPool(*pool)), 3)
+        return repeat(serial(Conv(3, width), Activation("relu"), Conv(3, width), Activation("relu"),
+                             MaxPool(kernel, stride, padding)), 3)
     return build
 
 

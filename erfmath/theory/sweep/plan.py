@@ -105,7 +105,7 @@ class Graph:
         groups: list[tuple[int, ...]] = []
         norms: dict[int, Norm] = {}
         seen: dict[Any, Linear] = {}  # repeated parts hold the same layer objects
-        rules = tuple(rule_of(node.layer) for node in nodes)
+        rules = tuple(_rule(node.name, node.layer) for node in nodes)
         for i, (node, rule, inputs) in enumerate(zip(nodes, rules, net.sources)):
             below = inputs[0]
             place = id(node.layer), sizes[below], channels[below], channels[i]
@@ -138,6 +138,13 @@ class Graph:
     def shares(self, i: int) -> list[float]:
         """Share of the channels of node `i` that each of its groups has."""
         return [c / self.channels[i] for c in self.groups[i]]
+
+
+def _rule(name: str, layer: Layer) -> Rule:
+    try:
+        return rule_of(layer)
+    except NotImplementedError as error:
+        raise NotImplementedError(f"{name}: {error}") from None
 
 
 _graphs: Recent[Graph] = Recent(RECENT)
