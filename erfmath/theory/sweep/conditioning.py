@@ -1,10 +1,10 @@
 """Gradients whose power depends on the value that they meet: parts, each with what is known of it.
 
 A part is a covariance and a table over the nodes of the source of its node's value: the second moment of the
-gradient once it has passed all elementwise layers down to that source, given the source, over its mean.  Above a
-random layer nothing is known of the value; where a gradient enters a function of a source, what is
-known is the squared slope.  Only where sources are made of others (sums, pools, filters, dropout, batch norms of
-unequal channels) does a table change, and the power with it.
+gradient once it has passed all elementwise layers down to that source, given the source, over its mean (equation 45).
+Where a random layer hands down a gradient nothing is known of the value that it meets, and what is known at its source
+is the squared slope of the elementwise layers between.  Only where sources are made of others (sums, pools, filters,
+dropout, batch norms of unequal channels) does a table change, and the power with it (equation 46).
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Known:
     table: Array
 
 
-@remembered(4096)
+@remembered(4096, lasting=False)
 def entering(value: Value) -> Known:
     """What is known, at its source, of a gradient that enters at `value`."""
     return Known(*value.entry)
@@ -59,7 +59,19 @@ Passed = tuple[Union["Known", None], float, float]
 def passed(knowns: tuple[Known, ...], source: Source, part: int, below: Value) -> tuple[Passed, ...]:
     """From a source to the value number `part` that it was made of, and through that to its own source.
 
-    Everything that is known of parts of one gradient goes together; None is known where conditioning ends.
+    Parameters
+    ----------
+    knowns : tuple of Known
+        Of parts of one gradient, at `source`: those on the same nodes go together.
+    source : Source
+    part : int
+    below : Value
+        What the node before carries: the part itself, or what that was made of where layers between left no trace.
+
+    Returns
+    -------
+    tuple
+        For each of `knowns`; None is known where conditioning ends, at a Gaussian.
     """
     found: dict[Known, Passed] = {}
     for same in {id(known.nodes): known.nodes for known in knowns}.values():
@@ -124,28 +136,25 @@ def handed(graph: Graph, gates: Gates, edge: Edge, j: int, parts: Sequence[Known
 
 
 def _apart(found: Sequence[Passed], owner: Sequence[int], count: int) -> list[Handed]:
-    """Items such that in each the groups that become one group are known alike."""
+    """Items in each of which the same is known of all groups of the reader that are one group of the input."""
     power, pairs = (np.array([one[n] for one in found]) for n in (1, 2))
     if len(found) == 1:
         return [Handed((found[0][0],), power, pairs)]
-    variants: list[list[Known | None]] = []
+    items: list[dict[int, Known | None]] = []
     which = np.zeros(len(found), int)
     for g, (known, _, _) in enumerate(found):
         if owner[g] < 0:
             continue
-        n = 0
-        while n < len(variants) and variants[n][owner[g]] not in (_UNSET, known):
-            n += 1
-        if n == len(variants):
-            variants.append([_UNSET] * count)
-        variants[n][owner[g]] = known
-        which[g] = n
-    return [Handed(tuple(None if known is _UNSET else known for known in variant), power * (which == n),
-                   pairs * (which == n)) for n, variant in enumerate(variants)]
+        which[g] = next((n for n, item in enumerate(items) if item.get(owner[g], known) is known), len(items))
+        if which[g] == len(items):
+            items.append({})
+        items[which[g]][owner[g]] = known
+    return [Handed(tuple(map(item.get, range(count))), power * (which == n), pairs * (which == n))
+            for n, item in enumerate(items)]
 
 
 def conditioned_gain(graph: Graph, gates: Gates) -> float:
-    """Logarithm of what conditioning adds to the power that passes a chain of single layers."""
+    """Logarithm of what conditioning adds to the power that passes a chain of single layers (equation 46)."""
     total, knowns = 0.0, None
     for i in range(graph.top, -1, -1):
         sites = gates.sites.get(i, ())
@@ -156,9 +165,6 @@ def conditioned_gain(graph: Graph, gates: Gates) -> float:
         knowns = one.knowns
         total += math.log(one.power[0]) if one.power[0] > 0 else -math.inf
     return total
-
-
-_UNSET = Known(Nodes(np.zeros(0), np.zeros(0)), np.zeros((2, 0)))
 
 
 def _owners(graph: Graph, edge: Edge, j: int) -> list[int]:
@@ -175,18 +181,20 @@ def _owners(graph: Graph, edge: Edge, j: int) -> list[int]:
 
 def _along(site: SiteValue, knowns: Sequence[Known | None], below: SiteValue, parts: dict[int, int] | None, slot: int
            ) -> list[Passed]:
-    if (site is None and below is None) or (parts is not None and slot not in parts):
+    """What is known of each part at one group of the input, and what its power and its pairs gain."""
+    part = 0 if parts is None else parts.get(slot, -1)
+    if (site is None and below is None) or part < 0:
         return [(None, 1.0, 1.0)] * len(knowns)
     if below is None:  # a Gaussian, which only what is made of it knows as a value
         assert site is not None
         if not site.source.parts:
             return [(None, 1.0, 1.0)] * len(knowns)
-        below = site.source.parts[0 if parts is None else parts[slot]]
+        below = site.source.parts[part]
+    fresh = entering(below) if below.source.parts else None, 1.0, 1.0
     if site is None:
-        return [(entering(below) if below.source.parts else None, 1.0, 1.0)] * len(knowns)
+        return [fresh] * len(knowns)
     if site.source is below.source:
         return [(known, 1.0, 1.0) for known in knowns]
     known = tuple(known for known in knowns if known is not None)
-    gone = iter(passed(known, site.source, 0 if parts is None else parts[slot], below) if known else ())
-    return [(entering(below) if below.source.parts else None, 1.0, 1.0) if known is None else next(gone)
-            for known in knowns]
+    gone = iter(passed(known, site.source, part, below) if known else ())
+    return [fresh if known is None else next(gone) for known in knowns]
