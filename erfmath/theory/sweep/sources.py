@@ -1,4 +1,8 @@
-"""Sources that are made of other values: sums, the largest of a window, dropout, batch norm, fixed filters."""
+"""Sources that are made of other values: sums, the largest of a window, dropout, batch norm, fixed filters.
+
+Each takes what is known of a gradient to the values that it was made of by its row of the table below equation 46 in
+docs/theory.md, where the errors are listed, too.
+"""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ A `Source` is a random variable of one site that no elementwise layer made: a Ga
 out), a sum of independent values, the largest of a window, a filter's average, dropout.  A `Value` is a
 function of one source, made by elementwise layers.  The second moment of a gradient, given the value of its
 site, is a table over the *nodes* of a source; `Source.pull` gives it on the nodes of each value that the
-source was made of, as a conditional expectation (docs/theory.md, section on conditioning).
+source was made of, as a conditional expectation (docs/theory.md, equations 45 and 46).
 
 Nodes are Gauss-Legendre points on panels split wherever a function on them has a kink, so that expectations are
 good to about 1e-10 (1e-7 where poles are near, as those of tanh).  Sources that are made of other values are in
