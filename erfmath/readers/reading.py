@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import os
 from typing import Any
 
-from ..base.checks import choice
+from ..base.checks import choice, is_sequence
 from .convert import INITS, convert
 from .model import Model, model_of
 from .records import Trace
 
-__all__ = ["from_keras", "from_onnx", "from_torch"]
+__all__ = ["from_keras", "from_name", "from_onnx", "from_torch"]
 
 
 def _read(trace: Trace, init: str, unsupported: str) -> Model:
@@ -21,6 +22,36 @@ def _read(trace: Trace, init: str, unsupported: str) -> Model:
 def _check(init: str, unsupported: str) -> None:
     choice(init, "init", INITS)
     choice(unsupported, "unsupported", ("raise", "stand_in"))
+
+
+def from_name(text: str, *, image: Any = None, **options: Any) -> Model:
+    """The model that a command line names: a file `.onnx` or `.keras`, or `package.module:callable` of PyTorch.
+
+    The callable is called without arguments, or it is a module already; its images have three channels.
+
+    Raises
+    ------
+    ImportError, AttributeError
+        If there is no such package or callable.
+    ValueError
+        If the text names none of these, or no image is given for a callable; else as the reader says.
+    """
+    suffix = os.path.splitext(text)[1].lower()
+    if suffix == ".onnx":
+        return from_onnx(text, image=image, **options)
+    if suffix == ".keras":
+        return from_keras(text, image=image, **options)
+    package, colon, name = text.partition(":")
+    if not colon or not name:
+        raise ValueError(f"{text!r}: must be a file .onnx or .keras, or package.module:callable")
+    if image is None:
+        raise ValueError(f"{text}: image=None: must be the size of an image in pixels, as image=224")
+    found: Any = importlib.import_module(package)
+    for part in name.split("."):
+        found = getattr(found, part)
+    module = found if hasattr(found, "parameters") and not isinstance(found, type) else found()
+    space = tuple(image) if is_sequence(image) else (image, image)
+    return from_torch(module.eval(), (1, 3, *space), **options)
 
 
 def from_torch(module: Any, example: Any = None, *, init: str = "module", unsupported: str = "raise") -> Model:

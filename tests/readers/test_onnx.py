@@ -12,7 +12,7 @@ from helpers import EXACT, ROUNDING, assert_close
 from onnx_writer import info, model, node, number, tensor
 
 import erfmath as em
-from erfmath.readers.reading import from_onnx
+from erfmath.readers.reading import from_name, from_onnx
 
 RNG = np.random.default_rng(0)
 
@@ -304,3 +304,12 @@ def test_it_needs_no_number_field(tmp_path: Path) -> None:
     path.write_bytes(number(1, 8))
     with pytest.raises(ValueError, match="no ONNX model"):
         from_onnx(path)
+
+
+def test_models_by_name(tmp_path: Path) -> None:
+    read(tmp_path, [CONV], W)
+    assert from_name(str(tmp_path / "model.onnx"), init="he").net.names == ("stem",)
+    for text, words in (("model.pt", "must be a file .onnx or .keras, or package.module:callable"),
+                        ("package.module:thing", "image=None: must be the size of an image")):
+        with pytest.raises(ValueError, match=words):
+            from_name(text)
