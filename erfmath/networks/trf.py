@@ -68,7 +68,7 @@ class ReceptiveField:
     _windows: tuple[Windows, ...] = field(repr=False)
     shape: tuple[int, ...] | None = None
     _borders: tuple[Border, ...] = field(default=(), repr=False)
-    _by_convention: bool = field(default=False, repr=False)
+    _unknown: bool = field(default=False, repr=False)  # whether windows lie elsewhere on images of other sizes
 
     @property
     def ndim(self) -> int:
@@ -153,7 +153,7 @@ class ReceptiveField:
         """The field as JSON-ready objects; `from_dict` reads them back."""
         return {"node": self.node, "image": self.image, "shape": self.shape, "padding_known": self.padding is not None,
                 "windows": [_to_json(w) for w in self._windows], "borders": self._borders,
-                "by_convention": self._by_convention}
+                "place_known": not self._unknown}
 
     @staticmethod
     def from_dict(d: Mapping[str, Any]) -> ReceptiveField:
@@ -173,17 +173,17 @@ class ReceptiveField:
         borders = tuple(tuple(_border(item) for item in axis) for axis in d.get("borders", ()))
         if len(borders) not in (0, rf.ndim):
             raise ValueError(f"borders: has {len(borders)} axes, must have {rf.ndim}")
-        return replace(rf, _borders=borders, _by_convention=bool(d.get("by_convention", False)))
+        return replace(rf, _borders=borders, _unknown=not field_of({"place_known": True, **d}, "place_known", bool))
 
     def on_plane(self) -> ReceptiveField:
         """The same field where an unknown padding is taken as centred, as "same" is at stride 1.
 
         On the plane a network with such padding has no place of its own; this one is as good as another.
         """
-        return replace(self, _by_convention=True)
+        return replace(self, _unknown=False)
 
     def _refuse_unknown(self) -> None:
-        if self.padding is None and not self.infinite and not self._by_convention:
+        if self._unknown:
             raise ValueError(f"{self.node}: where its units look depends on the size of the image (padding='same' "
                              "with a stride); give image=")
 
@@ -192,7 +192,7 @@ class ReceptiveField:
         rows = [("node", self.node), ("image", "not given" if self.image is None else f"{_text(self.image)} px"),
                 ("TRF", f"{_text(self.size)} px"), ("stride", f"{_text(self.stride)} px"),
                 ("padding", f"{_text(self.padding)} px")]
-        if not self.infinite and (self.padding is not None or self._by_convention):
+        if not self.infinite and not self._unknown:
             (lo, hi), center = self.window(), self.center()
             rows.append(("unit 0", f"pixels {', '.join(map(str, lo))} to {', '.join(map(str, hi))}, true centre "
                          f"{', '.join(f'{c:g}' for c in center)}"))
@@ -313,7 +313,7 @@ def _fields(net: Network, image: Any, ndim: int, only: int | None, source: str |
         borders = tuple(() if n is None else one.borders(n) for one, (_, n) in zip(seen, ends))
         found[names[i]] = replace(
             _field(names[i], tuple(one.windows for one in seen), graph.pixels, shape, any(unknown[p] for p in parts)),
-            _borders=borders if any(borders) else ())
+            _borders=borders if any(borders) else (), _unknown=any(unknown[p] for p in parts))
     return found
 
 
@@ -333,8 +333,9 @@ def _unknown_padding(graph: Paths) -> list[bool]:
         return [False] * len(graph.nodes)
     unknown: list[bool] = []
     for axes, inputs in zip(graph.geometry, graph.sources):
-        here = any(axis.needs_size for axis in axes)
-        unknown.append(here or any(j >= 0 and unknown[j] for j in inputs))
+        before = any(j >= 0 and unknown[j] for j in inputs)
+        pooled = any(axis.padding == "whole" for axis in axes)  # what sees everything has no place to be wrong
+        unknown.append(not pooled and (before or any(axis.needs_size for axis in axes)))
     return unknown
 
 

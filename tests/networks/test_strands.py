@@ -182,6 +182,9 @@ def test_gates() -> None:
     assert em.support(net, image=16, unit=3, gates=False).mask.shape == (7, 7)
     with pytest.raises(ValueError, match="units see the same pixels"):
         on.units(3)
+    same = em.receptive_field(em.serial(em.Conv(3, 8, stride=2, padding="same"), squeeze_and_excite(8)))
+    with pytest.raises(ValueError, match="depends on the size of the image"):
+        same.center()
     # A product of nothing but factors of one site keeps them all.
     pooled = em.serial(em.GlobalAvgPool(), em.multiply(em.Conv(1, 3), em.Conv(1, 3)))
     assert em.receptive_field(pooled, gates=False).infinite

@@ -112,7 +112,7 @@ def folded(net: Network, settings: RunSettings, method: str, statistic: str | No
             inputs += [tuple(j + len(parts) for j in js) for js in own]
             parts += layers[a:b]
         short = Network(parts, inputs, len(parts) - 1)
-        trf = receptive_field(short, ndim=ndim)
+        trf = receptive_field(short, ndim=ndim).on_plane()
         graph = Graph.of(short, settings.but(node=None))
     except ValueError:  # which the network as it stands has the names to explain
         return None
