@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...layers import Conv, ConvTranspose
+from ...layers import Conv, ConvTranspose, Layer
 from ...layers.convolution import Weighted
 from ...layers.geometry import AxisGeometry
 from ...layers.weights import Constant, Fixed, Random
@@ -27,6 +27,11 @@ class ConvolutionRule(Rule):
     """Weights decide: random ones mix channels and are a fresh source, equal and given ones tie channels."""
 
     fields = frozenset({"kernel_size", "channels", "stride", "padding", "dilation", "groups", "weights"})
+
+    def refuse_unknown(self, layer: Layer) -> None:
+        super().refuse_unknown(layer)
+        if layer.transposed and getattr(layer, "dilation", 1) not in (1, (1,) * 1, (1,) * 2, (1,) * 3):
+            raise NotImplementedError(f"dilation={getattr(layer, 'dilation')} of transposed convolutions: {SAMPLE}")
 
     def lower(self, layer: Weighted, sizes: tuple[int | None, ...], c_in: int, c_out: int) -> Linear:  # type: ignore
         geometry, weights = layer.geometry(len(sizes)), layer.weights
