@@ -119,7 +119,7 @@ def _demand(net: Network, geometry: Sequence[Geometry], shapes: Sequence[Shape] 
         for j in net.sources[i]:
             n = None if shapes is None else shapes[j]
             read = _reads(layer, geometry[i], boxes[i], n)
-            folds = _folds(layer, read, n)
+            folds = _folds(geometry[i], read, n)
             read = Box(*(tuple(int(end(sites)) for sites in folds) for end in (min, max))) if folds else read.within(n)
             boxes[j] = boxes[j].join(read) if j in boxes else read
     return boxes
@@ -139,12 +139,11 @@ def _reads(layer: Layer, geometry: Geometry, box: Box, shape: Shape | None) -> B
     return Box(*(tuple(part) for part in zip(*ends)))
 
 
-def _folds(layer: Layer, read: Box, shape: Shape | None) -> tuple[Array, ...]:
+def _folds(geometry: Geometry, read: Box, shape: Shape | None) -> tuple[Array, ...]:
     """Per axis the sites of the map that those of `read` repeat, where padding does so."""
-    mode = rule_of(layer).padding_mode(layer)
-    if mode == "zeros" or shape is None or read.empty:
+    if shape is None or read.empty or all(g.border == "zeros" for g in geometry):
         return ()
-    return tuple(folded(np.arange(a, b + 1), n, mode) for a, b, n in zip(*read, shape))
+    return tuple(folded(np.arange(a, b + 1), n, g.border) for a, b, n, g in zip(*read, shape, geometry))
 
 
 def _window(layer: Layer, geometry: Geometry, box: Box, held: Sequence[Box], shapes: Sequence[Shape | None]) -> Window:
@@ -155,4 +154,4 @@ def _window(layer: Layer, geometry: Geometry, box: Box, held: Sequence[Box], sha
                                       None if shapes[0] is None else shapes[0][axis])
                 for axis, g in enumerate(geometry)]
     return Window(box, tuple(held), reads, tuple(matrix for matrix in matrices if matrix is not None),
-                  _folds(layer, reads[0], shapes[0]))
+                  _folds(geometry, reads[0], shapes[0]))

@@ -27,7 +27,7 @@ Arrays = Mapping[str, Array]
 class Model:
     """A network with its numbers of channels, ready to run on inputs of one shape.
 
-    Parameters have names: kernels are called as their nodes, others "node.bias", "node.scale", "node.shift".  What is
+    Parameters have names: kernels are called as their nodes, others "node.bias", "node.scale", and so on.  What is
     not trained is called `running`: "node.mean" and "node.variance" of batch norms, and kernels that are `Fixed` or
     `Constant`.
     """
@@ -49,8 +49,9 @@ class Model:
                                         p.trained or not p.optional or i in norms)})
 
     def name(self, i: int, what: str) -> str:
-        """What a parameter is called."""
-        return self.net.names[i] if what == "kernel" else f"{self.net.names[i]}.{what}"
+        """What a parameter is called: as its node, if it is what `weights` has under that name."""
+        step = self.program.steps[i]
+        return step.name if rule_of(step.layer).stacked(step.layer) == (what,) else f"{step.name}.{what}"
 
     @property
     def trained(self) -> dict[str, Parameter]:
@@ -144,11 +145,9 @@ class Model:
 
     def moved(self, running: Arrays, run: Run, fraction: float) -> dict[str, Array]:
         """Running statistics after a batch: a `fraction` of the way to those that it had."""
-        fresh = dict(running)
-        for (i, what), array in run.statistics.items():
-            old = running[self.name(i, what)]
-            fresh[self.name(i, what)] = old + old.dtype.type(fraction) * (array[0] - old)
-        return fresh
+        met = {self.name(*key): array[0] for key, array in run.statistics.items()}
+        return {name: old + old.dtype.type(fraction) * (met[name] - old) if name in met else old
+                for name, old in running.items()}
 
 
 class Evaluation(NamedTuple):

@@ -11,7 +11,7 @@ from helpers import EXACT, ROUNDING, assert_close
 from layouts import LAYOUTS, Layout
 
 from erfmath.empirics import arrays
-from erfmath.empirics.arrays import channel_sums, channels_last, per_channel, place
+from erfmath.empirics.arrays import channel_sums, channels_last, folded, give_sites, per_channel, place, take_sites
 from erfmath.empirics.rules.activation import activate
 from erfmath.empirics.rules.pooling import along_axes, max_pool, max_pool_grad, max_pool_winner
 from erfmath.layers.geometry import Box
@@ -27,6 +27,22 @@ def test_place_pads_crops_and_has_its_adjoint(wanted: Box) -> None:
     wide = np.pad(x, [(0, 0)] * 3 + [(9, 9)] * 2)
     assert_close(y, wide[(..., *(slice(9 + a, 10 + b) for a, b in zip(*wanted)))], EXACT)
     check_adjoint(lambda u: place(u, held, wanted), lambda v: place(v, wanted, held), x, rng.standard_normal(y.shape))
+
+
+@pytest.mark.parametrize("mode, expected", [
+    ("reflect", [2, 1, 0, 1, 2, 3, 2, 1]), ("replicate", [0, 0, 0, 1, 2, 3, 3, 3]),
+    ("circular", [2, 3, 0, 1, 2, 3, 0, 1]),
+])
+def test_folded_and_its_adjoint(mode: str, expected: list[int]) -> None:
+    sites = np.arange(-2, 6)
+    assert folded(sites, 4, mode).tolist() == expected
+    assert folded(sites, 1, mode).tolist() == [0] * 8
+    rng, indices = np.random.default_rng(0), [folded(sites, 4, mode), np.array([2, 0, 0, 1])]
+    x = rng.standard_normal((2, 1, 1, 4, 3))
+    y = take_sites(x, indices)
+    assert_close(y, x[..., indices[0][:, None], indices[1]], EXACT)
+    check_adjoint(lambda u: take_sites(u, indices), lambda v: give_sites(v, indices, (4, 3)), x,
+                  rng.standard_normal(y.shape))
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

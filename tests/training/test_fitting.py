@@ -112,6 +112,36 @@ def test_fit_learns_what_holds_for_new_images_and_measures() -> None:
     assert em.predict(net, weights=done.weights, image=8, node="add2", channels_in=2).shape == (8, 8)
 
 
+def every_kind() -> em.Network:
+    """A network of all kinds of layers that train, or that gradients pass."""
+    gate = em.serial(em.GlobalAvgPool(), em.Conv(1, 6, bias=0.1), em.Activation("hardsigmoid"))
+    return em.serial(
+        em.Conv(3, 12, padding_mode="reflect", bias=0.1), em.GroupNorm(2), em.Activation("prelu"), em.PixelShuffle(2),
+        em.Conv(3, 6, stride=2), em.InstanceNorm(scale_var=0.1), em.multiply(em.Identity(), gate),
+        em.split([2, 4], em.Identity(), em.serial(em.Conv(3, 4), em.LayerNorm(), em.Activation("mish"))),
+        em.Shuffle(2), em.MaxPool(3, 2, 1, ceil_mode=True), em.Conv(1, 6), em.BatchNorm("batch"), em.GRN(), em.RMSNorm(),
+        em.Softmax(2), em.Upsample(size=7, mode="bicubic"), em.Pad(1, mode="circular"), em.BlurPool(), em.PixelUnshuffle(2),
+        em.ConvTranspose(3, 4, stride=2, dilation=2, output_padding=1), em.BatchNorm(), em.AdaptiveAvgPool(3),
+        em.Dropout(0.1), em.AdaptiveMaxPool(2), em.Conv(2, 3, padding="valid"))
+
+
+def test_fit_goes_through_every_kind_of_layer(tmp_path: pathlib.Path) -> None:
+    data, net = shapes_task(24), every_kind()
+    done = em.fit(net, data, steps=3, batch=8, rng=0, keep=(0,), optimiser=training.Adam(1e-2))
+    assert not done.partial and set(done.weights) == {
+        *(f"conv{i}" for i in range(1, 7)), "conv1.bias", "conv3.bias", "conv_transpose1", "conv6.bias", "group_norm1",
+        "prelu1", "instance_norm1", "layer_norm1", "batch_norm1", "grn1", "rms_norm1", "batch_norm2"}
+    for name, array in done.weights.items():
+        moved = (array != done.kept[0][name])[:2]  # scale and shift of norms
+        assert moved.any() and np.isfinite(array).all(), name
+    again = em.fit(net, data, steps=1, batch=8, rng=0, weights=done.weights, keep=(0,))
+    for name, array in done.weights.items():
+        assert_close(again.kept[0][name], array, EXACT)
+    assert 0 <= training.evaluate(net, done.weights, data).accuracy <= 1
+    erf = em.measure(net, weights=done.weights, images=data.inputs(range(8)), batch=2, rng=0)
+    assert erf.draws == 4 and np.isfinite(erf.map).all() and erf.total > 0
+
+
 @pytest.mark.parametrize("weights", [em.Constant(), em.Fixed(np.arange(9.0).reshape(3, 3))])
 def test_fit_leaves_given_kernels_as_they_are(weights: Any) -> None:
     data = shapes_task(16)

@@ -202,10 +202,6 @@ class Rule:
             return -((g.extent - 1 - first - before) // g.stride), (last + before) // g.stride
         return g.stride * first - before, g.stride * last - before + g.extent - 1
 
-    def padding_mode(self, layer: Any) -> str:
-        """What padding consists of: "zeros", or how it repeats the map."""
-        return "zeros"
-
     def is_gate(self, layer: Any, given: Collection[str]) -> bool:
         """Whether gradients depend on the data, or on what is drawn on the way, with the parameters `given`."""
         return bool(layer.needs_data or layer.draws_noise)

@@ -56,7 +56,8 @@ class _Weighted(Rule):
         return ("kernel",)
 
     def parameters(self, layer: Any, c_in: int, c_out: int, ndim: int) -> dict[str, Parameter]:
-        return {"kernel": kernel_parameter(layer, c_in, c_out, ndim), "bias": Parameter((c_out,), optional=True)}
+        bias = Parameter((c_out,), np.sqrt(layer.bias) if layer.bias else None, optional=True)
+        return {"kernel": kernel_parameter(layer, c_in, c_out, ndim), "bias": bias}
 
 
 def _biased(call: Call, y: Array) -> Array:
@@ -99,13 +100,16 @@ class _Conv(_Weighted):
 def _on_rows(call: Call, x: Array, w: Array, groups: int) -> tuple[Array, Pull]:
     """The same in training, faster."""
     step, window = call.step, call.step.forward
-    before = [a for a, _ in window.held[0].pads(window.reads[0])]
+    x, held = (window.read(x), window.reads[0]) if window.folds else (x, window.held[0])
+    before = [a for a, _ in held.pads(window.reads[0])]
     rows = Rows(x, w, window.out.shape, step.stride, step.dilation, before, groups)
 
     def pull(dy: Array) -> list[Array]:
         to_kernel, dx = rows.gradients(dy, call.to_inputs)
         _leave_gradients(call, to_kernel, dy)
-        return [] if dx is None else [place(dx, window.held[0], step.backward.held[0])]
+        if dx is None:
+            return []
+        return [step.backward.give_back(dx) if window.folds else place(dx, held, step.backward.held[0])]
     return rows.conv(call.parameters.get("bias")), pull
 
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from ...layers import AvgPool, BlurPool, GlobalAvgPool, MaxPool
+from ...layers import AdaptiveAvgPool, AdaptiveMaxPool, AvgPool, BlurPool, GlobalAvgPool, MaxPool
 from ...layers.geometry import AxisGeometry
-from ..arrays import Array, channels_last
+from ..arrays import Array, channels_last, place
 from ..convolution import conv_out, taps
 from .base import Call, Pull, Rule, rule
 
-__all__ = ["Along", "along_axes", "max_pool", "max_pool_grad", "max_pool_winner"]
+__all__ = ["Along", "along_axes", "bin_max", "bin_max_grad", "max_pool", "max_pool_grad", "max_pool_winner"]
 
 
 # -- maxima -----------------------------------------------------------------------------------
@@ -99,10 +99,13 @@ class _AvgPool(Along):
     def matrix(self, layer: Any, g: AxisGeometry, out: Array, sites: Array, n: int | None) -> Array:
         first = g.stride * out[:, None] - g.pads(n)[0]
         hit = (sites >= first) & (sites < first + g.kernel)
-        if not layer.counts_inside_only or n is None:
-            return hit / g.kernel
-        count = np.minimum(first + g.kernel, n) - np.maximum(first, 0)
-        return hit / np.maximum(count, 1)
+        if layer.counts_inside_only and n is not None:
+            count = np.minimum(first + g.kernel, n) - np.maximum(first, 0)
+            return hit / np.maximum(count, 1)
+        if g.ceil_mode and n is not None:  # what a window reaches beyond the padding does not count
+            after: Any = g.padding[1]
+            return hit / np.minimum(g.kernel, n + after - first)
+        return hit / g.kernel
 
 
 @rule(BlurPool)
@@ -127,3 +130,59 @@ class _GlobalAvgPool(Along):
 
     def matrix(self, layer: Any, g: AxisGeometry, out: Array, sites: Array, n: int | None) -> Array:
         return np.full((len(out), len(sites)), 1.0 / max(len(sites), 1))
+
+
+# -- bins: a given number, whatever the size of the map ---------------------------------------------------------------
+
+class _Bins(Rule):
+    """Bin x = 0..m-1 of n sites holds floor(x n / m) .. ceil((x + 1) n / m) - 1; the matrix says which."""
+
+    def reads(self, layer: Any, g: AxisGeometry, first: int, last: int, n: int | None) -> tuple[int, int]:
+        if n is None:
+            raise ValueError(f"{layer.op} sees the whole plane: give image=")
+        bins = 1 if g.resize is None or g.resize.size is None else g.resize.size
+        return first * n // bins, -(-(last + 1) * n // bins) - 1
+
+    def matrix(self, layer: Any, g: AxisGeometry, out: Array, sites: Array, n: int | None) -> Array:
+        ends = np.array([self.reads(layer, g, int(x), int(x), n) for x in out], int).reshape(-1, 2, 1)
+        return (sites >= ends[:, 0]) & (sites <= ends[:, 1])
+
+
+@rule(AdaptiveAvgPool)
+class _AdaptiveAvgPool(_Bins, Along):
+
+    def matrix(self, layer: Any, g: AxisGeometry, out: Array, sites: Array, n: int | None) -> Array:
+        hit = super().matrix(layer, g, out, sites, n)
+        return hit / np.maximum(hit.sum(axis=1, keepdims=True), 1)
+
+
+def bin_max(x: Array, bins: Sequence[Array]) -> tuple[Array, list[Array]]:
+    """Largest value of each bin, and per axis the site that it came from; `bins` are (bins, sites) of bool."""
+    winners = []
+    for axis, rows in enumerate(bins, start=x.ndim - len(bins)):
+        parts = [(np.compress(row, x, axis), np.flatnonzero(row)) for row in rows]
+        winner = np.stack([sites[part.argmax(axis)] for part, sites in parts], axis)
+        x = np.take_along_axis(x, winner, axis)
+        winners.append(winner)
+    return x, winners
+
+
+def bin_max_grad(dy: Array, winners: Sequence[Array], space: Sequence[int]) -> Array:
+    """Each bin's gradient goes to its winner, on `space` input sites."""
+    for axis, (winner, n) in reversed([*enumerate(zip(winners, space), start=dy.ndim - len(winners))]):
+        dx = np.zeros_like(dy, shape=(*dy.shape[:axis], n, *dy.shape[axis + 1:]))
+        for i in range(dy.shape[axis]):  # bins may share sites
+            to, part = (np.take(array, [i], axis) for array in (winner, dy))
+            np.put_along_axis(dx, to, np.take_along_axis(dx, to, axis) + part, axis)
+        dy = dx
+    return dy
+
+
+@rule(AdaptiveMaxPool)
+class _AdaptiveMaxPool(_Bins):
+
+    def run(self, call: Call, inputs: list[Array]) -> tuple[Array, Pull]:
+        x, (window, back) = inputs.pop(), (call.step.forward, call.step.backward)
+        y, _ = bin_max(x, window.matrices)
+        _, winners = bin_max(place(x[:, :, :call.images], window.held[0], back.held[0]), back.matrices)
+        return y, lambda dy: [bin_max_grad(dy, winners, back.held[0].shape)]

@@ -14,6 +14,8 @@ from erfmath.empirics.run import forward
 CASES: dict[str, Case] = {
     "all": (em.serial(em.Pad(2), em.Conv(3), em.Scale(-0.5), em.Identity(), em.Pad((-1, 1)), em.Conv(3), em.Pad(-1),
                       em.Dropout(0.5)), (6, 7)),
+    "repeating": (em.serial(em.Pad(2, mode="reflect"), em.Conv(3), em.Pad((1, -1), mode="replicate"), em.Conv(3),
+                            em.Pad((0, 3), mode="circular")), (6, 5)),
     "1d": (em.serial(em.Pad((2, 0)), em.Conv(3), em.Pad((-1, -2)), em.Scale(3)), (8,)),
     "3d": (em.serial(em.Pad([[1, 0], [0, -1], [-1, 2]]), em.Conv(3), em.Pad(-1)), (4, 5, 4)),
 }

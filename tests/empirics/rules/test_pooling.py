@@ -12,7 +12,7 @@ from helpers import EXACT, ROUNDING, assert_close
 import erfmath as em
 from erfmath.empirics.arrays import place
 from erfmath.empirics.boxes import compile_network
-from erfmath.empirics.rules.pooling import along_axes, max_pool, max_pool_grad, max_pool_winner
+from erfmath.empirics.rules.pooling import along_axes, bin_max, bin_max_grad, max_pool, max_pool_grad, max_pool_winner
 from erfmath.layers.geometry import Box
 
 C, A = em.Conv, em.Activation
@@ -23,8 +23,16 @@ CASES: dict[str, Case] = {
     "blurs": (em.serial(C(3), em.BlurPool(), A("relu"), C(3), em.BlurPool((4, 2), 1, (1, 1)),
                         em.BlurPool((2, 3), 2, "same")), (13, 12)),
     "the whole": (em.serial(C(3), A("softplus"), em.GlobalAvgPool(), C(1), A("sigmoid")), (5, 4)),
-    "1d": (em.serial(em.MaxPool(3, 2, 1), C(3), em.AvgPool(2), em.BlurPool()), (17,)),
-    "3d": (em.serial(C(3), em.MaxPool(3, 2, 1), em.AvgPool((1, 2, 2), 1), em.BlurPool(2, 1, (1, 0))), (4, 5, 4)),
+    "part of a window": (em.serial(C(3), em.MaxPool(3, 2, ceil_mode=True), C(3), em.AvgPool(3, 2, 1, ceil_mode=True),
+                                   em.AvgPool(2, 2, ceil_mode=True, count_include_pad=False)), (14, 16)),
+    "dilated": (em.serial(C(3), em.MaxPool(3, 1, 1, dilation=2), C(3), em.MaxPool(2, 2, 1, (2, 3), True)), (9, 10)),
+    "bins": (em.serial(C(3), em.AdaptiveAvgPool((4, 3)), C(3), em.Upsample(2), em.AdaptiveMaxPool((3, 5)), C(1)),
+             (7, 5)),
+    "more bins than sites": (em.serial(C(3), em.AdaptiveMaxPool(5), C(3), em.AdaptiveAvgPool((7, 4))), (3, 4)),
+    "one bin": (em.serial(C(3), em.AdaptiveMaxPool(1), C(1)), (5, 4)),
+    "1d": (em.serial(em.MaxPool(3, 2, 1), C(3), em.AvgPool(2), em.BlurPool(), em.AdaptiveMaxPool(2)), (17,)),
+    "3d": (em.serial(C(3), em.AdaptiveAvgPool((4, 3, 2)), em.MaxPool(3, 2, 1, ceil_mode=True),
+                     em.AvgPool((1, 2, 1), 1), em.BlurPool(2, 1, (1, 0))), (4, 5, 4)),
 }
 every_case = pytest.mark.parametrize("name", CASES)
 
@@ -76,8 +84,12 @@ MATRICES: dict[str, Any] = {
     "average": matrix(em.AvgPool(3, 2, 0), 9),
     "average inside": matrix(em.AvgPool(3, 2, 1, count_include_pad=False), 9),
     "average same": matrix(em.AvgPool(3, 2, "same"), 9),
+    "average ceil": matrix(em.AvgPool(3, 2, ceil_mode=True), 8),
+    "bins": matrix(em.AdaptiveAvgPool(4), 9),
+    "bins of one site": matrix(em.AdaptiveAvgPool(7), 3),
     "blur": matrix(em.BlurPool(4, 2, 0), 9),
     "nearest": matrix(em.Upsample(3), 4),
+    "cubic": matrix(em.Upsample(size=7, mode="bicubic"), 4),
     "bilinear": matrix(em.Upsample(3, "bilinear"), 4),
     "bilinear on the plane": matrix(em.Upsample(2, "bilinear"), None, -3),
     "global": matrix(em.GlobalAvgPool(), 6),
@@ -99,7 +111,17 @@ def test_along_axes_averages_and_has_its_adjoint(name: str) -> None:
         check_adjoint(lambda u: along_axes(u, matrices), lambda v: along_axes(v, back), x, rng.standard_normal(y.shape))
 
 
+def test_bin_max_by_hand() -> None:
+    x = np.array([[1.0, 5, 5, 0, 2]])
+    bins = matrix(em.AdaptiveMaxPool(2), 5)
+    y, winners = bin_max(x, [bins])
+    assert y.tolist() == [[5, 5]] and winners[0].tolist() == [[1, 2]]  # of equals the first; bins share site 2
+    assert bin_max_grad(np.array([[1.0, 10.0]]), winners, (5,)).tolist() == [[0, 1, 10, 0, 0]]
+
+
 def test_matrix_by_hand() -> None:
+    tail = matrix(em.AvgPool(3, 2, 1, ceil_mode=True), 4)[-1]
+    assert_close(tail, [0, 0, 0, 0.5], EXACT)  # sites 3 and 4, the padding; what is beyond does not count
     ones = np.ones(3)
     assert_close(matrix(em.AvgPool(2, 2, (1, 0)), 3) @ ones, [0.5, 1.0], EXACT)
     assert_close(matrix(em.AvgPool(2, 2, (1, 0), count_include_pad=False), 3) @ ones, [1.0, 1.0], EXACT)
