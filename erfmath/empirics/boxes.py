@@ -34,16 +34,31 @@ Geometry = tuple[AxisGeometry, ...]
 
 @dataclass(frozen=True)
 class Program:
-    """The steps from the input to the node `top`, by the node's position, and the input's boxes of both passes.
+    """What to compute for the gradient of sites of one map on those of another.
 
-    `unit` are the sites of `top` whose gradient is wanted.
+    Attributes
+    ----------
+    steps : dict
+        From the input to the node `top`, by the node's position.
+    top, source : int
+        Positions of the node whose gradient is wanted, and of the one on whose map; -1 is the input.
+    unit : Box
+        The sites of `top`.
+    forward : Box
+        Those of the input that have to be there.
+    backward : Box
+        Those of the source that the gradient reaches.
+    path : frozenset of int
+        The nodes between, both ends included: gradients take no other way.
     """
 
     steps: dict[int, Step] = field(repr=False)
     top: int
+    source: int
     unit: Box
     forward: Box
     backward: Box
+    path: frozenset[int] = field(repr=False)
 
     @property
     def over_batch(self) -> bool:
@@ -57,7 +72,7 @@ class Program:
 
 
 def compile_network(net: Network, ndim: int, *, image: Any = None, node: str | None = None,
-                    unit: Shape | None = None,
+                    source: str | None = None, unit: Shape | None = None,
                     given: Mapping[int, Collection[str]] = NOTHING) -> Program:
     """What to compute for the gradient of `unit` (None: of all units, as in training).
 
@@ -68,6 +83,9 @@ def compile_network(net: Network, ndim: int, *, image: Any = None, node: str | N
     image : tuple of int, optional
         Shape of the input; None is the infinite plane, where nothing is ever padded.
     node : str, optional
+        Whose gradient is wanted (default: the output).
+    source : str, optional
+        On whose map (default: the input).
     unit : tuple of int, optional
     given : mapping
         By the node's position, names of the parameters that are given: norms whose statistics are not among them take
@@ -85,20 +103,28 @@ def compile_network(net: Network, ndim: int, *, image: Any = None, node: str | N
     layers = [node.layer for node in net.nodes]
     statistics = frozenset(i for i, layer in enumerate(layers) if rule_of(layer).over_map(layer, given.get(i, ())))
     through = frozenset(i for i in statistics if shapes is not None and rule_of(layers[i]).through_map(layers[i]))
-    backward = _demand(net, geometry, shapes, top, start, through)
+    bottom = -1 if source is None else net.index(source)
+    path = {bottom}
+    for i in range(bottom + 1, top + 1):
+        if path & set(net.sources[i]):
+            path.add(i)
+    backward = _demand(net, geometry, shapes, top, start, through, path)
     if unit is None:
         backward = {i: _all(shapes[i]) for i in backward}  # type: ignore[index]
-    forward = _demand(net, geometry, shapes, top, start, statistics) if unit is not None else backward
+    forward = _demand(net, geometry, shapes, top, start, statistics) if unit is not None or bottom >= 0 else backward
+    path &= set(backward)
     steps = {}
-    for i in sorted(i for i in backward if i >= 0):
-        layer, inputs = layers[i], net.sources[i]
-        incoming = [None if shapes is None else shapes[j] for j in inputs]
-        windows = [_window(layer, geometry[i], boxes[i], [boxes[j] for j in inputs], incoming)
-                   for boxes in (forward, backward)]
-        steps[i] = Step(i, net.names[i], layer, inputs, geometry[i], windows[0], windows[1],
+    for i in sorted(i for i in forward if i >= 0):
+        incoming = [(forward[j], None if shapes is None else shapes[j]) for j in net.sources[i]]
+        ahead = _window(layers[i], geometry[i], forward[i], incoming)
+        behind = ahead
+        if i in path:
+            behind = _window(layers[i], geometry[i], backward[i], [
+                (backward.get(j, there), n) for j, (there, n) in zip(net.sources[i], incoming)])
+        steps[i] = Step(i, net.names[i], layers[i], net.sources[i], geometry[i], ahead, behind,
                         over_map=i in statistics, through=i in through)
     nothing = Box((0,) * ndim, (-1,) * ndim)
-    return Program(steps, top, start, forward.get(-1, nothing), backward.get(-1, nothing))
+    return Program(steps, top, bottom, start, forward.get(-1, nothing), backward.get(bottom, nothing), frozenset(path))
 
 
 def _all(shape: Shape) -> Box:
@@ -107,16 +133,21 @@ def _all(shape: Shape) -> Box:
 
 
 def _demand(net: Network, geometry: Sequence[Geometry], shapes: Sequence[Shape] | None, top: int, start: Box,
-            whole: frozenset[int]) -> dict[int, Box]:
-    """Box of every node that reaches `start` at the node `top`; nodes in `whole` need all their sites."""
+            whole: frozenset[int], path: Collection[int] | None = None) -> dict[int, Box]:
+    """Box of every node that reaches `start` at the node `top`, on a `path` if there is one.
+
+    Nodes in `whole` need all their sites.
+    """
     boxes = {top: start}
-    for i in range(top, -1, -1):
+    for i in range(top, -1 if path is None else min(path), -1):
         if i not in boxes:
             continue
         layer = net.nodes[i].layer
         if i in whole and not boxes[i].empty:
             boxes[i] = boxes[i].grown(_patch(layer, start)) if shapes is None else _all(shapes[i])
         for j in net.sources[i]:
+            if path is not None and j not in path:
+                continue
             n = None if shapes is None else shapes[j]
             read = _reads(layer, geometry[i], boxes[i], n)
             folds = _folds(geometry[i], read, n)
@@ -146,12 +177,12 @@ def _folds(geometry: Geometry, read: Box, shape: Shape | None) -> tuple[Array, .
     return tuple(folded(np.arange(a, b + 1), n, g.border) for a, b, n, g in zip(*read, shape, geometry))
 
 
-def _window(layer: Layer, geometry: Geometry, box: Box, held: Sequence[Box], shapes: Sequence[Shape | None]) -> Window:
-    """The sites of one pass at a node with the output sites of `box`, and inputs of `shapes` on those `held`."""
-    reads = tuple(_reads(layer, geometry, box, shape) for shape in shapes)
+def _window(layer: Layer, geometry: Geometry, box: Box, inputs: Sequence[tuple[Box, Shape | None]]) -> Window:
+    """The sites of one pass at a node with the output sites of `box`, and inputs that have some sites of a shape."""
+    held, shape = inputs[0]
+    reads = tuple(_reads(layer, geometry, box, n) for _, n in inputs)
     matrices = [rule_of(layer).matrix(layer, g, np.arange(box.lo[axis], box.hi[axis] + 1),
-                                      np.arange(held[0].lo[axis], held[0].hi[axis] + 1),
-                                      None if shapes[0] is None else shapes[0][axis])
-                for axis, g in enumerate(geometry)]
-    return Window(box, tuple(held), reads, tuple(matrix for matrix in matrices if matrix is not None),
-                  _folds(geometry, reads[0], shapes[0]))
+                                      np.arange(held.lo[axis], held.hi[axis] + 1),
+                                      None if shape is None else shape[axis]) for axis, g in enumerate(geometry)]
+    return Window(box, tuple(box for box, _ in inputs), reads,
+                  tuple(matrix for matrix in matrices if matrix is not None), _folds(geometry, reads[0], shape))

@@ -13,6 +13,7 @@ import numpy as np
 from ..base.checks import choice, integer, is_sequence, real
 from ..base.errors import check_bytes
 from ..base.progress import shown
+from ..layers.geometry import Box
 from ..networks.network import Network
 from ..networks.settings import RunSettings
 from ..results.measured import MeasuredReceptiveField
@@ -30,7 +31,7 @@ DRAWS, MOST_DRAWS = 100, 100_000
 LEAST_DRAWS = 30
 
 
-def measure(net: Network, *, image: Any = None, unit: Any = None, node: str | None = None,
+def measure(net: Network, *, image: Any = None, unit: Any = None, node: str | None = None, source: str | None = None,
             statistic: str | None = None, draws: int | Sequence[int] | None = None, width: int = 16,
             channels_in: int = 3, rng: Any = None, workers: Workers = 1,
             progress: bool | Callable[[int, int], Any] | None = None, ndim: int = 2,
@@ -44,6 +45,9 @@ def measure(net: Network, *, image: Any = None, unit: Any = None, node: str | No
     ----------
     net, image, unit, node, width, channels_in, ndim
         As in `predict`.
+    source : str, optional
+        The node on whose map the field is, instead of the input: E[g^2] and the others are then summed
+        over that node's channels, and pixels are its sites.
     statistic : {"power", "mean", "amplitude", "magnitude", "relu"}, optional
         E[g^2], E[g], the root of E[g^2], E abs(g), or E max(g, 0), summed over input channels.  The
         unit's gradient is independent N(0, 1/C) on each of its C channels; for "mean" 1/C on each;
@@ -111,20 +115,20 @@ def measure(net: Network, *, image: Any = None, unit: Any = None, node: str | No
         images = _check_images(images)
         image = images.shape[2:] if image is None else image
         channels_in = images.shape[1]
-    settings = RunSettings.of(net, image=image, unit=unit, node=node, width=width, channels_in=channels_in, ndim=ndim,
-                              weights=weights)
+    settings = RunSettings.of(net, image=image, unit=unit, node=node, source=source, width=width,
+                              channels_in=channels_in, ndim=ndim, weights=weights)
     trf, unit = settings.receptive_field(net), settings.unit_of(net)
-    if images is not None and images.shape[2:] != trf.image:
-        raise ValueError(f"images: of shape {images.shape[2:]}, image={trf.image}")
+    if images is not None and images.shape[2:] != settings.image:
+        raise ValueError(f"images: of shape {images.shape[2:]}, image={settings.image}")
     if normalise is not None:
         choice(normalise, "normalise", ("draw",))
     if statistic is None:
         statistic = "power" if weights or any(node.layer.random for node in net) else "mean"
     entropy = seed_entropy(rng)
-    plan = make_plan(net, settings, statistic=statistic, entropy=entropy, normalise=normalise is not None,
-                     images=images, channel=channel, batch=batch, dtype=dtype)
-    stops = _stops(plan, draws, until)
     lo, hi = trf.window(unit) if trf.image is None else ((0,) * trf.ndim, tuple(n - 1 for n in trf.image))
+    plan = make_plan(net, settings, window=Box(lo, hi), statistic=statistic, entropy=entropy,
+                     normalise=normalise is not None, images=images, channel=channel, batch=batch, dtype=dtype)
+    stops = _stops(plan, draws, until)
     facts: dict[str, Any] = {"origin": lo, "shape": tuple(b - a + 1 for a, b in zip(lo, hi)), "unit": unit, "trf": trf,
                              "image": trf.image, "statistic": statistic, "sampled": not plan.exact,
                              "method": "measured" + (", each draw normalised" if plan.normalise else "")}
@@ -141,7 +145,7 @@ def measure(net: Network, *, image: Any = None, unit: Any = None, node: str | No
                              "give the same, or leave rng out")
         plan = dataclasses.replace(plan, recipe=dataclasses.replace(plan.recipe, entropy=done.entropy))
     found, partial = _collect(plan, stops, until, workers, progress, keep, done.moments)
-    results = [MeasuredReceptiveField(moments, plan.program.backward, seed=done.entropy, partial=partial, **facts)
+    results = [MeasuredReceptiveField(moments, plan.field, seed=done.entropy, partial=partial, **facts)
                for moments in found]
     return results if is_sequence(draws) else results[-1]
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..base.checks import choice, integer
 from ..base.errors import check_bytes
+from ..layers.geometry import Box
 from ..networks.network import Network
 from ..networks.settings import RunSettings
 from ..results.field import STATISTICS
@@ -33,9 +34,13 @@ CHUNK_BYTES, CHUNK_DRAWS = 2**23, 256
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that a chunk of draws needs; the same for all chunks, and small enough to send."""
+    """Everything that a chunk of draws needs; the same for all chunks, and small enough to send.
+
+    Maps are those of the sites of `field`, where gradients can be other than zero.
+    """
 
     program: Program
+    field: Box
     recipe: Recipe
     statistic: str
     channel: int | None
@@ -49,7 +54,9 @@ class Plan:
             self.statistic == "mean" or self.channel is not None)
 
     def maps(self, start: int, stop: int) -> Array:
-        """Maps of draws start..stop-1 on the program's backward box, (draws, *space), summed over input channels."""
+        """Maps of draws start..stop-1 on the field, (draws, *space), summed over channels."""
+        if self.field.empty:
+            return np.zeros((stop - start, *self.field.shape))
         sample = self.recipe.sample(start, stop)
         x = self.recipe.batch(start, sample.generators)
         # Gradients reach other images of the batch, and come back, where they pass through its statistics.
@@ -59,7 +66,7 @@ class Plan:
         if images > 1:
             gradient = np.concatenate([gradient, *(images - 1) * [np.zeros_like(gradient)]], axis=2)
         del x
-        g = run.backward(gradient)[:, :, 0]
+        g = place(run.backward(gradient)[:, :, 0], self.program.backward, self.field)
         if self.statistic in ("power", "amplitude"):
             maps = np.einsum("dc...,dc...->d...", g, g, dtype=np.float64)
         elif self.statistic == "magnitude":
@@ -95,8 +102,12 @@ class Plan:
 
 
 def make_plan(net: Network, settings: RunSettings, *, statistic: str, entropy: Any, normalise: bool,
-              images: Array | None, channel: int | None, batch: int | None, dtype: str | None) -> Plan:
-    """Check the arguments against the network and each other, and put the work together."""
+              images: Array | None, channel: int | None, batch: int | None, dtype: str | None,
+              window: Box | None = None) -> Plan:
+    """Check the arguments against the network and each other, and put the work together.
+
+    Nothing outside of the `window` reaches the unit.
+    """
     choice(statistic, "statistic", STATISTICS)
     counts = [*settings.channels(net).values(), settings.channels_in]
     known = parameters_of(net, settings.ndim, settings.width, settings.channels_in)
@@ -105,7 +116,7 @@ def make_plan(net: Network, settings: RunSettings, *, statistic: str, entropy: A
     for i, name in given:
         by_node.setdefault(i, set()).add(name)
     program = compile_network(net, settings.ndim, image=settings.image, node=settings.node,
-                              unit=settings.unit_of(net), given=by_node)
+                              source=settings.source, unit=settings.unit_of(net), given=by_node)
     used = {key: parameter for key, parameter in known.items() if key[0] in program.steps}
     drawn = {key: parameter for key, parameter in used.items() if key not in given and parameter.random}
     fixed = {key: given[key] if key in given else parameter.fixed()[None] for key, parameter in used.items()
@@ -134,7 +145,12 @@ def make_plan(net: Network, settings: RunSettings, *, statistic: str, entropy: A
     nbytes = np.dtype(dtype).itemsize * max(largest, sum(math.prod(p.shape) for p in drawn.values()) // 4)
     check_bytes(nbytes, "one draw's largest activation", "give a smaller image, width or batch")
     chunk = max(1, min(CHUNK_DRAWS, CHUNK_BYTES // max(nbytes, 1)))
-    return Plan(program, recipe, statistic, channel, normalise, chunk)
+    field = program.backward
+    if window is not None:
+        field = Box(*(tuple(map(pick, a, b)) for pick, a, b in zip((max, min), field, window)))
+    if field.empty:
+        field = Box(field.lo, tuple(a - 1 for a in field.lo))
+    return Plan(program, field, recipe, statistic, channel, normalise, chunk)
 
 
 def fingerprint(net: Network, plan: Plan, facts: Mapping[str, Any]) -> str:

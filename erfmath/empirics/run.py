@@ -5,7 +5,7 @@ What a layer does is its rule's business (`empirics.rules`); here values and gra
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -35,11 +35,11 @@ class Run:
         self._pulls = pulls
 
     def backward(self, gradient: Array) -> Array:
-        """Gradient of the inputs on the program's backward box, from that of the output on the program's unit.
+        """Gradient of the program's source on its backward box, from that of the output on the program's unit.
 
         What the forward pass left is released on the way.
         """
-        return self._sweep(gradient)[-1]
+        return self._sweep(gradient)[self._program.source]
 
     def learn(self, gradient: Array) -> dict[tuple[int, str], Array]:
         """Gradients of the parameters of a run in training, by node and name."""
@@ -52,18 +52,20 @@ class Run:
         return {(i, name): array for i, call in self._calls.items() for name, array in call.statistics.items()}
 
     def _sweep(self, gradient: Array) -> dict[int, Array]:
-        top = self._program.steps[self._program.top]
-        waiting = {top.index: place(gradient, self._program.unit, top.backward.out)}
+        program = self._program
+        top = program.steps[program.top]
+        waiting = {top.index: place(gradient, program.unit, top.backward.out)}
         del gradient
-        for i, step in sorted(self._program.steps.items(), reverse=True):
-            _add_to(waiting, step.inputs, self._pulls.pop(i)(waiting.pop(i)))
+        for i in sorted(self._pulls, reverse=True):
+            _add_to(waiting, program.path, program.steps[i].inputs, self._pulls.pop(i)(waiting.pop(i)))
         return waiting
 
 
-def _add_to(waiting: dict[int, Array], sources: Sequence[int], parts: Sequence[Array]) -> None:
+def _add_to(waiting: dict[int, Array], path: Collection[int], inputs: Sequence[int], parts: Sequence[Array]) -> None:
     """In a function of its own, so that nothing holds the parts any longer."""
-    for j, part in zip(sources, parts):
-        waiting[j] = waiting[j] + part if j in waiting else part
+    for j, part in zip(inputs, parts):
+        if j in path:
+            waiting[j] = waiting[j] + part if j in waiting else part
 
 
 def forward(program: Program, parameters: Parameters, x: Array, *, images: int | None = None, training: bool = False,
@@ -95,7 +97,8 @@ def forward(program: Program, parameters: Parameters, x: Array, *, images: int |
     for (i, name), array in parameters.items():
         if i in by_node:
             by_node[i][name] = array
-    values, pulls, calls = {-1: x}, {}, {}
+    values, calls = {-1: x}, {}
+    pulls: dict[int, Pull] = {}
     del x
     last_use = {j: i for i, step in program.steps.items() for j in step.inputs}
     for i, step in program.steps.items():
@@ -104,5 +107,7 @@ def forward(program: Program, parameters: Parameters, x: Array, *, images: int |
             if last_use[j] == i:
                 del values[j]
         calls[i] = Call(step, by_node[i], images, training, generators, to_inputs or min(step.inputs) >= 0)
-        values[i], pulls[i] = rule_of(step.layer).run(calls[i], inputs)
+        values[i], pull = rule_of(step.layer).run(calls[i], inputs)
+        if i in program.path and i > program.source:
+            pulls[i] = pull
     return Run(program, calls, pulls, values[program.top])

@@ -30,6 +30,8 @@ class RunSettings:
         None is the default of the map, see `unit_of`.
     node : str or None
         None is the output.
+    source : str or None
+        On whose map the field is; None is the input.
     width, channels_in : int
     weights : mapping
         Given arrays by node; empty where all are drawn.
@@ -49,6 +51,7 @@ class RunSettings:
     image: tuple[int, ...] | None = None
     unit: tuple[int, ...] | None = None
     node: str | None = None
+    source: str | None = None
     width: int = 16
     channels_in: int = 3
     weights: Mapping[str, Any] = field(default_factory=dict)
@@ -56,8 +59,8 @@ class RunSettings:
     input_covariance: Any = None
 
     @staticmethod
-    def of(net: Network, *, image: Any = None, unit: Any = None, node: str | None = None, width: int = 16,
-           channels_in: int = 3, ndim: int = 2, weights: Mapping[str, Any] | None = None,
+    def of(net: Network, *, image: Any = None, unit: Any = None, node: str | None = None, source: str | None = None,
+           width: int = 16, channels_in: int = 3, ndim: int = 2, weights: Mapping[str, Any] | None = None,
            input_moments: Any = (1.0, 0.0), input_covariance: Any = None) -> RunSettings:
         """Check the arguments of a verb against each other and against `net`.
 
@@ -75,7 +78,8 @@ class RunSettings:
         if not isinstance(weights or {}, Mapping) or not all(isinstance(name, str) for name in weights or {}):
             raise TypeError(f"weights={weights!r}: must be a mapping from names of nodes to arrays")
         return RunSettings(ndim, None if image is None else image_shape(image, ndim),
-                           None if unit is None else point(unit, "unit", ndim), node, integer(width, "width", 1),
+                           None if unit is None else point(unit, "unit", ndim), node,
+                           None if net.index(source or "input") < 0 else source, integer(width, "width", 1),
                            integer(channels_in, "channels_in", 1), dict(weights or {}), input_moments,
                            input_covariance)
 
@@ -128,4 +132,4 @@ class RunSettings:
 
     def receptive_field(self, net: Network) -> ReceptiveField:
         """Theoretical receptive field of the node's units."""
-        return receptive_field(net, image=self.image, node=self.node, ndim=self.ndim).on_plane()
+        return receptive_field(net, image=self.image, node=self.node, source=self.source, ndim=self.ndim).on_plane()

@@ -18,6 +18,8 @@ from scipy.stats import kstest
 import erfmath as em
 from erfmath.base.errors import SizeError
 from erfmath.empirics import convolution, measure as measuring, plan
+from erfmath.empirics.boxes import compile_network
+from erfmath.empirics.run import forward
 from erfmath.empirics.sampling import BLOCK, fill_normal
 from erfmath.networks.settings import RunSettings
 from erfmath.results.measured import MeasuredReceptiveField
@@ -127,6 +129,46 @@ def test_measure_relu_statistic() -> None:
                      dtype="float64")
     assert erf.draws == 2
     assert_close(erf.map, [0.25, 1.0], ROUNDING)
+
+
+def test_measure_on_the_map_of_a_node() -> None:
+    """Between two nodes: the gradient of the part alone, whatever lies before it and beside it."""
+    part = em.serial(C(3, 4, name="first"), A("tanh"), C(3, 4, stride=2))
+    net = em.serial(C(3, 4), A("relu", name="start"), em.residual(C(3, 4)), part)
+    rng = np.random.default_rng(0)
+    images = rng.standard_normal((1, 3, 9, 8))
+    weights = {node.name: rng.standard_normal(node.layer.weight_shape(3 if i == 0 else 4, 4, 2))
+               for i, node in enumerate(net) if node.layer.takes_weights}
+    for unit in ((2, 2), (0, 3)):
+        found = em.measure(net, images=images, weights=weights, source="add1", unit=unit, channel=1,
+                           dtype="float64")
+        program = compile_network(net, 2, image=(9, 8), node="add1")
+        values = forward(program, {(i, "kernel"): weights[node.name][None] for i, node in enumerate(net)
+                                   if node.name in weights}, images.swapaxes(0, 1)[None]).output[0].swapaxes(0, 1)
+        alone = em.measure(part, images=values, unit=unit, channel=1, dtype="float64",
+                           weights={name: weights[other] for name, other in (("first", "first"), ("conv1", "conv3"))})
+        assert_close(found.map, alone.map, ROUNDING)
+        assert found.trf.window(unit) == alone.trf.window(unit)
+    linear = em.serial(C(3, name="start"), em.residual(chain(1)), chain(1))  # the branch adds as much as skips it
+    erf = em.measure(linear, source="start", draws=1000, rng=0)
+    assert_statistical(erf.total, erf.total_stderr, 2.0)
+    with pytest.raises(ValueError, match="does not depend on it"):
+        em.measure(net, source="first", node="add1")
+    with pytest.raises(ValueError, match="no node"):
+        em.measure(net, source="nothing")
+
+
+def test_measure_on_the_plane_follows_channels() -> None:
+    """A unit after a slice sees its own branch, and the map is as small as its window."""
+    net = em.serial(C(1, 8), em.split([4, 4], em.Identity(), C(5, 4)), em.Slice(0, 4))
+    erf = em.measure(net, draws=20, rng=0)
+    assert erf.shape == erf.trf.size == (1, 1) and erf.total > 0
+
+
+@pytest.mark.parametrize("image", [None, (6, 6)])
+def test_measure_where_no_pixel_reaches_the_unit(image: Any) -> None:
+    erf = em.measure(em.serial(em.ConvTranspose((3, 1), stride=3)), image=image, unit=(0, 1), draws=3, rng=0)
+    assert erf.total == 0 and erf.dead == 3
 
 
 def test_measure_one_network_on_images() -> None:
