@@ -175,8 +175,9 @@ class Parameter:
         """One network's array, in single precision."""
         if not self.random:
             return np.array(self.fixed(), np.float32)
-        numbers = ((rng.random(self.shape, np.float32) - np.float32(0.5)) * np.float32(math.sqrt(12)) if self.uniform
-                   else rng.standard_normal(self.shape, np.float32))
+        # Of the uniform ones so many are taken in any case: seeds stand for the networks that they always have.
+        numbers = (rng.random(self.shape, np.float32) - np.float32(0.5)) * np.float32(math.sqrt(12))
+        numbers = numbers if self.uniform else rng.standard_normal(self.shape, np.float32)
         return numbers * self.std.astype(np.float32) + np.float32(self.value)
 
 
