@@ -72,7 +72,8 @@ def measure(net: Network, *, image: Any = None, unit: Any = None, node: str | No
         File that keeps what is done; the same call goes on from there.
     weights : mapping, optional
         Given arrays by node: kernels (out, in / groups, *k), transposed (in, out / groups, *k), by
-        "node.bias" biases, and for batch norms (4, channels): scale, shift, mean, variance.  Other
+        "node.bias" biases; for batch norms (4, channels): scale, shift, mean, variance; for other norms
+        (2, channels): scale and shift, or gamma and beta; RMS norms and PReLU have (channels,).  Other
         nodes are drawn.
     images : ndarray, optional
         Inputs (N, channels, *space) instead of white noise, taken in turn.  If all weights are given
@@ -101,8 +102,9 @@ def measure(net: Network, *, image: Any = None, unit: Any = None, node: str | No
     Notes
     -----
     Batch norms are frozen at the statistics of the batch, as at inference with statistics set from
-    it.  On the infinite plane they are taken from a patch of at least 8 sites per axis.  Dropout is
-    active.  Ctrl-C returns what is done, marked `partial`.
+    it, unless their mode is "batch"; gradients pass through the statistics of other norms.  On the
+    infinite plane they are taken from a patch (8 sites per axis with a batch, else 1024 in all) and
+    frozen.  Dropout is active.  Ctrl-C returns what is done, marked `partial`.
 
     Examples
     --------

@@ -176,7 +176,7 @@ def fit(net: Network, data: Data, *, steps: int, batch: int = 128, optimiser: Op
 
     Notes
     -----
-    Batch norms have scales and shifts, normalise by the batch, and gather running statistics.
+    Norms have scales and shifts; batch norms normalise by the batch, and gather running statistics.
     Convolutions have biases after the last batch norm; everywhere, in a network without.  Kernels
     that are `Fixed` or `Constant` stay so.  Weight decay acts on kernels.  Ctrl-C returns what is
     done, marked `partial`; so does a loss that is no longer finite.
