@@ -54,8 +54,7 @@ SIDES = {"an example in tests/specs.py": has_example, "a public name": is_public
 UNFINISHED: set[tuple[str, str]] = {
     (op, "a theory rule")
     for op in ("adaptive_avg_pool", "adaptive_max_pool", "grn", "multiply", "pixel_shuffle", "pixel_unshuffle",
-               "shuffle", "slice", "softmax")} | {
-    (op, "a measurement rule") for op in ("adaptive_avg_pool", "adaptive_max_pool")}
+               "shuffle", "slice", "softmax")}
 
 
 def examples(kind: type[Layer]) -> list[Layer]:

@@ -119,9 +119,9 @@ def every_kind() -> em.Network:
         em.Conv(3, 12, padding_mode="reflect", bias=0.1), em.GroupNorm(2), em.Activation("prelu"), em.PixelShuffle(2),
         em.Conv(3, 6, stride=2), em.InstanceNorm(scale_var=0.1), em.multiply(em.Identity(), gate),
         em.split([2, 4], em.Identity(), em.serial(em.Conv(3, 4), em.LayerNorm(), em.Activation("mish"))),
-        em.Shuffle(2), em.MaxPool(3, 2, 1, ceil_mode=True), em.Conv(1, 6), em.BatchNorm("batch"), em.GRN(), em.RMSNorm(),
-        em.Softmax(2), em.Upsample(size=7, mode="bicubic"), em.Pad(1, mode="circular"), em.BlurPool(), em.PixelUnshuffle(2),
-        em.ConvTranspose(3, 4, stride=2, dilation=2, output_padding=1), em.BatchNorm(), em.AdaptiveAvgPool(3),
+        em.Shuffle(2), em.MaxPool(3, 2, 1, ceil_mode=True), em.Conv(1, 6), em.BatchNorm("batch"), em.GRN(),
+        em.RMSNorm(), em.Softmax(2), em.Upsample(size=7, mode="bicubic"), em.Pad(1, mode="circular"), em.BlurPool(),
+        em.PixelUnshuffle(2), em.ConvTranspose(3, 4, stride=2, dilation=2, output_padding=1), em.BatchNorm(), em.AdaptiveAvgPool(3),
         em.Dropout(0.1), em.AdaptiveMaxPool(2), em.Conv(2, 3, padding="valid"))
 
 
