@@ -121,8 +121,8 @@ def every_kind() -> em.Network:
         em.split([2, 4], em.Identity(), em.serial(em.Conv(3, 4), em.LayerNorm(), em.Activation("mish"))),
         em.Shuffle(2), em.MaxPool(3, 2, 1, ceil_mode=True), em.Conv(1, 6), em.BatchNorm("batch"), em.GRN(),
         em.RMSNorm(), em.Softmax(2), em.Upsample(size=7, mode="bicubic"), em.Pad(1, mode="circular"), em.BlurPool(),
-        em.PixelUnshuffle(2), em.ConvTranspose(3, 4, stride=2, dilation=2, output_padding=1), em.BatchNorm(), em.AdaptiveAvgPool(3),
-        em.Dropout(0.1), em.AdaptiveMaxPool(2), em.Conv(2, 3, padding="valid"))
+        em.PixelUnshuffle(2), em.ConvTranspose(3, 4, stride=2, dilation=2, output_padding=1), em.BatchNorm(),
+        em.AdaptiveAvgPool(3), em.Dropout(0.1), em.AdaptiveMaxPool(2), em.Conv(2, 3, padding="valid"))
 
 
 def test_fit_goes_through_every_kind_of_layer(tmp_path: pathlib.Path) -> None:
