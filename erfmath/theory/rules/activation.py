@@ -48,6 +48,7 @@ class ActivationRule(Rule):
         if not at.op.gate:
             return super().forward(at, inputs)
         phi, m = self.function(at.layer), inputs[0]  # type: ignore[arg-type]
+        at.refuse_joint(m)
         q, lags, rectifies = m.average, at.lags, phi.below is not None
         # Both c and what a rectifier makes of it fall towards borders as the deviation does.
         level = m.level if rectifies else np.ones(len(q))

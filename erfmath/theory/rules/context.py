@@ -10,7 +10,7 @@ import numpy as np
 
 from ...base.errors import check_bytes
 from ...layers import Layer
-from ..sweep.lowering import Linear, reach
+from ..sweep.lowering import SAMPLE, Linear, reach
 from ..sweep.moments import Moments, linear, refit
 from ..sweep.taps import Array
 
@@ -71,6 +71,12 @@ class Before(NamedTuple):
     def source(self) -> int:
         """Position of the (first) input."""
         return self.graph.sources[self.i][0]
+
+    def refuse_joint(self, m: Moments) -> None:
+        """Refuse values of functions of one source, added up, before what needs more than their moments."""
+        if any(site is not None and site.source.joint for site in m.sites):
+            raise NotImplementedError(f"node {self.i} ({self.layer.kind}): after a sum of functions of one value, as "
+                                      f"x + relu(x): {SAMPLE}")
 
     @property
     def lags(self) -> tuple[int, ...]:

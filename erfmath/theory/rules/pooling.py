@@ -134,6 +134,7 @@ class MaxPoolRule(Rule):
         graph, i, j = at.graph, at.i, at.source
         if not at.op.routes:
             return super().forward(at, inputs)
+        at.refuse_joint(inputs[0])
         pooled, at.gates.routes[i] = max_pool(at.op, inputs[0], graph.shares(j), graph.sizes[j], graph.sizes[i],
                                               at.extents[i], at.want, at.borders.within(i))
         return pooled

@@ -270,6 +270,23 @@ class Plan:
                 found.add(i)
         return found
 
+    def _seen(self) -> dict[int, tuple[int, ...]]:
+        """Per node, an upper bound for the sites along each axis that the gradient of one unit reaches."""
+        graph = self.graph
+        seen: dict[int, tuple[int, ...]] = {graph.top: (1,) * graph.ndim}
+        for i in range(graph.top, -1, -1):
+            if i not in seen:
+                continue
+            below = list(seen[i])
+            for taps in graph.ops[i].taps:
+                for axis, g in zip(taps.axes, taps.geometry):
+                    below[axis] = ((below[axis] + g.extent - 2) // g.stride + 1 if g.transposed
+                                   else (below[axis] - 1) * g.stride + g.extent)
+            for j in graph.sources[i]:
+                seen[j] = tuple(map(max, zip(seen[j], below))) if j in seen else tuple(below)
+        # Branches may lie apart by what padding shifts them: their windows together are no wider than twice each.
+        return {i: tuple(2 * n for n in seen.get(i, (1,) * graph.ndim)) for i in range(-1, graph.top + 1)}
+
     def _lags(self) -> dict[int, tuple[int, ...]]:
         """Lags that are both needed below and made above, as half-widths per axis."""
         graph, zero = self.graph, (0,) * self.graph.ndim
@@ -286,7 +303,9 @@ class Plan:
             made[i] = widest(above) if above else zero
             if i in self.meetings:
                 made[i] = (EVERY_LAG,) * graph.ndim
-        ends = [tuple(EVERY_LAG if n is None else n - 1 for n in sizes) for sizes in graph.sizes]
+        seen = self._seen()
+        ends = {i: tuple(min(n - 1, reached - 1) if n is not None else reached - 1 for n, reached in
+                         zip(graph.sizes[i], seen[i])) for i in seen}
         return {i: zero if zero in (need[i], made[i]) else tuple(map(min, zip(need[i], made[i], ends[i])))
                 for i in need}
 

@@ -341,6 +341,8 @@ class Joint(Source):
 
     parts: tuple[Value, ...]
 
+    joint = True  # type: ignore[assignment]
+
     @staticmethod
     @remembered(256, lasting=False)
     def of(parts: tuple[Value, ...]) -> Joint:

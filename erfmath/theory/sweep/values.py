@@ -124,6 +124,11 @@ class Source(ABC):
     def pull(self, part: int, nodes: Nodes, table: Array) -> tuple[Nodes, Array]:
         """E[table | value number `part`], on nodes of that value's source; `table` has shape (functions, nodes)."""
 
+    @functools.cached_property
+    def joint(self) -> bool:
+        """Whether values that depend on one another went into it: conditioning on one is then not enough."""
+        return any(part.source.joint for part in self.parts)
+
     def reach(self) -> tuple[float, float]:
         """Where its values lie."""
         u = self.nodes(()).u
