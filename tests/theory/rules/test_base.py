@@ -65,6 +65,8 @@ def test_a_filter_is_its_taps(kinds: None) -> None:
 
     @rule_for(Blend)
     class BlendRule(Rule):
+        fields = frozenset({"kernel_size", "stride", "padding"})
+
         def lower(self, layer: Layer, sizes: Any, c_in: int, c_out: int) -> Linear:
             return Linear(separable(layer.geometry(len(sizes)), [np.full(2, 0.5)] * len(sizes)))
 
