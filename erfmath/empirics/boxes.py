@@ -116,12 +116,11 @@ def compile_network(net: Network, ndim: int, *, image: Any = None, node: str | N
     steps = {}
     for i in sorted(i for i in forward if i >= 0):
         incoming = [(forward[j], None if shapes is None else shapes[j]) for j in net.sources[i]]
-        ahead = _window(layers[i], geometry[i], forward[i], incoming)
-        behind = ahead
+        values = gradients = _window(layers[i], geometry[i], forward[i], incoming)
         if i in path:
-            behind = _window(layers[i], geometry[i], backward[i], [
+            gradients = _window(layers[i], geometry[i], backward[i], [
                 (backward.get(j, there), n) for j, (there, n) in zip(net.sources[i], incoming)])
-        steps[i] = Step(i, net.names[i], layers[i], net.sources[i], geometry[i], ahead, behind,
+        steps[i] = Step(i, net.names[i], layers[i], net.sources[i], geometry[i], values, gradients,
                         over_map=i in statistics, through=i in through)
     nothing = Box((0,) * ndim, (-1,) * ndim)
     return Program(steps, top, bottom, start, forward.get(-1, nothing), backward.get(bottom, nothing), frozenset(path))
