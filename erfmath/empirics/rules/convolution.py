@@ -136,9 +136,7 @@ class _ConvTranspose(_Weighted):
 
 
 def _reached(step: Step, box: Box) -> Box:
-    """Output sites that a transposed convolution's input sites reach, borders aside."""
-    if box.empty:
-        return box
-    before = [g.pads(None)[0] for g in step.geometry]
-    return Box(tuple(s * a - p for s, a, p in zip(step.stride, box.lo, before)),
-               tuple(s * b - p + g.extent - 1 for s, b, p, g in zip(step.stride, box.hi, before, step.geometry)))
+    """Output sites that a transposed convolution's input sites reach, borders aside; where there are none, too few."""
+    ends = [(g.stride * a - g.pads(None)[0], g.stride * b - g.pads(None)[0] + g.extent - 1)
+            for g, a, b in zip(step.geometry, *box)]
+    return Box(tuple(a for a, _ in ends), tuple(max(b, a - 1) for a, b in ends))

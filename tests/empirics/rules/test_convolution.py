@@ -29,6 +29,8 @@ CASES: dict[str, Case] = {
                              em.ConvTranspose(4, 4, padding=-1, groups=2),
                              em.ConvTranspose(3, groups="depthwise", stride=2, padding="same")), (3, 4)),
     "transposed with gaps": (em.serial(em.ConvTranspose(1, stride=3), C(1), em.ConvTranspose(2, stride=3)), (3, 2)),
+    "transposed beside all sites": (em.serial(em.MaxPool(3, 1), em.ConvTranspose(1, stride=2, padding=1), C(3)),
+                                    (4, 7)),
     "transposed and dilated": (em.serial(
         em.ConvTranspose(3, 4, stride=2, dilation=2, padding=1, output_padding=1), C(1),
         em.ConvTranspose((2, 3), 4, stride=(1, 3), dilation=(3, 1), padding="same")), (4, 3)),
