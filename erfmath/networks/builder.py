@@ -84,15 +84,18 @@ class NetworkBuilder:
         return Handle(self, appended(self._layers, self._inputs, network_of(part), places[0]))
 
     def add(self, *inputs: Handle, name: str | None = None) -> Handle:
-        """The sum of what is at `inputs`, as `erfmath.add` of branches."""
+        """The sum of what is at `inputs`, as `erfmath.add` of branches. `name` names the node."""
         return self(Add(name), *inputs)
 
     def concat(self, *inputs: Handle, name: str | None = None) -> Handle:
-        """The channels of what is at `inputs` one after the other, as `erfmath.concat` of branches."""
+        """The channels of what is at `inputs` one after the other, as `erfmath.concat` of branches.
+
+        `name` names the node.
+        """
         return self(Concat(name), *inputs)
 
     def multiply(self, *inputs: Handle, name: str | None = None) -> Handle:
-        """The product of what is at `inputs`, as `erfmath.multiply` of branches."""
+        """The product of what is at `inputs`, as `erfmath.multiply` of branches. `name` names the node."""
         return self(Multiply(name), *inputs)
 
     def build(self, output: Handle) -> Network:

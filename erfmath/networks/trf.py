@@ -377,8 +377,8 @@ def receptive_field(net: Network, *, image: Any = None, node: str | None = None,
     ((212, 212), (32, 32), (90, 90))
     >>> rf.window(unit=0)
     ((-90, -90), (121, 121))
-    >>> em.receptive_field(em.zoo.vgg16(), source="max_pool1").size       # on the map after the first pool
-    (106, 106)
+    >>> em.receptive_field(em.zoo.vgg16(), source="pool1").size       # on the map after the first pool
+    (104, 104)
     """
     check_network(net)
     only = net.index(node)

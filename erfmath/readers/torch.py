@@ -195,9 +195,11 @@ class _Reader:
         shape = _ints(node.meta["val"].shape)
         product = f"{node.name}.product"
         factors = [self.operand(call["tensor1"]), self.operand(call["tensor2"])]
-        for name, inputs, function in ((product, factors, "multiply"),
-                                       (f"{product}.scaled", [product, float(call["value"])], "multiply"),
-                                       (node.name, [self.operand(call["self"]), f"{product}.scaled"], "add")):
+        steps: Sequence[tuple[str, Sequence[Any], str]] = (
+            (product, factors, "multiply"),
+            (f"{product}.scaled", [product, float(call["value"])], "multiply"),
+            (node.name, [self.operand(call["self"]), f"{product}.scaled"], "add"))
+        for name, inputs, function in steps:
             self.records.append(Record(name, "binary", tuple(inputs), {"function": function}, shape, path))
         self.names[node.name] = node.name
 

@@ -36,7 +36,7 @@ def _spec(b: Builder, array: Array, fan_in: float) -> Any:
     return Random() if b.init == "he" or gain == 0 else Random(gain=gain)
 
 
-def _bias(b: Builder, bias: Any) -> dict[str, float]:
+def _bias(b: Builder, bias: Any) -> dict[str, Any]:
     """The variance of biases as the module has them, as a field."""
     size = 0.0 if bias is None or b.init != "module" else float(np.mean(np.square(bias, dtype=float)))
     return {"bias": size} if size and b.has("conv", "bias") else {}
@@ -165,7 +165,7 @@ def batch_norm(b: Builder, r: Record, x: View, scale: Any, shift: Any, mean: Any
     return View(name, view.layout)
 
 
-def _affine_norm(b: Builder, layer: Layer, scale: Any, shift: Any) -> tuple[Layer, tuple[Any, Any]]:
+def _affine_norm(b: Builder, layer: Any, scale: Any, shift: Any) -> tuple[Layer, tuple[Any, Any]]:
     """A norm with the variances of its scales and shifts, and what of both is left for a node of its own."""
     known = {field.name for field in dataclasses.fields(layer)}
     scales = np.ones(1) if scale is None else np.asarray(scale, dtype=float)

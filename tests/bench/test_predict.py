@@ -54,7 +54,7 @@ def test_site_taps_of_two_layers() -> None:
 def test_site_taps_of_the_sweep_forwards() -> None:
     net = em.serial(em.Conv(3), em.Activation("relu"), em.Conv(3))
     plain = predict.site_taps(lambda: em.predict(em.serial(em.Conv(3), em.Conv(3)), image=9))
-    assert predict.site_taps(lambda: predict._first(net, 9)) == plain + 2 * 9 * 9 * (3 + 3)
+    assert predict.site_taps(lambda: predict._first(net, 9)) == plain + 9 * 9 * (3 + 3)  # of the layer before the gate
     assert predict.site_taps(lambda: em.predict(net, image=9)) == plain  # gates are remembered
 
 

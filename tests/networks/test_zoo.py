@@ -196,7 +196,7 @@ def test_docstring_says_the_receptive_field(name: str) -> None:
         return
     size, stride, padding = (None if word is None else int(word) for word in said.groups())
     rf = em.receptive_field(network(name))
-    lo, hi = rf.window(0)
+    lo, hi = rf.on_plane().window(0)
     assert (hi[0] - lo[0] + 1, rf.stride[0]) == (size, stride)
     assert padding is None or rf.padding == (padding, padding)
 

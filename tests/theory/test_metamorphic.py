@@ -693,7 +693,7 @@ def field(net: em.Network, options: dict[str, Any], host: em.Network) -> Any:
 
 
 def theoretical(net: em.Network, options: dict[str, Any], host: em.Network) -> Any:
-    rf = em.receptive_field(net, image=options["image"], ndim=options["ndim"])
+    rf = em.receptive_field(net, image=options["image"], ndim=options["ndim"]).on_plane()
     if rf.infinite:
         return rf.size
     return {"size": rf.size, "stride": [float(step) for step in rf.stride], "centre": rf.center(options["unit"]),

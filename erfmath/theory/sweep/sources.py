@@ -341,7 +341,7 @@ class Joint(Source):
 
     parts: tuple[Value, ...]
 
-    joint = True  # type: ignore[assignment]
+    joint = True
 
     @staticmethod
     @remembered(256, lasting=False)
