@@ -72,9 +72,9 @@ def measure(net: Network, *, image: Any = None, unit: Any = None, node: str | No
         File that keeps what is done; the same call goes on from there.
     weights : mapping, optional
         Given arrays by node: kernels (out, in / groups, *k), transposed (in, out / groups, *k), by
-        "node.bias" biases; for batch norms (4, channels): scale, shift, mean, variance; for other norms
-        (2, channels): scale and shift, or gamma and beta; RMS norms and PReLU have (channels,).  Other
-        nodes are drawn.
+        "node.bias" biases; for batch norms (4, channels): scale, shift, mean, variance (with a framework's
+        epsilon added); for other norms (2, channels): scale and shift, or gamma and beta; RMS norms and PReLU
+        have (channels,).  Other nodes are drawn.
     images : ndarray, optional
         Inputs (N, channels, *space) instead of white noise, taken in turn.  If all weights are given
         each image is a draw, and no image is used twice.

@@ -184,11 +184,14 @@ def checked(key: str, array: Any, shape: tuple[int, ...], names: Sequence[str] =
     Raises
     ------
     ValueError
-        If it is not of this shape, or holds other than finite real numbers.
+        If it is not of this shape, or holds other than finite real numbers, or a variance that is not positive.
     """
     array = np.asarray(array)
     if array.dtype.kind not in "fiu" or array.shape != shape or not np.isfinite(array).all():
         meant = f" ({', '.join(names)})" if len(names) > 1 else ""
         raise ValueError(f"weights[{key!r}]: shape {array.shape} of {array.dtype}; must be finite real numbers of "
                          f"shape {shape}{meant}")
+    if "variance" in names and array[names.index("variance")].min(initial=1) <= 0:
+        raise ValueError(f"weights[{key!r}]: a variance of {array[names.index('variance')].min():g}; must be positive "
+                         "(a framework's epsilon is part of it)")
     return array

@@ -182,7 +182,7 @@ def test_measure_one_network_on_images() -> None:
     erf = em.measure(net, weights=weights, images=images, unit=3, channel=0, dtype="float64", rng=0)
     maps = []
     for image in np.pad(images[:, 0], [(0, 0), (1, 1)]):
-        scale = norm[0] / np.sqrt(norm[3] + 1e-5)
+        scale = norm[0] / np.sqrt(norm[3])  # epsilon is in the variance
         z = np.array([[w1[o, 0] @ image[i:i + 3] + b1[o] for i in range(7)] for o in range(2)])
         z = (z - norm[2][:, None]) * scale[:, None] + norm[1][:, None]
         g = np.zeros(9)
@@ -451,6 +451,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "weights shape": (dict(weights={"first": np.ones((4, 3, 3))}), r"\(4, 3, 3, 3\)"),
     "weights values": (dict(weights={"first": np.full((4, 3, 3, 3), np.nan)}), "finite"),
     "norm shape": (dict(weights={"batch_norm1": np.ones(4)}), r"\(4, 4\)"),
+    "norm variance": (dict(weights={"batch_norm1": np.zeros((4, 4))}), "a variance of 0; must be positive"),
     "bias": (dict(weights={"first.bias": np.ones(3)}), r"\(4,\)"),
     "images": (dict(images=np.ones((2, 3))), "images"),
     "images and image": (dict(images=np.ones((2, 3, 8, 8)), image=9), "image"),

@@ -141,7 +141,7 @@ class _BatchNorm(Norm):
             return _by_the_batch(call, x)
         if "mean" in given:
             scale, shift, mean, variance = (per_channel(given[name], x) for name in (*self.names, "mean", "variance"))
-            factor = scale / np.sqrt(variance + x.dtype.type(EPS))
+            factor = scale / np.sqrt(variance)  # epsilon is in what is given
             return (x - mean) * factor + shift, lambda dy: [give_back(dy * factor)]
         if not call.step.layer.statistics:
             return _scaled(call, x), lambda dy: [give_back(_unscaled(call, dy))]
@@ -155,7 +155,7 @@ def _by_the_batch(call: Call, x: Array) -> tuple[Array, Pull]:
     scale = call.parameters.get("scale", ones).astype(x.dtype, copy=False)
     y, mean, variance = scaled_batch_norm(x, scale, call.parameters.get("shift", 0 * ones).astype(x.dtype, copy=False))
     if call.training:
-        call.statistics.update(mean=mean, variance=variance)
+        call.statistics.update(mean=mean, variance=variance + x.dtype.type(EPS))  # as a layer with these divides by it
 
     def pull(dy: Array) -> list[Array]:
         dx, to_scale, to_shift = scaled_batch_norm_grad(dy, x, scale, mean, variance)
