@@ -60,6 +60,7 @@ def refuses(p_values: list[float], level: float = 0.05) -> float:
     return (np.mean(np.array(p_values) < level) - level) / math.sqrt(level * (1 - level) / len(p_values))
 
 
+@pytest.mark.slow
 def test_p_shape_is_uniform_where_there_is_no_difference() -> None:
     runs = ensembles(400, 300)
     pairs = [compare(a, b) for a, b in zip(runs[::2], runs[1::2])]
@@ -82,6 +83,7 @@ def chains(count: int, draws: int, depth: int = 20) -> list[Comparison]:
     return [compare(theory, em.measure(net, ndim=1, width=4, draws=draws, rng=i)) for i in range(count)]
 
 
+@pytest.mark.slow
 def test_heavy_tails_make_no_true_theory_improbable() -> None:
     """Below .05 in 27 % of runs by Student's t, as if totals were Gaussian."""
     found = chains(200, 30)
@@ -134,6 +136,7 @@ def test_cells_need_draws(ndim: int, needed: int) -> None:
     assert compare(em.predict(net, ndim=ndim), em.measure(net, ndim=ndim, draws=2 * needed, rng=0)).cells is not None
 
 
+@pytest.mark.slow
 def test_a_wrong_standard_error_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """Standard errors 20 % too small: the same check must see it."""
     cells = Comparison.cells.func
@@ -199,6 +202,7 @@ def test_the_power_calculation_is_right() -> None:
     assert abs(seen - 400 * power) < z_bound(1) * math.sqrt(400 * power * (1 - power)) + 0.05 * 400
 
 
+@pytest.mark.slow
 def test_false_agreement_is_rare() -> None:
     """The difference is exactly the tolerance: an equivalence test then says yes with probability `level`."""
     ratio = float(predicted().std[0] / predicted(1.35).std[0])

@@ -6,6 +6,7 @@ rate would mislead.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -129,7 +130,9 @@ def verdicts(data: Data) -> list[Quote]:
             found.append(Quote(f"{name}: loss at its best rate less that of He's at He's", *mean_error(less)))
         for array, words in (("steps_to_level", "steps to the level"), ("test_accuracy", "test accuracy"),
                              ("std_before", "std before, px"), ("std_after", "std after, px")):
-            found.append(Quote(f"{name}, best rate: {words}", *mean_error([p.number(array) for p in chosen])))
+            numbers = [p.number(array) for p in chosen]
+            if not any(map(math.isnan, numbers)):  # as steps are where a run has not come to the level
+                found.append(Quote(f"{name}, best rate: {words}", *mean_error(numbers)))
     return found
 
 

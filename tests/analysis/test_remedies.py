@@ -202,6 +202,7 @@ def test_refusals(options: dict[str, Any], words: str) -> None:
         em.remedies(small(), **{"image": 24, **options})
 
 
+@pytest.mark.slow
 def test_zoo_networks_have_remedies() -> None:
     for name in ("unet", "mobilenet_v2"):
         every = em.remedies(em.zoo.build(name, width=8), image=32, kinds=("dilation", "depth", "skip"))

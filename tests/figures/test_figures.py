@@ -160,6 +160,7 @@ def test_measure_and_fit_are_called_in_one_place_each() -> None:
         assert path.name == "recipes.py" or "training.fit(" not in source, path
 
 
+@pytest.mark.slow
 def test_make_writes_several_formats_with_fonts_as_fonts(in_tmp: Path) -> None:
     result = figures.make("clt", "out", form=("pdf", "svg", "png"))
     pdf, svg, png = (path.read_bytes() for path in result.paths[:3])
@@ -376,6 +377,7 @@ def test_fig2_protocols_against_brute_force() -> None:
     assert_close(found["run"], [size(m, m[4, 4]) for m in runs], ROUNDING)
 
 
+@pytest.mark.slow
 def test_subsampling_numbers() -> None:
     data = data_of("subsampling", Options(draws_asked=40))
     known = {"dense": (3.162, 31), "stride 2 at 4, 8, 12": (13.565, 105), "dilation 2, 4, 8 at 4, 8, 12": (8.0, 53)}
@@ -418,6 +420,7 @@ def test_skip_is_a_binomial_mixture() -> None:
         assert_statistical(found["centre"], found["centre_error"], pmf[20, 20])
 
 
+@pytest.mark.slow
 def test_initialisation_reaches_its_bound_at_the_corners() -> None:
     data = data_of("initialisation", Options(quick=True, draws_asked=60))
     quotes = quoted(initialisation.quotes(data))

@@ -277,6 +277,7 @@ def test_profiles_and_growth_refuse(call, message: str) -> None:
         call()
 
 
+@pytest.mark.slow
 def test_pictures_are_for_print() -> None:
     """5.5 or 7 in wide, no letter below 6 points, fonts as fonts, 300 dpi; and nothing of that leaks out."""
     import matplotlib
