@@ -52,6 +52,7 @@ def test_side_by_side_refuses_nothing(work: dict, rounds: int) -> None:
         bench.side_by_side(work, rounds=rounds)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", bench.BENCHMARKS)
 def test_run_every_benchmark(name: str) -> None:
     table = bench.run(name, quick=True)

@@ -24,6 +24,7 @@ def model(request: Any) -> Any:
     return request.param, trace, about, convert(trace, init="module", unsupported="stand_in")
 
 
+@pytest.mark.slow
 def test_what_is_missing(model: Any) -> None:
     name, trace, _, found = model
     assert {s.what for s in found.stand_ins} == MISSING.get(name, set())

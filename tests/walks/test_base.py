@@ -214,6 +214,7 @@ def test_walk_takes_integers_of_numpy_and_no_floats() -> None:
             em.walk(kernels.uniform(3), 2).array(*corner)
 
 
+@pytest.mark.slow
 def test_walk_refuses_more_pairs_of_taps_than_fit() -> None:
     kernel = kernels.from_weights(np.random.default_rng(0).random(9000))
     for method in ("window", "fft"):

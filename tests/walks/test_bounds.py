@@ -75,6 +75,7 @@ def check(seeds: range) -> None:
     assert not wrong, wrong
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", range(4))
 def test_walk_bounds_hold_for_random_kernels(block: int) -> None:
     check(range(8 * block, 8 * block + 8))

@@ -77,6 +77,7 @@ def test_multiply_integers() -> None:
     assert_close(power(range(7), a, 3), cube, EXACT)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("k, n, sites", [
     (3, 10_000, [0, 1, 7, 500, 4000, 9000, 10_000]),
     (7, 10_000, [0, 3, 100, 5000, 20_000, 30_000]),
