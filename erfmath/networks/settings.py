@@ -90,7 +90,7 @@ class RunSettings:
     @property
     def keywords(self) -> dict[str, Any]:
         """What `predict` takes."""
-        return {"image": self.image, "unit": self.unit, "node": self.node, "width": self.width,
+        return {"image": self.image, "unit": self.unit, "node": self.node, "source": self.source, "width": self.width,
                 "channels_in": self.channels_in, "ndim": self.ndim, "weights": self.weights or None,
                 "input_moments": self.input_moments, "input_covariance": self.input_covariance}
 

@@ -24,7 +24,7 @@ __all__ = ["predict"]
 METHODS = ("exact", "normal", "finite_width")
 
 
-def predict(net: Network, *, image: Any = None, unit: Any = None, node: str | None = None,
+def predict(net: Network, *, image: Any = None, unit: Any = None, node: str | None = None, source: str | None = None,
             statistic: str | None = None, method: str = "exact", width: int = 16, channels_in: int = 3,
             ndim: int = 2, input_moments: tuple[float, float] = (1.0, 0.0), input_covariance: Any = None,
             weights: Mapping[str, Any] | None = None) -> EffectiveReceptiveField:
@@ -40,6 +40,9 @@ def predict(net: Network, *, image: Any = None, unit: Any = None, node: str | No
         Unit of the node's map; the middle one n // 2 with an image, 0 on the plane.
     node : str, optional
         Node whose unit is looked at; the network's output by default.
+    source : str, optional
+        Node on whose map the field is, in place of the input: E[g^2] or E[g] is then summed over that node's
+        channels, and pixels are its sites.
     statistic : {"power", "mean"}, optional
         E[g^2] or E[g] (equations 1 and 2); "mean" if every weight is deterministic, else "power".
     method : {"exact", "normal", "finite_width"}
@@ -90,14 +93,18 @@ def predict(net: Network, *, image: Any = None, unit: Any = None, node: str | No
     ([3.651, 3.651], (41, 41))
     """
     choice(method, "method", METHODS)
-    settings = RunSettings.of(net, image=image, unit=unit, node=node, width=width, channels_in=channels_in, ndim=ndim,
-                              weights=weights, input_moments=input_moments, input_covariance=input_covariance)
+    settings = RunSettings.of(net, image=image, unit=unit, node=node, source=source, width=width,
+                              channels_in=channels_in, ndim=ndim, weights=weights, input_moments=input_moments,
+                              input_covariance=input_covariance)
     return _predict(net, settings, statistic, method)
 
 
 def _predict(net: Network, settings: RunSettings, statistic: str | None, method: str) -> EffectiveReceptiveField:
-    fold, at_width, size = None, method == "finite_width", settings.image
-    if size is None and not settings.weights and not at_width:  # a million equal layers as two
+    fold, at_width, plane = None, method == "finite_width", settings.image is None
+    inner = settings.source is not None
+    if inner and method != "exact":
+        raise NotImplementedError(f"method={method!r}: is for fields on the input; with source= use method='exact'")
+    if plane and not (inner or settings.weights or at_width):  # a million equal layers as two
         fold = folded(net, settings, method, statistic)
     trf = fold.trf if fold else settings.receptive_field(net)
     net, settings = (fold.net, settings.but(node=None)) if fold else (net, settings)
@@ -115,12 +122,13 @@ def _predict(net: Network, settings: RunSettings, statistic: str | None, method:
         graph = narrowed(graph, inputs)
     about: dict[str, Any] = {"unit": unit, "trf": trf, "statistic": "mean" if mean else "power", "method": method,
                              "assumptions": _assumptions(graph, used, bool(settings.weights), at_width)}
-    steps = None if size is not None else chain(graph, mean, inputs, method, trf, fold and fold.counts)
+    steps = None if inner or not plane else chain(graph, mean, inputs, method, trf, fold and fold.counts)
     if steps is not None:
         return predict_chain(steps, about)
     if method == "normal":
         raise ValueError(f"method={method!r}: is for chains of convolutions on the infinite plane "
                          "(no image, no branches); use method='exact'")
+    size = trf.image
     lo, hi = trf.window(unit) if size is None else ((0,) * settings.ndim, tuple(n - 1 for n in size))
     extent = tuple(b - a + 1 for a, b in zip(lo, hi))
     check_bytes(8 * math.prod(extent), f"the map of {extent} pixels")
@@ -132,12 +140,15 @@ def _predict(net: Network, settings: RunSettings, statistic: str | None, method:
 
 
 def _used(graph: Graph) -> list[int]:
-    """Nodes that lead to the top."""
-    seen = {graph.top}
+    """Nodes that lead from the source to the top."""
+    seen, found = {graph.top}, {graph.source}
     for i in range(graph.top, -1, -1):
         if i in seen:
             seen.update(graph.sources[i])
-    return sorted(seen - {-1})
+    for i in range(graph.source + 1, graph.top + 1):
+        if i in seen and not found.isdisjoint(graph.sources[i]):
+            found.add(i)
+    return sorted(found - {graph.source})
 
 
 def _is_mean(graph: Graph, used: list[int], net: Network, statistic: str | None) -> bool:

@@ -34,7 +34,7 @@ State = Union[Factors, Covariance, Conditioned]
 
 def backward(graph: Graph, unit: tuple[int, ...], mean: bool, inputs: InputModel = InputModel(),
              ready: tuple[Plan, Gates] | None = None) -> tuple[Array, tuple[int, ...]]:
-    """E[g^2] (or, with `mean`, E[g]) at the network's input, summed over its channels.
+    """E[g^2] (or, with `mean`, E[g]) on the map that `graph` has as its source, summed over its channels.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def backward(graph: Graph, unit: tuple[int, ...], mean: bool, inputs: InputModel
     -------
     values : ndarray, shape (*lattice)
     start : tuple of int
-        Input pixel of its first element.
+        Input pixel (site of the source) of its first element.
 
     Raises
     ------
@@ -84,7 +84,7 @@ class _Sweep:
     def __init__(self, graph: Graph, mean: bool, plan: Plan, gates: Gates) -> None:
         self.graph, self.mean, self.plan, self.gates = graph, mean, plan, gates
         self.below: dict[int, list[tuple[int, Edge]]] = {}  # per node, what it reads and how
-        for j, edges in self.plan.edges.items():
+        for j, edges in self.plan.paths.items():
             for edge in edges:
                 self.below.setdefault(edge.reader, []).append((j, edge))
         # Sources whose covariance a contraction further down will ask for.
@@ -103,7 +103,7 @@ class _Sweep:
             if not parts:
                 continue
             state = self._collect(i, parts)
-            if i < 0:
+            if i == graph.source:
                 return self._finish(state)
             for j, edge in self.below[i]:
                 part = self._pass(state, edge, j)
@@ -175,14 +175,14 @@ class _Sweep:
 
     def _finish(self, state: State) -> tuple[Array, tuple[int, ...]]:
         if isinstance(state, Conditioned):
-            state = self._merge(-1, [part for part, _ in state.parts])
+            state = self._merge(self.graph.source, [part for part, _ in state.parts])
         if isinstance(state, Covariance):
             return state.power, state.start
         if self.mean:
             factor, = state.values()
-            scale = 1.0 if self.plan.channels == "explicit" else self.graph.channels[-1]**0.5
+            scale = 1.0 if self.plan.channels == "explicit" else self.graph.channels[self.graph.source]**0.5
             return factor.values.sum(axis=(0, 1)) * scale, factor.start
-        total = self._covariance(state, -1)
+        total = self._covariance(state, self.graph.source)
         return total.power, total.start
 
     # -- one layer ----------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from .inputs import InputModel
 from .lowering import Linear, reach
 from .moments import Moments
 from .plan import Graph, Plan, widest
+from .sources import Itself
 from .taps import Array
 from .values import SiteValue
 
@@ -184,6 +185,9 @@ class _Forward:
         at = Before(self.graph, i, self.plan.lags, self.need[i], self.extent, self.gates, self.borders,
                     self.roots.get(i), self.done, self.depends_on)
         found = self.graph.rules[i].forward(at, inputs)
+        if i == self.graph.source:
+            found = replace(found, sites=tuple(None if site is None else Itself.of(site).value()
+                                               for site in found.sites))
         self.gates.sites[i] = found.sites
         return found
 

@@ -66,7 +66,8 @@ class Graph:
     """A network made ready for one run: the nodes up to a top node, all numbers resolved.
 
     Position -1, the last entry of `sizes`, `channels` and `groups`, is the network's input.  A max pool right after
-    another reads what that one reads, through a larger window.
+    another reads what that one reads, through a larger window.  `source` is the position of the map that the field is
+    on, at which the backward sweep ends.
     """
 
     layers: tuple[Layer, ...]
@@ -79,6 +80,7 @@ class Graph:
     ndim: int
     norms: Mapping[int, Norm]      # batch norms whose statistics are given
     biases: Mapping[int, float]    # mean squares of given biases
+    source: int = -1
 
     @staticmethod
     def of(net: Network, settings: RunSettings) -> Graph:
@@ -89,12 +91,14 @@ class Graph:
         top, collect = net.index(settings.node), lambda: Graph._collect(net, settings)
         if settings.weights:  # arrays may change
             return collect()
-        return _graphs.get(net, (top, settings.image, settings.ndim, settings.width, settings.channels_in), collect)
+        return _graphs.get(net, (top, settings.image, settings.ndim, settings.width, settings.channels_in,
+                                 settings.source), collect)
 
     @staticmethod
     def _collect(net: Network, settings: RunSettings) -> Graph:
         top, ndim, channels_in, shapes = (net.index(settings.node), settings.ndim, settings.channels_in,
                                           settings.shapes(net))
+        source = net.index(settings.source or "input")
         nodes, sources = net.nodes[:top + 1], list(net.sources[:top + 1])
         channels = [*settings.channels(net).values()][:top + 1] + [channels_in]
         sizes: list[Any] = [(None,) * ndim] * (top + 2)
@@ -119,7 +123,7 @@ class Graph:
                     norms.update({} if norm is None else {i: norm})
             except (ValueError, NotImplementedError) as error:
                 raise type(error)(f"{node.name}: {error}") from None
-            if below >= 0:
+            if below >= 0 and below != source:
                 whole = rule.stacked(node.layer, op, nodes[below].layer, ops[below], sizes[sources[below][0]],
                                      sizes[below])
                 op, sources[i] = (op, inputs) if whole is None else (whole, sources[below])
@@ -128,7 +132,7 @@ class Graph:
         biases = {i: float(np.mean(np.square(given[f"{node.name}.bias"])))
                   for i, node in enumerate(nodes) if f"{node.name}.bias" in given}
         return Graph(tuple(node.layer for node in nodes), tuple(sources), tuple(sizes), tuple(channels),
-                     (*groups, (channels_in,)), tuple(ops), rules, ndim, norms, biases)
+                     (*groups, (channels_in,)), tuple(ops), rules, ndim, norms, biases, source)
 
     @property
     def top(self) -> int:
@@ -163,6 +167,8 @@ class Plan:
     ----------
     edges : dict
         Per node (and -1), the edges through which it is read by nodes that lead to the top.
+    paths : dict
+        Those of the edges that lead on from the map that the field is on.
     gated : bool
         Whether any node is a gate, so that a forward sweep must come first.
     factor : set of int
@@ -181,6 +187,7 @@ class Plan:
     def __init__(self, graph: Graph, mean: bool) -> None:
         self.graph, self.mean = graph, mean
         self.edges = _edges(graph)
+        self.paths = _paths(graph, self.edges)
         self.gated = any(op.gate for i, op in enumerate(graph.ops) if self.edges[i] or i == graph.top)
         self.factor = self._factor_region()
         self.channels = self._channels()
@@ -192,7 +199,7 @@ class Plan:
     def _factor_region(self) -> set[int]:
         region = {self.graph.top}
         for i in range(self.graph.top - 1, -2, -1):
-            if self.edges[i] and all(e.reader in region and self.keeps_factor(e.reader) for e in self.edges[i]):
+            if self.paths[i] and all(e.reader in region and self.keeps_factor(e.reader) for e in self.paths[i]):
                 region.add(i)
         return region
 
@@ -214,7 +221,7 @@ class Plan:
         names: dict[int, set[Name]] = {}
         mixed: set[int] = set()  # nodes whose channels a deterministic layer above has correlated
         for i in range(graph.top, -2, -1):
-            edges = self.edges[i]
+            edges = self.paths[i]
             if i != graph.top and not edges:
                 continue
             fixed = [e for e in edges if not graph.ops[e.reader].fresh]
@@ -294,12 +301,12 @@ class Plan:
         need: dict[int, tuple[int, ...]] = {-1: zero}
         for i in range(graph.top + 1):
             below = [need[j] for j in graph.sources[i]]
-            need[i] = reach(graph.ops[i], widest(below), back=False)
+            need[i] = zero if i <= graph.source else reach(graph.ops[i], widest(below), back=False)
             if i in whole:
                 need[i] = (EVERY_LAG,) * graph.ndim
         made: dict[int, tuple[int, ...]] = {graph.top: zero}
         for i in range(graph.top - 1, -2, -1):
-            above = [graph.rules[e.reader].lags_below(graph.ops[e.reader], made[e.reader]) for e in self.edges[i]]
+            above = [graph.rules[e.reader].lags_below(graph.ops[e.reader], made[e.reader]) for e in self.paths[i]]
             made[i] = widest(above) if above else zero
             if i in self.meetings:
                 made[i] = (EVERY_LAG,) * graph.ndim
@@ -323,6 +330,16 @@ def _edges(graph: Graph) -> dict[int, list[Edge]]:
             for slot, j in enumerate(inputs):
                 edges[j].append(Edge(i, slot))
     return edges
+
+
+def _paths(graph: Graph, edges: dict[int, list[Edge]]) -> dict[int, list[Edge]]:
+    if graph.source < 0:
+        return edges
+    reached = {graph.source}
+    for i in range(graph.source + 1, graph.top + 1):
+        if not reached.isdisjoint(graph.sources[i]):
+            reached.add(i)
+    return {i: some if i in reached else [] for i, some in edges.items()}
 
 
 def widest(lags: Sequence[tuple[int, ...]]) -> tuple[int, ...]:

@@ -21,7 +21,7 @@ from .site_distribution import SiteDistribution
 from .taps import Array
 from .values import ORDER, PANEL, REACH, Gaussian, Nodes, Source, Value, cumulated, panels, rounded
 
-__all__ = ["Averaged", "Dropped", "Joint", "Largest", "RowMeans", "Standardised", "Sum", "average"]
+__all__ = ["Averaged", "Dropped", "Itself", "Joint", "Largest", "RowMeans", "Standardised", "Sum", "average"]
 
 #: Points of a lattice for filters and for sums, and panels of the values that go onto either.
 GRID, FINE, ROWS_SPLIT, SPLIT = 1024, 4096, 64, 256
@@ -333,6 +333,31 @@ class Dropped(Source):
         x = np.concatenate([distribution.x / (1 - self.p), zero], axis=1)
         p = np.concatenate([distribution.p * (1 - self.p), np.full((len(distribution.p), 1), self.p)], axis=1)
         return SiteDistribution(x, p, np.ones(x.shape), distribution.share)
+
+
+@dataclass(frozen=True, eq=False)
+class Itself(Source):
+    """A value as a source of its own: gradients are followed to it, and not to what it was made of."""
+
+    parts: tuple[Value, ...]
+
+    @staticmethod
+    @remembered(256, lasting=False)
+    def of(value: Value) -> Itself:
+        """The interned one."""
+        return Itself((value,))
+
+    def _make(self, knots: tuple[float, ...]) -> Nodes:
+        value, = self.parts
+        below = value.source.nodes(tuple(sorted({*value.knots, *value.preimage(knots)})))
+        return Nodes(value.at(below.u), below.p, below)
+
+    def pull(self, part: int, nodes: Nodes, table: Array) -> tuple[Nodes, Array]:
+        return nodes.below, table
+
+    def distribution(self, knots: tuple[float, ...]) -> SiteDistribution:
+        known = self.parts[0].distribution
+        return replace(known, slope=np.ones(known.x.shape))
 
 
 @dataclass(frozen=True, eq=False)
