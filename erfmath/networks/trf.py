@@ -13,7 +13,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from ..base.checks import DIMENSIONS, check_network, image_shape, integer, point
-from ..base.files import field_of
+from ..base.contents import field_of
 from ..base.tables import html_table, text_table
 from .strands import Paths, paths
 from .windows import Number, Seen, Windows, sweep, union

@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from ..base.checks import choice, point, real
 from ..base.errors import check_bytes
-from ..base.files import field_of, numbers_of
+from ..base.contents import field_of, numbers_of
 from ..lattice.field import Field
 
 __all__ = ["Dense", "Density", "Frozen", "Separable", "readonly"]

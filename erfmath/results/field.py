@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base.checks import choice, real
-from ..base.files import numbers_of
+from ..base.contents import numbers_of
 from ..base.tables import html_picture, html_table, text_table
 from ..networks.trf import ReceptiveField
-from . import files, gradients, shapes, sizes
+from . import gradients, shapes, sizes
 from .assumptions import Assumption
 from .density import Dense, Density, Frozen, readonly
 from .kinds import enter
@@ -402,7 +402,9 @@ class EffectiveReceptiveField(Frozen):
         OSError
             If it cannot be written.
         """
-        files.write(self, path)
+        from .files import write  # archives are not needed to predict
+
+        write(self, path)
 
     def _extras(self) -> tuple[str, dict[str, Any], dict[str, Any]]:
         """What a file holds besides the map: the kind of the result, arrays, and facts."""
@@ -433,7 +435,9 @@ class EffectiveReceptiveField(Frozen):
         ValueError
             If it is not one of ours.
         """
-        return files.read(path)
+        from .files import read
+
+        return read(path)
 
     # -- for people ---------------------------------------------------------------------------
 

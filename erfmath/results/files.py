@@ -6,7 +6,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from ..base.checks import DIMENSIONS, choice, image_shape, integer, point, real
-from ..base.files import BROKEN, field_of, read_archive, write_archive
+from ..base.contents import field_of
+from ..base.files import BROKEN, read_archive, write_archive
 from ..networks.trf import ReceptiveField
 from .assumptions import Assumption
 from .density import Density

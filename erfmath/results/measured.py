@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base.checks import point
-from ..base.files import field_of
+from ..base.contents import field_of
 from ..layers.geometry import Box
 from .density import Density, readonly
 from .field import EffectiveReceptiveField

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base.checks import DIMENSIONS
-from ..base.files import numbers_of
+from ..base.contents import numbers_of
 
 __all__ = ["Moments", "block_edges", "block_sums"]
 
