@@ -89,6 +89,11 @@ def parse(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
+@functools.cache
+def as_run(path: Path) -> ast.Module:
+    return run_time(path.read_text(encoding="utf-8"))
+
+
 def imports(tree: ast.AST, package: list[str]) -> Iterator[tuple[str, int]]:
     """Absolute dotted names that a module of `package` imports, with their lines."""
     for node in ast.walk(tree):
@@ -150,7 +155,7 @@ def circle(graph: dict[str, set[str]]) -> list[str]:
 
 def test_imports_go_one_way() -> None:
     found = [fault for path in MODULES
-             for fault in faults(run_time(path.read_text(encoding="utf-8")), package_of(path), module_of(path))]
+             for fault in faults(as_run(path), package_of(path), module_of(path))]
     assert not found, "\n".join(found)
 
 
@@ -158,8 +163,7 @@ def test_no_circles() -> None:
     names = {module_of(path) for path in MODULES}
     graph = {}
     for path in MODULES:
-        tree = run_time(path.read_text(encoding="utf-8"))
-        graph[module_of(path)] = {target for name, _ in inner(tree, package_of(path))
+        graph[module_of(path)] = {target for name, _ in inner(as_run(path), package_of(path))
                                   if (target := loaded(name, names)) is not None}
     assert not circle(graph), f"in or below a circle of imports: {', '.join(circle(graph))}"
 
@@ -300,7 +304,7 @@ def test_only_numpy_is_imported_at_the_top() -> None:
     """They are imported inside the functions that need them."""
     found = []
     for path in MODULES:
-        top = ast.Module(body=[node for node in run_time(path.read_text(encoding="utf-8")).body
+        top = ast.Module(body=[node for node in as_run(path).body
                                if isinstance(node, (ast.Import, ast.ImportFrom))], type_ignores=[])
         named = {name.split(".")[0] for name, _ in imports(top, package_of(path))}
         if named & ({"scipy", "matplotlib", "mpl_toolkits"} | FRAMEWORKS):
