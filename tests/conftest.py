@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import halves
 import pytest
 from helpers import Answer, Ask
 
 from erfmath.cli import main
+
+pytest_configure = halves.pytest_configure
 
 
 @pytest.fixture
