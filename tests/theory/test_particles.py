@@ -237,7 +237,7 @@ NETWORKS: dict[str, Callable[[], em.Network]] = {
     "max pool after two convolutions": lambda: em.serial(em.Conv(3), R, em.Conv(3), R, em.MaxPool(3), em.Conv(3), R),
 }
 #: Networks that the theory does not follow yet; tests of these may fail.
-KNOWN = {"sum of two relus"}
+KNOWN: set[str] = set()
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.xfail(strict=False)) if name in KNOWN else name

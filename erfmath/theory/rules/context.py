@@ -19,7 +19,22 @@ if TYPE_CHECKING:
     from ..sweep.plan import Edge, Graph, Plan
     from .neighbours import Borders
 
-__all__ = ["Above", "Before", "Below"]
+__all__ = ["Above", "Before", "Below", "Roots"]
+
+
+class Roots(NamedTuple):
+    """A sum of values that depend on one another as a sum of values that are no sums, each through a filter.
+
+    Attributes
+    ----------
+    whole : mapping
+        By node, the filter that its value passes.
+    parts : sequence of mapping
+        The same for each input.
+    """
+
+    whole: Mapping[int, Array]
+    parts: Sequence[Mapping[int, Array]]
 
 
 class Before(NamedTuple):
@@ -37,9 +52,8 @@ class Before(NamedTuple):
         Where a gate leaves what the backward sweep needs.
     borders : Borders
         What neighbours near borders share.
-    roots : sequence of (int, ndarray), optional
-        Where inputs depend on the same random layer with none between: the values that they are sums of, by node, each
-        with the filter that it passes.
+    roots : Roots, optional
+        Where inputs depend on the same random layer with none between: the values that they are sums of.
     done : mapping
         Moments of nodes.
     depends_on : mapping
@@ -53,7 +67,7 @@ class Before(NamedTuple):
     extents: Mapping[int, tuple[int, ...]]
     gates: Gates
     borders: Borders
-    roots: Sequence[tuple[int, Array]] | None
+    roots: Roots | None
     done: Mapping[int, Moments]
     depends_on: Mapping[int, frozenset[int]]
 

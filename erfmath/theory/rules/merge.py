@@ -30,13 +30,17 @@ class AddRule(Rule):
 
     def forward(self, at: Before, inputs: list[Moments]) -> Moments:
         graph, i, nodes = at.graph, at.i, list(at.graph.sources[at.i])
+        made_of = [{j} for j in nodes]
         if at.roots is not None:  # inputs that depend on one another, as sums of values that do not
-            nodes = [root for root, _ in at.roots]
-            inputs = [self._filtered(at, root, kernel) for root, kernel in at.roots]
+            made_of = [set(part) for part in at.roots.parts]
+            nodes = list(at.roots.whole)
+            inputs = [self._filtered(at, root, kernel) for root, kernel in at.roots.whole.items()]
         parts = [one.with_lags(at.want).regrouped(graph.groups[j], graph.groups[i])
                  for one, j in zip(inputs, nodes)]
+        members = [{j} for j in nodes]
         if at.roots is not None:
-            parts = self._joined(at, nodes, parts)
+            parts, members = self._joined(at, nodes, parts)
+        terms = [[n for n, nodes in enumerate(members) if nodes & roots] for roots in made_of]
         values, cov_far, cov_site = (functools.reduce(np.add, [getattr(part, what) for part in parts])
                                      for what in ("values", "cov_far", "cov_site"))
         q = functools.reduce(np.add, [part.average for part in parts])
@@ -51,7 +55,7 @@ class AddRule(Rule):
             q = q + parts[one].mean(a * b)
         total = Moments(values, cov_far, ratio(cov_site, q), (None,) * len(graph.groups[i]), parts[0].wraps)
         vars(total)["average"] = q
-        return replace(total, sites=tuple(self._site(at, g, parts) for g in range(len(q))))
+        return replace(total, sites=tuple(self._site(at, g, parts, terms) for g in range(len(q))))
 
     @staticmethod
     def _filtered(at: Before, root: int, kernel: Array) -> Moments:
@@ -61,35 +65,48 @@ class AddRule(Rule):
         return through_taps(op, at.done[root], at.graph.sizes[root], at.graph.sizes[at.i], at.extents[at.i], at.want)
 
     @staticmethod
-    def _joined(at: Before, nodes: Sequence[int], parts: Sequence[Moments]) -> list[Moments]:
-        """Functions of one source at the same site as one value; other dependent values count as uncorrelated."""
-        found: list[tuple[frozenset[int], Moments]] = []
+    def _joined(at: Before, nodes: Sequence[int], parts: Sequence[Moments]) -> tuple[list[Moments], list[set[int]]]:
+        """Functions of one source at the same site as one value; other dependent values count as uncorrelated.
+
+        Also which nodes went into each.
+        """
+        found: list[tuple[frozenset[int], Moments, set[int]]] = []
         for node, part in zip(nodes, parts):
             depends_on = at.depends_on[node]
-            for n, (known, other) in enumerate(found):
+            for n, (known, other, members) in enumerate(found):
                 if not known.isdisjoint(depends_on):
                     both = _same_site(other, part)
                     if both is not None:
-                        found[n] = known | depends_on, both
+                        found[n] = known | depends_on, both, members | {node}
                         break
                     at.gates.uncorrelated.add(at.i)
             else:
-                found.append((depends_on, part))
-        return [part for _, part in found]
+                found.append((depends_on, part, {node}))
+        return [part for _, part, _ in found], [members for _, _, members in found]
 
     @staticmethod
-    def _site(at: Before, g: int, parts: Sequence[Moments]) -> SiteValue:
-        """The sum of the values of a group; the gates remember which input is which part of it."""
-        known = [part.value(g) for part in parts if part.sites[g] is not None]
+    def _site(at: Before, g: int, parts: Sequence[Moments], terms: Sequence[Sequence[int]]) -> SiteValue:
+        """The sum of the values of a group; the gates remember which input is which part of it.
+
+        `terms` says, for each input, of which of `parts` it is made.
+        """
+        known = {n: part.value(g) for n, part in enumerate(parts) if part.sites[g] is not None}
         if not known:
             return None
-        rest = [part for part in parts if part.sites[g] is None]
+        values, rest = list(known.values()), [part for part in parts if part.sites[g] is None]
         q, cov_site = (float(sum(getattr(part, what)[g] for part in rest)) for what in ("average", "cov_site"))
-        whole = known[0] if len(known) == 1 and not q else Sum.of(known, q, cov_site).value()
+        whole = values[0] if len(values) == 1 and not q else Sum.of(values, q, cov_site).value()
         inputs = [_of_group(at, slot, g) for slot in range(len(at.graph.sources[at.i]))]
         if any(site is not None and site.source is not whole.source for site in inputs):
-            at.gates.parts[at.i, g] = {slot: n for slot, site in enumerate(inputs) if site is not None
-                                       for n, part in enumerate(whole.source.parts) if _holds(part, site.source)}
+            found = at.gates.parts[at.i, g] = {}
+            for slot, site in enumerate(inputs):
+                if site is None:
+                    continue
+                there = [list(known).index(n) for n in terms[slot] if n in known]
+                if isinstance(whole.source, Joint):
+                    there = [n for n, part in enumerate(whole.source.parts) if _holds(part, site.source)][-1:]
+                if len(there) == 1 and _holds(whole.source.parts[there[0]], site.source):
+                    found[slot] = there[0]
         return whole
 
     def backward(self, at: Below, state: Covariance) -> Covariance:

@@ -17,7 +17,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from ..rules.context import Before
+from ..rules.context import Before, Roots
 from ..rules.neighbours import Borders
 from ..rules.pooling import Route
 from .inputs import InputModel
@@ -136,10 +136,10 @@ class _Forward:
                 found.add(i)
         return found
 
-    def _roots(self) -> dict[int, list[tuple[int, Array]]]:
+    def _roots(self) -> dict[int, Roots]:
         """Per sum of values that are not independent, the nodes that it is a sum of, each through a filter."""
         graph, one = self.graph, np.ones((1,) * self.graph.ndim)
-        found: dict[int, list[tuple[int, Array]]] = {}
+        found: dict[int, Roots] = {}
         linear: dict[int, dict[int, Array]] = {-1: {-1: one}}
         for i in sorted(self.wanted):
             op, sources = graph.ops[i], graph.sources[i]
@@ -153,7 +153,7 @@ class _Forward:
                         total[root] = _added(total[root], filter_) if root in total else filter_
                 if len(sources) > 1 and not all(self.depends_on[j].isdisjoint(self.depends_on[k])
                                                 for n, j in enumerate(sources) for k in sources[:n]):
-                    found[i] = list(total.items())
+                    found[i] = Roots(total, known)
                 linear[i] = total
             elif kernel is not None and len(sources) == 1 and not graph.layers[i].joins_channels:
                 linear[i] = {root: _convolved(filter_, kernel) for root, filter_ in known[0].items()}
@@ -165,7 +165,7 @@ class _Forward:
         values = self.inputs.values(self.need[-1], self.extent[-1], wraps)
         cov_far, corr_site = np.array([self.inputs.cov_far]), np.array([self.inputs.cov_far / self.inputs.second])
         self.done[-1] = Moments(values, cov_far, corr_site, (None,), wraps, self.plane.get(-1))
-        held = {root for roots in self.roots.values() for root, _ in roots}
+        held = {root for roots in self.roots.values() for root in roots.whole}
         if self.seen is not None:
             self.seen[-1] = self.done[-1]
         for i in range(graph.top + 1):
