@@ -16,7 +16,7 @@ from .. import __version__
 from ..base.files import check_target, write_atomically
 from ..bench import BENCHMARKS
 from ..plotting import Display
-from . import analyse, commands, design, figures, growth, report, sampling, signals
+from . import analyse, commands, design, figures, growth, networks, report, sampling, signals
 from .sampling import INTERRUPTED
 
 __all__ = ["build_parser", "main"]
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader, `head` perhaps, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (ValueError, OSError, MemoryError, OverflowError, NotImplementedError) as error:
+    except (ValueError, OSError, MemoryError, OverflowError, NotImplementedError, ImportError) as error:
         print(f"erfmath: error: {_as_options(_one_line(error), options)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -115,7 +115,7 @@ def build_parser() -> argparse.ArgumentParser:
                   "erfmath predict vgg16 --image 224 --plot vgg16.png\n"
                   "erfmath predict net.json --image 224,320 --unit 0,0 --json\n"
                   "erfmath predict resnet50 --node layer2 --save resnet50.npz")
-    _add_network_options(sub)
+    _add_network_options(sub, weights=True)
     sub.add_argument("--statistic", choices=("power", "mean"),
                      help="E[g^2] or E[g] (default: mean if no weight is random, else power)")
     sub.add_argument("--method", choices=("exact", "normal", "finite_width"), default="exact",
@@ -123,7 +123,7 @@ def build_parser() -> argparse.ArgumentParser:
                           "corrections of smooth activations (default: exact)")
     sub.add_argument("--width", type=int, default=16, metavar="N",
                      help="channels of layers that leave theirs open (default: 16)")
-    sub.add_argument("--channels-in", type=int, default=3, metavar="N", help="channels of the input (default: 3)")
+    sub.add_argument("--channels-in", type=int, metavar="N", help="channels of the input (default: 3)")
     sub.add_argument("--display", choices=get_args(Display), default="amplitude",
                      help="what the picture shows (default: amplitude)")
     sub.add_argument("--plot", metavar="FILE", help="draw the picture (.png, .pdf, .svg, ...)")
@@ -133,7 +133,7 @@ def build_parser() -> argparse.ArgumentParser:
                   "the same by Monte Carlo: random networks, run and back-propagated",
                   "erfmath measure resnet18 --image 96 --draws 100 --seed 0\n"
                   "erfmath measure net.json --until 0.02 --workers 4 --checkpoint run.npz")
-    _add_network_options(sub)
+    _add_network_options(sub, weights=True)
     sampling.add_measure_options(sub)
     sub.add_argument("--statistic", choices=("power", "mean", "amplitude", "magnitude", "relu"),
                      help="what is averaged (default: mean if no weight is random, else power)")
@@ -143,7 +143,7 @@ def build_parser() -> argparse.ArgumentParser:
                   "theory against measurement; exit status 0 if they agree, 1 if not",
                   "erfmath compare vgg16 --image 224 --draws 100 --seed 0\n"
                   "erfmath compare net.json --tolerance 0.02 --plot comparison.png")
-    _add_network_options(sub)
+    _add_network_options(sub, weights=True)
     sampling.add_measure_options(sub)
     sampling.add_compare_options(sub)
     sub.add_argument("--statistic", choices=("power", "mean"),
@@ -177,8 +177,19 @@ def build_parser() -> argparse.ArgumentParser:
     sub = command("signals", signals.signals,
                   "moments of the values and power of the gradients at every node, at initialisation",
                   "erfmath signals resnet50 --image 224 --plot signals.png\nerfmath signals net.json --json")
-    _add_network_options(sub)
+    _add_network_options(sub, weights=True)
     signals.add_signals_options(sub)
+
+    sub = command("convert", networks.convert, "a network of PyTorch, ONNX or Keras as JSON, its arrays beside it",
+                  "erfmath convert model.onnx net.json --weights weights.npz\n"
+                  "erfmath convert torchvision.models:resnet50 net.json --image 224")
+    sub.add_argument("network", metavar="NET", help=networks.NAMES)
+    sub.add_argument("out", metavar="FILE", help="where the network goes (.json)")
+    sub.add_argument("--weights", dest="weights_out", metavar="FILE", help="where its arrays go (.npz)")
+    sub.add_argument("--image", type=_integers, metavar="N", help="size in pixels, where the source leaves it open")
+    sub.add_argument("--channels-in", type=int, metavar="N", help="channels of the input of a PyTorch module "
+                                                                  "(default: 3)")
+    networks.add_source_options(sub, weights=False)
 
     sub = command("growth", growth.growth, "how sizes grow with depth, kernel, dilation or the place of a stride",
                   "erfmath growth --kernel 3 --depths 5:200 --plot growth.png\n"
@@ -203,12 +214,13 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _add_network_options(parser: argparse.ArgumentParser, *, optional: bool = False, unit: bool = True,
-                         image: str | None = "the infinite plane") -> None:
+                         image: str | None = "the infinite plane", weights: bool = False) -> None:
     """The network, and where to look at it; `image` says what is taken if none is given, if that may be."""
     parser.add_argument("network", metavar="NET", nargs="?" if optional else None,
-                        help="name of a network (see erfmath zoo), a JSON file, or - for JSON on standard input")
-    parser.add_argument("--image", type=_integers, metavar="N", required=image is None,
-                        help="size in pixels, 224 or 224,320" + (f" (default: {image})" if image else ""))
+                        help=networks.NAMES)
+    parser.add_argument("--image", type=_integers, metavar="N",
+                        help="size in pixels, 224 or 224,320 (default: what the file says, or else "
+                             f"{image or 'it must be given'})")
     if unit:
         parser.add_argument("--unit", type=_integers, metavar="Y,X",
                             help="the unit (default: the middle of the map, 0 on the plane); "
@@ -219,6 +231,7 @@ def _add_network_options(parser: argparse.ArgumentParser, *, optional: bool = Fa
                         help=f"node whose unit{' it is' if unit else 's they are'} (default: the output)")
     parser.add_argument("--ndim", type=int, choices=(1, 2, 3), metavar="N",
                         help="1, 2 or 3 dimensions, where nothing else fixes them (default: 2)")
+    networks.add_source_options(parser, weights=weights)
 
 
 def _integers(text: str) -> int | tuple[int, ...]:

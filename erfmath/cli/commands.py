@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import sys
 from collections.abc import Iterator
-from typing import Any
 
 import erfmath as em
 
@@ -15,6 +12,7 @@ from ..base.tables import text_table
 from ..bench import BENCHMARKS, run
 from ..networks.trf import default_unit
 from . import report, targets
+from .networks import dimension, network, said
 from .report import Answer
 
 __all__ = ["bench", "predict", "receptive_field", "zoo_names"]
@@ -22,7 +20,7 @@ __all__ = ["bench", "predict", "receptive_field", "zoo_names"]
 
 def receptive_field(options: argparse.Namespace) -> Answer:
     """``erfmath receptive-field``: a table of all nodes, and the window of one unit."""
-    net = network(options.network)
+    net = network(options)
     ndim = dimension(net, options)
     field = em.receptive_field(net, image=options.image, node=options.node, ndim=ndim)
     shapes = {} if field.image is None else net.shapes(field.image, ndim)
@@ -40,14 +38,15 @@ def receptive_field(options: argparse.Namespace) -> Answer:
 
 def predict(options: argparse.Namespace) -> Answer:
     """``erfmath predict``: the effective receptive field of one unit, from theory."""
-    net = network(options.network)
+    net = network(options)
     ndim = dimension(net, options)
     draw = targets.picture(options.plot)
     targets.archive(options.save)
     with report.progress(options, f"predict {options.network}"):
         erf = em.predict(net, image=options.image, unit=options.unit, node=options.node,
                          statistic=options.statistic, method=options.method, width=options.width,
-                         channels_in=options.channels_in, ndim=ndim)
+                         channels_in=options.channels_in, weights=options.weights, ndim=ndim)
+        erf = said(erf, options)
         values = {"network": options.network, **report.effective(erf)}
         if options.plot:
             draw(em.plotting.plot(erf, display=options.display, title=os.path.basename(options.network)))
@@ -85,33 +84,3 @@ def zoo_names(options: argparse.Namespace) -> Answer:
                            for name, (nodes, field) in fields.items()]}
     return Answer(values, "Named networks: theoretical receptive fields in input pixels, per axis\n"
                   f"{text_table(rows, 'lr')}\npadding ?: depends on the size of the image", rows)
-
-
-# ---------------------------------------------------------------------------------------------
-# options that mean more than they say
-# ---------------------------------------------------------------------------------------------
-
-def network(text: str) -> em.Network:
-    """The network of a JSON file, of standard input for -, or the one of the zoo that bears this name."""
-    if text == "-":
-        try:
-            return em.Network.from_dict(json.load(sys.stdin))
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"standard input: {error}") from None
-    if text.endswith(".json") or os.path.sep in text or os.path.isfile(text):
-        return em.load(text)
-    return em.zoo.build(text)
-
-
-def dimension(net: em.Network, options: argparse.Namespace) -> int:
-    """The one dimension that the network and the options agree on."""
-    named = {"the network": net.ndim, "--ndim": options.ndim,
-             "--image": _length(options.image), "--unit": _length(options.unit)}
-    fixed = {name: ndim for name, ndim in named.items() if ndim is not None}
-    if len(set(fixed.values())) > 1:
-        raise ValueError("dimensions differ: " + ", ".join(f"{name} has {ndim}" for name, ndim in fixed.items()))
-    return net.dimension(next(iter(fixed.values()), 2))
-
-
-def _length(value: Any) -> int | None:
-    return len(value) if isinstance(value, tuple) else None

@@ -10,7 +10,7 @@ import erfmath as em
 
 from ..base.checks import integer, real
 from . import report, targets
-from .commands import dimension, network
+from .networks import dimension, network
 from .report import Answer
 
 __all__ = ["add_design_options", "add_tiles_options", "design", "size_map", "tiles"]
@@ -51,7 +51,7 @@ def design(options: argparse.Namespace) -> Answer:
     options.top = 20 if options.top is None else integer(options.top, "top", 1)
     if options.target is not None:
         return _new(options)
-    net = network(options.network)
+    net = network(options)
     about = {"image": options.image, "unit": options.unit, "node": options.node, "ndim": dimension(net, options)}
     draw = targets.picture(options.plot)
     if options.layers:
@@ -99,7 +99,7 @@ def _new(options: argparse.Namespace) -> Answer:
 
 def size_map(options: argparse.Namespace) -> Answer:
     """``erfmath size-map``: size and centre of the field of every unit of a map."""
-    net = network(options.network)
+    net = network(options)
     draw = targets.picture(options.plot)
     with report.progress(options, f"size-map {options.network}") as progress:
         sizes = em.erf_size_map(net, options.image, node=options.node, kind=options.kind,
@@ -125,7 +125,7 @@ def size_map(options: argparse.Namespace) -> Answer:
 
 def tiles(options: argparse.Namespace) -> Answer:
     """``erfmath tiles``: the context that tiles need."""
-    net = network(options.network)
+    net = network(options)
     with report.progress(options, f"tiles {options.network}"):
         found = em.tile_halo(net, options.error, image=options.image, node=options.node, ndim=dimension(net, options))
     return Answer({"network": options.network, **vars(found)}, str(found))

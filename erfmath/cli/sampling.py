@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import erfmath as em
 
 from . import report, targets
-from .commands import dimension, network
+from .networks import dimension, network, said
 from .report import Answer
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def add_measure_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint", metavar="FILE", help="keep what is done in FILE (.npz), and go on from there")
     parser.add_argument("--width", type=int, default=16, metavar="N",
                         help="channels of layers that leave theirs open (default: 16)")
-    parser.add_argument("--channels-in", type=int, default=3, metavar="N", help="channels of the input (default: 3)")
+    parser.add_argument("--channels-in", type=int, metavar="N", help="channels of the input (default: 3)")
     parser.add_argument("--plot", metavar="FILE", help="draw the picture (.png, .pdf, .svg, ...)")
 
 
@@ -68,10 +68,11 @@ def compare(options: argparse.Namespace) -> Answer:
     """``erfmath compare``: theory against measurement; exit status 1 unless they agree, 130 after Ctrl-C."""
     draw = targets.picture(options.plot)
     targets.archive(options.checkpoint)
-    net = network(options.network)
+    net = network(options)
     theory = em.predict(net, image=options.image, unit=options.unit, node=options.node,
                         statistic=options.statistic, width=options.width,
-                        channels_in=options.channels_in, ndim=dimension(net, options))
+                        channels_in=options.channels_in, weights=options.weights, ndim=dimension(net, options))
+    theory = said(theory, options)
     measured = _measured(options, net)
     comparison = em.compare(theory, measured)
     agrees = comparison.agrees(options.level, options.tolerance)
@@ -82,13 +83,13 @@ def compare(options: argparse.Namespace) -> Answer:
 
 
 def _measured(options: argparse.Namespace, net: em.Network | None = None) -> MeasuredReceptiveField:
-    net = net or network(options.network)
+    net = net or network(options)  # which fills in what its source knows
     with report.progress(options, f"measure {options.network}") as bar:
-        return em.measure(net, image=options.image, unit=options.unit, node=options.node,
-                          statistic=options.statistic, draws=options.draws, until=options.until,
-                          rng=options.seed, workers=options.workers, checkpoint=options.checkpoint,
-                          width=options.width, channels_in=options.channels_in,
-                          ndim=dimension(net, options), progress=bar)
+        erf = em.measure(net, image=options.image, unit=options.unit, node=options.node, statistic=options.statistic,
+                         draws=options.draws, until=options.until, rng=options.seed, workers=options.workers,
+                         checkpoint=options.checkpoint, width=options.width, channels_in=options.channels_in,
+                         weights=options.weights, ndim=dimension(net, options), progress=bar)
+    return said(erf, options)
 
 
 def _sampling(erf: MeasuredReceptiveField) -> dict[str, Any]:

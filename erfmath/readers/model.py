@@ -9,6 +9,7 @@ from typing import Any
 from ..empirics.measure import measure
 from ..networks.network import Network
 from ..networks.trf import ReceptiveField, receptive_field
+from ..results.assumptions import Stated
 from ..results.field import EffectiveReceptiveField
 from ..theory.predict import predict
 from .builder import StandIn
@@ -61,25 +62,52 @@ class Model:
     init: str
     source: str
 
-    def _known(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        known = {"image": self.image, "channels_in": self.channels_in}
+    def settings(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """`arguments` of a verb, with what the model knows in the place of those that are not given.
+
+        These are the image, the channels of the input and (init="weights") the arrays.  A `node` may be the label of an
+        output.
+        """
+        known: dict[str, Any] = {"image": self.image, "channels_in": self.channels_in}
         if self.init == "weights":
             known["weights"] = self.weights
-        return {**known, **arguments}
+        known.update(arguments)
+        if known.get("node") not in (None, *self.net.names):
+            known["node"] = self.outputs.get(known["node"], known["node"])
+        return known
+
+    def assuming(self, erf: EffectiveReceptiveField) -> EffectiveReceptiveField:
+        """The field `erf` of this network, with the stand-ins that lead to its node among its assumptions."""
+        before, waiting = set(), [erf.node]
+        while waiting:
+            name = waiting.pop()
+            if name not in before and name != "input":
+                before.add(name)
+                waiting += self.net[name].inputs
+        groups: dict[tuple[str, str, str], list[str]] = {}
+        for one in self.stand_ins:
+            if one.node in before:
+                groups.setdefault((one.layer, one.what, one.size), []).append(one.node)
+        return erf.assuming(*(
+            Stated(f"STAND_IN_{i}", f"{layer} stands in for {what} at {_few(nodes)}" + (f": {size}" if size else ""))
+            for i, ((layer, what, size), nodes) in enumerate(groups.items(), 1)))
 
     def predict(self, **arguments: Any) -> EffectiveReceptiveField:
-        """`erfmath.predict` of the network, with image, channels and (init="weights") arrays filled in; `arguments` are
-        its own."""
-        return predict(self.net, **self._known(arguments))
+        """`erfmath.predict` of the network, with image, channels and (init="weights") arrays filled in.
+
+        `arguments` are those of `erfmath.predict`, and go before what the model knows; `node` may also be the label of
+        an output.  Stand-ins are among the assumptions of the result.
+        """
+        return self.assuming(predict(self.net, **self.settings(arguments)))
 
     def measure(self, **arguments: Any) -> Any:
-        """`erfmath.measure` of the network, with image, channels and (init="weights") arrays filled in; `arguments` are
-        its own."""
-        return measure(self.net, **self._known(arguments))
+        """`erfmath.measure` of the network, filled in as by `predict`; `arguments` are those of `erfmath.measure`."""
+        return self.assuming(measure(self.net, **self.settings(arguments)))
 
     def receptive_field(self, **arguments: Any) -> ReceptiveField:
         """`erfmath.receptive_field` of the network, with the image filled in; `arguments` are its own."""
-        return receptive_field(self.net, **{"image": self.image, **arguments})
+        known = self.settings(arguments)
+        return receptive_field(self.net, **{k: v for k, v in known.items() if k in ("image", "node") or k in arguments})
 
     def report(self) -> str:
         """What was read, with everything that the network does not hold."""
@@ -95,6 +123,11 @@ class Model:
         lines += [f"stand-in at {s.node}: {s.layer} for {s.what}" + (f" ({s.size})" if s.size else "")
                   for s in self.stand_ins]
         return "\n".join([*lines, *self.notes])
+
+
+def _few(names: list[str]) -> str:
+    """The first of many names."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def model_of(converted: Converted, init: str, source: str) -> Model:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import importlib
 import os
 from typing import Any
@@ -24,34 +25,51 @@ def _check(init: str, unsupported: str) -> None:
     choice(unsupported, "unsupported", ("raise", "stand_in"))
 
 
-def from_name(text: str, *, image: Any = None, **options: Any) -> Model:
+def from_name(text: str, *, image: Any = None, channels_in: int | None = None, init: str | None = None,
+              unsupported: str = "raise") -> Model:
     """The model that a command line names: a file `.onnx` or `.keras`, or `package.module:callable` of PyTorch.
 
-    The callable is called without arguments, or it is a module already; its images have three channels.
+    The callable is called without arguments, with the seed 0, or it is a module already.
 
     Raises
     ------
-    ImportError, AttributeError
-        If there is no such package or callable.
+    ImportError
+        If there is no such package.
     ValueError
-        If the text names none of these, or no image is given for a callable; else as the reader says.
+        If the text names none of these, if no image is given for a callable, or the callable makes no module; else as
+        the reader says.
     """
     suffix = os.path.splitext(text)[1].lower()
     if suffix == ".onnx":
-        return from_onnx(text, image=image, **options)
+        return from_onnx(text, image=image, init=init or "weights", unsupported=unsupported)
     if suffix == ".keras":
-        return from_keras(text, image=image, **options)
-    package, colon, name = text.partition(":")
-    if not colon or not name:
+        return from_keras(text, image=image, init=init, unsupported=unsupported)
+    package, _, name = text.partition(":")
+    if not all(part.isidentifier() for part in f"{package}.{name}".split(".")):
         raise ValueError(f"{text!r}: must be a file .onnx or .keras, or package.module:callable")
     if image is None:
-        raise ValueError(f"{text}: image=None: must be the size of an image in pixels, as image=224")
+        raise ValueError(f"image=None: must be the size of an image in pixels for {text}, as 224")
     found: Any = importlib.import_module(package)
-    for part in name.split("."):
-        found = getattr(found, part)
-    module = found if hasattr(found, "parameters") and not isinstance(found, type) else found()
+    import torch
+
+    try:
+        for part in name.split("."):
+            found = getattr(found, part)
+    except AttributeError:
+        near = difflib.get_close_matches(name, dir(found), 1)
+        raise ValueError(f"{text!r}: {package} has no {name!r}" + (f"; it has {near[0]!r}" if near else "")) from None
+    if isinstance(found, type) or not isinstance(found, torch.nn.Module):
+        torch.manual_seed(0)
+        try:
+            found = found()
+        except Exception as error:  # of the user's own code
+            raise ValueError(f"{text!r}: cannot be called without arguments ({type(error).__name__}: {error})"
+                             ) from error
+    if not isinstance(found, torch.nn.Module):
+        raise ValueError(f"{text!r}: makes a {type(found).__name__}; must make a torch.nn.Module")
     space = tuple(image) if is_sequence(image) else (image, image)
-    return from_torch(module.eval(), (1, 3, *space), **options)
+    return from_torch(found.eval(), (1, 3 if channels_in is None else channels_in, *space), init=init or "module",
+                      unsupported=unsupported)
 
 
 def from_torch(module: Any, example: Any = None, *, init: str = "module", unsupported: str = "raise") -> Model:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Union
 
-__all__ = ["Assumption"]
+__all__ = ["Assumption", "Stated", "as_stored", "from_stored"]
 
 
 class Assumption(enum.Enum):
@@ -24,3 +27,40 @@ class Assumption(enum.Enum):
     DEPENDENT_BRANCHES = ("branches of one value that meet again after activations, pools or a change of resolution "
                           "are correlated through their mean derivatives only")
     TAP_MOMENTS = "given weights enter as their mean square per tap, the same for all channels"
+
+
+@dataclass(frozen=True)
+class Stated:
+    """An assumption that one network brings along, as the layers that the readers put in for operations without one.
+
+    Attributes
+    ----------
+    name, value : str
+        As those of a member of `Assumption`: a short name, and the assumption in words.
+    """
+
+    name: str
+    value: str
+
+
+def as_stored(assumptions: Iterable[Union[Assumption, Stated]]) -> list[Any]:
+    """Assumptions as plain values."""
+    return [[a.name, a.value] if isinstance(a, Stated) else a.name for a in assumptions]
+
+
+def from_stored(values: list[Any]) -> list[Union[Assumption, Stated]]:
+    """What `as_stored` gave.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        If it is something else.
+    """
+    found: list[Union[Assumption, Stated]] = []
+    for value in values:
+        if isinstance(value, str):
+            found.append(Assumption[value])
+        else:
+            name, words = value
+            found.append(Stated(str(name), str(words)))
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import inspect
 import math
@@ -18,7 +19,7 @@ from ..base.contents import numbers_of
 from ..base.tables import html_picture, html_table, text_table
 from ..networks.trf import ReceptiveField
 from . import gradients, shapes, sizes
-from .assumptions import Assumption
+from .assumptions import Assumption, Stated
 from .density import Dense, Density, Frozen, readonly
 from .kinds import enter
 
@@ -57,7 +58,7 @@ class EffectiveReceptiveField(Frozen):
         E[g^2], E[g], the root of E[g^2], E abs(g) or E max(g, 0).
     method : str
         How it was obtained.
-    assumptions : sequence of Assumption
+    assumptions : sequence of Assumption or Stated
         What it rests on.
     image : tuple of int, optional
         Size of the image in pixels; None on the infinite plane.
@@ -85,13 +86,13 @@ class EffectiveReceptiveField(Frozen):
 
     def __init__(self, map: npt.ArrayLike, *, origin: tuple[int, ...], unit: tuple[int, ...],
                  trf: ReceptiveField | None, statistic: str = "power", method: str = "exact",
-                 assumptions: Sequence[Assumption] = (), image: tuple[int, ...] | None = None,
+                 assumptions: Sequence[Assumption | Stated] = (), image: tuple[int, ...] | None = None,
                  stderr: npt.ArrayLike | None = None, center: Sequence[float] | None = None) -> None:
         self._describe(Dense(map, origin), unit, trf, statistic, method, assumptions, image, stderr, center)
 
     @classmethod
     def of(cls, density: Density, *, unit: tuple[int, ...], trf: ReceptiveField | None, statistic: str = "power",
-           method: str = "exact", assumptions: Sequence[Assumption] = (), image: tuple[int, ...] | None = None,
+           method: str = "exact", assumptions: Sequence[Assumption | Stated] = (), image: tuple[int, ...] | None = None,
            center: Sequence[float] | None = None) -> EffectiveReceptiveField:
         """A field whose map is held in another form than value by value: a `density`, as of `results.density`.
 
@@ -102,7 +103,7 @@ class EffectiveReceptiveField(Frozen):
         return self
 
     def _describe(self, density: Density, unit: tuple[int, ...], trf: ReceptiveField | None, statistic: str,
-                  method: str, assumptions: Sequence[Assumption], image: tuple[int, ...] | None,
+                  method: str, assumptions: Sequence[Assumption | Stated], image: tuple[int, ...] | None,
                   stderr: npt.ArrayLike | None, center: Sequence[float] | None) -> None:
         choice(statistic, "statistic", STATISTICS)
         if (trf is None) == (center is None):
@@ -122,10 +123,16 @@ class EffectiveReceptiveField(Frozen):
     image: tuple[int, ...] | None
     statistic: str
     method: str
-    assumptions: tuple[Assumption, ...]
+    assumptions: tuple[Assumption | Stated, ...]
     stderr: Array | None
     _trf: ReceptiveField | None
     _center: tuple[float, ...] | None
+
+    def assuming(self, *more: Assumption | Stated) -> EffectiveReceptiveField:
+        """The same field with `more` in its assumptions."""
+        other = copy.copy(self)
+        other._hold(assumptions=(*self.assumptions, *more))
+        return other
 
     def __repr__(self) -> str:
         seen = self._told() if self.density.log_total > -math.inf else "nothing seen"

@@ -9,7 +9,7 @@ from ..base.checks import DIMENSIONS, choice, image_shape, integer, point, real
 from ..base.contents import field_of
 from ..base.files import BROKEN, read_archive, write_archive
 from ..networks.trf import ReceptiveField
-from .assumptions import Assumption
+from .assumptions import as_stored, from_stored
 from .density import Density
 from .kinds import KINDS
 
@@ -25,7 +25,7 @@ def write(erf: EffectiveReceptiveField, path: str | os.PathLike[str]) -> None:
     kind, more, facts = erf._extras()
     about = {"kind": kind, "density": density.kind, "origin": density.origin, "log_total": density.log_total,
              "unit": erf.unit, "image": erf.image, "statistic": erf.statistic, "method": erf.method,
-             "assumptions": [a.name for a in erf.assumptions], "center": erf._center,
+             "assumptions": as_stored(erf.assumptions), "center": erf._center,
              "trf": None if erf._trf is None else erf._trf.to_dict(), "facts": facts}
     write_archive(path, {**arrays, **more}, about, compressed=True)
 
@@ -59,6 +59,6 @@ def _restored(arrays: dict[str, Any], about: Any) -> EffectiveReceptiveField:
     return KINDS[kind]._restored(
         density, arrays, field_of(about, "facts", dict), unit=tuple(unit), trf=field, statistic=statistic,
         method=field_of(about, "method", str),
-        assumptions=[Assumption[name] for name in field_of(about, "assumptions", list)],
+        assumptions=from_stored(field_of(about, "assumptions", list)),
         image=None if image is None else image_shape(field_of(about, "image", list), ndim),
         center=None if center is None else tuple(real(x, "center") for x in center))

@@ -1,0 +1,99 @@
+"""What NET may be: files of other frameworks, what they know, and networks written as JSON beside their arrays."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_writer as onnx
+import pytest
+from helpers import ROUNDING, Ask, assert_close
+
+import erfmath as em
+
+RNG = np.random.default_rng(5)
+KERNELS = RNG.normal(size=(4, 2, 3, 3)).astype(np.float32), RNG.normal(size=(4, 4, 3, 3)).astype(np.float32)
+
+
+def write(path: str, *, function: str = "Relu", size: Any = 12) -> None:
+    """Two convolutions, a function between, a global pool and two outputs."""
+    attributes = {"pads": [1, 1, 1, 1], "kernel_shape": [3, 3]}
+    Path(path).write_bytes(onnx.model(
+        [onnx.node("Conv", ["x", "one.weight"], ["a"], **attributes), onnx.node(function, ["a"], ["b"], name="between"),
+         onnx.node("Conv", ["b", "two.weight"], ["map"], **attributes),
+         onnx.node("GlobalAveragePool", ["map"], ["pooled"], name="pool")],
+        [onnx.info("x", [1, 2, size, size])], [onnx.info("map", None), onnx.info("pooled", None)],
+        [onnx.tensor("one.weight", KERNELS[0]), onnx.tensor("two.weight", KERNELS[1])]))
+
+
+def test_files_of_onnx_know_image_channels_and_arrays(ask: Ask) -> None:
+    write("model.onnx")
+    answer = json.loads(ask("predict", "model.onnx", "--json").out)
+    model = em.from_onnx("model.onnx")
+    expected = em.predict(model.net, image=12, channels_in=2,
+                          weights={"one": KERNELS[0], "two": KERNELS[1]}, node="two")
+    assert (answer["image"], answer["node"], model.net.output) == ([12, 12], "two", "two")
+    assert_close(answer["std"], expected.std, ROUNDING)
+    assert_close(model.predict().std, expected.std, ROUNDING)
+    drawn = json.loads(ask("predict", "model.onnx", "--json", "--init", "module", "--node", "pooled").out)
+    assert drawn["node"] == model.outputs["pooled"] != "two"
+    assert_close(drawn["std"], model.predict(weights=None, node="pooled").std, ROUNDING)
+    assert ask("receptive-field", "model.onnx").out.splitlines()[-1].startswith("unit (6, 6) of two sees pixels (4, 4)")
+    assert ask("measure", "model.onnx", "--draws", "2", "--seed", "0").status == 0
+    assert ask("size-map", "model.onnx", "--init", "module").status == 0
+    assert "the file is for 12 pixels" in ask("predict", "model.onnx", "--image", "13").err
+
+
+def test_convert(ask: Ask) -> None:
+    write("model.onnx", size="n")
+    answer = ask("convert", "model.onnx", "net.json", "--weights", "w.npz", "--image", "12")
+    assert answer.status == 0 and "output 'pooled'" in answer.out
+    with np.load("w.npz") as stored:
+        assert {name: stored[name].tolist() for name in stored.files} == {
+            "one": KERNELS[0].tolist(), "two": KERNELS[1].tolist()}
+    assert em.load("net.json") == em.from_onnx("model.onnx", image=12).net
+    numbers = [json.loads(ask("predict", net, "--image", "12", "--channels-in", "2", "--json", *more).out)["std"]
+               for net, more in (("net.json", ("--weights", "w.npz")), ("model.onnx", ()))]
+    assert_close(numbers[0], numbers[1], ROUNDING)
+
+
+def test_stand_ins_are_among_the_assumptions(ask: Ask) -> None:
+    write("model.onnx", function="Sin")
+    refused = ask("predict", "model.onnx")
+    assert refused.status == 2 and "1 x activation sin" in refused.err and "between" in refused.err
+    answer = json.loads(ask("predict", "model.onnx", "--stand-in", "--json").out)
+    words = answer["assumptions"]["STAND_IN_1"]
+    assert "stands in for activation sin at between" in words and "mean squared slope" in words
+    erf = em.from_onnx("model.onnx", unsupported="stand_in").predict()
+    erf.save("field.npz")
+    assert em.EffectiveReceptiveField.load("field.npz").assumptions == erf.assumptions
+    before = em.from_onnx("model.onnx", unsupported="stand_in").predict(node="one")
+    assert not any(a.name.startswith("STAND_IN") for a in before.assumptions)
+
+
+@pytest.mark.parametrize("words, message", [
+    (("predict", "no.onnx"), "no.onnx"), (("predict", "other.onnx"), "no graph"),
+    (("predict", "plain", "--init", "he"), "--init"), (("predict", "a.b:c"), "image"),
+    (("predict", "no_such_package_:c", "--image", "8"), "no_such_package_"),
+    (("predict", "plain", "--weights", "other.onnx"), "--weights other.onnx: must be an npz file"),
+    (("convert", "plain", "plain.json", "--weights", "w.npz"), "plain has no arrays"),
+    (("convert", "plain", "no/plain.json"), "no directory"),
+    (("convert", "model.onnx", "n.json", "--weights", "w"), ".npz"),
+])
+def test_what_is_wrong_is_said_in_a_line(ask: Ask, words: tuple[str, ...], message: str) -> None:
+    Path("other.onnx").write_bytes(b"\x08\x07")
+    write("model.onnx")
+    answer = ask(*words)
+    assert answer.status == 2 and not answer.out and answer.err.count("\n") == 1 and message in answer.err
+    assert {path.name for path in Path().iterdir()} == {"other.onnx", "model.onnx"}
+
+
+def test_json_of_keras(ask: Ask) -> None:
+    start = {"class_name": "InputLayer", "config": {"name": "image", "batch_shape": [None, None, None, 3]}}
+    conv = {"class_name": "Conv2D", "config": {"name": "stem", "filters": 8, "kernel_size": 5, "padding": "same"}}
+    Path("keras.json").write_text(json.dumps(
+        {"class_name": "Sequential", "config": {"name": "small", "layers": [start, conv]}}))
+    assert "unit (5, 5) of stem sees pixels (3, 3)" in ask("receptive-field", "keras.json", "--image", "10").out
+    assert "image=None" in ask("receptive-field", "keras.json").err
