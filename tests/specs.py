@@ -42,12 +42,6 @@ EXAMPLES: list[Layer] = [
     em.Pad(2, "circular"),
 ]
 
-#: Functions of activations whose rules are still being written, and the others.
-UNFINISHED = {"relu6", "hardtanh", "hardswish", "hardsigmoid", "mish", "selu", "celu", "gelu_tanh", "prelu", "softsign",
-              "relu_squared"}
-FINISHED = tuple(function for function in FUNCTIONS if function not in UNFINISHED)
-
-
 def examples(*ops: str) -> list[Layer]:
     """The examples of these kinds of layers."""
     found = [layer for layer in EXAMPLES if layer.op in ops]

@@ -1,18 +1,20 @@
 """Activation functions and their expectations under Gaussian distributions.
 
-ReLU, leaky ReLU and the identity (arc-cosine kernels, Cho and Saul 2009) and GELU in closed form.
-The others by quadrature and, for pairs, by expansion in Hermite polynomials h_k (Mehler's formula)
+ReLU, leaky ReLU and the identity (arc-cosine kernels, Cho and Saul 2009), GELU and all piecewise polynomials in
+closed form.  Expectations of one value by quadrature that is split at kinks and bends, at any variance.  Pairs by
+expansion in Hermite polynomials h_k (Mehler's formula)
 
     E[f(s z) f(s z')] = sum_k a_k^2 rho^k,    a_k = E[f(s z) h_k(z)],
 
 cut at `TERMS`; what the last even and the last odd term must add to be exact at rho = 1 and -1, they
-add.  Largest relative errors over all rho, for q up to 1, 4 and 25 (found by quadrature split at the
-kinks, and held by the tests):
+add.  A jump of f at zero is taken out and added in closed form.  Where what is cut off may matter, by its size and
+the largest rho, up to `MANY_TERMS` are summed; where that is not enough the pair is refused.  Largest relative errors
+over all rho, for q up to 1, 4 and 25 (found by quadrature split at the kinks, and held by the tests):
 
 =================  =======  =======  =======
-`second`, `gate`   1e-6     2e-6     6e-6      (`elu`; the others 1e-12)
-`cross`            1e-6     1e-6     5e-4      (`tanh`)
-`gate_pair`        5e-5     2e-4     2e-2      (`elu`; `tanh` at 25)
+`second`, `gate`   1e-12    1e-12    1e-12
+`cross`            1e-6     1e-6     1e-5
+`gate_pair`        1e-4     5e-4     5e-3      (`softsign`; the others 1e-5, 5e-5, 1e-3)
 =================  =======  =======  =======
 """
 
@@ -27,13 +29,16 @@ import numpy.typing as npt
 
 from ...layers import Activation
 from ..memory import remembered
+from .truncated import Piecewise
 
 __all__ = ["Array", "Function", "cross", "function", "gate", "gate_pair", "normal_points", "second"]
 
 Array = npt.NDArray[np.float64]
 
-#: Terms of the expansion in Hermite polynomials.
-TERMS = 64
+#: Terms of the expansion in Hermite polynomials, and where these do not do.
+TERMS, MANY_TERMS = 64, 512
+#: What may be cut off: beyond this more terms are summed, beyond that the pair is refused.
+SMALL, LARGE = 1e-6, 2e-2
 
 
 def normal_points(count: int, finest: float, reach: float = 9.0) -> tuple[Array, Array]:
@@ -58,12 +63,17 @@ def normal_points(count: int, finest: float, reach: float = 9.0) -> tuple[Array,
 
 
 _POINTS, _WEIGHTS = normal_points(256, 0.1)
+#: Smooth functions of values of a larger deviation are integrated on panels.
+EVEN = 5.0
+#: How far panels reach, in standard deviations, and points on each.
+REACH, ORDER = 9.0, 10
 
 
 class Function(NamedTuple):
     """phi, phi', the slope below zero where phi is piecewise linear, and closed forms if there are.
 
-    `cross(q, rho)` is E[phi(z) phi(z')], `slopes(q, rho)` is E[phi'(z) phi'(z')].
+    `cross(q, rho)` is E[phi(z) phi(z')], `slopes(q, rho)` is E[phi'(z) phi'(z')].  `knots` are kinks of phi; at zero
+    phi' may jump, by `jump`.
     """
 
     value: Callable[[Array], Array]
@@ -72,6 +82,7 @@ class Function(NamedTuple):
     cross: Callable[[Array, Array], Array] | None = None
     slopes: Callable[[Array, Array], Array] | None = None
     knots: tuple[float, ...] = ()
+    jump: float = 0.0
 
 
 def _sigmoid(z: Array) -> Array:
@@ -100,15 +111,48 @@ def _leaky(below: float) -> Function:
 def _gelu_cross(q: Array, rho: Array) -> Array:
     r = q * rho
     return (r * (0.25 + np.arcsin(r / (1 + q)) / (2 * np.pi))
-            + (q**2 + r**2 * (1 - q) / (1 + q)) / (2 * np.pi * np.sqrt((1 + q)**2 - r**2)))
+            + (q**2 + r**2 * (1 - q) / (1 + q)) / (2 * np.pi * np.sqrt((1 + (q - r)) * (1 + q + r))))
 
 
 def _gelu_slopes(q: Array, rho: Array) -> Array:
     """The derivative of the above by r (Price's theorem)."""
     r = q * rho
-    root = np.sqrt((1 + q)**2 - r**2)
+    root = np.sqrt((1 + (q - r)) * (1 + q + r))
     rest = (r + 2 * r * (1 - q) / (1 + q)) / root + (q**2 + r**2 * (1 - q) / (1 + q)) * r / root**3
     return 0.25 + (np.arcsin(r / (1 + q)) + rest) / (2 * np.pi)
+
+
+def _piecewise(value: Piecewise, slope: Piecewise) -> Function:
+    knots = tuple(sorted({k for k, _, _ in value.tails}))
+    return Function(value, slope, cross=value.pair, slopes=slope.pair, knots=knots)
+
+
+def _mish(z: Array) -> Array:
+    return np.asarray(z * np.tanh(np.logaddexp(0, z)))
+
+
+def _mish_slope(z: Array) -> Array:
+    t = np.tanh(np.logaddexp(0, z))
+    return np.asarray(t + z * (1 - t * t) * _sigmoid(z))
+
+
+def _exponential(scale: float, alpha: float) -> Function:
+    """Linear above zero, alpha (exp(z) - 1) below, all times `scale`."""
+    return Function(lambda z: scale * np.where(z > 0, z, alpha * np.expm1(np.minimum(z, 0))),
+                    lambda z: scale * np.where(z > 0, 1.0, alpha * np.exp(np.minimum(z, 0))),
+                    knots=(0.0,), jump=scale * (1 - alpha))
+
+
+_ROOT, _CUBE = math.sqrt(2 / math.pi), 0.044715
+
+
+def _gelu_tanh(z: Array) -> Array:
+    return np.asarray(0.5 * z * (1 + np.tanh(_ROOT * (z + _CUBE * z * z * z))))
+
+
+def _gelu_tanh_slope(z: Array) -> Array:
+    t = np.tanh(_ROOT * (z + _CUBE * z * z * z))
+    return np.asarray(0.5 * (1 + t) + 0.5 * z * (1 - t * t) * _ROOT * (1 + 3 * _CUBE * z * z))
 
 
 _FUNCTIONS = {
@@ -117,11 +161,26 @@ _FUNCTIONS = {
     "gelu": Function(lambda z: z * _normal_cdf(z),
                      lambda z: _normal_cdf(z) + z * np.exp(-z**2 / 2) / np.sqrt(2 * np.pi),
                      cross=_gelu_cross, slopes=_gelu_slopes),
+    "gelu_tanh": Function(_gelu_tanh, _gelu_tanh_slope),
     "silu": Function(lambda z: z * _sigmoid(z),
                      lambda z: _sigmoid(z) * (1 + z * (1 - _sigmoid(z)))),
-    "elu": Function(lambda z: np.where(z > 0, z, np.expm1(np.minimum(z, 0))),
-                    lambda z: np.exp(np.minimum(z, 0)), knots=(0.0,)),
+    "mish": Function(_mish, _mish_slope),
+    "elu": _exponential(1.0, 1.0),
+    "celu": _exponential(1.0, 1.0),
+    "selu": _exponential(1.0507009873554805, 1.6732632423543772),
     "softplus": Function(lambda z: np.logaddexp(0, z), _sigmoid),
+    "softsign": Function(lambda z: z / (1 + np.abs(z)), lambda z: 1 / (1 + np.abs(z))**2, knots=(0.0,)),
+    "relu6": _piecewise(Piecewise((0.0,), ((0, 1, 1.0), (6, 1, -1.0))),
+                        Piecewise((0.0,), ((0, 0, 1.0), (6, 0, -1.0)))),
+    "hardtanh": _piecewise(Piecewise((0.0, 1.0), ((1, 1, -1.0), (-1, 1, 1.0))),
+                           Piecewise((1.0,), ((1, 0, -1.0), (-1, 0, -1.0)))),
+    "hardsigmoid": _piecewise(Piecewise((1 / 2, 1 / 6), ((3, 1, -1 / 6), (-3, 1, 1 / 6))),
+                              Piecewise((1 / 6,), ((3, 0, -1 / 6), (-3, 0, -1 / 6)))),
+    "hardswish": _piecewise(Piecewise((0.0, 1 / 2, 1 / 6), ((3, 1, -1 / 2), (3, 2, -1 / 6),
+                                                            (-3, 1, -1 / 2), (-3, 2, -1 / 6))),
+                            Piecewise((1 / 2, 1 / 3), ((3, 0, -1 / 2), (3, 1, -1 / 3),
+                                                       (-3, 0, 1 / 2), (-3, 1, 1 / 3)))),
+    "relu_squared": _piecewise(Piecewise((0.0,), ((0, 2, 1.0),)), Piecewise((0.0,), ((0, 1, 2.0),))),
     "relu": _leaky(0.0),
     "identity": _leaky(1.0),
 }
@@ -135,7 +194,7 @@ def function(layer: Activation) -> Function:
     NotImplementedError
         If it is not known here.
     """
-    if layer.function == "leaky_relu":
+    if layer.function in ("leaky_relu", "prelu"):
         return _leaky(layer.slope)
     if layer.function not in _FUNCTIONS:
         raise NotImplementedError(f"the theory has no rule for {layer.function}; erfmath.measure may have one")
@@ -146,30 +205,26 @@ def second(phi: Function, q: Array) -> Array:
     """E[phi(z)^2] for z ~ N(0, q), elementwise in q."""
     if phi.below is not None:
         return np.asarray(q) * ((1 + phi.below**2) / 2)
-    if phi.cross is not None:
-        return phi.cross(np.asarray(q), np.ones(np.shape(q)))
-    return _square(phi.value, q)
+    return _square(phi.value, q, phi.knots)
 
 
 def gate(phi: Function, q: Array) -> Array:
     """E[phi'(z)^2] for z ~ N(0, q), elementwise in q."""
     if phi.below is not None:
         return np.full(np.shape(q), (1 + phi.below**2) / 2)
-    if phi.slopes is not None:
-        return phi.slopes(np.asarray(q), np.ones(np.shape(q)))
-    return _square(phi.slope, q)
+    return _square(phi.slope, q, phi.knots)
 
 
 def cross(phi: Function, q: Array, rho: Array) -> Array:
     """E[phi(z) phi(z')] for two such variables of correlation rho, elementwise."""
     rho = np.minimum(np.maximum(rho, -1), 1)
-    return _pairs(phi.value, q, rho) if phi.cross is None else phi.cross(np.asarray(q), rho)
+    return _pairs(phi.value, q, rho, phi.knots) if phi.cross is None else phi.cross(np.asarray(q), rho)
 
 
 def gate_pair(phi: Function, q: Array, rho: Array) -> Array:
     """E[phi'(z) phi'(z')] for two such variables of correlation rho, elementwise."""
     rho = np.minimum(np.maximum(rho, -1), 1)
-    return _pairs(phi.slope, q, rho) if phi.slopes is None else phi.slopes(np.asarray(q), rho)
+    return _pairs(phi.slope, q, rho, phi.knots, phi.jump) if phi.slopes is None else phi.slopes(np.asarray(q), rho)
 
 
 def _distinct(q: Array) -> tuple[Array, Array]:
@@ -180,37 +235,90 @@ def _distinct(q: Array) -> tuple[Array, Array]:
     return found[0] * unit, found[1].reshape(np.shape(q))
 
 
-def _square(f: Callable[[Array], Array], q: Array) -> Array:
-    s, where = _distinct(q)
-    return np.asarray(f(s[:, None] * _POINTS)**2 @ _WEIGHTS)[where]
+def _points(s: Array, knots: tuple[float, ...], finest: float = 2.0) -> tuple[Array, Array]:
+    """Points and weights for z ~ N(0, 1) such that functions of s z are integrated, shape (1 or len(s), points).
 
-
-def _pairs(f: Callable[[Array], Array], q: Array, rho: Array) -> Array:
-    """E[f(z) f(z')], by Horner's rule."""
-    q, rho = np.broadcast_arrays(q, rho)
-    s, where = _distinct(q)
-    terms = _terms(f, s)
-    total = terms[-1][where]
-    for term in terms[-2::-1]:
-        total = total * rho + term[where]
-    return np.asarray(total)
-
-
-def _terms(f: Callable[[Array], Array], s: Array) -> Array:
-    """a_k^2 for each of `s`, shape (TERMS, len(s)), the last two with all that is cut off."""
-    values = f(s[:, None] * _POINTS)
-    terms = (_hermite() * _WEIGHTS @ values.T)**2
-    for parity, sign in enumerate((1, -1)):  # even and odd part of f
-        part = (values + sign * values[:, ::-1]) / 2
-        terms[parity - 2] += part**2 @ _WEIGHTS - terms[parity::2].sum(axis=0)
-    return terms
+    Smooth functions of values that do not reach far need one set; others have panels that end at `knots` and that grow
+    with the distance from zero, and none wider than `finest` deviations.
+    """
+    reach = float(np.max(s, initial=0.0))
+    if not knots and reach <= EVEN and finest == 2.0:
+        return _POINTS[None], _WEIGHTS[None]
+    bends = np.concatenate([np.arange(-4.0, 5.0), *(sign * 6.0 * 2.0**np.arange(
+        max(math.ceil(math.log2(REACH * max(reach, 1.0) / 6)), 0)) for sign in (-1, 1)), knots])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        inside = np.where(s[:, None] > 0, bends / s[:, None], 0.0)
+    ends = np.linspace(-REACH, REACH, math.ceil(2 * REACH / finest) + 1)
+    edges = np.concatenate([np.broadcast_to(ends, (len(s), len(ends))), np.clip(inside, -REACH, REACH)], axis=1)
+    edges.sort(axis=1)
+    x, w = _legendre()
+    half = np.diff(edges)[..., None] / 2
+    z = ((edges[:, 1:] + edges[:, :-1])[..., None] / 2 + half * x).reshape(len(s), -1)
+    weights = (half * w).reshape(z.shape) * np.exp(-z**2 / 2)
+    return z, weights / weights.sum(axis=1, keepdims=True)
 
 
 @remembered(1)
-def _hermite() -> Array:
-    """Orthonormal Hermite polynomials at the points, shape (TERMS, points)."""
-    h = np.ones((TERMS, len(_POINTS)))
-    h[1] = _POINTS
-    for k in range(1, TERMS - 1):
-        h[k + 1] = (_POINTS * h[k] - math.sqrt(k) * h[k - 1]) / math.sqrt(k + 1)
-    return h
+def _legendre() -> tuple[Array, Array]:
+    return np.polynomial.legendre.leggauss(ORDER)
+
+
+def _square(f: Callable[[Array], Array], q: Array, knots: tuple[float, ...]) -> Array:
+    s, where = _distinct(q)
+    z, weights = _points(s, knots)
+    return np.asarray((weights * f(s[:, None] * z)**2).sum(axis=1)[where])
+
+
+def _pairs(f: Callable[[Array], Array], q: Array, rho: Array, knots: tuple[float, ...], jump: float = 0.0) -> Array:
+    """E[f(z) f(z')], by Horner's rule; each pair has the terms that it needs."""
+    q, rho = np.broadcast_arrays(q, rho)
+    shape, q, rho = q.shape, q.reshape(-1), rho.reshape(-1)
+    total = np.empty(rho.shape)
+    left = np.arange(rho.size)
+    for count in (TERMS, MANY_TERMS):
+        s, where = _distinct(q[left])
+        terms, r = _terms(f, s, knots, count, jump), rho[left]
+        lost = (np.abs(terms[-2:]).sum(axis=0) / np.maximum(terms.sum(axis=0) + jump**2 / 2, 1e-300))[where]
+        lost = np.where(np.abs(r) < 1 - 1e-12, lost * np.abs(r)**(count - 2), 0.0)
+        if count == MANY_TERMS and lost.max() > LARGE:
+            raise NotImplementedError(f"correlations of {r[lost.argmax()]:.6g} between values of variance "
+                                      f"{q[left].max():.3g} before an activation; normalise them, or use erfmath.measure")
+        part = terms[-1][where]
+        for term in terms[-2::-1]:
+            part = part * r + term[where]
+        total[left] = part
+        left = left[lost > SMALL]
+        if not left.size:
+            break
+    if jump:
+        total += jump**2 * (0.25 + np.arcsin(rho) / (2 * np.pi))
+    return total.reshape(shape)
+
+
+def _terms(f: Callable[[Array], Array], s: Array, knots: tuple[float, ...], count: int, jump: float) -> Array:
+    """a_k^2 for each of `s`, shape (count, len(s)), the last two with all that is cut off, less those of the jump."""
+    z, weights = _points(s, knots, 2.0 if count == TERMS else 0.2)
+    values = f(s[:, None] * z)
+    weighted, terms = weights * values, np.empty((count, len(s)))
+    before, here = np.zeros(z.shape), np.ones(z.shape)
+    for k in range(count):
+        terms[k] = (weighted * here).sum(axis=1)**2
+        before, here = here, (z * here - math.sqrt(k) * before) / math.sqrt(k + 1)
+    terms -= jump**2 * _step_terms(count)[:, None]
+    for parity, sign in enumerate((1, -1)):  # even and odd part of f
+        part = (values + sign * values[:, ::-1]) / 2 if not knots or knots == (0.0,) else None
+        assert part is not None, "other knots have closed forms"
+        whole = (weights * part**2).sum(axis=1) - jump**2 / 4
+        terms[parity - 2] += whole - terms[parity::2].sum(axis=0)
+    return terms
+
+
+@remembered(4)
+def _step_terms(count: int) -> Array:
+    """a_k^2 of the step from 0 to 1 at zero: a_0 = 1/2, a_k = h_(k-1)(0) / sqrt(2 pi k)."""
+    terms, before, here = np.zeros(count), 0.0, 1.0
+    terms[0] = 0.25
+    for k in range(1, count):
+        terms[k] = here**2 / (2 * math.pi * k)
+        before, here = here, -math.sqrt(k - 1) * before / math.sqrt(k)
+    return terms
