@@ -42,6 +42,7 @@ EXAMPLES: list[Layer] = [
     em.Pad(2, "circular"),
 ]
 
+
 def examples(*ops: str) -> list[Layer]:
     """The examples of these kinds of layers."""
     found = [layer for layer in EXAMPLES if layer.op in ops]

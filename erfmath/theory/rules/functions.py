@@ -124,7 +124,7 @@ def _gelu_slopes(q: Array, rho: Array) -> Array:
 
 def _piecewise(value: Piecewise, slope: Piecewise) -> Function:
     knots = tuple(sorted({k for k, _, _ in value.tails}))
-    return Function(value, slope, cross=value.pair, slopes=slope.pair, knots=knots)
+    return Function(value.at, slope.at, cross=value.pair, slopes=slope.pair, knots=knots)
 
 
 def _mish(z: Array) -> Array:
@@ -281,8 +281,9 @@ def _pairs(f: Callable[[Array], Array], q: Array, rho: Array, knots: tuple[float
         lost = (np.abs(terms[-2:]).sum(axis=0) / np.maximum(terms.sum(axis=0) + jump**2 / 2, 1e-300))[where]
         lost = np.where(np.abs(r) < 1 - 1e-12, lost * np.abs(r)**(count - 2), 0.0)
         if count == MANY_TERMS and lost.max() > LARGE:
-            raise NotImplementedError(f"correlations of {r[lost.argmax()]:.6g} between values of variance "
-                                      f"{q[left].max():.3g} before an activation; normalise them, or use erfmath.measure")
+            raise NotImplementedError(
+                f"correlations of {r[lost.argmax()]:.6g} between values of variance {q[left].max():.3g} before an "
+                "activation; normalise them, or use erfmath.measure")
         part = terms[-1][where]
         for term in terms[-2::-1]:
             part = part * r + term[where]

@@ -37,7 +37,8 @@ class Piecewise(NamedTuple):
     base: tuple[float, ...]
     tails: tuple[tuple[float, int, float], ...]
 
-    def __call__(self, x: Array) -> Array:
+    def at(self, x: Array) -> Array:
+        """f(x)."""
         total = np.polynomial.polynomial.polyval(x, np.array(self.base))
         for k, m, weight in self.tails:
             beyond = x - k if k >= 0 else k - x
