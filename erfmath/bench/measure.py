@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..empirics.measure import measure
-from ..empirics.plan import Plan, make_plan
+from ..empirics.plan import Chunk, Plan, make_plan
 from ..empirics.sampling import parameters_of, seed_entropy
 from ..layers import Activation, Conv
 from ..networks.building import repeat, serial
@@ -133,7 +133,7 @@ def _memory(plan: Plan, case: _Case) -> tuple[int, int, int]:
     largest = max(3 * math.prod(plan.program.forward.shape), *(
         channels[step.name] * math.prod(step.forward.out.shape) for step in plan.program.steps.values()))
     tracemalloc.start()
-    plan.moments((0, draws))
+    plan.moments(Chunk(0, (draws,)))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     weights = sum(math.prod(kernel.shape) for kernel in plan.recipe.drawn.values())

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import time
 from typing import Any, NamedTuple
 
-from ..base.files import check_target, read_archive, write_archive
+from ..base.files import read_archive, write_archive
+from ..base.keeping import Keeper
 from ..results.statistics import Moments
 
 __all__ = ["Checkpoint", "Saved"]
@@ -16,19 +16,30 @@ INTERVAL = 2.0
 
 
 class Saved(NamedTuple):
-    """What a checkpoint holds: the seed of all draws, and the statistics of the first ones."""
+    """What a checkpoint holds.
+
+    Attributes
+    ----------
+    entropy : int or list of int
+        The seed of all draws.
+    whole : Moments, optional
+        Of the draws up to the end of a chunk: a longer run goes on from there, and merges the same chunks in
+        the same order as if it had never stopped.
+    all : Moments, optional
+        Of these and of a last chunk that was cut short because no more draws were asked for.
+    """
 
     entropy: Any
-    moments: Moments | None
+    whole: Moments | None = None
+    all: Moments | None = None
 
 
-class Checkpoint:
+class Checkpoint(Keeper):
     """One npz file; `description` says of which run, so that no other run goes on with it."""
 
     def __init__(self, path: str | os.PathLike[str], description: str) -> None:
-        check_target(path)
-        self._path, self._description = path, description
-        self._written = time.monotonic()
+        super().__init__(path, INTERVAL)
+        self._description = description
 
     def load(self, entropy: Any) -> Saved:
         """What the file holds, or a beginning with `entropy` where there is no file.
@@ -38,24 +49,28 @@ class Checkpoint:
         ValueError
             If the file is not a checkpoint, or of another run.
         """
-        if not os.path.exists(self._path):
-            return Saved(entropy, None)
+        if not os.path.exists(self.path):
+            return Saved(entropy)
         try:
-            arrays, about = read_archive(self._path)
-            saved = Saved(about["entropy"], Moments.from_arrays(arrays))
+            arrays, about = read_archive(self.path)
+            parts = {part: {name.removeprefix(part): array for name, array in arrays.items() if name.startswith(part)}
+                     for part in ("whole.", "all.")}
+            found = {part: Moments.from_arrays(stored) if stored else None for part, stored in parts.items()}
+            saved = Saved(about["entropy"], found["whole."], found["all."] or found["whole."])
             description = about["description"]
         except (KeyError, TypeError, ValueError, OSError, AttributeError) as error:
-            raise ValueError(f"checkpoint={os.fspath(self._path)!r}: not a checkpoint of a measurement "
+            raise ValueError(f"checkpoint={os.fspath(self.path)!r}: not a checkpoint of a measurement "
                              f"({error})") from None
         if description != self._description:
-            raise ValueError(f"checkpoint={os.fspath(self._path)!r}: belongs to a run with another network or "
+            raise ValueError(f"checkpoint={os.fspath(self.path)!r}: belongs to a run with another network or "
                              "other arguments; give another file name, or delete it")
         return saved
 
     def save(self, saved: Saved, now: bool = False) -> None:
         """Write, unless the last time was a moment ago."""
-        if saved.moments is None or not (now or time.monotonic() - self._written > INTERVAL):
-            return
-        about = {"entropy": saved.entropy, "description": self._description}
-        write_archive(self._path, saved.moments.arrays(), about)
-        self._written = time.monotonic()
+        parts = {"whole.": saved.whole, "all.": None if saved.all is saved.whole else saved.all}
+        if any(parts.values()):
+            self.write(lambda: write_archive(
+                self.path, {part + name: array for part, moments in parts.items() if moments is not None
+                            for name, array in moments.arrays().items()},
+                {"entropy": saved.entropy, "description": self._description}), now)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import itertools
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +22,7 @@ from ..results.measured import MeasuredReceptiveField
 from ..results.statistics import Moments
 from .checkpoint import Checkpoint, Saved
 from .parallel import Workers, in_order
-from .plan import Plan, fingerprint, make_plan
+from .plan import Chunk, Plan, fingerprint, make_plan
 from .sampling import seed_entropy
 
 __all__ = ["measure"]
@@ -66,10 +68,11 @@ def measure(net: Network, *, image: Any = None, unit: Any = None, node: str | No
     normalise : {"draw"}, optional
         Divide each draw's map by its sum first: another statistic, not an approximation of E[g^2].
     until : float, optional
-        Stop as soon as the relative standard error of every axis's std is below this, after at least
-        30 draws.
+        Stop as soon as the relative standard error of every axis's std is below this.  This is looked at
+        after 30 draws, 90, 210, ..., and first of all in the checkpoint.
     checkpoint : path, optional
-        File that keeps what is done; the same call goes on from there.
+        File that keeps what is done; the same call goes on from there, with the same bits as without a
+        stop.  One run at a time works on it.
     weights : mapping, optional
         Given arrays by node: kernels (out, in / groups, *k), transposed (in, out / groups, *k), by
         "node.bias" biases; for batch norms (4, channels): scale, shift, mean, variance (with a framework's
@@ -98,6 +101,8 @@ def measure(net: Network, *, image: Any = None, unit: Any = None, node: str | No
         For arguments that do not fit the network or each other.
     SizeError
         Where one draw would not fit in memory.
+    OSError
+        If the checkpoint cannot be written, or another run works on it.
 
     Notes
     -----
@@ -135,20 +140,22 @@ def measure(net: Network, *, image: Any = None, unit: Any = None, node: str | No
                              "image": trf.image, "statistic": statistic, "sampled": not plan.exact,
                              "method": "measured" + (", each draw normalised" if plan.normalise else "")}
     check_bytes(8 * math.prod(facts["shape"]), f"the map of {facts['shape']} pixels")
-    keep, done = None, Saved(entropy, None)
-    if checkpoint is not None:
-        if len(stops) > 1:
-            raise ValueError(f"checkpoint={os.fspath(checkpoint)!r}: running estimates cannot be resumed; "
-                             "give one number of draws")
-        keep = Checkpoint(checkpoint, fingerprint(net, plan, facts))
-        done = keep.load(entropy)
-        if rng is not None and done.entropy != entropy:
-            raise ValueError(f"checkpoint={os.fspath(checkpoint)!r}: was begun with rng={done.entropy}; "
-                             "give the same, or leave rng out")
-        plan = dataclasses.replace(plan, recipe=dataclasses.replace(plan.recipe, entropy=done.entropy))
-    found, partial = _collect(plan, stops, until, workers, progress, keep, done.moments)
-    results = [MeasuredReceptiveField(moments, plan.field, seed=done.entropy, partial=partial, **facts)
-               for moments in found]
+    check_bytes(8 * (1 + 2 * trf.ndim) * stops[-1], f"draws={stops[-1]}: what is kept of each draw", "take fewer draws")
+    if checkpoint is not None and len(stops) > 1:
+        raise ValueError(f"checkpoint={os.fspath(checkpoint)!r}: running estimates cannot be resumed; "
+                         "give one number of draws")
+    with contextlib.ExitStack() as stack:
+        keep, done = None, Saved(entropy)
+        if checkpoint is not None:
+            keep = stack.enter_context(Checkpoint(checkpoint, fingerprint(net, plan, facts)))
+            done = keep.load(entropy)
+            if rng is not None and done.entropy != entropy:
+                raise ValueError(f"checkpoint={os.fspath(checkpoint)!r}: was begun with rng={done.entropy}; "
+                                 "give the same, or leave rng out")
+            plan = dataclasses.replace(plan, recipe=dataclasses.replace(plan.recipe, entropy=done.entropy))
+        found, partial = _collect(plan, stops, until, workers, progress, keep, done)
+    results = [MeasuredReceptiveField(moments, plan.field, seed=done.entropy,
+                                      partial=partial and moments is found[-1], **facts) for moments in found]
     return results if is_sequence(draws) else results[-1]
 
 
@@ -182,43 +189,54 @@ def _stops(plan: Plan, draws: Any, until: float | None) -> list[int]:
     return stops
 
 
-def _parts(start: int, stops: Sequence[int], chunk: int) -> list[tuple[int, int]]:
-    """Draws start..stops[-1]-1, cut at multiples of `chunk` and where results are handed out."""
-    cuts = sorted({start, *stops, *range(start // chunk * chunk + chunk, stops[-1], chunk)})
-    return [(a, b) for a, b in zip(cuts, cuts[1:]) if a >= start]
+def _chunks(start: int, stops: Sequence[int], most: int) -> Iterator[Chunk]:
+    """The draws from `start` (the end of a chunk) to ``stops[-1]`` in chunks of 30, 60, 120, ..., at most `most` draws.
+
+    Where chunks end does not depend on `start` or `stops`; but the last is cut.
+    """
+    begin, size = 0, min(LEAST_DRAWS, most)
+    while begin < stops[-1]:
+        end = min(begin + size, stops[-1])
+        if begin >= start:
+            yield Chunk(begin, (*(n for n in stops if begin < n < end), end), whole=end == begin + size)
+        begin, size = begin + size, min(2 * size, most)
 
 
 def _collect(plan: Plan, stops: list[int], until: float | None, workers: Workers, progress: Any,
-             keep: Checkpoint | None, total: Moments | None) -> tuple[list[Moments], bool]:
+             keep: Checkpoint | None, done: Saved) -> tuple[list[Moments], bool]:
     """Statistics at every one of `stops`, and whether the run was cut short."""
+    last = stops[-1]
+    if done.all is not None and _enough(done.all, last, until):
+        return [done.all], False
     found: list[Moments] = []
-    start = 0 if total is None else total.count
-    if total is not None and start >= stops[-1]:
-        return [total], False
-    parts = _parts(start, stops, plan.chunk) if len(set(stops)) == len(stops) else [(0, 1)]
-    entropy = plan.recipe.entropy
+    base = done.whole
+    chunks, same = itertools.tee(_chunks(0 if base is None else base.count, stops, plan.chunk))
     try:
-        with shown(progress, "measuring") as show, in_order(plan.moments, parts, workers) as results:
-            for part, moments in zip(parts, results):
-                total = moments if total is None else total.merge(moments)
-                show(part[1], stops[-1])
-                if keep is not None:
-                    keep.save(Saved(entropy, total))
-                if part[1] in stops:
-                    found.append(total)
-                if until is not None and _precise(total, until):
-                    found.append(total)
+        with shown(progress, "measuring") as show, in_order(plan.moments, same, workers) as results:
+            for chunk, parts in zip(chunks, results):
+                merged = parts if base is None else [base.merge(part) for part in parts]
+                found += [moments for moments in merged if moments.count in stops]
+                done = done._replace(whole=merged[-1] if chunk.whole else base, all=merged[-1])
+                base = done.whole
+                show(merged[-1].count, last)
+                if _enough(merged[-1], last, until):
                     break
+                if keep is not None:
+                    keep.save(done)
     except KeyboardInterrupt:
-        if total is None:
+        if done.all is None:
             raise
-        return [*found, total], True
     finally:
-        if keep is not None and total is not None:
-            keep.save(Saved(entropy, total), now=True)
-    return found * (len(stops) if plan.exact else 1), False
+        if keep is not None:
+            keep.save(done, now=True)
+    assert done.all is not None
+    found = [moments for moments in found if moments.count < done.all.count] + [done.all]
+    return found * (stops.count(1) if plan.exact else 1), not _enough(done.all, last, until)
 
 
-def _precise(moments: Moments, until: float) -> bool:
+def _enough(moments: Moments, draws: int, until: float | None) -> bool:
+    """Whether these are all the draws that were asked for, or as precise as was asked for."""
+    if moments.count >= draws or until is None:
+        return moments.count >= draws
     std, error = moments.std()
     return moments.count >= LEAST_DRAWS and bool((error <= until * std).all())

@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import signal
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from typing import Any, Union
 
@@ -68,11 +68,11 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def in_order(work: Callable[[Any], Any], parts: Sequence[Any], workers: Workers) -> Iterator[Iterator[Any]]:
+def in_order(work: Callable[[Any], Any], parts: Iterable[Any], workers: Workers) -> Iterator[Iterator[Any]]:
     """An iterator over ``work(part) for part in parts``, done by `workers`, in the order of `parts`.
 
     `work` must pickle if other processes are to do it; each part is worked on with one thread of BLAS.
-    Leaving the context drops what has not begun.
+    `parts` are asked for as they are needed.  Leaving the context drops what has not begun.
 
     Raises
     ------
@@ -80,24 +80,29 @@ def in_order(work: Callable[[Any], Any], parts: Sequence[Any], workers: Workers)
         If `workers` is neither a positive int nor callable.
     """
     work = _OnOneThread(work)
+    parts = iter(parts)
     if callable(workers):
         # In portions: executors' maps take all there is at once, and the run may stop early.
-        yield itertools.chain.from_iterable(workers(work, parts[i:i + PORTION])
-                                            for i in range(0, len(parts), PORTION))
-    elif integer(workers, "workers", 1) == 1 or len(parts) < 2:
+        portions = iter(lambda: list(itertools.islice(parts, PORTION)), [])
+        yield itertools.chain.from_iterable(workers(work, portion) for portion in portions)
+        return
+    workers = integer(workers, "workers", 1)
+    first = list(itertools.islice(parts, workers))
+    parts = itertools.chain(first, parts)
+    if len(first) < 2:
         yield map(work, parts)
     else:
         # "spawn" also on Linux: a fork would inherit the BLAS threads of this process.
         context = multiprocessing.get_context("spawn")
         with _environment(_ONE_THREAD):
-            pool = ProcessPoolExecutor(min(workers, len(parts)), context, _start, (work,))
+            pool = ProcessPoolExecutor(len(first), context, _start, (work,))
             try:
                 yield _sliding(pool, parts, 3 * workers)
             finally:
                 pool.shutdown(cancel_futures=True)
 
 
-def _sliding(pool: ProcessPoolExecutor, parts: Sequence[Any], ahead: int) -> Iterator[Any]:
+def _sliding(pool: ProcessPoolExecutor, parts: Iterable[Any], ahead: int) -> Iterator[Any]:
     """Results in order, with no more than `ahead` parts under way."""
     waiting: deque[Future[Any]] = deque()
     for part in parts:

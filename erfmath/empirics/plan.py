@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,12 +24,20 @@ from .rules import rule_of
 from .run import forward
 from .sampling import Recipe, given_parameters, parameters_of
 
-__all__ = ["Plan", "fingerprint", "make_plan"]
+__all__ = ["Chunk", "Plan", "fingerprint", "make_plan"]
 
 #: Inputs per draw where a batch norm takes its statistics from them.
 BATCH = 8
 #: Bytes of the largest activation of a chunk of draws, and the most draws in one.
 CHUNK_BYTES, CHUNK_DRAWS = 2**23, 256
+
+
+class Chunk(NamedTuple):
+    """Draws begin..stops[-1]-1, which are made together; at each of the stops somebody asks for the statistics."""
+
+    begin: int
+    stops: tuple[int, ...]
+    whole: bool = True
 
 
 @dataclass(frozen=True)
@@ -96,9 +104,10 @@ class Plan:
             gradient = gradient * (value.reshape(gradient.shape) > 0)
         return gradient.reshape(*gradient.shape, 1, *space)
 
-    def moments(self, part: tuple[int, int]) -> Moments:
-        """Statistics of draws part[0]..part[1]-1."""
-        return Moments.of(self.maps(*part))
+    def moments(self, chunk: Chunk) -> list[Moments]:
+        """Statistics of the draws of a chunk, up to each of its stops."""
+        maps = self.maps(chunk.begin, chunk.stops[-1])
+        return [Moments.of(maps[:stop - chunk.begin]) for stop in chunk.stops]
 
 
 def make_plan(net: Network, settings: RunSettings, *, statistic: str, entropy: Any, normalise: bool,

@@ -19,6 +19,7 @@ import erfmath as em
 from erfmath.base.errors import SizeError
 from erfmath.empirics import convolution, measure as measuring, plan
 from erfmath.empirics.boxes import compile_network
+from erfmath.empirics.checkpoint import Checkpoint
 from erfmath.empirics.run import forward
 from erfmath.empirics.sampling import BLOCK, fill_normal
 from erfmath.networks.settings import RunSettings
@@ -285,13 +286,66 @@ def test_measure_running_estimates(small_chunks: None) -> None:
     results = em.measure(chain(), draws=[3, 10, 11], rng=0)
     assert [erf.draws for erf in results] == [3, 10, 11]
     for erf in results:
-        assert_close(erf.map, em.measure(chain(), draws=erf.draws, rng=0).map, ROUNDING, scale=1.0)
+        same(erf, em.measure(chain(), draws=erf.draws, rng=0))
+    stop = Stop(2)
+    results = em.measure(chain(), draws=[3, 6, 11], rng=0, progress=stop)
+    assert [(erf.draws, erf.partial) for erf in results] == [(3, False), (6, False), (8, True)]
 
 
 def test_measure_until() -> None:
     erf = em.measure(chain(), until=0.02, rng=0)
     assert erf.draws >= 30 and (erf.std_stderr <= 0.02 * erf.std).all()
     assert em.measure(chain(), until=1e-9, draws=40, rng=0).draws == 40
+
+
+def test_measure_until_is_looked_at_after_chunks_that_grow() -> None:
+    seen = Stop(-1)
+    em.measure(chain(2), width=2, draws=700, rng=0, progress=seen)
+    assert [done for done, _ in seen.seen] == [30, 90, 210, 450, 700]
+    for until, draws in ((1.0, 30), (0.0001, 250)):
+        assert em.measure(chain(2), width=2, until=until, draws=250, rng=0).draws == draws
+
+
+def test_measure_until_looks_first_at_what_the_checkpoint_holds(in_tmp: Path) -> None:
+    call = dict(until=0.03, rng=0, checkpoint="run.npz", width=4)
+    first = em.measure(chain(), **call)
+    for _ in range(2):
+        same(em.measure(chain(), **call), first)
+    closer = em.measure(chain(), **{**call, "until": 0.02})  # goes on
+    assert closer.draws > first.draws
+    same(closer, em.measure(chain(), until=0.02, rng=0, width=4))
+
+
+def test_measure_goes_on_with_more_draws_to_the_bits_of_one_run(in_tmp: Path) -> None:
+    """Wherever earlier runs ended: the draws are merged as if there had been one."""
+    for draws in (7, 31, 95, 600):
+        erf = em.measure(chain(2), draws=draws, rng=0, width=2, checkpoint="run.npz")
+        same(erf, em.measure(chain(2), draws=draws, rng=0, width=2))
+    same(em.measure(chain(2), draws=600, rng=0, width=2, checkpoint="run.npz"), erf)
+
+
+def test_measure_says_who_works_on_a_checkpoint(in_tmp: Path) -> None:
+    call: dict[str, Any] = dict(draws=40, rng=0, width=2, checkpoint="run.npz")
+    with Checkpoint("run.npz", "of another process"), pytest.raises(BlockingIOError, match="run.npz: another run"):
+        em.measure(chain(2), **call)
+    same(em.measure(chain(2), **call), em.measure(chain(2), **{**call, "checkpoint": None}))
+    assert os.listdir() == ["run.npz"]
+
+
+def test_measure_whose_checkpoint_cannot_be_written_goes_on(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.warns(UserWarning, match=r"checkpoint='run.npz': cannot be written \(No space left"):
+        erf = em.measure(chain(2), draws=40, rng=0, width=2, checkpoint="run.npz")
+    same(erf, em.measure(chain(2), draws=40, rng=0, width=2))
+    assert os.listdir() == []
+
+
+def test_measure_refuses_more_draws_than_it_could_keep(in_tmp: Path) -> None:
+    with pytest.raises(SizeError, match="draws=100000000000: what is kept of each draw"):
+        em.measure(chain(2), draws=10**11)
 
 
 class Stop:
@@ -382,7 +436,7 @@ def test_make_plan_bounds_the_peak_memory(name: str, monkeypatch: pytest.MonkeyP
     weights = 4 * work.chunk * sum(math.prod(p.shape) for p in work.recipe.drawn.values())
     tracemalloc.start()
     try:
-        work.moments((0, work.chunk))
+        work.moments(plan.Chunk(0, (work.chunk,)))
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
