@@ -6,9 +6,11 @@ import contextlib
 import json
 import math
 import os
+import re
 import secrets
 import shutil
 import stat
+import time
 import zlib
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
@@ -27,6 +29,8 @@ Array = npt.NDArray[Any]
 #: What reading an npz file raises, beside OSError, where it is damaged, something else, or does not fit itself.
 BROKEN = (LookupError, TypeError, ValueError, AttributeError, EOFError, ArithmeticError, NotImplementedError,
           RuntimeError, MemoryError, BadZipFile, zlib.error)
+#: Seconds after which a temporary file belongs to nobody.
+LEFT = 3600.0
 #: Bytes that one compressed byte can become at most.
 DEFLATE = 1032
 
@@ -76,12 +80,23 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[BinaryIO], A
         with contextlib.suppress(FileNotFoundError):
             shutil.copymode(target, temporary)
         os.replace(temporary, target)
+        _clear(target)
     except BaseException as error:
         with contextlib.suppress(OSError):  # there is none
             os.remove(temporary)
         if isinstance(error, OSError) and error.errno and error.filename in (None, temporary):
             error.filename = os.fspath(path)  # the one that was asked for
         raise
+
+
+def _clear(target: str) -> None:
+    """Remove what writers of `target` left that were killed: nobody writes for an hour."""
+    with contextlib.suppress(OSError):
+        for name in os.listdir(os.path.dirname(target)):
+            if re.fullmatch(re.escape(os.path.basename(target)) + r"\.[0-9a-f]{12}\.part", name):
+                left = os.path.join(os.path.dirname(target), name)
+                if time.time() - os.stat(left).st_mtime > LEFT:
+                    os.remove(left)
 
 
 def open_regular(path: str | os.PathLike[str]) -> BinaryIO:

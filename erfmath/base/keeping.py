@@ -7,7 +7,7 @@ import time
 import warnings
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from .files import check_target
 
@@ -17,6 +17,8 @@ except ImportError:  # Windows: nobody is kept out
     fcntl = None  # type: ignore[assignment]
 
 __all__ = ["Keeper"]
+
+Kept = TypeVar("Kept", bound="Keeper")
 
 
 class Keeper:
@@ -43,7 +45,7 @@ class Keeper:
         self._warned, self._lock = False, _lock(path)
         self._written = time.monotonic()
 
-    def __enter__(self) -> Keeper:
+    def __enter__(self: Kept) -> Kept:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None,
@@ -73,8 +75,8 @@ class Keeper:
             write()
         except OSError as error:
             if not self._warned:
-                warnings.warn(f"checkpoint={os.fspath(self.path)!r}: cannot be written ({error.strerror}); the run goes "
-                              "on, and is lost if it is stopped", stacklevel=3)
+                warnings.warn(f"checkpoint={os.fspath(self.path)!r}: cannot be written ({error.strerror}); the run "
+                              "goes on, and is lost if it is stopped", stacklevel=3)
             self._warned = True
         self._written = time.monotonic()
 

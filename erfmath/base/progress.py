@@ -87,5 +87,9 @@ def shown(progress: Any, label: str) -> Iterator[Callable[[int, int], Any]]:
     if progress is True:
         with Progress(label) as bar:
             yield bar
+    elif callable(progress):
+        yield progress
+    elif progress is None or progress is False:
+        yield lambda done, total: None
     else:
-        yield progress if callable(progress) else lambda done, total: None
+        raise ValueError(f"progress={progress!r}: must be True, False or a function of (done, total)")

@@ -57,6 +57,8 @@ class Checkpoint(Keeper):
                      for part in ("whole.", "all.")}
             found = {part: Moments.from_arrays(stored) if stored else None for part, stored in parts.items()}
             saved = Saved(about["entropy"], found["whole."], found["all."] or found["whole."])
+            if saved.all is None:
+                raise ValueError("it holds no draws")
             description = about["description"]
         except (KeyError, TypeError, ValueError, OSError, AttributeError) as error:
             raise ValueError(f"checkpoint={os.fspath(self.path)!r}: not a checkpoint of a measurement "

@@ -6,17 +6,21 @@ goes on bit for bit as if nothing had happened.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import hashlib
 import json
 import os
-import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from ..base.checks import check_network, integer
+from ..base.checks import check_network, integer, real
+from ..base.errors import check_bytes
+from ..base.files import numbers_of
+from ..base.keeping import Keeper
 from ..base.progress import shown
 from ..empirics.sampling import generator, seed_entropy
 from ..networks.network import Network
@@ -95,36 +99,63 @@ class _Run(NamedTuple):
         return _State(n + 1, parameters, running, memory, kept)
 
 
-class _Checkpoint:
+class _Checkpoint(Keeper):
     """One npz file that holds a state; `description` says of which run."""
 
-    def __init__(self, path: str | os.PathLike[str], description: str) -> None:
-        self._path, self._description, self._written = path, description, time.monotonic()
+    def __init__(self, path: str | os.PathLike[str], run: _Run, weights: Arrays | None) -> None:
+        super().__init__(path, INTERVAL)
+        self._run, self._description = run, run.description(weights)
 
     def load(self, entropy: Any) -> tuple[Any, _State | None, Array | None]:
         """Entropy, state and history; the last two None where there is no file."""
-        if not os.path.exists(self._path):
+        if not os.path.exists(self.path):
             return entropy, None, None
-        groups, about = read_arrays(self._path, "a checkpoint of a training run")
+        groups, about = read_arrays(self.path, "a checkpoint of a training run")
         if about.get("description") != self._description:
-            raise ValueError(f"checkpoint={os.fspath(self._path)!r}: belongs to a run with another network, other data "
+            raise ValueError(f"checkpoint={os.fspath(self.path)!r}: belongs to a run with another network, other data "
                              "or other arguments; give another file name, or delete it")
-        memory = {group.removeprefix("memory/"): arrays for group, arrays in groups.items()
+        try:
+            return about["entropy"], self._state(groups, about), groups["run"]["history"].copy()
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise ValueError(f"checkpoint={os.fspath(self.path)!r}: not a checkpoint of a training run "
+                             f"({error})") from None
+
+    def _state(self, groups: dict[str, dict[str, Array]], about: Mapping[str, Any]) -> _State:
+        """What is in a file, which may be of anybody's: everything has to fit the run."""
+        model, steps = self._run.model, self._run.steps
+        step = integer(about["step"], "step", 0)
+        history = numbers_of(groups["run"], "history", (steps, 2), finite=False)
+        if step > steps or not np.isfinite(history[:max(step - 1, 0)]).all():  # the last may have diverged
+            raise ValueError(f"step={step}: does not fit the history")
+        parameters, running = model.initial(np.random.default_rng(0)), model.running()
+        memory = {group.removeprefix("memory/"): _like(arrays, parameters, group) for group, arrays in groups.items()
                   if group.startswith("memory/")}
-        kept = {int(group.removeprefix("kept/")): arrays for group, arrays in groups.items()
+        whole = model.join(parameters, running)
+        kept = {int(group.removeprefix("kept/")): _like(arrays, whole, group) for group, arrays in groups.items()
                 if group.startswith("kept/")}
-        state = _State(about["step"], groups["parameters"], groups.get("running", {}), memory, kept)
-        return about["entropy"], state, groups["run"]["history"]
+        if set(kept) != {n for n in self._run.keep if n <= step}:
+            raise ValueError(f"kept: of steps {sorted(kept)}")
+        return _State(step, _like(groups["parameters"], parameters, "parameters"),
+                      _like(groups.get("running", {}), running, "running"), memory, kept)
 
     def save(self, entropy: Any, state: _State, history: Array, now: bool = False) -> None:
         """Write, unless the last time was a moment ago."""
-        if not now and time.monotonic() - self._written < INTERVAL:
-            return
         groups = {"parameters": state.parameters, "running": state.running, "run": {"history": history},
                   **{f"memory/{name}": dict(arrays) for name, arrays in state.memory.items()},
                   **{f"kept/{step}": arrays for step, arrays in state.kept.items()}}
-        write_arrays(self._path, groups, {"description": self._description, "entropy": entropy, "step": state.step})
-        self._written = time.monotonic()
+        self.write(lambda: write_arrays(self.path, groups, {"description": self._description, "entropy": entropy,
+                                                            "step": state.step}), now)
+
+
+def _like(arrays: Mapping[str, Array], wanted: Mapping[str, Array], group: str) -> dict[str, Array]:
+    """Arrays of a file, where they have the names, shapes and types of those wanted."""
+    if set(arrays) != set(wanted):
+        raise ValueError(f"{group}: holds {sorted(arrays)}, must hold {sorted(wanted)}")
+    for name, array in wanted.items():
+        numbers_of(arrays, name, array.shape, finite=False)  # a run may have diverged
+        if arrays[name].dtype != array.dtype:
+            raise ValueError(f"{name}: is of {arrays[name].dtype}, must be of {array.dtype}")
+    return dict(arrays)
 
 
 def fit(net: Network, data: Data, *, steps: int, batch: int = 128, optimiser: Optimiser = SGD(0.1, 0.9, True),
@@ -154,7 +185,8 @@ def fit(net: Network, data: Data, *, steps: int, batch: int = 128, optimiser: Op
     progress : bool or callable
         True shows a bar on stderr; a callable gets (done, total).
     checkpoint : path, optional
-        npz file that keeps the run; the same call goes on from there, bit for bit.
+        npz file that keeps the run; the same call goes on from there, bit for bit.  One run at a time
+        works on it.
     keep : collection of int
         Steps after which the weights are kept; 0 is the beginning.
     clip : float, optional
@@ -173,6 +205,8 @@ def fit(net: Network, data: Data, *, steps: int, batch: int = 128, optimiser: Op
     ------
     ValueError
         For arguments that do not fit each other, or a checkpoint of another run.
+    OSError
+        If the checkpoint cannot be written, or another run works on it.
 
     Notes
     -----
@@ -195,44 +229,77 @@ def fit(net: Network, data: Data, *, steps: int, batch: int = 128, optimiser: Op
         raise TypeError(f"data: is a {type(data).__name__}; must be training.Images or a task such as "
                         "training.BoxMajority")
     steps, batch = integer(steps, "steps", 1), integer(batch, "batch", 1)
+    check_bytes(16 * steps, f"steps={steps}: losses and accuracies", "take fewer steps")
     model = Model.of(net, data.channels, tuple(data.space), width)
-    run = _Run(model, data, steps, batch, optimiser, schedule, augment, loss, clip,
-               frozenset(integer(step, "keep", 0) for step in keep))
+    run = _Run(model, data, steps, batch, optimiser, schedule, augment, loss, clip, _kept(keep, steps))
+    _check_callables(run)
     _check_classes(model, data, loss, width)
     entropy = seed_entropy(rng)
-    history = np.zeros((steps, 2))
-    state, saved = None, None
-    if checkpoint is not None:
-        saved = _Checkpoint(checkpoint, run.description(weights))
-        found, state, rows = saved.load(entropy)
-        if rng is not None and found != entropy:
-            raise ValueError(f"checkpoint={os.fspath(checkpoint)!r}: was begun with rng={found}; give the same, "
-                             "or leave rng out")
-        entropy = found
-        history = history if rows is None else rows
-    streams = [child.generate_state(4).tolist() for child in np.random.SeedSequence(entropy).spawn(4)]
-    if state is None:
-        parameters, running = (model.initial(generator(streams[0], 0)), model.running()) if weights is None else (
-            model.split(model.check(weights)))
-        state = _State(0, parameters, running, {}, {0: model.join(parameters, running)} if 0 in run.keep else {})
-    partial = False
-    try:
-        with shown(progress, "training") as show, np.errstate(over="ignore", invalid="ignore"):
-            while state.step < steps and not partial:
-                after = run.step(state, streams, history)
-                partial = not np.isfinite(history[state.step, 0])
-                state = after
-                show(state.step, steps)
-                if saved is not None:
-                    saved.save(entropy, state, history)
-    except KeyboardInterrupt:
-        partial = True
-    finally:
-        if saved is not None:
-            saved.save(entropy, state, history, now=True)
+    with contextlib.ExitStack() as stack:
+        state, history, saved = None, np.zeros((steps, 2)), None
+        if checkpoint is not None:
+            saved = stack.enter_context(_Checkpoint(checkpoint, run, weights))
+            found, state, rows = saved.load(entropy)
+            if rng is not None and found != entropy:
+                raise ValueError(f"checkpoint={os.fspath(checkpoint)!r}: was begun with rng={found}; give the same, "
+                                 "or leave rng out")
+            entropy = found
+            history = history if rows is None else rows
+        streams = [child.generate_state(4).tolist() for child in np.random.SeedSequence(entropy).spawn(4)]
+        if state is None:
+            parameters, running = (model.initial(generator(streams[0], 0)), model.running()) if weights is None else (
+                model.split(model.check(weights)))
+            state = _State(0, parameters, running, {}, {0: model.join(parameters, running)} if 0 in run.keep else {})
+        state = _train(run, state, streams, history, progress,
+                       None if saved is None else functools.partial(saved.save, entropy))
     done = history[:state.step]
     return Training(model.join(state.parameters, state.running), done[:, 0].copy(), done[:, 1].copy(), state.kept,
-                    steps, entropy, partial)
+                    steps, entropy, _diverged(state, history) or state.step < steps)
+
+
+def _train(run: _Run, state: _State, streams: list[Any], history: Array, progress: Any,
+           save: Callable[..., Any] | None) -> _State:
+    """Step by step from `state` to the end, to Ctrl-C, or until the loss is no longer finite."""
+    try:
+        with shown(progress, "training") as show, np.errstate(over="ignore", invalid="ignore"):
+            while state.step < run.steps and not _diverged(state, history):
+                state = run.step(state, streams, history)
+                show(state.step, run.steps)
+                if save is not None:
+                    save(state, history)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        if save is not None:
+            save(state, history, now=True)
+    return state
+
+
+def _diverged(state: _State, history: Array) -> bool:
+    return state.step > 0 and not np.isfinite(history[state.step - 1, 0])
+
+
+def _kept(keep: Any, steps: int) -> frozenset[int]:
+    if not isinstance(keep, Collection) or isinstance(keep, str):
+        raise ValueError(f"keep={keep!r}: must be a collection of steps")
+    kept = frozenset(integer(step, "keep", 0) for step in keep)
+    if kept and max(kept) > steps:
+        raise ValueError(f"keep={max(kept)}: there are {steps} steps")
+    return kept
+
+
+def _check_callables(run: _Run) -> None:
+    """Refuse names and numbers where a thing that can be called is needed."""
+    for name, value, known in (("optimiser", run.optimiser, "training.SGD or training.Adam"),
+                               ("schedule", run.schedule, "training.Cosine or training.Piecewise"),
+                               ("augment", run.augment, "training.CropFlip, a function, or None"),
+                               ("loss", run.loss, "training.CrossEntropy or training.BinaryCrossEntropy")):
+        needs = {"optimiser": "rate", "loss": "classes"}.get(name, "__call__")
+        if not callable(value) or isinstance(value, type) or not hasattr(value, needs):
+            if name != "augment" or value is not None:
+                raise ValueError(f"{name}={value!r}: must be {known}")
+    if run.clip is not None and not real(run.clip, "clip") > 0:
+        raise ValueError(f"clip={run.clip}: must be positive")
 
 
 def _check_classes(model: Model, data: Data, loss: Loss, width: int) -> None:

@@ -48,6 +48,15 @@ def test_write_atomically_keeps_the_old_file(in_tmp: Path) -> None:
     assert [(path.name, path.read_bytes()) for path in in_tmp.iterdir()] == [("a", b"old")]
 
 
+def test_write_atomically_clears_up_after_writers_that_were_killed(in_tmp: Path) -> None:
+    for name in ("a.0123456789ab.part", "a.ba9876543210.part", "b.0123456789ab.part", "a.part", "a.xyz.part"):
+        Path(name).write_bytes(b"half")
+        if not name.startswith("a.ba"):
+            os.utime(name, (0, 0))
+    write_atomically("a", lambda file: file.write(b"new"))
+    assert sorted(os.listdir()) == ["a", "a.ba9876543210.part", "a.part", "a.xyz.part", "b.0123456789ab.part"]
+
+
 def test_check_target_refuses(in_tmp: Path) -> None:
     with pytest.raises(IsADirectoryError, match="is a directory"):
         check_target(in_tmp)

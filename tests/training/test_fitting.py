@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 import pathlib
+import re
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,8 @@ from helpers import EXACT, assert_close
 
 import erfmath as em
 from erfmath import training
+from erfmath.base.files import read_archive, write_archive
+from erfmath.base.keeping import Keeper
 from erfmath.training.model import Model
 
 #: Of slopes from differences of fourth order in float64: h^4 against rounding over h.
@@ -293,10 +297,55 @@ def test_fit_goes_on_from_given_weights() -> None:
 @pytest.mark.parametrize("change, words", [
     (dict(batch=41), "batch=41: there are 40 images"), (dict(steps=0), "steps=0"), (dict(rng=-1), "rng=-1"),
     (dict(loss=training.BinaryCrossEntropy()), "takes an output of 1 channel"), (dict(keep=(-1,)), "keep=-1"),
+    (dict(keep=3), "keep=3"), (dict(keep=(2,)), "keep=2: there are 1 steps"), (dict(clip=-1), "clip=-1"),
+    (dict(clip=math.nan), "clip=nan"), (dict(progress=3), "progress=3"), (dict(optimiser="adam"), "optimiser='adam'"),
+    (dict(optimiser=training.SGD), "optimiser="), (dict(loss="ce"), "loss='ce'"), (dict(augment=3), "augment=3"),
+    (dict(schedule="cosine"), "schedule='cosine'"), (dict(steps=10**12), "steps=1000000000000: losses"),
 ])
 def test_fit_refuses(change: Any, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         em.fit(residual_net(True), shapes_task(40), **{**dict(steps=1, batch=8), **change})
+
+
+def test_fit_looks_at_its_path_before_the_work(tmp_path: pathlib.Path) -> None:
+    seen: list[int] = []
+    for path in (tmp_path / "absent" / "run.npz", tmp_path, os.devnull):
+        with pytest.raises(OSError, match=re.escape(str(path))):
+            em.fit(residual_net(True), shapes_task(20), steps=2, batch=8, checkpoint=path,
+                   progress=lambda done, total: seen.append(done))
+    with Keeper(tmp_path / "run.npz", 0), pytest.raises(BlockingIOError, match="another run is working"):
+        em.fit(residual_net(True), shapes_task(20), steps=2, batch=8, checkpoint=tmp_path / "run.npz")
+    assert not seen and not os.listdir(tmp_path)
+
+
+def test_fit_whose_checkpoint_cannot_be_written_returns_what_it_learnt(
+        tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = em.fit(residual_net(True), shapes_task(20), steps=2, batch=8, rng=0)
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.warns(UserWarning, match="cannot be written"):
+        done = em.fit(residual_net(True), shapes_task(20), steps=2, batch=8, rng=0, checkpoint=tmp_path / "run.npz")
+    assert not done.partial
+    assert_close(done.loss, whole.loss, EXACT)
+
+
+def test_fit_believes_nothing_in_a_checkpoint(tmp_path: pathlib.Path) -> None:
+    data, net, file = shapes_task(20), residual_net(True), tmp_path / "run.npz"
+    call: dict[str, Any] = dict(steps=2, batch=8, rng=0, keep=(1,), checkpoint=file)
+    em.fit(net, data, **call)
+    arrays, about = read_archive(file)
+    for name, array in arrays.items():
+        for wrong in (array[:-1], array.astype(complex), array.astype("U"), None):
+            rest = {key: value for key, value in {**arrays, name: wrong}.items() if value is not None}
+            write_archive(file, rest, about)
+            with pytest.raises(ValueError, match="not a checkpoint of a training run"):
+                em.fit(net, data, **call)
+    for key, wrong in (("step", 7), ("step", "1"), ("step", -1), ("step", None), ("step", 0)):
+        write_archive(file, arrays, {**about, key: wrong})
+        with pytest.raises(ValueError, match="not a checkpoint of a training run"):
+            em.fit(net, data, **call)
 
 
 def test_fit_needs_more_than_an_array() -> None:
