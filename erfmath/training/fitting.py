@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from ..base.checks import check_network, integer, real
 from ..base.errors import check_bytes
-from ..base.files import numbers_of
+from ..base.contents import numbers_of
 from ..base.keeping import Keeper
 from ..base.progress import shown
 from ..empirics.sampling import generator, seed_entropy
