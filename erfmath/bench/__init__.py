@@ -20,7 +20,8 @@ __all__ = ["BENCHMARKS", "Table", "Timing", "run", "side_by_side"]
 
 #: Name on the command line -> module of this package.
 BENCHMARKS = {"accuracy": "accuracy", "agreement": "agreement", "import": "imports", "limits": "limits",
-              "measure": "measure", "predict": "predict", "train": "train", "walk": "walk", "width": "width"}
+              "measure": "measure", "predict": "predict", "readers": "readers",
+              "train": "train", "walk": "walk", "width": "width"}
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,9 @@ from .rules import fixed, permuted, rule
 from .statistics import statistic_of
 from .weighted import linear
 
-__all__ = ["meeting"]
+__all__ = ["ATTENTION", "meeting"]
+
+ATTENTION = "attention (a product of two computed matrices)"
 
 
 @rule("permute")
@@ -126,7 +128,7 @@ def channel_shuffle(b: Builder, r: Record, x: View) -> View:
 def matmul(b: Builder, r: Record, x: Any, y: Any) -> View:
     if isinstance(x, View) and isinstance(y, np.ndarray) and y.ndim == 2:
         return linear(b, r, x, y.T)
-    raise Unsupported("attention (a product of two computed matrices)")
+    raise Unsupported(ATTENTION)
 
 
 @rule("concat")

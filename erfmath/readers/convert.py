@@ -13,11 +13,13 @@ from ..networks.network import Network
 from . import channels as _channels, elementwise, weighted, windows  # noqa: F401  their rules register themselves
 from .axes import BATCH, CHANNELS, Layout, whole
 from .builder import Builder, Missing, StandIn, Unsupported, View
+from .channels import ATTENTION
 from .constants import evaluated
+from .functions import UNARY
 from .records import Array, Record, Trace
 from .rules import RULES
 
-__all__ = ["Converted", "INITS", "convert"]
+__all__ = ["Converted", "INITS", "build", "convert"]
 
 INITS = ("module", "weights", "he")
 
@@ -62,11 +64,12 @@ def convert(trace: Trace, *, init: str, unsupported: str = "raise") -> Converted
     ValueError
         If the trace has no map.
     """
-    b, values = _build(trace, init)
+    b, values = build(trace, init)
     return _finished(trace, b, values, unsupported)
 
 
-def _build(trace: Trace, init: str) -> tuple[Builder, dict[str, Any]]:
+def build(trace: Trace, init: str) -> tuple[Builder, dict[str, Any]]:
+    """The nodes of a traced model, and what each of its values is: a view of a node, an array, or beyond them."""
     records = trace.live()
     ndim = max([_spatial_rank(trace), *(len(r.attributes["kernel"]) for r in records if "kernel" in r.attributes),
                 *(trace.constants[r.inputs[1]].ndim - 2 for r in records  # type: ignore[index]
@@ -124,6 +127,9 @@ def _step(b: Builder, record: Record, inputs: list[Any]) -> Any:
     if zero and record.op == "binary" and record.attributes["function"] == "multiply":
         return np.broadcast_to(np.float32(0), record.shape)
     if beyond is not None:
+        also = _unknown(record, inputs)
+        if also:
+            b.missing.append(Missing(record.path, also, ""))
         return Beyond(record, beyond.what)
     if not any(isinstance(v, (View, Beyond)) for v in inputs):
         return evaluated(record, inputs)
@@ -136,6 +142,17 @@ def _step(b: Builder, record: Record, inputs: list[Any]) -> Any:
         del b.stand_ins[marks[0]:], b.missing[marks[1]:]
         b.missing.append(Missing(record.path, missing.what, ""))
         return Beyond(record, missing.what)
+
+
+def _unknown(record: Record, inputs: list[Any]) -> str:
+    """What has no layer wherever it is, in words; "" for what may have one."""
+    if record.op not in RULES:
+        return record.op.replace("_", " ")
+    if record.op == "unary" and record.attributes["function"] not in UNARY:
+        return f"the function {record.attributes['function']}"
+    if record.op == "matmul" and not any(isinstance(v, np.ndarray) for v in inputs):
+        return ATTENTION
+    return ""
 
 
 def _finished(trace: Trace, b: Builder, values: dict[str, Any], unsupported: str) -> Converted:

@@ -10,7 +10,7 @@ import recorded
 
 import erfmath as em
 from erfmath.readers.builder import View
-from erfmath.readers.convert import _build, convert
+from erfmath.readers.convert import build, convert
 
 #: What these models need that no layer does yet.
 MISSING: dict[str, set[str]] = {}
@@ -36,7 +36,7 @@ def test_shapes_and_channels(model: Any) -> None:
     """Of every map that torch recorded and a node holds, by the network itself."""
     _, trace, _, found = model
     shapes, channels = found.net.shapes(found.image), found.net.channels()
-    builder, values = _build(trace, "module")
+    builder, values = build(trace, "module")
     checked = 0
     for record in trace.live():
         view = values[record.name]
@@ -51,7 +51,7 @@ def test_shapes_and_channels(model: Any) -> None:
 
 def test_windows(model: Any) -> None:
     name, trace, about, found = model
-    _, values = _build(trace, "module")
+    _, values = build(trace, "module")
     for window in about["windows"]:
         node = values[window["value"]].node
         lo, hi = window["lo"], window["hi"]

@@ -1,0 +1,231 @@
+"""How many models of torchvision and timm are read, and whether their fields are those of the modules themselves.
+
+For who has torch, torchvision and timm.  The theoretical receptive field is compared pixel by pixel with that of the
+program itself, by automatic differentiation: all weights positive, norms and activations left out, averages in the
+place of maxima, sums in that of products, gates of one site held fixed.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..networks.support import support
+from ..readers.builder import View
+from ..readers.convert import build, convert
+from ..readers.model import model_of
+from ..readers.records import Trace
+from ..readers.torch import trace_module
+from . import Table
+
+__all__ = ["Reading", "create", "names", "read", "run", "traced", "windows"]
+
+#: Long in one direction, so that windows end inside.
+SHAPE = (1, 3, 320, 64)
+QUICK = ("torchvision:resnet18", "torchvision:shufflenet_v2_x0_5", "timm:mobilenetv3_small_050")
+#: What begins so has no map to speak of, takes several inputs, or is for other arithmetic.
+ELSE = ("vit", "swin", "maxvit", "mvit", "quantized", "raft", "fasterrcnn", "maskrcnn", "keypointrcnn", "retinanet",
+        "fcos", "ssd")
+#: Modules of timm that are convolutional, if not all of each.
+CONVOLUTIONAL = (
+    "byobnet", "convmixer", "convnext", "cspnet", "cspnext", "densenet", "dla", "dpn", "efficientnet", "fasternet",
+    "focalnet", "ghostnet", "hardcorenas", "hgnet", "hrnet", "inception_next", "inception_resnet_v2", "inception_v3",
+    "inception_v4", "lcnetv2", "mambaout", "mobilenetv3", "nasnet", "nfnet", "pnasnet", "rdnet", "regnet", "repghost",
+    "repvit", "res2net", "resnest", "resnet", "resnetv2", "rexnet", "selecsls", "senet", "sknet", "starnet", "tresnet",
+    "vgg", "vovnet", "xception", "xception_aligned")
+#: Operations that pass on what they are given, as far as it is asked who sees whom.
+PASSED = {"batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_norm", "relu", "relu6", "silu", "gelu",
+          "sigmoid", "hardsigmoid", "hardswish", "hardtanh", "clamp", "tanh", "elu", "leaky_relu", "mish", "softmax",
+          "softplus", "prelu", "dropout", "pow", "square", "sqrt", "rsqrt", "exp", "clamp_min", "celu", "selu"}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What became of one model.
+
+    Attributes
+    ----------
+    name : str
+        "library:model".
+    seconds : float
+        Of tracing and reading.
+    traced, exact, seen, predicted : bool
+        Whether torch exported it; every operation up to its last map has a layer; the pixels that units see are those
+        of the program, one by one; and `predict` has rules for all of its layers.
+    reason : str
+        Why not.
+    """
+
+    name: str
+    seconds: float
+    traced: bool = False
+    exact: bool = False
+    seen: bool = False
+    predicted: bool = False
+    reason: str = ""
+
+
+def names(per_module: int = 1) -> list[str]:
+    """All convolutional models of torchvision, and of each convolutional module of timm the first few."""
+    import timm
+    import torchvision
+
+    found = [f"torchvision:{name}" for name in torchvision.models.list_models() if not name.startswith(ELSE)]
+    for module in CONVOLUTIONAL:
+        found += [f"timm:{name}" for name in timm.list_models(module=module)[:per_module]]
+    return found
+
+
+def create(name: str) -> Any:
+    """A module at its own initialisation, with the seed 0, in evaluation mode."""
+    import timm
+    import torch
+    import torchvision
+
+    library, name = name.split(":")
+    torch.manual_seed(0)
+    if library == "timm":
+        return timm.create_model(name).eval()
+    options: dict[str, Any] = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
+    if name.startswith(("deeplab", "fcn", "lraspp")):
+        options["weights_backbone"] = None
+    return torchvision.models.get_model(name, weights=None, **options).eval()
+
+
+def traced(name: str) -> tuple[Any, Trace]:
+    """The program that torch exports, and its records."""
+    import torch
+
+    video = name.startswith(("torchvision:r3d", "torchvision:mc3", "torchvision:r2plus1d", "torchvision:s3d"))
+    shape = (1, 3, 16, 160, 64) if video else SHAPE
+    with torch.no_grad():
+        program = torch.export.export(create(name), (torch.zeros(shape),), strict=False)
+    return program, trace_module(program)
+
+
+def windows(program: Any, trace: Trace) -> Iterator[tuple[str, tuple[int, ...], Any]]:
+    """(value, unit, mask of the pixels that it sees) of a middle and a corner unit of three maps.
+
+    The maps are outputs of convolutions and pools: the last one, and one in the middle and in the first quarter, whose
+    windows end inside the image.
+    """
+    import torch
+
+    x = torch.zeros(*trace.shape, dtype=torch.float64, requires_grad=True)
+    state = {**program.state_dict, **program.constants}
+    inputs = [x if spec.target is None else state[spec.target] for spec in program.graph_signature.input_specs]
+    values = _positive(program, inputs)
+    maps = [r for r in trace.live() if len(r.shape) > 3 and min(r.shape[2:]) > 1 and r.name in values
+            and r.op in ("conv", "max_pool", "avg_pool")]
+    for record in (maps[-1], maps[len(maps) // 2], maps[len(maps) // 4]):
+        for unit in (tuple(n // 2 for n in record.shape[2:]), (0,) * len(record.shape[2:])):
+            value = values[record.name][(0, slice(None), *unit)].sum()
+            gradient, = torch.autograd.grad(value, x, retain_graph=True)
+            yield record.name, unit, (gradient[0].abs().sum(0) > 0).numpy()
+
+
+def _positive(program: Any, inputs: Sequence[Any]) -> dict[str, Any]:
+    """Values of a program with equal positive weights, which passes on everything that a unit can see."""
+    import torch
+    import torch.fx
+
+    class Positive(torch.fx.Interpreter):
+        def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
+            leaves = torch.utils._pytree.tree_leaves((args, kwargs))
+            name = target._schema.name.split("::")[-1].removesuffix("_") if hasattr(target, "_schema") else ""
+            if not name or not any(isinstance(a, torch.Tensor) and a.requires_grad for a in leaves):
+                return super().call_function(target, args, kwargs)
+            if name in PASSED:
+                return args[0] * 1.0
+            if name.startswith("conv") or name == "linear":
+                flat = torch.full_like(args[1], 1 / args[1][0].numel(), dtype=torch.float64)
+                return super().call_function(target, (args[0], flat, None, *args[3:]), kwargs)
+            if name.startswith("max_pool"):
+                given = list(args) + [None, None, 0, 1, False][len(args) - 1:]
+                _, kernel, stride, padding, _, up = given
+                pool = getattr(torch.nn.functional, f"avg_pool{args[0].dim() - 2}d")
+                return pool(args[0], kernel, stride or kernel, padding, ceil_mode=bool(up))
+            if name in ("mul", "add", "sub", "div"):
+                return summed(name, args)
+            return super().call_function(target, args, kwargs)
+
+    def summed(name: str, args: Any) -> Any:
+        whole = torch.broadcast_tensors(*(torch.as_tensor(a, dtype=torch.float64).detach() for a in args[:2]))[0]
+        parts = [a for a in args[:2] if isinstance(a, torch.Tensor) and a.requires_grad]
+        if name in ("mul", "div") and len(parts) == 2:  # a gate of one site is held fixed
+            parts = [a for a in parts if sum(n > m for n, m in zip(whole.shape[::-1], a.shape[::-1])) < 2] or parts
+        return sum(parts) + torch.zeros_like(whole)
+
+    run = Positive(program.graph_module, garbage_collect_values=False)
+    run.run(*inputs)
+    return {node.name: value for node, value in run.env.items() if isinstance(value, torch.Tensor)}
+
+
+def read(name: str) -> Reading:
+    """Read one model, and compare."""
+    start = time.perf_counter()
+    about: dict[str, Any] = {"name": name}
+    try:
+        program, trace = traced(name)
+        about["traced"] = True
+        builder, values = build(trace, "module")
+        found = convert(trace, init="module", unsupported="stand_in")
+        about["seconds"] = time.perf_counter() - start
+        about["exact"] = not found.stand_ins and not any("has no layer" in note for note in found.notes)
+        reasons = [f"{s.what} as {s.layer}" for s in found.stand_ins[:1]] + [
+            note for note in found.notes if "has no layer" in note][:1]
+        about["seen"] = True
+        for value, unit, mask in windows(program, trace):
+            view = values[value]
+            node = view.node if isinstance(view, View) else None
+            if node in found.net.names:
+                seen = support(found.net, image=found.image, node=node, unit=unit, gates=False)
+                whole = np.zeros(mask.shape, dtype=bool)
+                whole[tuple(slice(o, o + n) for o, n in zip(seen.origin, seen.mask.shape))] = seen.mask
+                if not np.array_equal(whole, mask):
+                    about["seen"] = False
+                    reasons.append(f"unit {unit} of {node} sees other pixels")
+                    break
+        try:
+            model_of(found, "module", "").predict()
+            about["predicted"] = True
+        except NotImplementedError as error:
+            reasons.append(f"predict: {error}")
+        about["reason"] = "; ".join(reasons)
+    except Exception as error:  # of the model's own code, of the exporter: say which, and go on
+        about["reason"] = f"{type(error).__name__}: " + " ".join(str(error).split())[:200]
+    return Reading(**{"seconds": time.perf_counter() - start, **about})
+
+
+def run(quick: bool = False, *, chosen: Sequence[str] | None = None, seconds: float = 3600.0) -> Table:
+    """The table, of the models `chosen` (by default all `names`) that are begun within `seconds`."""
+    header = ("library", "models", "traced", "exact", "TRF right", "predicted", "median s")
+    missing = [lib for lib in ("torch", "torchvision", "timm") if importlib.util.find_spec(lib) is None]
+    if missing:
+        return Table("Models read", header, (("none", 0, 0, 0, 0, 0, 0.0),), (f"not installed: {', '.join(missing)}",))
+    chosen, stop, found = chosen or (QUICK if quick else names()), time.perf_counter() + seconds, []
+    for name in chosen:
+        if time.perf_counter() < stop:
+            found.append(read(name))
+    rows = []
+    for library in ("torchvision", "timm"):
+        some = [r for r in found if r.name.startswith(f"{library}:")]
+        if some:
+            rows.append((library, len(some), *(sum(getattr(r, key) for r in some) for key in (
+                "traced", "exact", "seen", "predicted")), statistics.median(r.seconds for r in some)))
+    notes = [f"{r.name}: {r.reason}" for r in found if r.reason]
+    return Table(f"Models read, of {len(chosen)} in the list, at {SHAPE[2]} x {SHAPE[3]} pixels", header, tuple(rows),
+                 tuple(notes))
+
+
+if __name__ == "__main__":
+    import sys
+
+    for one in sys.argv[1:] or names():
+        print(read(one), flush=True)
