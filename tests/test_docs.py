@@ -14,7 +14,7 @@ import erfmath as em
 from erfmath.cli import build_parser
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+PAGES = [ROOT / "README.md", *(p for p in sorted((ROOT / "docs").glob("**/*.md")) if "generated" not in p.parts)]
 PACKAGE = Path(em.__file__).parent
 MODULES = sorted(".".join(["erfmath", *path.relative_to(PACKAGE).with_suffix("").parts])
                  for path in PACKAGE.rglob("*.py") if path.stem not in ("__init__", "__main__"))

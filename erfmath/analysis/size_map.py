@@ -34,12 +34,12 @@ class SizeMap:
 
     Attributes
     ----------
-    size : ndarray, shape (*map)
+    size : ndarray, shape ``(*map)``
         Extent by `kind`; for "std" the root of the mean variance per axis.
-    std, centroid, center : ndarray, shape (ndim, *map)
-        Standard deviation and mean of the share per axis; true centre (equation 7).
-    total : ndarray, shape (*map)
-        sum(map) of each field: what part of the power is not lost at borders, gains included.
+    std, centroid, center : ndarray, shape ``(ndim, *map)``
+        Standard deviation and mean of the normalised ERF per axis; TRF centre (equation 7).
+    total : ndarray, shape ``(*map)``
+        Sum of each map: the power not lost at borders, gains included.
     kind : str
     image : tuple of int
     trf : ReceptiveField
@@ -61,7 +61,7 @@ class SizeMap:
 
     @property
     def shift(self) -> Array:
-        """How far the centroid lies from the true centre, shape (ndim, *map)."""
+        """How far the centroid lies from the true centre, shape ``(ndim, *map)``."""
         return self.centroid - self.center
 
     def __repr__(self) -> str:

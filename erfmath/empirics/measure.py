@@ -74,12 +74,12 @@ def measure(net: Network, *, image: Any = None, unit: Any = None, node: str | No
         File that keeps what is done; the same call goes on from there, with the same bits as without a
         stop.  One run at a time works on it.
     weights : mapping, optional
-        Given arrays by node: kernels (out, in / groups, *k), transposed (in, out / groups, *k), by
+        Given arrays by node: kernels ``(out, in / groups, *k)``, transposed ``(in, out / groups, *k)``, by
         "node.bias" biases; for batch norms (4, channels): scale, shift, mean, variance (with a framework's
         epsilon added); for other norms (2, channels): scale and shift, or gamma and beta; RMS norms and PReLU
         have (channels,).  Other nodes are drawn.
     images : ndarray, optional
-        Inputs (N, channels, *space) instead of white noise, taken in turn.  If all weights are given
+        Inputs ``(N, channels, *space)`` instead of white noise, taken in turn.  If all weights are given
         each image is a draw, and no image is used twice.
     channel : int, optional
         One channel of the unit, with a gradient of 1, instead of all.

@@ -130,8 +130,8 @@ class Fixed(_FrozenArray):
     Parameters
     ----------
     array : array_like
-        Shape k: the same filter on each channel.  Shape (out, in / groups, *k): a convolution;
-        transposed convolutions take (in, out / groups, *k).
+        Shape k: the same filter on each channel.  Shape ``(out, in / groups, *k)``: a convolution;
+        transposed convolutions take ``(in, out / groups, *k)``.
 
     Raises
     ------

@@ -214,7 +214,7 @@ class EffectiveReceptiveField(Frozen):
 
     @property
     def amplitude(self) -> Array:
-        """What a picture of |g| shows: sqrt(map) for power, |map| for the others."""
+        """What a picture of gradients shows: the RMS gradient for power, the absolute value for other statistics."""
         return readonly(np.sqrt(self.map) if self.statistic == "power" else np.abs(self.map))
 
     @property
@@ -387,7 +387,7 @@ class EffectiveReceptiveField(Frozen):
                        channels: str = "first") -> MeasuredReceptiveField:
         """The field of a unit from its gradients with respect to input images, of any framework.
 
-        `grads` has the shape (samples, channels, *space).  `statistic`, `unit_center`, `trf`, `unit`,
+        `grads` has the shape ``(samples, channels, *space)``.  `statistic`, `unit_center`, `trf`, `unit`,
         `normalise`, `channels`, the warning and what is refused are those of `gradients.from_gradients`,
         which this is the short way to.
         """

@@ -48,7 +48,7 @@ def from_gradients(grads: Any, *, statistic: str = "power", unit_center: Any = N
     Parameters
     ----------
     grads : array_like
-        Gradients (samples, channels, *space), in 1 to 3 dimensions: anything that `numpy.asarray`
+        Gradients ``(samples, channels, *space)``, in 1 to 3 dimensions: anything that `numpy.asarray`
         takes, memory maps included.
     statistic : {"power", "magnitude", "relu", "signed"}
         Mean over the samples of g^2, abs(g), max(g, 0) or g itself, summed over channels.  "signed"
@@ -67,7 +67,7 @@ def from_gradients(grads: Any, *, statistic: str = "power", unit_center: Any = N
         Divide the map of each sample by its sum first, so that all samples count alike: another
         statistic, not an approximation of the first.
     channels : {"first", "last"}
-        "last" for (samples, *space, channels), as TensorFlow and JAX have it.
+        "last" for ``(samples, *space, channels)``, as TensorFlow and JAX have it.
 
     Returns
     -------
@@ -158,7 +158,7 @@ def reaches_border(erf: EffectiveReceptiveField) -> tuple[str, float]:
 # ---------------------------------------------------------------------------------------------
 
 def _samples(grads: Any, channels: str) -> npt.NDArray[Any]:
-    """`grads` as an array of real numbers, (samples, channels, *space)."""
+    """`grads` as an array of real numbers, ``(samples, channels, *space)``."""
     choice(channels, "channels", ("first", "last"))
     try:
         array = np.asarray(grads)

@@ -93,7 +93,7 @@ class Moments:
 
     @staticmethod
     def of(maps: Array) -> Moments:
-        """Of maps of shape (draws, *space), coordinates counted from the first pixel."""
+        """Of maps of shape ``(draws, *space)``, coordinates counted from the first pixel."""
         maps = np.asarray(maps, np.float64)
         draws, ndim = len(maps), maps.ndim - 1
         total = maps.reshape(draws, -1).sum(axis=1)

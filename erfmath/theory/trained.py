@@ -25,7 +25,7 @@ def widening(net: Network, weights: Mapping[str, Any]) -> dict[str, tuple[float,
     ----------
     net : Network
     weights : mapping of str to array_like
-        Weights by the name of the node, (out, in, *k) or, transposed, (in, out, *k).  Those of batch
+        Weights by the name of the node, ``(out, in, *k)`` or, transposed, ``(in, out, *k)``.  Those of batch
         norms are passed over.
 
     Returns

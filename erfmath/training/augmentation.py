@@ -17,7 +17,7 @@ Array = npt.NDArray[Any]
 
 
 class Augment(Protocol):
-    """Takes inputs (images, channels, *space), labels, and a generator; returns inputs and labels."""
+    """Takes inputs ``(images, channels, *space)``, labels, and a generator; returns inputs and labels."""
 
     def __call__(self, inputs: Array, labels: Array, rng: np.random.Generator) -> tuple[Array, Array]: ...
 

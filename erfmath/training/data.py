@@ -30,7 +30,7 @@ class Data(Protocol):
         """Pixels of the inputs per axis."""
 
     def batch(self, step: int, size: int, entropy: Any) -> tuple[Array, Array]:
-        """Inputs (size, channels, *space), float32, and labels of training step `step`, `size` images.
+        """Inputs ``(size, channels, *space)``, float32, and labels of training step `step`, `size` images.
 
         All that is random in it comes from `entropy`, integers that a `SeedSequence` takes, and `step`.
         """
@@ -46,9 +46,9 @@ class Images:
     Parameters
     ----------
     images : ndarray
-        (N, channels, *space), of uint8 or real numbers.
+        ``(N, channels, *space)``, of uint8 or real numbers.
     labels : ndarray of int
-        One an image (N,), or one a site (N, *sites), where sites may be coarser than pixels.
+        One an image (N,), or one a site ``(N, *sites)``, where sites may be coarser than pixels.
     classes : int, optional
         Labels run from 0 to classes - 1 (default: the largest label says).
     mean, std : ndarray, optional
@@ -161,7 +161,7 @@ def majority(labels: Array, factor: int, classes: int) -> Array:
     Parameters
     ----------
     labels : ndarray of int
-        (N, *sites), sites divisible by `factor`.
+        ``(N, *sites)``, sites divisible by `factor`.
     factor : int
         Sites of a block per axis.
     classes : int
@@ -170,7 +170,7 @@ def majority(labels: Array, factor: int, classes: int) -> Array:
     Returns
     -------
     ndarray of int
-        (N, *sites / factor).
+        ``(N, *sites / factor)``.
 
     Raises
     ------
@@ -251,7 +251,7 @@ class BoxMajority:
         return (self.size,) * self.ndim
 
     def batch(self, step: int, size: int, entropy: Any) -> tuple[Array, Array]:
-        """Inputs (size, 1, *space) and labels (size, *space) of training step `step`, `size` images.
+        """Inputs ``(size, 1, *space)`` and labels ``(size, *space)`` of training step `step`, `size` images.
 
         They depend on `entropy` and `step` only.
         """

@@ -37,7 +37,7 @@ class Verdict(NamedTuple):
 
 
 class Loss(Protocol):
-    """Takes outputs (channels, images, *space) and labels (images, *space) or, of a single site, (images,)."""
+    """Takes outputs ``(channels, images, *space)`` and labels ``(images, *space)`` or, of a single site, (images,)."""
 
     def __call__(self, output: Array, labels: Array) -> Verdict: ...
 
@@ -46,7 +46,7 @@ class Loss(Protocol):
 
 
 def _sites(output: Array, labels: Array) -> Array:
-    """Labels in the shape (images, *space) of the output."""
+    """Labels in the shape ``(images, *space)`` of the output."""
     shape = output.shape[1:]
     if labels.shape != shape and (labels.shape != shape[:1] or any(n != 1 for n in shape[1:])):
         raise ValueError(f"labels: of shape {labels.shape}; the network's output of {shape} (images, *space) takes "

@@ -127,7 +127,7 @@ class Model:
 
     def run(self, parameters: Arrays, running: Arrays, inputs: Array, *, training: bool,
             generators: tuple[np.random.Generator, ...] = ()) -> Run:
-        """Forward pass on inputs (images, channels, *space); statistics of batch norms are those of the
+        """Forward pass on inputs ``(images, channels, *space)``; statistics of batch norms are those of the
         batch in training, else the running ones."""
         numbers = {**parameters, **running}
         x = np.ascontiguousarray(inputs.swapaxes(0, 1))[None]
@@ -240,7 +240,7 @@ def evaluate(net: Network, weights: Arrays, data: Any, *, loss: Loss = CrossEntr
 
 
 def recalibrate(net: Network, weights: Arrays, images: Array, *, batch: int = 128, width: int = 16) -> dict[str, Array]:
-    """The weights, with the statistics of all batch norms those of `images` (N, channels, *space).
+    """The weights, with the statistics of all batch norms those of `images` ``(N, channels, *space)``.
 
     What running statistics are only slowly after the weights have changed; before training they are
     0 and 1.  Each batch is normalised by itself, and the statistics are the means over batches.

@@ -37,7 +37,7 @@ def read_npz(path: str | os.PathLike[str], split: str = "train", *, channels_las
     split : {"train", "val", "test"}
         Which arrays to take.
     channels_last : bool
-        Whether images are (N, *space, channels), as files mostly have them.  Images without a
+        Whether images are ``(N, *space, channels)``, as files mostly have them.  Images without a
         channel axis, (N, height, width), get one.
     like : Images, optional
         Takes `classes`, `mean` and `std` from there: give the training images for the others.
