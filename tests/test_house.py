@@ -44,7 +44,7 @@ LEVEL = {room: level for level, room in enumerate(ROOMS)}
 # What theory and empirics share: the specs, and the result that both fill in.
 SHARED = {"base", "layers", "results", *(room for room in ROOMS if room.startswith("networks"))}
 #: Imported by a reader inside the function that is handed one of their objects, and by nothing else.
-FRAMEWORKS = {"torch", "keras", "h5py"}
+FRAMEWORKS = {"torchvision", "timm", "torch", "keras", "h5py"}
 OUTSIDE = {"numpy", "scipy", "matplotlib", "mpl_toolkits"}
 #: Pictures on request: methods named `plot` may import what draws them, inside the function.
 LAZY = "plot"
