@@ -222,7 +222,8 @@ def _block(graph: Graph, a: int, b: int, mean: bool) -> _Step | None:
         graph, layers=graph.layers[a:b], ops=graph.ops[a:b], rules=graph.rules[a:b], norms={}, biases={},
         sources=tuple(tuple(j - a for j in js) for js in graph.sources[a:b]),
         sizes=(*graph.sizes[a:b], graph.sizes[below]), channels=(*graph.channels[a:b], graph.channels[below]),
-        groups=(*graph.groups[a:b], graph.groups[below]))
+        labels=(*graph.labels[a:b], graph.labels[below]), groups=(*graph.groups[a:b], graph.groups[below]),
+        owners=graph.owners[a:b], one_site=frozenset())
     values, start = backward(block, (0,) * graph.ndim, mean)
     if not values.size or values.min() < 0 or not values.max() > 0:
         return None

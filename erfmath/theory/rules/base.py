@@ -8,7 +8,6 @@ such a kind overrides `lower`, or `forward`, and no more.
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -18,7 +17,9 @@ import numpy as np
 
 from ...layers import Layer
 from ...results.assumptions import Assumption
+from ..sweep import groups
 from ..sweep.covariance import Covariance, Factor
+from ..sweep.groups import Labels
 from ..sweep.lowering import SAMPLE, Linear, Norm, reach
 from ..sweep.moments import Moments, far_factor, linear, ratio, shared_after
 from ..sweep.sources import average
@@ -133,15 +134,24 @@ class Rule:
         """The function of each value, for layers that are one."""
         return None
 
-    def groups(self, op: Linear, incoming: Sequence[tuple[int, ...]], channels: int) -> tuple[int, ...]:
-        """Sizes of the groups of like channels at the output: layers that mix channels leave one."""
-        if all(groups == (channels,) for groups in incoming):
-            return (channels,)
-        depthwise = op.groups == channels == sum(incoming[0])
-        if op.ties_channels or (op.fresh and not depthwise):
-            return (channels,)
-        edges = sorted({0}.union(*(np.cumsum(groups).tolist() for groups in incoming)))
-        return tuple(b - a for a, b in itertools.pairwise(edges))
+    def labels(self, layer: Layer, op: Linear, incoming: Sequence[Labels], channels: int, ndim: int) -> Labels:
+        """Which channels of the output are alike: layers that mix channels leave one group."""
+        if op.ties_channels:
+            return groups.whole(channels)
+        if op.fresh:
+            return groups.of_parts(incoming[0], op.groups, channels)
+        counts = [len(below) for below in incoming]
+        columns = [below[row] for slot, below in enumerate(incoming)
+                   for row in self.reads(layer, slot, counts, channels, ndim)]
+        return groups.whole(channels) if not any(map(np.any, columns)) else groups.distinct(np.stack(columns))
+
+    def reads(self, layer: Layer, slot: int, incoming: Sequence[int], channels: int, ndim: int) -> Labels:
+        """Channels of input number `slot` that each channel is made of, shape (any, channels); -1 is none.
+
+        `incoming` are the channels of all inputs.  Not asked of layers of random or given weights.
+        """
+        one = incoming[slot] == 1  # serves all channels
+        return np.zeros((1, channels), np.intp) if one else np.arange(channels)[None]
 
     def keeps_factor(self, op: Linear, mean: bool) -> bool:
         """Whether a gradient that is linear in the numbers of the unit stays so below; or, with `mean`, its mean."""

@@ -146,6 +146,11 @@ class Below(NamedTuple):
         """Inputs of the node before this one."""
         return self.graph.sources[self.edge.reader][:self.edge.slot]
 
+    @property
+    def owner(self) -> Array:
+        """For each channel group of the node the one of its input; -1 for those of other inputs."""
+        return self.graph.owners[self.edge.reader][self.edge.slot][0]
+
 
 class Above(NamedTuple):
     """A node in the transposed sweep; `values` are those of all nodes that are still read."""
@@ -183,7 +188,7 @@ class Above(NamedTuple):
         """The sum of these inputs of node `i`; one that it lists twice counts as twice of it."""
         graph, total = self.graph, np.zeros(())
         for j in dict.fromkeys(sources):
-            owner = np.searchsorted(np.cumsum(graph.groups[j]), np.cumsum(graph.groups[i]))
+            owner = graph.owners[i][graph.sources[i].index(j)][0]
             times = graph.sources[i].count(j)
             total = total + times**2 * refit(self.values[j][:, owner], self.plan.lags[i], 2)
         return total

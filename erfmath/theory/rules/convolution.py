@@ -82,8 +82,8 @@ class ConvolutionRule(Rule):
             raise NotImplementedError("a gate in a network with weights that are equal or given for all "
                                       f"channels: {SAMPLE}")
         if op.fresh:
-            if len(graph.groups[at.i]) < len(m.cov_far):
-                m = m.mixed(graph.shares(at.source))
+            if len(m.cov_far) > 1:
+                m = m.mixed(graph.mixture(at.i))
             if at.i not in graph.biases and all(taps.trivial for taps in op.taps):
                 gain = op.gain * math.prod(taps.weights.item() for taps in op.taps)
                 return m.with_lags(at.want).multiple(gain, m.cov_far * gain, m.corr_site, (None,) * len(m.cov_far))
@@ -98,7 +98,7 @@ class ConvolutionRule(Rule):
     def backward(self, at: Below, state: Covariance) -> Covariance:
         op, (c_in, c_out) = at.op, at.channels
         if op.fresh:
-            return state.through_random(op, at.sizes, at.lags, at.graph.shares(at.j), c_in)
+            return state.through_random(op, at.sizes, at.lags, at.graph.mixture(at.i), c_in)
         if op.equal:
             return state.through_constant(op, at.sizes, at.lags, c_in, c_out, at.graph.shares(at.j))
         if op.matrix is None:
@@ -121,9 +121,8 @@ class ConvolutionRule(Rule):
 
     def transpose(self, at: Above) -> Array:
         values = at.input
-        if at.op.fresh and len(at.graph.groups[at.i]) < values.shape[1]:
-            shares = np.asarray(at.graph.shares(at.graph.sources[at.i][0]))
-            values = np.einsum("g,fg...->f...", shares, values)[:, None]
+        if at.op.fresh and values.shape[1] > 1:
+            values = np.einsum("hg,fg...->fh...", at.graph.mixture(at.i), values)
         return at.linear(at.op, values, at.lags)
 
 

@@ -9,9 +9,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from ...layers import Add, Concat
+from ...layers import Add, Concat, Layer
 from ...layers.geometry import AxisGeometry
 from ..sweep.covariance import MIXED, Covariance, Factor
+from ..sweep.groups import Labels, sizes
 from ..sweep.lowering import SAMPLE, Linear, together
 from ..sweep.moments import Moments, concatenate, ratio
 from ..sweep.site_distribution import distant
@@ -35,8 +36,7 @@ class AddRule(Rule):
             made_of = [set(part) for part in at.roots.parts]
             nodes = list(at.roots.whole)
             inputs = [self._filtered(at, root, kernel) for root, kernel in at.roots.whole.items()]
-        parts = [one.with_lags(at.want).regrouped(graph.groups[j], graph.groups[i])
-                 for one, j in zip(inputs, nodes)]
+        parts = [one.with_lags(at.want).of_groups(graph.owner(i, j)) for one, j in zip(inputs, nodes)]
         members = [{j} for j in nodes]
         if at.roots is not None:
             parts, members = self._joined(at, nodes, parts)
@@ -110,7 +110,7 @@ class AddRule(Rule):
         return whole
 
     def backward(self, at: Below, state: Covariance) -> Covariance:
-        return state.regrouped(at.graph.groups[at.i], at.graph.groups[at.j])
+        return state.into_groups(at.owner, len(at.graph.groups[at.j]))
 
     def transpose(self, at: Above) -> Array:
         return at.summed(at.i, at.graph.sources[at.i])
@@ -120,8 +120,15 @@ class AddRule(Rule):
 class ConcatRule(Rule):
     """Channels side by side: each input gets the gradient of its own."""
 
-    def groups(self, op: Linear, incoming: Sequence[tuple[int, ...]], channels: int) -> tuple[int, ...]:
-        return tuple(c for groups in incoming for c in groups)
+    def labels(self, layer: Layer, op: Linear, incoming: Sequence[Labels], channels: int, ndim: int) -> Labels:
+        counts = [len(sizes(below)) for below in incoming]
+        return np.concatenate([first + below for first, below in zip(np.cumsum([0, *counts]), incoming)])
+
+    def reads(self, layer: Layer, slot: int, incoming: Sequence[int], channels: int, ndim: int) -> Labels:
+        first = sum(incoming[:slot])
+        read = np.full((1, channels), -1)
+        read[0, first:first + incoming[slot]] = np.arange(incoming[slot])
+        return read
 
     def forward(self, at: Before, inputs: list[Moments]) -> Moments:
         return concatenate([one.with_lags(at.want) for one in inputs])
@@ -129,9 +136,7 @@ class ConcatRule(Rule):
     def backward(self, at: Below, state: Covariance) -> Covariance:
         if state.mixing == MIXED or (state.mixing and at.j in at.plan.ones):
             raise NotImplementedError(f"a concatenation between deterministic layers that mix channels: {SAMPLE}")
-        groups = at.graph.groups
-        first = sum(len(groups[k]) for k in at.before)
-        return replace(state, bare=state.bare[first:first + len(groups[at.j])], uniform=None)
+        return replace(state.into_groups(at.owner, len(at.graph.groups[at.j])), uniform=None)
 
     def factor(self, at: Below, factor: Factor) -> Factor:
         c_in, c_out = at.channels
@@ -146,9 +151,7 @@ class ConcatRule(Rule):
 
 def _of_group(at: Before, slot: int, g: int) -> SiteValue:
     """The value of input number `slot` in group `g` of the sum."""
-    j = at.graph.sources[at.i][slot]
-    edges = np.cumsum(at.graph.groups[at.i])
-    return at.done[j].sites[int(np.searchsorted(np.cumsum(at.graph.groups[j]), edges[g]))]
+    return at.done[at.graph.sources[at.i][slot]].sites[at.graph.owners[at.i][slot][0, g]]
 
 
 def _holds(part: Value, source: Source) -> bool:

@@ -247,7 +247,7 @@ class _Sweep:
             # Independent channels stay so, and alike if they were.
             uniform = values.sum(axis=0, keepdims=True) / self.graph.channels[i] if above.mixing else None
             below = Covariance(values, one.start, uniform, above.mixing)
-            found.append(below.regrouped(self.graph.groups[begin], self.graph.groups[i]))
+            found.append(below.into_groups(self.graph.owner(begin, i), len(self.graph.groups[i])))
         return found
 
     def _respond(self, unit: Factor, begin: int, i: int) -> dict[tuple[Edge, Marks], Factor]:

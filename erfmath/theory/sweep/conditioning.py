@@ -169,14 +169,7 @@ def conditioned_gain(graph: Graph, gates: Gates) -> float:
 
 def _owners(graph: Graph, edge: Edge, j: int) -> list[int]:
     """Channel group of node `j` to which each group of its reader belongs; -1 for those of other inputs."""
-    i, have = edge.reader, graph.groups[j]
-    count = len(graph.groups[i])
-    if graph.layers[i].joins_channels:
-        first = sum(len(graph.groups[k]) for k in graph.sources[i][:edge.slot])
-        return [g - first if first <= g < first + len(have) else -1 for g in range(count)]
-    if count == len(have):
-        return list(range(count))
-    return [int(k) for k in np.searchsorted(np.cumsum(have), np.cumsum(graph.groups[i]))]
+    return [int(k) for k in graph.owners[edge.reader][edge.slot][0]]
 
 
 def _along(site: SiteValue, knowns: Sequence[Known | None], below: SiteValue, parts: dict[int, int] | None, slot: int

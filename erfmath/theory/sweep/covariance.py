@@ -20,6 +20,7 @@ import numpy as np
 from ...base.errors import check_bytes
 from ...lattice.field import add_on_hull
 from ...layers.geometry import AxisGeometry
+from .groups import collected
 from .lowering import SAMPLE, Linear
 from .taps import REMEDY, Array, Taps, adjoint, border_gain
 
@@ -207,12 +208,10 @@ class Covariance:
         uniform = None if self.uniform is None else _refit(self.uniform, self.lags, lags)
         return replace(self, bare=_refit(self.bare, self.lags, lags), uniform=uniform)
 
-    def regrouped(self, have: Sequence[int], want: Sequence[int]) -> Covariance:
-        """Channel groups of sizes `have` summed into the coarser groups `want`."""
-        if tuple(have) == tuple(want):
-            return self
-        first = np.searchsorted(np.cumsum(have) - np.asarray(have), np.cumsum(want) - np.asarray(want))
-        return replace(self, bare=np.add.reduceat(self.bare, first, axis=0))
+    def into_groups(self, owner: Array, count: int) -> Covariance:
+        """Channel groups summed into the `count` groups that `owner` says; -1 is left out."""
+        bare = collected(self.bare, owner, count)
+        return self if bare is self.bare else replace(self, bare=bare)
 
     def gated(self, gate: Array) -> Covariance:
         """Below a gate, given as factors on M(x, tau) over (groups, lags, map), extents 1 for all alike."""
@@ -256,10 +255,11 @@ class Covariance:
     # -- layers -------------------------------------------------------------------------------
 
     def through_random(self, op: Linear, sizes: tuple[int | None, ...], lags: tuple[int, ...],
-                       shares: Sequence[float], channels: int) -> Covariance:
+                       shares: Array, channels: int) -> Covariance:
         """Below zero-mean random weights: each lag by itself, sites mixed by the taps' variances.
 
-        The channels below are independent; of groups above that differ they remember the power.
+        The channels below are independent; of groups above that differ they remember the power.  `shares[g, h]` is
+        what part of what group g reads is of group h.
         """
         values, start = self.bare, self.start
         if any(lags) or any(self.lags):
@@ -273,8 +273,9 @@ class Covariance:
             w, flat = taps.weights, taps.flat
             values, start = adjoint(values, start, taps, sizes, lambda tap, part: part if flat else w[tap] * part, flat)
             values, start = cut_pairs(values, start, sizes, taps.axes)
-        if len(values) == 1 and len(shares) > 1:  # depthwise layers keep the groups they have
-            values, factor = values * _column(factor * np.asarray(shares), self.ndim), 1.0
+        if shares.size > 1:
+            below = np.tensordot(shares, values, (0, 0)) if len(shares) > 1 else values * _column(shares[0], self.ndim)
+            values, factor = below * factor, 1.0
         if op.groups > 1 and self.mixing == MIXED:
             return Covariance(values, start, values.sum(axis=0, keepdims=True) * (factor / channels), MIXED, factor)
         return Covariance(values, start, None, ALIKE, factor)

@@ -178,22 +178,20 @@ class Moments:
         vars(out).update(vars(self), plane=plane)
         return out
 
-    def regrouped(self, have: tuple[int, ...], want: tuple[int, ...]) -> Moments:
-        """Channel groups of sizes `have` split into the finer groups `want`."""
-        if have == want:
+    def of_groups(self, owner: Array) -> Moments:
+        """Moments of the groups `owner`, one for each of its entries."""
+        if len(owner) == len(self.cov_far) and (owner == np.arange(len(owner))).all():
             return self
-        owner = np.searchsorted(np.cumsum(have), np.cumsum(want))
         return replace(self, values=self.values[owner], cov_far=self.cov_far[owner], corr_site=self.corr_site[owner],
                        sites=tuple(self.sites[k] for k in owner))
 
-    def mixed(self, shares: list[float]) -> Moments:
-        """Mean over the groups, as a layer sees them that reads all channels."""
-        if len(self.cov_far) == 1:
+    def mixed(self, share: Array) -> Moments:
+        """Means over groups, as layers see them that read several; `share` has shape (groups after, groups)."""
+        if len(self.cov_far) == len(share) == 1:
             return self
-        share = np.asarray(shares)[None]
-        values = (share @ self.values.reshape(share.size, -1)).reshape(1, *self.values.shape[1:])
+        values = (share @ self.values.reshape(share.shape[1], -1)).reshape(len(share), *self.values.shape[1:])
         out = replace(self, values=values, cov_far=share @ self.cov_far,
-                      corr_site=ratio(share @ self.cov_site, share @ self.average), sites=(None,))
+                      corr_site=ratio(share @ self.cov_site, share @ self.average), sites=(None,) * len(share))
         vars(out)["average"] = share @ self.average
         return out
 

@@ -21,7 +21,9 @@ from ...networks.network import Network
 from ...networks.settings import RunSettings
 from ..memory import Recent
 from ..rules.registry import Rule, rule_of
+from .groups import ONE, Labels, owners, sizes as group_sizes, spread_over, whole
 from .lowering import SAMPLE, Linear, Norm, reach
+from .taps import Array
 
 __all__ = ["Edge", "Graph", "Plan", "RECENT", "widest"]
 
@@ -74,7 +76,10 @@ class Graph:
     sources: tuple[tuple[int, ...], ...]
     sizes: tuple[tuple[int | None, ...], ...]
     channels: tuple[int, ...]
-    groups: tuple[tuple[int, ...], ...]
+    labels: tuple[Labels, ...]                # which channels are alike
+    groups: tuple[tuple[int, ...], ...]       # channels of each group
+    owners: tuple[tuple[Labels, ...], ...]    # per input, the group there of each group here, shape (any, groups)
+    one_site: frozenset[tuple[int, int]]      # inputs, as (node, slot), of one site that serves all sites
     ops: tuple[Linear, ...]
     rules: tuple[Rule, ...]
     ndim: int
@@ -106,7 +111,8 @@ class Graph:
             sizes = [*shapes.values()][:top + 1] + [settings.image]
         given = _check_names(net, settings.weights)
         ops: list[Linear] = []
-        groups: list[tuple[int, ...]] = []
+        labels: list[Labels] = [*[whole(1)] * len(nodes), whole(channels_in)]
+        owned: list[tuple[Labels, ...]] = []
         norms: dict[int, Norm] = {}
         seen: dict[Any, Linear] = {}  # repeated parts hold the same layer objects
         rules = tuple(_rule(node.name, node.layer) for node in nodes)
@@ -124,15 +130,19 @@ class Graph:
             except (ValueError, NotImplementedError) as error:
                 raise type(error)(f"{node.name}: {error}") from None
             if below >= 0 and below != source:
-                whole = rule.stacked(node.layer, op, nodes[below].layer, ops[below], sizes[sources[below][0]],
+                joint = rule.stacked(node.layer, op, nodes[below].layer, ops[below], sizes[sources[below][0]],
                                      sizes[below])
-                op, sources[i] = (op, inputs) if whole is None else (whole, sources[below])
+                op, sources[i] = (op, inputs) if joint is None else (joint, sources[below])
             ops.append(op)
-            groups.append(rule.groups(op, [groups[j] if j >= 0 else (channels_in,) for j in inputs], channels[i]))
+            labels[i] = rule.labels(node.layer, op, [labels[j] for j in inputs], channels[i], ndim)
+            owned.append(_owners(rule, node.layer, op, [labels[j] for j in inputs], labels[i], ndim))
         biases = {i: float(np.mean(np.square(given[f"{node.name}.bias"])))
                   for i, node in enumerate(nodes) if f"{node.name}.bias" in given}
-        return Graph(tuple(node.layer for node in nodes), tuple(sources), tuple(sizes), tuple(channels),
-                     (*groups, (channels_in,)), tuple(ops), rules, ndim, norms, biases, source)
+        one_site = frozenset((i, slot) for i, node in enumerate(nodes) if len(sources[i]) > 1 and shapes is not None
+                             for slot, j in enumerate(sources[i]) if sizes[j] != sizes[i])
+        return Graph(tuple(node.layer for node in nodes), tuple(sources), tuple(sizes), tuple(channels), tuple(labels),
+                     tuple(map(group_sizes, labels)), tuple(owned), one_site, tuple(ops), rules, ndim, norms, biases,
+                     source)
 
     @property
     def top(self) -> int:
@@ -143,12 +153,36 @@ class Graph:
         """Share of the channels of node `i` that each of its groups has."""
         return [c / self.channels[i] for c in self.groups[i]]
 
+    def owner(self, i: int, j: int) -> Array:
+        """For each group of node `i` that of the same channels of node `j`, which has as many channels or one."""
+        one, other = self.labels[i], self.labels[j]
+        return owners(one, np.arange(len(one))[None] % len(other), other)[0]
+
+    def mixture(self, i: int) -> Array:
+        """What part of what each group of node `i` reads, through weights, is of each group of its input."""
+        j = self.sources[i][0]
+        if self.ops[i].groups == 1 or len(self.groups[j]) == 1:
+            return np.array([self.shares(j)] * len(self.groups[i]))
+        return spread_over(self.labels[i], self.labels[j], self.ops[i].groups)
+
 
 def _rule(name: str, layer: Layer) -> Rule:
     try:
         return rule_of(layer)
     except NotImplementedError as error:
         raise NotImplementedError(f"{name}: {error}") from None
+
+
+def _owners(rule: Rule, layer: Layer, op: Linear, incoming: Sequence[Labels], labels: Labels, ndim: int
+            ) -> tuple[Labels, ...]:
+    """Per input, the group there that each group of the output is made of."""
+    if not any(below.strides[0] for below in incoming) and not labels.strides[0]:
+        return (ONE,) * len(incoming)
+    if op.fresh or op.ties_channels:
+        return (np.zeros((1, len(group_sizes(labels))), np.intp),)
+    counts = [len(below) for below in incoming]
+    return tuple(owners(labels, rule.reads(layer, slot, counts, len(labels), ndim), below)
+                 for slot, below in enumerate(incoming))
 
 
 _graphs: Recent[Graph] = Recent(RECENT)
