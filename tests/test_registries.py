@@ -53,8 +53,7 @@ SIDES = {"an example in tests/specs.py": has_example, "a public name": is_public
 #: Kinds whose rule on a side is still being written: (op, side).
 UNFINISHED: set[tuple[str, str]] = {
     (op, "a theory rule")
-    for op in ("adaptive_avg_pool", "adaptive_max_pool", "grn", "multiply", "pixel_shuffle", "pixel_unshuffle",
-               "shuffle", "slice", "softmax")}
+    for op in ("adaptive_avg_pool", "adaptive_max_pool", "grn", "multiply", "softmax")}
 
 
 def examples(kind: type[Layer]) -> list[Layer]:

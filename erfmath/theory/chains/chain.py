@@ -219,7 +219,8 @@ def _block(graph: Graph, a: int, b: int, mean: bool) -> _Step | None:
             return None
     below = (a - 1) % len(graph.sizes)
     block = dataclasses.replace(
-        graph, layers=graph.layers[a:b], ops=graph.ops[a:b], rules=graph.rules[a:b], norms={}, biases={},
+        graph, names=graph.names[a:b], layers=graph.layers[a:b], ops=graph.ops[a:b], rules=graph.rules[a:b],
+        norms={}, biases={},
         sources=tuple(tuple(j - a for j in js) for js in graph.sources[a:b]),
         sizes=(*graph.sizes[a:b], graph.sizes[below]), channels=(*graph.channels[a:b], graph.channels[below]),
         labels=(*graph.labels[a:b], graph.labels[below]), groups=(*graph.groups[a:b], graph.groups[below]),

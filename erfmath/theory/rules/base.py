@@ -100,6 +100,8 @@ class Rule:
 
     #: Fields of the spec that the rule takes into account; others must be at their defaults.
     fields: ClassVar[frozenset[str]] = frozenset()
+    #: Whether channels of the output are others than those of the input.
+    moves: ClassVar[bool] = False
 
     # -- what the layer is --------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from ..sweep.moments import Moments, linear, refit
 from ..sweep.taps import Array
 
 if TYPE_CHECKING:
+    from ..sweep.dependence import Dependence
     from ..sweep.forward import Gates
     from ..sweep.plan import Edge, Graph, Plan
     from .neighbours import Borders
@@ -69,7 +70,7 @@ class Before(NamedTuple):
     borders: Borders
     roots: Roots | None
     done: Mapping[int, Moments]
-    depends_on: Mapping[int, frozenset[int]]
+    depends_on: Mapping[int, Dependence]
 
     @property
     def layer(self) -> Layer:
@@ -89,8 +90,8 @@ class Before(NamedTuple):
     def refuse_joint(self, m: Moments) -> None:
         """Refuse values of functions of one source, added up, before what needs more than their moments."""
         if any(site is not None and site.source.joint for site in m.sites):
-            raise NotImplementedError(f"node {self.i} ({self.layer.kind}): after a sum of functions of one value, as "
-                                      f"x + relu(x): {SAMPLE}")
+            raise NotImplementedError(f"{self.graph.name(self.i)} ({self.layer.kind}): after a sum of functions of one "
+                                      f"value, as x + relu(x): {SAMPLE}")
 
     @property
     def lags(self) -> tuple[int, ...]:
@@ -201,7 +202,8 @@ class Above(NamedTuple):
         flat = flat.reshape(-1, *shape[2:])
         extent = tuple(n or 1 for n in graph.sizes[self.i])
         check_bytes(8 * len(flat) * math.prod(2 * h + 1 for h in lags) * math.prod(extent),
-                    f"what is read out at node {self.i}", "take a smaller image, or units one by one with predict")
+                    f"what is read out at {self.graph.name(self.i)}",
+                    "take a smaller image, or units one by one with predict")
         if not op.taps:
             return (flat * op.gain**2).reshape(shape)
         nothing = np.zeros(len(flat))

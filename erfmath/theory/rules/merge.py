@@ -12,6 +12,7 @@ import numpy as np
 from ...layers import Add, Concat, Layer
 from ...layers.geometry import AxisGeometry
 from ..sweep.covariance import MIXED, Covariance, Factor
+from ..sweep.dependence import Dependence
 from ..sweep.groups import Labels, sizes
 from ..sweep.lowering import SAMPLE, Linear, together
 from ..sweep.moments import Moments, concatenate, ratio
@@ -70,14 +71,14 @@ class AddRule(Rule):
 
         Also which nodes went into each.
         """
-        found: list[tuple[frozenset[int], Moments, set[int]]] = []
+        found: list[tuple[Dependence, Moments, set[int]]] = []
         for node, part in zip(nodes, parts):
             depends_on = at.depends_on[node]
             for n, (known, other, members) in enumerate(found):
-                if not known.isdisjoint(depends_on):
+                if known.meets(depends_on):
                     both = _same_site(other, part)
                     if both is not None:
-                        found[n] = known | depends_on, both, members | {node}
+                        found[n] = known.joined(depends_on), both, members | {node}
                         break
                     at.gates.uncorrelated.add(at.i)
             else:

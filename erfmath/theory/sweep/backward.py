@@ -210,7 +210,7 @@ class _Sweep:
         for (part, _), items in zip(state.parts, gone):
             for one in items:
                 # Layers with taps keep their channel groups; those without may have finer ones than their input.
-                taps = bool(self.graph.ops[i].taps)
+                taps = bool(self.graph.ops[i].taps) and not rule.moves
                 passed = self._through(at, part if taps else part.conditioned(one.power, one.pairs))
                 if passed is None:
                     return None
@@ -259,7 +259,7 @@ class _Sweep:
             for marks, factor in reached.pop(k, {}).items():
                 for j, edge in self.below[k]:
                     op, rule = graph.ops[k], graph.rules[k]
-                    if op.fresh or j < i or graph.layers[k].joins_channels:
+                    if op.fresh or j < i or self.plan.parts_channels(k):
                         continue
                     if op.ties_channels:
                         raise NotImplementedError(f"branches of one gradient that meet again through weights that tie "

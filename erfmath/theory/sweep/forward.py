@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import functools
 import math
-import operator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
@@ -20,6 +19,7 @@ import numpy as np
 from ..rules.context import Before, Roots
 from ..rules.neighbours import Borders
 from ..rules.pooling import Route
+from .dependence import Dependence
 from .inputs import InputModel
 from .lowering import Linear, reach
 from .moments import Moments
@@ -40,6 +40,8 @@ class Gates:
     power : dict
         Per node with a gate, the factor on M(x, tau): shape (groups, *lags, *lattice), extents 1
         where it does not vary.
+    factors : dict
+        Per product and input, as (node, slot): the same, of what multiplies this input.
     routes : dict
         Per max pool, who wins, and how much wider than others the gate before stands open for winners.
     sites : dict
@@ -51,6 +53,7 @@ class Gates:
     """
 
     power: dict[int, Array] = field(default_factory=dict)
+    factors: dict[tuple[int, int], Array] = field(default_factory=dict)
     routes: dict[int, Route] = field(default_factory=dict)
     sites: dict[int, tuple[SiteValue, ...]] = field(default_factory=dict)
     parts: dict[tuple[int, int], dict[int, int]] = field(default_factory=dict)
@@ -118,12 +121,18 @@ class _Forward:
                  for axis in range(graph.ndim)]
         return {i: tuple(int(w * t / step) for w, t, step in zip(whole, times, s)) for i, s in strides.items()}
 
-    def _dependence(self) -> dict[int, frozenset[int]]:
+    def _dependence(self) -> dict[int, Dependence]:
         """Per node, the random layers that its values depend on with none between; -1 is the input."""
-        found: dict[int, frozenset[int]] = {-1: frozenset((-1,))}
-        for i, op in enumerate(self.graph.ops):
-            found[i] = frozenset((i,)) if op.fresh else functools.reduce(
-                operator.or_, [found[j] for j in self.graph.sources[i]])
+        graph, found = self.graph, {}
+        follow = any(rule.moves for rule in graph.rules)  # else channels stay where they are
+        for i in range(-1, graph.top + 1):
+            if i < 0 or graph.ops[i].fresh:
+                found[i] = Dependence({i: np.arange(graph.channels[i]) if follow else None})
+                continue
+            parts = [found[j] for j in graph.sources[i]]
+            if follow and (len(parts) > 1 or graph.rules[i].moves):
+                parts = [part.through(graph.reads(i, slot)) for slot, part in enumerate(parts)]
+            found[i] = functools.reduce(Dependence.joined, parts)
         return found
 
     def _wanted(self) -> set[int]:
@@ -144,15 +153,18 @@ class _Forward:
         for i in sorted(self.wanted):
             op, sources = graph.ops[i], graph.sources[i]
             known = [linear[j] for j in sources]
-            kernel = _kernel(op, graph.ndim) if graph.rules[i].keeps_factor(op, mean=False) else None
+            keeps = graph.rules[i].keeps_factor(op, mean=False) and not graph.rules[i].moves
+            kernel = _kernel(op, graph.ndim) if keeps else None
             linear[i] = {i: one}
             if graph.layers[i].sums:
                 total: dict[int, Array] = {}
+                known = [{j: one} if (i, slot) in graph.one_site else part
+                         for slot, (j, part) in enumerate(zip(sources, known))]
                 for part in known:
                     for root, filter_ in part.items():
                         total[root] = _added(total[root], filter_) if root in total else filter_
-                if len(sources) > 1 and not all(self.depends_on[j].isdisjoint(self.depends_on[k])
-                                                for n, j in enumerate(sources) for k in sources[:n]):
+                if any(self.depends_on[j].meets(self.depends_on[k])
+                       for n, j in enumerate(sources) for k in sources[:n]):
                     found[i] = Roots(total, known)
                 linear[i] = total
             elif kernel is not None and len(sources) == 1 and not graph.layers[i].joins_channels:

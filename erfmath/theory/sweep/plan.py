@@ -21,6 +21,7 @@ from ...networks.network import Network
 from ...networks.settings import RunSettings
 from ..memory import Recent
 from ..rules.registry import Rule, rule_of
+from .dependence import meet, pulled_through
 from .groups import ONE, Labels, owners, sizes as group_sizes, spread_over, whole
 from .lowering import SAMPLE, Linear, Norm, reach
 from .taps import Array
@@ -72,6 +73,7 @@ class Graph:
     on, at which the backward sweep ends.
     """
 
+    names: tuple[str, ...]
     layers: tuple[Layer, ...]
     sources: tuple[tuple[int, ...], ...]
     sizes: tuple[tuple[int | None, ...], ...]
@@ -140,9 +142,9 @@ class Graph:
                   for i, node in enumerate(nodes) if f"{node.name}.bias" in given}
         one_site = frozenset((i, slot) for i, node in enumerate(nodes) if len(sources[i]) > 1 and shapes is not None
                              for slot, j in enumerate(sources[i]) if sizes[j] != sizes[i])
-        return Graph(tuple(node.layer for node in nodes), tuple(sources), tuple(sizes), tuple(channels), tuple(labels),
-                     tuple(map(group_sizes, labels)), tuple(owned), one_site, tuple(ops), rules, ndim, norms, biases,
-                     source)
+        return Graph(tuple(node.name for node in nodes), tuple(node.layer for node in nodes), tuple(sources),
+                     tuple(sizes), tuple(channels), tuple(labels), tuple(map(group_sizes, labels)), tuple(owned),
+                     one_site, tuple(ops), rules, ndim, norms, biases, source)
 
     @property
     def top(self) -> int:
@@ -157,6 +159,15 @@ class Graph:
         """For each group of node `i` that of the same channels of node `j`, which has as many channels or one."""
         one, other = self.labels[i], self.labels[j]
         return owners(one, np.arange(len(one))[None] % len(other), other)[0]
+
+    def reads(self, i: int, slot: int) -> Labels:
+        """Channels of an input that each channel of a node is made of, shape (any, channels); -1 is none."""
+        incoming = [self.channels[j] for j in self.sources[i]]
+        return self.rules[i].reads(self.layers[i], slot, incoming, self.channels[i], self.ndim)
+
+    def name(self, i: int) -> str:
+        """What a message calls a node."""
+        return "the input" if i < 0 else self.names[i]
 
     def mixture(self, i: int) -> Array:
         """What part of what each group of node `i` reads, through weights, is of each group of its input."""
@@ -176,7 +187,7 @@ def _rule(name: str, layer: Layer) -> Rule:
 def _owners(rule: Rule, layer: Layer, op: Linear, incoming: Sequence[Labels], labels: Labels, ndim: int
             ) -> tuple[Labels, ...]:
     """Per input, the group there that each group of the output is made of."""
-    if not any(below.strides[0] for below in incoming) and not labels.strides[0]:
+    if not rule.moves and not any(below.strides[0] for below in incoming) and not labels.strides[0]:
         return (ONE,) * len(incoming)
     if op.fresh or op.ties_channels:
         return (np.zeros((1, len(group_sizes(labels))), np.intp),)
@@ -223,9 +234,14 @@ class Plan:
         self.edges = _edges(graph)
         self.paths = _paths(graph, self.edges)
         self.gated = any(op.gate for i, op in enumerate(graph.ops) if self.edges[i] or i == graph.top)
+        self.moved = any(rule.moves for rule in graph.rules)
+        self.channels = "explicit"
         self.factor = self._factor_region()
         self.channels = self._channels()
+        if self.moved and self.channels != "explicit":  # one channel cannot stand for all
+            self.factor = self._factor_region()
         self.meetings: dict[int, list[Meeting]] = {}
+        self._known: dict[Name, Array] = {}
         self._find_meetings()
         self.ones = self._ones()
         self.lags = self._lags()
@@ -239,14 +255,16 @@ class Plan:
 
     def keeps_factor(self, reader: int) -> bool:
         """Whether node `reader` hands on a gradient that stays linear in the unit's own numbers."""
-        return self.graph.rules[reader].keeps_factor(self.graph.ops[reader], self.mean)
+        rule = self.graph.rules[reader]
+        return (self.channels == "explicit" or not rule.moves) and rule.keeps_factor(self.graph.ops[reader], self.mean)
 
     def _channels(self) -> str:
         inner = [i for i in self.factor if i >= 0]
         equal = [self.graph.ops[i].groups for i in inner if self.graph.ops[i].equal]
         joined = any(self.graph.layers[i].joins_channels for i in inner)
+        moved = any(self.graph.rules[i].moves for i in inner)
         given = any(self.graph.ops[i].matrix is not None for i in inner)
-        if given or (not self.mean and equal and (max(equal) > 1 or joined)):
+        if given or (not self.mean and equal and (max(equal) > 1 or joined)) or (moved and (self.mean or equal)):
             return "explicit"
         return "ones" if self.mean else "modes" if equal else "one"
 
@@ -273,7 +291,7 @@ class Plan:
     def _after(self, edge: Edge, name: Name) -> Name:
         """A gradient's name below `edge`: gates, routes, noise and concatenations are noted."""
         i, source, passed = edge.reader, *name
-        joins = self.graph.layers[i].joins_channels
+        joins = self.parts_channels(i)
         if joins and i in self.factor and self.channels != "one":  # channels are carried: nothing parts
             return name
         if joins or not self.graph.rules[i].keeps_factor(self.graph.ops[i], mean=False):
@@ -284,8 +302,24 @@ class Plan:
         """Whether two gradients have one source, and no concatenation has parted them (unless channels are mixed)."""
         if one[0] != other[0]:
             return False
-        return mixed or not any(a == b and m != n and self.graph.layers[a].joins_channels
-                                for a, m in one[1] for b, n in other[1])
+        if mixed:
+            return True
+        if self.moved:
+            return meet(*(self._channels_of(name) for name in (one, other)))
+        return not any(a == b and m != n and self.graph.layers[a].joins_channels
+                       for a, m in one[1] for b, n in other[1])
+
+    def _channels_of(self, name: Name) -> Array:
+        """For each channel that a gradient comes to, the one of its source."""
+        source, marks = name
+        if not marks:
+            return np.arange(self.graph.channels[source])
+        if name not in self._known:
+            above, (i, slot) = self._channels_of((source, marks[:-1])), marks[-1]
+            reads, count = self.graph.reads(i, slot), self.graph.channels[self.graph.sources[i][slot]]
+            alike = reads.shape == (1, count) and (reads[0] == np.arange(count)).all()
+            self._known[name] = above if alike or reads.shape[1] != len(above) else pulled_through(above, reads, count)
+        return self._known[name]
 
     def _met(self, i: int, pair: Pair) -> Meeting:
         """Where the two have parted, and what each has passed since."""
@@ -294,10 +328,15 @@ class Plan:
         both = [mark for mark in one if mark in other]
         start: Start = both[-1] if both else (source, None)
         since = tuple(marks[marks.index(both[-1]) + 1:] if both else marks for marks in (one, other))
-        if any(self.graph.layers[k].joins_channels for marks in since for k, _ in marks):
-            raise NotImplementedError(f"branches of one gradient, one of them through a concatenation, meet again "
-                                      f"after node {i} with no random layer between; {SAMPLE}")
+        if any(self.parts_channels(k) for marks in since for k, _ in marks):
+            raise NotImplementedError("branches of one gradient, one of them through a concatenation or a part of the "
+                                      f"channels, meet again after {self.graph.name(i)} with no random layer between; "
+                                      f"{SAMPLE}")
         return Meeting(start, (edge, since[0]), (other_edge, since[1]))
+
+    def parts_channels(self, i: int) -> bool:
+        """Whether node `i` hands different channels to, or takes them from, its inputs."""
+        return self.graph.layers[i].joins_channels or self.graph.rules[i].moves
 
     def begin(self, start: Start) -> int:
         """The node at whose output two gradients part."""
@@ -336,7 +375,8 @@ class Plan:
         for i in range(graph.top + 1):
             below = [need[j] for j in graph.sources[i]]
             need[i] = zero if i <= graph.source else reach(graph.ops[i], widest(below), back=False)
-            if i in whole:
+            gathers = any((i, slot) in graph.one_site for slot in range(len(below)))
+            if i in whole or (gathers and not graph.layers[i].multiplies):
                 need[i] = (EVERY_LAG,) * graph.ndim
         made: dict[int, tuple[int, ...]] = {graph.top: zero}
         for i in range(graph.top - 1, -2, -1):

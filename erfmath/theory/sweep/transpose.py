@@ -150,7 +150,7 @@ class _Readout:
                 continue
             others = {k: np.zeros_like(values[k]) for k in values if k != j}
             # As in the backward sweep: at the input of layers with taps, else at the output.
-            taps = bool(graph.ops[i].taps)
+            taps = bool(graph.ops[i].taps) and not graph.rules[i].moves
             mine = self._times(values[j], one, j) if taps else values[j]
             part = graph.rules[i].transpose(Above(self.plan, self.gates, i, {**others, j: mine}))
             total = total + (part if taps else self._times(part, one, i))

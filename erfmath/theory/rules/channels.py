@@ -1,0 +1,251 @@
+"""Layers that pick, order or rearrange channels (docs/theory.md, section on channels)."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ...layers import Layer, PixelShuffle, PixelUnshuffle, Shuffle, Slice
+from ..sweep import groups
+from ..sweep.covariance import MIXED, Covariance, Factor, cut_pairs, select_lags
+from ..sweep.groups import Labels
+from ..sweep.lowering import SAMPLE, Linear, box
+from ..sweep.moments import Moments, ratio
+from ..sweep.taps import Array
+from .base import Rule, rule_for
+from .context import Above, Before, Below
+
+__all__ = ["PixelShuffleRule", "PixelUnshuffleRule", "ShuffleRule", "SliceRule"]
+
+Sizes = tuple[int | None, ...]
+
+
+class _Moved(Rule):
+    """Base of layers whose channels are those of the input in another order, or a part of them."""
+
+    moves = True
+
+    def walk_gain(self, op: Linear, mean: bool) -> float | None:
+        return None
+
+    def forward(self, at: Before, inputs: list[Moments]) -> Moments:
+        return inputs[0].with_lags(at.want).of_groups(at.graph.owners[at.i][0][0])
+
+    def backward(self, at: Below, state: Covariance) -> Covariance:
+        refuse_mixed(at, state)
+        return replace(state.into_groups(at.owner, len(at.graph.groups[at.j])), uniform=None)
+
+    def factor(self, at: Below, factor: Factor) -> Factor:
+        read = at.graph.reads(at.i, at.edge.slot)[0]
+        values = np.zeros((len(factor.values), at.channels[0], *factor.values.shape[2:]))
+        values[:, read] = factor.values
+        return replace(factor, values=values)
+
+    def transpose(self, at: Above) -> Array:
+        return at.with_lags(at.input[:, at.graph.owners[at.i][0][0]])
+
+
+def refuse_mixed(at: Below, state: Covariance) -> None:
+    """Refuse to part channels that a deterministic layer has tied."""
+    if state.mixing == MIXED or (state.mixing and at.j in at.plan.ones):
+        raise NotImplementedError(f"{at.graph.name(at.i)} ({at.layer.kind}): channels are parted between deterministic "
+                                  f"layers that mix them: {SAMPLE}")
+
+
+@rule_for(Slice)
+class SliceRule(_Moved):
+    """Some channels: the others get no gradient."""
+
+    fields = frozenset({"start", "stop"})
+
+    def reads(self, layer: Any, slot: int, incoming: Sequence[int], channels: int, ndim: int) -> Labels:
+        return np.arange(layer.start, layer.stop)[None]
+
+
+@rule_for(Shuffle)
+class ShuffleRule(_Moved):
+    """Channels in another order."""
+
+    fields = frozenset({"groups"})
+
+    def reads(self, layer: Any, slot: int, incoming: Sequence[int], channels: int, ndim: int) -> Labels:
+        return np.asarray(layer.channel_reads([np.arange(channels)], channels, ndim))
+
+
+# ---------------------------------------------------------------------------------------------
+# between channels and sites
+# ---------------------------------------------------------------------------------------------
+
+class _Phased(_Moved):
+    """Base of layers between r x ... x r channels of a site and as many sites of a channel, its phases."""
+
+    fields = frozenset({"scale"})
+
+    def lower(self, layer: Layer, sizes: Sizes, c_in: int, c_out: int) -> Linear:
+        # As taps of equal variances: lags pass without mixing, and so does the total power.
+        return Linear(box(layer.geometry(len(sizes))), variances=True)
+
+    def reads(self, layer: Any, slot: int, incoming: Sequence[int], channels: int, ndim: int) -> Labels:
+        return np.asarray(layer.channel_reads([np.arange(incoming[0])], channels, ndim))
+
+    @staticmethod
+    def phases(op: Linear) -> Iterator[tuple[int, ...]]:
+        """All phases, row by row, as channels count them."""
+        return itertools.product(*(range(taps.geometry[0].stride) for taps in op.taps))
+
+    @staticmethod
+    def strides(op: Linear) -> tuple[int, ...]:
+        """Phases along each axis."""
+        return tuple(taps.geometry[0].stride for taps in op.taps)
+
+
+def _every(strides: Sequence[int], first: Sequence[int]) -> Any:
+    """Index of sites first, first + stride, ... along the last axes."""
+    return (..., *(slice(f, None, s) for f, s in zip(first, strides)))
+
+
+def _upto(extent: Sequence[int]) -> Any:
+    """Index of the first sites along the last axes."""
+    return (..., *(slice(0, n) for n in extent))
+
+
+def _coarse(values: Array, start: tuple[int, ...], strides: tuple[int, ...], phase: tuple[int, ...]
+            ) -> tuple[Array, tuple[int, ...]]:
+    """The sites s x + phase of a lattice along the last axes."""
+    first = [(p - a) % s for a, s, p in zip(start, strides, phase)]
+    begin = tuple((a + f - p) // s for a, s, p, f in zip(start, strides, phase, first))
+    return values[_every(strides, first)], begin
+
+
+def _lags_of_phases(values: Array, first: int, op: Linear, lags: tuple[int, ...], coarser: bool) -> Array:
+    """Lags tau of the coarse lattice from lags s tau of the fine one, or the other way; from axis `first` on."""
+    for axis, taps in enumerate(op.taps):
+        g = taps.geometry[0]._replace(transposed=coarser)
+        values = select_lags(values, first + axis, g, values.shape[first + axis] // 2, lags[axis])
+    return values
+
+
+@rule_for(PixelShuffle)
+class PixelShuffleRule(_Phased):
+    """Channels of a site become sites of a channel: sites of different phases are of different channels below."""
+
+    def forward(self, at: Before, inputs: list[Moments]) -> Moments:
+        m, op, strides = inputs[0], at.op, self.strides(at.op)
+        owner, extent, means = at.graph.owners[at.i][0], at.extents[at.i], m.means
+        sites = tuple(m.sites[k] for k in owner[0])
+        if any(m.sites[k] is not m.sites[here] for row in owner for k, here in zip(row, owner[0])):
+            raise NotImplementedError(f"{at.graph.name(at.i)} ({at.layer.kind}): the channels of a block are of "
+                                      f"different distributions: {SAMPLE}")
+        whole, ndim = extent == (1,) * m.ndim, m.ndim
+        shape = *(2 * h + 1 for h in at.want), *extent
+        values, level = np.zeros((owner.shape[1], *shape)), np.zeros((owner.shape[1], *extent))
+        coarse = _lags_of_phases(m.with_lags(tuple(h // s for h, s in zip(at.want, strides))).values, 1, op, at.want,
+                                 coarser=False)
+        for phase, k in zip(self.phases(op), owner):
+            index: Any = ... if whole else _every(strides, phase)
+            values[index] += coarse[k] / (len(owner) if whole else 1)
+            level[index] += (m.level_map * m.per_site(means))[k] / (len(owner) if whole else 1)
+        if means.any() and any(at.want):  # sites of different phases have their means in common
+            multiple = np.ones(shape[:ndim], bool)
+            for axis, s in enumerate(strides):
+                tau = np.abs(np.arange(-at.want[axis], at.want[axis] + 1)) % s == 0
+                multiple &= tau.reshape([-1 if a == axis else 1 for a in range(ndim)])
+            values[:, ~multiple] = m.products(level, at.want)[:, ~multiple]
+        count, mean = len(owner), means[owner].sum(axis=0)
+        apart = mean**2 - (means[owner]**2).sum(axis=0)  # of sites of different phases
+        q, cov_far, cov_site = (per_group[owner].sum(axis=0) for per_group in (m.average, m.cov_far, m.cov_site))
+        return Moments(values, (cov_far + apart) / count**2, ratio((cov_site + apart) / count, q), sites, m.wraps)
+
+    def backward(self, at: Below, state: Covariance) -> Covariance:
+        refuse_mixed(at, state)
+        total, op = None, at.op
+        for phase, owner in zip(self.phases(op), at.graph.owners[at.i][at.edge.slot]):
+            values, start = _coarse(_lags_of_phases(state.values, 1, op, at.lags, coarser=True), state.start,
+                                    self.strides(op), phase)
+            values, start = cut_pairs(values, start, at.sizes, tuple(range(state.ndim)))
+            part = Covariance(groups.collected(values, owner, len(at.graph.groups[at.j])), start)
+            if values.size:
+                total = part if total is None else total.merge(part, at.channels[0], False)
+        return part if total is None else replace(total, mixing=state.mixing)
+
+    def factor(self, at: Below, factor: Factor) -> Factor:
+        total: Any = None
+        for phase, read in zip(self.phases(at.op), at.graph.reads(at.i, at.edge.slot)):
+            part, start = _coarse(factor.values, factor.start, self.strides(at.op), phase)
+            if total is not None and not part.size:
+                continue
+            values = np.zeros((len(part), at.channels[0], *part.shape[2:]))
+            values[:, read] = part
+            total = Factor(values, start) if total is None else total + Factor(values, start)
+        return total
+
+    def transpose(self, at: Above) -> Array:
+        strides, coarse = self.strides(at.op), at.input
+        coarse = _lags_of_phases(coarse, 2, at.op, at.lags, coarser=False)
+        owner = at.graph.owners[at.i][0]
+        extent = tuple(n * s for n, s in zip(coarse.shape[-len(strides):], strides))
+        out = np.zeros((len(coarse), owner.shape[1], *coarse.shape[2:-len(strides)], *extent))
+        for phase, k in zip(self.phases(at.op), owner):
+            out[_every(strides, phase)] = coarse[:, k]
+        return out
+
+
+@rule_for(PixelUnshuffle)
+class PixelUnshuffleRule(_Phased):
+    """Sites of a channel become channels of a site, one group for each phase."""
+
+    def labels(self, layer: Any, op: Linear, incoming: Sequence[Labels], channels: int, ndim: int) -> Labels:
+        count = math.prod(self.strides(op))
+        phase = np.arange(channels) % count
+        return groups.distinct(np.stack([np.repeat(incoming[0], count), phase]))
+
+    def _each(self, at: Before | Below | Above, op: Linear) -> list[tuple[int, tuple[int, ...], int]]:
+        """Group, phase, and group of the input."""
+        graph, phases = at.graph, list(self.phases(op))
+        _, first = np.unique(graph.labels[at.i], return_index=True)
+        return [(g, phases[channel % len(phases)], int(graph.owners[at.i][0][0, g])) for g, channel in enumerate(first)]
+
+    def forward(self, at: Before, inputs: list[Moments]) -> Moments:
+        op, strides, extent = at.op, self.strides(at.op), at.extents[at.i]
+        m = inputs[0].with_lags(tuple(h * s for h, s in zip(at.want, strides)))
+        fine, each = _lags_of_phases(m.values, 1, op, at.want, coarser=True), self._each(at, op)
+        values = np.empty((len(each), *(2 * h + 1 for h in at.want), *extent))
+        alone = m.second[0].size == 1
+        for g, phase, k in each:
+            part = fine[k] if alone else fine[k][_every(strides, phase)]
+            values[g] = part[_upto(extent)]
+        owner = np.array([k for _, _, k in each])
+        return Moments(values, m.cov_far[owner], m.corr_site[owner], tuple(m.sites[k] for k in owner), m.wraps)
+
+    def backward(self, at: Below, state: Covariance) -> Covariance:
+        refuse_mixed(at, state)
+        op, strides, ndim = at.op, self.strides(at.op), state.ndim
+        values = _lags_of_phases(state.values, 1, op, at.lags, coarser=False)
+        count = [n * s for n, s in zip(values.shape[1 + ndim:], strides)]
+        out = np.zeros((len(at.graph.groups[at.j]), *values.shape[1:1 + ndim], *count))
+        for g, phase, k in self._each(at, op):
+            out[k][_every(strides, phase)] += values[g]
+        start = tuple(a * s for a, s in zip(state.start, strides))
+        return Covariance(*cut_pairs(out, start, at.sizes, tuple(range(ndim))), None, state.mixing)
+
+    def factor(self, at: Below, factor: Factor) -> Factor:
+        strides, read = self.strides(at.op), at.graph.reads(at.i, at.edge.slot)[0]
+        shape = [n * s for n, s in zip(factor.values.shape[2:], strides)]
+        values, phases = np.zeros((len(factor.values), at.channels[0], *shape)), list(self.phases(at.op))
+        for n, phase in enumerate(phases):
+            values[_every(strides, phase)][:, read[n::len(phases)]] = factor.values[:, n::len(phases)]
+        return Factor(values, tuple(a * s for a, s in zip(factor.start, strides)))
+
+    def transpose(self, at: Above) -> Array:
+        op, strides = at.op, self.strides(at.op)
+        fine = _lags_of_phases(at.input, 2, op, at.lags, coarser=True)
+        parts = []
+        for _, phase, k in self._each(at, op):
+            whole = [n // s for n, s in zip(fine.shape[-len(strides):], strides)]
+            parts.append(fine[:, k][_every(strides, phase)][_upto(whole)])
+        return np.stack(parts, axis=1)

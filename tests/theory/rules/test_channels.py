@@ -1,0 +1,85 @@
+"""Slices, shuffles and pixel shuffles in the theory: against networks that do the same without them, and by hand."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import REWRITE, assert_close
+
+import erfmath as em
+
+R, G1 = em.Activation("relu"), em.Random(gain=1)
+
+
+def around(*parts: Any, channels: int = 8) -> em.Network:
+    """Parts in the middle of a network with gates."""
+    return em.serial(em.Conv(3, channels), R, *parts, em.Conv(3, 8), R, em.Conv(3, 4))
+
+
+PLACES = [{"ndim": 1}, {"ndim": 2}, {"image": (12, 12), "unit": (0, 5)}, {"image": (10,), "unit": (9,)}]
+
+
+def assert_same(one: em.Network, other: em.Network, place: dict[str, Any]) -> None:
+    a, b = em.predict(one, **place), em.predict(other, **place)
+    if a.shape == b.shape:
+        assert_close(a.map, b.map, REWRITE)
+    else:  # windows of all phases are wider than those of one
+        assert_close(a.crop([-9] * a.ndim, [9] * a.ndim), b.crop([-9] * a.ndim, [9] * a.ndim), REWRITE)
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("parts", [
+    (em.split([4, 4], em.Identity(), em.Identity()),), (em.split([1, 5, 2], *[em.Identity()] * 3),),
+    (em.Shuffle(4), em.Shuffle(2)), (em.PixelUnshuffle(2), em.PixelShuffle(2)),
+    (em.split([2, 6], R, em.Scale(1.0)), em.Shuffle(2))], ids=str)
+def test_what_changes_nothing(parts: tuple[Any, ...], place: dict[str, Any]) -> None:
+    assert_same(around(*parts), around(), place)
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("k", [1, 3])
+def test_pixel_shuffle_after_a_convolution_is_a_transposed_one(k: int, place: dict[str, Any]) -> None:
+    ndim = place.get("ndim", len(place.get("image", ())))
+    whole = em.ConvTranspose(2 * k, 8, stride=2, padding=k - 1)
+    assert_same(around(em.Conv(k, 8 * 2**ndim), em.PixelShuffle(2), R), around(whole, R), place)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_space_to_depth_stem_is_a_strided_convolution(place: dict[str, Any]) -> None:
+    net = em.serial(em.PixelUnshuffle(2), em.Conv(3, 8), R, em.Conv(3, 4))
+    same = em.serial(em.Conv(6, 8, stride=2, padding=2), R, em.Conv(3, 4))
+    place = {**place, "unit": tuple(u // 2 for u in place["unit"])} if "unit" in place else place
+    assert_same(net, same, place)
+
+
+def test_a_part_of_the_channels_sees_its_branch_only() -> None:
+    """Half of what the shuffle leaves in front are channels of the convolution, half those of the identity."""
+    net = em.serial(em.Conv(3, 8), em.split([4, 4], em.Conv(3, 4), em.Identity()), em.Shuffle(2), em.Slice(0, 4),
+                    em.Conv(1, 4))
+    erf = em.predict(net, ndim=1)
+    # Gains of 2 each: 2 (1/2 . 2 . 2 + 1/2 . 2) = 6, of which 2/3 went through two kernels of three taps.
+    wide = [Fraction(n, 9) for n in (1, 2, 3, 2, 1)]
+    narrow = [Fraction(n, 3) for n in (0, 1, 1, 1, 0)]
+    assert_close(erf.map, np.array([float(4 * a + 2 * b) for a, b in zip(wide, narrow)]), REWRITE)
+
+
+def test_groups_of_a_convolution_read_their_own_branch() -> None:
+    """A grouped convolution over two unequal branches and a slice of it see one branch."""
+    def net(*end: Any) -> em.Network:
+        branches = em.concat(em.Conv(5, 4, weights=G1), em.Conv(1, 4, weights=em.Random(gain=3)))
+        return em.serial(em.Conv(1, 4), branches, em.Conv(1, 8, groups=2, weights=G1), R, *end)
+    for cut, k, gain in ((em.Slice(0, 4), 5, 1), (em.Slice(4, 8), 1, 3)):
+        alone = em.serial(em.Conv(1, 4), em.Conv(k, 4, weights=em.Random(gain=gain)), em.Conv(1, 4, weights=G1), R)
+        a, b = em.predict(net(cut, em.Conv(1, 2)), ndim=1), em.predict(em.serial(alone, em.Conv(1, 2)), ndim=1)
+        assert_close(a.crop([-2], [2]), b.crop([-2], [2]), REWRITE)
+
+
+def test_one_value_through_two_slices() -> None:
+    """The sum of both halves of y beside y is 2 y: gradients meet again, which is refused and not added as powers."""
+    net = em.serial(em.Conv(3, 4), em.concat(em.Identity(), em.Identity()),
+                    em.add(em.Slice(0, 4), em.Slice(4, 8)), em.Conv(1, 4))
+    with pytest.raises(NotImplementedError, match="meet again"):
+        em.predict(net)
