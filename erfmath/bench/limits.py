@@ -16,7 +16,8 @@ from ..networks import zoo
 from ..networks.building import repeat, residual, serial
 from ..networks.network import Network
 from . import Table
-from .accuracy import Case, row, unet
+from .accuracy import unet
+from .cases import HEADER, Case, row
 
 __all__ = ["CASES", "run"]
 
@@ -69,6 +70,6 @@ def run(quick: bool = False) -> Table:
     for case in cases:
         name, image, width, *cells = row(case, workers)
         rows.append((name, image, width, case.channels_in, case.batch or "-", *cells[:-1]))
-    return Table("limits", ("network", "image", "width", "inputs", "batch", "draws", "theory", "sampled", "+-",
-                            "ratio", "TV", "noise"), tuple(rows),
+    header = (*HEADER[:3], "inputs", "batch", *HEADER[3:-1])
+    return Table("limits", header, tuple(rows),
                  ("inputs: channels of the input; batch: inputs from which batch norms take their statistics",))

@@ -1,0 +1,113 @@
+"""One network, predicted and sampled: a row of the tables of accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..empirics.measure import measure
+from ..networks.network import Network
+from ..results.field import EffectiveReceptiveField
+from ..results.measured import MeasuredReceptiveField
+from ..theory.predict import predict
+
+__all__ = ["Case", "HEADER", "NOTES", "row"]
+
+Array = npt.NDArray[np.float64]
+
+WIDTH, SEED = 16, 1
+#: What a row is held to: relative difference of the std, total variation of the marginal, relative difference of the
+#: total, the latter two beyond what the draws alone make.
+STD, VARIATION, TOTAL = 0.02, 0.02, 0.05
+#: Standard errors that are allowed beside TOTAL, whose samples have heavy tails.
+SIGMAS = 3
+
+HEADER = ("network", "image", "width", "draws", "theory", "sampled", "+-", "ratio", "TV", "noise", "total", "+-",
+          "within")
+NOTES = ("theory, sampled: std of the power map in pixels, rms over the axes; ratio: theory / sampled;",
+         "TV: total variation of the marginals; noise: how much of it the draws alone would make;",
+         "total: total power, theory / sampled")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One network, and how it is sampled.
+
+    Attributes
+    ----------
+    build : callable
+        Takes ``width``, the channels of the first layers.
+    draws : int
+        Enough for a standard error of about 0.4 % of the std.
+    variation : float
+        Total variation that is allowed; samples of bilinear U-Nets are heavy-tailed.
+    method : str
+        Of `predict`.
+    """
+
+    name: str
+    build: Callable[..., Network]
+    image: int
+    draws: int
+    unit: int | None = None
+    variation: float = VARIATION
+    width: int = WIDTH
+    channels_in: int = 3
+    batch: int | None = None
+    ndim: int = 2
+    method: str = "exact"
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What theory and measurement are told alike."""
+        return {"image": self.image, "unit": self.unit, "width": self.width, "channels_in": self.channels_in,
+                "ndim": self.ndim}
+
+
+def row(case: Case, workers: int = 1) -> tuple[Any, ...]:
+    """Theory and measurement of one case, as cells under `HEADER`."""
+    net = case.build(width=case.width)
+    theory = predict(net, method=case.method, **case.about)
+    half, sampled = measure(net, draws=(case.draws // 2, case.draws), rng=SEED, batch=case.batch,
+                            workers=workers, **case.about)
+    expected = _std(theory)
+    std, error = _sampled_std(sampled)
+    ratio, variation = expected / std, _variation(_line(theory.map), _line(sampled.map))
+    # The two halves differ by twice the noise of the whole.
+    other = sampled.map * sampled.draws - half.map * half.draws
+    noise = _variation(_line(half.map), _line(other)) / 2
+    total, total_error = theory.total / sampled.total, sampled.total_stderr / sampled.total
+    near = (abs(ratio - 1) <= STD and variation <= case.variation
+            and abs(total - 1) <= TOTAL + SIGMAS * total_error)
+    return (case.name, case.image, case.width, case.draws, f"{expected:.3f}", f"{std:.3f}", f"{error:.3f}",
+            f"{ratio:.4f}", f"{variation:.4f}", f"{noise:.4f}", f"{total:.3f}", f"{total_error:.3f}",
+            "yes" if near else "no")
+
+
+def _std(erf: EffectiveReceptiveField) -> float:
+    """Root mean square over the axes: the networks treat them alike."""
+    return float(np.sqrt((erf.std**2).mean()))
+
+
+def _sampled_std(sampled: MeasuredReceptiveField) -> tuple[float, float]:
+    """The same, with its standard error to first order in the fluctuations of the draws."""
+    table, std = sampled.moments.table, _std(sampled)
+    total, first, second = table[:, 0], table[:, 1::2], table[:, 2::2]
+    centre = first.sum(axis=0) / total.sum()
+    pull = (second - 2 * centre * first).mean(axis=1) + ((centre**2).mean() - std**2) * total
+    return std, float(pull.std(ddof=1)) / (len(total)**0.5 * total.mean() * 2 * std)
+
+
+def _line(values: Array) -> Array:
+    """Marginal of a map, all axes together."""
+    axes = range(values.ndim)
+    line = sum(values.sum(axis=tuple(other for other in axes if other != axis)) for axis in axes)
+    return np.asarray(line / np.sum(line))
+
+
+def _variation(a: Array, b: Array) -> float:
+    return float(0.5 * np.abs(a - b).sum())
