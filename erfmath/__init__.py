@@ -28,7 +28,7 @@ __all__ = [
     "Scale", "Shuffle", "Slice", "Softmax", "Upsample", "add", "border_layers", "compare", "concat", "costs",
     "coverage", "design", "erf_size_map", "figures", "fit", "fit_power_law", "from_keras", "from_onnx",
     "from_torch", "gradients", "growth", "kernels", "lattice", "layer_shares", "load", "measure", "multiply",
-    "path_counts", "plotting", "predict", "reached_std", "receptive_field", "receptive_fields", "remedies",
+    "natural_images", "path_counts", "plotting", "predict", "reached_std", "receptive_field", "receptive_fields", "remedies",
     "repeat", "required_depth", "residual", "serial", "shapes", "signals", "sizes", "split", "support", "tile_halo",
     "training", "walk", "widening", "zoo",
 ]
@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from .networks import zoo
     from .networks.builder import NetworkBuilder
     from .networks.building import add, concat, load, multiply, repeat, residual, serial, split
+    from .networks.images import natural_images
     from .networks.network import Network
     from .networks.support import support
     from .networks.trf import ReceptiveField, receptive_field, receptive_fields
@@ -92,6 +93,7 @@ _MODULES = {
     ),
     "networks.builder": "NetworkBuilder",
     "networks.building": "add concat load multiply repeat residual serial split",
+    "networks.images": "natural_images",
     "networks.network": "Network",
     "networks.support": "support",
     "networks.trf": "ReceptiveField receptive_field receptive_fields",

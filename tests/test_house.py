@@ -25,7 +25,7 @@ ROOMS = [
     "lattice",
     "walks",
     "layers",
-    "networks.json", "networks.windows", "networks.strands", "networks.trf", "networks.support", "networks.settings",
+    "networks.json", "networks.windows", "networks.strands", "networks.trf", "networks.support", "networks.images", "networks.settings",
     "networks.network", "networks.building", "networks.builder", "networks.zoo",
     "readers",
     "results",

@@ -16,6 +16,7 @@ from ..base.checks import choice, integer, is_sequence, real
 from ..base.errors import check_bytes
 from ..base.progress import shown
 from ..layers.geometry import Box
+from ..networks.images import NaturalImages
 from ..networks.network import Network
 from ..networks.settings import RunSettings
 from ..results.measured import MeasuredReceptiveField
@@ -78,9 +79,9 @@ def measure(net: Network, *, image: Any = None, unit: Any = None, node: str | No
         "node.bias" biases; for batch norms (4, channels): scale, shift, mean, variance (with a framework's
         epsilon added); for other norms (2, channels): scale and shift, or gamma and beta; RMS norms and PReLU
         have (channels,).  Other nodes are drawn.
-    images : ndarray, optional
+    images : ndarray or NaturalImages, optional
         Inputs ``(N, channels, *space)`` instead of white noise, taken in turn.  If all weights are given
-        each image is a draw, and no image is used twice.
+        each image is a draw, and no image is used twice.  Of `natural_images` each draw gets new ones.
     channel : int, optional
         One channel of the unit, with a gradient of 1, instead of all.
     batch : int, optional
@@ -118,14 +119,14 @@ def measure(net: Network, *, image: Any = None, unit: Any = None, node: str | No
     >>> erf.draws, erf.shape, bool(abs(erf.std[0] - (4 * 2 / 3)**.5) < 4 * erf.std_stderr[0])
     (200, (9, 9), True)
     """
-    if images is not None:
+    if not (images is None or isinstance(images, NaturalImages)):
         images = _check_images(images)
         image = images.shape[2:] if image is None else image
         channels_in = images.shape[1]
     settings = RunSettings.of(net, image=image, unit=unit, node=node, source=source, width=width,
                               channels_in=channels_in, ndim=ndim, weights=weights)
     trf, unit = settings.receptive_field(net), settings.unit_of(net)
-    if images is not None and images.shape[2:] != settings.image:
+    if isinstance(images, np.ndarray) and images.shape[2:] != settings.image:
         raise ValueError(f"images: of shape {images.shape[2:]}, image={settings.image}")
     if normalise is not None:
         choice(normalise, "normalise", ("draw",))
@@ -183,7 +184,7 @@ def _stops(plan: Plan, draws: Any, until: float | None) -> list[int]:
     recipe = plan.recipe
     if plan.exact:
         return [1] * len(stops)
-    if recipe.images is not None and not recipe.drawn:  # one network: an image is a draw, and serves once
+    if isinstance(recipe.images, np.ndarray) and not recipe.drawn:  # one network: an image is a draw, and serves once
         most = recipe.images.shape[1] // recipe.inputs[1]
         stops = sorted({min(n, most) for n in stops})
     return stops

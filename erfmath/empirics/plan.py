@@ -14,6 +14,7 @@ import numpy as np
 from ..base.checks import choice, integer
 from ..base.errors import check_bytes
 from ..layers.geometry import Box
+from ..networks.images import NaturalImages
 from ..networks.network import Network
 from ..networks.settings import RunSettings
 from ..results.field import STATISTICS
@@ -111,7 +112,7 @@ class Plan:
 
 
 def make_plan(net: Network, settings: RunSettings, *, statistic: str, entropy: Any, normalise: bool,
-              images: Array | None, channel: int | None, batch: int | None, dtype: str | None,
+              images: Array | NaturalImages | None, channel: int | None, batch: int | None, dtype: str | None,
               window: Box | None = None) -> Plan:
     """Check the arguments against the network and each other, and put the work together.
 
@@ -134,8 +135,8 @@ def make_plan(net: Network, settings: RunSettings, *, statistic: str, entropy: A
         raise ValueError(f"channel={channel}: the node has {counts[program.top]} channels, counted from 0")
     if batch is None:
         batch = BATCH if program.over_batch else 1
-        batch = batch if images is None else min(batch, len(images))
-    elif integer(batch, "batch", 1) and images is not None and batch > len(images):
+        batch = min(batch, len(images)) if isinstance(images, np.ndarray) else batch
+    elif integer(batch, "batch", 1) and isinstance(images, np.ndarray) and batch > len(images):
         raise ValueError(f"batch={batch}: there are only {len(images)} images")
     # A linear network's gradient is the same for every input: it is run on no image at all.
     gated = statistic == "relu" or any(
@@ -144,7 +145,7 @@ def make_plan(net: Network, settings: RunSettings, *, statistic: str, entropy: A
     if dtype is None:
         dtype = "float32" if drawn or gated or (statistic != "mean" and channel is None) else "float64"
     choice(dtype, "dtype", ("float32", "float64"))
-    if images is not None:
+    if isinstance(images, np.ndarray):
         cut = on_space(slice(a, b + 1) for a, b in zip(*program.forward))
         images = images.swapaxes(0, 1)[cut].astype(dtype)
     recipe = Recipe(drawn, fixed, size, counts[program.top], dtype, entropy, images if gated else None)
@@ -165,11 +166,12 @@ def make_plan(net: Network, settings: RunSettings, *, statistic: str, entropy: A
 def fingerprint(net: Network, plan: Plan, facts: Mapping[str, Any]) -> str:
     """Of everything that decides what is measured, the number of draws and the entropy aside."""
     recipe = plan.recipe
+    given = isinstance(recipe.images, np.ndarray)
     plain = [net.to_dict(), {key: str(value) for key, value in facts.items()}, recipe.inputs, recipe.dtype,
-             plan.statistic, plan.channel, plan.normalise, plan.chunk,
+             *([] if given or recipe.images is None else [repr(recipe.images)]), plan.statistic, plan.channel, plan.normalise, plan.chunk,
              [(*key, parameter.shape) for key, parameter in recipe.drawn.items()]]
     digest = hashlib.sha256(json.dumps(plain, sort_keys=True, default=repr).encode())
-    arrays: dict[Any, Array] = recipe.given | ({} if recipe.images is None else {"images": recipe.images})
+    arrays: dict[Any, Array] = recipe.given | ({"images": recipe.images} if given else {})
     for key, array in sorted(arrays.items(), key=lambda item: str(item[0])):
         digest.update(repr((key, array.shape, array.dtype)).encode())
         digest.update(np.ascontiguousarray(array).tobytes())

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..networks.images import NaturalImages
 from ..networks.network import Network
 from .arrays import Array
 from .rules import Parameter, rule_of
@@ -99,7 +100,7 @@ class Recipe:
         The arrays that are given or not random, by node and name, with a leading axis of 1.
     inputs : tuple of int
         Shape (channels, images, *space) of a draw's inputs.
-    images : ndarray, optional
+    images : ndarray or NaturalImages, optional
         Shape (channels, all images, *space): draws take them in turn instead of white noise.
     unit_channels : int
     dtype : str
@@ -112,7 +113,7 @@ class Recipe:
     unit_channels: int
     dtype: str
     entropy: Any
-    images: Array | None = None
+    images: Array | NaturalImages | None = None
 
     def sample(self, start: int, stop: int) -> Sample:
         """Draws start..stop-1."""
@@ -147,7 +148,10 @@ class Recipe:
             for rng, part in zip(generators, inputs):
                 fill_normal(rng, part.reshape(-1))
             return inputs
-        each = self.inputs[1]
+        channels, each, *space = self.inputs
+        if isinstance(self.images, NaturalImages):
+            drawn = [self.images.sample(each, space, rng, channels) for rng in generators]
+            return np.stack(drawn).swapaxes(1, 2).astype(self.dtype)
         turn = np.arange(start * each, (start + len(generators)) * each) % self.images.shape[1]
         return np.stack([self.images[:, t] for t in turn.reshape(-1, each)]).astype(self.dtype, copy=False)
 

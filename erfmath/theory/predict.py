@@ -60,9 +60,9 @@ def predict(net: Network, *, image: Any = None, unit: Any = None, node: str | No
         Dimension, where the network leaves it open.
     input_moments : pair of float
         E[x^2] of a pixel, and E[x x'] between distant pixels or independent images.
-    input_covariance : array_like, optional
+    input_covariance : array_like or NaturalImages, optional
         E[x(z) x(z + tau)] over an odd number of lags along each axis, lag 0 in the middle; then it
-        also gives E[x^2].  By default pixels are white noise.
+        also gives E[x^2].  `natural_images` gives all moments.  By default pixels are white noise.
     weights : mapping, optional
         Trained arrays by node, in the shapes of `Fixed` ("node.bias": biases; batch norms: scale,
         shift, mean and variance, shape (4, channels)).  They act through their mean square per tap.

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...base.checks import is_sequence, real
+from ...networks.images import NaturalImages
 from .taps import Array
 
 __all__ = ["InputModel", "input_model"]
@@ -55,8 +56,10 @@ class InputModel:
         return self.cov_far
 
 
-def input_model(moments: Any, covariance: npt.ArrayLike | None, ndim: int) -> InputModel:
+def input_model(moments: Any, covariance: npt.ArrayLike | NaturalImages | None, ndim: int) -> InputModel:
     """Check what the user gives as `input_moments` and `input_covariance`."""
+    if isinstance(covariance, NaturalImages):
+        moments, covariance = covariance.moments, covariance.covariance(ndim)
     if not is_sequence(moments) or len(moments) != 2:
         raise ValueError(f"input_moments={moments!r}: must be a pair (E[x^2], E[x x'] of distant pixels)")
     second, cov_far = real(moments[0], "input_moments[0]"), real(moments[1], "input_moments[1]")
