@@ -56,6 +56,8 @@ PAGES = (
     Page("networks", "Networks", "How layers become networks. A network is a value: it never changes, and it "
          "compares equal to another one with the same nodes.",
          ("networks.network", "networks.building", "networks.builder"), ("networks.network.Node",)),
+    Page("inputs", "Inputs", "What networks are fed with, where it is not white noise.", ("networks.images",),
+         ("networks.images.NaturalImages",)),
     Page("readers", "Readers", "Networks from PyTorch modules, ONNX files and Keras models. A framework is imported "
          "only by the function that is handed one of its objects.", ("readers",),
          ("readers.model.Model", "readers.builder.StandIn")),

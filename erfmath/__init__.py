@@ -28,9 +28,9 @@ __all__ = [
     "Scale", "Shuffle", "Slice", "Softmax", "Upsample", "add", "border_layers", "compare", "concat", "costs",
     "coverage", "design", "erf_size_map", "figures", "fit", "fit_power_law", "from_keras", "from_onnx",
     "from_torch", "gradients", "growth", "kernels", "lattice", "layer_shares", "load", "measure", "multiply",
-    "natural_images", "path_counts", "plotting", "predict", "reached_std", "receptive_field", "receptive_fields", "remedies",
-    "repeat", "required_depth", "residual", "serial", "shapes", "signals", "sizes", "split", "support", "tile_halo",
-    "training", "walk", "widening", "zoo",
+    "natural_images", "path_counts", "plotting", "predict", "reached_std", "receptive_field", "receptive_fields",
+    "remedies", "repeat", "required_depth", "residual", "serial", "shapes", "signals", "sizes", "split", "support",
+    "tile_halo", "training", "walk", "widening", "zoo",
 ]
 
 if TYPE_CHECKING:

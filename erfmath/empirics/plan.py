@@ -165,13 +165,13 @@ def make_plan(net: Network, settings: RunSettings, *, statistic: str, entropy: A
 
 def fingerprint(net: Network, plan: Plan, facts: Mapping[str, Any]) -> str:
     """Of everything that decides what is measured, the number of draws and the entropy aside."""
-    recipe = plan.recipe
-    given = isinstance(recipe.images, np.ndarray)
+    recipe, images = plan.recipe, plan.recipe.images
     plain = [net.to_dict(), {key: str(value) for key, value in facts.items()}, recipe.inputs, recipe.dtype,
-             *([] if given or recipe.images is None else [repr(recipe.images)]), plan.statistic, plan.channel, plan.normalise, plan.chunk,
+             *([repr(images)] if isinstance(images, NaturalImages) else []),
+             plan.statistic, plan.channel, plan.normalise, plan.chunk,
              [(*key, parameter.shape) for key, parameter in recipe.drawn.items()]]
     digest = hashlib.sha256(json.dumps(plain, sort_keys=True, default=repr).encode())
-    arrays: dict[Any, Array] = recipe.given | ({"images": recipe.images} if given else {})
+    arrays: dict[Any, Array] = recipe.given | ({"images": images} if isinstance(images, np.ndarray) else {})
     for key, array in sorted(arrays.items(), key=lambda item: str(item[0])):
         digest.update(repr((key, array.shape, array.dtype)).encode())
         digest.update(np.ascontiguousarray(array).tobytes())

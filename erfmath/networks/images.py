@@ -45,7 +45,17 @@ class NaturalImages:
         return self.mean**2 + self.std**2, self.mean**2
 
     def covariance(self, ndim: int = 2) -> npt.NDArray[np.float64]:
-        """E[x(z) x(z + tau)] over lags of less than half a period, lag 0 in the middle."""
+        """E[x(z) x(z + tau)] over lags of less than half a period, lag 0 in the middle.
+
+        Parameters
+        ----------
+        ndim : int
+            Number of axes.
+
+        Returns
+        -------
+        ndarray, shape (lags,) * ndim
+        """
         return _covariance(self, ndim)
 
     def sample(self, count: int, shape: Sequence[int], rng: np.random.Generator, channels: int = 3
@@ -95,8 +105,9 @@ class NaturalImages:
         lines = [np.fft.fftfreq(period)] * (ndim - 1) + [np.fft.rfftfreq(period)]
         square = sum(np.meshgrid(*(line**2 for line in lines), indexing="ij"))
         power = np.asarray(square)
-        power.flat[0] = np.inf
+        power.flat[0] = 1.0
         power = power**(-self.exponent / 2)
+        power.flat[0] = 0.0
         twice = np.full(power.shape[-1], 2.0)  # those with a negative frequency along the last axis
         twice[[0, *([-1] if period % 2 == 0 else [])]] = 1.0
         return np.asarray(power / (power * twice).sum())

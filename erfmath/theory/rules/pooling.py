@@ -211,7 +211,8 @@ def max_pool(op: Linear, m: Moments, shares: Sequence[float], sizes_in: Sizes, s
         winner = largest[-1]
         together = distant(distribution.row_means, winner.row_means, distribution.share, float(m.cov_site[g]))
         corr_site.append(together / winner.second if winner.second else 0.0)
-        known.append(Largest.of(site, int(kinds[-1])).value())
+        local = near is not None and len(m.value(g).distribution.share) == 1
+        known.append(Largest.of(site, int(kinds[-1]), local).value())
         gates = np.array([[one.mean_gate for one in row] for row in table]) / (distribution.mean_gate or 1.0)
         even = alike is None and len(kinds) == 1
         bias.append(np.ones(()) if even else _per_window(gates / (gates[0, -1] or 1.0), place, nodes, own))

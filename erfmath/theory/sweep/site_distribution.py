@@ -109,6 +109,13 @@ class SiteDistribution:
         reached = functools.reduce(np.multiply, [distribution._reached] * count)
         return replace(distribution, p=np.diff(reached, axis=1, prepend=0.0), below=None)
 
+    def as_one_row(self) -> SiteDistribution:
+        """The distribution of a site where others share nothing with it."""
+        x, slope = (np.broadcast_to(a, self.p.shape).ravel() for a in (self.x, self.slope))
+        order = np.argsort(x, kind="stable")
+        p = (self.share[:, None] * self.p).ravel()[order]
+        return SiteDistribution(x[None, order], p[None], slope[None, order], np.ones(1))
+
     @functools.cached_property
     def _ascending(self) -> SiteDistribution:
         """The same with the values of each row in order."""

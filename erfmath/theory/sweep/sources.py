@@ -235,16 +235,20 @@ def _sum(parts: tuple[Value, ...], q: float, c: float) -> Sum:
 
 @dataclass(frozen=True, eq=False)
 class Largest(Source):
-    """The largest of `count` sites of one value, which share what sites of a channel do."""
+    """The largest of `count` sites of one value, which share what sites of a channel do.
+
+    `local` says that sites of one window share it, and no others.
+    """
 
     parts: tuple[Value, ...]
     count: int
+    local: bool = False
 
     @staticmethod
     @remembered(256, lasting=False)
-    def of(value: Value, count: int) -> Largest:
+    def of(value: Value, count: int, local: bool = False) -> Largest:
         """The interned one."""
-        return Largest((value,), count)
+        return Largest((value,), count, local)
 
     def _make(self, knots: tuple[float, ...]) -> Nodes:
         value, = self.parts
@@ -279,7 +283,8 @@ class Largest(Source):
     @functools.cached_property
     def _largest(self) -> SiteDistribution:
         value, = self.parts
-        return value.distribution.largest_of(self.count)
+        largest = value.distribution.largest_of(self.count)
+        return largest.as_one_row() if self.local else largest
 
     def distribution(self, knots: tuple[float, ...]) -> SiteDistribution:
         return replace(self._largest, slope=np.ones(self._largest.x.shape))

@@ -292,6 +292,16 @@ def test_winners_are_active_unless_none_is(count: int) -> None:
                  WINNERS)
 
 
+def test_largest_of_sites_that_share_what_distant_ones_do_not() -> None:
+    """A window's sites are alike, the windows are not: one row, and the same values at a site."""
+    value = rectified(1.0, 0.7)
+    alike, local = (Largest.of(value, 9, own).value() for own in (False, True))
+    assert len(local.distribution.share) == 1 < len(alike.distribution.share)
+    assert_close(local.distribution.second, alike.distribution.second, ROUNDING)
+    assert_close(local.distribution.cov_site, alike.distribution.mean**2, ROUNDING)
+    assert (np.diff(local.distribution.x) >= 0).all()
+
+
 @pytest.mark.parametrize("c", [0.0, 0.3])
 def test_largest_of_the_largest(c: float) -> None:
     """Rows of what is no function of a Gaussian, on their own points."""
