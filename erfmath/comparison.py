@@ -418,7 +418,7 @@ class Comparison:
                       - self.measured.blocks_of(self.theory) / self.theory.total)
         square, rank = _mahalanobis(shift, self.cells.covariance * self.measured.draws)
         if not square > 0:
-            raise ValueError("alternative: has the same share as the theory")
+            raise ValueError("alternative: has the same normalised ERF as the theory")
         bound = chi2.isf(level, rank)
         needed = brentq(lambda nc: ncx2.sf(bound, rank, nc) - power, 1e-9, 1e4)
         return integer(math.ceil(needed / square), "draws", 1)
@@ -460,7 +460,7 @@ class Comparison:
         profiles = ", ".join(f"{self.profile_variation(axis):.4f}" for axis in range(self.ndim))
         tests = [("total variation", f"pixels {self.total_variation:.4f}, marginals {profiles}{self._cell_words()}")]
         if self.counted_z.size:
-            tests.append(("z of the share", f"rms {self.z_rms:.3f}, largest {self.z_max:.2f} of {self.counted_z.size} "
+            tests.append(("z-scores", f"rms {self.z_rms:.3f}, largest {self.z_max:.2f} of {self.counted_z.size} "
                           f"pixels (bound {self.z_bound(level):.2f})"))
             tests.append(("no difference?", f"shape p = {_p(self.p_shape)}, sum of the map p = {_p(self.p_total)}"))
         tests.append((f"within {tolerance:.3g}?", self._verdict(level, tolerance)))

@@ -261,7 +261,7 @@ def test_the_report_fits_a_screen() -> None:
     lines = text.splitlines()
     assert len(lines) < 25 and max(map(len, lines)) < 100
     for words in ("200 draws", "std, axis 1", "interval", "total variation",
-                  "z of the share", "shape p =", "agree"):
+                  "z-scores", "shape p =", "agree"):
         assert words in text
 
 

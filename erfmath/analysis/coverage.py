@@ -20,7 +20,7 @@ __all__ = ["Coverage", "coverage"]
 
 @dataclass(frozen=True, eq=False)
 class Coverage:
-    """What fraction of a unit's effective receptive field lies inside objects about its true centre.
+    """Fraction of a unit's effective receptive field inside objects about its TRF centre.
 
     Printed with str().
 
@@ -97,7 +97,7 @@ def coverage(net: Network, object_size: float | Sequence[float], *, image: Any =
 
 
 def _inside(erf: EffectiveReceptiveField, side: float) -> float:
-    """Fraction inside the square of this side about the true centre, edge pixels in part."""
+    """Fraction inside the square of this side about the TRF centre, edge pixels in part."""
     lo = tuple(math.floor(c - side / 2 + 0.5) for c in erf.center)
     hi = tuple(math.ceil(c + side / 2 - 0.5) for c in erf.center)
     lo = tuple(max(a, o) for a, o in zip(lo, erf.origin))

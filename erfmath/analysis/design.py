@@ -90,7 +90,7 @@ class Choices:
     kinds : sequence of {"chain", "residual"}
         A chain is convolution and ReLU; the last layer of every stage but the last has stride 2.  A
         residual stack has in each stage one convolution (stride 2 but in the first stage) and
-        blocks of two, all behind batch norm and ReLU but the first.
+        blocks of two, all after batch norm and ReLU but the first.
     width : int
         Channels of the first stage.
     doubling : bool

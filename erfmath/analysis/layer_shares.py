@@ -1,4 +1,4 @@
-"""Which layers widen the view: what each adds to the variance of a field and to its box, and its price."""
+"""Which layers widen the ERF: the contribution of each to variance and TRF, and its cost."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ class SizeMap:
 
     @property
     def shift(self) -> Array:
-        """How far the centroid lies from the true centre, shape ``(ndim, *map)``."""
+        """How far the centroid lies from the TRF centre, shape ``(ndim, *map)``."""
         return self.centroid - self.center
 
     def __repr__(self) -> str:

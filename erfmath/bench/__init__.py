@@ -1,4 +1,4 @@
-"""Benchmarks: a piece of work beside its rivals, timed in turn, printed as a table.
+"""Benchmarks against other implementations, interleaved in time, printed as tables.
 
 Each module of this package is one benchmark and has a function ``run(quick=False) -> Table``.
 Machines differ and are noisy, so what counts is the ratio of times taken in the same round.

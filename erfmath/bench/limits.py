@@ -1,4 +1,4 @@
-"""What keeps the samples away from the theory: channels, the inputs behind batch norms, pools.
+"""What keeps the samples away from the theory: channels, the inputs of batch norms, pools.
 
 The theory is that of infinitely wide networks whose batch norms know the statistics of all data.
 (Plain chains, width by width: `erfmath bench width`.)

@@ -64,7 +64,7 @@ def _cases(quick: bool) -> list[_Case]:
 
 
 def run(quick: bool = False) -> Table:
-    """Time per draw, times of the rivals in the same rounds, and peak memory."""
+    """Time per draw, times of the alternatives in the same rounds, and peak memory."""
     torch = import_module("torch") if find_spec("torch") else None
     if torch is not None:
         torch.set_num_threads(1)
@@ -92,7 +92,7 @@ def run(quick: bool = False) -> Table:
              "peak: most memory in use during a run of one chunk of draws; without the weights also in "
              "activations of the chunk's largest layer"]
     if torch is None:
-        notes.append("PyTorch is not installed: no rivals")
+        notes.append("PyTorch is not installed: no comparison")
     else:
         notes.append(f"PyTorch {torch.__version__}, one thread, as everything here")
     header = ("network", "draws", "erfmath", "drawing", "products", "autograd loop", "ratio", "one grouped call",

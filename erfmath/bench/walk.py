@@ -1,4 +1,4 @@
-"""Walks beside their rivals: repeated np.convolve, and the one-shot FFT that loses the tails."""
+"""n-fold convolution compared with repeated np.convolve, and the one-shot FFT that loses the tails."""
 
 from __future__ import annotations
 

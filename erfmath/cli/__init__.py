@@ -111,7 +111,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_network_options(sub)
 
     sub = command("predict", commands.predict,
-                  "how far a unit really sees: its effective receptive field, from theory",
+                  "effective receptive field of a unit, from theory",
                   "erfmath predict vgg16 --image 224 --plot vgg16.png\n"
                   "erfmath predict net.json --image 224,320 --unit 0,0 --json\n"
                   "erfmath predict resnet50 --node layer2 --save resnet50.npz")
@@ -130,7 +130,7 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--save", metavar="FILE", help="save the result (.npz)")
 
     sub = command("measure", sampling.measure,
-                  "the same by Monte Carlo: random networks, run and back-propagated",
+                  "effective receptive field of a unit by Monte Carlo: random networks, run and back-propagated",
                   "erfmath measure resnet18 --image 96 --draws 100 --seed 0\n"
                   "erfmath measure net.json --until 0.02 --workers 4 --checkpoint run.npz")
     _add_network_options(sub, weights=True)
@@ -150,12 +150,13 @@ def build_parser() -> argparse.ArgumentParser:
                      help="E[g^2] or E[g] (default: mean if no weight is random, else power)")
 
     sub = command("analyse", analyse.analyse,
-                  "sizes and scores of gradients that another program computed",
+                  "sizes and scores of gradients computed by any framework",
                   "erfmath analyse grads.npy --trf 427 --center 96,96 --plot grads.png\n"
                   "erfmath analyse grads.npy --statistic relu --normalise sample --background --json")
     analyse.add_analyse_options(sub, _integers)
 
-    sub = command("design", design.design, "what would widen a network's view, or networks for a wanted view",
+    sub = command("design", design.design,
+                  "what would widen the ERF of a network; with --target, networks that reach a size",
                   "erfmath design resnet50 --image 224 --plot remedies.png\n"
                   "erfmath design vgg16 --layers\n"
                   "erfmath design --target 40 --max-depth 20 --max-multiply-adds 2e10")
@@ -169,7 +170,7 @@ def build_parser() -> argparse.ArgumentParser:
                      help="std, in one sweep, or another size, unit by unit (default: std)")
     sub.add_argument("--plot", metavar="FILE", help="draw the map (.png, .pdf, .svg, ...)")
 
-    sub = command("tiles", design.tiles, "how much context tiles of a large image need",
+    sub = command("tiles", design.tiles, "overlap that tiles of a large image need",
                   "erfmath tiles unet --error 0.01\nerfmath tiles net.json --image 1024 --json")
     _add_network_options(sub, unit=False, image="as large as the receptive field asks for")
     design.add_tiles_options(sub)

@@ -39,7 +39,7 @@ def add_analyse_options(parser: argparse.ArgumentParser, integers: Callable[[str
     parser.add_argument("--statistic", choices=STATISTICS, help="mean of g^2, abs(g), max(g, 0) or g (default: power)")
     parser.add_argument("--normalise", choices=("sample",), help="divide the map of each sample by its sum first")
     parser.add_argument("--center", type=_numbers, metavar="Y,X",
-                        help="true centre of the unit in pixels, from 0 (default: the middle of the image)")
+                        help="TRF centre of the unit in pixels, from 0 (default: the middle of the image)")
     parser.add_argument("--trf", type=integers, metavar="N",
                         help="size of the theoretical receptive field, for the ratio to it")
     parser.add_argument("--channels", choices=("first", "last"),
@@ -182,7 +182,7 @@ ROWS: tuple[tuple[str, Callable[[dict[str, Any]], Any], str], ...] = (
 def _text(values: dict[str, Any], columns: dict[str, dict[str, Any]]) -> str:
     level = values["background"]
     head = {"file": values["file"], "image": report.point(values["image"] or (), " x ") or "infinite plane",
-            "statistic": f"{values['statistic']}, {values['method']}", "true centre": report.point(values["center"]),
+            "statistic": f"{values['statistic']}, {values['method']}", "TRF centre": report.point(values["center"]),
             "TRF": report.point(values["trf"], " x ") + " px" if values["trf"] else "not known",
             "background": f"{level['level']:.4g}, {level['part']:.1%} of the sum of the map" if level else "not known"}
     rows = [("", *(columns if len(columns) > 1 else [""]), "")]

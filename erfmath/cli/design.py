@@ -16,7 +16,7 @@ from .report import Answer
 __all__ = ["add_design_options", "add_tiles_options", "design", "size_map", "tiles"]
 
 #: Answers of `border_layers` beside those of `layer_shares`, in words.
-BORDER = (("beyond_trf", "theoretical field exceeds"), ("beyond_erf", "square with 95 % of the mass exceeds"))
+BORDER = (("beyond_trf", "TRF exceeds"), ("beyond_erf", "square that encloses 95 % of the ERF exceeds"))
 
 
 def add_design_options(parser: argparse.ArgumentParser) -> None:
@@ -25,8 +25,8 @@ def add_design_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--top", type=int, metavar="N", help="rows to print (default: 20)")
     parser.add_argument("--plot", metavar="FILE", help="draw before and after (.png, .pdf, .svg, ...)")
     parser.add_argument("--layers", action="store_true",
-                        help="instead: what each layer adds to the field, and what it costs")
-    target = parser.add_argument_group("instead of NET, a new network for a wanted size")
+                        help="instead: contribution and cost of each layer")
+    target = parser.add_argument_group("instead of NET, new networks for a target size")
     target.add_argument("--target", type=float, metavar="SIZE", help="size of the field to reach, in input pixels")
     target.add_argument("--max-depth", type=int, metavar="N", help="convolutions (default: 32)")
     target.add_argument("--max-multiply-adds", type=float, metavar="N", help="for one image, as 5e9")
@@ -38,11 +38,11 @@ def add_design_options(parser: argparse.ArgumentParser) -> None:
 def add_tiles_options(parser: argparse.ArgumentParser) -> None:
     """Of ``tiles``: the error that is allowed."""
     parser.add_argument("--error", type=float, default=0.01, metavar="E",
-                        help="part of a kept unit's power that may be lost (default: 0.01)")
+                        help="fraction of a kept unit's power that may be lost (default: 0.01)")
 
 
 def design(options: argparse.Namespace) -> Answer:
-    """``erfmath design``: what would widen a network's view, or networks with a view of a given width."""
+    """``erfmath design``: what would widen the ERF, or networks whose ERF has a target size."""
     if (options.network is None) == (options.target is None):
         raise ValueError("design: needs a network to change, or --target SIZE for a new one, and not both")
     _refuse(options, ("unit", "node", "ndim", "plot", "layers") if options.target is not None else
@@ -114,7 +114,7 @@ def size_map(options: argparse.Namespace) -> Answer:
     for words, unit in (("middle", middle), ("corner", corner)):
         place = (slice(None), *unit)
         lines.append(f"{words} unit {report.point(unit)}: {sizes.kind} {report.number(sizes.size[unit])} px, centroid "
-                     f"{report.point(sizes.centroid[place])}, true centre {report.point(sizes.center[place])}")
+                     f"{report.point(sizes.centroid[place])}, TRF centre {report.point(sizes.center[place])}")
     lines.append(f"{sizes.kind} from {report.number(sizes.size.min())} to {report.number(sizes.size.max())} px, mean "
                  f"{report.number(sizes.size.mean())} px")
     values = {"network": options.network, "node": sizes.node, "image": sizes.image, "kind": sizes.kind,

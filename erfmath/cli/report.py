@@ -83,7 +83,7 @@ def field(rf: ReceptiveField) -> dict[str, Any]:
 
 
 def window(rf: ReceptiveField, unit: tuple[int, ...]) -> dict[str, Any]:
-    """First and last pixel and true centre of what a unit sees; None if that is the whole plane."""
+    """First and last pixel and TRF centre of what a unit sees; None if that is the whole plane."""
     if rf.infinite:
         return {"window": None, "center": None}
     return {"window": rf.window(unit), "center": rf.center(unit)}
@@ -136,13 +136,13 @@ def text(values: Mapping[str, Any]) -> str:
         "image": image,
         "statistic": f"{values['statistic']}, {values['method']}",
         "TRF": f"{point(seen, ' x ')} px, pixels {point(lo)} to {point(hi)}",
-        "true centre": point(values["center"]),
+        "TRF centre": point(values["center"]),
         "centroid": point(values["centroid"]),
         "std": f"{point(values['std'], ' x ')} px",
         "size": (f"{threshold} px with amplitude above 4.55 % of the centre's, "
                  f"{square} px for a square with 95 % of the mass"),
         "ratio to TRF": "-" if values["ratio"] is None else f"{values['ratio']:.3g}",
-        "mass": f"{radii} px of the true centre" if radii else "",
+        "mass": f"{radii} px of the TRF centre" if radii else "",
         "assumptions": "\n".join(values["assumptions"].values()) or "none",
     }
     return text_table([row for row in rows.items() if row[1]])

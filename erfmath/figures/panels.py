@@ -39,7 +39,7 @@ def statistic_of(part: Part) -> str:
 
 
 def panel_map(ax: Axes, part: Part, of: str, *, display: Display = "amplitude", reach: float | None = None) -> Any:
-    """The map `part[of]` with pixels counted from the true centre, out to `reach` where it is given."""
+    """The map `part[of]` with pixels counted from the TRF centre, out to `reach` where it is given."""
     offset = part["origin"] - part["center"]
     image = show_map(ax, part[of], tuple(offset), statistic=statistic_of(part), display=display)
     if reach is not None:
@@ -95,7 +95,7 @@ def _mark_box(ax: Axes, part: Part) -> None:
 
 
 def marginals(part: Part) -> tuple[Any, Any, Any, Any]:
-    """x from the true centre, and the marginal of the normalised map: theory, measured, its standard error."""
+    """x from the TRF centre, and the marginal of the normalised map: theory, measured, its standard error."""
     theory = part["theory"].astype(float).sum(axis=0)
     return np.arange(len(theory)) + part["origin"][1] - part["center"][1], theory, part["marginal"], part[
         "marginal_error"]

@@ -75,7 +75,7 @@ class Field:
         Floats, or integers or Fractions: those are held as Python objects and stay exact,
         however large the results.
     start : int or tuple of int
-        Coordinate of the first element; one int stands for all axes.
+        Coordinate of the first element; one int applies to all axes.
 
     Raises
     ------

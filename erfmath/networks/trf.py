@@ -81,7 +81,7 @@ class ReceptiveField:
         return math.inf in self.size
 
     def center(self, unit: Any = 0) -> tuple[float, ...]:
-        """True centre u S - P + (R - 1)/2 of `unit`: in general not the middle of the image.
+        """TRF centre u S - P + (R - 1)/2 of `unit`: in general not the middle of the image.
 
         What all units see besides, through a map that was pooled to one site, does not move it.
         """
@@ -194,7 +194,7 @@ class ReceptiveField:
                 ("padding", f"{_text(self.padding)} px")]
         if not self.infinite and not self._unknown:
             (lo, hi), center = self.window(), self.center()
-            rows.append(("unit 0", f"pixels {', '.join(map(str, lo))} to {', '.join(map(str, hi))}, true centre "
+            rows.append(("unit 0", f"pixels {', '.join(map(str, lo))} to {', '.join(map(str, hi))}, TRF centre "
                          f"{', '.join(f'{c:g}' for c in center)}"))
         return rows
 

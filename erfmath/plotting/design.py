@@ -28,7 +28,7 @@ DARK, LIGHT, WARM, GREY = "#12355b", "#7fa6cf", "#c1440e", "#9aa5b1"
 
 @in_style
 def plot_size_map(sizes: SizeMap, *, ax: Axes | None = None, title: str | None = None) -> Figure:
-    """Draw the size of the field of every unit at its true centre, with arrows to the centroids.
+    """Draw the size of the ERF of every unit at its TRF centre, with arrows to the centroids.
 
     Parameters
     ----------
@@ -63,15 +63,15 @@ def plot_size_map(sizes: SizeMap, *, ax: Axes | None = None, title: str | None =
     words = f"{KINDS.get(sizes.kind, sizes.kind)}, input pixels"
     if sizes.size.ndim == 1:
         ax.plot(sizes.center[0], sizes.size, color=DARK)
-        ax.set_xlabel("true centre of the unit, input pixels")
+        ax.set_xlabel("TRF centre of the unit, input pixels")
         ax.set_ylabel(words)
         return figure
     (top, bottom), (left, right) = (_ends(centres) for centres in (sizes.center[0][:, 0], sizes.center[1][0]))
     shown = ax.imshow(sizes.size, cmap="cividis", interpolation="nearest", extent=(left, right, bottom, top))
     figure.colorbar(shown, ax=ax, label=words, shrink=0.9)
     _draw_shifts(sizes, ax)
-    ax.set_xlabel("x of the unit's true centre, input pixels")
-    ax.set_ylabel("y of the unit's true centre, input pixels")
+    ax.set_xlabel("x of the unit's TRF centre, input pixels")
+    ax.set_ylabel("y of the unit's TRF centre, input pixels")
     return figure
 
 
@@ -82,7 +82,7 @@ def _ends(centres: npt.NDArray[np.float64]) -> tuple[float, float]:
 
 
 def _draw_shifts(sizes: SizeMap, ax: Axes) -> None:
-    """Arrows from true centres to centroids, all on one scale, with a key."""
+    """Arrows from TRF centres to centroids, all on one scale, with a key."""
     spots = [np.unique(np.linspace(0, n - 1, min(n, ARROWS)).round().astype(int)) for n in sizes.size.shape]
     y, x = np.meshgrid(*spots, indexing="ij")
     shift, (down, across) = sizes.shift[(slice(None), y, x)], sizes.center[(slice(None), y, x)]
@@ -180,7 +180,7 @@ def _draw_profiles(ax: Axes, now: Remedy, best: Remedy) -> None:
             ax.fill_between(x[near], line[near], step="mid", color=LIGHT, label=plain(remedy.what))
         else:
             ax.step(x[near], line[near], where="mid", color=WARM, linewidth=1.2, label=plain(remedy.what))
-    ax.set_xlabel("x from the true centre, input pixels")
+    ax.set_xlabel("x from the TRF centre, input pixels")
     ax.set_ylabel(f"marginal of {symbol(now.erf.statistic)}\nper pixel, sum 1")
     ax.set_ylim(0, None)
     ax.legend(loc="upper right")

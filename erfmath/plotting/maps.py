@@ -38,12 +38,12 @@ def plot(result: EffectiveReceptiveField | Comparison, *, ax: Axes | None = None
          display: Display = "amplitude", title: str | None = None) -> Figure:
     r"""Draw an effective receptive field in input pixels, or a comparison of two.
 
-    In two dimensions: the map around its true centre, with the box of the theoretical receptive
+    In two dimensions: the map around its TRF centre, with the box of the theoretical receptive
     field (TRF), the frame of the image, the ellipse of one standard deviation (1 sigma) of the map
     about its centroid, and both marginals of the map, normalised to sum 1, beside the Gaussian of the
     same mean and standard deviation.  The standard deviation is that of E[g^2], also where the
     colours show its root, the RMS gradient, which is wider by sqrt(2) for a Gaussian.  In three
-    dimensions: the slices through the true centre, and the marginals.  In one: the map beside its
+    dimensions: the slices through the TRF centre, and the marginals.  In one: the map beside its
     Gaussian.  A comparison: both maps, their difference in standard errors, and the marginals.
 
     Parameters
@@ -91,7 +91,7 @@ def side_by_side(*erfs: EffectiveReceptiveField | Mapping[str, EffectiveReceptiv
                  reach: float | None = None) -> Figure:
     """Draw fields of several units or networks beside each other, all on one scale of pixels.
 
-    Each panel is centred on its unit's true centre and shows as many input pixels as the others;
+    Each panel is centred on its unit's TRF centre and shows as many input pixels as the others;
     colours are relative to each map's own maximum.
 
     Parameters
@@ -158,7 +158,7 @@ def side_by_side(*erfs: EffectiveReceptiveField | Mapping[str, EffectiveReceptiv
 
 
 def _centred(ax: Axes, erf: EffectiveReceptiveField, reach: float, display: Display) -> Any:
-    """The map with pixels counted from the true centre."""
+    """The map with pixels counted from the TRF centre."""
     lo, hi = _part(erf, [(c - reach, c + reach) for c in erf.center])
     offset = tuple(a - c for a, c in zip(lo, erf.center))
     image = show_map(ax, erf.crop(lo, hi, of="share"), offset, statistic=erf.statistic, display=display)
@@ -362,7 +362,7 @@ def _outline(ax: Axes, lo: Any, hi: Any, label: str, **style: Any) -> None:
 
 
 def _draw_marks(erf: EffectiveReceptiveField, ax: Axes, views: list[tuple[float, float]]) -> None:
-    """TRF box, image frame, ellipse of one standard deviation, true centre."""
+    """TRF box, image frame, ellipse of one standard deviation, TRF centre."""
     if erf.window is not None:
         lo, hi = erf.window
         _outline(ax, np.subtract(lo, 0.5), np.add(hi, 0.5), f"TRF, {_extent(lo, hi)} px{_beyond(lo, hi, views)}", **BOX)
@@ -376,7 +376,7 @@ def _draw_marks(erf: EffectiveReceptiveField, ax: Axes, views: list[tuple[float,
     centroid = erf.centroid
     ax.plot(centroid[1] + around[1], centroid[0] + around[0],
             label=rf"1$\sigma$ of {symbol(erf.statistic)}", path_effects=_outlined(), **ELLIPSE)
-    ax.plot(erf.center[1], erf.center[0], label="true centre", path_effects=_outlined(), **CROSS)
+    ax.plot(erf.center[1], erf.center[0], label="TRF centre", path_effects=_outlined(), **CROSS)
 
 
 def _beyond(lo: tuple[int, ...], hi: tuple[int, ...], views: list[tuple[float, float]]) -> str:
@@ -419,7 +419,7 @@ def _draw_profiles(erf: EffectiveReceptiveField, ax: Axes | None, display: Displ
 
 def _draw_slices(erf: EffectiveReceptiveField, panels: list[Axes], display: Display,
                  views: list[tuple[float, float]]) -> None:
-    """The planes of pixels nearest to the true centre, across each axis."""
+    """The planes of pixels nearest to the TRF centre, across each axis."""
     for axis, ax in enumerate(panels):
         lo, hi = map(list, _part(erf, views))
         lo[axis] = hi[axis] = math.floor(erf.center[axis])

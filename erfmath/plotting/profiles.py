@@ -1,4 +1,4 @@
-"""Lines through effective receptive fields: marginals, and cuts through the true centre."""
+"""Lines through effective receptive fields: marginals, and cuts through the TRF centre."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ GAUSSIAN: Style = dict(color="#c1440e", linewidth=1.0, linestyle=(0, (4, 2)))
 def plot_profiles(erfs: Mapping[str, EffectiveReceptiveField] | Sequence[EffectiveReceptiveField], *,
                   axis: int = -1, display: Display = "linear", ax: Axes | None = None,
                   title: str | None = None) -> Figure:
-    """Draw several results along one axis, in input pixels from each one's true centre.
+    """Draw several results along one axis, in input pixels from each one's TRF centre.
 
     Theory is a line, a measurement (what has a `stderr`) a row of markers with standard errors.  Where
     theoretical receptive fields (TRF) end within the view, short ticks of the same colour at the
@@ -44,7 +44,7 @@ def plot_profiles(erfs: Mapping[str, EffectiveReceptiveField] | Sequence[Effecti
         The axis along which they are drawn.
     display : "linear", "log", "power-law" or "amplitude"
         The marginal of the map, normalised to sum 1, on such an axis; "amplitude" is the root of
-        E[g^2] (abs E[g] for the mean) along the line through the true centre, over its maximum.
+        E[g^2] (abs E[g] for the mean) along the line through the TRF centre, over its maximum.
     ax : matplotlib.axes.Axes, optional
     title : str, optional
 
@@ -85,7 +85,7 @@ def plot_profiles(erfs: Mapping[str, EffectiveReceptiveField] | Sequence[Effecti
         ends.set_label("end of the TRF")
     ax.set_xlim(-reach, reach)
     _scale(ax, display, top)
-    ax.set_xlabel("distance from the true centre, input pixels")
+    ax.set_xlabel("distance from the TRF centre, input pixels")
     ax.set_ylabel(_words({erf.statistic for _, erf in named}, display))
     ax.legend()
     if title:
@@ -109,14 +109,14 @@ def _styles(n: int) -> list[Style]:
 
 
 def _reach(erf: EffectiveReceptiveField, axis: int) -> float:
-    """How far from the true centre there is something to see, no farther than the TRF."""
+    """How far from the TRF centre there is something to see, no farther than the TRF."""
     off = abs(erf.centroid[axis] - erf.center[axis])
     far = max(abs(end) for end in _ends(erf, axis))
     return float(min(off + REACH * erf.std[axis] + 1, 1.08 * far))
 
 
 def _ends(erf: EffectiveReceptiveField, axis: int) -> tuple[float, float]:
-    """Both edges of the theoretical receptive field, from the true centre."""
+    """Both edges of the theoretical receptive field, from the TRF centre."""
     lo, hi = erf.window or (erf.origin, tuple(o + n - 1 for o, n in zip(erf.origin, erf.shape)))
     return lo[axis] - 0.5 - erf.center[axis], hi[axis] + 0.5 - erf.center[axis]
 
@@ -129,7 +129,7 @@ def _error(erf: EffectiveReceptiveField, axis: int) -> npt.NDArray[Any] | None:
 
 def profile_of(erf: EffectiveReceptiveField, axis: int,
                display: Display) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Pixels from the true centre, and what a display shows there."""
+    """Pixels from the TRF centre, and what a display shows there."""
     x = np.arange(erf.shape[axis]) + (erf.origin[axis] - erf.center[axis])
     if display != "amplitude":
         return x, erf.profile(axis)
@@ -162,14 +162,14 @@ def _scale(ax: Axes, display: Display, top: float) -> None:
 
 def _words(statistics: set[str], display: Display) -> str:
     if display == "amplitude":
-        return "amplitude through the true centre / maximum"
+        return "amplitude through the TRF centre / maximum"
     scale = {"linear": "", "log": ", logarithmic axis", "power-law": f", axis by power {GAMMA:g}"}
     return f"marginal of {' or '.join(map(symbol, sorted(statistics)))}, per pixel{scale[display]}"
 
 
 def draw_profile(erf: EffectiveReceptiveField, axis: int, ax: Axes, view: tuple[float, float], *,
                  upright: bool = False, log: bool = False) -> None:
-    """The marginal of `share` along one axis beside the Gaussian of the same mean and std."""
+    """The marginal of the normalised ERF along one axis beside the Gaussian of the same mean and std."""
     first = max(math.floor(view[0]), erf.origin[axis])
     share = erf.profile(axis)[first - erf.origin[axis]:math.ceil(view[1]) - erf.origin[axis] + 1]
     edges = first - 0.5 + np.arange(len(share) + 1)
@@ -185,7 +185,7 @@ def draw_profile(erf: EffectiveReceptiveField, axis: int, ax: Axes, view: tuple[
     if erf.window is not None:
         lo, hi = erf.window
         span(lo[axis] - 0.5, hi[axis] + 0.5, color="#9aa5b1", alpha=0.25, linewidth=0, label="TRF")
-    mark(erf.center[axis], color="#606060", linewidth=0.8, linestyle=":", label="true centre")
+    mark(erf.center[axis], color="#606060", linewidth=0.8, linestyle=":", label="TRF centre")
     along_ends = ax.set_ylim if upright else ax.set_xlim
     height_ends = ax.set_xlim if upright else ax.set_ylim
     along_ends(*(view[::-1] if upright else view))

@@ -31,7 +31,7 @@ __all__ = ["Dense", "Density", "Frozen", "Separable", "readonly"]
 
 Array = npt.NDArray[np.float64]
 
-#: What rounding may make of a cumulated share.
+#: Tolerance of a cumulative sum.
 ROUNDING = 1e-12
 #: How far from 1 the sum of a line in a file may be.
 UNITY = 1e-9
@@ -221,7 +221,7 @@ class Density(Frozen, ABC):
         return float(steps[_first_at_least(np.cumsum(held), p)])
 
     def radius(self, about: Sequence[float], p: float) -> float:
-        """Radius of the smallest disc about a point that holds the part `p` of the share."""
+        """Radius of the smallest disc about a point that encloses the fraction `p` of the ERF."""
         far = np.asarray(sum(np.ix_(*(x**2 for x in self.offsets(about)))))
         radii, place = np.unique(far, return_inverse=True)
         within = np.cumsum(np.bincount(place.ravel(), self.share.ravel(), len(radii)))

@@ -38,7 +38,7 @@ STATISTICS = ("power", "mean", "amplitude", "magnitude", "relu")
 
 @enter("field")
 class EffectiveReceptiveField(Frozen):
-    """How strongly each input pixel acts on a unit.
+    """How strongly each input pixel influences a unit.
 
     Made by `predict`, `measure` and `from_gradients`.  Arrays are read-only; ``map[0, ...]`` is the
     pixel at `origin`.  With the gradient g of the unit with respect to the pixel, `map` is E[g^2]
@@ -47,25 +47,25 @@ class EffectiveReceptiveField(Frozen):
     Parameters
     ----------
     map : array_like
-        One value per pixel, summed over input channels; of what is told by `statistic`.
+        One value per pixel, summed over input channels; of the moment given by `statistic`.
     origin : tuple of int
         Input pixel of ``map[0, ...]``.
     unit : tuple of int
         Site of the unit; empty where only its centre is known.
     trf : ReceptiveField or None
-        Theoretical receptive field of the unit's node; gives the true centre.
+        Theoretical receptive field of the unit's node; gives the TRF centre.
     statistic : {"power", "mean", "amplitude", "magnitude", "relu"}
         E[g^2], E[g], the root of E[g^2], E abs(g) or E max(g, 0).
     method : str
         How it was obtained.
     assumptions : sequence of Assumption or Stated
-        What it rests on.
+        What is approximated.
     image : tuple of int, optional
         Size of the image in pixels; None on the infinite plane.
     stderr : array_like, optional
         Standard error of `map`; None means not sampled.
     center : tuple of float, optional
-        True centre in input pixels, where there is no `trf` to tell it.
+        TRF centre in input pixels, where there is no `trf`.
 
     Raises
     ------
@@ -107,7 +107,7 @@ class EffectiveReceptiveField(Frozen):
                   stderr: npt.ArrayLike | None, center: Sequence[float] | None) -> None:
         choice(statistic, "statistic", STATISTICS)
         if (trf is None) == (center is None):
-            raise ValueError("center: needed where there is no trf to tell it, and only there")
+            raise ValueError("center: needed if there is no trf, and only then")
         if image is not None and (density.origin != (0,) * density.ndim or density.shape != tuple(image)):
             raise ValueError(f"image={tuple(image)}: the map must cover it, from pixel 0 on; it has shape "
                              f"{density.shape} and origin {density.origin}")
@@ -232,13 +232,13 @@ class EffectiveReceptiveField(Frozen):
     # -- lines --------------------------------------------------------------------------------
 
     def profile(self, axis: int = -1) -> Array:
-        """Marginal of `share`, summed over all axes but `axis`; its first value is at ``origin[axis]``."""
+        """Marginal of the normalised ERF, summed over all axes but `axis`; its first value is at ``origin[axis]``."""
         return self.density.profiles[range(self.ndim)[axis]]
 
     def cut(self, axis: int = -1) -> Array:
-        """`share` along the line through the true centre parallel to `axis`.
+        """The normalised ERF along the line through the TRF centre parallel to `axis`.
 
-        Where the centre lies between pixels, the mean over the nearest lines.
+        If the centre is between pixels, the mean over the nearest lines.
         """
         return self.density.cut(range(self.ndim)[axis], self.center)
 
@@ -246,23 +246,23 @@ class EffectiveReceptiveField(Frozen):
 
     @property
     def center(self) -> tuple[float, ...]:
-        """True centre u S - P + (R - 1)/2 of the unit, not the middle of the image."""
+        """TRF centre u S - P + (R - 1)/2 of the unit, not the middle of the image."""
         return self._center if self._center is not None else self.trf.center(self.unit or 0)
 
     @functools.cached_property
     def centroid(self) -> tuple[float, ...]:
-        """Mean position under `share`, in input pixels."""
+        """Mean position of the normalised ERF, in input pixels."""
         first, _ = self.density.moments(self.center)
         return tuple(float(c + m) for c, m in zip(self.center, first))
 
     @functools.cached_property
     def covariance(self) -> Array:
-        """Covariance matrix of `share` about its centroid, in pixels squared."""
+        """Covariance matrix of the normalised ERF about its centroid, in pixels squared."""
         return readonly(self.density.moments(self.centroid)[1])
 
     @functools.cached_property
     def std(self) -> Array:
-        """Standard deviation of `share` per axis about its centroid, in pixels.
+        """Standard deviation of the normalised ERF per axis about its centroid, in pixels.
 
         nan where a mean of both signs has a negative variance.
         """
@@ -271,11 +271,11 @@ class EffectiveReceptiveField(Frozen):
 
     @property
     def rms_radius(self) -> float:
-        """Root of the mean squared distance from the true centre, in pixels."""
+        """Root of the mean squared distance from the TRF centre, in pixels."""
         return float(np.sqrt(np.trace(self.density.moments(self.center)[1])))
 
     def mass_radius(self, p: float) -> float:
-        """Radius of the smallest disc about the true centre that holds the part `p` of `share`."""
+        """Radius of the smallest disc about the TRF centre that encloses the fraction `p` of the ERF."""
         return sizes.mass_radius(self, p)
 
     def size(self, kind: str = "threshold", **options: Any) -> float:
@@ -287,11 +287,11 @@ class EffectiveReceptiveField(Frozen):
                          the largest ("max")
         half_max         the same with level 1/2
         std              root of the mean variance per axis
-        mass             side of the smallest square about the true centre that holds `p`
-                         (.95) of the share
+        mass             side of the smallest square about the TRF centre that encloses `p`
+                         (.95) of the ERF
         participation    1 / sum(share^2), a number of pixels
         area_ratio       part of the image (on the plane: of the window) that the smallest
-                         centred square covers that holds `t` (.99) of the share
+                         centred square covers that encloses `t` (.99) of the ERF
         area_ratio_log10 the same after log10(map + 1), as published for large kernels;
                          unlike all others it changes with the scale of the gradients
         ================ =================================================================
@@ -342,7 +342,7 @@ class EffectiveReceptiveField(Frozen):
         return shapes.gaussian_fit(self, offset=offset)
 
     def background(self, quantile: float = 0.5) -> float:
-        """Level of the plateau that the field stands on: `sizes.background`, of `quantile` instead of the median."""
+        """Level of a constant background: `sizes.background`, at `quantile` instead of the median."""
         return sizes.background(self, quantile)
 
     def above_background(self, level: float | None = None) -> EffectiveReceptiveField:
@@ -373,7 +373,7 @@ class EffectiveReceptiveField(Frozen):
         """
         level = self.background() if level is None else real(level, "level")
         if (self.map < 0).any():
-            raise ValueError("above_background: the map has negative values, so there is nothing it stands on")
+            raise ValueError("above_background: the map has negative values, so it has no background")
         return EffectiveReceptiveField(
             np.maximum(self.map - level, 0), origin=self.origin, unit=self.unit, trf=self._trf,
             statistic=self.statistic, method=f"{self.method}, above {level:.4g}", image=self.image,
@@ -453,7 +453,7 @@ class EffectiveReceptiveField(Frozen):
         rows = [("unit", self.label), ("image", "infinite plane" if self.image is None else _pixels(self.image)),
                 ("statistic", f"{self.statistic}, {self.method}"),
                 ("TRF", "not known" if self._trf is None else _pixels(self._trf.size)),
-                ("true centre", ", ".join(f"{c:g}" for c in self.center))]
+                ("TRF centre", ", ".join(f"{c:g}" for c in self.center))]
         if self.density.log_total > -math.inf:
             rows += [("std", self._widths() + " px"), ("width at 4.55 % of the centre", f"{self.size():.4g} px")]
         else:

@@ -29,7 +29,7 @@ class GaussianErrors(NamedTuple):
     Attributes
     ----------
     height : float
-        Of the height, in units of the share.
+        Of the height, in units of the normalised ERF.
     center : ndarray
         Of the centre per axis, in pixels.
     covariance : ndarray
@@ -37,7 +37,7 @@ class GaussianErrors(NamedTuple):
     std : ndarray
         Of the standard deviation per axis, in pixels.
     offset : float
-        Of the offset, in units of the share; 0 where none was fitted.
+        Of the offset, in units of the normalised ERF; 0 where none was fitted.
     """
 
     height: float
@@ -53,7 +53,7 @@ class GaussianFit(NamedTuple):
     Attributes
     ----------
     height : float
-        In units of the share.
+        In units of the normalised ERF.
     center : ndarray
         In input pixels.
     covariance : ndarray
@@ -61,7 +61,7 @@ class GaussianFit(NamedTuple):
     r_squared : float
         1 - sum(residual^2) / sum((share - mean)^2).
     offset : float
-        In units of the share; 0 where none was fitted.
+        In units of the normalised ERF; 0 where none was fitted.
     stderr : GaussianErrors
         Standard errors of these.
     """
@@ -91,7 +91,7 @@ def gaussian_fit(erf: EffectiveReceptiveField, *, offset: bool = False) -> Gauss
     ----------
     erf : EffectiveReceptiveField
     offset : bool
-        Fit a constant too: what a trained network's field stands on.
+        Fit a constant background too, as trained networks have.
 
     Returns
     -------
@@ -100,7 +100,7 @@ def gaussian_fit(erf: EffectiveReceptiveField, *, offset: bool = False) -> Gauss
     Raises
     ------
     ValueError
-        If the share has a negative variance (a mean of both signs).
+        If the ERF has a negative variance (a mean of both signs).
     SizeError
         If the map within 6 standard deviations would not fit in memory.
 

@@ -54,7 +54,7 @@ def from_gradients(grads: Any, *, statistic: str = "power", unit_center: Any = N
         Mean over the samples of g^2, abs(g), max(g, 0) or g itself, summed over channels.  "signed"
         is what results call "mean"; it is for gradients that do not cancel.
     unit_center : float or sequence of float, optional
-        True centre of the unit in input pixels, from 0.  By default that of `unit`; without either the
+        TRF centre of the unit in input pixels, from 0.  By default that of `unit`; without either the
         middle of the image, (n - 1) / 2.
     trf : ReceptiveField, int or tuple of int, optional
         Theoretical receptive field of the unit's node, or its size in pixels.  Without it `ratio`
@@ -64,7 +64,7 @@ def from_gradients(grads: Any, *, statistic: str = "power", unit_center: Any = N
         ``output[:, :, h // 2, w // 2]``; where the field does not know the size of the node's map,
         because it was taken without ``image=``, the unit nearest to the middle of the image.
     normalise : {"sample"}, optional
-        Divide the map of each sample by its sum first, so that all samples count alike: another
+        Divide the map of each sample by its sum first, so that all samples count equally: another
         statistic, not an approximation of the first.
     channels : {"first", "last"}
         "last" for ``(samples, *space, channels)``, as TensorFlow and JAX have it.

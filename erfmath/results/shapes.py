@@ -87,14 +87,14 @@ def kurtosis(erf: EffectiveReceptiveField) -> Kurtosis:
 
 
 class RadialProfile(NamedTuple):
-    """Means over rings about the true centre, from the inside out; returned by `radial_profile`.
+    """Means over rings about the TRF centre, from the inside out; returned by `radial_profile`.
 
     Attributes
     ----------
     radius : ndarray
         Mean distance of the pixels of each ring, in pixels.
     share : ndarray
-        Their mean share.
+        Mean of the normalised ERF over them.
     pixels : ndarray of int
         Their number.
     """
@@ -105,13 +105,13 @@ class RadialProfile(NamedTuple):
 
     @property
     def within(self) -> Array:
-        """Part of the share up to the end of each ring."""
+        """Encircled fraction: of the ERF up to the end of each ring."""
         return np.cumsum(self.share * self.pixels)
 
 
 def radial_profile(erf: EffectiveReceptiveField, *, width: float = 1.0,
                    reach: float | None = None) -> RadialProfile:
-    """Mean share of the pixels in rings about the true centre.
+    """Mean of the normalised ERF over the pixels in rings about the TRF centre.
 
     Ring j holds the pixels at distances from (j - 1/2) to (j + 1/2) `width`; those that hold none
     are left out.  `radius` is the mean distance of a ring's pixels.
@@ -204,7 +204,7 @@ def anisotropy(erf: EffectiveReceptiveField) -> Anisotropy:
     Raises
     ------
     ValueError
-        If the share has a negative variance (a mean of both signs).
+        If the ERF has a negative variance (a mean of both signs).
 
     Examples
     --------
@@ -290,12 +290,12 @@ class Periodicity(NamedTuple):
 
 def periodicity(erf: EffectiveReceptiveField,
                 periods: Sequence[int] = (2, 3, 4, 8, 16, 32)) -> dict[int, Periodicity]:
-    """Strength of checkerboards: how unevenly the share falls on the phases of each period.
+    """Strength of checkerboards: unevenness of the ERF over the phases of each period.
 
-    The share is folded, m_j = sum of p(x) over x = j mod s, and so is the Gaussian of the same mean
+    The normalised ERF is folded, m_j = sum of p(x) over x = j mod s, and so is the Gaussian of the same mean
     and covariance, g_j, since a narrow field is uneven without any pattern.  The strength is their
     distance over the largest that a wide field can have, sum_j abs(m_j - g_j) / 2 / (1 - 1 / s): 1
-    if a wide field has all its share on one phase.  `joint` folds all axes at once, with s^d phases,
+    if a wide field lies on one phase.  `joint` folds all axes at once, with s^d phases,
     and also finds diagonal patterns.  A pattern shows at multiples of its period too.
 
     Parameters
@@ -311,7 +311,7 @@ def periodicity(erf: EffectiveReceptiveField,
     Raises
     ------
     ValueError
-        If the share has negative values, or a period is below 2.
+        If the ERF has negative values, or a period is below 2.
     SizeError
         If the map within 8 standard deviations would not fit in memory; separable ones need none.
 
@@ -350,7 +350,7 @@ class GaussianDistance(NamedTuple):
     Attributes
     ----------
     total_variation : float
-        Part of the share that lies elsewhere, from 0 to 1.
+        Total variation, from 0 to 1.
     sup : float
         Largest difference at a pixel.
     relative_sup : float
@@ -363,7 +363,7 @@ class GaussianDistance(NamedTuple):
 
 
 def gaussian_distance(erf: EffectiveReceptiveField) -> GaussianDistance:
-    """How far the share is from the Gaussian that the central limit theorem promises.
+    """Distance of the normalised ERF from the Gaussian of the central limit theorem.
 
     q is the density of the Gaussian with the mean and covariance of the share, at all sites of the
     infinite lattice, normalised to sum 1.  `total_variation` is sum abs(p - q) / 2, the part of the
@@ -380,7 +380,7 @@ def gaussian_distance(erf: EffectiveReceptiveField) -> GaussianDistance:
     Raises
     ------
     ValueError
-        If the share has negative values.
+        If the ERF has negative values.
     SizeError
         If the map within 8 standard deviations would not fit in memory.
 

@@ -39,7 +39,7 @@ def threshold(erf: EffectiveReceptiveField, level: float = LEVEL,
     level : float
         Between 0 and 1; by default the paper's, 1 - 0.9545.
     reference : {"center", "max"}
-        The true centre (the mean of the nearest pixels, where it lies between them), or the pixel
+        The TRF centre (the mean of the nearest pixels, where it lies between them), or the pixel
         of the largest amplitude.
 
     Returns
@@ -94,7 +94,7 @@ def half_max(erf: EffectiveReceptiveField) -> float:
 
 
 def std(erf: EffectiveReceptiveField) -> float:
-    """Root of the mean variance per axis, sqrt(tr C / d) with the covariance C of the share.
+    """Root of the mean variance per axis, sqrt(tr C / d) with the covariance C of the normalised ERF.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ def std(erf: EffectiveReceptiveField) -> float:
 
 
 def mass(erf: EffectiveReceptiveField, p: float = 0.95) -> float:
-    """Side of the smallest square about the true centre c that holds the part `p` of the share.
+    """Side of the smallest square about the TRF centre c that encloses the fraction `p` of the ERF.
 
     2 r + 1 with the smallest r such that the share where max_a abs(x_a - c_a) <= r is at least p.
 
@@ -149,7 +149,7 @@ def mass(erf: EffectiveReceptiveField, p: float = 0.95) -> float:
 
 
 def mass_radius(erf: EffectiveReceptiveField, p: float) -> float:
-    """Radius of the smallest disc about the true centre that holds the part `p` of the share.
+    """Radius of the smallest disc about the TRF centre that encloses the fraction `p` of the ERF.
 
     The smallest r such that the share of the pixels at Euclidean distances of at most r is at least p.
 
@@ -210,9 +210,9 @@ def participation(erf: EffectiveReceptiveField) -> float:
 
 
 def area_ratio(erf: EffectiveReceptiveField, t: float = 0.99) -> float:
-    """Part of the image that the smallest centred square covers that holds the part `t` of the share.
+    """Part of the image that the smallest centred square covers that encloses the fraction `t` of the ERF.
 
-    The square is that of `mass`.  On the infinite plane the unit's window stands for the image.
+    The square is that of `mass`.  On the infinite plane the unit's window takes the place of the image.
     What of the square lies outside is not counted, so that it is at most 1.
 
     Parameters
@@ -288,7 +288,7 @@ def area_ratio_log10(erf: EffectiveReceptiveField, t: float = 0.99) -> float:
 
 
 def _covered(erf: EffectiveReceptiveField, reach: float) -> float:
-    """Part of the image, or of the window, within `reach` of the true centre along all axes."""
+    """Part of the image, or of the window, within `reach` of the TRF centre along all axes."""
     lo, hi = _frame(erf)
     covered = math.prod(max(min(math.floor(c + reach + SLACK), b) - max(math.ceil(c - reach - SLACK), a) + 1, 0)
                         for a, b, c in zip(lo, hi, erf.center))
@@ -303,9 +303,9 @@ def _frame(erf: EffectiveReceptiveField) -> tuple[tuple[int, ...], tuple[int, ..
 
 
 def background(erf: EffectiveReceptiveField, quantile: float = 0.5) -> float:
-    """Level of the plateau that the map of a trained network stands on, in units of the map.
+    """Level of a constant background, as maps of trained networks have it, in units of the map.
 
-    The median of the map over the third of the pixels that lie farthest from the true centre in
+    The median of the map over the third of the pixels that lie farthest from the TRF centre in
     maximum norm, of those that the unit can see: its window within the image.  Where the unit is in
     the middle these are the outer tenth on each side.  The median passes over stray bright pixels
     and over borders; a field whose own tails reach that far raises it.
@@ -314,7 +314,7 @@ def background(erf: EffectiveReceptiveField, quantile: float = 0.5) -> float:
     ----------
     erf : EffectiveReceptiveField
     quantile : float
-        In place of the median: 0.95, say, to stand above the noise of sampled maps.
+        In place of the median: 0.95, say, to exceed the noise of sampled maps.
 
     Returns
     -------

@@ -193,7 +193,7 @@ class Moments:
         return np.sqrt(np.maximum(square, 0) / (self.count * (self.count - 1))) / abs(total)
 
     def variances(self) -> tuple[Array, Array]:
-        """Variance of the share along each axis, and the covariance matrix of the sampling errors of these.
+        """Variance of the normalised ERF along each axis, and the covariance matrix of the sampling errors of these.
 
         All standard errors of widths come from this one matrix: those of several axes are not independent.
         """
@@ -211,7 +211,7 @@ class Moments:
         return variance, off.T @ off / (self.count * (self.count - 1))
 
     def std(self) -> tuple[Array, Array]:
-        """Standard deviation of the share along each axis, and its standard error."""
+        """Standard deviation of the normalised ERF along each axis, and its standard error."""
         variance, covariance = self.variances()
         std = np.sqrt(np.maximum(variance, 0))
         return std, np.sqrt(np.diag(covariance)) / (2 * np.where(std > 0, std, 1))

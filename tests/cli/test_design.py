@@ -62,8 +62,8 @@ def test_design_prints_remedies(ask: Ask) -> None:
 
 def test_design_layers_says_which_exceed_the_image(ask: Ask) -> None:
     lines = ask("design", "vgg11", "--layers", "--image", "64").out.splitlines()
-    assert lines[-2:] == ["first layer whose theoretical field exceeds the image: pool4",
-                          "first layer whose square with 95 % of the mass exceeds the image: conv5_1"]
+    assert lines[-2:] == ["first layer whose TRF exceeds the image: pool4",
+                          "first layer whose square that encloses 95 % of the ERF exceeds the image: conv5_1"]
     found = json.loads(ask("design", "plain", "--layers", "--image", "64", "--json").out)
     assert found["beyond_trf"] is found["beyond_erf"] is None
     assert ask("design", "plain", "--layers", "--image", "64").out.splitlines()[-1].endswith("the image: none")

@@ -779,7 +779,7 @@ def test_summary() -> None:
 
 def test_receptive_fields_print_as_tables() -> None:
     rf = em.receptive_field(em.zoo.resnet50(), image=224)
-    assert "TRF      427 px" in str(rf) and "stride   32 px" in str(rf) and "true centre 0, 0" in str(rf)
+    assert "TRF      427 px" in str(rf) and "stride   32 px" in str(rf) and "TRF centre 0, 0" in str(rf)
     assert rf._repr_html_().startswith("<table><tr><td>node</td><td>layer4</td></tr>")
     assert "whole px" in str(em.receptive_field(em.serial(em.GlobalAvgPool())))
     assert rf.shape == (7, 7) and em.receptive_field(em.zoo.resnet50()).shape is None

@@ -48,7 +48,7 @@ def test_the_map_lies_on_its_pixels() -> None:
 
 def test_marks_are_where_the_result_says() -> None:
     marks = lines(plot(ERF).axes[0])
-    assert_close(marks["true centre"], [ERF.center[::-1]], EXACT)
+    assert_close(marks["TRF centre"], [ERF.center[::-1]], EXACT)
     lo, hi = ERF.trf.window(ERF.unit)
     box = marks["TRF, 13 × 23 px"]
     assert_close(box.min(axis=0), np.subtract(lo, 0.5)[::-1], EXACT)
