@@ -199,7 +199,8 @@ def dense_sweep(net: Network, image: int) -> tuple[Array, int]:
                 above = above / _windows(layer, shapes[name], above.shape)
             else:
                 assert isinstance(layer.weights, Random)
-                gain = layer.weights.gain * (channels[name] / channels[node.name] if layer.weights.fan == "out" else 1)
+                fan = layer.weights.fan_channels(channels[name], channels[node.name])
+                gain = layer.weights.gain * channels[name] / fan
                 gain /= math.prod(g.kernel for g in layer.geometry(2))
             maps[name] += gain * _spread(layer, above, shapes[name])
             count += above.size * math.prod(g.kernel for g in layer.geometry(2))

@@ -20,13 +20,17 @@ class Weighted(Windowed):
     channels: int | None
     groups: Any
     weights: Weights
-    bias: float
+    bias: float | str
 
     def _check(self, low: int | None) -> None:
         self._check_weights()
-        self._set(bias=real(self.bias, "bias"))
-        if self.bias < 0:
-            raise ValueError(f"bias={self.bias!r}: must not be negative, it is a variance")
+        if isinstance(self.bias, str):
+            if self.bias != "weights" or not self.random:
+                raise ValueError(f"bias={self.bias!r}: must be a variance, or 'weights' for that of Random weights")
+        else:
+            self._set(bias=real(self.bias, "bias"))
+            if self.bias < 0:
+                raise ValueError(f"bias={self.bias!r}: must not be negative, it is a variance")
         self._check_window(low)
         self.out_channels(None, None, None)  # refuses fields that contradict each other
 
@@ -78,7 +82,17 @@ class Weighted(Windowed):
         return (*channels, *per_axis(self.kernel_size, ndim))
 
     def parameters(self, c_in: int, c_out: int, ndim: int, biases: bool = False) -> int:
-        return math.prod(self.weight_shape(c_in, c_out, ndim)) + (biases or self.bias > 0) * c_out
+        return math.prod(self.weight_shape(c_in, c_out, ndim)) + (biases or self.bias != 0) * c_out
+
+    def bias_variance(self, c_in: int, c_out: int, ndim: int) -> float:
+        """Variance of the biases between `c_in` and `c_out` channels over `ndim` axes; 0 where there are none."""
+        if not isinstance(self.bias, str):
+            return self.bias
+        assert isinstance(self.weights, Random)
+        taps = float(math.prod(per_axis(self.kernel_size, ndim)))
+        if self.transposed:
+            taps /= math.prod(per_axis(getattr(self, "stride"), ndim))
+        return self.weights.gain * self.group_count(c_in, ndim) / (taps * self.weights.fan_channels(c_in, c_out))
 
     def multiply_adds(self, c_in: int, c_out: int, shape_in: tuple[int, ...], shape_out: tuple[int, ...]) -> int:
         sites = math.prod(shape_in if self.transposed else shape_out)
@@ -164,8 +178,9 @@ class Conv(Weighted):
     padding_mode : {"zeros", "reflect", "replicate", "circular"}
         What padding consists of: zeros, the map reflected about its last site, that site again, or the other
         end of the map.
-    bias : float
-        Variance of the biases, drawn with mean 0; with 0 there are none.
+    bias : float or "weights"
+        Variance of the biases, drawn with mean 0; with 0 there are none. "weights" is the variance of a
+        weight, as PyTorch draws them.
     name : str, optional
         Name of the node.
 
@@ -194,7 +209,7 @@ class Conv(Weighted):
     groups: Any = 1
     weights: Weights = field(default_factory=Random)
     padding_mode: str = "zeros"
-    bias: float = 0.0
+    bias: float | str = 0.0
     name: str | None = None
 
     def __post_init__(self) -> None:
@@ -225,7 +240,7 @@ class ConvTranspose(Weighted):
         d: output sites from tap to tap.
     output_padding : int or tuple of int
         Sites added again after the last one, as frameworks have it.
-    bias : float
+    bias : float or "weights"
         As for `Conv`.
     name : str, optional
         Name of the node.
@@ -254,7 +269,7 @@ class ConvTranspose(Weighted):
     weights: Weights = field(default_factory=Random)
     dilation: PerAxis = 1
     output_padding: PerAxis = 0
-    bias: float = 0.0
+    bias: float | str = 0.0
     name: str | None = None
 
     def __post_init__(self) -> None:

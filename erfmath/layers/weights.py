@@ -52,8 +52,8 @@ class Random(_FrozenArray):
     ----------
     gain : float
         Variance gain sigma^2: 2 is He's initialisation for ReLU, 1 keeps the power of linear nets.
-    fan : {"in", "out"}
-        Fan-in prod(k) c_in / groups (transposed: c_in prod(k / s) / groups), or fan-out with c_out.
+    fan : {"in", "out", "average"}
+        Fan-in prod(k) c_in / groups (transposed: c_in prod(k / s) / groups), fan-out with c_out, or their mean.
     profile : array_like, optional
         Multiplies the variance per tap, normalised to mean 1.  1-D: the same on every axis
         (separable); otherwise one value per tap.
@@ -77,7 +77,7 @@ class Random(_FrozenArray):
 
     random: ClassVar[bool] = True
     gain: float = 2.0
-    fan: Literal["in", "out"] = "in"
+    fan: Literal["in", "out", "average"] = "in"
     profile: Any = None
     law: Literal["normal", "uniform"] = "normal"
 
@@ -85,7 +85,7 @@ class Random(_FrozenArray):
         object.__setattr__(self, "gain", real(self.gain, "gain"))
         if self.gain <= 0:
             raise ValueError(f"gain={self.gain!r}: must be positive")
-        choice(self.fan, "fan", ("in", "out"))
+        choice(self.fan, "fan", ("in", "out", "average"))
         choice(self.law, "law", ("normal", "uniform"))
         if self.profile is not None:
             profile = _frozen(self.profile, "profile")
@@ -93,6 +93,45 @@ class Random(_FrozenArray):
                 raise ValueError("profile: variances per tap in 1 to 3 dimensions, not negative, "
                                  "not all zero")
             object.__setattr__(self, "profile", profile)
+
+    @staticmethod
+    def like(name: str) -> Random:
+        """The initialiser of a framework, or the one that frameworks call `name`.
+
+        Parameters
+        ----------
+        name : str
+            "torch" or "keras": the default of its convolutions. Or "he_normal", "he_uniform", "glorot_normal",
+            "glorot_uniform", "lecun_normal" or "lecun_uniform"; "kaiming" and "xavier" are He and Glorot.
+
+        Returns
+        -------
+        Random
+
+        Raises
+        ------
+        ValueError
+            If there is no such initialiser.
+
+        Notes
+        -----
+        Biases are zero in Keras; PyTorch draws them with the variance of a weight (``Conv(..., bias="weights")``).
+        Of transposed convolutions PyTorch's fan counts the outgoing channels and all taps: ``Random(gain / prod(s),
+        fan="out")`` for a stride s. A gain here is the square of what ``torch.nn.init.calculate_gain`` returns.
+
+        Examples
+        --------
+        >>> import erfmath as em
+        >>> em.Random.like("keras").fan, round(em.Random.like("torch").gain, 3)
+        ('average', 0.333)
+        """
+        key = name.lower().replace("kaiming", "he").replace("xavier", "glorot") if isinstance(name, str) else name
+        choice(key, "name", tuple(_NAMED))
+        return Random(**_NAMED[key])
+
+    def fan_channels(self, c_in: int, c_out: int) -> float:
+        """Channels that the fan counts between `c_in` and `c_out`."""
+        return {"in": c_in, "out": c_out, "average": (c_in + c_out) / 2}[self.fan]
 
     def variances(self, kernel_size: tuple[int, ...]) -> list[npt.NDArray[np.float64]]:
         """Relative variance per tap of a kernel of size `kernel_size`, of sum 1.
@@ -104,6 +143,14 @@ class Random(_FrozenArray):
         if self.profile.ndim == 1:
             return [self.profile / self.profile.sum() for _ in kernel_size]
         return [self.profile / self.profile.sum()]
+
+
+#: Initialisers by name; PyTorch's default, `kaiming_uniform_` with a = sqrt(5), has variance 1 / (3 fan-in).
+_NAMED: dict[str, dict[str, Any]] = {"torch": {"gain": 1 / 3, "law": "uniform"}}
+_NAMED |= {f"{name}_{law}": {"gain": gain, "fan": fan, "law": law}
+           for name, gain, fan in (("he", 2.0, "in"), ("glorot", 1.0, "average"), ("lecun", 1.0, "in"))
+           for law in ("normal", "uniform")}
+_NAMED["keras"] = _NAMED["glorot_uniform"]
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ def kernel_parameter(layer: Any, c_in: int, c_out: int, ndim: int) -> Parameter:
     taps = float(math.prod(size))
     if weights.random:
         reached = taps / math.prod(per_axis(layer.stride, ndim)) if layer.transposed else taps
-        fan = reached * (c_in if weights.fan == "in" else c_out) / groups
+        fan = reached * weights.fan_channels(c_in, c_out) / groups
         return Parameter(shape, _std(weights, size, fan), weights.law == "uniform", decays=True)
     if isinstance(weights, Fixed):
         return Parameter(shape, value=weights.array, trained=False)
@@ -56,7 +56,8 @@ class _Weighted(Rule):
         return ("kernel",)
 
     def parameters(self, layer: Any, c_in: int, c_out: int, ndim: int) -> dict[str, Parameter]:
-        bias = Parameter((c_out,), np.sqrt(layer.bias) if layer.bias else None, optional=True)
+        variance = layer.bias_variance(c_in, c_out, ndim)
+        bias = Parameter((c_out,), np.sqrt(variance) if variance else None, optional=True)
         return {"kernel": kernel_parameter(layer, c_in, c_out, ndim), "bias": bias}
 
 

@@ -38,7 +38,7 @@ class ConvolutionRule(Rule):
         kernel = tuple(g.kernel for g in geometry)
         groups = c_in if layer.groups == "depthwise" else layer.groups
         if isinstance(weights, Random):
-            gain = weights.gain if weights.fan == "in" else weights.gain * c_in / c_out
+            gain = weights.gain * c_in / weights.fan_channels(c_in, c_out)
             if layer.transposed:
                 gain *= math.prod(g.stride for g in geometry)
             if weights.profile is None:
