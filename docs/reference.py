@@ -71,6 +71,8 @@ PAGES = (
     Page("results", "Results", "What `predict` and `measure` return, and its numbers.", ("results.field",)),
     Page("shapes", "Sizes and shapes", "Functions of a result: how far it extends, and what form it has.",
          ("sizes", "shapes")),
+    Page("trained", "Trained networks", "What given weights make of the field, under hypotheses about their gates: "
+         "`predict` with `gates=`.", ("trained",), ("results.trained.TrainedReceptiveField",)),
     Page("growth", "Growth", "How sizes grow with depth, kernel, dilation and stride.", ("analysis.growth",
          "analysis.power_law")),
     Page("design", "Design", "Which layers widen the ERF, what would widen it further and at what cost; maps of sizes, "

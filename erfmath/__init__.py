@@ -25,8 +25,8 @@ __all__ = [
     "Choices", "Comparison", "Concat", "Constant", "Conv", "ConvTranspose", "Dropout", "EffectiveReceptiveField",
     "Fixed", "GRN", "GlobalAvgPool", "GroupNorm", "Identity", "InstanceNorm", "LayerNorm", "MaxPool", "Multiply",
     "Network", "NetworkBuilder", "Pad", "PixelShuffle", "PixelUnshuffle", "RMSNorm", "Random", "ReceptiveField",
-    "Scale", "Shuffle", "Slice", "Softmax", "Upsample", "add", "border_layers", "compare", "concat", "costs",
-    "coverage", "design", "erf_size_map", "figures", "fit", "fit_power_law", "from_keras", "from_onnx",
+    "Scale", "Shuffle", "Slice", "Softmax", "Upsample", "activities", "add", "border_layers", "compare", "concat",
+    "costs", "coverage", "design", "erf_size_map", "figures", "fit", "fit_power_law", "from_keras", "from_onnx",
     "from_torch", "gradients", "growth", "kernels", "lattice", "layer_shares", "load", "measure", "multiply",
     "natural_images", "path_counts", "plotting", "predict", "reached_std", "receptive_field", "receptive_fields",
     "remedies", "repeat", "required_depth", "residual", "serial", "shapes", "signals", "sizes", "split", "support",
@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from .results.field import EffectiveReceptiveField
     from .theory.predict import predict
     from .theory.trained import widening
+    from .trained.observed import activities
     from .training.fitting import fit
     from .walks import path_counts, walk
 
@@ -101,6 +102,7 @@ _MODULES = {
     "results.field": "EffectiveReceptiveField",
     "theory.predict": "predict",
     "theory.trained": "widening",
+    "trained.observed": "activities",
     "training.fitting": "fit",
     "walks": "path_counts walk",
 }

@@ -31,6 +31,7 @@ ROOMS = [
     "results",
     "theory",
     "empirics",
+    "trained",
     "readers.model", "readers.reading",
     "training",
     "comparison",
@@ -46,8 +47,8 @@ SHARED = {"base", "layers", "results", *(room for room in ROOMS if room.startswi
 #: Imported by a reader inside the function that is handed one of their objects, and by nothing else.
 FRAMEWORKS = {"torchvision", "timm", "torch", "keras", "h5py"}
 OUTSIDE = {"numpy", "scipy", "matplotlib", "mpl_toolkits"}
-#: Pictures on request: methods named `plot` may import what draws them, inside the function.
-LAZY = "plot"
+#: Calls upwards on request, inside functions of these names: of what draws pictures, and of the gates of given weights.
+LAZY = {"plot", "_through_gates"}
 LONGEST = 500
 
 #: A public name stands for the module that defines it, a public module for where it is.
@@ -73,7 +74,7 @@ def room_of(module: str) -> str | None:
 
 
 class Strip(ast.NodeTransformer):
-    """The module as it runs: without blocks under `if TYPE_CHECKING:`, and without lazy calls of pictures."""
+    """The module as it runs: without blocks under `if TYPE_CHECKING:`, and without lazy calls."""
 
     def visit_If(self, node: ast.If) -> ast.AST | None:
         if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
@@ -81,7 +82,7 @@ class Strip(ast.NodeTransformer):
         return self.generic_visit(node)
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST | None:
-        return None if node.name == LAZY else self.generic_visit(node)
+        return None if node.name in LAZY else self.generic_visit(node)
 
 
 @functools.cache

@@ -26,7 +26,7 @@ from .parallel import Workers, in_order
 from .plan import Chunk, Plan, fingerprint, make_plan
 from .sampling import seed_entropy
 
-__all__ = ["measure"]
+__all__ = ["check_images", "measure"]
 
 #: Draws where none are asked for, and the most there will be where a precision is.
 DRAWS, MOST_DRAWS = 100, 100_000
@@ -120,7 +120,7 @@ def measure(net: Network, *, image: Any = None, unit: Any = None, node: str | No
     (200, (9, 9), True)
     """
     if not (images is None or isinstance(images, NaturalImages)):
-        images = _check_images(images)
+        images = check_images(images)
         image = images.shape[2:] if image is None else image
         channels_in = images.shape[1]
     settings = RunSettings.of(net, image=image, unit=unit, node=node, source=source, width=width,
@@ -160,7 +160,7 @@ def measure(net: Network, *, image: Any = None, unit: Any = None, node: str | No
     return results if is_sequence(draws) else results[-1]
 
 
-def _check_images(images: Any) -> Any:
+def check_images(images: Any) -> Any:
     images = np.asarray(images)
     if images.dtype.kind not in "fiu" or not 3 <= images.ndim <= 5 or 0 in images.shape:
         raise ValueError(f"images: shape {images.shape} of {images.dtype}; must be real numbers of shape "

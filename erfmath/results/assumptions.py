@@ -27,6 +27,11 @@ class Assumption(enum.Enum):
     DEPENDENT_BRANCHES = ("branches of one value that meet again after activations, pools or a change of resolution "
                           "are correlated through their mean derivatives only")
     TAP_MOMENTS = "given weights enter as their mean square per tap, the same for all channels"
+    GATES_INDEPENDENT = "gates of all layers, channels and sites are independent, each as often open as its channel's"
+    GATES_OF_CHANNELS = "gates of one channel belong together, those of different channels and layers are independent"
+    GATES_OF_LAYERS = "gates of one layer belong together, those of different layers are independent"
+    GATES_BY_NORMS = "values after batch norms are Gaussian, of the mean and variance that shift and scale give them"
+    GATES_BY_NOISE = "inputs are noise with the spectrum of photographs"
 
 
 @dataclass(frozen=True)

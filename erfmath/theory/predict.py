@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from ..base.checks import choice
 from ..base.errors import check_bytes
 from ..lattice.field import Field
@@ -27,7 +29,8 @@ METHODS = ("exact", "normal", "finite_width")
 def predict(net: Network, *, image: Any = None, unit: Any = None, node: str | None = None, source: str | None = None,
             statistic: str | None = None, method: str = "exact", width: int = 16, channels_in: int = 3,
             ndim: int = 2, input_moments: tuple[float, float] = (1.0, 0.0), input_covariance: Any = None,
-            weights: Mapping[str, Any] | None = None) -> EffectiveReceptiveField:
+            weights: Mapping[str, Any] | None = None, gates: Any = "taps", images: Any = None, draws: int = 200,
+            rng: Any = None) -> EffectiveReceptiveField:
     """The effective receptive field of a unit, computed without sampling.
 
     Parameters
@@ -65,11 +68,28 @@ def predict(net: Network, *, image: Any = None, unit: Any = None, node: str | No
         also gives E[x^2].  `natural_images` gives all moments.  By default pixels are white noise.
     weights : mapping, optional
         Trained arrays by node, in the shapes of `Fixed` ("node.bias": biases; batch norms: scale,
-        shift, mean and variance, shape (4, channels)).  They act through their mean square per tap.
+        shift, mean and variance, shape (4, channels)).
+    gates : {"taps", "independent", "channels", "layers"} or mapping
+        How given weights act.  "taps": through their mean square per tap alone.  The others follow all
+        paths through the weights as they are, under a hypothesis about gates: all "independent" of each
+        other; those of one channel together, but "channels" independent; those of one layer together, but
+        "layers" independent (docs/trained.md).  A mapping gives activities by hand, as `activities`
+        returns them, of independent gates.
+    images : ndarray or NaturalImages, optional
+        Inputs (N, channels, *space) from which activities and gates are taken.  By default "independent"
+        takes activities from batch norms where all are told by them, else all hypotheses send noise with
+        the spectrum of photographs forward.
+    draws : int
+        Draws of gates, or of the random signs that stand for independent ones in a network that is too
+        large to be exact; the result then has standard errors.
+    rng : int, Generator or None
+        For these draws.
 
     Returns
     -------
     EffectiveReceptiveField
+        With `gates`, a `TrainedReceptiveField`: it also tells how much of the power is coherent, and which
+        gates' fluctuations make the rest.
 
     Raises
     ------
@@ -93,10 +113,25 @@ def predict(net: Network, *, image: Any = None, unit: Any = None, node: str | No
     ([3.651, 3.651], (41, 41))
     """
     choice(method, "method", METHODS)
+    if images is not None and gates == "taps":
+        raise ValueError("images: tell what gates do; give gates=, as gates='layers'")
+    if np.ndim(images) > 2:
+        image = np.shape(images)[2:] if image is None else image
+        channels_in = np.shape(images)[1]
     settings = RunSettings.of(net, image=image, unit=unit, node=node, source=source, width=width,
                               channels_in=channels_in, ndim=ndim, weights=weights, input_moments=input_moments,
                               input_covariance=input_covariance)
-    return _predict(net, settings, statistic, method)
+    if gates == "taps":
+        return _predict(net, settings, statistic, method)
+    if method != "exact":
+        raise ValueError(f"method={method!r}: gates={gates!r} go with method='exact'")
+    return _through_gates(net, settings, gates=gates, statistic=statistic, images=images, draws=draws, rng=rng)
+
+
+def _through_gates(net: Network, settings: RunSettings, **how: Any) -> EffectiveReceptiveField:
+    """What runs the weights themselves comes after the measurement, from which it takes its layers."""
+    from ..trained.predicted import predict_through_gates
+    return predict_through_gates(net, settings, **how)
 
 
 def _predict(net: Network, settings: RunSettings, statistic: str | None, method: str) -> EffectiveReceptiveField:

@@ -1,0 +1,141 @@
+"""The backward pass of given weights, its gates aside: linear, the same for every input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..empirics.arrays import Array
+from ..empirics.boxes import Program
+from ..empirics.plan import Plan
+from ..empirics.rules import Call, Pull, Step, rule_of
+from ..networks.network import Network
+from ..networks.settings import RunSettings
+from .slopes import signs
+
+__all__ = ["Circuit", "add_to", "channels_of", "gates_of", "given_names", "streams", "sweep"]
+
+#: What a node does to the gradient of its output.
+Pulls = Mapping[int, Callable[[Array], Sequence[Array]]]
+
+
+def sweep(program: Program, pulls: Pulls, waiting: dict[int, Array]) -> Array:
+    """The gradient of the program's source from gradients `waiting` at nodes, (draws, channels, images, *space).
+
+    Nodes above those that wait have no part in it.
+    """
+    waiting = dict(waiting)
+    for i in sorted(pulls, reverse=True):
+        if i in waiting:
+            add_to(program, waiting, i, pulls[i](waiting.pop(i)))
+    return waiting[program.source]
+
+
+def add_to(program: Program, waiting: dict[int, Array], i: int, parts: Sequence[Array]) -> None:
+    """Hand the gradients of node `i`'s inputs to them."""
+    for j, part in zip(program.steps[i].inputs, parts):
+        if j in program.path:
+            waiting[j] = waiting[j] + part if j in waiting else part
+
+
+def given_names(plan: Plan) -> dict[int, set[str]]:
+    """By the node's position, names of the parameters that are given."""
+    found: dict[int, set[str]] = {}
+    for i, name in plan.recipe.given:
+        found.setdefault(i, set()).add(name)
+    return found
+
+
+def gates_of(plan: Plan) -> list[int]:
+    """Positions of the nodes between source and unit whose gradients depend on the data, from the input on."""
+    given, program = given_names(plan), plan.program
+    return [i for i, step in program.steps.items() if i in program.path and i > program.source
+            and rule_of(step.layer).is_gate(step.layer, given.get(i, ()))]
+
+
+def channels_of(net: Network, settings: RunSettings) -> dict[int, int]:
+    """Channels of the nodes by position, and of the input at -1."""
+    return dict(enumerate(settings.channels(net).values())) | {-1: settings.channels_in}
+
+
+def streams(program: Program) -> dict[int, int]:
+    """A number for each node: the same where values follow from each other without a kernel in between.
+
+    Where streams meet, a new one begins.
+    """
+    found = {-1: -1}
+    for i, step in program.steps.items():
+        above = {found[j] for j in step.inputs}
+        found[i] = above.pop() if len(above) == 1 and not step.layer.takes_weights else i
+    return found
+
+
+@dataclass(frozen=True)
+class Circuit:
+    """What all draws have in common.
+
+    Attributes
+    ----------
+    plan : Plan
+    linear : dict
+        Pulls of the nodes whose gradients depend on no data.
+    gates : tuple of int
+        The others.
+    channels : dict of int to int
+        Of the nodes, -1 the input.
+    """
+
+    plan: Plan
+    linear: dict[int, Pull]
+    gates: tuple[int, ...]
+    channels: dict[int, int]
+
+    @property
+    def program(self) -> Program:
+        return self.plan.program
+
+    @property
+    def dtype(self) -> Any:
+        return np.dtype(self.plan.recipe.dtype)
+
+    @staticmethod
+    def of(plan: Plan, channels: Mapping[int, int], parameters: Mapping[tuple[int, str], Array]) -> Circuit:
+        """Of a plan and the `channels_of` its network; nothing goes forward but shapes."""
+        program, gates = plan.program, gates_of(plan)
+        by_node: dict[int, dict[str, Array]] = {i: {} for i in program.steps}
+        for (i, name), array in parameters.items():
+            if i in by_node:
+                by_node[i][name] = array.astype(plan.recipe.dtype, copy=False)
+        linear = {}
+        for i, step in program.steps.items():
+            if i in program.path and i > program.source and i not in gates:
+                nothing = [np.zeros((1, channels[j], 0, *held.shape), plan.recipe.dtype)
+                           for j, held in zip(step.inputs, step.forward.held)]
+                call = Call(step, by_node[i], 0, False, (), True)
+                linear[i] = rule_of(step.layer).run(call, nothing)[1]
+        return Circuit(plan, linear, tuple(gates), dict(channels))
+
+    def step(self, i: int) -> Step:
+        """The step of a node."""
+        return self.program.steps[i]
+
+    def units(self, rng: np.random.Generator | None, draws: int, statistic: str) -> Array:
+        """Gradients of the unit, (draws, channels, 1, 1, ...): random signs, one channel after the other, or the mean.
+
+        Random signs have variance 1 / channels each.  Without `rng` there are as many draws as channels.
+        """
+        count, space = self.channels[self.program.top], (1,) * len(self.program.unit.lo)
+        channel = self.plan.channel
+        if channel is not None:
+            numbers = np.zeros((draws if rng is not None else 1, count))
+            numbers[:, channel] = 1
+        elif statistic == "mean":
+            numbers = np.full((1, count), 1 / count)
+        elif rng is None:
+            numbers = np.eye(count) / np.sqrt(count)
+        else:
+            numbers = signs(rng, (draws, count), float) / np.sqrt(count)
+        return numbers.reshape(*numbers.shape, 1, *space).astype(self.dtype)

@@ -1,0 +1,107 @@
+"""Gates as real inputs open them, each layer's or each channel's of another input."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from ..empirics.arrays import Array
+from ..empirics.rules import Pull
+from ..empirics.sampling import generator
+from .circuit import Circuit, streams
+from .independent import Totals, follow, mean_pulls, squared
+from .observed import forward_pulls
+from .slopes import Gate
+
+__all__ = ["drawn"]
+
+#: Bytes of what gates of a batch keep, and the least number of inputs in one.
+BATCH_BYTES, LEAST = 2**28, 8
+#: Gates that keep the channels apart.
+CHANNELWISE = {"activation", "max_pool", "adaptive_max_pool", "multiply", "dropout"}
+
+
+def drawn(circuit: Circuit, gates: Mapping[int, Gate], inputs: Array, draws: int, hypothesis: str,
+          ) -> Iterator[tuple[Array, Totals]]:
+    """Maps of draws, (n, *space), and what comes of each gate.
+
+    Draw d meets at each layer the gates of another one of the inputs that went forward together: input d + s, s a
+    random shift of the layer (of each of its channels for "channels").  Layers that follow each other without a kernel
+    in between, as an activation and a pool, share it.
+
+    Parameters
+    ----------
+    inputs : ndarray, shape (channels, N, *space)
+    hypothesis : {"layers", "channels", "none"}
+        "none" shifts nothing: then the draws are those of `measure`.
+    """
+    plan, program = circuit.plan, circuit.program
+    batch = max(plan.recipe.inputs[1], 1)
+    count = min(draws, inputs.shape[1] // batch)
+    if count < 2:
+        raise ValueError(f"images: {inputs.shape[1]} are too few to draw the gates of layers from different ones")
+    kept = sum(circuit.channels[i] * math.prod(circuit.step(i).backward.out.shape) for i in gates)
+    each = min(count, max(LEAST, BATCH_BYTES // max(4 * kept, 1)))
+    parts = math.ceil(count / each)
+    mean, stream = mean_pulls(circuit, gates), streams(program)
+    images = batch if program.mixes_images else 1
+    for chunk in range(parts):
+        start, stop = count * chunk // parts, count * (chunk + 1) // parts
+        n, rng = stop - start, generator(plan.recipe.entropy, chunk)
+        part = inputs[:, start * batch:stop * batch].astype(plan.recipe.dtype, copy=False)
+        x = np.moveaxis(part.reshape(part.shape[0], n, batch, *part.shape[2:]), 1, 0)
+        sample = plan.recipe.sample(start, stop)
+        steps = forward_pulls(program, sample.parameters, x, images, sample.generators)
+        pulls = {step.index: pull for step, _, pull in steps if step.index in gates}
+        shifts = _Shifts(circuit, stream, hypothesis, n, rng)
+
+        def varied(i: int, dy: Array, pulls: dict[int, Pull] = pulls, shifts: _Shifts = shifts) -> list[Array]:
+            return [real - usual for real, usual in zip(shifts.through(i, pulls[i], dy), mean[i](dy))]
+        units = circuit.units(rng, n, "power")
+        if images > 1:
+            units = np.concatenate([units, *(images - 1) * [np.zeros_like(units)]], axis=2)
+        gradient, totals = follow(circuit, mean, varied, units, tuple(gates), chunk == 0)
+        yield squared(gradient), totals
+
+
+class _Shifts:
+    """Which input's gates each draw meets at each node."""
+
+    def __init__(self, circuit: Circuit, stream: Mapping[int, int], hypothesis: str, draws: int,
+                 rng: np.random.Generator) -> None:
+        self.circuit, self.stream, self.hypothesis, self.draws, self.rng = circuit, stream, hypothesis, draws, rng
+        self.drawn: dict[tuple[int, int], Array] = {}
+        order = rng.permutation(draws)
+        self.spare = iter([*order, *rng.integers(0, draws, len(stream))])
+
+    def through(self, i: int, pull: Pull, dy: Array) -> list[Array]:
+        """The gradients of a node's inputs, of every draw by the gates that it meets."""
+        step = self.circuit.step(i)
+        stream = self.stream[step.inputs[0]]
+        if self.hypothesis == "none":
+            return list(pull(dy))
+        counts = {dy.shape[1], *(self.circuit.channels[j] for j in step.inputs)}
+        if self.hypothesis == "channels" and step.layer.op in CHANNELWISE and len(counts) == 1:
+            shift = self.of(stream, dy.shape[1])
+        else:
+            shift = np.broadcast_to(self.of(stream, 1), (dy.shape[1],))
+        return [_shifted(part, -np.broadcast_to(shift[:1], (part.shape[1],)) if part.shape[1] != len(shift)
+                         else -shift) for part in pull(_shifted(dy, shift))]
+
+    def of(self, stream: int, channels: int) -> Array:
+        """The shift of every channel of a stream, or one for all."""
+        key = stream, channels
+        if key not in self.drawn:
+            self.drawn[key] = (np.array([next(self.spare)]) if channels == 1 else
+                               self.rng.integers(0, self.draws, channels))
+        return self.drawn[key]
+
+
+def _shifted(x: Array, shift: Array) -> Array:
+    """Draw d of channel c becomes draw d + shift[c]."""
+    if (shift == shift[0]).all():
+        return np.roll(x, int(shift[0]), axis=0)
+    draws = (np.arange(len(x))[:, None] - shift) % len(x)
+    return x[draws, np.arange(x.shape[1])]

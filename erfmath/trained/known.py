@@ -1,0 +1,145 @@
+"""Activities of gates without any input: given by hand, or told by the batch norms before them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ..empirics.arrays import Array
+from ..empirics.plan import Plan
+from ..empirics.rules import Step
+from ..empirics.rules.activation import activate
+from .circuit import gates_of
+from .observed import Observed, two_slopes
+from .slopes import Slope
+
+__all__ = ["by_hand", "from_norms"]
+
+#: Standard normal values and their weights, for the mean of functions that may have kinks.
+POINTS = np.linspace(-8.5, 8.5, 6801)
+WEIGHTS = np.exp(-POINTS**2 / 2) / np.exp(-POINTS**2 / 2).sum()
+
+
+def by_hand(step: Step, channels: int, taps: int, given: Any, key: str) -> Observed:
+    """What a user says of a gate, in the shapes that `activities` returns.
+
+    Raises
+    ------
+    ValueError
+        If it has another shape, or says what cannot be.
+    """
+    array = np.asarray(given, dtype=float)
+    layer: Any = step.layer
+    low = two_slopes(step)
+    if step.layer.op == "max_pool":
+        shapes, words = [(taps,), (channels, taps)], f"the share of each tap, (taps,) or ({channels}, {taps})"
+    else:
+        words = f"the mean and the mean square of the slope, (2, {channels})"
+        shapes = [(2, channels)]
+        if low is not None or getattr(layer, "function", "") in ("relu6", "hardtanh"):
+            shapes = [(), (channels,), *shapes]
+            words = f"the part of open gates, a number or ({channels},), or {words}"
+    if array.shape not in shapes or not np.isfinite(array).all():
+        raise ValueError(f"gates[{key!r}]: shape {array.shape}; must be {words}")
+    if step.layer.op == "max_pool":
+        shares = array.reshape(-1, taps)
+        if (shares < 0).any() or not np.allclose(shares.sum(axis=1), 1):
+            raise ValueError(f"gates[{key!r}]: shares must not be negative, and sum to 1")
+        return shares
+    if array.ndim < 2:
+        if (array < 0).any() or (array > 1).any():
+            raise ValueError(f"gates[{key!r}]: parts of open gates must lie between 0 and 1")
+        low = low or 0.0
+        part = np.broadcast_to(array, (channels,))
+        return (Slope(low + (1 - low) * part, low**2 + (1 - low**2) * part),)
+    if (array[1] < array[0]**2 * (1 - 1e-9)).any():
+        raise ValueError(f"gates[{key!r}]: a mean square must not be less than the square of the mean")
+    return (Slope(*array),)
+
+
+#: Mean and variance of the values of each channel, taken to be Gaussian.
+State = tuple[Array, Array]
+
+
+def from_norms(plan: Plan, channels: Mapping[int, int]) -> dict[int, Observed]:
+    """What batch norms of given statistics tell of the gates after them; gates of which nothing is told are left out.
+
+    A norm with scale gamma and shift beta puts out values of mean beta and variance gamma^2, so that a ReLU is open
+    with probability Phi(beta / |gamma|).  Sums of such values have the sum of their means and variances.
+    """
+    program, given = plan.program, plan.recipe.given
+    gates = set(gates_of(plan))
+    known: dict[int, State] = {}
+    found: dict[int, Observed] = {}
+    for i, step in program.steps.items():
+        above = [known.get(j) for j in step.inputs]
+        if i in gates:
+            seen = _gate(step, above[0])
+            if seen is not None:
+                found[i] = seen
+        rows = {name: given[i, name][0].astype(float) for name in ("scale", "shift", "variance") if (i, name) in given}
+        if "variance" in rows:
+            known[i] = rows["shift"], rows["scale"]**2
+        elif step.layer.op in _STATES and None not in above:
+            known[i] = _STATES[step.layer.op](step.layer, above, channels[i])
+    return found
+
+
+def _gate(step: Step, state: State | None) -> Observed | None:
+    layer: Any = step.layer
+    if layer.op == "max_pool":
+        taps = math.prod(step.kernel)
+        return np.full((1, taps), 1 / taps)
+    if layer.op == "adaptive_max_pool":
+        return ()
+    if layer.op == "dropout":
+        return (Slope(np.ones(1), np.full(1, 1 / (1 - layer.p))),)
+    if layer.op != "activation" or state is None:
+        return None
+    mean, variance = state
+    low = two_slopes(step)
+    if low is not None:
+        from scipy.special import ndtr
+        part = ndtr(mean / np.sqrt(np.maximum(variance, 1e-300)))
+        return (Slope(low + (1 - low) * part, low**2 + (1 - low**2) * part),)
+    slope = np.asarray(activate(_values(state), layer.function, layer.slope)[1], float)
+    return (Slope(slope @ WEIGHTS, slope**2 @ WEIGHTS),)
+
+
+def _values(state: State) -> Array:
+    mean, variance = state
+    return mean[:, None] + np.sqrt(variance)[:, None] * POINTS
+
+
+def _activated(layer: Any, above: Any, count: int) -> State:
+    value = activate(_values(above[0]), layer.function, layer.slope)[0]
+    mean = value @ WEIGHTS
+    return mean, np.maximum(value**2 @ WEIGHTS - mean**2, 0)
+
+
+def _summed(layer: Any, above: Any, count: int) -> State:
+    mean, variance = (sum(np.broadcast_to(state[k], (count,)) for state in above) for k in range(2))
+    return np.asarray(mean), np.asarray(variance)
+
+
+def _same(layer: Any, above: Any, count: int) -> State:
+    return above[0]
+
+
+def _each(change: Callable[[list[Array]], Array], *states: State) -> State:
+    """The same done to means and to variances."""
+    return change([state[0] for state in states]), change([state[1] for state in states])
+
+
+#: What layers make of the state of their inputs.
+_STATES: dict[str, Callable[[Any, Any, int], State]] = {
+    "activation": _activated, "add": _summed, "identity": _same, "pad": _same,
+    "scale": lambda layer, above, count: (above[0][0] * layer.factor, above[0][1] * layer.factor**2),
+    "concat": lambda layer, above, count: _each(lambda parts: np.concatenate(parts), *above),
+    "slice": lambda layer, above, count: _each(lambda parts: parts[0][layer.start:layer.stop], *above),
+    "shuffle": lambda layer, above, count: _each(
+        lambda parts: parts[0].reshape(layer.groups, -1).T.ravel(), *above),
+}

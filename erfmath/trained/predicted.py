@@ -1,0 +1,206 @@
+"""The field of given weights under a hypothesis about their gates."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..base.checks import choice, integer
+from ..empirics.arrays import Array, on_space, place
+from ..empirics.measure import check_images
+from ..empirics.plan import Plan, make_plan
+from ..empirics.sampling import generator, seed_entropy
+from ..layers.geometry import Box
+from ..networks.images import NaturalImages, natural_images
+from ..networks.network import Network
+from ..networks.settings import RunSettings
+from ..results.assumptions import Assumption
+from ..results.statistics import Moments
+from ..results.trained import TrainedReceptiveField
+from .circuit import Circuit, channels_of, streams
+from .drawn import drawn
+from .independent import coherent, exact, exact_fits, probed
+from .known import by_hand, from_norms
+from .observed import Observed, all_units, observed
+from .slopes import Bins, Gate, Routes, Slopes
+
+__all__ = ["HYPOTHESES", "predict_through_gates"]
+
+#: What `predict` takes as `gates`, beside activities by hand.
+HYPOTHESES = ("independent", "channels", "layers")
+#: Images of noise from which activities are taken, with borders and on the plane (where fewer sites are seen).
+IMAGES, PLANE_IMAGES = 64, 256
+#: Longest wavelength of this noise, in pixels, unless maps are larger.
+PERIOD = 64
+#: Channels of a unit that are followed one by one, however few draws there are.
+FEW = 64
+
+
+def predict_through_gates(net: Network, settings: RunSettings, *, gates: Any, statistic: str | None, images: Any,
+                          draws: int, rng: Any) -> TrainedReceptiveField:
+    """As `predict` with `gates`.
+
+    Raises
+    ------
+    ValueError
+        If gates or images do not fit the network, or an array is missing.
+    NotImplementedError
+        Where a hypothesis does not tell what a layer does; the message says which does.
+    """
+    statistic = statistic or "power"
+    choice(statistic, "statistic", ("power", "mean"))
+    hand = gates if isinstance(gates, Mapping) else None
+    hypothesis = "independent" if hand is not None else gates
+    choice(hypothesis, "gates", ("taps", *HYPOTHESES))
+    draws = integer(draws, "draws", 2)
+    noise = images if isinstance(images, NaturalImages) else None
+    images = None if images is None or noise else check_images(images)
+    trf, unit = settings.receptive_field(net), settings.unit_of(net)
+    lo, hi = trf.window(unit) if trf.image is None else ((0,) * trf.ndim, tuple(n - 1 for n in trf.image))
+    plan = make_plan(net, settings, window=Box(lo, hi), statistic=statistic, entropy=seed_entropy(rng),
+                     normalise=False, images=images, channel=None, batch=None,
+                     dtype="float64" if statistic == "mean" else None)
+    if plan.recipe.drawn:
+        missing = sorted(net.names[i] for i, _ in plan.recipe.drawn)
+        raise ValueError(f"weights: no array for {', '.join(missing[:3])}{', ...' * (len(missing) > 3)}; gates= is for "
+                         "networks of which all weights are given")
+    parts = _Parts(net, settings, plan, channels_of(net, settings), images, noise)
+    about: dict[str, Any] = {"origin": lo, "shape": tuple(b - a + 1 for a, b in zip(lo, hi)), "unit": unit, "trf": trf,
+                             "image": trf.image, "statistic": statistic, "seed": plan.recipe.entropy,
+                             "gates": "by hand" if hand is not None else hypothesis}
+    known, source = parts.slopes(hypothesis, hand)
+    return _field(parts, hypothesis, known, draws, {**about, "assumptions": _assumptions(hypothesis, source)})
+
+
+class _Parts(NamedTuple):
+    net: Network
+    settings: RunSettings
+    plan: Plan
+    channels: dict[int, int]
+    images: Array | None
+    noise: NaturalImages | None
+
+    def slopes(self, hypothesis: str, hand: Mapping[str, Any] | None) -> tuple[dict[int, Observed], str]:
+        """What every gate does on average, and where that is from."""
+        wanted = Circuit.of(self.plan, self.channels, self.plan.recipe.given).gates
+        if hand is not None:
+            return self._by_hand(hand, wanted), "hand"
+        if self.images is None and self.noise is None and hypothesis == "independent":
+            found = from_norms(self.plan, self.channels)
+            if set(wanted) <= set(found):
+                return found, "norms"
+        plan = self.plan
+        if self.settings.image is not None:
+            plan = all_units(self.net, self.settings, plan)
+        return observed(plan, self.inputs(plan, IMAGES if self.settings.image else PLANE_IMAGES), self.channels), (
+            "noise" if self.images is None else "images")
+
+    def _by_hand(self, hand: Mapping[str, Any], wanted: Any) -> dict[int, Observed]:
+        steps, found = self.plan.program.steps, from_norms(self.plan, self.channels)
+        by_name = {steps[i].name: i for i in wanted}
+        for name, given in hand.items():
+            if name in by_name:
+                i = by_name[name]
+                found[i] = by_hand(steps[i], self.channels[i], math.prod(steps[i].kernel), given, name)
+            elif name not in self.net.names:
+                raise ValueError(f"gates: the network has no node {name!r}")
+        missing = [name for name, i in by_name.items() if i not in found]
+        if missing:
+            raise ValueError(f"gates: nothing is said of {', '.join(missing[:3])}{', ...' * (len(missing) > 3)}")
+        return found
+
+    def inputs(self, plan: Plan, count: int) -> Array:
+        """Images, (channels, N, *space), on the sites that go forward."""
+        if plan.recipe.images is not None and plan.program is self.plan.program:
+            return plan.recipe.images
+        box, image = plan.program.forward, self.settings.image
+        if self.images is not None:
+            return np.moveaxis(self.images, 1, 0)
+        shape = box.shape if image is None else image
+        rng = generator(plan.recipe.entropy, 2**31)
+        kind = self.noise or natural_images(mean=0, std=1, period=max(PERIOD, 2 * max(shape)))
+        noise = kind.sample(count * max(plan.recipe.inputs[1], 1), shape, rng, self.settings.channels_in)
+        if image is not None:
+            noise = noise[on_space(slice(a, b + 1) for a, b in zip(*box))]
+        return np.moveaxis(noise, 1, 0)
+
+
+def _gate(parts: _Parts, i: int, what: Observed) -> Gate:
+    """A gate that is known by what was observed."""
+    step = parts.plan.program.steps[i]
+    if isinstance(what, np.ndarray):
+        shapes = parts.settings.shapes(parts.net)
+        below = step.inputs[0]
+        sites = parts.settings.image if below < 0 or shapes is None else shapes[parts.net.names[below]]
+        return Routes(step, what, sites)
+    return Slopes(step, what, tuple(parts.channels[j] for j in step.inputs)) if what else Bins(step)
+
+
+def _field(parts: _Parts, hypothesis: str, known: dict[int, Observed], draws: int,
+           about: dict[str, Any]) -> TrainedReceptiveField:
+    plan = parts.plan
+    circuit = Circuit.of(plan, parts.channels, plan.recipe.given)
+    gates = {i: _gate(parts, i, known[i]) for i in circuit.gates}
+    if hypothesis == "independent":
+        _check_products(circuit)
+
+    def placed(maps: Array) -> Array:
+        return place(maps, plan.program.backward, plan.field)
+    if about["statistic"] == "mean":
+        mean = placed(coherent(circuit, gates, circuit.units(None, 1, "mean"), square=False))
+        return TrainedReceptiveField(Moments.of(mean[None]), plan.field, method="mean gates", sampled=False,
+                                     coherent_map=mean, contributions={}, **about)
+    if hypothesis == "independent" and exact_fits(circuit, gates):
+        wide = dataclasses.replace(plan, recipe=dataclasses.replace(plan.recipe, dtype="float64"))
+        circuit = Circuit.of(wide, parts.channels, {k: v.astype(float) for k, v in plan.recipe.given.items()})
+        power, mean, totals = exact(circuit, gates)
+        moments, mean, method = Moments.of(placed(power)[None]), placed(mean), "exact"
+    else:
+        chunks = (probed(circuit, gates, draws) if hypothesis == "independent" else
+                  drawn(circuit, gates, parts.inputs(plan, draws), draws, hypothesis))
+        found, totals = None, {}
+        for maps, first in chunks:
+            here = Moments.of(placed(maps))
+            found, totals = (here, first) if found is None else (found.merge(here), totals)
+        assert found is not None
+        moments, method = found, "random signs" if hypothesis == "independent" else "gates drawn"
+        mean = placed(_coherent(circuit, gates, draws))
+    # What the gates add was followed for few draws: their parts are sure, their sum is what is not coherent.
+    rest, left = sum(totals.values()), max(moments.total - float(mean.sum()), 0.0)
+    contributions = {plan.program.steps[i].name: float(part / rest * left / moments.total) if rest else 0.0
+                     for i, part in sorted(totals.items())}
+    return TrainedReceptiveField(moments, plan.field, method=method, sampled=method != "exact", coherent_map=mean,
+                                 contributions=contributions, **about)
+
+
+def _check_products(circuit: Circuit) -> None:
+    """Factors must not be functions of one value: then their product is no gate of its own."""
+    stream = streams(circuit.program)
+    for i in circuit.gates:
+        step = circuit.step(i)
+        met = [stream[j] for j in step.inputs]
+        if len(set(met)) < len(met):
+            raise NotImplementedError(f"{step.name}: multiplies functions of the same value, of which "
+                                      "gates='independent' has no mean; use gates='layers', or erfmath.measure")
+
+
+def _coherent(circuit: Circuit, gates: Mapping[int, Gate], draws: int) -> Array:
+    """The coherent power: of all channels of the unit if they are few, else of random signs on them."""
+    count = circuit.channels[circuit.program.top]
+    if count <= max(draws, FEW):
+        return coherent(circuit, gates, circuit.units(None, 1, "power"))
+    rng = generator(circuit.plan.recipe.entropy, 2**31 + 1)
+    return coherent(circuit, gates, circuit.units(rng, draws, "power")) / draws
+
+
+def _assumptions(hypothesis: str, source: str) -> tuple[Assumption, ...]:
+    """What is taken for granted, and where activities are from."""
+    found = [{"independent": Assumption.GATES_INDEPENDENT, "channels": Assumption.GATES_OF_CHANNELS,
+              "layers": Assumption.GATES_OF_LAYERS}[hypothesis]]
+    if source in ("norms", "noise"):
+        found.append(Assumption.GATES_BY_NORMS if source == "norms" else Assumption.GATES_BY_NOISE)
+    return tuple(found)

@@ -1,0 +1,195 @@
+"""What multiplies gradients where a layer depends on the data: its mean, and its mean square.
+
+A gate multiplies the gradient of site x of channel c by a number of mean p and mean square s: an open or closed one
+with s = p, a smooth one with E phi' and E phi'^2.  Under the hypothesis that these numbers are independent of each
+other, nothing else of them matters for E[g^2] (docs/trained.md).
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..empirics.arrays import Array, summed_to
+from ..empirics.convolution import taps
+from ..empirics.rules import Step
+
+__all__ = ["Bins", "Gate", "Routes", "Slope", "Slopes", "signs", "window_sites"]
+
+
+class Slope(NamedTuple):
+    """Mean and mean square of what multiplies gradients, (channels,) or (1,) each.
+
+    `by_site` is whether every site has a number of its own; else one serves the whole map.
+    """
+
+    mean: Array
+    square: Array
+    by_site: bool = True
+
+    @property
+    def spread(self) -> Array:
+        """Standard deviation."""
+        return np.sqrt(np.maximum(self.square - self.mean**2, 0))
+
+
+class Gate:
+    """A layer that depends on the data, known by what it does on average.
+
+    Random numbers of mean 0 and variance 1 say how a draw differs from the average.
+    """
+
+    step: Step
+
+    @property
+    def independent(self) -> bool:
+        """Whether every site and channel has a number of its own."""
+        return True
+
+    def numbers(self, dy: Array) -> list[tuple[int, ...]]:
+        """Shapes of the random numbers for one gradient."""
+        raise NotImplementedError
+
+    def passed(self, dy: Array) -> list[Array]:
+        """Gradients of the inputs if everything has its mean."""
+        raise NotImplementedError
+
+    def varied(self, dy: Array, numbers: Sequence[Array]) -> list[Array]:
+        """What random `numbers`, (draws, *shape), add to that."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Slopes(Gate):
+    """Of activations, products, norms: one `Slope` for each input, which has so many `channels`."""
+
+    step: Step
+    slopes: tuple[Slope, ...]
+    channels: tuple[int, ...]
+
+    @property
+    def independent(self) -> bool:
+        return len(self.slopes) == 1 and self.slopes[0].by_site
+
+    def numbers(self, dy: Array) -> list[tuple[int, ...]]:
+        return [(dy.shape[1] if len(slope.mean) > 1 else 1, dy.shape[2],
+                 *(n if slope.by_site else 1 for n in dy.shape[3:])) for slope in self.slopes]
+
+    def passed(self, dy: Array) -> list[Array]:
+        return [self._given(which, dy * _wide(slope.mean, dy)) for which, slope in enumerate(self.slopes)]
+
+    def varied(self, dy: Array, numbers: Sequence[Array]) -> list[Array]:
+        return [self._given(which, dy * (_wide(slope.spread, dy) * xi))
+                for which, (slope, xi) in enumerate(zip(self.slopes, numbers))]
+
+    def _given(self, which: int, dx: Array) -> Array:
+        window = self.step.backward
+        shape = (len(dx), self.channels[which], dx.shape[2], *window.reads[which].shape)
+        return window.give_back(summed_to(dx, shape), which)
+
+
+@dataclass(frozen=True)
+class Routes(Gate):
+    """Of a max pool: how often each tap of a window holds its largest value, (channels or 1, taps).
+
+    `sites` is the number of sites of its input per axis; taps outside never win.
+    """
+
+    step: Step
+    shares: Array
+    sites: tuple[int, ...] | None
+
+    def numbers(self, dy: Array) -> list[tuple[int, ...]]:
+        return [(self.shares.shape[1], *dy.shape[1:])]
+
+    def passed(self, dy: Array) -> list[Array]:
+        return [self._routed([dy * share for share in self._by_tap(dy.dtype)])]
+
+    def varied(self, dy: Array, numbers: Sequence[Array]) -> list[Array]:
+        # The covariance of the indicators of the winner is diag(w) - w w^T.
+        shares = self._by_tap(dy.dtype)
+        roots = [np.sqrt(share) for share in shares]
+        xis = [numbers[0][:, a] for a in range(len(roots))]
+        common = functools.reduce(np.add, (root * xi for root, xi in zip(roots, xis)))
+        return [self._routed([dy * (root * xi - share * common) for root, share, xi in zip(roots, shares, xis)])]
+
+    def _by_tap(self, dtype: Any) -> list[Array]:
+        """Shares of each tap, for every window of the backward pass."""
+        step = self.step
+        there = window_sites(step, self.sites)
+        whole = self.shares[:, :, None].reshape(*self.shares.shape, *(1,) * len(step.geometry)) * there
+        total = whole.sum(axis=1, keepdims=True)
+        whole = np.divide(whole, total, out=np.zeros(whole.shape), where=total > 0).astype(dtype)
+        return [whole[:, a, None] for a in range(whole.shape[1])]
+
+    def _routed(self, parts: Sequence[Array]) -> Array:
+        step, window = self.step, self.step.backward
+        dx = np.zeros_like(parts[0], shape=(*parts[0].shape[:3], *window.reads[0].shape))
+        for view, part in zip(taps(dx, step.kernel, step.stride, step.dilation, window.out.shape), parts):
+            view += part
+        return window.give_back(dx)
+
+
+def window_sites(step: Step, sites: tuple[int, ...] | None) -> Array:
+    """Whether each tap of each window of the backward pass lies on the map, (taps, *out)."""
+    window = step.backward
+    lines = []
+    for g, lo, hi, first, n in zip(step.geometry, window.out.lo, window.out.hi, window.reads[0].lo,
+                                   sites or (None,) * len(step.geometry)):
+        at = first + g.stride * np.arange(hi - lo + 1) + g.dilation * np.arange(g.kernel)[:, None]
+        lines.append(np.ones(at.shape, bool) if n is None else (at >= 0) & (at < n))
+    n = len(lines)
+    whole = functools.reduce(np.logical_and.outer, lines).transpose(*range(0, 2 * n, 2), *range(1, 2 * n, 2))
+    return whole.reshape(-1, *whole.shape[n:])
+
+
+@dataclass(frozen=True)
+class Bins(Gate):
+    """Of a max pool into a given number of bins: every site of a bin is as likely to hold its largest value."""
+
+    step: Step
+
+    def numbers(self, dy: Array) -> list[tuple[int, ...]]:
+        return [(*dy.shape[1:3], *(matrix.shape[1] for matrix in self.step.backward.matrices), dy[0, 0, 0].size)]
+
+    def passed(self, dy: Array) -> list[Array]:
+        window = self.step.backward
+        dx = np.zeros_like(dy, shape=(*dy.shape[:3], *window.held[0].shape))
+        for value, sites, part in self._bins(dy):
+            dx[sites] += value * dx.dtype.type(part)
+        return [dx]
+
+    def varied(self, dy: Array, numbers: Sequence[Array]) -> list[Array]:
+        window = self.step.backward
+        dx = np.zeros_like(dy, shape=(len(numbers[0]), *dy.shape[1:3], *window.held[0].shape))
+        space = tuple(range(3, dx.ndim))
+        for i, (value, sites, part) in enumerate(self._bins(dy)):
+            xi = numbers[0][..., i][sites]
+            dx[sites] += value * (xi - xi.mean(axis=space, keepdims=True)) * dx.dtype.type(math.sqrt(part))
+        return [dx]
+
+    def _bins(self, dy: Array) -> Any:
+        """The gradient, an index of the sites, and the share of each of them, bin by bin."""
+        matrices = [matrix.astype(bool) for matrix in self.step.backward.matrices]
+        for bins in itertools.product(*(range(len(matrix)) for matrix in matrices)):
+            lines = [np.flatnonzero(matrix[b]) for matrix, b in zip(matrices, bins)]
+            sites = (slice(None),) * 3 + tuple(slice(line[0], line[-1] + 1) for line in lines)
+            value = dy[(slice(None),) * 3 + tuple(slice(b, b + 1) for b in bins)]
+            yield value, sites, 1 / math.prod(len(line) for line in lines)
+
+
+def signs(rng: np.random.Generator, shape: Sequence[int], dtype: Any) -> Array:
+    """Independent -1 and 1."""
+    count = math.prod(shape)
+    bits = np.unpackbits(np.frombuffer(rng.bytes((count + 7) // 8), np.uint8), count=count)
+    return (bits.astype(np.int8) * 2 - 1).astype(dtype).reshape(shape)
+
+
+def _wide(numbers: Array, like: Array) -> Array:
+    return numbers.astype(like.dtype).reshape(-1, *(1,) * (like.ndim - 2))
