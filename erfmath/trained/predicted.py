@@ -115,7 +115,7 @@ class _Parts(NamedTuple):
 
     def inputs(self, plan: Plan, count: int) -> Array:
         """Images, (channels, N, *space), on the sites that go forward."""
-        if plan.recipe.images is not None and plan.program is self.plan.program:
+        if isinstance(plan.recipe.images, np.ndarray) and plan.program is self.plan.program:
             return plan.recipe.images
         box, image = plan.program.forward, self.settings.image
         if self.images is not None:
