@@ -66,11 +66,18 @@ class StandIn(NamedTuple):
 
 
 class Statistic(NamedTuple):
-    """What a tensor is of another: a "mean", "mean square" or "variance" over `digits`, or "centred" by the mean."""
+    """What a tensor is of another.
+
+    A "mean", "mean square", "variance" or "norm" over `digits`, what is "centred" by the mean, or a part of a global
+    response norm: the "mean norm" of channels, the "response" (a norm over the mean norm), and the "responded" values,
+    which are the values by the response, times `scale`, plus `shift`.
+    """
 
     kind: str
     node: str
     digits: frozenset[Digit]
+    scale: Any = 1.0
+    shift: Any = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -348,18 +355,15 @@ class Builder:
     def _unshuffle(self, view: View, gathered: Sequence[Digit], place: Place) -> View:
         """Sites of small blocks as channels."""
         fine = {digit.axis: digit for digit in gathered if digit.axis >= 0}
-        sizes = {digit.size for digit in fine.values()}
-        coarse = {axis: Digit(axis, digit.size, place.space[axis] // digit.size) for axis, digit in fine.items()}
-        if len(fine) != self.ndim or len(sizes) != 1 or any(digit.step != 1 for digit in fine.values()):
+        if any(digit.step != 1 for digit in fine.values()):
             raise Unsupported(f"a view of shape {view.shape} that mixes axes")
-        r = sizes.pop()
-        space = tuple(n // r for n in place.space)
-        name = self.emit(PixelUnshuffle(r), [view.node], f"{view.node}.unshuffle",
-                         place.channels * r**self.ndim, space)
-        change = {Digit(CHANNELS, 1, place.channels): Digit(CHANNELS, r**self.ndim, place.channels)}
+        r = tuple(fine[axis].size if axis in fine else 1 for axis in range(self.ndim))
+        space = tuple(n // m for n, m in zip(place.space, r))
+        name = self.emit(PixelUnshuffle(_even(r)), [view.node], f"{view.node}.unshuffle", place.channels * math.prod(r), space)
+        change = {Digit(CHANNELS, 1, place.channels): Digit(CHANNELS, math.prod(r), place.channels)}
         for axis, digit in fine.items():
-            change[digit] = Digit(CHANNELS, r**(self.ndim - 1 - axis), r)
-            change[coarse[axis]] = Digit(axis, 1, place.space[axis] // r)
+            change[digit] = Digit(CHANNELS, math.prod(r[axis + 1:]), r[axis])
+            change[Digit(axis, r[axis], space[axis])] = Digit(axis, 1, space[axis])
         return self._rewritten(name, view.layout, change)
 
     def _pixel_shuffle(self, view: View, place: Place) -> View:
@@ -369,26 +373,22 @@ class Builder:
             axes = [digit.axis for digit in digits]
             if len(digits) == 2 and axes[0] >= 0 and axes[1] == CHANNELS:
                 blocks[axes[0]] = digits
-        sizes = {digits[1].size for digits in blocks.values()}
-        if len(blocks) != self.ndim or len(sizes) != 1:
-            raise Unsupported(f"a view of shape {view.shape} that mixes axes")
-        r = sizes.pop()
-        many = r**self.ndim
+        r = tuple(blocks[axis][1].size if axis in blocks else 1 for axis in range(self.ndim))
+        many = math.prod(r)
         kept = place.channels // many
-        node, order = view.node, [blocks[axis][1].step for axis in range(self.ndim)]
-        if order == [kept * r**(self.ndim - 1 - axis) for axis in range(self.ndim)] and kept > 1:
-            node = self.emit(Shuffle(many), [node], f"{node}.shuffle")  # the block's sites come first
-        elif order != [r**(self.ndim - 1 - axis) for axis in range(self.ndim)]:
+        steps = [[kept**first * math.prod(r[axis + 1:]) for axis in blocks] for first in (0, 1)]
+        node, order = view.node, [fine.step for _, fine in blocks.values()]
+        if not blocks or order not in steps:
             raise Unsupported(f"a view of shape {view.shape} that mixes axes")
-        space = tuple(n * r for n in place.space)
-        name = self.emit(PixelShuffle(r), [node], f"{view.node}.shuffle", kept, space)
-        change = {}
-        for digits in view.layout:
-            for digit in digits:
-                if digit.axis == CHANNELS and digit.size == kept and digit not in [b[1] for b in blocks.values()]:
-                    change[digit] = Digit(CHANNELS, 1, kept)
+        if order != steps[0]:
+            node = self.emit(Shuffle(many), [node], f"{node}.shuffle")  # the block's sites come first
+        space = tuple(n * m for n, m in zip(place.space, r))
+        name = self.emit(PixelShuffle(_even(r)), [node], f"{view.node}.shuffle", kept, space)
+        taken = [fine for _, fine in blocks.values()]
+        change = {digit: Digit(CHANNELS, 1, kept) for digits in view.layout for digit in digits
+                  if digit.axis == CHANNELS and digit.size == kept and digit not in taken}
         for axis, (coarse, fine) in blocks.items():
-            change[coarse], change[fine] = Digit(axis, r, place.space[axis]), Digit(axis, 1, r)
+            change[coarse], change[fine] = Digit(axis, r[axis], place.space[axis]), Digit(axis, 1, r[axis])
         return self._rewritten(name, view.layout, change)
 
     # -- what layers need of a view -----------------------------------------------------------
@@ -422,3 +422,8 @@ class Builder:
         place = self.places[node]
         layout = [*view.layout[:first - 1], whole(CHANNELS, place.channels)]
         return View(node, (*layout, *(whole(axis, place.space[axis]) for axis in axes)))
+
+
+def _even(r: tuple[int, ...]) -> Any:
+    """One number, where that is the same."""
+    return r[0] if len(set(r)) == 1 else r

@@ -180,7 +180,7 @@ def reduce(b: Builder, r: Record, x: View) -> View:
     axes = {axis % len(x.layout) for axis in r.attributes["axes"]}
     digits = [digit for axis in sorted(axes) for digit in x.layout[axis]]
     statistic = statistic_of(function, x, digits)
-    if statistic is not None and function == "var":
+    if statistic is not None and function in ("var", "norm"):
         function = "mean"  # its node is read by nothing, if a norm comes of it
     if function not in ("mean", "sum", "max"):
         raise Unsupported(f"{function} over axes {sorted(axes)} of {x.shape}")
@@ -213,8 +213,8 @@ def reduce(b: Builder, r: Record, x: View) -> View:
     else:
         change = {}
     kept = [() if axis in axes else merged(change.get(d, d) for d in group) for axis, group in enumerate(x.layout)]
-    if statistic is not None and r.attributes["function"] == "var":
-        b.stand_in(node, "variance over axes of a map", "the mean")
+    if function != r.attributes["function"]:
+        b.stand_in(node, f"{r.attributes['function']} over axes of a map", "the mean")
     return View(node, tuple(group for axis, group in enumerate(kept) if keep or axis not in axes), statistic=statistic)
 
 

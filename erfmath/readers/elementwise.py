@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
@@ -13,7 +14,7 @@ from .builder import Builder, Unsupported, View
 from .channels import meeting
 from .functions import UNARY, Expression
 from .rules import fixed, rule
-from .statistics import centred, norm_by_hand
+from .statistics import centred, global_response_norm, norm_by_hand, responding
 from .records import Array, Record, scalar
 
 __all__ = ["binary", "unary"]
@@ -55,7 +56,8 @@ def binary(b: Builder, r: Record, x: Any, y: Any) -> Any:
             return view
         parts = (view.expression, number) if x is view else (number, view.expression)
         return b.applied(view, Expression(function, parts, {}, r.path))
-    return _with_constant(b, r, function, view, np.asarray(other), x is view)
+    found = _with_constant(b, r, function, view, np.asarray(other), x is view)
+    return dataclasses.replace(found, statistic=responding(function, view, other))
 
 
 def _folded_bias(b: Builder, r: Record, view: View, function: str, other: Any, first: bool) -> bool:
@@ -111,8 +113,11 @@ def _with_constant(b: Builder, r: Record, function: str, view: View, array: Arra
 def _meeting(b: Builder, r: Record, function: str, x: View, y: View) -> View:
     """Two maps at each site: sums and products, of one site or one channel with many as well."""
     found = norm_by_hand(b, r, function, x, y)
+    if found is None and function == "add":
+        found = global_response_norm(b, r, x, y)
     if found is not None:
         return found
+    part_of = responding(function, x, y)
     x, y = b.plain(x), b.plain(y)
     layout = _common(x, y)
     if layout is None:
@@ -136,13 +141,16 @@ def _meeting(b: Builder, r: Record, function: str, x: View, y: View) -> View:
         return View(node, layout, statistic=statistic)
     wide, part = sorted((x, y), key=lambda v: -b.places[v.node].channels * math.prod(b.places[v.node].space))
     if function == "multiply":
-        if b.places[wide.node] != (channels, space):
-            raise Unsupported("product of a map of one site and one of one channel")
-        return View(b.emit(Multiply(), meeting(b, [wide, part], r.path), r.path, channels, space), layout)
+        if b.places[wide.node] != (channels, space):  # a map of one site, and one of one channel
+            one = min((x, y), key=lambda v: b.places[v.node].channels)
+            wide, part = View(fixed(b, one, np.ones((channels, 1)), f"{r.path}.spread"), one.layout), (
+                y if one is x else x)
+        return View(b.emit(Multiply(), meeting(b, [wide, part], r.path), r.path, channels, space), layout,
+                    statistic=part_of)
     if function == "divide" and wide is x and b.places[part.node] != b.places[wide.node]:
         node = b.emit(Scale(1.0), [x.node], r.path)
         b.stand_in(node, "division by a statistic of the map", "the quotient as the map itself")
-        return View(node, layout)
+        return View(node, layout, statistic=part_of)
     raise Unsupported(f"{function} of two maps")
 
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from .axes import Digit
+from ..layers import GRN
+from .axes import CHANNELS, Digit
 from .builder import Builder, Statistic, View
 from .functions import values
 from .records import Record
 from .weighted import normalised
 
-__all__ = ["centred", "norm_by_hand", "statistic_of"]
+__all__ = ["centred", "global_response_norm", "norm_by_hand", "responding", "statistic_of"]
 
 #: Positive numbers at which functions of a variance are compared.
 POSITIVE = np.geomspace(0.5, 50, 40)
@@ -21,6 +23,11 @@ POSITIVE = np.geomspace(0.5, 50, 40)
 
 def statistic_of(function: str, x: View, digits: Sequence[Digit]) -> Statistic | None:
     """What a reduction of `x` over `digits` is, where a norm may be made of it."""
+    if function == "mean" and x.statistic is not None and x.statistic.kind == "norm" and {
+            digit.axis for digit in digits} == {CHANNELS}:
+        return x.statistic._replace(kind="mean norm")
+    if function == "norm" and not x.expression.parts:
+        return Statistic("norm", x.node, frozenset(digits))
     if function == "mean" and not x.expression.parts:
         return Statistic("mean", x.node, frozenset(digits))
     squared = bool(x.expression.parts) and np.allclose(values(x.expression, POSITIVE), POSITIVE**2) and np.allclose(
@@ -67,3 +74,37 @@ def norm_by_hand(b: Builder, r: Record, function: str, x: View, y: View) -> View
         b.stand_in(found.node, "division by the standard deviation without taking off the mean",
                    "the mean square in the place of the variance")
     return found
+
+
+def responding(function: str, x: View, y: Any) -> Statistic | None:
+    """What a product, quotient or sum of `x` and `y`, a view or an array, is of a global response norm."""
+    one = x.statistic
+    if isinstance(y, View):
+        other = y.statistic
+        if function == "divide" and one and other and (one.kind, other.kind) == ("norm", "mean norm") and (
+                one.node == other.node and np.allclose(values(y.expression, POSITIVE), POSITIVE, rtol=1e-3)):
+            return one._replace(kind="response")
+        if function == "multiply" and other and other.kind == "response" and other.node == x.node:
+            return other._replace(kind="responded")
+        return responding(function, y, x) if function == "multiply" and one and one.kind == "response" and (
+            one.node == y.node) else None
+    if one is None or one.kind != "responded":
+        return None
+    array = np.asarray(y, dtype=float).reshape(-1)
+    if function == "multiply":
+        return one._replace(scale=one.scale * array, shift=one.shift * array)
+    return one._replace(shift=one.shift + array) if function == "add" else None
+
+
+def global_response_norm(b: Builder, r: Record, x: View, y: View) -> View | None:
+    """The sum of a map and its responded values; None for other sums."""
+    if x.statistic is not None and x.statistic.kind == "responded":
+        x, y = y, x
+    found = y.statistic
+    if found is None or found.kind != "responded" or found.node != x.node or x.expression.parts:
+        return None
+    channels = b.places[x.node].channels
+    arrays = [np.broadcast_to(np.asarray(v, dtype=float), channels) for v in (found.scale, found.shift)]
+    name = b.emit(GRN(*(float(v.mean()) for v in arrays)), [x.node], r.path)
+    b.weights[name] = np.stack(arrays)
+    return View(name, x.layout)

@@ -1,0 +1,122 @@
+"""The live reader of PyTorch, for who has it: `python -m pytest -m torch`.
+
+A network with the arrays of its module is run on one image, and the gradient of one channel of one unit is that of the
+module itself, by automatic differentiation: everything that was read is held by that, to rounding.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import FFT, assert_close
+
+import erfmath as em
+
+torch = pytest.importorskip("torch")
+pytestmark = [pytest.mark.torch, pytest.mark.filterwarnings("ignore")]
+nn, functional = torch.nn, torch.nn.functional
+
+
+class Lambda(nn.Module):
+    def __init__(self, function: Any, *parts: Any) -> None:
+        super().__init__()
+        self.parts, self.function = nn.ModuleList(parts), function
+
+    def forward(self, x: Any) -> Any:
+        return self.function(x, *self.parts)
+
+
+def conv(c_in: int, c_out: int, *more: Any, **options: Any) -> Any:
+    return nn.Conv2d(c_in, c_out, 3, *more, **{"padding": 1, **options})
+
+
+class ResponseNorm(nn.Module):
+    """Of ConvNeXt V2, with the channels first."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.gamma, self.beta = (nn.Parameter(torch.randn(1, channels, 1, 1)) for _ in range(2))
+
+    def forward(self, x: Any) -> Any:
+        norm = x.norm(p=2, dim=(2, 3), keepdim=True)
+        return x + torch.addcmul(self.beta, self.gamma, x * (norm / (norm.mean(dim=1, keepdim=True) + 1e-6)))
+
+
+def uneven(x: Any) -> Any:
+    """Blocks of 2 x 3 sites from channels."""
+    n, c, h, w = x.shape
+    return x.reshape(n, c // 6, 2, 3, h, w).permute(0, 1, 4, 2, 5, 3).reshape(n, c // 6, 2 * h, 3 * w)
+
+
+def gathered(x: Any) -> Any:
+    """Channels from blocks of 1 x 2 sites."""
+    n, c, h, w = x.shape
+    return x.reshape(n, c, h, w // 2, 2).permute(0, 1, 4, 2, 3).reshape(n, c * 2, h, w // 2)
+
+
+def shuffled(norm: Any) -> Any:
+    """A norm whose parameters are no longer ones and zeros."""
+    for parameter in norm.parameters():
+        nn.init.normal_(parameter, 0.5)
+    if getattr(norm, "running_mean", None) is not None:
+        norm.running_mean.normal_()
+        norm.running_var.uniform_(0.5, 2)
+    return norm
+
+
+def last(norm: Any) -> Any:
+    return Lambda(lambda x, f: f(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2), norm)
+
+
+SMALL: dict[str, Any] = {
+    "batch norm": lambda: (conv(3, 8), shuffled(nn.BatchNorm2d(8)), nn.ReLU(), conv(8, 4)),
+    "group norm": lambda: (conv(3, 8), shuffled(nn.GroupNorm(2, 8)), nn.SiLU(), conv(8, 4)),
+    "instance norm": lambda: (conv(3, 8), shuffled(nn.InstanceNorm2d(8, affine=True)), nn.GELU(), conv(8, 4)),
+    "layer norm": lambda: (conv(3, 8), last(shuffled(nn.LayerNorm(8))), nn.Hardswish(), conv(8, 4)),
+    "rms norm": lambda: (conv(3, 8), last(shuffled(nn.RMSNorm(8))), nn.Mish(), conv(8, 4)),
+    "response norm": lambda: (conv(3, 8), ResponseNorm(8), nn.ELU(), conv(8, 4)),
+    "prelu": lambda: (conv(3, 8), shuffled(nn.PReLU(8)), conv(8, 4)),
+    "uneven shuffle": lambda: (conv(3, 12), Lambda(uneven), conv(2, 4)),
+    "uneven unshuffle": lambda: (conv(3, 5, groups=1), Lambda(gathered), conv(10, 4, groups=2)),
+    "pixel shuffle": lambda: (conv(3, 12), nn.PixelShuffle(2), conv(3, 4), nn.PixelUnshuffle(2), conv(16, 4)),
+    "channel shuffle": lambda: (conv(3, 12), nn.ChannelShuffle(3), conv(12, 12, groups=3)),
+    "gate": lambda: (conv(3, 8), Lambda(lambda x, f: x * torch.sigmoid(f(x.mean((2, 3), keepdim=True))),
+                                        nn.Conv2d(8, 8, 1)), conv(8, 4)),
+    "gated halves": lambda: (conv(3, 8), nn.GLU(1), conv(4, 4)),
+    "gate of one channel": lambda: (conv(3, 8), Lambda(lambda x, f: x * torch.sigmoid(f(x)), nn.Conv2d(8, 1, 3, 1, 1))),
+    "site by channel": lambda: (conv(3, 8), Lambda(lambda x, f: x + x.mean((2, 3), keepdim=True) * f(x),
+                                                   nn.Conv2d(8, 1, 1))),
+    "pools": lambda: (conv(3, 4), nn.MaxPool2d(3, 2, 1, ceil_mode=True), nn.AvgPool2d(3, 2, 1), conv(4, 4)),
+    "transposed": lambda: (conv(3, 4), nn.ConvTranspose2d(4, 6, 3, 2, 1, output_padding=1), nn.ReLU(), conv(6, 4)),
+    "resized": lambda: (conv(3, 4), nn.Upsample(scale_factor=2, mode="bilinear"), conv(4, 4), nn.Upsample((20, 17))),
+    "padded": lambda: (nn.ReflectionPad2d(2), conv(3, 4, padding=0, padding_mode="zeros"), nn.ZeroPad2d((1, 0, 2, -1)),
+                       conv(4, 4, padding_mode="circular")),
+    "spelled out": lambda: (conv(3, 4), Lambda(lambda x: x * functional.relu6(x + 3) / 6), conv(4, 4)),
+    "own function": lambda: (conv(3, 4), Lambda(lambda x: functional.relu(x)**2 * 0.8 - 0.4), conv(4, 4)),
+    "constants": lambda: (Lambda(lambda x: (x - 0.4) / 0.2), conv(3, 4), nn.Tanh(), conv(4, 4)),
+}
+
+
+def gradient(module: Any, x: Any, unit: tuple[int, ...], channel: int) -> Any:
+    x = x.clone().requires_grad_()
+    out = module(x)
+    value, = torch.autograd.grad(out[(0, channel, *unit)], x)
+    return (value[0]**2).sum(0).numpy()
+
+
+def compare(module: Any, shape: tuple[int, ...]) -> None:
+    module = module.double().eval()
+    x = torch.randn(shape, dtype=torch.float64)
+    model = em.from_torch(module, shape, init="weights")
+    sites = model.net.shapes(model.image)[model.outputs["out"]]
+    unit = tuple(n // 2 for n in sites)
+    found = model.measure(node="out", unit=unit, channel=1, draws=1, images=x.numpy(), dtype="float64")
+    assert_close(found.map, gradient(module, x, unit, 1), FFT)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_gradients_of_small_modules(name: str) -> None:
+    torch.manual_seed(len(name))
+    compare(nn.Sequential(*SMALL[name]()), (1, 3, 12, 12))
