@@ -13,7 +13,7 @@ import numpy as np
 from ..layers import Activation, Add, Conv, Layer, Multiply, PixelShuffle, PixelUnshuffle, Random, Scale, Shuffle
 from ..layers.base import KINDS
 from .axes import CHANNELS, Digit, Layout, merged, shape_of, whole
-from .functions import GRID, KNOWN, UNARY, Expression, X, affine, recognised, values
+from .functions import GRID, KNOWN, UNARY, Expression, X, affine, recognised, scaled, values
 from .records import Array
 
 __all__ = ["Builder", "Missing", "StandIn", "Statistic", "Unsupported", "View"]
@@ -220,6 +220,18 @@ class Builder:
         except Unsupported:
             pass
         before = len(self.nodes)
+        known_scaled = scaled(f)
+        if known_scaled is not None:
+            inner, name, outer = known_scaled
+            try:
+                activation = self.layer("activation", name)
+            except Unsupported:
+                pass
+            else:
+                if inner != 1:
+                    node = self.emit(Scale(inner), [node], f"{e.path}.inner")
+                node = self.emit(activation, [node], e.path)
+                return node if outer == 1 else self.emit(Scale(outer), [node], f"{e.path}.outer")
         try:
             return self._parts(node, e)
         except Unsupported:
@@ -359,7 +371,8 @@ class Builder:
             raise Unsupported(f"a view of shape {view.shape} that mixes axes")
         r = tuple(fine[axis].size if axis in fine else 1 for axis in range(self.ndim))
         space = tuple(n // m for n, m in zip(place.space, r))
-        name = self.emit(PixelUnshuffle(_even(r)), [view.node], f"{view.node}.unshuffle", place.channels * math.prod(r), space)
+        name = self.emit(PixelUnshuffle(_even(r)), [view.node], f"{view.node}.unshuffle",
+                         place.channels * math.prod(r), space)
         change = {Digit(CHANNELS, 1, place.channels): Digit(CHANNELS, math.prod(r), place.channels)}
         for axis, digit in fine.items():
             change[digit] = Digit(CHANNELS, math.prod(r[axis + 1:]), r[axis])

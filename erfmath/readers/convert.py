@@ -123,10 +123,10 @@ def _operand(operand: Any, trace: Trace, values: dict[str, Any]) -> Any:
 def _step(b: Builder, record: Record, inputs: list[Any]) -> Any:
     """The value of a record: a view, an array, or what lies beyond."""
     beyond = next((v for v in inputs if isinstance(v, Beyond)), None)
-    zero = any(isinstance(v, (np.ndarray, float, int)) and not np.any(v) for v in inputs)
-    if zero and record.op == "binary" and record.attributes["function"] == "multiply":
-        return np.broadcast_to(np.float32(0), record.shape)
     if beyond is not None:
+        zero = any(isinstance(v, (np.ndarray, float, int)) and not np.any(v) for v in inputs)
+        if zero and record.op == "binary" and record.attributes["function"] == "multiply":
+            return np.broadcast_to(np.float32(0), record.shape)
         also = _unknown(record, inputs)
         if also:
             b.missing.append(Missing(record.path, also, ""))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..layers import Add, Multiply, Scale
+from ..layers import Activation, Add, Multiply, Scale
 from .axes import BATCH, CHANNELS, Layout, whole
 from .builder import Builder, Unsupported, View
 from .channels import meeting
@@ -31,12 +31,17 @@ def unary(b: Builder, r: Record, x: View) -> View:
 
 @rule("prelu")
 def prelu(b: Builder, r: Record, x: View, slopes: Any) -> View:
-    """A leaky ReLU of the root mean square of the slopes, which is exact where they are equal."""
+    """One slope is an expression like others; several are a layer with an array, their root mean square its slope."""
     slopes = np.asarray(slopes, dtype=float).reshape(-1)
-    slope = float(slopes[0]) if np.ptp(slopes) == 0 else float(np.sqrt(np.mean(slopes**2)))
-    if np.ptp(slopes):
-        b.note(f"{r.path}: slopes of {slopes.min():.3g} to {slopes.max():.3g} as one, their root mean square")
-    return b.applied(x, Expression("leaky_relu", (x.expression,), {"slope": slope}, r.path))
+    if np.ptp(slopes) == 0:
+        return b.applied(x, Expression("leaky_relu", (x.expression,), {"slope": float(slopes[0])}, r.path))
+    x = b.plain(x)
+    node = b.emit(Activation("prelu", slope=float(np.sqrt(np.mean(slopes**2)))), [x.node], r.path)
+    if len(slopes) != b.places[node].channels:
+        raise Unsupported(f"PReLU of {len(slopes)} slopes on {b.places[node].channels} channels")
+    b.weights[node] = slopes
+    b.note(f"{r.path}: slopes of {slopes.min():.3g} to {slopes.max():.3g}; predict takes their root mean square")
+    return View(node, x.layout)
 
 
 @rule("binary")

@@ -6,6 +6,7 @@ activations: what counts is its value, not how it is written.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Union
@@ -13,7 +14,7 @@ from typing import Any, Union
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["BINARY", "Expression", "KNOWN", "UNARY", "X", "affine", "recognised", "values"]
+__all__ = ["BINARY", "Expression", "KNOWN", "UNARY", "X", "affine", "recognised", "scaled", "values"]
 
 Array = npt.NDArray[Any]
 
@@ -63,7 +64,8 @@ UNARY: dict[str, Callable[..., Array]] = {
     "gelu_tanh": lambda x: 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))),
     "hardsigmoid": _hard_sigmoid, "hardswish": lambda x: x * _hard_sigmoid(x),
     "softplus": lambda x, beta=1.0: np.logaddexp(0, beta * x) / beta, "softsign": lambda x: x / (1 + np.abs(x)),
-    "exp": np.exp, "log": np.log, "sqrt": np.sqrt, "rsqrt": lambda x: 1 / np.sqrt(x), "abs": np.abs,
+    "hardtanh": lambda x: np.clip(x, -1, 1), "relu_squared": lambda x: np.maximum(x, 0)**2, "exp": np.exp,
+    "log": np.log, "sqrt": np.sqrt, "rsqrt": lambda x: 1 / np.sqrt(x), "abs": np.abs,
     "negative": np.negative, "reciprocal": np.reciprocal, "square": np.square, "erf": _erf, "sin": np.sin,
     "cos": np.cos,
     "sign": np.sign, "floor": np.floor, "ceil": np.ceil, "identity": lambda x: x,
@@ -122,7 +124,7 @@ def values(expression: Expression, x: Array) -> Array:
 
 #: Activations that an expression may turn out to be, simple ones first.
 KNOWN = ("relu", "relu6", "silu", "gelu", "hardswish", "sigmoid", "tanh", "gelu_tanh", "mish", "hardsigmoid", "elu",
-         "selu", "softplus", "softsign", "abs", "square")
+         "selu", "softplus", "softsign", "hardtanh", "relu_squared")
 
 
 def affine(f: Array) -> tuple[float, float] | None:
@@ -142,9 +144,32 @@ def recognised(f: Array) -> tuple[str, dict[str, float]] | None:
     below, above = f[GRID < 0] / GRID[GRID < 0], f[GRID > 0] / GRID[GRID > 0]
     if _same(above, np.ones_like(above)) and _same(below, np.full_like(below, below[0])):
         return "leaky_relu", {"slope": float(below[0])}
-    low, high = float(f.min()), float(f.max())
-    if low < high and _same(np.clip(GRID, low, high), f):
-        return "clip", {"low": low, "high": high}
+    return None
+
+
+def scaled(f: Array) -> tuple[float, str, float] | None:
+    """(b, name, a) where the values on the grid are a g(b x) of the known activation g."""
+    from scipy.optimize import minimize_scalar
+
+    if not np.isfinite(f).all():
+        return None
+    for name in KNOWN[1:]:
+        def outer(log_b: float, name: str = name) -> tuple[float, Array]:
+            g = UNARY[name](np.exp(log_b) * GRID)
+            return float(f @ g / (g @ g)), g
+
+        def error(log_b: float) -> float:
+            a, g = outer(log_b)
+            return float(np.sum((a * g - f)**2))
+        starts = np.linspace(-2.5, 2.5, 21)
+        i = int(np.argmin([error(b) for b in starts]))
+        low, high = starts[max(i - 1, 0)], starts[min(i + 1, 20)]
+        best = minimize_scalar(error, bounds=(low, high), method="bounded", options={"xatol": 1e-10}).x
+        found = math.exp(best)  # good to half the digits: a number that is written with few is meant
+        for b in (1.0, float(f"{found:.6g}"), 1 / float(f"{1 / found:.6g}"), found):
+            a, g = outer(math.log(b))
+            if np.abs(a * g - f).max() < 1e-9 or b == found and _same(a * g, f):
+                return b, name, a
     return None
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import EXACT, assert_close
+from helpers import EXACT, ROUNDING, assert_close
 
 from erfmath.readers.axes import BATCH, CHANNELS, Digit, merged, regrouped, shape_of, whole
-from erfmath.readers.functions import GRID, KNOWN, UNARY, Expression, X, affine, recognised, values
+from erfmath.readers.functions import GRID, KNOWN, UNARY, Expression, X, affine, recognised, scaled, values
 
 
 def op(name: str, *parts: Any, **parameters: float) -> Expression:
@@ -34,7 +34,7 @@ def clip(x: Any, low: float, high: float) -> Expression:
     (op("multiply", X, op("tanh", op("log", op("add", 1.0, op("exp", X))))), "mish"),
     (op("divide", X, op("add", 1.0, op("abs", X))), "softsign"),
     (op("minimum", op("maximum", X, 0.0), 6.0), "relu6"), (op("maximum", 0.0, X), "relu"),
-    (op("multiply", op("relu", X), op("relu", X)), None), (op("square", X), "square"), (op("sin", X), None),
+    (op("multiply", op("relu", X), op("relu", X)), "relu_squared"), (op("square", X), None), (op("sin", X), None),
 ])
 def test_recognised(expression: Expression, name: str | None) -> None:
     found = recognised(values(expression, GRID))
@@ -44,7 +44,7 @@ def test_recognised(expression: Expression, name: str | None) -> None:
 def test_parameters_are_found() -> None:
     assert recognised(values(op("maximum", X, op("multiply", X, .2)), GRID)) == ("leaky_relu",
                                                                                  {"slope": pytest.approx(.2)})
-    assert recognised(values(clip(X, -1, 2), GRID)) == ("clip", {"low": -1, "high": 2})
+    assert recognised(values(clip(X, -1, 2), GRID)) is None
     assert affine(values(op("subtract", 1.0, op("multiply", 3.0, X)), GRID)) == pytest.approx((-3, 1))
     assert affine(values(op("square", X), GRID)) is None
 
@@ -107,3 +107,17 @@ def test_digits_that_do_not_divide() -> None:
     assert regrouped((whole(CHANNELS, 6),), (4,)) is None
     assert regrouped((whole(0, 6), whole(1, 5)), (5, 6)) is None
     assert merged([Digit(0, 4, 2), Digit(0, 1, 4), Digit(1, 1, 1)]) == (Digit(0, 1, 8),)
+
+
+@pytest.mark.parametrize("expression, name, b, a", [
+    (op("multiply", X, op("sigmoid", op("multiply", X, 1.702))), "silu", 1.702, 1 / 1.702),
+    (clip(X, 0.0, 2.0), "relu6", 3.0, 1 / 3), (clip(X, -0.5, 0.5), "hardtanh", 2.0, 0.5),
+    (clip(op("add", op("multiply", X, 0.2), 0.5), 0.0, 1.0), "hardsigmoid", 1.2, 1.0),
+    (op("celu", X, alpha=0.3), "elu", 1 / 0.3, 0.3), (op("softplus", X, beta=4.0), "softplus", 4.0, 0.25),
+    (op("multiply", 1.7159, op("tanh", op("multiply", X, 2 / 3))), "tanh", 2 / 3, 1.7159),
+])
+def test_scaled_versions_are_found(expression: Expression, name: str, b: float, a: float) -> None:
+    found = scaled(values(expression, GRID))
+    assert found is not None and found[1] == name
+    assert_close([found[0], found[2]], [b, a], ROUNDING)
+    assert scaled(values(op("sin", X), GRID)) is None and recognised(values(expression, GRID)) is None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pytest
 from helpers import FFT, assert_close
 
@@ -75,7 +74,7 @@ SMALL: dict[str, Any] = {
     "group norm": lambda: (conv(3, 8), shuffled(nn.GroupNorm(2, 8)), nn.SiLU(), conv(8, 4)),
     "instance norm": lambda: (conv(3, 8), shuffled(nn.InstanceNorm2d(8, affine=True)), nn.GELU(), conv(8, 4)),
     "layer norm": lambda: (conv(3, 8), last(shuffled(nn.LayerNorm(8))), nn.Hardswish(), conv(8, 4)),
-    "rms norm": lambda: (conv(3, 8), last(shuffled(nn.RMSNorm(8))), nn.Mish(), conv(8, 4)),
+    "rms norm": lambda: (conv(3, 8), last(shuffled(nn.RMSNorm(8, eps=1e-5))), nn.Mish(), conv(8, 4)),
     "response norm": lambda: (conv(3, 8), ResponseNorm(8), nn.ELU(), conv(8, 4)),
     "prelu": lambda: (conv(3, 8), shuffled(nn.PReLU(8)), conv(8, 4)),
     "uneven shuffle": lambda: (conv(3, 12), Lambda(uneven), conv(2, 4)),
@@ -95,6 +94,9 @@ SMALL: dict[str, Any] = {
                        conv(4, 4, padding_mode="circular")),
     "spelled out": lambda: (conv(3, 4), Lambda(lambda x: x * functional.relu6(x + 3) / 6), conv(4, 4)),
     "own function": lambda: (conv(3, 4), Lambda(lambda x: functional.relu(x)**2 * 0.8 - 0.4), conv(4, 4)),
+    "scaled functions": lambda: (conv(3, 4), nn.Hardtanh(0, 2), conv(4, 4),
+                                 Lambda(lambda x: x * torch.sigmoid(1.702 * x)), conv(4, 4), nn.CELU(0.25), conv(4, 4),
+                                 Lambda(lambda x: torch.clamp(0.2 * x + 0.5, 0, 1))),
     "constants": lambda: (Lambda(lambda x: (x - 0.4) / 0.2), conv(3, 4), nn.Tanh(), conv(4, 4)),
 }
 

@@ -57,13 +57,13 @@ class _Softmax(Rule):
 
 
 def _parted(x: Array, parts: int) -> Array:
-    return x.reshape(len(x), parts, -1, *x.shape[2:])
+    return x.reshape(len(x), parts, x.shape[1] // parts, *x.shape[2:])
 
 
 def shuffled(x: Array, scale: Sequence[int]) -> Array:
     """Channels to space: channel c prod(scale) + i of a site becomes channel c of site i of its block."""
     n = len(scale)
-    blocks = x.reshape(len(x), -1, *scale, *x.shape[2:])  # (draws, channels, *scale, images, *space)
+    blocks = x.reshape(len(x), x.shape[1] // math.prod(scale), *scale, *x.shape[2:])  # (draws, channels, *scale, images, *space)
     blocks = blocks.transpose(0, 1, 2 + n, *(axis for i in range(n) for axis in (3 + n + i, 2 + i)))
     return blocks.reshape(*blocks.shape[:3], *(m * s for m, s in zip(x.shape[3:], scale)))
 
