@@ -197,6 +197,9 @@ class Layer:
         """Groups of channels that do not mix, for `c_in` incoming channels and `ndim` axes."""
         return 1 if self.mixes_channels else c_in
 
+    def check_map(self, sizes: Sequence[int]) -> None:
+        """Raise a ValueError if the layer has no value somewhere on a map of these sizes."""
+
     def channel_reads(self, labels: Sequence[Labels], c_out: int, ndim: int) -> Labels:
         """Which channels each channel of the output depends on.
 

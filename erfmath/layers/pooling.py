@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -84,6 +85,16 @@ class MaxPool(Pool):
 
     def __post_init__(self) -> None:
         self._check_pool()
+
+    def check_map(self, sizes: Sequence[int]) -> None:
+        for axis, n in zip(self.geometry(len(sizes)), sizes):
+            if axis.dilation == 1:
+                continue
+            first = axis.stride * np.arange(max(axis.out(n), 0))[:, None] - axis.pads(n)[0]
+            site = first + axis.dilation * np.arange(axis.kernel)
+            if not ((site >= 0) & (site < n)).any(axis=1).all():
+                raise ValueError(f"dilation={self.dilation}: on a map of {tuple(sizes)} a window has all of its sites "
+                                 "in the padding, where nothing can win")
 
 
 @dataclass(frozen=True)

@@ -235,6 +235,10 @@ class Network:
                                              zip(self.nodes[i].inputs, incoming))
                                  + f", for image={start}")
             axes = layer.geometry(ndim)
+            try:
+                layer.check_map(read)
+            except ValueError as error:
+                raise ValueError(f"{self.names[i]}: {error}") from None
             shape = read if axes[0] is SITE else tuple(map(AxisGeometry.out, axes, read))
             if min(shape) < 1:
                 raise ValueError(f"image={start}: too small, {self.names[i]} has no output site "

@@ -89,8 +89,9 @@ def _of_one_phase(taps: Taps) -> Array:
     """Weights that one output site reads through; of transposed taps those of the most typical phase."""
     if not taps.geometry[0].transposed:
         return taps.weights.ravel()
-    phases = [taps.weights[tuple(slice(a, None, g.stride) for a, g in zip(first, taps.geometry))].ravel()
-              for first in np.ndindex(*(g.stride for g in taps.geometry))]
+    places = [g.dilation * np.arange(g.kernel) % g.stride for g in taps.geometry]
+    phases = [taps.weights[np.ix_(*(place == phase for place, phase in zip(places, phases)))].ravel()
+              for phases in np.ndindex(*(g.stride for g in taps.geometry))]
     power = [float((phase**2).sum()) for phase in phases]
     return phases[int(np.argmin(np.abs(np.array(power) - np.mean(power))))]
 
@@ -188,6 +189,9 @@ class Rule:
         if i not in graph.biases:
             return after
         bias = graph.biases[i]
+        if any(site is not None for site in after.sites):
+            raise NotImplementedError(f"node {i} ({at.layer.kind}): biases of fixed weights after an activation: "
+                                      f"{SAMPLE}")
         return replace(after, values=after.values + bias, cov_far=after.cov_far + bias,
                        corr_site=ratio(after.cov_site + bias, after.average + bias))
 

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from ...layers import Conv, ConvTranspose, Layer
+from ...layers import Conv, ConvTranspose
 from ...layers.convolution import Weighted
 from ...layers.geometry import AxisGeometry
 from ...layers.weights import Constant, Fixed, Random
 from ..sweep.covariance import Covariance, Factor
-from ..sweep.lowering import SAMPLE, Linear, Norm, box, separable, together
+from ..sweep.lowering import SAMPLE, Linear, Norm, box, by_place, reach, separable, together
 from ..sweep.moments import Moments
+from ..sweep.rows import padding
 from ..sweep.taps import Array, Taps
 from .base import Rule, rule_for
 from .context import Above, Before, Below
@@ -26,15 +27,15 @@ __all__ = ["ConvolutionRule"]
 class ConvolutionRule(Rule):
     """Weights decide: random ones mix channels and are a fresh source, equal and given ones tie channels."""
 
-    fields = frozenset({"kernel_size", "channels", "stride", "padding", "dilation", "groups", "weights"})
-
-    def refuse_unknown(self, layer: Layer) -> None:
-        super().refuse_unknown(layer)
-        if layer.transposed and getattr(layer, "dilation", 1) not in (1, (1,) * 1, (1,) * 2, (1,) * 3):
-            raise NotImplementedError(f"dilation={getattr(layer, 'dilation')} of transposed convolutions: {SAMPLE}")
+    fields = frozenset({"kernel_size", "channels", "stride", "padding", "dilation", "groups", "weights", "padding_mode",
+                        "bias", "output_padding"})
 
     def lower(self, layer: Weighted, sizes: tuple[int | None, ...], c_in: int, c_out: int) -> Linear:  # type: ignore
-        geometry, weights = layer.geometry(len(sizes)), layer.weights
+        geometry, fold = _folded(layer, sizes)
+        return self._lowered(layer, geometry, c_in, c_out)._replace(fold=fold)
+
+    def _lowered(self, layer: Weighted, geometry: tuple[AxisGeometry, ...], c_in: int, c_out: int) -> Linear:
+        weights = layer.weights
         kernel = tuple(g.kernel for g in geometry)
         groups = c_in if layer.groups == "depthwise" else layer.groups
         if isinstance(weights, Random):
@@ -84,38 +85,52 @@ class ConvolutionRule(Rule):
         if op.fresh:
             if len(m.cov_far) > 1:
                 m = m.mixed(graph.mixture(at.i))
-            if at.i not in graph.biases and all(taps.trivial for taps in op.taps):
+            if at.i not in graph.biases and not op.fold and all(taps.trivial for taps in op.taps):
                 gain = op.gain * math.prod(taps.weights.item() for taps in op.taps)
                 return m.with_lags(at.want).multiple(gain, m.cov_far * gain, m.corr_site, (None,) * len(m.cov_far))
         return super().forward(at, [m])
 
     def passage(self, layer: Weighted, op: Linear, ndim: int) -> Passage | None:  # type: ignore[override]
-        if not op.fresh or layer.transposed or len(op.taps) != ndim:
+        if not op.fresh or layer.transposed or len(op.taps) != ndim or op.fold:
             return None
         return Passage(lambda axis, line, m, level, n_out: through_taps(line, level, op.taps[axis], n_out),
                        by_level=True)
 
     def backward(self, at: Below, state: Covariance) -> Covariance:
-        op, (c_in, c_out) = at.op, at.channels
+        op = at.op
+        if not op.fold:
+            return self._below(at, state, op, at.sizes, at.lags)
+        # Lags that the padding folds onto those below, as far as there are any.
+        apart = tuple(map(min, zip(reach(op.folding, at.lags, back=False), reach(op.unfolded, state.lags, back=True))))
+        below = self._below(at, state, op.unfolded, op.padded(at.sizes), apart)
+        return below.through_fixed(op.folding, at.sizes, at.lags)
+
+    def _below(self, at: Below, state: Covariance, op: Linear, sizes: tuple[int | None, ...], lags: tuple[int, ...]
+               ) -> Covariance:
+        c_in, c_out = at.channels
         if op.fresh:
-            return state.through_random(op, at.sizes, at.lags, at.graph.mixture(at.i), c_in)
+            return state.through_random(op, sizes, lags, at.graph.mixture(at.i), c_in)
         if op.equal:
-            return state.through_constant(op, at.sizes, at.lags, c_in, c_out, at.graph.shares(at.j))
+            return state.through_constant(op, sizes, lags, c_in, c_out, at.graph.shares(at.j))
         if op.matrix is None:
-            return super().backward(at, state)
+            return state.through_fixed(op, sizes, lags)
         if len(at.graph.groups[at.j]) > 1:
             raise NotImplementedError(f"given weights that mix channels right after a concatenation: {SAMPLE}")
-        return state.through_full(op, at.sizes, at.lags)
+        return state.through_full(op, sizes, lags)
 
     def factor(self, at: Below, factor: Factor) -> Factor:
-        if at.op.matrix is not None:
-            return factor.through_full(at.op, at.sizes)
-        if not at.op.equal:
-            return super().factor(at, factor)
+        below = self._factor(at, factor, at.op.unfolded, at.op.padded(at.sizes))
+        return below.through(at.op.folding, at.sizes) if at.op.fold else below
+
+    def _factor(self, at: Below, factor: Factor, op: Linear, sizes: tuple[int | None, ...]) -> Factor:
+        if op.matrix is not None:
+            return factor.through_full(op, sizes)
+        if not op.equal:
+            return factor.through(op, sizes)
         c_in, c_out = at.channels
         if at.plan.channels == "explicit":
-            return factor.through_constant(at.op, at.sizes, c_in, c_out)
-        below = factor.through(at.op, at.sizes).times((c_out / c_in)**0.5)
+            return factor.through_constant(op, sizes, c_in, c_out)
+        below = factor.through(op, sizes).times((c_out / c_in)**0.5)
         below.values[1:] = 0  # directions other than that of equal channels end here
         return below
 
@@ -124,6 +139,18 @@ class ConvolutionRule(Rule):
         if at.op.fresh and values.shape[1] > 1:
             values = np.einsum("hg,fg...->fh...", at.graph.mixture(at.i), values)
         return at.linear(at.op, values, at.lags)
+
+
+def _folded(layer: Weighted, sizes: tuple[int | None, ...]) -> tuple[tuple[AxisGeometry, ...], tuple[Taps, ...]]:
+    """The geometry, and on an image the padding by what the map holds that comes first."""
+    geometry = layer.geometry(len(sizes))
+    if getattr(layer, "padding_mode", "zeros") == "zeros":
+        return geometry, ()
+    plain = tuple(g._replace(border="zeros") for g in geometry)
+    if None in sizes:
+        return plain, ()
+    fold = by_place([padding(n, g.pads(n), g.border) for g, n in zip(geometry, sizes) if n is not None], fold=True)
+    return tuple(g._replace(padding=(0, 0)) for g in plain), fold
 
 
 def _factors(geometry: tuple[AxisGeometry, ...], array: Array) -> tuple[Taps, ...]:

@@ -8,8 +8,9 @@ import numpy as np
 
 from ...layers import Dropout, Identity, Pad, Scale
 from ..sweep.covariance import Covariance, Factor
-from ..sweep.lowering import Linear, separable
+from ..sweep.lowering import Linear, by_place, separable
 from ..sweep.moments import Moments, at as lag_zero
+from ..sweep.rows import padding
 from ..sweep.sources import Dropped
 from ..sweep.taps import Array
 from .base import Rule, rule_for
@@ -40,12 +41,17 @@ class ScaleRule(Rule):
 
 @rule_for(Pad)
 class PadRule(Rule):
-    """One tap of weight 1, off its place."""
+    """One tap of weight 1, off its place, or sites of the map once more."""
 
-    fields = frozenset({"padding"})
+    fields = frozenset({"padding", "mode"})
 
     def lower(self, layer: Pad, sizes: tuple[int | None, ...], c_in: int, c_out: int) -> Linear:  # type: ignore
-        return Linear(separable(layer.geometry(len(sizes)), [np.ones(1)] * len(sizes)))
+        geometry = layer.geometry(len(sizes))
+        if layer.mode != "zeros" and None not in sizes:
+            return Linear(by_place([padding(n, g.pads(n), g.border) for g, n in zip(geometry, sizes) if n is not None],
+                                   fold=True))
+        plain = tuple(g._replace(border="zeros") for g in geometry)
+        return Linear(separable(plain, [np.ones(1)] * len(sizes)))
 
 
 @rule_for(Dropout)

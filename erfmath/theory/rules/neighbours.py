@@ -115,7 +115,7 @@ def through_pool(line: Line, g: AxisGeometry, n: int, n_out: int) -> Line:
     """Between windows of a pool: the mean over pairs of their sites."""
     if line is None:
         return None
-    reach = max((len(line) - g.kernel) // g.stride, 0)
+    reach = max((len(line) - g.extent) // g.stride, 0)
     after = np.ones((reach + 1, n_out))
     for d in range(1, reach + 1):
         after[d, :max(n_out - d, 0)] = ratio(*_pairs(line, g, n, n_out - d, d), 1.0)
@@ -137,7 +137,7 @@ def _pairs(line: Array, g: AxisGeometry, n: int, windows: int, d: int) -> tuple[
     """Sum over pairs of sites of windows y and y + d, and how many pairs there are."""
     first = g.stride * np.arange(max(windows, 0)) - g.pads(n)[0]
     total, pairs = np.zeros(len(first)), np.zeros(len(first))
-    for a, b in itertools.product(range(g.kernel), repeat=2):
+    for a, b in itertools.product(range(0, g.extent, g.dilation), repeat=2):
         x, z = first + a, first + g.stride * d + b
         there = (x >= 0) & (x < n) & (z >= 0) & (z < n)
         distance = np.minimum(np.abs(z - x), len(line) - 1)

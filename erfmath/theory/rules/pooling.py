@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...layers import AvgPool, BlurPool, GlobalAvgPool, Layer, MaxPool
+from ...layers import AdaptiveAvgPool, AdaptiveMaxPool, AvgPool, BlurPool, GlobalAvgPool, Layer, MaxPool
 from ...layers.geometry import AxisGeometry
 from ...results.assumptions import Assumption
 from ..memory import remembered
 from ..sweep.covariance import Covariance, Factor
-from ..sweep.lowering import Linear, box, separable
+from ..sweep.lowering import SAMPLE, Linear, box, by_place, separable
 from ..sweep.moments import Moments, at as lag_zero, linear, ratio, read_sites, shared_after
 from ..sweep.site_distribution import distant
 from ..sweep.sources import Largest
@@ -50,12 +50,16 @@ class Route(NamedTuple):
 
 @rule_for(AvgPool)
 class AvgPoolRule(Rule):
-    """Equal weights."""
+    """Equal weights; of windows that reach beyond the padding, on the sites before its end."""
 
-    fields = frozenset({"kernel_size", "stride", "padding", "count_include_pad"})
+    fields = frozenset({"kernel_size", "stride", "padding", "count_include_pad", "ceil_mode"})
 
     def lower(self, layer: AvgPool, sizes: Sizes, c_in: int, c_out: int) -> Linear:  # type: ignore[override]
-        return Linear(box(layer.geometry(len(sizes))), inside_only=layer.counts_inside_only)
+        geometry = layer.geometry(len(sizes))
+        if layer.ceil_mode and not layer.counts_inside_only and None not in sizes:
+            if any(g.pads(n) != g._replace(ceil_mode=False).pads(n) for g, n in zip(geometry, sizes)):
+                return Linear(by_place([_windows(g, n) for g, n in zip(geometry, sizes) if n is not None]))
+        return Linear(box(geometry), inside_only=layer.counts_inside_only)
 
 
 @rule_for(BlurPool)
@@ -67,6 +71,49 @@ class BlurPoolRule(Rule):
     def lower(self, layer: BlurPool, sizes: Sizes, c_in: int, c_out: int) -> Linear:  # type: ignore[override]
         geometry = layer.geometry(len(sizes))
         return Linear(separable(geometry, [layer.axis_weights(g.kernel) for g in geometry]))
+
+
+def _windows(g: AxisGeometry, n: int) -> Array:
+    """Weights of the windows of an average pool, over the sites of map and padding that they hold."""
+    end = n + g._replace(ceil_mode=False).pads(n)[1]
+    first = g.stride * np.arange(g.out(n))[:, None] - g.pads(n)[0]
+    z = np.arange(n)
+    return ((z >= first) & (z < first + g.kernel)) / (np.minimum(first + g.kernel, end) - first)
+
+
+def _bins(layer: Layer, sizes: Sizes) -> tuple[AxisGeometry, ...] | None:
+    """Bins of equal sizes as windows, None where sizes differ."""
+    if None in sizes:
+        raise ValueError(f"{layer.op} needs the size of the image; give image=")
+    geometry = layer.geometry(len(sizes))
+    bins = [g.out(n) for g, n in zip(geometry, sizes) if n is not None]
+    if any(n is None or n % m for n, m in zip(sizes, bins)):
+        return None
+    return tuple(AxisGeometry(n // m, n // m) for n, m in zip(sizes, bins) if n is not None)
+
+
+@rule_for(AdaptiveAvgPool)
+class AdaptiveAvgPoolRule(Rule):
+    """Windows of one size where bins are equal, else weights by the place; one bin is the global pool."""
+
+    fields = frozenset({"size"})
+
+    def lower(self, layer: Layer, sizes: Sizes, c_in: int, c_out: int) -> Linear:
+        equal = _bins(layer, sizes)
+        if equal is not None:
+            return Linear(box(equal))
+        matrices = []
+        for g, n in zip(layer.geometry(len(sizes)), sizes):
+            assert n is not None
+            m, z = g.out(n), np.arange(n)
+            x = np.arange(m)[:, None]
+            hit = (z >= x * n // m) & (z < -(-(x + 1) * n // m))
+            matrices.append(hit / hit.sum(axis=1, keepdims=True))
+        return Linear(by_place(matrices))
+
+    def forward(self, at: Before, inputs: list[Moments]) -> Moments:
+        whole = all(n == 1 for n in at.extents[at.i])
+        return GlobalAvgPoolRule().forward(at, inputs) if whole else super().forward(at, inputs)
 
 
 @rule_for(GlobalAvgPool)
@@ -88,7 +135,7 @@ class GlobalAvgPoolRule(Rule):
 class MaxPoolRule(Rule):
     """Each window hands its gradient to one of its sites, by the probability to win."""
 
-    fields = frozenset({"kernel_size", "stride", "padding"})
+    fields = frozenset({"kernel_size", "stride", "padding", "dilation", "ceil_mode"})
 
     def lower(self, layer: Layer, sizes: Sizes, c_in: int, c_out: int) -> Linear:
         geometry = layer.geometry(len(sizes))
@@ -103,7 +150,7 @@ class MaxPoolRule(Rule):
         geometry = []
         for a, b, n, m in zip(lower.taps, op.taps, sizes, between):
             (first,), (second,) = a.geometry, b.geometry
-            if first.stride > first.kernel:
+            if first.stride > first.kernel or first.dilation > 1 or second.dilation > 1:
                 return None
             pads = zip(first.pads(n), second.pads(m))
             padding: Any = tuple(p + first.stride * q for p, q in pads)
@@ -172,6 +219,21 @@ class MaxPoolRule(Rule):
         return alone * bias.reshape(len(bias), *(1,) * ndim, *(bias.shape[1:] or (1,) * ndim))
 
 
+@rule_for(AdaptiveMaxPool)
+class AdaptiveMaxPoolRule(MaxPoolRule):
+    """The largest of each bin, of bins of one size."""
+
+    fields = frozenset({"size"})
+
+    def lower(self, layer: Layer, sizes: Sizes, c_in: int, c_out: int) -> Linear:
+        equal = _bins(layer, sizes)
+        if equal is None:
+            raise NotImplementedError(f"size={getattr(layer, 'size')}: bins of unequal sizes of a map of {sizes}: "
+                                      f"{SAMPLE}")
+        routes = any(g.kernel > 1 for g in equal)
+        return Linear(box(equal), inside_only=routes, routes=routes)
+
+
 # ---------------------------------------------------------------------------------------------
 # the largest of a window
 # ---------------------------------------------------------------------------------------------
@@ -194,7 +256,7 @@ def max_pool(op: Linear, m: Moments, shares: Sequence[float], sizes_in: Sizes, s
                    extent, zero)[lag_zero(zero)]
     scale = mixed * (kinds[-1] / count) / m.per_site(np.where(m.average > 0, m.average, 1.0))
     second, cov_far, corr_site, known, bias = [], [], [], [], []
-    for g, near in enumerate(_near([taps.geometry[0].kernel for taps in op.taps], m)):
+    for g, near in enumerate(_near([taps.geometry[0] for taps in op.taps], m)):
         site, whole = m.value(g) if near is None else m.value(g).sharing(near), float(m.average[g])
         distribution = site.distribution
         shared = (float(m.cov_site[g]) if near is None else near) / whole if whole else 0.0
@@ -239,11 +301,12 @@ def _inside(op: Linear, sizes_in: Sizes, sizes: Sizes) -> Array:
 
 def winning(op: Linear, m: Moments, shares: Sequence[float]) -> Linear:
     """The pool with probabilities to win: the more a site has in common with its window, the fewer."""
-    kernel = tuple(taps.geometry[0].kernel for taps in op.taps)
+    windows = [taps.geometry[0] for taps in op.taps]
+    kernel = tuple(w.kernel for w in windows)
     corr_site = float(np.dot(shares, m.corr_site))
     if not _neighbours(m) or max(kernel) < 3 or corr_site > 1 - ALIKE:
         return op
-    alike = np.tensordot(shares, m.correlations(tuple(k - 1 for k in kernel)), 1)
+    alike = np.tensordot(shares, _between_taps(windows, m), 1)
     excess = np.lib.stride_tricks.sliding_window_view((alike - corr_site) / (1 - corr_site), kernel)
     excess = excess.sum(axis=tuple(range(excess.ndim // 2, excess.ndim)))
     count = excess.size
@@ -261,21 +324,27 @@ def _lead(count: int) -> float:
     return float(weights @ (np.exp(-z**2) / (2 * np.pi) * ndtr(z)**(count - 3)))
 
 
+def _between_taps(windows: Sequence[AxisGeometry], m: Moments) -> Array:
+    """Correlations between sites of one window, by the distance in taps along each axis."""
+    found = m.correlations(tuple(w.extent - 1 for w in windows))
+    return found[(slice(None), *(slice(None, None, w.dilation) for w in windows))]
+
+
 def _neighbours(m: Moments) -> bool:
     """Whether lags say how neighbours are correlated."""
     return any(m.lags) or (m.plane is not None and any(m.plane.lags))
 
 
-def _near(kernel: list[int], m: Moments) -> list[float | None]:
+def _near(windows: list[AxisGeometry], m: Moments) -> list[float | None]:
     """Mean of M over the pairs of sites of one window, where lags say how neighbours are correlated."""
     if not _neighbours(m):
         return [None] * len(m.cov_far)
-    box = tuple(k - 1 for k in kernel)
-    pairs = np.asarray(math.prod(np.ix_(*(k - np.abs(np.arange(1 - k, k)) for k in kernel))))
-    pairs[box] = 0
+    middle = tuple(w.kernel - 1 for w in windows)
+    pairs = np.asarray(math.prod(np.ix_(*(w.kernel - np.abs(np.arange(1 - w.kernel, w.kernel)) for w in windows))))
+    pairs[middle] = 0
     if not pairs.any():
         return [None] * len(m.cov_far)
-    near = (m.correlations(box) * pairs).reshape(len(m.cov_far), -1).sum(axis=1) / pairs.sum()
+    near = (_between_taps(windows, m) * pairs).reshape(len(m.cov_far), -1).sum(axis=1) / pairs.sum()
     return [float(one) for one in near * m.average]
 
 

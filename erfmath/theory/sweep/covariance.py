@@ -63,6 +63,11 @@ class Factor:
         values, start = self.values * op.gain if op.gain != 1 else self.values, self.start
         for taps in op.taps:
             w = taps.weights
+            if taps.rows is not None:
+                axis, = taps.axes
+                values, first = taps.rows.adjoint(values, axis - len(start), start[axis])
+                start = (*start[:axis], first, *start[axis + 1:])
+                continue
             if op.inside_only:
                 values = _border(values, start, taps, sizes)
             values, start = adjoint(values, start, taps, sizes, lambda tap, part: w[tap] * part, taps.flat)
@@ -424,6 +429,11 @@ def fixed_pairs(values: Array, start: tuple[int, ...], op: Linear, sizes: tuple[
     """
     values = values * op.gain**2 if op.gain != 1 else values
     for taps in op.taps:
+        if taps.rows is not None:
+            axis, = taps.axes
+            values, first = taps.rows.pairs(values, 1 + axis, axis - len(start), start[axis], lags[axis])
+            start = (*start[:axis], first, *start[axis + 1:])
+            continue
         if op.inside_only:
             values = border_pairs(values, start, taps, sizes)
         flat = taps.weights.reshape(-1)

@@ -63,7 +63,7 @@ class Gates:
 def forward(graph: Graph, plan: Plan, inputs: InputModel, seen: dict[int, Moments] | None = None) -> Gates:
     """The gates of all nodes for the given kind of inputs; `seen`, if given, gets the moments of all nodes."""
     sweep = _Forward(graph, plan, inputs, seen)
-    phases = any(taps.geometry[0].transposed for op in graph.ops for taps in op.taps)
+    phases = any(op.by_rows or any(taps.geometry[0].transposed for taps in op.taps) for op in graph.ops)
     if graph.sizes[-1][0] is not None and sweep.neighbours and not phases:
         # Away from borders neighbours are correlated alike everywhere: once at a point will do.
         plane = _Forward(replace(graph, sizes=((None,) * graph.ndim,) * len(graph.sizes)), plan, inputs,
@@ -206,7 +206,7 @@ class _Forward:
 
 def _kernel(op: Linear, ndim: int) -> Array | None:
     """A layer as one filter that keeps the map, or None where it is none."""
-    if op.ties_channels or op.inside_only:
+    if op.ties_channels or op.inside_only or op.fold or any(taps.rows is not None for taps in op.taps):
         return None
     kernel = np.full((1,) * ndim, op.gain)
     for taps in op.taps:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ...layers.geometry import AxisGeometry
 from ..memory import remembered
+from .rows import Rows
 from .taps import Array, Taps
 
-__all__ = ["Linear", "Norm", "SAMPLE", "box", "reach", "separable", "together"]
+__all__ = ["Linear", "Norm", "SAMPLE", "box", "by_place", "reach", "separable", "together"]
 
 SAMPLE = "the theory has no rule for it; use erfmath.measure"
 
@@ -40,6 +42,8 @@ class Linear(NamedTuple):
         Given weights that mix channels, ``matrix[out, in, *tap]``.
     routes : bool
         Whether each output hands its gradient to one of the sites that it reads.
+    fold : tuple of Taps
+        A fixed layer that the input passes first: padding by what the map holds.
     gate : bool
         Whether values are multiplied by what depends on them: an activation or a normalisation.
     """
@@ -55,11 +59,42 @@ class Linear(NamedTuple):
     matrix: Array | None = None
     gate: bool = False
     routes: bool = False
+    fold: tuple[Taps, ...] = ()
 
     @staticmethod
     def random(taps: tuple[Taps, ...], gain: float, groups: int) -> Linear:
         """Independent weights of zero mean, whose variances are the taps."""
         return Linear(taps, gain, groups=groups, fresh=True, zero_mean=True, variances=True)
+
+    @property
+    def folding(self) -> Linear:
+        """The fixed layer that the input passes first."""
+        return Linear(self.fold)
+
+    @property
+    def unfolded(self) -> Linear:
+        """What comes after it."""
+        return self._replace(fold=())
+
+    @property
+    def by_rows(self) -> bool:
+        """Whether weights depend on the place, and not by a padding of the map alone."""
+        return any(taps.rows is not None and not taps.rows.fold for taps in self.taps)
+
+    def folded_as(self, other: Linear) -> Linear:
+        """The same after what the input of another passes first."""
+        if not other.fold:
+            return self
+        return self._replace(fold=other.fold, taps=tuple(taps._replace(geometry=tuple(
+            g._replace(padding=(0, 0), border="zeros") for g in taps.geometry)) for taps in self.taps))
+
+    def padded(self, sizes: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Sites of the map after `folding`."""
+        out = list(sizes)
+        for taps in self.fold:
+            assert taps.rows is not None
+            out[taps.axes[0]] = len(taps.rows.matrix)
+        return tuple(out)
 
     @property
     def ties_channels(self) -> bool:
@@ -69,8 +104,10 @@ class Linear(NamedTuple):
     @property
     def like_axes(self) -> bool:
         """Whether a layer of one `Taps` an axis, or none, does the same along all of them."""
-        return all(taps.geometry == self.taps[0].geometry and np.array_equal(taps.weights, self.taps[0].weights)
-                   for taps in self.taps[1:])
+        first = self.taps[0] if self.taps else None
+        return not self.fold and all(
+            first is not None and taps.rows is first.rows and taps.geometry == first.geometry
+            and np.array_equal(taps.weights, first.weights) for taps in self.taps[1:])
 
 
 class Norm(NamedTuple):
@@ -97,12 +134,30 @@ def together(geometry: tuple[AxisGeometry, ...], weights: Array) -> tuple[Taps, 
     return (Taps(tuple(range(len(geometry))), geometry, weights),)
 
 
+def by_place(matrices: Sequence[Array | None], fold: bool = False) -> tuple[Taps, ...]:
+    """Taps of one matrix (sites out, sites in) an axis; None, and the identity, leave an axis as it is."""
+    found = []
+    for axis, matrix in enumerate(matrices):
+        square = matrix is not None and matrix.shape[0] == matrix.shape[1]
+        if matrix is not None and not (square and np.array_equal(matrix, np.eye(len(matrix)))):
+            rows = Rows(matrix, fold)
+            found.append(Taps((axis,), (AxisGeometry(len(rows.typical)),), rows.typical, rows))
+    return tuple(found)
+
+
 def reach(op: Linear, lags: tuple[int, ...], back: bool) -> tuple[int, ...]:
     """Lags before a layer that reach those after it (`back`), or after that come from those before."""
+    if op.fold:
+        first, second = (op.unfolded, op.folding) if back else (op.folding, op.unfolded)
+        return reach(second, reach(first, lags, back), back)
     if not op.taps or (op.variances and not any(lags)):
         return lags
     out = list(lags)
     for taps in op.taps:
+        if taps.rows is not None:
+            axis, = taps.axes
+            out[axis] = (taps.rows if back else taps.rows.transposed).reach(lags[axis])
+            continue
         for axis, g in zip(taps.axes, taps.geometry):
             spread = 0 if op.variances else g.extent - 1
             grows = g.transposed != back  # the other side's lattice is the finer one

@@ -22,7 +22,7 @@ from .site_distribution import SiteDistribution
 from .taps import Array, Taps, adjoint, forward, reads
 from .values import Gaussian, SiteValue, Value
 
-__all__ = ["Moments", "at", "concatenate", "far_factor", "linear", "overlap", "ratio",
+__all__ = ["Moments", "at", "concatenate", "far_factor", "folded", "linear", "overlap", "ratio",
            "read_sites", "refit", "shared_after"]
 
 
@@ -240,6 +240,9 @@ def concatenate(parts: list[Moments]) -> Moments:
 def linear(op: Linear, m: Moments, sizes_in: tuple[int | None, ...], extent: tuple[int, ...],
            lags: tuple[int, ...]) -> Array:
     """M(x, tau) after a random layer or a filter, shape (groups, *lags, *extent)."""
+    if op.fold:
+        m, sizes_in = folded(op, m, sizes_in, reach(op.unfolded, lags, back=True))
+        op = op.unfolded
     if m.wraps and math.prod(m.second.shape[1:]) == 1:
         return _at_point(op, m, lags)
     before = m.with_lags(reach(op, lags, back=True)).values
@@ -263,6 +266,15 @@ def linear(op: Linear, m: Moments, sizes_in: tuple[int | None, ...], extent: tup
         for taps in op.taps:
             values = border_pairs(values, (0,) * m.ndim, taps, sizes_in)
     return values
+
+
+def folded(op: Linear, m: Moments, sizes_in: tuple[int | None, ...], lags: tuple[int, ...]
+           ) -> tuple[Moments, tuple[int | None, ...]]:
+    """Moments after the padding by what the map holds, and the size of the padded map."""
+    if m.wraps:
+        return m, sizes_in
+    sizes = op.padded(sizes_in)
+    return replace(m, values=linear(op.folding, m, sizes_in, sizes, lags)), sizes
 
 
 def _random(op: Linear, values: Array, sizes_in: tuple[int | None, ...], extent: tuple[int, ...],
@@ -298,6 +310,8 @@ def _random_torus(op: Linear, values: Array, start: tuple[int, ...], lags: tuple
 
 def _flip(taps: Taps, sizes: tuple[int | None, ...]) -> Taps:
     """Taps whose adjoint is the layer itself, forwards."""
+    if taps.rows is not None:
+        return taps._replace(rows=taps.rows.transposed)
     geometry = tuple(AxisGeometry(g.kernel, g.stride, g.dilation, g.pads(sizes[axis]), not g.transposed)
                      for axis, g in zip(taps.axes, taps.geometry))
     return taps._replace(geometry=geometry)
@@ -328,7 +342,8 @@ def _at_point(op: Linear, m: Moments, lags: tuple[int, ...]) -> Array:
         return ((m.values - alike) * squares / phases + alike * (total / phases)**2) * op.gain**2
     values = m.with_lags(reach(op, lags, back=True)).values * (op.gain if op.variances else op.gain**2)
     for taps in op.taps:
-        values = _thinned(values, taps, lags, op.variances)
+        if taps.rows is None:  # what pads a map does nothing on the plane
+            values = _thinned(values, taps, lags, op.variances)
     return values
 
 
@@ -373,7 +388,12 @@ def far_factor(op: Linear, m: Moments, sizes_in: tuple[int | None, ...], sizes: 
     Towards borders c falls as sqrt(q), here the product of its means along each axis.
     """
     factor = op.gain if op.variances else op.gain**2
+    if op.fold:
+        (m, sizes_in), op = folded(op, m, sizes_in, (0,) * m.ndim), op.unfolded
     for taps in op.taps:
+        if taps.rows is not None:
+            factor *= 1.0 if m.wraps else _mean_row(taps.rows.matrix, m, taps.axes[0])**2
+            continue
         if taps.trivial:
             factor *= taps.weights.item() if op.variances or op.inside_only else taps.weights.item()**2
             continue
@@ -384,6 +404,12 @@ def far_factor(op: Linear, m: Moments, sizes_in: tuple[int | None, ...], sizes: 
         elif not op.inside_only:
             factor *= float((taps.weights * within).sum())**2
     return factor
+
+
+def _mean_row(matrix: Array, m: Moments, axis: int) -> float:
+    """Mean over output sites of what each reads of sqrt(q), over that of all."""
+    line = np.add.reduce(m.deviation, axis=tuple(a for a in range(1 + m.ndim) if a != 1 + axis))
+    return float(ratio((matrix @ line).mean(), line.mean()))
 
 
 def _presence(g: AxisGeometry, m: Moments, axis: int, n: int | None, n_out: Any) -> Array:

@@ -86,7 +86,7 @@ class Graph:
     rules: tuple[Rule, ...]
     ndim: int
     norms: Mapping[int, Norm]      # batch norms whose statistics are given
-    biases: Mapping[int, float]    # mean squares of given biases
+    biases: Mapping[int, float]    # mean squares of biases, given ones or drawn
     source: int = -1
 
     @staticmethod
@@ -127,7 +127,9 @@ class Graph:
                     rule.refuse_unknown(node.layer)
                     op = seen[place] = rule.lower(node.layer, *place[1:])
                 if node.name in given:
+                    lowered = op
                     op, norm = rule.given(node.layer, given[node.name], ndim, channels[below], channels[i])
+                    op = op.folded_as(lowered)
                     norms.update({} if norm is None else {i: norm})
             except (ValueError, NotImplementedError) as error:
                 raise type(error)(f"{node.name}: {error}") from None
@@ -138,8 +140,9 @@ class Graph:
             ops.append(op)
             labels[i] = rule.labels(node.layer, op, [labels[j] for j in inputs], channels[i], ndim)
             owned.append(_owners(rule, node.layer, op, [labels[j] for j in inputs], labels[i], ndim))
-        biases = {i: float(np.mean(np.square(given[f"{node.name}.bias"])))
-                  for i, node in enumerate(nodes) if f"{node.name}.bias" in given}
+        drawn = {i: float(getattr(node.layer, "bias", 0)) for i, node in enumerate(nodes)}
+        biases = {i: float(np.mean(np.square(given[f"{node.name}.bias"]))) if f"{node.name}.bias" in given else drawn[i]
+                  for i, node in enumerate(nodes) if drawn[i] or f"{node.name}.bias" in given}
         one_site = frozenset((i, slot) for i, node in enumerate(nodes) if len(sources[i]) > 1 and shapes is not None
                              for slot, j in enumerate(sources[i]) if sizes[j] != sizes[i])
         return Graph(tuple(node.name for node in nodes), tuple(node.layer for node in nodes), tuple(sources),
@@ -358,8 +361,11 @@ class Plan:
             if i not in seen:
                 continue
             below = list(seen[i])
-            for taps in graph.ops[i].taps:
+            for taps in (*graph.ops[i].taps, *graph.ops[i].fold):
                 for axis, g in zip(taps.axes, taps.geometry):
+                    if taps.rows is not None:
+                        below[axis] = taps.rows.matrix.shape[1]
+                        continue
                     below[axis] = ((below[axis] + g.extent - 2) // g.stride + 1 if g.transposed
                                    else (below[axis] - 1) * g.stride + g.extent)
             for j in graph.sources[i]:

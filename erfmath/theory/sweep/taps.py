@@ -18,6 +18,7 @@ import numpy.typing as npt
 from ...base.errors import check_bytes
 from ...layers.geometry import AxisGeometry
 from ..memory import remembered
+from .rows import Rows
 
 __all__ = ["Array", "Taps", "adjoint", "border_gain", "forward", "reads"]
 
@@ -32,22 +33,24 @@ class Taps(NamedTuple):
     """Weights of a layer along some axes.
 
     A separable layer has one `Taps` per axis and applies them in turn; any other has a single one
-    for all axes.  `weights[a]` are amplitudes, or variances for random weights.
+    for all axes.  `weights[a]` are amplitudes, or variances for random weights.  Where they depend on the place
+    `rows` has them, along one axis, and `weights` are those of a typical row.
     """
 
     axes: tuple[int, ...]
     geometry: tuple[AxisGeometry, ...]
     weights: Array
+    rows: Rows | None = None
 
     @property
     def flat(self) -> bool:
         """Whether all taps weigh the same, along one axis."""
-        return self.weights.ndim == 1 and len(set(self.weights.tolist())) == 1
+        return self.rows is None and self.weights.ndim == 1 and len(set(self.weights.tolist())) == 1
 
     @property
     def trivial(self) -> bool:
         """Whether this is one tap in place, so that only its weight matters."""
-        return self.weights.size == 1 and _in_place(self.geometry)
+        return self.rows is None and self.weights.size == 1 and _in_place(self.geometry)
 
 
 @remembered(4096)
@@ -243,7 +246,7 @@ def _spans(g: AxisGeometry, before: int, n: int, n_out: int) -> list[tuple[slice
     """Per tap, the output sites that read a site 0 .. n - 1 through it, and those sites."""
     spans = []
     for a in range(g.kernel):
-        shift = before - (a if g.transposed else g.dilation * a)
+        shift = before - g.dilation * a
         fine, coarse = (n_out, n) if g.transposed else (n, n_out)  # fine site = s coarse site - shift
         first = max(-(-shift // g.stride), 0)
         stop = max(min((fine - 1 + shift) // g.stride + 1, coarse), first)
@@ -256,7 +259,7 @@ def reads(g: AxisGeometry, x: Array, n: int) -> tuple[Array, Array]:
     """Input site that output site x reads through each tap, and whether there is one."""
     a, before = np.arange(g.kernel), g.pads(n)[0]
     if g.transposed:
-        z, rest = np.divmod(x[:, None] + before - a, g.stride)
+        z, rest = np.divmod(x[:, None] + before - g.dilation * a, g.stride)
         return z, rest == 0
     z = g.stride * x[:, None] + g.dilation * a - before
     return z, np.ones(z.shape, bool)
