@@ -198,7 +198,18 @@ class Layer:
         return 1 if self.mixes_channels else c_in
 
     def check_map(self, sizes: Sequence[int]) -> None:
-        """Raise a ValueError if the layer has no value somewhere on a map of these sizes."""
+        """Refuse a map on which the layer has no value somewhere.
+
+        Parameters
+        ----------
+        sizes : sequence of int
+            Of the map that it reads.
+
+        Raises
+        ------
+        ValueError
+            Where it has none.
+        """
 
     def channel_reads(self, labels: Sequence[Labels], c_out: int, ndim: int) -> Labels:
         """Which channels each channel of the output depends on.
