@@ -212,7 +212,7 @@ def _left_out(net: Network, settings: RunSettings, erf: EffectiveReceptiveField,
         if all((a.weights == b.weights).all() for a, b in zip(gathered, op.taps)):
             continue
         ops = (*graph.ops[:i], op._replace(taps=gathered), *graph.ops[i + 1:])
-        left, _ = backward(replace(graph, ops=ops), erf.unit, erf.statistic == "mean", InputModel())
+        left, *_ = backward(replace(graph, ops=ops), erf.unit, erf.statistic == "mean", InputModel())
         lost[node.name] = total - float(np.mean(from_weights(left).var))
     return lost
 

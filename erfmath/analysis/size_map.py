@@ -14,8 +14,8 @@ from ..base.checks import choice
 from ..base.errors import check_bytes
 from ..networks.network import Network
 from ..networks.settings import RunSettings
-from ..networks.support import support
 from ..networks.trf import ReceptiveField
+from ..results.density import LARGEST_LOG, SAFE_LOG, readonly
 from ..results.sizes import KINDS
 from ..theory.predict import predict
 from ..theory.sweep.forward import Gates, forward
@@ -30,7 +30,7 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class SizeMap:
-    """What `erf_size_map` knows of every unit u of a node's map; all in input pixels.
+    """What `erf_size_map` knows of every unit u of a node's map; all in input pixels, nan for units that see nothing.
 
     Attributes
     ----------
@@ -38,8 +38,9 @@ class SizeMap:
         Extent by `kind`; for "std" the root of the mean variance per axis.
     std, centroid, center : ndarray, shape ``(ndim, *map)``
         Standard deviation and mean of the normalised ERF per axis; TRF centre (equation 7).
-    total : ndarray, shape ``(*map)``
-        Sum of each map: the power not lost at borders, gains included.
+    part : ndarray, shape ``(*map)``
+        Sum of each map, times exp(-log_scale): `total` where that is in the range of floats.
+    log_scale : float
     kind : str
     image : tuple of int
     trf : ReceptiveField
@@ -49,7 +50,8 @@ class SizeMap:
     std: Array
     centroid: Array
     center: Array
-    total: Array
+    part: Array
+    log_scale: float
     kind: str
     image: tuple[int, ...]
     trf: ReceptiveField
@@ -60,20 +62,43 @@ class SizeMap:
         return self.trf.node
 
     @property
+    def total(self) -> Array:
+        """Sum of each map: the power not lost at borders, gains included; shape ``(*map)``.
+
+        Raises
+        ------
+        OverflowError
+            If these are beyond the range of floats.
+        """
+        with np.errstate(divide="ignore"):
+            logs = np.log(np.abs(self.part)) + self.log_scale
+        if (np.abs(logs[self.part != 0]) > LARGEST_LOG).any():
+            raise OverflowError(f"sum(map) is exp({logs.min():.6g}) to exp({logs.max():.6g}), beyond the range of "
+                                "floats; no size depends on it")
+        return readonly(np.sign(self.part) * np.exp(logs) if self.log_scale else self.part)
+
+    @property
+    def blind(self) -> int:
+        """Number of units that see nothing."""
+        return int((self.part == 0).sum())
+
+    @property
     def shift(self) -> Array:
         """How far the centroid lies from the TRF centre, shape ``(ndim, *map)``."""
         return self.centroid - self.center
 
     def __repr__(self) -> str:
-        low, high = self.size.min(), self.size.max()
-        return f"<SizeMap of {self.node}, {self.size.shape} units: {self.kind} {low:.4g} to {high:.4g} pixels>"
+        found = self.size[np.isfinite(self.size)]
+        words = f"{self.kind} {found.min():.4g} to {found.max():.4g} pixels" if found.size else "nothing seen"
+        blind = f", {self.blind} see nothing" if self.blind and found.size else ""
+        return f"<SizeMap of {self.node}, {self.size.shape} units: {words}{blind}>"
 
 
 def prepare(net: Network, settings: RunSettings) -> tuple[Plan, Gates] | None:
     """What a sweep over `net` on an image starts from, for white pixels of variance 1; None if it cannot."""
     _check_size(settings.pixels)
     graph = Graph.of(net, settings)
-    if not any(op.zero_mean for op in graph.ops):  # the mean, not the power
+    if settings.default_statistic(net) == "mean":
         return None
     plan = Plan(graph, mean=False)
     if not can_read(plan):
@@ -120,7 +145,7 @@ def erf_size_map(net: Network, image: Any, *, node: str | None = None, kind: str
     Raises
     ------
     ValueError
-        For arguments that do not fit the network, or totals below the range of floats.
+        For arguments that do not fit the network, or totals of units that no floats can hold together.
     SizeError
         Where the sweep would not fit in memory.
 
@@ -141,44 +166,43 @@ def erf_size_map(net: Network, image: Any, *, node: str | None = None, kind: str
                                   indexing="ij")).astype(float)
     swept = prepare(net, settings) if kind == "std" else None
     if swept is not None:
-        total, centroid, std = _moments(*swept, pixels)
-        _refuse_underflow(net, settings, total)
+        part, log_scale, centroid, std = _moments(*swept, pixels)
+        _refuse_underflow(part)
         size = np.sqrt((std**2).mean(axis=0))
     else:
-        total, size = np.empty(shape), np.empty(shape)
-        centroid, std = np.empty(center.shape), np.empty(center.shape)
+        sign, log_total, size = np.zeros(shape), np.full(shape, -math.inf), np.full(shape, math.nan)
+        centroid, std = np.full(center.shape, math.nan), np.full(center.shape, math.nan)
         for done, unit in enumerate(np.ndindex(*shape), 1):
             erf = predict(net, **settings.but(unit=unit).keywords)
-            total[unit], size[unit] = erf.total, erf.size(kind)
-            centroid[(slice(None), *unit)], std[(slice(None), *unit)] = erf.centroid, erf.std
+            if erf.density.log_total > -math.inf:
+                sign[unit], log_total[unit], size[unit] = erf.density.sign, erf.density.log_total, erf.size(kind)
+                centroid[(slice(None), *unit)], std[(slice(None), *unit)] = erf.centroid, erf.std
             if progress is not None:
                 progress(done, math.prod(shape))
-    for array in (size, std, centroid, center, total):
+        log_scale = float(log_total.max(initial=-math.inf))
+        log_scale = log_scale if math.isfinite(log_scale) and abs(log_scale) > SAFE_LOG else 0.0
+        part = sign * np.exp(log_total - log_scale)
+    for array in (size, std, centroid, center, part):
         array.flags.writeable = False
-    return SizeMap(size, std, centroid, center, total, kind, pixels, trf)
+    return SizeMap(size, std, centroid, center, part, log_scale, kind, pixels, trf)
 
 
-def _refuse_underflow(net: Network, settings: RunSettings, total: Array) -> None:
-    """Totals of 0 must be those of units that see nothing, and all others have all their digits."""
+def _refuse_underflow(total: Array) -> None:
+    """All but 0 must have all their digits; totals are scaled, so that this is about units beside one another."""
     faint = (total > 0) & (total < np.finfo(float).tiny / np.finfo(float).eps)
-    if not faint.any() and not settings.weights:
-        faint = total == 0
-        seen = [unit for unit in np.argwhere(faint)[:1].tolist()
-                if support(net, image=settings.image, unit=unit, node=settings.node).mask.any()]
-        faint &= bool(seen)
     if faint.any():
         unit = tuple(np.argwhere(faint)[0].tolist())
-        raise ValueError(f"unit {unit}: its total power, {total[unit]:.3g}, is below the range of floats; give layers "
-                         "a larger gain, on which no size depends")
+        raise ValueError(f"unit {unit}: its total power is too small beside that of others for floats to hold both; "
+                         "ask predict for it")
 
 
-def _moments(plan: Plan, gates: Gates, pixels: tuple[int, ...]) -> tuple[Array, Array, Array]:
-    """Mass, centroid and standard deviation of the fields of all units."""
+def _moments(plan: Plan, gates: Gates, pixels: tuple[int, ...]) -> tuple[Array, float, Array, Array]:
+    """Mass with its scale, centroid and standard deviation of the fields of all units."""
     # About the middle of the image, so that as little as possible cancels below.
     middle = [(n - 1) / 2 for n in pixels]
     lines = np.meshgrid(*(np.arange(n) - m for n, m in zip(pixels, middle)), indexing="ij")
-    total, *moments = readout(plan, gates, np.stack([np.ones(pixels), *lines, *(x**2 for x in lines)]))
+    (total, *moments), log_scale = readout(plan, gates, np.stack([np.ones(pixels), *lines, *(x**2 for x in lines)]))
     with np.errstate(invalid="ignore", divide="ignore"):  # a unit that sees nothing has no place
         first, second = np.split(np.stack(moments) / total, 2)
     spread = np.maximum(second - first**2, 0.0)
-    return total, first + np.reshape(middle, (-1, *(1,) * total.ndim)), np.sqrt(spread)
+    return total, log_scale, first + np.reshape(middle, (-1, *(1,) * total.ndim)), np.sqrt(spread)

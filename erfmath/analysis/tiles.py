@@ -19,7 +19,7 @@ from ..networks.trf import ReceptiveField, receptive_fields
 from ..theory.predict import predict
 from ..theory.sweep.forward import Gates
 from ..theory.sweep.plan import Plan
-from ..theory.sweep.transpose import Spans, readout
+from ..theory.sweep.transpose import Reading, Spans, readout
 from .size_map import prepare
 
 __all__ = ["TileHalo", "tile_halo"]
@@ -217,18 +217,21 @@ class _Swept:
     def __init__(self, plan: Plan, gates: Gates, tiles: _Tiles) -> None:
         self.plan, self.gates, self.ones = plan, gates, np.ones((1, *tiles.image))
         self.kept: Any = (..., *(slice(line.start, line.stop) for line in tiles.block))
-        self.whole = readout(plan, gates, self.ones)[self.kept]
+        self.whole, self.scale = readout(plan, gates, self.ones)
 
     def lost(self, spans: dict[int, Spans]) -> float:
         """Largest fraction of the power of a kept unit that flows along paths out of the tile."""
-        rest = readout(self.plan, self.gates, self.ones, spans)[self.kept]
-        return float((1 - rest / self.whole).max())
+        return float((1 - self._part(readout(self.plan, self.gates, self.ones, spans))).max())
+
+    def _part(self, reading: Reading) -> Any:
+        """A reading over that of the whole image."""
+        return reading.values[self.kept] / self.whole[self.kept] * math.exp(reading.log_scale - self.scale)
 
     def cut(self, tile: Spans) -> float:
         """Largest fraction of the power of a kept unit that lies outside the tile."""
         outside = self.ones.copy()
         outside[(slice(None), *_slices(tile))] = 0
-        return float((readout(self.plan, self.gates, outside)[self.kept] / self.whole).max())
+        return float(self._part(readout(self.plan, self.gates, outside)).max())
 
 
 class _Known:

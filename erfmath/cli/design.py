@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -113,13 +114,19 @@ def size_map(options: argparse.Namespace) -> Answer:
              f"{report.point(sizes.image, ' x ')}"]
     for words, unit in (("middle", middle), ("corner", corner)):
         place = (slice(None), *unit)
-        lines.append(f"{words} unit {report.point(unit)}: {sizes.kind} {report.number(sizes.size[unit])} px, centroid "
-                     f"{report.point(sizes.centroid[place])}, TRF centre {report.point(sizes.center[place])}")
-    lines.append(f"{sizes.kind} from {report.number(sizes.size.min())} to {report.number(sizes.size.max())} px, mean "
-                 f"{report.number(sizes.size.mean())} px")
+        lines.append(f"{words} unit {report.point(unit)}: " + (
+            f"{sizes.kind} {report.number(sizes.size[unit])} px, centroid {report.point(sizes.centroid[place])}"
+            if sizes.part[unit] else "sees nothing") + f", TRF centre {report.point(sizes.center[place])}")
+    seen = sizes.size[sizes.part != 0]
+    if len(seen):
+        lines.append(f"{sizes.kind} from {report.number(seen.min())} to {report.number(seen.max())} px, mean "
+                     f"{report.number(seen.mean())} px")
+    if sizes.blind:
+        lines.append(f"{sizes.blind} of {sizes.size.size} units see nothing")
     values = {"network": options.network, "node": sizes.node, "image": sizes.image, "kind": sizes.kind,
-              "size": sizes.size, "std": sizes.std, "centroid": sizes.centroid, "center": sizes.center,
-              "total": sizes.total}
+              "size": sizes.size, "std": sizes.std, "centroid": sizes.centroid, "center": sizes.center}
+    with contextlib.suppress(OverflowError):  # beyond the range of floats
+        values["total"] = sizes.total
     return Answer(values, "\n".join(lines))
 
 

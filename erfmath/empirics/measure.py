@@ -55,7 +55,7 @@ def measure(net: Network, *, image: Any = None, unit: Any = None, node: str | No
         E[g^2], E[g], the root of E[g^2], E abs(g), or E max(g, 0), summed over input channels.  The
         unit's gradient is independent N(0, 1/C) on each of its C channels; for "mean" 1/C on each;
         for "relu" 1/C where the unit is positive, as the large-kernel papers have it.  By default
-        "mean" if every layer's weights are deterministic, else "power".
+        "mean" if all weights between the input and the unit are deterministic and none are given, else "power".
     draws : int or sequence of int, optional
         Networks to draw (default 100); several numbers give running estimates, a list of results.
         With `until` the most there will be (default 100 000).
@@ -131,7 +131,7 @@ def measure(net: Network, *, image: Any = None, unit: Any = None, node: str | No
     if normalise is not None:
         choice(normalise, "normalise", ("draw",))
     if statistic is None:
-        statistic = "power" if weights or any(node.layer.random for node in net) else "mean"
+        statistic = settings.default_statistic(net)
     entropy = seed_entropy(rng)
     lo, hi = trf.window(unit) if trf.image is None else ((0,) * trf.ndim, tuple(n - 1 for n in trf.image))
     plan = make_plan(net, settings, window=Box(lo, hi), statistic=statistic, entropy=entropy,

@@ -130,6 +130,24 @@ class RunSettings:
         """Output channels of every node."""
         return net.channels(self.width, self.channels_in, self.ndim)
 
+    def on_the_way(self, net: Network) -> list[int]:
+        """The nodes, by position, that lead from the source to the node that is looked at."""
+        top, source = net.index(self.node), net.index(self.source or "input")
+        wanted, found = {top}, {source}
+        for i in range(top, source, -1):
+            if i in wanted:
+                wanted.update(net.sources[i])
+        for i in range(source + 1, top + 1):
+            if i in wanted and not found.isdisjoint(net.sources[i]):
+                found.add(i)
+        return sorted(found - {source})
+
+    def default_statistic(self, net: Network) -> str:
+        """"mean" if every weight on the way is deterministic, else "power"."""
+        layers = [(net.names[i], net.nodes[i].layer) for i in self.on_the_way(net)]
+        return "power" if any(layer.random or (layer.takes_weights and name in self.weights)
+                              for name, layer in layers) else "mean"
+
     def receptive_field(self, net: Network) -> ReceptiveField:
         """Theoretical receptive field of the node's units."""
         return receptive_field(net, image=self.image, node=self.node, source=self.source, ndim=self.ndim).on_plane()

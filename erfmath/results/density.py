@@ -3,6 +3,7 @@
 =============  =====================================================================
 `Density`      the contract: what results, sizes and shapes ask
 `Dense`        a map, value by value
+`Scaled`       its share, where the sum of the map is beyond the range of floats
 `Separable`    a product of one line per axis; the map itself is built only when asked for
 =============  =====================================================================
 
@@ -27,7 +28,7 @@ from ..base.errors import check_bytes
 from ..base.contents import field_of, numbers_of
 from ..lattice.field import Field
 
-__all__ = ["Dense", "Density", "Frozen", "Separable", "readonly"]
+__all__ = ["Dense", "Density", "Frozen", "Scaled", "Separable", "readonly", "scaled"]
 
 Array = npt.NDArray[np.float64]
 
@@ -37,6 +38,8 @@ ROUNDING = 1e-12
 UNITY = 1e-9
 #: Largest logarithm of a float.
 LARGEST_LOG = 709
+#: Of sums of maps whose values are all held as they are: the smallest that count are above the subnormal numbers.
+SAFE_LOG = 600
 
 
 def readonly(values: npt.ArrayLike) -> Array:
@@ -107,6 +110,11 @@ class Density(Frozen, ABC):
             raise OverflowError(f"sum(map) is exp({self.log_total:.6g}), beyond the range of floats; "
                                 "use share, or gains near 1 per layer")
         return math.exp(self.log_total)
+
+    @property
+    def sign(self) -> float:
+        """Sign of sum(map)."""
+        return 1.0
 
     # -- values -------------------------------------------------------------------------------
 
@@ -277,6 +285,11 @@ class Dense(Density):
         """sum(map)."""
         return self.__dict__["_total"]
 
+    @property
+    def sign(self) -> float:
+        """Sign of sum(map)."""
+        return math.copysign(1.0, self.total)
+
     def part(self, first: tuple[int, ...], last: tuple[int, ...]) -> Array:
         """The share from pixel `first` to `last`."""
         return self._values(first, last, "share")
@@ -325,6 +338,76 @@ class Dense(Density):
                  signed: bool) -> Density:
         """From the map."""
         return cls(numbers_of(arrays, "map", ndim=len(origin), signed=signed), origin)
+
+
+class Scaled(Dense):
+    """A map whose sum is beyond the range of floats: its share, value by value, and the logarithm of its sum.
+
+    Parameters
+    ----------
+    share : array_like
+        Of any sum but 0; only its shape counts, and its sign.
+    origin : tuple of int
+    log_total : float
+        Logarithm of abs(sum(map)).
+    """
+
+    kind, held = "scaled", "share"
+
+    def __init__(self, share: npt.ArrayLike, origin: Sequence[int], log_total: float) -> None:
+        given = Dense(share, origin)
+        self._hold(share=given.share, origin=given.origin, shape=given.shape, log_total=log_total, _sign=given.sign)
+
+    @property
+    def total(self) -> float:
+        """sum(map), beyond the range of floats."""
+        raise OverflowError(f"sum(map) is exp({self.log_total:.6g}), beyond the range of floats; use share, or gains "
+                            "near 1 per layer")
+
+    @property
+    def sign(self) -> float:
+        """Sign of sum(map)."""
+        return self.__dict__["_sign"]
+
+    @property
+    def map(self) -> Array:
+        """All of the map."""
+        return readonly(self.share * self.total)
+
+    def _values(self, first: tuple[int, ...], last: tuple[int, ...], of: str) -> Array:
+        part = super()._values(first, last, "share")
+        return part * self.total if of == "map" else part
+
+    def largest_amplitude(self, power: int) -> float:
+        """Of the share."""
+        return float((np.abs(self.share)**(1 / power)).max())
+
+    def count_above(self, amplitude: float, power: int) -> int:
+        """Of the share."""
+        return int(np.count_nonzero(np.abs(self.share)**(1 / power) > amplitude))
+
+    def stored(self) -> tuple[Density, dict[str, Array]]:
+        """The share."""
+        return self, {"share": self.share}
+
+    @classmethod
+    def restored(cls, arrays: Mapping[str, Array], origin: tuple[int, ...], about: Mapping[str, Any], *,
+                 signed: bool) -> Density:
+        """From the share."""
+        share = numbers_of(arrays, "share", ndim=len(origin), signed=signed)
+        if not abs(share.sum() - 1) < UNITY:
+            raise ValueError(f"share: has sum {share.sum():.6g}, must have sum 1")
+        return cls(share, origin, real(field_of(about, "log_total"), "log_total"))
+
+
+def scaled(values: Array, origin: Sequence[int], log_scale: float) -> Density:
+    """The map `values` times exp(log_scale), in whichever form holds it."""
+    total = float(values.sum())
+    if log_scale and total:
+        log_total = math.log(abs(total)) + log_scale
+        if abs(log_total) > SAFE_LOG:
+            return Scaled(values, origin, log_total)
+    return Dense(values * math.exp(log_scale) if log_scale else values, origin)
 
 
 class Separable(Density):

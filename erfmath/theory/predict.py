@@ -14,6 +14,7 @@ from ..lattice.field import Field
 from ..networks.network import Network
 from ..networks.settings import RunSettings
 from ..results.assumptions import Assumption
+from ..results.density import scaled
 from ..results.field import EffectiveReceptiveField
 from .chains.chain import chain, folded, predict_chain
 from .finite_width import narrowed
@@ -148,8 +149,8 @@ def _predict(net: Network, settings: RunSettings, statistic: str | None, method:
         raise ValueError(f"{trf.node}: sees the whole plane (global pooling); give image=")
     inputs = input_model(settings.input_moments, settings.input_covariance, settings.ndim)
     graph = Graph.of(net, settings)
-    used = _used(graph)
-    mean = _is_mean(graph, used, net, statistic)
+    used = settings.on_the_way(net)
+    mean = _is_mean(graph, used, net, statistic or settings.default_statistic(net))
     if at_width:
         if settings.weights:
             raise NotImplementedError("method='finite_width' is for random weights, not for weights=; use "
@@ -168,28 +169,15 @@ def _predict(net: Network, settings: RunSettings, statistic: str | None, method:
     extent = tuple(b - a + 1 for a, b in zip(lo, hi))
     check_bytes(8 * math.prod(extent), f"the map of {extent} pixels")
     plan, gates = ready = prepared(graph, mean, inputs)
-    whole = Field(*backward(graph, unit, mean, inputs, ready)).crop(lo, hi)
+    values, start, log_scale = backward(graph, unit, mean, inputs, ready)
+    whole = Field(values, start).crop(lo, hi)
     if gates.uncorrelated or any(met.one[1] or met.other[1] for meetings in plan.meetings.values() for met in meetings):
         about["assumptions"] += (Assumption.DEPENDENT_BRANCHES,)
-    return EffectiveReceptiveField(whole.values, origin=lo, image=size, **about)
+    return EffectiveReceptiveField.of(scaled(whole.values, lo, log_scale), image=size, **about)
 
 
-def _used(graph: Graph) -> list[int]:
-    """Nodes that lead from the source to the top."""
-    seen, found = {graph.top}, {graph.source}
-    for i in range(graph.top, -1, -1):
-        if i in seen:
-            seen.update(graph.sources[i])
-    for i in range(graph.source + 1, graph.top + 1):
-        if i in seen and not found.isdisjoint(graph.sources[i]):
-            found.add(i)
-    return sorted(found - {graph.source})
-
-
-def _is_mean(graph: Graph, used: list[int], net: Network, statistic: str | None) -> bool:
+def _is_mean(graph: Graph, used: list[int], net: Network, statistic: str) -> bool:
     random = [i for i in used if graph.ops[i].zero_mean]
-    if statistic is None:
-        statistic = "power" if random else "mean"
     choice(statistic, "statistic", ("power", "mean"))
     if statistic == "power":
         return False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -63,18 +65,55 @@ def test_refusals(options: dict[str, Any], words: str) -> None:
         em.erf_size_map(em.repeat(Conv(3), 2), **{"image": 5, **options})
 
 
-def test_erf_size_map_tells_underflow_from_nothing_seen() -> None:
-    """Sizes do not depend on the gain, down to where totals leave the range of floats; that is refused."""
-    def faint(gain: float) -> em.Network:
-        return em.repeat(em.Conv(3, weights=em.Random(gain=gain)), 16)
+@pytest.mark.parametrize("activation", ["identity", "relu"])
+def test_sizes_do_not_depend_on_the_gain(activation: str) -> None:
+    """Totals over 2000 decades: of all units, of one, and of one whose filters correlate its gradient."""
+    def faint(gain: float, *last: Any) -> em.Network:
+        layers = em.serial(Conv(3, weights=em.Random(gain=gain)), em.Activation(activation))
+        return em.serial(em.repeat(layers, 16), *last)
 
-    std = em.erf_size_map(faint(1.0), 32, ndim=1).std
-    assert_close(em.erf_size_map(faint(1e-15), 32, ndim=1).std, std, FFT)
-    for gain in (1e-19, 1e-20, 10**-20.1, 1e-30):
-        with pytest.raises(ValueError, match="below the range of floats"):
-            em.erf_size_map(faint(gain), 32, ndim=1)
+    sizes, one = em.erf_size_map(faint(1.0), 32, ndim=1), em.predict(faint(1.0), image=32, ndim=1)
+    filtered = em.predict(faint(1.0, em.AvgPool(3, 1, 1), em.Scale(0.5)), image=32, ndim=1)
+    for gain in (1e-15, 1e-19, 1e-20, 10**-20.1, 1e-60, 1e30, 1e60):
+        if activation == "relu" and gain > 1:  # values leave the range before gradients do
+            with pytest.raises(OverflowError, match="conv.*: the variance of its values is beyond"):
+                em.predict(faint(gain), image=32, ndim=1)
+            continue
+        other, single = em.erf_size_map(faint(gain), 32, ndim=1), em.predict(faint(gain), image=32, ndim=1)
+        assert_close(other.std, sizes.std, ROUNDING)
+        assert_close(other.centroid, sizes.centroid, ROUNDING)
+        assert_close(single.share, one.share, ROUNDING)
+        assert_close(single.density.log_total, one.density.log_total + 16 * math.log(gain), ROUNDING)
+        assert_close([single.size(), single.size("mass"), single.size("half_max"), *single.std],
+                     [one.size(), one.size("mass"), one.size("half_max"), *one.std], ROUNDING)
+        again = em.predict(faint(gain, em.AvgPool(3, 1, 1), em.Scale(0.5)), image=32, ndim=1)
+        assert_close(again.share, filtered.share, ROUNDING)
+        if abs(math.log(gain)) > 60:
+            for far in (other, single):
+                with pytest.raises(OverflowError, match=r"sum\(map\) is exp\(.*beyond the range of floats"):
+                    far.total
+
+
+def test_units_that_see_nothing_are_told_from_underflow() -> None:
     blind = em.erf_size_map(em.serial(em.Conv(1), em.Pad(3), em.Conv(1)), 4, ndim=1)
-    assert blind.total[0] == 0 and np.isnan(blind.std[0, 0]) and blind.total[3] > 0
+    assert blind.total[0] == 0 and np.isnan(blind.std[0, 0]) and blind.total[3] > 0 and blind.blind == 6
+    assert repr(blind) == "<SizeMap of conv2, (10,) units: std 0 to 0 pixels, 6 see nothing>"
+    means = em.erf_size_map(em.serial(em.Pad(3), em.AvgPool(3, 1)), 4, ndim=1)  # one by one
+    seen = np.arange(8) % 7 > 0
+    assert (np.isfinite(means.size) == seen).all() and (np.isfinite(means.std[0]) == seen).all() and means.blind == 2
+    assert "nothing seen" in repr(em.erf_size_map(em.serial(em.Conv(1), em.Scale(0.0)), 4, ndim=1))
+    with pytest.raises(ValueError, match="sees nothing"):
+        em.predict(em.serial(em.Conv(1), em.Pad(3), em.Conv(1)), image=4, ndim=1, unit=0).share
+
+
+def test_results_beyond_the_floats_are_kept_in_files(in_tmp: Path) -> None:
+    for net in (em.repeat(Conv(3, weights=em.Random(gain=1e-60)), 8), em.repeat(em.AvgPool(3, 1, 1), 3),
+                em.serial(em.repeat(em.AvgPool(3, 1, 1), 3), em.repeat(em.Scale(-1e-90), 7))):
+        erf = em.predict(net, image=9)
+        erf.save("erf.npz")
+        again = em.EffectiveReceptiveField.load("erf.npz")
+        assert repr(again) == repr(erf) and again.density.log_total == erf.density.log_total
+        assert_close(again.share, erf.share, EXACT)
 
 
 def test_erf_size_map_refuses_images_before_anything_is_built() -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
-from helpers import EXACT, assert_close
+from helpers import EXACT, ROUNDING, assert_close
 
 import erfmath as em
 from erfmath.networks.settings import RunSettings
@@ -70,3 +71,35 @@ def test_pixels_are_asked_for_where_the_plane_will_not_do() -> None:
     assert RunSettings.of(NET, image=10).pixels == (10, 10)
     with pytest.raises(ValueError, match="image=None"):
         RunSettings.of(NET).pixels
+
+
+# -- the default statistic ------------------------------------------------------------------------
+
+BESIDE = em.Network.from_dict({"format": "erfmath-network", "version": 1, "output": "b", "nodes": [
+    {"name": "r", "op": "conv", "kernel_size": 3, "channels": 3, "inputs": ["input"]},
+    {"name": "u", "op": "blur_pool", "kernel_size": 3, "stride": 1, "inputs": ["input"]},
+    {"name": "b", "op": "add", "inputs": ["r", "r"]}, {"name": "after", "op": "add", "inputs": ["u", "b"]}]})
+
+
+@pytest.mark.parametrize("options, statistic", [
+    ({}, "power"), ({"node": "u"}, "mean"), ({"node": "r"}, "power"), ({"node": "b"}, "power"),
+    ({"node": "after"}, "power"), ({"node": "after", "source": "u"}, "mean"), ({"node": "b", "source": "r"}, "mean"),
+])
+def test_one_rule_chooses_the_statistic(options: dict[str, Any], statistic: str) -> None:
+    """Whatever stands beside the way from the source to the unit."""
+    settings = RunSettings.of(BESIDE, image=6, **options)
+    assert settings.default_statistic(BESIDE) == statistic
+    predicted = em.predict(BESIDE, image=6, **options)
+    assert predicted.statistic == em.measure(BESIDE, image=6, draws=2, rng=0, **options).statistic == statistic
+    if "source" not in options:
+        sizes = em.erf_size_map(BESIDE, 6, **options)
+        assert_close(sizes.std[(slice(None), *predicted.unit)], predicted.std, ROUNDING)
+
+
+def test_given_weights_are_no_mean() -> None:
+    net = em.serial(em.AvgPool(3, 1, 1), em.Conv(3, weights=em.Constant()), em.BatchNorm("identity"))
+    for weights, statistic in ((None, "mean"), ({"conv1": np.ones((16, 3, 3, 3))}, "power"),
+                               ({"conv1.bias": np.ones(16)}, "mean")):
+        assert RunSettings.of(net, weights=weights).default_statistic(net) == statistic
+        assert em.predict(net, weights=weights).statistic == statistic
+        assert em.measure(net, weights=weights, draws=1).statistic == statistic

@@ -225,8 +225,8 @@ def _block(graph: Graph, a: int, b: int, mean: bool) -> _Step | None:
         sizes=(*graph.sizes[a:b], graph.sizes[below]), channels=(*graph.channels[a:b], graph.channels[below]),
         labels=(*graph.labels[a:b], graph.labels[below]), groups=(*graph.groups[a:b], graph.groups[below]),
         owners=graph.owners[a:b], one_site=frozenset())
-    values, start = backward(block, (0,) * graph.ndim, mean)
-    if not values.size or values.min() < 0 or not values.max() > 0:
+    values, start, log_scale = backward(block, (0,) * graph.ndim, mean)
+    if log_scale or not values.size or values.min() < 0 or not values.max() > 0:
         return None
     strides, i = [1] * graph.ndim, b - 1
     while i >= a:

@@ -53,8 +53,8 @@ class BatchNormRule(Rule):
         m, i = inputs[0], at.i
         spread, parts = m.average - m.cov_far, list(zip(m.average.tolist(), m.cov_far.tolist()))
         if any(q - c <= 1e-9 * q for q, c in parts):
-            raise ValueError("batch norm of values that do not vary between inputs or sites: the variance is zero; "
-                             "give input_moments with E[x x'] below E[x^2]")
+            raise ValueError("batch norm of values that do not vary between inputs or sites: the variance is zero, "
+                             "or too small for floats; give input_moments with E[x x'] below E[x^2]")
         at.gates.power[i] = m.per_pair(1 / spread)
         # E[v(x) mean] follows the q map, p = q / average q: less of the mean is in what stands near a border.
         if any(m.lags):
@@ -134,7 +134,8 @@ class GroupNormRule(Rule):
         taken = mean**2 + max(float(share @ m.cov_far) - float(share @ means**2), 0.0) / k
         spread = float(share @ m.average) - taken
         if spread <= 1e-9 * float(share @ m.average):
-            raise ValueError("group norm of values that do not vary within a group: their variance is zero")
+            raise ValueError("group norm of values that do not vary within a group: their variance is zero, or too "
+                             "small for floats")
         at.gates.power[at.i] = m.per_pair(np.full(len(share), 1 / spread))
         level = m.products(m.level_map, m.lags)
         values = (m.values - taken * level) / spread

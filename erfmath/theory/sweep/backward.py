@@ -27,13 +27,15 @@ __all__ = ["backward", "prepared"]
 
 #: Bytes of gates that are kept for the next unit of the same graph.
 KEPT = 2**25
+#: Power from which on, and below whose inverse, what is on its way is scaled.
+LIMIT = 2.0**300
 #: Gradients linear in the unit's own numbers, by the concatenations that have parted them.
 Factors = dict[Any, Factor]
 State = Union[Factors, Covariance, Conditioned]
 
 
 def backward(graph: Graph, unit: tuple[int, ...], mean: bool, inputs: InputModel = InputModel(),
-             ready: tuple[Plan, Gates] | None = None) -> tuple[Array, tuple[int, ...]]:
+             ready: tuple[Plan, Gates] | None = None) -> tuple[Array, tuple[int, ...], float]:
     """E[g^2] (or, with `mean`, E[g]) on the map that `graph` has as its source, summed over its channels.
 
     Parameters
@@ -51,6 +53,8 @@ def backward(graph: Graph, unit: tuple[int, ...], mean: bool, inputs: InputModel
     values : ndarray, shape (*lattice)
     start : tuple of int
         Input pixel (site of the source) of its first element.
+    log_scale : float
+        `values` are times its exponential; 0 unless they would leave the range of floats on the way.
 
     Raises
     ------
@@ -90,8 +94,9 @@ class _Sweep:
         # Sources whose covariance a contraction further down will ask for.
         self.asked = {met.start for meetings in self.plan.meetings.values() for met in meetings}
         self.kept: dict[Start, Covariance] = {}
+        self.log_scale = 0.0  # of the amplitude: all states are times its exponential
 
-    def run(self, unit: tuple[int, ...]) -> tuple[Array, tuple[int, ...]]:
+    def run(self, unit: tuple[int, ...]) -> tuple[Array, tuple[int, ...], float]:
         graph, meetings = self.graph, self.plan.meetings
         arrived: dict[int, list[State]] = {i: [] for i in self.plan.edges}
         arrived[graph.top].append({(): self._unit(unit)})
@@ -104,7 +109,7 @@ class _Sweep:
                 continue
             state = self._collect(i, parts)
             if i == graph.source:
-                return self._finish(state)
+                return (*self._finish(state), self.log_scale * (1 if self.mean else 2))
             for j, edge in self.below[i]:
                 part = self._pass(state, edge, j)
                 if part is not None:
@@ -114,7 +119,22 @@ class _Sweep:
                     for start in ((j, None) if graph.ops[i].fresh else None, (i, edge.slot)):
                         if start in self.asked:
                             self._keep(start, j, part)
-        return np.zeros((0,) * graph.ndim), (0,) * graph.ndim
+            self._rescale(arrived, i)
+        return np.zeros((0,) * graph.ndim), (0,) * graph.ndim, 0.0
+
+    def _rescale(self, arrived: dict[int, list[State]], i: int) -> None:
+        """Multiply all that is on its way by a power of two, if what node `i` has handed down nears a limit."""
+        if all(1 / LIMIT < _power(part) < LIMIT for j, _ in self.below[i] for part in arrived[j][-1:]):
+            return
+        waiting = [*self.kept.values(), *(part for parts in arrived.values() for part in parts)]
+        largest = max(map(_power, waiting), default=0.0)
+        if 1 / LIMIT < largest < LIMIT or largest == 0 or not math.isfinite(largest):
+            return
+        exponent = -(math.frexp(largest)[1] // 2)
+        self.log_scale -= exponent * math.log(2)
+        self.kept = {start: part.times(2.0**exponent) for start, part in self.kept.items()}
+        for j, parts in arrived.items():
+            arrived[j] = [_times(part, 2.0**exponent) for part in parts]
 
     def _unit(self, unit: tuple[int, ...]) -> Factor:
         top = self.graph.top
@@ -272,6 +292,24 @@ class _Sweep:
                     key: Any = (edge, passed) if j == i else passed
                     target[key] = target[key] + below if key in target else below
         return found
+
+
+def _power(state: State) -> float:
+    """The largest power of a state; cross-covariances are below it."""
+    if isinstance(state, dict):
+        return max((float(np.abs(f.values).max(initial=0))**2 for f in state.values()), default=0.0)
+    if isinstance(state, Conditioned):
+        return max(_power(part) for part, _ in state.parts)
+    return float(np.abs(state.bare).max(initial=0)) * abs(state.factor)
+
+
+def _times(state: State, factor: float) -> State:
+    """The gradient multiplied by a number."""
+    if isinstance(state, dict):
+        return {key: part.times(factor) for key, part in state.items()}
+    if isinstance(state, Conditioned):
+        return Conditioned(tuple((part.times(factor), known) for part, known in state.parts))
+    return state.times(factor)
 
 
 def _dense(group: Array, lags: tuple[int, ...], sites: tuple[int, ...]) -> Array:

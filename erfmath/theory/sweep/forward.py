@@ -196,7 +196,12 @@ class _Forward:
     def _node(self, i: int, inputs: list[Moments]) -> Moments:
         at = Before(self.graph, i, self.plan.lags, self.need[i], self.extent, self.gates, self.borders,
                     self.roots.get(i), self.done, self.depends_on)
-        found = self.graph.rules[i].forward(at, inputs)
+        try:
+            with np.errstate(over="raise"):
+                found = self.graph.rules[i].forward(at, inputs)
+        except FloatingPointError:
+            raise OverflowError(f"{self.graph.names[i]}: the variance of its values is beyond the range of "
+                                "floats; give layers gains near 1, or a norm") from None
         if i == self.graph.source:
             found = replace(found, sites=tuple(None if site is None else Itself.of(site).value()
                                                for site in found.sites))

@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import numpy as np
+
 from ..rules.context import Below
 from .backward import State, _Sweep
 from .conditioning import Conditioned
+from .covariance import Covariance
 from .forward import Gates, forward
 from .inputs import InputModel
 from .moments import Moments
@@ -40,8 +43,14 @@ def observe(graph: Graph, unit: tuple[int, ...], inputs: InputModel) -> Observed
     moments: dict[int, Moments] = {}
     plan = Plan(graph, False)
     sweep = _Watched(graph, plan, forward(graph, plan, inputs, moments))
-    values, _ = sweep.run(unit)
-    return Observed(moments, {**sweep.arriving, -1: float(values.sum())}, sweep.passing)
+    values, _, log_scale = sweep.run(unit)
+    return Observed(moments, {**sweep.arriving, -1: _times_exp(float(values.sum()), log_scale)}, sweep.passing)
+
+
+def _times_exp(value: float, log: float) -> float:
+    """value exp(log): 0 or infinity where that is beyond the range of floats."""
+    with np.errstate(over="ignore"):
+        return value * float(np.exp(log)) if log else value
 
 
 class _Watched(_Sweep):
@@ -91,10 +100,14 @@ class _Watched(_Sweep):
         parts = [part for part, _ in state.parts] if isinstance(state, Conditioned) else [state]
         at = Below(self.plan, self.gates, edge, j)
         gone = [self._through(at, part) for part in parts]
-        return self.arriving[i] * sum(float(part.power.sum()) for part in gone if part) / self._total(state, i)
+        return self.arriving[i] * _sum([part for part in gone if part]) / _sum(parts)
 
     def _total(self, state: State, i: int) -> float:
         if isinstance(state, dict):
             state = self._covariance(state, i)
         parts = [part for part, _ in state.parts] if isinstance(state, Conditioned) else [state]
-        return sum(float(part.power.sum()) for part in parts)
+        return _times_exp(_sum(parts), 2 * self.log_scale)
+
+
+def _sum(parts: list[Covariance]) -> float:
+    return sum(float(part.power.sum()) for part in parts)

@@ -13,7 +13,9 @@ fields for the price of a few.  Gates, lags, pools and residual streams pass as 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,7 +26,10 @@ from .moments import at as lag_zero
 from .plan import Edge, Plan
 from .taps import Array
 
-__all__ = ["can_read", "readout"]
+__all__ = ["Reading", "can_read", "readout"]
+
+#: Values from which on, and below whose inverse, what is on its way is scaled.
+LIMIT = 2.0**300
 
 #: Half-open range of sites per axis of a node's map.
 Spans = tuple[tuple[int, int], ...]
@@ -39,7 +44,17 @@ def can_read(plan: Plan) -> bool:
     return not (plan.mean or tied or met or plan.meetings) and graph.sizes[-1][0] is not None
 
 
-def readout(plan: Plan, gates: Gates, fields: Array, keep: Mapping[int, Spans] | None = None) -> Array:
+class Reading(NamedTuple):
+    """sum_i P_u(i) f(i) for every function f and unit u: `values`, (number, *map), times exp(log_scale).
+
+    `log_scale` is 0 unless values would leave the range of floats on the way.
+    """
+
+    values: Array
+    log_scale: float
+
+
+def readout(plan: Plan, gates: Gates, fields: Array, keep: Mapping[int, Spans] | None = None) -> Reading:
     """sum_i P_u(i) f(i) for every unit u and every function f.
 
     Parameters
@@ -55,7 +70,7 @@ def readout(plan: Plan, gates: Gates, fields: Array, keep: Mapping[int, Spans] |
 
     Returns
     -------
-    ndarray, shape (number, *map)
+    Reading
     """
     return _Readout(plan, gates, keep or {}).run(np.asarray(fields, dtype=float))
 
@@ -67,6 +82,7 @@ class _Readout:
         # Per node, for everything that may be known of a gradient there, (fields, groups, *lags, *map).
         self.values: dict[int, list[Array]] = {}
         self.arrivals, self.steps = self._known()
+        self.log_scale = 0.0
 
     def _known(self) -> tuple[dict[int, list[Knowns]], dict[tuple[int, int, int], list[tuple[int, Handed]]]]:
         """What will be known of gradients at each node, and how it is handed on from there."""
@@ -102,7 +118,7 @@ class _Readout:
         """Whether node `i` hands on what is known at its output."""
         return conditional(self.gates.sites.get(i, ())) and not self.graph.ops[i].fresh
 
-    def run(self, fields: Array) -> Array:
+    def run(self, fields: Array) -> Reading:
         graph = self.graph
         first = self._kept(-1, fields.reshape(len(fields), 1, *(1,) * self.ndim, *fields.shape[1:]))
         self.values[-1] = [first]
@@ -114,9 +130,25 @@ class _Readout:
             for j in reads[i]:
                 if last[j] == i:
                     self.values.pop(j, None)
+            self._rescale(i)
         whole = self._entered(graph.top)
         alone = whole[(slice(None), *lag_zero(self.plan.lags[graph.top]))]
-        return np.einsum("g,fg...->f...", np.asarray(graph.shares(graph.top)), alone)
+        return Reading(np.einsum("g,fg...->f...", np.asarray(graph.shares(graph.top)), alone), self.log_scale)
+
+    def _rescale(self, i: int) -> None:
+        """Multiply all that is on its way by a power of two, if what node `i` has made nears a limit."""
+        def largest(values: list[Array]) -> float:
+            return max(float(np.abs(array).max(initial=0)) for array in values)
+
+        if i not in self.values or 1 / LIMIT < largest(self.values[i]) < LIMIT:
+            return
+        most = max(map(largest, self.values.values()))
+        if 1 / LIMIT < most < LIMIT or most == 0 or not math.isfinite(most):
+            return
+        exponent = -math.frexp(most)[1]
+        self.log_scale -= exponent * math.log(2)
+        for j, values in self.values.items():
+            self.values[j] = [np.ldexp(array, exponent) for array in values]
 
     def _entered(self, j: int) -> Array:
         """The values of node `j` for gradients of whose value nothing is known yet."""

@@ -91,7 +91,7 @@ def test_pixels_that_are_all_alike_have_no_favourites(image: int | None) -> None
 def test_walks_sweeps_and_readouts_take_the_same_winners(function: str) -> None:
     net = overlapping(function)
     graph = Graph.of(net, RunSettings.of(net, width=4, ndim=1))
-    walk, (sweep, start) = em.predict(net, ndim=1), backward(graph, (0,), False)
+    walk, (sweep, start, _) = em.predict(net, ndim=1), backward(graph, (0,), False)
     assert start == walk.origin
     assert_close(walk.share, sweep / sweep.sum(), ROUNDING)
     even = 2 * 2 / 3 * (1 + 4) + 2 / 3 * (1 + 4)  # convolutions, and pools that all sites win alike

@@ -55,7 +55,7 @@ NETWORKS: dict[str, tuple[Callable[[], em.Network], Any]] = {
 def read(net: em.Network, image: Any, fields: Any) -> Any:
     swept = prepare(net, RunSettings.of(net, image=image))
     assert swept is not None
-    return readout(*swept, fields)
+    return readout(*swept, fields).values
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -82,7 +82,7 @@ def test_sites_left_out_are_borders() -> None:
     plan = swept[0]
     keep = {i: ((first, stop),) for i in range(-1, len(net))}
     assert any(map(any, plan.lags.values()))
-    inner = readout(plan, Gates(), np.ones((1, 20)), keep)[0]
+    inner = readout(plan, Gates(), np.ones((1, 20)), keep).values[0]
     for unit in range(stop - first):
         assert_close(inner[first + unit], em.predict(net, image=stop - first, unit=unit, ndim=1).total, ROUNDING)
 
