@@ -34,7 +34,7 @@ def add_figures_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-j", "--workers", type=int, default=1, metavar="N",
                         help="processes (default: 1); never changes the result")
     for file, purpose in _files().items():
-        parser.add_argument(f"--{file}", type=pathlib.Path, metavar="FILE", help=purpose)
+        parser.add_argument(f"--{file}", type=pathlib.Path, metavar="PATH", help=purpose)
     width = max(map(len, FIGURES))
     titles = "".join(f"\n  {name.ljust(width)}  {entry.title}" for name, entry in FIGURES.items())
     parser.epilog = f"figures:{titles}\n\n{parser.epilog}"

@@ -10,7 +10,7 @@ from ..base.files import check_target, write_atomically
 
 __all__ = ["archive", "picture"]
 
-DPI = 150
+DPI = 300
 
 
 def picture(path: str | None) -> Callable[[Any], None]:
@@ -19,7 +19,8 @@ def picture(path: str | None) -> Callable[[Any], None]:
         return lambda figure: None
     check_target(path)
     kind = _format(path)
-    return lambda figure: write_atomically(path, lambda file: figure.savefig(file, format=kind, dpi=DPI))
+    how: dict[str, Any] = {"pil_kwargs": {"optimize": True}} if kind == "png" else {}
+    return lambda figure: write_atomically(path, lambda file: figure.savefig(file, format=kind, dpi=DPI, **how))
 
 
 def archive(path: str | None) -> None:

@@ -203,8 +203,13 @@ def mean_error(values: npt.ArrayLike) -> tuple[float, float | None]:
 
 
 def digest(path: pathlib.Path) -> str:
-    """SHA-256 of a file: stands in for its content in a `Spec`."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    """SHA-256 of a file, or of the names and contents of a folder's files: takes the place of the data in a `Spec`."""
+    if not path.is_dir():
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    found = hashlib.sha256()
+    for file in sorted(file for file in path.rglob("*") if file.is_file()):
+        found.update(f"{file.relative_to(path).as_posix()} {digest(file)}\n".encode())
+    return found.hexdigest()
 
 
 def scalars(**numbers: float) -> Arrays:

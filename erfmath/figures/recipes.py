@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -29,6 +30,8 @@ RECIPES: dict[str, dict[str, Any]] = {
             "variant": "plain"},
 }
 CLASSES, VOID, CELL = 10, 11, 8
+#: Pixels per axis of the published CamVid pictures that become one.
+THIRD = 3
 TEST = 12_345  # beside the seed: where test inputs of the box task come from
 SUBSET = 25_600  # images of the comparison of initialisations
 
@@ -151,10 +154,31 @@ def loss_of(spec: Mapping[str, Any]) -> Any:
 
 def _read(spec: Mapping[str, Any], files: Mapping[str, os.PathLike[str]], split: str, like: Any) -> Any:
     if spec["task"].startswith("camvid"):
-        data = training.read_npz(files["camvid"], split, like=like)
+        data = _camvid(pathlib.Path(files["camvid"]), split, like)
         cells = training.majority(data.labels, CELL, VOID + 1)
         return training.Images(data.images, cells, VOID + 1, data.mean, data.std)
-    return training.read_npz(files["cifar10"], split, like=like)
+    read = training.read_cifar10 if pathlib.Path(files["cifar10"]).is_dir() else training.read_npz
+    return read(files["cifar10"], split, like=like)
+
+
+def _camvid(path: pathlib.Path, split: str, like: Any) -> Any:
+    """An npz file as it is; of the published folders `train`, `trainannot`, ... a third of the pixels per axis.
+
+    Pictures of 360 x 480 pixels become means of 3 x 3 pixels, and labels those of the middle one of nine.
+    """
+    if not path.is_dir():
+        return training.read_npz(path, split, like=like)
+    data = training.read_png_pairs(path / split, path / f"{split}annot")
+    n, channels, *space = data.images.shape
+    height, width = (size // THIRD for size in space)
+    if height < CELL or width < CELL:
+        raise ValueError(f"{path / split}: pictures must have at least {THIRD * CELL} pixels per axis")
+    cut = data.images[:, :, :height * THIRD, :width * THIRD]
+    small = cut.reshape(n, channels, height, THIRD, width, THIRD).mean(axis=(3, 5)).round().astype(np.uint8)
+    labels = data.labels[:, THIRD // 2::THIRD, THIRD // 2::THIRD][:, :height, :width]
+    if like is None:
+        return training.Images(small, labels, VOID + 1)
+    return training.Images(small, labels, VOID + 1, like.mean, like.std)
 
 
 def run(spec: Mapping[str, Any], data: Any, *, checkpoint: Any = None,

@@ -41,8 +41,8 @@ class Entry:
     where: str = ""
 
 
-_CIFAR10 = {"cifar10": "CIFAR-10: an npz file with x_train, y_train, x_test, y_test"}
-_CAMVID = {"camvid": "CamVid: an npz file with x_train, y_train, x_test, y_test"}
+_CIFAR10 = {"cifar10": "CIFAR-10: the unpacked folder, or an npz file with x_train, y_train, x_test, y_test"}
+_CAMVID = {"camvid": "CamVid: a folder with train, trainannot, test and testannot, or an npz file with x_train, ..."}
 
 #: Name on the command line, in the order in which they are made.
 FIGURES: dict[str, Entry] = {

@@ -76,8 +76,9 @@ def select(names: list[str], options: Options) -> tuple[list[str], list[str]]:
         For a file that cannot be read.
     """
     for path in options.files.values():
-        with open(path, "rb"):
-            pass
+        if not path.is_dir():
+            with open(path, "rb"):
+                pass
     missing = {name: [f"--{file} FILE" for file in entry.files if file not in options.files]
                for name, entry in FIGURES.items()}
     wanted: list[str] = []

@@ -153,7 +153,7 @@ def picture(data: Data, level: float) -> Figure:
                          color=style["color"], marker=style["marker"])
         axes[3].plot(chosen[0]["history_step"], np.mean([p["loss"] for p in chosen], axis=0), color=style["color"],
                      linestyle=style["linestyle"], label=f"{name}, rate {_best(data, profile):g}")
-    for ax, label in zip(axes, (f"loss, mean of last {LAST} steps", f"first step with a mean loss below {level:g}")):
+    for ax, label in zip(axes, (f"loss, mean of last {LAST} steps", f"first step of mean loss below {level:g}")):
         ax.set(xscale="log", xlabel="learning rate", ylabel=label, xlim=(min(rates) / 1.25, max(rates) * 1.25))
         ax.set_xticks(rates, [f"{rate:g}" for rate in rates])
         ax.minorticks_off()

@@ -85,7 +85,8 @@ def _group(block: Any, data: Data, group: str, reach: float | None) -> list[Axes
     block.colorbar(image, ax=panels[:, :2], location="left", shrink=0.7).set_label(AMPLITUDE)
     for ax, size in zip(panels[0, 2:], LABELS):
         _curve(ax, data, names, size)
-    panels[0, 3].legend(fontsize=6)
+    legend = panels[0, 3].legend(fontsize=6, loc="upper left", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.2)
+    legend.set_in_layout(True)
     top, low = (f(ax.get_ylim()[i] for ax in panels[1, 2:]) for i, f in ((1, max), (0, min)))
     for ax in panels[1, 2:]:
         ax.set_ylim(low, top)
@@ -109,7 +110,7 @@ def _layers(ax: Axes, part: Part, when: str) -> None:
     depth = np.arange(1, len(rows) + 1)
     ax.plot(depth, rows[:, 0], color=LINES[0]["color"], marker="o", label="measured")
     ax.plot(depth, rows[:, 1], color=LINES[1]["color"], linestyle=(0, (4, 2)), label="theory")
-    ax.set(xlabel="layer", ylabel="σ, px", title=f"layer by layer, {when}")
+    ax.set(xlabel="layer", ylabel="σ, px", title=f"by layer, {when}")
     ax.set_xticks(range(2, len(rows) + 1, 2 if len(rows) < 14 else 4))
     ax.legend()
 
@@ -126,7 +127,7 @@ def _ratios(ax: Axes, data: Data, groups: Sequence[str], size: str, paper: Mappi
     if size in paper:
         ax.axhline(paper[size], color="grey", linestyle=":", label=f"published, {paper[size]:.2f}")
     ax.set(xlim=(-0.6, len(groups) - 0.4), ylabel={"std": "σ", "width": "width"}[size] + ", after / before")
-    ax.set_xticks(range(len(groups)), groups)
+    ax.set_xticks(range(len(groups)), [group.replace(" batch", "\nbatch") for group in groups])
     ax.margins(y=0.1)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .maps import FRAME, NOWHERE, show_map
+from .profiles import envelope
 from .style import COLUMN, KINDS, PAGE, in_style, letter, page, plain, quantity, symbol
 
 if TYPE_CHECKING:
@@ -129,8 +130,8 @@ def plot_remedies(found: Remedies, *, top: int = 12, title: str | None = None) -
         raise ValueError("found: holds no change to draw, or fields with three axes")
     best, rows = found.changes[0], found.changes[:top]
     maps = found.now.erf.ndim == 2
-    figure = page(PAGE, (2.2 if maps else 0.0) + 1.7 + 0.6 + 0.19 * len(rows))
-    parts: Any = figure.subfigures(2 + maps, 1, height_ratios=[2.2] * maps + [1.7, 0.6 + 0.19 * len(rows)])
+    figure = page(PAGE, (2.6 if maps else 0.0) + 1.7 + 0.6 + 0.19 * len(rows))
+    parts: Any = figure.subfigures(2 + maps, 1, height_ratios=[2.6] * maps + [1.7, 0.6 + 0.19 * len(rows)])
     drawn: list[Axes] = []
     if maps:
         reach = _reach(best, found.now)
@@ -176,14 +177,16 @@ def _draw_profiles(ax: Axes, now: Remedy, best: Remedy) -> None:
         line = erf.profile(-1)
         x = np.arange(len(line)) + erf.origin[-1] - erf.center[-1]
         near = np.abs(x) <= reach
-        if remedy is now:
-            ax.fill_between(x[near], line[near], step="mid", color=LIGHT, label=plain(remedy.what))
-        else:
-            ax.step(x[near], line[near], where="mid", color=WARM, linewidth=1.2, label=plain(remedy.what))
+        colour = DARK if remedy is now else WARM
+        smooth = envelope(erf, erf.ndim - 1, line)
+        if smooth is not line:
+            ax.fill_between(x[near], line[near], step="mid", color=LIGHT if remedy is now else "#f0c9b0", alpha=0.5,
+                            linewidth=0)
+        ax.plot(x[near], smooth[near], color=colour, linewidth=1.2, label=plain(remedy.what))
     ax.set_xlabel("x from the TRF centre, input pixels")
     ax.set_ylabel(f"marginal of {symbol(now.erf.statistic)}\nper pixel, sum 1")
     ax.set_ylim(0, None)
-    ax.legend(loc="upper right")
+    ax.legend(loc="upper right", title="lines: averaged over a stride" if max(now.erf.trf.stride) > 1 else None)
 
 
 def _draw_gains(ax: Axes, rows: tuple[Remedy, ...], kind: str) -> None:
@@ -191,7 +194,7 @@ def _draw_gains(ax: Axes, rows: tuple[Remedy, ...], kind: str) -> None:
     ax.barh(places + 0.2, [100 * row.gain for row in rows], 0.4, label=f"gain in {KINDS.get(kind, kind)}",
             color=[GREY if row.gridding else DARK for row in rows])
     ax.barh(places - 0.2, [100 * row.cost for row in rows], 0.4, label="extra multiply-adds", color=WARM)
-    ax.set_yticks(places, [plain(row.what) + (" (grid)" if row.gridding else "") for row in rows])
+    ax.set_yticks(places, [plain(row.what) + (" (gridding)" if row.gridding else "") for row in rows])
     ax.axvline(0, color="#404040", linewidth=0.6)
     ax.set_xlabel("change, % of the baseline")
     ax.legend(loc="lower right")
@@ -199,7 +202,7 @@ def _draw_gains(ax: Axes, rows: tuple[Remedy, ...], kind: str) -> None:
 
 @in_style
 def plot_layer_shares(shares: LayerShares, *, ax: Axes | None = None, title: str | None = None) -> Figure:
-    """Draw the fraction of the field's variance that each layer adds beside that of the multiply-adds.
+    """Draw the contribution of each layer to the variance of the ERF, and to the multiply-adds.
 
     Parameters
     ----------
@@ -222,12 +225,12 @@ def plot_layer_shares(shares: LayerShares, *, ax: Axes | None = None, title: str
     places = np.arange(len(rows))[::-1]
     work = sum(row.multiply_adds for row in rows) or 1
     ax.barh(places + 0.2, [100 * row.share for row in rows], 0.4, color=DARK,
-            label=f"variance of the field ({shares.variance:.4g} px²)")
+            label=f"variance of the ERF ({shares.variance:.4g} px²)")
     ax.barh(places - 0.2, [100 * row.multiply_adds / work for row in rows], 0.4, color=WARM,
-            label="multiply-adds of these layers")
+            label="multiply-adds")
     ax.set_yticks(places, [plain(f"{row.node}  {row.layer}") for row in rows])
     ax.set_ylim(-0.7, len(rows) - 0.3)
-    ax.set_xlabel("fraction that each layer adds, %")
+    ax.set_xlabel("contribution of each layer, %")
     ax.legend(loc="best")
     if title:
         ax.set_title(plain(title))

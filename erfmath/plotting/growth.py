@@ -113,15 +113,19 @@ def _both(over: Growth, title: str | None) -> Figure:
     figure = page(PAGE, 3.2)
     positive = {kind: size for kind, size in over.sizes.items() if size.min() > 0}
     ratios = {kind: over.ratio(kind) for kind in positive}
-    for ax, rows, words in zip(figure.subplots(1, 2), (positive, ratios),
-                               ("size, input pixels", "size / side of the TRF")):
+    for ax, rows, words, free in zip(figure.subplots(1, 2), (positive, ratios), (
+            "size, input pixels", "size / side of the TRF"), ("upper left", "lower left")):
         plot_growth(over.values, {KINDS.get(kind, kind): row for kind, row in rows.items()}, ax=ax,
                     xlabel=over.parameter, ylabel=words)
         closed = [over.asymptote[kind] * row / positive[kind] for kind, row in rows.items()
                   if np.isfinite(over.asymptote[kind]).any()]
         for line, label in zip(closed, ["Gaussian, closed form"] + [""] * len(closed)):
             ax.plot(over.values, line, color="#202020", linewidth=1.0, linestyle=":", zorder=3, label=label)
-        ax.legend()
+        low, high = np.log([ax.dataLim.y0, ax.dataLim.y1])
+        room = 0.28 * (high - low)  # for the legend
+        ax.set_ylim(*np.exp((low - 0.05 * (high - low) - room * (free == "lower left"),
+                             high + 0.05 * (high - low) + room * (free == "upper left"))))
+        ax.legend(loc=free)
     if title:
         figure.suptitle(title)
     return figure

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from .profiles import MARGINAL, draw_profile
+from .profiles import MARGINAL, Smooth, check_smooth, draw_profile
 from .style import (COLOURS, COLUMN, FLOOR, GAMMA, PAGE, Display, Style, check_display, in_style, letter, page,
                     plain, quantity, symbol)
 
@@ -35,7 +35,7 @@ OBJECTS = ("#ffffff", "#7fd0ff", "#f7b6d2", "#b5e48c")
 
 @in_style
 def plot(result: EffectiveReceptiveField | Comparison, *, ax: Axes | None = None,
-         display: Display = "amplitude", title: str | None = None) -> Figure:
+         display: Display = "amplitude", smooth: Smooth | None = None, title: str | None = None) -> Figure:
     r"""Draw an effective receptive field in input pixels, or a comparison of two.
 
     In two dimensions: the map around its TRF centre, with the box of the theoretical receptive
@@ -56,6 +56,9 @@ def plot(result: EffectiveReceptiveField | Comparison, *, ax: Axes | None = None
         What the colours show: the RMS gradient :math:`\sqrt{E[g^2]}`, or the map itself in linear,
         logarithmic or power-law (exponent 1/4) colours.  Marginals have a logarithmic axis for "log"
         and a linear one for the others.  Maps of comparisons are "amplitude" only.
+    smooth : "stride", optional
+        Also draw the marginals averaged over one period of the network's stride, without the combs that
+        strides leave.  Not for comparisons.
     title : str, optional
         First words of the title, as the name of the network; "" for a picture without any.
 
@@ -68,7 +71,7 @@ def plot(result: EffectiveReceptiveField | Comparison, *, ax: Axes | None = None
     Raises
     ------
     ValueError
-        If there is no such display, another one than "amplitude" for the maps of a comparison, or
+        If there is no such display or `smooth`, another one than the default for a comparison, or
         `ax` for a result in three dimensions.
 
     Examples
@@ -79,10 +82,13 @@ def plot(result: EffectiveReceptiveField | Comparison, *, ax: Axes | None = None
     >>> figure.savefig("plain.png")
     """
     check_display(display)
+    check_smooth(smooth)
     if not hasattr(result, "density"):  # a comparison hands over its arrays
+        if smooth:
+            raise ValueError(f"smooth={smooth!r}: not for comparisons")
         return result.plot(ax=ax, display=display, title=title)
     erf = cast("EffectiveReceptiveField", result)
-    return (_draw_map if erf.ndim == 2 else _draw_profiles)(erf, ax, display, title)
+    return (_draw_map if erf.ndim == 2 else _draw_profiles)(erf, ax, display, title, smooth)
 
 
 @in_style
@@ -278,7 +284,7 @@ def _times(values: Any) -> str:
 # ---------------------------------------------------------------------------------------------
 
 def _draw_map(erf: EffectiveReceptiveField, ax: Axes | None, display: Display,
-              title: str | None) -> Figure:
+              title: str | None, smooth: Smooth | None) -> Figure:
     views = _views(erf)
     if ax is not None:
         _draw_values(erf, ax, display, views)
@@ -302,8 +308,8 @@ def _draw_map(erf: EffectiveReceptiveField, ax: Axes | None, display: Display,
     side = place(left + width + gap, bottom, panel, height)
     image = _draw_values(erf, ax, display, views)
     _draw_marks(erf, ax, views)
-    draw_profile(erf, 1, top, views[1], log=display == "log")
-    draw_profile(erf, 0, side, views[0], upright=True, log=display == "log")
+    draw_profile(erf, 1, top, views[1], log=display == "log", smooth=smooth)
+    draw_profile(erf, 0, side, views[0], upright=True, log=display == "log", smooth=smooth)
     top.tick_params(labelbottom=False)
     side.tick_params(labelleft=False)
     side.xaxis.tick_top()  # below, its numbers would run into those of the map
@@ -390,7 +396,7 @@ def _beyond(lo: tuple[int, ...], hi: tuple[int, ...], views: list[tuple[float, f
 # ---------------------------------------------------------------------------------------------
 
 def _draw_profiles(erf: EffectiveReceptiveField, ax: Axes | None, display: Display,
-                   title: str | None) -> Figure:
+                   title: str | None, smooth: Smooth | None) -> Figure:
     views = _views(erf)
     if ax is not None and erf.ndim > 1:
         raise ValueError(f"ax: cannot hold the profiles of all {erf.ndim} axes; leave it out")
@@ -404,7 +410,7 @@ def _draw_profiles(erf: EffectiveReceptiveField, ax: Axes | None, display: Displ
         above, panels = figure.subplots(2, 3, height_ratios=(1.5, 1))
         _draw_slices(erf, list(above), display, views)
     for axis, panel in enumerate(panels):
-        draw_profile(erf, axis, panel, views[axis], log=display == "log")
+        draw_profile(erf, axis, panel, views[axis], log=display == "log", smooth=smooth)
         panel.set_xlabel("coordinate, input pixels" if erf.ndim == 1 else f"{'zyx'[axis]}, input pixels")
         _few_ticks(panel.yaxis, log=display == "log")
     panels[0].set_ylabel(MARGINAL)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -17,19 +17,21 @@ if TYPE_CHECKING:
 
     from ..results.field import EffectiveReceptiveField
 
-__all__ = ["MARGINAL", "draw_profile", "plot_profiles", "profile_of"]
+__all__ = ["MARGINAL", "Smooth", "check_smooth", "draw_profile", "envelope", "plot_profiles", "profile_of"]
 
 REACH = 4.5  # standard deviations of the widest result that are shown
 MARGINAL = "marginal, per pixel"
+Smooth = Literal["stride"]
 
 PROFILE: Style = dict(color="#7fa6cf", fill=True)
+ENVELOPE: Style = dict(color="#12355b", linewidth=1.2)
 GAUSSIAN: Style = dict(color="#c1440e", linewidth=1.0, linestyle=(0, (4, 2)))
 
 
 @in_style
 def plot_profiles(erfs: Mapping[str, EffectiveReceptiveField] | Sequence[EffectiveReceptiveField], *,
-                  axis: int = -1, display: Display = "linear", ax: Axes | None = None,
-                  title: str | None = None) -> Figure:
+                  axis: int = -1, display: Display = "linear", smooth: Smooth | None = None,
+                  ax: Axes | None = None, title: str | None = None) -> Figure:
     """Draw several results along one axis, in input pixels from each one's TRF centre.
 
     Theory is a line, a measurement (what has a `stderr`) a row of markers with standard errors.  Where
@@ -45,6 +47,9 @@ def plot_profiles(erfs: Mapping[str, EffectiveReceptiveField] | Sequence[Effecti
     display : "linear", "log", "power-law" or "amplitude"
         The marginal of the map, normalised to sum 1, on such an axis; "amplitude" is the root of
         E[g^2] (abs E[g] for the mean) along the line through the TRF centre, over its maximum.
+    smooth : "stride", optional
+        Average marginals over one period of the network's stride, which is the period of the combs that
+        strides leave; this adds about stride^2 / 12 to the variance of the curve.
     ax : matplotlib.axes.Axes, optional
     title : str, optional
 
@@ -55,7 +60,7 @@ def plot_profiles(erfs: Mapping[str, EffectiveReceptiveField] | Sequence[Effecti
     Raises
     ------
     ValueError
-        If there is nothing to draw, no such display, or an axis that one of them does not have.
+        If there is nothing to draw, no such display or `smooth`, or an axis that one of them does not have.
 
     Examples
     --------
@@ -65,6 +70,7 @@ def plot_profiles(erfs: Mapping[str, EffectiveReceptiveField] | Sequence[Effecti
     'log'
     """
     check_display(display)
+    check_smooth(smooth)
     named = _named(erfs)
     for name, erf in named:
         if not -erf.ndim <= axis < erf.ndim:
@@ -76,7 +82,9 @@ def plot_profiles(erfs: Mapping[str, EffectiveReceptiveField] | Sequence[Effecti
         x, y = profile_of(erf, axis, display)
         near = max(_reach(erf, axis), 1.0)
         top, reach = max(top, float(np.abs(y).max())), max(reach, near)
-        error = _error(erf, axis) if display != "amplitude" else None
+        error = _error(erf, axis) if display != "amplitude" and not smooth else None
+        if smooth and display != "amplitude":
+            y = envelope(erf, axis, y)
         _draw_line(ax, x, y, error, style, measured=erf.stderr is not None, label=name)
         for end in _ends(erf, axis):
             if abs(end) <= REACH * near:
@@ -86,7 +94,8 @@ def plot_profiles(erfs: Mapping[str, EffectiveReceptiveField] | Sequence[Effecti
     ax.set_xlim(-reach, reach)
     _scale(ax, display, top)
     ax.set_xlabel("distance from the TRF centre, input pixels")
-    ax.set_ylabel(_words({erf.statistic for _, erf in named}, display))
+    ax.set_ylabel(_words({erf.statistic for _, erf in named}, display)
+                  + (",\naveraged over a stride" if smooth and display != "amplitude" else ""))
     ax.legend()
     if title:
         ax.set_title(title)
@@ -138,6 +147,23 @@ def profile_of(erf: EffectiveReceptiveField, axis: int,
     return x, y / (y.max() or 1.0)
 
 
+def check_smooth(smooth: str | None) -> None:
+    """Refuse another word than "stride"."""
+    if smooth not in (None, "stride"):
+        raise ValueError(f"smooth={smooth!r}: must be 'stride' or None")
+
+
+def envelope(erf: EffectiveReceptiveField, axis: int, line: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """A marginal averaged over one period of the stride; as it is where the stride is 1, 0 or not known."""
+    period = 1 if erf.window is None else int(erf.trf.stride[axis])
+    if period < 2:
+        return line
+    weights = np.ones(period + 1 - period % 2)
+    if period % 2 == 0:  # symmetric about the middle pixel
+        weights[[0, -1]] = 0.5
+    return np.convolve(line, weights / period)[len(weights) // 2:][:len(line)]
+
+
 def _draw_line(ax: Axes, x: Any, y: Any, error: Any, style: Style, *, measured: bool, label: str) -> None:
     if measured:
         ax.errorbar(x, y, yerr=error, color=style["color"], marker=style["marker"], markersize=2.5, linestyle="none",
@@ -168,13 +194,17 @@ def _words(statistics: set[str], display: Display) -> str:
 
 
 def draw_profile(erf: EffectiveReceptiveField, axis: int, ax: Axes, view: tuple[float, float], *,
-                 upright: bool = False, log: bool = False) -> None:
+                 upright: bool = False, log: bool = False, smooth: Smooth | None = None) -> None:
     """The marginal of the normalised ERF along one axis beside the Gaussian of the same mean and std."""
     first = max(math.floor(view[0]), erf.origin[axis])
-    share = erf.profile(axis)[first - erf.origin[axis]:math.ceil(view[1]) - erf.origin[axis] + 1]
+    seen = slice(first - erf.origin[axis], math.ceil(view[1]) - erf.origin[axis] + 1)
+    share = erf.profile(axis)[seen]
     edges = first - 0.5 + np.arange(len(share) + 1)
     ax.stairs(share, edges, orientation="horizontal" if upright else "vertical",
               label=f"marginal of {symbol(erf.statistic)}, sum 1", **PROFILE)
+    if smooth:
+        along, mean_line = first + np.arange(len(share)), envelope(erf, axis, erf.profile(axis))[seen]
+        ax.plot(*((mean_line, along) if upright else (along, mean_line)), label="averaged over a stride", **ENVELOPE)
     mean, std = erf.centroid[axis], float(erf.std[axis])
     if std > 0:
         x = np.linspace(view[0], view[1], 512)

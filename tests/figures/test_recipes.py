@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import zlib
 from typing import Any
 
 import numpy as np
@@ -127,3 +128,29 @@ def test_follow_refuses_a_run_that_diverged(tmp_path: pathlib.Path) -> None:
     spec = recipes.spec("box", 3, steps=8, layers=2, size=9, radius=1, images=12, rate=1e30)
     with np.errstate(all="ignore"), pytest.raises(ValueError, match="not finite"):
         follow(spec, base.Desk(lambda done, total: None, tmp_path / "run.npz", {}))
+
+
+def write_png(path: pathlib.Path, array: np.ndarray) -> None:
+    """A picture (height, width), or with 3 colours, of 8 bits."""
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
+    height, width = array.shape[:2]
+    header = width.to_bytes(4, "big") + height.to_bytes(4, "big") + bytes([8, 2 * (array.ndim == 3), 0, 0, 0])
+    rows = zlib.compress(b"".join(b"\0" + row.tobytes() for row in array))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b""))
+
+
+def test_published_folders_are_read(tmp_path: pathlib.Path) -> None:
+    rng = np.random.default_rng(0)
+    pictures, labels = rng.integers(0, 256, (2, 27, 48, 3), np.uint8), rng.integers(0, 12, (2, 27, 48), np.uint8)
+    for split in ("train", "test"):
+        for folder, arrays in ((split, pictures), (f"{split}annot", labels)):
+            (tmp_path / folder).mkdir()
+            for i, array in enumerate(arrays):
+                write_png(tmp_path / folder / f"{i}.png", array)
+    train = recipes._camvid(tmp_path, "train", None)
+    test = recipes._camvid(tmp_path, "test", train)
+    assert train.images.shape == (2, 3, 9, 16) and test.labels.shape == (2, 9, 16)
+    assert train.images[1, 2, 4, 5] == round(float(pictures[1, 12:15, 15:18, 2].mean()))
+    assert test.labels[0, 3, 7] == labels[0, 10, 22] and bool((test.mean == train.mean).all())
+    assert base.digest(tmp_path) == base.digest(tmp_path) != base.digest(tmp_path / "train")

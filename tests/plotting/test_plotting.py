@@ -387,3 +387,26 @@ def test_no_global_state() -> None:
     code = ("import sys, erfmath as em; em.plotting.plot(em.predict(em.zoo.plain(2))); "
             "sys.exit('matplotlib.pyplot' in sys.modules)")
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_averages_over_a_stride_take_the_comb_out() -> None:
+    net = em.serial(em.Conv(3, stride=2), em.repeat(em.Conv(3), 8))
+    erf = em.predict(net)
+    line = erf.profile()
+    mean = (line[:-2] + 2 * line[1:-1] + line[2:]) / 4                       # half, one, half over a period of 2
+    drawn = em.plotting.plot_profiles([erf], smooth="stride").axes[0].get_lines()[0].get_ydata()
+    assert_close(np.asarray(drawn)[1:-1], mean, ROUNDING)
+    assert np.abs(np.diff(line, 2)).max() > 10 * np.abs(np.diff(drawn, 2)).max()
+    top = lines(em.plotting.plot(erf, smooth="stride").axes[1])["averaged over a stride"][:, 1]
+    assert_close(top[1:-1], mean, ROUNDING)
+
+
+def test_without_strides_averages_change_nothing() -> None:
+    drawn = em.plotting.plot_profiles([ERF], axis=0, smooth="stride").axes[0].get_lines()[0].get_ydata()
+    assert_close(np.asarray(drawn), ERF.profile(0), EXACT)
+
+
+def test_other_words_for_smooth_are_refused() -> None:
+    for draw in (em.plotting.plot, lambda erf, **how: em.plotting.plot_profiles([erf], **how)):
+        with pytest.raises(ValueError, match="smooth='x': must be 'stride' or None"):
+            draw(ERF, smooth="x")

@@ -170,7 +170,7 @@ def test_a_field_without_a_theoretical_one() -> None:
         with pytest.raises(ValueError, match="is not known; give from_gradients trf="):
             ask()
     for trf, center in ((None, None), (known.trf, (0, 0))):
-        with pytest.raises(ValueError, match="center: needed where there is no trf"):
+        with pytest.raises(ValueError, match="center: needed if there is no trf"):
             ERF(known.map, origin=(0, 0), unit=(), trf=trf, center=center)
 
 
