@@ -224,7 +224,7 @@ def _block(graph: Graph, a: int, b: int, mean: bool) -> _Step | None:
         sources=tuple(tuple(j - a for j in js) for js in graph.sources[a:b]),
         sizes=(*graph.sizes[a:b], graph.sizes[below]), channels=(*graph.channels[a:b], graph.channels[below]),
         labels=(*graph.labels[a:b], graph.labels[below]), groups=(*graph.groups[a:b], graph.groups[below]),
-        owners=graph.owners[a:b], one_site=frozenset())
+        owners=graph.owners[a:b], one_site=frozenset(), merged=graph.merged.between(a, b))
     values, start, log_scale = backward(block, (0,) * graph.ndim, mean)
     if log_scale or not values.size or values.min() < 0 or not values.max() > 0:
         return None

@@ -190,7 +190,7 @@ class Above(NamedTuple):
         graph, total = self.graph, np.zeros(())
         for j in dict.fromkeys(sources):
             owner = graph.owners[i][graph.sources[i].index(j)][0]
-            times = graph.sources[i].count(j)
+            times = graph.times(i, j)
             total = total + times**2 * refit(self.values[j][:, owner], self.plan.lags[i], 2)
         return total
 

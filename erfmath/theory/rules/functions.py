@@ -31,7 +31,7 @@ from ...layers import Activation
 from ..memory import remembered
 from .truncated import Piecewise
 
-__all__ = ["Array", "Function", "cross", "function", "gate", "gate_pair", "normal_points", "second"]
+__all__ = ["Array", "Function", "cross", "function", "gate", "gate_pair", "normal_points", "rectifier", "second"]
 
 Array = npt.NDArray[np.float64]
 
@@ -70,10 +70,10 @@ REACH, ORDER = 9.0, 10
 
 
 class Function(NamedTuple):
-    """phi, phi', the slope below zero where phi is piecewise linear, and closed forms if there are.
+    """phi, phi', the slopes below and above zero where phi is piecewise linear, and closed forms if there are.
 
     `cross(q, rho)` is E[phi(z) phi(z')], `slopes(q, rho)` is E[phi'(z) phi'(z')].  `knots` are kinks of phi; at zero
-    phi' may jump, by `jump`.
+    phi' may jump, by `jump`.  `branches` are the steps of the functions that it is a sum of, if it is.
     """
 
     value: Callable[[Array], Array]
@@ -83,6 +83,8 @@ class Function(NamedTuple):
     slopes: Callable[[Array, Array], Array] | None = None
     knots: tuple[float, ...] = ()
     jump: float = 0.0
+    above: float = 1.0
+    branches: tuple[tuple[Any, ...], ...] = ()
 
 
 def _sigmoid(z: Array) -> Array:
@@ -94,18 +96,18 @@ def _normal_cdf(z: Array) -> Array:
     return np.asarray(ndtr(z))
 
 
-@remembered(16)
-def _leaky(below: float) -> Function:
-    """Linear on both sides of zero, with slopes `below` and 1."""
-    bend = (1 - below)**2  # phi(z) = below z + (1 - below) max(z, 0)
+@remembered(64)
+def rectifier(above: float, below: float) -> Function:
+    """Linear on both sides of zero, with slopes `above` and `below`."""
+    bend, mean = (above - below)**2, above * below  # phi(z) = below z + (above - below) max(z, 0)
 
     def both(q: Array, rho: Array) -> Array:
         relu = np.sqrt(1 - rho**2) + rho * (np.pi / 2 + np.arcsin(rho))
-        return q * (below * rho + bend * relu / (2 * np.pi))
+        return q * (mean * rho + bend * relu / (2 * np.pi))
 
-    return Function(lambda z: np.where(z > 0, z, below * z), lambda z: np.where(z > 0, 1.0, below),
-                    below, both,
-                    lambda q, rho: below + bend * (0.25 + np.arcsin(rho) / (2 * np.pi)) + 0 * q, knots=(0.0,))
+    return Function(lambda z: np.where(z > 0, above * z, below * z), lambda z: np.where(z > 0, above, below),
+                    below, both, lambda q, rho: mean + bend * (0.25 + np.arcsin(rho) / (2 * np.pi)) + 0 * q,
+                    knots=(0.0,), above=above)
 
 
 def _gelu_cross(q: Array, rho: Array) -> Array:
@@ -181,8 +183,8 @@ _FUNCTIONS = {
                             Piecewise((1 / 2, 1 / 3), ((3, 0, -1 / 2), (3, 1, -1 / 3),
                                                        (-3, 0, 1 / 2), (-3, 1, 1 / 3)))),
     "relu_squared": _piecewise(Piecewise((0.0,), ((0, 2, 1.0),)), Piecewise((0.0,), ((0, 1, 2.0),))),
-    "relu": _leaky(0.0),
-    "identity": _leaky(1.0),
+    "relu": rectifier(1.0, 0.0),
+    "identity": rectifier(1.0, 1.0),
 }
 
 
@@ -195,7 +197,7 @@ def function(layer: Activation) -> Function:
         If it is not known here.
     """
     if layer.function in ("leaky_relu", "prelu"):
-        return _leaky(layer.slope)
+        return rectifier(1.0, layer.slope)
     if layer.function not in _FUNCTIONS:
         raise NotImplementedError(f"the theory has no rule for {layer.function}; erfmath.measure may have one")
     return _FUNCTIONS[layer.function]
@@ -204,14 +206,14 @@ def function(layer: Activation) -> Function:
 def second(phi: Function, q: Array) -> Array:
     """E[phi(z)^2] for z ~ N(0, q), elementwise in q."""
     if phi.below is not None:
-        return np.asarray(q) * ((1 + phi.below**2) / 2)
+        return np.asarray(q) * ((phi.above**2 + phi.below**2) / 2)
     return _square(phi.value, q, phi.knots)
 
 
 def gate(phi: Function, q: Array) -> Array:
     """E[phi'(z)^2] for z ~ N(0, q), elementwise in q."""
     if phi.below is not None:
-        return np.full(np.shape(q), (1 + phi.below**2) / 2)
+        return np.full(np.shape(q), (phi.above**2 + phi.below**2) / 2)
     return _square(phi.slope, q, phi.knots)
 
 

@@ -37,6 +37,8 @@ class AddRule(Rule):
             made_of = [set(part) for part in at.roots.parts]
             nodes = list(at.roots.whole)
             inputs = [self._filtered(at, root, kernel) for root, kernel in at.roots.whole.items()]
+        if at.roots is None:
+            inputs = [_times(one, graph.times(i, j)) for one, j in zip(inputs, nodes)]
         parts = [one.with_lags(at.want).of_groups(graph.owner(i, j)) for one, j in zip(inputs, nodes)]
         members = [{j} for j in nodes]
         if at.roots is not None:
@@ -153,6 +155,14 @@ class ConcatRule(Rule):
 def _of_group(at: Before, slot: int, g: int) -> SiteValue:
     """The value of input number `slot` in group `g` of the sum."""
     return at.done[at.graph.sources[at.i][slot]].sites[at.graph.owners[at.i][slot][0, g]]
+
+
+def _times(m: Moments, factor: float) -> Moments:
+    """Moments of values times a number."""
+    if factor == 1:
+        return m
+    sites = tuple(None if site is None else m.value(g).times(factor) for g, site in enumerate(m.sites))
+    return replace(m, values=m.values * factor**2, cov_far=m.cov_far * factor**2, sites=sites)
 
 
 def _holds(part: Value, source: Source) -> bool:

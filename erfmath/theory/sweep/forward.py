@@ -160,6 +160,8 @@ class _Forward:
                 total: dict[int, Array] = {}
                 known = [{j: one} if (i, slot) in graph.one_site else part
                          for slot, (j, part) in enumerate(zip(sources, known))]
+                known = [{root: filter_ * graph.times(i, j) for root, filter_ in part.items()}
+                         for j, part in zip(sources, known)]
                 for part in known:
                     for root, filter_ in part.items():
                         total[root] = _added(total[root], filter_) if root in total else filter_

@@ -20,6 +20,7 @@ from ...layers import Layer
 from ...networks.network import Network
 from ...networks.settings import RunSettings
 from ..memory import Recent
+from ..rules.merging import Merged, Wiring, merged
 from ..rules.registry import Rule, rule_of
 from .dependence import meet, pulled_through
 from .groups import ONE, Labels, owners, sizes as group_sizes, spread_over, whole
@@ -42,7 +43,7 @@ class Edge(NamedTuple):
 
     reader: int
     slot: int
-    times: int = 1
+    times: float = 1.0
 
 
 #: Where gradients part: a source, as (node, None), or an edge that all have passed, as (reader, slot).
@@ -86,23 +87,29 @@ class Graph:
     rules: tuple[Rule, ...]
     ndim: int
     norms: Mapping[int, Norm]      # batch norms whose statistics are given
+<<<<<<< HEAD
     biases: Mapping[int, float]    # mean squares of biases, given ones or drawn
+=======
+    biases: Mapping[int, float]    # mean squares of given biases
+    merged: Merged
+>>>>>>> 4658036 (theory: branches of one value that meet again are one function of it)
     source: int = -1
 
     @staticmethod
-    def of(net: Network, settings: RunSettings) -> Graph:
+    def of(net: Network, settings: RunSettings, flat: bool = True) -> Graph:
         """Collect what the sweep needs of `net` up to the node of the run.
 
-        Without given weights the last few graphs are remembered, by the identity of `net`.
+        Without given weights the last few graphs are remembered, by the identity of `net`.  Where `flat`, a sum that
+        only another one reads is part of that.
         """
-        top, collect = net.index(settings.node), lambda: Graph._collect(net, settings)
+        top, collect = net.index(settings.node), lambda: Graph._collect(net, settings, flat)
         if settings.weights:  # arrays may change
             return collect()
         return _graphs.get(net, (top, settings.image, settings.ndim, settings.width, settings.channels_in,
-                                 settings.source), collect)
+                                 settings.source, flat), collect)
 
     @staticmethod
-    def _collect(net: Network, settings: RunSettings) -> Graph:
+    def _collect(net: Network, settings: RunSettings, flat: bool) -> Graph:
         top, ndim, channels_in, shapes = (net.index(settings.node), settings.ndim, settings.channels_in,
                                           settings.shapes(net))
         source = net.index(settings.source or "input")
@@ -140,19 +147,34 @@ class Graph:
             ops.append(op)
             labels[i] = rule.labels(node.layer, op, [labels[j] for j in inputs], channels[i], ndim)
             owned.append(_owners(rule, node.layer, op, [labels[j] for j in inputs], labels[i], ndim))
+<<<<<<< HEAD
         drawn = {i: float(getattr(node.layer, "bias", 0)) for i, node in enumerate(nodes)}
         biases = {i: float(np.mean(np.square(given[f"{node.name}.bias"]))) if f"{node.name}.bias" in given else drawn[i]
                   for i, node in enumerate(nodes) if drawn[i] or f"{node.name}.bias" in given}
         one_site = frozenset((i, slot) for i, node in enumerate(nodes) if len(sources[i]) > 1 and shapes is not None
+=======
+        biases = {i: float(np.mean(np.square(given[f"{node.name}.bias"])))
+                  for i, node in enumerate(nodes) if f"{node.name}.bias" in given}
+        wiring = Wiring([node.layer for node in nodes], sources, ops, list(rules), labels, channels, sizes)
+        changed = merged(wiring, source, flat)
+        for i in changed.nodes:
+            owned[i] = _owners(wiring.rules[i], wiring.layers[i], ops[i], [labels[j] for j in sources[i]], labels[i],
+                               ndim)
+        one_site = frozenset((i, slot) for i in range(len(nodes)) if len(sources[i]) > 1 and shapes is not None
+>>>>>>> 4658036 (theory: branches of one value that meet again are one function of it)
                              for slot, j in enumerate(sources[i]) if sizes[j] != sizes[i])
-        return Graph(tuple(node.name for node in nodes), tuple(node.layer for node in nodes), tuple(sources),
+        return Graph(tuple(node.name for node in nodes), tuple(wiring.layers), tuple(sources),
                      tuple(sizes), tuple(channels), tuple(labels), tuple(map(group_sizes, labels)), tuple(owned),
-                     one_site, tuple(ops), rules, ndim, norms, biases, source)
+                     one_site, tuple(ops), tuple(wiring.rules), ndim, norms, biases, changed, source)
 
     @property
     def top(self) -> int:
         """Position of the node whose unit is looked at."""
         return len(self.layers) - 1
+
+    def times(self, i: int, j: int) -> float:
+        """How often node `i`, a sum, has node `j` in it."""
+        return self.merged.times.get((i, j), 1.0) * self.sources[i].count(j)
 
     def shares(self, i: int) -> list[float]:
         """Share of the channels of node `i` that each of its groups has."""
@@ -405,7 +427,7 @@ def _edges(graph: Graph) -> dict[int, list[Edge]]:
         inputs = graph.sources[i]
         if graph.layers[i].sums:
             for j in dict.fromkeys(inputs):
-                edges[j].append(Edge(i, inputs.index(j), inputs.count(j)))
+                edges[j].append(Edge(i, inputs.index(j), graph.times(i, j)))
         else:
             for slot, j in enumerate(inputs):
                 edges[j].append(Edge(i, slot))

@@ -203,6 +203,8 @@ class Value:
         for n, step in enumerate(self.steps):
             if isinstance(step, Affine):
                 continue
+            for branch in step.branches:
+                found.update(Value.of(self.source, (*self.steps[:n], *branch)).knots)
             below, knots = Value.of(self.source, self.steps[:n]), step.knots
             if step.below is None and np.ptp(below.at(np.array(self.source.reach()))) > WIDE:
                 knots += BENDS

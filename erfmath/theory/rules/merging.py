@@ -1,0 +1,258 @@
+"""Branches of one value that meet again with nothing but functions of a site between: one function in their place.
+
+x + relu(x), a x + b x, or a sum under another sum are read as what they are: leaky relu, (a + b) x, one sum of three
+terms.  Gates along such branches open together, which no rule that sees one branch could know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from ...layers import Activation, Identity, Layer
+from ..memory import remembered
+from ..sweep.groups import Labels
+from ..sweep.lowering import Linear
+from ..sweep.taps import Array
+from ..sweep.values import Affine, Step, rounded
+from .activation import ActivationRule
+from .base import Rule, rule_of
+from .functions import Function, rectifier
+
+__all__ = ["Merged", "PointwiseRule", "Wiring", "combined", "merged"]
+
+#: Layers of a run of elementwise ones that are looked through.
+LONGEST = 64
+Steps = tuple[Step, ...]
+
+
+class Wiring(NamedTuple):
+    """What merging may change of a network made ready: by position of the node, as in `Graph`."""
+
+    layers: list[Layer]
+    sources: list[tuple[int, ...]]
+    ops: list[Linear]
+    rules: list[Rule]
+    labels: Sequence[Labels]
+    channels: Sequence[int]
+    sizes: Sequence[tuple[int | None, ...]]
+
+
+@dataclass(frozen=True)
+class Merged:
+    """How often sums read their inputs, and the last value that each node is a function of, site by site.
+
+    Attributes
+    ----------
+    times : mapping
+        By (sum, input); once where nothing is said.
+    bases : tuple of int
+    nodes : tuple of int
+        Those that have been changed.
+    """
+
+    times: Mapping[tuple[int, int], float]
+    bases: tuple[int, ...]
+    nodes: tuple[int, ...] = ()
+
+    def between(self, a: int, b: int) -> Merged:
+        """That of nodes a .. b - 1 alone."""
+        return Merged({(i - a, j - a): times for (i, j), times in self.times.items() if a <= i < b},
+                      tuple(max(base - a, -1) for base in self.bases[a:b]))
+
+
+class PointwiseRule(ActivationRule):
+    """A function of each site that several layers make together."""
+
+    def __init__(self, phi: Function) -> None:
+        self._phi = phi
+
+    def function(self, layer: Layer) -> Function:
+        return self._phi
+
+
+@remembered(256)
+def combined(branches: tuple[Steps, ...]) -> Function:
+    """The sum of functions, each given as steps."""
+    slopes = [_slopes(steps) for steps in branches]
+    if all(slopes):
+        above, below = (rounded(sum(pair[side] for pair in slopes if pair)) for side in (0, 1))
+        return rectifier(above, below)
+
+    def value(z: Array) -> Array:
+        return np.asarray(sum(_through(steps, z)[0] for steps in branches))
+
+    def slope(z: Array) -> Array:
+        return np.asarray(sum(_through(steps, z)[1] for steps in branches))
+
+    sides = slope(np.array([-1e-12, 1e-12]))
+    return Function(value, slope, knots=(0.0,), jump=float(sides[1] - sides[0]), branches=branches)
+
+
+def _slopes(steps: Steps) -> tuple[float, float] | None:
+    """Slopes above and below zero, None where it is not all."""
+    above, below = 1.0, 1.0
+    for step in steps:
+        if isinstance(step, Affine):
+            if step.b:
+                return None
+            above, below = above * step.a, below * step.a
+        elif step.below is None:
+            return None
+        else:
+            above, below = (slope * (step.above if slope * side > 0 else step.below)
+                            for slope, side in ((above, 1), (below, -1)))
+    return above, below
+
+
+def _through(steps: Steps, z: Array) -> tuple[Array, Array]:
+    """Value and slope."""
+    slope = np.ones(np.shape(z))
+    for step in steps:
+        if isinstance(step, Affine):
+            z, slope = step.a * z + step.b, step.a * slope
+        else:
+            z, slope = step.value(z), step.slope(z) * slope
+    return z, slope
+
+
+def merged(wiring: Wiring, last: int, flat: bool = True) -> Merged:
+    """Rewire sums whose inputs are functions of one value, and (where `flat`) sums that only a sum reads.
+
+    Parameters
+    ----------
+    wiring : Wiring
+        Changed in place.  Nodes that nothing reads any more stay where they are.
+    last : int
+        The map that the field is on: what lies below counts as given.
+    flat : bool
+    """
+    return _Merging(wiring, last, flat).run()
+
+
+class _Merging:
+    def __init__(self, wiring: Wiring, last: int, flat: bool) -> None:
+        self.wiring, self.last, self.flat = wiring, last, flat
+        self.readers = self._count()
+        self.times: dict[tuple[int, int], float] = {}
+        self.changed: set[int] = set()
+        # Per node, the nodes that it is a function of, site by site, and how; the nearest first.
+        self.chains: dict[int, dict[int, Steps]] = {-1: {-1: ()}}
+
+    def _count(self) -> list[int]:
+        sources = self.wiring.sources
+        readers, used = [0] * (len(sources) + 1), {len(sources) - 1}
+        for i in range(len(sources) - 1, -1, -1):
+            if i in used:
+                used.update(sources[i])
+                for j in sources[i]:
+                    readers[j] += 1
+        return readers
+
+    def run(self) -> Merged:
+        wiring = self.wiring
+        for i, layer in enumerate(wiring.layers):
+            if layer.sums and i > self.last:
+                self._sum(i)
+            self.chains[i] = self._chain(i)
+        return Merged(self.times, tuple(min(self.chains[i]) for i in range(len(wiring.layers))), tuple(self.changed))
+
+    def _chain(self, i: int) -> dict[int, Steps]:
+        step, (j, *others) = self._step(i), self.wiring.sources[i]
+        if step is None or others or i <= self.last or self._broadcasts(i):
+            return {i: ()}
+        below = self.chains[j]
+        if len(below) >= LONGEST:
+            return {i: ()}
+        return {i: (), **{k: (*steps, *step) for k, steps in below.items()}}
+
+    def _step(self, i: int) -> Steps | None:
+        """What a node with one input does at each site, None where it does something else."""
+        layer, op, rule = self.wiring.layers[i], self.wiring.ops[i], self.wiring.rules[i]
+        if op.gate:
+            phi = rule.function(layer)
+            return None if phi is None else (phi,)
+        if layer.sums:
+            return (Affine(self.times.get((i, self.wiring.sources[i][0]), 1.0)),)
+        if (layer.joins_channels or layer.moves_channels or layer.multiplies or layer.draws_noise or layer.statistics
+                or op.fresh or op.routes or op.equal or op.ties_channels or not all(t.trivial for t in op.taps)):
+            return None
+        return (Affine(op.gain * float(np.prod([t.weights.item() for t in op.taps]))),)
+
+    # -- sums ---------------------------------------------------------------------------------
+
+    def _sum(self, i: int) -> None:
+        sources = self.wiring.sources[i]
+        if self._broadcasts(i):
+            return
+        terms = [term for j in sources for term in self._terms(i, j)]
+        groups: list[list[tuple[int, float]]] = []
+        for term in terms:
+            for group in groups:
+                if not self.chains[group[0][0]].keys().isdisjoint(self.chains[term[0]]):
+                    group.append(term)
+                    break
+            else:
+                groups.append([term])
+        if len(groups) == len(terms) and tuple(j for j, _ in terms) == sources:
+            return
+        found: dict[int, float] = {}
+        for group in groups:
+            if len(group) == 1:
+                found.update(group)
+                continue
+            base = max(set.intersection(*(set(self.chains[j]) for j, _ in group)))
+            branches = tuple((*self.chains[j][base], *((Affine(a),) if a != 1 else ())) for j, a in group)
+            if all(isinstance(step, Affine) and not step.b for steps in branches for step in steps):
+                factor = rounded(sum(float(np.prod([step.a for step in steps])) for steps in branches))
+                found[base] = found.get(base, 0.0) + factor
+                continue
+            if len(groups) == 1 and np.array_equal(self.wiring.labels[i], self.wiring.labels[base]):
+                self._put(i, base, combined(branches))
+                return
+            place = max((j for j, _ in group if self.readers[j] == 1 and j > base and not self._inner(j)), default=None)
+            if place is None:  # all of them are read elsewhere, too: moments will be followed, but no gate after them
+                for j, a in group:
+                    found[j] = found.get(j, 0.0) + a
+                continue
+            self._put(place, base, combined(branches))
+            self.chains[place] = self._chain(place)
+            found[place] = 1.0
+        self.changed.add(i)
+        if len(found) == 1:
+            (j, factor), = found.items()
+            self.wiring.layers[i], self.wiring.rules[i] = Identity(), rule_of(Identity())
+            self.wiring.sources[i], self.wiring.ops[i] = (j,), Linear(gain=factor)
+            return
+        self.wiring.sources[i] = tuple(found)
+        self.times.update({(i, j): a for j, a in found.items() if a != 1})
+
+    def _inner(self, j: int) -> bool:
+        return self.wiring.layers[j].sums
+
+    def _broadcasts(self, i: int) -> bool:
+        """Whether one site or one channel of an input serves all."""
+        channels, sizes = self.wiring.channels, self.wiring.sizes
+        return any(channels[j] != channels[i] or sizes[j] != sizes[i] for j in self.wiring.sources[i])
+
+    def _put(self, i: int, base: int, phi: Function) -> None:
+        wiring = self.wiring
+        self.changed.add(i)
+        wiring.layers[i], wiring.ops[i], wiring.rules[i] = Activation("relu"), Linear(gate=True), PointwiseRule(phi)
+        wiring.sources[i] = (base,)
+
+    def _terms(self, i: int, j: int) -> list[tuple[int, float]]:
+        """An input of a sum, or what that is a sum of itself, each with its factor."""
+        start, factor = j, self.times.get((i, j), 1.0)
+        while self.flat and self.readers[j] == 1 and j > self.last:
+            sources = self.wiring.sources[j]
+            if self.wiring.layers[j].sums and len(sources) > 1 and not self._broadcasts(j):
+                return [(k, factor * self.times.get((j, k), 1.0)) for k in sources]
+            step = self._step(j)
+            if step is None or not isinstance(step[0], Affine) or len(sources) > 1:
+                break
+            j, factor = sources[0], factor * step[0].a
+        return [(start, self.times.get((i, start), 1.0))]
