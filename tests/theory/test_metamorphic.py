@@ -915,11 +915,9 @@ MEMORY = 2 << 30
 KNOWN = {
     "nothing: nearest then max",
     "relu of what a relu let pass",
-    "leaky relu as a sum",
     "max pool and monotone activation exchanged",
     "nearest upsampling and activation exchanged",
     "activation of zero at zero and padding exchanged",
-    "scale of a sum",
     "dropout through relu",
     "nearest then a pool twice as large",
     "stride after a convolution",
@@ -927,7 +925,6 @@ KNOWN = {
     "one filter for all channels, written out",
     "separable filter as two",
     "transposed at stride 1 as a convolution",
-    "add re-associated",
     "linear layer after a sum on each branch",
 }
 

@@ -249,6 +249,32 @@ def test_predict(name: str) -> None:
     assert_statistical(estimate, error, [expected.total, expected.std[0]])
 
 
+TANH, ELU = (GATES[name] for name in ("tanh", "elu"))
+#: Functions F of a value x, written as parts of a network, and dF/dx: along branches of one value slopes add.
+COHERENT: dict[str, tuple[tuple[Any, ...], Callable[[Array], Array], Callable[[Array], Array]]] = {
+    "x + relu(x)": ((em.Identity(), R), lambda x: x + np.maximum(x, 0), lambda x: 1 + (x > 0)),
+    "x + tanh(x) + elu(2 x)": (
+        (em.Identity(), em.Activation("tanh"), em.serial(em.Scale(2.), em.Activation("elu"))),
+        lambda x: x + TANH[0](x) + ELU[0](2 * x), lambda x: 1 + TANH[1](x) + 2 * ELU[1](2 * x)),
+    "2 x - relu(x)": ((em.Scale(2.), em.serial(R, em.Scale(-1.))), lambda x: 2 * x - np.maximum(x, 0),
+                      lambda x: 2 - 1. * (x > 0)),
+}
+
+
+@pytest.mark.parametrize("name", COHERENT)
+@pytest.mark.parametrize("beside", [False, True])
+def test_functions_of_one_value_with_a_gate_after(name: str, beside: bool) -> None:
+    """tanh(F(x) + f), with f a convolution of x, or none: the gradient at x is (F'(x) + ...) times that of the gate."""
+    parts, f, slope = COHERENT[name]
+    conv = (em.Conv(3),) if beside else ()
+    net = em.serial(em.Conv(3), em.add(*parts, *conv), em.Activation("tanh"), em.Conv(3), R)
+    rng = np.random.default_rng(3)
+    x, other = 2**.5 * normal(rng, 64, 4000), 2 * beside * normal(rng, 64, 4000)
+    gate = TANH[1](f(x) + other)**2
+    runs = (2 * gate * (slope(x)**2 + 2 * beside)).mean(axis=1)
+    assert_statistical(runs.mean(), runs.std() / 8, em.predict(net, ndim=1).total)
+
+
 # -- the oracle against what is known otherwise ------------------------------------------------
 
 def test_rep_vgg() -> None:

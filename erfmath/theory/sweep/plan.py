@@ -87,12 +87,8 @@ class Graph:
     rules: tuple[Rule, ...]
     ndim: int
     norms: Mapping[int, Norm]      # batch norms whose statistics are given
-<<<<<<< HEAD
     biases: Mapping[int, float]    # mean squares of biases, given ones or drawn
-=======
-    biases: Mapping[int, float]    # mean squares of given biases
     merged: Merged
->>>>>>> 4658036 (theory: branches of one value that meet again are one function of it)
     source: int = -1
 
     @staticmethod
@@ -147,21 +143,15 @@ class Graph:
             ops.append(op)
             labels[i] = rule.labels(node.layer, op, [labels[j] for j in inputs], channels[i], ndim)
             owned.append(_owners(rule, node.layer, op, [labels[j] for j in inputs], labels[i], ndim))
-<<<<<<< HEAD
         drawn = {i: float(getattr(node.layer, "bias", 0)) for i, node in enumerate(nodes)}
         biases = {i: float(np.mean(np.square(given[f"{node.name}.bias"]))) if f"{node.name}.bias" in given else drawn[i]
                   for i, node in enumerate(nodes) if drawn[i] or f"{node.name}.bias" in given}
-        one_site = frozenset((i, slot) for i, node in enumerate(nodes) if len(sources[i]) > 1 and shapes is not None
-=======
-        biases = {i: float(np.mean(np.square(given[f"{node.name}.bias"])))
-                  for i, node in enumerate(nodes) if f"{node.name}.bias" in given}
         wiring = Wiring([node.layer for node in nodes], sources, ops, list(rules), labels, channels, sizes)
         changed = merged(wiring, source, flat)
         for i in changed.nodes:
             owned[i] = _owners(wiring.rules[i], wiring.layers[i], ops[i], [labels[j] for j in sources[i]], labels[i],
                                ndim)
         one_site = frozenset((i, slot) for i in range(len(nodes)) if len(sources[i]) > 1 and shapes is not None
->>>>>>> 4658036 (theory: branches of one value that meet again are one function of it)
                              for slot, j in enumerate(sources[i]) if sizes[j] != sizes[i])
         return Graph(tuple(node.name for node in nodes), tuple(wiring.layers), tuple(sources),
                      tuple(sizes), tuple(channels), tuple(labels), tuple(map(group_sizes, labels)), tuple(owned),
