@@ -213,7 +213,7 @@ class _Merging:
             if len(groups) == 1 and np.array_equal(self.wiring.labels[i], self.wiring.labels[base]):
                 self._put(i, base, combined(branches))
                 return
-            place = max((j for j, _ in group if self.readers[j] == 1 and j > base and not self._inner(j)), default=None)
+            place = max((j for j, _ in group if self._free(j, base)), default=None)
             if place is None:  # all of them are read elsewhere, too: moments will be followed, but no gate after them
                 for j, a in group:
                     found[j] = found.get(j, 0.0) + a
@@ -230,8 +230,11 @@ class _Merging:
         self.wiring.sources[i] = tuple(found)
         self.times.update({(i, j): a for j, a in found.items() if a != 1})
 
-    def _inner(self, j: int) -> bool:
-        return self.wiring.layers[j].sums
+    def _free(self, j: int, base: int) -> bool:
+        """Whether node `j` may become a function of `base`: nothing else reads it."""
+        wiring = self.wiring
+        return (self.readers[j] == 1 and j > base and not wiring.layers[j].sums
+                and np.array_equal(wiring.labels[j], wiring.labels[base]))
 
     def _broadcasts(self, i: int) -> bool:
         """Whether one site or one channel of an input serves all."""
