@@ -52,9 +52,15 @@ def test_side_by_side_refuses_nothing(work: dict, rounds: int) -> None:
         bench.side_by_side(work, rounds=rounds)
 
 
+#: What the rivals of some benchmarks are made of.
+NEEDED = {"measure": ("torch",), "train": ("torch",), "readers": ("torch", "torchvision")}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", bench.BENCHMARKS)
 def test_run_every_benchmark(name: str) -> None:
+    for package in NEEDED.get(name, ()):
+        pytest.importorskip(package)
     table = bench.run(name, quick=True)
     assert table.rows and str(table)
 
