@@ -66,5 +66,5 @@ def run(quick: bool = False) -> Table:
     rows = tuple(row(case, workers=1 if quick else os.cpu_count() or 1) for case in cases)
     near = sum(cells[-1] == "yes" for cells in rows)
     return Table("accuracy", HEADER, rows, (
-        *NOTES, f"{near} of {len(rows)} within {STD:.0%} of the std, TV {VARIATION} (bilinear 0.03), and {TOTAL:.0%} of "
+        *NOTES, f"{near} of {len(rows)} within {STD:.0%} of the std, TV {VARIATION} (bilinear 0.03) and {TOTAL:.0%} of "
         "the total and 3 of its standard errors"))

@@ -52,8 +52,8 @@ def test_side_by_side_refuses_nothing(work: dict, rounds: int) -> None:
         bench.side_by_side(work, rounds=rounds)
 
 
-#: What the rivals of some benchmarks are made of.
-NEEDED = {"measure": ("torch",), "train": ("torch",), "readers": ("torch", "torchvision")}
+#: What benchmarks cannot do without.
+NEEDED = {"readers": ("torch", "torchvision", "timm")}
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ import pytest
 from helpers import EXACT, ROUNDING, assert_close
 
 import erfmath as em
-from erfmath.bench import accuracy, cases, kinds, limits, predict
+from erfmath.bench import accuracy, cases, limits, predict
 
 # -- the dense baseline -------------------------------------------------------------------------
 
