@@ -8,6 +8,7 @@ import json
 import math
 import re
 from collections.abc import Iterable
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -94,6 +95,59 @@ def test_zoo_parameter_count(name: str, options: dict[str, Any], norm: int, bias
     assert parameters(network(name, head=True, **options), norm, biased) == published
 
 
+def biases(net: em.Network, which: str) -> int:
+    """One for each channel of the convolutions that have them: no norm follows, or the name matches."""
+    normed = {node.inputs[0] for node in net.nodes if isinstance(node.layer, (em.BatchNorm, em.LayerNorm))}
+    channels = net.channels()
+    return sum(channels[name] for name, layer, _, _ in convolutions(net)
+               if (name not in normed if which == UNNORMED else re.fullmatch(which, name)))
+
+
+UNNORMED = "(no norm follows)"
+#: The head of FCN that torchvision adds to train on an earlier map: 3x3 from 1024 to 256 channels, norm, 21 classes.
+AUXILIARY = 1024 * 256 * 9 + 512 + 256 * 21 + 21, (1024 * 256 * 9 + 256 * 21) * 65**2
+
+# Published parameters and, where there are any, giga-multiply-adds, of torchvision 0.29 and timm 1.0 unless said.
+COSTS = [
+    ("squeezenet", 224, ALL, 1_248_424, 0.819),
+    ("resnext50", 224, LAST, 25_028_904, 4.23),
+    ("wide_resnet50", 224, LAST, 68_883_240, 11.398),
+    ("regnet_y_400mf", 224, UNNORMED, 4_344_144, 0.402),
+    ("shufflenet_v2", 224, LAST, 2_278_604, 0.145),
+    ("mobilenet_v3_small", 224, UNNORMED, 2_542_856, 0.057),
+    ("mobilenet_v3_large", 224, UNNORMED, 5_483_032, 0.217),
+    ("mnasnet", 224, UNNORMED, 4_383_312, 0.314),
+    ("efficientnet_b0", 224, UNNORMED, 5_288_548, 0.386),
+    ("efficientnet_v2_s", 384, UNNORMED, 21_458_488, 8.366),
+    ("convnext_v2_atto", 224, ALL, 3_708_400, None),
+    ("repvgg_a0", 224, UNNORMED, 9_108_968, None),
+    ("hrnet_w18", 64, UNNORMED, 9_562_260, None),          # all of timm's parameters before its classifier's
+    ("fcn", 520, UNNORMED, 35_322_218 - AUXILIARY[0], 152.717 - AUXILIARY[1] / 1e9),
+    ("deeplabv3_resnet50", 520, UNNORMED, 42_004_074 - AUXILIARY[0], 178.722 - AUXILIARY[1] / 1e9),
+    ("resnet3d_18", (16, 112, 112), LAST, 33_371_472, 40.697),
+    # The reference's baseline for a scale of 2, and the large network.
+    ("edsr", 48, ALL, 1_369_859, None),
+]
+
+
+@pytest.mark.parametrize("name, image, biased, published, giga", COSTS)
+def test_zoo_costs(name: str, image: Any, biased: str, published: int, giga: float | None) -> None:
+    net = network(name, **({"head": True} if name in WITH_HEAD else {}))
+    costs = em.costs(net, image)
+    assert costs.total_parameters + biases(net, biased) == published
+    assert giga is None or round(costs.total_multiply_adds / 1e9 - giga, 3) == 0
+
+
+def test_zoo_parameters_counted_otherwise() -> None:
+    """Convolutions and their biases, norms left out (3-D U-Net); 29.16 million, no bias before pixel shuffles (NAFNet)."""
+    volumes = network("unet3d", head=True)
+    assert parameters(volumes, 0, "conv[0-9]+|classifier") == 19_069_955
+    images, enlarged = network("nafnet"), sum(4 * 32 << level for level in range(4))
+    count = em.costs(images, 16).total_parameters + biases(images, ALL) - enlarged
+    assert round(count / 1e6, 2) == 29.16
+    assert em.costs(zoo.edsr(32, width=256), 48).total_parameters + biases(zoo.edsr(32, width=256), ALL) == 40_729_603
+
+
 def test_zoo_parameters_of_replknet() -> None:
     """79 million, published with the small kernels merged into the large ones."""
     net = network("replknet31b", head=True, small_kernel=None)
@@ -101,7 +155,7 @@ def test_zoo_parameters_of_replknet() -> None:
 
 
 def field(name: str, node: str | None = None, **options: Any) -> tuple[Any, Any, Any]:
-    rf = em.receptive_field(network(name, **options), node=node)
+    rf = em.receptive_field(network(name, **options), node=node, gates=False)
     return rf.size[0], rf.stride[0], rf.padding and rf.padding[0]
 
 
@@ -130,6 +184,7 @@ FIELDS = [
     ("mobilenet_v1", None, {}, (315, 32, None)),
     ("mobilenet_v2", None, {}, (491, 32, 245)),
     ("context_module", None, {}, (67, 1, 33)),
+    ("efficientnet_b0", None, {}, (851, 32, 425)),
 ]
 
 
@@ -186,22 +241,28 @@ def test_zoo_receptive_field_of_the_unet_depends_on_the_phase(up: str, sizes: se
     assert rf.size == (max(sizes),) * 2 and rf.stride == (1, 1) and not rf.shift_invariant
 
 
+#: Networks whose docstrings give no receptive field: it depends on the depth, or is the whole image.
+UNSAID = {"plain", "cifar_resnet", "preact_resnet", "deeplabv3_resnet50", "pspnet"}
+
+
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_docstring_says_the_receptive_field(name: str) -> None:
     summary = (getattr(zoo, name).__doc__ or "").splitlines()[0]
-    said = re.search(r"receptive field (\d+)(?: or \d+ by the phase of the unit)?"
-                     r"(?:, stride (\d+))?(?:, padding (\d+))?", summary)
+    said = re.search(r"receptive field ([\d x]+)(?: or \d+ by the phase of the unit)?"
+                     r"(?:, stride ([\d/ x]+))?(?:, padding (\d+))?", summary)
+    assert (said is None) == (name in UNSAID)
     if said is None:
-        assert name in ("plain", "cifar_resnet", "preact_resnet")
         return
-    size, stride, padding = (None if word is None else int(word) for word in said.groups())
-    rf = em.receptive_field(network(name))
+    rf = em.receptive_field(network(name), gates=False)
+    size, stride, padding = ([] if word is None else list(map(Fraction, re.findall(r"[\d/]+", word)))
+                             for word in said.groups())
     lo, hi = rf.on_plane().window(0)
-    assert (hi[0] - lo[0] + 1, rf.stride[0]) == (size, stride)
-    assert padding is None or rf.padding == (padding, padding)
+    assert [b - a + 1 for a, b in zip(lo, hi)] == (size if len(size) > 1 else size * rf.ndim)
+    assert not stride or list(rf.stride) == (stride if len(stride) > 1 else stride * rf.ndim)
+    assert not padding or list(rf.padding or ()) == padding * rf.ndim
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", FUNCTIONS)
 def test_zoo_json_round_trip(name: str) -> None:
     net = network(name)
     assert em.Network.from_dict(json.loads(json.dumps(net.to_dict()))) == net
@@ -209,30 +270,32 @@ def test_zoo_json_round_trip(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in FUNCTIONS if name != "plain"])
 def test_zoo_width_scales_all_channels(name: str) -> None:
+    """All but those of an image that comes out; and the narrowest network can be built."""
     width = inspect.signature(getattr(zoo, name)).parameters["width"].default
-    wide = network(name, width=2 * width).channels()
-    assert wide == {node: 2 * c for node, c in network(name).channels().items()}
-
-
-@pytest.mark.parametrize("name", [name for name in FUNCTIONS if name != "plain"])
-def test_zoo_narrow_networks_can_be_built(name: str) -> None:
+    wide, images = network(name, width=2 * width).channels(), {"edsr", "nafnet"}
+    assert wide == {node: c if c == 3 and name in images else 2 * c for node, c in network(name).channels().items()}
     assert min(network(name, width=1).channels().values()) == 1
 
 
-IMAGES = {"inception_v3": 299, "cifar_resnet": 32, "preact_resnet": 32, "unet": 64}
-OUTPUTS = {"cifar_resnet": ((1, 1), 10), "preact_resnet": ((1, 1), 10), "unet": ((64, 64), 2)}
-MAPS = {"alexnet": 6, "inception_v3": 8, "cifar_resnet": 8, "preact_resnet": 8, "unet": 64}
+IMAGES: dict[str, Any] = {"inception_v3": 299, "cifar_resnet": 32, "preact_resnet": 32, "unet": 64, "unet3d": (16,) * 3,
+                          "resnet3d_18": (16, 112, 112), "wavenet": (64,), "convnext_v2_atto": 224}
+OUTPUTS: dict[str, Any] = {"cifar_resnet": ((1, 1), 10), "preact_resnet": ((1, 1), 10), "unet": ((64, 64), 2),
+                           "unet3d": ((16,) * 3, 3), "resnet3d_18": ((1,) * 3, 400), "wavenet": ((64,), 256),
+                           **dict.fromkeys(("fcn", "deeplabv3_resnet50", "pspnet"), ((28, 28), 21))}
+MAPS: dict[str, Any] = {"alexnet": 6, "inception_v3": 8, "cifar_resnet": 8, "preact_resnet": 8, "unet": 64,
+                        "squeezenet": 13, "unet3d": (16,) * 3, "resnet3d_18": (2, 7, 7), "wavenet": (64,),
+                        "fcn": 28, "deeplabv3_resnet50": 28, "pspnet": 28}
 
 
 @pytest.mark.parametrize("name", WITH_HEAD)
 def test_zoo_head(name: str) -> None:
     """The last map has its known size, and the head makes one classification of it."""
-    image = IMAGES.get(name, 224)
+    image, size = IMAGES.get(name, 224), MAPS.get(name, 7)
     bare, net = network(name), network(name, head=True)
-    assert bare.shapes(image)[bare.output] == (MAPS.get(name, 7),) * 2
+    assert bare.shapes(image)[bare.output] == (size if isinstance(size, tuple) else (size,) * 2)
     shape, classes = OUTPUTS.get(name, ((1, 1), 1000))
-    assert net.output == "classifier"
-    assert net.shapes(image)["classifier"] == shape and net.channels()["classifier"] == classes
+    assert net.output == ("global_avg_pool1" if name == "squeezenet" else "classifier")
+    assert net.shapes(image)[net.output] == shape and net.channels()["classifier"] == classes
     assert net.names[:len(bare) - 1] == bare.names[:-1]
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from ...base.checks import integer
-from ...layers import Activation, BatchNorm, Conv, GlobalAvgPool
+from ...layers import Activation, BatchNorm, Conv, GlobalAvgPool, Identity
 from ...layers.weights import Random
-from ..building import Part, serial
+from ..building import Part, multiply, serial
 from ..network import Network
 
-__all__ = ["CLASSES", "FAN_OUT", "classifier", "conv", "documented", "fixed_std", "norm_relu", "scaled"]
+__all__ = ["CLASSES", "FAN_OUT", "HEAD", "TORCH", "classifier", "conv", "documented", "entry", "fixed_std",
+           "norm_relu", "scaled", "squeeze_excite"]
 
 Builder = TypeVar("Builder", bound=Callable[..., Network])
 
@@ -21,11 +23,84 @@ CLASSES = 1000
 #: He's initialiser with fan-out, as most networks of torchvision have it.
 FAN_OUT = Random(gain=2.0, fan="out")
 
+#: PyTorch's default.
+TORCH = Random.like("torch")
+
+HEAD = "Add global average pooling and the classifier: the receptive field is the whole image."
+
+_PAGE = """{title}: receptive field {size}{rest}.
+
+Parameters
+----------
+{parameters}
+
+Returns
+-------
+Network
+
+Raises
+------
+ValueError
+    If a size is no positive integer.
+
+Notes
+-----
+{notes}
+
+References
+----------
+{reference}
+
+Examples
+--------
+>>> import erfmath as em
+>>> {example}
+"""
+
 
 def documented(family: Callable[..., Network], **words: Any) -> Callable[[Builder], Builder]:
     """Decorator of a builder: the docstring of its `family`, with the builder's own name and `words` filled in."""
     def write(builder: Builder) -> Builder:
         builder.__doc__ = (family.__doc__ or "").format(builder=builder.__name__, **words)
+        return builder
+    return write
+
+
+def entry(title: str, size: int | tuple[int, ...] | None, rest: str = "", *, notes: str, reference: str,
+          gated: bool = False, largest: int | None = None, **parameters: str) -> Callable[[Builder], Builder]:
+    """Decorator of a builder: writes its docstring.
+
+    Parameters
+    ----------
+    title, rest : str
+        What comes before and after the receptive field of the first sentence.
+    size : int, tuple of int or None
+        Receptive field, one value for two axes or one per axis; None is the whole image.
+    notes, reference : str
+    gated : bool
+        Whether the network has factors of one site, which the receptive field leaves out.
+    largest : int, optional
+        Receptive field of units of another phase than that of unit 0.
+    **parameters : str
+        By name: the type and what it means, apart by ": ".
+    """
+    def line(name: str, words: str) -> str:
+        kind, _, meaning = words.partition(": ")
+        return f"{name} : {kind}\n{textwrap.indent(textwrap.fill(meaning, 110), '    ')}"
+
+    words = "of the whole image" if size is None else str(size) if isinstance(size, int) else " x ".join(map(str, size))
+    if largest is not None:
+        size, words = largest, f"{words} or {largest} by the phase of the unit"
+
+    def write(builder: Builder) -> Builder:
+        net = f"em.zoo.{builder.__name__}()"
+        example = [f"{net}.output", repr("features")] if size is None else [
+            f"em.receptive_field({net}{', gates=False' if gated else ''}).size",
+            repr((size, size) if isinstance(size, int) else size)]
+        builder.__doc__ = _PAGE.format(
+            title=title, size=words, rest=rest + (" without squeeze-and-excite" if gated else ""),
+            parameters="\n".join(line(*item) for item in parameters.items()), notes=textwrap.fill(notes, 114),
+            reference=textwrap.fill(reference, 114), example="\n".join(example))
         return builder
     return write
 
@@ -40,7 +115,7 @@ def fixed_std(std: float, fan_in: int) -> Random:
     return Random(gain=std**2 * fan_in)
 
 
-def conv(kernel_size: int | tuple[int, int], channels: int | None,
+def conv(kernel_size: int | tuple[int, ...], channels: int | None,
          activation: str | None = "relu", *, norm: bool = True, end: str | None = None,
          **options: Any) -> Network:
     """Convolution with its `options`, batch norm, activation; `end` names the activation."""
@@ -50,6 +125,13 @@ def conv(kernel_size: int | tuple[int, int], channels: int | None,
     if activation is not None:
         parts.append(Activation(activation, name=end))
     return serial(*parts)
+
+
+def squeeze_excite(channels: int, squeezed: int, activation: str = "relu", gate: str = "sigmoid",
+                   weights: Random = FAN_OUT) -> Network:
+    """Each of `channels` times a number that all sites have in common, made of the means of all channels."""
+    return multiply(Identity(), serial(GlobalAvgPool(), Conv(1, squeezed, weights=weights), Activation(activation),
+                                       Conv(1, channels, weights=weights), Activation(gate)))
 
 
 def norm_relu(end: str | None = None) -> Network:

@@ -1,15 +1,17 @@
-"""Chains: AlexNet, VGG, and the plain stacks of the theory."""
+"""Chains: AlexNet, VGG, SqueezeNet, and the plain stacks of the theory."""
 
 from __future__ import annotations
 
-from ...base.checks import integer
-from ...layers import Activation, Conv, Dropout, MaxPool
-from ...layers.weights import Random, Weights
-from ..building import Part, repeat, serial
-from ..network import Network
-from .blocks import CLASSES, FAN_OUT, conv, documented, fixed_std, scaled
+from typing import Any
 
-__all__ = ["alexnet", "plain", "vgg11", "vgg13", "vgg16", "vgg19"]
+from ...base.checks import integer
+from ...layers import Activation, Conv, Dropout, GlobalAvgPool, MaxPool
+from ...layers.weights import Random, Weights
+from ..building import Part, concat, repeat, serial
+from ..network import Network
+from .blocks import CLASSES, FAN_OUT, conv, documented, entry, fixed_std, scaled
+
+__all__ = ["alexnet", "plain", "squeezenet", "vgg11", "vgg13", "vgg16", "vgg19"]
 
 #: AlexNet: kernel, channels, stride, padding, pooled.
 _ALEXNET = ((11, 64, 4, 2, True), (5, 192, 1, 2, True), (3, 384, 1, 1, False),
@@ -143,6 +145,33 @@ def vgg16(*, width: int = 64, batch_norm: bool = False, head: bool = False) -> N
 @documented(_vgg, depth=19, letter="configuration E", size=268, padding=118, last=_VGG[19][-1])
 def vgg19(*, width: int = 64, batch_norm: bool = False, head: bool = False) -> Network:
     return _vgg(19, width, batch_norm, head)
+
+
+#: SqueezeNet 1.0: squeezed and expanded channels of the fire modules; a pool comes before those of these numbers.
+_FIRE, _POOLED = ((16, 64), (16, 64), (32, 128), (32, 128), (48, 192), (48, 192), (64, 256), (64, 256)), (0, 3, 7)
+
+
+@entry("SqueezeNet 1.0", 155, ", stride 16, padding 60",
+       width="int: Channels of the first convolution; all others in proportion.",
+       head="bool: Add dropout, the 1x1 convolution to the classes with its ReLU, and global average pooling.",
+       notes="torchvision 0.29 squeezenet1_0: pools round the size of the map up (`ceil_mode`). He's initialiser with "
+             "fan-in, uniform; standard deviation 0.01 for the classifier. Nodes `fire2` ... `fire9`.",
+       reference="Iandola et al., SqueezeNet: AlexNet-level accuracy with 50x fewer parameters, 2016.")
+def squeezenet(*, width: int = 96, head: bool = False) -> Network:
+    weights = Random.like("he_uniform")
+
+    def unit(kernel: int, channels: int, **options: Any) -> Network:
+        return conv(kernel, scaled(channels, width, 96), norm=False, weights=weights, **options)
+
+    parts: list[Part] = [unit(7, 96, stride=2, padding="valid")]
+    for i, (squeezed, expanded) in enumerate(_FIRE):
+        if i in _POOLED:
+            parts.append(MaxPool(3, 2, 0, ceil_mode=True))
+        parts += [unit(1, squeezed), concat(unit(1, expanded), unit(3, expanded), name=f"fire{i + 2}")]
+    if head:
+        last = Conv(1, CLASSES, weights=fixed_std(0.01, scaled(512, width, 96)), name="classifier")
+        parts += [Dropout(0.5), last, Activation("relu"), GlobalAvgPool()]
+    return serial(*parts)
 
 
 def plain(n: int = 20, kernel_size: int = 3, activation: str | None = None, *,

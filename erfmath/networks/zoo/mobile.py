@@ -1,13 +1,13 @@
-"""Networks of depthwise convolutions: MobileNet v1 and v2."""
+"""Networks of depthwise convolutions: MobileNet v1 and v2, ShuffleNet v2."""
 
 from __future__ import annotations
 
-from ...layers import BatchNorm, Conv
-from ..building import Part, residual, serial
+from ...layers import BatchNorm, Conv, Identity, MaxPool, Shuffle
+from ..building import Part, concat, residual, serial, split
 from ..network import Network
-from .blocks import FAN_OUT, classifier, conv, scaled
+from .blocks import FAN_OUT, HEAD, TORCH, classifier, conv, entry, scaled
 
-__all__ = ["mobilenet_v1", "mobilenet_v2"]
+__all__ = ["mobilenet_v1", "mobilenet_v2", "shufflenet_v2"]
 
 #: MobileNet v1: channels and stride of the depthwise separable convolutions.
 _V1 = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *[(512, 1)] * 5, (1024, 2), (1024, 1))
@@ -113,4 +113,37 @@ def mobilenet_v2(*, width: int = 32, head: bool = False) -> Network:
             parts.append(_inverted_residual(c_in, c_out, expansion, 1 if i else stride, name))
             c_in = c_out
     parts.append(conv(1, 40 * width, weights=FAN_OUT, end="features"))
+    return classifier(parts, head)
+
+
+#: ShuffleNet v2: channels and units of the stages.
+_SHUFFLE = ((116, 4), (232, 8), (464, 4))
+
+
+def _shuffled(half: int, stride: int, name: str | None) -> Network:
+    """Half of the channels as they are and half through a bottleneck, shuffled; where it strides, all through both."""
+    def depthwise(stride: int) -> Network:
+        return conv(3, None, None, groups="depthwise", stride=stride, weights=TORCH)
+
+    def pointwise() -> Network:
+        return conv(1, half, weights=TORCH)
+
+    branch = serial(pointwise(), depthwise(stride), pointwise())
+    if stride == 1:
+        return serial(split((half, half), Identity(), branch), Shuffle(2, name=name))
+    return serial(concat(serial(depthwise(stride), pointwise()), branch), Shuffle(2, name=name))
+
+
+@entry("ShuffleNet v2", 527, ", stride 32, padding 263",
+       width="int: Channels of the first convolution; all others in proportion.",
+       head="bool: " + HEAD,
+       notes="torchvision 0.29 shufflenet_v2_x1_0: PyTorch's default initialiser. Nodes `maxpool`, `stage2` ... "
+             "`stage4`, and `conv5`, the last map.",
+       reference="Ma et al., ShuffleNet V2: practical guidelines for efficient CNN architecture design, 2018.")
+def shufflenet_v2(*, width: int = 24, head: bool = False) -> Network:
+    parts: list[Part] = [conv(3, width, stride=2, weights=TORCH), MaxPool(3, 2, 1, name="maxpool")]
+    for stage, (channels, units) in enumerate(_SHUFFLE, start=2):
+        half = scaled(channels // 2, width, 24)
+        parts += [_shuffled(half, 1 if i else 2, f"stage{stage}" if i == units - 1 else None) for i in range(units)]
+    parts.append(conv(1, scaled(1024, width, 24), weights=TORCH, end="conv5"))
     return classifier(parts, head)

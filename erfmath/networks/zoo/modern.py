@@ -1,18 +1,18 @@
-"""DenseNet, ConvNeXt and RepLKNet."""
+"""DenseNet, ConvNeXt, RepVGG and RepLKNet."""
 
 from __future__ import annotations
 
 from ...base.checks import integer
-from ...layers import Activation, AvgPool, BatchNorm, Conv, GlobalAvgPool, Identity, LayerNorm, MaxPool, Scale
+from ...layers import GRN, Activation, AvgPool, BatchNorm, Conv, GlobalAvgPool, Identity, LayerNorm, MaxPool, Scale
 from ...layers.weights import Random
 from ..building import Part, add, concat, repeat, residual, serial
 from ..network import Network
-from .blocks import CLASSES, classifier, conv, fixed_std, norm_relu
+from .blocks import CLASSES, HEAD, TORCH, classifier, conv, entry, fixed_std, norm_relu, scaled
 
-__all__ = ["convnext_tiny", "densenet121", "replknet31b"]
+__all__ = ["convnext_tiny", "convnext_v2_atto", "densenet121", "replknet31b", "repvgg_a0"]
 
 _DENSENET = (6, 12, 24, 16)  # layers per block
-_CONVNEXT = (3, 3, 9, 3)  # blocks per stage
+_CONVNEXT, _ATTO = (3, 3, 9, 3), (2, 2, 6, 2)  # blocks per stage
 _REPLKNET = ((2, 31), (2, 29), (18, 27), (2, 13))  # blocks per stage, side of the large kernels
 
 
@@ -106,22 +106,61 @@ def convnext_tiny(*, width: int = 96, layer_scale: float = 1e-6, head: bool = Fa
     9.2
     52.2
     """
+    return _convnext(_CONVNEXT, width, head, (), (Scale(layer_scale),))
+
+
+def _convnext(stages: tuple[int, ...], width: int, head: bool, before: tuple[Part, ...], after: tuple[Part, ...]
+              ) -> Network:
+    """What comes `before` and `after` the last convolution of a block is not the same in all versions."""
     def linear(kernel: int, c_in: int, c_out: int, stride: int = 1) -> Conv:
         return Conv(kernel, c_out, stride=stride, padding="valid", weights=fixed_std(0.02, kernel**2 * c_in))
 
     parts: list[Part] = [linear(4, 3, width, stride=4), LayerNorm(name="stem")]
-    for i, blocks in enumerate(_CONVNEXT):
+    for i, blocks in enumerate(stages):
         c = width << i
         if i > 0:
             parts += [LayerNorm(), linear(2, c // 2, c, stride=2)]
         branch = serial(Conv(7, groups="depthwise", weights=fixed_std(0.02, 7**2)), LayerNorm(),
-                        linear(1, c, 4 * c), Activation("gelu"), linear(1, 4 * c, c),
-                        Scale(layer_scale))
+                        linear(1, c, 4 * c), Activation("gelu"), *before, linear(1, 4 * c, c), *after)
         parts += [repeat(residual(branch), blocks - 1), residual(branch, name=f"stage{i + 1}")]
     if head:
         last = Conv(1, CLASSES, weights=fixed_std(0.02, 8 * width), name="classifier")
         parts += [GlobalAvgPool(), LayerNorm(), last]
     return serial(*parts)
+
+
+@entry("ConvNeXt V2, atto", 1136, ", stride 32, padding 552",
+       width="int: Channels of the first stage; they double from stage to stage.",
+       head="bool: Add global average pooling, layer norm and the classifier: the receptive field is the whole image.",
+       notes="timm 1.0 convnextv2_atto: global response normalisation in place of the layer scale, the identity "
+             "before training. Weights of standard deviation 0.02, for three input channels. Nodes `stem`, `stage1` "
+             "... `stage4`.",
+       reference="Woo et al., ConvNeXt V2: co-designing and scaling ConvNets with masked autoencoders, 2023.")
+def convnext_v2_atto(*, width: int = 40, head: bool = False) -> Network:
+    return _convnext(_ATTO, integer(width, "width", 1), head, (GRN(),), ())
+
+
+#: RepVGG-A0: channels, in units of 64, and blocks per stage.
+_REPVGG = ((48, 2), (96, 4), (192, 14), (1280, 1))
+
+
+@entry("RepVGG-A0", 535, ", stride 32, padding 267",
+       width="int: Channels of the stem; all others in proportion.",
+       head="bool: " + HEAD,
+       notes="timm 1.0 repvgg_a0 as it is trained: 3x3 and 1x1 convolutions with batch norms, and a batch norm alone "
+             "where the shape stays, are added before the ReLU. PyTorch's default initialiser. Nodes `stem`, `stage1` "
+             "... `stage4`.",
+       reference="Ding et al., RepVGG: making VGG-style ConvNets great again, 2021.")
+def repvgg_a0(*, width: int = 48, head: bool = False) -> Network:
+    def block(channels: int, stride: int, same: bool, name: str | None) -> Network:
+        branches: list[Part] = [conv(kernel, channels, None, stride=stride, weights=TORCH) for kernel in (3, 1)]
+        return serial(add(*branches, *([BatchNorm()] if same else [])), Activation("relu", name=name))
+
+    parts: list[Part] = [block(width, 2, False, "stem")]
+    for stage, (channels, blocks) in enumerate(_REPVGG, start=1):
+        c = scaled(channels, width, 48)
+        parts += [block(c, 1 if i else 2, i > 0, f"stage{stage}" if i == blocks - 1 else None) for i in range(blocks)]
+    return classifier(parts, head)
 
 
 def replknet31b(*, width: int = 128, small_kernel: int | None = 5, head: bool = False) -> Network:

@@ -1,18 +1,21 @@
-"""Residual networks: torchvision's, TF-Slim's, and those for CIFAR."""
+"""Residual networks: torchvision's and what was made of them, TF-Slim's, and those for CIFAR."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Protocol
+from functools import partial
+from typing import Any, Protocol
 
 from ...base.checks import integer
 from ...layers import Activation, Conv, MaxPool
 from ..building import Part, residual, serial
 from ..network import Network
-from .blocks import FAN_OUT, classifier, conv, documented, norm_relu
+from .blocks import FAN_OUT, HEAD, classifier, conv, documented, entry, norm_relu, scaled, squeeze_excite
 
-__all__ = ["cifar_resnet", "preact_resnet", "resnet101", "resnet152", "resnet18", "resnet34",
-           "resnet50", "resnet_v1_50", "resnet_v2_50"]
+__all__ = ["basic", "bottleneck", "cifar_resnet", "dilated_resnet50", "preact_resnet", "regnet_y_400mf", "resnet101",
+           "resnet152", "resnet18", "resnet34", "resnet3d_18", "resnet50", "resnet50_stages", "resnet_v1_50",
+           "resnet_v2_50", "resnext50", "wide_resnet50"]
 
 #: Units per stage.
 _UNITS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
@@ -39,18 +42,40 @@ def _joined(branch: Network, channels: int, stride: int, project: bool, name: st
     return serial(residual(branch, shortcut), Activation("relu", name=name))
 
 
-def _basic(channels: int, stride: int, project: bool, name: str | None) -> Network:
-    """Two 3x3 convolutions, the stride in the first."""
+def basic(channels: int, stride: int, project: bool, name: str | None) -> Network:
+    """Two convolutions of 3 taps along each axis, the stride in the first."""
     branch = serial(conv(3, channels, stride=stride, weights=FAN_OUT), conv(3, channels, None, weights=FAN_OUT))
     return _joined(branch, channels, stride, project, name)
 
 
-def _bottleneck(channels: int, stride: int, project: bool, name: str | None) -> Network:
-    """1x1, 3x3 with the stride, 1x1 to four times the channels."""
-    branch = serial(conv(1, channels, weights=FAN_OUT),
-                    conv(3, channels, stride=stride, weights=FAN_OUT),
+def bottleneck(channels: int, stride: int, project: bool, name: str | None, *, inner: int = 1, groups: int = 1,
+               dilation: int = 1) -> Network:
+    """1x1, 3x3 with the stride, 1x1 to four times the channels; `inner` times as many in between."""
+    between = inner * channels
+    branch = serial(conv(1, between, weights=FAN_OUT),
+                    conv(3, between, stride=stride, dilation=dilation, groups=math.gcd(groups, between),
+                         weights=FAN_OUT),
                     conv(1, 4 * channels, None, weights=FAN_OUT))
     return _joined(branch, 4 * channels, stride, project, name)
+
+
+def resnet50_stages(width: int, unit: _Unit = bottleneck) -> list[Network]:
+    """The stem of ResNet-50 and its four stages, which end at `maxpool` and `layer1` ... `layer4`."""
+    stages = [serial(conv(7, width, stride=2, weights=FAN_OUT), MaxPool(3, 2, 1, name="maxpool"))]
+    for i, units in enumerate(_UNITS[50]):
+        stages.append(_stage(unit, width << i, [2 if i else 1] + [1] * (units - 1), True, f"layer{i + 1}"))
+    return stages
+
+
+def dilated_resnet50(width: int) -> Network:
+    """ResNet-50 at stride 8: the strides of its last two stages are dilations of all that follows."""
+    parts: list[Part] = [*resnet50_stages(width)[:3]]
+    for i, (first, rest) in ((2, (1, 2)), (3, (2, 4))):
+        units = _UNITS[50][i]
+        parts.append(bottleneck(width << i, 1, True, None, dilation=first))
+        parts += [bottleneck(width << i, 1, False, f"layer{i + 1}" if n == units - 1 else None, dilation=rest)
+                  for n in range(1, units)]
+    return serial(*parts)
 
 
 def _torchvision(depth: int, width: int, head: bool) -> Network:
@@ -87,12 +112,12 @@ def _torchvision(depth: int, width: int, head: bool) -> Network:
     >>> em.receptive_field(em.zoo.{builder}()).size
     ({size}, {size})
     """
-    bottleneck = depth >= 50
+    deep = depth >= 50
     parts: list[Part] = [conv(7, width, stride=2, weights=FAN_OUT), MaxPool(3, 2, 1, name="maxpool")]
     for i, units in enumerate(_UNITS[depth]):
         strides = [2 if i else 1] + [1] * (units - 1)
-        parts.append(_stage(_bottleneck if bottleneck else _basic, width << i, strides,
-                            bottleneck or i > 0, f"layer{i + 1}"))
+        parts.append(_stage(bottleneck if deep else basic, width << i, strides,
+                            deep or i > 0, f"layer{i + 1}"))
     return classifier(parts, head)
 
 
@@ -123,6 +148,63 @@ def resnet101(*, width: int = 64, head: bool = False) -> Network:
 @documented(_torchvision, depth=152, size=1451, padding=725, unit=_BOTTLENECK)
 def resnet152(*, width: int = 64, head: bool = False) -> Network:
     return _torchvision(152, width, head)
+
+
+_FAMILY: dict[str, Any] = {"width": "int: Channels of the stem; all others in proportion.", "head": "bool: " + HEAD}
+
+
+@entry("ResNeXt-50, 32 groups of 4", 427, ", stride 32, padding 213", **_FAMILY,
+       notes="torchvision 0.29 resnext50_32x4d: ResNet-50 with 3x3 convolutions of twice the channels in 32 groups "
+             "(in as many as divide the channels, where these are fewer), He's initialiser with fan-out. Nodes "
+             "`maxpool`, `layer1` ... `layer4`.",
+       reference="Xie et al., Aggregated residual transformations for deep neural networks, 2017.")
+def resnext50(*, width: int = 64, head: bool = False) -> Network:
+    return classifier(resnet50_stages(width, partial(bottleneck, inner=2, groups=32)), head)
+
+
+@entry("Wide ResNet-50-2", 427, ", stride 32, padding 213", **_FAMILY,
+       notes="torchvision 0.29 wide_resnet50_2: ResNet-50 with 3x3 convolutions of twice the channels, He's "
+             "initialiser with fan-out. Nodes `maxpool`, `layer1` ... `layer4`.",
+       reference="Zagoruyko and Komodakis, Wide residual networks, 2016.")
+def wide_resnet50(*, width: int = 64, head: bool = False) -> Network:
+    return classifier(resnet50_stages(width, partial(bottleneck, inner=2)), head)
+
+
+#: RegNetY-400MF: channels and units of the stages, channels of a group.
+_REGNET, _GROUP = ((48, 1), (104, 3), (208, 6), (440, 6)), 8
+
+
+@entry("RegNetY-400MF", 575, ", stride 32, padding 287", gated=True, **_FAMILY,
+       notes="torchvision 0.29 regnet_y_400mf: 3x3 convolutions in groups of 8 channels (of those that there are, "
+             "where these are fewer), squeeze-and-excite of a quarter of the channels that a unit reads. He's "
+             "initialiser with fan-out. Nodes `stem`, `stage1` ... `stage4`.",
+       reference="Radosavovic et al., Designing network design spaces, 2020.")
+def regnet_y_400mf(*, width: int = 32, head: bool = False) -> Network:
+    parts: list[Part] = [conv(3, width, stride=2, weights=FAN_OUT, end="stem")]
+    before = 32
+    for stage, (channels, units) in enumerate(_REGNET, start=1):
+        c = scaled(channels, width, 32)
+        for i in range(units):
+            stride = 1 if i else 2
+            branch = serial(conv(1, c, weights=FAN_OUT),
+                            conv(3, c, stride=stride, groups=c // math.gcd(_GROUP, c), weights=FAN_OUT),
+                            squeeze_excite(c, scaled(before // 4, width, 32)), conv(1, c, None, weights=FAN_OUT))
+            parts.append(_joined(branch, c, stride, stride > 1, f"stage{stage}" if i == units - 1 else None))
+            before = channels
+    return classifier(parts, head)
+
+
+@entry("ResNet-18 of volumes", (109, 219, 219), ", stride 8 x 16 x 16",
+       width="int: Channels of the stem and of the first stage.",
+       head="bool: " + HEAD,
+       notes="torchvision 0.29 r3d_18: the axes are time, height and width. The stem has 3 x 7 x 7 taps and no stride "
+             "in time, and no pool follows. He's initialiser with fan-out; the classifier has the 400 classes of "
+             "Kinetics. Nodes `stem`, `layer1` ... `layer4`.",
+       reference="Tran et al., A closer look at spatiotemporal convolutions for action recognition, 2018.")
+def resnet3d_18(*, width: int = 64, head: bool = False) -> Network:
+    stem: Part = conv((3, 7, 7), width, stride=(1, 2, 2), weights=FAN_OUT, end="stem")
+    stages = [_stage(basic, width << i, [2 if i else 1, 1], i > 0, f"layer{i + 1}") for i in range(4)]
+    return classifier([stem, *stages], head, 400)
 
 
 # -- TF-Slim ----------------------------------------------------------------------------------
@@ -284,7 +366,7 @@ def cifar_resnet(depth: int = 20, *, width: int = 16, head: bool = False) -> Net
     >>> em.receptive_field(em.zoo.cifar_resnet(20)).size
     (81, 81)
     """
-    return classifier(_cifar(_basic, conv(3, width, weights=FAN_OUT), depth, width), head, 10)
+    return classifier(_cifar(basic, conv(3, width, weights=FAN_OUT), depth, width), head, 10)
 
 
 def preact_resnet(depth: int = 20, *, width: int = 16, head: bool = False) -> Network:
