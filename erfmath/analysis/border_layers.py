@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from ..base.tables import text_table
+from ..base.tables import Printed, text_table
 from ..networks.network import Network
 from ..networks.settings import RunSettings
 from ..networks.trf import receptive_fields
@@ -37,7 +37,7 @@ class BorderLayer:
     beyond_erf: bool
 
 
-class BorderLayers(tuple[BorderLayer, ...]):
+class BorderLayers(Printed, tuple[BorderLayer, ...]):
     """Layers in the order of the network; printed with str()."""
 
     def __str__(self) -> str:

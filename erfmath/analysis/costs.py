@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..base.tables import text_table
+from ..base.tables import Printed, text_table
 from ..networks.network import Network
 from ..networks.settings import RunSettings
 
@@ -14,7 +14,7 @@ __all__ = ["Costs", "costs", "costs_of"]
 
 
 @dataclass(frozen=True)
-class Costs:
+class Costs(Printed):
     """Multiply-adds of one image and trainable parameters, by node and in all; printed with str().
 
     Attributes

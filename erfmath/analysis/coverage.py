@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..base.checks import is_sequence, real
-from ..base.tables import text_table
+from ..base.tables import Printed, text_table
 from ..networks.network import Network
 from ..results.field import EffectiveReceptiveField
 from ..theory.predict import predict
@@ -19,7 +19,7 @@ __all__ = ["Coverage", "coverage"]
 
 
 @dataclass(frozen=True, eq=False)
-class Coverage:
+class Coverage(Printed):
     """Fraction of a unit's effective receptive field inside objects about its TRF centre.
 
     Printed with str().
@@ -29,7 +29,7 @@ class Coverage:
     object_size : tuple of float
         Sides of the square objects, in input pixels.
     share : tuple of float
-        Fraction of the field's mass inside each.
+        Fraction of the ERF inside each.
     p : float
     whole : float
         Side of the smallest square object that holds the fraction `p` of the mass.
@@ -43,9 +43,9 @@ class Coverage:
     erf: EffectiveReceptiveField
 
     def __str__(self) -> str:
-        rows = [("object, px", "fraction of the field")]
+        rows = [("object, px", "fraction of the ERF")]
         rows += [(f"{size:g}", f"{share:.1%}") for size, share in zip(self.object_size, self.share)]
-        return f"{text_table(rows, 'r')}\n{self.p:.0%} of the field lie inside {self.whole:.4g} px"
+        return f"{text_table(rows, 'r')}\n{self.p:.0%} of the ERF lie inside {self.whole:.4g} px"
 
 
 def coverage(net: Network, object_size: float | Sequence[float], *, image: Any = None, unit: Any = None,

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base.checks import choice, integer, is_sequence, real
-from ..base.tables import text_table
+from ..base.tables import Printed, text_table
 from ..layers import Activation, BatchNorm, Conv
 from ..networks.building import Part, repeat, residual, serial
 from ..networks.network import Network
@@ -177,7 +177,7 @@ class Design:
     checkerboard: float
 
 
-class Designs(tuple[Design, ...]):
+class Designs(Printed, tuple[Design, ...]):
     """Designs in the order of their cost; printed with str()."""
 
     def __str__(self) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base.checks import choice, real
-from ..base.tables import text_table
+from ..base.tables import Printed, text_table
 from ..networks.network import Network
 from ..networks.settings import RunSettings
 from ..results.field import EffectiveReceptiveField
@@ -32,7 +32,7 @@ NEAR = 1.25
 
 
 @dataclass(frozen=True, eq=False)
-class Growth:
+class Growth(Printed):
     """Sizes over a parameter, made by `growth`; printed with str().
 
     Attributes

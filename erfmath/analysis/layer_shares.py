@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..base.tables import text_table
+from ..base.tables import Printed, text_table
 from ..lattice.kernels import from_weights
 from ..layers import Layer
 from ..layers.geometry import AxisGeometry
@@ -43,7 +43,7 @@ class LayerShare:
         Square pixels per axis that the field's variance loses if the layer's taps are gathered in
         the middle one; averaged over the axes.
     share : float
-        `variance` over the variance of the field.
+        `variance` over that of the ERF.
     trf : int or None
         Pixels that the theoretical receptive field loses then, along its longest axis.
     multiply_adds, parameters : int
@@ -59,7 +59,7 @@ class LayerShare:
 
 
 @dataclass(frozen=True)
-class LayerShares:
+class LayerShares(Printed):
     """The table of `layer_shares`; printed with str().
 
     Attributes

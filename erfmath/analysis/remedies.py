@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..base.checks import choice
-from ..base.tables import text_table
+from ..base.tables import Printed, text_table
 from ..networks.network import Network
 from ..networks.settings import RunSettings
 from ..results.field import EffectiveReceptiveField
@@ -86,7 +86,7 @@ class Remedy:
 
 
 @dataclass(frozen=True, eq=False)
-class Remedies:
+class Remedies(Printed):
     """All changes, the best first; printed with str().
 
     Attributes

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..base.tables import text_table
+from ..base.tables import Printed, text_table
 from ..networks.network import Network
 from ..networks.settings import RunSettings
 from ..theory.sweep.inputs import input_model
@@ -63,7 +63,7 @@ class Signal:
 
 
 @dataclass(frozen=True)
-class Signals:
+class Signals(Printed):
     """The table of `signals`, the input first; printed with str(), and a mapping from names to rows.
 
     A max pool right after another is one with it, and has the row of the later one.

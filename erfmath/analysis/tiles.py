@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..base.checks import real
+from ..base.tables import Printed
 from ..lattice.field import Field
 from ..networks.network import Network
 from ..networks.settings import RunSettings
@@ -29,7 +30,7 @@ LARGEST_IMAGE = 768
 
 
 @dataclass(frozen=True)
-class TileHalo:
+class TileHalo(Printed):
     """How much context a tile needs around the part of it that is kept; printed with str().
 
     Attributes

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import numbers
 import operator
-from collections.abc import Sequence
-from typing import Any, Union
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar, Union, cast
 
 import numpy as np
 
-__all__ = ["DIMENSIONS", "Padding", "PerAxis", "check_network", "choice", "flag", "image_shape", "integer",
+__all__ = ["DIMENSIONS", "Padding", "PerAxis", "check_network", "choice", "flag", "hinted", "image_shape", "integer",
            "is_sequence", "padding_rule", "per_axis", "point", "real", "sizes"]
 
+Call = TypeVar("Call", bound=Callable[..., Any])
 PerAxis = Union[int, "tuple[int, ...]"]
 Padding = Union[str, int, "tuple[int, int]", "tuple[tuple[int, int], ...]"]
 
@@ -114,9 +116,35 @@ def point(value: Any, name: str, ndim: int) -> tuple[int, ...]:
 
 
 def check_network(net: Any) -> None:
-    """Refuse what has no nodes with sources and is no network, a single layer above all."""
-    if not hasattr(net, "sources"):
-        raise TypeError(f"net={net!r}: must be a Network; erfmath.serial makes one of a layer")
+    """Refuse what has no nodes with sources and is no network, with what was probably meant."""
+    if hasattr(net, "sources"):
+        return
+    shown, hint = repr(net), "erfmath.serial(...) makes one of layers"
+    if len(shown) > 60:
+        shown = f"<{type(net).__name__}>"
+    if isinstance(net, str):
+        hint = f"did you mean erfmath.zoo.build({net!r}), or erfmath.load({net!r}) of a JSON file?"
+    elif hasattr(net, "op"):
+        hint = "erfmath.serial(layer) makes one of a layer"
+    elif type(net).__module__.startswith(("torch", "timm")) or hasattr(net, "named_modules"):
+        hint = "did you mean erfmath.from_torch(module, example).net?"
+    elif type(net).__module__.startswith(("keras", "tensorflow")):
+        hint = "did you mean erfmath.from_keras(model).net?"
+    raise TypeError(f"net={shown}: must be a Network; {hint}")
+
+
+def hinted(**slips: str) -> Callable[[Call], Call]:
+    """Of a function: refuse words that people try for its arguments, each with the right one."""
+    def wrap(function: Call) -> Call:
+        @functools.wraps(function)
+        def call(*arguments: Any, **options: Any) -> Any:
+            for word in slips.keys() & options.keys():
+                raise TypeError(f"{function.__name__}() has no argument {word}=; did you mean {slips[word]}=?")
+            if len(arguments) > 1:
+                raise TypeError(f"{function.__name__}() takes all arguments but the network by keyword, as image=224")
+            return function(*arguments, **options)
+        return cast("Call", call)
+    return wrap
 
 
 def image_shape(image: Any, ndim: int) -> tuple[int, ...]:

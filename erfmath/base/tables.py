@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["csv_table", "html_picture", "html_table", "latex_table", "text_table"]
+__all__ = ["Printed", "csv_table", "html_picture", "html_table", "latex_table", "text_table"]
 
 #: Dots per inch of pictures in notebooks.
 SCREEN = 110
@@ -74,6 +74,13 @@ def html_table(rows: Rows, *, header: bool = True, caption: str = "") -> str:
         cells = "".join(f"<{tag}>{html.escape(str(cell))}</{tag}>" for cell in row)
         text += "<tr>" + cells.replace("\n", "<br>") + "</tr>"
     return f"<table>{text}</table>"
+
+
+class Printed:
+    """What prints as a table; notebooks show the same."""
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self))}</pre>"
 
 
 def html_picture(figure: Figure) -> str:

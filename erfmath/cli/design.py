@@ -28,7 +28,7 @@ def add_design_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--layers", action="store_true",
                         help="instead: contribution and cost of each layer")
     target = parser.add_argument_group("instead of NET, new networks for a target size")
-    target.add_argument("--target", type=float, metavar="SIZE", help="size of the field to reach, in input pixels")
+    target.add_argument("--target", type=float, metavar="SIZE", help="size of the ERF to reach, in input pixels")
     target.add_argument("--max-depth", type=int, metavar="N", help="convolutions (default: 32)")
     target.add_argument("--max-multiply-adds", type=float, metavar="N", help="for one image, as 5e9")
     target.add_argument("--max-parameters", type=float, metavar="N", help="as 1e7")

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..base.checks import choice, integer, is_sequence, real
+from ..base.checks import choice, hinted, integer, is_sequence, real
 from ..base.errors import check_bytes
 from ..base.progress import shown
 from ..layers.geometry import Box
@@ -34,6 +34,8 @@ DRAWS, MOST_DRAWS = 100, 100_000
 LEAST_DRAWS = 30
 
 
+@hinted(seed="rng", size="image", input_size="image", samples="draws", layer="node", channels="width",
+        in_channels="channels_in", n_jobs="workers")
 def measure(net: Network, *, image: Any = None, unit: Any = None, node: str | None = None, source: str | None = None,
             statistic: str | None = None, draws: int | Sequence[int] | None = None, width: int = 16,
             channels_in: int = 3, rng: Any = None, workers: Workers = 1,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import pathlib
 from collections.abc import Sequence
 from typing import Union
 
 from ..base.checks import integer, is_sequence
-from ..layers import FUNCTIONS, Add, Concat, Identity, Layer, Multiply, Slice
+from ..layers import Activation, Add, Concat, Identity, Layer, Multiply, Slice
 from .json import INPUT
 from .network import Network
 
@@ -27,8 +28,17 @@ def network_of(part: Part) -> Network:
             raise ValueError(f"{type(part).__name__}: merges several inputs; use "
                              f"erfmath.{part.op}(...)")
         return Network([part], [(INPUT,)], 0)
-    hint = f"; did you mean Activation({part!r})?" if isinstance(part, str) and part in FUNCTIONS else ""
-    raise TypeError(f"{part!r}: a part of a network is a Layer or a Network, not {type(part).__name__}{hint}")
+    shown, hint = repr(part), ""
+    if isinstance(part, (list, tuple)):
+        shown, hint = f"[{len(part)} parts]", "; parts are given one by one: serial(*parts)"
+    elif isinstance(part, type) and issubclass(part, Layer):
+        shown, hint = part.__name__, f"; did you mean {part.__name__}(...)?"
+    elif isinstance(part, str):
+        with contextlib.suppress(ValueError):
+            hint = f"; did you mean Activation({Activation(part).function!r})?"
+    elif isinstance(part, int):
+        hint = "; repeat(part, n) takes the part first"
+    raise TypeError(f"{shown}: a part of a network is a Layer or a Network, not {type(part).__name__}{hint}")
 
 
 def serial(*parts: Part) -> Network:

@@ -13,12 +13,16 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from ..base.checks import DIMENSIONS, image_shape, integer, is_sequence
+from ..base.tables import html_table
 from ..layers import Layer
 from ..layers.geometry import SITE, AxisGeometry
 from .json import INPUT, graph_from_dict, graph_to_dict
-from .trf import summary
+from .trf import summary, summary_rows
 
 __all__ = ["Network", "Node"]
+
+#: Nodes that a notebook shows.
+SHOWN = 60
 
 
 class Node(NamedTuple):
@@ -283,6 +287,15 @@ class Network:
             Dimension, where nothing else fixes it.
         """
         return summary(self, image=image, ndim=ndim)
+
+    def _repr_html_(self) -> str:
+        try:
+            rows = summary_rows(self)
+        except (ValueError, NotImplementedError):  # some layers need the size of an image
+            rows = [("node", "op", "inputs"), *((n.name, n.layer.kind, ", ".join(n.inputs)) for n in self.nodes)]
+        left = len(rows) - 1 - SHOWN
+        more = f"<p>... and {left} more nodes</p>" if left > 0 else ""
+        return html_table(rows[:SHOWN + 1], caption=f"{len(self)} nodes, output {self.output}") + more
 
     # -- JSON ---------------------------------------------------------------------------------
 

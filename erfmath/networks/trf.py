@@ -21,7 +21,7 @@ from .windows import Number, Seen, Windows, sweep, union
 if TYPE_CHECKING:
     from .network import Network
 
-__all__ = ["ReceptiveField", "default_unit", "receptive_field", "receptive_fields", "summary"]
+__all__ = ["ReceptiveField", "default_unit", "receptive_field", "receptive_fields", "summary", "summary_rows"]
 
 Border = tuple[tuple[int, Any, Any], ...]  # units along an axis with first and last pixel
 
@@ -415,6 +415,11 @@ def _text(values: Any) -> str:
 
 
 def summary(net: Network, image: Any = None, ndim: int = 2) -> str:
+    """`summary_rows` as text."""
+    return text_table(summary_rows(net, image, ndim))
+
+
+def summary_rows(net: Network, image: Any = None, ndim: int = 2) -> list[tuple[str, ...]]:
     """A table of all nodes: op, output shape for `image`, TRF size, effective stride and padding.
 
     "whole" is the whole image (infinite on the plane), "?" depends on the size of the image.
@@ -422,12 +427,10 @@ def summary(net: Network, image: Any = None, ndim: int = 2) -> str:
     fields = receptive_fields(net, image=image, ndim=ndim)
     dims = next(iter(fields.values())).ndim
     shapes = net.shapes(image, dims) if image is not None else {}
-    rows = [("node", "op", "output", "TRF", "stride", "padding")]
+    rows: list[tuple[str, ...]] = [("node", "op", "output", "TRF", "stride", "padding")]
     for node in net.nodes:
         rf = fields[node.name]
         shape = "x".join(map(str, shapes[node.name])) if shapes else "-"
         rows.append((node.name, node.layer.kind, shape, _text(rf.size), _text(rf.stride),
                      _text(rf.padding)))
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
-                     for row in rows)
+    return rows

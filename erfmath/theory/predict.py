@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..base.checks import choice
+from ..base.checks import choice, hinted
 from ..base.errors import check_bytes
 from ..lattice.field import Field
 from ..networks.network import Network
@@ -27,6 +27,7 @@ __all__ = ["predict"]
 METHODS = ("exact", "normal", "finite_width")
 
 
+@hinted(seed="rng", size="image", input_size="image", layer="node", channels="width", in_channels="channels_in")
 def predict(net: Network, *, image: Any = None, unit: Any = None, node: str | None = None, source: str | None = None,
             statistic: str | None = None, method: str = "exact", width: int = 16, channels_in: int = 3,
             ndim: int = 2, input_moments: tuple[float, float] = (1.0, 0.0), input_covariance: Any = None,

@@ -262,7 +262,8 @@ def test_progress_bar_is_wiped_in_the_end() -> None:
         wait_for(stream, "work [")
         progress(3, 4)
         wait_for(stream, "3/4")
-    assert "\n" not in stream.getvalue() and stream.getvalue().endswith("\r\x1b[K")
+    text = stream.getvalue()
+    assert "\n" not in text and text.endswith(" \r") and not text.rpartition("]")[2].rpartition("\r")[0][-1:].strip()
 
 
 def test_progress_in_a_log_is_one_line() -> None:
@@ -279,6 +280,16 @@ def test_progress_bar_fills() -> None:
         progress(done, 4)
         assert progress.line(2).count("#") == WIDTH * done // 4
     assert progress.line(2) == f"work [{'#' * WIDTH}] 4/4 2 s"
+
+
+def test_progress_tells_rate_and_time_left() -> None:
+    progress = Progress("work")
+    progress(10, 100)                                      # as a run that is taken up again: 10 were there
+    progress(30, 100)
+    assert progress.line(4).endswith("30/100 5/s, 14 s left, 4 s")
+    assert progress.line(400).endswith("30/100 0.05/s, 23:20 min left, 6:40 min")
+    progress(100, 100)
+    assert progress.line(4).endswith("100/100 4 s")
 
 
 def test_predict_prints_sizes_that_there_are(ask: Ask, in_tmp: Path) -> None:
