@@ -13,7 +13,7 @@ import numpy as np
 from ..layers import Activation, Add, Conv, Layer, Multiply, PixelShuffle, PixelUnshuffle, Random, Scale, Shuffle
 from ..layers.base import KINDS
 from .axes import CHANNELS, Digit, Layout, merged, shape_of, whole
-from .functions import GRID, KNOWN, UNARY, Expression, X, affine, recognised, scaled, values
+from .functions import GRID, KNOWN, UNARY, Expression, X, affine, passed, rest, scaled, values
 from .records import Array
 
 __all__ = ["Builder", "Missing", "StandIn", "Statistic", "Unsupported", "View"]
@@ -209,39 +209,39 @@ class Builder:
         return View(self._functions[key][0], view.layout)
 
     def _function(self, node: str, e: Expression) -> str:
+        """The node of a function: of one layer, or else of several, one after the other or side by side."""
+        for part in passed(e):  # the longest beginning that is a layer, and then the rest
+            name = self._layer(node, part)
+            if name is not None:
+                return name if part is e else self._function(name, rest(e, part))
+        before = len(self.nodes)
+        try:
+            return self._branches(node, e)
+        except Unsupported:
+            for name in list(self.nodes)[before:]:  # of the branches that had a layer
+                del self.nodes[name], self.places[name]
+        name, size = self._nearest(values(e, GRID))
+        found = self.emit(Activation(name), [node], e.path)
+        self.stand_in(found, f"activation {e.op}" + (" of an expression" if e.depth > 2 else ""), size)
+        return found
+
+    def _layer(self, node: str, e: Expression) -> str | None:
+        """The node of a function that is affine, or a known activation, or that between two factors."""
         f = values(e, GRID)
         line = affine(f)
         if line is not None:
             return self._affine(node, *line, e)
-        known = recognised(f)
+        inner, name, outer, parameters = scaled(f)
+        if name is None:
+            return None
         try:
-            if known is not None:
-                return self.emit(self._activation(*known), [node], e.path)
+            activation = self.layer("activation", name, **parameters)
         except Unsupported:
-            pass
-        before = len(self.nodes)
-        known_scaled = scaled(f)
-        if known_scaled is not None:
-            inner, name, outer = known_scaled
-            try:
-                activation = self.layer("activation", name)
-            except Unsupported:
-                pass
-            else:
-                if inner != 1:
-                    node = self.emit(Scale(inner), [node], f"{e.path}.inner")
-                node = self.emit(activation, [node], e.path)
-                return node if outer == 1 else self.emit(Scale(outer), [node], f"{e.path}.outer")
-        try:
-            return self._parts(node, e)
-        except Unsupported:
-            for name in list(self.nodes)[before:]:  # of the parts that had a layer
-                del self.nodes[name], self.places[name]
-        what = known[0] if known else f"the function {e.op} of an expression" if e.depth > 2 else e.op
-        name, size = self._nearest(f)
-        found = self.emit(Activation(name), [node], e.path)
-        self.stand_in(found, f"activation {what}", size)
-        return found
+            return None
+        if inner != 1:
+            node = self.emit(Scale(inner), [node], f"{e.path}.inner")
+        node = self.emit(activation, [node], e.path)
+        return node if outer == 1 else self.emit(Scale(outer), [node], f"{e.path}.outer")
 
     def _affine(self, node: str, slope: float, shift: float, e: Expression) -> str:
         single = [p for p in e.parts if not isinstance(p, Expression)]
@@ -274,25 +274,15 @@ class Builder:
             self.weights[f"{name}.bias"] = shifts
         return name
 
-    def _parts(self, node: str, e: Expression) -> str:
-        """The function as nodes of its parts."""
-        inner = [part for part in e.parts if isinstance(part, Expression)]
-        if all(part is X for part in inner) and len(e.parts) == 1 or len(inner) < len(e.parts) and (
-                e.op not in ("multiply", "add", "subtract", "divide") or e.parts[0] not in inner):
+    def _branches(self, node: str, e: Expression) -> str:
+        """The function as a sum or product of two."""
+        if e.op not in ("add", "subtract", "multiply") or not all(isinstance(part, Expression) for part in e.parts):
             raise Unsupported(e.op)
-        if len(e.parts) == 1 or len(inner) == 1:
-            start = self._function(node, inner[0]) if inner[0] is not X else node
-            rest = [X if isinstance(part, Expression) else part for part in e.parts]
-            return self._function(start, Expression(e.op, tuple(rest), e.parameters, e.path))
-        ends = [node if part is X else self._function(node, part) for part in inner]
+        parts: Any = e.parts
+        ends = [node if part is X else self._function(node, part) for part in parts]
         if e.op == "subtract":
             ends[1] = self.emit(Scale(-1.0), [ends[1]], e.path)
-        if e.op not in ("add", "subtract", "multiply"):
-            raise Unsupported(e.op)
         return self.emit(Multiply() if e.op == "multiply" else Add(), ends, e.path)
-
-    def _activation(self, name: str, parameters: dict[str, float]) -> Layer:
-        return self.layer("activation", name, **parameters)
 
     def _nearest(self, f: Array) -> tuple[str, str]:
         """The activation there is that is nearest to `f` under a standard normal variable, and how near."""

@@ -160,10 +160,13 @@ def _finished(trace: Trace, b: Builder, values: dict[str, Any], unsupported: str
     for label, name in trace.outputs.items():
         if isinstance(values[name], View):
             outputs[label] = b.plain(values[name]).node
+        elif isinstance(values[name], Beyond):
+            outputs.update((f"{label}.{i}", node) for i, node in enumerate(_frontier(trace, b, values, name)))
     if not b.nodes:
         raise ValueError(f"{trace.source}: no layer leads to its output")
     first = values[next(iter(trace.outputs.values()))]
-    top = _last_map(b, b.plain(first).node if isinstance(first, View) else list(b.nodes)[-1])
+    last = list(outputs.values() if outputs else b.nodes)
+    top = _last_map(b, last[0] if isinstance(first, View) else last[-1])
     used = _ancestors(b, top)
     lost = [v for v in values.values() if isinstance(v, Beyond) and _is_map(v.record)]
     cut = isinstance(first, Beyond) and bool(lost)
@@ -182,6 +185,24 @@ def _finished(trace: Trace, b: Builder, values: dict[str, Any], unsupported: str
     _check(trace, b, net)
     return Converted(net, b.weights, outputs, tuple(s for s in b.stand_ins), tuple(notes), b.places["input"].space,
                      b.places["input"].channels)
+
+
+def _frontier(trace: Trace, b: Builder, values: dict[str, Any], output: str) -> list[str]:
+    """The last maps before the operations without a layer that an output comes of, in order."""
+    records = {record.name: record for record in trace.records}
+    found: dict[str, None] = {}
+    seen, waiting = {output}, [output]
+    while waiting:
+        for name in records[waiting.pop()].inputs:
+            value = values.get(name) if isinstance(name, str) else None
+            if isinstance(value, View):
+                node = _last_map(b, b.plain(value).node)
+                if math.prod(b.places[node].space) > 1:
+                    found[node] = None
+            elif isinstance(value, Beyond) and name not in seen:
+                seen.add(str(name))
+                waiting.append(str(name))
+    return [name for name in b.nodes if name in found]
 
 
 def _is_map(record: Record) -> bool:

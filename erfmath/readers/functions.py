@@ -6,6 +6,7 @@ activations: what counts is its value, not how it is written.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +15,8 @@ from typing import Any, Union
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["BINARY", "Expression", "KNOWN", "UNARY", "X", "affine", "recognised", "scaled", "values"]
+__all__ = ["BINARY", "Expression", "KNOWN", "UNARY", "X", "affine", "passed", "recognised", "rest",
+           "scaled", "values"]
 
 Array = npt.NDArray[Any]
 
@@ -147,30 +149,67 @@ def recognised(f: Array) -> tuple[str, dict[str, float]] | None:
     return None
 
 
-def scaled(f: Array) -> tuple[float, str, float] | None:
-    """(b, name, a) where the values on the grid are a g(b x) of the known activation g."""
+def scaled(f: Array) -> tuple[float, str | None, float, dict[str, float]]:
+    """(b, name, a, parameters) where the values on the grid are a g(b x) of the known activation g; else no name."""
+    found = recognised(f)
+    if found is not None:
+        return 1.0, found[0], 1.0, found[1]
+    return _scaled(f.tobytes()) if np.isfinite(f).all() else NONE
+
+
+NONE: tuple[float, None, float, dict[str, float]] = (1.0, None, 1.0, {})
+
+
+@functools.lru_cache(64)
+def _scaled(data: bytes) -> tuple[float, str | None, float, dict[str, float]]:
     from scipy.optimize import minimize_scalar
 
-    if not np.isfinite(f).all():
-        return None
-    for name in KNOWN[1:]:
-        def outer(log_b: float, name: str = name) -> tuple[float, Array]:
-            g = UNARY[name](np.exp(log_b) * GRID)
-            return float(f @ g / (g @ g)), g
-
-        def error(log_b: float) -> float:
-            a, g = outer(log_b)
-            return float(np.sum((a * g - f)**2))
+    f = np.frombuffer(data)
+    some, there = f[::12], GRID[::12]
+    for name, g in ((name, UNARY[name]) for name in KNOWN[1:]):
+        def error(log_b: float, g: Any = g) -> float:
+            y = g(math.exp(log_b) * there)
+            return float(np.sum((some @ y / (y @ y) * y - some)**2))
         starts = np.linspace(-2.5, 2.5, 21)
-        i = int(np.argmin([error(b) for b in starts]))
-        low, high = starts[max(i - 1, 0)], starts[min(i + 1, 20)]
-        best = minimize_scalar(error, bounds=(low, high), method="bounded", options={"xatol": 1e-10}).x
+        errors = [error(b) for b in starts]
+        i = int(np.argmin(errors))
+        if errors[i] > 0.02 * some @ some:
+            continue
+        best = minimize_scalar(error, bounds=(starts[max(i - 1, 0)], starts[min(i + 1, 20)]), method="bounded",
+                               options={"xatol": 1e-10}).x
         found = math.exp(best)  # good to half the digits: a number that is written with few is meant
         for b in (1.0, float(f"{found:.6g}"), 1 / float(f"{1 / found:.6g}"), found):
-            a, g = outer(math.log(b))
-            if np.abs(a * g - f).max() < 1e-9 or b == found and _same(a * g, f):
-                return b, name, a
-    return None
+            y = g(b * GRID)
+            a = float(f @ y / (y @ y))
+            if np.abs(a * y - f).max() < 1e-9 or b == found and _same(a * y, f):
+                return b, name, a, {}
+    return NONE
+
+
+def passed(e: Expression) -> list[Expression]:
+    """Parts of an expression that all of it goes through on the way from `X`, the whole first, `X` left out."""
+    known: dict[int, list[Expression]] = {id(X): []}
+
+    def through(e: Expression) -> list[Expression]:
+        if id(e) not in known:
+            chains = [through(part) for part in e.parts if isinstance(part, Expression)]
+            shared = set.intersection(*({id(part) for part in chain} for chain in chains)) if chains else set()
+            known[id(e)] = [e, *(part for part in (chains or [[]])[0] if id(part) in shared)]
+        return known[id(e)]
+    return through(e)
+
+
+def rest(e: Expression, part: Expression) -> Expression:
+    """The expression as one of `part`."""
+    known: dict[int, Any] = {id(part): X}
+
+    def without(e: Any) -> Any:
+        if not isinstance(e, Expression) or e is X:
+            return e
+        if id(e) not in known:
+            known[id(e)] = Expression(e.op, tuple(map(without, e.parts)), e.parameters, e.path)
+        return known[id(e)]
+    return without(e)
 
 
 def _same(a: Array, b: Array) -> bool:

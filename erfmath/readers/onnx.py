@@ -59,6 +59,7 @@ class _Reader:
         self.shapes: dict[str, tuple[int, ...]] = {}
         self.records: list[Record] = []
         self.notes: list[str] = []
+        self.open: set[str] = set()  # values after an unknown operator of which nobody knows the shape
         self.image = image
         for node in model.nodes:  # some exporters keep all weights in these
             if node.op == "Constant":
@@ -162,7 +163,7 @@ class _Reader:
         path = self.path(node)
         standard = node.domain in ("", "ai.onnx")
         handler = HANDLERS.get(node.op) if standard else None
-        if handler is None:
+        if handler is None or self.open.intersection(inputs):
             self.unknown(node, path)
             return
         call = Call(self, node)
@@ -177,13 +178,18 @@ class _Reader:
 
     def unknown(self, node: Node, path: str) -> None:
         """An operator without a meaning here, carried along under its name."""
-        if all(name in self.constants for name in node.inputs if name):
+        after = self.open.intersection(node.inputs)
+        if not after and all(name in self.constants for name in node.inputs if name):
             raise ValueError(f"node {path!r}: {node.op} of constants is not computed; export the model with constants "
                              "folded")
         for output in node.outputs:
             shape = self.model.shapes.get(output) or self.model.outputs.get(output) or ()
             sizes = tuple(n if isinstance(n, int) else 1 for n in shape)
             name = f"{node.domain}.{node.op}" if node.domain else node.op
+            if after:  # is not read itself, whatever it is
+                name = "identity"
+            if not shape:
+                self.open.add(output)
             inputs = tuple(n for n in node.inputs if n in self.shapes)
             self.records.append(Record(output, name, inputs, {}, sizes, path))
             self.shapes[output] = sizes

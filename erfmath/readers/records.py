@@ -44,7 +44,7 @@ from typing import Any, Union
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Array", "Operand", "Record", "Trace", "scalar"]
+__all__ = ["Array", "Operand", "Record", "Trace", "mean_square", "scalar"]
 
 Array = npt.NDArray[Any]
 #: The name of a value, "" for one that is left out, or a number.
@@ -130,3 +130,12 @@ def scalar(value: Any) -> float | None:
     """A number, or an array of one, as a float."""
     array = np.asarray(value)
     return float(array.reshape(())) if array.size == 1 and array.dtype.kind in "fiub" else None
+
+
+def mean_square(array: Any) -> float:
+    """Of an array that may be large, or repeat its numbers without holding them."""
+    array = np.asarray(array)
+    array = array[tuple(slice(0, 1) if step == 0 else slice(None) for step in array.strides)]
+    if array.ndim == 0 or array.size < 2**20:
+        return float(np.mean(np.square(array, dtype=float)))
+    return float(np.mean([mean_square(part) for part in array]))

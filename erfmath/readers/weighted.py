@@ -14,7 +14,7 @@ from ..layers.base import Layer
 from ..layers.weights import Fixed
 from .axes import BATCH, CHANNELS, Digit, merged, whole
 from .builder import Builder, Unsupported, View
-from .records import Array, Record
+from .records import Array, Record, mean_square
 from .rules import arranged, rule, through, tidy
 
 __all__ = ["linear", "normalised"]
@@ -32,7 +32,7 @@ def _weighted(b: Builder, name: str, layer: Layer, array: Array, bias: Any) -> N
 
 def _spec(b: Builder, array: Array, fan_in: float) -> Any:
     """How the weights of such an array were drawn: their gain is measured."""
-    gain = float(fan_in * np.mean(np.square(array, dtype=float)))
+    gain = fan_in * mean_square(array)
     return Random() if b.init == "he" or gain == 0 else Random(gain=gain)
 
 

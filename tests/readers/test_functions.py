@@ -11,7 +11,8 @@ import pytest
 from helpers import EXACT, ROUNDING, assert_close
 
 from erfmath.readers.axes import BATCH, CHANNELS, Digit, merged, regrouped, shape_of, whole
-from erfmath.readers.functions import GRID, KNOWN, UNARY, Expression, X, affine, recognised, scaled, values
+from erfmath.readers.functions import (GRID, KNOWN, UNARY, Expression, X, affine, passed, recognised, rest, scaled,
+                                       values)
 
 
 def op(name: str, *parts: Any, **parameters: float) -> Expression:
@@ -118,6 +119,16 @@ def test_digits_that_do_not_divide() -> None:
 ])
 def test_scaled_versions_are_found(expression: Expression, name: str, b: float, a: float) -> None:
     found = scaled(values(expression, GRID))
-    assert found is not None and found[1] == name
+    assert found[1] == name and recognised(values(expression, GRID)) is None
     assert_close([found[0], found[2]], [b, a], ROUNDING)
-    assert scaled(values(op("sin", X), GRID)) is None and recognised(values(expression, GRID)) is None
+    assert scaled(values(op("sin", X), GRID))[1] is None
+
+
+def test_parts_that_all_goes_through() -> None:
+    line = op("add", op("multiply", X, 2.0), 1.0)
+    gate = op("multiply", line, op("sigmoid", line))
+    whole = op("subtract", op("multiply", gate, 3.0), 0.5)
+    assert passed(whole) == [whole, whole.parts[0], gate, line, line.parts[0]]
+    assert rest(whole, whole) is X and passed(rest(whole, gate))[0].op == "subtract"
+    assert_close(values(rest(whole, line), values(line, GRID)), values(whole, GRID), ROUNDING)
+    assert passed(op("add", op("sin", X), op("cos", X)))[1:] == []

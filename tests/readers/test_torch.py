@@ -101,6 +101,19 @@ SMALL: dict[str, Any] = {
 }
 
 
+#: Where torch or ONNX hold a number of a double-precision function in single precision, as the 1/6 of hardswish.
+SINGLE = 1e-6
+
+
+def same(found: Any, expected: Any, single: bool) -> None:
+    """Maps, in parts of the largest value."""
+    most = expected.max()
+    if single:
+        assert abs(found - expected).max() < SINGLE * most
+    else:
+        assert_close(found / most, expected / most, FFT)
+
+
 def gradient(module: Any, x: Any, unit: tuple[int, ...], channel: int) -> Any:
     x = x.clone().requires_grad_()
     out = module(x)
@@ -115,10 +128,48 @@ def compare(module: Any, shape: tuple[int, ...]) -> None:
     sites = model.net.shapes(model.image)[model.outputs["out"]]
     unit = tuple(n // 2 for n in sites)
     found = model.measure(node="out", unit=unit, channel=1, draws=1, images=x.numpy(), dtype="float64")
-    assert_close(found.map, gradient(module, x, unit, 1), FFT)
+    same(found.map, gradient(module, x, unit, 1), False)
 
 
 @pytest.mark.parametrize("name", SMALL)
 def test_gradients_of_small_modules(name: str) -> None:
     torch.manual_seed(len(name))
     compare(nn.Sequential(*SMALL[name]()), (1, 3, 12, 12))
+
+
+def trained(module: Any) -> Any:
+    """A module whose norms are no longer as at the start."""
+    for part in module.modules():
+        if isinstance(part, (nn.BatchNorm2d, nn.GroupNorm)):
+            shuffled(part)
+    return module
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "shufflenet_v2_x0_5", "squeezenet1_1", "googlenet",
+                                  "efficientnet_b0", "densenet121", "regnet_y_400mf"])
+def test_gradients_of_torchvision(name: str) -> None:
+    models = pytest.importorskip("torchvision").models
+    torch.manual_seed(1)
+    options = {"init_weights": False} if name == "googlenet" else {}
+    module = trained(models.get_model(name, weights=None, **options)).double().eval()
+    x = torch.randn((1, 3, 64, 64), dtype=torch.float64)
+    model = em.from_torch(module, x, init="weights")
+    found = model.measure(node="out", unit=(0, 0), channel=1, draws=1, images=x.numpy(), dtype="float64")
+    same(found.map, gradient(module, x, (), 1), "mobilenet_v3" in name)
+
+
+@pytest.mark.parametrize("dynamo", [True, False])
+@pytest.mark.parametrize("name", ["batch norm", "gate", "gated halves", "pools", "resized", "spelled out", "transposed",
+                                  "pixel shuffle", "scaled functions", "layer norm"])
+def test_gradients_of_onnx(name: str, dynamo: bool, tmp_path: Any) -> None:
+    pytest.importorskip("onnxscript")
+    torch.manual_seed(2)
+    module, x = nn.Sequential(*SMALL[name]()).double().eval(), torch.randn((1, 3, 12, 12), dtype=torch.float64)
+    path = tmp_path / "model.onnx"
+    torch.onnx.export(module, (x,), str(path), dynamo=dynamo, verbose=False)
+    model = em.from_onnx(path)
+    sites = model.net.shapes(model.image)[model.net.output]
+    unit = tuple(n // 2 for n in sites)
+    label, = model.outputs
+    found = model.measure(node=label, unit=unit, channel=1, draws=1, images=x.numpy(), dtype="float64")
+    same(found.map, gradient(module, x, unit, 1), name == "scaled functions")

@@ -10,7 +10,7 @@ import numpy as np
 from ...layers import Activation
 from ...results.assumptions import Assumption
 from ..sweep.covariance import Factor
-from ..sweep.lowering import Linear
+from ..sweep.lowering import Linear, Norm
 from ..sweep.moments import Moments, at as lag_zero, overlap, ratio
 from ..sweep.site_distribution import distant
 from ..sweep.taps import Array
@@ -31,6 +31,18 @@ class ActivationRule(Rule):
 
     def function(self, layer: Activation) -> Function:  # type: ignore[override]
         return functions.function(layer)
+
+    def given(self, layer: Activation, weights: Any, ndim: int, c_in: int, c_out: int  # type: ignore[override]
+              ) -> tuple[Linear, Norm | None]:
+        """Slopes of PReLU, one a channel, act through their root mean square, which is the layer's slope."""
+        if layer.function != "prelu":
+            return super().given(layer, weights, ndim, c_in, c_out)
+        slopes = np.asarray(weights, dtype=float)
+        root = float(np.sqrt(np.mean(slopes**2)))
+        if slopes.shape not in ((1,), (c_out,)) or not np.isclose(root, abs(layer.slope)):
+            raise ValueError(f"weights: slopes of shape {slopes.shape}, root mean square {root:.6g}; must be 1 or "
+                             f"{c_out}, and the layer's slope={layer.slope:g} their root mean square")
+        return Linear(gate=layer.is_gate), None
 
     def assumptions(self, op: Linear) -> tuple[Assumption, ...]:
         return (Assumption.INDEPENDENT_GATES,)
