@@ -66,7 +66,7 @@ PAGES = (
     Page("receptive_fields", "Theoretical receptive fields", "Which pixels can influence a unit at all.",
          ("networks.trf", "networks.support")),
     Page("theory", "Effective receptive fields from theory", "How strongly each pixel influences a unit, computed "
-         "analytically.", ("theory.predict", "theory.trained", "theory"),
+         "analytically.", ("theory.predict", "theory.scatter", "theory.trained", "theory"),
          ("results.assumptions.Assumption",)),
     Page("results", "Results", "What `predict` and `measure` return, and its numbers.", ("results.field",)),
     Page("shapes", "Sizes and shapes", "Functions of a result: how far it extends, and what form it has.",

@@ -29,8 +29,8 @@ __all__ = [
     "costs", "coverage", "design", "erf_size_map", "figures", "fit", "fit_power_law", "from_keras", "from_onnx",
     "from_torch", "gradients", "growth", "kernels", "lattice", "layer_shares", "load", "measure", "multiply",
     "natural_images", "path_counts", "plotting", "predict", "reached_std", "receptive_field", "receptive_fields",
-    "remedies", "repeat", "required_depth", "residual", "serial", "shapes", "signals", "sizes", "split", "support",
-    "tile_halo", "training", "walk", "widening", "zoo",
+    "remedies", "repeat", "required_depth", "residual", "scatter", "serial", "shapes", "signals", "sizes", "split",
+    "support", "tile_halo", "training", "walk", "widening", "zoo",
 ]
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from .results import gradients, shapes, sizes
     from .results.field import EffectiveReceptiveField
     from .theory.predict import predict
+    from .theory.scatter import scatter
     from .theory.trained import widening
     from .trained.observed import activities
     from .training.fitting import fit
@@ -101,6 +102,7 @@ _MODULES = {
     "readers.reading": "from_keras from_onnx from_torch",
     "results.field": "EffectiveReceptiveField",
     "theory.predict": "predict",
+    "theory.scatter": "scatter",
     "theory.trained": "widening",
     "trained.observed": "activities",
     "training.fitting": "fit",

@@ -463,6 +463,11 @@ class Comparison:
             tests.append(("z-scores", f"rms {self.z_rms:.3f}, largest {self.z_max:.2f} of {self.counted_z.size} "
                           f"pixels (bound {self.z_bound(level):.2f})"))
             tests.append(("no difference?", f"shape p = {_p(self.p_shape)}, sum of the map p = {_p(self.p_total)}"))
+        one = self.theory.one_network
+        if one is not None and one.size > 0:
+            off = (self.measured.size("std") - self.theory.size("std")) / one.size
+            tests.append(("one network", f"of this width scatters by +- {one.size:.2g} px: (b) is {off:+.2g} of that "
+                          "away"))
         tests.append((f"within {tolerance:.3g}?", self._verdict(level, tolerance)))
         tests += [("note", f"({letter}) {erf.caution}") for letter, erf in zip("ab", (self.theory, self.measured))
                   if isinstance(erf, MeasuredReceptiveField) and erf.caution]

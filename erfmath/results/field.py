@@ -26,12 +26,15 @@ from .kinds import enter
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from ..theory.scatter import Scatter
     from .measured import MeasuredReceptiveField
 
 __all__ = ["EffectiveReceptiveField", "STATISTICS"]
 
 Array = npt.NDArray[np.float64]
 
+#: Pixels times nodes up to which a table tells how single networks scatter.
+MOST_SITES = 2**22
 #: What a map can hold: E[g^2], E[g], the root of E[g^2], E abs(g), E max(g, 0).
 STATISTICS = ("power", "mean", "amplitude", "magnitude", "relu")
 
@@ -127,6 +130,8 @@ class EffectiveReceptiveField(Frozen):
     stderr: Array | None
     _trf: ReceptiveField | None
     _center: tuple[float, ...] | None
+    #: The network and the settings that a prediction for random weights is of.
+    _run: tuple[Any, Any] | None = None
 
     def assuming(self, *more: Assumption | Stated) -> EffectiveReceptiveField:
         """The same field with `more` in its assumptions."""
@@ -458,7 +463,59 @@ class EffectiveReceptiveField(Frozen):
             rows += [("std", self._widths() + " px"), ("width at 4.55 % of the centre", f"{self.size():.4g} px")]
         else:
             rows.append(("std", "nothing seen"))
-        return [*rows, ("assumptions", "\n".join(a.value for a in self.assumptions) or "none")]
+        return [*rows, *self._single(), ("assumptions", "\n".join(a.value for a in self.assumptions) or "none")]
+
+    # -- one network ----------------------------------------------------------------------------
+
+    @property
+    def one_network(self) -> Scatter | None:
+        """How far the field of a single network lies from this mean field, as `scatter` tells; None where none does."""
+        if self._run is None:
+            return None
+        try:
+            return self._scatter(*self._run)
+        except (NotImplementedError, ValueError):
+            return None
+
+    def _scatter(self, net: Any, settings: Any) -> Scatter:
+        from ..theory.scatter import scatter_of
+        return scatter_of(self, net, settings)
+
+    def draws_needed(self, error: float) -> int:
+        """Networks to draw until the standard error of ``size("std")`` is the part `error` of it.
+
+        By the scatter of one network (docs/trained.md), to first order in 1/channels; no pilot run is needed.
+
+        Parameters
+        ----------
+        error : float
+            Relative, as 0.01.
+
+        Raises
+        ------
+        ValueError
+            If it is not positive, or the theory does not tell how single networks scatter.
+
+        Examples
+        --------
+        >>> import erfmath as em
+        >>> em.predict(em.repeat(em.serial(em.Conv(3), em.Activation("relu")), 10), width=16).draws_needed(0.01)
+        29
+        """
+        if not real(error, "error") > 0:
+            raise ValueError(f"error={error}: must be positive")
+        one = self.one_network
+        if one is None:
+            raise ValueError("draws_needed: the theory does not tell how single networks scatter about this field; "
+                             "measure has until=")
+        return one.draws_needed(error)
+
+    def _single(self) -> list[tuple[str, str]]:
+        """A row on how single networks scatter, where that is told soon."""
+        if self._run is None or math.prod(self.shape) * len(self._run[0]) > MOST_SITES:
+            return []
+        one = self.one_network
+        return [] if one is None else [("one network", f"of this width scatters by +- {one.size:.2g} px")]
 
     def _widths(self) -> str:
         return " x ".join(f"{s:.4g}" for s in self.std)

@@ -124,7 +124,10 @@ def predict(net: Network, *, image: Any = None, unit: Any = None, node: str | No
                               channels_in=channels_in, ndim=ndim, weights=weights, input_moments=input_moments,
                               input_covariance=input_covariance)
     if gates == "taps":
-        return _predict(net, settings, statistic, method)
+        erf = _predict(net, settings, statistic, method)
+        if erf.statistic == "power" and not settings.weights and settings.source is None:
+            erf._hold(_run=(net, settings))
+        return erf
     if method != "exact":
         raise ValueError(f"method={method!r}: gates={gates!r} go with method='exact'")
     return _through_gates(net, settings, gates=gates, statistic=statistic, images=images, draws=draws, rng=rng)

@@ -1,0 +1,343 @@
+"""How far the field of one network lies from the mean over networks, to first order in 1/width.
+
+The power that arrives at a site is a sum over channels, and fluctuates about its mean by parts of order 1/channels:
+where a random layer made the gradient anew, and where a gate let it through or not.  Both are nearly independent from
+site to site.  With P the power at a site, G the part of a functional of the field that lies below it, c channels,
+
+    Var = sum over nodes and sites of (R / c) (P G)^2 + sum over gates of (kappa / c) (sum over sites of P G)^2
+
+(docs/trained.md, equations S1 to S3).  P is the backward sweep's, G its transpose's.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..base.checks import integer
+from ..layers import Activation
+from ..networks.network import Network
+from ..networks.settings import RunSettings
+from ..results.field import EffectiveReceptiveField
+from .predict import predict
+from .rules.functions import Function, function, gate, gate_pair, normal_points
+from .sweep.backward import State, _Sweep
+from .sweep.conditioning import Knowns, entry
+from .sweep.covariance import Covariance
+from .sweep.forward import Gates, forward
+from .sweep.inputs import input_model
+from .sweep.moments import Moments
+from .sweep.moments import at as lag_zero
+from .sweep.plan import Edge, Graph, Plan
+from .sweep.taps import Array
+from .sweep.transpose import Reading, _Readout, can_read
+
+__all__ = ["Scatter", "scatter", "scatter_of"]
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """Standard deviations of what one network has, about the mean field; printed with str().
+
+    Attributes
+    ----------
+    std : tuple of float
+        Of its std along each axis, in pixels.
+    size : float
+        Of its size("std"), the root of the mean variance over the axes, in pixels.
+    log_total : float
+        Of the logarithm of its total power.
+    erf : EffectiveReceptiveField
+        The mean field.
+    images : int
+        Images over which the network's field is averaged.
+    """
+
+    std: tuple[float, ...]
+    size: float
+    log_total: float
+    erf: EffectiveReceptiveField
+    images: int
+
+    def draws_needed(self, error: float) -> int:
+        """How many networks have to be drawn until the standard error of `size("std")` is the part `error` of it."""
+        return max(1, math.ceil((self.size / self.erf.size("std") / error)**2))
+
+    @property
+    def typical_total(self) -> float:
+        """Median of the totals of single networks, if they are log-normal; the mean is that of the field."""
+        return self.erf.total * math.exp(-self.log_total**2 / 2)
+
+    def __str__(self) -> str:
+        return (f"size {self.erf.size('std'):.4g} px; one network of this width scatters by +- {self.size:.2g} px "
+                f"({self.size / self.erf.size('std'):.1%}), its total by a factor of {math.exp(self.log_total):.3g}")
+
+
+def scatter(net: Network, *, image: Any = None, images: int = 1, unit: Any = None, node: str | None = None,
+            width: int = 16, channels_in: int = 3, ndim: int = 2) -> Scatter:
+    """How far the field of a single random network lies from the mean field that `predict` gives.
+
+    Parameters
+    ----------
+    net : Network
+    image, unit, node, width, channels_in, ndim
+        As in `predict`.
+    images : int
+        Over how many images the field of the one network is averaged.
+
+    Returns
+    -------
+    Scatter
+
+    Raises
+    ------
+    ValueError
+        For arguments that do not fit the network.
+    NotImplementedError
+        Where the backward sweep has no transpose: given or equal weights, branches of one value that meet again
+        without a random layer in between.
+
+    Notes
+    -----
+    To first order in 1/channels.  Statistics of norms and forward values are taken to be those of wide networks,
+    winners of pools do not add to it, and the unit's gradient is random in each network, as `measure` has it.
+
+    Examples
+    --------
+    >>> import erfmath as em
+    >>> chain = em.repeat(em.serial(em.Conv(3), em.Activation("relu")), 10)
+    >>> narrow, wide = em.scatter(chain, width=16), em.scatter(chain, width=64)
+    >>> round(narrow.size, 2), round(wide.size / narrow.size, 1), narrow.draws_needed(0.01)
+    (0.14, 0.5, 29)
+    """
+    integer(images, "images", 1)
+    settings = RunSettings.of(net, image=image, unit=unit, node=node, width=width, channels_in=channels_in, ndim=ndim)
+    return scatter_of(predict(net, **settings.keywords), net, settings, images)
+
+
+def scatter_of(erf: EffectiveReceptiveField, net: Network, settings: RunSettings, images: int = 1) -> Scatter:
+    """That of a field that `predict` has given for these settings.
+
+    Raises
+    ------
+    NotImplementedError
+        As `scatter`.
+    """
+    if settings.weights or settings.source is not None:
+        raise NotImplementedError("scatter: is for networks of random weights, and their fields on the input")
+    inputs = input_model(settings.input_moments, settings.input_covariance, settings.ndim)
+    plane = Graph.of(net, settings)
+    settings = _bordered(net, settings)
+    graph = Graph.of(net, settings)
+    plan = Plan(graph, mean=False)
+    if not any(op.zero_mean for op in graph.ops) or not can_read(plan):
+        raise NotImplementedError("scatter: has no rule where weights are equal or given, or branches of one value "
+                                  "meet again without a random layer in between; sample it with erfmath.measure")
+    moments: dict[int, Moments] = {}
+    gates = forward(plane, plan, inputs, moments)
+    sweep = _Noted(graph, False, plan, gates)
+    values, start, _ = sweep.run(settings.unit_of(net))
+    assert settings.image is not None
+    variances = _variances(sweep, _functionals(values, start, settings.image), moments, images)
+    spread = erf.std
+    size = erf.size("std")
+    std = tuple(float(math.sqrt(v) / (2 * s)) if s else 0.0 for v, s in zip(variances, spread))
+    return Scatter(std, float(math.sqrt(variances[-2]) / (2 * size)) if size else 0.0, math.sqrt(variances[-1]), erf,
+                   images)
+
+
+def _bordered(net: Network, settings: RunSettings) -> RunSettings:
+    """The same on an image: of the plane one so large that no border acts on the unit."""
+    if settings.image is not None:
+        return settings
+    trf = settings.but(unit=None).receptive_field(net)
+    if trf.infinite:
+        raise ValueError(f"{trf.node}: sees the whole plane (global pooling); give image=")
+    if trf.padding is None or any(s != int(s) for s in trf.stride):
+        wide = tuple(3 * int(n) + 2 * math.ceil(s) for n, s in zip(trf.size, trf.stride))
+        return settings.but(image=wide, unit=None)
+    # The first unit whose window lies wholly on the image, and what it sees and no more.
+    unit = tuple(math.ceil(max(p, 0) / s) for p, s in zip(trf.padding, trf.stride))
+    image = tuple(int(u * s - p + n) for u, s, p, n in zip(unit, trf.stride, trf.padding, trf.size))
+    return settings.but(image=image, unit=unit)
+
+
+def _functionals(power: Array, start: tuple[int, ...], image: tuple[int, ...]) -> Array:
+    """Of the pixels: variance along each axis, the mean variance, and the logarithm of the total, to first order."""
+    ndim, total = len(image), power.sum()
+    found = []
+    for axis in range(ndim):
+        line = power.sum(axis=tuple(a for a in range(ndim) if a != axis)) / total
+        x = start[axis] + np.arange(len(line))
+        mean = line @ x
+        off = (np.arange(image[axis]) - mean)**2 - line @ (x - mean)**2
+        found.append(np.broadcast_to(off.reshape([-1 if a == axis else 1 for a in range(ndim)]), image))
+    return np.stack([*found, np.mean(found, axis=0), np.ones(image)]) / total
+
+
+class _Noted(_Sweep):
+    """The backward sweep, with notes of what arrives at every node, and of how much of it random layers have made.
+
+    Attributes
+    ----------
+    states : dict
+        Per node the parts of the gradient there, with what is known of each.
+    old : dict
+        Per node the power that other layers have handed on.
+    readers : dict
+        Per node its readers, and the power that each has handed down.
+    scales : dict
+        Per node the logarithm of what its power is multiplied by.
+    """
+
+    def __init__(self, graph: Graph, mean: bool, plan: Plan, gates: Gates) -> None:
+        super().__init__(graph, mean, plan, gates)
+        self.states: dict[int, list[tuple[Covariance, Knowns]]] = {}
+        self.old: dict[int, Covariance] = {}
+        self.readers: dict[int, list[tuple[int, float]]] = {}
+        self.scales: dict[int, float] = {}
+
+    def _parts(self, state: State, i: int) -> list[tuple[Covariance, Knowns]]:
+        if isinstance(state, dict):
+            state = self._covariance(state, i)
+        return [(state, ())] if isinstance(state, Covariance) else list(state.parts)
+
+    def _collect(self, i: int, parts: list[State]) -> State:
+        state = super()._collect(i, parts)
+        self.states[i], self.scales[i] = self._parts(state, i), -2 * self.log_scale
+        return state
+
+    def _rescale(self, arrived: dict[int, list[State]], i: int) -> None:
+        before = self.log_scale
+        super()._rescale(arrived, i)
+        if self.log_scale != before:
+            factor = math.exp(before - self.log_scale)
+            self.old = {j: part.times(factor) for j, part in self.old.items()}
+            self.readers = {j: [(k, power * factor**2) for k, power in parts] for j, parts in self.readers.items()}
+
+    def _pass(self, state: State, edge: Edge, j: int) -> State | None:
+        part = super()._pass(state, edge, j)
+        if part is not None:
+            whole = self._merge(j, [one for one, _ in self._parts(part, j)])
+            self.readers.setdefault(j, []).append((edge.reader, float(whole.power.sum())))
+            if not self.graph.ops[edge.reader].fresh:
+                self.old[j] = self._merge(j, [self.old[j], whole]) if j in self.old else whole
+        return part
+
+
+class _Kept(_Readout):
+    """The transpose, with the values of all nodes kept."""
+
+    def run(self, fields: Array) -> Reading:
+        self.kept: dict[int, list[Array]] = {}
+        self.scales: dict[int, float] = {}
+        return super().run(fields)
+
+    def _node(self, i: int, n: int) -> Array:
+        found = super()._node(i, n)
+        self.kept.setdefault(i, []).append(found)
+        self.scales[i] = -self.log_scale
+        return found
+
+
+def _variances(sweep: _Noted, fields: Array, moments: dict[int, Moments], images: int) -> Array:
+    """Of every functional, to first order in 1/channels."""
+    graph = sweep.graph
+    read = _Kept(sweep.plan, sweep.gates, {})
+    read.run(fields)
+    first = fields.reshape(len(fields), 1, *(1,) * graph.ndim, *fields.shape[1:])
+    read.kept[-1], read.scales[-1] = [first], 0.0
+    total, alike = np.zeros(len(fields)), {graph.top: 1.0}
+    one, pairs = 1 / images, 1 - 1 / images
+    for i in range(graph.top, -2, -1):
+        if i not in sweep.states:
+            continue
+        if i != graph.top:  # correlation of the gradients of two images
+            powers = sweep.readers[i]
+            alike[i] = sum(power * _passed(graph, moments, k, alike[k]) for k, power in powers) / sum(
+                power for _, power in powers)
+        # Functions are over the total as it was scaled at the pixels.
+        scale = math.exp(sweep.scales[-1] - sweep.scales[i] - read.scales[i])
+        products = scale * _products(sweep, read, i)      # (functions, groups, *map)
+        channels = np.array(graph.groups[i], float)
+        r = alike[i]
+        new = _summed(products**2 * (1 - _old_part(sweep, i)**2))
+        total += 2 * (one + pairs * r**2) * new @ (1 / channels)
+        if i < 0 or not (graph.layers[i].is_gate and graph.rules[i].function(graph.layers[i]) is not None):
+            continue
+        fourth, kappa, _ = _gate(graph, moments, i)
+        own = (3 * (fourth - 1) - kappa) * one + pairs * 2 * r**2 * kappa
+        total += (own * _summed(products**2) + kappa * _summed(products)**2) @ (1 / channels)
+    return np.maximum(total, 0)
+
+
+def _summed(products: Array) -> Array:
+    """Over the sites of a map, (functions, groups)."""
+    return products.reshape(*products.shape[:2], -1).sum(axis=2)
+
+
+def _products(sweep: _Noted, read: _Kept, i: int) -> Array:
+    """P(x) G(x) of a node's gradient per channel group, summed over what is known of it."""
+    lags, known = sweep.plan.lags[i], read.arrivals.get(i)
+    total: Any = 0
+    for part, knowns in sweep.states[i]:
+        place = 0 if known is None else known.index(knowns or entry(sweep.gates.sites[i]))
+        value = read.kept[i][place][(slice(None), *lag_zero(lags))]
+        power = part.values[lag_zero(part.lags)]
+        total = total + value * _on_map(power, part.start, value.shape[2:])
+    return np.asarray(total)
+
+
+def _on_map(power: Array, start: tuple[int, ...], shape: tuple[int, ...]) -> Array:
+    """Power of channel groups on all sites of a map."""
+    whole = np.zeros((len(power), *shape))
+    whole[(slice(None), *(slice(a, a + n) for a, n in zip(start, power.shape[1:])))] = power
+    return whole
+
+
+def _old_part(sweep: _Noted, i: int) -> Array:
+    """The part of the power that is not new at a node, per channel group and site."""
+    if i not in sweep.old:
+        return np.zeros(())
+    size = tuple(n or 1 for n in sweep.graph.sizes[i])
+    whole: Any = sum(_on_map(part.values[lag_zero(part.lags)], part.start, size) for part, _ in sweep.states[i])
+    old = sweep.old[i]
+    return np.minimum(np.divide(_on_map(old.values[lag_zero(old.lags)], old.start, size), whole,
+                                out=np.zeros(whole.shape), where=whole > 0), 1)
+
+
+def _passed(graph: Graph, moments: dict[int, Moments], i: int, r: float) -> float:
+    """The correlation of two images' gradients after node `i`."""
+    if graph.layers[i].is_gate and graph.rules[i].function(graph.layers[i]) is not None:
+        return r * _gate(graph, moments, i)[2]
+    return r
+
+
+def _gate(graph: Graph, moments: dict[int, Moments], i: int) -> tuple[float, float, float]:
+    """Of a gate phi' on Gaussian values: m and kappa of equation (S3), and E[phi' phi''] / E phi'^2 of two images."""
+    phi: Any = graph.rules[i].function(graph.layers[i])
+    below = moments[graph.sources[i][0]]
+    q = float(below.second.mean())
+    rho = float(np.mean(np.clip(below.cov_far / np.maximum(below.second.mean(axis=tuple(range(1, below.second.ndim))),
+                                                           1e-300), -1, 1)))
+    power = float(gate(phi, np.array([q]))[0])
+    z, w = normal_points(512, 0.05)
+    square = phi.slope(math.sqrt(q) * z)**2
+    fourth = float(w @ square**2) / power**2
+    pair = float(gate_pair(phi, np.array([q]), np.array([rho]))[0]) / power
+    return fourth, _squares(phi, q, rho) / power**2 - 1, pair
+
+
+def _squares(phi: Function, q: float, rho: float) -> float:
+    """E[phi'(z)^2 phi'(z')^2] for values of variance q and correlation rho."""
+    if phi.below is not None:
+        # Of slopes below^2 and 1, as another piecewise linear function has them.
+        bent = function(Activation("leaky_relu", slope=phi.below**2))
+        return float(gate_pair(bent, np.array([q]), np.array([rho]))[0])
+    z, w = normal_points(256, 0.1)
+    s = math.sqrt(q)
+    other = rho * z[:, None] + math.sqrt(max(1 - rho**2, 0)) * z
+    return float(w @ (phi.slope(s * z)**2 * (phi.slope(s * other)**2 @ w)))

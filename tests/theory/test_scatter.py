@@ -1,0 +1,115 @@
+"""How single networks scatter about the mean field: against the formula for chains, and against sampled networks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import erfmath as em
+from tests.helpers import ROUNDING, assert_close
+
+
+def chain_formula(channels: list[int], r: list[float], kernel: int = 3) -> float:
+    """sum over layers of R_l / c_l sum over x of (p_l f_l)^2, f_l = x^2 - s_l^2, for a 1-D chain on the plane."""
+    p, total = np.ones(1), 0.0
+    for c, one in zip(channels, r):
+        p = np.convolve(p, np.ones(kernel) / kernel)
+        x = np.arange(len(p)) - len(p) // 2
+        total += one / c * float(((p * (x**2 - p @ x**2))**2).sum())
+    return total
+
+
+def test_linear_chains_by_the_formula() -> None:
+    net = em.repeat(em.Conv(3, weights=em.Random(gain=1.0)), 6)
+    for width in (8, 64):
+        found = em.scatter(net, width=width, channels_in=2, ndim=1)
+        expected = chain_formula([width] * 5 + [2], [2.0] * 6)
+        assert_close(found.std[0], np.sqrt(expected) / (2 * found.erf.std[0]), ROUNDING)
+        assert found.size == pytest.approx(found.std[0])
+
+
+@pytest.mark.parametrize("images", [1, 7])
+def test_rectified_chains_by_the_formula(images: int) -> None:
+    """R = (5 - kappa) / B + (1 - 1/B) 2 r^2 (1 + kappa), the correlations those of the arc-cosine kernel."""
+    depth, width = 5, 16
+    net = em.repeat(em.serial(em.Conv(3), em.Activation("relu")), depth)
+    rho = [0.0]                                            # of the values before each gate, from the input on
+    for _ in range(depth - 1):
+        rho.append((np.sqrt(1 - rho[-1]**2) + rho[-1] * (np.pi / 2 + np.arcsin(rho[-1]))) / np.pi)
+    kappa = [2 * np.arcsin(one) / np.pi for one in rho]
+    one, pairs, r, terms = 1 / images, 1 - 1 / images, 1.0, []
+    for k in reversed(kappa):                              # gates from the unit down
+        terms.append((5 - k) * one + pairs * 2 * r**2 * (1 + k))
+        r *= (1 + k) / 2
+    terms.append(2 * (one + pairs * r**2))                 # pixels
+    # The unit's own gate is at one site: it has no part in the width.
+    expected = chain_formula([width] * (depth - 1) + [3], terms[1:])
+    found = em.scatter(net, images=images, width=width, ndim=1)
+    assert np.isclose(found.std[0], np.sqrt(expected) / (2 * found.erf.std[0]), rtol=1e-9)
+
+
+def test_powers_beyond_the_range_of_floats() -> None:
+    """Gains change the total, and nothing else."""
+    deep = [em.repeat(em.Conv(3, weights=em.Random(gain=gain)), 24) for gain in (1.0, 1e12, 1e-12)]
+    plain, *others = [em.scatter(net, ndim=1) for net in deep]
+    for found in others:
+        assert np.allclose([found.size, found.log_total], [plain.size, plain.log_total], rtol=1e-9)
+
+
+def test_what_it_is_used_for() -> None:
+    net = em.repeat(em.serial(em.Conv(3), em.Activation("relu")), 10)
+    one, erf = em.scatter(net, width=16), em.predict(net, width=16)
+    assert 0.12 < one.size < 0.15                          # 400 networks: .137(5)
+    assert erf.draws_needed(0.01) == one.draws_needed(0.01) == int(np.ceil((one.size / erf.size("std") / 0.01)**2))
+    assert f"+- {one.size:.2g} px" in str(erf) and f"+- {one.size:.2g} px" in str(one)
+    assert 0 < one.typical_total < erf.total
+    measured = em.measure(net, draws=1, rng=0, width=16)
+    distance = (measured.size("std") - erf.size("std")) / one.size
+    assert f"{distance:+.2g}" in em.compare(erf, measured).report()
+    assert em.predict(net, weights={f"conv{i}": np.ones((16, 16 if i > 1 else 3, 3, 3)) for i in range(1, 11)}
+                      ).one_network is None
+
+
+def test_refusals() -> None:
+    with pytest.raises(NotImplementedError, match="erfmath.measure"):
+        em.scatter(em.repeat(em.Conv(3, weights=em.Constant()), 2))
+    with pytest.raises(ValueError, match="images"):
+        em.scatter(em.repeat(em.Conv(3), 2), images=0)
+    with pytest.raises(ValueError, match="error=0"):
+        em.predict(em.repeat(em.Conv(3), 2)).draws_needed(0)
+    with pytest.raises(ValueError, match="until="):
+        em.predict(em.repeat(em.Conv(3, weights=em.Constant()), 2)).draws_needed(0.1)
+
+
+def relu(depth: int, **options: Any) -> em.Network:
+    return em.repeat(em.serial(em.Conv(3, **options), em.Activation("relu")), depth)
+
+
+def pre_activation(depth: int) -> em.Network:
+    branch = em.serial(em.BatchNorm(), em.Activation("relu"), em.Conv(3))
+    return em.serial(em.Conv(3), em.repeat(em.residual(em.serial(branch, branch)), depth))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("net, about, draws", [
+    (em.repeat(em.Conv(3, weights=em.Random(gain=1.0)), 10), {"width": 16}, 300),
+    (relu(10), {"width": 16}, 300),
+    (relu(10), {"width": 64}, 200),
+    (em.repeat(em.serial(em.Conv(3), em.Activation("tanh")), 8), {"width": 16}, 300),
+    (em.repeat(em.serial(em.Conv(3), em.BatchNorm(), em.Activation("relu")), 8), {"width": 16, "image": 24}, 200),
+    (em.serial(relu(1, stride=2), relu(3), relu(1, stride=2), relu(2)), {"width": 16, "image": 48}, 200),
+    (pre_activation(4), {"width": 16, "image": 24}, 200),
+    (relu(8), {"width": 16, "image": 12, "unit": (0, 0)}, 300),
+], ids=["linear", "relu", "wide", "tanh", "norms", "strides", "skips", "corner"])
+def test_against_sampled_networks(net: em.Network, about: dict[str, Any], draws: int) -> None:
+    """Within 20 %, and the 4 % that so many draws leave open."""
+    sampled = em.measure(net, draws=draws, rng=1, **about)
+    table = sampled.moments.table
+    first, second = table[:, 1::2] / table[:, :1], table[:, 2::2] / table[:, :1]
+    centre = table[:, 1::2].sum(axis=0) / table[:, 0].sum()
+    sizes = np.sqrt((second - 2 * centre * first + centre**2).mean(axis=1))
+    found = em.scatter(net, **about)
+    assert abs(found.size / sizes.std(ddof=1) - 1) < 0.2
+    assert abs(found.log_total / np.log(table[:, 0]).std(ddof=1) - 1) < 0.25
