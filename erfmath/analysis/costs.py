@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..base.checks import choice
 from ..base.tables import Printed, text_table
 from ..networks.network import Network
 from ..networks.settings import RunSettings
@@ -44,7 +45,7 @@ class Costs(Printed):
 
 
 def costs(net: Network, image: Any, *, width: int = 16, channels_in: int = 3, ndim: int = 2,
-          biases: bool = False) -> Costs:
+          biases: bool | str = False) -> Costs:
     """Multiply-adds and parameters of a network.
 
     A convolution takes prod(k) c_in / groups multiply-adds for each value of its output, a transposed
@@ -58,8 +59,8 @@ def costs(net: Network, image: Any, *, width: int = 16, channels_in: int = 3, nd
         Size of the input in pixels.
     width, channels_in, ndim
         As in `predict`.
-    biases : bool
-        Whether every convolution has a bias.
+    biases : bool or "unnormed"
+        Whether every convolution has a bias, or those that no norm follows, as most published networks have it.
 
     Returns
     -------
@@ -68,7 +69,7 @@ def costs(net: Network, image: Any, *, width: int = 16, channels_in: int = 3, nd
     Raises
     ------
     ValueError
-        Where the image or the channels do not fit the network.
+        Where the image or the channels do not fit the network, or `biases` is another word.
 
     Examples
     --------
@@ -76,13 +77,19 @@ def costs(net: Network, image: Any, *, width: int = 16, channels_in: int = 3, nd
     >>> of = em.costs(em.zoo.vgg16(head=True), image=224, biases=True)
     >>> of.total_multiply_adds, of.total_parameters, of.multiply_adds["conv1_1"]
     (15470264320, 138357544, 86704128)
+    >>> em.costs(em.zoo.efficientnet_b0(head=True), image=224, biases="unnormed").total_parameters
+    5288548
     """
     settings = RunSettings.of(net, image=image, width=width, channels_in=channels_in, ndim=ndim)
     return costs_of(net, settings, biases)
 
 
-def costs_of(net: Network, settings: RunSettings, biases: bool = False) -> Costs:
+def costs_of(net: Network, settings: RunSettings, biases: bool | str = False) -> Costs:
     """`costs` of a run on an image."""
+    if isinstance(biases, str):
+        choice(biases, "biases", ("unnormed",))
+    # Of a node whose bias a norm would take away again no bias is counted.
+    normed = {node.inputs[0] for node in net.nodes if node.layer.statistics} if biases == "unnormed" else set()
     shapes = {**net.shapes(settings.pixels), "input": settings.pixels}
     channels = {**settings.channels(net), "input": settings.channels_in}
     multiply_adds: dict[str, int] = {}
@@ -91,7 +98,7 @@ def costs_of(net: Network, settings: RunSettings, biases: bool = False) -> Costs
         before = node.inputs[0]
         c_in, c_out = channels[before], channels[node.name]
         work = node.layer.multiply_adds(c_in, c_out, shapes[before], shapes[node.name])
-        held = node.layer.parameters(c_in, c_out, settings.ndim, biases)
+        held = node.layer.parameters(c_in, c_out, settings.ndim, bool(biases) and node.name not in normed)
         if work:
             multiply_adds[node.name] = work
         if held:

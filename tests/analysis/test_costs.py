@@ -46,6 +46,8 @@ def test_every_kind_by_hand() -> None:
                                 "conv_transpose1": 96, "layer_norm1": 12}
     assert found.total_multiply_adds == sum(found.multiply_adds.values())
     assert em.costs(net, (10, 12), biases=True).total_parameters == found.total_parameters + 8 + 8 + 4 + 6
+    with pytest.raises(ValueError, match="biases='some': must be one of 'unnormed'"):
+        em.costs(net, (10, 12), biases="some")
 
 
 def test_transposed_convolutions_count_what_comes_in() -> None:
