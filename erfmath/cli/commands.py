@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 from collections.abc import Iterator
 
@@ -76,11 +77,19 @@ def bench(options: argparse.Namespace) -> Iterator[Answer]:
 
 def zoo_names(options: argparse.Namespace) -> Answer:
     """``erfmath zoo``: all named networks and their theoretical receptive fields."""
-    fields = {name: (len(net := em.zoo.build(name)), em.receptive_field(net)) for name in em.zoo.names()}
+    fields = {name: (len(net := em.zoo.build(name)), em.receptive_field(net, gates=False)) for name in em.zoo.names()}
     rows = [("name", "nodes", "TRF", "stride", "padding"), *(
-        (name, nodes, field.size[0], field.stride[0], "?" if field.padding is None else field.padding[0])
+        (name, nodes, *map(_per_axis, (field.size, field.stride, field.padding)))
         for name, (nodes, field) in fields.items())]
     values = {"networks": [{"name": name, "nodes": nodes, **report.field(field)}
                            for name, (nodes, field) in fields.items()]}
     return Answer(values, "Named networks: theoretical receptive fields in input pixels, per axis\n"
-                  f"{text_table(rows, 'lr')}\npadding ?: depends on the size of the image", rows)
+                  f"{text_table(rows, 'lr')}\nwhole: the whole image; padding ?: depends on its size; without squeeze-and-excite",
+                  rows)
+
+
+def _per_axis(values: tuple[Any, ...] | None) -> str:
+    if values is None:
+        return "?"
+    words = ["whole" if value == math.inf else str(value) for value in values]
+    return words[0] if len(set(words)) == 1 else " x ".join(words)
