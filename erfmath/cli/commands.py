@@ -6,6 +6,7 @@ import argparse
 import math
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import erfmath as em
 
@@ -84,8 +85,8 @@ def zoo_names(options: argparse.Namespace) -> Answer:
     values = {"networks": [{"name": name, "nodes": nodes, **report.field(field)}
                            for name, (nodes, field) in fields.items()]}
     return Answer(values, "Named networks: theoretical receptive fields in input pixels, per axis\n"
-                  f"{text_table(rows, 'lr')}\nwhole: the whole image; padding ?: depends on its size; without squeeze-and-excite",
-                  rows)
+                  f"{text_table(rows, 'lr')}\nwhole: the whole image; padding ?: depends on its size; "
+                  "without squeeze-and-excite", rows)
 
 
 def _per_axis(values: tuple[Any, ...] | None) -> str:
