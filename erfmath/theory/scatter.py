@@ -186,7 +186,7 @@ class _Noted(_Sweep):
     states : dict
         Per node the parts of the gradient there, with what is known of each.
     old : dict
-        Per node the power that other layers have handed on.
+        Per node what others than random layers have handed down, each for itself.
     readers : dict
         Per node its readers, and the power that each has handed down.
     scales : dict
@@ -196,7 +196,7 @@ class _Noted(_Sweep):
     def __init__(self, graph: Graph, mean: bool, plan: Plan, gates: Gates) -> None:
         super().__init__(graph, mean, plan, gates)
         self.states: dict[int, list[tuple[Covariance, Knowns]]] = {}
-        self.old: dict[int, Covariance] = {}
+        self.old: dict[int, list[Covariance]] = {}
         self.readers: dict[int, list[tuple[int, float]]] = {}
         self.scales: dict[int, float] = {}
 
@@ -215,7 +215,7 @@ class _Noted(_Sweep):
         super()._rescale(arrived, i)
         if self.log_scale != before:
             factor = math.exp(before - self.log_scale)
-            self.old = {j: part.times(factor) for j, part in self.old.items()}
+            self.old = {j: [part.times(factor) for part in parts] for j, parts in self.old.items()}
             self.readers = {j: [(k, power * factor**2) for k, power in parts] for j, parts in self.readers.items()}
 
     def _pass(self, state: State, edge: Edge, j: int) -> State | None:
@@ -224,7 +224,7 @@ class _Noted(_Sweep):
             whole = self._merge(j, [one for one, _ in self._parts(part, j)])
             self.readers.setdefault(j, []).append((edge.reader, float(whole.power.sum())))
             if not self.graph.ops[edge.reader].fresh:
-                self.old[j] = self._merge(j, [self.old[j], whole]) if j in self.old else whole
+                self.old.setdefault(j, []).append(whole)
         return part
 
 
@@ -264,7 +264,7 @@ def _variances(sweep: _Noted, fields: Array, moments: dict[int, Moments], images
         products = scale * _products(sweep, read, i)      # (functions, groups, *map)
         channels = np.array(graph.groups[i], float)
         r = alike[i]
-        new = _summed(products**2 * (1 - _old_part(sweep, i)**2))
+        new = _summed(products**2 * (1 - _old_squares(sweep, i)))
         total += 2 * (one + pairs * r**2) * new @ (1 / channels)
         if i < 0 or not (graph.layers[i].is_gate and graph.rules[i].function(graph.layers[i]) is not None):
             continue
@@ -298,15 +298,14 @@ def _on_map(power: Array, start: tuple[int, ...], shape: tuple[int, ...]) -> Arr
     return whole
 
 
-def _old_part(sweep: _Noted, i: int) -> Array:
-    """The part of the power that is not new at a node, per channel group and site."""
+def _old_squares(sweep: _Noted, i: int) -> Array:
+    """The sum of squares of the parts of a node's power that are not new there, per channel group and site."""
     if i not in sweep.old:
         return np.zeros(())
     size = tuple(n or 1 for n in sweep.graph.sizes[i])
     whole: Any = sum(_on_map(part.values[lag_zero(part.lags)], part.start, size) for part, _ in sweep.states[i])
-    old = sweep.old[i]
-    return np.minimum(np.divide(_on_map(old.values[lag_zero(old.lags)], old.start, size), whole,
-                                out=np.zeros(whole.shape), where=whole > 0), 1)
+    parts: Any = sum(_on_map(part.values[lag_zero(part.lags)], part.start, size)**2 for part in sweep.old[i])
+    return np.minimum(np.divide(parts, whole**2, out=np.zeros(whole.shape), where=whole > 0), 1)
 
 
 def _passed(graph: Graph, moments: dict[int, Moments], i: int, r: float) -> float:
