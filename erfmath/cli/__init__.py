@@ -114,7 +114,8 @@ def build_parser() -> argparse.ArgumentParser:
                   "effective receptive field of a unit, from theory",
                   "erfmath predict vgg16 --image 224 --plot vgg16.png\n"
                   "erfmath predict net.json --image 224,320 --unit 0,0 --json\n"
-                  "erfmath predict resnet50 --node layer2 --save resnet50.npz")
+                  "erfmath predict resnet50 --node layer2 --save resnet50.npz\n"
+                  "erfmath predict net.json --weights net.npz --gates layers --image 64")
     _add_network_options(sub, weights=True)
     sub.add_argument("--statistic", choices=("power", "mean"),
                      help="E[g^2] or E[g] (default: mean if no weight is random, else power)")
@@ -124,6 +125,12 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--width", type=int, default=16, metavar="N",
                      help="channels of layers that leave theirs open (default: 16)")
     sub.add_argument("--channels-in", type=int, metavar="N", help="channels of the input (default: 3)")
+    sub.add_argument("--gates", choices=("taps", "independent", "channels", "layers"), default="taps",
+                     help="how given weights act: by their mean square per tap, or through gates that are independent, "
+                          "those of a channel or of a layer together (default: taps)")
+    sub.add_argument("--images", metavar="FILE", help="inputs for the gates (.npz; default: noise like photographs)")
+    sub.add_argument("--draws", type=int, default=200, metavar="N", help="draws of gates (default: 200)")
+    sub.add_argument("--seed", type=int, metavar="N", help="makes these draws repeatable")
     sub.add_argument("--display", choices=get_args(Display), default="amplitude",
                      help="what the picture shows (default: amplitude)")
     sub.add_argument("--plot", metavar="FILE", help="draw the picture (.png, .pdf, .svg, ...)")

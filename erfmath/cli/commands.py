@@ -14,7 +14,7 @@ from ..base.tables import text_table
 from ..bench import BENCHMARKS, run
 from ..networks.trf import default_unit
 from . import report, targets
-from .networks import dimension, network, said
+from .networks import dimension, network, said, stored_images
 from .report import Answer
 
 __all__ = ["bench", "predict", "receptive_field", "zoo_names"]
@@ -47,7 +47,7 @@ def predict(options: argparse.Namespace) -> Answer:
     with report.progress(options, f"predict {options.network}"):
         erf = em.predict(net, image=options.image, unit=options.unit, node=options.node,
                          statistic=options.statistic, method=options.method, width=options.width,
-                         channels_in=options.channels_in, weights=options.weights, ndim=ndim)
+                         channels_in=options.channels_in, weights=options.weights, ndim=ndim, **_through_gates(options))
         erf = said(erf, options)
         values = {"network": options.network, **report.effective(erf)}
         if options.plot:
@@ -55,6 +55,18 @@ def predict(options: argparse.Namespace) -> Answer:
     if options.save:
         erf.save(options.save)
     return Answer(values, report.text(values))
+
+
+def _through_gates(options: argparse.Namespace) -> dict[str, Any]:
+    """What ``predict --gates`` takes beside the weights."""
+    if options.gates == "taps":
+        if options.images is not None:
+            raise ValueError("--images: tell what gates do; give --gates, as --gates layers")
+        return {}
+    if not options.weights:
+        raise ValueError(f"--gates {options.gates}: is for given weights; give --weights FILE")
+    images = None if options.images is None else stored_images(options.images)
+    return {"gates": options.gates, "images": images, "draws": options.draws, "rng": options.seed}
 
 
 def bench(options: argparse.Namespace) -> Iterator[Answer]:

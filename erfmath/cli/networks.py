@@ -22,7 +22,7 @@ from .report import Answer
 if TYPE_CHECKING:
     from ..readers.model import Model
 
-__all__ = ["NAMES", "add_source_options", "convert", "dimension", "network", "said"]
+__all__ = ["NAMES", "add_source_options", "convert", "dimension", "network", "said", "stored_images"]
 
 NAMES = ("name of a network (see erfmath zoo), a file .json, .onnx or .keras, package.module:callable of PyTorch, or - "
          "for JSON on standard input")
@@ -107,14 +107,22 @@ def _store(file: BinaryIO, arrays: Mapping[str, Any]) -> None:
                 np.lib.format.write_array(part, np.ascontiguousarray(array), allow_pickle=False)
 
 
-def _arrays(path: str) -> dict[str, Any]:
+def _arrays(path: str, option: str = "--weights") -> dict[str, Any]:
     with open_regular(path) as file:
         try:
             check_archive(file)
             with np.load(file, allow_pickle=False) as stored:
                 return {name: stored[name] for name in stored.files}
         except (OSError, *BROKEN) as error:
-            raise ValueError(f"--weights {path}: must be an npz file of arrays by node ({error})") from None
+            raise ValueError(f"{option} {path}: must be an npz file of arrays by node ({error})") from None
+
+
+def stored_images(path: str) -> Any:
+    """The images of an npz file: its array "images", or the only one that it has."""
+    arrays = _arrays(path, "--images")
+    if "images" not in arrays and len(arrays) != 1:
+        raise ValueError(f"--images {path}: must have an array called images, of shape (N, channels, *space)")
+    return arrays.get("images", next(iter(arrays.values())))
 
 
 def convert(options: argparse.Namespace) -> Answer:

@@ -16,6 +16,7 @@ import numpy as np
 from .. import __version__
 from ..base.progress import Progress
 from ..base.tables import csv_table, latex_table, text_table
+from ..results.trained import TrainedReceptiveField
 
 if TYPE_CHECKING:
     from ..networks.trf import ReceptiveField
@@ -112,8 +113,23 @@ def effective(erf: EffectiveReceptiveField) -> dict[str, Any]:
         "size": {kind: or_none(lambda: erf.size(kind)) for kind in ("threshold", "mass")},
         "ratio": or_none(erf.ratio),
         "mass_radius": {f"{mass:g}": erf.mass_radius(mass) for mass in masses},
+        "one_network": _one_network(erf), **_gates(erf),
         "assumptions": {assumption.name: assumption.value for assumption in erf.assumptions},
     }
+
+
+def _one_network(erf: EffectiveReceptiveField) -> dict[str, Any] | None:
+    """How single networks scatter about a mean field, where that is told soon."""
+    one = erf._soon()
+    return None if one is None else {"std": one.std, "size": one.size, "log_total": one.log_total}
+
+
+def _gates(erf: EffectiveReceptiveField) -> dict[str, Any]:
+    """Of given weights under a hypothesis about their gates."""
+    if not isinstance(erf, TrainedReceptiveField):
+        return {}
+    return {"gates": erf.gates, "std_stderr": erf.std_stderr, "coherent": erf.coherent,
+            "contributions": dict(erf.contributions)}
 
 
 def or_none(value: Callable[[], Any]) -> Any:
@@ -141,6 +157,11 @@ def text(values: Mapping[str, Any]) -> str:
         "std": f"{point(values['std'], ' x ')} px",
         "size": (f"{threshold} px with amplitude above 4.55 % of the centre's, "
                  f"{square} px for a square with 95 % of the mass"),
+        "one network": "" if values.get("one_network") is None else (
+            f"of this width scatters by +- {values['one_network']['size']:.2g} px"),
+        "gates": "" if "gates" not in values else (
+            f"{values['gates']}, {values['coherent']:.1%} of the power coherent; standard error of the std "
+            f"{point([f'{error:.2g}' for error in values['std_stderr']], ' x ')} px"),
         "ratio to TRF": "-" if values["ratio"] is None else f"{values['ratio']:.3g}",
         "mass": f"{radii} px of the TRF centre" if radii else "",
         "assumptions": "\n".join(values["assumptions"].values()) or "none",

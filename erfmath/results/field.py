@@ -510,11 +510,14 @@ class EffectiveReceptiveField(Frozen):
                              "measure has until=")
         return one.draws_needed(error)
 
+    def _soon(self) -> Scatter | None:
+        """`one_network`, if it is told soon: what tables show without being asked."""
+        slow = self._run is None or math.prod(self.shape) * len(self._run[0]) > MOST_SITES
+        return None if slow else self.one_network
+
     def _single(self) -> list[tuple[str, str]]:
-        """A row on how single networks scatter, where that is told soon."""
-        if self._run is None or math.prod(self.shape) * len(self._run[0]) > MOST_SITES:
-            return []
-        one = self.one_network
+        """A row on how single networks scatter."""
+        one = self._soon()
         return [] if one is None else [("one network", f"of this width scatters by +- {one.size:.2g} px")]
 
     def _widths(self) -> str:
