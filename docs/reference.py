@@ -93,6 +93,7 @@ PAGES = (
     Page("kernels", "Kernels", "How one layer spreads a gradient over its taps.", ("kernels",)),
     Page("lattice", "Fields on the lattice", "Arrays that know the integer coordinate of their first element.",
          ("lattice",)),
+    Page("reporting", "Report", "One network on one page.", ("reporting",)),
     Page("plotting", "Pictures", "Functions that draw results.", ("plotting",)),
     Page("figures", "Figures of the paper", "Each figure as data and as a picture.", ("figures",)),
     Page("errors", "Errors", "Invalid arguments raise ValueError or TypeError with the argument, its value and what is "

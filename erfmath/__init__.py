@@ -29,7 +29,7 @@ __all__ = [
     "costs", "coverage", "design", "erf_size_map", "figures", "fit", "fit_power_law", "from_keras", "from_onnx",
     "from_torch", "gradients", "growth", "kernels", "lattice", "layer_shares", "load", "measure", "multiply",
     "natural_images", "path_counts", "plotting", "predict", "reached_std", "receptive_field", "receptive_fields",
-    "remedies", "repeat", "required_depth", "residual", "scatter", "serial", "shapes", "signals", "sizes", "split",
+    "remedies", "repeat", "report", "required_depth", "residual", "scatter", "serial", "shapes", "signals", "sizes", "split",
     "support", "tile_halo", "training", "walk", "widening", "zoo",
 ]
 
@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from .networks.support import support
     from .networks.trf import ReceptiveField, receptive_field, receptive_fields
     from .readers.reading import from_keras, from_onnx, from_torch
+    from .reporting import report
     from .results import gradients, shapes, sizes
     from .results.field import EffectiveReceptiveField
     from .theory.predict import predict
@@ -100,6 +101,7 @@ _MODULES = {
     "networks.support": "support",
     "networks.trf": "ReceptiveField receptive_field receptive_fields",
     "readers.reading": "from_keras from_onnx from_torch",
+    "reporting": "report",
     "results.field": "EffectiveReceptiveField",
     "theory.predict": "predict",
     "theory.scatter": "scatter",

@@ -37,6 +37,7 @@ ROOMS = [
     "comparison",
     "analysis",
     "plotting",
+    "reporting",
     "figures",
     "bench",
     "cli", "__main__",

@@ -16,7 +16,7 @@ from .. import __version__
 from ..base.files import check_target, write_atomically
 from ..bench import BENCHMARKS
 from ..plotting import Display
-from . import analyse, commands, design, figures, growth, networks, report, sampling, signals
+from . import analyse, commands, design, figures, growth, networks, page, report, sampling, signals
 from .sampling import INTERRUPTED
 
 __all__ = ["build_parser", "main"]
@@ -181,6 +181,12 @@ def build_parser() -> argparse.ArgumentParser:
                   "erfmath tiles unet --error 0.01\nerfmath tiles net.json --image 1024 --json")
     _add_network_options(sub, unit=False, image="as large as the receptive field asks for")
     design.add_tiles_options(sub)
+
+    sub = command("report", page.page, "everything about one network on one page of HTML",
+                  "erfmath report resnet18 --image 224 -o report.html\n"
+                  "erfmath report net.json -o report.html --title 'our network'")
+    _add_network_options(sub, weights=True)
+    page.add_page_options(sub)
 
     sub = command("signals", signals.signals,
                   "moments of the values and power of the gradients at every node, at initialisation",

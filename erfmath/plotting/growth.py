@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -10,13 +10,13 @@ import numpy.typing as npt
 
 from ..analysis.growth import Growth
 from ..analysis.power_law import PowerLaw, fit_power_law
-from .style import COLUMN, KINDS, LINES, PAGE, in_style, page
+from .style import COLUMN, KINDS, LINES, PAGE, in_style, page, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["plain_numbers", "plot_growth", "power_law"]
+__all__ = ["plain_numbers", "plot_growth", "plot_layers", "power_law"]
 
 #: Standard errors that a sampled point may lie off the line of a power law.
 FAR = 4
@@ -128,6 +128,38 @@ def _both(over: Growth, title: str | None) -> Figure:
         ax.legend(loc=free)
     if title:
         figure.suptitle(title)
+    return figure
+
+
+@in_style
+def plot_layers(names: Sequence[str], sizes: Mapping[str, Sequence[float]]) -> Figure:
+    """Draw sizes against the layers of a network, a line per name of the legend.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Of the layers, in their order.
+    sizes : mapping of str to sequence of float
+        In input pixels; nan leaves a gap.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Examples
+    --------
+    >>> plot_layers(["conv1", "conv2"], {"TRF": [3, 5]}).axes[0].get_yscale()
+    'log'
+    """
+    figure = page(COLUMN, 2.6)
+    ax = figure.add_subplot()
+    for style, (label, row) in zip(LINES, sizes.items()):
+        ax.plot(range(len(names)), row, label=label, markersize=3, **style)
+    ax.set_yscale("log")
+    plain_numbers(ax.yaxis)
+    ax.set_xticks(range(len(names)), list(map(plain, names)), rotation=60, ha="right")
+    ax.set_ylabel("input pixels")
+    ax.legend()
     return figure
 
 

@@ -356,3 +356,12 @@ def test_csv_table_and_latex_table() -> None:
     rows = [("a", "b"), ("x_1, 50 %", None)]
     assert csv_table(rows) == 'a,b\n"x_1, 50 %",'
     assert latex_table(rows).splitlines()[4] == r"x\_1, 50 \% &  \\"
+
+
+def test_report_is_a_page(ask: Ask, in_tmp: Path) -> None:
+    em.zoo.plain(2).save("net.json")
+    answer = ask("report", "net.json", "--ndim", "1", "--unit=0", "-q", "-o", "page.html", "--title", "two layers")
+    assert answer.status == 0 and answer.out == ""
+    page = Path("page.html").read_text(encoding="utf-8")
+    assert "<h1>two layers</h1>" in page and "<code>erfmath report net.json --unit=0</code>" in page
+    assert json.loads(ask("report", "net.json", "--ndim", "1", "--json").out)["html"].startswith("<!DOCTYPE html>")
