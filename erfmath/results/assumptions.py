@@ -26,6 +26,10 @@ class Assumption(enum.Enum):
     NEIGHBOURS = "correlations between neighbouring sites are those far from any border"
     DEPENDENT_BRANCHES = ("branches of one value that meet again after activations, pools or a change of resolution "
                           "are correlated through their mean derivatives only")
+    INDEPENDENT_FACTORS = ("factors of a product are independent of each other and of the gradient; what a factor of "
+                           "one site gathers from different sites adds up by power, but for nearby ones")
+    CHANNEL_NORMS = "norms of channels over the map are those of what all sites of a channel share, and constants"
+    SMALL_LOGITS = "of a softmax over more than two parts, all but one have equal shares in what that one leaves"
     TAP_MOMENTS = "given weights enter as their mean square per tap, the same for all channels"
     GATES_INDEPENDENT = "gates of all layers, channels and sites are independent, each as often open as its channel's"
     GATES_OF_CHANNELS = "gates of one channel belong together, those of different channels and layers are independent"

@@ -220,6 +220,9 @@ def _assumptions(graph: Graph, used: list[int], trained: bool, at_width: bool) -
         Assumption.MAX_POOL_ROUTING: Assumption.MAX_POOL_ROUTING in made,
         Assumption.EQUICORRELATED_POOLS: gated and Assumption.EQUICORRELATED_POOLS in made,
         Assumption.NEIGHBOURS: gated and borders and Assumption.NEIGHBOURS in made,
+        Assumption.INDEPENDENT_FACTORS: Assumption.INDEPENDENT_FACTORS in made,
+        Assumption.CHANNEL_NORMS: Assumption.CHANNEL_NORMS in made,
+        Assumption.SMALL_LOGITS: Assumption.SMALL_LOGITS in made,
         Assumption.TAP_MOMENTS: trained,
     }
     return tuple(assumption for assumption, here in holds.items() if here)

@@ -10,17 +10,21 @@ from typing import Any
 
 import numpy as np
 
-from ...layers import Layer, PixelShuffle, PixelUnshuffle, Shuffle, Slice
+from ...layers import Activation, Layer, PixelShuffle, PixelUnshuffle, Shuffle, Slice, Softmax
+from ...results.assumptions import Assumption
+from ..memory import remembered
 from ..sweep import groups
 from ..sweep.covariance import MIXED, Covariance, Factor, cut_pairs, select_lags
 from ..sweep.groups import Labels
 from ..sweep.lowering import SAMPLE, Linear, box
-from ..sweep.moments import Moments, ratio
+from ..sweep.moments import Moments, at as lag_zero, ratio
 from ..sweep.taps import Array
+from ..sweep.values import Gaussian
+from . import functions
 from .base import Rule, rule_for
 from .context import Above, Before, Below
 
-__all__ = ["PixelShuffleRule", "PixelUnshuffleRule", "ShuffleRule", "SliceRule"]
+__all__ = ["PixelShuffleRule", "PixelUnshuffleRule", "ShuffleRule", "SliceRule", "SoftmaxRule"]
 
 Sizes = tuple[int | None, ...]
 
@@ -75,6 +79,57 @@ class ShuffleRule(_Moved):
 
     def reads(self, layer: Any, slot: int, incoming: Sequence[int], channels: int, ndim: int) -> Labels:
         return np.asarray(layer.channel_reads([np.arange(channels)], channels, ndim))
+
+
+@rule_for(Softmax)
+class SoftmaxRule(Rule):
+    """g = sigmoid(z - log of the sum of the others' exponentials), as if that were Gaussian, too.
+
+    Exact for two parts.  The gradient that passes to all logits is E[g^2 (1 - g)^2] r / (r - 1).
+    """
+
+    fields = frozenset({"parts"})
+
+    def reads(self, layer: Any, slot: int, incoming: Sequence[int], channels: int, ndim: int) -> Labels:
+        return np.asarray(layer.channel_reads([np.arange(channels)], channels, ndim))
+
+    def assumptions(self, op: Linear) -> tuple[Assumption, ...]:
+        return (Assumption.SMALL_LOGITS,)
+
+    def forward(self, at: Before, inputs: list[Moments]) -> Moments:
+        m, parts = inputs[0], at.layer.parts  # type: ignore[attr-defined]
+        if any(site is not None for site in m.sites) or len(m.sites) > 1:
+            raise NotImplementedError(f"{at.graph.name(at.i)} ({at.layer.kind}): logits other than what one random "
+                                      f"layer puts out: {SAMPLE}")
+        phi, more = _share(parts, float(m.average[0]))
+        q, near = m.average * more, functions.cross(phi, m.average * more, m.corr_site)
+        far = functions.cross(phi, q, ratio(m.cov_far, m.average * m.level))
+        site = Gaussian.of(float(q[0]), float(m.cov_site[0]) * more).value().through(phi)
+        passed = functions.gate(phi, q) * (parts / max(parts - 1, 1))
+        at.gates.power[at.i] = m.per_pair(passed)
+        values, second = m.products(np.ones(m.second.shape), at.want), functions.second(phi, q)
+        if any(at.want):
+            alike = functions.cross(phi, m.per_site(q), m.correlations(at.want))
+            values = alike[(..., *(None,) * m.ndim)] * values
+        values[lag_zero(at.want)] = second.reshape(-1, *(1,) * m.ndim)
+        return Moments(values, far, ratio(near, second), (site,), m.wraps)
+
+
+@remembered(64, lasting=False)
+def _share(parts: int, q: float) -> tuple[functions.Function, float]:
+    """The share of a part as a function of one Gaussian, and the variance of that over q.
+
+    The sum of the others' exponentials is taken to be log-normal (Fenton), which it is for two parts.
+    """
+    if parts == 1:
+        return functions.Function(np.ones_like, np.zeros_like), 1.0
+    spread = math.log1p(math.expm1(min(q, 700.0)) / (parts - 1))
+    middle = math.log(parts - 1) + (q - spread) / 2
+    z, weights = functions.normal_points(256, 0.1)
+    part = functions.function(Activation("sigmoid"))
+    scale = 1 / (parts * float(weights @ part.value(math.sqrt(q + spread) * z - middle)))  # they add up to 1
+    return (functions.Function(lambda z: scale * part.value(z - middle), lambda z: scale * part.slope(z - middle)),
+            1 + spread / q if q else parts / (parts - 1))
 
 
 # ---------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import numpy as np
 from ...base.errors import check_bytes
 from ...layers import Layer
 from ..sweep.lowering import SAMPLE, Linear, reach
-from ..sweep.moments import Moments, linear, refit
+from ..sweep.moments import Moments, inside, linear, refit
 from ..sweep.taps import Array
 
 if TYPE_CHECKING:
@@ -87,6 +87,18 @@ class Before(NamedTuple):
         """Position of the (first) input."""
         return self.graph.sources[self.i][0]
 
+    def dependence(self, slot: int) -> Dependence:
+        """The random layers that an input depends on, by the channels of the node."""
+        found = self.depends_on[self.graph.sources[self.i][slot]]
+        followed = all(channels is not None for channels in found.roots.values())
+        return found.through(self.graph.reads(self.i, slot)) if followed else found
+
+    def spread(self, m: Moments, slot: int) -> Moments:
+        """The moments of an input with the lags of the output, on its map: one site serves all of them."""
+        if (self.i, slot) not in self.graph.one_site:
+            return m.with_lags(self.want)
+        return m.spread(self.extents[self.i], self.want)
+
     def refuse_joint(self, m: Moments) -> None:
         """Refuse values of functions of one source, added up, before what needs more than their moments."""
         if any(site is not None and site.source.joint for site in m.sites):
@@ -148,6 +160,11 @@ class Below(NamedTuple):
         return self.graph.sources[self.edge.reader][:self.edge.slot]
 
     @property
+    def gathers(self) -> bool:
+        """Whether the input has one site, which serves all sites of the node."""
+        return (self.edge.reader, self.edge.slot) in self.graph.one_site
+
+    @property
     def owner(self) -> Array:
         """For each channel group of the node the one of its input; -1 for those of other inputs."""
         return self.graph.owners[self.edge.reader][self.edge.slot][0]
@@ -185,13 +202,23 @@ class Above(NamedTuple):
         """The box of lags of the output."""
         return refit(values, self.lags, 2)
 
+    def spread(self, values: Array, slot: int) -> Array:
+        """The values of an input by the channel groups of the node, on its map and for its lags."""
+        graph, i, ndim = self.graph, self.i, self.graph.ndim
+        values = values[:, graph.owners[i][slot][0]]
+        if (i, slot) not in graph.one_site:
+            return self.with_lags(values)
+        alone = values[(slice(None), slice(None), *(n // 2 for n in values.shape[2:2 + ndim]))]
+        extent = tuple(n or 1 for n in graph.sizes[i])
+        both = inside(extent, self.lags)
+        return np.asarray(alone.reshape(*alone.shape[:2], *(1,) * (2 * ndim)) * both)
+
     def summed(self, i: int, sources: Iterable[int]) -> Array:
         """The sum of these inputs of node `i`; one that it lists twice counts as twice of it."""
         graph, total = self.graph, np.zeros(())
         for j in dict.fromkeys(sources):
-            owner = graph.owners[i][graph.sources[i].index(j)][0]
-            times = graph.times(i, j)
-            total = total + times**2 * refit(self.values[j][:, owner], self.plan.lags[i], 2)
+            slot = graph.sources[i].index(j)
+            total = total + graph.times(i, j)**2 * self.spread(self.values[j], slot)
         return total
 
     def linear(self, op: Linear, values: Array, lags: tuple[int, ...]) -> Array:

@@ -39,7 +39,7 @@ class AddRule(Rule):
             inputs = [self._filtered(at, root, kernel) for root, kernel in at.roots.whole.items()]
         if at.roots is None:
             inputs = [_times(one, graph.times(i, j)) for one, j in zip(inputs, nodes)]
-        parts = [one.with_lags(at.want).of_groups(graph.owner(i, j)) for one, j in zip(inputs, nodes)]
+        parts = [self._spread(at, one, j).of_groups(graph.owner(i, j)) for one, j in zip(inputs, nodes)]
         members = [{j} for j in nodes]
         if at.roots is not None:
             parts, members = self._joined(at, nodes, parts)
@@ -59,6 +59,12 @@ class AddRule(Rule):
         total = Moments(values, cov_far, ratio(cov_site, q), (None,) * len(graph.groups[i]), parts[0].wraps)
         vars(total)["average"] = q
         return replace(total, sites=tuple(self._site(at, g, parts, terms) for g in range(len(q))))
+
+    @staticmethod
+    def _spread(at: Before, m: Moments, j: int) -> Moments:
+        """Moments of a node on the map of the sum."""
+        sources = at.graph.sources[at.i]
+        return at.spread(m, sources.index(j)) if j in sources else m.with_lags(at.want)
 
     @staticmethod
     def _filtered(at: Before, root: int, kernel: Array) -> Moments:
@@ -113,7 +119,11 @@ class AddRule(Rule):
         return whole
 
     def backward(self, at: Below, state: Covariance) -> Covariance:
-        return state.into_groups(at.owner, len(at.graph.groups[at.j]))
+        state = state.into_groups(at.owner, len(at.graph.groups[at.j]))
+        return state.gathered() if at.gathers else state
+
+    def factor(self, at: Below, factor: Factor) -> Factor:
+        return factor.gathered() if at.gathers else factor
 
     def transpose(self, at: Above) -> Array:
         return at.summed(at.i, at.graph.sources[at.i])
@@ -134,22 +144,28 @@ class ConcatRule(Rule):
         return read
 
     def forward(self, at: Before, inputs: list[Moments]) -> Moments:
-        return concatenate([one.with_lags(at.want) for one in inputs])
+        return concatenate([at.spread(one, slot) for slot, one in enumerate(inputs)])
 
     def backward(self, at: Below, state: Covariance) -> Covariance:
         if state.mixing == MIXED or (state.mixing and at.j in at.plan.ones):
             raise NotImplementedError(f"a concatenation between deterministic layers that mix channels: {SAMPLE}")
-        return replace(state.into_groups(at.owner, len(at.graph.groups[at.j])), uniform=None)
+        state = replace(state.into_groups(at.owner, len(at.graph.groups[at.j])), uniform=None)
+        return state.gathered() if at.gathers else state
 
     def factor(self, at: Below, factor: Factor) -> Factor:
         c_in, c_out = at.channels
+        factor = factor.gathered() if at.gathers else factor
         if at.plan.channels != "explicit":
             return factor.times((c_in / c_out)**0.5)
         first = sum(at.graph.channels[k] for k in at.before)
         return replace(factor, values=factor.values[:, first:first + c_in])
 
     def transpose(self, at: Above) -> Array:
-        return np.concatenate([at.with_lags(at.values[j]) for j in at.graph.sources[at.i]], axis=1)
+        graph, parts = at.graph, []
+        for slot, j in enumerate(graph.sources[at.i]):
+            there = graph.owners[at.i][slot][0] >= 0
+            parts.append(at.spread(at.values[j], slot)[:, there])
+        return np.concatenate(parts, axis=1)
 
 
 def _of_group(at: Before, slot: int, g: int) -> SiteValue:

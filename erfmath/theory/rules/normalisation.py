@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from ...layers import BatchNorm, GroupNorm, InstanceNorm, Layer, LayerNorm, RMSNorm
+from ...layers import GRN, BatchNorm, GroupNorm, InstanceNorm, Layer, LayerNorm, RMSNorm
 from ...results.assumptions import Assumption
 from ..sweep.covariance import Covariance
 from ..sweep.lowering import SAMPLE, Linear, Norm
 from ..sweep.moments import Moments, at as lag_zero, ratio
+from ..sweep.site_distribution import distant
+from ..sweep.products import Responsive
 from ..sweep.sources import Standardised
 from ..sweep.taps import Array
 from ..sweep.values import Value
@@ -109,6 +111,38 @@ class RMSNormRule(LayerNormRule):
     """Each site by itself, over the root of its mean square over channels."""
 
     centres = False
+
+
+@rule_for(GRN)
+class GRNRule(Rule):
+    """Each channel times 1 + gamma N, and beta: a gate that all sites of a channel share.
+
+    N, the channel's norm over the map in parts of the mean one, is taken from what the sites of a channel share, and
+    as a constant in the backward pass.
+    """
+
+    fields = frozenset({"gamma", "beta"})
+
+    def assumptions(self, op: Linear) -> tuple[Assumption, ...]:
+        return (Assumption.CHANNEL_NORMS,) if op.gate else ()
+
+    def forward(self, at: Before, inputs: list[Moments]) -> Moments:
+        m, layer = inputs[0], at.layer
+        gamma, beta = layer.gamma, layer.beta  # type: ignore[attr-defined]
+        if not (gamma or beta):
+            return super().forward(at, inputs)
+        sources = [Responsive.of(m.value(g), gamma, beta) for g in range(len(m.cov_far))]
+        if at.op.gate:
+            at.gates.power[at.i] = m.per_pair(np.array([source.power for source in sources]))
+        sites = tuple(source.value() for source in sources)
+        second = np.array([site.second for site in sites])
+        shift = np.array([site.distribution.mean * beta * 2 - beta**2 for site in sites])  # 2 beta E[k v] + beta^2
+        stretch = ratio(second - shift, m.average, 1.0)
+        rows = [m.value(g).distribution for g in range(len(sites))]
+        cov_far = np.array([distant(a.row_means, site.distribution.row_means, a.share, float(c)) for a, site, c in
+                            zip(rows, sites, m.cov_far)])
+        corr_site = ratio(np.array([site.distribution.cov_site for site in sites]), second)
+        return Moments(m.values * m.per_pair(stretch) + m.per_pair(shift), cov_far, corr_site, sites, m.wraps)
 
 
 @rule_for(GroupNorm, InstanceNorm)

@@ -77,7 +77,8 @@ def prepared(graph: Graph, mean: bool, inputs: InputModel) -> tuple[Plan, Gates]
         return known
     plan = Plan(graph, mean)
     gates = forward(graph, plan, inputs) if plan.gated else Gates()
-    if inputs.covariance is None and sum(gate.nbytes for gate in gates.power.values()) <= KEPT:
+    kept = sum(gate.nbytes for gate in (*gates.power.values(), *gates.factors.values()))
+    if inputs.covariance is None and kept <= KEPT:
         _prepared.put(graph, about, (plan, gates))
     return plan, gates
 

@@ -74,6 +74,11 @@ class Factor:
             values, start = _cut(values, start, sizes, taps.axes)
         return Factor(values, start)
 
+    def gathered(self) -> Factor:
+        """The sum over all sites, for one that serves all of them."""
+        whole = self.values.sum(axis=tuple(range(2, self.values.ndim)), keepdims=True)
+        return Factor(whole, (0,) * len(self.start))
+
     def gated(self, gate: Array) -> Factor:
         """Times a factor per site, given as of `Covariance.gated` for a single channel group."""
         middle = tuple(n // 2 for n in gate.shape[1:1 + len(self.start)])
@@ -217,6 +222,12 @@ class Covariance:
         """Channel groups summed into the `count` groups that `owner` says; -1 is left out."""
         bare = collected(self.bare, owner, count)
         return self if bare is self.bare else replace(self, bare=bare)
+
+    def gathered(self) -> Covariance:
+        """The sum over all pairs of sites, for one site that serves all of them."""
+        axes = tuple(range(1, self.bare.ndim))
+        uniform = None if self.uniform is None else self.uniform.sum(axis=axes, keepdims=True)
+        return replace(self, bare=self.bare.sum(axis=axes, keepdims=True), start=(0,) * self.ndim, uniform=uniform)
 
     def gated(self, gate: Array) -> Covariance:
         """Below a gate, given as factors on M(x, tau) over (groups, lags, map), extents 1 for all alike."""

@@ -22,7 +22,7 @@ from .site_distribution import SiteDistribution
 from .taps import Array, Taps, adjoint, forward, reads
 from .values import Gaussian, SiteValue, Value
 
-__all__ = ["Moments", "at", "concatenate", "far_factor", "folded", "linear", "overlap", "ratio",
+__all__ = ["Moments", "at", "concatenate", "far_factor", "folded", "inside", "linear", "overlap", "ratio",
            "read_sites", "refit", "shared_after"]
 
 
@@ -165,6 +165,11 @@ class Moments:
         values[there] = self.values[held]
         return replace(self, values=values)
 
+    def spread(self, extent: tuple[int, ...], lags: tuple[int, ...]) -> Moments:
+        """Moments of one site that serves a whole map: the same value everywhere."""
+        values = self.per_pair(self.average) * inside(extent, lags, self.wraps)
+        return Moments(values, self.cov_far, self.corr_site, self.sites, self.wraps)
+
     def multiple(self, factor: Any, cov_far: Array, corr_site: Array, sites: tuple[SiteValue, ...]) -> Moments:
         """M(x, tau) times a number (per group), all else as given: what the map is like need not be found again."""
         out = Moments(self.values * self.per_pair(np.asarray(factor)), cov_far, corr_site, sites, self.wraps)
@@ -194,6 +199,18 @@ class Moments:
                       corr_site=ratio(share @ self.cov_site, share @ self.average), sites=(None,) * len(share))
         vars(out)["average"] = share @ self.average
         return out
+
+
+def inside(extent: tuple[int, ...], lags: tuple[int, ...], wraps: bool = False) -> Array:
+    """1 where both sites of a pair lie on the map, shape (*lags, *extent)."""
+    total = np.ones((*(2 * h + 1 for h in lags), *extent))
+    for axis, (h, n) in enumerate(zip(lags, extent)):
+        if h and not wraps:
+            partner = np.arange(n) + np.arange(-h, h + 1)[:, None]
+            shape = [1] * total.ndim
+            shape[axis], shape[len(lags) + axis] = 2 * h + 1, n
+            total *= ((partner >= 0) & (partner < n)).reshape(shape)
+    return total
 
 
 def ratio(part: Any, whole: Any, otherwise: float = 0.0) -> Array:

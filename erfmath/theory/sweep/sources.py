@@ -163,7 +163,7 @@ class Sum(Source):
         part, = self.parts
         (lo, hi), _ = self._ends
         count = math.ceil((hi - lo) / (PANEL * math.sqrt(self.q)))
-        return part.source.nodes(_split(part, count)) if count * ORDER > len(part.nodes.u) else part.nodes
+        return part.source.nodes(split_into(part, count)) if count * ORDER > len(part.nodes.u) else part.nodes
 
     def _on_panels(self, knots: tuple[float, ...]) -> Nodes:
         (lo, hi), spread, below = self.reach(), math.sqrt(self.q), self._narrow
@@ -182,7 +182,7 @@ class Sum(Source):
     def _terms(self) -> tuple[_Lattice, list[Nodes], list[Array]]:
         """The lattice, and nodes and values of the parts, then of the Gaussian."""
         terms = [*self.parts, *[Gaussian.of(self.q, 0.0).value()] * (self.q > 0)]
-        nodes = [term.source.nodes(_split(term, SPLIT)) for term in terms]
+        nodes = [term.source.nodes(split_into(term, SPLIT)) for term in terms]
         return _Lattice.over(self._ends, FINE), nodes, [term.at(n.u)[None] for term, n in zip(terms, nodes)]
 
     @functools.cached_property
@@ -218,7 +218,7 @@ class Sum(Source):
         return site_distribution.plus(shifted, q, min(max(c, 0.0), q))
 
 
-def _split(value: Value, count: int) -> tuple[float, ...]:
+def split_into(value: Value, count: int) -> tuple[float, ...]:
     """The knots of a value, and more for so many panels at least."""
     ends = np.linspace(*value.source.reach(), count + 1)
     return tuple(sorted({*value.knots, *ends[1:-1].tolist()}))
@@ -413,7 +413,7 @@ class Standardised(Source):
 
     @functools.cached_property
     def _knots(self) -> tuple[float, ...]:
-        return _split(self.parts[0], ROWS_SPLIT)
+        return split_into(self.parts[0], ROWS_SPLIT)
 
     @functools.cached_property
     def _rows(self) -> tuple[Array, Array]:
@@ -434,7 +434,7 @@ class Standardised(Source):
         """What is known times the channel's gain (its root for pairs)."""
         x, gain = self._rows
         gains = np.tile([gain, np.sqrt(gain)], (len(table) // 2, 1, 1))
-        return _from_rows(self.parts[0], table.reshape(len(table), *x.shape) * gains, self._knots)
+        return from_rows(self.parts[0], table.reshape(len(table), *x.shape) * gains, self._knots)
 
     def distribution(self, knots: tuple[float, ...]) -> SiteDistribution:
         base = self.parts[0].source.distribution(self._knots)
@@ -453,14 +453,14 @@ class RowMeans(Source):
         return Nodes(distribution.row_means, distribution.share)
 
     def pull(self, part: int, nodes: Nodes, table: Array) -> tuple[Nodes, Array]:
-        return _from_rows(self.parts[0], table[:, :, None], self.parts[0].knots)
+        return from_rows(self.parts[0], table[:, :, None], self.parts[0].knots)
 
     def distribution(self, knots: tuple[float, ...]) -> SiteDistribution:
         nodes = self.nodes(())
         return SiteDistribution(nodes.u[:, None], np.ones((len(nodes.u), 1)), np.ones((len(nodes.u), 1)), nodes.p)
 
 
-def _from_rows(value: Value, table: Array, knots: tuple[float, ...]) -> tuple[Nodes, Array]:
+def from_rows(value: Value, table: Array, knots: tuple[float, ...]) -> tuple[Nodes, Array]:
     """A table over rows and points of a source's distribution as one over nodes of the source: means over rows."""
     base = value.source.distribution(knots)
     weight = base.share[:, None] * base.p
@@ -535,7 +535,7 @@ class Averaged(Source):
 
     @functools.cached_property
     def _knots(self) -> tuple[float, ...]:
-        return _split(self.parts[0], ROWS_SPLIT)
+        return split_into(self.parts[0], ROWS_SPLIT)
 
     @functools.cached_property
     def _sites(self) -> tuple[Array, Array]:
@@ -571,7 +571,7 @@ class Averaged(Source):
             rest.remove(w)
             there = self._lattice.given(w * x, [self._spectra[b] for b in rest], table)
             total += w * w * self.weights.count(w) * there
-        return _from_rows(self.parts[0], total / sum(w * w for w in self.weights), self._knots)
+        return from_rows(self.parts[0], total / sum(w * w for w in self.weights), self._knots)
 
     def distribution(self, knots: tuple[float, ...]) -> SiteDistribution:
         u, rows, _ = self._lattice.cut(self._rows, knots)

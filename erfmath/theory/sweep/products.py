@@ -1,0 +1,208 @@
+"""Products: their distribution, and what is known of a gradient given one factor.
+
+Nodes are all pairs of nodes of the factors, which are split at 0, so that rectifiers of products are exact.  What is
+known of a gradient given a factor a is E[b^2 h(a b)] / E[b^2] (docs/theory.md, equation 46), and for pairs of distant
+sites the same with b where b is mostly its mean.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from ..memory import remembered
+from .site_distribution import SiteDistribution
+from .sources import ROWS_SPLIT, from_rows, split_into
+from .taps import Array
+from .values import Nodes, Source, Value
+
+__all__ = ["Product", "Responsive", "constant_of"]
+
+#: Pairs of nodes above which values are put into so many bins per factor, and rows and columns of distributions.
+MOST, BINS, ROWS, COLUMNS = 600_000, 400, 8, 64
+#: Part of its second moment above which a factor counts as its mean for pairs of distant sites.
+MOSTLY = 0.25
+#: Variance, as a part of the second moment, below which a value counts as constant.
+CONSTANT = 1e-12
+
+
+def constant_of(value: Value) -> float | None:
+    """The value where it is the same always, else None."""
+    mean, second = value.mean, value.second
+    return mean if second - mean**2 <= CONSTANT * second else None
+
+
+class _Factor(NamedTuple):
+    """Points of one factor: values, probabilities, and the point of each node of its source."""
+
+    nodes: Nodes
+    v: Array
+    p: Array
+    which: Array | None
+
+    @staticmethod
+    def of(value: Value, bins: int | None) -> _Factor:
+        """With no more than so many points, if given."""
+        nodes = value.source.nodes(tuple(sorted({*value.knots, *value.preimage((0.0,))})))
+        v = np.asarray(value.at(nodes.u), dtype=float)
+        if bins is None or len(v) <= bins:
+            return _Factor(nodes, v, nodes.p, None)
+        which = _bins(v, bins)
+        x, p = _gathered(v, nodes.p, which)
+        return _Factor(nodes, x, p, which)
+
+
+def _bins(v: Array, count: int) -> Array:
+    """Which of about `count` values each value is put to: one for 0, others on either side of it."""
+    end = float(np.abs(v).max()) or 1.0
+    scaled = np.arcsinh(8 * v / end) / math.asinh(8)  # finer near zero
+    half = count // 2 - 1
+    place = np.sign(scaled) * np.ceil(np.abs(scaled) * half)
+    return np.asarray(np.unique(place, return_inverse=True)[1].reshape(-1))
+
+
+def _gathered(v: Array, p: Array, which: Array) -> tuple[Array, Array]:
+    """Values of bins, such that second moments are kept, and their probabilities."""
+    total = np.bincount(which, p)
+    square = np.bincount(which, p * v**2)
+    sign = np.zeros(len(total))
+    sign[which] = np.sign(v)
+    plain = np.zeros(len(total))
+    plain[which] = v
+    known = total > 0
+    return np.where(known, sign * np.sqrt(square / np.where(known, total, 1.0)), plain), total
+
+
+@dataclass(frozen=True, eq=False)
+class Product(Source):
+    """The product of independent values."""
+
+    parts: tuple[Value, ...]
+
+    @staticmethod
+    @remembered(256, lasting=False)
+    def of(parts: tuple[Value, ...]) -> Product:
+        """The interned one."""
+        return Product(parts)
+
+    def _make(self, knots: tuple[float, ...]) -> Nodes:
+        factors = [_Factor.of(part, None) for part in self.parts]
+        if math.prod(len(f.v) for f in factors) > MOST:
+            bins = BINS if len(self.parts) == 2 else int(MOST**(1 / len(self.parts)))
+            factors = [_Factor.of(part, bins) for part in self.parts]
+        u, p = np.ones(1), np.ones(1)
+        for f in factors:
+            u, p = np.multiply.outer(u, f.v).ravel(), np.multiply.outer(p, f.p).ravel()
+        return Nodes(u, p, factors)
+
+    def nodes(self, knots: tuple[float, ...]) -> Nodes:
+        return super().nodes(())  # split at zero as they are; other kinks lie between many points
+
+    def pull(self, part: int, nodes: Nodes, table: Array) -> tuple[Nodes, Array]:
+        factors: list[_Factor] = nodes.below
+        whole = table.reshape(len(table), *(len(f.v) for f in factors))
+        rows = [whole[0::2], whole[1::2]]
+        for k in reversed([k for k in range(len(factors)) if k != part]):
+            power, pairs = self._weights(k, factors[k])
+            rows = [np.moveaxis(row, 1 + k, -1) @ w for row, w in zip(rows, (power, pairs))]
+        out = np.stack(rows, axis=1).reshape(len(table), -1)
+        which = factors[part].which
+        return factors[part].nodes, out if which is None else out[:, which]
+
+    def _weights(self, k: int, f: _Factor) -> tuple[Array, Array]:
+        """Probabilities of a factor's points, weighed by what it multiplies power and pairs by; each of sum 1."""
+        square = f.p * f.v**2
+        second, mean = float(square.sum()), float(f.p @ f.v)
+        if not second:
+            return f.p, f.p
+        return square / second, f.p * f.v / mean if mean**2 > MOSTLY * second else square / second
+
+    def distribution(self, knots: tuple[float, ...]) -> SiteDistribution:
+        x, p, share = _reduced(self.parts[0].distribution)
+        for part in self.parts[1:]:
+            y, r, other = _reduced(part.distribution)
+            pairs = [(np.multiply.outer(a, b).ravel(), np.multiply.outer(f, g).ravel())
+                     for a, f in zip(x, p) for b, g in zip(y, r)]
+            x, p = _rows(pairs)
+            share = np.outer(share, other).ravel()
+            x, p, share = _reduced(SiteDistribution(x, p, np.ones(x.shape), share), 2 * COLUMNS)
+        return SiteDistribution(x, p, np.ones(x.shape), share)
+
+
+def _reduced(distribution: SiteDistribution, columns: int = COLUMNS) -> tuple[Array, Array, Array]:
+    """Values, probabilities and shares of a few rows."""
+    order = np.argsort(distribution.row_means, kind="stable")
+    share = distribution.share[order]
+    middle = np.cumsum(share) - share / 2
+    into = np.minimum((middle * ROWS).astype(int), ROWS - 1)
+    rows = []
+    shares = []
+    x = np.broadcast_to(distribution.x, distribution.p.shape)
+    for n in np.unique(into):
+        these = order[into == n]
+        weight = distribution.share[these]
+        shares.append(weight.sum())
+        p = (weight[:, None] * distribution.p[these]).ravel() / weight.sum()
+        rows.append((x[these].ravel(), p))
+    return *_rows(rows, columns), np.array(shares)
+
+
+def _rows(rows: list[tuple[Array, Array]], columns: int = COLUMNS) -> tuple[Array, Array]:
+    """Values and probabilities, one row each, in the same number of columns."""
+    binned = [_gathered(v, p, _bins(v, columns)) for v, p in rows]
+    most = max(len(v) for v, _ in binned)
+    x = np.stack([np.pad(v, (0, most - len(v)), mode="edge") for v, _ in binned])
+    p = np.stack([np.pad(p, (0, most - len(p))) for _, p in binned])
+    return x, p
+
+
+@dataclass(frozen=True, eq=False)
+class Responsive(Source):
+    """(1 + gamma N) v + beta, N the root mean square of v over the sites of its channel, in parts of the mean one."""
+
+    parts: tuple[Value, ...]
+    gamma: float
+    beta: float
+
+    @staticmethod
+    @remembered(64, lasting=False)
+    def of(value: Value, gamma: float, beta: float) -> Responsive:
+        """The interned one."""
+        return Responsive((value,), gamma, beta)
+
+    @functools.cached_property
+    def _knots(self) -> tuple[float, ...]:
+        return split_into(self.parts[0], ROWS_SPLIT)
+
+    @functools.cached_property
+    def _rows(self) -> tuple[Array, Array]:
+        """Values, and what those of a channel are multiplied by, shape (rows, 1)."""
+        base = self.parts[0].source.distribution(self._knots)
+        v = np.broadcast_to(self.parts[0].at(base.x), base.p.shape)
+        norm = np.sqrt((base.p * v**2).sum(axis=1, keepdims=True))
+        factor = 1 + self.gamma * norm / (float(base.share @ norm[:, 0]) or 1.0)
+        return factor * v + self.beta, factor
+
+    @functools.cached_property
+    def power(self) -> float:
+        """Mean square of what channels are multiplied by."""
+        return float(self.parts[0].source.distribution(self._knots).share @ self._rows[1][:, 0]**2)
+
+    def _make(self, knots: tuple[float, ...]) -> Nodes:
+        base = self.parts[0].source.distribution(self._knots)
+        return Nodes(self._rows[0].ravel(), (base.share[:, None] * base.p).ravel())
+
+    def pull(self, part: int, nodes: Nodes, table: Array) -> tuple[Nodes, Array]:
+        """What is known times the square of the channel's factor over the mean one (the factor, for pairs)."""
+        x, factor = self._rows
+        gain = factor**2 / self.power
+        gains = np.tile([gain, np.sqrt(gain)], (len(table) // 2, 1, 1))
+        return from_rows(self.parts[0], table.reshape(len(table), *x.shape) * gains, self._knots)
+
+    def distribution(self, knots: tuple[float, ...]) -> SiteDistribution:
+        base, x = self.parts[0].source.distribution(self._knots), self._rows[0]
+        return SiteDistribution(x, base.p, np.ones(x.shape), base.share)
