@@ -147,8 +147,8 @@ def _parts(graph: Graph) -> tuple[list[int], list[list[Function]]]:
             functions.append([])
         elif not (chain and layer.is_identity):
             raise NotImplementedError("method='finite_width' is for chains of activations and random convolutions of "
-                                      f"one group, with kernels that are products; not for {layer.kind} here: use "
-                                      "method='exact', or erfmath.measure")
+                                      "one group, with kernels that are products; not for "
+                                      f"{graph.name(i)} ({layer.kind}): use method='exact', or erfmath.measure")
     return convolutions, functions
 
 

@@ -23,7 +23,7 @@ from .values import Nodes, Source, Value
 __all__ = ["Product", "Responsive", "constant_of"]
 
 #: Pairs of nodes above which values are put into so many bins per factor, and rows and columns of distributions.
-MOST, BINS, ROWS, COLUMNS = 600_000, 400, 8, 64
+MOST, BINS, ROWS, COLUMNS = 600_000, 400, 8, 80
 #: Part of its second moment above which a factor counts as its mean for pairs of distant sites.
 MOSTLY = 0.25
 #: Variance, as a part of the second moment, below which a value counts as constant.
@@ -51,30 +51,29 @@ class _Factor(NamedTuple):
         v = np.asarray(value.at(nodes.u), dtype=float)
         if bins is None or len(v) <= bins:
             return _Factor(nodes, v, nodes.p, None)
-        which = _bins(v, bins)
-        x, p = _gathered(v, nodes.p, which)
+        which = _bins(v, nodes.p, bins)
+        x, p = _gathered(v, nodes.p, which, power=True)
         return _Factor(nodes, x, p, which)
 
 
-def _bins(v: Array, count: int) -> Array:
-    """Which of about `count` values each value is put to: one for 0, others on either side of it."""
-    end = float(np.abs(v).max()) or 1.0
-    scaled = np.arcsinh(8 * v / end) / math.asinh(8)  # finer near zero
-    half = count // 2 - 1
-    place = np.sign(scaled) * np.ceil(np.abs(scaled) * half)
-    return np.asarray(np.unique(place, return_inverse=True)[1].reshape(-1))
+def _bins(v: Array, p: Array, count: int) -> Array:
+    """Which of about `count` bins each value is put to: neighbours of one sign, of like mass and second moment."""
+    order = np.argsort(v, kind="stable")
+    second = float(p @ v**2) or 1.0
+    mass = np.cumsum((p * (1 + v**2 / second))[order])
+    place = np.empty(len(v))
+    place[order] = np.minimum(np.floor(mass / mass[-1] * count), count - 1)
+    return np.asarray(np.unique(place + (count + 1) * np.sign(v), return_inverse=True)[1].reshape(-1))
 
 
-def _gathered(v: Array, p: Array, which: Array) -> tuple[Array, Array]:
-    """Values of bins, such that second moments are kept, and their probabilities."""
+def _gathered(v: Array, p: Array, which: Array, power: bool) -> tuple[Array, Array]:
+    """Values of bins, which keep the mean or (`power`) the second moment, and their probabilities."""
     total = np.bincount(which, p)
-    square = np.bincount(which, p * v**2)
-    sign = np.zeros(len(total))
-    sign[which] = np.sign(v)
     plain = np.zeros(len(total))
     plain[which] = v
     known = total > 0
-    return np.where(known, sign * np.sqrt(square / np.where(known, total, 1.0)), plain), total
+    mean = np.bincount(which, p * v**2 if power else p * v) / np.where(known, total, 1.0)
+    return np.where(known, np.sign(plain) * np.sqrt(mean) if power else mean, plain), total
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +128,7 @@ class Product(Source):
                      for a, f in zip(x, p) for b, g in zip(y, r)]
             x, p = _rows(pairs)
             share = np.outer(share, other).ravel()
-            x, p, share = _reduced(SiteDistribution(x, p, np.ones(x.shape), share), 2 * COLUMNS)
+            x, p, share = _reduced(SiteDistribution(x, p, np.ones(x.shape), share), 3 * COLUMNS)
         return SiteDistribution(x, p, np.ones(x.shape), share)
 
 
@@ -153,7 +152,7 @@ def _reduced(distribution: SiteDistribution, columns: int = COLUMNS) -> tuple[Ar
 
 def _rows(rows: list[tuple[Array, Array]], columns: int = COLUMNS) -> tuple[Array, Array]:
     """Values and probabilities, one row each, in the same number of columns."""
-    binned = [_gathered(v, p, _bins(v, columns)) for v, p in rows]
+    binned = [_gathered(v, p, _bins(v, p, columns), power=False) for v, p in rows]
     most = max(len(v) for v, _ in binned)
     x = np.stack([np.pad(v, (0, most - len(v)), mode="edge") for v, _ in binned])
     p = np.stack([np.pad(p, (0, most - len(p))) for _, p in binned])
