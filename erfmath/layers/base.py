@@ -238,6 +238,10 @@ class Layer:
         columns = np.stack([np.pad(part, (0, rows - len(part)), mode="edge") for part in parts], axis=1)
         return np.repeat(columns, c_out // groups, axis=1)
 
+    def bias_variance(self, c_in: int, c_out: int, ndim: int) -> float:
+        """Variance of drawn biases between `c_in` and `c_out` channels over `ndim` axes; 0 where there are none."""
+        return 0.0
+
     def parameters(self, c_in: int, c_out: int, ndim: int, biases: bool = False) -> int:
         """Trainable parameters between `c_in` and `c_out` channels over `ndim` axes, maybe with `biases`."""
         return self._costs_nothing()

@@ -85,7 +85,6 @@ class Weighted(Windowed):
         return math.prod(self.weight_shape(c_in, c_out, ndim)) + (biases or self.bias != 0) * c_out
 
     def bias_variance(self, c_in: int, c_out: int, ndim: int) -> float:
-        """Variance of the biases between `c_in` and `c_out` channels over `ndim` axes; 0 where there are none."""
         if not isinstance(self.bias, str):
             return self.bias
         assert isinstance(self.weights, Random)

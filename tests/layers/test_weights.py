@@ -102,3 +102,14 @@ def test_biases_like_weights_count_groups_and_strides() -> None:
         assert_close(layer.bias_variance(4, 12, 2), 3 * groups / (taps * 8), ROUNDING)
         assert_close(parameters["bias"].std**2, parameters["kernel"].std.flat[0]**2, ROUNDING)
     assert grouped.parameters(4, 12, 2) == 9 * 12 + 12
+
+
+def test_biases_like_weights_are_those_of_their_variance() -> None:
+    like = em.Random.like("torch")
+    nets = [em.serial(em.Conv(3, 8, weights=like, bias=first), em.Activation("tanh"),
+                      em.Conv(3, 8, weights=like, bias=second), em.Activation("tanh"), em.MaxPool(2))
+            for first, second in (("weights", "weights"), (1 / (3 * 27), 1 / (3 * 72)))]
+    one, two = (em.predict(net, image=10) for net in nets)
+    assert_close(one.map, two.map, ROUNDING)
+    assert one.total < em.predict(em.serial(*(em.Conv(3, 8, weights=like), em.Activation("tanh")) * 2, em.MaxPool(2)),
+                                  image=10).total

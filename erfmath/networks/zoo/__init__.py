@@ -2,7 +2,7 @@
 
 Each builder names the reference layout it follows and the receptive field that comes out.  `width`
 scales all channels; classification networks end at their last feature map unless ``head=True``.
-Biases are left out, as in all of the theory.
+Biases that begin at zero are left out.
 
 Examples
 --------

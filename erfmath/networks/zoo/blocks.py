@@ -90,7 +90,8 @@ def entry(title: str, size: int | tuple[int, ...] | None, rest: str = "", *, not
 
     words = "of the whole image" if size is None else str(size) if isinstance(size, int) else " x ".join(map(str, size))
     if largest is not None:
-        size, words = largest, f"{words} or {largest} by the phase of the unit"
+        size = largest if isinstance(size, int) else (largest,) * len(size or ())
+        words = f"{words} or {largest} by the phase of the unit"
 
     def write(builder: Builder) -> Builder:
         net = f"em.zoo.{builder.__name__}()"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ...base.checks import integer, real
 from ...layers import Activation, Conv, GlobalAvgPool, Identity, LayerNorm, PixelShuffle, Scale, Slice
 from ..building import Part, multiply, repeat, residual, serial
@@ -9,6 +11,11 @@ from ..network import Network
 from .blocks import TORCH, entry
 
 __all__ = ["edsr", "nafnet"]
+
+
+def _conv(kernel_size: int, channels: int | None = None, **options: Any) -> Conv:
+    """A convolution as PyTorch begins it, with biases."""
+    return Conv(kernel_size, channels, weights=TORCH, bias="weights", **options)
 
 
 @entry("EDSR, baseline", 72, ", stride 1/2",
@@ -22,13 +29,12 @@ __all__ = ["edsr", "nafnet"]
        reference="Lim et al., Enhanced deep residual networks for single image super-resolution, 2017.")
 def edsr(blocks: int = 16, *, width: int = 64, scale: int = 2, residual_scale: float = 1.0) -> Network:
     scale = integer(scale, "scale", 1)
-    branch: list[Part] = [Conv(3, width, weights=TORCH), Activation("relu"), Conv(3, width, weights=TORCH)]
+    branch: list[Part] = [_conv(3, width), Activation("relu"), _conv(3, width)]
     if real(residual_scale, "residual_scale") != 1:
         branch.append(Scale(residual_scale))
-    body = serial(repeat(residual(serial(*branch)), integer(blocks, "blocks", 1)), Conv(3, width, weights=TORCH))
-    larger = serial(Conv(3, scale**2 * width, weights=TORCH), PixelShuffle(scale))
-    return serial(Conv(3, width, weights=TORCH), residual(body, name="body"), larger,
-                  Conv(3, 3, weights=TORCH, name="image"))
+    body = serial(repeat(residual(serial(*branch)), integer(blocks, "blocks", 1)), _conv(3, width))
+    larger = serial(_conv(3, scale**2 * width), PixelShuffle(scale))
+    return serial(_conv(3, width), residual(body, name="body"), larger, _conv(3, 3, name="image"))
 
 
 #: NAFNet: blocks of the levels on the way down, at the bottom, and on the way up.
@@ -49,21 +55,20 @@ def nafnet(*, width: int = 32, layer_scale: float = 1.0) -> Network:
     def gated(c: int, before: Part, after: Part = Identity()) -> Network:
         """Layer norm, twice the channels, the product of their halves, and back."""
         product = multiply(Slice(0, c), Slice(c, 2 * c))
-        return residual(serial(LayerNorm(), Conv(1, 2 * c, weights=TORCH), before, product, after,
-                               Conv(1, c, weights=TORCH), Scale(layer_scale)))
+        return residual(serial(LayerNorm(), _conv(1, 2 * c), before, product, after, _conv(1, c), Scale(layer_scale)))
 
     def blocks(level: int, count: int, name: str) -> Network:
         c = width << level
-        attention = multiply(Identity(), serial(GlobalAvgPool(), Conv(1, c, weights=TORCH)))
-        depthwise = Conv(3, groups="depthwise", weights=TORCH)
+        attention = multiply(Identity(), serial(GlobalAvgPool(), _conv(1, c)))
+        depthwise = _conv(3, groups="depthwise")
         one = serial(gated(c, depthwise, attention), gated(c, Identity()))
         return serial(repeat(one, count), Identity(name=name))
 
     net = blocks(4, _BOTTOM, "bottom")
     for level in reversed(range(4)):
         c = width << level
-        below = serial(Conv(2, 2 * c, stride=2, padding="valid", weights=TORCH), net, Conv(1, 4 * c, weights=TORCH),
+        below = serial(_conv(2, 2 * c, stride=2, padding="valid"), net, Conv(1, 4 * c, weights=TORCH),
                        PixelShuffle(2))
         net = serial(blocks(level, _DOWN[level], f"down{level + 1}"), residual(below),
                      blocks(level, _UP[level], f"up{level + 1}"))
-    return residual(serial(Conv(3, width, weights=TORCH), net, Conv(3, 3, weights=TORCH)), name="image")
+    return residual(serial(_conv(3, width), net, _conv(3, 3)), name="image")

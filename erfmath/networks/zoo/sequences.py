@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ...base.checks import integer
 from ...layers import Activation, Conv, ConvTranspose, Identity, MaxPool
 from ...layers.weights import Random
@@ -13,9 +15,10 @@ from .blocks import TORCH, conv, entry
 __all__ = ["tcn", "unet3d", "wavenet"]
 
 
-def _causal(kernel_size: int, channels: int, dilation: int = 1, weights: Random = TORCH) -> Conv:
+def _causal(kernel_size: int, channels: int, dilation: int = 1, weights: Random = Random(), bias: Any = 0.0) -> Conv:
     """A convolution along one axis that reads nothing later."""
-    return Conv((kernel_size,), channels, dilation=dilation, padding=(dilation * (kernel_size - 1), 0), weights=weights)
+    return Conv((kernel_size,), channels, dilation=dilation, padding=(dilation * (kernel_size - 1), 0), weights=weights,
+                bias=bias)
 
 
 @entry("WaveNet", (3071,), ", stride 1",
@@ -29,18 +32,26 @@ def _causal(kernel_size: int, channels: int, dilation: int = 1, weights: Random 
        reference="Van den Oord et al., WaveNet: a generative model for raw audio, 2016.")
 def wavenet(stacks: int = 3, layers: int = 10, *, width: int = 32, head: bool = False) -> Network:
     stacks, layers, width = integer(stacks, "stacks", 1), integer(layers, "layers", 1), integer(width, "width", 1)
+    torch: dict[str, Any] = {"weights": TORCH, "bias": "weights"}
     b = NetworkBuilder()
-    x, skips = b(_causal(2, width), b.input), []
+
+    def causal(dilation: int) -> Conv:
+        return _causal(2, width, dilation, **torch)
+
+    def pointwise(channels: int, name: str | None = None) -> Conv:
+        return Conv(1, channels, name=name, **torch)
+
+    x, skips = b(causal(1), b.input), []
     for i in range(stacks * layers):
         d = 2**(i % layers)
-        z = b.multiply(b(serial(_causal(2, width, d), Activation("tanh")), x),
-                       b(serial(_causal(2, width, d), Activation("sigmoid")), x))
-        skips.append(b(Conv(1, 16 * width, weights=TORCH), z))
-        x = b.add(x, b(Conv(1, width, weights=TORCH), z))
+        z = b.multiply(b(serial(causal(d), Activation("tanh")), x),
+                       b(serial(causal(d), Activation("sigmoid")), x))
+        skips.append(b(pointwise(16 * width), z))
+        x = b.add(x, b(pointwise(width), z))
     end = b.add(*skips, name="skips")
     if head:
-        relu, last = Activation("relu"), Conv(1, 256, weights=TORCH, name="classifier")
-        end = b(serial(relu, Conv(1, 16 * width, weights=TORCH), relu, last), end)
+        relu, last = Activation("relu"), pointwise(256, name="classifier")
+        end = b(serial(relu, pointwise(16 * width), relu, last), end)
     return b.build(end)
 
 
@@ -54,15 +65,15 @@ def wavenet(stacks: int = 3, layers: int = 10, *, width: int = 32, head: bool = 
        reference="Bai, Kolter and Koltun, An empirical evaluation of generic convolutional and recurrent networks for "
                  "sequence modeling, 2018.")
 def tcn(levels: int = 8, kernel_size: int = 7, *, width: int = 25) -> Network:
-    he, relu = Random(), Activation("relu")
+    relu = Activation("relu")
     parts: list[Part] = []
     for i in range(integer(levels, "levels", 1)):
-        branch = serial(_causal(kernel_size, width, 2**i, he), relu, _causal(kernel_size, width, 2**i, he), relu)
+        branch = serial(_causal(kernel_size, width, 2**i), relu, _causal(kernel_size, width, 2**i), relu)
         parts.append(serial(residual(branch, None if i else Conv(1, width)), Activation("relu", name=f"level{i + 1}")))
     return serial(*parts)
 
 
-@entry("3-D U-Net", (92, 92, 92), ", stride 1",
+@entry("3-D U-Net", (92, 92, 92), ", stride 1", largest=100,
        levels="int: Poolings on the way down, each followed by twice the channels.",
        width="int: Half of the channels of the first level: its two convolutions have `width` and twice as many.",
        head="bool: Add the 1x1x1 convolution to the reference's three classes.",

@@ -143,7 +143,8 @@ class Graph:
             ops.append(op)
             labels[i] = rule.labels(node.layer, op, [labels[j] for j in inputs], channels[i], ndim)
             owned.append(_owners(rule, node.layer, op, [labels[j] for j in inputs], labels[i], ndim))
-        drawn = {i: float(getattr(node.layer, "bias", 0)) for i, node in enumerate(nodes)}
+        drawn = {i: node.layer.bias_variance(channels[net.sources[i][0]], channels[i], ndim)
+                 for i, node in enumerate(nodes)}
         biases = {i: float(np.mean(np.square(given[f"{node.name}.bias"]))) if f"{node.name}.bias" in given else drawn[i]
                   for i, node in enumerate(nodes) if drawn[i] or f"{node.name}.bias" in given}
         wiring = Wiring([node.layer for node in nodes], sources, ops, list(rules), labels, channels, sizes)
