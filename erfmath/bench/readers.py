@@ -204,12 +204,14 @@ def read(name: str) -> Reading:
 
 
 def run(quick: bool = False, *, chosen: Sequence[str] | None = None, seconds: float = 3600.0) -> Table:
-    """The table, of the models `chosen` (by default all `names`) that are begun within `seconds`."""
+    """The table, of the models `chosen` that are begun within `seconds`; by default all `names`, in a drawn order."""
     header = ("library", "models", "traced", "exact", "TRF right", "predicted", "median s")
     missing = [lib for lib in ("torch", "torchvision", "timm") if importlib.util.find_spec(lib) is None]
     if missing:
         return Table("Models read", header, (("none", 0, 0, 0, 0, 0, 0.0),), (f"not installed: {', '.join(missing)}",))
-    chosen, stop, found = chosen or (QUICK if quick else names()), time.perf_counter() + seconds, []
+    if chosen is None:
+        chosen = QUICK if quick else [str(name) for name in np.random.default_rng(0).permutation(names())]
+    stop, found = time.perf_counter() + seconds, []
     for name in chosen:
         if time.perf_counter() < stop:
             found.append(read(name))

@@ -201,8 +201,6 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("out", metavar="FILE", help="where the network goes (.json)")
     sub.add_argument("--weights", dest="weights_out", metavar="FILE", help="where its arrays go (.npz)")
     sub.add_argument("--image", type=_integers, metavar="N", help="size in pixels, where the source leaves it open")
-    sub.add_argument("--channels-in", type=int, metavar="N", help="channels of the input of a PyTorch module "
-                                                                  "(default: 3)")
     networks.add_source_options(sub, weights=False)
 
     sub = command("growth", growth.growth, "how sizes grow with depth, kernel, dilation or the place of a stride",

@@ -37,7 +37,10 @@ def add_source_options(parser: argparse.ArgumentParser, *, weights: bool = True)
                             "read; else module)")
     group.add_argument("--stand-in", action="store_true",
                        help="put layers of the same support in the place of operations that have none")
-    if weights:
+    if not weights:
+        group.add_argument("--channels-in", type=int, metavar="N", help="channels of the input of a PyTorch module "
+                                                                        "(default: 3)")
+    else:
         group.add_argument("--weights", metavar="FILE", help="arrays by node (.npz), as erfmath convert writes them")
 
 

@@ -163,7 +163,8 @@ def _finished(trace: Trace, b: Builder, values: dict[str, Any], unsupported: str
         elif isinstance(values[name], Beyond):
             outputs.update((f"{label}.{i}", node) for i, node in enumerate(_frontier(trace, b, values, name)))
     if not b.nodes:
-        raise ValueError(f"{trace.source}: no layer leads to its output")
+        why = "".join(f" ({m.path}: {m.what} has no layer)" for m in b.missing[:1])
+        raise ValueError(f"{trace.source}: no layer leads to its output{why}")
     first = values[next(iter(trace.outputs.values()))]
     last = list(outputs.values() if outputs else b.nodes)
     top = _last_map(b, last[0] if isinstance(first, View) else last[-1])

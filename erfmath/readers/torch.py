@@ -144,6 +144,9 @@ class _Reader:
         if all(a.name in self.tensors for a in arguments):
             from torch.fx.node import map_arg
             args, kwargs = (map_arg(v, lambda n: self.tensors[n.name]) for v in (node.args, node.kwargs))
+            if "bernoulli" in str(node.target):
+                self.mean_of_noise(node, args, kwargs)
+                return
             self.tensors[node.name] = node.target(*args, **{k: v for k, v in kwargs.items() if k != "device"})
             return
         if not hasattr(node.target, "_schema"):
@@ -163,6 +166,17 @@ class _Reader:
             self.add(node, op, inputs, attributes)
             if name.endswith("_") and not name.startswith("__"):  # in place: later readers see the new value
                 self.names[node.args[0].name] = self.names[node.name]
+
+    def mean_of_noise(self, node: Any, args: Any, kwargs: Any) -> None:
+        """What is dropped at random for a whole branch, as stochastic depth does it, is left out on average."""
+        import torch
+        chance = [v for v in (*args[1:], *kwargs.values()) if isinstance(v, float)]
+        value = torch.full_like(args[0], chance[0]) if chance else args[0] * 1.0
+        self.tensors[node.name] = value
+        if node.target._schema.name.endswith("_"):
+            self.tensors[node.args[0].name] = value
+        self.notes.append(f"{self.path(node, 'noise')}: drops whole branches at random (stochastic depth); the network "
+                          "has their mean")
 
     def cut(self, node: Any, i: int, axis: int, start: int, stop: int, drop: bool) -> str:
         source = node.args[0]

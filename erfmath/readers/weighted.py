@@ -155,12 +155,11 @@ def batch_norm(b: Builder, r: Record, x: View, scale: Any, shift: Any, mean: Any
     channels = b.places[view.node].channels
     layer, scale_left = _affine_norm(b, BatchNorm(), scale, shift)
     name = b.emit(layer, [view.node], r.path)
-    given = [np.ones(channels) if scale is None else scale, np.zeros(channels) if shift is None else shift,
-             np.zeros(channels) if mean is None else mean, np.ones(channels) if var is None else var]
-    eps = 0.0 if var is None else r.attributes.get("eps", 1e-5)
-    b.weights[name] = np.stack([np.broadcast_to(np.asarray(v, dtype=float).reshape(-1), channels) for v in given]
-                               ) + np.array([[0], [0], [0], [eps]])
-    if b.init == "module":
+    if r.attributes.get("frozen", True) and var is not None:
+        given = [1 if scale is None else scale, 0 if shift is None else shift, mean, var]
+        b.weights[name] = np.stack([np.broadcast_to(np.asarray(v, dtype=float).reshape(-1), channels) for v in given])
+        b.weights[name][3] += r.attributes.get("eps", 1e-5)
+    if b.init == "module" or b.init == "weights" and name not in b.weights:  # in training: statistics of the data
         name = b.affine(name, *scale_left, f"{r.path}.affine")
     return View(name, view.layout)
 

@@ -18,7 +18,13 @@ MISSING: dict[str, set[str]] = {}
 HEADLESS = {"torchvision_alexnet", "torchvision_vgg11_bn"}
 
 
-@pytest.fixture(scope="module", params=recorded.names())
+#: Looked at without being asked, the others with -m slow.
+FEW = ("timm_ghostnet_100", "timm_nf_resnet26", "timm_tresnet_m", "torchvision_convnext_tiny", "torchvision_resnet18",
+       "torchvision_shufflenet_v2_x0_5")
+
+
+@pytest.fixture(scope="module", params=[pytest.param(name, marks=() if name in FEW else pytest.mark.slow)
+                                        for name in recorded.names()])
 def model(request: Any) -> Any:
     trace, about = recorded.read(request.param)
     return request.param, trace, about, convert(trace, init="module", unsupported="stand_in")

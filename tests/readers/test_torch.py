@@ -173,3 +173,32 @@ def test_gradients_of_onnx(name: str, dynamo: bool, tmp_path: Any) -> None:
     label, = model.outputs
     found = model.measure(node=label, unit=unit, channel=1, draws=1, images=x.numpy(), dtype="float64")
     same(found.map, gradient(module, x, unit, 1), name == "scaled functions")
+
+
+@pytest.mark.parametrize("module, example, message", [
+    (lambda: Lambda(lambda x, y: x), (1, 3, 8, 8), "cannot trace Lambda: IndexError|cannot trace Lambda: TypeError"),
+    (lambda: nn.Bilinear(3, 3, 2), (torch.zeros(1, 3), torch.zeros(1, 3)), "takes 2 tensors; must take one"),
+    (lambda: Lambda(lambda x, f: f(x if x.sum() > 0 else -x), conv(3, 4)), (1, 3, 8, 8), "cannot trace Lambda: Guard"),
+    (lambda: Lambda(lambda x: torch.ones(3)), (1, 3, 8, 8), "does not depend on its input"),
+    (lambda: conv(3, 4), None, "example=None"), (lambda: conv(3, 4), (1, 4, 8, 8), "to have 3 channels"),
+    (lambda: conv(3, 4), (3, 8, 8), "no layer leads to its output .*without a batch"),
+])
+def test_what_cannot_be_read(module: Any, example: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message) as found:
+        em.from_torch(module(), example)
+    assert "\n" not in str(found.value)
+
+
+def test_outputs_have_the_names_of_the_structure() -> None:
+    module = Lambda(lambda x, f, g: {"a": f(x), "b": [g(x), f(x)]}, conv(3, 4), conv(3, 2))
+    model = em.from_torch(module, (1, 3, 8, 8))
+    assert list(model.outputs) == ["a", "b.0", "b.1"] and model.predict(node="b.0").node == model.outputs["b.0"]
+
+
+def test_from_the_command_line(ask: Any) -> None:
+    answer = ask("receptive-field", "torch.nn:Identity", "--image", "8")
+    assert answer.status == 2 and "no layer leads to its output" in answer.err
+    with open("mine.py", "w") as file:
+        file.write("from torch import nn\n\ndef net():\n    return nn.Sequential(nn.Conv2d(1, 2, 3), nn.Tanh())")
+    assert "of 1 sees pixels" in ask("receptive-field", "mine:net", "--image", "8", "--channels-in", "1").out
+    assert "has no 'nets'; it has 'net'" in ask("predict", "mine:nets", "--image", "8").err
