@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from ..base.tables import Printed, text_table
-from ..lattice.kernels import from_weights
 from ..layers import Layer
 from ..layers.geometry import AxisGeometry
 from ..networks.network import Network
@@ -23,7 +22,7 @@ from ..theory.sweep.backward import backward
 from ..theory.sweep.inputs import InputModel
 from ..theory.sweep.lowering import Linear
 from ..theory.sweep.plan import Graph
-from ..theory.sweep.taps import Taps
+from ..theory.sweep.taps import Array, Taps
 from .costs import costs_of
 from .graph_edit import upto
 
@@ -188,7 +187,7 @@ def chain_variances(net: Network, settings: RunSettings, statistic: str = "power
         i = graph.sources[i][0]
     path.reverse()
     terms = variance_terms([graph.ops[i] for i in path], ndim)
-    return {net.names[i]: float(term.mean()) for i, term in zip(path, terms) if term.any()}
+    return {graph.names[i]: float(term.mean()) for i, term in zip(path, terms) if term.any()}
 
 
 def _lawful(op: Linear, routes: bool, statistic: str) -> bool:
@@ -207,14 +206,24 @@ def _left_out(net: Network, settings: RunSettings, erf: EffectiveReceptiveField,
     """By how much the variance falls when the taps of one layer are gathered in the middle one."""
     graph = Graph.of(net, settings)
     lost = {}
-    for i, (node, op) in enumerate(zip(net.nodes, graph.ops)):
+    for i, (name, op) in enumerate(zip(graph.names, graph.ops)):
         gathered = tuple(_gathered(taps) for taps in op.taps)
         if all((a.weights == b.weights).all() for a, b in zip(gathered, op.taps)):
             continue
         ops = (*graph.ops[:i], op._replace(taps=gathered), *graph.ops[i + 1:])
         left, *_ = backward(replace(graph, ops=ops), erf.unit, erf.statistic == "mean", InputModel())
-        lost[node.name] = total - float(np.mean(from_weights(left).var))
+        lost[name] = total - _variance(left)
     return lost
+
+
+def _variance(values: Array) -> float:
+    """Mean over the axes of the variance of a map, 0 for one without power; cross terms may make parts negative."""
+    total, found = float(values.sum()), 0.0
+    for axis, n in enumerate(values.shape):
+        line = values.sum(axis=tuple(a for a in range(values.ndim) if a != axis)) / (total or 1.0)
+        x = np.arange(n)
+        found += float(line @ x**2 - (line @ x)**2) / values.ndim
+    return found
 
 
 def _gathered(taps: Taps) -> Taps:

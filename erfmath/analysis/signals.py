@@ -148,7 +148,7 @@ def signals(net: Network, *, image: Any = None, unit: Any = None, node: str | No
     settings = RunSettings.of(net, image=image, unit=unit, node=node, width=width, channels_in=channels_in, ndim=ndim,
                               weights=weights, input_moments=input_moments, input_covariance=input_covariance)
     unit = settings.unit_of(net)
-    graph = Graph.of(net, settings)
+    graph = Graph.of(net, settings, flat=False)
     seen = observe(graph, unit, input_model(input_moments, input_covariance, settings.ndim))
     rows = []
     for i in sorted(seen.moments):

@@ -94,10 +94,13 @@ class SizeMap:
         return f"<SizeMap of {self.node}, {self.size.shape} units: {words}{blind}>"
 
 
-def prepare(net: Network, settings: RunSettings) -> tuple[Plan, Gates] | None:
-    """What a sweep over `net` on an image starts from, for white pixels of variance 1; None if it cannot."""
+def prepare(net: Network, settings: RunSettings, flat: bool = True) -> tuple[Plan, Gates] | None:
+    """What a sweep over `net` on an image starts from, for white pixels of variance 1; None if it cannot.
+
+    Unless `flat`, every node has the map that it has in `net`.
+    """
     _check_size(settings.pixels)
-    graph = Graph.of(net, settings)
+    graph = Graph.of(net, settings, flat)
     if settings.default_statistic(net) == "mean":
         return None
     plan = Plan(graph, mean=False)

@@ -141,7 +141,7 @@ def tile_halo(net: Network, error: float = 0.01, *, image: Any = None, node: str
 
 def _smallest(net: Network, settings: RunSettings, tiles: _Tiles, error: float) -> TileHalo:
     """By bisection in multiples, since the error falls with the halo."""
-    swept = prepare(net, settings.but(image=tiles.image))
+    swept = prepare(net, settings.but(image=tiles.image), flat=False)
     power = _Swept(*swept, tiles) if swept else _Known(net, settings, tiles)
     if tiles.start < tiles.exact and power.cut(tiles.middle) > error / 2:
         raise ValueError(f"error={error:g}: units see more than an image of {tiles.image} holds; " + tiles.remedy)

@@ -133,6 +133,10 @@ class Rule:
         """This layer and the one `before` as one that reads its input of `sizes`, where there is such a layer."""
         return None
 
+    def commutes(self, layer: Layer, ndim: int, phi: Function) -> bool:
+        """Whether a function of each value may as well be taken before the layer as after it."""
+        return False
+
     def function(self, layer: Layer) -> Function | None:
         """The function of each value, for layers that are one."""
         return None

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ...layers import Dropout, Identity, Pad, Scale
+from ...layers import Dropout, Identity, Layer, Pad, Scale
 from ..sweep.covariance import Covariance, Factor
 from ..sweep.lowering import Linear, by_place, separable
 from ..sweep.moments import Moments, at as lag_zero
@@ -23,6 +23,9 @@ __all__ = ["DropoutRule", "IdentityRule", "PadRule", "ScaleRule"]
 @rule_for(Identity)
 class IdentityRule(Rule):
     """Nothing happens."""
+
+    def commutes(self, layer: Layer, ndim: int, phi: Function) -> bool:
+        return True
 
 
 @rule_for(Scale)
@@ -53,6 +56,10 @@ class PadRule(Rule):
         plain = tuple(g._replace(border="zeros") for g in geometry)
         return Linear(separable(plain, [np.ones(1)] * len(sizes)))
 
+    def commutes(self, layer: Pad, ndim: int, phi: Function) -> bool:  # type: ignore[override]
+        pads = [pad for g in layer.geometry(ndim) for pad in g.pads(None)]
+        return layer.mode != "zeros" or max(pads) <= 0 or not phi.value(np.zeros(1)).any()
+
 
 @rule_for(Dropout)
 class DropoutRule(Rule):
@@ -62,6 +69,9 @@ class DropoutRule(Rule):
 
     def keeps_factor(self, op: Linear, mean: bool) -> bool:
         return mean
+
+    def commutes(self, layer: Dropout, ndim: int, phi: Function) -> bool:  # type: ignore[override]
+        return phi.below is not None or not layer.p  # of what is dropped nothing is left, and the rest is scaled
 
     def walk_gain(self, op: Linear, mean: bool) -> float | None:
         return super().walk_gain(op, mean) if mean else None

@@ -277,6 +277,8 @@ def _pairs(f: Callable[[Array], Array], q: Array, rho: Array, knots: tuple[float
     shape, q, rho = q.shape, q.reshape(-1), rho.reshape(-1)
     total = np.empty(rho.shape)
     left = np.arange(rho.size)
+    if not left.size:
+        return total.reshape(shape)
     for count in (TERMS, MANY_TERMS):
         s, where = _distinct(q[left])
         terms, r = _terms(f, s, knots, count, jump), rho[left]

@@ -22,6 +22,7 @@ from ..sweep.taps import Array
 from ..sweep.values import SiteValue, Source, Value
 from .base import Rule, rule_for, through_taps
 from .context import Above, Before, Below
+from .functions import Function
 
 __all__ = ["AddRule", "ConcatRule"]
 
@@ -29,6 +30,9 @@ __all__ = ["AddRule", "ConcatRule"]
 @rule_for(Add)
 class AddRule(Rule):
     """Moments of independent values add; all inputs get the same gradient."""
+
+    def commutes(self, layer: Layer, ndim: int, phi: Function) -> bool:
+        return True  # of one input
 
     def forward(self, at: Before, inputs: list[Moments]) -> Moments:
         graph, i, nodes = at.graph, at.i, list(at.graph.sources[at.i])
@@ -132,6 +136,9 @@ class AddRule(Rule):
 @rule_for(Concat)
 class ConcatRule(Rule):
     """Channels side by side: each input gets the gradient of its own."""
+
+    def commutes(self, layer: Layer, ndim: int, phi: Function) -> bool:
+        return True  # of one input
 
     def labels(self, layer: Layer, op: Linear, incoming: Sequence[Labels], channels: int, ndim: int) -> Labels:
         counts = [len(sizes(below)) for below in incoming]

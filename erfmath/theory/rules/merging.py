@@ -7,8 +7,8 @@ terms.  Gates along such branches open together, which no rule that sees one bra
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from ..sweep.values import Affine, Step, rounded
 from .activation import ActivationRule
 from .base import Rule, rule_of
 from .functions import Function, rectifier
+from .order import readers_of
 
 __all__ = ["Merged", "PointwiseRule", "Wiring", "combined", "merged"]
 
@@ -38,7 +39,8 @@ class Wiring(NamedTuple):
     rules: list[Rule]
     labels: Sequence[Labels]
     channels: Sequence[int]
-    sizes: Sequence[tuple[int | None, ...]]
+    sizes: list[Any]
+    biases: Mapping[int, float]
 
 
 @dataclass(frozen=True)
@@ -136,26 +138,16 @@ def merged(wiring: Wiring, last: int, flat: bool = True) -> Merged:
 class _Merging:
     def __init__(self, wiring: Wiring, last: int, flat: bool) -> None:
         self.wiring, self.last, self.flat = wiring, last, flat
-        self.readers = self._count()
+        self.readers = readers_of(wiring.sources)
         self.times: dict[tuple[int, int], float] = {}
         self.changed: set[int] = set()
         # Per node, the nodes that it is a function of, site by site, and how; the nearest first.
         self.chains: dict[int, dict[int, Steps]] = {-1: {-1: ()}}
 
-    def _count(self) -> list[int]:
-        sources = self.wiring.sources
-        readers, used = [0] * (len(sources) + 1), {len(sources) - 1}
-        for i in range(len(sources) - 1, -1, -1):
-            if i in used:
-                used.update(sources[i])
-                for j in sources[i]:
-                    readers[j] += 1
-        return readers
-
     def run(self) -> Merged:
         wiring = self.wiring
         for i, layer in enumerate(wiring.layers):
-            if layer.sums and i > self.last:
+            if layer.sums and i > self.last and (self.readers[i] or i == len(wiring.layers) - 1):
                 self._sum(i)
             self.chains[i] = self._chain(i)
         return Merged(self.times, tuple(min(self.chains[i]) for i in range(len(wiring.layers))), tuple(self.changed))
@@ -178,16 +170,22 @@ class _Merging:
         if layer.sums:
             return (Affine(self.times.get((i, self.wiring.sources[i][0]), 1.0)),)
         if (layer.joins_channels or layer.moves_channels or layer.multiplies or layer.draws_noise or layer.statistics
-                or op.fresh or op.routes or op.equal or op.ties_channels or not all(t.trivial for t in op.taps)):
+                or op.fresh or op.routes or op.equal or op.ties_channels or i in self.wiring.biases
+                or not all(t.trivial for t in op.taps)):
             return None
         return (Affine(op.gain * float(np.prod([t.weights.item() for t in op.taps]))),)
 
     # -- sums ---------------------------------------------------------------------------------
 
     def _sum(self, i: int) -> None:
-        sources = self.wiring.sources[i]
         if self._broadcasts(i):
             return
+        place = self._after(i)
+        if place is not None:  # one filter after the sum does what one in each branch does
+            self._sum(place)
+            self.chains[place] = self._chain(place)
+            return
+        sources = self.wiring.sources[i]
         terms = [term for j in sources for term in self._terms(i, j)]
         groups: list[list[tuple[int, float]]] = []
         for term in terms:
@@ -229,6 +227,31 @@ class _Merging:
             return
         self.wiring.sources[i] = tuple(found)
         self.times.update({(i, j): a for j, a in found.items() if a != 1})
+
+    def _after(self, i: int) -> int | None:
+        """Take the same filter out of all inputs of a sum; the node that the sum has moved to, if there is one."""
+        wiring, inputs = self.wiring, self.wiring.sources[i]
+        (first, *others), ops = inputs, wiring.ops
+        op = ops[first]
+        if (not others or not op.taps or all(t.trivial for t in op.taps) or op.fresh or op.gate or op.routes
+                or op.equal or op.ties_channels or wiring.layers[first].joins_channels):
+            return None
+        spec = replace(wiring.layers[first], name=None)  # type: ignore[call-arg]
+        alike = all(len(wiring.sources[j]) == 1 and self.readers[j] == 1 and j > self.last
+                    and j not in wiring.biases for j in inputs) and all(
+            type(wiring.layers[j]) is type(spec) and replace(wiring.layers[j], name=None) == spec  # type: ignore
+            and ops[j].gain == op.gain for j in others)
+        below = [wiring.sources[j][0] for j in inputs]
+        if not alike or len({(wiring.sizes[j], wiring.channels[j]) for j in below}) > 1:
+            return None
+        place = max(inputs)
+        layer, rule = wiring.layers[first], wiring.rules[first]
+        self.changed |= {i, place}
+        wiring.layers[place], wiring.rules[place], ops[place] = wiring.layers[i], wiring.rules[i], wiring.ops[i]
+        wiring.layers[i], wiring.rules[i], ops[i] = layer, rule, op
+        wiring.sources[place], wiring.sources[i] = tuple(below), (place,)
+        wiring.sizes[place] = wiring.sizes[below[0]]
+        return place
 
     def _free(self, j: int, base: int) -> bool:
         """Whether node `j` may become a function of `base`: nothing else reads it."""

@@ -19,6 +19,7 @@ from ..sweep.taps import Array
 from ..sweep.values import Value
 from .base import Rule, rule_for
 from .context import Above, Before, Below
+from .functions import Function
 
 __all__ = ["BatchNormRule", "LayerNormRule"]
 
@@ -28,6 +29,9 @@ class BatchNormRule(Rule):
     """Less the mean of each channel, over its deviation, both taken over inputs and the map."""
 
     fields = frozenset({"mode"})
+
+    def commutes(self, layer: Layer, ndim: int, phi: Function) -> bool:
+        return layer == BatchNorm("identity", name=layer.name)  # type: ignore[attr-defined]
 
     def refuse_unknown(self, layer: Layer) -> None:
         super().refuse_unknown(layer)

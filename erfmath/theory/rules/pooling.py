@@ -18,11 +18,12 @@ from ..sweep.lowering import SAMPLE, Linear, box, by_place, separable
 from ..sweep.moments import Moments, at as lag_zero, linear, ratio, read_sites, shared_after
 from ..sweep.site_distribution import distant
 from ..sweep.sources import Largest
-from ..sweep.taps import Array, border_gain
+from ..sweep.taps import Array, Taps, border_gain
 from . import functions
 from .base import Rule, rule_for
 from .context import Above, Before, Below
 from .neighbours import Passage, through_pool
+from .order import rises
 
 __all__ = ["AvgPoolRule", "BlurPoolRule", "GlobalAvgPoolRule", "MaxPoolRule", "Route", "max_pool", "winning"]
 
@@ -54,6 +55,14 @@ class AvgPoolRule(Rule):
 
     fields = frozenset({"kernel_size", "stride", "padding", "count_include_pad", "ceil_mode"})
 
+    def commutes(self, layer: AvgPool, ndim: int, phi: functions.Function) -> bool:  # type: ignore[override]
+        return all(g.kernel == 1 and g.padding == (0, 0) for g in layer.geometry(ndim))
+
+    def stacked(self, layer: Layer, op: Linear, before: Layer, lower: Linear, sizes: Sizes, between: Sizes
+                ) -> Linear | None:
+        """Over copies of sites: the mean of these."""
+        return _of_originals(op, lower, between) if _copies(lower) and op.taps else None
+
     def lower(self, layer: AvgPool, sizes: Sizes, c_in: int, c_out: int) -> Linear:  # type: ignore[override]
         geometry = layer.geometry(len(sizes))
         if layer.ceil_mode and not layer.counts_inside_only and None not in sizes:
@@ -62,11 +71,37 @@ class AvgPoolRule(Rule):
         return Linear(box(geometry), inside_only=layer.counts_inside_only)
 
 
+def _copies(op: Linear) -> bool:
+    """Whether a layer copies each site as often as it has taps."""
+    return bool(op.taps) and op.gain == 1 and not (op.fresh or op.inside_only) and all(
+        isinstance(taps, Taps) and len(taps.axes) == 1 and (taps.weights == 1).all()
+        and taps.geometry[0]._replace(kernel=1, stride=1, transposed=False) == AxisGeometry()
+        and taps.geometry[0].transposed and taps.geometry[0].kernel == taps.geometry[0].stride
+        for taps in op.taps)
+
+
+def _of_originals(op: Linear, copies: Linear, sizes: Sizes) -> Linear | None:
+    """A pool of copies as one of what was copied, None where its windows hold parts of the copies of a site."""
+    geometry = []
+    for taps, below, n in zip(op.taps, copies.taps, sizes):
+        g, s = taps.geometry[0], below.geometry[0].stride
+        pads = g.pads(n)
+        if g.dilation > 1 or g.ceil_mode or g.stride % s or any(pad % s for pad in pads) or (
+                g.kernel % s and not op.routes):
+            return None
+        geometry.append(AxisGeometry(-(-g.kernel // s), g.stride // s, padding=(pads[0] // s, pads[1] // s)))
+    routes = op.routes and any(g.kernel > 1 for g in geometry)
+    return op._replace(taps=box(tuple(geometry)), routes=routes, inside_only=routes if op.routes else op.inside_only)
+
+
 @rule_for(BlurPool)
 class BlurPoolRule(Rule):
     """Binomial weights."""
 
     fields = frozenset({"kernel_size", "stride", "padding"})
+
+    def commutes(self, layer: BlurPool, ndim: int, phi: functions.Function) -> bool:  # type: ignore[override]
+        return all(g.kernel == 1 and g.padding == (0, 0) for g in layer.geometry(ndim))
 
     def lower(self, layer: BlurPool, sizes: Sizes, c_in: int, c_out: int) -> Linear:  # type: ignore[override]
         geometry = layer.geometry(len(sizes))
@@ -142,9 +177,14 @@ class MaxPoolRule(Rule):
         routes = any(g.kernel > 1 for g in geometry)  # else it only leaves sites out
         return Linear(box(geometry), inside_only=routes, routes=routes)
 
+    def commutes(self, layer: Layer, ndim: int, phi: functions.Function) -> bool:
+        return rises(phi) or all(g.kernel == 1 for g in layer.geometry(ndim))
+
     def stacked(self, layer: Layer, op: Linear, before: Layer, lower: Linear, sizes: Sizes, between: Sizes
                 ) -> Linear | None:
-        """The largest of the largest, unless the pool before leaves sites out."""
+        """The largest of the largest, unless the pool before leaves sites out; of copies one will do."""
+        if _copies(lower) and op.taps:
+            return _of_originals(op, lower, between)
         if not (op.routes and lower.routes):
             return None
         geometry = []

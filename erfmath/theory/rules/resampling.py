@@ -9,6 +9,7 @@ from ...layers.geometry import AxisGeometry, Resize
 from ..sweep.lowering import Linear, by_place, separable
 from ..sweep.taps import Array
 from .base import Rule, rule_for
+from .functions import Function
 
 __all__ = ["UpsampleRule"]
 
@@ -21,6 +22,9 @@ class UpsampleRule(Rule):
     """A box, or a triangle that is clamped at the edge; at other ratios, sizes and kernels a matrix an axis."""
 
     fields = frozenset({"scale", "mode", "size", "align_corners"})
+
+    def commutes(self, layer: Upsample, ndim: int, phi: Function) -> bool:  # type: ignore[override]
+        return layer.mode == "nearest" or layer.by_taps and all(g.stride == 1 for g in layer.geometry(ndim))
 
     def lower(self, layer: Upsample, sizes: tuple[int | None, ...], c_in: int, c_out: int) -> Linear:  # type: ignore
         geometry = layer.geometry(len(sizes))

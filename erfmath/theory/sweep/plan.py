@@ -21,6 +21,7 @@ from ...networks.network import Network
 from ...networks.settings import RunSettings
 from ..memory import Recent
 from ..rules.merging import Merged, Wiring, merged
+from ..rules.order import ordered
 from ..rules.registry import Rule, rule_of
 from .dependence import meet, pulled_through
 from .groups import ONE, Labels, owners, sizes as group_sizes, spread_over, whole
@@ -96,7 +97,8 @@ class Graph:
         """Collect what the sweep needs of `net` up to the node of the run.
 
         Without given weights the last few graphs are remembered, by the identity of `net`.  Where `flat`, a sum that
-        only another one reads is part of that.
+        only another one reads is part of that, and activations go before layers with which they commute; else every
+        node has the map that it has in `net`.
         """
         top, collect = net.index(settings.node), lambda: Graph._collect(net, settings, flat)
         if settings.weights:  # arrays may change
@@ -120,43 +122,46 @@ class Graph:
         owned: list[tuple[Labels, ...]] = []
         norms: dict[int, Norm] = {}
         seen: dict[Any, Linear] = {}  # repeated parts hold the same layer objects
-        rules = tuple(_rule(node.name, node.layer) for node in nodes)
-        for i, (node, rule, inputs) in enumerate(zip(nodes, rules, net.sources)):
+        names, layers = [node.name for node in nodes], [node.layer for node in nodes]
+        rules = [_rule(name, layer) for name, layer in zip(names, layers)]
+        if flat:
+            ordered(names, layers, rules, sources, sizes, source, given)
+        for i, (name, layer, rule, inputs) in enumerate(zip(names, layers, rules, net.sources)):
             below = inputs[0]
-            place = id(node.layer), sizes[below], channels[below], channels[i]
+            place = id(layer), sizes[below], channels[below], channels[i]
             try:
                 op = seen.get(place)
                 if op is None:
-                    rule.refuse_unknown(node.layer)
-                    op = seen[place] = rule.lower(node.layer, *place[1:])
-                if node.name in given:
+                    rule.refuse_unknown(layer)
+                    op = seen[place] = rule.lower(layer, *place[1:])
+                if name in given:
                     lowered = op
-                    op, norm = rule.given(node.layer, given[node.name], ndim, channels[below], channels[i])
+                    op, norm = rule.given(layer, given[name], ndim, channels[below], channels[i])
                     op = op.folded_as(lowered)
                     norms.update({} if norm is None else {i: norm})
             except (ValueError, NotImplementedError) as error:
-                raise type(error)(f"{node.name}: {error}") from None
+                raise type(error)(f"{name}: {error}") from None
             if below >= 0 and below != source:
-                joint = rule.stacked(node.layer, op, nodes[below].layer, ops[below], sizes[sources[below][0]],
+                joint = rule.stacked(layer, op, layers[below], ops[below], sizes[sources[below][0]],
                                      sizes[below])
                 op, sources[i] = (op, inputs) if joint is None else (joint, sources[below])
             ops.append(op)
-            labels[i] = rule.labels(node.layer, op, [labels[j] for j in inputs], channels[i], ndim)
-            owned.append(_owners(rule, node.layer, op, [labels[j] for j in inputs], labels[i], ndim))
-        drawn = {i: node.layer.bias_variance(channels[net.sources[i][0]], channels[i], ndim)
-                 for i, node in enumerate(nodes)}
-        biases = {i: float(np.mean(np.square(given[f"{node.name}.bias"]))) if f"{node.name}.bias" in given else drawn[i]
-                  for i, node in enumerate(nodes) if drawn[i] or f"{node.name}.bias" in given}
-        wiring = Wiring([node.layer for node in nodes], sources, ops, list(rules), labels, channels, sizes)
+            labels[i] = rule.labels(layer, op, [labels[j] for j in inputs], channels[i], ndim)
+            owned.append(_owners(rule, layer, op, [labels[j] for j in inputs], labels[i], ndim))
+        drawn = {i: layer.bias_variance(channels[net.sources[i][0]], channels[i], ndim)
+                 for i, layer in enumerate(layers)}
+        biases = {i: float(np.mean(np.square(given[f"{name}.bias"]))) if f"{name}.bias" in given else drawn[i]
+                  for i, name in enumerate(names) if drawn[i] or f"{name}.bias" in given}
+        wiring = Wiring(layers, sources, ops, rules, labels, channels, sizes, biases)
         changed = merged(wiring, source, flat)
         for i in changed.nodes:
-            owned[i] = _owners(wiring.rules[i], wiring.layers[i], ops[i], [labels[j] for j in sources[i]], labels[i],
+            owned[i] = _owners(rules[i], layers[i], ops[i], [labels[j] for j in sources[i]], labels[i],
                                ndim)
-        one_site = frozenset((i, slot) for i in range(len(nodes)) if len(sources[i]) > 1 and shapes is not None
+        one_site = frozenset((i, slot) for i in range(len(layers)) if len(sources[i]) > 1 and shapes is not None
                              for slot, j in enumerate(sources[i]) if sizes[j] != sizes[i])
-        return Graph(tuple(node.name for node in nodes), tuple(wiring.layers), tuple(sources),
+        return Graph(tuple(names), tuple(layers), tuple(sources),
                      tuple(sizes), tuple(channels), tuple(labels), tuple(map(group_sizes, labels)), tuple(owned),
-                     one_site, tuple(ops), tuple(wiring.rules), ndim, norms, biases, changed, source)
+                     one_site, tuple(ops), tuple(rules), ndim, norms, biases, changed, source)
 
     @property
     def top(self) -> int:

@@ -36,6 +36,8 @@ REACH, PANEL, ORDER = 8.5, 2.0, 10
 POINTS, _WEIGHTS = np.polynomial.legendre.leggauss(ORDER)
 #: Smooth functions bend here; nodes of values that reach over more than so much are split there.
 BENDS, WIDE = (-8.0, -4.0, -2.0, -1.0, 0.0, 1.0, 2.0, 4.0, 8.0), 17.0
+#: Probability below which rounding may have made a value.
+RARE = 1e-13
 #: What counts as nothing in a table: far smaller numbers are slow.
 NOTHING = 1e-60
 #: Terms of the expansion that says how much Gaussians have in common whose functions have something in common.
@@ -258,6 +260,11 @@ class Value:
     def mean_slope(self) -> float:
         """E of the derivative by the source."""
         return float(self.nodes.p @ self.slope(self.nodes.u))
+
+    @functools.cached_property
+    def positive(self) -> bool:
+        """Whether it is never below zero."""
+        return bool(self.source.parts or self.steps) and not (self.at(self.nodes.u[self.nodes.p > RARE]) < 0).any()
 
     @functools.cached_property
     def plain(self) -> bool:

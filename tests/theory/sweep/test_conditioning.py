@@ -193,16 +193,15 @@ def ready(net: em.Network, **options: Any) -> tuple[Graph, Any]:
 def handed(net: em.Network, node: str, knowns: Any = None) -> list[list[Any]]:
     """What node `node` hands to its first input, of a gradient of which its value's entry is known."""
     graph, (_, gates) = ready(net, channels_in=16, ndim=1)
-    i = [one.name for one in net].index(node)
+    i = graph.names.index(node)
     start = conditioning.entry(gates.sites[i]) if knowns is None else knowns
     return conditioning.handed(graph, gates, Edge(i, 0), graph.sources[i][0], [start])
 
 
 def test_layers_that_do_nothing_hand_on_the_very_same() -> None:
-    net = em.serial(conv(), R, em.residual(conv()), em.Identity("nothing"), em.Pad(0, name="none"), R, conv())
+    net = em.serial(conv(), R, em.residual(conv()), em.Identity("nothing"), em.Pad(0, name="none"), R, conv(), R)
     graph, (_, gates) = ready(net, channels_in=16, ndim=1)
-    names = [one.name for one in net]
-    known = entering(gates.sites[names.index("relu2")][0])
+    known = entering(gates.sites[graph.names.index("relu2")][0])
     for name in ("nothing", "none"):
         (one,), = handed(net, name, (known,))
         assert one.knowns == (known,) and one.knowns[0] is known
