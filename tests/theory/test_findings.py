@@ -15,8 +15,7 @@ R, G1 = em.Activation("relu"), em.Random(gain=1)
 
 #: Findings of which the wrong is not mended yet; tests of these may fail.
 KNOWN = {
-    "nearest_before_a_max_pool", "dead_branch", "unit_that_no_pixel_reaches", "max_pool_of_a_dilated_site",
-    "size_map_with_units_that_see_nothing",
+    "nearest_before_a_max_pool", "dead_branch",
 }
 
 
