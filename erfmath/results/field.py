@@ -500,7 +500,7 @@ class EffectiveReceptiveField(Frozen):
         --------
         >>> import erfmath as em
         >>> em.predict(em.repeat(em.serial(em.Conv(3), em.Activation("relu")), 10), width=16).draws_needed(0.01)
-        29
+        28
         """
         if not real(error, "error") > 0:
             raise ValueError(f"error={error}: must be positive")

@@ -111,7 +111,7 @@ def scatter(net: Network, *, image: Any = None, images: int = 1, unit: Any = Non
     >>> chain = em.repeat(em.serial(em.Conv(3), em.Activation("relu")), 10)
     >>> narrow, wide = em.scatter(chain, width=16), em.scatter(chain, width=64)
     >>> round(narrow.size, 2), round(wide.size / narrow.size, 1), narrow.draws_needed(0.01)
-    (0.14, 0.5, 29)
+    (0.14, 0.7, 28)
     """
     integer(images, "images", 1)
     settings = RunSettings.of(net, image=image, unit=unit, node=node, width=width, channels_in=channels_in, ndim=ndim)
