@@ -38,7 +38,7 @@ def parts(options: Options) -> dict[str, Spec]:
 
 
 def network(spec: Spec) -> Network:
-    """`layers` convolutions 3x3 with ReLU, plain, with batch norms, or as residual units of pre-activation; a last 1x1."""
+    """`layers` convolutions 3x3 with ReLU: plain, with batch norms, or as residual units; and a last 1x1."""
     n, channels, kind = spec["layers"], spec["channels"], spec["network"]
     gate = (Activation("relu"),) if kind == "plain" else (BatchNorm(), Activation("relu"))
     if kind == "residual":
@@ -74,7 +74,7 @@ def _fields(net: Network, weights: Any, images: Any, spec: Spec, when: str) -> A
            for gates in HYPOTHESES},
         "unseen": predict(net, weights=weights, image=images.shape[2:], channels_in=1, gates="independent",
                           draws=draws, rng=seed)}
-    measured, found = fields["measured"], {}
+    measured, found = fields["measured"], Arrays()
     for name, erf in fields.items():
         error = np.zeros(2) if erf.stderr is None else erf.std_stderr
         found |= {f"std_{name}_{when}": np.array(erf.std), f"std_{name}_{when}_error": np.array(error),
@@ -120,12 +120,12 @@ def _of(part: Part, name: str) -> Part:
 
 
 def caption(data: Data) -> str:
-    told = "; ".join(f"{name}: accuracy {part.number('final_accuracy'):.1%}, {part.number('coherent_after'):.0%} of the "
-                     "power coherent" for name, part in data.items())
+    told = "; ".join(f"{name}: accuracy {part.number('final_accuracy'):.1%}, {part.number('coherent_after'):.0%} of "
+                     "the power coherent" for name, part in data.items())
     some = next(iter(data.values()))
-    return (f"Trained networks of {some.spec['layers']} layers 3×3 of {some.spec['channels']} channels, {told}. Measured "
-            f"over {some.spec['draws']} inputs, and from the weights alone: by second moments per tap, and through gates "
-            "that are independent, of one channel together, of one layer together.")
+    return (f"Trained networks of {some.spec['layers']} layers 3×3 of {some.spec['channels']} channels, {told}. "
+            f"Measured over {some.spec['draws']} inputs, and from the weights: by second moments per tap, and through "
+            "gates that are independent, of one channel together, of one layer together.")
 
 
 def quotes(data: Data) -> list[Quote]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -68,7 +69,8 @@ def from_norms(plan: Plan, channels: Mapping[int, int]) -> dict[int, Observed]:
     """What batch norms of given statistics tell of the gates after them; gates of which nothing is told are left out.
 
     A norm with scale gamma and shift beta puts out values of mean beta and variance gamma^2, so that a ReLU is open
-    with probability Phi(beta / |gamma|).  Sums of such values have the sum of their means and variances.
+    with probability Phi(beta / |gamma|).  Sums of such values have the sum of their means and variances.  Between
+    such a ReLU and a pool of N sites, gradients come from the winners: these are open with probability 1 - (1 - p)^N.
     """
     program, given = plan.program, plan.recipe.given
     gates = set(gates_of(plan))
@@ -85,6 +87,16 @@ def from_norms(plan: Plan, channels: Mapping[int, int]) -> dict[int, Observed]:
             known[i] = rows["shift"], rows["scale"]**2
         elif step.layer.op in _STATES and None not in above:
             known[i] = _STATES[step.layer.op](step.layer, above, channels[i])
+    pools: dict[int, int] = {}  # sites of the pool that alone reads a node
+    path = [i for i in program.steps if i in program.path and i > program.source]
+    readers = Counter(j for i in path for j in program.steps[i].inputs)
+    for i in reversed(path):
+        step = program.steps[i]
+        if i in pools and i in found and two_slopes(step) == 0.0:
+            part = 1 - (1 - found[i][0].mean)**pools[i]
+            found[i] = (Slope(part, part),)
+        elif step.layer.op == "max_pool" and readers[step.inputs[0]] == 1:
+            pools[step.inputs[0]] = math.prod(step.kernel)
     return found
 
 

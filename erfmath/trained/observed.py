@@ -6,8 +6,9 @@ import dataclasses
 import functools
 import math
 import operator
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,6 +28,8 @@ __all__ = ["Observed", "activities", "all_units", "batch_of", "forward_pulls", "
 
 #: What is known of a gate: one `Slope` for each input, or the shares of a pool's taps.
 Observed = Any
+#: Layers that hand gradients on site by site, whatever went forward.
+SITEWISE = {"identity", "scale", "dropout", "batch_norm"}
 #: Bytes of the largest activation of a batch.
 BATCH_BYTES = 2**26
 
@@ -75,7 +78,7 @@ def activities(net: Network, weights: Mapping[str, Any], images: Any, *, node: s
     plan = make_plan(net, settings, statistic="power", entropy=0, normalise=False, images=images, channel=None,
                      batch=None, dtype=None)
     plan = all_units(net, settings, plan)
-    found = observed(plan, np.moveaxis(images, 1, 0), channels_of(net, settings))
+    found = observed(plan, np.moveaxis(images, 1, 0), channels_of(net, settings), weighed=False)
     return {plan.program.steps[i].name: _told(plan.program.steps[i], what) for i, what in found.items()
             if isinstance(what, np.ndarray) or len(what) == 1}
 
@@ -135,8 +138,12 @@ def forward_pulls(program: Program, parameters: Mapping[tuple[int, str], Array],
         yield step, inputs, pull
 
 
-def observed(plan: Plan, inputs: Array, channels: Mapping[int, int]) -> dict[int, Observed]:
-    """What all gates of a plan do on average over inputs (channels, N, *space)."""
+def observed(plan: Plan, inputs: Array, channels: Mapping[int, int], weighed: bool = True) -> dict[int, Observed]:
+    """What all gates of a plan do on average over inputs (channels, N, *space).
+
+    If `weighed`, over those sites that gradients reach: below a pool the winners of its windows, below another gate
+    what it lets through.  That is how a gate depends on what lies above it with no kernel in between.
+    """
     recipe, program, gates = plan.recipe, plan.program, set(gates_of(plan))
     batch = max(recipe.inputs[1], 1)
     counted = inputs.shape[1] // batch * batch
@@ -148,27 +155,77 @@ def observed(plan: Plan, inputs: Array, channels: Mapping[int, int]) -> dict[int
         part = inputs[:, start:min(start + each, counted)].astype(recipe.dtype, copy=False)
         draws = part.shape[1] // batch
         x = np.moveaxis(part.reshape(part.shape[0], draws, batch, *part.shape[2:]), 1, 0) if batch > 1 else part[None]
-        for step, values, pull in forward_pulls(program, parameters, x, 1 if batch > 1 else draws):
+        here: dict[int, Observed] = {}
+        pulls: dict[int, _Pulled] = {}
+        images = 1 if batch > 1 else draws
+        for step, values, pull in forward_pulls(program, parameters, x, images):
             if step.index in gates:
-                total.setdefault(step.index, []).append((draws, _seen(step, values, pull, rng)))
+                here[step.index] = _seen(step, values)
+                shape = (*values[0].shape[:2], images, *step.backward.out.shape)
+                pulls[step.index] = _Pulled(pull, signs(rng, shape, values[0].dtype))
+        for i, what in _weighed(program, here, pulls, weighed).items():
+            total.setdefault(i, []).append((draws, what))
     return {i: _mean(parts) for i, parts in total.items()}
 
 
-def _seen(step: Step, inputs: list[Array], pull: Pull, rng: np.random.Generator) -> Observed:
-    """What one gate does on average over one batch."""
-    op = step.layer.op
-    if op == "max_pool":
+class _Pulled(NamedTuple):
+    """A gate's pull, and random signs in the shape of its output."""
+
+    pull: Pull
+    signs: Array
+
+
+def _weighed(program: Program, here: Mapping[int, Observed], pulls: Mapping[int, _Pulled], weighed: bool,
+             ) -> dict[int, Observed]:
+    """What is known of gates of one batch by their values, and of the others by their pulls, from the unit down."""
+    found, weights = dict(here), dict[int, Array]()
+    path = [i for i in program.steps if i in program.path and i > program.source]
+    readers = Counter(j for i in path for j in program.steps[i].inputs)
+    for i in reversed(path):
+        step, weight, slope = program.steps[i], weights.pop(i, None), None
+        if i in pulls and found[i] is None:
+            found[i], slope = _slope(step, pulls[i], weight)
+        if weighed and len(step.inputs) == 1 and readers[step.inputs[0]] == 1:
+            below = _reached(step, slope, pulls.get(i), weight)
+            if below is not None:
+                weights[step.inputs[0]] = below
+    return found
+
+
+def _seen(step: Step, inputs: list[Array]) -> Observed | None:
+    """What values tell of one gate over one batch; None where its pull does."""
+    layer: Any = step.layer
+    if layer.op == "max_pool":
         return _winners(step, inputs[0])
-    if op == "adaptive_max_pool":
+    if layer.op == "adaptive_max_pool":
         return ()
-    if op == "multiply":
+    if layer.op == "multiply":
         return _factors(step, inputs)
-    # The mean diagonal of the derivative, and the mean of its squares: exact where each site has a derivative of its
-    # own, as activations have.
+    if layer.op == "dropout":
+        return (Slope(np.ones(1), np.full(1, 1 / (1 - layer.p))),)
+    return None
+
+
+def _slope(step: Step, pulled: _Pulled, weight: Array | None) -> tuple[tuple[Slope], Array]:
+    """The mean diagonal of a derivative and the mean of its square, over sites that count by `weight`; and the slopes.
+
+    Exact where each site has a derivative of its own, as activations have.
+    """
     window = step.backward
-    probe = signs(rng, (*inputs[0].shape[:3], *window.out.shape), inputs[0].dtype)
-    slope = place(pull(probe)[0], window.held[0], window.out)
-    return (Slope(_per_channel(probe * slope), _per_channel(slope * slope)),)
+    slope = place(pulled.pull(pulled.signs)[0], window.held[0], window.out)
+    return (Slope(_per_channel(pulled.signs * slope, weight), _per_channel(slope * slope, weight)),), slope
+
+
+def _reached(step: Step, slope: Array | None, pulled: _Pulled | None, weight: Array | None) -> Array | None:
+    """How much of the power meets each site of a layer's input; None where that is the same everywhere."""
+    window, op = step.backward, step.layer.op
+    if op in ("max_pool", "adaptive_max_pool") and pulled is not None:
+        return np.asarray(pulled.pull(np.ones_like(pulled.signs) if weight is None else weight)[0])
+    if op == "activation" and slope is not None:
+        weight = slope**2 if weight is None else weight * slope**2
+    elif op not in SITEWISE or weight is None:
+        return None
+    return place(weight, window.out, window.held[0])
 
 
 def _winners(step: Step, x: Array) -> Array:
@@ -196,9 +253,14 @@ def _factors(step: Step, inputs: list[Array]) -> tuple[Slope, ...]:
     return tuple(found)
 
 
-def _per_channel(x: Array) -> Array:
-    """Mean over draws, images and sites."""
-    return np.asarray(x.mean(axis=(0, *range(2, x.ndim)), dtype=float))
+def _per_channel(x: Array, weight: Array | None = None) -> Array:
+    """Mean over draws, images and sites, weighed where any of a channel's weights is not 0."""
+    axes = (0, *range(2, x.ndim))
+    plain = np.asarray(x.mean(axis=axes, dtype=float))
+    if weight is None:
+        return plain
+    total = weight.sum(axis=axes, dtype=float)
+    return np.where(total > 0, (x * weight).sum(axis=axes, dtype=float) / np.where(total > 0, total, 1), plain)
 
 
 def _mean(parts: list[tuple[int, Observed]]) -> Observed:

@@ -9,7 +9,7 @@ import pytest
 
 import erfmath as em
 from erfmath.trained import drawn as module
-from tests.helpers import assert_statistical
+from tests.helpers import ROUNDING, assert_close, assert_statistical
 from tests.trained.test_independent import branched
 
 
@@ -59,12 +59,20 @@ def test_channels_of_a_layer() -> None:
     assert_statistical(totals["channels"].total, totals["channels"].total_stderr, 0.5)
 
 
-def test_pools_share_the_image_of_the_activation_before_them() -> None:
-    """The largest of two values after a ReLU is open in three of four cases, if both are of the same image."""
-    net = em.serial(em.Conv(1, 1), em.Activation("relu"), em.MaxPool(2))
+def test_gates_with_no_kernel_in_between() -> None:
+    """The largest of two values after a ReLU is open in three of four cases; what one lets through, another does."""
     images = np.random.default_rng(3).standard_normal((2000, 1, 2))
-    erf: Any = em.predict(net, weights={"conv1": np.ones((1, 1, 1))}, images=images, gates="layers", draws=2000, rng=0)
-    assert_statistical(erf.total, erf.total_stderr, 0.75)
+    pooled = em.serial(em.Conv(1, 1), em.Activation("relu"), em.MaxPool(2))
+    twice = em.serial(em.Conv(1, 1), em.Activation("relu"), em.Identity(), em.Activation("relu"), em.GlobalAvgPool())
+    for net, expected in ((pooled, 0.75), (twice, 0.25)):
+        about: Any = {"weights": {"conv1": np.ones((1, 1, 1))}, "images": images}
+        erf: Any = em.predict(net, gates="layers", draws=2000, rng=0, **about)
+        assert_statistical(erf.total, erf.total_stderr, expected)
+        assert_statistical(em.predict(net, gates="independent", **about).total, 1 / 2000**0.5, expected)
+    normed = em.serial(em.Conv(1, 1), em.BatchNorm(), em.Activation("relu"), em.MaxPool(2))
+    told = em.predict(normed, weights={"conv1": np.ones((1, 1, 1)), "batch_norm1": np.array([[1.0], [0], [0], [1]])},
+                      gates="independent", channels_in=1, image=2, ndim=1)
+    assert_close(told.total, 0.75, ROUNDING)
 
 
 def test_a_trained_like_network_is_near_its_measurement() -> None:
