@@ -33,7 +33,7 @@ def parts(options: Options) -> dict[str, Spec]:
     cases = dict(list(CASES.items())[::3]) if options.quick else CASES
     return {name: {"task": task, "network": kind, "reach": reach, "steps": options.pick(steps, 8), "batch": 16,
                    "layers": options.pick(8, 3), "channels": options.pick(12, 4), "size": options.pick(33, 13),
-                   "draws": options.draws(300), "seed": options.seed}
+                   "images": options.pick(300, 30), "seed": options.seed}
             for name, (task, kind, reach, steps) in cases.items()}
 
 
@@ -55,7 +55,7 @@ def compute(spec: Spec, desk: Desk) -> Arrays:
                        loss=training.BinaryCrossEntropy(), checkpoint=desk.scratch, progress=desk.progress)
     if run.partial and not run.diverged:
         raise KeyboardInterrupt
-    images, _ = task.batch(0, spec["draws"], [spec["seed"], TEST])
+    images, _ = task.batch(0, spec["images"], [spec["seed"], TEST])
     calibration, _ = task.batch(1, CALIBRATION, [spec["seed"], TEST])
     found = scalars(final_loss=float(run.loss[-30:].mean()), final_accuracy=float(run.accuracy[-30:].mean()))
     for when, weights in (("before", run.kept[0]), ("after", run.weights)):
@@ -66,7 +66,7 @@ def compute(spec: Spec, desk: Desk) -> Arrays:
 
 
 def _fields(net: Network, weights: Any, images: Any, spec: Spec, when: str) -> Arrays:
-    draws, seed = spec["draws"], spec["seed"]
+    draws, seed = spec["images"], spec["seed"]
     fields: dict[str, Any] = {
         "measured": measure(net, weights=weights, images=images, draws=draws, channel=0, rng=seed),
         "taps": predict(net, weights=weights, image=images.shape[2:], channels_in=1),
@@ -124,7 +124,7 @@ def caption(data: Data) -> str:
                      "the power coherent" for name, part in data.items())
     some = next(iter(data.values()))
     return (f"Trained networks of {some.spec['layers']} layers 3×3 of {some.spec['channels']} channels, {told}. "
-            f"Measured over {some.spec['draws']} inputs, and from the weights: by second moments per tap, and through "
+            f"Measured over {some.spec['images']} inputs, and from the weights: by second moments per tap, and through "
             "gates that are independent, of one channel together, of one layer together.")
 
 
