@@ -37,6 +37,7 @@ class Progress:
         self._interval = interval
         self._part: tuple[int, int] | None = None
         self._first: tuple[int, float] | None = None  # what was done when it was first told, and when: resumed work
+        self._note = ""
         self._width = 0
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -46,6 +47,10 @@ class Progress:
         self._part = (done, total)
         if self._first is None:
             self._first = (done, self._elapsed()) if done < total else (0, 0.0)
+
+    def note(self, text: str) -> None:
+        """Words at the end of the bar, as the loss of a run."""
+        self._note = text
 
     def __enter__(self) -> Progress:
         self._start = time.monotonic()
@@ -67,7 +72,7 @@ class Progress:
             done, total = self._part
             bar = ("#" * round(WIDTH * done / max(total, 1))).ljust(WIDTH)
             told = f" {done}/{total}{self._pace(done, total, seconds)}"
-        return f"{self._label} [{bar}]{told} {_time(seconds)}"
+        return f"{self._label} [{bar}]{told} {_time(seconds)}" + (f", {self._note}" if self._note else "")
 
     def _pace(self, done: int, total: int, seconds: float) -> str:
         """Rate, and time that remains; nothing before two reports, or at the end."""

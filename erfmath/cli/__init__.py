@@ -16,7 +16,7 @@ from .. import __version__
 from ..base.files import check_target, write_atomically
 from ..bench import BENCHMARKS
 from ..plotting import Display
-from . import analyse, commands, design, figures, growth, networks, page, report, sampling, signals
+from . import (analyse, commands, completion, design, figures, growth, networks, page, report, sampling, signals, train)
 from .sampling import INTERRUPTED
 
 __all__ = ["build_parser", "main"]
@@ -220,6 +220,16 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(BENCHMARKS)} (default: all)")
     sub.add_argument("--quick", action="store_true", help="once each, to see that they run")
     sub.add_argument("--plot", metavar="FILE", help="walk only: draw how the cost grows, in place of the table")
+
+    sub = command("train", train.train, "train a small network in NumPy, with validation",
+                  "erfmath train net.json --data box --steps 400 --save weights.npz\n"
+                  "erfmath train net.json --data cifar10.npz --optimiser sgd --batch 128 --steps 5000 --patience 5\n"
+                  "erfmath predict net.json --weights weights.npz --image 33")
+    train.add_train_options(sub)
+
+    sub = command("completion", completion.completion, "a script that completes commands and options in bash or zsh",
+                  'eval "$(erfmath completion bash)"')
+    completion.add_completion_options(sub, build_parser)
 
     command("zoo", commands.zoo_names, "list the networks that have a name", "erfmath zoo")
     return parser

@@ -22,7 +22,7 @@ from .report import Answer
 if TYPE_CHECKING:
     from ..readers.model import Model
 
-__all__ = ["NAMES", "add_source_options", "convert", "dimension", "network", "said", "stored_images"]
+__all__ = ["NAMES", "add_source_options", "convert", "dimension", "network", "said", "store", "stored_images"]
 
 NAMES = ("name of a network (see erfmath zoo), a file .json, .onnx or .keras, package.module:callable of PyTorch, or - "
          "for JSON on standard input")
@@ -102,7 +102,7 @@ def _of_keras(path: str) -> bool:
         return b'"class_name"' in file.read(2**16)
 
 
-def _store(file: BinaryIO, arrays: Mapping[str, Any]) -> None:
+def store(file: BinaryIO, arrays: Mapping[str, Any]) -> None:
     """An npz file; names of nodes may be such as `numpy.savez` has for its own arguments."""
     with zipfile.ZipFile(file, "w") as archive:
         for name, array in arrays.items():
@@ -141,7 +141,7 @@ def convert(options: argparse.Namespace) -> Answer:
         if model is None or not model.weights:
             raise ValueError(f"--weights: {options.network} has no arrays")
         arrays = model.weights
-        write_atomically(options.weights_out, lambda file: _store(file, arrays))
+        write_atomically(options.weights_out, lambda file: store(file, arrays))
     net.save(options.out)
     values = {"network": options.network, "out": options.out, "weights": options.weights_out, "nodes": len(net),
               "output": net.output}

@@ -38,6 +38,8 @@ Arrays = Mapping[str, Array]
 
 #: How much a batch's statistics move the running ones.
 MOMENTUM = 0.1
+#: Steps over which the loss in the bar is averaged.
+SMOOTH = 20
 #: Seconds between two writes of a checkpoint.
 INTERVAL = 30.0
 #: Of what checkpoints hold.
@@ -162,7 +164,8 @@ def fit(net: Network, data: Data, *, steps: int, batch: int = 128, optimiser: Op
         schedule: Schedule = Cosine(), augment: Augment | None = None, loss: Loss = CrossEntropy(), rng: Any = None,
         progress: bool | Callable[[int, int], Any] | None = None, checkpoint: str | os.PathLike[str] | None = None,
         keep: Collection[int] = (), clip: float | None = None, weights: Arrays | None = None,
-        width: int = 16) -> Training:
+        width: int = 16, evaluate_every: int = 100,
+        callback: Callable[[int, dict[str, Array]], Any] | None = None) -> Training:
     """Train a network: stochastic gradient descent on `data`, in float32.
 
     Parameters
@@ -195,6 +198,11 @@ def fit(net: Network, data: Data, *, steps: int, batch: int = 128, optimiser: Op
         What to start from, of all nodes (as `Training.weights`), instead of drawing.
     width : int
         Channels of layers that leave theirs open.
+    evaluate_every : int
+        Steps from one call of `callback` to the next.
+    callback : callable, optional
+        Gets the number of steps done, and the weights as `Training.weights`; a true answer ends the run
+        there, marked `partial`.  For validation and early stopping: `training.evaluate` takes the weights.
 
     Returns
     -------
@@ -229,6 +237,7 @@ def fit(net: Network, data: Data, *, steps: int, batch: int = 128, optimiser: Op
         raise TypeError(f"data: is a {type(data).__name__}; must be training.Images or a task such as "
                         "training.BoxMajority")
     steps, batch = integer(steps, "steps", 1), integer(batch, "batch", 1)
+    every = integer(evaluate_every, "evaluate_every", 1)
     check_bytes(16 * steps, f"steps={steps}: losses and accuracies", "take fewer steps")
     model = Model.of(net, data.channels, tuple(data.space), width)
     run = _Run(model, data, steps, batch, optimiser, schedule, augment, loss, clip, _kept(keep, steps))
@@ -250,23 +259,32 @@ def fit(net: Network, data: Data, *, steps: int, batch: int = 128, optimiser: Op
             parameters, running = (model.initial(generator(streams[0], 0)), model.running()) if weights is None else (
                 model.split(model.check(weights)))
             state = _State(0, parameters, running, {}, {0: model.join(parameters, running)} if 0 in run.keep else {})
+
+        def stop(state: _State) -> bool:
+            return callback is not None and state.step % every == 0 and bool(
+                callback(state.step, model.join(state.parameters, state.running)))
+
         state = _train(run, state, streams, history, progress,
-                       None if saved is None else functools.partial(saved.save, entropy))
+                       None if saved is None else functools.partial(saved.save, entropy), stop)
     done = history[:state.step]
     return Training(model.join(state.parameters, state.running), done[:, 0].copy(), done[:, 1].copy(), state.kept,
                     steps, entropy, _diverged(state, history) or state.step < steps)
 
 
 def _train(run: _Run, state: _State, streams: list[Any], history: Array, progress: Any,
-           save: Callable[..., Any] | None) -> _State:
-    """Step by step from `state` to the end, to Ctrl-C, or until the loss is no longer finite."""
+           save: Callable[..., Any] | None, stop: Callable[[_State], bool]) -> _State:
+    """Step by step from `state` to the end, to Ctrl-C, until `stop`, or until the loss is no longer finite."""
     try:
         with shown(progress, "training") as show, np.errstate(over="ignore", invalid="ignore"):
             while state.step < run.steps and not _diverged(state, history):
                 state = run.step(state, streams, history)
                 show(state.step, run.steps)
+                if hasattr(show, "note"):
+                    show.note(f"loss {history[max(0, state.step - SMOOTH):state.step, 0].mean():.3g}")
                 if save is not None:
                     save(state, history)
+                if stop(state):
+                    break
     except KeyboardInterrupt:
         pass
     finally:

@@ -358,3 +358,20 @@ def test_fit_labels_must_suit_the_output() -> None:
         em.fit(residual_net(True, classes=2), shapes_task(40), steps=1, batch=8)
     with pytest.raises(ValueError, match="one label a site; end in GlobalAvgPool"):
         em.fit(em.serial(em.Conv(3, 3)), shapes_task(40), steps=1, batch=8)
+
+
+def test_a_callback_sees_the_weights_and_ends_the_run() -> None:
+    data, seen = em.training.BoxMajority(5, 1), []
+
+    def callback(step: int, weights: Any) -> bool:
+        seen.append((step, weights))
+        return step == 4
+
+    net = em.serial(em.Conv(3, 2))
+    done = em.fit(net, data, steps=10, batch=2, rng=0, evaluate_every=2, callback=callback)
+    whole = em.fit(net, data, steps=10, batch=2, rng=0, keep=(2, 4))
+    assert [step for step, _ in seen] == [2, 4] and len(done.loss) == 4 and done.partial and not done.diverged
+    for step, weights in seen:
+        for name, array in whole.kept[step].items():
+            assert (array == weights[name]).all()
+    assert (done.loss == whole.loss[:4]).all()
