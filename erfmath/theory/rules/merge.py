@@ -17,9 +17,10 @@ from ..sweep.groups import Labels, sizes
 from ..sweep.lowering import SAMPLE, Linear, together
 from ..sweep.moments import Moments, concatenate, ratio
 from ..sweep.site_distribution import distant
+from ..sweep.products import Product
 from ..sweep.sources import Joint, Sum
 from ..sweep.taps import Array
-from ..sweep.values import SiteValue, Source, Value
+from ..sweep.values import Affine, SiteValue, Source, Value
 from .base import Rule, rule_for, through_taps
 from .context import Above, Before, Below
 from .functions import Function
@@ -88,10 +89,13 @@ class AddRule(Rule):
             depends_on = at.depends_on[node]
             for n, (known, other, members) in enumerate(found):
                 if known.meets(depends_on):
-                    both = _same_site(other, part)
+                    both = _same_site(other, part) or _with_product(other, part) or _with_product(part, other)
                     if both is not None:
                         found[n] = known.joined(depends_on), both, members | {node}
                         break
+                    if known.shares(depends_on) and any(_multiplied(v) for one in (other, part) for v in one.sites):
+                        raise NotImplementedError(f"{at.graph.name(at.i)} ({at.layer.kind}): a product added to what "
+                                                  f"its factors are made of: {SAMPLE}")
                     at.gates.uncorrelated.add(at.i)
             else:
                 found.append((depends_on, part, {node}))
@@ -191,6 +195,37 @@ def _times(m: Moments, factor: float) -> Moments:
 def _holds(part: Value, source: Source) -> bool:
     """Whether a part is a function of `source`, or of what is made of it."""
     return part.source is source or any(_holds(inner, source) for inner in part.source.parts[:1])
+
+
+def _multiplied(site: SiteValue) -> bool:
+    """Whether a value is made of a product."""
+    return site is not None and (isinstance(site.source, Product) or any(map(_multiplied, site.source.parts)))
+
+
+def _with_product(one: Moments, other: Moments) -> Moments | None:
+    """a + a b as a (1 + b), where the second value is that in every channel group."""
+    found = []
+    for g in range(len(other.sites)):
+        value, whole = one.value(g), other.value(g)
+        if not isinstance(whole.source, Product) or len(whole.source.parts) != 2:
+            return None
+        scale = 1.0
+        for step in whole.steps:
+            if not isinstance(step, Affine) or step.b:
+                return None
+            scale *= step.a
+        for first, factor in (whole.source.parts, whole.source.parts[::-1]):
+            if first.source is value.source and first.steps == value.steps:
+                found.append((value, factor.times(scale, 1.0), scale * factor.mean))
+                break
+        else:
+            return None
+    mean = np.array([each for _, _, each in found])
+    values = one.values * one.per_pair(1 + 2 * mean) + other.values
+    average = one.average * (1 + 2 * mean) + other.average
+    cov_far, cov_site = (getattr(one, what) * (1 + 2 * mean) + getattr(other, what) for what in ("cov_far", "cov_site"))
+    sites = tuple(Product.of((value, factor)).value() for value, factor, _ in found)
+    return replace(one, values=values, cov_far=cov_far, corr_site=ratio(cov_site, average), sites=sites)
 
 
 def _same_site(one: Moments, other: Moments) -> Moments | None:

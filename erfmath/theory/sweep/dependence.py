@@ -16,6 +16,8 @@ __all__ = ["SEVERAL", "Dependence", "meet", "read_through", "pulled_through"]
 
 #: In place of a channel: none, and more than one.
 NONE, SEVERAL = -1, -2
+#: No channels at all.
+NOWHERE = np.full(0, NONE)
 #: Per channel the one of the source that it comes from; None where channels are not followed.
 Channels = Union[Labels, None]
 
@@ -60,6 +62,17 @@ class Dependence:
     def meets(self, other: Dependence) -> bool:
         """Whether values of like channels depend on one another."""
         return any(root in other.roots and meet(mine, other.roots[root]) for root, mine in self.roots.items())
+
+    def shares(self, other: Dependence) -> bool:
+        """Whether values of like channels depend on the same channel of a source, not only on several by a softmax."""
+        for root, mine in self.roots.items():
+            theirs = other.roots.get(root, NOWHERE)
+            if mine is None or theirs is None:
+                if root in other.roots:
+                    return True
+            elif len(mine) == len(theirs) and ((mine == theirs) & (mine >= 0)).any():
+                return True
+        return False
 
     def joined(self, other: Dependence) -> Dependence:
         """Of values of both."""

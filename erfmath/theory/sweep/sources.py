@@ -25,8 +25,8 @@ __all__ = ["Averaged", "Dropped", "Itself", "Joint", "Largest", "RowMeans", "Sta
 
 #: Points of a lattice for filters and for sums, and panels of the values that go onto either.
 GRID, FINE, ROWS_SPLIT, SPLIT = 1024, 4096, 64, 256
-#: Panels of a single value plus a Gaussian at most: narrower Gaussians are added on a lattice.
-MOST_PANELS = 120
+#: Panels and nodes of a single value plus a Gaussian at most: narrower Gaussians are added on a lattice, and products.
+MOST_PANELS, MOST_NODES = 120, 6000
 #: Values less likely than this are left out of the range of a sum.
 LEAST = 1e-15
 #: Logarithm of what counts as nothing in a kernel: far smaller numbers are slow.
@@ -141,7 +141,8 @@ class Sum(Source):
     def smooth(self) -> bool:
         """Whether it has a smooth density on panels."""
         lo, hi = self._ends[0]
-        return len(self.parts) == 1 and self.q > 0 and hi - lo <= MOST_PANELS * PANEL * math.sqrt(self.q)
+        few = len(self.parts) == 1 and len(self.parts[0].nodes.u) <= MOST_NODES
+        return few and self.q > 0 and hi - lo <= MOST_PANELS * PANEL * math.sqrt(self.q)
 
     @functools.cached_property
     def _ends(self) -> list[tuple[float, float]]:
