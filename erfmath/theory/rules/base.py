@@ -101,6 +101,8 @@ class Rule:
 
     #: Fields of the spec that the rule takes into account; others must be at their defaults.
     fields: ClassVar[frozenset[str]] = frozenset()
+    #: Whether parts of the channels are compared, so that what gradients of different parts have in common matters.
+    compares: ClassVar[bool] = False
     #: Whether channels of the output are others than those of the input.
     moves: ClassVar[bool] = False
 
@@ -220,6 +222,10 @@ class Rule:
     def mean_factor(self, at: Below, factor: Factor) -> Factor:
         """The mean of the gradient at the input, for a gate that does not depend on the gradient."""
         return factor.gated(np.sqrt(at.gates.power[at.i]))
+
+    def mean_gain(self, at: Below) -> float:
+        """The mean of what multiplies a gradient at an input, for products and what moves channels; 0 if not known."""
+        return float(self.moves)
 
     # -- transposed ---------------------------------------------------------------------------
 

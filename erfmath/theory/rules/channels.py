@@ -89,6 +89,7 @@ class SoftmaxRule(Rule):
     """
 
     fields = frozenset({"parts"})
+    compares = True
 
     def reads(self, layer: Any, slot: int, incoming: Sequence[int], channels: int, ndim: int) -> Labels:
         return np.asarray(layer.channel_reads([np.arange(channels)], channels, ndim))

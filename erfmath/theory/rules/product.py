@@ -82,15 +82,18 @@ class MultiplyRule(Rule):
         state = state.into_groups(at.owner, len(at.graph.groups[at.j]))
         return state.gathered() if at.gathers else state
 
-    def mean_factor(self, at: Below, factor: Factor) -> Factor:
-        """Times the means of the other factors."""
+    def mean_gain(self, at: Below) -> float:
+        """The product of the means of the other factors."""
         means, share = np.ones(len(at.graph.groups[at.i])), at.graph.shares(at.i)
         for slot, j in enumerate(at.graph.sources[at.i]):
             if slot != at.edge.slot:
                 sites = at.gates.sites.get(j, (None,) * len(at.graph.groups[j]))
                 each = np.array([0.0 if site is None else site.mean for site in sites])
                 means = means * each[at.graph.owners[at.i][slot][0]]
-        factor = factor.times(float(np.dot(share, means)))
+        return float(np.dot(share, means))
+
+    def mean_factor(self, at: Below, factor: Factor) -> Factor:
+        factor = factor.times(self.mean_gain(at))
         return factor.gathered() if at.gathers else factor
 
     def transpose(self, at: Above) -> Array:

@@ -93,7 +93,8 @@ class _Sweep:
             for edge in edges:
                 self.below.setdefault(edge.reader, []).append((j, edge))
         # Sources whose covariance a contraction further down will ask for.
-        self.asked = {met.start for meetings in self.plan.meetings.values() for met in meetings}
+        self.asked = {met.start for places in (self.plan.meetings, self.plan.compared) for meetings in places.values()
+                      for met in meetings}
         self.kept: dict[Start, Covariance] = {}
         self.log_scale = 0.0  # of the amplitude: all states are times its exponential
 
@@ -108,6 +109,8 @@ class _Sweep:
                 parts += [part for start in starts for part in self._crossed(start, i)]
             if not parts:
                 continue
+            if i in self.plan.compared:
+                parts += self._compared(i)
             state = self._collect(i, parts)
             if i == graph.source:
                 return (*self._finish(state), self.log_scale * (1 if self.mean else 2))
@@ -269,6 +272,28 @@ class _Sweep:
             uniform = values.sum(axis=0, keepdims=True) / self.graph.channels[i] if above.mixing else None
             below = Covariance(values, one.start, uniform, above.mixing)
             found.append(below.into_groups(self.graph.owner(begin, i), len(self.graph.groups[i])))
+        return found
+
+    def _compared(self, i: int) -> list[Covariance]:
+        """What gradients of different parts have in common at node `i`, as the part of their power that it takes away.
+
+        They are products of one gradient and the means of factors: in the sum over pairs of parts
+        -E[g_a g_b] / (parts - 1).
+        """
+        found = []
+        for met in self.plan.compared[i]:
+            above, factor, gathers = self.kept.get(met.start), 1.0, set()
+            for edge, marks in (met.one, met.other):
+                for k, slot in marks:
+                    at = Below(self.plan, self.gates, Edge(k, slot), self.graph.sources[k][slot])
+                    factor *= self.graph.rules[k].mean_gain(at)
+                gathers.add(any(mark in self.graph.one_site for mark in marks))
+            if above is None or not factor or len(gathers) > 1:
+                continue
+            above = above.gathered() if gathers.pop() else above
+            taken = -2 * factor / (self.graph.layers[i].parts - 1)  # type: ignore[attr-defined]
+            values = above.values.sum(axis=0, keepdims=True) * taken
+            found.append(Covariance(values, above.start).with_lags(self.plan.lags[i]))
         return found
 
     def _respond(self, unit: Factor, begin: int, i: int) -> dict[tuple[Edge, Marks], Factor]:

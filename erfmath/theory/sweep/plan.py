@@ -244,6 +244,8 @@ class Plan:
         only), "modes" (that direction and all others) or "explicit".
     meetings : dict
         Nodes where branches of one source meet without a random layer between: which of them.
+    compared : dict
+        The same, of nodes that compare parts of the channels, for gradients that come to different parts.
     ones : set of int
         Nodes below which a `Constant` convolution reads the sum over channels.
     lags : dict
@@ -262,6 +264,7 @@ class Plan:
         if self.moved and self.channels != "explicit":  # one channel cannot stand for all
             self.factor = self._factor_region()
         self.meetings: dict[int, list[Meeting]] = {}
+        self.compared: dict[int, list[Meeting]] = {}
         self._known: dict[Name, Array] = {}
         self._find_meetings()
         self.ones = self._ones()
@@ -305,6 +308,10 @@ class Plan:
             names[i] = functools.reduce(operator.or_, per_edge + own)
             pairs = [Pair((fixed[k], one), (fixed[n], other)) for k in range(len(fixed)) for n in range(k)
                      for one in per_edge[k] for other in per_edge[n] if self._correlated(one, other, i in mixed)]
+            if i >= 0 and graph.rules[i].compares:
+                self.compared[i] = [pair for k in range(len(fixed)) for n in range(k) for one in per_edge[k]
+                                    for other in per_edge[n] if one[0] == other[0]
+                                    for pair in self._parted(Pair((fixed[k], one), (fixed[n], other)))]
             if pairs and not (i in self.factor and all(one == other for (_, one), (_, other) in pairs)):
                 self.factor.discard(i)
                 self.meetings[i] = list(dict.fromkeys(self._met(i, pair) for pair in pairs))
@@ -345,15 +352,21 @@ class Plan:
     def _met(self, i: int, pair: Pair) -> Meeting:
         """Where the two have parted, and what each has passed since."""
         (edge, (source, one)), (other_edge, (_, other)) = pair
-        # Whatever passed one edge is one gradient below it: only what came after parts it.
-        both = [mark for mark in one if mark in other]
-        start: Start = both[-1] if both else (source, None)
-        since = tuple(marks[marks.index(both[-1]) + 1:] if both else marks for marks in (one, other))
+        start, since = _parting(source, one, other)
         if any(self.parts_channels(k) for marks in since for k, _ in marks):
             raise NotImplementedError("branches of one gradient, one of them through a concatenation or a part of the "
                                       f"channels, meet again after {self.graph.name(i)} with no random layer between; "
                                       f"{SAMPLE}")
         return Meeting(start, (edge, since[0]), (other_edge, since[1]))
+
+    def _parted(self, pair: Pair) -> list[Meeting]:
+        """Where two gradients have parted that come to like channels of different parts; none if they do not."""
+        (edge, one), (other_edge, other) = pair
+        a, b = (self._channels_of(name) for name in (one, other))
+        if len(a) != len(b) or not np.array_equal(a[a >= 0], b[b >= 0]):
+            return []
+        start, since = _parting(one[0], one[1], other[1])
+        return [Meeting(start, (edge, since[0]), (other_edge, since[1]))]
 
     def parts_channels(self, i: int) -> bool:
         """Whether node `i` hands different channels to, or takes them from, its inputs."""
@@ -413,6 +426,14 @@ class Plan:
                          zip(graph.sizes[i], seen[i])) for i in seen}
         return {i: zero if zero in (need[i], made[i]) else tuple(map(min, zip(need[i], made[i], ends[i])))
                 for i in need}
+
+
+def _parting(source: int, one: Marks, other: Marks) -> tuple[Start, tuple[Marks, ...]]:
+    """Where two gradients of a source have parted, and what each has passed since."""
+    # Whatever passed one edge is one gradient below it: only what came after parts it.
+    both = [mark for mark in one if mark in other]
+    since = tuple(marks[marks.index(both[-1]) + 1:] if both else marks for marks in (one, other))
+    return both[-1] if both else (source, None), since
 
 
 def _edges(graph: Graph) -> dict[int, list[Edge]]:

@@ -36,12 +36,12 @@ Spans = tuple[tuple[int, int], ...]
 
 
 def can_read(plan: Plan) -> bool:
-    """Whether all of a plan has a transpose here: no weights that tie channels, no branches to contract."""
+    """Whether all of a plan has a transpose here: no weights that tie channels, no branches to contract or compare."""
     graph = plan.graph
     tied = any(op.ties_channels for i, op in enumerate(graph.ops) if plan.edges[i] or i == graph.top)
     # Branches of the unit's own gradient that meet again add as amplitudes.
     met = any(len(plan.edges[i]) > 1 for i in plan.factor if i != graph.top)
-    return not (plan.mean or tied or met or plan.meetings) and graph.sizes[-1][0] is not None
+    return not (plan.mean or tied or met or plan.meetings or plan.compared) and graph.sizes[-1][0] is not None
 
 
 class Reading(NamedTuple):
