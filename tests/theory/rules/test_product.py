@@ -108,8 +108,9 @@ def test_halves_of_one_layer_are_independent() -> None:
 
 def test_a_value_and_its_product_with_another() -> None:
     """x + x b = x (1 + b), for a stream and after it a gate; b is the sigmoid of another layer, of mean 1/2."""
-    x = em.predict(em.serial(conv(3), em.add(em.Identity(), em.multiply(em.Identity(), em.serial(conv(1), S))), conv(1)))
-    alone = em.predict(em.serial(conv(3), em.multiply(em.Identity(), em.serial(conv(1), S)), conv(1)))
+    gated = em.multiply(em.Identity(), em.serial(conv(1), S))
+    x = em.predict(em.serial(conv(3), em.add(em.Identity(), gated), conv(1)))
+    alone = em.predict(em.serial(conv(3), gated, conv(1)))
     # Both add 2 E[b] times the path through x to the power, of total 1.
     assert_close(np.array(x.total), np.array(alone.total + 2.0), REWRITE)
     with pytest.raises(NotImplementedError, match="a product added to what its factors are made of"):
