@@ -25,6 +25,7 @@ from .circuit import Circuit, channels_of, streams
 from .drawn import drawn
 from .independent import coherent, exact, exact_fits, probed
 from .known import by_hand, from_norms
+from .moved import moved, strides
 from .observed import Observed, all_units, observed
 from .slopes import Bins, Gate, Routes, Slopes
 
@@ -154,10 +155,12 @@ def _field(parts: _Parts, hypothesis: str, known: dict[int, Observed], draws: in
         mean = placed(coherent(circuit, gates, circuit.units(None, 1, "mean"), square=False))
         return TrainedReceptiveField(Moments.of(mean[None]), plan.field, method="mean gates", sampled=False,
                                      coherent_map=mean, contributions={}, **about)
-    if hypothesis == "independent" and exact_fits(circuit, gates):
+    dense = hypothesis == "independent" and exact_fits(circuit, gates)
+    stride = None if dense or hypothesis != "independent" else strides(parts.net, parts.settings, circuit, gates)
+    if dense or stride is not None:
         wide = dataclasses.replace(plan, recipe=dataclasses.replace(plan.recipe, dtype="float64"))
         circuit = Circuit.of(wide, parts.channels, {k: v.astype(float) for k, v in plan.recipe.given.items()})
-        power, mean, totals = exact(circuit, gates)
+        power, mean, totals = exact(circuit, gates) if stride is None else moved(circuit, gates, stride)
         moments, mean, method = Moments.of(placed(power)[None]), placed(mean), "exact"
     else:
         chunks = (probed(circuit, gates, draws) if hypothesis == "independent" else
