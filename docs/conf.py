@@ -26,7 +26,7 @@ extensions = ["sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.mathja
 root_doc, html_title, html_theme = "index", f"erfmath {release}", "alabaster"
 html_theme_options = {"description": "Effective receptive fields, computed analytically", "fixed_sidebar": False,
                       "page_width": "76rem", "sidebar_width": "15rem"}
-exclude_patterns = ["figures/parts", "paper"]
+exclude_patterns = ["figures/parts"]
 default_role = "autolink"
 myst_enable_extensions = ["dollarmath", "amsmath"]
 myst_heading_anchors = 4
@@ -37,6 +37,7 @@ numpydoc_show_class_members = False
 suppress_warnings = ["misc.highlighting_failure"]  # doctests print what is no Python
 
 GENERATED = HERE / "generated"
+ABOVE = ("README", "CHANGELOG", "SECURITY")  # pages of the folder above
 PUBLIC = {name.path: name.value for name in reference.public()}
 for _name in em.__all__:  # modules by the names that they have here
     if isinstance(getattr(em, _name), type(em)):
@@ -86,7 +87,7 @@ def generate() -> None:
     GENERATED.mkdir(exist_ok=True)
     pages = {f"{topic.name}.rst": topic_page(topic) for topic in reference.PAGES if reference.names_on(topic)}
     pages["options.rst"] = commands_page()
-    for name in ("README", "CHANGELOG"):
+    for name in ABOVE:
         pages[f"{name.lower()}.md"] = moved((HERE.parent / f"{name}.md").read_text(encoding="utf-8"))
     for name, text in pages.items():
         path = GENERATED / name
@@ -111,9 +112,9 @@ def linked(found: re.Match[str]) -> str:
 def as_site(app: Any, page: str, source: list[str]) -> None:
     """Add to a page what only a site can have."""
     text = source[0]
-    if page.startswith("generated/") and not page.endswith(("readme", "changelog")):
+    if page.startswith("generated/") and not page.endswith(tuple(name.lower() for name in ABOVE)):
         return
-    for name in ("README", "CHANGELOG"):
+    for name in ABOVE:
         text = text.replace(f"(../{name}.md", f"(generated/{name.lower()}.md")
     text = re.sub(r"(?<!`)`em\.([\w.]+)`(?!`)", linked, text)
     if page == "index":

@@ -73,7 +73,7 @@ class NaturalImages:
 
         Returns
         -------
-        ndarray, shape (count, channels, *shape)
+        ndarray, shape ``(count, channels, *shape)``
 
         Raises
         ------

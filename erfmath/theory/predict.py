@@ -78,7 +78,7 @@ def predict(net: Network, *, image: Any = None, unit: Any = None, node: str | No
         "layers" independent (docs/trained.md).  A mapping gives activities by hand, as `activities`
         returns them, of independent gates.
     images : ndarray or NaturalImages, optional
-        Inputs (N, channels, *space) from which activities and gates are taken.  By default "independent"
+        Inputs ``(N, channels, *space)`` from which activities and gates are taken.  By default "independent"
         takes activities from batch norms where all are told by them, else all hypotheses send noise with
         the spectrum of photographs forward.
     draws : int

@@ -46,7 +46,7 @@ def activities(net: Network, weights: Mapping[str, Any], images: Any, *, node: s
     weights : mapping
         Arrays of all nodes, as in `measure`.
     images : ndarray
-        Inputs (N, channels, *space), normalised as in training.
+        Inputs ``(N, channels, *space)``, normalised as in training.
     node : str, optional
         Up to which node (default: the output).
     width : int

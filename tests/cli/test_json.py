@@ -86,7 +86,8 @@ def test_completion(typed: str, offered: str, ask: Ask, in_tmp: Path) -> None:
 
 def test_train_keeps_the_best_and_stops(ask: Ask, in_tmp: Path) -> None:
     told("zoo", lambda *words: type("A", (), {"status": 0, "out": "{}", "err": ""}))  # writes the files
-    answer = ask(*"train net.json --steps 6 --batch 2 --validate 2 --rate 5 --patience 1 --save w.npz --json -q".split())
+    words = "train net.json --steps 6 --batch 2 --validate 2 --rate 5 --patience 1 --save w.npz --json -q"
+    answer = ask(*words.split())
     values = json.loads(answer.out)
     losses = [row["loss"] for row in values["validation"]]
     best = int(np.argmin(losses))
