@@ -43,6 +43,10 @@ NETS = {
                        em.residual(em.serial(conv(), RELU)), RELU, conv()),
     "beside the way": em.serial(conv(), RELU, em.residual(em.serial(conv("s"), RELU, conv())), RELU, conv()),
     "between pools": em.serial(conv(), RELU, em.MaxPool(2, name="s"), em.MaxPool(2), RELU, conv()),
+    "the input of a gate": em.serial(conv("s"), em.multiply(em.Identity(), em.serial(
+        em.GlobalAvgPool(), conv(), em.Activation("sigmoid"))), RELU, conv()),
+    "split": em.serial(em.Conv(3, 2 * W, name="s"), em.split((W, W), em.Identity(), em.serial(conv(), RELU)),
+                       em.Shuffle(2), RELU, conv()),
     "a rectifier twice": em.serial(conv(), em.Activation("relu", name="s"), RELU, conv(gain=1.0)),
     "concatenated": em.serial(conv(), RELU, em.concat(em.Identity(), conv(), name="s"), RELU, conv()),
 }
