@@ -6,6 +6,7 @@ differ only below a layer that takes statistics of the whole map.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -14,11 +15,12 @@ from typing import Any
 import numpy as np
 
 from ..base.checks import image_shape
+from ..base.errors import MOST_SITES, check_bytes, check_count
 from ..layers import Layer
 from ..layers.geometry import AxisGeometry, Box
 from ..networks.network import Network
 from .arrays import Array, folded
-from .rules import Step, Window, rule_of
+from .rules import Rule, Step, Window, rule_of
 
 __all__ = ["Program", "compile_network"]
 
@@ -179,7 +181,16 @@ def _folds(geometry: Geometry, read: Box, shape: Shape | None) -> tuple[Array, .
 def _window(layer: Layer, geometry: Geometry, box: Box, inputs: Sequence[tuple[Box, Shape | None]]) -> Window:
     """The sites of one pass at a node with the output sites of `box`, and inputs that have some sites of a shape."""
     held, shape = inputs[0]
+    for extent in (box.shape, held.shape):
+        check_count(max(extent), MOST_SITES, f"measuring on a map of {max(extent)} sites a side",
+                    "take a smaller image or dilation")
+    if type(rule_of(layer)).matrix is not Rule.matrix:
+        check_bytes(8 * max(map(operator.mul, box.shape, held.shape)), "the matrix of a pool along an axis",
+                    "take a smaller image or kernel")
     reads = tuple(_reads(layer, geometry, box, n) for _, n in inputs)
+    for read in reads:
+        check_count(max(read.shape), MOST_SITES, f"measuring on a map padded to {max(read.shape)} sites a side",
+                    "take a smaller dilation or padding")
     matrices = [rule_of(layer).matrix(layer, g, np.arange(box.lo[axis], box.hi[axis] + 1),
                                       np.arange(held.lo[axis], held.hi[axis] + 1),
                                       None if shape is None else shape[axis]) for axis, g in enumerate(geometry)]

@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base.checks import DIMENSIONS, Padding, PerAxis, choice, padding_rule, per_axis, sizes
+from ..base.errors import MOST_PHASES, MOST_TAPS, check_count
 from .geometry import BORDERS, SITE, AxisGeometry
 
-__all__ = ["KINDS", "Labels", "Layer", "Windowed", "open_dimensions", "pairs"]
+__all__ = ["KINDS", "Labels", "Layer", "Windowed", "most", "open_dimensions", "pairs"]
 
 #: One integer per channel: what it comes from.
 Labels = npt.NDArray[np.intp]
@@ -278,6 +279,12 @@ def pairs(padding: Padding | None) -> tuple[tuple[int, int], ...] | None:
     return padding if nested else None  # type: ignore[return-value]
 
 
+def most(value: PerAxis, name: str, limit: int) -> PerAxis:
+    """`value`, refused above `limit`."""
+    check_count(max(value) if isinstance(value, tuple) else value, limit, f"{name}={value}")
+    return value
+
+
 @dataclass(frozen=True)
 class Windowed(Layer):
     """Base of layers that read a window of sites."""
@@ -291,8 +298,9 @@ class Windowed(Layer):
                                pairs(getattr(self, "padding")))
 
     def _check_window(self, low: int | None = 0) -> None:
-        self._set(kernel_size=sizes(self.kernel_size, "kernel_size", 1),
-                  stride=sizes(getattr(self, "stride"), "stride", 1),
+        self._set(kernel_size=most(sizes(self.kernel_size, "kernel_size", 1), "kernel_size", MOST_TAPS),
+                  stride=most(sizes(getattr(self, "stride"), "stride", 1), "stride",
+                              MOST_PHASES if self.transposed else MOST_TAPS),
                   padding=padding_rule(getattr(self, "padding"), self.words, low))
         for key, low in (("dilation", 1), ("output_padding", 0)):
             if hasattr(self, key):

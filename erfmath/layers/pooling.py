@@ -11,10 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base.checks import Padding, PerAxis, flag, per_axis, sizes
-from .base import Layer, Windowed, open_dimensions
+from .base import Layer, Windowed, most, open_dimensions
 from .geometry import AxisGeometry, Resize
 
 __all__ = ["AdaptiveAvgPool", "AdaptiveMaxPool", "AvgPool", "BlurPool", "GlobalAvgPool", "MaxPool", "Pool"]
+
+#: Most taps of a blur.
+MOST_STEPS = 1024
 
 
 class Pool(Windowed):
@@ -194,10 +197,17 @@ class BlurPool(Pool):
 
     def __post_init__(self) -> None:
         self._check_pool()
+        most(self.kernel_size, "kernel_size", MOST_STEPS)  # of std 16; each costs as many layers' work
 
     def axis_weights(self, kernel: int) -> npt.NDArray[np.float64]:
         """Weights along an axis of `kernel` taps, of sum 1."""
-        return np.array([math.comb(kernel - 1, a) for a in range(kernel)]) / 2.0**(kernel - 1)
+        if kernel < 60:
+            return np.array([math.comb(kernel - 1, a) for a in range(kernel)]) / 2.0**(kernel - 1)
+        # By the ratios of neighbours from the middle on: factorials and powers leave the range of floats.
+        a = np.arange((kernel - 1) // 2 + 1, kernel)
+        upper = np.cumprod(np.concatenate([[1.0], (kernel - a) / a]))
+        weights = np.concatenate([upper[:0 if kernel % 2 else 1:-1], upper])
+        return weights / weights.sum()
 
 
 @dataclass(frozen=True)

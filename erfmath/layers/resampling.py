@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base.checks import PerAxis, choice, flag, per_axis, sizes
-from .base import Layer, open_dimensions
+from ..base.errors import MOST_PHASES, MOST_SITES
+from .base import Layer, most, open_dimensions
 from .geometry import AxisGeometry, Resize
 
 __all__ = ["Upsample"]
@@ -68,9 +69,9 @@ class Upsample(Layer):
         if self.size is not None and self.scale is not None:
             raise ValueError(f"scale={self.scale}: give a scale or size={self.size}, not both")
         if self.size is not None:
-            self._set(size=sizes(self.size, "size", 1))
+            self._set(size=most(sizes(self.size, "size", 1), "size", MOST_SITES))
         else:
-            self._set(scale=sizes(2 if self.scale is None else self.scale, "scale", 1))
+            self._set(scale=most(sizes(2 if self.scale is None else self.scale, "scale", 1), "scale", MOST_PHASES))
         choice(self.mode, "mode", ("nearest", "bilinear", "bicubic"))
         self._set(align_corners=flag(self.align_corners, "align_corners"))
         if self.align_corners and self.mode == "nearest":

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Union
 
 from ..base.checks import integer, is_sequence
+from ..base.errors import named
 from ..layers import Activation, Add, Concat, Identity, Layer, Multiply, Slice
 from .json import INPUT
 from .network import Network
@@ -333,4 +334,4 @@ def load(path: str | pathlib.Path) -> Network:
     except RecursionError:
         raise ValueError(f"{path}: not a network: nested too deeply") from None
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
+        raise named(error, path) from None

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..base.checks import is_sequence
+from ..base.errors import named
 from ..layers import Identity, Layer
 from ..layers.base import KINDS
 from ..layers.weights import Constant, Fixed, Random, Weights
@@ -173,7 +174,7 @@ def graph_from_dict(d: Any) -> Graph:
         try:
             layers[name] = layer_from_dict({key: v for key, v in item.items() if key != "inputs"})
         except ValueError as error:
-            raise ValueError(f"{name}: {error}") from None
+            raise named(error, name) from None
         inputs[name] = _check_inputs(name, item.get("inputs"), layers[name])
     names = _topological(inputs)
     output = d.get("output", nodes[-1]["name"])

@@ -13,6 +13,7 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from ..base.checks import DIMENSIONS, image_shape, integer, is_sequence
+from ..base.errors import MOST_CHANNELS, MOST_SITES, check_count, named
 from ..base.tables import html_table
 from ..layers import Layer
 from ..layers.geometry import SITE, AxisGeometry
@@ -202,6 +203,7 @@ class Network:
         for i, layer in enumerate(self._layers):
             incoming = [channels_in if j == INPUT else counts[j] for j in self._inputs[i]]
             counts.append(self._merge_channels(i, incoming, width, ndim) or 0)
+            check_count(counts[-1], MOST_CHANNELS, f"{self._label(i)}: channels={counts[-1]}", "take fewer channels")
         return dict(zip(self.names, counts))
 
     def shapes(self, image: Any, ndim: int = 2) -> dict[str, tuple[int, ...]]:
@@ -242,11 +244,13 @@ class Network:
             try:
                 layer.check_map(read)
             except ValueError as error:
-                raise ValueError(f"{self.names[i]}: {error}") from None
+                raise named(error, self.names[i]) from None
             shape = read if axes[0] is SITE else tuple(map(AxisGeometry.out, axes, read))
             if min(shape) < 1:
                 raise ValueError(f"image={start}: too small, {self.names[i]} has no output site "
                                  f"for its input of {read}")
+            check_count(max(shape), MOST_SITES, f"{self.names[i]}: a map of {max(shape)} sites a side",
+                        "take a smaller image")
             shapes.append(shape)
         return shapes
 
@@ -358,7 +362,7 @@ class Network:
         try:
             return layer.out_channels(layer.merged_channels(incoming), width, ndim)
         except ValueError as error:
-            raise ValueError(f"{self._label(i)}: {error}") from None
+            raise named(error, self._label(i)) from None
 
 
 def _widen(stride: tuple[Fraction, ...] | None, axes: int) -> tuple[Fraction, ...] | None:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Union
 import numpy as np
 import numpy.typing as npt
 
+from ..base.errors import MOST_PHASES, MOST_SITES, check_bytes, check_count, named
 from ..layers.geometry import SITE, AxisGeometry, Resize
 
 __all__ = ["DEAD", "NONE", "Number", "Seen", "Windows", "reads", "reads_on_plane", "sweep", "union"]
@@ -159,6 +160,9 @@ def _hull(ends: Sequence[tuple[Any, Any]]) -> tuple[Any, Any]:
 @functools.lru_cache(maxsize=512)
 def reads(axis: AxisGeometry, n: int) -> Array:
     """The sites of a map of `n` that every output site reads, shape (out, any), some of them `NONE`."""
+    check_count(max(n, axis.out(n)), MOST_SITES, f"a map of {max(n, axis.out(n))} sites a side", "take a smaller image")
+    check_bytes(8 * axis.out(n) * (1 if axis.resize or axis.padding == "whole" else axis.kernel),
+                f"the sites under the taps of {axis.out(n)} units", "take a smaller image or kernel")
     x = np.arange(axis.out(n))[:, None]
     if axis.resize is not None:
         found = _resized(axis.resize, x, n)
@@ -268,6 +272,8 @@ def _on_plane(windows: Windows, axis: AxisGeometry, n: int | None) -> Windows:
     if not windows.shift:  # one window for all
         return windows
     period = len(windows.lo)
+    check_count(period * (axis.resize.scale if axis.resize else axis.stride if axis.transposed else 1), MOST_PHASES,
+                "upsampling by that much in all", "take smaller scales")
     if axis.resize is not None or (axis.transposed and axis.dilation > 1):
         sites = reads_on_plane(axis, range(period * (axis.resize.scale if axis.resize else axis.stride)))
         hulls = [_hull([windows.local(z) for z in row if z != NONE]) for row in sites.tolist()]
@@ -353,5 +359,5 @@ def sweep(geometry: Sequence[AxisGeometry], sources: Sequence[tuple[int, ...]], 
         try:
             done.append(_through(seen, axis, None if units is None else max(units), pixels))
         except ValueError as error:
-            raise ValueError(f"{label(i)}: {error}") from None
+            raise named(error, label(i)) from None
     return done

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...base.checks import per_axis
+from ...base.errors import check_bytes
 from ...layers import Conv, ConvTranspose
 from ...layers.geometry import Box
 from ...layers.weights import Fixed
@@ -28,6 +29,7 @@ def kernel_parameter(layer: Any, c_in: int, c_out: int, ndim: int) -> Parameter:
     shape, groups = layer.weight_shape(c_in, c_out, ndim), layer.group_count(c_in, ndim)
     size, weights = shape[2:], layer.weights
     taps = float(math.prod(size))
+    check_bytes(8 * math.prod(shape), f"a kernel of shape {shape}", "take fewer taps or channels")
     if weights.random:
         reached = taps / math.prod(per_axis(layer.stride, ndim)) if layer.transposed else taps
         fan = reached * weights.fan_channels(c_in, c_out) / groups

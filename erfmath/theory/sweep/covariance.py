@@ -448,6 +448,7 @@ def fixed_pairs(values: Array, start: tuple[int, ...], op: Linear, sizes: tuple[
         if op.inside_only:
             values = border_pairs(values, start, taps, sizes)
         flat = taps.weights.reshape(-1)
+        check_bytes(8 * flat.size**2, f"the pairs of {flat.size} taps of a filter", "take a smaller filter")
         product = np.outer(flat, flat) if weights is None else weights
         have = tuple(values.shape[1 + axis] // 2 for axis in taps.axes)
         want = tuple(lags[axis] for axis in taps.axes)

@@ -14,12 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from ...base.errors import check_bytes
 from ...layers.geometry import AxisGeometry
 from ..memory import remembered
 from .covariance import border_pairs, cut_pairs, fixed_pairs, routed_pairs, select_lags
 from .lowering import Linear, reach
 from .site_distribution import SiteDistribution
-from .taps import Array, Taps, adjoint, forward, reads
+from .taps import REMEDY, Array, Taps, adjoint, forward, reads
 from .values import Gaussian, SiteValue, Value
 
 __all__ = ["Moments", "at", "concatenate", "far_factor", "folded", "inside", "linear", "overlap", "ratio",
@@ -105,6 +106,8 @@ class Moments:
 
     def products(self, maps: Array, box: tuple[int, ...]) -> Array:
         """maps(x) maps(x + tau) for every lag of a box, shape (groups, *lags, *lattice); 0 outside an image."""
+        lags = math.prod(2 * h + 1 for h in box)
+        check_bytes(8 * lags * maps.size, f"second moments at {lags} lags", REMEDY)
         squares = (maps * maps)[(slice(None), *(None,) * self.ndim)]
         if not any(box):
             return squares
@@ -124,7 +127,9 @@ class Moments:
         carried = np.asarray(np.add.reduce(pairs, axis=-1) / self.per_site(q))
         if box == self.lags:
             return carried
-        out = np.empty((len(q), *(2 * h + 1 for h in box)))
+        shape = len(q), *(2 * h + 1 for h in box)
+        check_bytes(8 * math.prod(shape), f"correlations of shape {shape}", REMEDY)
+        out = np.empty(shape)
         out[:] = self.per_site(self.corr_site)
         held, there = overlap(self.lags, box)
         out[there] = carried[held]

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ...base.errors import check_bytes
+from ...base.errors import MOST_WORK, check_bytes, check_count
 from ...layers.geometry import AxisGeometry
 from ..memory import remembered
 from .rows import Rows
@@ -67,6 +67,12 @@ def _region(first_axis: int, axes: tuple[int, ...], parts: list[slice]) -> tuple
     return tuple(index)
 
 
+def check_work(taps: Taps, sites: int) -> None:
+    """Refuse a layer of very many taps on very many sites."""
+    work = sites * math.prod(g.kernel for g in taps.geometry)
+    check_count(work, MOST_WORK, f"{work} multiplications in one layer", "take a smaller kernel or image", each=0)
+
+
 def adjoint(values: Array, start: tuple[int, ...], taps: Taps, sizes: tuple[int | None, ...],
             weigh: Callable[[tuple[int, ...], Array], Array], flat: bool = False
             ) -> tuple[Array, tuple[int, ...]]:
@@ -103,6 +109,8 @@ def adjoint(values: Array, start: tuple[int, ...], taps: Taps, sizes: tuple[int 
         else:
             begin[axis] = g.stride * start[axis] - before
             counts.append(g.stride * (n - 1) + g.extent)
+    if not flat:
+        check_work(taps, max(values.size, math.prod(values.shape[:lead]) * math.prod(counts)))
     if taps.geometry[0].transposed:
         total = _gather(values, start, taps, lead, begin, counts, befores, weigh)
     else:
@@ -224,6 +232,7 @@ def forward(values: Array, taps: Taps, sizes_in: tuple[int | None, ...], extent:
     With equal weights along one axis the plain sum, that is, in units of the weight.
     """
     lead, shape = values.ndim - len(extent), list(values.shape)
+    check_work(taps, math.prod(shape[:lead]) * math.prod(extent))
     moves = _moves(taps.axes, taps.geometry, lead, tuple(shape[lead:]), sizes_in, extent)
     for axis in taps.axes:
         shape[lead + axis] = extent[axis]
