@@ -347,6 +347,8 @@ class Itself(Source):
 
     parts: tuple[Value, ...]
 
+    ends = True
+
     @staticmethod
     @remembered(256, lasting=False)
     def of(value: Value) -> Itself:

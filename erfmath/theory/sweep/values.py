@@ -131,6 +131,11 @@ class Source(ABC):
         """Whether values that depend on one another went into it: conditioning on one is then not enough."""
         return any(part.source.joint for part in self.parts)
 
+    @functools.cached_property
+    def ends(self) -> bool:
+        """Whether gradients are followed to a value that went into it, and not to what that was made of."""
+        return any(part.source.ends for part in self.parts)
+
     def reach(self) -> tuple[float, float]:
         """Where its values lie."""
         u = self.nodes(()).u
@@ -263,8 +268,9 @@ class Value:
 
     @functools.cached_property
     def positive(self) -> bool:
-        """Whether it is never below zero."""
-        return bool(self.source.parts or self.steps) and not (self.at(self.nodes.u[self.nodes.p > RARE]) < 0).any()
+        """Whether it is never below zero, and gradients where it is zero are lost anyway."""
+        some = bool(self.source.parts or self.steps) and not self.source.ends
+        return some and not (self.at(self.nodes.u[self.nodes.p > RARE]) < 0).any()
 
     @functools.cached_property
     def plain(self) -> bool:
