@@ -25,7 +25,7 @@ version = release = em.__version__
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.mathjax", "numpydoc", "myst_parser"]
 root_doc, html_title, html_theme = "index", f"erfmath {release}", "alabaster"
 html_theme_options = {"description": "Effective receptive fields, computed analytically", "fixed_sidebar": False,
-                      "page_width": "76rem", "sidebar_width": "15rem"}
+                      "page_width": "70rem", "sidebar_width": "15rem", "body_max_width": "52rem"}
 exclude_patterns = ["figures/parts"]
 default_role = "autolink"
 myst_enable_extensions = ["dollarmath", "amsmath"]
@@ -131,6 +131,15 @@ def as_site(app: Any, page: str, source: list[str]) -> None:
     source[0] = text
 
 
+def plain_signs(app: Any, what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:
+    """Stars of shapes, ``*space``, and bars of absolute values are no markup."""
+    for i, line in enumerate(lines):
+        if not line.lstrip().startswith((">>>", "...", "=")) and "`" not in line:
+            line = re.sub(r"(?<![\w*\\])\*(?=\w)(?![^*]*\w\*(?!\w))", r"\\*", line)
+            lines[i] = re.sub(r"\|(?=\w+\|)", r"\\|", line)
+
+
 def setup(app: Any) -> None:
     """Called by Sphinx."""
     app.connect("source-read", as_site)
+    app.connect("autodoc-process-docstring", plain_signs, priority=400)  # before numpydoc
