@@ -7,6 +7,7 @@ line, with exit status 2, before anything is written.
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -22,9 +23,16 @@ from .sampling import INTERRUPTED
 __all__ = ["build_parser", "main"]
 
 
+#: Characters of an error line; values that are quoted may have any length.
+LONGEST = 1000
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit status."""
     options, status = argparse.Namespace(), 0
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot show costs no results
+            stream.reconfigure(errors="backslashreplace")
     try:
         options = build_parser().parse_args(arguments)
         if options.output:
@@ -36,7 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             else:
                 print(text, flush=True)
         if options.output:
-            write_atomically(options.output, lambda file: file.write("".join(f"{t}\n" for t in written).encode()))
+            whole = "".join(f"{text}\n" for text in written).encode("utf-8", "backslashreplace")
+            write_atomically(options.output, lambda file: file.write(whole))
     except BrokenPipeError:  # the reader, `head` perhaps, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -51,7 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _one_line(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{error.filename}: {error.strerror}"
-    return " ".join(str(error).split()) or type(error).__name__
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= LONGEST else f"{text[:LONGEST // 2]} ... {text[-LONGEST // 2:]}"
 
 
 def _as_options(message: str, options: argparse.Namespace) -> str:

@@ -52,8 +52,11 @@ def describe() -> str:
     The kernel matters: where a processor has AVX-512 and OpenBLAS does not pick it by itself, the
     environment variable OPENBLAS_CORETYPE=SkylakeX can be worth a factor of 2.
     """
-    config: Any = np.show_config(mode="dicts")
-    name = str(config.get("Build Dependencies", {}).get("blas", {}).get("name", "unknown"))
+    try:
+        config: Any = np.show_config(mode="dicts")
+    except TypeError:  # before NumPy 1.26
+        config = {}
+    name = str(config.get("Build Dependencies", {}).get("blas", {}).get("name", "BLAS"))
     library = _openblas()
     if library is None:
         return name

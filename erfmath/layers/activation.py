@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from ..base.checks import choice, real
-from .base import Layer
+from .base import STEEPEST, Layer
 
 __all__ = ["Activation", "FUNCTIONS"]
 
@@ -58,6 +58,8 @@ class Activation(Layer):
             self._set(function=_ALIASES.get(plain, self.function))
         choice(self.function, "function", FUNCTIONS)
         self._set(slope=self.default("slope") if self.slope is None else real(self.slope, "slope"))
+        if abs(self.slope) > STEEPEST:
+            raise ValueError(f"slope={self.slope}: must be at most {STEEPEST:g} in size")
         super().__post_init__()
 
     def default(self, field: str) -> Any:

@@ -18,7 +18,7 @@ from ..base.checks import DIMENSIONS, Padding, PerAxis, choice, padding_rule, pe
 from ..base.errors import MOST_PHASES, MOST_TAPS, check_count
 from .geometry import BORDERS, SITE, AxisGeometry
 
-__all__ = ["KINDS", "Labels", "Layer", "Windowed", "most", "open_dimensions", "pairs"]
+__all__ = ["KINDS", "Labels", "Layer", "STEEPEST", "Windowed", "most", "open_dimensions", "pairs"]
 
 #: One integer per channel: what it comes from.
 Labels = npt.NDArray[np.intp]
@@ -277,6 +277,10 @@ def pairs(padding: Padding | None) -> tuple[tuple[int, int], ...] | None:
     # A flat pair of ints is (before, after) on every axis and fixes nothing.
     nested = isinstance(padding, tuple) and isinstance(padding[0], tuple)
     return padding if nested else None  # type: ignore[return-value]
+
+
+#: Largest slope or factor, so that squares stay in the range of floats.
+STEEPEST = 1e150
 
 
 def most(value: PerAxis, name: str, limit: int) -> PerAxis:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from ..base.checks import Padding, choice, padding_rule, real
-from .base import Layer, open_dimensions, pairs
+from .base import STEEPEST, Layer, open_dimensions, pairs
 from .geometry import BORDERS, AxisGeometry
 
 __all__ = ["Dropout", "Identity", "Pad", "Scale"]
@@ -42,6 +42,8 @@ class Scale(Layer):
 
     def __post_init__(self) -> None:
         self._set(factor=real(self.factor, "factor"))
+        if abs(self.factor) > STEEPEST:
+            raise ValueError(f"factor={self.factor}: must be at most {STEEPEST:g} in size")
         super().__post_init__()
 
     @property

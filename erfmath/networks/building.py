@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import pathlib
 from collections.abc import Sequence
 from typing import Union
@@ -299,6 +300,16 @@ def repeat(part: Part, n: int) -> Network:
                    known=two._state + two._state[size:] * (n - 2), dims=two._dims)
 
 
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """A JSON object; a field that is given twice says two things."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{twice}: is given twice in one object")
+    return found
+
+
 def load(path: str | pathlib.Path) -> Network:
     """Read a network from a JSON file.
 
@@ -326,9 +337,14 @@ def load(path: str | pathlib.Path) -> Network:
     >>> em.load("net.json") == net
     True
     """
-    data = pathlib.Path(path).read_bytes()
+    from ..base.files import open_regular
+
+    if "\0" in os.fspath(path):
+        raise FileNotFoundError(f"path={os.fspath(path)!r}: must be the name of a file")
+    with open_regular(path) as file:
+        data = file.read()
     try:
-        return Network.from_dict(json.loads(data.decode("utf-8")))
+        return Network.from_dict(json.loads(data.decode("utf-8-sig"), object_pairs_hook=_once))
     except json.JSONDecodeError as error:
         raise ValueError(f"{path}: line {error.lineno}: not JSON: {error.msg}") from None
     except RecursionError:

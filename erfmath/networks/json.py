@@ -23,6 +23,8 @@ __all__ = ["FORMAT", "Graph", "INPUT", "VERSION", "graph_from_dict", "graph_to_d
            "layer_from_dict", "layer_to_dict"]
 
 FORMAT = "erfmath-network"
+#: Levels of lists and objects; networks have four, kernels of `Fixed` weights six more.
+DEEPEST = 32
 VERSION = 1
 INPUT = -1  #: Index of the network's input.
 
@@ -139,6 +141,16 @@ def graph_to_dict(nodes: Iterable[tuple[str, Layer, tuple[str, ...]]],
                       for name, layer, inputs in nodes]}
 
 
+def _depth(value: Any) -> int:
+    """How deep lists and objects are nested, as far as that matters."""
+    level, depth = [value], 0
+    while level and depth <= DEEPEST:
+        level = [item for part in level if isinstance(part, (list, tuple, Mapping))
+                 for item in (part.values() if isinstance(part, Mapping) else part)]
+        depth += bool(level)
+    return depth
+
+
 def graph_from_dict(d: Any) -> Graph:
     """The parts of the network that `d` describes; nodes may come in any order.
 
@@ -149,6 +161,8 @@ def graph_from_dict(d: Any) -> Graph:
     """
     if not isinstance(d, Mapping):
         raise ValueError(f"a network is a JSON object, not {type(d).__name__}")
+    if _depth(d) > DEEPEST:
+        raise ValueError(f"not a network: nested more than {DEEPEST} deep")
     version = d.get("version")
     if d.get("format") != FORMAT or type(version) is not int or version != VERSION:
         raise ValueError(f"format={d.get('format')!r}, version={version!r}: must be {FORMAT!r} "

@@ -72,6 +72,8 @@ class RunSettings:
             For a dimension, image or unit that does not fit, an unknown node, or the input as the node.
         """
         check_network(net)
+        if is_sequence(image) and ndim not in (2, len(image)):
+            raise ValueError(f"image={tuple(image)}: has {len(image)} axes, ndim={ndim}")
         ndim = net.dimension(len(image) if is_sequence(image) else ndim)
         if net.index(node) < 0:
             raise ValueError(f"node={node!r}: must be a node of the network, not its input")

@@ -276,7 +276,10 @@ class Dense(Density):
             raise ValueError(f"map: has {values.ndim} axes, origin has {len(origin)} values")
         if not np.isfinite(values).all():
             raise OverflowError("map: holds values beyond the range of floats; choose gains near 1 per layer")
-        total = float(values.sum())
+        with np.errstate(over="ignore"):
+            total = float(values.sum())
+        if not math.isfinite(total):
+            raise OverflowError("map: has a sum beyond the range of floats; choose gains near 1 per layer")
         self._hold(map=values, origin=tuple(origin), shape=values.shape, _total=total,
                    log_total=float(np.log(abs(total))) if total != 0 else -math.inf)
 

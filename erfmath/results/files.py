@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["read", "write"]
 
+#: Sites up to which floats tell each from the next.
+FAR = 2**53
+
 
 def write(erf: EffectiveReceptiveField, path: str | os.PathLike[str]) -> None:
     """What ``EffectiveReceptiveField.save`` does."""
@@ -38,6 +41,19 @@ def read(path: str | os.PathLike[str]) -> EffectiveReceptiveField:
         raise ValueError(f"{os.fspath(path)}: not an effective receptive field saved by erfmath ({error})") from None
 
 
+def _check_place(origin: tuple[int, ...], unit: Any, field: ReceptiveField | None,
+                 image: tuple[int, ...] | None) -> None:
+    """Refuse sites beyond counting, and what belongs to another image or to no unit of the node."""
+    if any(abs(x) >= FAR for x in (*origin, *unit)):
+        raise ValueError(f"origin={origin}, unit={unit}: sites must stay below {FAR}")
+    if field is None:
+        return
+    if field.image != image:
+        raise ValueError(f"trf: is of image={field.image}, the map of image={image}")
+    if field.shape is not None and not all(0 <= u < n for u, n in zip(unit, field.shape)):
+        raise ValueError(f"unit={unit}: lies outside the node's map of {field.shape}")
+
+
 def _restored(arrays: dict[str, Any], about: Any) -> EffectiveReceptiveField:
     kind, form = field_of(about, "kind", str), field_of(about, "density", str)
     choice(kind, "kind", tuple(KINDS))
@@ -52,6 +68,8 @@ def _restored(arrays: dict[str, Any], about: Any) -> EffectiveReceptiveField:
     if unit != []:
         unit = point(field_of(about, "unit", list), "unit", ndim)
     field = None if trf is None else ReceptiveField.from_dict(field_of(about, "trf", dict))
+    image = None if image is None else image_shape(field_of(about, "image", list), ndim)
+    _check_place(origin, unit, field, image)
     if field is not None and field.ndim != ndim:
         raise ValueError(f"trf: has {field.ndim} axes, the map has {ndim}")
     if center is not None and len(field_of(about, "center", list)) != ndim:
@@ -60,5 +78,5 @@ def _restored(arrays: dict[str, Any], about: Any) -> EffectiveReceptiveField:
         density, arrays, field_of(about, "facts", dict), unit=tuple(unit), trf=field, statistic=statistic,
         method=field_of(about, "method", str),
         assumptions=from_stored(field_of(about, "assumptions", list)),
-        image=None if image is None else image_shape(field_of(about, "image", list), ndim),
+        image=image,
         center=None if center is None else tuple(real(x, "center") for x in center))

@@ -26,6 +26,8 @@ Array = npt.NDArray[np.float64]
 #: Blocks into which the window is summed for the test against correlated pixels: this many at most,
 #: the same number on each axis.
 BLOCKS = 400
+#: How far sums in a file may be from one another, over the sum of the absolute values.
+CLOSE = 1e-6
 
 
 def block_edges(shape: tuple[int, ...]) -> list[npt.NDArray[np.int64]]:
@@ -90,6 +92,7 @@ class Moments:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)  # a copy, or from another process
         self.__post_init__()
+        self.__dict__.pop("table", None)  # is made anew, read-only
 
     @staticmethod
     def of(maps: Array) -> Moments:
@@ -240,16 +243,22 @@ class Moments:
         mean = numbers_of(arrays, "mean")
         if mean.ndim not in DIMENSIONS:
             raise ValueError(f"mean: has {mean.ndim} axes, must have 1 to 3")
-        count, lines = int(numbers_of(arrays, "count", ())), (sum(mean.shape),)
+        number, lines = float(numbers_of(arrays, "count", ())), (sum(mean.shape),)
+        count = int(number)
         if count < 1:
             raise ValueError(f"count={count}: must be at least 1")
+        if count != number:
+            raise ValueError(f"count={number:g}: must be an integer")
         blocks = math.prod(map(len, block_edges(mean.shape)))
+        total, table = float(numbers_of(arrays, "total", ())), numbers_of(arrays, "table", (count, 1 + 2 * mean.ndim))
+        for name, value in (("total", total), ("table", float(table[:, 0].mean()))):
+            if abs(value - mean.sum()) > CLOSE * np.abs(mean).sum():
+                raise ValueError(f"{name}: gives a mean sum of {value:g}, the mean map has {mean.sum():g}")
         return Moments(
             count, mean, numbers_of(arrays, "square", mean.shape, signed=False, finite=False),
             numbers_of(arrays, "cross", mean.shape, finite=False),
             numbers_of(arrays, "line_square", lines, signed=False, finite=False),
-            numbers_of(arrays, "line_cross", lines, finite=False), float(numbers_of(arrays, "total", ())),
-            (numbers_of(arrays, "table", (count, 1 + 2 * mean.ndim)),),
+            numbers_of(arrays, "line_cross", lines, finite=False), total, (table,),
             numbers_of(arrays, "scatter", (blocks, blocks), finite=False))
 
 

@@ -76,6 +76,9 @@ class _Stage(NamedTuple):
         for phi in functions:
             value, slope = phi.value(value), slope * phi.slope(value)
         second, gate = float(weights @ value**2), float(weights @ slope**2)
+        if not (second > 0 and gate > 0 and math.isfinite(second) and math.isfinite(gate)):
+            raise OverflowError(f"method='finite_width': values of variance {q:.3g} leave the activation no slope, or "
+                                "leave the range of floats; take gains near 1")
         f, d = value**2 / second, slope**2 / gate
         by_log_q = weights * (points**2 - 1) / 2         # q d/dq E[h(z)] = E[h(z) (z^2/q - 1)] / 2
         a, b, c = (hermite * weights @ np.stack([f, d, value], axis=1)).T

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import pickle
 import random
 import sys
@@ -532,3 +533,47 @@ def test_names_of_kinds_that_end_in_a_digit() -> None:
     layers = [em.Activation("relu6"), *[em.Activation("relu")] * 61]
     assert len(set(em.serial(*layers).names)) == 62 and em.serial(*layers).names[0] == "relu6_1"
     assert len(set(em.serial(em.Identity("in"), *layers).names)) == 63
+
+
+# -- documents of anybody's -------------------------------------------------------------------------
+
+ONE = ('{"format": "erfmath-network", "version": 1, "output": "c", '
+       '"nodes": [{"name": "c", "op": "conv", %s"inputs": ["input"]}]}')
+
+
+def test_load_refuses_fields_that_are_given_twice(in_tmp: Path) -> None:
+    Path("net.json").write_text(ONE % '"kernel_size": 3, "kernel_size": 7, ')
+    with pytest.raises(ValueError, match="net.json: kernel_size: is given twice"):
+        em.load("net.json")
+
+
+def test_load_takes_a_byte_order_mark(in_tmp: Path) -> None:
+    Path("net.json").write_bytes(b"\xef\xbb\xbf" + (ONE % '"kernel_size": 3, ').encode())
+    assert em.load("net.json") == em.serial(em.Conv(3, name="c"))
+
+
+def test_load_refuses_what_is_no_file(in_tmp: Path) -> None:
+    for path, words in ((os.devnull, "no regular file"), ("a\0b", "must be the name of a file")):
+        with pytest.raises((ValueError, OSError), match=words):
+            em.load(path)
+
+
+@pytest.mark.parametrize("levels", [40, 450, 100_000])
+def test_documents_nested_without_end(levels: int) -> None:
+    value: Any = 1
+    for _ in range(levels):
+        value = [value]
+    document = json.loads(ONE % '"kernel_size": 3, ')
+    document["nodes"][0]["kernel_size"] = value
+    with pytest.raises(ValueError, match="nested more than 32 deep"):
+        em.Network.from_dict(document)
+    while isinstance(value, list):  # Python itself frees such lists by recursion
+        value = value.pop()
+
+
+@pytest.mark.parametrize("make", [
+    lambda: em.Scale(1e200), lambda: em.Activation("leaky_relu", slope=1e300),
+    lambda: em.Activation("prelu", slope=-1e200)])
+def test_factors_whose_squares_are_no_floats(make: Any) -> None:
+    with pytest.raises(ValueError, match="at most 1e.150 in size"):
+        make()

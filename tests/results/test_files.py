@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import os
+import pickle
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +18,7 @@ from fields import ERF, SHAPES, chain, random_erf
 from helpers import EXACT, assert_close
 
 import erfmath as em
+from erfmath.base.files import read_archive, write_archive
 
 
 def unknown_field(**options: Any) -> Any:
@@ -207,3 +210,68 @@ def test_save_replaces_no_device(in_tmp: Path) -> None:
     with pytest.raises(FileExistsError, match="is a device"):
         random_erf(2).save("/dev/null")
     assert not os.path.isfile("/dev/null")
+
+
+# ---------------------------------------------------------------------------------------------
+# facts that contradict each other
+# ---------------------------------------------------------------------------------------------
+
+def changed(path: str, **changes: Any) -> None:
+    """The file with some of its arrays and facts replaced, as wrong.npz; dots are written as two underscores."""
+    arrays, about = read_archive(path)
+    for name, value in changes.items():
+        if isinstance(value, np.ndarray):
+            arrays[name.replace("__", ".")] = value
+        else:
+            about[name] = value
+    write_archive("wrong.npz", arrays, about)
+
+
+@pytest.mark.parametrize("changes, words", [
+    ({"unit": [99, 99]}, "unit=.99, 99.: lies outside"), ({"unit": [2**60, 0]}, "sites must stay below"),
+    ({"trf": "image"}, "trf: is of image"), ({"map": np.full((8, 8), 1e308)}, "sum beyond the range"),
+])
+def test_load_refuses_facts_that_contradict_each_other(changes: dict[str, Any], words: str, in_tmp: Path) -> None:
+    erf = em.predict(em.serial(em.Conv(3)), image=8)
+    erf.save("erf.npz")
+    if changes.get("trf") == "image":
+        changes = {"trf": {**erf.trf.to_dict(), "image": [3, 3]}}
+    changed("erf.npz", **changes)
+    with pytest.raises(ValueError, match=words):
+        em.EffectiveReceptiveField.load("wrong.npz")
+
+
+def test_load_refuses_places_beyond_counting(in_tmp: Path) -> None:
+    em.predict(em.serial(em.Conv(3)), ndim=1).save("erf.npz")
+    for origin in (10**30, -2**60):
+        changed("erf.npz", origin=[origin])
+        with pytest.raises(ValueError, match="sites must stay below"):
+            em.EffectiveReceptiveField.load("wrong.npz")
+
+
+def test_load_refuses_draws_that_do_not_add_up(in_tmp: Path) -> None:
+    em.measure(em.serial(em.Conv(3)), image=8, draws=5, rng=0).save("erf.npz")
+    arrays, _ = read_archive("erf.npz")
+    for name, wrong in (("draws__count", np.array(5.5)), ("draws__total", np.array(123.0)),
+                        ("draws__table", arrays["draws.table"] * 2)):
+        changed("erf.npz", **{name: wrong})
+        with pytest.raises(ValueError, match="count=5.5|gives a mean sum"):
+            em.EffectiveReceptiveField.load("wrong.npz")
+
+
+def test_copies_are_read_only(in_tmp: Path) -> None:
+    """By deepcopy, by pickle and from a file, whatever was looked at before."""
+    measured, predicted = em.measure(em.serial(em.Conv(3)), image=8, draws=4, rng=0), em.predict(em.serial(em.Conv(3)))
+    for erf in (measured, predicted):
+        erf.std, erf.covariance, erf.share, erf.profile()
+        if erf is measured:
+            measured.moments.totals, measured.std_stderr
+        erf.save("erf.npz")
+        for other in (erf, copy.copy(erf), copy.deepcopy(erf), pickle.loads(pickle.dumps(erf)),
+                      em.EffectiveReceptiveField.load("erf.npz")):
+            arrays = [other.map, other.share, other.profile(), other.std, other.covariance]
+            if erf is measured:
+                arrays += [other.stderr, other.std_stderr, other.share_stderr, other.moments.totals,
+                           other.moments.mean, other.moments.scatter]
+            assert not any(array.flags.writeable for array in arrays)
+            assert repr(other) == repr(erf) and np.array_equal(other.map, erf.map)
