@@ -14,6 +14,7 @@ import numpy as np
 from ..base.checks import choice, integer
 from ..base.errors import check_bytes
 from ..layers.geometry import Box
+from ..layers.normalisation import BATCH
 from ..networks.images import NaturalImages
 from ..networks.network import Network
 from ..networks.settings import RunSettings
@@ -27,8 +28,6 @@ from .sampling import Recipe, given_parameters, parameters_of
 
 __all__ = ["Chunk", "Plan", "fingerprint", "make_plan"]
 
-#: Inputs per draw where a batch norm takes its statistics from them.
-BATCH = 8
 #: Bytes of the largest activation of a chunk of draws, and the most draws in one.
 CHUNK_BYTES, CHUNK_DRAWS = 2**23, 256
 

@@ -11,6 +11,10 @@ from .base import Layer
 __all__ = ["BatchNorm", "GRN", "GroupNorm", "InstanceNorm", "LayerNorm", "Norm", "RMSNorm"]
 
 
+#: Inputs from which batch norms take their statistics, where nothing says how many.
+BATCH = 8
+
+
 class Norm(Layer):
     """Shared by all normalisations: statistics of the data, then a scale and a shift per channel.
 

@@ -239,7 +239,7 @@ def test_max_pool_of_a_dilated_site() -> None:
 @finding
 @pytest.mark.filterwarnings("error")
 def test_layer_norm_after_padded_max_pool() -> None:
-    net = em.serial(em.Conv(3, 2, stride=2), em.MaxPool(3, 1, 1), em.LayerNorm())
+    net = em.serial(em.Conv(3, 8, stride=2), em.MaxPool(3, 1, 1), em.LayerNorm())
     assert em.predict(net, image=6, channels_in=2).total > 0
 
 

@@ -101,7 +101,21 @@ class ActivationRule(Rule):
         if len(non_gaussian) < len(q) and (any(m.lags) or not rectifies):
             gate, after = _site_by_site(phi, m, lags, gate, after, np.array([site is None for site in m.sites]))
         at.gates.power[at.i] = gate
+        self._even(at, phi, q)
         return after.with_lags(at.want)
+
+    @staticmethod
+    def _even(at: Before, phi: Function, q: Array) -> None:
+        """Of a gradient that is the same everywhere, gates leave parts in proportion to one and to the values."""
+        left, along = at.gates.even.get(at.source, (1.0, 1.0))
+        if left == along == 1:
+            return
+        step = 1e-3
+        power, even = functions.gate(phi, q), functions.gate_pair(phi, q, np.zeros(q.shape))
+        up, down = (functions.gate_pair(phi, q, np.full(q.shape, sign * step)) for sign in (1, -1))
+        rise = up - down
+        gone = ratio(even * (1 - left) + rise / (2 * step) * (1 - along), power)
+        at.gates.even[at.i] = 1 - float(np.dot(at.graph.shares(at.i), gone)), 1.0
 
     def mean_factor(self, at: Below, factor: Factor) -> Factor:
         """E[phi'], the same at all sites; gates down to one source multiply to the mean of the whole slope."""

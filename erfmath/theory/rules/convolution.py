@@ -15,7 +15,7 @@ from ..sweep.covariance import Covariance, Factor
 from ..sweep.lowering import SAMPLE, Linear, Norm, box, by_place, reach, separable, together
 from ..sweep.moments import Moments
 from ..sweep.rows import padding
-from ..sweep.taps import Array, Taps
+from ..sweep.taps import Array, Taps, reads
 from .base import Rule, rule_for
 from .context import Above, Before, Below
 from .neighbours import Passage, through_taps
@@ -83,6 +83,9 @@ class ConvolutionRule(Rule):
             raise NotImplementedError("a gate in a network with weights that are equal or given for all "
                                       f"channels: {SAMPLE}")
         if op.fresh:
+            left = at.gates.even.get(at.source, (1.0, 1.0))[0]
+            if left < 1:
+                at.gates.even[at.i] = 1 - (1 - left) * _evenness(op, graph.sizes[at.source], graph.sizes[at.i]), 1.0
             if len(m.cov_far) > 1:
                 m = m.mixed(graph.mixture(at.i))
             if at.i not in graph.biases and not op.fold and all(taps.trivial for taps in op.taps):
@@ -139,6 +142,29 @@ class ConvolutionRule(Rule):
         if at.op.fresh and values.shape[1] > 1:
             values = np.einsum("hg,fg...->fh...", at.graph.mixture(at.i), values)
         return at.linear(at.op, values, at.lags)
+
+
+def _evenness(op: Linear, sizes_in: tuple[int | None, ...], sizes: tuple[int | None, ...]) -> float:
+    """Of a gradient that is the same at all sites above, the part of its power that is so below.
+
+    Each tap hands it to the sites that are read through it, which near borders and under strides are not all.
+    """
+    fold, total = {taps.axes[0]: taps.rows for taps in op.fold}, 1.0
+    padded = op.padded(sizes_in)
+    for taps in op.taps:
+        for axis, g in zip(taps.axes, taps.geometry):
+            n, m = padded[axis], sizes[axis]
+            if n is None or m is None:
+                continue
+            z, hit = reads(g, np.arange(m), n)
+            hit = hit & (z >= 0) & (z < n)
+            counts = np.stack([np.bincount(z[hit[:, a], a], minlength=n) for a in range(g.kernel)])
+            rows = fold.get(axis)
+            if rows is not None:
+                counts = counts @ rows.matrix
+            square = (counts**2).mean(axis=1).sum()
+            total *= float((counts.mean(axis=1)**2).sum() / square) if square else 1.0
+    return total
 
 
 def _folded(layer: Weighted, sizes: tuple[int | None, ...]) -> tuple[tuple[AxisGeometry, ...], tuple[Taps, ...]]:

@@ -83,7 +83,8 @@ class DropoutRule(Rule):
         sites = m.sites
         if kept < 1:
             sites = tuple(Dropped.of(m.value(g), 1 - kept).value() for g in range(len(sites)))
-        return replace(m, values=values, corr_site=m.corr_site * kept, sites=sites)
+        normed = None if kept < 1 else m.normed
+        return replace(m, values=values, corr_site=m.corr_site * kept, sites=sites, normed=normed)
 
     def mean_factor(self, at: Below, factor: Factor) -> Factor:
         return factor

@@ -37,6 +37,8 @@ class AddRule(Rule):
 
     def forward(self, at: Before, inputs: list[Moments]) -> Moments:
         graph, i, nodes = at.graph, at.i, list(at.graph.sources[at.i])
+        left = [at.gates.even.get(j, (1.0, 1.0))[0] for j in nodes]
+        at.gates.even[i] = sum(left) / len(left), 1.0
         made_of = [{j} for j in nodes]
         if at.roots is not None:  # inputs that depend on one another, as sums of values that do not
             made_of = [set(part) for part in at.roots.parts]

@@ -1,42 +1,169 @@
-"""Normalisations: batch norm and layer norm (equations 40 and 41)."""
+"""Normalisations: by the batch, by sites, by groups of channels (equations 40 and 41, and section 9)."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from ...layers import GRN, BatchNorm, GroupNorm, InstanceNorm, Layer, LayerNorm, RMSNorm
+from ...layers.normalisation import BATCH
 from ...results.assumptions import Assumption
-from ..sweep.covariance import Covariance
-from ..sweep.lowering import SAMPLE, Linear, Norm
+from ..memory import remembered
+from ..sweep.covariance import Covariance, Factor
+from ..sweep.lowering import Linear, Norm
 from ..sweep.moments import Moments, at as lag_zero, ratio
-from ..sweep.site_distribution import distant
 from ..sweep.products import Responsive
-from ..sweep.sources import Standardised
+from ..sweep.site_distribution import distant
+from ..sweep.sources import Standardised, Sum
 from ..sweep.taps import Array
 from ..sweep.values import Value
 from .base import Rule, rule_for
 from .context import Above, Before, Below
 from .functions import Function
 
-__all__ = ["BatchNormRule", "LayerNormRule"]
+__all__ = ["BatchNormRule", "GRNRule", "GroupNormRule", "LayerNormRule", "RMSNormRule"]
+
+Sizes = tuple[Any, ...]
+
+
+class NormRule(Rule):
+    """Base of norms: after what they normalise a scale and a shift for each channel, random at initialisation."""
+
+    @staticmethod
+    def affine(layer: Any) -> tuple[float, float]:
+        """Mean square of the scales, about 1, and variance of the shifts."""
+        return 1 + getattr(layer, "scale_var", 0.0), getattr(layer, "shift_var", 0.0)
+
+    def scaled(self, at: Before, m: Moments) -> Moments:
+        """Moments after scale and shift, which all sites of a channel share."""
+        left = at.gates.even.get(at.source, (1.0, 1.0))[0] * self.spares(at)
+        at.gates.even[at.i] = left, left
+        scale, shift = self.affine(at.layer)
+        if (scale, shift) == (1, 0):
+            vars(m)["normed"] = self.key(at)
+            return m
+        if at.i in at.gates.power:
+            at.gates.power[at.i] = at.gates.power[at.i] * scale
+        average = m.average * scale + shift
+        sites = []
+        for g, site in enumerate(m.sites):
+            value = None if site is None else m.value(g).times(math.sqrt(scale))
+            if value is not None and shift:
+                at.gates.parts[at.i, g] = {0: 0}
+                value = Sum.of((value,), shift, shift).value()
+            sites.append(value)
+        return replace(m, values=m.values * scale + shift, cov_far=m.cov_far * scale + shift,
+                       corr_site=(m.cov_site * scale + shift) / average, sites=tuple(sites))
+
+    def key(self, at: Before) -> tuple[str, int]:
+        """What it normalises over."""
+        return at.layer.op, 1
+
+    def again(self, at: Before, m: Moments) -> bool:
+        """Whether the values are normalised by the same statistics already: then these do not fluctuate."""
+        idle = m.normed == self.key(at)
+        at.gates.idle.update({at.i} if idle else ())
+        return idle
+
+    def spares(self, at: Before) -> float:
+        """What is left of the power of a gradient that is the same at all sites."""
+        return 1.0
+
+    def mean_factor(self, at: Below, factor: Factor) -> Factor:
+        return super().mean_factor(at, factor).times(self.affine(at.layer)[0]**-0.5)
+
+
+class MapNormRule(NormRule):
+    """Base of those whose statistics are taken over the map, if gradients pass them.
+
+    Of n numbers that share statistics each loses its parts along their mean and along the values, 1 / n of its power
+    for each, twice, as both act on the gradient and its square; what is taken away spreads evenly over the n.  The
+    half that comes from the mean is the same everywhere, and mostly ends at the next such norm further down.
+    """
+
+    def shared_by(self, layer: Any, channels: int, ndim: int) -> tuple[int, int]:
+        """Channels of one site, and images, that share statistics; no images where gradients do not pass them."""
+        raise NotImplementedError
+
+    def key(self, at: Before) -> tuple[str, int]:
+        return "map", math.prod(self.shared_by(at.layer, at.graph.channels[at.i], at.graph.ndim)) or -1
+
+    @staticmethod
+    def few(each: int, sizes: Sizes) -> float:
+        """The mean of 1 / variance over that of many values, where `each` site of a map has so many."""
+        if None in sizes:
+            return 1.0
+        count = each * math.prod(sizes)
+        return count / (count - 3) if count > 3 else math.inf
+
+    def spares(self, at: Before) -> float:
+        k, images = self.shared_by(at.layer, at.graph.channels[at.i], at.graph.ndim)
+        return 1 - 1 / k if images else 1.0
+
+    def _kept(self, at: Below | Above, sizes: Sizes) -> tuple[float, float] | None:
+        """What is left of a site's power, and what each site gets of the whole map's; None without borders."""
+        graph, i = at.graph, at.i
+        k, images = self.shared_by(graph.layers[i], graph.channels[i], len(sizes))
+        if not images or None in sizes or not at.op.gate or i in at.gates.idle:
+            return None
+        sites = math.prod(sizes)
+        count = sites * k * images
+        fourth = 3 * (count - 1) / (count + 1)  # of a number over the deviation of all
+        left, _ = at.gates.even.get(graph.sources[i][0], (1.0, 1.0))
+        return max(1 - 4 / count + (1 + fourth) / count**2, 0.0), (1 + left) / (count * sites * images)
+
+    def backward(self, at: Below, state: Covariance) -> Covariance:
+        below = super().backward(at, state)
+        kept = self._kept(at, at.sizes)
+        if kept is None or not below.bare.size:
+            return below
+        center: Any = (slice(None), *below.lags)
+        power = below.values[center].reshape(len(below.values), -1).sum(axis=1)
+        spread = np.zeros((*below.values.shape[:1 + below.ndim], *(n or 1 for n in at.sizes)))
+        spread[center] = (kept[1] * power).reshape(-1, *(1,) * below.ndim)
+        return below.times(kept[0]**0.5).merge(Covariance(spread, (0,) * below.ndim), at.channels[0], False)
+
+    def transpose(self, at: Above) -> Array:
+        below = super().transpose(at)
+        ndim = at.graph.ndim
+        kept = self._kept(at, below.shape[-ndim:])
+        if kept is None:
+            return below
+        center: Any = (slice(None), *lag_zero(at.lags))
+        even = below[center].reshape(*below.shape[:2], -1).sum(axis=2) * kept[1]
+        out = below * kept[0]
+        out[center] += even.reshape(*even.shape, *(1,) * ndim)
+        return out
 
 
 @rule_for(BatchNorm)
-class BatchNormRule(Rule):
-    """Less the mean of each channel, over its deviation, both taken over inputs and the map."""
+class BatchNormRule(MapNormRule):
+    """Less the mean of each channel, over its deviation, both taken over inputs and the map.
 
-    fields = frozenset({"mode"})
+    Of n independent values the mean of 1 / variance is n / (n - 3) of that of many: it matters after a global pool.
+    """
+
+    fields = frozenset({"mode", "scale_var", "shift_var"})
 
     def commutes(self, layer: Layer, ndim: int, phi: Function) -> bool:
         return layer == BatchNorm("identity", name=layer.name)  # type: ignore[attr-defined]
 
-    def refuse_unknown(self, layer: Layer) -> None:
-        super().refuse_unknown(layer)
-        if getattr(layer, "mode") == "batch":
-            raise NotImplementedError(f"mode='batch': {SAMPLE}; mode='data' takes the statistics as constants")
+    def lower(self, layer: Any, sizes: Sizes, c_in: int, c_out: int) -> Linear:
+        if layer.is_gate:
+            return super().lower(layer, sizes, c_in, c_out)
+        return Linear(gain=math.sqrt(self.affine(layer)[0]))
+
+    def keeps_factor(self, op: Linear, mean: bool) -> bool:
+        return super().keeps_factor(op, mean) and op.gain == 1
+
+    def key(self, at: Before) -> tuple[str, int]:
+        return at.layer.op, BATCH
+
+    def shared_by(self, layer: Any, channels: int, ndim: int) -> tuple[int, int]:
+        return 1, BATCH if layer.through_statistics else 0
 
     def given(self, layer: Any, weights: Any, ndim: int, c_in: int, c_out: int) -> tuple[Linear, Norm | None]:
         """Scale, shift, mean and variance per channel, shape (4, channels)."""
@@ -55,13 +182,13 @@ class BatchNormRule(Rule):
 
     def forward(self, at: Before, inputs: list[Moments]) -> Moments:
         if not at.op.gate:
-            return super().forward(at, inputs)
+            return self._frozen(at, super().forward(at, inputs))
         m, i = inputs[0], at.i
         spread, parts = m.average - m.cov_far, list(zip(m.average.tolist(), m.cov_far.tolist()))
         if any(q - c <= 1e-9 * q for q, c in parts):
             raise ValueError("batch norm of values that do not vary between inputs or sites: the variance is zero, "
                              "or too small for floats; give input_moments with E[x x'] below E[x^2]")
-        at.gates.power[i] = m.per_pair(1 / spread)
+        at.gates.power[i] = m.per_pair((1.0 if self.again(at, m) else self.few(BATCH, at.graph.sizes[i])) / spread)
         # E[v(x) mean] follows the q map, p = q / average q: less of the mean is in what stands near a border.
         if any(m.lags):
             p = m.second / m.per_site(m.average)
@@ -84,14 +211,54 @@ class BatchNormRule(Rule):
         after = Moments(values, np.zeros(len(spread)), np.zeros(len(spread)), sites, m.wraps)
         if not steep:  # nothing was cut off
             vars(after)["average"] = np.ones(len(spread))
-        return after
+        return self.scaled(at, after)
+
+    def _frozen(self, at: Before, m: Moments) -> Moments:
+        """As the identity: the scale is the layer's gain already."""
+        shift = self.affine(at.layer)[1]
+        if not shift:
+            return m
+        sites = tuple(None if site is None else Sum.of((m.value(g),), shift, shift).value()
+                      for g, site in enumerate(m.sites))
+        at.gates.parts.update({(at.i, g): {0: 0} for g, site in enumerate(sites) if site is not None})
+        return replace(m, values=m.values + shift, cov_far=m.cov_far + shift,
+                       corr_site=(m.cov_site + shift) / (m.average + shift), sites=sites)
+
+    def mean_factor(self, at: Below, factor: Factor) -> Factor:
+        return super().mean_factor(at, factor) if at.op.gate else factor
 
 
 @rule_for(LayerNorm)
-class LayerNormRule(Rule):
-    """Each site by itself: less the mean over its channels, over their deviation."""
+class LayerNormRule(NormRule):
+    """Each site by itself: less the mean over its channels, over their deviation.
 
+    The variance of C channels fluctuates; with the gradient's parts along their mean and along themselves, which are
+    lost, the gain is (C - 2) / (C - 3) of that of many channels where values are Gaussian.
+    """
+
+    fields = frozenset({"scale_var", "shift_var"})
     centres = True
+
+    def _few(self, at: Before, m: Moments, share: Array) -> float:
+        """The gain over that of many channels."""
+        count, square, fourth = at.graph.channels[at.i], 0.0, 0.0
+        mean = float(share @ m.means) * self.centres
+        for g, part in enumerate(share.tolist()):
+            if m.sites[g] is None:
+                two = float(m.average[g])
+                moments = two + mean**2, 3 * two**2 + 6 * two * mean**2 + mean**4
+            else:
+                value = m.value(g)
+                x = value.at(value.nodes.u) - mean
+                moments = float(value.nodes.p @ x**2), float(value.nodes.p @ x**4)
+            square, fourth = square + part * moments[0], fourth + part * moments[1]
+        free = count - self.centres
+        # The variance as a gamma variable of the same mean and variance.
+        shape = free / max(fourth / square**2 - 1, 1e-9) if square else math.inf
+        if shape <= 1:
+            raise NotImplementedError(f"node {at.i} ({at.layer.kind}): over {count} channels the mean of 1 / variance "
+                                      "does not exist; take more channels, or use erfmath.measure")
+        return (count - 1 - self.centres) / free * shape / (shape - 1) if math.isfinite(shape) else 1.0
 
     def forward(self, at: Before, inputs: list[Moments]) -> Moments:
         m, share, lags = inputs[0], np.asarray(at.graph.shares(at.i)), at.lags
@@ -99,7 +266,9 @@ class LayerNormRule(Rule):
         mean = np.tensordot(share * means, m.level_map, 1)[None]
         spread = np.tensordot(share, m.second, 1)[None] - mean**2
         root = np.divide(1, np.sqrt(spread), out=np.zeros(spread.shape), where=spread > 0)
-        at.gates.power[at.i] = np.repeat(m.products(root, lags), len(m.cov_far), axis=0)
+        power = np.repeat(m.products(root, lags), len(m.cov_far), axis=0)
+        power[lag_zero(lags)] *= 1.0 if self.again(at, m) else self._few(at, m, share)
+        at.gates.power[at.i] = power
         values = (m.values - m.products(mean, m.lags)) * m.products(root, m.lags)
         apart, square = ratio(m.cov_far, m.level * m.average), float((mean**2).mean())  # over sqrt(q q')
         cov_far = apart * m.mean(root * m.deviation)**2 - float((mean * root).mean())**2
@@ -107,13 +276,14 @@ class LayerNormRule(Rule):
         scale = float(ratio(1.0, np.sqrt(max(float(spread.mean()), 0.0))))
         sites = tuple(None if site is None else m.value(g).times(scale, -float(share @ means) * scale)
                       for g, site in enumerate(m.sites))
-        return Moments(values, cov_far, corr_site, sites, m.wraps)
+        return self.scaled(at, Moments(values, cov_far, corr_site, sites, m.wraps))
 
 
 @rule_for(RMSNorm)
 class RMSNormRule(LayerNormRule):
     """Each site by itself, over the root of its mean square over channels."""
 
+    fields = frozenset({"scale_var"})
     centres = False
 
 
@@ -150,61 +320,64 @@ class GRNRule(Rule):
 
 
 @rule_for(GroupNorm, InstanceNorm)
-class GroupNormRule(Rule):
+class GroupNormRule(MapNormRule):
     """Over the sites of an image and the channels of a group; the gradient passes their statistics, too.
 
     With k channels a group, m the mean and c the covariance of distant sites, values vary within a group by
-    s^2 = q - m^2 - (c - m^2) / k.  A gradient loses its parts along the mean and along the values, 1 / n each of n
-    numbers that share statistics, and what is taken away is spread evenly over the map.
+    s^2 = q - c + (c - m^2) t / k, t the chi-square variable of k - 1 freedoms that the channels' means make.
     """
 
-    fields = frozenset({"groups"})
+    fields = frozenset({"groups", "scale_var", "shift_var"})
 
-    def _size(self, layer: Any, channels: int, ndim: int) -> int:
-        """Channels that share statistics."""
-        return channels // layer.group_count(channels, ndim)
+    def shared_by(self, layer: Any, channels: int, ndim: int) -> tuple[int, int]:
+        return channels // layer.group_count(channels, ndim), 1
 
     def forward(self, at: Before, inputs: list[Moments]) -> Moments:
         m, share = inputs[0], np.asarray(at.graph.shares(at.i))
-        k = self._size(at.layer, at.graph.channels[at.i], m.ndim)
+        k, _ = self.shared_by(at.layer, at.graph.channels[at.i], m.ndim)
         means = m.means
         mean = float(share @ means)
-        taken = mean**2 + max(float(share @ m.cov_far) - float(share @ means**2), 0.0) / k
-        spread = float(share @ m.average) - taken
-        if spread <= 1e-9 * float(share @ m.average):
+        between = max(float(share @ m.cov_far) - float(share @ means**2), 0.0)
+        taken = mean**2 + between
+        own = float(share @ m.average) - taken
+        if own + between * (1 - 1 / k) <= 1e-9 * float(share @ m.average):
             raise ValueError("group norm of values that do not vary within a group: their variance is zero, or too "
                              "small for floats")
-        at.gates.power[at.i] = m.per_pair(np.full(len(share), 1 / spread))
-        level = m.products(m.level_map, m.lags)
-        values = (m.values - taken * level) / spread
-        cov_far = (m.cov_far - taken) / spread
-        corr_site = ratio((m.cov_site - taken) / spread, (m.average - taken) / spread)
-        sites = tuple(None if site is None else _standardised(m.value(g), spread) if k == 1 else
-                      m.value(g).times(spread**-0.5, -mean * spread**-0.5) for g, site in enumerate(m.sites))
-        return Moments(values, cov_far, corr_site, sites, m.wraps)
+        again = self.again(at, m)
+        inverse, rest = _by_spread(k, own, between, fluctuates=not again)
+        gain = inverse * (1.0 if again else self.few(k, at.graph.sizes[at.i]))
+        at.gates.power[at.i] = m.per_pair(np.full(len(share), gain))
+        # The mean of a channel is the same everywhere; what a site has of it follows the q map (as for batch norm).
+        p = m.second / m.per_site(m.average)
+        level = m.products(p, m.lags) - m.products(p - 1, m.lags)
+        values = np.array((m.values - taken * level) * inverse + rest * level)
+        values[lag_zero(m.lags)] = np.maximum(values[lag_zero(m.lags)], 0.0)
+        cov_far = (m.cov_far - taken) * inverse + rest
+        corr_site = ratio((m.cov_site - taken) * inverse + rest, (m.average - taken) * inverse + rest)
+        root = inverse**0.5
+        sites = tuple(None if site is None else _standardised(m.value(g), own) if k == 1 else
+                      m.value(g).times(root, -mean * root) for g, site in enumerate(m.sites))
+        return self.scaled(at, Moments(values, cov_far, corr_site, sites, m.wraps))
 
-    def backward(self, at: Below, state: Covariance) -> Covariance:
-        below = super().backward(at, state)
-        if None in at.sizes or not below.bare.size:
-            return below
-        sites, k = math.prod(n or 1 for n in at.sizes), self._size(at.layer, at.channels[1], below.ndim)
-        count, center = sites * k, (slice(None), *below.lags)
-        power = below.values[center].reshape(len(below.values), -1).sum(axis=1)  # type: ignore[index]
-        spread = np.zeros((*below.values.shape[:1 + below.ndim], *(n or 1 for n in at.sizes)))
-        spread[center] = (2 * power / (count * sites)).reshape(-1, *(1,) * below.ndim)  # type: ignore[index]
-        even = Covariance(spread, (0,) * below.ndim)
-        return below.times(max(1 - 4 / count, 0.0)**0.5).merge(even, at.channels[0], False)
 
-    def transpose(self, at: Above) -> Array:
-        below = super().transpose(at)
-        layer, ndim = at.graph.layers[at.i], at.graph.ndim
-        sites = math.prod(below.shape[-ndim:])
-        count = sites * self._size(layer, at.graph.channels[at.i], ndim)
-        center: Any = (slice(None), *lag_zero(at.lags))
-        even = below[center].reshape(*below.shape[:2], -1).sum(axis=2) * (2 / (count * sites))
-        out = below * max(1 - 4 / count, 0.0)
-        out[center] += even.reshape(*even.shape, *(1,) * ndim)
-        return out
+@remembered(64)
+def _chi_square(freedoms: int) -> tuple[Array, Array]:
+    """Points and probabilities of a chi-square variable."""
+    from scipy.special import roots_genlaguerre
+    x, w = roots_genlaguerre(32, freedoms / 2 - 1)
+    return 2 * x, w / w.sum()
+
+
+def _by_spread(k: int, own: float, between: float, fluctuates: bool) -> tuple[float, float]:
+    """E[1 / s^2] and E[b / s^2] of s^2 = own + b, b = between t / k with t of k - 1 freedoms."""
+    if k == 1 or not between:
+        return 1 / own, 0.0
+    if k > 300 or not fluctuates:  # beyond so many it hardly does
+        mean = between * (1 - 1 / k)
+        return 1 / (own + mean), mean / (own + mean)
+    t, p = _chi_square(k - 1)
+    part = between * t / k
+    return float(p @ (1 / (own + part))), float(p @ (part / (own + part)))
 
 
 def _standardised(value: Value, spread: float) -> Value:

@@ -30,6 +30,8 @@ __all__ = ["AvgPoolRule", "BlurPoolRule", "GlobalAvgPoolRule", "MaxPoolRule", "R
 Sizes = tuple[int | None, ...]
 #: Sites that differ by less of their variance are one.
 ALIKE = 1e-9
+#: Windows of more sites an axis hold mostly distant ones.
+NEAR = 4
 #: Correlations at which the distribution of the largest is made, where those of windows differ.
 NODES = 4
 
@@ -69,6 +71,17 @@ class AvgPoolRule(Rule):
             if any(g.pads(n) != g._replace(ceil_mode=False).pads(n) for g, n in zip(geometry, sizes)):
                 return Linear(by_place([_windows(g, n) for g, n in zip(geometry, sizes) if n is not None]))
         return Linear(box(geometry), inside_only=layer.counts_inside_only)
+
+    def forward(self, at: Before, inputs: list[Moments]) -> Moments:
+        return super().forward(at, _averaged(at, inputs))
+
+
+def _averaged(at: Before, inputs: list[Moments]) -> list[Moments]:
+    """Moments before an average over many sites, most of which are distant ones."""
+    m, = inputs
+    if max((len(taps.weights) for taps in at.op.taps), default=1) <= NEAR:
+        return inputs
+    return [replace(m, corr_site=np.minimum(ratio(m.cov_far, m.average * m.level), m.corr_site))]
 
 
 def _copies(op: Linear) -> bool:
@@ -147,8 +160,7 @@ class AdaptiveAvgPoolRule(Rule):
         return Linear(by_place(matrices))
 
     def forward(self, at: Before, inputs: list[Moments]) -> Moments:
-        whole = all(n == 1 for n in at.extents[at.i])
-        return GlobalAvgPoolRule().forward(at, inputs) if whole else super().forward(at, inputs)
+        return super().forward(at, _averaged(at, inputs))
 
 
 @rule_for(GlobalAvgPool)
@@ -162,7 +174,7 @@ class GlobalAvgPoolRule(Rule):
 
     def forward(self, at: Before, inputs: list[Moments]) -> Moments:
         m = inputs[0]
-        q = m.cov_far + (m.average - m.cov_site) / m.second[0].size
+        q = m.cov_far + (m.average - m.cov_far / m.level) / m.second[0].size
         return Moments(m.per_pair(q), m.cov_far, ratio(m.cov_far, q), (None,) * len(q), m.wraps)
 
 

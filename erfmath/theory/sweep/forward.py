@@ -50,6 +50,11 @@ class Gates:
         Per node and channel group of a sum, the inputs that are not Gaussian, and which part of its source each is.
     uncorrelated : set
         Sums of values that depend on one another in a way that is not followed, and count as uncorrelated.
+    even : dict
+        Per node, how much norms further down leave of the power of a gradient that is the same at all sites, and of
+        one in proportion to the values; all of it where nothing is said.
+    idle : set
+        Norms of values that are normalised already, whose statistics do not fluctuate.
     """
 
     power: dict[int, Array] = field(default_factory=dict)
@@ -58,6 +63,8 @@ class Gates:
     sites: dict[int, tuple[SiteValue, ...]] = field(default_factory=dict)
     parts: dict[tuple[int, int], dict[int, int]] = field(default_factory=dict)
     uncorrelated: set[int] = field(default_factory=set)
+    even: dict[int, tuple[float, float]] = field(default_factory=dict)
+    idle: set[int] = field(default_factory=set)
 
 
 def forward(graph: Graph, plan: Plan, inputs: InputModel, seen: dict[int, Moments] | None = None) -> Gates:

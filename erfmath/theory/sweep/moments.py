@@ -45,6 +45,8 @@ class Moments:
         Whether the map is a torus or a point, that is, stands for the plane.
     plane : Moments, optional
         The same far from all borders, at a point; gives an image the correlation of neighbours.
+    normed : (str, int), optional
+        By which norm the values have been normalised, and nothing else since: once more changes nothing but scale.
     """
 
     values: Array
@@ -53,6 +55,7 @@ class Moments:
     sites: tuple[SiteValue, ...]
     wraps: bool
     plane: Moments | None = None
+    normed: tuple[str, int] | None = None
 
     @property
     def ndim(self) -> int:

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import math
 
-from helpers import ROUNDING, assert_close
+import numpy as np
+import pytest
+from helpers import ROUNDING, Tolerance, assert_close
 
 import erfmath as em
+from erfmath.layers.normalisation import BATCH
 
 RELU = em.Activation("relu")
+SAME = Tolerance(1e-9, 1e-12)
+C1 = em.Conv(1)
+
+
+def few(count: int) -> float:
+    """E[1 / variance] of so many independent normal values, times their variance."""
+    return count / (count - 3)
 
 
 def test_batch_norm_divides_by_what_is_not_shared() -> None:
@@ -17,7 +27,15 @@ def test_batch_norm_divides_by_what_is_not_shared() -> None:
     after = 2.0 * 1.0                       # q of the second convolution
     expected = 2 * 0.5 * 2 / (after * (1 - 1 / math.pi))
     assert_close(em.predict(net).total, expected, ROUNDING)
-    assert_close(em.predict(net, image=8).total, expected, ROUNDING)
+    assert_close(em.predict(net, image=8).total, expected * few(64 * BATCH), ROUNDING)
+
+
+def test_batch_norm_after_a_global_pool_sees_one_value_an_image() -> None:
+    net = em.serial(C1, em.GlobalAvgPool(), C1, em.BatchNorm())
+    plain = em.serial(C1, em.GlobalAvgPool(), C1)
+    spread = 2 * 2 / 36                     # of the second convolution's values
+    expected = em.predict(plain, image=6).total / spread * few(BATCH)
+    assert_close(em.predict(net, image=6).total, expected, ROUNDING)
 
 
 def test_frozen_batch_norm_is_the_identity() -> None:
@@ -26,8 +44,108 @@ def test_frozen_batch_norm_is_the_identity() -> None:
     assert_close(em.predict(frozen, image=12).map, em.predict(plain, image=12).map, ROUNDING)
 
 
-def test_layer_norm_undoes_the_level_of_every_site() -> None:
-    """After a padded convolution corner sites have 4/9 of the power: their gain is 9/4 as large."""
-    net = em.serial(em.Conv(3), em.LayerNorm())
+@pytest.mark.parametrize("norm, lost", [(em.LayerNorm(), 1), (em.RMSNorm(), 0)])
+def test_layer_norm_undoes_the_level_of_every_site(norm: em.Layer, lost: int) -> None:
+    """After a padded convolution corner sites have 4/9 of the power: their gain is 9/4 as large.
+
+    Of C Gaussian channels the mean of 1 / variance is C / (C - 3) of its inverse, and (C - 2) / C of the gradient is
+    left; without a mean C / (C - 2) and (C - 1) / C.
+    """
+    net = em.serial(em.Conv(3, 16), norm)
     middle, corner = (em.predict(net, image=8, unit=u).total for u in (4, 0))
-    assert_close([middle, corner], [2 / 2, 2 * (4 / 9) / (2 * 4 / 9)], ROUNDING)
+    gain = (16 - 1 - lost) / (16 - 2 - lost)
+    assert_close([middle, corner], [gain, 2 * (4 / 9) / (2 * 4 / 9) * gain], ROUNDING)
+
+
+@pytest.mark.parametrize("norm, channels", [(em.LayerNorm(), 3), (em.RMSNorm(), 2)])
+def test_too_few_channels_are_refused_by_name(norm: em.Layer, channels: int) -> None:
+    with pytest.raises(NotImplementedError, match=f"over {channels} channels the mean of 1 / variance does not exist"):
+        em.predict(em.serial(em.Conv(1, channels), norm))
+
+
+def test_gradient_through_the_statistics_of_a_map() -> None:
+    """One unit of n numbers: 1 - 4/n and so on stay at its site, 1/n of the power of each part goes to every site."""
+    sites, gain = 36, 2 / 2 * few(36)
+    power = em.predict(em.serial(C1, em.InstanceNorm()), image=6).map / gain
+    fourth = 3 * (sites - 1) / (sites + 1)
+    even = np.full((6, 6), 2 / sites**2)
+    even[3, 3] += 1 - 4 / sites + (1 + fourth) / sites**2
+    assert_close(power, even, ROUNDING)
+    batch = em.predict(em.serial(C1, em.BatchNorm("batch")), image=6).map
+    assert_close(batch[0, 0], 2 / (BATCH * sites)**2 * few(BATCH * sites), ROUNDING)
+
+
+def test_what_is_even_ends_at_the_next_norm() -> None:
+    """A gradient that is the same at all sites is what a norm takes off; its other half is not touched."""
+    one = em.serial(C1, em.InstanceNorm())
+    two = em.serial(C1, em.InstanceNorm(), C1, em.InstanceNorm())
+    far = [em.predict(net, image=20, unit=(10, 10)).map[0, 0] for net in (one, two)]
+    # Of the upper norm's half is left, and of the lower one's all.
+    assert_close(far[1] / far[0], 1.5, Tolerance(0.03, 0.0))
+
+
+GROUPS: dict[str, tuple[em.Layer, em.Layer]] = {
+    "one channel a group": (em.GroupNorm(16), em.InstanceNorm()),
+    "one channel a group, scaled": (em.GroupNorm(16, scale_var=0.2, shift_var=0.3),
+                                    em.InstanceNorm(scale_var=0.2, shift_var=0.3)),
+    "no scale": (em.BatchNorm(scale_var=0.0), em.BatchNorm()),
+}
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_norms_that_are_the_same(name: str) -> None:
+    nets = [em.serial(em.Conv(3, 16), RELU, em.Conv(3, 16), norm, RELU, em.Conv(3, 16)) for norm in GROUPS[name]]
+    for unit in (0, 4):
+        one, other = (em.predict(net, image=9, unit=unit).map for net in nets)
+        assert_close(one, other, SAME)
+
+
+def test_group_norm_depends_on_channels_a_group_not_on_the_width() -> None:
+    one, other = (em.predict(em.serial(em.Conv(3), RELU, em.Conv(3), em.GroupNorm(width // 4)), image=9,
+                             width=width).map for width in (16, 64))
+    assert_close(one, other, SAME)
+
+
+def test_group_norm_averages_over_the_means_of_its_channels() -> None:
+    """s^2 = 1 - 1/pi + (1/pi) t / k with t of k - 1 freedoms: its mean of 1 / s^2 by a million draws."""
+    k, share = 4, 1 / math.pi
+    t = np.random.default_rng(0).chisquare(k - 1, 10**6)
+    expected = float((1 / (1 - share + share * t / k)).mean()) / 2  # q of the second convolution is 2
+    norm = em.predict(em.serial(C1, RELU, C1, em.GroupNorm(4)), width=16).total
+    assert_close(norm / 2, expected, Tolerance(1e-3, 0.0))
+
+
+# ---------------------------------------------------------------------------------------------
+# scales and shifts
+# ---------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("norm", [em.BatchNorm, em.LayerNorm, em.InstanceNorm])
+def test_scales_multiply_power_by_their_mean_square(norm: type[em.Layer]) -> None:
+    plain, scaled = (em.predict(em.serial(em.Conv(3), norm(scale_var=v), em.Conv(3)), image=7).map for v in (0.0, 0.5))
+    assert_close(scaled, 1.5 * plain, SAME)
+
+
+def test_shifts_are_shared_by_all_sites() -> None:
+    """Below a second norm: variance 1 + b, of which b is shared, and taken off again."""
+    net = em.serial(C1, em.BatchNorm(scale_var=0.5, shift_var=0.7), C1, em.BatchNorm())
+    assert_close(em.predict(net).total, 2 / 2 * 1.5 * 2 / (2 * 1.5), ROUNDING)
+    row = em.signals(net, image=6)["batch_norm1"]
+    assert_close([row.second, row.shared], [1.5 + 0.7, 0.7], ROUNDING)
+
+
+def test_frozen_batch_norm_with_scale_and_shift() -> None:
+    """As a scale by its mean square, and biases."""
+    net = em.serial(C1, em.BatchNorm("identity", scale_var=0.44, shift_var=0.6), RELU, C1, em.BatchNorm())
+    same = em.serial(em.Conv(1, weights=em.Random(gain=2 * 1.44), bias=0.6), RELU, C1, em.BatchNorm())
+    assert_close(em.predict(net).total, em.predict(same).total, SAME)
+
+
+def test_biases_are_shared_by_all_sites() -> None:
+    """q = 2 + b and c = b after the first; the norm divides by 2 (2 + b) - 2 b."""
+    net = em.serial(em.Conv(1, bias=0.8), em.Conv(1), em.BatchNorm())
+    assert_close(em.predict(net).total, 4 / (2 * 2.8 - 2 * 0.8), ROUNDING)
+
+
+def test_symmetric_biases_leave_rectified_chains_as_they_are() -> None:
+    plain, biased = (em.predict(em.repeat(em.serial(em.Conv(3, bias=b), RELU), 3), image=9).map for b in (0.0, 2.0))
+    assert_close(biased, plain, SAME)
