@@ -22,9 +22,10 @@ from ..readers.convert import build, convert
 from ..readers.model import model_of
 from ..readers.records import Trace
 from ..readers.torch import trace_module
+from ..results.field import EffectiveReceptiveField
 from . import Table
 
-__all__ = ["Reading", "create", "names", "read", "run", "traced", "windows"]
+__all__ = ["Reading", "create", "field", "names", "read", "run", "traced", "windows"]
 
 #: Long in one direction, so that windows end inside.
 SHAPE = (1, 3, 320, 64)
@@ -82,14 +83,14 @@ def names(per_module: int = 1) -> list[str]:
     return found
 
 
-def create(name: str) -> Any:
-    """A module at its own initialisation, with the seed 0, in evaluation mode."""
+def create(name: str, seed: int = 0) -> Any:
+    """A module at its own initialisation, in evaluation mode."""
     import timm
     import torch
     import torchvision
 
     library, name = name.split(":")
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     if library == "timm":
         return timm.create_model(name).eval()
     options: dict[str, Any] = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
@@ -98,12 +99,14 @@ def create(name: str) -> Any:
     return torchvision.models.get_model(name, weights=None, **options).eval()
 
 
-def traced(name: str) -> tuple[Any, Trace]:
-    """The program that torch exports, and its records."""
+def traced(name: str, image: int | None = None) -> tuple[Any, Trace]:
+    """The program that torch exports, and its records; images are of `SHAPE`, or square."""
     import torch
 
     video = name.startswith(("torchvision:r3d", "torchvision:mc3", "torchvision:r2plus1d", "torchvision:s3d"))
-    shape = (1, 3, 16, 160, 64) if video else SHAPE
+    shape = (1, 3, 16, 160, 64) if video else SHAPE if image is None else (1, 3, image, image)
+    if "inception_" in name and image is None and "next" not in name:  # their last maps would have no site
+        shape = (1, 3, 320, 96)
     with torch.no_grad():
         program = torch.export.export(create(name), (torch.zeros(shape),), strict=False)
     return program, trace_module(program)
@@ -141,7 +144,7 @@ def _positive(program: Any, inputs: Sequence[Any]) -> dict[str, Any]:
             name = target._schema.name.split("::")[-1].removesuffix("_") if hasattr(target, "_schema") else ""
             if not name or not any(isinstance(a, torch.Tensor) and a.requires_grad for a in leaves):
                 return super().call_function(target, args, kwargs)
-            if name in PASSED:
+            if name in PASSED or name in ("expand", "expand_as"):  # a gate laid out over the map is one site still
                 return args[0] * 1.0
             if name.startswith("conv") or name == "linear":
                 flat = torch.full_like(args[1], 1 / args[1][0].numel(), dtype=torch.float64)
@@ -163,6 +166,62 @@ def _positive(program: Any, inputs: Sequence[Any]) -> dict[str, Any]:
         return sum(parts) + torch.zeros_like(whole)
 
     run = Positive(program.graph_module, garbage_collect_values=False)
+    run.run(*inputs)
+    return {node.name: value for node, value in run.env.items() if isinstance(value, torch.Tensor)}
+
+
+def field(name: str, image: int = 96, draws: int = 20, batch: int = 4) -> tuple[float, float, float]:
+    """Std of the middle unit's field in pixels, along the first axis: predicted, sampled, and its standard error.
+
+    Sampled are fresh modules: gradients of the exported program, with batch norms frozen at the statistics of a batch
+    of images of white noise, averaged over its images.
+    """
+    import torch
+
+    with torch.no_grad():
+        program, trace = traced(name, image)
+    builder, values = build(trace, "module")
+    model = model_of(convert(trace, init="module", unsupported="stand_in"), "module", "")
+    top = next(r.name for r in trace.live() if len(r.shape) == 4 and isinstance(values[r.name], View)
+               and builder.plain(values[r.name]).node == model.net.output)
+    expected = model.predict()
+    powers = []
+    for seed in range(draws):
+        module = create(name, seed)
+        state = {**dict(module.named_parameters()), **dict(module.named_buffers()), **program.constants}
+        x = torch.randn(batch, *trace.shape[1:], requires_grad=True)
+        inputs = [x if spec.target is None else state[spec.target] for spec in program.graph_signature.input_specs]
+        value = _frozen(program, inputs)[top]
+        at = value[(slice(None), slice(None), *(n // 2 for n in value.shape[2:]))]
+        gradient, = torch.autograd.grad((at * torch.randn(at.shape)).sum(), x)
+        powers.append((gradient**2).mean(0).sqrt().numpy())
+    sampled = EffectiveReceptiveField.from_gradients(np.stack(powers), unit_center=expected.center)
+    return float(expected.std[0]), float(sampled.std[0]), float(sampled.std_stderr[0])
+
+
+def _frozen(program: Any, inputs: Sequence[Any]) -> dict[str, Any]:
+    """Values of a program whose batch norms have the statistics of what they are given, as constants."""
+    import torch
+    import torch.fx
+
+    class Frozen(torch.fx.Interpreter):
+        def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
+            if getattr(target, "_schema", None) is not None and target._schema.name == "aten::batch_norm":
+                axes = [axis for axis in range(args[0].dim()) if axis != 1]
+                with torch.no_grad():
+                    mean, var = args[0].mean(axes), args[0].var(axes, correction=0)
+                return torch.nn.functional.batch_norm(args[0], mean, var, args[1], args[2], False, 0.0, args[7])
+            return super().call_function(target, args, kwargs)
+
+        def run_node(self, n: Any) -> Any:  # views of a batch of one are views of this batch
+            if n.op == "call_function" and n.target.__name__.split(".")[0] in ("view", "reshape", "expand"):
+                args, kwargs = self.fetch_args_kwargs_from_env(n)
+                if args[0].dim() and args[0].shape[0] == inputs_batch and len(args) > 1 and args[1][0] == 1:
+                    return n.target(args[0], [inputs_batch, *args[1][1:]], **kwargs)
+            return super().run_node(n)
+
+    inputs_batch = next(v.shape[0] for v in inputs if v.requires_grad and not isinstance(v, torch.nn.Parameter))
+    run = Frozen(program.graph_module, garbage_collect_values=False)
     run.run(*inputs)
     return {node.name: value for node, value in run.env.items() if isinstance(value, torch.Tensor)}
 

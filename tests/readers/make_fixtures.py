@@ -47,7 +47,7 @@ def main(chosen: list[str]) -> None:
         number = {record.name: str(i) for i, record in enumerate(trace.live(), 1)}
         for window in seen:
             window["value"] = number[window["value"]]
-        path = recorded.write(name.replace(":", "_"), trace, windows=seen, versions=versions)
+        path = recorded.write(name.replace(":", "_"), trace, windows=seen, gates=False, versions=versions)
         print(name, len(trace.records), path.stat().st_size, flush=True)
 
 

@@ -61,7 +61,8 @@ def test_windows(model: Any) -> None:
     for window in about["windows"]:
         node = values[window["value"]].node
         lo, hi = window["lo"], window["hi"]
-        seen = em.support(found.net, image=found.image, node=node, unit=tuple(window["unit"]))
+        seen = em.support(found.net, image=found.image, node=node, unit=tuple(window["unit"]),
+                          gates=about.get("gates", True))
         filled = np.argwhere(seen.mask) + seen.origin
         assert (filled.min(0).tolist(), filled.max(0).tolist()) == (lo, hi), (node, window)
 
