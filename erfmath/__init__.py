@@ -29,8 +29,8 @@ __all__ = [
     "costs", "coverage", "design", "erf_size_map", "figures", "fit", "fit_power_law", "from_keras", "from_onnx",
     "from_torch", "gradients", "growth", "kernels", "lattice", "layer_shares", "load", "measure", "multiply",
     "natural_images", "path_counts", "plotting", "predict", "reached_std", "receptive_field", "receptive_fields",
-    "remedies", "repeat", "report", "required_depth", "residual", "scatter", "serial", "shapes", "signals", "sizes", "split",
-    "support", "tile_halo", "training", "walk", "widening", "zoo",
+    "remedies", "repeat", "report", "required_depth", "residual", "scatter", "serial", "shapes", "signals", "sizes",
+    "split", "support", "tile_halo", "training", "walk", "widening", "zoo",
 ]
 
 if TYPE_CHECKING:

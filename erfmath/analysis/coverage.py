@@ -107,7 +107,7 @@ def _inside(erf: EffectiveReceptiveField, side: float) -> float:
         x = np.arange(a, b + 1)
         within = np.clip(np.minimum(x + 0.5, c + side / 2) - np.maximum(x - 0.5, c - side / 2), 0, 1)
         values = np.tensordot(within, values, axes=1)
-    return float(values)
+    return min(float(values), 1.0)  # rounding may exceed it
 
 
 def _smallest(erf: EffectiveReceptiveField, p: float, widest: float) -> float:

@@ -60,7 +60,7 @@ class TileHalo(Printed):
 
     def __str__(self) -> str:
         return (f"halo       {self.halo} px on each side, tiles at multiples of {self.multiple} px\n"
-                f"error      {self.error:.3g} of a kept unit's power at most ({self.cut:.3g} lies outside the tile)\n"
+                f"error      at most {self.error:.3g} of a kept unit's power ({self.cut:.3g} lies outside the tile)\n"
                 f"no error   at {self.exact} px, the theoretical receptive field")
 
 

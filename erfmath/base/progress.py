@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 import threading
 import time
@@ -87,7 +88,7 @@ class Progress:
 
     def _run(self) -> None:
         # A thread of its own draws, so that the bar also moves within one long piece of work.
-        if self._done.wait(self._delay):
+        if self._done.wait(None if self._delay == math.inf else self._delay):
             return
         if not (self._stream.isatty() or _in_notebook(self._stream)):
             print(f"{self._label} ...", file=self._stream, flush=True)

@@ -68,7 +68,8 @@ def figures(options: argparse.Namespace) -> Iterator[Answer]:
     check_folder(options.out)
     for name in names:
         try:
-            result = make(name, options.out, asked, form=options.format, workers=options.workers)
+            result = make(name, options.out, asked, form=options.format, workers=options.workers,
+                          progress=not options.quiet)
         except KeyboardInterrupt:
             print(f"erfmath: interrupted; finished parts are in {pathlib.Path(options.out) / 'parts'}, and the "
                   "same command goes on from there", file=sys.stderr)

@@ -7,6 +7,7 @@ import contextlib
 import functools
 import hashlib
 import json
+import math
 import os
 import pathlib
 import platform
@@ -107,7 +108,7 @@ def check_folder(out: str | os.PathLike[str]) -> None:
 
 
 def make(name: str, out: str | os.PathLike[str], options: Options = Options(), *,
-         form: str | Sequence[str] = "png", workers: int = 1) -> Result:
+         form: str | Sequence[str] = "png", workers: int = 1, progress: bool = True) -> Result:
     """Compute what is not there yet, draw, and write picture, data and provenance.
 
     Parameters
@@ -120,6 +121,8 @@ def make(name: str, out: str | os.PathLike[str], options: Options = Options(), *
     form : "png", "pdf", "svg", or a sequence of them
     workers : int
         Processes that compute parts side by side; never changes a number.
+    progress : bool
+        Whether a bar on stderr shows work that lasts.
 
     Returns
     -------
@@ -152,7 +155,7 @@ def make(name: str, out: str | os.PathLike[str], options: Options = Options(), *
     try:
         for path in (*paths, store / "part.npz"):
             check_target(path)
-        data, reused = _data(name, figure.parts(options), store, options, workers)
+        data, reused = _data(name, figure.parts(options), store, options, workers, progress)
     except BaseException:
         with contextlib.suppress(OSError):  # what came to nothing leaves nothing
             store.rmdir()
@@ -183,13 +186,14 @@ def _write_pictures(figure: Any, data: Data, paths: dict[str, pathlib.Path]) -> 
 # parts
 # ---------------------------------------------------------------------------------------------
 
-def _data(name: str, specs: dict[str, Spec], store: pathlib.Path, options: Options, workers: int) -> tuple[Data, int]:
+def _data(name: str, specs: dict[str, Spec], store: pathlib.Path, options: Options, workers: int,
+          progress: bool) -> tuple[Data, int]:
     """All parts of a figure, and how many of them an earlier run had finished."""
     specs = json.loads(json.dumps(specs))  # as a file gives them back: tuples are lists
     where = {part: store / f"{name}-{_key(name, spec)}.npz" for part, spec in specs.items()}
     todo = [(path, specs[part]) for part, path in where.items() if _load(path, specs[part]) is None]
     finished, total = len(specs) - len(todo), len(specs)
-    with Progress(f"figure {name}, per cent") as bar:
+    with Progress(f"figure {name}, per cent", delay=1.0 if progress else math.inf) as bar:
 
         def show(done: int, whole: int) -> None:
             bar(int(100 * (finished + done / max(whole, 1))) // total, 100)

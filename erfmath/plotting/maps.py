@@ -97,8 +97,8 @@ def side_by_side(*erfs: EffectiveReceptiveField | Mapping[str, EffectiveReceptiv
                  reach: float | None = None) -> Figure:
     """Draw fields of several units or networks beside each other, all on one scale of pixels.
 
-    Each panel is centred on its unit's TRF centre and shows as many input pixels as the others;
-    colours are relative to each map's own maximum.
+    Each panel is centred on its unit's TRF centre and shows as many input pixels as the others; dashes
+    outline the TRF.  Colours are relative to each map's own maximum.
 
     Parameters
     ----------
@@ -151,15 +151,16 @@ def side_by_side(*erfs: EffectiveReceptiveField | Mapping[str, EffectiveReceptiv
     for ax in list(panels.flat)[len(named):]:
         ax.set_axis_off()
     for row in panels:
-        row[0].set_ylabel("y from the true\ncentre, input pixels")
+        row[0].set_ylabel("y from the TRF\ncentre, input pixels")
     for ax in panels[-1]:
-        ax.set_xlabel("x from the true\ncentre, input pixels")
+        ax.set_xlabel("x from the TRF\ncentre, input pixels")
     statistics = {erf.statistic for _, erf in named}
     figure.colorbar(image, ax=panels, shrink=0.8, aspect=20,
                     label=quantity(statistics.pop(), display) if len(statistics) == 1 else "each over its maximum")
-    if sides:
-        handles, labels = panels[0][0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=min(len(sides), 3))
+    handles, labels = panels[0][0].get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, labels, loc="outside lower center", ncols=min(len(handles), 4), facecolor="#5f6771",
+                      frameon=True)
     return figure
 
 
@@ -169,6 +170,9 @@ def _centred(ax: Axes, erf: EffectiveReceptiveField, reach: float, display: Disp
     offset = tuple(a - c for a, c in zip(lo, erf.center))
     image = show_map(ax, erf.crop(lo, hi, of="share"), offset, statistic=erf.statistic, display=display)
     ax.set_facecolor(NOWHERE)
+    if erf.window is not None:
+        first, last = (np.subtract(end, erf.center) for end in erf.window)
+        _outline(ax, first - 0.5, last + 0.5, "TRF", **BOX)
     ax.set_xlim(-reach, reach)
     ax.set_ylim(reach, -reach)
     return image

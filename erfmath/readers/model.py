@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -61,6 +62,15 @@ class Model:
     notes: tuple[str, ...]
     init: str
     source: str
+
+    def __repr__(self) -> str:
+        return f"<Model of {len(self.net)} nodes, image {'x'.join(map(str, self.image))}, output {self.net.output!r}>"
+
+    def __str__(self) -> str:
+        return self.report()
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self))}</pre>{self.net._repr_html_()}"
 
     def settings(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """`arguments` of a verb, with what the model knows in the place of those that are not given.
