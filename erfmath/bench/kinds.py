@@ -326,7 +326,7 @@ CASES = (
     _case("PoolFormer", _stack(_pool_former)),
     _case("FastViT", _stack(_mixer)),
     _case("StarNet", _stack(_star)),
-    _case("NAFNet", lambda width: serial(Conv(3, width), *[_naf(width) for _ in range(2)])),
+    _case("NAFNet", lambda width: serial(Conv(3, width), *[_naf(width) for _ in range(2)]), 200, image=12, width=96),
     _case("selective kernels", _stack(_selective, 2)),
     _case("gated linear units", lambda width: serial(Conv(3, width), *[residual(multiply(
         Conv(3, width), serial(Conv(3, width), _act("sigmoid")))) for _ in range(3)])),
