@@ -109,7 +109,8 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
     ValueError
         If it is no regular file.
     """
-    if not stat.S_ISREG(os.stat(path).st_mode):
+    mode = os.stat(path).st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # a directory cannot be opened anyway
         raise ValueError(f"{os.fspath(path)}: is no regular file")
     return open(path, "rb")
 

@@ -211,7 +211,8 @@ class Moments:
         # Each draw's pull on the variance: sum of f_d ((x - centre)^2 - variance), over the mean total.
         pull = second - 2 * centre * first + (centre**2 - variance) * (self.totals / total)[:, None]
         off = pull - pull.mean(axis=0)
-        return variance, off.T @ off / (self.count * (self.count - 1))
+        with np.errstate(over="ignore", invalid="ignore"):  # a file may hold any numbers
+            return variance, off.T @ off / (self.count * (self.count - 1))
 
     def std(self) -> tuple[Array, Array]:
         """Standard deviation of the normalised ERF along each axis, and its standard error."""
