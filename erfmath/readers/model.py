@@ -29,7 +29,8 @@ class Model:
     net : Network
         It ends in the last map with more than one site; nodes after that are there by name.
     weights : dict of str to ndarray
-        Kernels by node, biases by "node.bias", batch norms as scale, shift, mean and variance (with epsilon in it).
+        Kernels by node, biases by "node.bias", batch norms as scale, shift, mean and variance (with epsilon in it),
+        other norms as scale and shift, PReLU as slopes.
     image : tuple of int
         Size of the input in pixels that the source was traced with.
     channels_in : int

@@ -166,13 +166,13 @@ def batch_norm(b: Builder, r: Record, x: View, scale: Any, shift: Any, mean: Any
 
 def _affine_norm(b: Builder, layer: Any, scale: Any, shift: Any) -> tuple[Layer, tuple[Any, Any]]:
     """A norm with the variances of its scales and shifts, and what of both is left for a node of its own."""
-    known = {field.name for field in dataclasses.fields(layer)}
     scales = np.ones(1) if scale is None else np.asarray(scale, dtype=float)
     size, shifts = float(np.mean(scales**2)), 0.0 if shift is None else float(np.mean(np.square(shift, dtype=float)))
+    fields = {"scale_var": max(size - 1, 0.0), **({"shift_var": shifts} if shifts else {})}
     plain = np.ptp(scales) == 0 == shifts
-    if b.init != "module" or plain or size < 1 - 1e-9 or not {"scale_var", "shift_var"} <= known:
+    if b.init != "module" or plain or size < 1 - 1e-9 or not all(b.has(layer.op, field) for field in fields):
         return layer, (scale, shift)
-    return dataclasses.replace(layer, scale_var=max(size - 1, 0.0), shift_var=shifts), (None, None)
+    return dataclasses.replace(layer, **fields), (None, None)
 
 
 def normalised(b: Builder, r: Record, x: View, digits: Sequence[Digit], scale: Any, shift: Any) -> View:
@@ -197,9 +197,17 @@ def normalised(b: Builder, r: Record, x: View, digits: Sequence[Digit], scale: A
         layer = InstanceNorm()
     else:
         layer = GroupNorm(place.channels // size)
+    arrays = [np.broadcast_to(float(i == 0), 1) if v is None else np.asarray(v, dtype=float).reshape(-1)
+              for i, v in enumerate((scale, shift))]
+    if any(v.size not in (1, place.channels) for v in arrays):
+        raise Unsupported("a norm with scales and shifts site by site")
     layer, left = _affine_norm(b, layer, scale, shift)
     name = b.emit(layer, [view.node], r.path)
-    if b.init != "he":
+    rows = 1 + b.has(layer.op, "shift_var")
+    if b.init == "weights" and arrays[0].any() and not any(v.any() for v in arrays[rows:]):
+        held = np.stack([np.broadcast_to(v, place.channels) for v in arrays[:rows]])
+        b.weights[name] = held if rows > 1 else held[0]
+    elif b.init != "he":
         name = b.affine(name, *left, f"{r.path}.affine")
     return View(name, view.layout)
 

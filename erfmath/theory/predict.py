@@ -70,7 +70,7 @@ def predict(net: Network, *, image: Any = None, unit: Any = None, node: str | No
         also gives E[x^2].  `natural_images` gives all moments.  By default pixels are white noise.
     weights : mapping, optional
         Trained arrays by node, in the shapes of `Fixed` ("node.bias": biases; batch norms: scale,
-        shift, mean and variance, shape (4, channels)).
+        shift, mean and variance, shape (4, channels); other norms: as in `measure`).
     gates : {"taps", "independent", "channels", "layers"} or mapping
         How given weights act.  "taps": through their mean square per tap alone.  The others follow all
         paths through the weights as they are, under a hypothesis about gates: all "independent" of each

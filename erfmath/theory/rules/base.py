@@ -128,7 +128,7 @@ class Rule:
 
     def given(self, layer: Layer, weights: Any, ndim: int, c_in: int, c_out: int) -> tuple[Linear, Norm | None]:
         """The layer with trained `weights`; a ValueError says what is wrong with them."""
-        raise ValueError(f"weights: {layer.op} takes none; convolutions and batch norms do")
+        raise ValueError(f"weights: {layer.op} takes none; convolutions, norms and PReLU do")
 
     def stacked(self, layer: Layer, op: Linear, before: Layer, lower: Linear, sizes: tuple[int | None, ...],
                 between: tuple[int | None, ...]) -> Linear | None:

@@ -37,11 +37,25 @@ class NormRule(Rule):
         """Mean square of the scales, about 1, and variance of the shifts."""
         return 1 + getattr(layer, "scale_var", 0.0), getattr(layer, "shift_var", 0.0)
 
+    def given(self, layer: Any, weights: Any, ndim: int, c_in: int, c_out: int) -> tuple[Linear, Norm | None]:
+        """Scales and shifts, shape (2, channels), or (channels,) of norms without shifts: their mean squares act."""
+        array = np.asarray(weights, dtype=float)
+        shape = (2, c_out) if hasattr(layer, "shift_var") else (c_out,)
+        if array.shape != shape or not np.isfinite(array).all() or not array.reshape(-1, c_out)[0].any():
+            raise ValueError(f"weights: an array of shape {array.shape}; must be scales"
+                             f"{' and shifts' * (len(shape) > 1)}, finite, not all zero, of shape {shape}")
+        squares = np.mean(array.reshape(-1, c_out)**2, axis=1).tolist()
+        return Linear(gate=layer.is_gate), Norm(squares[0], squares[0], sum(squares[1:]))
+
+    def _affine_at(self, at: Any) -> tuple[float, float]:
+        norm = at.graph.norms.get(at.i)
+        return self.affine(at.graph.layers[at.i]) if norm is None else (norm.scale, norm.shift)
+
     def scaled(self, at: Before, m: Moments) -> Moments:
         """Moments after scale and shift, which all sites of a channel share."""
         left = at.gates.even.get(at.source, (1.0, 1.0))[0] * self.spares(at)
         at.gates.even[at.i] = left, left
-        scale, shift = self.affine(at.layer)
+        scale, shift = self._affine_at(at)
         if (scale, shift) == (1, 0):
             vars(m)["normed"] = self.key(at)
             return m
@@ -73,7 +87,7 @@ class NormRule(Rule):
         return 1.0
 
     def mean_factor(self, at: Below, factor: Factor) -> Factor:
-        return super().mean_factor(at, factor).times(self.affine(at.layer)[0]**-0.5)
+        return super().mean_factor(at, factor).times(self._affine_at(at)[0]**-0.5)
 
 
 class MapNormRule(NormRule):
@@ -296,6 +310,15 @@ class GRNRule(Rule):
     """
 
     fields = frozenset({"gamma", "beta"})
+
+    def given(self, layer: Any, weights: Any, ndim: int, c_in: int, c_out: int) -> tuple[Linear, Norm | None]:
+        """Gamma and beta by channel, shape (2, channels), whose means are the layer's numbers, and act alone."""
+        array = np.asarray(weights, dtype=float)
+        means = array.reshape(2, -1).mean(axis=1) if array.shape == (2, c_out) else None
+        if means is None or not np.allclose(means, (layer.gamma, layer.beta)):
+            raise ValueError(f"weights: an array of shape {array.shape}; must be gamma and beta, of shape (2, {c_out}) "
+                             f"and with the means {layer.gamma:g} and {layer.beta:g} that the layer has")
+        return Linear(gate=layer.is_gate), None
 
     def assumptions(self, op: Linear) -> tuple[Assumption, ...]:
         return (Assumption.CHANNEL_NORMS,) if op.gate else ()

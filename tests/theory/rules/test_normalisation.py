@@ -149,3 +149,20 @@ def test_biases_are_shared_by_all_sites() -> None:
 def test_symmetric_biases_leave_rectified_chains_as_they_are() -> None:
     plain, biased = (em.predict(em.repeat(em.serial(em.Conv(3, bias=b), RELU), 3), image=9).map for b in (0.0, 2.0))
     assert_close(biased, plain, SAME)
+
+
+@pytest.mark.parametrize("kind, fields", [(em.LayerNorm, {}), (em.RMSNorm, {}), (em.InstanceNorm, {}),
+                                          (em.GroupNorm, {"groups": 2})])
+def test_given_scales_and_shifts_act_by_their_mean_squares(kind: type[em.Layer], fields: dict[str, int]) -> None:
+    shifts = kind is not em.RMSNorm
+    arrays = np.random.default_rng(1).normal(1.5, 0.5, (2, 16))[:1 + shifts]
+    variances = {"scale_var": float(np.mean(arrays[0]**2)) - 1,
+                 **({"shift_var": float(np.mean(arrays[1]**2))} if shifts else {})}
+
+    def net(**more: float) -> em.Network:
+        return em.serial(em.Conv(3), kind(**fields, **more, name="norm"), em.Activation("relu"), em.Conv(3),
+                         em.Activation("tanh"), em.Conv(3))
+    given = em.predict(net(), image=12, weights={"norm": arrays if shifts else arrays[0]})
+    assert_close(given.map, em.predict(net(**variances), image=12).map, ROUNDING)
+    with pytest.raises(ValueError, match="norm: weights: an array of shape"):
+        em.predict(net(), image=12, weights={"norm": arrays[:, :8]})
