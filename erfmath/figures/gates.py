@@ -103,7 +103,7 @@ def draw(data: Data) -> Figure:
             annotate(ax, f"std {_std(part, name)} px")
             ax.tick_params(labelbottom=i == len(ROWS) - 1, labelleft=j == 0)
             if i == 0:
-                ax.set_title(title)
+                ax.set_title(title.replace(", ", ",\n"))
             if j == 0:
                 ax.set_ylabel(f"{words}\ny, input pixels")
             if i == len(ROWS) - 1:

@@ -86,7 +86,7 @@ def from_norms(plan: Plan, channels: Mapping[int, int]) -> dict[int, Observed]:
         if "variance" in rows:
             known[i] = rows["shift"], rows["scale"]**2
         elif step.layer.op in _STATES and None not in above:
-            known[i] = _STATES[step.layer.op](step.layer, above, channels[i])
+            known[i] = _STATES[step.layer.op](step, above, channels[i])
     pools: dict[int, int] = {}  # sites of the pool that alone reads a node
     path = [i for i in program.steps if i in program.path and i > program.source]
     readers = Counter(j for i in path for j in program.steps[i].inputs)
@@ -126,32 +126,55 @@ def _values(state: State) -> Array:
     return mean[:, None] + np.sqrt(variance)[:, None] * POINTS
 
 
-def _activated(layer: Any, above: Any, count: int) -> State:
+def _activated(step: Step, above: Any, count: int) -> State:
+    layer: Any = step.layer
     value = activate(_values(above[0]), layer.function, layer.slope)[0]
     mean = value @ WEIGHTS
     return mean, np.maximum(value**2 @ WEIGHTS - mean**2, 0)
 
 
-def _summed(layer: Any, above: Any, count: int) -> State:
+def _summed(step: Step, above: Any, count: int) -> State:
     mean, variance = (sum(np.broadcast_to(state[k], (count,)) for state in above) for k in range(2))
     return np.asarray(mean), np.asarray(variance)
 
 
-def _same(layer: Any, above: Any, count: int) -> State:
+def _largest(step: Step, above: Any, count: int) -> State:
+    """Mean and variance of the largest of so many independent Gaussian values."""
+    from scipy.special import ndtr
+    mean, variance = above[0]
+    weights = np.gradient(ndtr(POINTS)**math.prod(step.kernel))
+    first, second = (float(weights @ POINTS**k / weights.sum()) for k in (1, 2))
+    return mean + np.sqrt(variance) * first, variance * (second - first**2)
+
+
+def _same(step: Step, above: Any, count: int) -> State:
     return above[0]
 
 
-def _each(change: Callable[[list[Array]], Array], *states: State) -> State:
-    """The same done to means and to variances."""
-    return change([state[0] for state in states]), change([state[1] for state in states])
+def _scaled(step: Step, above: Any, count: int) -> State:
+    layer: Any = step.layer
+    mean, variance = above[0]
+    return mean * layer.factor, variance * layer.factor**2
+
+
+def _rearranged(step: Step, above: Any, count: int) -> State:
+    layer: Any = step.layer
+
+    def change(part: Array) -> Array:
+        if layer.op == "slice":
+            return part[layer.start:layer.stop]
+        return part.reshape(layer.groups, -1).T.ravel()
+    mean, variance = above[0]
+    return change(mean), change(variance)
+
+
+def _concatenated(step: Step, above: Any, count: int) -> State:
+    means, variances = zip(*above)
+    return np.concatenate(means), np.concatenate(variances)
 
 
 #: What layers make of the state of their inputs.
-_STATES: dict[str, Callable[[Any, Any, int], State]] = {
-    "activation": _activated, "add": _summed, "identity": _same, "pad": _same,
-    "scale": lambda layer, above, count: (above[0][0] * layer.factor, above[0][1] * layer.factor**2),
-    "concat": lambda layer, above, count: _each(lambda parts: np.concatenate(parts), *above),
-    "slice": lambda layer, above, count: _each(lambda parts: parts[0][layer.start:layer.stop], *above),
-    "shuffle": lambda layer, above, count: _each(
-        lambda parts: parts[0].reshape(layer.groups, -1).T.ravel(), *above),
+_STATES: dict[str, Callable[[Step, Any, int], State]] = {
+    "activation": _activated, "add": _summed, "concat": _concatenated, "identity": _same, "max_pool": _largest,
+    "pad": _same, "scale": _scaled, "shuffle": _rearranged, "slice": _rearranged,
 }

@@ -33,8 +33,9 @@ __all__ = ["HYPOTHESES", "predict_through_gates"]
 
 #: What `predict` takes as `gates`, beside activities by hand.
 HYPOTHESES = ("independent", "channels", "layers")
-#: Images of noise from which activities are taken, with borders and on the plane (where fewer sites are seen).
-IMAGES, PLANE_IMAGES = 64, 256
+#: Pixels of noise from which activities are taken, and how many images these make at least and at most; on the plane,
+#: where fewer sites are seen, four times as many.
+PIXELS, LEAST_IMAGES, MOST_IMAGES = 2**18, 8, 64
 #: Longest wavelength of this noise, in pixels, unless maps are larger.
 PERIOD = 64
 #: Channels of a unit that are followed one by one, however few draws there are.
@@ -97,8 +98,11 @@ class _Parts(NamedTuple):
         plan = self.plan
         if self.settings.image is not None:
             plan = all_units(self.net, self.settings, plan)
-        return observed(plan, self.inputs(plan, IMAGES if self.settings.image else PLANE_IMAGES), self.channels), (
-            "noise" if self.images is None else "images")
+        shape = plan.program.forward.shape if self.settings.image is None else self.settings.image
+        count = min(max(PIXELS // math.prod(shape), LEAST_IMAGES), MOST_IMAGES)
+        if self.settings.image is None:
+            count *= 4
+        return observed(plan, self.inputs(plan, count), self.channels), "noise" if self.images is None else "images"
 
     def _by_hand(self, hand: Mapping[str, Any], wanted: Any) -> dict[int, Observed]:
         steps, found = self.plan.program.steps, from_norms(self.plan, self.channels)
