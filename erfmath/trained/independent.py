@@ -29,8 +29,8 @@ Totals = dict[int, float]
 EXACT_NUMBERS, EXACT_COLUMNS = 2**24, 2**12
 #: Bytes of the largest array of a chunk of draws.
 CHUNK_BYTES = 2**26
-#: Draws of which the fluctuations of every gate are followed on their own.
-FOLLOWED = 8
+#: Gradients of single gates that are followed in all, of at most so many draws each.
+FOLLOWED, MOST_FOLLOWED = 64, 8
 
 
 def mean_pulls(circuit: Circuit, gates: Mapping[int, Gate]) -> Pulls:
@@ -146,6 +146,7 @@ def follow(circuit: Circuit, mean: Pulls, varied: Callable[[int, Array], Sequenc
     Fluctuations of different gates are uncorrelated, so that the powers of what they add sum up.
     """
     program, waiting, totals = circuit.program, started(circuit, units), {}
+    followed = max(1, min(MOST_FOLLOWED, FOLLOWED // max(len(gates), 1)))
     for i in sorted(mean, reverse=True):
         if i not in waiting:
             continue
@@ -155,7 +156,7 @@ def follow(circuit: Circuit, mean: Pulls, varied: Callable[[int, Array], Sequenc
             added = varied(i, dy)
             if alone:
                 below: dict[int, Array] = {}
-                add_to(program, below, i, [part[:FOLLOWED] for part in added])
+                add_to(program, below, i, [part[:followed] for part in added])
                 totals[i] = float(squared(sweep(program, mean, below)).sum()) if below else 0.0
             parts = [part + other for part, other in zip(parts, added)]
         add_to(program, waiting, i, parts)

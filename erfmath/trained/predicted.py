@@ -38,8 +38,8 @@ HYPOTHESES = ("independent", "channels", "layers")
 PIXELS, LEAST_IMAGES, MOST_IMAGES = 2**18, 8, 64
 #: Longest wavelength of this noise, in pixels, unless maps are larger.
 PERIOD = 64
-#: Channels of a unit that are followed one by one, however few draws there are.
-FEW = 64
+#: Channels of a unit that are followed one by one, and gradients with random signs that stand for more of them.
+FEW, SIGNED = 64, 32
 
 
 def predict_through_gates(net: Network, settings: RunSettings, *, gates: Any, statistic: str | None, images: Any,
@@ -175,7 +175,7 @@ def _field(parts: _Parts, hypothesis: str, known: dict[int, Observed], draws: in
             found, totals = (here, first) if found is None else (found.merge(here), totals)
         assert found is not None
         moments, method = found, "random signs" if hypothesis == "independent" else "gates drawn"
-        mean = placed(_coherent(circuit, gates, draws))
+        mean = placed(_coherent(circuit, gates))
     # What the gates add was followed for few draws: their parts are sure, their sum is what is not coherent.
     rest, left = sum(totals.values()), max(moments.total - float(mean.sum()), 0.0)
     contributions = {plan.program.steps[i].name: float(part / rest * left / moments.total) if rest else 0.0
@@ -195,13 +195,13 @@ def _check_products(circuit: Circuit) -> None:
                                       "gates='independent' has no mean; use gates='layers', or erfmath.measure")
 
 
-def _coherent(circuit: Circuit, gates: Mapping[int, Gate], draws: int) -> Array:
+def _coherent(circuit: Circuit, gates: Mapping[int, Gate]) -> Array:
     """The coherent power: of all channels of the unit if they are few, else of random signs on them."""
     count = circuit.channels[circuit.program.top]
-    if count <= max(draws, FEW):
+    if count <= FEW:
         return coherent(circuit, gates, circuit.units(None, 1, "power"))
     rng = generator(circuit.plan.recipe.entropy, 2**31 + 1)
-    return coherent(circuit, gates, circuit.units(rng, draws, "power")) / draws
+    return coherent(circuit, gates, circuit.units(rng, SIGNED, "power")) / SIGNED
 
 
 def _assumptions(hypothesis: str, source: str) -> tuple[Assumption, ...]:
