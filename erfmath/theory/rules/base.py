@@ -106,6 +106,10 @@ class Rule:
     #: Whether channels of the output are others than those of the input.
     moves: ClassVar[bool] = False
 
+    #: Whether it is a norm: values times a number that they all share, perhaps less what sites share (`centres_far`).
+    rescales: ClassVar[bool] = False
+    centres_far: ClassVar[bool] = False
+
     # -- what the layer is --------------------------------------------------------------------
 
     def refuse_unknown(self, layer: Layer) -> None:

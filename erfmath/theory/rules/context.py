@@ -10,6 +10,7 @@ import numpy as np
 
 from ...base.errors import check_bytes
 from ...layers import Layer
+from ..sweep.branches import Branch
 from ..sweep.lowering import SAMPLE, Linear, reach
 from ..sweep.moments import Moments, inside, linear, refit
 from ..sweep.taps import Array
@@ -24,18 +25,18 @@ __all__ = ["Above", "Before", "Below", "Roots"]
 
 
 class Roots(NamedTuple):
-    """A sum of values that depend on one another as a sum of values that are no sums, each through a filter.
+    """A sum of values that depend on one another as a sum of such as do not, each through filters and norms.
 
     Attributes
     ----------
     whole : mapping
-        By node, the filter that its value passes.
-    parts : sequence of mapping
-        The same for each input.
+        By node, the ways from its value to the sum.
+    parts : sequence of set of int
+        For each input, the nodes that it is made of.
     """
 
-    whole: Mapping[int, Array]
-    parts: Sequence[Mapping[int, Array]]
+    whole: Mapping[int, tuple[Branch, ...]]
+    parts: Sequence[set[int]]
 
 
 class Before(NamedTuple):

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from ...layers import Add, Concat, Layer
-from ...layers.geometry import AxisGeometry
+from ..sweep.branches import Branch, gathered
 from ..sweep.covariance import MIXED, Covariance, Factor
 from ..sweep.dependence import Dependence
 from ..sweep.groups import Labels, sizes
-from ..sweep.lowering import SAMPLE, Linear, together
+from ..sweep.lowering import SAMPLE, Linear
 from ..sweep.moments import Moments, concatenate, ratio
 from ..sweep.site_distribution import distant
 from ..sweep.products import Product
-from ..sweep.sources import Joint, Sum
-from ..sweep.taps import Array
+from ..sweep.sources import Joint, Sum, average
+from ..sweep.taps import Array, Taps
 from ..sweep.values import Affine, SiteValue, Source, Value
-from .base import Rule, rule_for, through_taps
+from .base import Rule, rule_for
 from .context import Above, Before, Below
 from .functions import Function
 
@@ -43,7 +44,7 @@ class AddRule(Rule):
         if at.roots is not None:  # inputs that depend on one another, as sums of values that do not
             made_of = [set(part) for part in at.roots.parts]
             nodes = list(at.roots.whole)
-            inputs = [self._filtered(at, root, kernel) for root, kernel in at.roots.whole.items()]
+            inputs = [self._filtered(at, root, ways) for root, ways in at.roots.whole.items()]
         if at.roots is None:
             inputs = [_times(one, graph.times(i, j)) for one, j in zip(inputs, nodes)]
         parts = [self._spread(at, one, j).of_groups(graph.owner(i, j)) for one, j in zip(inputs, nodes)]
@@ -74,11 +75,25 @@ class AddRule(Rule):
         return at.spread(m, sources.index(j)) if j in sources else m.with_lags(at.want)
 
     @staticmethod
-    def _filtered(at: Before, root: int, kernel: Array) -> Moments:
-        """The values of a node through a filter."""
-        op = Linear(gain=float(kernel.item())) if kernel.size == 1 else Linear(together(tuple(
-            AxisGeometry(n, padding=(n // 2, n // 2)) for n in kernel.shape), kernel))
-        return through_taps(op, at.done[root], at.graph.sizes[root], at.graph.sizes[at.i], at.extents[at.i], at.want)
+    def _filtered(at: Before, root: int, branches: Sequence[Branch]) -> Moments:
+        """The values of a node through all branches that lead from it to the sum."""
+        graph, m, i = at.graph, at.done[root], at.i
+        if len(branches) == 1 and not branches[0].ops and not branches[0].norms:
+            return _times(m, branches[0].factor)
+        far = bool(m.cov_far.any())
+        centres = [far and any(graph.rules[n].centres_far for n in branch.norms) for branch in branches]
+        after, kernel = gathered(m, branches, at.gates.power, centres, graph.sizes[i], at.want)
+        if all(site is None for site in m.sites):
+            return after
+        q, cov_site, sites = after.average, after.cov_site, []
+        for g, site in enumerate(m.sites):
+            value = m.value(g) if site is None else site
+            if any(centres):  # what sites share is not in all of it
+                value = Joint.of((value,)).value()
+                sites.append(value.times(math.sqrt(q[g] / value.second)))
+            else:
+                sites.append(average(value, kernel.ravel().tolist(), float(q[g]), float(cov_site[g])))
+        return replace(after, sites=tuple(sites))
 
     @staticmethod
     def _joined(at: Before, nodes: Sequence[int], parts: Sequence[Moments]) -> tuple[list[Moments], list[set[int]]]:
@@ -98,6 +113,12 @@ class AddRule(Rule):
                     if known.shares(depends_on) and any(_multiplied(v) for one in (other, part) for v in one.sites):
                         raise NotImplementedError(f"{at.graph.name(at.i)} ({at.layer.kind}): a product added to what "
                                                   f"its factors are made of: {SAMPLE}")
+                    resized = any(_resizes(at.graph.ops[j]) for j in (node, *members) if j >= 0)
+                    if at.gates.strict and not resized:
+                        raise NotImplementedError(
+                            f"{at.graph.name(at.i)}: adds values of {at.graph.name(node)} and of what depends on the "
+                            f"same random layer, before an activation, a norm or a pool that needs more than what each "
+                            f"of them is like: {SAMPLE}")
                     at.gates.uncorrelated.add(at.i)
             else:
                 found.append((depends_on, part, {node}))
@@ -126,6 +147,8 @@ class AddRule(Rule):
                     there = [n for n, part in enumerate(whole.source.parts) if _holds(part, site.source)][-1:]
                 if len(there) == 1 and _holds(whole.source.parts[there[0]], site.source):
                     found[slot] = there[0]
+                else:
+                    at.gates.unfollowed.add((at.i, slot))
         return whole
 
     def backward(self, at: Below, state: Covariance) -> Covariance:
@@ -192,6 +215,12 @@ def _times(m: Moments, factor: float) -> Moments:
         return m
     sites = tuple(None if site is None else m.value(g).times(factor) for g, site in enumerate(m.sites))
     return replace(m, values=m.values * factor**2, cov_far=m.cov_far * factor**2, sites=sites)
+
+
+def _resizes(op: Linear) -> bool:
+    """Whether a layer's map has other sites than its input's."""
+    return any(not isinstance(taps, Taps) or any(g.transposed or g.stride > 1 for g in taps.geometry)
+               for taps in op.taps)
 
 
 def _holds(part: Value, source: Source) -> bool:

@@ -160,6 +160,7 @@ class BatchNormRule(MapNormRule):
     Of n independent values the mean of 1 / variance is n / (n - 3) of that of many: it matters after a global pool.
     """
 
+    rescales = centres_far = True
     fields = frozenset({"mode", "scale_var", "shift_var"})
 
     def commutes(self, layer: Layer, ndim: int, phi: Function) -> bool:
@@ -250,6 +251,7 @@ class LayerNormRule(NormRule):
     lost, the gain is (C - 2) / (C - 3) of that of many channels where values are Gaussian.
     """
 
+    rescales = True
     fields = frozenset({"scale_var", "shift_var"})
     centres = True
 
@@ -350,6 +352,7 @@ class GroupNormRule(MapNormRule):
     s^2 = q - c + (c - m^2) t / k, t the chi-square variable of k - 1 freedoms that the channels' means make.
     """
 
+    rescales = True
     fields = frozenset({"groups", "scale_var", "shift_var"})
 
     def shared_by(self, layer: Any, channels: int, ndim: int) -> tuple[int, int]:

@@ -18,6 +18,7 @@ import numpy as np
 
 from ..memory import remembered
 from .covariance import Covariance
+from .lowering import SAMPLE
 from .plan import Edge
 from .taps import Array
 from .values import Nodes, SiteValue, Source, Value
@@ -25,6 +26,9 @@ from .values import Nodes, SiteValue, Source, Value
 if TYPE_CHECKING:
     from .forward import Gates
     from .plan import Graph
+
+#: Tables that vary by less say nothing of a value.
+FLAT = 1e-9
 
 __all__ = ["Conditioned", "Handed", "Known", "Knowns", "conditional", "conditioned_gain", "entry", "handed"]
 
@@ -129,6 +133,10 @@ def handed(graph: Graph, gates: Gates, edge: Edge, j: int, parts: Sequence[Known
     i = edge.reader
     above, below, owner = gates.sites[i], gates.sites.get(j, (None,)), _owners(graph, edge, j)
     found: list[list[Passed]] = []  # per channel group, then per part
+    if i not in gates.uncorrelated and (i, edge.slot) in gates.unfollowed and any(
+            known is not None and np.ptp(known.table, axis=1).max() > FLAT for knowns in parts for known in knowns):
+        raise NotImplementedError(f"{graph.name(i)}: adds what depends on one value in several ways, and gates "
+                                  f"after it tell which part of it {graph.name(j)} is: {SAMPLE}")
     for g, site in enumerate(above):
         there = below[owner[g]] if owner[g] >= 0 else None
         found.append(_along(site, [knowns[g] for knowns in parts], there, gates.parts.get((i, g)), edge.slot))

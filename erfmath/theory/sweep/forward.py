@@ -20,8 +20,9 @@ from ..rules.context import Before, Roots
 from ..rules.neighbours import Borders
 from ..rules.pooling import Route
 from .dependence import Dependence
+from .branches import Branch, filters
 from .inputs import InputModel
-from .lowering import Linear, reach
+from .lowering import reach
 from .moments import Moments
 from .plan import Graph, Plan, widest
 from .sources import Itself
@@ -55,6 +56,10 @@ class Gates:
         one in proportion to the values; all of it where nothing is said.
     idle : set
         Norms of values that are normalised already, whose statistics do not fluctuate.
+    unfollowed : set
+        Inputs of sums, as (node, slot), whose part in the sum is not known by its value.
+    strict : bool
+        Whether such sums are refused: where gates depend on what is asked for.
     """
 
     power: dict[int, Array] = field(default_factory=dict)
@@ -65,6 +70,8 @@ class Gates:
     uncorrelated: set[int] = field(default_factory=set)
     even: dict[int, tuple[float, float]] = field(default_factory=dict)
     idle: set[int] = field(default_factory=set)
+    unfollowed: set[tuple[int, int]] = field(default_factory=set)
+    strict: bool = True
 
 
 def forward(graph: Graph, plan: Plan, inputs: InputModel, seen: dict[int, Moments] | None = None) -> Gates:
@@ -83,7 +90,7 @@ def forward(graph: Graph, plan: Plan, inputs: InputModel, seen: dict[int, Moment
 class _Forward:
     def __init__(self, graph: Graph, plan: Plan, inputs: InputModel, seen: dict[int, Moments] | None = None) -> None:
         self.graph, self.plan, self.inputs, self.seen = graph, plan, inputs, seen
-        self.gates = Gates()
+        self.gates = Gates(strict=seen is None)
         self.plane: dict[int, Moments] = {}
         self.done: dict[int, Moments] = {}
         self.need = self._lags()
@@ -153,32 +160,50 @@ class _Forward:
         return found
 
     def _roots(self) -> dict[int, Roots]:
-        """Per sum of values that are not independent, the nodes that it is a sum of, each through a filter."""
-        graph, one = self.graph, np.ones((1,) * self.graph.ndim)
+        """Per sum of values that are not independent, the values that it is a sum of, through filters and norms."""
+        graph = self.graph
         found: dict[int, Roots] = {}
-        linear: dict[int, dict[int, Array]] = {-1: {-1: one}}
         for i in sorted(self.wanted):
-            op, sources = graph.ops[i], graph.sources[i]
-            known = [linear[j] for j in sources]
-            keeps = graph.rules[i].keeps_factor(op, mean=False) and not graph.rules[i].moves
-            kernel = _kernel(op, graph.ndim) if keeps else None
-            linear[i] = {i: one}
-            if graph.layers[i].sums:
-                total: dict[int, Array] = {}
-                known = [{j: one} if (i, slot) in graph.one_site else part
-                         for slot, (j, part) in enumerate(zip(sources, known))]
-                known = [{root: filter_ * graph.times(i, j) for root, filter_ in part.items()}
-                         for j, part in zip(sources, known)]
-                for part in known:
-                    for root, filter_ in part.items():
-                        total[root] = _added(total[root], filter_) if root in total else filter_
-                if any(self.depends_on[j].meets(self.depends_on[k])
-                       for n, j in enumerate(sources) for k in sources[:n]):
-                    found[i] = Roots(total, known)
-                linear[i] = total
-            elif kernel is not None and len(sources) == 1 and not graph.layers[i].joins_channels:
-                linear[i] = {root: _convolved(filter_, kernel) for root, filter_ in known[0].items()}
+            sources = graph.sources[i]
+            if graph.layers[i].sums and any(self.depends_on[j].meets(self.depends_on[k])
+                                            for n, j in enumerate(sources) for k in sources[:n]):
+                found[i] = self._parted(i)
         return found
+
+    def _parted(self, i: int) -> Roots:
+        """What a sum is made of: its inputs; in place of those that depend on one another, what these are made of."""
+        graph = self.graph
+        terms: dict[int, list[tuple[int, Branch]]] = {}  # by node, the input and the way
+        for slot, j in enumerate(graph.sources[i]):
+            terms.setdefault(j, []).append((slot, Branch(graph.merged.times.get((i, j), 1.0))))
+        held = {j for slot, j in enumerate(graph.sources[i]) if (i, slot) in graph.one_site}
+        while True:
+            met = {j for j in terms for k in terms if j != k and self.depends_on[j].meets(self.depends_on[k])}
+            linear = [j for j in met - held if self._steps(j)]
+            if not linear:
+                break
+            ways = terms.pop(max(linear))
+            for k, first in self._steps(max(linear)):
+                terms.setdefault(k, []).extend((slot, way.after(first)) for slot, way in ways)
+        return Roots({j: tuple(way for _, way in ways) for j, ways in terms.items()},
+                     [{j for j, ways in terms.items() if any(at == slot for at, _ in ways)}
+                      for slot in range(len(graph.sources[i]))])
+
+    def _steps(self, i: int) -> list[tuple[int, Branch]]:
+        """The inputs of a node that is a linear function of them, and what it does; none where it is no such."""
+        graph = self.graph
+        if i < 0 or i == graph.source:
+            return []
+        op, rule, layer, sources = graph.ops[i], graph.rules[i], graph.layers[i], graph.sources[i]
+        alike = all(graph.channels[j] == graph.channels[i] and graph.sizes[j] == graph.sizes[i] for j in sources)
+        if not alike or i in graph.biases or layer.joins_channels or rule.moves or layer.multiplies:
+            return []
+        if layer.sums:
+            return [(j, Branch(graph.merged.times.get((i, j), 1.0))) for j in sources]
+        affine = getattr(layer, "scale_var", 0) or getattr(layer, "shift_var", 0)
+        if rule.rescales and not affine and i not in graph.norms:
+            return [(sources[0], Branch(norms=(i,)))]
+        return [(sources[0], Branch.of(op))] if filters(op) and not layer.draws_noise else []
 
     def run(self) -> Gates:
         graph = self.graph
@@ -216,38 +241,3 @@ class _Forward:
                                                for site in found.sites))
         self.gates.sites[i] = found.sites
         return found
-
-
-def _kernel(op: Linear, ndim: int) -> Array | None:
-    """A layer as one filter that keeps the map, or None where it is none."""
-    if op.ties_channels or op.inside_only or op.fold or any(taps.rows is not None for taps in op.taps):
-        return None
-    kernel = np.full((1,) * ndim, op.gain)
-    for taps in op.taps:
-        whole = [1] * ndim
-        for axis, g in zip(taps.axes, taps.geometry):
-            if g.transposed or g.stride > 1 or g.extent % 2 == 0 or g.pads(None) != (g.extent // 2,) * 2:
-                return None
-            whole[axis] = g.extent
-        wide = np.zeros(whole)
-        wide[tuple(slice(None, None, dict(zip(taps.axes, taps.geometry))[a].dilation if a in taps.axes else 1)
-                   for a in range(ndim))] = taps.weights.reshape([-1 if a in taps.axes else 1 for a in range(ndim)]
-                                                                 if len(taps.axes) == 1 else taps.weights.shape)
-        kernel = _convolved(kernel, wide)
-    return kernel
-
-
-def _convolved(a: Array, b: Array) -> Array:
-    out = np.zeros([m + n - 1 for m, n in zip(a.shape, b.shape)])
-    for place in np.ndindex(*a.shape):
-        out[tuple(slice(p, p + n) for p, n in zip(place, b.shape))] += a[place] * b
-    return out
-
-
-def _added(a: Array, b: Array) -> Array:
-    """The sum of two filters about the same site."""
-    shape = [max(m, n) for m, n in zip(a.shape, b.shape)]
-    out = np.zeros(shape)
-    for part in (a, b):
-        out[tuple(slice((n - m) // 2, (n - m) // 2 + m) for m, n in zip(part.shape, shape))] += part
-    return out
