@@ -106,8 +106,7 @@ class Rule:
     #: Whether channels of the output are others than those of the input.
     moves: ClassVar[bool] = False
 
-    #: Whether it is a norm: values times a number that they all share, perhaps less what sites share (`centres_far`).
-    rescales: ClassVar[bool] = False
+    #: Whether a norm takes away what all sites of a channel share.
     centres_far: ClassVar[bool] = False
 
     # -- what the layer is --------------------------------------------------------------------
@@ -138,6 +137,10 @@ class Rule:
                 between: tuple[int | None, ...]) -> Linear | None:
         """This layer and the one `before` as one that reads its input of `sizes`, where there is such a layer."""
         return None
+
+    def scales_all(self, layer: Layer, channels: int, ndim: int) -> bool:
+        """Whether it is a norm: values times a number that they all have in common."""
+        return False
 
     def commutes(self, layer: Layer, ndim: int, phi: Function) -> bool:
         """Whether a function of each value may as well be taken before the layer as after it."""

@@ -160,8 +160,11 @@ class BatchNormRule(MapNormRule):
     Of n independent values the mean of 1 / variance is n / (n - 3) of that of many: it matters after a global pool.
     """
 
-    rescales = centres_far = True
+    centres_far = True
     fields = frozenset({"mode", "scale_var", "shift_var"})
+
+    def scales_all(self, layer: Layer, channels: int, ndim: int) -> bool:
+        return True
 
     def commutes(self, layer: Layer, ndim: int, phi: Function) -> bool:
         return layer == BatchNorm("identity", name=layer.name)  # type: ignore[attr-defined]
@@ -254,6 +257,9 @@ class LayerNormRule(NormRule):
     rescales = True
     fields = frozenset({"scale_var", "shift_var"})
     centres = True
+
+    def scales_all(self, layer: Layer, channels: int, ndim: int) -> bool:
+        return True
 
     def _few(self, at: Before, m: Moments, share: Array) -> float:
         """The gain over that of many channels."""
@@ -357,6 +363,9 @@ class GroupNormRule(MapNormRule):
 
     def shared_by(self, layer: Any, channels: int, ndim: int) -> tuple[int, int]:
         return channels // layer.group_count(channels, ndim), 1
+
+    def scales_all(self, layer: Layer, channels: int, ndim: int) -> bool:
+        return self.shared_by(layer, channels, ndim)[0] == channels
 
     def forward(self, at: Before, inputs: list[Moments]) -> Moments:
         m, share = inputs[0], np.asarray(at.graph.shares(at.i))

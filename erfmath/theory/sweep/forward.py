@@ -201,7 +201,7 @@ class _Forward:
         if layer.sums:
             return [(j, Branch(graph.merged.times.get((i, j), 1.0))) for j in sources]
         affine = getattr(layer, "scale_var", 0) or getattr(layer, "shift_var", 0)
-        if rule.rescales and not affine and i not in graph.norms:
+        if rule.scales_all(layer, graph.channels[i], graph.ndim) and not affine and i not in graph.norms:
             return [(sources[0], Branch(norms=(i,)))]
         return [(sources[0], Branch.of(op))] if filters(op) and not layer.draws_noise else []
 

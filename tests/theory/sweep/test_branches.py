@@ -62,7 +62,10 @@ def test_kernels_with_dilation() -> None:
 def test_values_less_their_norm(image: int | None) -> None:
     """x - n(x) of N(0, 4) is x / 2, and x - BatchNorm(x) keeps what all sites share."""
     conv = em.Conv(1, 8, weights=em.Random(gain=4.))
-    for norm, shared in ((em.GroupNorm(1), 0.), (em.BatchNorm(), 0.), (em.BatchNorm(), .5)):
+    norms = [(em.BatchNorm(), 0.), (em.BatchNorm(), .5)]
+    if image is None:  # on images the variance of a group fluctuates
+        norms.append((em.GroupNorm(1), 0.))
+    for norm, shared in norms:
         net = em.serial(conv, em.add(em.Identity(), em.serial(norm, em.Scale(-1.))), em.LayerNorm(), em.Conv(1, 8), R)
         settings = RunSettings.of(net, image=image, channels_in=8, ndim=1)
         graph = Graph.of(net, settings)
