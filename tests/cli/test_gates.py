@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import erfmath as em
-from tests.helpers import Ask
+from helpers import Ask
 
 NET = em.serial(em.Conv(3, 4), em.Activation("relu"), em.Conv(3, 2))
 RNG = np.random.default_rng(0)

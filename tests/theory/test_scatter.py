@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import erfmath as em
-from tests.helpers import ROUNDING, assert_close
+from helpers import ROUNDING, assert_close
 
 
 def chain_formula(channels: list[int], r: list[float], kernel: int = 3) -> float:

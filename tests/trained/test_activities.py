@@ -10,7 +10,7 @@ from scipy.special import ndtr
 from scipy.stats import norm
 
 import erfmath as em
-from tests.helpers import ROUNDING, assert_close, assert_statistical
+from helpers import ROUNDING, assert_close, assert_statistical
 
 
 def test_from_images() -> None:

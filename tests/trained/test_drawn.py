@@ -9,7 +9,7 @@ import pytest
 
 import erfmath as em
 from erfmath.trained import drawn as module
-from tests.helpers import ROUNDING, assert_close, assert_statistical
+from helpers import ROUNDING, assert_close, assert_statistical
 from tests.trained.test_independent import branched
 
 

@@ -10,7 +10,7 @@ import pytest
 
 import erfmath as em
 from erfmath.trained import independent
-from tests.helpers import REWRITE, ROUNDING, assert_close, assert_statistical
+from helpers import REWRITE, ROUNDING, assert_close, assert_statistical
 
 Array = Any
 
