@@ -561,6 +561,95 @@ def _(draw: Draw, place: Place) -> Pair:
     return em.serial(em.residual(f), layer), em.residual(em.serial(f, layer), layer)
 
 
+# -- channels and products --------------------------------------------------------------------
+
+def one(place: Place) -> em.Network:
+    """1 whatever comes in, on every channel."""
+    return em.serial(em.Scale(0.), em.Activation("sigmoid"), em.Scale(2.))
+
+
+@rewrite("nothing: shuffle there and back", free=True, refusable="ever")
+def _(draw: Draw, place: Place) -> Pair:
+    groups = draw.pick([g for g in range(1, place.channels + 1) if place.channels % g == 0])
+    return None, em.serial(em.Shuffle(groups), em.Shuffle(place.channels // groups))
+
+
+@rewrite("nothing: split then concat", free=True, refusable="ever")
+def _(draw: Draw, place: Place) -> Pair:
+    if place.channels < 2:
+        raise ValueError("one channel")
+    first = draw.pick(range(1, place.channels))
+    return None, em.split([first, place.channels - first], em.Identity(), em.Identity())
+
+
+@rewrite("nothing: unshuffle then shuffle", free=True, unlike=("TRF", "support", "shares"), refusable="ever")
+def _(draw: Draw, place: Place) -> Pair:
+    if place.shape is None or any(n % 2 for n in place.shape):
+        raise ValueError("sites that are dropped")
+    return None, em.serial(em.PixelUnshuffle(2), em.PixelShuffle(2))
+
+
+@rewrite("nothing: multiply by a constant one", refusable="ever")
+def _(draw: Draw, place: Place) -> Pair:
+    return None, em.multiply(*draw.pick(((em.Identity(), one(place)), (one(place), em.Identity()))))
+
+
+@rewrite("nothing: response norm of zeros")
+def _(draw: Draw, place: Place) -> Pair:
+    return None, em.GRN()
+
+
+@rewrite("activation on each part of the channels", free=True, refusable="ever")
+def _(draw: Draw, place: Place) -> Pair:
+    if place.channels < 2:
+        raise ValueError("one channel")
+    gate = activation(draw, place)
+    return gate, em.split([1, place.channels - 1], gate, gate)
+
+
+@rewrite("shuffle before a convolution", free=True)
+def _(draw: Draw, place: Place) -> Pair:
+    return em.Conv(3, 4), em.serial(em.Shuffle(place.channels), em.Shuffle(1), em.Conv(3, 4))
+
+
+@rewrite("product commuted", free=True)
+def _(draw: Draw, place: Place) -> Pair:
+    a, b = em.Conv(3, 4), em.serial(em.Conv(1, 4), activation(draw, place))
+    end = draw.pick(((), (em.Conv(1, 4),), (R, em.Conv(1, 4))))
+    return em.serial(em.multiply(a, b), *end), em.serial(em.multiply(b, a), *end)
+
+
+@rewrite("halves of a convolution as two", free=True)
+def _(draw: Draw, place: Place) -> Pair:
+    gate = activation(draw, place)
+    halves = em.multiply(em.Slice(0, 4), em.serial(em.Slice(4, 8), gate))
+    return em.multiply(em.Conv(3, 4), em.serial(em.Conv(3, 4), gate)), em.serial(em.Conv(3, 8), halves)
+
+
+@rewrite("pixel shuffle after a convolution as a transposed one", unlike=("TRF", "shares"))
+def _(draw: Draw, place: Place) -> Pair:
+    k, end = draw.pick((1, 3)), draw.pick(((), (R, em.Conv(3, 4))))
+    return (em.serial(em.ConvTranspose(2 * k, 4, stride=2, padding=k - 1), *end),
+            em.serial(em.Conv(k, 4 * 2**place.ndim), em.PixelShuffle(2), *end))
+
+
+@rewrite("unshuffle before a convolution as a stride", unlike=("shares",))
+def _(draw: Draw, place: Place) -> Pair:
+    if place.shape is not None and any(n % 2 for n in place.shape):
+        raise ValueError("sites that are dropped")
+    return em.Conv(6, 4, stride=2, padding=2), em.serial(em.PixelUnshuffle(2), em.Conv(3, 4))
+
+
+@rewrite("group norm of one channel a group")
+def _(draw: Draw, place: Place) -> Pair:
+    return em.InstanceNorm(), em.GroupNorm(place.channels)
+
+
+@rewrite("prelu of a quarter", unlike=("costs",))
+def _(draw: Draw, place: Place) -> Pair:
+    return leaky(.25), em.Activation("prelu")
+
+
 # ---------------------------------------------------------------------------------------------
 # networks with a part put on an edge
 # ---------------------------------------------------------------------------------------------

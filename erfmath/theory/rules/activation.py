@@ -96,7 +96,9 @@ class ActivationRule(Rule):
             after = m.with_lags((0,) * m.ndim).multiple(ratio(mean, q), cov_far, corr_site, tuple(sites))
         else:
             second = functions.second(phi, m.second)
-            second[non_gaussian] = m.second[non_gaussian] * m.per_site(ratio(mean, q))[non_gaussian]
+            # In proportion to what comes in; of zeros, whatever the function makes of them.
+            there = m.second * m.per_site(ratio(mean, q)) + m.per_site(np.where(q > 0, 0.0, mean))
+            second[non_gaussian] = there[non_gaussian]
             after = Moments(second[(slice(None), *(None,) * m.ndim)], cov_far, corr_site, tuple(sites), m.wraps)
         if len(non_gaussian) < len(q) and (any(m.lags) or not rectifies):
             gate, after = _site_by_site(phi, m, lags, gate, after, np.array([site is None for site in m.sites]))

@@ -215,7 +215,20 @@ class PixelShuffleRule(_Phased):
         count, mean = len(owner), means[owner].sum(axis=0)
         apart = mean**2 - (means[owner]**2).sum(axis=0)  # of sites of different phases
         q, cov_far, cov_site = (per_group[owner].sum(axis=0) for per_group in (m.average, m.cov_far, m.cov_site))
+        if self._one_channel(at):  # an unshuffled map: all its sites have in common what they had
+            if any(at.want):
+                raise NotImplementedError(f"{at.graph.name(at.i)} ({at.layer.kind}): neighbours of a map that was "
+                                          f"unshuffled with no random layer between: {SAMPLE}")
+            return Moments(values, cov_far / count, ratio(cov_site, q), sites, m.wraps)
         return Moments(values, (cov_far + apart) / count**2, ratio((cov_site + apart) / count, q), sites, m.wraps)
+
+    @staticmethod
+    def _one_channel(at: Before) -> bool:
+        """Whether the channels of a block come from the same channel of a random layer."""
+        reads = at.graph.reads(at.i, 0)
+        return len(reads) > 1 and any(
+            channels is not None and bool(((channels[reads] == channels[reads[0]]) & (channels[reads] >= 0)).all())
+            for channels in at.depends_on[at.source].roots.values())
 
     def backward(self, at: Below, state: Covariance) -> Covariance:
         refuse_mixed(at, state)

@@ -121,8 +121,9 @@ class Product(Source):
         return square / second, f.p * f.v / mean if mean**2 > MOSTLY * second else square / second
 
     def distribution(self, knots: tuple[float, ...]) -> SiteDistribution:
-        x, p, share = _reduced(self.parts[0].distribution)
-        for part in self.parts[1:]:
+        first, *rest = sorted(self.parts, key=lambda part: (len(part.distribution.share), part.second, part.mean))
+        x, p, share = _reduced(first.distribution)
+        for part in rest:
             y, r, other = _reduced(part.distribution)
             pairs = [(np.multiply.outer(a, b).ravel(), np.multiply.outer(f, g).ravel())
                      for a, f in zip(x, p) for b, g in zip(y, r)]
