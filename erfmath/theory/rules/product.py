@@ -70,9 +70,11 @@ class MultiplyRule(Rule):
             at.gates.parts[at.i, g] = {slots[0]: 0}
             known = parts[slots[0]].sites[g]
             return None if known is None else parts[slots[0]].value(g).times(number)
-        at.gates.parts[at.i, g] = {slot: n for n, slot in enumerate(slots)}
-        whole = Product.of(tuple(parts[slot].value(g) for slot in slots)).value()
-        return whole.times(number)
+        values = [parts[slot].value(g) for slot in slots]
+        product = Product.of(tuple(values))
+        at.gates.parts[at.i, g] = {slot: next(n for n, part in enumerate(product.parts) if part is value)
+                                   for slot, value in zip(slots, values)}
+        return product.value().times(number)
 
     def backward(self, at: Below, state: Covariance) -> Covariance:
         if state.mixing:

@@ -83,10 +83,9 @@ class Product(Source):
     parts: tuple[Value, ...]
 
     @staticmethod
-    @remembered(256, lasting=False)
     def of(parts: tuple[Value, ...]) -> Product:
-        """The interned one."""
-        return Product(parts)
+        """The interned one; its parts are in an order of their own, so that it is the same however they came."""
+        return _product(tuple(sorted(parts, key=lambda part: (part.second, part.mean, len(part.steps)))))
 
     def _make(self, knots: tuple[float, ...]) -> Nodes:
         factors = [_Factor.of(part, None) for part in self.parts]
@@ -121,9 +120,8 @@ class Product(Source):
         return square / second, f.p * f.v / mean if mean**2 > MOSTLY * second else square / second
 
     def distribution(self, knots: tuple[float, ...]) -> SiteDistribution:
-        first, *rest = sorted(self.parts, key=lambda part: (len(part.distribution.share), part.second, part.mean))
-        x, p, share = _reduced(first.distribution)
-        for part in rest:
+        x, p, share = _reduced(self.parts[0].distribution)
+        for part in self.parts[1:]:
             y, r, other = _reduced(part.distribution)
             pairs = [(np.multiply.outer(a, b).ravel(), np.multiply.outer(f, g).ravel())
                      for a, f in zip(x, p) for b, g in zip(y, r)]
@@ -131,6 +129,11 @@ class Product(Source):
             share = np.outer(share, other).ravel()
             x, p, share = _reduced(SiteDistribution(x, p, np.ones(x.shape), share), 3 * COLUMNS)
         return SiteDistribution(x, p, np.ones(x.shape), share)
+
+
+@remembered(256, lasting=False)
+def _product(parts: tuple[Value, ...]) -> Product:
+    return Product(parts)
 
 
 def _reduced(distribution: SiteDistribution, columns: int = COLUMNS) -> tuple[Array, Array, Array]:
