@@ -254,7 +254,6 @@ class LayerNormRule(NormRule):
     lost, the gain is (C - 2) / (C - 3) of that of many channels where values are Gaussian.
     """
 
-    rescales = True
     fields = frozenset({"scale_var", "shift_var"})
     centres = True
 
@@ -358,7 +357,6 @@ class GroupNormRule(MapNormRule):
     s^2 = q - c + (c - m^2) t / k, t the chi-square variable of k - 1 freedoms that the channels' means make.
     """
 
-    rescales = True
     fields = frozenset({"groups", "scale_var", "shift_var"})
 
     def shared_by(self, layer: Any, channels: int, ndim: int) -> tuple[int, int]:
