@@ -22,6 +22,7 @@ from ..theory.sweep.backward import backward
 from ..theory.sweep.inputs import InputModel
 from ..theory.sweep.lowering import Linear
 from ..theory.sweep.plan import Graph
+from ..theory.sweep.rows import Rows
 from ..theory.sweep.taps import Array, Taps
 from .costs import costs_of
 from .graph_edit import upto
@@ -208,7 +209,8 @@ def _left_out(net: Network, settings: RunSettings, erf: EffectiveReceptiveField,
     lost = {}
     for i, (name, op) in enumerate(zip(graph.names, graph.ops)):
         gathered = tuple(_gathered(taps) for taps in op.taps)
-        if all((a.weights == b.weights).all() for a, b in zip(gathered, op.taps)):
+        if all(a.rows is None and (a.weights == b.weights).all() or a.rows is not None and b.rows is not None
+               and np.array_equal(a.rows.matrix, b.rows.matrix) for a, b in zip(gathered, op.taps)):
             continue
         ops = (*graph.ops[:i], op._replace(taps=gathered), *graph.ops[i + 1:])
         left, *_ = backward(replace(graph, ops=ops), erf.unit, erf.statistic == "mean", InputModel())
@@ -229,6 +231,13 @@ def _variance(values: Array) -> float:
 def _gathered(taps: Taps) -> Taps:
     """All weight in the middle tap along each axis; of a transposed layer in its middle stride."""
     weights = taps.weights
+    if taps.rows is not None:  # the site nearest to the centroid of each row
+        matrix = taps.rows.matrix
+        total = matrix.sum(axis=1)
+        centre = np.divide(matrix @ np.arange(matrix.shape[1]), total, out=np.zeros(len(matrix)), where=total != 0)
+        alone = np.zeros(matrix.shape)
+        alone[np.arange(len(matrix)), np.clip(np.rint(centre).astype(int), 0, matrix.shape[1] - 1)] = total
+        return taps._replace(rows=Rows(alone, taps.rows.fold))
     for place, g in enumerate(taps.geometry):
         lines = np.moveaxis(weights, place, 0)
         middle = np.zeros(lines.shape)
@@ -247,7 +256,7 @@ def _gathered(taps: Taps) -> Taps:
 def _trf_without(net: Network, i: int, whole: ReceptiveField) -> int | None:
     """By how many pixels the TRF shrinks when node i reads one site only: the middle tap, or the middle stride."""
     geometry = net.geometry(whole.ndim)
-    if whole.infinite or any(g.padding == "whole" for axes in geometry for g in axes):
+    if whole.infinite or any(g.padding == "whole" or g.resize is not None for axes in geometry for g in axes):
         return None
     geometry[i] = tuple(map(_single, geometry[i]))
     bare = [sweep([axes[axis] for axes in geometry], net.sources, None)[-1].windows.size for axis in range(whole.ndim)]

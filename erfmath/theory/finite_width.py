@@ -140,6 +140,8 @@ def _parts(graph: Graph) -> tuple[list[int], list[list[Function]]]:
     """Convolutions of a chain, and the functions after the input and after each of them."""
     convolutions: list[int] = []
     functions: list[list[Function]] = [[]]
+    if graph.biases:
+        raise NotImplementedError(f"method='finite_width' with biases: {SAMPLE}")
     for i, (layer, op, rule) in enumerate(zip(graph.layers, graph.ops, graph.rules)):
         chain = graph.sources[i] == (i - 1,)
         function = rule.function(layer)
