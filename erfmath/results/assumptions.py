@@ -20,6 +20,7 @@ class Assumption(enum.Enum):
     INPUT_MOMENTS = "pixels have the given second moments, white noise by default"
     DISTANT_SITES = "the covariance of activations at two sites is approximated by one value nearby and one far away"
     BATCH_STATISTICS = "batch norm divides by the statistics of many inputs, which are constants in the backward pass"
+    NORM_STATISTICS = "statistics of one site, one map or one batch fluctuate as those of independent values"
     MAX_POOL_ROUTING = ("every site of a max-pooling window is equally likely to be its maximum, but for correlations "
                         "to first order")
     EQUICORRELATED_POOLS = "all sites of a max-pooling window are equally correlated"

@@ -217,6 +217,7 @@ def _assumptions(graph: Graph, used: list[int], trained: bool, at_width: bool) -
         Assumption.INPUT_MOMENTS: gated,
         Assumption.DISTANT_SITES: gated and borders,
         Assumption.BATCH_STATISTICS: gated and Assumption.BATCH_STATISTICS in made,
+        Assumption.NORM_STATISTICS: gated and Assumption.NORM_STATISTICS in made,
         Assumption.MAX_POOL_ROUTING: Assumption.MAX_POOL_ROUTING in made,
         Assumption.EQUICORRELATED_POOLS: gated and Assumption.EQUICORRELATED_POOLS in made,
         Assumption.NEIGHBOURS: gated and borders and Assumption.NEIGHBOURS in made,

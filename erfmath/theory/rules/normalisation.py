@@ -72,6 +72,9 @@ class NormRule(Rule):
         return replace(m, values=m.values * scale + shift, cov_far=m.cov_far * scale + shift,
                        corr_site=(m.cov_site * scale + shift) / average, sites=tuple(sites))
 
+    def assumptions(self, op: Linear) -> tuple[Assumption, ...]:
+        return (Assumption.NORM_STATISTICS,)
+
     def key(self, at: Before) -> tuple[str, int]:
         """What it normalises over."""
         return at.layer.op, 1
@@ -196,7 +199,7 @@ class BatchNormRule(MapNormRule):
         return Linear(gate=True), norm
 
     def assumptions(self, op: Linear) -> tuple[Assumption, ...]:
-        return (Assumption.BATCH_STATISTICS,)
+        return (Assumption.BATCH_STATISTICS,) if op.gate else ()
 
     def forward(self, at: Before, inputs: list[Moments]) -> Moments:
         if not at.op.gate:
