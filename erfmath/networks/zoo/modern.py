@@ -104,7 +104,7 @@ def convnext_tiny(*, width: int = 96, layer_scale: float = 1e-6, head: bool = Fa
     >>> for scale in (1e-6, 1):
     ...     print(em.predict(em.zoo.convnext_tiny(layer_scale=scale)).std[0].round(1))
     9.2
-    52.2
+    52.3
     """
     return _convnext(_CONVNEXT, width, head, (), (Scale(layer_scale),))
 
