@@ -102,6 +102,7 @@ def compare(theory: EffectiveReceptiveField, measured: EffectiveReceptiveField) 
     Returns
     -------
     Comparison
+        Differences, tests and intervals.
 
     Raises
     ------
@@ -110,6 +111,11 @@ def compare(theory: EffectiveReceptiveField, measured: EffectiveReceptiveField) 
     ValueError
         If they are of different statistics, units, images or theoretical receptive fields, or if the last
         are not known, as of gradients without `trf`.
+
+    See Also
+    --------
+    predict : Effective receptive field, from theory.
+    measure : The same by Monte Carlo.
 
     Examples
     --------
@@ -140,6 +146,10 @@ class Comparison:
     ----------
     theory, measured : EffectiveReceptiveField
         Either may be sampled or not.
+
+    See Also
+    --------
+    compare : Test whether two results agree.
 
     Examples
     --------

@@ -101,7 +101,7 @@ def report(net: Any, path: str | os.PathLike[str] | None = None, *, image: Any =
         A Model brings image, channels of the input and weights of its own.
     path : path, optional
         File to write, .html as a rule.
-    image, unit, node, width, channels_in, ndim
+    image, unit, node, width, channels_in, ndim : optional
         As in `predict`.
     weights : mapping of str to array, optional
         Of a trained network, as in `predict`.
@@ -123,6 +123,12 @@ def report(net: Any, path: str | os.PathLike[str] | None = None, *, image: Any =
         As `predict` raises them.  A section whose numbers cannot be had says why instead.
     OSError
         If the file cannot be written.
+
+    See Also
+    --------
+    predict : Effective receptive field, from theory.
+    remedies : What would widen the ERF.
+    layer_shares : Contribution of each layer.
 
     Examples
     --------

@@ -226,3 +226,16 @@ def test_the_table_of_modules_is_complete() -> None:
                if not {module.stem, str(module)} & named
                and f"{module.parent}/" not in named]
     assert not missing, f"docs/architecture.md does not name {', '.join(missing)}"
+
+
+#: No extended summary, no example, and of results that nobody makes by hand no parameters.
+NOT_ASKED = {"ES01", "EX01", "PR01"}
+
+
+@pytest.mark.slow
+def test_numpydoc_finds_nothing() -> None:
+    validate = pytest.importorskip("numpydoc.validate").validate
+    found = [f"{name.path}: {code} {message}" for name in api.public() if api.has_docstring(name.value)
+             for code, message in validate(f"{name.value.__module__}.{name.value.__qualname__}")["errors"]
+             if code not in NOT_ASKED]
+    assert not found, "\n".join(found)

@@ -49,7 +49,7 @@ class BorderLayers(Printed, tuple[BorderLayer, ...]):
 
 def border_layers(net: Network, image: Any, *, kind: str = "mass", width: int = 16, channels_in: int = 3,
                   ndim: int = 2, **options: Any) -> BorderLayers:
-    """Layers that see more than the image: theoretically, and effectively.
+    """Find the layers that see more than the image: theoretically, and effectively.
 
     Layers after the first whose theoretical receptive field exceeds the image can add no context
     [1]_; those whose effective field exceeds it see little but borders.
@@ -57,14 +57,15 @@ def border_layers(net: Network, image: Any, *, kind: str = "mass", width: int = 
     Parameters
     ----------
     net : Network
+        The network.
     image : int or tuple of int
         Size of the image, in pixels.
     kind : str
         Of `EffectiveReceptiveField.size`, taken far from all borders: on a canvas of up to three
         times the image.
-    width, channels_in, ndim
+    width, channels_in, ndim : int
         As in `predict`.
-    **options
+    **options : optional
         Of `kind`, as ``p=0.9``.
 
     Returns
@@ -77,6 +78,11 @@ def border_layers(net: Network, image: Any, *, kind: str = "mass", width: int = 
     ValueError
         For an unknown kind, an image of another dimension than the network or too small for it, and
         whatever `predict` refuses.
+
+    See Also
+    --------
+    layer_shares : Contribution of each layer.
+    erf_size_map : Size and centre of the effective receptive field of every unit of a map.
 
     References
     ----------

@@ -39,20 +39,25 @@ def reached_std(depth: int, kernel_size: int = 3, *, stride: int = 1, every: int
     depth : int
         Number n of layers.
     kernel_size : int
-        k.
+        Kernel size k.
     stride, every : int
         Layers `every`, 2 `every`, ... have this stride, all others 1.
     dilation : int or sequence of int
-        d; several are taken in turn.
+        Dilation d; several are taken in turn.
 
     Returns
     -------
     float
+        Standard deviation in input pixels.
 
     Raises
     ------
     ValueError
         For values below 1.
+
+    See Also
+    --------
+    required_depth : Fewest equal convolutions whose field reaches a standard deviation.
 
     Examples
     --------
@@ -80,17 +85,23 @@ def required_depth(target_std: float, kernel_size: int = 3, *, stride: int = 1, 
     ----------
     target_std : float
         In input pixels.
-    kernel_size, stride, every, dilation
+    kernel_size, stride, every, dilation : int, or sequence of int
         As in `reached_std`.
 
     Returns
     -------
     int
+        Number of layers.
 
     Raises
     ------
     ValueError
         For a target that is not positive, or kernels of one tap, which widen nothing.
+
+    See Also
+    --------
+    reached_std : Standard deviation, in input pixels.
+    design : Networks that reach a size.
 
     Examples
     --------

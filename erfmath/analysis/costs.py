@@ -46,7 +46,7 @@ class Costs(Printed):
 
 def costs(net: Network, image: Any, *, width: int = 16, channels_in: int = 3, ndim: int = 2,
           biases: bool | str = False) -> Costs:
-    """Multiply-adds and parameters of a network.
+    """Count multiply-adds and parameters of a network.
 
     A convolution takes prod(k) c_in / groups multiply-adds for each value of its output, a transposed
     one as many for each value of its input (c_out in place of c_in).  Norms have a scale and a shift
@@ -55,9 +55,10 @@ def costs(net: Network, image: Any, *, width: int = 16, channels_in: int = 3, nd
     Parameters
     ----------
     net : Network
+        The network.
     image : int or tuple of int
         Size of the input in pixels.
-    width, channels_in, ndim
+    width, channels_in, ndim : int
         As in `predict`.
     biases : bool or "unnormed"
         Whether every convolution has a bias, or those that no norm follows, as most published networks have it.
@@ -65,11 +66,16 @@ def costs(net: Network, image: Any, *, width: int = 16, channels_in: int = 3, nd
     Returns
     -------
     Costs
+        By node and in total.
 
     Raises
     ------
     ValueError
         Where the image or the channels do not fit the network, or `biases` is another word.
+
+    See Also
+    --------
+    layer_shares : Contribution of each layer.
 
     Examples
     --------

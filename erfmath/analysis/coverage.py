@@ -58,23 +58,30 @@ def coverage(net: Network, object_size: float | Sequence[float], *, image: Any =
     Parameters
     ----------
     net : Network
+        The network.
     object_size : float or sequence of float
         Sides of square objects, in input pixels.
-    image, unit, node
+    image, unit, node : optional
         As in `predict`.
     p : float
         Fraction of the mass that makes an object seen whole.
-    **options
+    **options : optional
         Further keywords of `predict`.
 
     Returns
     -------
     Coverage
+        Fraction of the ERF inside each object.
 
     Raises
     ------
     ValueError
         For sizes that are not positive, and whatever `predict` refuses.
+
+    See Also
+    --------
+    predict : Effective receptive field, from theory.
+    tile_halo : Overlap that tiles need.
 
     Examples
     --------

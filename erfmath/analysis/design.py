@@ -54,6 +54,11 @@ class Budget:
     ValueError
         If one of them is not an integer of at least 1.
 
+    See Also
+    --------
+    design : Networks that reach a size.
+    Choices : What networks `design` puts together.
+
     Examples
     --------
     Three layers of 3 x 3 have a standard deviation of sqrt(3 * 2 / 3) pixels, which is just enough.
@@ -103,6 +108,11 @@ class Choices:
         than 1, a number of strides is negative, or a kind is another word.
     TypeError
         If one number is given where a sequence is wanted.
+
+    See Also
+    --------
+    design : Networks that reach a size.
+    Budget : What a network may cost; None is no limit.
 
     Examples
     --------
@@ -206,10 +216,13 @@ def design(target: float, *, kind: str = "std", budget: Budget = Budget(), choic
     kind : str
         Of `EffectiveReceptiveField.size`; for "participation" a number of pixels.
     budget : Budget
+        Limits on depth and cost.
     choices : Choices
+        What networks are made of.
     image : int
         Side of the square image for which multiply-adds are counted.
     channels_in : int
+        Channels of the input.
 
     Returns
     -------
@@ -220,6 +233,11 @@ def design(target: float, *, kind: str = "std", budget: Budget = Budget(), choic
     ------
     ValueError
         Where nothing within the budget reaches the target; the message says how far one gets.
+
+    See Also
+    --------
+    remedies : What would widen the ERF.
+    required_depth : Fewest equal convolutions whose field reaches a standard deviation.
 
     Examples
     --------

@@ -145,7 +145,7 @@ class Growth(Printed):
 
 def growth(make_net: Callable[[Any], Network], values: Iterable[float], *, kinds: Sequence[str] = ("threshold", "std"),
            parameter: str = "value", progress: Callable[[int, int], Any] | None = None, **options: Any) -> Growth:
-    r"""Sizes of the field of ``make_net(value)`` for each value, with the closed form beside them.
+    r"""Compute the sizes of the ERF of ``make_net(value)`` for each value, and their closed forms.
 
     For n equal layers on the plane std = d sqrt(n (k^2 - 1) / 12), the TRF n d (k - 1) + 1, and their
     ratio falls as 1/sqrt(n) (equations 10 and 13).
@@ -162,17 +162,24 @@ def growth(make_net: Callable[[Any], Network], values: Iterable[float], *, kinds
         Name of the value, for tables and axes.
     progress : callable, optional
         Called with the number of networks done and to do.
-    **options
+    **options : optional
         Keywords of `predict`.
 
     Returns
     -------
     Growth
+        Sizes, ratios and closed forms for each value.
 
     Raises
     ------
     ValueError
         For values that are not ascending, unknown kinds, and whatever `predict` refuses.
+
+    See Also
+    --------
+    fit_power_law : Slope and intercept of log y over log x, by ordinary least squares.
+    required_depth : Fewest equal convolutions whose field reaches a standard deviation.
+    plotting.plot_growth : Draw sizes against values, log-log, each row with its fitted power law.
 
     Examples
     --------

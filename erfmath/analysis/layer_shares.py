@@ -107,18 +107,25 @@ def layer_shares(net: Network, *, image: Any = None, unit: Any = None, node: str
     Parameters
     ----------
     net : Network
-    image, unit, node, width, channels_in, ndim
+        The network.
+    image, unit, node, width, channels_in, ndim : optional
         As in `predict`.  Multiply-adds are those for `image`, or where none is given for one as wide
         as the theoretical receptive field.
 
     Returns
     -------
     LayerShares
+        A row per layer.
 
     Raises
     ------
     ValueError, NotImplementedError, SizeError
         As `predict`.
+
+    See Also
+    --------
+    remedies : What would widen the ERF.
+    costs : Multiply-adds and parameters.
 
     Examples
     --------

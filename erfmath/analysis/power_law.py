@@ -85,11 +85,16 @@ def fit_power_law(x: npt.ArrayLike, y: npt.ArrayLike) -> PowerLaw:
     Returns
     -------
     PowerLaw
+        Exponent, prefactor and quality of the fit.
 
     Raises
     ------
     ValueError
         For other shapes, or values that have no logarithm.
+
+    See Also
+    --------
+    growth : How sizes grow with a parameter.
 
     Examples
     --------

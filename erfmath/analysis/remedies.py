@@ -137,14 +137,15 @@ def remedies(net: Network, unit: Any = None, *, image: Any = None, node: str | N
     Parameters
     ----------
     net : Network
-    unit, image, node
+        The network.
+    unit, image, node : optional
         As in `predict`.  Multiply-adds are those for `image`, or where none is given for one as wide
         as the theoretical receptive field.
     kind : str
         Of `EffectiveReceptiveField.size`: what is to grow.
     kinds : sequence of str
         Kinds of changes to try; all by default.
-    width, channels_in, ndim
+    width, channels_in, ndim : int
         As in `predict`.
     progress : callable, optional
         Called with the number of changes done and to do.
@@ -152,11 +153,17 @@ def remedies(net: Network, unit: Any = None, *, image: Any = None, node: str | N
     Returns
     -------
     Remedies
+        The baseline and all changes, the best first.
 
     Raises
     ------
     ValueError, NotImplementedError, SizeError
         As `predict` for the network itself.
+
+    See Also
+    --------
+    design : Networks that reach a size.
+    layer_shares : Contribution of each layer.
 
     Examples
     --------

@@ -107,7 +107,7 @@ class Signals(Printed):
 def signals(net: Network, *, image: Any = None, unit: Any = None, node: str | None = None, width: int = 16,
             channels_in: int = 3, ndim: int = 2, input_moments: tuple[float, float] = (1.0, 0.0),
             input_covariance: Any = None, weights: Mapping[str, Any] | None = None) -> Signals:
-    """Moments of the values and power of the gradients at every node that leads to a unit (equations 29 to 48).
+    """Compute moments of values and power of gradients at every node that leads to a unit (equations 29 to 48).
 
     The signal propagation plots that are usually sampled [1]_, from the two sweeps of `predict`:
     ``shared`` is the average squared channel mean, `Signal.variance` the average channel variance.
@@ -115,12 +115,14 @@ def signals(net: Network, *, image: Any = None, unit: Any = None, node: str | No
     Parameters
     ----------
     net : Network
-    image, unit, node, width, channels_in, ndim, input_moments, input_covariance, weights
+        The network.
+    image, unit, node, width, channels_in, ndim, input_moments, input_covariance, weights : optional
         As in `predict`.
 
     Returns
     -------
     Signals
+        A row per node.
 
     Raises
     ------
@@ -128,6 +130,10 @@ def signals(net: Network, *, image: Any = None, unit: Any = None, node: str | No
         For arguments that do not fit the network.
     NotImplementedError
         Where the theory has no rule.
+
+    See Also
+    --------
+    predict : Effective receptive field, from theory.
 
     References
     ----------

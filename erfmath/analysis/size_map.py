@@ -129,6 +129,7 @@ def erf_size_map(net: Network, image: Any, *, node: str | None = None, kind: str
     Parameters
     ----------
     net : Network
+        The network.
     image : int or tuple of int
         Size of the input in pixels.
     node : str, optional
@@ -136,7 +137,7 @@ def erf_size_map(net: Network, image: Any, *, node: str | None = None, kind: str
     kind : str
         Any kind of `EffectiveReceptiveField.size`.  Kinds other than "std" need the maps themselves
         and take one `predict` a unit, as do networks whose weights are equal or given.
-    width, channels_in, ndim, weights
+    width, channels_in, ndim, weights : optional
         As in `predict`.
     progress : callable, optional
         Called with the number of units done and to do, where they are done one by one.
@@ -144,6 +145,7 @@ def erf_size_map(net: Network, image: Any, *, node: str | None = None, kind: str
     Returns
     -------
     SizeMap
+        Size, centroid and total of every unit.
 
     Raises
     ------
@@ -151,6 +153,11 @@ def erf_size_map(net: Network, image: Any, *, node: str | None = None, kind: str
         For arguments that do not fit the network, or totals of units that no floats can hold together.
     SizeError
         Where the sweep would not fit in memory.
+
+    See Also
+    --------
+    predict : Effective receptive field, from theory.
+    border_layers : Layers that see more than the image: theoretically, and effectively.
 
     Examples
     --------

@@ -66,7 +66,7 @@ class TileHalo(Printed):
 
 def tile_halo(net: Network, error: float = 0.01, *, image: Any = None, node: str | None = None, width: int = 16,
               channels_in: int = 3, ndim: int = 2, weights: Mapping[str, Any] | None = None) -> TileHalo:
-    """Pixels of context around a tile that keep the error in its interior below a bound.
+    """Compute the overlap of tiles that keeps the error in their interior below a bound.
 
     An image is cut into tiles, each with a halo; the network runs on every tile, and the outputs
     inside the halo are thrown away.  A kept unit at the corner of the interior loses the paths that
@@ -95,12 +95,13 @@ def tile_halo(net: Network, error: float = 0.01, *, image: Any = None, node: str
         Size of the whole image, from which tiles are cut.  Units in the middle of it are compared; if
         they see beyond it, those of an image that holds all they see, of up to 768 pixels a side, or all
         but a small fraction of the error.
-    node, width, channels_in, ndim, weights
+    node, width, channels_in, ndim, weights : optional
         As in `predict`.
 
     Returns
     -------
     TileHalo
+        Halo, error and multiple.
 
     Raises
     ------
@@ -111,6 +112,11 @@ def tile_halo(net: Network, error: float = 0.01, *, image: Any = None, node: str
         Where the error is above 0 and random weights and such as tie channels (`Constant`, `Fixed` for
         all channels) are mixed in one network, or branches meet with no random layer between: lost and
         kept paths then interfere.
+
+    See Also
+    --------
+    coverage : Fraction of the ERF inside an object.
+    erf_size_map : Size and centre of the effective receptive field of every unit of a map.
 
     Examples
     --------

@@ -48,7 +48,9 @@ def measure(net: Network, *, image: Any = None, unit: Any = None, node: str | No
 
     Parameters
     ----------
-    net, image, unit, node, width, channels_in, ndim
+    net : Network
+        The network.
+    image, unit, node : optional
         As in `predict`.
     source : str, optional
         The node on whose map the field is, instead of the input: E[g^2] and the others are then summed
@@ -61,6 +63,8 @@ def measure(net: Network, *, image: Any = None, unit: Any = None, node: str | No
     draws : int or sequence of int, optional
         Networks to draw (default 100); several numbers give running estimates, a list of results.
         With `until` the most there will be (default 100 000).
+    width, channels_in : int
+        As in `predict`.
     rng : int, Generator or None
         Draw i uses the i-th child of one SeedSequence: results do not depend on `workers`.
     workers : int or callable
@@ -68,6 +72,8 @@ def measure(net: Network, *, image: Any = None, unit: Any = None, node: str | No
         thread of BLAS.
     progress : bool or callable
         True shows a bar on stderr; a callable gets (done, total).
+    ndim : int
+        As in `predict`.
     normalise : {"draw"}, optional
         Divide each draw's map by its sum first: another statistic, not an approximation of E[g^2].
     until : float, optional
@@ -106,6 +112,11 @@ def measure(net: Network, *, image: Any = None, unit: Any = None, node: str | No
         Where one draw would not fit in memory.
     OSError
         If the checkpoint cannot be written, or another run works on it.
+
+    See Also
+    --------
+    predict : Effective receptive field, from theory.
+    compare : Test whether two results agree.
 
     Notes
     -----

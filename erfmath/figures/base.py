@@ -42,6 +42,7 @@ class Options:
     draws_asked : int, optional
         Networks drawn for every measured map; by default each figure's own number.
     seed : int
+        Of all that is random.
     files : mapping of str to path
         Data files by the names that `FIGURES` has for them.
 
@@ -49,6 +50,11 @@ class Options:
     ------
     ValueError
         Fewer than three draws, which have no standard error, or a negative seed.
+
+    See Also
+    --------
+    Desk : Where one part is worked on.
+    Quote : A number of a figure beside what others say of it.
 
     Examples
     --------
@@ -94,6 +100,11 @@ class Desk(NamedTuple):
     TypeError
         If a field is left out.
 
+    See Also
+    --------
+    Options : What may be asked of any figure.
+    Quote : A number of a figure beside what others say of it.
+
     Examples
     --------
     >>> from pathlib import Path
@@ -114,7 +125,9 @@ class Quote(NamedTuple):
     Parameters
     ----------
     what : str
+        What the number is.
     value : float
+        The number.
     stderr : float, optional
         Standard error of `value`; None where it is exact, or where fewer than three values tell.
     theory, paper : float, optional
@@ -124,6 +137,11 @@ class Quote(NamedTuple):
     ------
     TypeError
         If `what` or `value` is left out.
+
+    See Also
+    --------
+    Desk : Where one part is worked on.
+    Part : A finished part: ``part["name"]`` is an array.
 
     Examples
     --------
@@ -148,6 +166,7 @@ class Part:
     spec : dict
         What it was computed from.
     arrays : dict of str to ndarray
+        By name.
     seconds : float
         CPU time that it took.
 
@@ -155,6 +174,11 @@ class Part:
     ------
     KeyError
         For the name of an array that it does not have.
+
+    See Also
+    --------
+    Quote : A number of a figure beside what others say of it.
+    Desk : Where one part is worked on.
 
     Examples
     --------

@@ -29,6 +29,11 @@ class Entry:
     TypeError
         Without a title.
 
+    See Also
+    --------
+    Options : What may be asked of any figure.
+    Desk : Where one part is worked on.
+
     Examples
     --------
     >>> from erfmath.figures import FIGURES

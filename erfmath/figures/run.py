@@ -52,6 +52,10 @@ class Result(NamedTuple):
         Parts that it has, and how many of them an earlier run had finished.
     seconds : float
         CPU time of all parts, whenever they were computed.
+
+    See Also
+    --------
+    make : What makes it.
     """
 
     name: str
@@ -118,7 +122,9 @@ def make(name: str, out: str | os.PathLike[str], options: Options = Options(), *
     out : path
         Directory; made if its parent is there.
     options : Options
+        Draws, seed and data files.
     form : "png", "pdf", "svg", or a sequence of them
+        Of the pictures.
     workers : int
         Processes that compute parts side by side; never changes a number.
     progress : bool
@@ -127,6 +133,7 @@ def make(name: str, out: str | os.PathLike[str], options: Options = Options(), *
     Returns
     -------
     Result
+        Paths, caption and numbers.
 
     Raises
     ------
@@ -134,6 +141,10 @@ def make(name: str, out: str | os.PathLike[str], options: Options = Options(), *
         For a name or format that there is not, or data files that are missing.
     OSError
         If something cannot be read or written.
+
+    See Also
+    --------
+    Options : What may be asked of any figure.
 
     Examples
     --------

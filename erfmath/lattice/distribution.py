@@ -41,6 +41,10 @@ class LatticeDistribution:
     ValueError
         Empty, not finite, or all zero; an offset that is no int per axis; a mass that is not positive.
 
+    See Also
+    --------
+    KernelStack : Many different 1-D distributions of one width, a row each.
+
     Examples
     --------
     >>> import erfmath as em
@@ -213,6 +217,10 @@ class KernelStack:
     ------
     ValueError
         If there are no rows, or one of them is all zero, negative somewhere or not finite.
+
+    See Also
+    --------
+    LatticeDistribution : Weights on a box of lattice sites.
 
     Examples
     --------

@@ -29,10 +29,14 @@ def add_on_hull(a: Array, start_a: tuple[int, ...], b: Array,
 
     Parameters
     ----------
-    a, b : ndarray
-        Leading axes, those without a start, must agree.
-    start_a, start_b : tuple of int
-        Coordinate of the first element along each of the last axes.
+    a : ndarray
+        The first; leading axes, those without a start, must agree.
+    start_a : tuple of int
+        Coordinate of its first element along each of the last axes.
+    b : ndarray
+        The second.
+    start_b : tuple of int
+        The same of it.
 
     Returns
     -------
@@ -45,6 +49,10 @@ def add_on_hull(a: Array, start_a: tuple[int, ...], b: Array,
     ------
     ValueError
         If the leading axes differ.
+
+    See Also
+    --------
+    Field : Values on the integer lattice in 1, 2 or 3 dimensions.
 
     Examples
     --------
@@ -81,6 +89,10 @@ class Field:
     ------
     ValueError
         If the array has none or more than three axes, or `start` not one value per axis.
+
+    See Also
+    --------
+    add_on_hull : Sum of two arrays that lie at their starts along the last axes.
 
     Examples
     --------

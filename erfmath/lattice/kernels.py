@@ -82,11 +82,17 @@ def uniform(k: int | Sequence[int]) -> LatticeDistribution:
     Returns
     -------
     LatticeDistribution
+        The kernel.
 
     Raises
     ------
     ValueError
         If a size is below 1.
+
+    See Also
+    --------
+    binomial : Weights C(k-1, a): k - 1 fair coin tosses, variance (k - 1) / 4.
+    triangular : Weights 1, 2, ..., 2, 1, rising and falling by one a tap.
 
     Examples
     --------
@@ -98,7 +104,7 @@ def uniform(k: int | Sequence[int]) -> LatticeDistribution:
 
 
 def binomial(k: int | Sequence[int]) -> LatticeDistribution:
-    """Weights C(k-1, a): k - 1 fair coin tosses, variance (k - 1) / 4.
+    """Kernel of weights C(k-1, a): k - 1 fair coin tosses, variance (k - 1) / 4.
 
     Parameters
     ----------
@@ -108,11 +114,17 @@ def binomial(k: int | Sequence[int]) -> LatticeDistribution:
     Returns
     -------
     LatticeDistribution
+        The kernel.
 
     Raises
     ------
     ValueError
         If a size is below 1.
+
+    See Also
+    --------
+    uniform : Equal weights, 1/k per tap: variance (k^2 - 1) / 12.
+    triangular : Weights 1, 2, ..., 2, 1, rising and falling by one a tap.
 
     Examples
     --------
@@ -124,7 +136,7 @@ def binomial(k: int | Sequence[int]) -> LatticeDistribution:
 
 
 def triangular(k: int | Sequence[int]) -> LatticeDistribution:
-    """Weights 1, 2, ..., 2, 1, rising and falling by one a tap.
+    """Kernel of weights 1, 2, ..., 2, 1, rising and falling by one a tap.
 
     Parameters
     ----------
@@ -134,11 +146,17 @@ def triangular(k: int | Sequence[int]) -> LatticeDistribution:
     Returns
     -------
     LatticeDistribution
+        The kernel.
 
     Raises
     ------
     ValueError
         If a size is below 1.
+
+    See Also
+    --------
+    binomial : Weights C(k-1, a): k - 1 fair coin tosses, variance (k - 1) / 4.
+    corners : All weight on the outermost taps, 1/2^d each.
 
     Examples
     --------
@@ -160,11 +178,17 @@ def corners(k: int | Sequence[int]) -> LatticeDistribution:
     Returns
     -------
     LatticeDistribution
+        The kernel.
 
     Raises
     ------
     ValueError
         If a size is below 1.
+
+    See Also
+    --------
+    triangular : Weights 1, 2, ..., 2, 1, rising and falling by one a tap.
+    soft_rim : From `uniform` (rim = 0) to `corners`.
 
     Examples
     --------
@@ -191,11 +215,17 @@ def soft_rim(k: int | Sequence[int], rim: float | Fraction) -> LatticeDistributi
     Returns
     -------
     LatticeDistribution
+        The kernel.
 
     Raises
     ------
     ValueError
         If a size is below 1, or `rim` out of range.
+
+    See Also
+    --------
+    corners : All weight on the outermost taps, 1/2^d each.
+    from_weights : A kernel from given weights w.
 
     Examples
     --------
@@ -228,6 +258,7 @@ def from_weights(weights: ArrayLike, of: Literal["value", "abs", "square"] = "va
     Returns
     -------
     LatticeDistribution
+        The kernel.
 
     Raises
     ------
@@ -235,6 +266,11 @@ def from_weights(weights: ArrayLike, of: Literal["value", "abs", "square"] = "va
         If the weights are empty, not finite or all zero, or `of` is unknown.
     TypeError
         If they are no real numbers.
+
+    See Also
+    --------
+    soft_rim : From `uniform` (rim = 0) to `corners`.
+    residual : One residual layer a * identity + b * kernel as a kernel.
 
     Examples
     --------
@@ -270,11 +306,17 @@ def residual(kernel: LatticeDistribution, a: float | Exact = 1, b: float | Exact
     Returns
     -------
     LatticeDistribution
+        The kernel.
 
     Raises
     ------
     ValueError
         If a factor is negative, both are zero, or the kernel is signed.
+
+    See Also
+    --------
+    from_weights : A kernel from given weights w.
+    soft_rim : From `uniform` (rim = 0) to `corners`.
 
     Examples
     --------

@@ -39,6 +39,11 @@ class Activation(Layer):
     ValueError
         If there is no such function, or the slope is not a finite number.
 
+    See Also
+    --------
+    Slice : Channels start, start + 1, ..., stop - 1 of those that come in.
+    Shuffle : Channels in a new order.
+
     Examples
     --------
     >>> import erfmath as em

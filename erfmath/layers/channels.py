@@ -32,6 +32,11 @@ class Slice(Layer):
     ValueError
         If the channels are not at least one, or more than come in.
 
+    See Also
+    --------
+    Shuffle : Channels in a new order.
+    Softmax : Softmax at each site over the parts of the channels.
+
     Examples
     --------
     >>> import erfmath as em
@@ -78,6 +83,11 @@ class Shuffle(Layer):
     ------
     ValueError
         If the groups do not divide the channels.
+
+    See Also
+    --------
+    Slice : Channels start, start + 1, ..., stop - 1 of those that come in.
+    Softmax : Softmax at each site over the parts of the channels.
 
     References
     ----------
@@ -128,6 +138,11 @@ class Softmax(Layer):
     ------
     ValueError
         If the parts do not divide the channels.
+
+    See Also
+    --------
+    Shuffle : Channels in a new order.
+    PixelShuffle : Channels to space.
 
     Examples
     --------
@@ -186,7 +201,7 @@ class PixelShuffle(_Shuffled):
     Parameters
     ----------
     scale : int or tuple of int
-        r; one value for all axes, or one per axis.
+        Factor r; one value for all axes, or one per axis.
     name : str, optional
         Name of the node.
 
@@ -194,6 +209,11 @@ class PixelShuffle(_Shuffled):
     ------
     ValueError
         If the scale is no positive integer, or r^d does not divide the channels.
+
+    See Also
+    --------
+    Softmax : Softmax at each site over the parts of the channels.
+    PixelUnshuffle : Space to channels: the inverse of `PixelShuffle`.
 
     References
     ----------
@@ -233,7 +253,7 @@ class PixelUnshuffle(_Shuffled):
     Parameters
     ----------
     scale : int or tuple of int
-        r; one value for all axes, or one per axis.
+        Factor r; one value for all axes, or one per axis.
     name : str, optional
         Name of the node.
 
@@ -241,6 +261,11 @@ class PixelUnshuffle(_Shuffled):
     ------
     ValueError
         If the scale is no positive integer.
+
+    See Also
+    --------
+    PixelShuffle : Channels to space.
+    Softmax : Softmax at each site over the parts of the channels.
 
     Examples
     --------

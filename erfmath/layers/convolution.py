@@ -163,12 +163,14 @@ class Conv(Weighted):
         Taps k; one value for all axes, or one per axis.
     channels : int, optional
         Output channels; None means the `width` of the run.
-    stride, dilation : int or tuple of int
-        s and d, as for `kernel_size`.
+    stride : int or tuple of int
+        Stride s, as for `kernel_size`.
     padding : int, pair, pairs per axis, or {"half", "valid", "same"}
-        p on both sides, (before, after) on every axis, or one such pair per axis. "half" is
+        Padding p on both sides, (before, after) on every axis, or one such pair per axis. "half" is
         d (k - 1) / 2 and keeps the size at stride 1 (odd extents only), "valid" is 0, "same" is
         the rule of TensorFlow, which depends on the size of the image.
+    dilation : int or tuple of int
+        Dilation d, as for `kernel_size`.
     groups : int or "depthwise"
         Groups of channels that do not mix; "depthwise" is one per incoming channel, and keeps
         the channels.
@@ -188,6 +190,10 @@ class Conv(Weighted):
     ValueError
         If a value is out of range, "half" meets an even extent, fields are given for different
         numbers of axes, groups do not divide the channels, or an array of weights does not fit.
+
+    See Also
+    --------
+    ConvTranspose : Transposed convolution, x = s z + d a - p.
 
     Examples
     --------
@@ -228,7 +234,7 @@ class ConvTranspose(Weighted):
     channels : int, optional
         Output channels; None means the `width` of the run.
     stride : int or tuple of int
-        s: how many output sites there are for each input site.
+        Stride s: how many output sites there are for each input site.
     padding : int, pair, pairs per axis, or {"valid", "same"}
         Sites cut off on both sides; "valid" is 0, "same" gives n s sites.
     groups : int or "depthwise"
@@ -236,7 +242,7 @@ class ConvTranspose(Weighted):
     weights : Random, Constant or Fixed
         The fan-in is c_in prod(k / s) / groups; a `Fixed` array has shape (in, out / groups, k).
     dilation : int or tuple of int
-        d: output sites from tap to tap.
+        Dilation d: output sites from tap to tap.
     output_padding : int or tuple of int
         Sites added again after the last one, as frameworks have it.
     bias : float or "weights"
@@ -248,6 +254,10 @@ class ConvTranspose(Weighted):
     ------
     ValueError
         As for `Conv`.
+
+    See Also
+    --------
+    Conv : Convolution (a correlation, as in every framework).
 
     Examples
     --------

@@ -28,6 +28,11 @@ class Scale(Layer):
     ValueError
         If the factor is not a finite number.
 
+    See Also
+    --------
+    Dropout : Inverted dropout.
+    Pad : Padding; negative values crop.
+
     Examples
     --------
     >>> import erfmath as em
@@ -73,6 +78,11 @@ class Dropout(Layer):
     ValueError
         If `p` is out of range.
 
+    See Also
+    --------
+    Scale : Multiplication by a constant, as LayerScale at initialisation.
+    Pad : Padding; negative values crop.
+
     Examples
     --------
     >>> import erfmath as em
@@ -116,6 +126,11 @@ class Pad(Layer):
     ValueError
         If a value is none of these.
 
+    See Also
+    --------
+    Dropout : Inverted dropout.
+    Identity : Passes its input on: a branch that skips, or a place with a name.
+
     Examples
     --------
     >>> import erfmath as em
@@ -154,6 +169,11 @@ class Identity(Layer):
     ----------
     name : str, optional
         Name of the node.
+
+    See Also
+    --------
+    Pad : Padding; negative values crop.
+    Dropout : Inverted dropout.
 
     Examples
     --------

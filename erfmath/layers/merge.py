@@ -22,6 +22,11 @@ class Add(Layer):
     name : str, optional
         Name of the node.
 
+    See Also
+    --------
+    Concat : Several inputs side by side along the channels.
+    Multiply : Product of several inputs, value by value.
+
     Examples
     --------
     >>> import erfmath as em
@@ -44,6 +49,11 @@ class Concat(Layer):
     ----------
     name : str, optional
         Name of the node.
+
+    See Also
+    --------
+    Add : Sum of several inputs of the same shape.
+    Multiply : Product of several inputs, value by value.
 
     Examples
     --------
@@ -76,6 +86,11 @@ class Multiply(Layer):
     ----------
     name : str, optional
         Name of the node.
+
+    See Also
+    --------
+    Concat : Several inputs side by side along the channels.
+    Add : Sum of several inputs of the same shape.
 
     Examples
     --------

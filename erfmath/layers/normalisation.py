@@ -66,6 +66,11 @@ class BatchNorm(Norm):
     ValueError
         If the mode is unknown, or a variance negative.
 
+    See Also
+    --------
+    LayerNorm : Normalisation over the channels of each site, as ConvNeXt uses it.
+    RMSNorm : Division by the root mean square over the channels of each site.
+
     Examples
     --------
     >>> import erfmath as em
@@ -114,6 +119,11 @@ class LayerNorm(Norm):
     ValueError
         If a variance is negative.
 
+    See Also
+    --------
+    BatchNorm : Batch normalisation (equation 40).
+    RMSNorm : Division by the root mean square over the channels of each site.
+
     Examples
     --------
     >>> import erfmath as em
@@ -146,6 +156,11 @@ class RMSNorm(Norm):
     ------
     ValueError
         If a variance is negative.
+
+    See Also
+    --------
+    LayerNorm : Normalisation over the channels of each site, as ConvNeXt uses it.
+    GroupNorm : Normalisation over all sites and the channels of a group, image by image.
 
     References
     ----------
@@ -187,6 +202,11 @@ class GroupNorm(Norm):
     ------
     ValueError
         If the groups do not divide the channels, or a variance is negative.
+
+    See Also
+    --------
+    RMSNorm : Division by the root mean square over the channels of each site.
+    InstanceNorm : Normalisation over the sites of each channel, image by image.
 
     References
     ----------
@@ -239,6 +259,11 @@ class InstanceNorm(Norm):
     ValueError
         If a variance is negative.
 
+    See Also
+    --------
+    GroupNorm : Normalisation over all sites and the channels of a group, image by image.
+    GRN : Global response normalisation of ConvNeXt V2.
+
     References
     ----------
     Ulyanov, Vedaldi and Lempitsky, Instance normalization: the missing ingredient for fast stylization, 2016.
@@ -280,6 +305,11 @@ class GRN(Norm):
     ------
     ValueError
         If a number is not finite.
+
+    See Also
+    --------
+    InstanceNorm : Normalisation over the sites of each channel, image by image.
+    GroupNorm : Normalisation over all sites and the channels of a group, image by image.
 
     References
     ----------

@@ -68,6 +68,11 @@ class MaxPool(Pool):
     ValueError
         If a value is out of range, or the padding would leave a window wholly outside.
 
+    See Also
+    --------
+    AvgPool : Average pooling: a convolution of each channel with equal weights.
+    BlurPool : Pooling without aliasing.
+
     Examples
     --------
     >>> import erfmath as em
@@ -127,6 +132,11 @@ class AvgPool(Pool):
     ValueError
         As for `MaxPool`.
 
+    See Also
+    --------
+    MaxPool : Max pooling; padded sites never win.
+    BlurPool : Pooling without aliasing.
+
     Examples
     --------
     >>> import erfmath as em
@@ -174,6 +184,11 @@ class BlurPool(Pool):
     ValueError
         As for `MaxPool`.
 
+    See Also
+    --------
+    AvgPool : Average pooling: a convolution of each channel with equal weights.
+    GlobalAvgPool : Average over the whole map, to one site.
+
     Notes
     -----
     The reference pads by reflection.
@@ -218,6 +233,11 @@ class GlobalAvgPool(Layer):
     ----------
     name : str, optional
         Name of the node.
+
+    See Also
+    --------
+    BlurPool : Pooling without aliasing.
+    AdaptiveAvgPool : Averages over m bins an axis, whatever the size n of the map.
 
     Examples
     --------
@@ -273,6 +293,11 @@ class AdaptiveAvgPool(Adaptive):
     ValueError
         If the size is no positive integer.
 
+    See Also
+    --------
+    GlobalAvgPool : Average over the whole map, to one site.
+    AdaptiveMaxPool : The largest value of each of m bins an axis.
+
     Examples
     --------
     >>> import erfmath as em
@@ -301,6 +326,11 @@ class AdaptiveMaxPool(Adaptive):
     ------
     ValueError
         If the size is no positive integer.
+
+    See Also
+    --------
+    AdaptiveAvgPool : Averages over m bins an axis, whatever the size n of the map.
+    GlobalAvgPool : Average over the whole map, to one site.
 
     Examples
     --------

@@ -45,6 +45,11 @@ class Upsample(Layer):
         If scale or size is no positive integer, both are given, the mode is unknown, or corners of "nearest"
         are to be aligned.
 
+    See Also
+    --------
+    Activation : A nonlinearity at each site.
+    Slice : Channels start, start + 1, ..., stop - 1 of those that come in.
+
     Examples
     --------
     >>> import erfmath as em

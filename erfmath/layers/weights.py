@@ -65,6 +65,11 @@ class Random(_FrozenArray):
     ValueError
         If the gain is not positive, a word unknown, or the profile no array of variances.
 
+    See Also
+    --------
+    Constant : All weights 1 / (prod(k) c_in / groups).
+    Fixed : Given weights.
+
     Examples
     --------
     >>> import erfmath as em
@@ -159,6 +164,11 @@ class Constant:
 
     A transposed convolution of stride s then divides the sum of a gradient by prod(s).
 
+    See Also
+    --------
+    Random : Independent zero-mean weights of variance gain / fan.
+    Fixed : Given weights.
+
     Examples
     --------
     >>> import erfmath as em
@@ -184,6 +194,11 @@ class Fixed(_FrozenArray):
     ------
     ValueError
         If the array is empty, not finite, or has none or more than five axes.
+
+    See Also
+    --------
+    Random : Independent zero-mean weights of variance gain / fan.
+    Constant : All weights 1 / (prod(k) c_in / groups).
 
     Examples
     --------

@@ -31,6 +31,11 @@ class NetworkBuilder:
     input : Handle
         The network's input.
 
+    See Also
+    --------
+    serial : Layers and networks one after the other.
+    add : The sum of several branches from one input.
+
     Examples
     --------
     Two branches that exchange what they found, as in HRNet:

@@ -44,7 +44,7 @@ def network_of(part: Part) -> Network:
 
 
 def serial(*parts: Part) -> Network:
-    """Layers and networks one after the other.
+    """Chain layers and networks, one after the other.
 
     Parameters
     ----------
@@ -54,6 +54,7 @@ def serial(*parts: Part) -> Network:
     Returns
     -------
     Network
+        The network.
 
     Raises
     ------
@@ -61,6 +62,13 @@ def serial(*parts: Part) -> Network:
         If a part is neither layer nor network.
     ValueError
         Naming the node, if parts are of different dimensions or their channels do not fit.
+
+    See Also
+    --------
+    add : The sum of several branches from one input.
+    concat : Several branches from one input.
+    residual : ``shortcut(x) + branch(x)``.
+    repeat : Copies of a layer or network, one after the other.
 
     Examples
     --------
@@ -114,11 +122,18 @@ def add(*branches: Part, name: str | None = None) -> Network:
     Returns
     -------
     Network
+        The network.
 
     Raises
     ------
     TypeError, ValueError
         As `serial`; also if branches differ in stride or channels, or there are none.
+
+    See Also
+    --------
+    serial : Layers and networks one after the other.
+    concat : Several branches from one input.
+    multiply : The product of several branches from one input, value by value.
 
     Examples
     --------
@@ -142,11 +157,17 @@ def concat(*branches: Part, name: str | None = None) -> Network:
     Returns
     -------
     Network
+        The network.
 
     Raises
     ------
     TypeError, ValueError
         As `serial`; also if branches differ in stride, or there are none.
+
+    See Also
+    --------
+    add : The sum of several branches from one input.
+    split : A branch for each part of the channels.
 
     Examples
     --------
@@ -171,11 +192,16 @@ def multiply(*branches: Part, name: str | None = None) -> Network:
     Returns
     -------
     Network
+        The network.
 
     Raises
     ------
     TypeError, ValueError
         As `add`.
+
+    See Also
+    --------
+    add : The sum of several branches from one input.
 
     Examples
     --------
@@ -206,11 +232,17 @@ def split(part_sizes: Sequence[int], *branches: Part, name: str | None = None) -
     Returns
     -------
     Network
+        The network.
 
     Raises
     ------
     TypeError, ValueError
         As `concat`; also if there are not as many branches as parts, or a part is not at least one channel.
+
+    See Also
+    --------
+    concat : Several branches from one input.
+    Slice : Channels start, start + 1, ..., stop - 1 of those that come in.
 
     Examples
     --------
@@ -244,11 +276,17 @@ def residual(branch: Part, shortcut: Part | None = None, *, name: str | None = N
     Returns
     -------
     Network
+        The network.
 
     Raises
     ------
     TypeError, ValueError
         As `add`.
+
+    See Also
+    --------
+    add : The sum of several branches from one input.
+    serial : Layers and networks one after the other.
 
     Examples
     --------
@@ -261,7 +299,7 @@ def residual(branch: Part, shortcut: Part | None = None, *, name: str | None = N
 
 
 def repeat(part: Part, n: int) -> Network:
-    """Copies of a layer or network, one after the other, each with weights of its own.
+    """Repeat a layer or network, one copy after the other, each with weights of its own.
 
     Parameters
     ----------
@@ -273,11 +311,16 @@ def repeat(part: Part, n: int) -> Network:
     Returns
     -------
     Network
+        The network.
 
     Raises
     ------
     TypeError, ValueError
         As `serial`; also if `n` is negative or no integer.
+
+    See Also
+    --------
+    serial : Layers and networks one after the other.
 
     Examples
     --------
@@ -321,6 +364,7 @@ def load(path: str | pathlib.Path) -> Network:
     Returns
     -------
     Network
+        The network.
 
     Raises
     ------
@@ -328,6 +372,11 @@ def load(path: str | pathlib.Path) -> Network:
         Naming the file, and the line of broken JSON or the node and field that are wrong.
     OSError
         If the file cannot be read.
+
+    See Also
+    --------
+    Network : An immutable network with one input and one output.
+    zoo.build : A network by its name.
 
     Examples
     --------

@@ -128,7 +128,7 @@ def _covariance(images: NaturalImages, ndim: int) -> npt.NDArray[np.float64]:
 
 def natural_images(*, mean: float = 0.45, std: float = 0.27, exponent: float = 2.0, channel_correlation: float = 0.9,
                    period: int | None = None) -> NaturalImages:
-    """Inputs like photographs: what `predict` takes as `input_covariance` and `measure` as `images`.
+    """Describe inputs like photographs: what `predict` takes as `input_covariance` and `measure` as `images`.
 
     Pixels are Gaussian with the mean, the spread and the power-law spectrum of photographs (Field, 1987), in
     place of white noise.  By default they are as they come, between 0 and 1; ``mean=0, std=1`` is what is left
@@ -155,6 +155,11 @@ def natural_images(*, mean: float = 0.45, std: float = 0.27, exponent: float = 2
     ------
     ValueError
         If a number is not finite, `std` not positive, the correlation not from 0 to 1, or the period below 4.
+
+    See Also
+    --------
+    predict : Effective receptive field, from theory.
+    measure : The same by Monte Carlo.
 
     Notes
     -----

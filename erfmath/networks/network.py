@@ -64,6 +64,12 @@ class Network:
     Nodes that are not named are called by kind and build order: conv1, relu1, conv2, ...  It is a
     sequence of nodes (`len`, iteration) and finds them by name, ``net["conv1"]``.
 
+    See Also
+    --------
+    serial : Layers and networks one after the other.
+    load : Read a network from a JSON file.
+    NetworkBuilder : Builds a network whose nodes may be read several times.
+
     Examples
     --------
     >>> import erfmath as em

@@ -75,6 +75,10 @@ def support(net: Network, *, image: Any = None, unit: Any = None, node: str | No
     SizeError
         If the mask would not fit in memory.
 
+    See Also
+    --------
+    receptive_field : Theoretical receptive field.
+
     Examples
     --------
     >>> import erfmath as em

@@ -51,6 +51,10 @@ class ReceptiveField:
         False where the window depends on the phase of the unit (decoders) or branches with
         different centres meet; `window` is exact all the same.
 
+    See Also
+    --------
+    receptive_field : Theoretical receptive field.
+
     Examples
     --------
     >>> import erfmath as em
@@ -280,6 +284,10 @@ def receptive_fields(net: Network, *, image: Any = None, source: str | None = No
     ValueError
         If the image does not fit it.
 
+    See Also
+    --------
+    receptive_field : Theoretical receptive field.
+
     Examples
     --------
     >>> import erfmath as em
@@ -361,6 +369,7 @@ def receptive_field(net: Network, *, image: Any = None, node: str | None = None,
     Returns
     -------
     ReceptiveField
+        Size, stride, padding, and the window of every unit.
 
     Raises
     ------
@@ -368,6 +377,12 @@ def receptive_field(net: Network, *, image: Any = None, node: str | None = None,
         If `net` is no network.
     ValueError
         If there is no such node, it does not depend on the source, or the image does not fit the network.
+
+    See Also
+    --------
+    predict : Effective receptive field, from theory.
+    receptive_fields : Of every node.
+    support : The pixels that are reached.
 
     Examples
     --------

@@ -55,17 +55,24 @@ def plot_growth(values: Growth | npt.ArrayLike, sizes: Any = None, *, errors: An
         Draw the least-squares line of the logarithms, and its slope in the legend; takes three points.
         Where sizes follow no power law (`PowerLaw.holds`), within their errors, no line is drawn.
     ax : matplotlib.axes.Axes, optional
+        Axes to draw into, instead of a figure of its own.
     xlabel, ylabel, title : str, optional
+        Labels of the axes, and title.
 
     Returns
     -------
     matplotlib.figure.Figure
+        The picture, which belongs to no window.
 
     Raises
     ------
     ValueError
         If there is nothing to fit: rows of different length, fewer than three points, a number that is not
         positive.
+
+    See Also
+    --------
+    growth : How sizes grow with a parameter.
 
     Examples
     --------

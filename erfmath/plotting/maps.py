@@ -49,6 +49,7 @@ def plot(result: EffectiveReceptiveField | Comparison, *, ax: Axes | None = None
     Parameters
     ----------
     result : EffectiveReceptiveField or Comparison
+        What is drawn.
     ax : matplotlib.axes.Axes, optional
         Draw the map alone (in one dimension the profile, of a comparison `plot_profiles` along its
         last axis) into these axes instead of a figure of its own.
@@ -73,6 +74,11 @@ def plot(result: EffectiveReceptiveField | Comparison, *, ax: Axes | None = None
     ValueError
         If there is no such display or `smooth`, another one than the default for a comparison, or
         `ax` for a result in three dimensions.
+
+    See Also
+    --------
+    side_by_side : Draw fields of several units or networks beside each other.
+    plot_profiles : Draw several results along one axis.
 
     Examples
     --------
@@ -108,17 +114,23 @@ def side_by_side(*erfs: EffectiveReceptiveField | Mapping[str, EffectiveReceptiv
         Objects to be seen, drawn about the centre: the side of a square, or (height, width), in
         input pixels.
     display : "amplitude", "linear", "log" or "power-law"
+        What the colours show, as in `plot`.
     reach : float, optional
         Pixels shown from the centre to each side; by default all fields and objects are in view.
 
     Returns
     -------
     matplotlib.figure.Figure
+        The picture, which belongs to no window.
 
     Raises
     ------
     ValueError
         If there is nothing to draw, or a field is not in two dimensions.
+
+    See Also
+    --------
+    plot : Draw an effective receptive field in input pixels.
 
     Examples
     --------
@@ -185,6 +197,7 @@ def show_map(ax: Axes, values: Any, origin: tuple[float, ...] = (0, 0), *,
     Parameters
     ----------
     ax : matplotlib.axes.Axes
+        Axes to draw into, instead of a figure of its own.
     values : array of shape (rows, columns)
         The map, or any multiple of it.
     origin : tuple of float
@@ -192,6 +205,7 @@ def show_map(ax: Axes, values: Any, origin: tuple[float, ...] = (0, 0), *,
     statistic : str
         What the map holds: of "power", amplitudes are roots, of all others absolute values.
     display : "amplitude", "linear", "log" or "power-law"
+        What the colours show, as in `plot`.
 
     Returns
     -------
@@ -202,6 +216,10 @@ def show_map(ax: Axes, values: Any, origin: tuple[float, ...] = (0, 0), *,
     ------
     ValueError
         If there is no such display.
+
+    See Also
+    --------
+    plot : Draw an effective receptive field in input pixels.
 
     Examples
     --------

@@ -51,16 +51,23 @@ def plot_profiles(erfs: Mapping[str, EffectiveReceptiveField] | Sequence[Effecti
         Average marginals over one period of the network's stride, which is the period of the combs that
         strides leave; this adds about stride^2 / 12 to the variance of the curve.
     ax : matplotlib.axes.Axes, optional
+        Axes to draw into, instead of a figure of its own.
     title : str, optional
+        Title of the picture.
 
     Returns
     -------
     matplotlib.figure.Figure
+        The picture, which belongs to no window.
 
     Raises
     ------
     ValueError
         If there is nothing to draw, no such display or `smooth`, or an axis that one of them does not have.
+
+    See Also
+    --------
+    plot : Draw an effective receptive field in input pixels.
 
     Examples
     --------

@@ -78,6 +78,7 @@ def from_torch(module: Any, example: Any = None, *, init: str = "module", unsupp
     Parameters
     ----------
     module : torch.nn.Module or torch.export.ExportedProgram
+        The module.
     example : tensor, tuple of one tensor, or tuple of int
         What the module is called with, or the shape of that, as (1, 3, 224, 224); not needed for a program.
     init : {"module", "weights", "he"}
@@ -90,6 +91,7 @@ def from_torch(module: Any, example: Any = None, *, init: str = "module", unsupp
     Returns
     -------
     Model
+        The network with its arrays, image and outputs.
 
     Raises
     ------
@@ -99,6 +101,11 @@ def from_torch(module: Any, example: Any = None, *, init: str = "module", unsupp
         Listing the operations without a layer.
     ValueError
         If the module cannot be exported, or takes more than one tensor.
+
+    See Also
+    --------
+    from_onnx : The network of an ONNX file, read with NumPy alone.
+    from_keras : The network of a Keras model.
 
     Examples
     --------
@@ -132,6 +139,7 @@ def from_onnx(path: str | os.PathLike[str], *, image: Any = None, init: str = "w
     Returns
     -------
     Model
+        The network with its arrays, image and outputs.
 
     Raises
     ------
@@ -143,6 +151,11 @@ def from_onnx(path: str | os.PathLike[str], *, image: Any = None, init: str = "w
         If a file is too large.
     ValueError
         Naming file and byte, or file and node: no ONNX file, cut short, quantised, of several inputs, of open size.
+
+    See Also
+    --------
+    from_torch : The network of a PyTorch module, read with torch.export.
+    from_keras : The network of a Keras model.
 
     Examples
     --------
@@ -169,6 +182,7 @@ def from_keras(model: Any, *, image: Any = None, init: str | None = None, unsupp
     Parameters
     ----------
     model : path or keras.Model
+        A model, or the path of a file.
     image : int or tuple of int, optional
         Size of the input in pixels, where the model leaves it open.
     init : {"weights", "module", "he"}, optional
@@ -180,6 +194,7 @@ def from_keras(model: Any, *, image: Any = None, init: str | None = None, unsupp
     Returns
     -------
     Model
+        The network with its arrays, image and outputs.
 
     Raises
     ------
@@ -189,6 +204,11 @@ def from_keras(model: Any, *, image: Any = None, init: str | None = None, unsupp
         If the file cannot be read.
     ValueError
         Naming file and layer: no such file, of several inputs, of open size, or init="weights" without weights.
+
+    See Also
+    --------
+    from_torch : The network of a PyTorch module, read with torch.export.
+    from_onnx : The network of an ONNX file, read with NumPy alone.
 
     Examples
     --------

@@ -78,6 +78,12 @@ class EffectiveReceptiveField(Frozen):
     OverflowError
         If `map` is not finite.
 
+    See Also
+    --------
+    predict : Effective receptive field, from theory.
+    measure : The same by Monte Carlo.
+    compare : Test whether two results agree.
+
     Examples
     --------
     >>> import erfmath as em

@@ -38,6 +38,10 @@ class GaussianErrors(NamedTuple):
         Of the standard deviation per axis, in pixels.
     offset : float
         Of the offset, in units of the normalised ERF; 0 where none was fitted.
+
+    See Also
+    --------
+    gaussian_fit : What makes it.
     """
 
     height: float
@@ -48,7 +52,7 @@ class GaussianErrors(NamedTuple):
 
 
 class GaussianFit(NamedTuple):
-    """height * exp(-(x - center)^T covariance^-1 (x - center) / 2) + offset; returned by `gaussian_fit`.
+    """Fit of height * exp(-(x - center)^T covariance^-1 (x - center) / 2) + offset; returned by `gaussian_fit`.
 
     Attributes
     ----------
@@ -64,6 +68,10 @@ class GaussianFit(NamedTuple):
         In units of the normalised ERF; 0 where none was fitted.
     stderr : GaussianErrors
         Standard errors of these.
+
+    See Also
+    --------
+    gaussian_fit : What makes it.
     """
 
     height: float
@@ -80,7 +88,7 @@ class GaussianFit(NamedTuple):
 
 
 def gaussian_fit(erf: EffectiveReceptiveField, *, offset: bool = False) -> GaussianFit:
-    """Least-squares fit of a Gaussian to the share, with or without a constant under it.
+    """Fit a Gaussian to the normalised ERF by least squares, with or without a constant.
 
     The pixels within 6 standard deviations of the centroid count, those of the image only.  The fit
     starts from the moments and is `scipy.optimize.least_squares` in a Cholesky factor of the inverse
@@ -90,12 +98,14 @@ def gaussian_fit(erf: EffectiveReceptiveField, *, offset: bool = False) -> Gauss
     Parameters
     ----------
     erf : EffectiveReceptiveField
+        The result.
     offset : bool
         Fit a constant background too, as trained networks have.
 
     Returns
     -------
     GaussianFit
+        Parameters of the fit, and their standard errors.
 
     Raises
     ------
@@ -103,6 +113,11 @@ def gaussian_fit(erf: EffectiveReceptiveField, *, offset: bool = False) -> Gauss
         If the ERF has a negative variance (a mean of both signs).
     SizeError
         If the map within 6 standard deviations would not fit in memory.
+
+    See Also
+    --------
+    GaussianFit : Its result.
+    GaussianErrors : Standard errors of a fit, returned by `gaussian_fit`.
 
     Examples
     --------

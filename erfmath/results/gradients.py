@@ -88,6 +88,10 @@ def from_gradients(grads: Any, *, statistic: str = "power", unit_center: Any = N
         thick, is above 5 % of its mean over the image.  Sizes are then those of the part inside.
         Also if `grads` looks as if its channels were last.
 
+    See Also
+    --------
+    reaches_border : The face of the map on which it is largest.
+
     Examples
     --------
     >>> import numpy as np
@@ -134,6 +138,10 @@ def reaches_border(erf: EffectiveReceptiveField) -> tuple[str, float]:
         In words; "no face" for a map of zeros.
     part : float
         `from_gradients` warns above `BORDER`.
+
+    See Also
+    --------
+    from_gradients : A result from an array of gradients.
 
     Examples
     --------

@@ -47,6 +47,10 @@ class Kurtosis(NamedTuple):
         Of the marginal along each axis.
     joint : float
         Of all axes together.
+
+    See Also
+    --------
+    kurtosis : What makes it.
     """
 
     axes: Array
@@ -63,10 +67,17 @@ def kurtosis(erf: EffectiveReceptiveField) -> Kurtosis:
     Parameters
     ----------
     erf : EffectiveReceptiveField
+        The result.
 
     Returns
     -------
     Kurtosis
+        Along each axis, and of all together.
+
+    See Also
+    --------
+    Kurtosis : Excess kurtosis, 0 for a Gaussian.
+    RadialProfile : Means over rings about the TRF centre, from the inside out.
 
     Examples
     --------
@@ -97,6 +108,10 @@ class RadialProfile(NamedTuple):
         Mean of the normalised ERF over them.
     pixels : ndarray of int
         Their number.
+
+    See Also
+    --------
+    radial_profile : What makes it.
     """
 
     radius: Array
@@ -119,6 +134,7 @@ def radial_profile(erf: EffectiveReceptiveField, *, width: float = 1.0,
     Parameters
     ----------
     erf : EffectiveReceptiveField
+        The result.
     width : float
         Of a ring, in pixels.
     reach : float, optional
@@ -127,6 +143,7 @@ def radial_profile(erf: EffectiveReceptiveField, *, width: float = 1.0,
     Returns
     -------
     RadialProfile
+        Rings, from the inside out.
 
     Raises
     ------
@@ -134,6 +151,11 @@ def radial_profile(erf: EffectiveReceptiveField, *, width: float = 1.0,
         If `width` is not positive, or `reach` negative.
     SizeError
         If the map within `reach` would not fit in memory.
+
+    See Also
+    --------
+    RadialProfile : Means over rings about the TRF centre, from the inside out.
+    Anisotropy : Principal axes of the covariance, returned by `anisotropy`.
 
     Examples
     --------
@@ -164,7 +186,7 @@ def radial_profile(erf: EffectiveReceptiveField, *, width: float = 1.0,
 
 
 class Anisotropy(NamedTuple):
-    """Principal axes of the covariance of the share, returned by `anisotropy`.
+    """Principal axes of the covariance, returned by `anisotropy`.
 
     Attributes
     ----------
@@ -176,6 +198,10 @@ class Anisotropy(NamedTuple):
         Directions of these axes, as columns.
     angle : float
         Of the longest axis in two dimensions, in degrees.
+
+    See Also
+    --------
+    anisotropy : What makes it.
     """
 
     ratio: float
@@ -196,15 +222,22 @@ def anisotropy(erf: EffectiveReceptiveField) -> Anisotropy:
     Parameters
     ----------
     erf : EffectiveReceptiveField
+        The result.
 
     Returns
     -------
     Anisotropy
+        Ratio, angle and standard deviations.
 
     Raises
     ------
     ValueError
         If the ERF has a negative variance (a mean of both signs).
+
+    See Also
+    --------
+    Anisotropy : Principal axes of the covariance, returned by `anisotropy`.
+    hole_density : Part of the sites without any gradient.
 
     Examples
     --------
@@ -239,6 +272,7 @@ def hole_density(erf: EffectiveReceptiveField, *, level: float = 0.0) -> float:
     Parameters
     ----------
     erf : EffectiveReceptiveField
+        The result.
     level : float
         A site has gradient if its amplitude is above `level` times the largest; above 0 for maps
         whose zeros are not exact.
@@ -254,6 +288,11 @@ def hole_density(erf: EffectiveReceptiveField, *, level: float = 0.0) -> float:
         If `level` is not from 0 to below 1, or the unit sees nothing.
     SizeError
         If the map would not fit in memory; separable ones at level 0 need none.
+
+    See Also
+    --------
+    anisotropy : How much longer than wide the field is, and where it points.
+    Periodicity : Strength of the patterns of one period, 1 for one phase alone.
 
     Examples
     --------
@@ -282,6 +321,10 @@ class Periodicity(NamedTuple):
         Of the marginal along each axis.
     joint : float
         On the lattice of all axes.
+
+    See Also
+    --------
+    periodicity : What makes it.
     """
 
     axes: Array
@@ -301,12 +344,14 @@ def periodicity(erf: EffectiveReceptiveField,
     Parameters
     ----------
     erf : EffectiveReceptiveField
+        The result.
     periods : sequence of int
         Periods s in pixels, at least 2.
 
     Returns
     -------
     dict of int to Periodicity
+        By period.
 
     Raises
     ------
@@ -314,6 +359,11 @@ def periodicity(erf: EffectiveReceptiveField,
         If the ERF has negative values, or a period is below 2.
     SizeError
         If the map within 8 standard deviations would not fit in memory; separable ones need none.
+
+    See Also
+    --------
+    Periodicity : Strength of the patterns of one period, 1 for one phase alone.
+    GaussianDistance : Distances to the Gaussian of the same mean and covariance.
 
     Examples
     --------
@@ -355,6 +405,10 @@ class GaussianDistance(NamedTuple):
         Largest difference at a pixel.
     relative_sup : float
         The same over the largest value of the Gaussian.
+
+    See Also
+    --------
+    gaussian_distance : What makes it.
     """
 
     total_variation: float
@@ -372,10 +426,12 @@ def gaussian_distance(erf: EffectiveReceptiveField) -> GaussianDistance:
     Parameters
     ----------
     erf : EffectiveReceptiveField
+        The result.
 
     Returns
     -------
     GaussianDistance
+        Total variation and largest differences.
 
     Raises
     ------
@@ -383,6 +439,11 @@ def gaussian_distance(erf: EffectiveReceptiveField) -> GaussianDistance:
         If the ERF has negative values.
     SizeError
         If the map within 8 standard deviations would not fit in memory.
+
+    See Also
+    --------
+    GaussianDistance : Distances to the Gaussian of the same mean and covariance.
+    periodicity : Strength of checkerboards.
 
     Examples
     --------

@@ -36,6 +36,7 @@ def threshold(erf: EffectiveReceptiveField, level: float = LEVEL,
     Parameters
     ----------
     erf : EffectiveReceptiveField
+        The result.
     level : float
         Between 0 and 1; by default the paper's, 1 - 0.9545.
     reference : {"center", "max"}
@@ -53,6 +54,11 @@ def threshold(erf: EffectiveReceptiveField, level: float = LEVEL,
         If `level` is not between 0 and 1, or `reference` is another word.
     SizeError
         If the pixels are too many to be counted in memory.
+
+    See Also
+    --------
+    half_max : Width at half maximum.
+    std : Root mean variance per axis.
 
     Examples
     --------
@@ -77,11 +83,17 @@ def half_max(erf: EffectiveReceptiveField) -> float:
     Parameters
     ----------
     erf : EffectiveReceptiveField
+        The result.
 
     Returns
     -------
     float
         In pixels.
+
+    See Also
+    --------
+    threshold : The paper's size, at 4.55 % of the centre.
+    std : Root mean variance per axis.
 
     Examples
     --------
@@ -99,11 +111,17 @@ def std(erf: EffectiveReceptiveField) -> float:
     Parameters
     ----------
     erf : EffectiveReceptiveField
+        The result.
 
     Returns
     -------
     float
         In pixels; nan where the mean variance is negative, as that of a mean of both signs can be.
+
+    See Also
+    --------
+    half_max : Width at half maximum.
+    mass : Side of the square that encloses a given fraction.
 
     Examples
     --------
@@ -123,6 +141,7 @@ def mass(erf: EffectiveReceptiveField, p: float = 0.95) -> float:
     Parameters
     ----------
     erf : EffectiveReceptiveField
+        The result.
     p : float
         Above 0 and at most 1.
 
@@ -138,6 +157,11 @@ def mass(erf: EffectiveReceptiveField, p: float = 0.95) -> float:
     SizeError
         If the map would not fit in memory; separable ones need none.
 
+    See Also
+    --------
+    std : Root mean variance per axis.
+    mass_radius : Radius of the disc that encloses a given fraction.
+
     Examples
     --------
     >>> import erfmath as em
@@ -149,13 +173,14 @@ def mass(erf: EffectiveReceptiveField, p: float = 0.95) -> float:
 
 
 def mass_radius(erf: EffectiveReceptiveField, p: float) -> float:
-    """Radius of the smallest disc about the TRF centre that encloses the fraction `p` of the ERF.
+    """Find the radius of the smallest disc about the TRF centre that encloses the fraction `p` of the ERF.
 
     The smallest r such that the share of the pixels at Euclidean distances of at most r is at least p.
 
     Parameters
     ----------
     erf : EffectiveReceptiveField
+        The result.
     p : float
         Above 0 and at most 1.
 
@@ -170,6 +195,11 @@ def mass_radius(erf: EffectiveReceptiveField, p: float) -> float:
         If `p` is not in that range.
     SizeError
         If the map would not fit in memory; two-dimensional separable ones need none.
+
+    See Also
+    --------
+    mass : Side of the square that encloses a given fraction.
+    participation : 1 / sum(share^2).
 
     Examples
     --------
@@ -194,11 +224,17 @@ def participation(erf: EffectiveReceptiveField) -> float:
     Parameters
     ----------
     erf : EffectiveReceptiveField
+        The result.
 
     Returns
     -------
     float
         A number of pixels, an area.
+
+    See Also
+    --------
+    mass_radius : Radius of the disc that encloses a given fraction.
+    area_ratio : Fraction of the image covered by the square that encloses 99 %.
 
     Examples
     --------
@@ -218,6 +254,7 @@ def area_ratio(erf: EffectiveReceptiveField, t: float = 0.99) -> float:
     Parameters
     ----------
     erf : EffectiveReceptiveField
+        The result.
     t : float
         Above 0 and at most 1.
 
@@ -232,6 +269,11 @@ def area_ratio(erf: EffectiveReceptiveField, t: float = 0.99) -> float:
         If `t` is not in that range.
     SizeError
         If the map would not fit in memory; separable ones need none.
+
+    See Also
+    --------
+    participation : 1 / sum(share^2).
+    area_ratio_log10 : `area_ratio` after log10(map + 1).
 
     Examples
     --------
@@ -254,6 +296,7 @@ def area_ratio_log10(erf: EffectiveReceptiveField, t: float = 0.99) -> float:
     Parameters
     ----------
     erf : EffectiveReceptiveField
+        The result.
     t : float
         Above 0 and at most 1.
 
@@ -268,6 +311,11 @@ def area_ratio_log10(erf: EffectiveReceptiveField, t: float = 0.99) -> float:
         If `t` is not in that range, or the map has negative values, or none but zeros.
     SizeError
         If the map would not fit in memory.
+
+    See Also
+    --------
+    area_ratio : Fraction of the image covered by the square that encloses 99 %.
+    background : Level of a constant background, as maps of trained networks have it.
 
     Examples
     --------
@@ -313,6 +361,7 @@ def background(erf: EffectiveReceptiveField, quantile: float = 0.5) -> float:
     Parameters
     ----------
     erf : EffectiveReceptiveField
+        The result.
     quantile : float
         In place of the median: 0.95, say, to exceed the noise of sampled maps.
 
@@ -327,6 +376,11 @@ def background(erf: EffectiveReceptiveField, quantile: float = 0.5) -> float:
         If `quantile` is not from 0 to 1, or the unit sees nothing of the image.
     SizeError
         If that part of the map would not fit in memory.
+
+    See Also
+    --------
+    area_ratio_log10 : `area_ratio` after log10(map + 1).
+    area_ratio : Fraction of the image covered by the square that encloses 99 %.
 
     Examples
     --------

@@ -38,6 +38,7 @@ def predict(net: Network, *, image: Any = None, unit: Any = None, node: str | No
     Parameters
     ----------
     net : Network
+        The network.
     image : int or tuple of int, optional
         Size of the input in pixels: borders then act after every layer, and the map has its shape.
         Without it the network lies on the infinite plane and the map spans the unit's window.
@@ -101,6 +102,12 @@ def predict(net: Network, *, image: Any = None, unit: Any = None, node: str | No
         Where the theory has no rule.
     SizeError
         Where the map would not fit in memory.
+
+    See Also
+    --------
+    measure : The same by Monte Carlo.
+    receptive_field : Theoretical receptive field.
+    compare : Test whether two results agree.
 
     Notes
     -----

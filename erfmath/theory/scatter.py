@@ -83,14 +83,18 @@ def scatter(net: Network, *, image: Any = None, images: int = 1, unit: Any = Non
     Parameters
     ----------
     net : Network
-    image, unit, node, width, channels_in, ndim
+        The network.
+    image : int or tuple of int, optional
         As in `predict`.
     images : int
         Over how many images the field of the one network is averaged.
+    unit, node, width, channels_in, ndim : optional
+        As in `predict`.
 
     Returns
     -------
     Scatter
+        Standard deviations about the mean field.
 
     Raises
     ------
@@ -99,6 +103,11 @@ def scatter(net: Network, *, image: Any = None, images: int = 1, unit: Any = Non
     NotImplementedError
         Where the backward sweep has no transpose: given or equal weights, branches of one value that meet again
         without a random layer in between.
+
+    See Also
+    --------
+    predict : Effective receptive field, from theory.
+    measure : The same by Monte Carlo.
 
     Notes
     -----

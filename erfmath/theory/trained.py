@@ -24,6 +24,7 @@ def widening(net: Network, weights: Mapping[str, Any]) -> dict[str, tuple[float,
     Parameters
     ----------
     net : Network
+        The network.
     weights : mapping of str to array_like
         Weights by the name of the node, ``(out, in, *k)`` or, transposed, ``(in, out, *k)``.  Those of batch
         norms are passed over.
@@ -37,6 +38,10 @@ def widening(net: Network, weights: Mapping[str, Any]) -> dict[str, tuple[float,
     ------
     ValueError
         If a name is of no node, or a kernel is not finite, all zero, or not of its layer's size.
+
+    See Also
+    --------
+    predict : Effective receptive field, from theory.
 
     Examples
     --------

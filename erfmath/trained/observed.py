@@ -43,6 +43,7 @@ def activities(net: Network, weights: Mapping[str, Any], images: Any, *, node: s
     Parameters
     ----------
     net : Network
+        The network.
     weights : mapping
         Arrays of all nodes, as in `measure`.
     images : ndarray
@@ -62,6 +63,11 @@ def activities(net: Network, weights: Mapping[str, Any], images: Any, *, node: s
     ------
     ValueError
         If weights or images do not fit the network.
+
+    See Also
+    --------
+    predict : Effective receptive field, from theory.
+    measure : The same by Monte Carlo.
 
     Examples
     --------

@@ -41,6 +41,11 @@ class CropFlip:
     ValueError
         If `shift` is no such number; when called, if it is not 0 and there are labels per site.
 
+    See Also
+    --------
+    Images : Images and their labels.
+    majority : The most frequent label of each block of `factor` sites per axis.
+
     Examples
     --------
     What becomes of 40 copies of one image of three pixels:

@@ -61,6 +61,11 @@ class Images:
         If the arrays do not fit each other, are not finite, labels lie outside of the classes, or a
         channel never varies.
 
+    See Also
+    --------
+    majority : The most frequent label of each block of `factor` sites per axis.
+    BoxMajority : A synthetic task of known range.
+
     Examples
     --------
     Two images of two pixels, of mean 1 and standard deviation 1:
@@ -177,6 +182,11 @@ def majority(labels: Array, factor: int, classes: int) -> Array:
     ValueError
         If `factor` does not divide the sites.
 
+    See Also
+    --------
+    Images : Images and their labels.
+    BoxMajority : A synthetic task of known range.
+
     Examples
     --------
     >>> import erfmath as em
@@ -225,6 +235,11 @@ class BoxMajority:
     ------
     ValueError
         If `size` or `ndim` is no integer of at least 1, or `radius` none of at least 0.
+
+    See Also
+    --------
+    majority : The most frequent label of each block of `factor` sites per axis.
+    Images : Images and their labels.
 
     Examples
     --------

@@ -180,15 +180,17 @@ def fit(net: Network, data: Data, *, steps: int, batch: int = 128, optimiser: Op
     optimiser : SGD or Adam
         Its `rate` is multiplied by `schedule`.
     schedule : Cosine or Piecewise
+        Of the learning rate.
     augment : CropFlip or callable, optional
         Takes (inputs, labels, rng) and returns inputs and labels.
     loss : CrossEntropy or BinaryCrossEntropy
+        What is minimised.
     rng : int, Generator or None
         Weights, the order of images, augmentation and dropout all grow from it.
     progress : bool or callable
         True shows a bar on stderr; a callable gets (done, total).
     checkpoint : path, optional
-        npz file that keeps the run; the same call goes on from there, bit for bit.  One run at a time
+        Npz file that keeps the run; the same call goes on from there, bit for bit.  One run at a time
         works on it.
     keep : collection of int
         Steps after which the weights are kept; 0 is the beginning.
@@ -215,6 +217,11 @@ def fit(net: Network, data: Data, *, steps: int, batch: int = 128, optimiser: Op
         For arguments that do not fit each other, or a checkpoint of another run.
     OSError
         If the checkpoint cannot be written, or another run works on it.
+
+    See Also
+    --------
+    measure : The same by Monte Carlo.
+    training.evaluate : Loss, accuracy and confusion of a trained network on all of `data`.
 
     Notes
     -----

@@ -69,6 +69,10 @@ class CrossEntropy:
     ValueError
         If `ignore` is no integer of at least 0.
 
+    See Also
+    --------
+    BinaryCrossEntropy : -log of the logistic probability of labels 0 and 1.
+
     Examples
     --------
     Four equal outputs for one image: each class has probability 1/4, and the loss is log 4.
@@ -109,6 +113,10 @@ class CrossEntropy:
 @dataclass(frozen=True)
 class BinaryCrossEntropy:
     """-log of the logistic probability of labels 0 and 1, of an output of one channel.
+
+    See Also
+    --------
+    CrossEntropy : -log of the softmax probability of the label.
 
     Examples
     --------

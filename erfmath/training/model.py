@@ -160,6 +160,11 @@ class Evaluation(NamedTuple):
     confusion : ndarray of int
         Number of labels by (label, guess), (classes, classes).
 
+    See Also
+    --------
+    evaluate : Loss, accuracy and confusion of a trained network on all of `data`.
+    recalibrate : The weights, with the statistics of all batch norms those of `images`.
+
     Examples
     --------
     Of class 0 the label or the guess occur 3 times, both together 2 times; of class 1, 2 and 1.
@@ -192,9 +197,11 @@ def evaluate(net: Network, weights: Arrays, data: Any, *, loss: Loss = CrossEntr
     Parameters
     ----------
     net : Network
+        The network.
     weights : mapping
         Of all nodes, as `Training.weights`; a bias that is left out is 0.
     data : Images
+        Images and labels.
     loss : CrossEntropy or BinaryCrossEntropy
         As in `fit`.
     batch : int
@@ -205,11 +212,17 @@ def evaluate(net: Network, weights: Arrays, data: Any, *, loss: Loss = CrossEntr
     Returns
     -------
     Evaluation
+        Loss, accuracy, confusion.
 
     Raises
     ------
     ValueError
         If weights or labels do not fit the network.
+
+    See Also
+    --------
+    Evaluation : How a network does on labelled images; returned by `evaluate`.
+    recalibrate : The weights, with the statistics of all batch norms those of `images`.
 
     Examples
     --------
@@ -248,6 +261,7 @@ def recalibrate(net: Network, weights: Arrays, images: Array, *, batch: int = 12
     Parameters
     ----------
     net : Network
+        The network.
     weights : mapping
         Of all nodes, as `Training.weights`; a bias that is left out is 0.
     images : ndarray
@@ -266,6 +280,11 @@ def recalibrate(net: Network, weights: Arrays, images: Array, *, batch: int = 12
     ------
     ValueError
         If the weights do not fit the network.
+
+    See Also
+    --------
+    evaluate : Loss, accuracy and confusion of a trained network on all of `data`.
+    Evaluation : How a network does on labelled images; returned by `evaluate`.
 
     Examples
     --------

@@ -77,6 +77,11 @@ class SGD:
     ValueError
         If a number is out of its range.
 
+    See Also
+    --------
+    Adam : Adam with bias correction.
+    Cosine : Half a period of a cosine from 1 down to `floor`, after `warmup` steps.
+
     Examples
     --------
     A weight of 3 with the gradient 2, at a rate of 0.5:
@@ -131,6 +136,11 @@ class Adam:
     ------
     ValueError
         If a number is out of its range.
+
+    See Also
+    --------
+    SGD : Gradient descent.
+    Cosine : Half a period of a cosine from 1 down to `floor`, after `warmup` steps.
 
     References
     ----------
@@ -218,6 +228,11 @@ class Cosine:
     ValueError
         If a number is out of its range.
 
+    See Also
+    --------
+    Adam : Adam with bias correction.
+    Piecewise : A rate that falls in steps.
+
     Examples
     --------
     >>> from erfmath.training import Cosine
@@ -256,6 +271,11 @@ class Piecewise:
     ------
     ValueError
         If a number is out of its range.
+
+    See Also
+    --------
+    Cosine : Half a period of a cosine from 1 down to `floor`, after `warmup` steps.
+    Adam : Adam with bias correction.
 
     Examples
     --------

@@ -45,11 +45,17 @@ def read_npz(path: str | os.PathLike[str], split: str = "train", *, channels_las
     Returns
     -------
     Images
+        The images of the split.
 
     Raises
     ------
     ValueError
         If the file is no npz, lacks the arrays, or they do not fit each other.
+
+    See Also
+    --------
+    read_cifar10 : CIFAR-10 from the folder of its "python" or "binary" version.
+    read_png_pairs : Pictures from one folder, label maps of the same file names from another.
 
     Examples
     --------
@@ -170,6 +176,11 @@ def read_cifar10(folder: str | os.PathLike[str], split: str = "train", *, like: 
     ValueError
         Naming the file that is missing or wrong.
 
+    See Also
+    --------
+    read_npz : Labelled images from an npz file.
+    read_png_pairs : Pictures from one folder, label maps of the same file names from another.
+
     References
     ----------
     Krizhevsky, Learning multiple layers of features from tiny images, 2009.
@@ -205,7 +216,7 @@ def read_cifar10(folder: str | os.PathLike[str], split: str = "train", *, like: 
 
 def read_png_pairs(images: str | os.PathLike[str], labels: str | os.PathLike[str], *,
                    like: Images | None = None) -> Images:
-    """Pictures from one folder, label maps of the same file names from another.
+    """Read pictures from one folder, label maps of the same file names from another.
 
     Parameters
     ----------
@@ -223,6 +234,11 @@ def read_png_pairs(images: str | os.PathLike[str], labels: str | os.PathLike[str
     ------
     ValueError
         Naming the file that is missing, broken, or of another size than the first.
+
+    See Also
+    --------
+    read_cifar10 : CIFAR-10 from the folder of its "python" or "binary" version.
+    read_npz : Labelled images from an npz file.
 
     Examples
     --------

@@ -37,6 +37,11 @@ class Training:
     partial : bool
         Whether the run was cut short, by Ctrl-C or because the loss was no longer finite.
 
+    See Also
+    --------
+    CropFlip : Shift each image by up to `shift` sites per axis, zeros coming in.
+    Images : Images and their labels.
+
     Examples
     --------
     >>> import erfmath as em

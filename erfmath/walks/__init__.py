@@ -71,6 +71,11 @@ def walk(steps: Steps, n: int | None = None, *, method: str = "exact", order: in
     SizeError
         A support too large for a method that holds all of it.
 
+    See Also
+    --------
+    predict : Effective receptive field, from theory.
+    path_counts : Number of paths from the unit to each input site.
+
     Examples
     --------
     >>> import erfmath as em

@@ -92,6 +92,10 @@ def path_counts(k: int, n: int) -> list[int]:
     ValueError
         Unless both are integers, k at least 1 and n at least 0.
 
+    See Also
+    --------
+    walk : Distribution of S = sum_l J_l X_l.
+
     Examples
     --------
     >>> import erfmath as em

@@ -57,11 +57,16 @@ _BUILDERS |= {f"{builder.__name__}{depth}": partial(builder, depth)
 
 
 def names() -> tuple[str, ...]:
-    """Names of all networks that `build` knows.
+    """List the names of all networks that `build` knows.
 
     Returns
     -------
     tuple of str
+        In alphabetical order.
+
+    See Also
+    --------
+    build : A network by its name.
 
     Examples
     --------
@@ -79,12 +84,13 @@ def build(name: str, **options: Any) -> Network:
     ----------
     name : str
         One of `names()`.
-    **options
+    **options : optional
         Keywords of the function of that name, as `width`, `head` or `batch_norm`.
 
     Returns
     -------
     Network
+        The network.
 
     Raises
     ------
@@ -92,6 +98,10 @@ def build(name: str, **options: Any) -> Network:
         If there is no such network, with the names that come near.
     TypeError
         If the network does not take one of the options.
+
+    See Also
+    --------
+    names : Names of all networks that `build` knows.
 
     Examples
     --------

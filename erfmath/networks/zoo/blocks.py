@@ -37,11 +37,16 @@ Parameters
 Returns
 -------
 Network
+    The network.
 
 Raises
 ------
 ValueError
     If a size is no positive integer.
+
+See Also
+--------
+build : A network by its name.
 
 Notes
 -----

@@ -47,11 +47,16 @@ def alexnet(*, width: int = 64, head: bool = False) -> Network:
     Returns
     -------
     Network
+        The network.
 
     Raises
     ------
     ValueError
         If a size is no positive integer.
+
+    See Also
+    --------
+    build : A network by its name.
 
     References
     ----------
@@ -92,11 +97,16 @@ def _vgg(depth: int, width: int, batch_norm: bool, head: bool) -> Network:
     Returns
     -------
     Network
+        The network.
 
     Raises
     ------
     ValueError
         If a size is no positive integer.
+
+    See Also
+    --------
+    build : A network by its name.
 
     Notes
     -----
@@ -198,11 +208,16 @@ def plain(n: int = 20, kernel_size: int = 3, activation: str | None = None, *,
     Returns
     -------
     Network
+        The network.
 
     Raises
     ------
     ValueError
         If a number is out of range, or there is no such activation.
+
+    See Also
+    --------
+    build : A network by its name.
 
     References
     ----------

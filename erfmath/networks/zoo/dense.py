@@ -41,11 +41,16 @@ def unet(levels: int = 4, *, width: int = 64,
     Returns
     -------
     Network
+        The network.
 
     Raises
     ------
     ValueError
         If `levels` or `width` is no positive integer, or `up` unknown.
+
+    See Also
+    --------
+    build : A network by its name.
 
     Notes
     -----
@@ -99,11 +104,16 @@ def context_module(dilations: Sequence[int] = (1, 1, 2, 4, 8, 16, 1), *, width: 
     Returns
     -------
     Network
+        The network.
 
     Raises
     ------
     ValueError
         If a dilation or the width is no positive integer.
+
+    See Also
+    --------
+    build : A network by its name.
 
     Notes
     -----

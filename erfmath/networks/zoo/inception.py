@@ -40,11 +40,16 @@ def googlenet(*, width: int = 64, reduced: bool = False, head: bool = False) -> 
     Returns
     -------
     Network
+        The network.
 
     Raises
     ------
     ValueError
         If a size is no positive integer.
+
+    See Also
+    --------
+    build : A network by its name.
 
     Notes
     -----
@@ -127,11 +132,16 @@ def inception_v3(*, width: int = 32, head: bool = False) -> Network:
     Returns
     -------
     Network
+        The network.
 
     Raises
     ------
     ValueError
         If a size is no positive integer.
+
+    See Also
+    --------
+    build : A network by its name.
 
     Notes
     -----

@@ -34,11 +34,16 @@ def mobilenet_v1(*, width: int = 32, head: bool = False) -> Network:
     Returns
     -------
     Network
+        The network.
 
     Raises
     ------
     ValueError
         If a size is no positive integer.
+
+    See Also
+    --------
+    build : A network by its name.
 
     References
     ----------
@@ -88,11 +93,16 @@ def mobilenet_v2(*, width: int = 32, head: bool = False) -> Network:
     Returns
     -------
     Network
+        The network.
 
     Raises
     ------
     ValueError
         If a size is no positive integer.
+
+    See Also
+    --------
+    build : A network by its name.
 
     References
     ----------

@@ -29,11 +29,16 @@ def densenet121(*, width: int = 64, head: bool = False) -> Network:
     Returns
     -------
     Network
+        The network.
 
     Raises
     ------
     ValueError
         If a size is no positive integer.
+
+    See Also
+    --------
+    build : A network by its name.
 
     Notes
     -----
@@ -82,11 +87,16 @@ def convnext_tiny(*, width: int = 96, layer_scale: float = 1e-6, head: bool = Fa
     Returns
     -------
     Network
+        The network.
 
     Raises
     ------
     ValueError
         If the width is no positive integer, or the scale no finite number.
+
+    See Also
+    --------
+    build : A network by its name.
 
     Notes
     -----
@@ -180,11 +190,16 @@ def replknet31b(*, width: int = 128, small_kernel: int | None = 5, head: bool = 
     Returns
     -------
     Network
+        The network.
 
     Raises
     ------
     ValueError
         If a size is no positive integer.
+
+    See Also
+    --------
+    build : A network by its name.
 
     Notes
     -----

@@ -91,11 +91,16 @@ def _torchvision(depth: int, width: int, head: bool) -> Network:
     Returns
     -------
     Network
+        The network.
 
     Raises
     ------
     ValueError
         If a size is no positive integer.
+
+    See Also
+    --------
+    build : A network by its name.
 
     Notes
     -----
@@ -258,11 +263,16 @@ def resnet_v1_50(*, width: int = 64, head: bool = False) -> Network:
     Returns
     -------
     Network
+        The network.
 
     Raises
     ------
     ValueError
         If a size is no positive integer.
+
+    See Also
+    --------
+    build : A network by its name.
 
     References
     ----------
@@ -294,11 +304,16 @@ def resnet_v2_50(*, width: int = 64, head: bool = False) -> Network:
     Returns
     -------
     Network
+        The network.
 
     Raises
     ------
     ValueError
         If a size is no positive integer.
+
+    See Also
+    --------
+    build : A network by its name.
 
     References
     ----------
@@ -350,11 +365,16 @@ def cifar_resnet(depth: int = 20, *, width: int = 16, head: bool = False) -> Net
     Returns
     -------
     Network
+        The network.
 
     Raises
     ------
     ValueError
         If the depth is not of this form, or the width no positive integer.
+
+    See Also
+    --------
+    build : A network by its name.
 
     References
     ----------
@@ -388,11 +408,16 @@ def preact_resnet(depth: int = 20, *, width: int = 16, head: bool = False) -> Ne
     Returns
     -------
     Network
+        The network.
 
     Raises
     ------
     ValueError
         If the depth is not of this form, or the width no positive integer.
+
+    See Also
+    --------
+    build : A network by its name.
 
     References
     ----------
