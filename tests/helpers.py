@@ -117,3 +117,8 @@ NETWORKS: dict[str, Callable[[], em.Network]] = {
     ),
     "decoder": lambda: em.serial(em.Conv(3, stride=2), em.Upsample(2), em.Conv(3)),
 }
+
+
+def suptitle(figure: Any) -> str:
+    """The title of a figure; Matplotlib has a method for it from 3.8 on."""
+    return figure._suptitle.get_text() if figure._suptitle else ""

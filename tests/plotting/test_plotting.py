@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from helpers import EXACT, ROUNDING, assert_close, assert_statistical
+from helpers import EXACT, ROUNDING, assert_close, assert_statistical, suptitle
 from matplotlib.colors import LogNorm, PowerNorm
 from matplotlib.figure import Figure
 from scipy.stats import norm
@@ -72,11 +72,11 @@ def test_profiles_stand_beside_their_gaussians(panel: int, axis: int) -> None:
 
 
 def test_the_title_says_what_is_shown() -> None:
-    title = plot(ERF, title="net").get_suptitle()
+    title = suptitle(plot(ERF, title="net"))
     assert title.startswith("net, unit (4, 5) of conv5, image 20 × 48")
     std = f"{ERF.std[0]:.3g} × {ERF.std[1]:.3g}"
     assert rf"TRF 13 × 23 px, $\sigma$ of $E[g^2]$ {std} px" in title
-    assert plot(ERF, title="").get_suptitle() == ""
+    assert suptitle(plot(ERF, title="")) == ""
 
 
 @pytest.mark.parametrize("display, kind, label", [
@@ -197,7 +197,7 @@ def test_a_comparison_is_drawn_as_its_own_module_does() -> None:
     comparison = em.compare(THEORY, MEASURED)
     figure = plot(comparison, title="four layers")
     assert len(figure.axes) == len(comparison.plot().axes)
-    assert figure.get_suptitle() == "four layers"
+    assert suptitle(figure) == "four layers"
     draw(figure)
     ax = Figure().add_subplot()
     plot(comparison, ax=ax, display="log")
@@ -347,7 +347,7 @@ def test_names_are_drawn_as_they_are() -> None:
     net = em.serial(em.Conv(3, name="a$b$_{"), em.Conv(3, name="c\ud800$"))
     draw(plot(em.predict(net), title="$x_{$"))
     draw(plot_profiles([em.predict(net)]))
-    assert "a\\$b\\$_{" in plot(em.predict(net, node="a$b$_{")).get_suptitle()
+    assert "a\\$b\\$_{" in suptitle(plot(em.predict(net, node="a$b$_{")))
 
 
 def test_slices_of_three_dimensions() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fields import ERF, chain, field, pixels, random_erf
-from helpers import EXACT, ROUNDING, assert_close
+from helpers import EXACT, ROUNDING, assert_close, suptitle
 
 import erfmath as em
 from erfmath.base import errors
@@ -208,7 +208,7 @@ def test_repr_html_is_the_table_and_a_picture() -> None:
 
 
 def test_plot_is_that_of_plotting() -> None:
-    assert random_erf(2).plot(title="x").get_suptitle() == em.plotting.plot(random_erf(2), title="x").get_suptitle()
+    assert suptitle(random_erf(2).plot(title="x")) == suptitle(em.plotting.plot(random_erf(2), title="x"))
 
 
 def test_fields_are_frozen() -> None:

@@ -156,8 +156,9 @@ def _field(fields: list[ReceptiveField], counts: list[int]) -> ReceptiveField:
     for field, count in zip(fields, counts):
         lo, hi = field.window(0)
         times = count if all(s == 1 for s in field.stride) else 1  # a steady window grows by as much each time
+        far = tuple(times * (b - a) for a, b in zip(lo, hi))  # two taps reach as far as all those between
         layers += [Pad(tuple((-times * a, 0) for a in lo)),
-                   Conv(tuple(times * (b - a) + 1 for a, b in zip(lo, hi)),
+                   Conv(tuple(2 if n else 1 for n in far), dilation=tuple(n or 1 for n in far),
                         stride=tuple(int(s) for s in field.stride), padding="valid")] * (count // times)
     steps = Network(layers, [(i - 1,) for i in range(len(layers))], len(layers) - 1)
     return receptive_field(steps, ndim=fields[0].ndim)
