@@ -7,10 +7,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+from generators import draw_network
+from helpers import REWRITE, ROUNDING, assert_close, assert_statistical
+
 import erfmath as em
+from erfmath.empirics.arrays import place
+from erfmath.empirics.plan import make_plan
+from erfmath.empirics.rules import rule_of
+from erfmath.empirics.sampling import parameters_of
+from erfmath.networks.settings import RunSettings
 from erfmath.trained import drawn as module
-from helpers import ROUNDING, assert_close, assert_statistical
-from tests.trained.test_independent import branched
+from erfmath.trained.circuit import Circuit, channels_of
+from erfmath.trained.predicted import _gate, _Parts
 
 
 def test_unshifted_draws_are_the_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,8 +83,8 @@ def test_gates_with_no_kernel_in_between() -> None:
     assert_close(told.total, 0.75, ROUNDING)
 
 
-def test_a_trained_like_network_is_near_its_measurement() -> None:
-    net, weights = branched()
+def test_a_trained_like_network_is_near_its_measurement(branched: Any) -> None:
+    net, weights = branched
     images = np.random.default_rng(4).standard_normal((200, 2, 21, 21))
     measured = em.measure(net, weights=weights, images=images, draws=200, rng=0)
     for gates in ("channels", "layers"):
@@ -101,3 +109,44 @@ def test_refusals() -> None:
         em.predict(swish, weights={"conv1": np.ones((2, 3, 1, 1))}, gates="independent")
     with pytest.raises(ValueError, match="statistic='amplitude'"):
         em.predict(net, weights=weights, gates="layers", statistic="amplitude")
+
+
+def given(sample: Any, rng: np.random.Generator) -> dict[str, Any]:
+    """Arrays of all nodes that take some."""
+    parts: dict[int, dict[str, Any]] = {}
+    for (i, name), parameter in parameters_of(sample.net, sample.ndim, 4, sample.channels_in).items():
+        parts.setdefault(i, {})[name] = parameter
+    found: dict[str, Any] = {}
+    for i, known in parts.items():
+        layer, node = sample.net.nodes[i].layer, sample.net.names[i]
+        names = rule_of(layer).stacked(layer)
+        if "kernel" in names and known["kernel"].random:
+            found[node] = known["kernel"].draw(rng)
+        elif names and "kernel" not in names:
+            rows = [np.abs(rng.normal(1, 0.3, known[name].shape)) + 0.1 for name in names]
+            found[node] = np.stack(rows) if len(rows) > 1 else rows[0]
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(24))
+def test_any_network_that_measure_takes(seed: int) -> None:
+    """Unshifted, draws are the measurement; and every hypothesis gives a field."""
+    sample = draw_network(np.random.default_rng(seed), plane=False)
+    rng = np.random.default_rng(seed)
+    about: Any = {"weights": given(sample, rng), "width": 4, "unit": sample.unit}
+    images = rng.standard_normal((10, sample.channels_in, *sample.image))
+    settings = RunSettings.of(sample.net, image=sample.image, channels_in=sample.channels_in, ndim=sample.ndim, **about)
+    plan = make_plan(sample.net, settings, statistic="power", entropy=0, normalise=False, images=images, channel=0,
+                     batch=None, dtype="float64")
+    circuit = Circuit.of(plan, channels_of(sample.net, settings), plan.recipe.given)
+    if circuit.gates:
+        measured = em.measure(sample.net, images=images, draws=10, channel=0, dtype="float64", rng=0, **about)
+        parts = _Parts(sample.net, settings, plan, circuit.channels, images, None)
+        known, _ = parts.slopes("layers", None)
+        gates = {i: _gate(parts, i, known[i]) for i in circuit.gates}
+        maps = np.concatenate([maps for maps, _ in module.drawn(circuit, gates, parts.inputs(plan, 10), 10, "none")])
+        assert_close(place(maps.mean(axis=0), plan.program.backward, plan.field), measured.moments.mean, REWRITE)
+    for hypothesis in ("independent", "channels", "layers"):
+        erf = em.predict(sample.net, images=images, gates=hypothesis, draws=10, rng=0, **about)
+        assert np.isfinite(erf.map).all()
