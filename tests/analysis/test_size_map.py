@@ -106,6 +106,18 @@ def test_units_that_see_nothing_are_told_from_underflow() -> None:
         em.predict(em.serial(em.Conv(1), em.Pad(3), em.Conv(1)), image=4, ndim=1, unit=0).share
 
 
+def test_totals_of_means_have_signs() -> None:
+    """Also where they are beyond the range of floats on the way, and come back."""
+    for scales, total in (([-2.0], -2.0), ([-1e-90] * 7, None), ([-1e-90] * 7 + [1e90] * 7, -1.0)):
+        net = em.serial(em.AvgPool(3, 1, 1), *map(em.Scale, scales))
+        sizes = em.erf_size_map(net, 5, ndim=1)
+        assert (sizes.part < 0).all() and (sizes.size > 0).all()
+        erf = em.predict(net, image=5, ndim=1)
+        assert erf.density.sign == -1
+        if total is not None:
+            assert_close([sizes.total[2], erf.total], [total, total], ROUNDING)
+
+
 def test_results_beyond_the_floats_are_kept_in_files(in_tmp: Path) -> None:
     for net in (em.repeat(Conv(3, weights=em.Random(gain=1e-60)), 8), em.repeat(em.AvgPool(3, 1, 1), 3),
                 em.serial(em.repeat(em.AvgPool(3, 1, 1), 3), em.repeat(em.Scale(-1e-90), 7))):

@@ -130,6 +130,9 @@ def test_measure_relu_statistic() -> None:
                      dtype="float64")
     assert erf.draws == 2
     assert_close(erf.map, [0.25, 1.0], ROUNDING)
+    first = em.measure(net, ndim=1, channels_in=1, weights={"only": weights}, images=images[:1], statistic="relu",
+                       dtype="float64")
+    assert_close(first.map, [0.5, 0.0], ROUNDING)  # of channel 0 alone
 
 
 def test_measure_on_the_map_of_a_node() -> None:

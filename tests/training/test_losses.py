@@ -36,3 +36,16 @@ def test_cross_entropy_refuses_labels_of_no_class(label: int) -> None:
 def test_cross_entropy_checks_its_value() -> None:
     with pytest.raises(ValueError, match="ignore=-1"):
         training.CrossEntropy(-1)
+
+
+@pytest.mark.parametrize("ignored", [0, 1, 5])
+def test_labels_that_do_not_count_leave_the_mean_alone(ignored: int) -> None:
+    """The loss of a batch with void labels is that of the batch without them, and so is its gradient."""
+    rng = np.random.default_rng(0)
+    output, labels = rng.standard_normal((4, 8)), rng.integers(0, 3, 8)
+    labels[:ignored] = 3
+    loss = training.CrossEntropy(ignore=3)
+    whole, rest = loss(output, labels), loss(output[:, ignored:], labels[ignored:])
+    assert_close(whole.loss, rest.loss, ROUNDING)
+    assert_close(whole.gradient[:, ignored:], rest.gradient, ROUNDING)
+    assert not whole.gradient[:, :ignored].any()
