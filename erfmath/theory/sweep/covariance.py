@@ -401,7 +401,7 @@ def cut_pairs(values: Array, start: tuple[int, ...], sizes: tuple[int | None, ..
             continue
         partner = (start[axis] + np.arange(values.shape[1 + ndim + axis])
                    + np.arange(-reach, reach + 1)[:, None])
-        values = _along(values, (partner >= 0) & (partner < n), 1 + axis, axis - ndim)
+        values = _along(values, ((partner >= 0) & (partner < n)) * 1.0, 1 + axis, axis - ndim)
     return values, start
 
 
@@ -426,6 +426,8 @@ def border_pairs(values: Array, start: tuple[int, ...], taps: Taps, sizes: tuple
 
 def _along(values: Array, factors: Array, *axes: int) -> Array:
     """`values` times `factors`, whose axes are those named."""
+    if (factors == 1).all():
+        return values
     shape = [1] * values.ndim
     for axis, n in zip(axes, factors.shape):
         shape[axis] = n
@@ -452,11 +454,49 @@ def fixed_pairs(values: Array, start: tuple[int, ...], op: Linear, sizes: tuple[
         product = np.outer(flat, flat) if weights is None else weights
         have = tuple(values.shape[1 + axis] // 2 for axis in taps.axes)
         want = tuple(lags[axis] for axis in taps.axes)
+        if weights is None and any(have + want) and len(taps.axes) == 1 and not taps.geometry[0].transposed:
+            values, start = _one_end_then_other(values, start, taps, sizes, want[0])
+            values, start = cut_pairs(values, start, sizes, taps.axes)
+            continue
         mix = _LagMix(taps, have, want, product)
         alike = taps.flat and weights is None and not any(have + want)
         values, start = adjoint(values, start, taps, sizes, mix, alike)
         values, start = cut_pairs(values, start, sizes, taps.axes)
     return values, start
+
+
+def _one_end_then_other(values: Array, start: tuple[int, ...], taps: Taps, sizes: tuple[int | None, ...], want: int
+                        ) -> tuple[Array, tuple[int, ...]]:
+    """A filter along one axis on the second site of each pair, which moves lags, then on the first, as sums of taps."""
+    (axis,), (g,), ndim = taps.axes, taps.geometry, len(start)
+    lag, site = 1 + axis, 1 + ndim + axis
+    have, count = values.shape[lag] // 2, values.shape[site]
+    ends = g.extent - 1
+    least = max(-want, -g.stride * have)  # lags between the two steps, of which the second needs so many
+    most = min(want + ends, g.stride * have + ends)
+    shape = list(values.shape)
+    shape[lag] = max(most - least + 1, 0)
+    middle = np.zeros(shape)
+    for tap, w in enumerate(taps.weights):
+        first = -(-(least - g.dilation * tap + g.stride * have) // g.stride)
+        first, stop = max(first, 0), min((most - g.dilation * tap + g.stride * have) // g.stride + 1, 2 * have + 1)
+        if first < stop:
+            to = g.stride * (first - have) + g.dilation * tap - least
+            into = slice(to, to + g.stride * (stop - first - 1) + 1, g.stride)
+            middle[(slice(None),) * lag + (into,)] += w * values[(slice(None),) * lag + (slice(first, stop),)]
+    shape[lag], shape[site] = 2 * want + 1, g.stride * (count - 1) + g.extent
+    out = np.zeros(shape)
+    for tap, w in enumerate(taps.weights):
+        low, high = max(-want, least - g.dilation * tap), min(want, most - g.dilation * tap)
+        if low <= high:
+            index = [slice(None)] * out.ndim
+            index[lag] = slice(low + want, high + want + 1)
+            index[site] = slice(g.dilation * tap, g.dilation * tap + g.stride * (count - 1) + 1, g.stride)
+            read = slice(low + g.dilation * tap - least, high + g.dilation * tap - least + 1)
+            out[tuple(index)] += w * middle[(slice(None),) * lag + (read,)]
+    begin = list(start)
+    begin[axis] = g.stride * start[axis] - g.pads(sizes[axis])[0]
+    return out, tuple(begin)
 
 
 def _routed(values: Array, start: tuple[int, ...], op: Linear, sizes: tuple[int | None, ...]
@@ -479,6 +519,17 @@ def routed_pairs(values: Array, start: tuple[int, ...], op: Linear, sizes: tuple
     """
     geometry, ndim = tuple(taps.geometry[0] for taps in op.taps), len(start)
     upward = geometry[0].transposed
+    have = tuple(n // 2 for n in values.shape[1:1 + ndim])
+    # Windows further apart than this have no site in common: both winners are anywhere.
+    near = tuple(min(h, (g.extent - 1) // g.stride) for h, g in zip(have, geometry))
+    if not upward and near != have:
+        inner = (slice(None), *(slice(h - m, h + m + 1) for h, m in zip(have, near)))
+        rest = values.copy()
+        rest[inner] = 0.0
+        even = op._replace(taps=tuple(taps._replace(weights=np.full(taps.weights.shape, 1 / taps.weights.size))
+                                      for taps in op.taps), routes=False, inside_only=True, gain=1.0)
+        apart, first = fixed_pairs(rest, start, even, sizes, lags)
+        return add_on_hull(apart, first, *routed_pairs(values[inner], start, op, sizes, lags))
     above = lags if upward else tuple(n // 2 for n in values.shape[1:1 + ndim])
     below = [None if end is None else n for end, n in zip(sizes, values.shape[1 + ndim:])] if upward else sizes
     joint = op._replace(taps=(Taps(tuple(range(ndim)), geometry, np.ones([g.kernel for g in geometry])),),
