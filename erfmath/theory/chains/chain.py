@@ -175,6 +175,9 @@ def chain(graph: Graph, mean: bool, inputs: InputModel, method: str, trf: Recept
     ends = [*starts[1:], graph.top + 1]
     if len(starts) == 1 < ends[0]:
         return None
+    gated = any(op.gate for op in graph.ops)
+    if gated and method != "normal" and inputs.covariance is not None and prepared(graph, mean, inputs)[1].tilts:
+        return None  # taps of the first layer differ in what a batch norm leaves of them
     known: dict[int, tuple[Linear, _Step | None]] = {}  # repeated layers share their operation
     steps = []
     for a, b, count in zip(starts, ends, counts or [1] * len(starts)):
@@ -193,7 +196,7 @@ def chain(graph: Graph, mean: bool, inputs: InputModel, method: str, trf: Recept
             return None
         steps.append((step, count))
     grouped = [(step, sum(count for _, count in run)) for step, run in groupby(steps, key=lambda pair: pair[0])]
-    if len(starts) < len(graph.ops) and any(op.gate for op in graph.ops):
+    if len(starts) < len(graph.ops) and gated:
         return None  # a site's gates along identity branches are not independent
     found = Chain(grouped, 0.0)
     taps = sum(count * math.prod(k.weights.size for k in step.kernels) for step, count in grouped)

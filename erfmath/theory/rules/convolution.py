@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from ..sweep.rows import padding
 from ..sweep.taps import Array, Taps, reads
 from .base import Rule, rule_for
 from .context import Above, Before, Below
+from .directions import tap_ratios
 from .neighbours import Passage, through_taps
 
 __all__ = ["ConvolutionRule"]
@@ -91,7 +93,19 @@ class ConvolutionRule(Rule):
             if at.i not in graph.biases and not op.fold and all(taps.trivial for taps in op.taps):
                 gain = op.gain * math.prod(taps.weights.item() for taps in op.taps)
                 return m.with_lags(at.want).multiple(gain, m.cov_far * gain, m.corr_site, (None,) * len(m.cov_far))
-        return super().forward(at, [m])
+        return self._tilted(at, m, super().forward(at, [m]))
+
+    @staticmethod
+    def _tilted(at: Before, m: Moments, after: Moments) -> Moments:
+        """With what a batch norm would do to single taps, where they read correlated pixels."""
+        op, graph = at.op, at.graph
+        if m.pixels is None or not op.fresh or at.layer.transposed or at.i in graph.biases:
+            return after
+        geometry = [g for taps in op.taps for g in taps.geometry]
+        weights = math.prod(np.ix_(*(taps.weights for taps in op.taps))) if len(op.taps) > 1 else op.taps[0].weights
+        ratios = tap_ratios(m.pixels, np.asarray(weights), tuple(g.dilation for g in geometry),
+                            graph.channels[at.source] // op.groups)
+        return after if ratios is None else replace(after, tilt=(at.i, ratios))
 
     def passage(self, layer: Weighted, op: Linear, ndim: int) -> Passage | None:  # type: ignore[override]
         if not op.fresh or layer.transposed or len(op.taps) != ndim or op.fold:
@@ -100,13 +114,22 @@ class ConvolutionRule(Rule):
                        by_level=True)
 
     def backward(self, at: Below, state: Covariance) -> Covariance:
-        op = at.op
+        op = self._as_normed(at, at.op)
         if not op.fold:
             return self._below(at, state, op, at.sizes, at.lags)
         # Lags that the padding folds onto those below, as far as there are any.
         apart = tuple(map(min, zip(reach(op.folding, at.lags, back=False), reach(op.unfolded, state.lags, back=True))))
         below = self._below(at, state, op.unfolded, op.padded(at.sizes), apart)
         return below.through_fixed(op.folding, at.sizes, at.lags)
+
+    @staticmethod
+    def _as_normed(at: Below | Above, op: Linear) -> Linear:
+        """With the power of its taps as a batch norm right after it leaves it."""
+        if at.i not in at.gates.tilts:
+            return op
+        weights = math.prod(np.ix_(*(taps.weights for taps in op.taps))) if len(op.taps) > 1 else op.taps[0].weights
+        geometry = tuple(g for taps in op.taps for g in taps.geometry)
+        return op._replace(taps=together(geometry, np.asarray(weights * at.gates.tilts[at.i])))
 
     def _below(self, at: Below, state: Covariance, op: Linear, sizes: tuple[int | None, ...], lags: tuple[int, ...]
                ) -> Covariance:
@@ -141,7 +164,7 @@ class ConvolutionRule(Rule):
         values = at.input
         if at.op.fresh and values.shape[1] > 1:
             values = np.einsum("hg,fg...->fh...", at.graph.mixture(at.i), values)
-        return at.linear(at.op, values, at.lags)
+        return at.linear(self._as_normed(at, at.op), values, at.lags)
 
 
 def _evenness(op: Linear, sizes_in: tuple[int | None, ...], sizes: tuple[int | None, ...]) -> float:

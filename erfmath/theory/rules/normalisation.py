@@ -210,6 +210,8 @@ class BatchNormRule(MapNormRule):
             raise ValueError("batch norm of values that do not vary between inputs or sites: the variance is zero, "
                              "or too small for floats; give input_moments with E[x x'] below E[x^2]")
         at.gates.power[i] = m.per_pair((1.0 if self.again(at, m) else self.few(BATCH, at.graph.sizes[i])) / spread)
+        if m.tilt is not None and sum(m.tilt[0] in inputs for inputs in at.graph.sources) == 1:
+            at.gates.tilts[m.tilt[0]] = m.tilt[1]
         # E[v(x) mean] follows the q map, p = q / average q: less of the mean is in what stands near a border.
         if any(m.lags):
             p = m.second / m.per_site(m.average)

@@ -56,6 +56,8 @@ class Gates:
         one in proportion to the values; all of it where nothing is said.
     idle : set
         Norms of values that are normalised already, whose statistics do not fluctuate.
+    tilts : dict
+        Per convolution right before a batch norm, factors on the power that each tap hands down.
     unfollowed : set
         Inputs of sums, as (node, slot), whose part in the sum is not known by its value.
     strict : bool
@@ -70,6 +72,7 @@ class Gates:
     uncorrelated: set[int] = field(default_factory=set)
     even: dict[int, tuple[float, float]] = field(default_factory=dict)
     idle: set[int] = field(default_factory=set)
+    tilts: dict[int, Array] = field(default_factory=dict)
     unfollowed: set[tuple[int, int]] = field(default_factory=set)
     strict: bool = True
 
@@ -210,7 +213,8 @@ class _Forward:
         wraps = graph.sizes[-1][0] is None
         values = self.inputs.values(self.need[-1], self.extent[-1], wraps)
         cov_far, corr_site = np.array([self.inputs.cov_far]), np.array([self.inputs.cov_far / self.inputs.second])
-        self.done[-1] = Moments(values, cov_far, corr_site, (None,), wraps, self.plane.get(-1))
+        pixels = None if self.inputs.covariance is None else self.inputs
+        self.done[-1] = Moments(values, cov_far, corr_site, (None,), wraps, self.plane.get(-1), pixels=pixels)
         held = {root for roots in self.roots.values() for root in roots.whole}
         if self.seen is not None:
             self.seen[-1] = self.done[-1]

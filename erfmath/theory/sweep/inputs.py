@@ -27,11 +27,14 @@ class InputModel:
         E[x x'] between distant pixels or independent images.
     covariance : ndarray, optional
         E[x(z) x(z + tau)] over a box of lags; its centre is E[x^2].  None: white.
+    channel_correlation : float
+        Between channels of a pixel; random weights make nothing of it, but their variances do.
     """
 
     second: float = 1.0
     cov_far: float = 0.0
     covariance: Array | None = None
+    channel_correlation: float = 0.0
 
     def reach(self, ndim: int) -> tuple[int, ...]:
         """Half-widths of the box of lags at which pixels are correlated."""
@@ -43,10 +46,11 @@ class InputModel:
         for place in np.ndindex(*out.shape[1:1 + len(lags)]):
             tau = [t - h for t, h in zip(place, lags)]
             inner = [slice(None) if wraps else slice(max(-t, 0), max(n - max(t, 0), 0)) for t, n in zip(tau, extent)]
-            out[(0, *place, *inner)] = self._at(tau)
+            out[(0, *place, *inner)] = self.at(tau)
         return out
 
-    def _at(self, tau: list[int]) -> float:
+    def at(self, tau: list[int]) -> float:
+        """E[x(z) x(z + tau)]."""
         if not any(tau):
             return self.second
         if self.covariance is not None:
@@ -58,7 +62,9 @@ class InputModel:
 
 def input_model(moments: Any, covariance: npt.ArrayLike | NaturalImages | None, ndim: int) -> InputModel:
     """Check what the user gives as `input_moments` and `input_covariance`."""
+    between = 0.0
     if isinstance(covariance, NaturalImages):
+        between = covariance.channel_correlation
         moments, covariance = covariance.moments, covariance.covariance(ndim)
     if not is_sequence(moments) or len(moments) != 2:
         raise ValueError(f"input_moments={moments!r}: must be a pair (E[x^2], E[x x'] of distant pixels)")
@@ -76,4 +82,4 @@ def input_model(moments: Any, covariance: npt.ArrayLike | NaturalImages | None, 
         raise ValueError("input_covariance: must be largest at lag 0, and the same for tau and -tau")
     if not 0 <= cov_far <= middle:
         raise ValueError(f"input_moments={moments!r}: E[x x'] must lie between 0 and the covariance at lag 0")
-    return InputModel(middle, cov_far, array)
+    return InputModel(middle, cov_far, array, between)

@@ -18,6 +18,7 @@ from ...base.errors import check_bytes
 from ...layers.geometry import AxisGeometry
 from ..memory import remembered
 from .covariance import border_pairs, cut_pairs, fixed_pairs, routed_pairs, select_lags
+from .inputs import InputModel
 from .lowering import Linear, reach
 from .site_distribution import SiteDistribution
 from .taps import REMEDY, Array, Taps, adjoint, forward, reads
@@ -47,6 +48,11 @@ class Moments:
         The same far from all borders, at a point; gives an image the correlation of neighbours.
     normed : (str, int), optional
         By which norm the values have been normalised, and nothing else since: once more changes nothing but scale.
+    pixels : InputModel, optional
+        What the values are, if they are correlated pixels.
+    tilt : (int, ndarray), optional
+        The convolution that has just made the values, and by what dividing by their variance multiplies the power of
+        each of its taps, beyond the mean variance.
     """
 
     values: Array
@@ -56,6 +62,8 @@ class Moments:
     wraps: bool
     plane: Moments | None = None
     normed: tuple[str, int] | None = None
+    pixels: InputModel | None = None
+    tilt: tuple[int, Array] | None = None
 
     @property
     def ndim(self) -> int:

@@ -10,6 +10,7 @@ from helpers import ROUNDING, Tolerance, assert_close
 
 import erfmath as em
 from erfmath.layers.normalisation import BATCH
+from erfmath.theory.rules.directions import inverse_moments
 
 RELU = em.Activation("relu")
 SAME = Tolerance(1e-9, 1e-12)
@@ -113,6 +114,39 @@ def test_group_norm_averages_over_the_means_of_its_channels() -> None:
     expected = float((1 / (1 - share + share * t / k)).mean()) / 2  # q of the second convolution is 2
     norm = em.predict(em.serial(C1, RELU, C1, em.GroupNorm(4)), width=16).total
     assert_close(norm / 2, expected, Tolerance(1e-3, 0.0))
+
+
+# ---------------------------------------------------------------------------------------------
+# few directions
+# ---------------------------------------------------------------------------------------------
+
+def test_inverse_moments() -> None:
+    """S = 3 I: each of n weights has one n-th of 1 / 3.  In two directions of variances 1 and b^2: 1 / (1 + b)."""
+    assert_close(inverse_moments(3 * np.eye(5)), np.full(5, 1 / 15), SAME)
+    assert_close(inverse_moments(np.array([[4.0]])), [1 / 4], SAME)
+    assert_close(inverse_moments(np.diag([1.0, 0.25])), [1 / 1.5, 1 / (0.25 + 0.5)], SAME)
+
+
+def test_first_batch_norm_on_correlated_pixels() -> None:
+    """E[w_a^2 / (w' S w)] by a million draws; beyond the pair of taps pixels are independent."""
+    rng, lag = np.random.default_rng(0), 0.6
+    net = em.serial(em.Conv((3,), 8), em.BatchNorm(), em.Conv((1,), 8, weights=em.Random(gain=1)))
+    got = em.predict(net, channels_in=1, input_moments=(1, 0.2), input_covariance=[0.3, lag, 1, lag, 0.3])
+    w = rng.normal(size=(10**6, 3))
+    cov = np.array([[1, lag, 0.3], [lag, 1, lag], [0.3, lag, 1]]) - 0.2
+    expected = (w**2 / np.einsum("ni,ij,nj->n", w, cov, w)[:, None]).mean(axis=0)
+    assert_close(got.map, expected[::-1], Tolerance(0.01, 0.0))
+    sizes = em.erf_size_map(net, (16,), channels_in=1, input_moments=(1, 0.2), input_covariance=[0.3, lag, 1, lag, 0.3])
+    image = em.predict(net, image=(16,), channels_in=1, input_moments=(1, 0.2),
+                       input_covariance=[0.3, lag, 1, lag, 0.3])
+    assert_close(sizes.std[0, 8], image.std[0], SAME)
+
+
+def test_white_pixels_have_all_directions() -> None:
+    net = em.serial(em.Conv(3), em.BatchNorm(), RELU, em.Conv(3))
+    white = np.zeros((3, 3))
+    white[1, 1] = 1
+    assert_close(em.predict(net, image=9, input_covariance=white).map, em.predict(net, image=9).map, SAME)
 
 
 # ---------------------------------------------------------------------------------------------
