@@ -131,15 +131,14 @@ def test_first_batch_norm_on_correlated_pixels() -> None:
     """E[w_a^2 / (w' S w)] by a million draws; beyond the pair of taps pixels are independent."""
     rng, lag = np.random.default_rng(0), 0.6
     net = em.serial(em.Conv((3,), 8), em.BatchNorm(), em.Conv((1,), 8, weights=em.Random(gain=1)))
-    got = em.predict(net, channels_in=1, input_moments=(1, 0.2), input_covariance=[0.3, lag, 1, lag, 0.3])
+    pixels = {"channels_in": 1, "input_moments": (1, 0.2), "input_covariance": [0.3, lag, 1, lag, 0.3]}
+    got = em.predict(net, **pixels)
     w = rng.normal(size=(10**6, 3))
     cov = np.array([[1, lag, 0.3], [lag, 1, lag], [0.3, lag, 1]]) - 0.2
     expected = (w**2 / np.einsum("ni,ij,nj->n", w, cov, w)[:, None]).mean(axis=0)
     assert_close(got.map, expected[::-1], Tolerance(0.01, 0.0))
-    sizes = em.erf_size_map(net, (16,), channels_in=1, input_moments=(1, 0.2), input_covariance=[0.3, lag, 1, lag, 0.3])
-    image = em.predict(net, image=(16,), channels_in=1, input_moments=(1, 0.2),
-                       input_covariance=[0.3, lag, 1, lag, 0.3])
-    assert_close(sizes.std[0, 8], image.std[0], SAME)
+    image = em.predict(net, image=(16,), **pixels)
+    assert_close(image.map[7:10], expected[::-1] * few(16 * BATCH), Tolerance(0.05, 0.0))  # borders have less variance
 
 
 def test_white_pixels_have_all_directions() -> None:
