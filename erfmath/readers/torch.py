@@ -145,7 +145,7 @@ class _Reader:
             from torch.fx.node import map_arg
             args, kwargs = (map_arg(v, lambda n: self.tensors[n.name]) for v in (node.args, node.kwargs))
             if "bernoulli" in str(node.target):
-                self.mean_of_noise(node, args, kwargs)
+                self.mean_of_noise(node, args)
                 return
             self.tensors[node.name] = node.target(*args, **{k: v for k, v in kwargs.items() if k != "device"})
             return
@@ -167,11 +167,11 @@ class _Reader:
             if name.endswith("_") and not name.startswith("__"):  # in place: later readers see the new value
                 self.names[node.args[0].name] = self.names[node.name]
 
-    def mean_of_noise(self, node: Any, args: Any, kwargs: Any) -> None:
+    def mean_of_noise(self, node: Any, args: Any) -> None:
         """What is dropped at random for a whole branch, as stochastic depth does it, is left out on average."""
         import torch
-        chance = [v for v in (*args[1:], *kwargs.values()) if isinstance(v, float)]
-        value = torch.full_like(args[0], chance[0]) if chance else args[0] * 1.0
+        chance = _Call(node).get("p")
+        value = torch.full_like(args[0], chance) if isinstance(chance, float) else args[0] * 1.0
         self.tensors[node.name] = value
         if node.target._schema.name.endswith("_"):
             self.tensors[node.args[0].name] = value

@@ -102,7 +102,7 @@ SMALL: dict[str, Any] = {
 
 
 #: Where torch or ONNX hold a number of a double-precision function in single precision, as the 1/6 of hardswish.
-SINGLE = 1e-6
+SINGLE = 1e-5
 
 
 def same(found: Any, expected: Any, single: bool) -> None:
@@ -202,3 +202,38 @@ def test_from_the_command_line(ask: Any) -> None:
         file.write("from torch import nn\n\ndef net():\n    return nn.Sequential(nn.Conv2d(1, 2, 3), nn.Tanh())")
     assert "of 1 sees pixels" in ask("receptive-field", "mine:net", "--image", "8", "--channels-in", "1").out
     assert "has no 'nets'; it has 'net'" in ask("predict", "mine:nets", "--image", "8").err
+
+
+def test_modules_in_training() -> None:
+    ops = pytest.importorskip("torchvision").ops
+    module = nn.Sequential(conv(3, 4), shuffled(nn.BatchNorm2d(4)), nn.Dropout(0.25),
+                           Lambda(lambda x, f, drop: x + drop(f(x)), conv(4, 4), ops.StochasticDepth(0.5, "row")))
+    training, evaluation = (em.from_torch(module.train(mode), (1, 3, 8, 8), init="weights") for mode in (True, False))
+    assert [node.layer.kind for node in training.net] == ["conv", "batch_norm", "conv", "dropout", "conv", "add"]
+    assert [node.layer.kind for node in evaluation.net] == ["conv", "batch_norm", "conv", "add"]
+    assert "1" in evaluation.weights and "1" not in training.weights  # statistics of the data; the scale comes after
+    assert "1.affine" in training.weights and "stochastic depth" in training.notes[0] and not evaluation.notes
+
+
+@pytest.mark.parametrize("name", ["VGG16", "MobileNet", "ResNet50V2"])
+def test_gradients_of_keras(name: str, tmp_path: Any, monkeypatch: Any) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    keras = pytest.importorskip("keras")
+    if keras.config.backend() != "torch":
+        pytest.skip("Keras has another backend")
+    before = keras.config.floatx()
+    keras.config.set_floatx("float64")
+    try:
+        keras.utils.set_random_seed(1)
+        module = getattr(keras.applications, name)(weights=None, input_shape=(64, 64, 3), include_top=False)
+        module.save(tmp_path / "model.keras")
+        torch.manual_seed(1)
+        x = torch.randn((1, 3, 64, 64), dtype=torch.float64)
+        channel = int(module(x.movedim(1, -1))[0, 1, 1].argmax())  # one that is not dead
+        expected = gradient(lambda x: module(x.movedim(1, -1)).movedim(-1, 1), x, (1, 1), channel)
+    finally:
+        keras.config.set_floatx(before)
+    assert expected.any()
+    found = em.from_keras(tmp_path / "model.keras").measure(node="out", unit=(1, 1), channel=channel, draws=1,
+                                                            images=x.numpy(), dtype="float64")
+    same(found.map, expected, True)
