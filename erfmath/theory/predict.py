@@ -20,7 +20,7 @@ from .chains.chain import chain, folded, predict_chain
 from .finite_width import narrowed
 from .sweep.backward import backward, prepared
 from .sweep.inputs import input_model
-from .sweep.plan import Graph
+from .sweep.plan import Graph, Meeting
 
 __all__ = ["predict"]
 
@@ -182,7 +182,7 @@ def _predict(net: Network, settings: RunSettings, statistic: str | None, method:
     plan, gates = ready = prepared(graph, mean, inputs)
     values, start, log_scale = backward(graph, unit, mean, inputs, ready)
     whole = Field(values, start).crop(lo, hi)
-    if gates.uncorrelated or any(met.one[1] or met.other[1] for meetings in plan.meetings.values() for met in meetings):
+    if gates.uncorrelated or any(_by_means(graph, met) for meetings in plan.meetings.values() for met in meetings):
         about["assumptions"] += (Assumption.DEPENDENT_BRANCHES,)
     return EffectiveReceptiveField.of(scaled(whole.values, lo, log_scale), image=size, **about)
 

@@ -6,6 +6,7 @@ terms.  Gates along such branches open together, which no rule that sees one bra
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -77,18 +78,21 @@ class PointwiseRule(ActivationRule):
 
 
 @remembered(256)
-def combined(branches: tuple[Steps, ...]) -> Function:
-    """The sum of functions, each given as steps."""
+def combined(branches: tuple[Steps, ...], product: bool = False) -> Function:
+    """The sum (or the `product`) of functions, each given as steps."""
     slopes = [_slopes(steps) for steps in branches]
-    if all(slopes):
+    if all(slopes) and not product:
         above, below = (rounded(sum(pair[side] for pair in slopes if pair)) for side in (0, 1))
         return rectifier(above, below)
 
     def value(z: Array) -> Array:
-        return np.asarray(sum(_through(steps, z)[0] for steps in branches))
+        values = [_through(steps, z)[0] for steps in branches]
+        return np.asarray(math.prod(values) if product else sum(values))
 
     def slope(z: Array) -> Array:
-        return np.asarray(sum(_through(steps, z)[1] for steps in branches))
+        both = [_through(steps, z) for steps in branches]
+        return np.asarray(sum(slope * (math.prod(v for k, (v, _) in enumerate(both) if k != n) if product else 1.0)
+                              for n, (_, slope) in enumerate(both)))
 
     sides = slope(np.array([-1e-12, 1e-12]))
     return Function(value, slope, knots=(0.0,), jump=float(sides[1] - sides[0]), branches=branches)
@@ -149,6 +153,8 @@ class _Merging:
         for i, layer in enumerate(wiring.layers):
             if layer.sums and i > self.last and (self.readers[i] or i == len(wiring.layers) - 1):
                 self._sum(i)
+            if layer.multiplies and i > self.last and (self.readers[i] or i == len(wiring.layers) - 1):
+                self._product(i)
             self.chains[i] = self._chain(i)
         return Merged(self.times, tuple(min(self.chains[i]) for i in range(len(wiring.layers))), tuple(self.changed))
 
@@ -227,6 +233,16 @@ class _Merging:
             return
         self.wiring.sources[i] = tuple(found)
         self.times.update({(i, j): a for j, a in found.items() if a != 1})
+
+    def _product(self, i: int) -> None:
+        """A product of functions of one value is a function of it."""
+        sources = self.wiring.sources[i]
+        common = set.intersection(*(set(self.chains[j]) for j in sources))
+        if self._broadcasts(i) or len(sources) < 2 or not common:
+            return
+        base = max(common)
+        if np.array_equal(self.wiring.labels[i], self.wiring.labels[base]):
+            self._put(i, base, combined(tuple(self.chains[j][base] for j in sources), True))
 
     def _after(self, i: int) -> int | None:
         """Take the same filter out of all inputs of a sum; the node that the sum has moved to, if there is one."""

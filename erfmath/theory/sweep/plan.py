@@ -28,7 +28,7 @@ from .groups import ONE, Labels, owners, sizes as group_sizes, spread_over, whol
 from .lowering import SAMPLE, Linear, Norm, reach
 from .taps import Array
 
-__all__ = ["Edge", "Graph", "Plan", "RECENT", "widest"]
+__all__ = ["Edge", "Graph", "Meeting", "Plan", "RECENT", "widest"]
 
 #: Edges through gates, routes, noise and concatenations that a gradient has passed, as (reader, slot).
 Marks = tuple[tuple[int, int], ...]

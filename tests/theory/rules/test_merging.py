@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-from helpers import ROUNDING, Tolerance, assert_close
+import pytest
+from helpers import REWRITE, ROUNDING, Tolerance, assert_close
 
 import erfmath as em
 from erfmath.networks.settings import RunSettings
@@ -52,3 +55,13 @@ def test_a_value_that_others_read_stays() -> None:
     y = b(R, x)
     net = b.build(b.add(b.add(x, y, b(em.Conv(1, 4), y)), b(em.Conv(1, 4), x)))
     assert em.predict(net, image=8).total > 0
+
+
+@pytest.mark.parametrize("image", [None, 12])
+def test_products_of_functions_of_one_value(image: int | None) -> None:
+    """x sigmoid(x) is what SiLU is, also between gates; relu(x) relu(x) is a squared one."""
+    def net(gate: Any) -> em.Network:
+        return em.serial(em.Conv(3, 8), R, em.Conv(3, 8), gate, R, em.Conv(3, 8), R)
+    for factors, name in (((em.Identity(), em.Activation("sigmoid")), "silu"), ((R, R), "relu_squared")):
+        known, product = (em.predict(net(gate), image=image) for gate in (em.Activation(name), em.multiply(*factors)))
+        assert_close(product.map, known.map, REWRITE)
