@@ -187,6 +187,12 @@ def _predict(net: Network, settings: RunSettings, statistic: str | None, method:
     return EffectiveReceptiveField.of(scaled(whole.values, lo, log_scale), image=size, **about)
 
 
+def _by_means(graph: Graph, met: Meeting) -> bool:
+    """Whether gates or routes on the way of two branches count by their means; norms are numbers."""
+    return any(not graph.rules[k].scales_all(graph.layers[k], graph.channels[k], graph.ndim)
+               for marks in (met.one[1], met.other[1]) for k, _ in marks)
+
+
 def _is_mean(graph: Graph, used: list[int], net: Network, statistic: str) -> bool:
     random = [i for i in used if graph.ops[i].zero_mean]
     choice(statistic, "statistic", ("power", "mean"))
