@@ -145,19 +145,53 @@ def follow(circuit: Circuit, mean: Pulls, varied: Callable[[int, Array], Sequenc
 
     Fluctuations of different gates are uncorrelated, so that the powers of what they add sum up.
     """
-    program, waiting, totals = circuit.program, started(circuit, units), {}
-    followed = max(1, min(MOST_FOLLOWED, FOLLOWED // max(len(gates), 1)))
+    program, waiting = circuit.program, started(circuit, units)
+    followed = max(1, min(MOST_FOLLOWED, FOLLOWED // max(len(gates), 1))) if alone else 0
+    side = _Columns(circuit)
     for i in sorted(mean, reverse=True):
         if i not in waiting:
             continue
         dy = waiting.pop(i)
         parts = list(mean[i](dy))
+        side.through(i, mean)
         if i in gates:
             added = varied(i, dy)
             if alone:
-                below: dict[int, Array] = {}
-                add_to(program, below, i, [part[:followed] for part in added])
-                totals[i] = float(squared(sweep(program, mean, below)).sum()) if below else 0.0
+                side.begin(i, [part[:followed] for part in added])
             parts = [part + other for part, other in zip(parts, added)]
         add_to(program, waiting, i, parts)
-    return waiting[program.source], totals
+    return waiting[program.source], side.totals()
+
+
+class _Columns:
+    """Gradients on their way down side by side, more of them at every gate."""
+
+    def __init__(self, circuit: Circuit) -> None:
+        self.program, self.waiting, self.count = circuit.program, dict[int, Array](), 0
+        self.ranges: dict[int, slice] = {}
+
+    def _hand(self, i: int, parts: Sequence[Array]) -> None:
+        for j, part in zip(self.program.steps[i].inputs, parts):
+            if j in self.program.path:
+                known = self.waiting.get(j, part[:0])
+                longest = max(len(part), len(known))
+                self.waiting[j] = _padded(part, longest) + _padded(known, longest)
+
+    def through(self, i: int, mean: Pulls) -> None:
+        """All that wait at node `i`, on by its mean."""
+        if i in self.waiting:
+            self._hand(i, mean[i](self.waiting.pop(i)))
+
+    def begin(self, i: int, added: Sequence[Array]) -> None:
+        """New ones at the inputs of node `i`."""
+        self.ranges[i] = slice(self.count, self.count + len(added[0]))
+        self._hand(i, [np.concatenate([np.zeros_like(part, shape=(self.count, *part.shape[1:])), part])
+                       for part in added])
+        self.count += len(added[0])
+
+    def totals(self) -> Totals:
+        """Power of the gradients of each gate, at the source."""
+        if self.program.source not in self.waiting:
+            return {}
+        power = squared(_padded(self.waiting[self.program.source], self.count))
+        return {i: float(power[cut].sum()) for i, cut in self.ranges.items()}

@@ -20,7 +20,9 @@ from .slopes import Slope
 __all__ = ["by_hand", "from_norms"]
 
 #: Standard normal values and their weights, for the mean of functions that may have kinks.
-POINTS = np.linspace(-8.5, 8.5, 6801)
+POINTS = np.linspace(-8.5, 8.5, 1001)
+#: Functions of one slope between two ends, and none outside.
+CLIPPED = {"relu6": (0.0, 6.0, 1.0), "hardtanh": (-1.0, 1.0, 1.0), "hardsigmoid": (-3.0, 3.0, 1 / 6)}
 WEIGHTS = np.exp(-POINTS**2 / 2) / np.exp(-POINTS**2 / 2).sum()
 
 
@@ -101,6 +103,7 @@ def from_norms(plan: Plan, channels: Mapping[int, int]) -> dict[int, Observed]:
 
 
 def _gate(step: Step, state: State | None) -> Observed | None:
+    from scipy.special import ndtr
     layer: Any = step.layer
     if layer.op == "max_pool":
         taps = math.prod(step.kernel)
@@ -112,10 +115,13 @@ def _gate(step: Step, state: State | None) -> Observed | None:
     if layer.op != "activation" or state is None:
         return None
     mean, variance = state
-    low = two_slopes(step)
+    low, deviation = two_slopes(step), np.sqrt(np.maximum(variance, 1e-300))
+    if layer.function in CLIPPED:
+        first, last, inside = CLIPPED[layer.function]
+        part = ndtr((last - mean) / deviation) - ndtr((first - mean) / deviation)
+        return (Slope(inside * part, inside**2 * part),)
     if low is not None:
-        from scipy.special import ndtr
-        part = ndtr(mean / np.sqrt(np.maximum(variance, 1e-300)))
+        part = ndtr(mean / deviation)
         return (Slope(low + (1 - low) * part, low**2 + (1 - low**2) * part),)
     slope = np.asarray(activate(_values(state), layer.function, layer.slope)[1], float)
     return (Slope(slope @ WEIGHTS, slope**2 @ WEIGHTS),)

@@ -82,3 +82,23 @@ def test_dropout_and_products() -> None:
     apart: Any = em.predict(excite, weights=weights, images=images, gates="independent", draws=400, rng=0)
     layers: Any = em.predict(excite, weights=weights, images=images, gates="layers", draws=400, rng=0)
     assert_statistical(apart.total / layers.total, np.hypot(apart.total_stderr, layers.total_stderr) / layers.total, 1)
+
+
+@pytest.mark.parametrize("function, phi", [
+    ("relu6", lambda v: np.clip(v, 0, 6)), ("hardtanh", lambda v: np.clip(v, -1, 1)),
+    ("hardsigmoid", lambda v: np.clip(v / 6 + 0.5, 0, 1)), ("hardswish", lambda v: v * np.clip(v / 6 + 0.5, 0, 1)),
+    ("gelu", lambda v: v * ndtr(v)),
+])
+def test_functions_with_kinks_after_a_batch_norm(function: str, phi: Any) -> None:
+    """The total power is scale^2 E phi'^2, and of the mean gates (scale E phi')^2, by differences on a fine grid."""
+    scale, shift = 2.5, 0.7
+    z = np.linspace(-8, 8, 400_001)
+    slope = np.diff(phi(shift + scale * z)) / np.diff(scale * z)
+    weight = norm.pdf((z[1:] + z[:-1]) / 2) * (z[1] - z[0])
+    net = em.serial(em.Conv(1, 1), em.BatchNorm(), em.Activation(function))
+    erf: Any = em.predict(net, weights={"conv1": np.ones((1, 1, 1)), "batch_norm1": np.array([
+        [scale], [shift], [0.0], [1.0]])}, gates="independent", channels_in=1, ndim=1)
+    exact = function not in ("hardswish",)                   # whose slope jumps: by quadrature
+    rtol = 1e-5 if exact else 5e-3
+    assert np.isclose(erf.total, scale**2 * (slope**2 @ weight), rtol=rtol)
+    assert np.isclose(erf.coherent_map.sum(), (scale * (slope @ weight))**2, rtol=rtol)
