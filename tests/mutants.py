@@ -47,7 +47,7 @@ FAULTS: dict[str, list[Fault]] = {
               "theory/rules/test_merging.py theory/test_particles.py"),
         Fault("theory/rules/merge.py", "values=m.values * factor**2, cov_far",
               "values=m.values * abs(factor), cov_far",
-              "theory/sweep/test_forward.py theory/test_gates.py theory/rules/test_elementwise.py"),
+              "theory/rules/test_merging.py theory/sweep/test_backward.py theory/test_particles.py"),
         Fault("empirics/rules/normalisation.py", "on_x = -on_dy * factor * to_scale / n",
               "on_x = on_dy * factor * to_scale / n", "empirics/rules/test_normalisation.py training/test_fitting.py"),
         Fault("empirics/rules/activation.py", "return y, y * (1 - y)", "return y, y * (1 + y)",

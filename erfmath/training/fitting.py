@@ -243,6 +243,8 @@ def fit(net: Network, data: Data, *, steps: int, batch: int = 128, optimiser: Op
     if not isinstance(data, Data):
         raise TypeError(f"data: is a {type(data).__name__}; must be training.Images or a task such as "
                         "training.BoxMajority")
+    if weights is not None and not isinstance(weights, Mapping):
+        raise TypeError(f"weights={weights!r}: must be a mapping from names of nodes to arrays")
     steps, batch = integer(steps, "steps", 1), integer(batch, "batch", 1)
     every = integer(evaluate_every, "evaluate_every", 1)
     check_bytes(16 * steps, f"steps={steps}: losses and accuracies", "take fewer steps")

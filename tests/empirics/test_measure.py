@@ -21,7 +21,7 @@ from erfmath.empirics import convolution, measure as measuring, plan
 from erfmath.empirics.boxes import compile_network
 from erfmath.empirics.checkpoint import Checkpoint
 from erfmath.empirics.run import forward
-from erfmath.empirics.sampling import BLOCK, fill_normal
+from erfmath.empirics.sampling import BLOCK, Recipe, fill_normal, generator
 from erfmath.networks.settings import RunSettings
 from erfmath.results.measured import MeasuredReceptiveField
 from erfmath.results.statistics import Moments
@@ -445,6 +445,15 @@ def test_make_plan_bounds_the_peak_memory(name: str, monkeypatch: pytest.MonkeyP
         tracemalloc.stop()
     assert plan.CHUNK_BYTES / 2 < largest <= plan.CHUNK_BYTES
     assert peak - weights < 3 * largest
+
+
+def test_recipe_takes_images_in_turn() -> None:
+    """Draw i of two images each starts at image 2 i, wherever its chunk begins, and after the last comes the first."""
+    images = np.arange(5.0).reshape(1, 5, 1)
+    recipe = Recipe({}, {}, (1, 2, 1), 1, "float64", 0, images)
+    for start in range(3):
+        batch = recipe.batch(start, [generator(0, start), generator(0, start + 1)])
+        assert_close(batch.ravel(), np.arange(2 * start, 2 * start + 4) % 5, EXACT)
 
 
 # -- merging ----------------------------------------------------------------------------------

@@ -405,3 +405,14 @@ def test_what_is_remembered_of_a_network_changes_nothing(monkeypatch: pytest.Mon
     for one, wanted in zip(ask, fresh):
         assert_close(em.predict(net, **{"image": 32, **one}).map, wanted, EXACT)
     assert len(sweeps) == 6  # of nine calls three are units of what is known
+
+
+@pytest.mark.parametrize("stride, dilation", [(1, 2), (2, 2), (2, 3), (3, 2)])
+def test_dilated_transposed_filters_reach_the_sites_of_the_measurement(stride: int, dilation: int) -> None:
+    """Deterministic taps of different weights, unit by unit: the two halves have index arithmetic of their own."""
+    taps = em.Fixed(np.array([1.0, 2.0, 4.0]))
+    net = em.serial(em.AvgPool(3, 1, 1), em.ConvTranspose((3,), stride=stride, dilation=dilation, padding=1,
+                                                          groups="depthwise", weights=taps))
+    for unit in range(*((net.shapes((6,))[net.output][0],))):
+        options = {"image": (6,), "unit": unit, "channels_in": 2}
+        assert_close(em.predict(net, **options).map, em.measure(net, **options).map, ROUNDING, scale=1.0)

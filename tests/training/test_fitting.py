@@ -349,6 +349,8 @@ def test_fit_believes_nothing_in_a_checkpoint(tmp_path: pathlib.Path) -> None:
 
 
 def test_fit_needs_more_than_an_array() -> None:
+    with pytest.raises(TypeError, match="weights=3: must be a mapping"):
+        em.fit(residual_net(True), shapes_task(20), steps=1, batch=2, weights=3)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="data: is a ndarray; must be training.Images"):
         em.fit(residual_net(True), np.zeros((4, 3, 8, 8)), steps=1, batch=2)  # type: ignore[arg-type]
 
