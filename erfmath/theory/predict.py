@@ -84,7 +84,8 @@ def predict(net: Network, *, image: Any = None, unit: Any = None, node: str | No
         the spectrum of photographs forward.
     draws : int
         Draws of gates, or of the random signs that stand for independent ones in a network that is too
-        large to be exact; the result then has standard errors.
+        large to be exact; the result then has standard errors.  Of "channels" and "layers" there are no
+        more draws than images.
     rng : int, Generator or None
         For these draws.
 
