@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -40,11 +39,11 @@ class TrainedReceptiveField(MeasuredReceptiveField):
 
     gates: str
     coherent_map: Array
-    contributions: Mapping[str, float]
+    _contributions: tuple[tuple[str, float], ...]
 
     def __init__(self, moments: Any, box: Any, *, gates: str, coherent_map: Any, contributions: Mapping[str, float],
                  **about: Any) -> None:
-        self._hold(gates=gates, contributions=MappingProxyType(dict(contributions)))
+        self._hold(gates=gates, _contributions=tuple(contributions.items()))
         super().__init__(moments, box, **about)
         self._hold(coherent_map=self._placed(coherent_map) if coherent_map.shape != self.shape
                    else readonly(coherent_map))
@@ -55,11 +54,16 @@ class TrainedReceptiveField(MeasuredReceptiveField):
         total = self.coherent_map.sum() + 0.0
         return float(total / self.total) if self.statistic == "power" else 1.0
 
+    @property
+    def contributions(self) -> dict[str, float]:
+        """Share of the power that comes of the fluctuations of each gate, by node."""
+        return dict(self._contributions)
+
     def _extras(self) -> tuple[str, dict[str, Any], dict[str, Any]]:
         """What a file holds besides the map."""
         _, arrays, facts = super()._extras()
         return ("trained", {**arrays, "coherent_map": self.coherent_map},
-                {**facts, "gates": self.gates, "contributions": dict(self.contributions)})
+                {**facts, "gates": self.gates, "contributions": self.contributions})
 
     @classmethod
     def _restored(cls, density: Density, arrays: Mapping[str, Any], facts: Mapping[str, Any],

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import pickle
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from generators import draw_network
-from helpers import REWRITE, ROUNDING, assert_close, assert_statistical
+from helpers import EXACT, REWRITE, ROUNDING, assert_close, assert_statistical
 
 import erfmath as em
 from erfmath.empirics.arrays import place
@@ -91,6 +93,19 @@ def test_a_trained_like_network_is_near_its_measurement(branched: Any) -> None:
         erf: Any = em.predict(net, weights=weights, images=images, gates=gates, draws=200, rng=0)
         assert np.abs(erf.std / measured.std - 1).max() < 0.1
         assert erf.draws == 200 and 0 < erf.coherent < 1
+
+
+def test_results_are_kept(branched: Any, in_tmp: Path) -> None:
+    net, weights = branched
+    for gates in ("independent", "layers"):
+        erf: Any = em.predict(net, weights=weights, image=21, channels_in=2, gates=gates, draws=12, rng=0)
+        erf.save("field.npz")
+        for other in (em.EffectiveReceptiveField.load("field.npz"), pickle.loads(pickle.dumps(erf))):
+            assert type(other) is type(erf) and str(other) == str(erf) and not other.coherent_map.flags.writeable
+            assert_close(other.map, erf.map, EXACT)
+            assert other.contributions == erf.contributions and other.coherent == erf.coherent
+        assert "of the power" in str(erf) and "<img" in erf._repr_html_()
+        assert "one network" not in str(erf)
 
 
 def test_refusals() -> None:
