@@ -69,7 +69,7 @@ FAULTS: dict[str, list[Fault]] = {
         Fault("theory/sweep/taps.py", "begin[axis] = g.stride * start[axis] - before",
               "begin[axis] = g.stride * start[axis]", "theory/test_predict.py theory/sweep/test_taps.py"),
         Fault("theory/sweep/taps.py", "offsets = [g.dilation * a for g", "offsets = [a for g",
-              "theory/sweep/test_taps.py theory/sweep/test_backward.py"),
+              "theory/test_predict.py"),
         Fault("theory/sweep/moments.py", "return self.corr_site * self.average", "return self.average",
               "theory/sweep/test_forward.py theory/test_gates.py"),
         Fault("theory/sweep/backward.py", '"modes": [1 / count, 1 - 1 / count]', '"modes": [1 / count, 1]',

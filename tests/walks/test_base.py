@@ -257,3 +257,17 @@ def test_walk_exact_needs_no_scipy() -> None:
     code = ("import sys, erfmath as em; em.walk(em.kernels.uniform(3), 9, method='exact').array();"
             "sys.exit(any(name.split('.')[0] == 'scipy' for name in sys.modules))")
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("rows", [0, 10**9])
+def test_variances_of_blocks_of_many_kernels(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kernel by kernel, by the sums that are exact for few kernels and by those that are quick for many."""
+    monkeypatch.setattr("erfmath.walks.steps._EXACT_ROWS", rows)
+    weights = [[1.0, 2.0 + i, 3.0, 0.5 * i] for i in range(6)]
+    steps = [(em.kernels.from_weights(w), 1, n) for n, w in enumerate(weights, 1)]
+    x, expected = np.arange(4), 0.0
+    for n, w in enumerate(weights, 1):
+        p = np.array(w) / sum(w)
+        expected += n * (p @ x**2 - (p @ x)**2)
+    blocks = em.walk(steps, method="window")._problem.blocks
+    assert_close(sum(float(block.variances[0]) for block in blocks), expected, ROUNDING)
