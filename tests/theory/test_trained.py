@@ -35,3 +35,14 @@ def test_kernels_that_have_no_law_are_refused(kernel: npt.NDArray[np.float64]) -
 def test_a_name_of_no_node_is_refused() -> None:
     with pytest.raises(ValueError, match="did you mean 'conv1'"):
         em.widening(NET, {"cnv1": np.ones((4, 3, 3, 5))})
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_given_arrays_of_unequal_channels(transposed: bool) -> None:
+    """One layer from 3 channels to 8: the sum of all squares, over the 8 of the unit's gradient."""
+    shape = (3, 8, 4) if transposed else (8, 3, 4)
+    array = np.random.default_rng(0).standard_normal(shape)
+    layer = em.ConvTranspose((4,), 8, name="a") if transposed else em.Conv((4,), 8, padding="valid", name="a")
+    erf = em.predict(em.serial(layer), weights={"a": array})
+    expected = (array**2).sum(axis=(0, 1)) / 8
+    assert_close(erf.map, expected[::-1] if transposed else expected, ROUNDING)
