@@ -173,12 +173,16 @@ def build_parser() -> argparse.ArgumentParser:
     analyse.add_analyse_options(sub, _integers)
 
     sub = command("design", design.design,
-                  "what would widen the ERF of a network; with --target, networks that reach a size",
+                  "what would widen the ERF of a network, or what each layer contributes",
                   "erfmath design resnet50 --image 224 --plot remedies.png\n"
-                  "erfmath design vgg16 --layers\n"
-                  "erfmath design --target 40 --max-depth 20 --max-multiply-adds 2e10")
+                  "erfmath design vgg16 --layers")
     _add_network_options(sub, optional=True, image="the infinite plane; with --target 224, for the costs")
     design.add_design_options(sub)
+
+    sub = command("new", design.new, "networks whose ERF reaches a size, within limits on depth and cost",
+                  "erfmath new 40 --max-depth 20 --max-multiply-adds 2e10\n"
+                  "erfmath new 96 --kind mass --json")
+    design.add_new_options(sub)
 
     sub = command("size-map", design.size_map, "size and centre of the ERF of every unit of a map",
                   "erfmath size-map unet --image 256 --plot sizes.png")

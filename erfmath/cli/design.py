@@ -14,7 +14,7 @@ from . import report, targets
 from .networks import dimension, network
 from .report import Answer
 
-__all__ = ["add_design_options", "add_tiles_options", "design", "size_map", "tiles"]
+__all__ = ["add_design_options", "add_new_options", "add_tiles_options", "design", "new", "size_map", "tiles"]
 
 #: Answers of `border_layers` beside those of `layer_shares`, in words.
 BORDER = (("beyond_trf", "TRF exceeds"), ("beyond_erf", "square that encloses 95 % of the ERF exceeds"))
@@ -27,8 +27,22 @@ def add_design_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plot", metavar="FILE", help="draw before and after (.png, .pdf, .svg, ...)")
     parser.add_argument("--layers", action="store_true",
                         help="instead: contribution and cost of each layer")
-    target = parser.add_argument_group("instead of NET, new networks for a target size")
+    target = parser.add_argument_group("instead of NET, new networks for a target size, as erfmath new")
     target.add_argument("--target", type=float, metavar="SIZE", help="size of the ERF to reach, in input pixels")
+    _add_limits(target)
+
+
+def add_new_options(parser: argparse.ArgumentParser) -> None:
+    """Of ``new``: the size, and what networks may cost."""
+    parser.add_argument("target", type=float, metavar="SIZE", help="size of the ERF to reach, in input pixels")
+    parser.add_argument("--kind", metavar="KIND", help="which size: std, threshold, mass, ... (default: std)")
+    parser.add_argument("--image", type=int, metavar="N", help="size in pixels, for the costs (default: 224)")
+    parser.add_argument("--top", type=int, metavar="N", help="rows to print (default: 20)")
+    _add_limits(parser)
+
+
+def _add_limits(target: Any) -> None:
+    """Of new networks: what they may cost."""
     target.add_argument("--max-depth", type=int, metavar="N", help="convolutions (default: 32)")
     target.add_argument("--max-multiply-adds", type=float, metavar="N", help="for one image, as 5e9")
     target.add_argument("--max-parameters", type=float, metavar="N", help="as 1e7")
@@ -70,6 +84,13 @@ def design(options: argparse.Namespace) -> Answer:
             from ..plotting.design import plot_remedies
             draw(plot_remedies(found, title=f"{options.network}, {found.now.erf.node}"))
     return Answer(_remedies(found, options.top), found.table(options.top))
+
+
+def new(options: argparse.Namespace) -> Answer:
+    """``erfmath new``: networks whose ERF reaches a size, within limits on depth and cost."""
+    options.kind = options.kind or "std"
+    options.top = 20 if options.top is None else integer(options.top, "top", 1)
+    return _new(options)
 
 
 def _refuse(options: argparse.Namespace, names: Sequence[str]) -> None:

@@ -23,7 +23,7 @@ COMMANDS = {
     "analyse": "analyse grads.npy",
     "design": "design net.json --image 12",
     "design --layers": "design net.json --layers --image 12",
-    "design --target": "design --target 2 --max-depth 3",
+    "new": "new 2 --max-depth 3",
     "size-map": "size-map net.json --image 8",
     "tiles": "tiles net.json",
     "signals": "signals net.json",
