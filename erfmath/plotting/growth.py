@@ -128,10 +128,11 @@ def _both(over: Growth, title: str | None) -> Figure:
                   if np.isfinite(over.asymptote[kind]).any()]
         for line, label in zip(closed, ["Gaussian, closed form"] + [""] * len(closed)):
             ax.plot(over.values, line, color="#202020", linewidth=1.0, linestyle=":", zorder=3, label=label)
-        low, high = np.log([ax.dataLim.y0, ax.dataLim.y1])
-        room = 0.28 * (high - low)  # for the legend
-        ax.set_ylim(*np.exp((low - 0.05 * (high - low) - room * (free == "lower left"),
-                             high + 0.05 * (high - low) + room * (free == "upper left"))))
+        if rows:
+            low, high = np.log([f([f(row) for row in rows.values()]) for f in (np.min, np.max)])
+            room = 0.28 * (high - low)  # for the legend
+            ax.set_ylim(*np.exp((low - 0.05 * (high - low) - room * (free == "lower left"),
+                                 high + 0.05 * (high - low) + room * (free == "upper left"))))
         ax.legend(loc=free)
     if title:
         figure.suptitle(title)
