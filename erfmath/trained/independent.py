@@ -116,6 +116,8 @@ def exact(circuit: Circuit, gates: Mapping[int, Gate]) -> tuple[Array, Array, To
 
 
 def _padded(array: Array, length: int) -> Array:
+    if len(array) == length:
+        return array
     return np.concatenate([array, np.zeros((length - len(array), *array.shape[1:]), array.dtype)])
 
 
@@ -173,9 +175,9 @@ class _Columns:
     def _hand(self, i: int, parts: Sequence[Array]) -> None:
         for j, part in zip(self.program.steps[i].inputs, parts):
             if j in self.program.path:
-                known = self.waiting.get(j, part[:0])
-                longest = max(len(part), len(known))
-                self.waiting[j] = _padded(part, longest) + _padded(known, longest)
+                longest = max(len(part), len(self.waiting.get(j, ())))
+                self.waiting[j] = (_padded(part, longest) + _padded(self.waiting[j], longest) if j in self.waiting
+                                   else part)
 
     def through(self, i: int, mean: Pulls) -> None:
         """All that wait at node `i`, on by its mean."""
