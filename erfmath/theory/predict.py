@@ -200,11 +200,11 @@ def _is_mean(graph: Graph, used: list[int], net: Network, statistic: str) -> boo
     if statistic == "power":
         return False
     if random:
-        raise ValueError(f"statistic='mean': {net.names[random[0]]} has zero-mean random weights, so that the mean "
+        raise ValueError(f"statistic='mean': {graph.names[random[0]]} has zero-mean random weights, so that the mean "
                          "gradient is zero; use statistic='power'")
     for i in used:
         if not graph.rules[i].keeps_factor(graph.ops[i], mean=True):
-            raise NotImplementedError(f"statistic='mean': {net.names[i]} ({graph.layers[i].kind}) depends on the data, "
+            raise NotImplementedError(f"statistic='mean': {graph.names[i]} ({graph.layers[i].kind}) depends on the data, "
                                       "and the theory has no rule for the mean through it; use statistic='power' or "
                                       "erfmath.measure")
     return True

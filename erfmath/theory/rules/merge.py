@@ -145,6 +145,8 @@ class AddRule(Rule):
                 there = [list(known).index(n) for n in terms[slot] if n in known]
                 if isinstance(whole.source, Joint):
                     there = [n for n, part in enumerate(whole.source.parts) if _holds(part, site.source)][-1:]
+                elif len(values) == 1 and not q:  # the sum is that value, and what it was made of are its parts
+                    there = [0] if there and whole.source.parts else []
                 if len(there) == 1 and _holds(whole.source.parts[there[0]], site.source):
                     found[slot] = there[0]
                 else:
