@@ -204,9 +204,9 @@ def _is_mean(graph: Graph, used: list[int], net: Network, statistic: str) -> boo
                          "gradient is zero; use statistic='power'")
     for i in used:
         if not graph.rules[i].keeps_factor(graph.ops[i], mean=True):
-            raise NotImplementedError(f"statistic='mean': {graph.names[i]} ({graph.layers[i].kind}) depends on the data, "
-                                      "and the theory has no rule for the mean through it; use statistic='power' or "
-                                      "erfmath.measure")
+            raise NotImplementedError(f"statistic='mean': {graph.names[i]} ({graph.layers[i].kind}) depends on the "
+                                      "data, and the theory has no rule for the mean through it; use statistic='power' "
+                                      "or erfmath.measure")
     return True
 
 

@@ -173,8 +173,8 @@ class _Merging:
         if op.gate:
             phi = rule.function(layer)
             return None if phi is None else (phi,)
-        if layer.is_identity or (layer.joins_channels and len(self.wiring.sources[i]) == 1):
-            return (Affine(1.0),)
+        if (layer.is_identity and not layer.many_inputs) or (layer.joins_channels and len(self.wiring.sources[i]) == 1):
+            return (Affine(op.gain),)
         if layer.sums:
             return (Affine(self.times.get((i, self.wiring.sources[i][0]), 1.0)),)
         if (layer.joins_channels or layer.moves_channels or layer.multiplies or layer.draws_noise or layer.statistics

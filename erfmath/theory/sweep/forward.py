@@ -201,8 +201,8 @@ class _Forward:
         alike = all(graph.channels[j] == graph.channels[i] and graph.sizes[j] == graph.sizes[i] for j in sources)
         if not alike or i in graph.biases or layer.joins_channels or rule.moves or layer.multiplies:
             return []
-        if layer.is_identity:
-            return [(sources[0], Branch())]
+        if layer.is_identity and not layer.many_inputs:
+            return [(sources[0], Branch(op.gain))]
         if layer.sums:
             return [(j, Branch(graph.merged.times.get((i, j), 1.0))) for j in sources]
         affine = getattr(layer, "scale_var", 0) or getattr(layer, "shift_var", 0)
