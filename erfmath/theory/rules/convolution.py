@@ -19,7 +19,7 @@ from ..sweep.rows import padding
 from ..sweep.taps import Array, Taps, reads
 from .base import Rule, rule_for
 from .context import Above, Before, Below
-from .directions import tap_ratios
+from .directions import border_ratios, tap_ratios
 from .neighbours import Passage, through_taps
 
 __all__ = ["ConvolutionRule"]
@@ -97,14 +97,23 @@ class ConvolutionRule(Rule):
 
     @staticmethod
     def _tilted(at: Before, m: Moments, after: Moments) -> Moments:
-        """With what a batch norm would do to single taps, where they read correlated pixels."""
+        """With what a batch norm would do to single taps, where few directions carry the variance."""
         op, graph = at.op, at.graph
-        if m.pixels is None or not op.fresh or at.layer.transposed or at.i in graph.biases:
+        if not op.fresh or at.layer.transposed or at.i in graph.biases:
             return after
         geometry = [g for taps in op.taps for g in taps.geometry]
         weights = math.prod(np.ix_(*(taps.weights for taps in op.taps))) if len(op.taps) > 1 else op.taps[0].weights
-        ratios = tap_ratios(m.pixels, np.asarray(weights), tuple(g.dilation for g in geometry),
-                            graph.channels[at.source] // op.groups)
+        channels, sizes = graph.channels[at.source] // op.groups, graph.sizes[at.source]
+        if m.pixels is not None:
+            ratios = tap_ratios(m.pixels, np.asarray(weights), tuple(g.dilation for g in geometry), channels)
+        elif None in sizes or op.fold or len(m.cov_far) > 1 or not m.cov_far.any():
+            return after
+        else:
+            out = graph.sizes[at.i]
+            read = [reads(g, np.arange(size or 1), n or 1)[0].T for g, size, n in zip(geometry, out, sizes)]
+            within = [((z >= 0) & (z < n)) * 1.0 for z, n in zip(read, sizes)]
+            shared = float(m.cov_far[0])
+            ratios = border_ratios(float(m.average[0]) - shared, shared, np.asarray(weights), within, channels)
         return after if ratios is None else replace(after, tilt=(at.i, ratios))
 
     def passage(self, layer: Weighted, op: Linear, ndim: int) -> Passage | None:  # type: ignore[override]

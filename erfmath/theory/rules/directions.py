@@ -11,12 +11,14 @@ import numpy as np
 from ..sweep.inputs import InputModel
 from ..sweep.taps import Array
 
-__all__ = ["MOST", "inverse_moments", "tap_ratios"]
+__all__ = ["MOST", "border_ratios", "inverse_moments", "tap_ratios"]
 
 #: More directions than this are many.
 MOST = 512
 #: Points of the quadrature, in the logarithm of its variable, and where it ends.
 POINTS, LOW, HIGH = 801, -40.0, 120.0
+#: A pattern at the borders with a smaller part of the variance makes no difference.
+FAINT = 0.02
 
 
 def inverse_moments(covariance: Array) -> Array:
@@ -49,3 +51,31 @@ def tap_ratios(pixels: InputModel, variances: Array, dilation: tuple[int, ...], 
     covariance = np.kron(between, values.reshape(len(taps), -1)) * np.outer(root, root)
     found = inverse_moments(covariance) * np.trace(covariance)
     return np.asarray(found.reshape(channels, -1).mean(axis=0).reshape(variances.shape))
+
+
+def border_ratios(own: float, shared: float, variances: Array, within: list[Array], channels: int) -> Array | None:
+    """The same where zero padding gives every channel a pattern at the borders of its own; None where that is faint.
+
+    Each of `channels` has values of variance `own` about a mean of square `shared`; `within`, per axis of shape (taps,
+    sites), says which taps lie inside the map.  The mean makes one direction a tap: its sum over the channels.
+    """
+    mean = np.ones((1, 1))
+    both = np.ones((1, 1))
+    for inside in within:  # over all axes: means over sites of one tap, and of two
+        both = np.kron(both, inside @ inside.T / inside.shape[1])
+        mean = np.kron(mean, inside.mean(axis=1)[:, None])
+    root = np.sqrt(variances.ravel())
+    alone = own * mean[:, 0] * root**2
+    pattern = channels * shared * (both - mean @ mean.T) * np.outer(root, root)
+    total = channels * alone.sum() + np.trace(pattern)
+    if not own > 0 or np.trace(pattern) < FAINT * total:
+        return None
+    levels, axes = np.linalg.eigh(np.diag(alone) + pattern)
+    top = float(levels.max())
+    u = np.linspace(LOW, HIGH, POINTS)
+    step, t = u[1] - u[0], 2 * np.exp(u)[:, None] / top
+    others, whole = 1 + t * alone, 1 + t * np.maximum(levels, 0.0)
+    density = np.exp(u - ((channels - 1) * np.log(others).sum(axis=1) + np.log(whole).sum(axis=1)) / 2)
+    along = axes**2 @ (density[:, None] / whole).sum(axis=0)
+    found = ((channels - 1) * (density[:, None] / others).sum(axis=0) + along) * step / top
+    return np.asarray((found * total / channels).reshape(variances.shape))

@@ -10,7 +10,7 @@ from helpers import ROUNDING, Tolerance, assert_close
 
 import erfmath as em
 from erfmath.layers.normalisation import BATCH
-from erfmath.theory.rules.directions import inverse_moments
+from erfmath.theory.rules.directions import border_ratios, inverse_moments
 
 RELU = em.Activation("relu")
 SAME = Tolerance(1e-9, 1e-12)
@@ -139,6 +139,20 @@ def test_first_batch_norm_on_correlated_pixels() -> None:
     assert_close(got.map, expected[::-1], Tolerance(0.01, 0.0))
     image = em.predict(net, image=(16,), **pixels)
     assert_close(image.map[7:10], expected[::-1] * few(16 * BATCH), Tolerance(0.05, 0.0))  # borders have less variance
+
+
+def test_patterns_at_borders() -> None:
+    """Values of mean 2 on four sites: variances of two million channels, over inputs and sites."""
+    rng, channels, own, shared = np.random.default_rng(1), 2, 1.5, 4.0
+    within = np.array([[0, 1, 1, 1], [1, 1, 1, 1], [1, 1, 1, 0.0]])
+    w = rng.normal(size=(10**6, channels, 3))
+    means = np.einsum("nia,ax->nx", w, within) * shared**0.5
+    variance = own * np.einsum("nia,ax->n", w**2, within) / 4 + means.var(axis=1)
+    expected = (w**2 / variance[:, None, None]).mean(axis=(0, 1)) * variance.mean()
+    got = border_ratios(own, shared, np.ones(3), [within], channels)
+    assert got is not None
+    assert_close(got, expected, Tolerance(0.01, 0.0))
+    assert border_ratios(own, 0.0, np.ones(3), [within], channels) is None
 
 
 def test_white_pixels_have_all_directions() -> None:
