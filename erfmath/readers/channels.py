@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..layers import AvgPool, Concat, Dropout, GlobalAvgPool, Pad, Scale, Slice, Softmax, Upsample
+from ..layers import Add, AvgPool, Concat, Dropout, GlobalAvgPool, Pad, Scale, Slice, Softmax, Upsample
 from ..layers.base import Layer
 from .axes import BATCH, CHANNELS, Digit, merged, regrouped, whole
 from .builder import Builder, Unsupported, View
@@ -20,6 +20,8 @@ from .weighted import linear
 
 __all__ = ["ATTENTION", "meeting"]
 
+#: Parts of the channels that are added up as such, not by a matrix.
+MOST_PARTS = 8
 ATTENTION = "attention (a product of two computed matrices)"
 
 
@@ -229,6 +231,11 @@ def _summed_channels(b: Builder, r: Record, function: str, view: View, rest: Seq
     for digit in reversed(left):
         change[digit] = Digit(CHANNELS, step, digit.size)
         step *= digit.size
+    parts = channels // step
+    if all(digit == fresh for digit, fresh in change.items()) and 1 < parts <= MOST_PARTS:  # one part after the other
+        cuts = [b.emit(Slice(i * step, (i + 1) * step), [view.node], f"{r.path}.part", step) for i in range(parts)]
+        name = b.emit(Add(), cuts, r.path)
+        return (name if function == "sum" else b.emit(Scale(1 / parts), [name], f"{r.path}.mean")), change
     index, place = np.arange(channels), np.zeros(channels, dtype=int)
     for digit, fresh in change.items():
         place += index // digit.step % digit.size * fresh.step

@@ -137,6 +137,8 @@ def handed(graph: Graph, gates: Gates, edge: Edge, j: int, parts: Sequence[Known
             known is not None and np.ptp(known.table, axis=1).max() > FLAT for knowns in parts for known in knowns):
         raise NotImplementedError(f"{graph.name(i)}: adds what depends on one value in several ways, and gates "
                                   f"after it tell which part of it {graph.name(j)} is: {SAMPLE}")
+    if any(len(knowns) != len(above) for knowns in parts):
+        raise NotImplementedError(f"{graph.name(i)}: its channel groups differ from those read of it: {SAMPLE}")
     for g, site in enumerate(above):
         there = below[owner[g]] if owner[g] >= 0 else None
         found.append(_along(site, [knowns[g] for knowns in parts], there, gates.parts.get((i, g)), edge.slot))
