@@ -25,7 +25,8 @@ ROOMS = [
     "lattice",
     "walks",
     "layers",
-    "networks.json", "networks.windows", "networks.strands", "networks.trf", "networks.support", "networks.images", "networks.settings",
+    "networks.json", "networks.windows", "networks.strands", "networks.trf", "networks.support",
+    "networks.images", "networks.settings",
     "networks.network", "networks.building", "networks.builder", "networks.zoo",
     "readers",
     "results",
@@ -211,7 +212,8 @@ def test_only_the_four_packages() -> None:
     allowed = OUTSIDE | set(sys.stdlib_module_names) | {"erfmath"}
     found = [f"{module_of(path)}:{line}: {name}" for path in MODULES
              for name, line in imports(parse(path), package_of(path))
-             if name.split(".")[0] not in allowed | (FRAMEWORKS if "readers" in (path.parent.name, path.stem) else set())]
+             if name.split(".")[0] not in allowed | (
+                 FRAMEWORKS if "readers" in (path.parent.name, path.stem) else set())]
     assert not found, "\n".join(found)
 
 

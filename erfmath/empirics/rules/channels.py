@@ -63,7 +63,8 @@ def _parted(x: Array, parts: int) -> Array:
 def shuffled(x: Array, scale: Sequence[int]) -> Array:
     """Channels to space: channel c prod(scale) + i of a site becomes channel c of site i of its block."""
     n = len(scale)
-    blocks = x.reshape(len(x), x.shape[1] // math.prod(scale), *scale, *x.shape[2:])  # (draws, channels, *scale, images, *space)
+    # (draws, channels, *scale, images, *space)
+    blocks = x.reshape(len(x), x.shape[1] // math.prod(scale), *scale, *x.shape[2:])
     blocks = blocks.transpose(0, 1, 2 + n, *(axis for i in range(n) for axis in (3 + n + i, 2 + i)))
     return blocks.reshape(*blocks.shape[:3], *(m * s for m, s in zip(x.shape[3:], scale)))
 
