@@ -20,6 +20,9 @@ from .context import Before, Below
 from .functions import Function
 from .neighbours import Line, Passage, through_activation
 
+#: Part of the second moment below which a mean counts as none.
+LEAST = 1e-6
+
 __all__ = ["ActivationRule"]
 
 
@@ -104,7 +107,7 @@ class ActivationRule(Rule):
             gate, after = _site_by_site(phi, m, lags, gate, after, np.array([site is None for site in m.sites]))
         at.gates.power[at.i] = gate
         self._even(at, phi, q)
-        return after.with_lags(at.want)
+        return after.with_lags(at.want).with_common(lambda: _common(phi, m))
 
     @staticmethod
     def _even(at: Before, phi: Function, q: Array) -> None:
@@ -125,6 +128,15 @@ class ActivationRule(Rule):
         slopes = [over(site.mean_slope, 1.0 if below is None else below.mean_slope)
                   for site, below in zip(after, before) if site is not None]
         return factor.times(float(np.dot(at.graph.shares(at.i), slopes)))
+
+
+def _common(phi: Function, m: Moments) -> Array:
+    """Means at each site, which are what distant sites have in common where they had nothing before."""
+    level = m.level_map
+    if phi.below is None:
+        means = np.sqrt(np.maximum(functions.cross(phi, m.second, np.zeros(m.second.shape)), 0.0))
+        level = np.where(m.per_site(m.mean(means)**2 > LEAST * m.average), means, level)
+    return m.falling(level)
 
 
 def over(part: float, whole: float) -> float:

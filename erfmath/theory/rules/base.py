@@ -21,7 +21,7 @@ from ..sweep import groups
 from ..sweep.covariance import Covariance, Factor
 from ..sweep.groups import Labels
 from ..sweep.lowering import SAMPLE, Linear, Norm, reach
-from ..sweep.moments import Moments, far_factor, linear, ratio, shared_after
+from ..sweep.moments import Moments, at as lag_zero, far_factor, linear, ratio, shared_after
 from ..sweep.sources import average
 from ..sweep.taps import Array, Taps
 from ..sweep.values import Value
@@ -77,12 +77,22 @@ def through_taps(op: Linear, m: Moments, sizes_in: Sizes, sizes: Sizes, extent: 
     values = linear(op, m, sizes_in, extent, lags)
     corr_site = shared_after(op, m, values, sizes_in)
     after = Moments(values, cov_far, corr_site, (None,) * len(cov_far), m.wraps)
+    if op.variances and m.common is not None and not m.wraps:
+        after = after.with_common(lambda: _common_after(op, m, after, sizes_in, extent))
     if op.variances or all(site is None for site in m.sites):
         return after
     q, cov_site = after.average, after.cov_site
     return replace(after, sites=tuple(
         None if site is None else filtered(op, m.value(g), float(q[g]), float(cov_site[g]))
         for g, site in enumerate(m.sites)))
+
+
+def _common_after(op: Linear, m: Moments, after: Moments, sizes_in: Sizes, extent: tuple[int, ...]) -> Array:
+    """`Moments.common` after random weights: both sites of a pair read through the same tap."""
+    assert m.common is not None
+    zero = (0,) * m.ndim
+    alone = Moments(m.common()[(slice(None), *(None,) * m.ndim)], m.cov_far, m.corr_site, m.sites, False)
+    return after.falling(linear(op, alone, sizes_in, extent, zero)[lag_zero(zero)])
 
 
 def _of_one_phase(taps: Taps) -> Array:

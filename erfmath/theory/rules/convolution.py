@@ -92,7 +92,8 @@ class ConvolutionRule(Rule):
                 m = m.mixed(graph.mixture(at.i))
             if at.i not in graph.biases and not op.fold and all(taps.trivial for taps in op.taps):
                 gain = op.gain * math.prod(taps.weights.item() for taps in op.taps)
-                return m.with_lags(at.want).multiple(gain, m.cov_far * gain, m.corr_site, (None,) * len(m.cov_far))
+                after = m.with_lags(at.want).multiple(gain, m.cov_far * gain, m.corr_site, (None,) * len(m.cov_far))
+                return after.with_common(m.common)
         return self._tilted(at, m, super().forward(at, [m]))
 
     @staticmethod

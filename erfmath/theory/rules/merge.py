@@ -66,6 +66,8 @@ class AddRule(Rule):
             q = q + parts[one].mean(a * b)
         total = Moments(values, cov_far, ratio(cov_site, q), (None,) * len(graph.groups[i]), parts[0].wraps)
         vars(total)["average"] = q
+        if any(part.common is not None for part in parts):
+            total = total.with_common(lambda: _common(parts, means))
         return replace(total, sites=tuple(self._site(at, g, parts, terms) for g in range(len(q))))
 
     @staticmethod
@@ -230,6 +232,14 @@ def _holds(part: Value, source: Source) -> bool:
     return part.source is source or any(_holds(inner, source) for inner in part.source.parts[:1])
 
 
+def _common(parts: Sequence[Moments], means: Sequence[Array]) -> Array:
+    """`Moments.common` of a sum: of each part, and of their means with each other."""
+    maps, one = [part.common_map for part in parts], parts[0]
+    whole = functools.reduce(np.add, means)
+    return one.falling(functools.reduce(np.add, [
+        part.per_site(part.cov_far + mean * (whole - mean)) * each for part, mean, each in zip(parts, means, maps)]))
+
+
 def _multiplied(site: SiteValue) -> bool:
     """Whether a value is made of a product."""
     return site is not None and (isinstance(site.source, Product) or any(map(_multiplied, site.source.parts)))
@@ -258,7 +268,8 @@ def _with_product(one: Moments, other: Moments) -> Moments | None:
     average = one.average * (1 + 2 * mean) + other.average
     cov_far, cov_site = (getattr(one, what) * (1 + 2 * mean) + getattr(other, what) for what in ("cov_far", "cov_site"))
     sites = tuple(Product.of((value, factor)).value() for value, factor, _ in found)
-    return replace(one, values=values, cov_far=cov_far, corr_site=ratio(cov_site, average), sites=sites)
+    return replace(one, values=values, cov_far=cov_far, corr_site=ratio(cov_site, average), sites=sites,
+                   common=None)
 
 
 def _same_site(one: Moments, other: Moments) -> Moments | None:

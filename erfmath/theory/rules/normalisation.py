@@ -212,9 +212,9 @@ class BatchNormRule(MapNormRule):
         at.gates.power[i] = m.per_pair((1.0 if self.again(at, m) else self.few(BATCH, at.graph.sizes[i])) / spread)
         if m.tilt is not None and sum(m.tilt[0] in inputs for inputs in at.graph.sources) == 1:
             at.gates.tilts[m.tilt[0]] = m.tilt[1]
-        # E[v(x) mean] follows the q map, p = q / average q: less of the mean is in what stands near a border.
-        if any(m.lags):
-            p = m.second / m.per_site(m.average)
+        # E[v(x) mean] falls towards borders: less of the mean is in what stands near one.
+        if any(m.lags) or m.common is not None:
+            p = m.common_map
             shared = m.products(p, m.lags) - m.products(p - 1, m.lags)  # p + p' - 1, in pairs
             values = (m.values - m.per_pair(m.cov_far) * shared) / m.per_pair(spread)
         else:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -53,6 +54,9 @@ class Moments:
     tilt : (int, ndarray), optional
         The convolution that has just made the values, and by what dividing by their variance multiplies the power of
         each of its taps, beyond the mean variance.
+    common : callable, optional
+        Gives E[v(x) v'] over distant sites (or inputs) v', in parts of its average, per group and site.  None: it falls
+        towards borders as `second` does.
     """
 
     values: Array
@@ -64,6 +68,7 @@ class Moments:
     normed: tuple[str, int] | None = None
     pixels: InputModel | None = None
     tilt: tuple[int, Array] | None = None
+    common: Callable[[], Array] | None = None
 
     @property
     def ndim(self) -> int:
@@ -195,16 +200,41 @@ class Moments:
 
     def beside(self, plane: Moments) -> Moments:
         """The same, with the moments far from all borders."""
+        return self._with(plane=plane)
+
+    def with_common(self, common: Callable[[], Array] | None) -> Moments:
+        """The same, where distant sites have so much in common."""
+        return self if self.wraps or common is self.common else self._with(common=common)
+
+    def _with(self, **others: Any) -> Moments:
+        """The same with other fields, of which nothing that is known already depends."""
         out = object.__new__(Moments)
-        vars(out).update(vars(self), plane=plane)
+        vars(out).update(vars(self), **others)
         return out
+
+    @property
+    def common_map(self) -> Array:
+        """What `common` says, as a map."""
+        return self.falling(self.second) if self.common is None else self.common()
+
+    def falling(self, maps: Array) -> Array:
+        """Maps in parts of their averages, per group; 1 where all is 0."""
+        mean = self.per_site(self.mean(maps))
+        return np.asarray(np.divide(maps, mean, out=np.ones(maps.shape), where=mean > 0))
 
     def of_groups(self, owner: Array) -> Moments:
         """Moments of the groups `owner`, one for each of its entries."""
         if len(owner) == len(self.cov_far) and (owner == np.arange(len(owner))).all():
             return self
+        common = self.common
         return replace(self, values=self.values[owner], cov_far=self.cov_far[owner], corr_site=self.corr_site[owner],
+                       common=None if common is None else lambda: common()[owner],
                        sites=tuple(self.sites[k] for k in owner))
+
+    def _mixed_common(self, share: Array) -> Array:
+        assert self.common is not None
+        parts = self.common() * self.per_site(self.cov_far)
+        return self.falling((share @ parts.reshape(len(parts), -1)).reshape(len(share), *parts.shape[1:]))
 
     def mixed(self, share: Array) -> Moments:
         """Means over groups, as layers see them that read several; `share` has shape (groups after, groups)."""
@@ -212,7 +242,8 @@ class Moments:
             return self
         values = (share @ self.values.reshape(share.shape[1], -1)).reshape(len(share), *self.values.shape[1:])
         out = replace(self, values=values, cov_far=share @ self.cov_far,
-                      corr_site=ratio(share @ self.cov_site, share @ self.average), sites=(None,) * len(share))
+                      corr_site=ratio(share @ self.cov_site, share @ self.average), sites=(None,) * len(share),
+                      common=None if self.common is None else lambda: self._mixed_common(share))
         vars(out)["average"] = share @ self.average
         return out
 
@@ -263,7 +294,10 @@ def concatenate(parts: list[Moments]) -> Moments:
     """Groups of several nodes, one after the other; the lags must agree."""
     values, cov_far, corr_site = (np.concatenate([getattr(part, what) for part in parts])
                                   for what in ("values", "cov_far", "corr_site"))
-    return Moments(values, cov_far, corr_site, tuple(site for part in parts for site in part.sites), parts[0].wraps)
+    out = Moments(values, cov_far, corr_site, tuple(site for part in parts for site in part.sites), parts[0].wraps)
+    if all(part.common is None for part in parts):
+        return out
+    return out.with_common(lambda: np.concatenate([part.common_map for part in parts]))
 
 
 # ---------------------------------------------------------------------------------------------
