@@ -12,7 +12,7 @@ from scipy.stats import f as f_distribution, kstest, t as t_distribution
 
 import erfmath as em
 from erfmath.comparison import Comparison, Estimate, compare
-from erfmath.empirics.plan import make_plan
+from erfmath.empirics.plan import Chunk, make_plan
 from erfmath.empirics.sampling import seed_entropy
 from erfmath.networks.settings import RunSettings
 from erfmath.results.measured import MeasuredReceptiveField
@@ -43,7 +43,7 @@ def ensembles(count: int, draws: int) -> list[MeasuredReceptiveField]:
     trf = em.receptive_field(net, ndim=1)
     lo, hi = trf.window()
     plan = make_plan(net, **ARGUMENTS)
-    return [MeasuredReceptiveField(plan.moments((i * draws, (i + 1) * draws)), plan.program.backward, seed=0,
+    return [MeasuredReceptiveField(plan.moments(Chunk(i * draws, ((i + 1) * draws,)))[0], plan.program.backward, seed=0,
                                    statistic="power", origin=lo, shape=(hi[0] - lo[0] + 1,), unit=(0,), trf=trf,
                                    method="measured") for i in range(count)]
 

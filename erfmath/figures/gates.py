@@ -13,7 +13,7 @@ from ..networks.network import Network
 from ..theory.predict import predict
 from .base import Arrays, Data, Desk, Figure, Options, Part, Quote, Spec, scalars
 from .panels import AMPLITUDE, annotate, letters, page, panel_map
-from .sampling import measure
+from .sampling import finished, measure
 from .tasks import TASKS
 
 __all__ = ["caption", "compute", "draw", "network", "parts", "quotes"]
@@ -50,11 +50,10 @@ def network(spec: Spec) -> Network:
 def compute(spec: Spec, desk: Desk) -> Arrays:
     """Arrays "map_" and numbers "std_", "variation_", "total_" by row and time, "before" or "after" training."""
     net, task = network(spec), TASKS[spec["task"]](spec["size"], spec["reach"])
-    run = training.fit(net, task, steps=spec["steps"], batch=spec["batch"], rng=spec["seed"], keep=(0,), clip=1.0,
-                       optimiser=training.Adam(3e-3), schedule=training.Cosine(warmup=30, floor=0.05),
-                       loss=training.BinaryCrossEntropy(), checkpoint=desk.scratch, progress=desk.progress)
-    if run.partial and not run.diverged:
-        raise KeyboardInterrupt
+    run = finished(training.fit(
+        net, task, steps=spec["steps"], batch=spec["batch"], rng=spec["seed"], keep=(0,), clip=1.0,
+        optimiser=training.Adam(3e-3), schedule=training.Cosine(warmup=30, floor=0.05),
+        loss=training.BinaryCrossEntropy(), checkpoint=desk.scratch, progress=desk.progress))
     images, _ = task.batch(0, spec["images"], [spec["seed"], TEST])
     calibration, _ = task.batch(1, CALIBRATION, [spec["seed"], TEST])
     found = scalars(final_loss=float(run.loss[-30:].mean()), final_accuracy=float(run.accuracy[-30:].mean()))

@@ -14,6 +14,7 @@ from ..lattice import kernels
 from ..layers import Activation, AvgPool, BatchNorm, Conv, GlobalAvgPool, Random, Scale, Upsample
 from ..networks.building import Part, residual, serial
 from ..networks.network import Network
+from .sampling import finished
 
 __all__ = ["loss_of", "network", "profile", "residual_net", "run", "spec", "test_data", "train_data"]
 
@@ -195,9 +196,6 @@ def run(spec: Mapping[str, Any], data: Any, *, checkpoint: Any = None,
         dense = task.startswith("camvid")
         options = {"optimiser": training.SGD(spec["rate"], 0.9, True, spec["decay"]), "schedule": training.Cosine(),
                    "augment": training.CropFlip(shift=0 if dense else 4)}
-    done = training.fit(network(spec), data, steps=steps, batch=spec["batch"], rng=spec["seed"], loss=loss_of(spec),
-                        keep=sorted({round(part * steps) for part in KEPT}), checkpoint=checkpoint, progress=progress,
-                        **options)
-    if done.partial and not done.diverged:
-        raise KeyboardInterrupt
-    return done
+    return finished(training.fit(
+        network(spec), data, steps=steps, batch=spec["batch"], rng=spec["seed"], loss=loss_of(spec),
+        keep=sorted({round(part * steps) for part in KEPT}), checkpoint=checkpoint, progress=progress, **options))

@@ -11,15 +11,23 @@ from ..empirics import measure as empirics
 from ..networks.network import Network
 from ..results.field import EffectiveReceptiveField
 from ..theory.predict import predict
+from ..training.result import Training
 from .base import Arrays, Desk, Spec, scalars
 
-__all__ = ["SIZES", "both", "generator", "jackknife", "measure", "measured", "predicted", "stops_of"]
+__all__ = ["SIZES", "both", "finished", "generator", "jackknife", "measure", "measured", "predicted", "stops_of"]
 
 Size = Callable[[EffectiveReceptiveField], Any]
 GROUPS = 25  # of draws, left out one at a time for standard errors
 
 #: Root of the mean variance over the axes; root of the number of pixels above 4.55 % of the centre's amplitude.
 SIZES: Mapping[str, Size] = {"std": lambda erf: erf.size("std"), "width": lambda erf: erf.size("threshold")}
+
+
+def finished(run: Training) -> Training:
+    """The run, unless it was interrupted: what is half done is no part of a figure."""
+    if run.partial and not run.diverged:
+        raise KeyboardInterrupt
+    return run
 
 
 def measure(net: Network, **how: Any) -> Any:

@@ -129,7 +129,7 @@ class Interruption:
             raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("calls", [1, 2, 5])
+@pytest.mark.parametrize("calls", [1, 2, 3])
 def test_measured_raises_an_interruption(calls: int) -> None:
     """Where `measure` would hand back what is done: a part has all its draws or is not kept."""
     with pytest.raises(KeyboardInterrupt):
@@ -142,7 +142,7 @@ def test_make_interrupted_at_any_moment_ends_in_the_same_bits(in_tmp: Path, monk
     figures.make("skip", "straight", options)
     for calls in (1, 3, 4, 6, 9):
         with monkeypatch.context() as patch:
-            patch.setattr(run, "Progress", lambda label: contextlib.nullcontext(Interruption(calls)))
+            patch.setattr(run, "Progress", lambda label, **_: contextlib.nullcontext(Interruption(calls)))
             with contextlib.suppress(KeyboardInterrupt):
                 figures.make("skip", "broken", options)
     figures.make("skip", "broken", options)
@@ -152,12 +152,12 @@ def test_make_interrupted_at_any_moment_ends_in_the_same_bits(in_tmp: Path, monk
             assert_close(two[array], one[array], EXACT)
 
 
-def test_measure_and_fit_are_called_in_one_place_each() -> None:
+def test_measure_is_called_in_one_place_and_fit_where_interruptions_are_raised() -> None:
     """Everything else goes through what raises interruptions."""
     for path in Path(figures.__file__).parent.glob("*.py"):
         source = path.read_text(encoding="utf-8")
         assert path.name == "sampling.py" or not re.search(r"empirics(\.measure)? import (measure|_)", source), path
-        assert path.name == "recipes.py" or "training.fit(" not in source, path
+        assert not re.search(r"(?<!finished\()training\.fit\(", source), path
 
 
 @pytest.mark.slow

@@ -158,6 +158,9 @@ def random_newer_layer(rng: random.Random, shape: Site) -> tuple[dict[str, Any],
     if op in ("max_pool", "avg_pool"):
         d = d if op == "max_pool" else [1 for _ in axes]
         pairs = [(rng.randint(0, a // 2), rng.randint(0, a // 2)) for a in k]
+        if op == "max_pool":  # none of whose windows may lie in the padding as a whole
+            d = [1 if any(not any(0 <= z + b * j < n for j in range(a)) for z in range(-p, n + q)) else b
+                 for a, b, n, (p, q) in zip(k, d, shape, pairs)]
         fields: dict[str, Any] = {"op": op, "kernel_size": k, "stride": s, "padding": pairs, "ceil_mode": True}
         fields |= {"dilation": d} if op == "max_pool" else {}
         return fields, [Step("conv", *rest, ceil=True) for rest in zip(shape, k, s, d, pairs)]
@@ -731,7 +734,7 @@ def test_bad_questions(call: Any, message: str) -> None:
 
 #: What else the verbs that ask for more than a network are given.
 REST = {"border_layers": (32,), "costs": (32,), "coverage": (5,), "erf_size_map": (32,), "widening": ({},),
-        "fit": (em.training.BoxMajority(9, 1),)}
+        "fit": (em.training.BoxMajority(9, 1),), "activities": ({}, np.zeros((1, 3, 9, 9)))}
 
 
 @pytest.mark.parametrize("name", [name for name in em.__all__ if inspect.isfunction(getattr(em, name))

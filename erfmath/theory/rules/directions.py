@@ -59,6 +59,10 @@ def border_ratios(own: float, shared: float, variances: Array, within: list[Arra
     Each of `channels` has values of variance `own` about a mean of square `shared`; `within`, per axis of shape (taps,
     sites), says which taps lie inside the map.  The mean makes one direction a tap: its sum over the channels.
     """
+    if not own > 0:
+        return None
+    shared /= own  # ratios do not depend on the scale of values, which may be beyond that of floats
+    own = 1.0
     mean = np.ones((1, 1))
     both = np.ones((1, 1))
     for inside in within:  # over all axes: means over sites of one tap, and of two
@@ -68,7 +72,7 @@ def border_ratios(own: float, shared: float, variances: Array, within: list[Arra
     alone = own * mean[:, 0] * root**2
     pattern = channels * shared * (both - mean @ mean.T) * np.outer(root, root)
     total = channels * alone.sum() + np.trace(pattern)
-    if not own > 0 or np.trace(pattern) < FAINT * total:
+    if np.trace(pattern) < FAINT * total:
         return None
     levels, axes = np.linalg.eigh(np.diag(alone) + pattern)
     top = float(levels.max())
