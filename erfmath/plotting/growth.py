@@ -108,7 +108,7 @@ def plot_growth(values: Growth | npt.ArrayLike, sizes: Any = None, *, errors: An
         plain_numbers(ticks)
     ax.set_xlabel(xlabel)
     ax.set_ylabel(ylabel)
-    if any(rows) or fit:
+    if rows and (any(rows) or fit):
         ax.legend()
     if title:
         ax.set_title(title)
@@ -129,11 +129,15 @@ def _both(over: Growth, title: str | None) -> Figure:
         for line, label in zip(closed, ["Gaussian, closed form"] + [""] * len(closed)):
             ax.plot(over.values, line, color="#202020", linewidth=1.0, linestyle=":", zorder=3, label=label)
         if rows:
-            low, high = np.log([f([f(row) for row in rows.values()]) for f in (np.min, np.max)])
+            shown = np.concatenate([*rows.values(), *closed])
+            shown = shown[shown > 0]  # a closed form may be 0, or unknown
+            low, high = np.log([shown.min(), shown.max()])
+            if low == high:
+                low, high = low - 0.5, high + 0.5
             room = 0.28 * (high - low)  # for the legend
             ax.set_ylim(*np.exp((low - 0.05 * (high - low) - room * (free == "lower left"),
                                  high + 0.05 * (high - low) + room * (free == "upper left"))))
-        ax.legend(loc=free)
+            ax.legend(loc=free)
     if title:
         figure.suptitle(title)
     return figure

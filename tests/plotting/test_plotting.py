@@ -265,6 +265,23 @@ def test_growth_draws_what_it_was_given() -> None:
     assert single.get_legend() is None and len(single.get_lines()) > 0
 
 
+@pytest.mark.parametrize("make, values", [
+    (lambda k: em.zoo.plain(4, k), (1, 3, 5, 7)),  # a size and a closed form of 0
+    (lambda _: em.zoo.plain(4), (1, 2, 3)),  # one size throughout
+    (lambda n: em.serial(em.Conv(3), em.residual(em.repeat(em.Conv(3), n))), (1, 2, 3)),  # no closed form
+])
+@pytest.mark.parametrize("kinds", [("std",), ("threshold", "std")])
+def test_growth_shows_all_that_is_positive(make: object, values: tuple[int, ...], kinds: tuple[str, ...]) -> None:
+    over = em.growth(make, values, kinds=kinds)  # type: ignore[arg-type]
+    left, right = plot_growth(over).axes
+    for ax, scale in ((left, 1.0), (right, over.trf)):
+        low, high = ax.get_ylim()
+        drawn = np.concatenate([rows[kind] / scale for kind in kinds if over.sizes[kind].min() > 0
+                                for rows in (over.sizes, over.asymptote)] or [[]])
+        drawn = drawn[drawn > 0]
+        assert ((low < drawn) & (drawn < high)).all()
+
+
 @pytest.mark.parametrize("call, message", [
     (lambda: plot_profiles({}), "must hold one result at least"),
     (lambda: plot_profiles({"one": ERF}, axis=2), "axis=2: one has the axes 0 to 1"),
