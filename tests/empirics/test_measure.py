@@ -6,6 +6,7 @@ import concurrent.futures
 import itertools
 import math
 import os
+import sys
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -427,7 +428,10 @@ MEMORY: dict[str, tuple[em.Network, dict[str, Any]]] = {
 
 @pytest.mark.parametrize("name", MEMORY)
 def test_make_plan_bounds_the_peak_memory(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Besides the weights no more than three times the largest activation of the draws worked on together."""
+    """Besides the weights no more than three times the largest activation of the draws worked on together.
+
+    Until Python 3.11 a caller holds the arguments of a call until it returns: one array more.
+    """
     for module, constant in ((plan, "CHUNK_BYTES"), (convolution, "TILE_BYTES")):
         monkeypatch.setattr(module, constant, getattr(module, constant) // 16)
     net, options = MEMORY[name]
@@ -444,7 +448,7 @@ def test_make_plan_bounds_the_peak_memory(name: str, monkeypatch: pytest.MonkeyP
     finally:
         tracemalloc.stop()
     assert plan.CHUNK_BYTES / 2 < largest <= plan.CHUNK_BYTES
-    assert peak - weights < 3 * largest
+    assert peak - weights < (3 if sys.version_info >= (3, 11) else 4) * largest
 
 
 def test_recipe_takes_images_in_turn() -> None:
