@@ -166,7 +166,9 @@ class Walk(ABC):
                              f"got {sites.shape}")
         p = self._problem
         first, last = np.array(p.start), np.array([a + g * (e - 1) for a, g, e in zip(p.start, p.span, p.extent)])
-        sites = np.minimum(sites, _FAR).astype(np.int64)
+        if sites.dtype == np.uint64:
+            sites = np.minimum(sites, np.uint64(_FAR))
+        sites = sites.astype(np.int64)
         sites = sites[..., None] if self.ndim == 1 else sites
         inside = (sites >= first) & (sites <= last)
         s, rest = np.divmod(np.where(inside, sites, first) - first, np.array(p.span))

@@ -195,6 +195,13 @@ def test_walk_up_to_the_last_site_of_64_bits() -> None:
     assert [shifted.pmf(x) for x in (-2**62, 1 - 2**62, 2**62 + 1, 2**63 - 1)] == [0.5, 0.5, 0, 0]
 
 
+@pytest.mark.parametrize("dtype", np.typecodes["AllInteger"])
+def test_sites_of_every_type_of_integer(dtype: str) -> None:
+    """Two layers of three equal taps: 1, 2, 3, 2, 1 ninths, and nothing at the last integer of the type."""
+    sites = np.array([0, 1, 2, 4, np.iinfo(dtype).max], dtype)
+    assert_close(em.walk(kernels.uniform(3), 2).pmf(sites), np.array([1, 2, 3, 1, 0]) / 9, EXACT)
+
+
 def test_walk_normalises_every_positive_kernel() -> None:
     """Also one with the taps of a signed one: 5 paths of value, as by convolution."""
     k = kernels.from_weights
