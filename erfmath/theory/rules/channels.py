@@ -236,7 +236,7 @@ class PixelShuffleRule(_Phased):
         for phase, owner in zip(self.phases(op), at.graph.owners[at.i][at.edge.slot]):
             values, start = _coarse(_lags_of_phases(state.values, 1, op, at.lags, coarser=True), state.start,
                                     self.strides(op), phase)
-            values, start = cut_pairs(values, start, at.sizes, tuple(range(state.ndim)))
+            values, start = cut_pairs(values.copy(), start, at.sizes, tuple(range(state.ndim)))
             part = Covariance(groups.collected(values, owner, len(at.graph.groups[at.j])), start)
             if values.size:
                 total = part if total is None else total.merge(part, at.channels[0], False)

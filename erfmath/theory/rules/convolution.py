@@ -12,6 +12,7 @@ from ...layers import Conv, ConvTranspose
 from ...layers.convolution import Weighted
 from ...layers.geometry import AxisGeometry
 from ...layers.weights import Constant, Fixed, Random
+from ..memory import remembered
 from ..sweep.covariance import Covariance, Factor
 from ..sweep.lowering import SAMPLE, Linear, Norm, box, by_place, reach, separable, together
 from ..sweep.moments import Moments
@@ -19,7 +20,7 @@ from ..sweep.rows import padding
 from ..sweep.taps import Array, Taps, reads
 from .base import Rule, rule_for
 from .context import Above, Before, Below
-from .directions import border_ratios, tap_ratios
+from .directions import border_ratios, presence, tap_ratios
 from .neighbours import Passage, through_taps
 
 __all__ = ["ConvolutionRule"]
@@ -110,11 +111,8 @@ class ConvolutionRule(Rule):
         elif None in sizes or op.fold or len(m.cov_far) > 1 or not m.cov_far.any():
             return after
         else:
-            out = graph.sizes[at.i]
-            read = [reads(g, np.arange(size or 1), n or 1)[0].T for g, size, n in zip(geometry, out, sizes)]
-            within = [((z >= 0) & (z < n)) * 1.0 for z, n in zip(read, sizes)]
-            shared = float(m.cov_far[0])
-            ratios = border_ratios(float(m.average[0]) - shared, shared, np.asarray(weights), within, channels)
+            shared, present = float(m.cov_far[0]), _presence(tuple(geometry), sizes, graph.sizes[at.i])
+            ratios = border_ratios(float(m.average[0]) - shared, shared, np.asarray(weights), present, channels)
         return after if ratios is None else replace(after, tilt=(at.i, ratios))
 
     def passage(self, layer: Weighted, op: Linear, ndim: int) -> Passage | None:  # type: ignore[override]
@@ -175,6 +173,14 @@ class ConvolutionRule(Rule):
         if at.op.fresh and values.shape[1] > 1:
             values = np.einsum("hg,fg...->fh...", at.graph.mixture(at.i), values)
         return at.linear(self._as_normed(at, at.op), values, at.lags)
+
+
+@remembered(1024)
+def _presence(geometry: tuple[AxisGeometry, ...], sizes: tuple[int | None, ...], out: tuple[int | None, ...]
+              ) -> tuple[Array, Array]:
+    """How often taps lie inside the map, and how that varies together."""
+    read = [reads(g, np.arange(size or 1), n or 1)[0].T for g, size, n in zip(geometry, out, sizes)]
+    return presence([((z >= 0) & (z < (n or 1))) * 1.0 for z, n in zip(read, sizes)])
 
 
 def _evenness(op: Linear, sizes_in: tuple[int | None, ...], sizes: tuple[int | None, ...]) -> float:

@@ -8,7 +8,6 @@ so that this decides who wins in a max pool.  Along one axis, with one row per d
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Union
@@ -136,11 +135,9 @@ def within_windows(lines: Sequence[Line], geometry: Sequence[AxisGeometry], size
 def _pairs(line: Array, g: AxisGeometry, n: int, windows: int, d: int) -> tuple[Array, Array]:
     """Sum over pairs of sites of windows y and y + d, and how many pairs there are."""
     first = g.stride * np.arange(max(windows, 0)) - g.pads(n)[0]
-    total, pairs = np.zeros(len(first)), np.zeros(len(first))
-    for a, b in itertools.product(range(0, g.extent, g.dilation), repeat=2):
-        x, z = first + a, first + g.stride * d + b
-        there = (x >= 0) & (x < n) & (z >= 0) & (z < n)
-        distance = np.minimum(np.abs(z - x), len(line) - 1)
-        total += np.where(there, line[distance, np.clip(np.minimum(x, z), 0, n - 1)], 0.0)
-        pairs += there
-    return total, pairs
+    taps = np.arange(0, g.extent, g.dilation)
+    x, z = first + taps[:, None, None], first + g.stride * d + taps[:, None]
+    there = (x >= 0) & (x < n) & (z >= 0) & (z < n)
+    distance = np.minimum(np.abs(z - x), len(line) - 1)
+    total = np.where(there, line[distance, np.clip(np.minimum(x, z), 0, n - 1)], 0.0)
+    return total.sum(axis=(0, 1)), there.sum(axis=(0, 1)) * 1.0

@@ -210,12 +210,14 @@ class BatchNormRule(MapNormRule):
             raise ValueError("batch norm of values that do not vary between inputs or sites: the variance is zero, "
                              "or too small for floats; give input_moments with E[x x'] below E[x^2]")
         at.gates.power[i] = m.per_pair((1.0 if self.again(at, m) else self.few(BATCH, at.graph.sizes[i])) / spread)
-        if m.tilt is not None and sum(m.tilt[0] in inputs for inputs in at.graph.sources) == 1:
+        if m.tilt is not None and at.graph.readers[m.tilt[0]] == 1:
             at.gates.tilts[m.tilt[0]] = m.tilt[1]
         # E[v(x) mean] falls towards borders: less of the mean is in what stands near one.
         if any(m.lags) or m.common is not None:
             p = m.common_map
-            shared = m.products(p, m.lags) - m.products(p - 1, m.lags)  # p + p' - 1, in pairs
+            # p + p' - 1, in pairs
+            shared = (m.products(p, m.lags) - m.products(p - 1, m.lags) if any(m.lags) else
+                      (2 * p - 1)[(slice(None), *(None,) * m.ndim)])
             values = (m.values - m.per_pair(m.cov_far) * shared) / m.per_pair(spread)
         else:
             values = m.values * m.per_pair((1 - 2 * m.cov_far / m.average) / spread)

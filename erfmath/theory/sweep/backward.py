@@ -321,12 +321,13 @@ class _Sweep:
 
 
 def _power(state: State) -> float:
-    """The largest power of a state; cross-covariances are below it."""
+    """The largest power of a state; covariances, with others or at lags, are below it."""
     if isinstance(state, dict):
         return max((float(np.abs(f.values).max(initial=0))**2 for f in state.values()), default=0.0)
     if isinstance(state, Conditioned):
         return max(_power(part) for part, _ in state.parts)
-    return float(np.abs(state.bare).max(initial=0)) * abs(state.factor)
+    center: tuple[Any, ...] = (slice(None), *state.lags)
+    return float(state.bare[center].max(initial=0)) * abs(state.factor)
 
 
 def _times(state: State, factor: float) -> State:

@@ -194,7 +194,7 @@ def _filtered(values: Array, op: Linear, sizes: tuple[int | None, ...], wraps: b
         if op.inside_only:
             values = values * _border(taps, sizes, values.shape, left)
     if left is False and not wraps:  # the second site, too, must lie on the map
-        values, _ = cut_pairs(values, (0,) * ndim, sizes, tuple(range(ndim)))
+        values, _ = cut_pairs(values.copy(), (0,) * ndim, sizes, tuple(range(ndim)))
     return values
 
 

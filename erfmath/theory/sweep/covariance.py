@@ -392,16 +392,21 @@ def select_lags(values: Array, axis: int, g: AxisGeometry, have: int, want: int)
 
 def cut_pairs(values: Array, start: tuple[int, ...], sizes: tuple[int | None, ...],
               axes: tuple[int, ...]) -> tuple[Array, tuple[int, ...]]:
-    """Drop sites outside the map, and pairs whose partner is outside."""
+    """Drop sites outside the map, and, in place, pairs whose partner is outside."""
     ndim = len(start)
     values, start = _cut(values, start, sizes, axes)
     for axis in axes:
-        n, reach = sizes[axis], values.shape[1 + axis] // 2
+        n, reach, count = sizes[axis], values.shape[1 + axis] // 2, values.shape[1 + ndim + axis]
         if n is None or reach == 0:
             continue
-        partner = (start[axis] + np.arange(values.shape[1 + ndim + axis])
-                   + np.arange(-reach, reach + 1)[:, None])
-        values = _along(values, ((partner >= 0) & (partner < n)) * 1.0, 1 + axis, axis - ndim)
+        index: list[Any] = [slice(None)] * values.ndim
+        for tau in range(-reach, reach + 1):
+            index[1 + axis] = tau + reach
+            low, high = -start[axis] - tau, n - start[axis] - tau  # sites with a partner
+            for none in (slice(0, min(max(low, 0), count)), slice(min(max(high, 0), count), count)):
+                if none.start < none.stop:
+                    index[1 + ndim + axis] = none
+                    values[tuple(index)] = 0.0
     return values, start
 
 
@@ -535,6 +540,7 @@ def routed_pairs(values: Array, start: tuple[int, ...], op: Linear, sizes: tuple
     joint = op._replace(taps=(Taps(tuple(range(ndim)), geometry, np.ones([g.kernel for g in geometry])),),
                         inside_only=False, gain=1.0)
     total: Any = 0.0
+    close = lags if upward else tuple(min(lag, g.stride * h + g.extent - 1) for lag, g, h in zip(lags, geometry, above))
     for which, weights in enumerate(_winners(geometry, above)):
         def odds(array: Array, first: tuple[int, ...]) -> Array:
             one, other, both = (np.asarray(math.prod(counts)) for counts in zip(*(
@@ -546,9 +552,11 @@ def routed_pairs(values: Array, start: tuple[int, ...], op: Linear, sizes: tuple
             part, first = fixed_pairs(values, start, joint, sizes, lags, weights)
             part = odds(part, first)
         else:
-            part, first = fixed_pairs(odds(values, start), start, joint, sizes, lags, weights)
+            box = close if which else (0,) * ndim  # the same site
+            part, first = fixed_pairs(odds(values, start), start, joint, sizes, box, weights)
+            part = part if box == close else _refit(part, box, close)
         total = total + part
-    return total, first
+    return total if close == lags else _refit(total, close, lags), first
 
 
 def _window_counts(g: AxisGeometry, first: int, count: int, n: int | None, reach: int, axis: int, ndim: int

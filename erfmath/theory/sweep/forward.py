@@ -211,6 +211,10 @@ class _Forward:
         return [(sources[0], Branch.of(op))] if filters(op) and not layer.draws_noise else []
 
     def run(self) -> Gates:
+        with np.errstate(over="raise"):
+            return self._run()
+
+    def _run(self) -> Gates:
         graph = self.graph
         wraps = graph.sizes[-1][0] is None
         values = self.inputs.values(self.need[-1], self.extent[-1], wraps)
@@ -223,7 +227,6 @@ class _Forward:
         for i in range(graph.top + 1):
             if i in self.wanted:
                 here = self._node(i, [self.done[j] for j in graph.sources[i]])
-                self.borders.follow(i, self.done[graph.sources[i][0]])
                 self.done[i] = here.beside(self.plane[i]) if self.plane else here
                 if self.seen is not None:
                     self.seen[i] = self.done[i]
@@ -237,8 +240,8 @@ class _Forward:
         at = Before(self.graph, i, self.plan.lags, self.need[i], self.extent, self.gates, self.borders,
                     self.roots.get(i), self.done, self.depends_on)
         try:
-            with np.errstate(over="raise"):
-                found = self.graph.rules[i].forward(at, inputs)
+            found = self.graph.rules[i].forward(at, inputs)
+            self.borders.follow(i, inputs[0])
         except FloatingPointError:
             raise OverflowError(f"{self.graph.names[i]}: the variance of its values is beyond the range of "
                                 "floats; give layers gains near 1, or a norm") from None

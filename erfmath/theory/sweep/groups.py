@@ -12,6 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from ..memory import remembered
+
 __all__ = ["Labels", "ONE", "collected", "distinct", "of_parts", "owners", "sizes", "spread_over",
            "whole"]
 
@@ -22,6 +24,7 @@ ONE = np.zeros((1, 1), np.intp)
 ONE.flags.writeable = False
 
 
+@remembered(1024)
 def whole(channels: int) -> Labels:
     """All channels in one group."""
     return np.broadcast_to(np.zeros((), np.intp), (channels,))

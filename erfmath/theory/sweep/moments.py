@@ -204,7 +204,9 @@ class Moments:
 
     def with_common(self, common: Callable[[], Array] | None) -> Moments:
         """The same, where distant sites have so much in common."""
-        return self if self.wraps or common is self.common else self._with(common=common)
+        if self.wraps or common is self.common:
+            return self
+        return self._with(common=common and functools.cache(common))  # several layers may ask
 
     def _with(self, **others: Any) -> Moments:
         """The same with other fields, of which nothing that is known already depends."""
@@ -359,7 +361,8 @@ def _random(op: Linear, values: Array, sizes_in: tuple[int | None, ...], extent:
         if not trivial:
             values = forward(values, taps, sizes_in, extent)
     if any(lags):
-        values, _ = cut_pairs(values, (0,) * len(extent), extent, tuple(range(len(extent))))
+        values, _ = cut_pairs(values * factor, (0,) * len(extent), extent, tuple(range(len(extent))))
+        return values
     return values * factor
 
 

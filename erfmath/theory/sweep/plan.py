@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import operator
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Union
@@ -163,6 +164,11 @@ class Graph:
                      tuple(sizes), tuple(channels), tuple(labels), tuple(map(group_sizes, labels)), tuple(owned),
                      one_site, tuple(ops), tuple(rules), ndim, norms, biases, changed, source)
 
+    @functools.cached_property
+    def readers(self) -> Counter[int]:
+        """How many nodes read each node."""
+        return Counter(j for inputs in self.sources for j in set(inputs))
+
     @property
     def top(self) -> int:
         """Position of the node whose unit is looked at."""
@@ -178,6 +184,8 @@ class Graph:
 
     def owner(self, i: int, j: int) -> Array:
         """For each group of node `i` that of the same channels of node `j`, which has as many channels or one."""
+        if len(self.groups[i]) == len(self.groups[j]) == 1:
+            return ONE[0]
         one, other = self.labels[i], self.labels[j]
         return owners(one, np.arange(len(one))[None] % len(other), other)[0]
 

@@ -10,7 +10,7 @@ from helpers import ROUNDING, Tolerance, assert_close
 
 import erfmath as em
 from erfmath.layers.normalisation import BATCH
-from erfmath.theory.rules.directions import border_ratios, inverse_moments
+from erfmath.theory.rules.directions import border_ratios, inverse_moments, presence
 
 RELU = em.Activation("relu")
 SAME = Tolerance(1e-9, 1e-12)
@@ -149,10 +149,10 @@ def test_patterns_at_borders() -> None:
     means = np.einsum("nia,ax->nx", w, within) * shared**0.5
     variance = own * np.einsum("nia,ax->n", w**2, within) / 4 + means.var(axis=1)
     expected = (w**2 / variance[:, None, None]).mean(axis=(0, 1)) * variance.mean()
-    got = border_ratios(own, shared, np.ones(3), [within], channels)
+    got = border_ratios(own, shared, np.ones(3), presence([within]), channels)
     assert got is not None
     assert_close(got, expected, Tolerance(0.01, 0.0))
-    assert border_ratios(own, 0.0, np.ones(3), [within], channels) is None
+    assert border_ratios(own, 0.0, np.ones(3), presence([within]), channels) is None
 
 
 def test_white_pixels_have_all_directions() -> None:
