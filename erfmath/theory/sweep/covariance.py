@@ -154,6 +154,7 @@ class Covariance:
     `values` is `bare` times `factor`: a number that multiplies everything waits for an array that is made anyway.
     `uniform` is the part along the direction in which all channels are equal, which a `Constant`
     convolution reads.  Where channels are independent and alike it is M / channels and not stored.
+    `multiples`, where known, are what the groups are of the first: pairs through filters are then found once for all.
     """
 
     bare: Array
@@ -161,6 +162,7 @@ class Covariance:
     uniform: Array | None = None
     mixing: int = ALIKE
     factor: float = 1.0
+    multiples: Array | None = None
 
     @functools.cached_property
     def values(self) -> Array:
@@ -169,7 +171,13 @@ class Covariance:
 
     def holding(self, values: Array, **others: Any) -> Covariance:
         """The same with other values."""
-        return replace(self, bare=values, factor=1.0, **others)
+        return replace(self, bare=values, factor=1.0, multiples=None, **others)
+
+    def _first(self) -> Covariance:
+        return Covariance(self.bare[:1], self.start, None, self.mixing, self.factor)
+
+    def _multiplied(self, multiples: Array) -> Covariance:
+        return replace(self, bare=self.bare * _column(multiples, self.ndim), multiples=multiples)
 
     @property
     def ndim(self) -> int:
@@ -195,7 +203,9 @@ class Covariance:
         if mixing and ones:
             uniform, _ = add_on_hull(self.along_ones(channels), self.start,
                                      other.along_ones(channels), other.start)
-        return Covariance(values, start, uniform, mixing)
+        alike = (self.multiples is not None and other.multiples is not None
+                 and np.array_equal(self.multiples, other.multiples))
+        return Covariance(values, start, uniform, mixing, multiples=self.multiples if alike else None)
 
     def along_ones(self, channels: int) -> Array:
         """The uniform part, whether it is carried or follows from independence."""
@@ -209,7 +219,7 @@ class Covariance:
         if factor == 1:
             return self
         uniform = None if self.uniform is None else self.uniform * factor**2
-        return Covariance(self.bare, self.start, uniform, self.mixing, self.factor * factor**2)
+        return Covariance(self.bare, self.start, uniform, self.mixing, self.factor * factor**2, self.multiples)
 
     def with_lags(self, lags: tuple[int, ...]) -> Covariance:
         """Cut, or filled with zeros, to the box of lags of half-widths `lags`."""
@@ -221,7 +231,12 @@ class Covariance:
     def into_groups(self, owner: Array, count: int) -> Covariance:
         """Channel groups summed into the `count` groups that `owner` says; -1 is left out."""
         bare = collected(self.bare, owner, count)
-        return self if bare is self.bare else replace(self, bare=bare)
+        if bare is self.bare:
+            return self
+        multiples = None if self.multiples is None else collected(self.multiples, owner, count)
+        if multiples is not None:
+            multiples = multiples / multiples[0] if multiples.all() else None
+        return replace(self, bare=bare, multiples=multiples)
 
     def gathered(self) -> Covariance:
         """The sum over all pairs of sites, for one site that serves all of them."""
@@ -232,9 +247,12 @@ class Covariance:
     def gated(self, gate: Array) -> Covariance:
         """Below a gate, given as factors on M(x, tau) over (groups, lags, map), extents 1 for all alike."""
         if gate.size == 1:
-            return Covariance(self.bare, self.start, None, self.mixing, self.factor * gate.item())
+            return Covariance(self.bare, self.start, None, self.mixing, self.factor * gate.item(), self.multiples)
         if gate.size == len(gate):  # one number per group
-            return self.holding(self.bare * (gate * self.factor), uniform=None)
+            after = self.holding(self.bare * (gate * self.factor), uniform=None)
+            if self.multiples is None or not gate.all():
+                return after
+            return replace(after, multiples=self.multiples * gate.reshape(-1) / gate.item(0))
         index: list[slice] = [slice(None)]
         for have, n in zip(self.lags, gate.shape[1:1 + self.ndim]):
             index.append(slice(None) if n == 1 else slice(n // 2 - have, n // 2 + have + 1))
@@ -249,7 +267,7 @@ class Covariance:
         if (power == 1).all() and (pairs == 1).all():
             return self
         if len(power) == 1 and (not any(self.lags) or power[0] == pairs[0]):
-            return Covariance(self.bare, self.start, None, self.mixing, self.factor * float(power[0]))
+            return Covariance(self.bare, self.start, None, self.mixing, self.factor * float(power[0]), self.multiples)
         shape = *self.bare.shape[:1 + self.ndim], *(1,) * self.ndim
         factors = np.broadcast_to(_column(pairs, self.ndim), shape).copy()
         center: tuple[Any, ...] = (slice(None), *self.lags)
@@ -292,12 +310,15 @@ class Covariance:
         if shares.size > 1:
             below = np.tensordot(shares, values, (0, 0)) if len(shares) > 1 else values * _column(shares[0], self.ndim)
             values, factor = below * factor, 1.0
+        alike = shares[0] / shares[0, 0] if len(shares) == 1 < shares.size and shares.all() else None
         if op.groups > 1 and self.mixing == MIXED:
             return Covariance(values, start, values.sum(axis=0, keepdims=True) * (factor / channels), MIXED, factor)
-        return Covariance(values, start, None, ALIKE, factor)
+        return Covariance(values, start, None, ALIKE, factor, alike)
 
     def through_fixed(self, op: Linear, sizes: tuple[int | None, ...], lags: tuple[int, ...]) -> Covariance:
         """Below the same filter on each channel: w_a w_b over all pairs of taps."""
+        if self.multiples is not None and self.uniform is None:
+            return self._first().through_fixed(op, sizes, lags)._multiplied(self.multiples)
         values, start = fixed_pairs(self.values, self.start, op, sizes, lags)
         uniform = self.uniform
         if uniform is not None:
@@ -341,6 +362,9 @@ class Covariance:
         if bias is not None and bias.ndim > 1:
             gate = bias[(slice(None), *(None,) * self.ndim)]
             return self.gated(gate).through_route(op, sizes, lags, channels)
+        if self.multiples is not None and self.uniform is None:
+            below = self._first().through_route(op, sizes, lags, channels)._multiplied(self.multiples)
+            return below if bias is None else below.gated(_column(bias, self.ndim))
         alone = self.with_lags((0,) * self.ndim)
         spread = _routed(alone.values, alone.start, op, sizes)
         below = self.holding(spread[0], start=spread[1], uniform=None).with_lags(lags)

@@ -12,6 +12,7 @@ import itertools
 import math
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,7 +23,9 @@ import erfmath as em
 from erfmath.theory.memory import forget
 from erfmath.theory.rules.base import Rule
 from erfmath.theory.rules.convolution import ConvolutionRule
+from erfmath.theory.rules.registry import rule_of
 from erfmath.theory.sweep import covariance as states, taps
+from erfmath.theory.sweep.covariance import Covariance
 
 Array = Any
 
@@ -717,3 +720,21 @@ def test_lags_against_sampled_weights(name: str) -> None:
     values = np.column_stack([power, power.sum(axis=1)])
     assert_statistical(values.mean(axis=0), values.std(axis=0) / math.sqrt(draws),
                        [*expected, expected.sum()])
+
+
+@pytest.mark.parametrize("layer", [em.AvgPool(3, stride=1, padding="same"), em.MaxPool(3, stride=2)])
+def test_groups_that_are_multiples_of_one_are_found_as_each(layer: Any) -> None:
+    values, multiples = np.random.default_rng(0).random((1, 5, 5, 4, 4)), np.array([1.0, 0.25, 3.0])
+    each = Covariance(values * multiples[:, None, None, None, None], (0, 0))
+    op = rule_of(layer).lower(layer, (9, 9), 3, 3)
+    for pass_on in (Covariance.through_fixed, functools.partial(Covariance.through_route, channels=3)):
+        together, apart = (pass_on(state, op, (9, 9), (2, 2)) for state in (replace(each, multiples=multiples), each))
+        assert together.start == apart.start and apart.multiples is None
+        assert_close(together.values, apart.values, ROUNDING)
+    for gate in (np.full((1, 1, 1, 1, 1), 2.0), np.array([2.0, 5.0, 0.5]).reshape(3, 1, 1, 1, 1)):
+        after = replace(each, multiples=multiples).gated(gate)
+        assert after.multiples is not None
+        assert_close(after.values, after.values[:1] * after.multiples[:, None, None, None, None], ROUNDING)
+    part = replace(each, multiples=multiples).into_groups(np.array([-1, 0, 1]), 2)
+    assert part.multiples is not None
+    assert_close(part.multiples, np.array([1.0, 12.0]), ROUNDING)
