@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -107,13 +107,15 @@ class ConvolutionRule(Rule):
         weights = math.prod(np.ix_(*(taps.weights for taps in op.taps))) if len(op.taps) > 1 else op.taps[0].weights
         channels, sizes = graph.channels[at.source] // op.groups, graph.sizes[at.source]
         if m.pixels is not None:
-            ratios = tap_ratios(m.pixels, np.asarray(weights), tuple(g.dilation for g in geometry), channels)
+            ratios = functools.partial(tap_ratios, m.pixels, np.asarray(weights), tuple(g.dilation for g in geometry),
+                                       channels)
         elif None in sizes or op.fold or len(m.cov_far) > 1 or not m.cov_far.any():
             return after
         else:
             shared, present = float(m.cov_far[0]), _presence(tuple(geometry), sizes, graph.sizes[at.i])
-            ratios = border_ratios(float(m.average[0]) - shared, shared, np.asarray(weights), present, channels)
-        return after if ratios is None else replace(after, tilt=(at.i, ratios))
+            ratios = functools.partial(border_ratios, float(m.average[0]) - shared, shared, np.asarray(weights),
+                                       present, channels)
+        return after.with_tilt(at.i, ratios)
 
     def passage(self, layer: Weighted, op: Linear, ndim: int) -> Passage | None:  # type: ignore[override]
         if not op.fresh or layer.transposed or len(op.taps) != ndim or op.fold:

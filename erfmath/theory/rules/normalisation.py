@@ -211,7 +211,8 @@ class BatchNormRule(MapNormRule):
                              "or too small for floats; give input_moments with E[x x'] below E[x^2]")
         at.gates.power[i] = m.per_pair((1.0 if self.again(at, m) else self.few(BATCH, at.graph.sizes[i])) / spread)
         if m.tilt is not None and at.graph.readers[m.tilt[0]] == 1:
-            at.gates.tilts[m.tilt[0]] = m.tilt[1]
+            ratios = m.tilt[1]()
+            at.gates.tilts.update({} if ratios is None else {m.tilt[0]: ratios})
         # E[v(x) mean] falls towards borders: less of the mean is in what stands near one.
         if any(m.lags) or m.common is not None:
             p = m.common_map

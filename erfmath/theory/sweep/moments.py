@@ -51,7 +51,7 @@ class Moments:
         By which norm the values have been normalised, and nothing else since: once more changes nothing but scale.
     pixels : InputModel, optional
         What the values are, if they are correlated pixels.
-    tilt : (int, ndarray), optional
+    tilt : (int, callable), optional
         The convolution that has just made the values, and by what dividing by their variance multiplies the power of
         each of its taps, beyond the mean variance.
     common : callable, optional
@@ -67,7 +67,7 @@ class Moments:
     plane: Moments | None = None
     normed: tuple[str, int] | None = None
     pixels: InputModel | None = None
-    tilt: tuple[int, Array] | None = None
+    tilt: tuple[int, Callable[[], Array | None]] | None = None
     common: Callable[[], Array] | None = None
 
     @property
@@ -207,6 +207,10 @@ class Moments:
         if self.wraps or common is self.common:
             return self
         return self._with(common=common and functools.cache(common))  # several layers may ask
+
+    def with_tilt(self, i: int, ratios: Callable[[], Array | None]) -> Moments:
+        """The same, with what a batch norm would do to single taps of the convolution `i`, found where one asks."""
+        return self._with(tilt=(i, ratios))
 
     def _with(self, **others: Any) -> Moments:
         """The same with other fields, of which nothing that is known already depends."""
