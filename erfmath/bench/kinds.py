@@ -292,7 +292,7 @@ def _stack(block: Callable[[int], Network], times: int = 2) -> Callable[..., Net
     return lambda width: _stem(width, *[block(width) for _ in range(times)])
 
 
-def _case(name: str, build: Callable[..., Network], draws: int = 400, image: int = 24, width: int = 32,
+def _case(name: str, build: Callable[..., Network], draws: int = 200, image: int = 24, width: int = 32,
           **options: Any) -> Case:
     return Case(name, build, image, draws, width=width, channels_in=options.pop("channels_in", width), **options)
 
@@ -326,7 +326,7 @@ CASES = (
     _case("PoolFormer", _stack(_pool_former)),
     _case("FastViT", _stack(_mixer)),
     _case("StarNet", _stack(_star)),
-    _case("NAFNet", lambda width: serial(Conv(3, width), *[_naf(width) for _ in range(2)]), 200, image=12, width=96),
+    _case("NAFNet", lambda width: serial(Conv(3, width), *[_naf(width) for _ in range(2)]), 100, image=12, width=96),
     _case("selective kernels", _stack(_selective, 2)),
     _case("gated linear units", lambda width: serial(Conv(3, width), *[residual(multiply(
         Conv(3, width), serial(Conv(3, width), _act("sigmoid")))) for _ in range(3)])),
@@ -342,21 +342,21 @@ CASES = (
     _case("SqueezeNet", lambda width: serial(Conv(3, width), _act(), *[_fire(width) for _ in range(3)])),
     _case("DenseNet", _stack(_dense, 1)),
     _case("cross-stage partial, pyramid pooling", _stack(_csp, 1)),
-    _case("HRNet", _hrnet, 300),
+    _case("HRNet", _hrnet),
     _case("feature pyramid", _pyramid),
     _case("pyramid pooling", _psp),
     _case("atrous pyramid, image pooling", _aspp),
     _case("U-Net++", _nested_unet),
     _case("hourglass", lambda width: _stem(width, _hourglass(width))),
-    _case("stacked hourglass", lambda width: _stem(width, _hourglass(width), _hourglass(width)), 200),
+    _case("stacked hourglass", lambda width: _stem(width, _hourglass(width), _hourglass(width)), 100),
     _case("U-Net, sub-pixel", lambda width: _unet(width, serial(Conv(3, 4 * width), PixelShuffle(2)))),
     _case("space-to-depth stem", lambda width: serial(PixelUnshuffle(2), _conv(width), _basic(width), _basic(width))),
     _case("EDSR", _edsr, channels_in=3),
-    _case("CycleGAN", _generator, 300),
-    _case("CycleGAN, corner unit", _generator, 300, unit=0),
-    _case("WaveNet", _wavenet, 1500, image=64, ndim=1),
-    _case("TCN", _tcn, 3000, image=64, ndim=1),
-    _case("audio encoder", _audio, 1500, image=128, ndim=1),
-    _case("3-D residual", _stack(_basic), 200, image=10, width=16, ndim=3),
-    _case("3-D U-Net", lambda width: _unet(width, ConvTranspose(2, width, stride=2)), 200, image=12, width=16, ndim=3),
+    _case("CycleGAN", _generator, 150),
+    _case("CycleGAN, corner unit", _generator, 150, unit=0),
+    _case("WaveNet", _wavenet, 750, image=64, ndim=1),
+    _case("TCN", _tcn, 1500, image=64, ndim=1),
+    _case("audio encoder", _audio, 750, image=128, ndim=1),
+    _case("3-D residual", _stack(_basic), 100, image=10, width=16, ndim=3),
+    _case("3-D U-Net", lambda width: _unet(width, ConvTranspose(2, width, stride=2)), 100, image=12, width=16, ndim=3),
 )
