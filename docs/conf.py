@@ -37,7 +37,7 @@ numpydoc_show_class_members = False
 suppress_warnings = ["misc.highlighting_failure"]  # doctests print what is no Python
 
 GENERATED = HERE / "generated"
-ABOVE = ("README", "CHANGELOG", "SECURITY")  # pages of the folder above
+ABOVE = ("README", "CHANGELOG")  # pages of the folder above
 PUBLIC = {name.path: name.value for name in reference.public()}
 for _name in em.__all__:  # modules by the names that they have here
     if isinstance(getattr(em, _name), type(em)):
