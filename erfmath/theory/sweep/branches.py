@@ -128,7 +128,7 @@ def gathered(m: Moments, branches: Sequence[Branch], gates: Mapping[int, Array],
     else:
         values, shared = through(nearby, everything), through(alike, everything)
     line: Any = level[(slice(None), *(None,) * m.ndim)]
-    apart = _one_side(line, kept, sizes, wraps) if kept else np.zeros(line.shape)
+    apart = _summed(line, kept, sizes, wraps, None) if kept else np.zeros(line.shape)
     cov_far = m.cov_far * ratio(m.mean(apart[lag_zero((0,) * m.ndim)]), m.mean(level))**2
     whole = Moments(values, cov_far, np.zeros(len(cov_far)), (None,) * len(cov_far), m.wraps)
     shared = np.broadcast_to(shared, values.shape)
@@ -147,13 +147,7 @@ def _sides(values: Array, terms: Sequence[tuple[float, Sequence[Linear]]], sizes
     """T Q T^T: both sites of every pair filtered."""
     ndim = len(sizes)
     for left in (True, False):
-        total: Any = 0.0
-        for factor, ops in terms:
-            part = values
-            for op in ops:
-                part = _filtered(part, op, sizes, wraps, left)
-            total = total + factor * part
-        values = total
+        values = _summed(values, terms, sizes, wraps, left)
     cut = tuple(slice(n // 2 - h, n // 2 + h + 1) for n, h in zip(values.shape[1:1 + ndim], lags))
     values = values[(slice(None), *cut)]
     if any(lags) and not wraps:
@@ -161,14 +155,14 @@ def _sides(values: Array, terms: Sequence[tuple[float, Sequence[Linear]]], sizes
     return values
 
 
-def _one_side(values: Array, terms: Sequence[tuple[float, Sequence[Linear]]], sizes: tuple[int | None, ...],
-              wraps: bool) -> Array:
-    """T v for a map v, given with one lag."""
+def _summed(values: Array, terms: Sequence[tuple[float, Sequence[Linear]]], sizes: tuple[int | None, ...], wraps: bool,
+            left: bool | None) -> Array:
+    """The sum of all terms, each through its filters; `left` as for `_filtered`."""
     total: Any = 0.0
     for factor, ops in terms:
         part = values
         for op in ops:
-            part = _filtered(part, op, sizes, wraps, None)
+            part = _filtered(part, op, sizes, wraps, left)
         total = total + factor * part
     return np.asarray(total)
 
