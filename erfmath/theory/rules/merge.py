@@ -61,14 +61,15 @@ class AddRule(Rule):
             a, b = (part.per_site(mean) * part.level_map for part, mean in
                     ((parts[one], means[one]), (parts[other], means[other])))
             whole, first, second = (parts[one].products(level, at.want) for level in (a + b, a, b))
-            both = means[one] * means[other]
-            values, cov_far, cov_site = values + (whole - first - second) / 2, cov_far + both, cov_site + both
-            q = q + parts[one].mean(a * b)
-        total = Moments(values, cov_far, ratio(cov_site, q), (None,) * len(graph.groups[i]), parts[0].wraps)
+            values, cov_far = values + (whole - first - second) / 2, cov_far + means[one] * means[other]
+            both = parts[one].mean(a * b)
+            q, cov_site = q + both, cov_site + both
+        sites = tuple(self._site(at, g, parts, terms) for g in range(len(q)))
+        total = Moments(values, cov_far, ratio(cov_site, q), sites, parts[0].wraps)
         vars(total)["average"] = q
         if any(part.common is not None for part in parts):
             total = total.with_common(lambda: _common(parts, means))
-        return replace(total, sites=tuple(self._site(at, g, parts, terms) for g in range(len(q))))
+        return total
 
     @staticmethod
     def _spread(at: Before, m: Moments, j: int) -> Moments:

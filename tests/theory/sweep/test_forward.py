@@ -308,6 +308,18 @@ def test_what_independent_inputs_share_at_one_place(name: str, q: float, c: floa
 
 
 @pytest.mark.parametrize("q, c", INPUTS)
+def test_rectified_branches_have_their_means_in_common(q: float, c: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """E[(u + v)(u' + v')] is that of each and twice the product of the means, which is E[u^2] / pi."""
+    net = em.serial(em.add(em.serial(em.Conv(3), relu()), em.serial(em.Conv(5), relu())), em.Conv(3), relu())
+    got, _, _ = swept(net, IMAGE, monkeypatch, q, c)
+    first, second = (got[name].average[0] for name in ("relu1", "relu2"))
+    total = first + second + 2 * (got["relu1"].deviation * got["relu2"].deviation).mean() / math.pi
+    assert_close(got["add1"].average[0], total, ROUNDING)
+    alone = got["relu1"].corr_site[0]
+    assert_close(got["add1"].corr_site[0], 1 - (1 - alone) * (first + second) / total, ROUNDING)
+
+
+@pytest.mark.parametrize("q, c", INPUTS)
 @pytest.mark.parametrize("name", NORMED)
 def test_batch_norm_of_finite_maps(name: str, q: float, c: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """Gains are one over the variance of the whole map, and borders keep their lower level."""
