@@ -1,19 +1,16 @@
-"""Recipes of the training experiments, and the comparison of fields before and after."""
+"""Recipes of the training experiments: their networks, data and runs."""
 
 from __future__ import annotations
 
 import pathlib
 import zlib
-from typing import Any
 
 import numpy as np
 import pytest
-from helpers import EXACT, ROUNDING, assert_close
+from helpers import ROUNDING, assert_close
 
 import erfmath as em
-from erfmath import training
-from erfmath.figures import Options, base, fig3, recipes, section4
-from erfmath.figures.trained import _shuffled, follow
+from erfmath.figures import base, recipes
 
 
 @pytest.mark.parametrize("task, size, stride", [
@@ -51,67 +48,6 @@ def test_profile_keeps_the_variance(name: str) -> None:
     assert (std > (2 / 3)**0.5) == (name == "soft") and len(conv_net) == 1
 
 
-def test_shuffled_keeps_each_kernel() -> None:
-    rng = np.random.default_rng(0)
-    weights = {"a": rng.standard_normal((4, 3, 3, 3)), "a.bias": rng.standard_normal(4),
-               "n": rng.standard_normal((4, 4))}
-    mixed = _shuffled(weights, rng)
-    assert_close(np.sort(mixed["a"].reshape(12, 9), axis=0), np.sort(weights["a"].reshape(12, 9), axis=0), EXACT)
-    by_bias = {bias: np.sort(kernel, axis=None) for bias, kernel in zip(weights["a.bias"].tolist(), weights["a"])}
-    for bias, kernel in zip(mixed["a.bias"].tolist(), mixed["a"]):
-        assert_close(np.sort(kernel, axis=None), by_bias[bias], EXACT)
-    assert_close(mixed["n"], weights["n"], EXACT)
-    assert not np.array_equal(mixed["a"], weights["a"])
-
-
-@pytest.fixture
-def files(tmp_path: pathlib.Path) -> dict[str, pathlib.Path]:
-    """Data in the shape of the real ones, of noise."""
-    rng = np.random.default_rng(0)
-    cifar, camvid = tmp_path / "cifar.npz", tmp_path / "camvid.npz"
-    images = rng.integers(0, 256, (30, 32, 32, 3), np.uint8)
-    np.savez(cifar, x_train=images, y_train=np.arange(30) % 10, x_test=images[:20], y_test=np.arange(20) % 10)
-    scenes, maps = rng.integers(0, 256, (9, 24, 32, 3), np.uint8), rng.integers(0, 12, (9, 24, 32))
-    np.savez(camvid, x_train=scenes, y_train=maps, x_test=scenes[:3], y_test=maps[:3])
-    return {"cifar10": cifar, "camvid": camvid}
-
-
-@pytest.mark.parametrize("figure", [fig3.BOX, fig3.CAMVID, section4.BOX, section4.CIFAR],
-                         ids=["fig3_box", "fig3_camvid", "section4", "section4_cifar"])
-def test_compute_gives_parts(figure: Any, files: Any, tmp_path: pathlib.Path) -> None:
-    options = Options(quick=True, files=files)
-    name, spec = next(iter(figure.parts(options).items()))
-    if "camvid" in spec["task"]:
-        spec = {**spec, "images": 2}
-    spec = {**spec, "steps": 2}
-    desk = base.Desk(lambda done, total: None, tmp_path / "scratch.npz", files)
-    arrays = figure.compute(spec, desk)
-    again = figure.compute(spec, desk)  # from the finished checkpoint
-    assert arrays["std" if "std" in arrays else "std_after"].size and name.count(", seed ") == 1
-    for key, array in arrays.items():
-        assert np.array_equal(array, again[key], equal_nan=True), key
-
-
-def test_parts_name_every_run(files: Any) -> None:
-    options = Options(files=files)
-    assert len(fig3.BOX.parts(options)) == 4 and len(fig3.CIFAR.parts(options)) == 4
-    assert len(section4.BOX.parts(options)) == len(section4.CIFAR.parts(options)) == 36
-    assert all(spec["file"] == base.digest(files["cifar10"]) for spec in fig3.CIFAR.parts(options).values())
-
-
-def test_follow_measures_the_snapshots(tmp_path: pathlib.Path) -> None:
-    spec = recipes.spec("box", 3, steps=4, layers=2, size=9, radius=1, images=12)
-    found = follow(spec, base.Desk(lambda done, total: None, tmp_path / "run.npz", {}))
-    run = recipes.run(spec, recipes.train_data(spec, {}))
-    assert sorted(run.kept) == found["step"].tolist() and run.steps == 4
-    task = training.BoxMajority(9, 1)
-    inputs, _ = task.batch(0, 12, [3, recipes.TEST])
-    net = recipes.network(spec)
-    erf = em.measure(net, node="features", weights=run.weights, images=inputs, batch=1, draws=12, rng=3)
-    assert_close(found["std"][-1], erf.size("std"), ROUNDING)
-    assert_close(found["map_after"], erf.share.astype(np.float32), EXACT)
-
-
 def test_run_raises_an_interruption() -> None:
     """Where `fit` would hand back a network that is trained a little."""
     spec = recipes.spec("box", 0, steps=6, layers=2, size=9, radius=1)
@@ -122,12 +58,6 @@ def test_run_raises_an_interruption() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         recipes.run(spec, recipes.train_data(spec, {}), progress=stop)
-
-
-def test_follow_refuses_a_run_that_diverged(tmp_path: pathlib.Path) -> None:
-    spec = recipes.spec("box", 3, steps=8, layers=2, size=9, radius=1, images=12, rate=1e30)
-    with np.errstate(all="ignore"), pytest.raises(ValueError, match="not finite"):
-        follow(spec, base.Desk(lambda done, total: None, tmp_path / "run.npz", {}))
 
 
 def write_png(path: pathlib.Path, array: np.ndarray) -> None:

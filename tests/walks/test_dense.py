@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from helpers import EXACT, ROUNDING, assert_close
+from helpers import ROUNDING, assert_close
 from walk_oracles import exact_distribution, hard_case, integer_convolution, uniform_count, worst_relative
 
 import erfmath as em
 from erfmath.base.errors import SizeError
 from erfmath.lattice import kernels
-from erfmath.walks import dense, direct, tilt
-from erfmath.walks.direct import direct_pmf
-from erfmath.walks.integers import multiply, power
-from erfmath.walks.steps import Problem, as_steps
+from erfmath.walks import dense
+
+
+def test_walk_exact_fractions() -> None:
+    walk = em.walk(kernels.soft_rim(3, Fraction(1, 2)), 2, method="rational")
+    assert walk.exact(2) == Fraction(1, 6)**2 + 2 * Fraction(5, 12)**2
+    assert walk.exact([[-1, 0]]).tolist() == [[0, Fraction(25, 144)]]
+
+
+def test_walk_exact_needs_no_scipy() -> None:
+    """The exact methods run on NumPy alone."""
+    code = ("import sys, erfmath as em; em.walk(em.kernels.uniform(3), 9, method='exact').array();"
+            "sys.exit(any(name.split('.')[0] == 'scipy' for name in sys.modules))")
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
 
 DATA = Path(__file__).resolve().parents[1] / "data" / "walks"
 MIXED = [
@@ -52,29 +64,6 @@ def test_walk_against_fractions(steps: list, method: str) -> None:
     assert values.flat[0] == walk.pmf(start) and start == walk.support[0]
     reached = np.array(sorted(pmf))
     assert (reached.min(axis=0) == lo).all() and (reached.max(axis=0) == hi).all()
-
-
-@pytest.mark.parametrize("k, n", [(2, 60), (3, 40), (7, 12), (31, 3)])
-def test_path_counts(k: int, n: int) -> None:
-    counts = em.path_counts(k, n)
-    assert counts == [uniform_count(k, n, s) for s in range(n * (k - 1) + 1)]
-    assert sum(counts) == k**n
-
-
-@pytest.mark.parametrize("k, n, told", [(0, 3, "k=0"), (3, -1, "n=-1"), (2.5, 3, "k=2.5"), (3, "2", "n='2'")])
-def test_path_counts_refuses(k: Any, n: Any, told: str) -> None:
-    with pytest.raises(ValueError, match=told):
-        em.path_counts(k, n)
-
-
-def test_multiply_integers() -> None:
-    rng = np.random.default_rng(0)
-    a, b = (rng.integers(-10**9, 10**9, size=n).tolist() for n in (7, 5))
-    stretched = np.zeros(13, dtype=object)
-    stretched[::3] = b
-    assert_close(multiply(a, b, 3), np.convolve(np.array(a, dtype=object), stretched), EXACT)
-    cube = np.convolve(np.convolve(a, np.array(a, dtype=object)), a)
-    assert_close(power(range(7), a, 3), cube, EXACT)
 
 
 @pytest.mark.slow
@@ -138,20 +127,6 @@ def test_walk_many_hard_cases(block: int, monkeypatch: pytest.MonkeyPatch) -> No
         check_hard(hard_case(rng, 150), monkeypatch)
 
 
-@pytest.mark.parametrize("steps", [
-    [(kernels.from_weights([.5, .3, .2]), 1, 600)],
-    [(kernels.uniform(5), 1, 200), (kernels.uniform(3), 4, 50)],
-])
-def test_tilted_pmf_and_direct_pmf_agree(steps: list) -> None:
-    """Two methods that share nothing but the kernels, on the whole support."""
-    problem = Problem(steps)
-    squared, bound = direct_pmf(problem)
-    tilted, bounds = tilt.tilted_pmf(problem)
-    assert (squared.exponent == tilted.exponent).sum() > 0.99 * problem.size
-    ratio = np.ldexp(tilted.mantissa / squared.mantissa, (tilted.exponent - squared.exponent).astype(int))
-    assert (np.abs(ratio - 1) <= bounds + bound).all()
-
-
 def test_walk_a_wrong_tap_is_caught() -> None:
     """One part in 1e12 in a single tap of ten thousand layers shows."""
     right = em.walk(kernels.from_weights([Fraction(1, 3)] * 3), 10_000)
@@ -161,21 +136,6 @@ def test_walk_a_wrong_tap_is_caught() -> None:
     ends = [(1, 3**10_000)] * 2
     assert worst_relative(right, x, ends) <= right.errors["relative"]
     assert worst_relative(wrong, x, ends) > wrong.errors["relative"]
-
-
-def test_walk_no_path_no_probability() -> None:
-    """Structured holes are exact zeros also where squaring would be too dear."""
-    kernel = kernels.from_weights([.5, 0, 0, .3, .2])
-    steps = [(kernel, j, 12) for j in (6, 10, 15)]
-    walk = em.walk(steps)
-    reach = {0}
-    for jump in (6, 10, 15):
-        for _ in range(12):
-            reach = {s + jump * a for s in reach for a in (0, 3, 4)}
-    x = np.arange(walk.support[1] + 1)
-    assert_close(walk.pmf(x) > 0, np.isin(x, list(reach)), EXACT)
-    problem = Problem(as_steps(steps))
-    assert_close(direct.reachable(problem), np.isin(x, list(reach)), EXACT)
 
 
 def test_walk_floats_are_taken_at_their_binary_value() -> None:

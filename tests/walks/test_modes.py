@@ -3,42 +3,24 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from math import comb, log, pi, prod, sqrt
+from math import comb, pi, sqrt
 
 import numpy as np
 import pytest
 from helpers import EXACT, FFT, ROUNDING, assert_close, assert_rate
+from walk_cases import CASES
 from walk_oracles import deep_distribution
 
 import erfmath as em
 from erfmath.base.errors import SizeError
 from erfmath.lattice import kernels
-from erfmath.walks import charfun, modes
-from erfmath.walks.charfun import chernoff, decay, lag_weights, log_phi
+from erfmath.walks import modes
+from erfmath.walks.charfun import decay, lag_weights, log_phi
 from erfmath.walks.modes import fast_length, significant
 from erfmath.walks.steps import Problem
 
 #: Bound of the error over the peak that docs/walks.md promises for many equal layers.
 PROMISED = 2e-15
-RNG = np.random.default_rng(3)
-CASES = {
-    "uniform": [(kernels.uniform(3), 1, 400)],
-    "uneven": [(kernels.from_weights([.7, .2, .1]), 1, 300)],
-    "wide": [(kernels.uniform(31), 1, 60)],
-    "strides": [(kernels.from_weights([1, 2, 3, 4, 5]), j, 20) for j in (1, 2, 4, 8)],
-    "comb": [(kernels.uniform(3), 16, 10), (kernels.uniform(3), 1, 30)],
-    "even lattice": [(kernels.corners(3), 3, 70)],
-    "nearly even": [(kernels.from_weights([1, 1e-9, 1]), 1, 300)],
-    "Poisson": [(kernels.from_weights([.99, .01]), 1, 800)],
-    "mirrored": [(kernels.from_weights([1, 2, 5]), -2, 80), (kernels.binomial(3), 1, 50)],
-    "residual": [(kernels.residual(kernels.uniform(3).centred(), .9, .1), 1, 500)],
-    "plus": [(kernels.from_weights([[0, 1, 0], [1, 1, 1], [0, 1, 0]]), 1, 24)],
-    "parity": [(kernels.from_weights([[0, 1, 0], [1, 0, 1], [0, 1, 0]]), 1, 24)],
-    "diagonal": [(kernels.from_weights([[1, 0], [0, 3]]), 1, 30)],
-    "mixed": [(kernels.LatticeDistribution(RNG.integers(1, 9, (3, 3))), 1, 15),
-              (kernels.uniform((3, 2)), (2, 1), 5)],
-    "cube": [(kernels.LatticeDistribution(np.arange(1, 28).reshape(3, 3, 3)), 1, 5)],
-}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -134,51 +116,6 @@ def test_walk_rare_steps(rate: float, n: int) -> None:
     assert walk.window[0] == 0 and walk.window[1] * 9 > walk.var**.5
 
 
-def test_walk_distinct_kernels() -> None:
-    """Rows one by one, and by summed cumulants; zeros in rows; a mirrored jump."""
-    rows = np.random.default_rng(0).random((300, 4))
-    rows[::5, 0] = 0
-    stack = kernels.KernelStack(rows, offset=-1)
-    for jump in (1, -2):
-        steps = [(kernels.from_weights(row, offset=-1), jump, 2) for row in rows]
-        exact = em.walk(steps)
-        walk = em.walk([(stack, jump, 2)], method="window")
-        assert walk.support == exact.support
-        assert_close(np.array([walk.mean, walk.var]), np.array([exact.mean, exact.var]), ROUNDING)
-        want = exact.array(*walk.window)[0]
-        assert np.abs(walk.array()[0] - want).max() <= walk.error_bound + exact.error_bound
-
-
-def test_log_phi_of_many_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The series that sums a hundred thousand kernels agrees with summing their logarithms."""
-    stack = kernels.KernelStack(np.random.default_rng(0).random((100_000, 3)))
-    problem = Problem([(stack, 1, 1)])
-    numbers = np.arange(0, 40)[:, None]
-    assert charfun._cumulant_series(problem.blocks[0], 2 * pi * numbers[:, 0] / 8000) is not None
-    series = log_phi(problem.blocks, numbers, (8000,))
-    monkeypatch.setattr(charfun, "_cumulant_series", lambda *_: None)
-    direct = log_phi(problem.blocks, numbers, (8000,))
-    phi = [np.exp(logs + 1j * args) for logs, args, _ in (series, direct)]
-    assert_close(np.abs(phi[0] - phi[1]), np.zeros(40), FFT, scale=1.0)
-
-
-@pytest.mark.parametrize("weights", [[1, 1], [1, 1, 1, 1], [3, 1, 4, 1, 5], [1, 1e-9, 1]])
-@pytest.mark.parametrize("period", [48, 49])
-def test_log_phi(weights: list, period: int) -> None:
-    """Even and odd periods, zeros of f, resonances of strides: against a plain DFT of one layer."""
-    kernel = kernels.from_weights(weights)
-    problem = Problem([(kernel, 1, 1), (kernel, 6, 1)])
-    numbers = np.arange(period // 2 + 1)
-    logs, args, _ = log_phi(problem.blocks, numbers[:, None], (period,))
-    pmf = kernel.pmf
-    both = np.zeros(7 * (len(weights) - 1) + 1)
-    for a, p in enumerate(pmf):
-        both[6 * a:6 * a + len(pmf)] += p * pmf
-    x = np.arange(both.size) - both @ np.arange(both.size)
-    want = np.exp(2j * pi / period * np.outer(numbers, x)) @ both
-    assert_close(np.abs(np.exp(logs + 1j * args) - want), np.zeros(numbers.size), FFT, scale=1.0)
-
-
 @pytest.mark.parametrize("name", CASES)
 def test_significant_leaves_out_small_modes(name: str) -> None:
     """Branch and bound keeps every mode that the decay does not rule out, and decay is a bound."""
@@ -194,20 +131,6 @@ def test_significant_leaves_out_small_modes(name: str) -> None:
         grid[:, axis] = every
         logs, _, _ = log_phi(problem.blocks, grid, problem.extent)
         assert (logs <= -g + ROUNDING.rtol * (1 + g)).all()
-
-
-@pytest.mark.parametrize("name", [n for n in CASES if n not in ("plus", "parity", "cube")])
-def test_chernoff_bounds_the_tails(name: str) -> None:
-    problem = Problem(CASES[name])
-    for axis in range(problem.ndim):
-        steps = [(k if k.ndim == 1 else k.marginal(axis), j if isinstance(j, int) else j[axis], n)
-                 for k, j, n in CASES[name]]
-        pmf, start = em.walk(steps).array()
-        x = (start + np.arange(pmf.size)) - em.walk(steps).mean
-        for nats in (3.0, 12.0, 30.0):
-            below, above = (problem.span[axis] * d for d in chernoff(problem.blocks, axis, nats))
-            assert pmf[x < -below].sum() <= np.exp(-nats)
-            assert pmf[x > above].sum() <= np.exp(-nats)
 
 
 def test_walk_cost_does_not_grow() -> None:
@@ -236,15 +159,6 @@ def test_walk_deep_plane_is_never_built() -> None:
     assert_rate([10**2, 10**4, 10**6], errors, 0.9)
 
 
-def test_walk_auto_says_what_it_picked() -> None:
-    assert em.walk(kernels.uniform(3), 100, method="auto").method == "exact"
-    assert em.walk(kernels.uniform(3), 10**7, method="auto").method == "window"
-    assert em.walk(kernels.uniform((3, 3)), 10**7, method="auto").method == "window"
-    assert em.walk(kernels.from_weights([[0, 1], [1, 1]]), 10, method="auto").method == "exact"
-    assert em.walk(kernels.from_weights([[0, 1], [1, 1]]), 5000, method="auto").method == "window"
-    assert em.walk(kernels.from_weights([1, -2, 1]), 10, method="auto").method == "fft"
-
-
 @pytest.mark.parametrize("n", [*range(1, 40), 1000, 12_345, 10**6 + 1])
 def test_fast_length(n: int) -> None:
     smooth = {2**a * 3**b * 5**c for a in range(22) for b in range(14) for c in range(10)}
@@ -267,17 +181,3 @@ def test_torus_checks_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _refuse(nbytes: int, what: str, remedy: str = "") -> None:
     raise SizeError(what)
-
-
-def test_walk_mass_of_residual_blocks() -> None:
-    """(1 + w)^n: the pmf of a lazy walk, and its total 2^n in the logarithm."""
-    block = kernels.residual(kernels.uniform(3).centred())
-    walk = em.walk(block, 2000)
-    assert_close(walk.log_mass, 2000 * log(2), ROUNDING)
-    assert_close(walk.var, 2000 / 3, ROUNDING)
-    small = em.walk([(block, 1, 3), (kernels.residual(kernels.uniform(3).centred(), 2, 1), 2, 1)])
-    values = np.ones(1)
-    for taps in ([1, 4, 1],) * 3 + ([1, 0, 7, 0, 1],):
-        values = np.convolve(values, np.array(taps) / 3)
-    assert_close(small.array()[0] * np.exp(small.log_mass), values, ROUNDING)
-    assert prod(small.array()[0].shape) == 11
