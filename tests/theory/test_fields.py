@@ -85,7 +85,6 @@ NETWORKS: dict[str, em.Network] = {
 WORSE = {
     **dict.fromkeys(("CycleGAN", "group norms", "instance norms"),
                     "what norms over a map spread is taken to be uncorrelated: std 3 to 5 % off"),
-    "residual hardswish": "gates of smooth activations depend on the level at the border: total 14 % off",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,7 @@ from ..sweep.lowering import Linear, Norm
 from ..sweep.moments import Moments, at as lag_zero, overlap, ratio
 from ..sweep.site_distribution import distant
 from ..sweep.taps import Array
+from ..sweep.values import Value
 from . import functions
 from .base import Rule, rule_for
 from .context import Before, Below
@@ -22,6 +24,8 @@ from .neighbours import Line, Passage, through_activation
 
 #: Part of the second moment below which a mean counts as none.
 LEAST = 1e-6
+#: Deviations of sites at which gates are found, between the smallest and the largest of a map.
+LEVELS = 5
 
 __all__ = ["ActivationRule"]
 
@@ -105,6 +109,8 @@ class ActivationRule(Rule):
             after = Moments(second[(slice(None), *(None,) * m.ndim)], cov_far, corr_site, tuple(sites), m.wraps)
         if len(non_gaussian) < len(q) and (any(m.lags) or not rectifies):
             gate, after = _site_by_site(phi, m, lags, gate, after, np.array([site is None for site in m.sites]))
+        if non_gaussian and not rectifies and m.second[0].size > 1:
+            gate, after = _by_level(phi, m, lags, gate, after, {g: before[g] for g in non_gaussian})
         at.gates.power[at.i] = gate
         self._even(at, phi, q)
         return after.with_lags(at.want).with_common(lambda: _common(phi, m))
@@ -162,3 +168,26 @@ def _site_by_site(phi: Function, m: Moments, lags: tuple[int, ...], gate: Array,
     inner: Any = (chosen, *there[1:])
     gate[inner] = open_pair[held]
     return gate, replace(after, values=values)
+
+
+def _by_level(phi: Function, m: Moments, lags: tuple[int, ...], gate: Array, after: Moments, values: dict[int, Value]
+              ) -> tuple[Array, Moments]:
+    """Gates and second moments of groups that are not Gaussian, where values are smaller near borders."""
+    gate = np.broadcast_to(gate, (*gate.shape[:1 + m.ndim], *m.second.shape[1:])).copy()
+    second, passed = after.second.copy(), np.ones(m.second.shape)
+    for g, value in values.items():
+        levels = m.deviation[g] / math.sqrt(m.average[g]) if m.average[g] else np.zeros(1)
+        low, high = float(levels.min()), float(levels.max())
+        if high - low < 1e-3:
+            continue
+        nodes = np.linspace(low, high, LEVELS)
+        there = [value.times(level) for level in nodes.tolist()]
+        sites = [one.through(phi) for one in there]
+        open_gates = [over(site.squared_slope, one.squared_slope) for one, site in zip(there, sites)]
+        passed[g] = over(1.0, over(value.through(phi).squared_slope, value.squared_slope)) * np.interp(
+            levels, nodes, open_gates)
+        second[g] = np.interp(levels, nodes, [site.second for site in sites])
+    gate *= m.products(np.sqrt(passed), lags)
+    moments = after.values.copy()
+    moments[lag_zero(after.lags)] = second
+    return gate, replace(after, values=moments)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -57,3 +58,20 @@ def test_gelu_in_closed_form() -> None:
     cdf = np.array([(1 + math.erf(v / math.sqrt(2))) / 2 for v in z])
     slope = cdf + z * np.exp(-z**2 / 2) / math.sqrt(2 * math.pi)
     assert_close(em.predict(em.serial(em.Conv(3), em.Activation("gelu"))).total, 2 * (w @ slope**2) / w.sum(), ROUNDING)
+
+
+def test_gates_of_sums_know_the_level_at_borders() -> None:
+    """A sum of a function and a Gaussian at a corner, where both are smaller, against its sites one by one."""
+    def silu(v: Any) -> tuple[Any, Any]:
+        s = 1 / (1 + np.exp(-v))
+        return v * s, s * (1 + v * (1 - s))
+
+    rng, inside = np.random.default_rng(0), 4 / 9
+    act = em.Activation("silu")
+    net = em.serial(em.Conv(3, weights=em.Random(gain=2.0)), act,
+                    em.residual(em.Conv(1, weights=em.Random(gain=4.0))), act)
+    value, first = silu((2 * inside)**0.5 * rng.standard_normal(400_000))
+    branch = 2 * np.sqrt(np.mean(value**2)) * rng.standard_normal(value.size)
+    second = silu(value + branch)[1]**2
+    total = 2 * inside * (np.mean(second * first**2) + 4 * np.mean(second) * np.mean(first**2))
+    assert em.predict(net, image=5, unit=(0, 0)).total == pytest.approx(total, rel=0.02)
