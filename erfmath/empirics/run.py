@@ -5,13 +5,13 @@ What a layer does is its rule's business (`empirics.rules`); here values and gra
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 
 from .arrays import Array, place
 from .boxes import Program
-from .rules import Call, Pull, rule_of
+from .rules import Call, Pull, Step, rule_of
 
 __all__ = ["Parameters", "Run", "forward"]
 
@@ -26,13 +26,15 @@ class Run:
     ----------
     output : ndarray
         Values of the last node on its forward box, (draws, channels, images, *space).
+    pulls : dict
+        Of the nodes between source and unit, until `backward` has used them.
     """
 
     def __init__(self, program: Program, calls: dict[int, Call], pulls: dict[int, Pull], output: Array) -> None:
         self.output = output
+        self.pulls = pulls
         self._calls = calls
         self._program = program
-        self._pulls = pulls
 
     def backward(self, gradient: Array) -> Array:
         """Gradient of the program's source on its backward box, from that of the output on the program's unit.
@@ -56,8 +58,8 @@ class Run:
         top = program.steps[program.top]
         waiting = {top.index: place(gradient, program.unit, top.backward.out)}
         del gradient
-        for i in sorted(self._pulls, reverse=True):
-            _add_to(waiting, program.path, program.steps[i].inputs, self._pulls.pop(i)(waiting.pop(i)))
+        for i in sorted(self.pulls, reverse=True):
+            _add_to(waiting, program.path, program.steps[i].inputs, self.pulls.pop(i)(waiting.pop(i)))
         return waiting
 
 
@@ -69,7 +71,8 @@ def _add_to(waiting: dict[int, Array], path: Collection[int], inputs: Sequence[i
 
 
 def forward(program: Program, parameters: Parameters, x: Array, *, images: int | None = None, training: bool = False,
-            to_inputs: bool = True, generators: Sequence[np.random.Generator] = ()) -> Run:
+            to_inputs: bool = True, generators: Sequence[np.random.Generator] = (),
+            seen: Callable[[Step, Sequence[Array]], None] | None = None) -> Run:
     """Run the steps of `program` on inputs `x`.
 
     Parameters
@@ -89,6 +92,8 @@ def forward(program: Program, parameters: Parameters, x: Array, *, images: int |
         Whether `backward` is asked for the gradient of the inputs; without, the first convolutions spare it.
     generators : sequence of Generator
         One a draw, for dropout; without, nothing is dropped.
+    seen : callable, optional
+        Called with each step and its inputs, before it is run.
     """
     if x.shape[3:] != program.forward.shape:
         raise ValueError(f"x: {x.shape[3:]} sites; the program needs {program.forward.shape}")
@@ -106,6 +111,8 @@ def forward(program: Program, parameters: Parameters, x: Array, *, images: int |
         for j in set(step.inputs):
             if last_use[j] == i:
                 del values[j]
+        if seen is not None:
+            seen(step, inputs)
         calls[i] = Call(step, by_node[i], images, training, generators, to_inputs or min(step.inputs) >= 0)
         values[i], pull = rule_of(step.layer).run(calls[i], inputs)
         if i in program.path and i > program.source:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,9 +14,10 @@ from ..empirics.plan import Plan
 from ..empirics.rules import Call, Pull, Step, rule_of
 from ..networks.network import Network
 from ..networks.settings import RunSettings
+from .fused import Fused, fuse
 from .slopes import signs
 
-__all__ = ["Circuit", "add_to", "channels_of", "gates_of", "given_names", "streams", "sweep"]
+__all__ = ["Circuit", "add_to", "channels_of", "gates_of", "given_names", "origins", "streams", "sweep"]
 
 #: What a node does to the gradient of its output.
 Pulls = Mapping[int, Callable[[Array], Sequence[Array]]]
@@ -49,11 +50,15 @@ def given_names(plan: Plan) -> dict[int, set[str]]:
     return found
 
 
-def gates_of(plan: Plan) -> list[int]:
-    """Positions of the nodes between source and unit whose gradients depend on the data, from the input on."""
-    given, program = given_names(plan), plan.program
-    return [i for i, step in program.steps.items() if i in program.path and i > program.source
-            and rule_of(step.layer).is_gate(step.layer, given.get(i, ()))]
+def gates_of(plan: Plan) -> tuple[Program, dict[int, Fused], list[int]]:
+    """The program with functions of one value fused, what its steps stand for, and the gates.
+
+    These are the positions of the nodes between source and unit whose gradients depend on the data, from the input on.
+    """
+    program, fused = fuse(plan.program)
+    given = given_names(plan)
+    return program, fused, [i for i, step in program.steps.items() if i in program.path and i > program.source
+                            and (i in fused or rule_of(step.layer).is_gate(step.layer, given.get(i, ())))]
 
 
 def channels_of(net: Network, settings: RunSettings) -> dict[int, int]:
@@ -73,6 +78,35 @@ def streams(program: Program) -> dict[int, int]:
     return found
 
 
+class Origin(NamedTuple):
+    """Of which value, and which of its channels, another is made without a kernel in between."""
+
+    root: int
+    start: int
+    stop: int
+
+
+#: Layers that keep sites and channels, or move them as a whole.
+KEEPING = {"identity", "scale", "dropout", "activation", "batch_norm", "max_pool", "pad", "layer_norm", "group_norm",
+           "instance_norm", "rms_norm", "grn", "softmax", "shuffle"}
+
+
+def origins(circuit: Circuit) -> dict[int, Origin]:
+    """The value that each node's is made of, site by site; averages over sites and kernels make values of their own."""
+    count, found = circuit.channels, {-1: Origin(-1, 0, circuit.channels[-1])}
+    for i, step in circuit.program.steps.items():
+        layer: Any = step.layer
+        found[i] = Origin(i, 0, count[i])
+        if len(step.inputs) == 1 and step.inputs[0] in found:
+            above = found[step.inputs[0]]
+            if layer.op == "slice":
+                found[i] = Origin(above.root, above.start + layer.start, above.start + layer.stop)
+            elif layer.op in KEEPING or i in circuit.fused:
+                whole = layer.mixes_channels or layer.op == "shuffle"
+                found[i] = Origin(above.root, 0, count[above.root]) if whole else above
+    return found
+
+
 @dataclass(frozen=True)
 class Circuit:
     """What all draws have in common.
@@ -80,6 +114,10 @@ class Circuit:
     Attributes
     ----------
     plan : Plan
+    program : Program
+        Of the plan, functions of one value fused.
+    fused : dict
+        What nodes these stand for.
     linear : dict
         Pulls of the nodes whose gradients depend on no data.
     gates : tuple of int
@@ -89,13 +127,11 @@ class Circuit:
     """
 
     plan: Plan
+    program: Program
+    fused: dict[int, Fused]
     linear: dict[int, Pull]
     gates: tuple[int, ...]
     channels: dict[int, int]
-
-    @property
-    def program(self) -> Program:
-        return self.plan.program
 
     @property
     def dtype(self) -> Any:
@@ -104,7 +140,7 @@ class Circuit:
     @staticmethod
     def of(plan: Plan, channels: Mapping[int, int], parameters: Mapping[tuple[int, str], Array]) -> Circuit:
         """Of a plan and the `channels_of` its network; nothing goes forward but shapes."""
-        program, gates = plan.program, gates_of(plan)
+        program, fused, gates = gates_of(plan)
         by_node: dict[int, dict[str, Array]] = {i: {} for i in program.steps}
         for (i, name), array in parameters.items():
             if i in by_node:
@@ -116,7 +152,7 @@ class Circuit:
                            for j, held in zip(step.inputs, step.forward.held)]
                 call = Call(step, by_node[i], 0, False, (), True)
                 linear[i] = rule_of(step.layer).run(call, nothing)[1]
-        return Circuit(plan, linear, tuple(gates), dict(channels))
+        return Circuit(plan, program, fused, linear, tuple(gates), dict(channels))
 
     def step(self, i: int) -> Step:
         """The step of a node."""

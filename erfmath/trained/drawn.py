@@ -9,10 +9,11 @@ import numpy as np
 
 from ..empirics.arrays import Array
 from ..empirics.rules import Pull
+from ..empirics.run import forward
 from ..empirics.sampling import generator
 from .circuit import Circuit, streams
+from .fused import fused_pull
 from .independent import Totals, follow, mean_pulls, squared
-from .observed import forward_pulls
 from .slopes import Gate
 
 __all__ = ["drawn"]
@@ -53,8 +54,9 @@ def drawn(circuit: Circuit, gates: Mapping[int, Gate], inputs: Array, draws: int
         part = inputs[:, start * batch:stop * batch].astype(plan.recipe.dtype, copy=False)
         x = np.moveaxis(part.reshape(part.shape[0], n, batch, *part.shape[2:]), 1, 0)
         sample = plan.recipe.sample(start, stop)
-        steps = forward_pulls(program, sample.parameters, x, images, sample.generators)
-        pulls = {step.index: pull for step, _, pull in steps if step.index in gates}
+        run = forward(plan.program, sample.parameters, x, images=images, generators=sample.generators)
+        pulls = {i: fused_pull(plan.program, circuit.fused[i], run.pulls) if i in circuit.fused else run.pulls[i]
+                 for i in gates}
         shifts = _Shifts(circuit, stream, hypothesis, n, rng)
 
         def varied(i: int, dy: Array, pulls: dict[int, Pull] = pulls, shifts: _Shifts = shifts) -> list[Array]:

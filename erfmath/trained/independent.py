@@ -98,14 +98,16 @@ def exact(circuit: Circuit, gates: Mapping[int, Gate]) -> tuple[Array, Array, To
         if i in circuit.linear:
             parts = list(circuit.linear[i](dy))
         else:
-            root = np.sqrt(np.einsum("d...,d...->...", dy, dy)[None])
-            shape, = gates[i].numbers(root)
-            each = np.eye(math.prod(shape)).reshape(-1, *shape)
-            new, = gates[i].varied(root, [each])
-            new = new[new.reshape(len(new), -1).any(axis=1)]
-            parts = [np.concatenate([_padded(gates[i].passed(dy)[0], count), new])]
-            ranges[i] = slice(count, count + len(new))
-            count += len(new)
+            root, first = np.sqrt(np.einsum("d...,d...->...", dy, dy)[None]), count
+            shapes, parts = gates[i].numbers(root), list(gates[i].passed(dy))
+            for which, shape in enumerate(shapes):
+                numbers = [np.zeros((1, *other)) for other in shapes]
+                numbers[which] = np.eye(math.prod(shape)).reshape(-1, *shape)
+                new = gates[i].varied(root, numbers)[which]
+                new = new[new.reshape(len(new), -1).any(axis=1)]
+                parts[which] = np.concatenate([_padded(parts[which], count), new])
+                count += len(new)
+            ranges[i] = slice(first, count)
         for j, part in zip(program.steps[i].inputs, parts):
             if j in program.path:
                 known = waiting.get(j, part[:0])

@@ -14,7 +14,7 @@ from ..empirics.plan import Plan
 from ..empirics.rules import Step
 from ..empirics.rules.activation import activate
 from .circuit import gates_of
-from .observed import Observed, two_slopes
+from .observed import Observed, factors_by_site, two_slopes
 from .slopes import Slope
 
 __all__ = ["by_hand", "from_norms"]
@@ -26,7 +26,7 @@ CLIPPED = {"relu6": (0.0, 6.0, 1.0), "hardtanh": (-1.0, 1.0, 1.0), "hardsigmoid"
 WEIGHTS = np.exp(-POINTS**2 / 2) / np.exp(-POINTS**2 / 2).sum()
 
 
-def by_hand(step: Step, channels: int, taps: int, given: Any, key: str) -> Observed:
+def by_hand(step: Step, counts: Mapping[int, int], taps: int, given: Any, key: str) -> Observed:
     """What a user says of a gate, in the shapes that `activities` returns.
 
     Raises
@@ -36,9 +36,12 @@ def by_hand(step: Step, channels: int, taps: int, given: Any, key: str) -> Obser
     """
     array = np.asarray(given, dtype=float)
     layer: Any = step.layer
-    low = two_slopes(step)
+    low, channels = two_slopes(step), counts[step.index]
     if step.layer.op == "max_pool":
         shapes, words = [(taps,), (channels, taps)], f"the share of each tap, (taps,) or ({channels}, {taps})"
+    elif len(step.inputs) > 1:
+        shapes = [(len(step.inputs), 2, channels)]
+        words = f"mean and mean square of what multiplies the gradient of each input, {shapes[0]}"
     else:
         words = f"the mean and the mean square of the slope, (2, {channels})"
         shapes = [(2, channels)]
@@ -52,15 +55,19 @@ def by_hand(step: Step, channels: int, taps: int, given: Any, key: str) -> Obser
         if (shares < 0).any() or not np.allclose(shares.sum(axis=1), 1):
             raise ValueError(f"gates[{key!r}]: shares must not be negative, and sum to 1")
         return shares
+    if array.ndim > 1 and (array[..., 1, :] < array[..., 0, :]**2 * (1 - 1e-9)).any():
+        raise ValueError(f"gates[{key!r}]: a mean square must not be less than the square of the mean")
+    if array.ndim == 3:
+        # What has a single channel is one number for all of them.
+        wide = [max(counts[j] for k, j in enumerate(step.inputs) if k != which) for which in range(len(array))]
+        return tuple(Slope(rows[0, :n], rows[1, :n], by_site) for rows, n, by_site in zip(array, wide, factors_by_site(step)))
     if array.ndim < 2:
         if (array < 0).any() or (array > 1).any():
             raise ValueError(f"gates[{key!r}]: parts of open gates must lie between 0 and 1")
         low = low or 0.0
         part = np.broadcast_to(array, (channels,))
         return (Slope(low + (1 - low) * part, low**2 + (1 - low**2) * part),)
-    if (array[1] < array[0]**2 * (1 - 1e-9)).any():
-        raise ValueError(f"gates[{key!r}]: a mean square must not be less than the square of the mean")
-    return (Slope(*array),)
+    return (Slope(array[0], array[1]),)
 
 
 #: Mean and variance of the values of each channel, taken to be Gaussian.
@@ -75,13 +82,13 @@ def from_norms(plan: Plan, channels: Mapping[int, int]) -> dict[int, Observed]:
     such a ReLU and a pool of N sites, gradients come from the winners: these are open with probability 1 - (1 - p)^N.
     """
     program, given = plan.program, plan.recipe.given
-    gates = set(gates_of(plan))
+    small, fused, gates = gates_of(plan)
     known: dict[int, State] = {}
     found: dict[int, Observed] = {}
     for i, step in program.steps.items():
         above = [known.get(j) for j in step.inputs]
-        if i in gates:
-            seen = _gate(step, above[0])
+        if i in gates and i not in fused:
+            seen = _gate(step, above[0], channels[i])
             if seen is not None:
                 found[i] = seen
         rows = {name: given[i, name][0].astype(float) for name in ("scale", "shift", "variance") if (i, name) in given}
@@ -90,10 +97,10 @@ def from_norms(plan: Plan, channels: Mapping[int, int]) -> dict[int, Observed]:
         elif step.layer.op in _STATES and None not in above:
             known[i] = _STATES[step.layer.op](step, above, channels[i])
     pools: dict[int, int] = {}  # sites of the pool that alone reads a node
-    path = [i for i in program.steps if i in program.path and i > program.source]
-    readers = Counter(j for i in path for j in program.steps[i].inputs)
+    path = [i for i in small.steps if i in small.path and i > program.source]
+    readers = Counter(j for i in path for j in small.steps[i].inputs)
     for i in reversed(path):
-        step = program.steps[i]
+        step = small.steps[i]
         if i in pools and i in found and two_slopes(step) == 0.0:
             part = 1 - (1 - found[i][0].mean)**pools[i]
             found[i] = (Slope(part, part),)
@@ -102,7 +109,7 @@ def from_norms(plan: Plan, channels: Mapping[int, int]) -> dict[int, Observed]:
     return found
 
 
-def _gate(step: Step, state: State | None) -> Observed | None:
+def _gate(step: Step, state: State | None, count: int) -> Observed | None:
     from scipy.special import ndtr
     layer: Any = step.layer
     if layer.op == "max_pool":
@@ -111,7 +118,7 @@ def _gate(step: Step, state: State | None) -> Observed | None:
     if layer.op == "adaptive_max_pool":
         return ()
     if layer.op == "dropout":
-        return (Slope(np.ones(1), np.full(1, 1 / (1 - layer.p))),)
+        return (Slope(np.ones(count), np.full(count, 1 / (1 - layer.p))),)
     if layer.op != "activation" or state is None:
         return None
     mean, variance = state

@@ -32,7 +32,8 @@ Strides = dict[int, tuple[int, ...]]
 def strides(net: Network, settings: RunSettings, circuit: Circuit, gates: Mapping[int, Gate]) -> Strides | None:
     """Strides of gates and source, if all can be moved and there are not too many; else None."""
     program = circuit.program
-    if settings.source is not None or not all(gate.independent for gate in gates.values()):
+    if settings.source is not None or not all(gate.independent and len(circuit.step(i).inputs) == 1
+                                              for i, gate in gates.items()):
         return None
     columns = circuit.channels[program.top]
     for i, gate in gates.items():

@@ -7,7 +7,7 @@ import functools
 import math
 import operator
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,14 +17,16 @@ from ..empirics.boxes import Program, compile_network
 from ..empirics.convolution import taps
 from ..empirics.measure import check_images
 from ..empirics.plan import Plan, make_plan
-from ..empirics.rules import Call, Pull, Step, rule_of
+from ..empirics.rules import Pull, Step
 from ..empirics.rules.pooling import max_pool, max_pool_winner
+from ..empirics.run import forward
 from ..networks.network import Network
 from ..networks.settings import RunSettings
 from .circuit import channels_of, gates_of, given_names
+from .fused import fused_pull
 from .slopes import Slope, signs
 
-__all__ = ["Observed", "activities", "all_units", "batch_of", "forward_pulls", "observed", "two_slopes"]
+__all__ = ["Observed", "activities", "all_units", "batch_of", "factors_by_site", "observed", "two_slopes"]
 
 #: What is known of a gate: one `Slope` for each input, or the shares of a pool's taps.
 Observed = Any
@@ -57,7 +59,8 @@ def activities(net: Network, weights: Mapping[str, Any], images: Any, *, node: s
     -------
     dict of ndarray
         By node.  Of ReLU and leaky ReLU the part of the values above zero, (channels,); of other activations the mean
-        of phi' and of phi'^2, (2, channels); of max pools how often each tap of a window wins, (channels, taps).
+        of phi' and of phi'^2, (2, channels); of max pools how often each tap of a window wins, (channels, taps); of
+        products the mean and the mean square of what multiplies each input's gradient, (inputs, 2, channels).
 
     Raises
     ------
@@ -84,18 +87,21 @@ def activities(net: Network, weights: Mapping[str, Any], images: Any, *, node: s
     plan = make_plan(net, settings, statistic="power", entropy=0, normalise=False, images=images, channel=None,
                      batch=None, dtype=None)
     plan = all_units(net, settings, plan)
-    found = observed(plan, np.moveaxis(images, 1, 0), channels_of(net, settings), weighed=False)
-    return {plan.program.steps[i].name: _told(plan.program.steps[i], what) for i, what in found.items()
-            if isinstance(what, np.ndarray) or len(what) == 1}
+    channels = channels_of(net, settings)
+    found = observed(plan, np.moveaxis(images, 1, 0), channels, weighed=False)
+    return {plan.program.steps[i].name: _told(plan.program.steps[i], what, channels[i]) for i, what in found.items()
+            if isinstance(what, np.ndarray) or what}
 
 
-def _told(step: Step, what: Observed) -> Array:
+def _told(step: Step, what: Observed, channels: int) -> Array:
     if isinstance(what, np.ndarray):
         return what
+    if len(what) > 1:
+        return np.array([np.broadcast_arrays(*slope[:2], np.empty(channels))[:2] for slope in what])
     slope = what[0]
     low = two_slopes(step)
     if low is not None and low != 1:
-        return (slope.mean - low) / (1 - low)
+        return np.clip((slope.mean - low) / (1 - low), 0, 1)
     return np.stack([slope.mean, slope.square])
 
 
@@ -122,35 +128,13 @@ def batch_of(plan: Plan, channels: Mapping[int, int], wanted: int) -> int:
     return max(1, min(wanted, BATCH_BYTES // max(largest * np.dtype(plan.recipe.dtype).itemsize, 1)))
 
 
-def forward_pulls(program: Program, parameters: Mapping[tuple[int, str], Array], x: Array, images: int,
-                  generators: Sequence[np.random.Generator] = ()) -> Iterator[tuple[Step, list[Array], Pull]]:
-    """Run the program on `x`, and give of each node its step, its inputs and its pull.
-
-    Of the images the first `images` are back-propagated.  Values are let go when nothing reads them any more.
-    """
-    by_node: dict[int, dict[str, Array]] = {i: {} for i in program.steps}
-    for (i, name), array in parameters.items():
-        if i in by_node:
-            by_node[i][name] = array
-    values = {-1: x}
-    last = {j: i for i, step in program.steps.items() for j in step.inputs}
-    for i, step in program.steps.items():
-        inputs = [values[j] for j in step.inputs]
-        for j in set(step.inputs):
-            if last[j] == i:
-                del values[j]
-        call = Call(step, by_node[i], images, False, generators, True)
-        values[i], pull = rule_of(step.layer).run(call, list(inputs))
-        yield step, inputs, pull
-
-
 def observed(plan: Plan, inputs: Array, channels: Mapping[int, int], weighed: bool = True) -> dict[int, Observed]:
     """What all gates of a plan do on average over inputs (channels, N, *space).
 
     If `weighed`, over those sites that gradients reach: below a pool the winners of its windows, below another gate
     what it lets through.  That is how a gate depends on what lies above it with no kernel in between.
     """
-    recipe, program, gates = plan.recipe, plan.program, set(gates_of(plan))
+    recipe, (program, fused, gates) = plan.recipe, gates_of(plan)
     batch = max(recipe.inputs[1], 1)
     counted = inputs.shape[1] // batch * batch
     each = max(batch, batch_of(plan, channels, counted) // batch * batch)
@@ -162,13 +146,17 @@ def observed(plan: Plan, inputs: Array, channels: Mapping[int, int], weighed: bo
         draws = part.shape[1] // batch
         x = np.moveaxis(part.reshape(part.shape[0], draws, batch, *part.shape[2:]), 1, 0) if batch > 1 else part[None]
         here: dict[int, Observed] = {}
-        pulls: dict[int, _Pulled] = {}
         images = 1 if batch > 1 else draws
-        for step, values, pull in forward_pulls(program, parameters, x, images):
+
+        def seen(step: Step, values: Sequence[Array], here: dict[int, Observed] = here) -> None:
             if step.index in gates:
-                here[step.index] = _seen(step, values)
-                shape = (*values[0].shape[:2], images, *step.backward.out.shape)
-                pulls[step.index] = _Pulled(pull, signs(rng, shape, values[0].dtype))
+                here[step.index] = _seen(step, values) if step.index not in fused else None
+        run = forward(plan.program, parameters, x, images=images, seen=seen)
+        pulls: dict[int, _Pulled] = {}
+        for i in gates:
+            pull = fused_pull(plan.program, fused[i], run.pulls) if i in fused else run.pulls[i]
+            shape = (len(x), channels[i], images, *program.steps[i].backward.out.shape)
+            pulls[i] = _Pulled(pull, signs(rng, shape, x.dtype))
         for i, what in _weighed(program, here, pulls, weighed).items():
             total.setdefault(i, []).append((draws, what))
     return {i: _mean(parts) for i, parts in total.items()}
@@ -198,7 +186,7 @@ def _weighed(program: Program, here: Mapping[int, Observed], pulls: Mapping[int,
     return found
 
 
-def _seen(step: Step, inputs: list[Array]) -> Observed | None:
+def _seen(step: Step, inputs: Sequence[Array]) -> Observed | None:
     """What values tell of one gate over one batch; None where its pull does."""
     layer: Any = step.layer
     if layer.op == "max_pool":
@@ -208,7 +196,8 @@ def _seen(step: Step, inputs: list[Array]) -> Observed | None:
     if layer.op == "multiply":
         return _factors(step, inputs)
     if layer.op == "dropout":
-        return (Slope(np.ones(1), np.full(1, 1 / (1 - layer.p))),)
+        count = inputs[0].shape[1]
+        return (Slope(np.ones(count), np.full(count, 1 / (1 - layer.p))),)
     return None
 
 
@@ -248,15 +237,21 @@ def _winners(step: Step, x: Array) -> Array:
     return np.where(total > 0, counts / np.where(total > 0, total, 1), 1 / len(views))
 
 
-def _factors(step: Step, inputs: list[Array]) -> tuple[Slope, ...]:
+def _factors(step: Step, inputs: Sequence[Array]) -> tuple[Slope, ...]:
     """Of a product: what the other inputs multiply the gradient of each one by."""
     parts = [place(x, held, reads) for x, held, reads in zip(inputs, step.forward.held, step.forward.reads)]
     found = []
-    for which in range(len(parts)):
+    for which, by_site in enumerate(factors_by_site(step)):
         rest = functools.reduce(operator.mul, parts[:which] + parts[which + 1:])
-        by_site = math.prod(rest.shape[3:]) > 1 or math.prod(step.forward.out.shape) == 1
         found.append(Slope(_per_channel(rest), _per_channel(rest * rest), by_site))
     return tuple(found)
+
+
+def factors_by_site(step: Step) -> list[bool]:
+    """Of each input of a product, whether what multiplies its gradient is a number of its own at every site."""
+    window = step.forward
+    return [math.prod(window.out.shape) == 1 or any(math.prod(other.shape) > 1 for k, other in enumerate(window.reads)
+                                                    if k != which) for which in range(len(window.reads))]
 
 
 def _per_channel(x: Array, weight: Array | None = None) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from ..base.checks import choice, integer
 from ..empirics.arrays import Array, on_space, place
 from ..empirics.measure import check_images
 from ..empirics.plan import Plan, make_plan
+from ..empirics.rules import Step
 from ..empirics.sampling import generator, seed_entropy
 from ..layers.geometry import Box
 from ..networks.images import NaturalImages, natural_images
@@ -21,8 +23,9 @@ from ..networks.settings import RunSettings
 from ..results.assumptions import Assumption
 from ..results.statistics import Moments
 from ..results.trained import TrainedReceptiveField
-from .circuit import Circuit, channels_of, streams
+from .circuit import Circuit, channels_of, origins
 from .drawn import drawn
+from .fused import fuse
 from .independent import coherent, exact, exact_fits, probed
 from .known import by_hand, from_norms
 from .moved import moved, strides
@@ -105,12 +108,12 @@ class _Parts(NamedTuple):
         return observed(plan, self.inputs(plan, count), self.channels), "noise" if self.images is None else "images"
 
     def _by_hand(self, hand: Mapping[str, Any], wanted: Any) -> dict[int, Observed]:
-        steps, found = self.plan.program.steps, from_norms(self.plan, self.channels)
+        steps, found = fuse(self.plan.program)[0].steps, from_norms(self.plan, self.channels)
         by_name = {steps[i].name: i for i in wanted}
         for name, given in hand.items():
             if name in by_name:
                 i = by_name[name]
-                found[i] = by_hand(steps[i], self.channels[i], math.prod(steps[i].kernel), given, name)
+                found[i] = by_hand(steps[i], self.channels, math.prod(steps[i].kernel), given, name)
             elif name not in self.net.names:
                 raise ValueError(f"gates: the network has no node {name!r}")
         missing = [name for name, i in by_name.items() if i not in found]
@@ -134,9 +137,8 @@ class _Parts(NamedTuple):
         return np.moveaxis(noise, 1, 0)
 
 
-def _gate(parts: _Parts, i: int, what: Observed) -> Gate:
+def _gate(parts: _Parts, step: Step, what: Observed) -> Gate:
     """A gate that is known by what was observed."""
-    step = parts.plan.program.steps[i]
     if isinstance(what, np.ndarray):
         shapes = parts.settings.shapes(parts.net)
         below = step.inputs[0]
@@ -149,7 +151,7 @@ def _field(parts: _Parts, hypothesis: str, known: dict[int, Observed], draws: in
            about: dict[str, Any]) -> TrainedReceptiveField:
     plan = parts.plan
     circuit = Circuit.of(plan, parts.channels, plan.recipe.given)
-    gates = {i: _gate(parts, i, known[i]) for i in circuit.gates}
+    gates = {i: _gate(parts, circuit.step(i), known[i]) for i in circuit.gates}
     if hypothesis == "independent":
         _check_products(circuit)
 
@@ -159,7 +161,7 @@ def _field(parts: _Parts, hypothesis: str, known: dict[int, Observed], draws: in
         mean = placed(coherent(circuit, gates, circuit.units(None, 1, "mean"), square=False))
         return TrainedReceptiveField(Moments.of(mean[None]), plan.field, method="mean gates", sampled=False,
                                      coherent_map=mean, contributions={}, **about)
-    dense = hypothesis == "independent" and exact_fits(circuit, gates)
+    dense = not gates or hypothesis == "independent" and exact_fits(circuit, gates)
     stride = None if dense or hypothesis != "independent" else strides(parts.net, parts.settings, circuit, gates)
     if dense or stride is not None:
         wide = dataclasses.replace(plan, recipe=dataclasses.replace(plan.recipe, dtype="float64"))
@@ -186,11 +188,11 @@ def _field(parts: _Parts, hypothesis: str, known: dict[int, Observed], draws: in
 
 def _check_products(circuit: Circuit) -> None:
     """Factors must not be functions of one value: then their product is no gate of its own."""
-    stream = streams(circuit.program)
+    origin = origins(circuit)
     for i in circuit.gates:
         step = circuit.step(i)
-        met = [stream[j] for j in step.inputs]
-        if len(set(met)) < len(met):
+        met = [origin[j] for j in step.inputs]
+        if any(a.root == b.root and a.start < b.stop and b.start < a.stop for a, b in itertools.combinations(met, 2)):
             raise NotImplementedError(f"{step.name}: multiplies functions of the same value, of which "
                                       "gates='independent' has no mean; use gates='layers', or erfmath.measure")
 

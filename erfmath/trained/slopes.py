@@ -75,7 +75,7 @@ class Slopes(Gate):
 
     @property
     def independent(self) -> bool:
-        return len(self.slopes) == 1 and self.slopes[0].by_site
+        return all(slope.by_site and len(slope.mean) == channels for slope, channels in zip(self.slopes, self.channels))
 
     def numbers(self, dy: Array) -> list[tuple[int, ...]]:
         return [(dy.shape[1] if len(slope.mean) > 1 else 1, dy.shape[2],

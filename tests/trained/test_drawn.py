@@ -119,9 +119,9 @@ def test_refusals() -> None:
         em.predict(net, weights=weights, gates="sites")
     with pytest.raises(ValueError, match="method='normal'"):
         em.predict(net, weights=weights, gates="layers", method="normal")
-    swish = em.serial(em.Conv(1, 2), em.multiply(em.Activation("sigmoid"), em.Identity()))
+    winners = em.serial(em.Conv(1, 2), em.multiply(em.MaxPool(3, 1, 1), em.Identity()))
     with pytest.raises(NotImplementedError, match="multiply1.*layers"):
-        em.predict(swish, weights={"conv1": np.ones((2, 3, 1, 1))}, gates="independent")
+        em.predict(winners, weights={"conv1": np.ones((2, 3, 1, 1))}, gates="independent")
     with pytest.raises(ValueError, match="statistic='amplitude'"):
         em.predict(net, weights=weights, gates="layers", statistic="amplitude")
 
@@ -159,7 +159,7 @@ def test_any_network_that_measure_takes(seed: int) -> None:
         measured = em.measure(sample.net, images=images, draws=10, channel=0, dtype="float64", rng=0, **about)
         parts = _Parts(sample.net, settings, plan, circuit.channels, images, None)
         known, _ = parts.slopes("layers", None)
-        gates = {i: _gate(parts, i, known[i]) for i in circuit.gates}
+        gates = {i: _gate(parts, circuit.step(i), known[i]) for i in circuit.gates}
         maps = np.concatenate([maps for maps, _ in module.drawn(circuit, gates, parts.inputs(plan, 10), 10, "none")])
         assert_close(place(maps.mean(axis=0), plan.program.backward, plan.field), measured.moments.mean, REWRITE)
     for hypothesis in ("independent", "channels", "layers"):

@@ -143,3 +143,22 @@ def test_at_initialisation_the_mean_is_the_theory() -> None:
         "conv3": rng.standard_normal((1, 8, 3)) / np.sqrt(12)}).map for _ in range(150)])
     theory = em.predict(net, ndim=1, channels_in=2)
     assert_statistical(maps.mean(axis=0), maps.std(axis=0, ddof=1) / np.sqrt(len(maps)), theory.map)
+
+
+def test_every_factor_of_a_product() -> None:
+    """A gated unit, halves of channels multiplied: what multiplies each half takes one of two values at every site."""
+    rng = np.random.default_rng(8)
+    w1, w2 = rng.standard_normal((2, 1, 3)), rng.standard_normal((1, 1, 3))
+    first, last = matrix(w1, 3), matrix(w2, 3)[[1]]
+    low, high = np.array([-0.5, 0.2]), np.array([1.5, 0.9])     # of the first and the second half's factor
+    power = np.zeros(3)
+    for halves in itertools.product(itertools.product([0, 1], repeat=3), repeat=2):
+        factors = [np.where(half, high[k], low[k]) for k, half in enumerate(halves)]
+        gradient = np.concatenate([last[0] * factor for factor in factors]) @ first
+        power += gradient**2 / 4**3
+    net = em.serial(em.Conv(3, 2), em.multiply(em.Slice(0, 1), em.Slice(1, 2)), em.Conv(3, 1))
+    by_hand = np.stack([(low + high) / 2, (low**2 + high**2) / 2], axis=1)[:, :, None]
+    erf = em.predict(net, weights={"conv1": w1, "conv2": w2}, gates={"multiply1": by_hand}, image=3, unit=1,
+                     channels_in=1, ndim=1)
+    assert erf.stderr is None
+    assert_close(erf.map, power, ROUNDING)
