@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -97,3 +99,24 @@ def test_json_of_keras(ask: Ask) -> None:
         {"class_name": "Sequential", "config": {"name": "small", "layers": [start, conv]}}))
     assert "unit (5, 5) of stem sees pixels (3, 3)" in ask("receptive-field", "keras.json", "--image", "10").out
     assert "image=None" in ask("receptive-field", "keras.json").err
+
+
+@pytest.mark.parametrize("words, ndim", [
+    ((), 2), (("--ndim", "1"), 1), (("--ndim", "3"), 3), (("--image", "9,9,9"), 3),
+    (("--image", "9", "--unit", "4"), 2), (("--image", "9", "--unit", "1,2,3"), 3),
+])
+def test_dimension_is_the_one_that_the_options_name(ask: Ask, words: tuple[str, ...], ndim: int) -> None:
+    answer = ask("receptive-field", "plain", "--json", *words)
+    assert len(json.loads(answer.out)["unit"]) == ndim
+
+
+def test_network_from_standard_input(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    em.zoo.plain(3).save("net.json")
+    want = json.loads(ask("predict", "net.json", "--json").out)
+    monkeypatch.setattr(sys, "stdin", io.StringIO(Path("net.json").read_text()))
+    found = json.loads(ask("predict", "-", "--json").out)
+    assert found.pop("network") == "-" and want.pop("network") == "net.json" and found == want
+    for text, told in (("{", "standard input: "), ("[1]", "standard input: ")):
+        monkeypatch.setattr(sys, "stdin", io.StringIO(text))
+        answer = ask("predict", "-")
+        assert answer.status == 2 and told in answer.err and answer.err.count("\n") == 1
