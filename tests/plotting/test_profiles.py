@@ -72,6 +72,6 @@ def test_without_strides_averages_change_nothing() -> None:
 
 
 def test_other_words_for_smooth_are_refused() -> None:
-    for plot in (em.plotting.plot, lambda erf, **how: em.plotting.plot_profiles([erf], **how)):
+    for show in (em.plotting.plot, lambda erf, **how: em.plotting.plot_profiles([erf], **how)):
         with pytest.raises(ValueError, match="smooth='x': must be 'stride' or None"):
-            plot(ERF, smooth="x")
+            show(ERF, smooth="x")
