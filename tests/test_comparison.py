@@ -68,6 +68,7 @@ def test_p_shape_is_uniform_where_there_is_no_difference() -> None:
         assert kstest([c.p_shape for c in found], "uniform").pvalue > STATISTICAL
 
 
+@pytest.mark.slow
 def test_p_total_refuses_true_theories_no_more_often_than_it_says() -> None:
     runs = ensembles(400, 300)
     pairs = [compare(a, b) for a, b in zip(runs[::2], runs[1::2])]

@@ -6,7 +6,9 @@ import doctest
 import importlib
 import re
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,7 +26,16 @@ FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```\s*$", re.MULTILINE | re.DOTALL)
 SHELL = {"bash", "sh", "shell", "console"}
 
+#: Pages and modules whose examples take seconds.
+LONG = {"design.md", "figures.md", "howto_tiles.md", "erfmath.figures.run", "erfmath.plotting.design"}
+
 every_page = pytest.mark.parametrize("page", PAGES, ids=[path.name for path in PAGES])
+
+
+def with_long(values: Sequence[Any], names: Sequence[str]) -> list[Any]:
+    """Those that are named in `LONG` marked as slow."""
+    return [pytest.param(value, id=name, marks=[pytest.mark.slow] if name in LONG else [])
+            for value, name in zip(values, names)]
 
 
 def blocks(page: Path, languages: set[str]) -> list[tuple[int, str]]:
@@ -40,7 +51,7 @@ def run(test: doctest.DocTest) -> None:
     assert not runner.run(test, out=report.append, clear_globs=False).failed, "".join(report)
 
 
-@every_page
+@pytest.mark.parametrize("page", with_long(PAGES, [path.name for path in PAGES]))
 def test_page(page: Path, in_tmp: Path) -> None:
     """One namespace a page: later blocks build on earlier ones."""
     names: dict[str, object] = {}
@@ -51,7 +62,7 @@ def test_page(page: Path, in_tmp: Path) -> None:
         run(test)
 
 
-@pytest.mark.parametrize("name", [*PACKAGES, *MODULES])
+@pytest.mark.parametrize("name", with_long([*PACKAGES, *MODULES], [*PACKAGES, *MODULES]))
 def test_docstrings(name: str, in_tmp: Path) -> None:
     for test in doctest.DocTestFinder().find(importlib.import_module(name)):
         if test.examples and not test.name.rpartition(".")[2].startswith("_"):  # private ones may be templates

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..layers import Add, Concat, Layer, Multiply
-from .building import Part, appended, network_of, serial
+from .building import Part, appended, serial
 from .json import INPUT
 from .network import Network
 
@@ -86,7 +86,7 @@ class NetworkBuilder:
             self._layers.append(part)
             self._inputs.append(tuple(places))
             return Handle(self, len(self._layers) - 1)
-        return Handle(self, appended(self._layers, self._inputs, network_of(part), places[0]))
+        return Handle(self, appended(self._layers, self._inputs, part, places[0]))
 
     def add(self, *inputs: Handle, name: str | None = None) -> Handle:
         """The sum of what is at `inputs`, as `erfmath.add` of branches. `name` names the node."""

@@ -81,13 +81,18 @@ def serial(*parts: Part) -> Network:
     first = network_of(parts[0])
     layers, inputs, output = list(first._layers), list(first._inputs), first._output
     for part in parts[1:]:
-        output = appended(layers, inputs, network_of(part), output)
+        output = appended(layers, inputs, part, output)
     return Network(layers, inputs, output, known=first._state, dims=first._dims)
 
 
-def appended(layers: list[Layer], inputs: list[tuple[int, ...]], net: Network, source: int) -> int:
-    """Put `net` after node `source`; return where its output now is."""
+def appended(layers: list[Layer], inputs: list[tuple[int, ...]], part: Part, source: int) -> int:
+    """Put `part` after node `source`; return where its output now is."""
     shift = len(layers)
+    if isinstance(part, Layer) and not part.many_inputs:  # checked once, with the network that it is put in
+        layers.append(part)
+        inputs.append((source,))
+        return shift
+    net = network_of(part)
     layers += net._layers
     inputs += [tuple(source if j == INPUT else j + shift for j in js) for js in net._inputs]
     return source if net._output == INPUT else net._output + shift
@@ -100,7 +105,7 @@ def _merge(layer: Layer, branches: Sequence[Part]) -> Network:
     inputs: list[tuple[int, ...]] = []
     ends = []
     for branch in branches:
-        ends.append(INPUT if _plain(branch) else appended(layers, inputs, network_of(branch), INPUT))
+        ends.append(INPUT if _plain(branch) else appended(layers, inputs, branch, INPUT))
     return Network(layers + [layer], inputs + [tuple(ends)], len(layers))
 
 

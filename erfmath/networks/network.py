@@ -347,8 +347,8 @@ class Network:
         start = _State(None, (Fraction(1),) * axes)
         incoming = [start if j == INPUT else states[j] for j in self._inputs[i]]
         # What is pooled globally, or resized, may meet any map: the sizes of an image tell whether it fits.
-        strides = list(dict.fromkeys(_widen(state.stride, axes) for state in incoming if state.stride is not None))
-        if len(strides) > 1:
+        strides = [_widen(state.stride, axes) for state in incoming if state.stride is not None]
+        if len(strides) > 1 and len(strides := list(dict.fromkeys(strides))) > 1:  # Fractions are slow to hash
             text = " and ".join("x".join(map(str, s)) for s in strides if s is not None)
             raise ValueError(f"{self._label(i)}: inputs: branches of different effective stride "
                              f"({text}) cannot meet")
@@ -356,7 +356,7 @@ class Network:
         geometry = self._layers[i].geometry(axes if self.ndim else min(self._dims))[:axes]
         if any(g.padding == "whole" or (g.resize is not None and g.resize.size is not None) for g in geometry):
             stride = None
-        if stride is not None:
+        elif stride is not None and any(g.resize or g.stride != 1 for g in geometry):
             stride = tuple(s / g.resize.scale if g.resize else s / g.stride if g.transposed else s * g.stride
                            for s, g in zip(stride, geometry))
         channels = self._merge_channels(i, [state.channels for state in incoming], None, self.ndim)

@@ -21,7 +21,8 @@ from erfmath.cli import commands, report
     ("compare", "net.json", "--draws", "40", "--seed", "0"), ("analyse", "grads.npy"), ("design", "net.json"),
     ("design", "net.json", "--layers"), ("size-map", "net.json", "--image", "8"),
     ("signals", "net.json"), ("tiles", "net.json"),
-    ("growth", "--depths", "5:9"), ("figures",), ("bench", "import", "--quick"), ("zoo",)], ids=" ".join)
+    ("growth", "--depths", "5:9"), ("figures",), ("bench", "import", "--quick"),
+    pytest.param(("zoo",), marks=pytest.mark.slow)], ids=" ".join)
 def test_every_command_has_json_and_tables(ask: Ask, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     """With version and command; CSV with a header and rows of one length; LaTeX with the same numbers of them."""
     monkeypatch.setattr(commands, "run", lambda name, quick: Table(name, ("work", "ms"), (("a", 1.0),)))

@@ -178,6 +178,10 @@ SAMPLED: dict[str, tuple[Callable[[], em.Network], int, int]] = {
 }
 
 
+#: Those that take a second each.
+LONG = {"vgg", "preactivated resnet", "u-net", "densenet", "mobilenet"}
+
+
 @functools.lru_cache(maxsize=None)
 def sampled(name: str) -> em.Comparison:
     build, image, draws = SAMPLED[name]
@@ -194,12 +198,14 @@ def assert_agree(comparison: em.Comparison) -> None:
     assert variation.value <= VARIATION + ERRORS * variation.stderr
 
 
-@pytest.mark.parametrize("name", SAMPLED)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow) if name in LONG else name
+                                  for name in SAMPLED])
 def test_against_sampling(name: str) -> None:
     assert_agree(sampled(name))
 
 
-@pytest.mark.parametrize("name", ["resnet", "vgg, batch norm", "preactivated resnet"])
+@pytest.mark.parametrize("name", ["resnet", "vgg, batch norm",
+                                  pytest.param("preactivated resnet", marks=pytest.mark.slow)])
 def test_totals_against_sampling(name: str) -> None:
     """Gains too: the sum of the map within 10 % and the sampling error (finite width is O(depth / width))."""
     ratio = sampled(name).total_ratio

@@ -997,7 +997,7 @@ def told(case: Case, looks: tuple[str, ...]) -> str:
 # ---------------------------------------------------------------------------------------------
 
 #: Cases of each rewrite in the default run, in the slow one, and how many random networks they share.
-CASES, MANY, HOSTS = 8, 600, 120
+CASES, MANY, HOSTS = 4, 600, 60
 #: Bytes that a test may take.
 MEMORY = 2 << 30
 #: Rewrites that the theory does not follow yet; tests of these may fail.
