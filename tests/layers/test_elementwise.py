@@ -42,3 +42,11 @@ def test_elementwise_traits() -> None:
 def test_pads_crop() -> None:
     assert em.Pad((2, -3)).geometry(1)[0].out(10) == 9
     assert em.Pad(-1).geometry(1)[0].out(2) == 0
+
+
+@pytest.mark.parametrize("make", [
+    lambda: em.Scale(1e200), lambda: em.Activation("leaky_relu", slope=1e300),
+    lambda: em.Activation("prelu", slope=-1e200)])
+def test_factors_whose_squares_are_no_floats(make: Any) -> None:
+    with pytest.raises(ValueError, match="at most 1e.150 in size"):
+        make()
