@@ -1,38 +1,26 @@
-"""Ensembles: what is measured, that it is right, and that nothing but the seed decides it."""
+"""Ensembles: what is measured, that it is right, and what is refused."""
 
 from __future__ import annotations
 
-import concurrent.futures
 import itertools
 import math
 import os
-import sys
-import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from helpers import EXACT, ROUNDING, STATISTICAL, assert_close, assert_statistical, z_bound
-from scipy.stats import kstest
+from ensembles import Stop, chain, same
+from helpers import ROUNDING, assert_close, assert_statistical
 
 import erfmath as em
 from erfmath.base.errors import SizeError
-from erfmath.empirics import convolution, measure as measuring, plan
+from erfmath.empirics import measure as measuring, plan
 from erfmath.empirics.boxes import compile_network
-from erfmath.empirics.checkpoint import Checkpoint
 from erfmath.empirics.run import forward
-from erfmath.empirics.sampling import BLOCK, Recipe, fill_normal, generator
-from erfmath.networks.settings import RunSettings
-from erfmath.results.measured import MeasuredReceptiveField
-from erfmath.results.statistics import Moments
 
 C, A = em.Conv, em.Activation
 UNIT_GAIN = em.Random(gain=1)
-
-
-def chain(n: int = 3, kernel: int = 3, **options: Any) -> em.Network:
-    return em.repeat(C(kernel, weights=UNIT_GAIN, **options), n)
 
 
 # -- right against closed forms ---------------------------------------------------------------
@@ -208,84 +196,6 @@ def test_measure_fewer_images_than_a_batch() -> None:
     assert erf.draws == 1 and erf.total > 0
 
 
-@pytest.mark.parametrize("statistic", ["power", "mean", "amplitude", "magnitude", "relu"])
-def test_save_keeps_what_the_draws_say(statistic: str, in_tmp: Path) -> None:
-    erf = em.measure(chain(), draws=200, statistic=statistic, rng=0, image=20, unit=3)
-    erf.save("erf.npz")
-    again = em.EffectiveReceptiveField.load("erf.npz")
-    same(again, erf)
-    assert type(again) is type(erf) and repr(again) == repr(erf)
-    for name in ("statistic", "method", "unit", "image", "trf", "box", "seed", "partial"):
-        assert getattr(again, name) == getattr(erf, name)
-    assert_close(again.total_stderr, erf.total_stderr, ROUNDING)
-    for name in ("stderr", "share_stderr", "std_stderr"):
-        assert np.array_equal(getattr(again, name), getattr(erf, name), equal_nan=True)
-    if statistic == "power":
-        theory = em.predict(chain(), image=20, unit=3)
-        assert em.compare(theory, again).p_shape == em.compare(theory, erf).p_shape > 0
-
-
-def test_save_keeps_deterministic_results(in_tmp: Path) -> None:
-    em.measure(em.repeat(C(3, weights=em.Constant()), 2)).save("erf.npz")
-    again = em.EffectiveReceptiveField.load("erf.npz")
-    assert again.stderr is None and again.seed is not None and again.draws == 1
-
-
-def test_load_refuses_arrays_that_do_not_fit(in_tmp: Path) -> None:
-    em.measure(chain(), draws=3, rng=0).save("erf.npz")
-    with np.load("erf.npz") as file:
-        arrays = dict(file)
-    for name in ("draws.mean", "draws.scatter"):
-        np.savez("wrong.npz", **{**arrays, name: arrays[name][:-1]})
-        with pytest.raises(ValueError, match="not an effective receptive field"):
-            em.EffectiveReceptiveField.load("wrong.npz")
-
-
-# -- nothing but the seed ---------------------------------------------------------------------
-
-def same(a: MeasuredReceptiveField, b: MeasuredReceptiveField) -> None:
-    assert a.draws == b.draws and a.dead == b.dead
-    assert_close(a.map, b.map, EXACT)
-    assert_close(a.moments.square, b.moments.square, EXACT)
-    assert_close(a.moments.scatter, b.moments.scatter, EXACT)
-
-
-@pytest.fixture
-def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "CHUNK_DRAWS", 4)
-
-
-def test_measure_seeds(small_chunks: None) -> None:
-    net = em.serial(C(3), A("relu"), em.Dropout(0.2), C(3))
-    first = em.measure(net, draws=10, rng=5)
-    same(em.measure(net, draws=10, rng=5), first)
-    same(em.measure(net, draws=10, rng=first.seed), first)
-    assert not np.array_equal(em.measure(net, draws=10, rng=6).map, first.map)
-    assert not np.array_equal(em.measure(net, draws=10).map, em.measure(net, draws=10).map)
-    generators = [em.measure(net, draws=10, rng=np.random.default_rng(1)) for _ in range(2)]
-    same(*generators)
-
-
-def test_measure_workers_change_no_bit(small_chunks: None) -> None:
-    net = em.serial(C(3), A("relu"), em.BatchNorm(), C(3))
-    options: dict[str, Any] = dict(image=9, draws=22, rng=3, width=4)
-    alone = em.measure(net, **options)
-    same(em.measure(net, workers=2, **options), alone)
-    same(em.measure(net, workers=map, **options), alone)
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        same(em.measure(net, workers=pool.map, **options), alone)
-    with concurrent.futures.ProcessPoolExecutor(2) as pool:
-        same(em.measure(net, workers=pool.map, **options), alone)
-
-
-def test_in_order_gives_worker_processes_one_blas_thread_each() -> None:
-    from erfmath.empirics.parallel import in_order
-    before = dict(os.environ)
-    with in_order(os.getenv, ["OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"], 2) as found:
-        assert list(found) == ["1", "1"]
-    assert dict(os.environ) == before
-
-
 def test_measure_running_estimates(small_chunks: None) -> None:
     results = em.measure(chain(), draws=[3, 10, 11], rng=0)
     assert [erf.draws for erf in results] == [3, 10, 11]
@@ -310,59 +220,9 @@ def test_measure_until_is_looked_at_after_chunks_that_grow() -> None:
         assert em.measure(chain(2), width=2, until=until, draws=250, rng=0).draws == draws
 
 
-def test_measure_until_looks_first_at_what_the_checkpoint_holds(in_tmp: Path) -> None:
-    call = dict(until=0.03, rng=0, checkpoint="run.npz", width=4)
-    first = em.measure(chain(), **call)
-    for _ in range(2):
-        same(em.measure(chain(), **call), first)
-    closer = em.measure(chain(), **{**call, "until": 0.02})  # goes on
-    assert closer.draws > first.draws
-    same(closer, em.measure(chain(), until=0.02, rng=0, width=4))
-
-
-def test_measure_goes_on_with_more_draws_to_the_bits_of_one_run(in_tmp: Path) -> None:
-    """Wherever earlier runs ended: the draws are merged as if there had been one."""
-    for draws in (7, 31, 95, 600):
-        erf = em.measure(chain(2), draws=draws, rng=0, width=2, checkpoint="run.npz")
-        same(erf, em.measure(chain(2), draws=draws, rng=0, width=2))
-    same(em.measure(chain(2), draws=600, rng=0, width=2, checkpoint="run.npz"), erf)
-
-
-def test_measure_says_who_works_on_a_checkpoint(in_tmp: Path) -> None:
-    call: dict[str, Any] = dict(draws=40, rng=0, width=2, checkpoint="run.npz")
-    with Checkpoint("run.npz", "of another process"), pytest.raises(BlockingIOError, match="run.npz: another run"):
-        em.measure(chain(2), **call)
-    same(em.measure(chain(2), **call), em.measure(chain(2), **{**call, "checkpoint": None}))
-    assert os.listdir() == ["run.npz"]
-
-
-def test_measure_whose_checkpoint_cannot_be_written_goes_on(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: Any) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "replace", full)
-    with pytest.warns(UserWarning, match=r"checkpoint='run.npz': cannot be written \(No space left"):
-        erf = em.measure(chain(2), draws=40, rng=0, width=2, checkpoint="run.npz")
-    same(erf, em.measure(chain(2), draws=40, rng=0, width=2))
-    assert os.listdir() == []
-
-
 def test_measure_refuses_more_draws_than_it_could_keep(in_tmp: Path) -> None:
     with pytest.raises(SizeError, match="draws=100000000000: what is kept of each draw"):
         em.measure(chain(2), draws=10**11)
-
-
-class Stop:
-    """Progress that interrupts after some calls."""
-
-    def __init__(self, after: int) -> None:
-        self.left, self.seen = after, []
-
-    def __call__(self, done: int, total: int) -> None:
-        self.seen.append((done, total))
-        self.left -= 1
-        if self.left == 0:
-            raise KeyboardInterrupt
 
 
 def test_measure_interrupted(small_chunks: None) -> None:
@@ -372,136 +232,9 @@ def test_measure_interrupted(small_chunks: None) -> None:
     same(erf, em.measure(chain(), draws=8, rng=0))
 
 
-def test_measure_checkpoints_resume_bit_for_bit(small_chunks: None, in_tmp: Path) -> None:
-    options: dict[str, Any] = dict(draws=18, rng=0, checkpoint="run.npz")
-    assert em.measure(chain(), progress=Stop(2), **options).partial
-    rest = Stop(-1)
-    resumed = em.measure(chain(), progress=rest, **options)
-    assert rest.seen[0] == (12, 18) and not resumed.partial
-    same(resumed, em.measure(chain(), draws=18, rng=0))
-    same(em.measure(chain(), draws=18, checkpoint="run.npz"), resumed)  # the seed is in the file
-    assert os.listdir() == ["run.npz"]
-    for wrong in (dict(rng=1), dict(width=3), dict(statistic="magnitude"), dict(unit=2)):
-        with pytest.raises(ValueError, match="checkpoint='run.npz'"):
-            em.measure(chain(), **{**options, **wrong})
-    for content in (b"nothing", b"PK\x03\x04", Path("run.npz").read_bytes()[:1000]):
-        Path("other.npz").write_bytes(content)
-        with pytest.raises(ValueError, match="not a checkpoint"):
-            em.measure(chain(), checkpoint="other.npz")
-
-
-def test_measure_counts_dead_draws() -> None:
-    erf = em.measure(em.repeat(em.serial(C(3), A("relu")), 20), width=1, draws=60, rng=0)
-    assert 0 < erf.dead < 60
-    assert erf.dead == (erf.moments.table[:, 0] == 0).sum()
-
-
-# -- draws and memory -------------------------------------------------------------------------
-
-@pytest.mark.parametrize("size", [5, BLOCK // 4 + 1, 2 * BLOCK + 3])
-def test_fill_normal(size: int) -> None:
-    """Their law, also that of neighbours in a pair, and that none is left out."""
-    rng = np.random.default_rng(0)
-    x = np.full((400_000 // size + 1, size), np.nan, np.float32)
-    for row in x:
-        fill_normal(rng, row)
-    x = x.astype(float)
-    flat = x.ravel()
-    moments = [(flat**p).mean() for p in (1, 2, 3, 4)]
-    errors = np.sqrt(np.array([1, 2, 15, 96]) / flat.size)  # E[x^2p] - E[x^p]^2
-    assert_statistical(moments, errors, [0, 1, 0, 3])
-    assert kstest(flat, "norm").pvalue > STATISTICAL
-    half = (min(size, BLOCK) + 1) // 2
-    for power in (1, 2):  # the two of a pair, and neighbours
-        y = (x**power - x.__pow__(power).mean()) / (x**power).std()
-        for a, b in ((y[:, 0], y[:, half if half < size else 1]), (y[:, :-1].ravel(), y[:, 1:].ravel())):
-            assert_statistical((a * b).mean(), 1 / math.sqrt(a.size), 0)
-
-
-MEMORY: dict[str, tuple[em.Network, dict[str, Any]]] = {
-    "on the plane": (em.repeat(em.serial(C(3), A("relu")), 20), {}),
-    "linear": (em.repeat(C(3), 20), {}),
-    "on an image": (em.repeat(em.serial(C(3), A("relu")), 20), {"image": (41, 41)}),
-    "batch norm": (em.serial(C(3), em.BatchNorm(), A("relu"), em.MaxPool(3, 2, 1), C(3)), {"image": (32, 32)}),
-}
-
-
-@pytest.mark.parametrize("name", MEMORY)
-def test_make_plan_bounds_the_peak_memory(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Besides the weights no more than three times the largest activation of the draws worked on together.
-
-    Until Python 3.11 a caller holds the arguments of a call until it returns: one array more.
-    """
-    for module, constant in ((plan, "CHUNK_BYTES"), (convolution, "TILE_BYTES")):
-        monkeypatch.setattr(module, constant, getattr(module, constant) // 16)
-    net, options = MEMORY[name]
-    image = options.get("image")
-    work = plan.make_plan(net, RunSettings.of(net, image=image, width=8), statistic="power", entropy=0,
-                          normalise=False, images=None, channel=None, batch=None, dtype=None)
-    largest = max(math.prod(step.forward.out.shape) for step in work.program.steps.values())
-    largest *= 4 * work.chunk * 8 * max(work.recipe.inputs[1], 1)
-    weights = 4 * work.chunk * sum(math.prod(p.shape) for p in work.recipe.drawn.values())
-    tracemalloc.start()
-    try:
-        work.moments(plan.Chunk(0, (work.chunk,)))
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert plan.CHUNK_BYTES / 2 < largest <= plan.CHUNK_BYTES
-    assert peak - weights < (3 if sys.version_info >= (3, 11) else 4) * largest
-
-
-def test_recipe_takes_images_in_turn() -> None:
-    """Draw i of two images each starts at image 2 i, wherever its chunk begins, and after the last comes the first."""
-    images = np.arange(5.0).reshape(1, 5, 1)
-    recipe = Recipe({}, {}, (1, 2, 1), 1, "float64", 0, images)
-    for start in range(3):
-        batch = recipe.batch(start, [generator(0, start), generator(0, start + 1)])
-        assert_close(batch.ravel(), np.arange(2 * start, 2 * start + 4) % 5, EXACT)
-
-
-# -- merging ----------------------------------------------------------------------------------
-
-def test_moments_merge_to_those_of_all_draws() -> None:
-    maps = np.random.default_rng(0).gamma(0.5, size=(50, 6, 25))
-    whole, total = Moments.of(maps), maps.sum(axis=(1, 2))
-    parts = [Moments.of(part) for part in np.split(maps, [1, 9, 30])]
-    merged = parts[0].merge(parts[1]).merge(parts[2]).merge(parts[3])
-    for moments in (whole, merged):
-        assert moments.count == 50
-        assert_close(moments.mean, maps.mean(axis=0), ROUNDING)
-        assert_close(moments.stderr, maps.std(axis=0, ddof=1) / math.sqrt(50), ROUNDING)
-        off = maps / total.mean() - total[:, None, None] * maps.mean(axis=0) / total.mean()**2
-        assert_close(moments.share_stderr, off.std(axis=0, ddof=1) / math.sqrt(50), ROUNDING)
-        assert_close(moments.scatter.sum(), moments.count * total.var(), ROUNDING)
-        block = maps[:, 0, 3:5].sum(axis=1)  # 20 blocks share 25 pixels: the fourth has two of them
-        assert_close(moments.scatter[3, 3], moments.count * block.var(), ROUNDING)
-    share, x = maps.mean(axis=0) / total.mean(), np.arange(25)
-    mean = (share * x).sum()
-    assert_close(whole.std()[0][1], math.sqrt((share * (x - mean)**2).sum()), ROUNDING)
-
-
-def test_moments_standard_errors_are_those_of_repeated_runs() -> None:
-    """The spread of many ensembles against what each claims; a 10 % error would be seen."""
-    ensembles = 1000
-    rng = np.random.default_rng(0)
-    totals = rng.gamma(2.0, size=(ensembles, 200, 1))  # pixels rise and fall together
-    maps = totals * rng.gamma([1.0, 3.0, 6.0, 3.0, 1.0], size=(ensembles, 200, 5))
-    runs = [Moments.of(part) for part in maps]
-    for values, claimed in (
-            ([r.std()[0][0] for r in runs], [r.std()[1][0] for r in runs]),
-            ([r.mean[2] for r in runs], [r.stderr[2] for r in runs]),
-            ([r.mean[2] / r.mean.sum() for r in runs], [r.share_stderr[2] for r in runs])):
-        ratio = np.std(values, ddof=1) / math.sqrt(np.mean(np.square(claimed)))
-        # The log of a standard deviation from n normal values has standard error 1 / sqrt(2 n).
-        assert abs(math.log(ratio)) * math.sqrt(2 * ensembles) < z_bound(3)
-    assert math.log(1.1) * math.sqrt(2 * ensembles) > z_bound(3)
-
-
 # -- bad input --------------------------------------------------------------------------------
 
 NET = em.serial(C(3, 4, name="first"), em.BatchNorm(), A("relu"), C(3, 2))
-
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "statistic": (dict(statistic="median"), "statistic='median'"),
     "draws": (dict(draws=0), "draws=0"),

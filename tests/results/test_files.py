@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fields import ERF, SHAPES, chain, random_erf
-from helpers import EXACT, assert_close
+from ensembles import chain, same
+from fields import ERF, SHAPES, random_erf
+from helpers import EXACT, ROUNDING, assert_close
 
 import erfmath as em
 from erfmath.base.files import read_archive, write_archive
@@ -275,3 +276,40 @@ def test_copies_are_read_only(in_tmp: Path) -> None:
                            other.moments.mean, other.moments.scatter]
             assert not any(array.flags.writeable for array in arrays)
             assert repr(other) == repr(erf) and np.array_equal(other.map, erf.map)
+
+
+C, A = em.Conv, em.Activation
+UNIT_GAIN = em.Random(gain=1)
+
+
+@pytest.mark.parametrize("statistic", ["power", "mean", "amplitude", "magnitude", "relu"])
+def test_save_keeps_what_the_draws_say(statistic: str, in_tmp: Path) -> None:
+    erf = em.measure(chain(), draws=200, statistic=statistic, rng=0, image=20, unit=3)
+    erf.save("erf.npz")
+    again = em.EffectiveReceptiveField.load("erf.npz")
+    same(again, erf)
+    assert type(again) is type(erf) and repr(again) == repr(erf)
+    for name in ("statistic", "method", "unit", "image", "trf", "box", "seed", "partial"):
+        assert getattr(again, name) == getattr(erf, name)
+    assert_close(again.total_stderr, erf.total_stderr, ROUNDING)
+    for name in ("stderr", "share_stderr", "std_stderr"):
+        assert np.array_equal(getattr(again, name), getattr(erf, name), equal_nan=True)
+    if statistic == "power":
+        theory = em.predict(chain(), image=20, unit=3)
+        assert em.compare(theory, again).p_shape == em.compare(theory, erf).p_shape > 0
+
+
+def test_save_keeps_deterministic_results(in_tmp: Path) -> None:
+    em.measure(em.repeat(C(3, weights=em.Constant()), 2)).save("erf.npz")
+    again = em.EffectiveReceptiveField.load("erf.npz")
+    assert again.stderr is None and again.seed is not None and again.draws == 1
+
+
+def test_load_refuses_arrays_that_do_not_fit(in_tmp: Path) -> None:
+    em.measure(chain(), draws=3, rng=0).save("erf.npz")
+    with np.load("erf.npz") as file:
+        arrays = dict(file)
+    for name in ("draws.mean", "draws.scatter"):
+        np.savez("wrong.npz", **{**arrays, name: arrays[name][:-1]})
+        with pytest.raises(ValueError, match="not an effective receptive field"):
+            em.EffectiveReceptiveField.load("wrong.npz")

@@ -167,3 +167,39 @@ def test_coverage_of_intervals(width: int, depth: int, level: float) -> None:
     found = {draws: covered(width, depth, draws, level, min(300, 15_000 // draws)) for draws in (3, 10, 30, 100, 300)}
     room = {draws: 0.06 + z_bound(80) * math.sqrt(level * (1 - level) / min(300, 15_000 // draws)) for draws in found}
     assert all(abs(part - level) < room[draws] for draws, part in found.items()), found
+
+
+def test_moments_merge_to_those_of_all_draws() -> None:
+    maps = np.random.default_rng(0).gamma(0.5, size=(50, 6, 25))
+    whole, total = Moments.of(maps), maps.sum(axis=(1, 2))
+    parts = [Moments.of(part) for part in np.split(maps, [1, 9, 30])]
+    merged = parts[0].merge(parts[1]).merge(parts[2]).merge(parts[3])
+    for moments in (whole, merged):
+        assert moments.count == 50
+        assert_close(moments.mean, maps.mean(axis=0), ROUNDING)
+        assert_close(moments.stderr, maps.std(axis=0, ddof=1) / math.sqrt(50), ROUNDING)
+        off = maps / total.mean() - total[:, None, None] * maps.mean(axis=0) / total.mean()**2
+        assert_close(moments.share_stderr, off.std(axis=0, ddof=1) / math.sqrt(50), ROUNDING)
+        assert_close(moments.scatter.sum(), moments.count * total.var(), ROUNDING)
+        block = maps[:, 0, 3:5].sum(axis=1)  # 20 blocks share 25 pixels: the fourth has two of them
+        assert_close(moments.scatter[3, 3], moments.count * block.var(), ROUNDING)
+    share, x = maps.mean(axis=0) / total.mean(), np.arange(25)
+    mean = (share * x).sum()
+    assert_close(whole.std()[0][1], math.sqrt((share * (x - mean)**2).sum()), ROUNDING)
+
+
+def test_moments_standard_errors_are_those_of_repeated_runs() -> None:
+    """The spread of many ensembles against what each claims; a 10 % error would be seen."""
+    ensembles = 1000
+    rng = np.random.default_rng(0)
+    totals = rng.gamma(2.0, size=(ensembles, 200, 1))  # pixels rise and fall together
+    maps = totals * rng.gamma([1.0, 3.0, 6.0, 3.0, 1.0], size=(ensembles, 200, 5))
+    runs = [Moments.of(part) for part in maps]
+    for values, claimed in (
+            ([r.std()[0][0] for r in runs], [r.std()[1][0] for r in runs]),
+            ([r.mean[2] for r in runs], [r.stderr[2] for r in runs]),
+            ([r.mean[2] / r.mean.sum() for r in runs], [r.share_stderr[2] for r in runs])):
+        ratio = np.std(values, ddof=1) / math.sqrt(np.mean(np.square(claimed)))
+        # The log of a standard deviation from n normal values has standard error 1 / sqrt(2 n).
+        assert abs(math.log(ratio)) * math.sqrt(2 * ensembles) < z_bound(3)
+    assert math.log(1.1) * math.sqrt(2 * ensembles) > z_bound(3)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import EXACT, assert_close
+from training_tasks import every_kind, residual_net, shapes_task
 
 import erfmath as em
 from erfmath import training
@@ -18,73 +19,7 @@ from erfmath.base.files import read_archive, write_archive
 from erfmath.base.keeping import Keeper
 from erfmath.training.model import Model
 
-#: Of slopes from differences of fourth order in float64: h^4 against rounding over h.
-DIFFERENCES = 1e-8
-#: Of sums in float32 against the same in float64.
-SINGLE = 1e-5
-
 pytestmark = pytest.mark.filterwarnings("error")
-
-
-def residual_net(norm: bool, classes: int = 3) -> em.Network:
-    """A small residual network with a stride, a projection and a classifier."""
-    lead = [em.BatchNorm()] if norm else []
-    return em.serial(
-        em.Conv(3, 6), em.residual(em.serial(*lead, em.Activation("tanh"), em.Conv(3, 6))),
-        em.residual(em.serial(*lead, em.Activation("tanh"), em.Conv(3, 8, stride=2)),
-                    em.serial(em.AvgPool(2), em.Conv(1, 8))),
-        *lead, em.Activation("tanh"), em.GlobalAvgPool(), em.Conv(1, classes))
-
-
-def shapes_task(count: int, seed: int = 0, size: int = 8) -> training.Images:
-    """Noise of three kinds: plain, striped along rows, striped along columns."""
-    rng = np.random.default_rng(seed)
-    labels = rng.integers(0, 3, count)
-    images = rng.standard_normal((count, 2, size, size))
-    stripes = np.where(np.arange(size) % 2, 1.0, -1.0)
-    images[labels == 1] += stripes
-    images[labels == 2] += stripes[:, None]
-    return training.Images(images, labels, 3)
-
-
-# -- gradients ----------------------------------------------------------------------------------
-
-def double(arrays: Any) -> dict[str, Any]:
-    return {name: np.array(array, np.float64) for name, array in arrays.items()}
-
-
-@pytest.mark.parametrize("norm", [True, False])
-@pytest.mark.parametrize("dense", [True, False])
-def test_model_gradients_against_finite_differences(norm: bool, dense: bool) -> None:
-    rng = np.random.default_rng(1)
-    net = residual_net(norm)
-    if dense:  # one label a site, and the void label does not count
-        net = em.serial(em.Conv(3, 5), *([em.BatchNorm()] if norm else []), em.Activation("silu"),
-                        em.Conv(3, 4, dilation=2), em.MaxPool(2), em.Conv((3, 1), 3))
-    model = Model.of(net, 2, (6, 8), 16)
-    parameters, running = double(model.initial(rng)), double(model.running())
-    for name in parameters:
-        if not name.startswith("conv") or name.endswith(".bias"):  # nothing at its initial 0 or 1
-            parameters[name] = parameters[name] + 0.3 * rng.standard_normal(parameters[name].shape)
-    inputs = rng.standard_normal((4, 2, 6, 8))
-    labels = rng.integers(0, 4, (4, 3, 4)) if dense else rng.integers(0, 3, 4)
-    loss = training.CrossEntropy(ignore=3 if dense else None)
-    _, gradients, _ = model.gradients(parameters, running, inputs, labels, loss)
-    assert set(gradients) == set(parameters)
-    h = 1e-5
-    for name, array in parameters.items():
-        direction = rng.standard_normal(array.shape)
-        values = [model.gradients({**parameters, name: array + step * direction}, running, inputs, labels, loss)[0].loss
-                  for step in (-2 * h, -h, h, 2 * h)]
-        slope = (values[0] - 8 * values[1] + 8 * values[2] - values[3]) / (12 * h)
-        found = float((gradients[name] * direction).sum())
-        assert math.isclose(found, slope, rel_tol=DIFFERENCES, abs_tol=DIFFERENCES), name
-
-
-def test_model_decays_spare_biases_and_norms() -> None:
-    net = residual_net(True)
-    model = Model.of(net, 2, (8, 8), 16)
-    assert model.decays == {"conv1", "conv2", "conv3", "conv4", "conv5"}
 
 
 # -- learning -----------------------------------------------------------------------------------
@@ -116,19 +51,6 @@ def test_fit_learns_what_holds_for_new_images_and_measures() -> None:
     assert em.predict(net, weights=done.weights, image=8, node="add2", channels_in=2).shape == (8, 8)
 
 
-def every_kind() -> em.Network:
-    """A network of all kinds of layers that train, or that gradients pass."""
-    gate = em.serial(em.GlobalAvgPool(), em.Conv(1, 6, bias=0.1), em.Activation("hardsigmoid"))
-    return em.serial(
-        em.Conv(3, 12, padding_mode="reflect", bias=0.1), em.GroupNorm(2), em.Activation("prelu"), em.PixelShuffle(2),
-        em.Conv(3, 6, stride=2), em.InstanceNorm(scale_var=0.1), em.multiply(em.Identity(), gate),
-        em.split([2, 4], em.Identity(), em.serial(em.Conv(3, 4), em.LayerNorm(), em.Activation("mish"))),
-        em.Shuffle(2), em.MaxPool(3, 2, 1, ceil_mode=True), em.Conv(1, 6), em.BatchNorm("batch"), em.GRN(),
-        em.RMSNorm(), em.Softmax(2), em.Upsample(size=7, mode="bicubic"), em.Pad(1, mode="circular"), em.BlurPool(),
-        em.PixelUnshuffle(2), em.ConvTranspose(3, 4, stride=2, dilation=2, output_padding=1), em.BatchNorm(),
-        em.AdaptiveAvgPool(3), em.Dropout(0.1), em.AdaptiveMaxPool(2), em.Conv(2, 3, padding="valid"))
-
-
 def test_fit_goes_through_every_kind_of_layer(tmp_path: pathlib.Path) -> None:
     data, net = shapes_task(24), every_kind()
     done = em.fit(net, data, steps=3, batch=8, rng=0, keep=(0,), optimiser=training.Adam(1e-2))
@@ -155,19 +77,6 @@ def test_fit_leaves_given_kernels_as_they_are(weights: Any) -> None:
     assert not np.array_equal(done.weights["conv2"], done.kept[0]["conv2"])
     again = em.fit(net, data, steps=1, batch=8, rng=0, weights=done.weights)
     assert_close(again.weights["conv1"], done.weights["conv1"], EXACT)
-
-
-def test_recalibrate_and_running_statistics() -> None:
-    data = shapes_task(64)
-    net = em.serial(em.Conv(1, 2), em.BatchNorm(), em.Conv(8, 3, padding="valid"))
-    done = em.fit(net, data, steps=1, batch=64, rng=3, keep=(0,))
-    kernel = done.kept[0]["conv1"][:, :, 0, 0]
-    values = np.einsum("oc,nchw->onhw", kernel, data.inputs()).reshape(2, -1).astype(float)
-    expected = [0.1 * values.mean(axis=1), 0.9 + 0.1 * values.var(axis=1)]
-    assert np.allclose(done.weights["batch_norm1"][2:], expected, rtol=SINGLE, atol=SINGLE)
-    again = training.recalibrate(net, done.kept[0], data.inputs(), batch=16)["batch_norm1"]
-    parts = values.reshape(2, 4, -1)
-    assert np.allclose(again[2:], [parts.mean(axis=(1, 2)), parts.var(axis=2).mean(axis=1)], rtol=SINGLE, atol=SINGLE)
 
 
 def test_fit_same_seed_same_run() -> None:
@@ -264,18 +173,6 @@ def test_fit_stops_where_it_diverges() -> None:
                   rng=0, optimiser=training.SGD(1e6))
     assert done.diverged and done.partial and len(done.loss) < 200
     assert not em.fit(net, data, steps=1, batch=8, rng=0).diverged
-
-
-def test_load_reads_saved_runs(tmp_path: pathlib.Path) -> None:
-    done = em.fit(residual_net(True), shapes_task(20), steps=2, batch=8, rng=0, keep=(0, 1))
-    done.save(tmp_path / "run.npz")
-    read = training.Training.load(tmp_path / "run.npz")
-    assert (read.steps, read.seed, read.partial, sorted(read.kept)) == (2, 0, False, [0, 1])
-    for name, array in done.kept[1].items():
-        assert_close(read.kept[1][name], array, EXACT)
-    np.savez(tmp_path / "other.npz", a=1)
-    with pytest.raises(ValueError, match="not a training run"):
-        training.Training.load(tmp_path / "other.npz")
 
 
 # -- starting from given weights, and refusals ---------------------------------------------------
