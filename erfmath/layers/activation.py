@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from ..base.checks import choice, real
 from .base import STEEPEST, Layer
+from .formula import parse, written
 
 __all__ = ["Activation", "FUNCTIONS"]
 
@@ -28,7 +29,9 @@ class Activation(Layer):
     function : str
         "relu", "leaky_relu", "tanh", "sigmoid", "gelu", "silu" (or "swish"), "elu", "softplus", "identity",
         "relu6", "hardtanh" (or "clip", to -1..1), "hardswish", "hardsigmoid", "mish", "selu", "celu",
-        "gelu_tanh", "prelu", "softsign" or "relu_squared"; case and underscores are forgiven.
+        "gelu_tanh", "prelu", "softsign" or "relu_squared"; case and underscores are forgiven.  Or a formula in x:
+        numbers, ``+ - * / **``, ``<``, ``>``, and exp, expm1, log, log1p, sqrt, abs, sign, floor, ceil, round, sin,
+        cos, tan, atan, sinh, cosh, asinh, tanh, sigmoid, softplus, erf, max, min, where(condition, a, b).
     slope : float
         Of "leaky_relu" (0.01 by default) and "prelu" (0.25) below zero.
     name : str, optional
@@ -47,8 +50,8 @@ class Activation(Layer):
     Examples
     --------
     >>> import erfmath as em
-    >>> em.serial(em.Conv(3), em.Activation("gelu")).names
-    ('conv1', 'gelu1')
+    >>> em.serial(em.Conv(3), em.Activation("gelu"), em.Conv(3), em.Activation("x * sigmoid(2 * x)")).names
+    ('conv1', 'gelu1', 'conv2', 'formula1')
     """
 
     op: ClassVar[str] = "activation"
@@ -61,7 +64,14 @@ class Activation(Layer):
         if isinstance(self.function, str):
             plain = self.function.lower().replace("_", "").replace("-", "")
             self._set(function=_ALIASES.get(plain, self.function))
-        choice(self.function, "function", FUNCTIONS)
+        if isinstance(self.function, str) and not self.function.isidentifier() and self.function.strip():
+            try:
+                self._set(function=written(parse(self.function)))
+            except ValueError as error:
+                raise ValueError(f"function={self.function!r}: {error}; must be a formula in x, or one of "
+                                 f"{', '.join(FUNCTIONS)}") from None
+        else:
+            choice(self.function, "function", FUNCTIONS)
         self._set(slope=self.default("slope") if self.slope is None else real(self.slope, "slope"))
         if abs(self.slope) > STEEPEST:
             raise ValueError(f"slope={self.slope}: must be at most {STEEPEST:g} in size")
@@ -71,8 +81,13 @@ class Activation(Layer):
         return _SLOPES.get(self.function, 0.01) if field == "slope" else super().default(field)
 
     @property
+    def is_formula(self) -> bool:
+        """Whether the function is written out."""
+        return self.function not in FUNCTIONS
+
+    @property
     def kind(self) -> str:
-        return self.function
+        return "formula" if self.is_formula else self.function
 
     @property
     def is_identity(self) -> bool:

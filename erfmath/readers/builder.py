@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..layers import Activation, Add, Conv, Layer, Multiply, PixelShuffle, PixelUnshuffle, Random, Scale, Shuffle
+from ..layers import Activation, Conv, Layer, PixelShuffle, PixelUnshuffle, Random, Scale, Shuffle
 from ..layers.base import KINDS
 from .axes import CHANNELS, Digit, Layout, merged, shape_of, whole
-from .functions import GRID, KNOWN, UNARY, Expression, X, affine, passed, rest, scaled, values
+from .functions import GRID, Expression, X, affine, formula, passed, rest, scaled, values
 from .records import Array
 
 __all__ = ["Builder", "Missing", "StandIn", "Statistic", "Unsupported", "View"]
@@ -209,35 +209,40 @@ class Builder:
         return View(self._functions[key][0], view.layout)
 
     def _function(self, node: str, e: Expression) -> str:
-        """The node of a function: of one layer, or else of several, one after the other or side by side."""
-        for part in passed(e):  # the longest beginning that is a layer, and then the rest
-            name = self._layer(node, part)
-            if name is not None:
-                return name if part is e else self._function(name, rest(e, part))
-        before = len(self.nodes)
-        try:
-            return self._branches(node, e)
-        except Unsupported:
-            for name in list(self.nodes)[before:]:  # of the branches that had a layer
-                del self.nodes[name], self.places[name]
-        name, size = self._nearest(values(e, GRID))
-        found = self.emit(Activation(name), [node], e.path)
-        self.stand_in(found, f"activation {e.op}" + (" of an expression" if e.depth > 2 else ""), size)
-        return found
+        """The node of a function: of known layers one after the other, or else of one that holds its formula."""
+        parts: list[Expression] = []
+        left = e
+        while left is not X:  # the longest beginning that is a layer, and then the rest
+            part = next((part for part in passed(left) if self._known(part)), None)
+            if part is None:
+                return self._formula(node, e)
+            parts.append(part)
+            left = rest(left, part)
+        for part in parts:
+            node = self._layer(node, part)
+        return node
 
-    def _layer(self, node: str, e: Expression) -> str | None:
-        """The node of a function that is affine, or a known activation, or that between two factors."""
+    def _formula(self, node: str, e: Expression) -> str:
+        try:
+            return self.emit(Activation(formula(e)), [node], e.path)
+        except ValueError as error:
+            raise Unsupported(f"a function of one value ({error})") from None
+
+    @staticmethod
+    def _known(e: Expression) -> bool:
+        """Whether a function is affine, or a known activation, or that between two factors."""
+        f = values(e, GRID)
+        return affine(f) is not None or scaled(f)[1] is not None
+
+    def _layer(self, node: str, e: Expression) -> str:
+        """The node of such a function."""
         f = values(e, GRID)
         line = affine(f)
         if line is not None:
             return self._affine(node, *line, e)
         inner, name, outer, parameters = scaled(f)
-        if name is None:
-            return None
-        try:
-            activation = self.layer("activation", name, **parameters)
-        except Unsupported:
-            return None
+        assert name is not None
+        activation = self.layer("activation", name, **parameters)
         if inner != 1:
             node = self.emit(Scale(inner), [node], f"{e.path}.inner")
         node = self.emit(activation, [node], e.path)
@@ -273,33 +278,6 @@ class Builder:
         if shifts.any():
             self.weights[f"{name}.bias"] = shifts
         return name
-
-    def _branches(self, node: str, e: Expression) -> str:
-        """The function as a sum or product of two."""
-        if e.op not in ("add", "subtract", "multiply") or not all(isinstance(part, Expression) for part in e.parts):
-            raise Unsupported(e.op)
-        parts: Any = e.parts
-        ends = [node if part is X else self._function(node, part) for part in parts]
-        if e.op == "subtract":
-            ends[1] = self.emit(Scale(-1.0), [ends[1]], e.path)
-        return self.emit(Multiply() if e.op == "multiply" else Add(), ends, e.path)
-
-    def _nearest(self, f: Array) -> tuple[str, str]:
-        """The activation there is that is nearest to `f` under a standard normal variable, and how near."""
-        weight = np.exp(-GRID**2 / 2)
-        f = np.where(np.isfinite(f), f, 0)
-        found, least = "identity", math.inf
-        for name in (*KNOWN, "identity"):
-            try:
-                Activation(name)
-            except ValueError:
-                continue
-            error = float(weight @ (UNARY[name](GRID) - f)**2 / weight.sum())
-            if error < least:
-                found, least = name, error
-        slopes = [float(weight[:-3] @ (np.diff(g[:-2]) / np.diff(GRID[:-2]))**2) for g in (UNARY[found](GRID), f)]
-        ratio = slopes[0] / slopes[1] if slopes[1] else math.inf
-        return found, f"mean squared slope {ratio:.2f} of its own at unit variance"
 
     # -- axes ---------------------------------------------------------------------------------
 

@@ -56,6 +56,7 @@ _SIMPLE: dict[str, Any] = {
     "permute": lambda x, a, shape, _: x.transpose(a["order"]), "identity": lambda x, a, shape, _: x,
     "dropout": lambda x, a, shape, _: x, "slice": lambda x, a, shape, _: _slices(x, a),
     "concat": lambda x, a, shape, arrays: np.concatenate(arrays, a["axis"]),
+    "where": lambda x, a, shape, arrays: np.where(x, *arrays[1:]),
     "gather": lambda x, a, shape, arrays: np.take(x, arrays[1], a["axis"]),
     "pad": lambda x, a, shape, _: np.pad(x, a["pads"], constant_values=a.get("value") or 0),
     "linear": lambda x, a, shape, arrays: x @ arrays[1].T + (0 if len(arrays) < 3 or arrays[2] is None else arrays[2]),

@@ -159,7 +159,10 @@ def _finished(trace: Trace, b: Builder, values: dict[str, Any], unsupported: str
     outputs = {}
     for label, name in trace.outputs.items():
         if isinstance(values[name], View):
-            outputs[label] = b.plain(values[name]).node
+            try:
+                outputs[label] = b.plain(values[name]).node
+            except Unsupported as missing:
+                b.missing.append(Missing(label, missing.what, ""))
         elif isinstance(values[name], Beyond):
             outputs.update((f"{label}.{i}", node) for i, node in enumerate(_frontier(trace, b, values, name)))
     if not b.nodes:

@@ -17,7 +17,7 @@ from .rules import fixed, rule
 from .statistics import centred, global_response_norm, norm_by_hand, responding
 from .records import Array, Record, scalar
 
-__all__ = ["binary", "unary"]
+__all__ = ["binary", "unary", "where"]
 
 
 @rule("unary")
@@ -56,13 +56,24 @@ def binary(b: Builder, r: Record, x: Any, y: Any) -> Any:
     if not np.any(other) and (function == "add" or function == "subtract" and view is x):
         return view
     if number is not None and view.shape == tuple(r.shape):
-        folded = _folded_bias(b, r, view, function, number, x is view)
-        if folded:
+        # One number for all channels belongs to the function that follows; an only channel has its bias so.
+        if b.init == "weights" and b.places[view.node].channels == 1 and _folded_bias(b, r, view, function, number,
+                                                                                      x is view):
             return view
         parts = (view.expression, number) if x is view else (number, view.expression)
         return b.applied(view, Expression(function, parts, {}, r.path))
     found = _with_constant(b, r, function, view, np.asarray(other), x is view)
     return dataclasses.replace(found, statistic=responding(function, view, other))
+
+
+@rule("where")
+def where(b: Builder, r: Record, *parts: Any) -> View:
+    """One or the other of two functions of a tensor, by a comparison of the same."""
+    views = [part for part in parts if isinstance(part, View)]
+    values: list[Any] = [part.expression if isinstance(part, View) else scalar(np.asarray(part)) for part in parts]
+    if any(v.node != views[0].node or v.layout != views[0].layout for v in views) or None in values:
+        raise Unsupported("a choice between several tensors")
+    return b.applied(views[0], Expression("where", tuple(values), {}, r.path))
 
 
 def _folded_bias(b: Builder, r: Record, view: View, function: str, other: Any, first: bool) -> bool:

@@ -15,14 +15,14 @@ from typing import Any, Union
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["BINARY", "Expression", "KNOWN", "UNARY", "X", "affine", "passed", "recognised", "rest",
+__all__ = ["BINARY", "Expression", "KNOWN", "UNARY", "X", "affine", "formula", "passed", "recognised", "rest",
            "scaled", "values"]
 
 Array = npt.NDArray[Any]
 
 #: How far apart, relative to 1 + abs(f), a known function may be: constants are often of single precision.
 CLOSE = 2e-5
-GRID = np.concatenate([np.linspace(-12, 12, 1201) + 0.003, [-0.5, 0.5]])
+GRID = np.concatenate([np.linspace(-12, 12, 1201) + 0.003, [-80, -50, -30, -20, -14, 14, 20, 30, 50, 80], [-0.5, 0.5]])
 
 
 def _erf(x: Array) -> Array:
@@ -70,14 +70,40 @@ UNARY: dict[str, Callable[..., Array]] = {
     "log": np.log, "sqrt": np.sqrt, "rsqrt": lambda x: 1 / np.sqrt(x), "abs": np.abs,
     "negative": np.negative, "reciprocal": np.reciprocal, "square": np.square, "erf": _erf, "sin": np.sin,
     "cos": np.cos,
-    "sign": np.sign, "floor": np.floor, "ceil": np.ceil, "identity": lambda x: x,
+    "sign": np.sign, "floor": np.floor, "ceil": np.ceil, "round": np.round, "identity": lambda x: x, "tan": np.tan,
+    "atan": np.arctan, "sinh": np.sinh, "cosh": np.cosh, "asinh": np.arcsinh, "log1p": np.log1p, "expm1": np.expm1,
+    "softshrink": lambda x, size=0.5: x - np.clip(x, -size, size), "not": lambda x: 1.0 - x,
     "logsigmoid": lambda x: -np.logaddexp(0, -x), "hardshrink": lambda x, size=0.5: np.where(np.abs(x) > size, x, 0),
     "threshold": _threshold,
 }
 BINARY: dict[str, Callable[..., Array]] = {
     "add": np.add, "subtract": np.subtract, "multiply": np.multiply, "divide": np.divide, "power": np.power,
-    "maximum": np.maximum, "minimum": np.minimum,
+    "maximum": np.maximum, "minimum": np.minimum, "greater": lambda x, y: np.greater(x, y) * 1.0,
+    "less": lambda x, y: np.less(x, y) * 1.0, "where": lambda c, x, y: np.asarray(np.where(c != 0, x, y)),
 }
+#: Operations as formulas of a layer: parts by number, parameters by name.
+_FORMULAS = {
+    "relu": "max({0}, 0)", "relu6": "min(max({0}, 0), 6)", "leaky_relu": "max({0}, 0) + {slope} * min({0}, 0)",
+    "elu": "where({0} > 0, {0}, {alpha} * expm1(min({0}, 0)))",
+    "celu": "where({0} > 0, {0}, {alpha} * expm1(min({0}, 0) / {alpha}))",
+    "selu": f"{_SELU[0]} * where({{0}} > 0, {{0}}, {_SELU[1]} * expm1(min({{0}}, 0)))", "sigmoid": "sigmoid({0})",
+    "tanh": "tanh({0})", "silu": "{0} * sigmoid({0})", "mish": "{0} * tanh(softplus({0}))",
+    "gelu": f"0.5 * {{0}} * (1 + erf({{0}} / {math.sqrt(2)}))",
+    "gelu_tanh": f"0.5 * {{0}} * (1 + tanh({math.sqrt(2 / math.pi)} * ({{0}} + 0.044715 * {{0}} ** 3)))",
+    "hardsigmoid": "min(max({slope} * {0} + {shift}, 0), 1)", "hardswish": "{0} * min(max({0} / 6 + 0.5, 0), 1)",
+    "softplus": "softplus({beta} * {0}) / {beta}", "softsign": "{0} / (1 + abs({0}))",
+    "hardtanh": "min(max({0}, -1), 1)", "relu_squared": "max({0}, 0) ** 2", "exp": "exp({0})", "log": "log({0})",
+    "sqrt": "sqrt({0})", "rsqrt": "1 / sqrt({0})", "abs": "abs({0})", "negative": "-{0}", "reciprocal": "1 / {0}",
+    "square": "{0} * {0}", "erf": "erf({0})", "sin": "sin({0})", "cos": "cos({0})", "sign": "sign({0})",
+    "floor": "floor({0})", "ceil": "ceil({0})", "round": "round({0})", "identity": "{0}", "tan": "tan({0})",
+    "atan": "atan({0})", "sinh": "sinh({0})", "cosh": "cosh({0})", "asinh": "asinh({0})", "log1p": "log1p({0})",
+    "expm1": "expm1({0})", "softshrink": "{0} - min(max({0}, -{size}), {size})", "not": "1 - {0}",
+    "logsigmoid": "-softplus(-{0})", "hardshrink": "where(abs({0}) > {size}, {0}, 0)",
+    "threshold": "where({0} > {at}, {0}, {value})", "add": "{0} + {1}", "subtract": "{0} - {1}",
+    "multiply": "{0} * {1}", "divide": "{0} / {1}", "power": "{0} ** {1}", "maximum": "max({0}, {1})",
+    "minimum": "min({0}, {1})", "greater": "{0} > {1}", "less": "{0} < {1}", "where": "where({0}, {1}, {2})"}
+_HARD = {"slope": 1 / 6, "shift": 0.5}
+_DEFAULTS = {"slope": 0.01, "alpha": 1.0, "beta": 1.0, "size": 0.5, "at": 0.0, "value": 0.0}
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,6 +148,40 @@ def values(expression: Expression, x: Array) -> Array:
 
     with np.errstate(all="ignore"):
         return np.broadcast_to(np.asarray(value(expression), dtype=float), x.shape)
+
+
+def formula(expression: Expression) -> str:
+    """The expression as a text that `Activation` takes.
+
+    Raises
+    ------
+    ValueError
+        If it is too long, or holds what has no formula.
+    """
+    named: dict[int, str] = {id(X): "x"}
+    lines: list[str] = []
+
+    def name(e: Any) -> str:
+        if not isinstance(e, Expression):
+            return f"({float(e)!r})"
+        if id(e) not in named:
+            parts = [name(part) for part in e.parts]
+            if e.op == "clip":
+                low, high = (e.parameters.get(key) for key in ("low", "high"))
+                text = parts[0] if low is None or low == -math.inf else f"max({parts[0]}, ({float(low)!r}))"
+                text = text if high is None or high == math.inf else f"min({text}, ({float(high)!r}))"
+            else:
+                given = {**_DEFAULTS, **(_HARD if e.op == "hardsigmoid" else {}), **e.parameters}
+                numbers = {key: f"({float(v)!r})" for key, v in given.items() if v is not None}
+                text = _FORMULAS[e.op].format(*parts, **numbers)
+            named[id(e)] = f"v{len(lines)}"
+            lines.append(f"v{len(lines)} = {text}")
+        return named[id(e)]
+    try:
+        last = name(expression)
+        return "; ".join([*lines, last])
+    except KeyError as error:
+        raise ValueError(f"no formula of {error}") from None
 
 
 #: Activations that an expression may turn out to be, simple ones first.

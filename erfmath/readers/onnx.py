@@ -45,6 +45,10 @@ def trace_file(path: str | os.PathLike[str], image: Any = None) -> Trace:
         raise type(error)(f"{os.fspath(path)}: {error}") from None
 
 
+class DependsOnInput(ValueError):
+    """An array that must be constant is not."""
+
+
 class _Reader:
     def __init__(self, model: Model, image: Any) -> None:
         self.model = model
@@ -171,12 +175,15 @@ class _Reader:
             plains = handler(call)
         except (KeyError, IndexError, TypeError, ZeroDivisionError, OverflowError, AttributeError) as error:
             raise ValueError(f"node {path!r} ({node.op}): malformed ({type(error).__name__}: {error})") from None
+        except DependsOnInput as error:  # an operator with a meaning here, but not of such inputs
+            self.unknown(node, path, f" whose {error}")
+            return
         except ValueError as error:
             raise type(error)(f"node {path!r} ({node.op}): {error}") from None
         for plain, output in zip(plains, [*[None] * (len(plains) - call.results), *node.outputs]):
             self.add(plain, output or plain.name or f"{path}.{len(self.records)}", path)
 
-    def unknown(self, node: Node, path: str) -> None:
+    def unknown(self, node: Node, path: str, why: str = "") -> None:
         """An operator without a meaning here, carried along under its name."""
         after = self.open.intersection(node.inputs)
         if not after and all(name in self.constants for name in node.inputs if name):
@@ -185,7 +192,7 @@ class _Reader:
         for output in node.outputs:
             shape = self.model.shapes.get(output) or self.model.outputs.get(output) or ()
             sizes = tuple(n if isinstance(n, int) else 1 for n in shape)
-            name = f"{node.domain}.{node.op}" if node.domain else node.op
+            name = (f"{node.domain}.{node.op}" if node.domain else node.op) + why
             if after:  # is not read itself, whatever it is
                 name = "identity"
             if not shape:
@@ -279,13 +286,12 @@ class Call:
 
         Raises
         ------
-        ValueError
-            If it depends on the model's input.
+        DependsOnInput
         """
         if not self.has(i):
             return None
         if self.inputs[i] not in self.reader.constants:
-            raise ValueError(f"input {i} ({self.inputs[i]!r}) depends on the model's input; must be constant")
+            raise DependsOnInput(f"input {i} ({self.inputs[i]!r}) depends on the model's input")
         return self.reader.constants[self.inputs[i]]
 
     def known(self, i: int) -> Array | None:

@@ -179,7 +179,8 @@ _UNARY: dict[str, tuple[str, dict[str, tuple[str, float]]]] = {
     "Softsign": ("softsign", {}), "ThresholdedRelu": ("threshold", {"at": ("alpha", 1.0)}), "Exp": ("exp", {}),
     "Log": ("log", {}), "Sqrt": ("sqrt", {}), "Abs": ("abs", {}), "Neg": ("negative", {}),
     "Reciprocal": ("reciprocal", {}), "Erf": ("erf", {}), "Sin": ("sin", {}), "Cos": ("cos", {}), "Sign": ("sign", {}),
-    "Floor": ("floor", {}), "Ceil": ("ceil", {})}
+    "Floor": ("floor", {}), "Ceil": ("ceil", {}), "Round": ("round", {}), "Tan": ("tan", {}), "Atan": ("atan", {}),
+    "Sinh": ("sinh", {}), "Cosh": ("cosh", {}), "Asinh": ("asinh", {})}
 
 
 @handles(*_UNARY)
@@ -200,6 +201,14 @@ def swish(c: Any) -> Plain:
     if c.get("alpha", 1.0) != 1.0:
         raise ValueError(f"alpha={c.get('alpha')}: a Swish of another slope")
     return Plain("unary", c.inputs[:1], {"function": "silu"}, c.shape())
+
+
+@handles("Shrink")
+def shrink(c: Any) -> list[Plain]:
+    size, bias = float(c.get("lambd", 0.5)), float(c.get("bias", 0.0))
+    if bias not in (0.0, size):
+        raise ValueError(f"bias={bias}, lambd={size}: a Shrink of a bias that is neither 0 nor lambd")
+    return [Plain("unary", c.inputs[:1], {"function": "softshrink" if bias else "hardshrink", "size": size}, c.shape())]
 
 
 @handles("Clip")
@@ -562,8 +571,17 @@ _LOGIC: dict[str, Callable[..., Any]] = {
     "Where": np.where}
 
 
+#: Of values that depend on the input, as steps of a function.
+_CHOICES = {"Greater": "greater", "GreaterOrEqual": "greater", "Less": "less", "LessOrEqual": "less", "Not": "not",
+            "Or": "maximum", "And": "minimum"}
+
+
 @handles(*_LOGIC)
 def logic(c: Any) -> Plain:
+    if any(c.known(i) is None for i in range(len(c.inputs))) and (c.node.op == "Where" or c.node.op in _CHOICES):
+        shape = np.broadcast_shapes(*(c.shape(i) for i in range(len(c.inputs))))
+        op = {1: "unary", 2: "binary", 3: "where"}[len(c.inputs)]
+        return Plain(op, c.inputs, {} if op == "where" else {"function": _CHOICES[c.node.op]}, shape)
     arrays = [c.constant(i) for i in range(len(c.inputs))]
     check_bytes(8 * math.prod(np.broadcast_shapes(*(a.shape for a in arrays))), "a constant")
     return constant(_LOGIC[c.node.op](*arrays))

@@ -22,9 +22,11 @@ _DROPOUTS = {"dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropo
 _VIEWS = {"view", "reshape", "_unsafe_view", "flatten", "unflatten", "squeeze", "unsqueeze", "view_as", "reshape_as",
           "squeeze_", "unsqueeze_"}
 _UNARY = {"relu", "relu6", "silu", "mish", "sigmoid", "tanh", "hardswish", "hardsigmoid", "selu", "exp", "log", "sqrt",
-          "rsqrt", "abs", "reciprocal", "erf", "square", "sin", "cos", "sign", "floor", "ceil"}
+          "rsqrt", "abs", "reciprocal", "erf", "square", "sin", "cos", "sign", "floor", "ceil", "round", "tan", "sinh",
+          "cosh", "log1p", "expm1"}
 _BINARY = {"add": "add", "sub": "subtract", "mul": "multiply", "div": "divide", "pow": "power", "maximum": "maximum",
-           "minimum": "minimum"}
+           "minimum": "minimum", "gt": "greater", "ge": "greater", "lt": "less", "le": "less",
+           "greater": "greater", "less": "less"}
 _REDUCE = {"mean": "mean", "sum": "sum", "amax": "max", "var": "var", "std": "std", "linalg_vector_norm": "norm",
            "norm": "norm"}
 
@@ -489,6 +491,11 @@ _HANDLERS: dict[str, Callable[[_Call], Plain]] = {
                              {"groups": c["num_groups"], "eps": c["eps"]}),
     "hardtanh": _unary("clip", low="min_val", high="max_val"), "clamp": _unary("clip", low="min", high="max"),
     "clamp_min": _unary("clip", low="min"), "leaky_relu": _unary("leaky_relu", slope="negative_slope"),
+    "clamp_max": _unary("clip", high="max"), "atan": _unary("atan"), "arctan": _unary("atan"),
+    "asinh": _unary("asinh"), "arcsinh": _unary("asinh"), "logical_not": _unary("not"),
+    "hardshrink": _unary("hardshrink", size="lambd"), "softshrink": _unary("softshrink", size="lambd"),
+    "where": lambda c: ("where", [c["condition"], c["self"], c["other"]], {}),
+    "masked_fill": lambda c: ("where", [c["mask"], c["value"], c["self"]], {}),
     "neg": _unary("negative"), "softplus": _unary("softplus", beta="beta"), "celu": _unary("celu", alpha="alpha"),
     "threshold": _unary("threshold", at="threshold", value="value"), "log_sigmoid": _unary("logsigmoid"),
     "gelu": _gelu, "elu": _elu, "prelu": _prelu,

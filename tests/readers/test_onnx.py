@@ -93,21 +93,20 @@ def test_activations_spelled_out_are_one_layer(tmp_path: Path, name: str) -> Non
 
 
 def test_a_residual_sum_of_an_activation_and_its_input(tmp_path: Path) -> None:
-    """tanh(y) + y is no known function: two nodes."""
+    """tanh(y) + y is no known function, and one of its own."""
     m = read(tmp_path, [node("Conv", ["x", "w"], ["y"]), node("Tanh", ["y"], ["t"]), node("Add", ["t", "y"], ["s"]),
                         node("Conv", ["s", "v"], ["out"])], {"w": kernel(4, 3, 3, 3), "v": kernel(4, 4, 3, 3)})
-    assert ops(m) == ["conv", "tanh", "add", "conv"]
-    assert m.net["add"].inputs == ("tanh", "conv")
+    assert m.net.nodes[1].layer.function == "tanh(x) + x" and len(m.net) == 3
 
 
-def test_a_function_of_its_own_is_refused_with_the_nearest(tmp_path: Path) -> None:
-    nodes = [node("Conv", ["x", "w"], ["y"], "stem"), node("Sin", ["y"], ["s"], "wave"),
-             node("Conv", ["s", "v"], ["out"], "top")]
-    arrays = {"w": kernel(4, 3, 3, 3), "v": kernel(4, 4, 3, 3)}
-    with pytest.raises(NotImplementedError, match="(?s)1 x activation sin: wave; tanh would stand in.*'stand_in'"):
-        read(tmp_path, nodes, arrays)
-    m = read(tmp_path, nodes, arrays, unsupported="stand_in")
-    assert [(s.node, s.layer) for s in m.stand_ins] == [("wave", "tanh")]
+def test_a_function_of_its_own_is_a_formula(tmp_path: Path) -> None:
+    """Of two uses of sin(y) x and a comparison: where(y > 1, y, y sin(y)), with the slope that it has."""
+    m = read(tmp_path, [node("Conv", ["x", "w"], ["y"], "stem"), node("Sin", ["y"], ["s"]),
+                        node("Mul", ["y", "s"], ["p"]), node("Greater", ["y", "one"], ["c"]),
+                        node("Where", ["c", "y", "p"], ["q"], "wave"), node("Conv", ["q", "v"], ["out"], "top")],
+             {"w": kernel(4, 3, 3, 3), "v": kernel(4, 4, 3, 3), "one": np.float32(1)})
+    assert ops(m) == ["conv", "formula", "conv"] and m.stand_ins == ()
+    assert m.net["wave"].layer == em.Activation("where(x > 1, x, x * sin(x))")
 
 
 def test_shapes_that_are_computed(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from ...layers import Activation
 from ..arrays import Array, channel_sums, per_channel, summed_to
 from .base import Call, Parameter, Pull, Rule, rule
+from .formula import formula
 
 __all__ = ["activate"]
 
@@ -118,7 +119,8 @@ _FUNCTIONS: dict[str, Function] = {
 
 def activate(x: Array, function: str, slope: Any = 0.01) -> tuple[Array, Array]:
     """phi(x) and phi'(x); the gradient to the input is ``dy * phi'(x)``.  Derivatives that are 0 or 1 are bool."""
-    return _FUNCTIONS[function](x, slope)
+    known = _FUNCTIONS.get(function)
+    return formula(function, x) if known is None else known(x, slope)
 
 
 @rule(Activation)

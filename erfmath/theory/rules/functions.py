@@ -7,7 +7,7 @@ expansion in Hermite polynomials h_k (Mehler's formula)
     E[f(s z) f(s z')] = sum_k a_k^2 rho^k,    a_k = E[f(s z) h_k(z)],
 
 cut at `TERMS`; what the last even and the last odd term must add to be exact at rho = 1 and -1, they
-add.  A jump of f at zero is taken out and added in closed form.  Where what is cut off may matter, by its size and
+add.  Jumps of f are taken out and added in closed form.  Where what is cut off may matter, by its size and
 the largest rho, up to `MANY_TERMS` are summed; where that is not enough the pair is refused.  Largest relative errors
 over all rho, for q up to 1, 4 and 25 (found by quadrature split at the kinks, and held by the tests):
 
@@ -29,6 +29,7 @@ import numpy.typing as npt
 
 from ...layers import Activation
 from ..memory import remembered
+from .formula import Formula, resolved
 from .truncated import Piecewise
 
 __all__ = ["Array", "Function", "cross", "function", "gate", "gate_pair", "normal_points", "rectifier", "second"]
@@ -72,8 +73,9 @@ REACH, ORDER = 9.0, 10
 class Function(NamedTuple):
     """phi, phi', the slopes below and above zero where phi is piecewise linear, and closed forms if there are.
 
-    `cross(q, rho)` is E[phi(z) phi(z')], `slopes(q, rho)` is E[phi'(z) phi'(z')].  `knots` are kinks of phi; at zero
-    phi' may jump, by `jump`.  `branches` are the steps of the functions that it is a sum of, if it is.
+    `cross(q, rho)` is E[phi(z) phi(z')], `slopes(q, rho)` is E[phi'(z) phi'(z')].  `knots` are kinks of phi.
+    `branches` are the steps of the functions that it is a sum of, if it is.  `jumps` and `leaps` are where phi' and phi
+    jump, and by how much.
     """
 
     value: Callable[[Array], Array]
@@ -82,9 +84,10 @@ class Function(NamedTuple):
     cross: Callable[[Array, Array], Array] | None = None
     slopes: Callable[[Array, Array], Array] | None = None
     knots: tuple[float, ...] = ()
-    jump: float = 0.0
+    jumps: tuple[tuple[float, float], ...] = ()
     above: float = 1.0
     branches: tuple[tuple[Any, ...], ...] = ()
+    leaps: tuple[tuple[float, float], ...] = ()
 
 
 def _sigmoid(z: Array) -> Array:
@@ -142,7 +145,7 @@ def _exponential(scale: float, alpha: float) -> Function:
     """Linear above zero, alpha (exp(z) - 1) below, all times `scale`."""
     return Function(lambda z: scale * np.where(z > 0, z, alpha * np.expm1(np.minimum(z, 0))),
                     lambda z: scale * np.where(z > 0, 1.0, alpha * np.exp(np.minimum(z, 0))),
-                    knots=(0.0,), jump=scale * (1 - alpha))
+                    knots=(0.0,), jumps=((0.0, scale * (1 - alpha)),) if alpha != 1 else ())
 
 
 _ROOT, _CUBE = math.sqrt(2 / math.pi), 0.044715
@@ -198,9 +201,25 @@ def function(layer: Activation) -> Function:
     """
     if layer.function in ("leaky_relu", "prelu"):
         return rectifier(1.0, layer.slope)
+    if layer.is_formula:
+        return _written(layer.function)
     if layer.function not in _FUNCTIONS:
         raise NotImplementedError(f"the theory has no rule for {layer.function}; erfmath.measure may have one")
     return _FUNCTIONS[layer.function]
+
+
+@remembered(64)
+def _written(text: str) -> Function:
+    """The function of a formula: what is linear on both sides of zero is a rectifier."""
+    formula, some = Formula(text), np.concatenate([-np.geomspace(1e-3, 50, 40), np.geomspace(1e-3, 50, 40)])
+    slopes = formula.slope(some)
+    if np.ptp(slopes[:40]) == np.ptp(slopes[40:]) == 0 and not formula.value(some - some).any() and np.allclose(
+            formula.value(some), slopes * some, rtol=1e-12):
+        return rectifier(float(slopes[-1]), float(slopes[0]))
+    kinks = formula.kinks()
+    leaps, jumps = formula.jumps(kinks)
+    knots = resolved(formula, kinks)
+    return Function(formula.value, formula.slope, knots=knots, jumps=tuple(jumps), leaps=tuple(leaps))
 
 
 def second(phi: Function, q: Array) -> Array:
@@ -220,13 +239,13 @@ def gate(phi: Function, q: Array) -> Array:
 def cross(phi: Function, q: Array, rho: Array) -> Array:
     """E[phi(z) phi(z')] for two such variables of correlation rho, elementwise."""
     rho = np.minimum(np.maximum(rho, -1), 1)
-    return _pairs(phi.value, q, rho, phi.knots) if phi.cross is None else phi.cross(np.asarray(q), rho)
+    return _pairs(phi.value, q, rho, phi.knots, phi.leaps) if phi.cross is None else phi.cross(np.asarray(q), rho)
 
 
 def gate_pair(phi: Function, q: Array, rho: Array) -> Array:
     """E[phi'(z) phi'(z')] for two such variables of correlation rho, elementwise."""
     rho = np.minimum(np.maximum(rho, -1), 1)
-    return _pairs(phi.slope, q, rho, phi.knots, phi.jump) if phi.slopes is None else phi.slopes(np.asarray(q), rho)
+    return _pairs(phi.slope, q, rho, phi.knots, phi.jumps) if phi.slopes is None else phi.slopes(np.asarray(q), rho)
 
 
 def _distinct(q: Array) -> tuple[Array, Array]:
@@ -271,8 +290,10 @@ def _square(f: Callable[[Array], Array], q: Array, knots: tuple[float, ...]) -> 
     return np.asarray((weights * f(s[:, None] * z)**2).sum(axis=1)[where])
 
 
-def _pairs(f: Callable[[Array], Array], q: Array, rho: Array, knots: tuple[float, ...], jump: float = 0.0) -> Array:
-    """E[f(z) f(z')], by Horner's rule; each pair has the terms that it needs."""
+def _pairs(f: Callable[[Array], Array], q: Array, rho: Array, knots: tuple[float, ...],
+           jumps: tuple[tuple[float, float], ...] = ()) -> Array:
+    """E[f(z) f(z')], by Horner's rule; each pair has the terms that it needs.  Jumps of f are added in closed form."""
+    steps = _steps(jumps)
     q, rho = np.broadcast_arrays(q, rho)
     shape, q, rho = q.shape, q.reshape(-1), rho.reshape(-1)
     total = np.empty(rho.shape)
@@ -281,8 +302,9 @@ def _pairs(f: Callable[[Array], Array], q: Array, rho: Array, knots: tuple[float
         return total.reshape(shape)
     for count in (TERMS, MANY_TERMS):
         s, where = _distinct(q[left])
-        terms, r = _terms(f, s, knots, count, jump), rho[left]
-        lost = (np.abs(terms[-2:]).sum(axis=0) / np.maximum(terms.sum(axis=0) + jump**2 / 2, 1e-300))[where]
+        terms, r = _terms(f, s, knots, count, jumps), rho[left]
+        lost = (np.abs(terms[-2:]).sum(axis=0) / np.maximum(
+            terms.sum(axis=0) + steps.pair(s**2, np.ones(s.shape)), 1e-300))[where]
         lost = np.where(np.abs(r) < 1 - 1e-12, lost * np.abs(r)**(count - 2), 0.0)
         if count == MANY_TERMS and lost.max() > LARGE:
             raise NotImplementedError(
@@ -295,35 +317,46 @@ def _pairs(f: Callable[[Array], Array], q: Array, rho: Array, knots: tuple[float
         left = left[lost > SMALL]
         if not left.size:
             break
-    if jump:
-        total += jump**2 * (0.25 + np.arcsin(rho) / (2 * np.pi))
+    if jumps:
+        total += steps.pair(q, rho)
     return total.reshape(shape)
 
 
-def _terms(f: Callable[[Array], Array], s: Array, knots: tuple[float, ...], count: int, jump: float) -> Array:
-    """a_k^2 for each of `s`, shape (count, len(s)), the last two with all that is cut off, less those of the jump."""
-    z, weights = _points(s, knots, 2.0 if count == TERMS else 0.2)
+def _steps(jumps: tuple[tuple[float, float], ...]) -> Piecewise:
+    """A sum of steps from 0 to 1 at the knots, times their sizes."""
+    return Piecewise((sum(size for k, size in jumps if k < 0),),
+                     tuple((k, 0, size if k >= 0 else -size) for k, size in jumps))
+
+
+def _terms(f: Callable[[Array], Array], s: Array, knots: tuple[float, ...], count: int,
+           jumps: tuple[tuple[float, float], ...]) -> Array:
+    """a_k^2 for each of `s`, shape (count, len(s)), the last two with all that is cut off, less those of the jumps."""
+    z, weights = _points(s, tuple(sorted({*knots, *(-k for k in knots)})), 2.0 if count == TERMS else 0.2)
     values = f(s[:, None] * z)
     weighted, terms = weights * values, np.empty((count, len(s)))
     before, here = np.zeros(z.shape), np.ones(z.shape)
     for k in range(count):
         terms[k] = (weighted * here).sum(axis=1)**2
         before, here = here, (z * here - math.sqrt(k) * before) / math.sqrt(k + 1)
-    terms -= jump**2 * _step_terms(count)[:, None]
+    stepped = _steps(jumps).at(s[:, None] * z) if jumps else np.zeros(1)
+    if jumps:
+        terms -= _step_terms(jumps, s, count)**2
     for parity, sign in enumerate((1, -1)):  # even and odd part of f
-        part = (values + sign * values[:, ::-1]) / 2 if not knots or knots == (0.0,) else None
-        assert part is not None, "other knots have closed forms"
-        whole = (weights * part**2).sum(axis=1) - jump**2 / 4
+        part, of_steps = ((v + sign * v[..., ::-1]) / 2 for v in (values, stepped))
+        whole = (weights * (part**2 - of_steps**2)).sum(axis=1)
         terms[parity - 2] += whole - terms[parity::2].sum(axis=0)
     return terms
 
 
-@remembered(4)
-def _step_terms(count: int) -> Array:
-    """a_k^2 of the step from 0 to 1 at zero: a_0 = 1/2, a_k = h_(k-1)(0) / sqrt(2 pi k)."""
-    terms, before, here = np.zeros(count), 0.0, 1.0
-    terms[0] = 0.25
-    for k in range(1, count):
-        terms[k] = here**2 / (2 * math.pi * k)
-        before, here = here, -math.sqrt(k - 1) * before / math.sqrt(k)
+def _step_terms(jumps: tuple[tuple[float, float], ...], s: Array, count: int) -> Array:
+    """a_k of steps: of one at t, 1 - Phi(t), and h_(k-1)(t) exp(-t^2/2) / sqrt(2 pi k)."""
+    terms = np.zeros((count, len(s)))
+    for knot, size in jumps:
+        beyond = np.full(s.shape, math.copysign(40.0, knot) if knot else 0.0)
+        t = np.divide(knot, s, out=beyond, where=s > abs(knot) / 40)
+        terms[0] += size * _normal_cdf(-t)
+        before, here = np.zeros(t.shape), np.exp(-t**2 / 2) / math.sqrt(2 * math.pi)
+        for k in range(1, count):
+            terms[k] += size * here / math.sqrt(k)
+            before, here = here, (t * here - math.sqrt(k - 1) * before) / math.sqrt(k)
     return terms

@@ -95,7 +95,8 @@ def combined(branches: tuple[Steps, ...], product: bool = False) -> Function:
                               for n, (_, slope) in enumerate(both)))
 
     sides = slope(np.array([-1e-12, 1e-12]))
-    return Function(value, slope, knots=(0.0,), jump=float(sides[1] - sides[0]), branches=branches)
+    return Function(value, slope, knots=(0.0,), jumps=((0.0, float(sides[1] - sides[0])),),
+                    branches=branches)
 
 
 def _slopes(steps: Steps) -> tuple[float, float] | None:
