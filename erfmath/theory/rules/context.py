@@ -91,8 +91,7 @@ class Before(NamedTuple):
     def dependence(self, slot: int) -> Dependence:
         """The random layers that an input depends on, by the channels of the node."""
         found = self.depends_on[self.graph.sources[self.i][slot]]
-        followed = all(channels is not None for channels in found.roots.values())
-        return found.through(self.graph.reads(self.i, slot)) if followed else found
+        return found.through(self.graph.reads(self.i, slot)) if found.followed else found
 
     def spread(self, m: Moments, slot: int) -> Moments:
         """The moments of an input with the lags of the output, on its map: one site serves all of them."""

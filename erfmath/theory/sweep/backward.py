@@ -15,7 +15,7 @@ import numpy as np
 from ...base.errors import check_bytes
 from ..memory import PerObject
 from ..rules.context import Below
-from .conditioning import Conditioned, Knowns, conditional, entry, handed
+from .conditioning import MOST, Conditioned, Knowns, conditional, entry, handed, spanned
 from .covariance import Covariance, Factor, correlate
 from .forward import Gates, forward
 from .inputs import InputModel
@@ -162,10 +162,7 @@ class _Sweep:
         self.kept[start] = self._merge(i, [self.kept[start], part]) if start in self.kept else part
 
     def _merge(self, i: int, parts: list[Covariance]) -> Covariance:
-        total = parts[0]
-        for part in parts[1:]:
-            total = total.merge(part, self.graph.channels[i], i in self.plan.ones)
-        return total
+        return parts[0] if len(parts) == 1 else Covariance.sum_of(parts, self.graph.channels[i], i in self.plan.ones)
 
     def _collect(self, i: int, parts: list[State]) -> State:
         """The gradient at node `i` from all that its readers handed down."""
@@ -186,7 +183,20 @@ class _Sweep:
         alike: dict[Knowns, list[Covariance]] = {}
         for part, what in known:
             alike.setdefault(what, []).append(part)
-        return Conditioned(tuple((self._merge(i, group), what) for what, group in alike.items()))
+        return self._compressed(i, [(self._merge(i, group), what) for what, group in alike.items()])
+
+    def _compressed(self, i: int, parts: list[tuple[Covariance, Knowns]]) -> Conditioned:
+        """In fewer parts, where what is known of some follows from what is known of others."""
+        found = spanned([what for _, what in parts]) if len(parts) >= MOST else None
+        if found is None or any(part.mixing or part.multiples is not None for part, _ in parts):
+            return Conditioned(tuple(parts))
+        chosen, coefficients = found
+        sums = []
+        for k, factors in zip(chosen, coefficients.T.tolist()):
+            there = [(part, factor) for (part, _), factor in zip(parts, factors) if factor]
+            sums.append((Covariance.sum_of([part for part, _ in there], self.graph.channels[i], False,
+                                           [factor for _, factor in there]), parts[k][1]))
+        return Conditioned(tuple(sums))
 
     def _conditioned(self, i: int, state: Covariance) -> Covariance | Conditioned:
         """A gradient of whose value at node `i` nothing is known yet."""
@@ -229,17 +239,18 @@ class _Sweep:
             return self._through(at, state)
         if not state.parts[0][0].bare.size:
             return None
-        parts = []
         gone = handed(self.graph, self.gates, edge, j, [knowns for _, knowns in state.parts])
+        if self.graph.ops[i].taps and not rule.moves:  # keeps its channel groups; others may have finer ones above
+            found = [(self._through(at, part), one) for (part, _), items in zip(state.parts, gone) for one in items]
+            return Conditioned(tuple((part.conditioned(one.power, one.pairs), one.knowns) for part, one in found
+                                     if part is not None)) if all(part is not None for part, _ in found) else None
+        alike: dict[Knowns, list[Covariance]] = {}
         for (part, _), items in zip(state.parts, gone):
             for one in items:
-                # Layers with taps keep their channel groups; those without may have finer ones than their input.
-                taps = bool(self.graph.ops[i].taps) and not rule.moves
-                passed = self._through(at, part if taps else part.conditioned(one.power, one.pairs))
-                if passed is None:
-                    return None
-                parts.append((passed.conditioned(one.power, one.pairs) if taps else passed, one.knowns))
-        return Conditioned(tuple(parts))
+                alike.setdefault(one.knowns, []).append(part.conditioned(one.power, one.pairs))
+        below = [(self._through(at, self._merge(i, group)), what) for what, group in alike.items()]
+        left = tuple((part, what) for part, what in below if part is not None)
+        return Conditioned(left) if len(left) == len(below) else None
 
     def _through(self, at: Below, state: Covariance) -> Covariance | None:
         """One part through the layer of an edge."""
@@ -326,8 +337,7 @@ def _power(state: State) -> float:
         return max((float(np.abs(f.values).max(initial=0))**2 for f in state.values()), default=0.0)
     if isinstance(state, Conditioned):
         return max(_power(part) for part, _ in state.parts)
-    center: tuple[Any, ...] = (slice(None), *state.lags)
-    return float(state.bare[center].max(initial=0)) * abs(state.factor)
+    return state.peak * abs(state.factor)
 
 
 def _times(state: State, factor: float) -> State:

@@ -29,8 +29,10 @@ if TYPE_CHECKING:
 
 #: Tables that vary by less say nothing of a value.
 FLAT = 1e-9
+#: Parts of a gradient from which on those whose tables are combinations of others, up to such an error, go with them.
+MOST, NEGLIGIBLE = 30, 1e-13
 
-__all__ = ["Conditioned", "Handed", "Known", "Knowns", "conditional", "conditioned_gain", "entry", "handed"]
+__all__ = ["Conditioned", "Handed", "Known", "Knowns", "conditional", "conditioned_gain", "entry", "handed", "spanned"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +114,41 @@ def entry(sites: Sequence[SiteValue]) -> Knowns:
     return tuple(entering(site) if site is not None and site.source.parts else None for site in sites)
 
 
+def spanned(knowns: Sequence[Knowns]) -> tuple[list[int], Array] | None:
+    """Parts of whose tables all others are combinations, and the coefficients, shape (parts, chosen).
+
+    Tables that have come down a stream of many blocks differ less with each.  None where there are few parts, or where
+    they cannot be compared.
+    """
+    tables = [known[0] for known in knowns if len(known) == 1 and known[0] is not None]
+    if len(knowns) < MOST or len(tables) < len(knowns) or any(known.nodes is not tables[0].nodes for known in tables):
+        return None
+    weighted = np.stack([known.table * np.sqrt(tables[0].nodes.p) for known in tables]).reshape(len(tables), -1)
+    rest, chosen, basis = weighted.copy(), [], []
+    scale = np.sqrt(np.einsum("kn,kn->k", rest, rest))
+    while True:
+        left = np.sqrt(np.einsum("kn,kn->k", rest, rest)) / scale
+        k = int(np.argmax(left))
+        if left[k] < NEGLIGIBLE:
+            break
+        chosen.append(k)
+        for _ in range(2):  # twice is enough
+            for axis in basis:
+                rest[k] -= (axis @ rest[k]) * axis
+        basis.append(rest[k] / np.sqrt(rest[k] @ rest[k]))
+        rest -= np.outer(rest @ basis[-1], basis[-1])
+        rest[chosen] = 0.0
+        if len(chosen) == len(tables):
+            return None
+    along = weighted @ np.stack(basis).T
+    coefficients = np.linalg.solve(along[chosen].T, along.T).T
+    coefficients[chosen] = np.eye(len(chosen))
+    return chosen, coefficients
+
+
+_ONE = np.ones(1)
+
+
 class Handed(NamedTuple):
     """What is handed along an edge: per channel group of the reader, its part, and what power and pairs gain.
 
@@ -147,9 +184,10 @@ def handed(graph: Graph, gates: Gates, edge: Edge, j: int, parts: Sequence[Known
 
 def _apart(found: Sequence[Passed], owner: Sequence[int], count: int) -> list[Handed]:
     """Items in each of which the same is known of all groups of the reader that are one group of the input."""
-    power, pairs = (np.array([one[n] for one in found]) for n in (1, 2))
     if len(found) == 1:
-        return [Handed((found[0][0],), power, pairs)]
+        (known, gain, far), = found
+        return [Handed((known,), _ONE if gain == 1 else np.array([gain]), _ONE if far == 1 else np.array([far]))]
+    power, pairs = (np.array([one[n] for one in found]) for n in (1, 2))
     items: list[dict[int, Known | None]] = []
     which = np.zeros(len(found), int)
     for g, (known, _, _) in enumerate(found):

@@ -169,6 +169,18 @@ class Covariance:
         """M(x, tau)."""
         return self.bare if self.factor == 1 else self.bare * self.factor
 
+    @functools.cached_property
+    def peak(self) -> float:
+        """The largest of `bare` at lag 0; with others or at lags covariances are below it."""
+        return float((self.bare[(slice(None), *self.lags)] if any(self.lags) else self.bare).max(initial=0))
+
+    def _scaled(self, factor: float) -> Covariance:
+        """The same array times one more number, without the uniform part; what is known of the array stays so."""
+        out = object.__new__(Covariance)
+        vars(out).update(vars(self), uniform=None, factor=self.factor * factor)
+        vars(out).pop("values", None)
+        return out
+
     def holding(self, values: Array, **others: Any) -> Covariance:
         """The same with other values."""
         return replace(self, bare=values, factor=1.0, multiples=None, **others)
@@ -207,6 +219,25 @@ class Covariance:
                  and np.array_equal(self.multiples, other.multiples))
         return Covariance(values, start, uniform, mixing, multiples=self.multiples if alike else None)
 
+    @staticmethod
+    def sum_of(parts: Sequence[Covariance], channels: int, ones: bool, factors: Sequence[float] | None = None
+               ) -> Covariance:
+        """Sum of any number of uncorrelated gradients, perhaps each times a number."""
+        if factors is not None:
+            parts = [part._scaled(factor) for part, factor in zip(parts, factors)]
+        total, *rest = parts
+        if len(rest) < 2 or any(part.mixing or part.multiples is not None for part in parts):
+            return functools.reduce(lambda one, other: one.merge(other, channels, ones), rest, total)
+        ndim = total.ndim
+        start = tuple(map(min, zip(*(part.start for part in parts))))
+        stop = [max(part.start[axis] + part.bare.shape[axis - ndim] for part in parts) for axis in range(ndim)]
+        whole = np.zeros((*total.bare.shape[:-ndim], *(b - a for a, b in zip(start, stop))))
+        for part in parts:
+            into: Any = (..., *(slice(f - s, f - s + n) for f, s, n in
+                                zip(part.start, start, part.bare.shape[-ndim:])))
+            whole[into] += part.bare if part.factor == 1 else part.bare * part.factor
+        return Covariance(whole, start)
+
     def along_ones(self, channels: int) -> Array:
         """The uniform part, whether it is carried or follows from independence."""
         if self.mixing == ALIKE:
@@ -218,7 +249,9 @@ class Covariance:
         """The gradient multiplied by a number (its covariance by the square)."""
         if factor == 1:
             return self
-        uniform = None if self.uniform is None else self.uniform * factor**2
+        if self.uniform is None:
+            return self._scaled(factor**2)
+        uniform = self.uniform * factor**2
         return Covariance(self.bare, self.start, uniform, self.mixing, self.factor * factor**2, self.multiples)
 
     def with_lags(self, lags: tuple[int, ...]) -> Covariance:
@@ -247,7 +280,7 @@ class Covariance:
     def gated(self, gate: Array) -> Covariance:
         """Below a gate, given as factors on M(x, tau) over (groups, lags, map), extents 1 for all alike."""
         if gate.size == 1:
-            return Covariance(self.bare, self.start, None, self.mixing, self.factor * gate.item(), self.multiples)
+            return self._scaled(gate.item())
         if gate.size == len(gate):  # one number per group
             after = self.holding(self.bare * (gate * self.factor), uniform=None)
             if self.multiples is None or not gate.all():
@@ -264,10 +297,10 @@ class Covariance:
 
     def conditioned(self, power: Array, pairs: Array) -> Covariance:
         """Lag 0 times `power` and all other lags times `pairs`, numbers per channel group."""
+        if len(power) == 1 and (not any(self.lags) or power[0] == pairs[0]):
+            return self if power[0] == 1 == pairs[0] else self._scaled(float(power[0]))
         if (power == 1).all() and (pairs == 1).all():
             return self
-        if len(power) == 1 and (not any(self.lags) or power[0] == pairs[0]):
-            return Covariance(self.bare, self.start, None, self.mixing, self.factor * float(power[0]), self.multiples)
         shape = *self.bare.shape[:1 + self.ndim], *(1,) * self.ndim
         factors = np.broadcast_to(_column(pairs, self.ndim), shape).copy()
         center: tuple[Any, ...] = (slice(None), *self.lags)

@@ -12,7 +12,7 @@ import numpy as np
 
 from .groups import Labels
 
-__all__ = ["SEVERAL", "Dependence", "meet", "read_through", "pulled_through"]
+__all__ = ["SEVERAL", "Dependence", "Unfollowed", "meet", "read_through", "pulled_through"]
 
 #: In place of a channel: none, and more than one.
 NONE, SEVERAL = -1, -2
@@ -59,6 +59,11 @@ class Dependence:
     def __init__(self, roots: Mapping[int, Channels]) -> None:
         self.roots = roots
 
+    @property
+    def followed(self) -> bool:
+        """Whether the channels of all sources are known."""
+        return all(channels is not None for channels in self.roots.values())
+
     def meets(self, other: Dependence) -> bool:
         """Whether values of like channels depend on one another."""
         return any(root in other.roots and meet(mine, other.roots[root]) for root, mine in self.roots.items())
@@ -91,3 +96,27 @@ class Dependence:
             if here is None or (here != NONE).any():
                 found[root] = here
         return Dependence(found)
+
+
+class Unfollowed(Dependence):
+    """The same where channels stay where they are: the bits of a number, since streams of many blocks have many."""
+
+    def __init__(self, bits: int) -> None:
+        super().__init__({})
+        self.bits = bits
+
+    @property
+    def followed(self) -> bool:
+        return False
+
+    def meets(self, other: Dependence) -> bool:
+        return bool(self.bits & other.bits) if isinstance(other, Unfollowed) else super().meets(other)
+
+    def shares(self, other: Dependence) -> bool:
+        return self.meets(other)
+
+    def joined(self, other: Dependence) -> Dependence:
+        return Unfollowed(self.bits | other.bits) if isinstance(other, Unfollowed) else super().joined(other)
+
+    def through(self, reads: Labels) -> Dependence:
+        return self

@@ -19,7 +19,7 @@ import numpy as np
 from ..rules.context import Before, Roots
 from ..rules.neighbours import Borders
 from ..rules.pooling import Route
-from .dependence import Dependence
+from .dependence import Dependence, Unfollowed
 from .branches import Branch, filters
 from .inputs import InputModel
 from .lowering import reach
@@ -140,16 +140,19 @@ class _Forward:
 
     def _dependence(self) -> dict[int, Dependence]:
         """Per node, the random layers that its values depend on with none between; -1 is the input."""
-        graph, found = self.graph, {}
+        graph = self.graph
+        found: dict[int, Dependence] = {}
         follow = any(rule.moves for rule in graph.rules)  # else channels stay where they are
+        if not follow and all(len(sources) == 1 for sources in graph.sources):
+            return found
         for i in range(-1, graph.top + 1):
             if i < 0 or graph.ops[i].fresh:
-                found[i] = Dependence({i: np.arange(graph.channels[i]) if follow else None})
+                found[i] = Dependence({i: np.arange(graph.channels[i])}) if follow else Unfollowed(1 << (i + 1))
                 continue
             parts = [found[j] for j in graph.sources[i]]
             if follow and (len(parts) > 1 or graph.rules[i].moves):
                 parts = [part.through(graph.reads(i, slot)) for slot, part in enumerate(parts)]
-            found[i] = functools.reduce(Dependence.joined, parts)
+            found[i] = functools.reduce(lambda one, other: one.joined(other), parts)
         return found
 
     def _wanted(self) -> set[int]:

@@ -300,17 +300,38 @@ class Plan:
             return "explicit"
         return "ones" if self.mean else "modes" if equal else "one"
 
+    def _joining(self) -> int:
+        """Nodes with two edges that lead up to one node with no random layer between, and all above: as bits, from -1.
+
+        Most networks have none, and streams of many blocks few.
+        """
+        graph, found = self.graph, 0
+        above: dict[int, int] = {}
+        fixed = {i: [e.reader for e in edges if not graph.ops[e.reader].fresh] for i, edges in self.paths.items()}
+        if all(len(readers) < 2 for readers in fixed.values()):
+            return 0
+        for i in range(graph.top, -2, -1):
+            ways, seen, both = [above[reader] for reader in fixed[i]], 0, 0
+            for way in ways:
+                seen, both = seen | way, both | seen & way
+            above[i] = seen | 1 << (i + 1)
+            if both:
+                found |= above[i]
+        return found
+
     def _find_meetings(self) -> None:
-        graph = self.graph
+        graph, joining = self.graph, self._joining()
         names: dict[int, set[Name]] = {}
         mixed: set[int] = set()  # nodes whose channels a deterministic layer above has correlated
-        for i in range(graph.top, -2, -1):
+        for i in range(graph.top, -2, -1) if joining else ():
             edges = self.paths[i]
             if i != graph.top and not edges:
                 continue
             fixed = [e for e in edges if not graph.ops[e.reader].fresh]
             if any(graph.ops[e.reader].ties_channels or e.reader in mixed for e in fixed):
                 mixed.add(i)
+            if not joining >> (i + 1) & 1:
+                continue
             per_edge = [{self._after(e, name) for name in names[e.reader]} for e in fixed]
             own: list[set[Name]] = [{(i, ())}] if i == graph.top or len(fixed) < len(edges) else []
             names[i] = functools.reduce(operator.or_, per_edge + own)
