@@ -68,7 +68,7 @@ class ActivationRule(Rule):
             return super().forward(at, inputs)
         phi, m = self.function(at.layer), inputs[0]  # type: ignore[arg-type]
         at.refuse_joint(m)
-        if phi.below is not None and phi.above == 1 and all(m.value(g).positive for g in range(len(m.sites))):
+        if not m.gaussian and phi.below is not None and phi.above == 1 and all(m.value(g).positive for g in range(len(m.sites))):
             at.gates.power[at.i] = np.ones((len(m.sites), *(1,) * (2 * m.ndim)))
             return m.with_lags(at.want)
         q, lags, rectifies = m.average, at.lags, phi.below is not None
@@ -138,11 +138,10 @@ class ActivationRule(Rule):
 
 def _common(phi: Function, m: Moments) -> Array:
     """Means at each site, which are what distant sites have in common where they had nothing before."""
-    level = m.level_map
-    if phi.below is None:
-        means = np.sqrt(np.maximum(functions.cross(phi, m.second, np.zeros(m.second.shape)), 0.0))
-        level = np.where(m.per_site(m.mean(means)**2 > LEAST * m.average), means, level)
-    return m.falling(level)
+    if phi.below is not None:  # as deviations do
+        return m.falling(m.deviation)
+    means = np.sqrt(np.maximum(functions.cross(phi, m.second, np.zeros(m.second.shape)), 0.0))
+    return m.falling(np.where(m.per_site(m.mean(means)**2 > LEAST * m.average), means, m.level_map))
 
 
 def over(part: float, whole: float) -> float:

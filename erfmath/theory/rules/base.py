@@ -170,6 +170,8 @@ class Rule:
             return groups.of_parts(incoming[0], op.groups, channels)
         if not self.moves and not any(below.strides[0] for below in incoming):  # one number for all of each
             return groups.whole(channels)
+        if len(incoming) == 1 and not self.moves and len(incoming[0]) == channels:
+            return incoming[0]
         counts = [len(below) for below in incoming]
         columns = [below[row] for slot, below in enumerate(incoming)
                    for row in self.reads(layer, slot, counts, channels, ndim)]

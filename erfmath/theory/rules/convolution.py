@@ -103,18 +103,17 @@ class ConvolutionRule(Rule):
         op, graph = at.op, at.graph
         if not op.fresh or at.layer.transposed or at.i in graph.biases:
             return after
-        geometry = [g for taps in op.taps for g in taps.geometry]
-        weights = math.prod(np.ix_(*(taps.weights for taps in op.taps))) if len(op.taps) > 1 else op.taps[0].weights
+        geometry = tuple(g for taps in op.taps for g in taps.geometry)
         channels, sizes = graph.channels[at.source] // op.groups, graph.sizes[at.source]
         if m.pixels is not None:
-            ratios = functools.partial(tap_ratios, m.pixels, np.asarray(weights), tuple(g.dilation for g in geometry),
-                                       channels)
+            ratios = functools.partial(tap_ratios, m.pixels, _weights(op), tuple(g.dilation for g in geometry), channels)
         elif None in sizes or op.fold or len(m.cov_far) > 1 or not m.cov_far.any():
             return after
         else:
-            shared, present = float(m.cov_far[0]), _presence(tuple(geometry), sizes, graph.sizes[at.i])
-            ratios = functools.partial(border_ratios, float(m.average[0]) - shared, shared, np.asarray(weights),
-                                       present, channels)
+            shared, whole, extent = float(m.cov_far[0]), float(m.average[0]), graph.sizes[at.i]
+
+            def ratios() -> Array | None:
+                return border_ratios(whole - shared, shared, _weights(op), _presence(geometry, sizes, extent), channels)
         return after.with_tilt(at.i, ratios)
 
     def passage(self, layer: Weighted, op: Linear, ndim: int) -> Passage | None:  # type: ignore[override]
@@ -137,9 +136,8 @@ class ConvolutionRule(Rule):
         """With the power of its taps as a batch norm right after it leaves it."""
         if at.i not in at.gates.tilts:
             return op
-        weights = math.prod(np.ix_(*(taps.weights for taps in op.taps))) if len(op.taps) > 1 else op.taps[0].weights
         geometry = tuple(g for taps in op.taps for g in taps.geometry)
-        return op._replace(taps=together(geometry, np.asarray(weights * at.gates.tilts[at.i])))
+        return op._replace(taps=together(geometry, np.asarray(_weights(op) * at.gates.tilts[at.i])))
 
     def _below(self, at: Below, state: Covariance, op: Linear, sizes: tuple[int | None, ...], lags: tuple[int, ...]
                ) -> Covariance:
@@ -175,6 +173,11 @@ class ConvolutionRule(Rule):
         if at.op.fresh and values.shape[1] > 1:
             values = np.einsum("hg,fg...->fh...", at.graph.mixture(at.i), values)
         return at.linear(self._as_normed(at, at.op), values, at.lags)
+
+
+def _weights(op: Linear) -> Array:
+    """The taps' weights over all axes."""
+    return np.asarray(functools.reduce(np.multiply.outer, [taps.weights for taps in op.taps]))
 
 
 @remembered(1024)

@@ -88,25 +88,45 @@ def border_ratios(own: float, shared: float, variances: Array, present: tuple[Ar
     if varied < FAINT * total:
         return None
     root = np.sqrt(power)
-    levels, axes = np.linalg.eigh(np.diag(alone) + channels * shared * apart * np.outer(root, root))
-    top = float(levels.max())
+    covariance = apart * (channels * shared * root)[:, None] * root
+    covariance.ravel()[::len(root) + 1] += alone
+    levels, axes = np.linalg.eigh(covariance)
+    top = float(levels[-1])
     levels = np.maximum(levels, 0.0)
-    u, step = _points(alone / top, channels - 1, levels / top)
-    t = 2 * np.exp(u)[:, None] / top
-    others, whole = 1 + t * alone, 1 + t * levels
-    density = np.exp(u - ((channels - 1) * np.log(others).sum(axis=1) + np.log(whole).sum(axis=1)) / 2)
-    along = axes**2 @ (density[:, None] / whole).sum(axis=0)
-    found = ((channels - 1) * (density[:, None] / others).sum(axis=0) + along) * step / top
+    many = len(alone)
+    both = np.concatenate([alone, levels]) / top
+    u = _points(both, many, channels - 1)
+    t = np.exp(u)
+    density, t = t.copy(), t * 2
+    spread = np.multiply.outer(both, t)
+    spread += 1
+    others, whole = _log_product(spread[:many]), _log_product(spread[many:])
+    others *= channels - 1
+    others += whole
+    density *= np.exp(others / -2)
+    inverse = np.dot(1 / spread, density)
+    found = ((channels - 1) * inverse[:many] + axes**2 @ inverse[many:]) * _STEP / top
     return np.asarray((found * total / channels).reshape(variances.shape))
 
 
-def _points(many: Array, times: int, once: Array) -> tuple[Array, float]:
-    """Points of the quadrature, and their distance, without those beyond which the integrand is lost.
+def _log_product(factors: Array) -> Array:
+    """Logarithm of products over the first axis, of numbers from 1 on."""
+    if np.add.reduce(np.log(factors[:, -1])) < 600:  # the largest is within the range of floats
+        return np.asarray(np.log(np.multiply.reduce(factors, axis=0)))
+    return np.asarray(np.add.reduce(np.log(factors), axis=0))
 
-    Levels are there `times`, or once.  The logarithm of the integrand is concave, and what multiplies that falls.
+
+_ALL, _STEP = np.linspace(LOW, HIGH, POINTS, retstep=True)
+_SKIP = (POINTS - 1) // 40
+_COARSE, _COARSE_T = _ALL[::_SKIP], 2 * np.exp(_ALL[::_SKIP])
+
+
+def _points(levels: Array, many: int, times: int) -> Array:
+    """Points of the quadrature, without those beyond which the integrand is lost.
+
+    The first `many` levels are there `times`, the others once.  The logarithm of the integrand is concave, and what
+    multiplies that falls.
     """
-    u, skip = np.linspace(LOW, HIGH, POINTS), (POINTS - 1) // 40
-    coarse = u[::skip]
-    logs = np.log1p(2 * np.exp(coarse)[:, None] * np.concatenate([many, once]))
-    height = coarse - (times * logs[:, :len(many)].sum(axis=1) + logs[:, len(many):].sum(axis=1)) / 2
-    return u[:(np.flatnonzero(height > height.max() - LOST)[-1] + 1) * skip + 1], float(u[1] - u[0])
+    logs = np.log1p(np.multiply.outer(levels, _COARSE_T))
+    height = _COARSE - (times * np.add.reduce(logs[:many]) + np.add.reduce(logs[many:])) / 2
+    return _ALL[:(np.flatnonzero(height > height.max() - LOST)[-1] + 1) * _SKIP + 1]

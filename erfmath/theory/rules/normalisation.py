@@ -216,18 +216,22 @@ class BatchNormRule(MapNormRule):
         # E[v(x) mean] falls towards borders: less of the mean is in what stands near one.
         if any(m.lags) or m.common is not None:
             p = m.common_map
-            # p + p' - 1, in pairs
-            shared = (m.products(p, m.lags) - m.products(p - 1, m.lags) if any(m.lags) else
-                      (2 * p - 1)[(slice(None), *(None,) * m.ndim)])
-            values = (m.values - m.per_pair(m.cov_far) * shared) / m.per_pair(spread)
+            if any(m.lags):  # p + p' - 1, in pairs
+                shared = m.products(p, m.lags) - m.products(p - 1, m.lags)
+                values = (m.values - m.per_pair(m.cov_far) * shared) / m.per_pair(spread)
+            else:
+                values = m.values * m.per_pair(1 / spread)
+                values -= (p * m.per_site(2 * m.cov_far / spread)).reshape(values.shape)
+                values += m.per_pair(m.cov_far / spread)
         else:
             values = m.values * m.per_pair((1 - 2 * m.cov_far / m.average) / spread)
             values += m.per_pair(m.cov_far / spread)
         steep = any(2 * c > q for q, c in parts)
         if steep:  # c is an average: its fall is not exact
             values[lag_zero(m.lags)] = np.maximum(values[lag_zero(m.lags)], 0.0)
-        sites = tuple(None if site is None else _standardised(m.value(g), s) for g, (site, s) in
-                      enumerate(zip(m.sites, spread.tolist())))
+        sites = m.sites if m.gaussian else tuple(
+            None if site is None else _standardised(m.value(g), s) for g, (site, s) in
+            enumerate(zip(m.sites, spread.tolist())))
         if i in at.graph.norms:
             norm = at.graph.norms[i]
             at.gates.power[i] = np.full(m.per_pair(spread).shape, norm.gain)

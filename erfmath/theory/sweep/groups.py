@@ -71,7 +71,7 @@ def spread_over(labels: Labels, below: Labels, parts: int) -> npt.NDArray[np.flo
 
 def collected(values: npt.NDArray[np.float64], owner: Labels, count: int) -> npt.NDArray[np.float64]:
     """Sums over the first axis by `owner`, shape (groups,); -1 is left out."""
-    if len(values) == count and np.array_equal(owner, np.arange(count)):
+    if len(values) == count and (owner[0] == 0 if count == 1 else np.array_equal(owner, np.arange(count))):
         return values
     out = np.zeros((count, *values.shape[1:]))
     for g, k in enumerate(owner.tolist()):

@@ -95,6 +95,11 @@ class Moments:
         """E[v v'] of independent inputs at one place, averaged over the map, shape (groups,)."""
         return self.corr_site * self.average
 
+    @functools.cached_property
+    def gaussian(self) -> bool:
+        """Whether no site's value is more than a Gaussian."""
+        return self.sites.count(None) == len(self.sites)
+
     def mean(self, maps: Array) -> Array:
         """Mean of a map per group, shape (groups,)."""
         flat = maps.reshape(len(maps), -1)
@@ -102,11 +107,11 @@ class Moments:
 
     def per_site(self, numbers: Array) -> Array:
         """One number per group, shaped to multiply maps."""
-        return numbers.reshape(-1, *(1,) * self.ndim)
+        return numbers.reshape((-1,) + (1,) * self.ndim)
 
     def per_pair(self, numbers: Array) -> Array:
         """One number per group, shaped to multiply `values`."""
-        return numbers.reshape(-1, *(1,) * (2 * self.ndim))
+        return numbers.reshape((-1,) + (1,) * (2 * self.ndim))
 
     def value(self, group: int) -> Value:
         """The value of a site of a group, at the average second moment."""
@@ -206,7 +211,7 @@ class Moments:
         """The same, where distant sites have so much in common."""
         if self.wraps or common is self.common:
             return self
-        return self._with(common=common and functools.cache(common))  # several layers may ask
+        return self._with(common=common and _Once(common))  # several layers may ask
 
     def with_tilt(self, i: int, ratios: Callable[[], Array | None]) -> Moments:
         """The same, with what a batch norm would do to single taps of the convolution `i`, found where one asks."""
@@ -225,12 +230,11 @@ class Moments:
 
     def falling(self, maps: Array) -> Array:
         """Maps in parts of their averages, per group; 1 where all is 0."""
-        mean = self.per_site(self.mean(maps))
-        return np.asarray(np.divide(maps, mean, out=np.ones(maps.shape), where=mean > 0))
+        return ratio(maps, self.per_site(self.mean(maps)), 1.0)
 
     def of_groups(self, owner: Array) -> Moments:
         """Moments of the groups `owner`, one for each of its entries."""
-        if len(owner) == len(self.cov_far) and (owner == np.arange(len(owner))).all():
+        if len(owner) == len(self.cov_far) and (len(owner) == 1 or (owner == np.arange(len(owner))).all()):
             return self
         common = self.common
         return replace(self, values=self.values[owner], cov_far=self.cov_far[owner], corr_site=self.corr_site[owner],
@@ -254,6 +258,21 @@ class Moments:
         return out
 
 
+class _Once:
+    """A function without arguments that is called once."""
+
+    __slots__ = ("_make", "_made")
+
+    def __init__(self, make: Callable[[], Array]) -> None:
+        self._make: Callable[[], Array] | None = make
+        self._made: Array
+
+    def __call__(self) -> Array:
+        if self._make is not None:
+            self._made, self._make = self._make(), None
+        return self._made
+
+
 def inside(extent: tuple[int, ...], lags: tuple[int, ...], wraps: bool = False) -> Array:
     """1 where both sites of a pair lie on the map, shape (*lags, *extent)."""
     total = np.ones((*(2 * h + 1 for h in lags), *extent))
@@ -271,7 +290,8 @@ def ratio(part: Any, whole: Any, otherwise: float = 0.0) -> Array:
     whole = np.asarray(whole)
     if whole.all():
         return np.asarray(part / whole)
-    return np.divide(part, whole, out=np.full(whole.shape, otherwise), where=whole > 0)
+    shape = np.broadcast_shapes(np.shape(part), whole.shape)
+    return np.divide(part, whole, out=np.full(shape, otherwise), where=whole > 0)
 
 
 def overlap(have: tuple[int, ...], want: tuple[int, ...]) -> tuple[tuple[slice, ...], tuple[slice, ...]]:

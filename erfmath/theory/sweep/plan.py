@@ -220,6 +220,8 @@ def _owners(rule: Rule, layer: Layer, op: Linear, incoming: Sequence[Labels], la
         return (ONE,) * len(incoming)
     if op.fresh or op.ties_channels:
         return (np.zeros((1, len(group_sizes(labels))), np.intp),)
+    if len(incoming) == 1 and not rule.moves and incoming[0] is labels:
+        return (np.arange(len(group_sizes(labels)))[None],)
     counts = [len(below) for below in incoming]
     return tuple(owners(labels, rule.reads(layer, slot, counts, len(labels), ndim), below)
                  for slot, below in enumerate(incoming))
