@@ -17,6 +17,7 @@ import numpy as np
 
 from ...layers import Layer
 from ...results.assumptions import Assumption
+from ..memory import remembered
 from ..sweep import groups
 from ..sweep.covariance import Covariance, Factor
 from ..sweep.groups import Labels
@@ -108,6 +109,12 @@ def _of_one_phase(taps: Taps) -> Array:
     return phases[int(np.argmin(np.abs(np.array(power) - np.mean(power))))]
 
 
+@remembered(256)
+def _others(kind: type[Any], known: frozenset[str]) -> tuple[str, ...]:
+    """Fields of a kind of layer that are not among the known ones."""
+    return tuple(field.name for field in dataclasses.fields(kind) if field.name not in (*known, "name"))
+
+
 class Rule:
     """How one kind of layer is passed; the defaults are those of fixed taps, and of a gate."""
 
@@ -131,11 +138,10 @@ class Rule:
         NotImplementedError
             Naming the field and its value.
         """
-        for field in dataclasses.fields(layer):
-            if field.name not in self.fields and field.name != "name":
-                value = getattr(layer, field.name)
-                if value != layer.default(field.name):
-                    raise NotImplementedError(f"{field.name}={value!r}: {SAMPLE}")
+        for field in _others(type(layer), self.fields):
+            value = getattr(layer, field)
+            if value != layer.default(field):
+                raise NotImplementedError(f"{field}={value!r}: {SAMPLE}")
 
     def lower(self, layer: Layer, sizes: tuple[int | None, ...], c_in: int, c_out: int) -> Linear:
         """The layer as taps, on an input of `sizes` sites (None: the plane); without taps it acts on each site."""

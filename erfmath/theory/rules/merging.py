@@ -7,7 +7,7 @@ terms.  Gates along such branches open together, which no rule that sees one bra
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -46,25 +46,22 @@ class Wiring(NamedTuple):
 
 @dataclass(frozen=True)
 class Merged:
-    """How often sums read their inputs, and the last value that each node is a function of, site by site.
+    """How often sums read their inputs.
 
     Attributes
     ----------
     times : mapping
         By (sum, input); once where nothing is said.
-    bases : tuple of int
     nodes : tuple of int
         Those that have been changed.
     """
 
     times: Mapping[tuple[int, int], float]
-    bases: tuple[int, ...]
     nodes: tuple[int, ...] = ()
 
     def between(self, a: int, b: int) -> Merged:
         """That of nodes a .. b - 1 alone."""
-        return Merged({(i - a, j - a): times for (i, j), times in self.times.items() if a <= i < b},
-                      tuple(max(base - a, -1) for base in self.bases[a:b]))
+        return Merged({(i - a, j - a): times for (i, j), times in self.times.items() if a <= i < b})
 
 
 class PointwiseRule(ActivationRule):
@@ -140,14 +137,41 @@ def merged(wiring: Wiring, last: int, flat: bool = True) -> Merged:
     return _Merging(wiring, last, flat).run()
 
 
+class _Chains:
+    """Per node, the nodes that it is a function of, site by site, and how, the nearest first; found when asked for."""
+
+    def __init__(self, step: Callable[[int], tuple[int, Steps] | None]) -> None:
+        self._step = step
+        self._found: dict[int, dict[int, Steps]] = {-1: {-1: ()}}
+
+    def forget(self, i: int) -> None:
+        """A node has been changed."""
+        self._found.pop(i, None)
+
+    def __getitem__(self, i: int) -> dict[int, Steps]:
+        way: list[tuple[int, Steps]] = []
+        while i not in self._found:
+            step = self._step(i)
+            if step is None:
+                self._found[i] = {i: ()}
+                break
+            way.append((i, step[1]))
+            i = step[0]
+        found = self._found[i]
+        for k, steps in reversed(way):
+            found = {k: ()} if len(found) >= LONGEST else {
+                k: (), **{j: (*before, *steps) for j, before in found.items()}}
+            self._found[k] = found
+        return found
+
+
 class _Merging:
     def __init__(self, wiring: Wiring, last: int, flat: bool) -> None:
         self.wiring, self.last, self.flat = wiring, last, flat
         self.readers = readers_of(wiring.sources)
         self.times: dict[tuple[int, int], float] = {}
         self.changed: set[int] = set()
-        # Per node, the nodes that it is a function of, site by site, and how; the nearest first.
-        self.chains: dict[int, dict[int, Steps]] = {-1: {-1: ()}}
+        self.chains = _Chains(self._chain)
 
     def run(self) -> Merged:
         wiring = self.wiring
@@ -156,17 +180,12 @@ class _Merging:
                 self._sum(i)
             if layer.multiplies and i > self.last and (self.readers[i] or i == len(wiring.layers) - 1):
                 self._product(i)
-            self.chains[i] = self._chain(i)
-        return Merged(self.times, tuple(min(self.chains[i]) for i in range(len(wiring.layers))), tuple(self.changed))
+        return Merged(self.times, tuple(self.changed))
 
-    def _chain(self, i: int) -> dict[int, Steps]:
+    def _chain(self, i: int) -> tuple[int, Steps] | None:
+        """The input of a node that is a function of it, site by site, and how."""
         step, (j, *others) = self._step(i), self.wiring.sources[i]
-        if step is None or others or i <= self.last or self._broadcasts(i):
-            return {i: ()}
-        below = self.chains[j]
-        if len(below) >= LONGEST:
-            return {i: ()}
-        return {i: (), **{k: (*steps, *step) for k, steps in below.items()}}
+        return None if step is None or others or i <= self.last or self._broadcasts(i) else (j, step)
 
     def _step(self, i: int) -> Steps | None:
         """What a node with one input does at each site, None where it does something else."""
@@ -192,7 +211,7 @@ class _Merging:
         place = self._after(i)
         if place is not None:  # one filter after the sum does what one in each branch does
             self._sum(place)
-            self.chains[place] = self._chain(place)
+            self.chains.forget(place)
             return
         sources = self.wiring.sources[i]
         terms = [term for j in sources for term in self._terms(i, j)]
@@ -226,7 +245,7 @@ class _Merging:
                     found[j] = found.get(j, 0.0) + a
                 continue
             self._put(place, base, combined(branches))
-            self.chains[place] = self._chain(place)
+            self.chains.forget(place)
             found[place] = 1.0
         self.changed.add(i)
         if len(found) == 1:

@@ -170,7 +170,7 @@ class BatchNormRule(MapNormRule):
         return True
 
     def commutes(self, layer: Layer, ndim: int, phi: Function) -> bool:
-        return layer == BatchNorm("identity", name=layer.name)  # type: ignore[attr-defined]
+        return layer.is_identity
 
     def lower(self, layer: Any, sizes: Sizes, c_in: int, c_out: int) -> Linear:
         if layer.is_gate:

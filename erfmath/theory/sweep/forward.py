@@ -225,6 +225,10 @@ class _Forward:
         pixels = None if self.inputs.covariance is None else self.inputs
         self.done[-1] = Moments(values, cov_far, corr_site, (None,), wraps, self.plane.get(-1), pixels=pixels)
         held = {root for roots in self.roots.values() for root in roots.whole}
+        last: dict[int, int] = {}  # who reads a node last
+        for i in self.wanted:
+            for j in graph.sources[i]:
+                last[j] = max(i, last.get(j, i))
         if self.seen is not None:
             self.seen[-1] = self.done[-1]
         for i in range(graph.top + 1):
@@ -235,7 +239,7 @@ class _Forward:
                     self.seen[i] = self.done[i]
                 if not wraps:  # what lies on the plane is small, and read once more by the sweep over the image
                     for j in set(graph.sources[i]):
-                        if j not in held and max(e.reader for e in self.plan.edges[j] if e.reader in self.wanted) == i:
+                        if last[j] == i and j not in held:
                             del self.done[j]
         return self.gates
 
