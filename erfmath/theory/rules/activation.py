@@ -68,10 +68,11 @@ class ActivationRule(Rule):
             return super().forward(at, inputs)
         phi, m = self.function(at.layer), inputs[0]  # type: ignore[arg-type]
         at.refuse_joint(m)
-        if not m.gaussian and phi.below is not None and phi.above == 1 and all(m.value(g).positive for g in range(len(m.sites))):
+        rectifies = phi.below is not None
+        if not m.gaussian and rectifies and phi.above == 1 and all(m.value(g).positive for g in range(len(m.sites))):
             at.gates.power[at.i] = np.ones((len(m.sites), *(1,) * (2 * m.ndim)))
             return m.with_lags(at.want)
-        q, lags, rectifies = m.average, at.lags, phi.below is not None
+        q, lags = m.average, at.lags
         # Both c and what a rectifier makes of it fall towards borders as the deviation does.
         level = m.level if rectifies else np.ones(len(q))
         if any(m.cov_far.tolist()) or any(m.corr_site.tolist()):

@@ -14,10 +14,11 @@ from ...layers import Activation, Layer, PixelShuffle, PixelUnshuffle, Shuffle, 
 from ...results.assumptions import Assumption
 from ..memory import remembered
 from ..sweep import groups
-from ..sweep.covariance import MIXED, Covariance, Factor, cut_pairs, select_lags
+from ..sweep.covariance import MIXED, Covariance, Factor
 from ..sweep.groups import Labels
 from ..sweep.lowering import SAMPLE, Linear, box
 from ..sweep.moments import Moments, at as lag_zero, ratio
+from ..sweep.pairs import cut_pairs, select_lags
 from ..sweep.taps import Array
 from ..sweep.values import Gaussian
 from . import functions

@@ -106,7 +106,8 @@ class ConvolutionRule(Rule):
         geometry = tuple(g for taps in op.taps for g in taps.geometry)
         channels, sizes = graph.channels[at.source] // op.groups, graph.sizes[at.source]
         if m.pixels is not None:
-            ratios = functools.partial(tap_ratios, m.pixels, _weights(op), tuple(g.dilation for g in geometry), channels)
+            dilation = tuple(g.dilation for g in geometry)
+            ratios = functools.partial(tap_ratios, m.pixels, _weights(op), dilation, channels)
         elif None in sizes or op.fold or len(m.cov_far) > 1 or not m.cov_far.any():
             return after
         else:

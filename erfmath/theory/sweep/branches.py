@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .covariance import cut_pairs
 from .lowering import Linear
 from .moments import Moments, at as lag_zero, ratio
+from .pairs import cut_pairs
 from .taps import Array, Taps, border_gain
 
 __all__ = ["Branch", "filters", "gathered", "kernel_of"]

@@ -9,7 +9,6 @@ and mix sites; fixed layers mix lags; see docs/theory.md, equations 18 to 26.
 from __future__ import annotations
 
 import functools
-import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,26 +18,12 @@ import numpy as np
 
 from ...base.errors import check_bytes
 from ...lattice.field import add_on_hull
-from ...layers.geometry import AxisGeometry
 from .groups import collected
 from .lowering import SAMPLE, Linear
-from .taps import REMEDY, Array, Taps, adjoint, border_gain
+from .pairs import border, cut, cut_pairs, fixed_pairs, refit_lags, routed, routed_pairs, select_lags
+from .taps import REMEDY, Array, adjoint
 
-__all__ = ["ALIKE", "Covariance", "EXCHANGEABLE", "Factor", "MIXED", "border_pairs", "correlate",
-           "cut_pairs", "fixed_pairs", "routed_pairs", "select_lags"]
-
-
-def _cut(values: Array, start: tuple[int, ...], sizes: tuple[int | None, ...],
-         axes: tuple[int, ...]) -> tuple[Array, tuple[int, ...]]:
-    """Drop what lies outside the map along `axes`: a path that leaves any layer's map is gone."""
-    ndim, begin = len(start), list(start)
-    index: list[Any] = [slice(None)] * values.ndim
-    for axis in axes:
-        s, n, count = start[axis], sizes[axis], values.shape[axis - ndim]
-        if n is not None:
-            begin[axis] = max(s, 0)
-            index[axis - ndim] = slice(begin[axis] - s, max(min(s + count, n), begin[axis]) - s)
-    return values[tuple(index)], tuple(begin)
+__all__ = ["ALIKE", "Covariance", "EXCHANGEABLE", "Factor", "MIXED", "correlate"]
 
 
 @dataclass(frozen=True)
@@ -69,9 +54,9 @@ class Factor:
                 start = (*start[:axis], first, *start[axis + 1:])
                 continue
             if op.inside_only:
-                values = _border(values, start, taps, sizes)
+                values = border(values, start, taps, sizes)
             values, start = adjoint(values, start, taps, sizes, lambda tap, part: w[tap] * part, taps.flat)
-            values, start = _cut(values, start, sizes, taps.axes)
+            values, start = cut(values, start, sizes, taps.axes)
         return Factor(values, start)
 
     def gathered(self) -> Factor:
@@ -106,7 +91,7 @@ class Factor:
             mixed = np.einsum("goi,bgo...->bgi...", matrix[(slice(None),) * 3 + tap], grouped)
             return mixed.reshape(part.shape[0], op.groups * matrix.shape[2], *part.shape[2:])
 
-        return Factor(*_cut(*adjoint(self.values, self.start, taps, sizes, weigh), sizes, taps.axes))
+        return Factor(*cut(*adjoint(self.values, self.start, taps, sizes, weigh), sizes, taps.axes))
 
     def covariance(self, lags: tuple[int, ...], groups: Sequence[int], channels: str) -> Covariance:
         """Sum over numbers and channels of g(x) g(x + tau), per channel group.
@@ -258,8 +243,8 @@ class Covariance:
         """Cut, or filled with zeros, to the box of lags of half-widths `lags`."""
         if lags == self.lags:
             return self
-        uniform = None if self.uniform is None else _refit(self.uniform, self.lags, lags)
-        return replace(self, bare=_refit(self.bare, self.lags, lags), uniform=uniform)
+        uniform = None if self.uniform is None else refit_lags(self.uniform, self.lags, lags)
+        return replace(self, bare=refit_lags(self.bare, self.lags, lags), uniform=uniform)
 
     def into_groups(self, owner: Array, count: int) -> Covariance:
         """Channel groups summed into the `count` groups that `owner` says; -1 is left out."""
@@ -399,7 +384,7 @@ class Covariance:
             below = self._first().through_route(op, sizes, lags, channels)._multiplied(self.multiples)
             return below if bias is None else below.gated(_column(bias, self.ndim))
         alone = self.with_lags((0,) * self.ndim)
-        spread = _routed(alone.values, alone.start, op, sizes)
+        spread = routed(alone.values, alone.start, op, sizes)
         below = self.holding(spread[0], start=spread[1], uniform=None).with_lags(lags)
         if any(self.lags) or self.uniform is not None:
             center: tuple[Any, ...] = (slice(None), *self.lags)
@@ -409,281 +394,7 @@ class Covariance:
             below = below.holding(below.values + pairs)
             if self.uniform is not None:
                 both, _ = fixed_pairs(self.uniform, self.start, op, sizes, lags)
-                one, _ = fixed_pairs(_refit(alone.values, alone.lags, self.lags), self.start, op, sizes, lags)
-                below = replace(below, uniform=both + (_refit(spread[0], alone.lags, lags) - one
+                one, _ = fixed_pairs(refit_lags(alone.values, alone.lags, self.lags), self.start, op, sizes, lags)
+                below = replace(below, uniform=both + (refit_lags(spread[0], alone.lags, lags) - one
                                                        ).sum(axis=0, keepdims=True) / channels)
         return below if bias is None else below.gated(_column(bias, self.ndim))
-
-
-# ---------------------------------------------------------------------------------------------
-# lags
-# ---------------------------------------------------------------------------------------------
-
-def _refit(values: Array, have: tuple[int, ...], want: tuple[int, ...]) -> Array:
-    shape = (len(values), *(2 * w + 1 for w in want), *values.shape[1 + len(want):])
-    check_bytes(8 * math.prod(shape), f"a covariance of shape {shape}", REMEDY)
-    index = [slice(None)] + [slice(max(h - w, 0), h + min(h, w) + 1) for h, w in zip(have, want)]
-    width = [(0, 0)] + [(max(w - h, 0),) * 2 for h, w in zip(have, want)]
-    width += [(0, 0)] * (values.ndim - len(width))
-    return np.pad(values[tuple(index)], width)
-
-
-def select_lags(values: Array, axis: int, g: AxisGeometry, have: int, want: int) -> Array:
-    """Lags below a random layer: lag tau' comes from lag tau with tau' = s tau (transposed: tau = s tau')."""
-    if g.stride == 1 and have == want:
-        return values
-    lead = (slice(None),) * axis
-    shape = list(values.shape)
-    shape[axis] = 2 * want + 1
-    chosen = np.zeros(shape)
-    if g.transposed:
-        reach = min(want, have // g.stride)
-        chosen[lead + (slice(want - reach, want + reach + 1),)] = values[
-            lead + (slice(have - reach * g.stride, have + reach * g.stride + 1, g.stride),)]
-    else:
-        reach = min(have, want // g.stride)
-        chosen[lead + (slice(want - reach * g.stride, want + reach * g.stride + 1, g.stride),)] = values[
-            lead + (slice(have - reach, have + reach + 1),)]
-    return chosen
-
-
-def cut_pairs(values: Array, start: tuple[int, ...], sizes: tuple[int | None, ...],
-              axes: tuple[int, ...]) -> tuple[Array, tuple[int, ...]]:
-    """Drop sites outside the map, and, in place, pairs whose partner is outside."""
-    ndim = len(start)
-    values, start = _cut(values, start, sizes, axes)
-    for axis in axes:
-        n, reach, count = sizes[axis], values.shape[1 + axis] // 2, values.shape[1 + ndim + axis]
-        if n is None or reach == 0:
-            continue
-        index: list[Any] = [slice(None)] * values.ndim
-        for tau in range(-reach, reach + 1):
-            index[1 + axis] = tau + reach
-            low, high = -start[axis] - tau, n - start[axis] - tau  # sites with a partner
-            for none in (slice(0, min(max(low, 0), count)), slice(min(max(high, 0), count), count)):
-                if none.start < none.stop:
-                    index[1 + ndim + axis] = none
-                    values[tuple(index)] = 0.0
-    return values, start
-
-
-def _border(values: Array, start: tuple[int, ...], taps: Taps, sizes: tuple[int | None, ...]) -> Array:
-    """What lies at windows that overlap the border, multiplied as `border_gain` says."""
-    axis, = taps.axes
-    count = values.shape[axis - len(start)]
-    gain = border_gain(taps, start[axis], count, sizes[axis])
-    return values if gain is None else _along(values, gain, axis - len(start))
-
-
-def border_pairs(values: Array, start: tuple[int, ...], taps: Taps, sizes: tuple[int | None, ...]) -> Array:
-    """The same for both sites of each pair."""
-    axis, = taps.axes
-    reach, count = values.shape[1 + axis] // 2, values.shape[axis - len(start)]
-    gain = border_gain(taps, start[axis] - reach, count + 2 * reach, sizes[axis])
-    if gain is None:
-        return values
-    pair = np.stack([gain[reach:reach + count] * gain[lag:lag + count] for lag in range(2 * reach + 1)])
-    return _along(values, pair, 1 + axis, axis - len(start))
-
-
-def _along(values: Array, factors: Array, *axes: int) -> Array:
-    """`values` times `factors`, whose axes are those named."""
-    if (factors == 1).all():
-        return values
-    shape = [1] * values.ndim
-    for axis, n in zip(axes, factors.shape):
-        shape[axis] = n
-    return values * factors.reshape(shape)
-
-
-def fixed_pairs(values: Array, start: tuple[int, ...], op: Linear, sizes: tuple[int | None, ...],
-                lags: tuple[int, ...], weights: Array | None = None) -> tuple[Array, tuple[int, ...]]:
-    """A fixed layer on both sites of each pair.
-
-    `weights[a, b]` multiplies what taps a and b hand on; by default it is w_a w_b.
-    """
-    values = values * op.gain**2 if op.gain != 1 else values
-    for taps in op.taps:
-        if taps.rows is not None:
-            axis, = taps.axes
-            values, first = taps.rows.pairs(values, 1 + axis, axis - len(start), start[axis], lags[axis])
-            start = (*start[:axis], first, *start[axis + 1:])
-            continue
-        if op.inside_only:
-            values = border_pairs(values, start, taps, sizes)
-        flat = taps.weights.reshape(-1)
-        check_bytes(8 * flat.size**2, f"the pairs of {flat.size} taps of a filter", "take a smaller filter")
-        product = np.outer(flat, flat) if weights is None else weights
-        have = tuple(values.shape[1 + axis] // 2 for axis in taps.axes)
-        want = tuple(lags[axis] for axis in taps.axes)
-        if weights is None and any(have + want) and len(taps.axes) == 1 and not taps.geometry[0].transposed:
-            values, start = _one_end_then_other(values, start, taps, sizes, want[0])
-            values, start = cut_pairs(values, start, sizes, taps.axes)
-            continue
-        mix = _LagMix(taps, have, want, product)
-        alike = taps.flat and weights is None and not any(have + want)
-        values, start = adjoint(values, start, taps, sizes, mix, alike)
-        values, start = cut_pairs(values, start, sizes, taps.axes)
-    return values, start
-
-
-def _one_end_then_other(values: Array, start: tuple[int, ...], taps: Taps, sizes: tuple[int | None, ...], want: int
-                        ) -> tuple[Array, tuple[int, ...]]:
-    """A filter along one axis on the second site of each pair, which moves lags, then on the first, as sums of taps."""
-    (axis,), (g,), ndim = taps.axes, taps.geometry, len(start)
-    lag, site = 1 + axis, 1 + ndim + axis
-    have, count = values.shape[lag] // 2, values.shape[site]
-    ends = g.extent - 1
-    least = max(-want, -g.stride * have)  # lags between the two steps, of which the second needs so many
-    most = min(want + ends, g.stride * have + ends)
-    shape = list(values.shape)
-    shape[lag] = max(most - least + 1, 0)
-    middle = np.zeros(shape)
-    for tap, w in enumerate(taps.weights):
-        first = -(-(least - g.dilation * tap + g.stride * have) // g.stride)
-        first, stop = max(first, 0), min((most - g.dilation * tap + g.stride * have) // g.stride + 1, 2 * have + 1)
-        if first < stop:
-            to = g.stride * (first - have) + g.dilation * tap - least
-            into = slice(to, to + g.stride * (stop - first - 1) + 1, g.stride)
-            middle[(slice(None),) * lag + (into,)] += w * values[(slice(None),) * lag + (slice(first, stop),)]
-    shape[lag], shape[site] = 2 * want + 1, g.stride * (count - 1) + g.extent
-    out = np.zeros(shape)
-    for tap, w in enumerate(taps.weights):
-        low, high = max(-want, least - g.dilation * tap), min(want, most - g.dilation * tap)
-        if low <= high:
-            index = [slice(None)] * out.ndim
-            index[lag] = slice(low + want, high + want + 1)
-            index[site] = slice(g.dilation * tap, g.dilation * tap + g.stride * (count - 1) + 1, g.stride)
-            read = slice(low + g.dilation * tap - least, high + g.dilation * tap - least + 1)
-            out[tuple(index)] += w * middle[(slice(None),) * lag + (read,)]
-    begin = list(start)
-    begin[axis] = g.stride * start[axis] - g.pads(sizes[axis])[0]
-    return out, tuple(begin)
-
-
-def _routed(values: Array, start: tuple[int, ...], op: Linear, sizes: tuple[int | None, ...]
-            ) -> tuple[Array, tuple[int, ...]]:
-    """Power spread evenly over the sites of each window that lie inside."""
-    for taps in op.taps:
-        w = taps.weights
-        values = _border(values, start, taps, sizes)
-        values, start = adjoint(values, start, taps, sizes, lambda tap, part: w[tap] * part, taps.flat)
-        values, start = _cut(values, start, sizes, taps.axes)
-    return values, start
-
-
-def routed_pairs(values: Array, start: tuple[int, ...], op: Linear, sizes: tuple[int | None, ...],
-                 lags: tuple[int, ...]) -> tuple[Array, tuple[int, ...]]:
-    """A max pool on the gradients of pairs of windows: where they overlap they have winners in common.
-
-    With U sites in the union of two windows of |A| and |B| sites, the winners are z and w with probability
-    [z = w in both]/U + [z in A only, w in B]/(U |B|) + [w in B only, z in A]/(U |A|).  Works in both directions.
-    """
-    geometry, ndim = tuple(taps.geometry[0] for taps in op.taps), len(start)
-    upward = geometry[0].transposed
-    have = tuple(n // 2 for n in values.shape[1:1 + ndim])
-    # Windows further apart than this have no site in common: both winners are anywhere.
-    near = tuple(min(h, (g.extent - 1) // g.stride) for h, g in zip(have, geometry))
-    if not upward and near != have:
-        inner = (slice(None), *(slice(h - m, h + m + 1) for h, m in zip(have, near)))
-        rest = values.copy()
-        rest[inner] = 0.0
-        even = op._replace(taps=tuple(taps._replace(weights=np.full(taps.weights.shape, 1 / taps.weights.size))
-                                      for taps in op.taps), routes=False, inside_only=True, gain=1.0)
-        apart, first = fixed_pairs(rest, start, even, sizes, lags)
-        return add_on_hull(apart, first, *routed_pairs(values[inner], start, op, sizes, lags))
-    above = lags if upward else tuple(n // 2 for n in values.shape[1:1 + ndim])
-    below = [None if end is None else n for end, n in zip(sizes, values.shape[1 + ndim:])] if upward else sizes
-    joint = op._replace(taps=(Taps(tuple(range(ndim)), geometry, np.ones([g.kernel for g in geometry])),),
-                        inside_only=False, gain=1.0)
-    total: Any = 0.0
-    close = lags if upward else tuple(min(lag, g.stride * h + g.extent - 1) for lag, g, h in zip(lags, geometry, above))
-    for which, weights in enumerate(_winners(geometry, above)):
-        def odds(array: Array, first: tuple[int, ...]) -> Array:
-            one, other, both = (np.asarray(math.prod(counts)) for counts in zip(*(
-                _window_counts(g, first[axis], array.shape[1 + ndim + axis], below[axis], above[axis], axis, ndim)
-                for axis, g in enumerate(geometry))))
-            rest = (1.0, other, one)[which] * (one + other - both)
-            return np.asarray(array * np.divide(1.0, rest, out=np.zeros(rest.shape), where=rest > 0))
-        if upward:
-            part, first = fixed_pairs(values, start, joint, sizes, lags, weights)
-            part = odds(part, first)
-        else:
-            box = close if which else (0,) * ndim  # the same site
-            part, first = fixed_pairs(odds(values, start), start, joint, sizes, box, weights)
-            part = part if box == close else _refit(part, box, close)
-        total = total + part
-    return total if close == lags else _refit(total, close, lags), first
-
-
-def _window_counts(g: AxisGeometry, first: int, count: int, n: int | None, reach: int, axis: int, ndim: int
-                   ) -> tuple[Array, Array, Array]:
-    """Sites inside the map of windows, of their partners and of both, along one axis of (groups, lags, lattice)."""
-    begin = g.stride * (first + np.arange(count)) - g.pads(n)[0]
-    apart = g.stride * np.arange(-reach, reach + 1)[:, None]
-    inside = np.zeros((3, len(apart), count))
-    for tap in range(g.kernel):
-        site = begin + g.dilation * tap
-        here = np.ones(count, bool) if n is None else (site >= 0) & (site < n)
-        other = site + apart
-        there = np.ones(other.shape, bool) if n is None else (other >= 0) & (other < n)
-        shift = g.dilation * tap - apart
-        common = (shift >= 0) & (shift < g.dilation * g.kernel) & (shift % g.dilation == 0)
-        inside += np.stack([np.broadcast_to(here, there.shape), there, here & common])
-    shape = [1] * (1 + 2 * ndim)
-    shape[1 + axis], shape[1 + ndim + axis] = len(apart), count
-    return inside[0].reshape(shape), inside[1].reshape(shape), inside[2].reshape(shape)
-
-
-def _winners(geometry: tuple[AxisGeometry, ...], lags: tuple[int, ...]) -> tuple[Array, Array, Array]:
-    """Whether taps a and b of two windows are the same site, a is of the first only, b of the second only.
-
-    Each of shape (lags, taps, taps).
-    """
-    stride, dilation = (np.array([getattr(g, name) for g in geometry]) for name in ("stride", "dilation"))
-    taps = np.array(list(itertools.product(*(range(g.kernel) for g in geometry)))) * dilation
-    lag = np.array(list(itertools.product(*(range(-h, h + 1) for h in lags))))
-    distance = taps[None, None] + (stride * lag)[:, None, None] - taps[None, :, None]
-    same = (distance == 0).all(axis=-1)
-    only_a = np.broadcast_to(~same.any(axis=2, keepdims=True), same.shape)
-    only_b = np.broadcast_to(~same.any(axis=1, keepdims=True), same.shape)
-    return same * 1.0, only_a * 1.0, only_b * 1.0
-
-
-class _LagMix:
-    """What tap a hands on of the pairs at lag tau: to lag tau', through the tap b that fits."""
-
-    def __init__(self, taps: Taps, have: tuple[int, ...], want: tuple[int, ...], weights: Array) -> None:
-        self.axes = taps.axes
-        self.kernel = tuple(g.kernel for g in taps.geometry)
-        self.weights = weights
-        self.above = 1 if taps.geometry[0].transposed else 2  # which axis of the matrices counts lags above
-        self.shape = tuple(2 * h + 1 for h in want)
-        before = np.array(list(itertools.product(*(range(-h, h + 1) for h in have))))
-        after = np.array(list(itertools.product(*(range(-h, h + 1) for h in want))))
-        stride = np.array([g.stride for g in taps.geometry])
-        dilation = np.array([g.dilation for g in taps.geometry])
-        if taps.geometry[0].transposed:
-            step = before[None, :, :] - stride * after[:, None, :]
-        else:
-            step = after[:, None, :] - stride * before[None, :, :]
-        self.fits = (step % dilation == 0).all(axis=-1)
-        self.step = step // dilation
-
-    def __call__(self, tap: tuple[int, ...], part: Array) -> Array:
-        other = np.array(tap) + self.step
-        valid = self.fits & ((other >= 0) & (other < self.kernel)).all(axis=-1)
-        place = np.ravel_multi_index(tap, self.kernel)
-        index = np.ravel_multi_index(np.moveaxis(other * valid[..., None], -1, 0), self.kernel)
-        if self.weights.ndim == 2:
-            matrix = np.where(valid, self.weights[place][index], 0.0)
-        else:
-            lag = np.arange(valid.shape[self.above - 1])
-            matrix = np.where(valid, self.weights[lag[:, None] if self.above == 1 else lag, place, index], 0.0)
-        if matrix.size == 1:
-            return part * matrix.item()
-        lag_axes = [1 + axis for axis in self.axes]
-        front = np.moveaxis(part, lag_axes, range(len(lag_axes)))
-        rest = front.shape[len(lag_axes):]
-        mixed = (matrix @ front.reshape(matrix.shape[1], -1)).reshape(*self.shape, *rest)
-        return np.moveaxis(mixed, range(len(lag_axes)), lag_axes)

@@ -18,9 +18,9 @@ import numpy as np
 from ...base.errors import check_bytes
 from ...layers.geometry import AxisGeometry
 from ..memory import remembered
-from .covariance import border_pairs, cut_pairs, fixed_pairs, routed_pairs, select_lags
 from .inputs import InputModel
 from .lowering import Linear, reach
+from .pairs import border_pairs, cut_pairs, fixed_pairs, routed_pairs, select_lags
 from .site_distribution import SiteDistribution
 from .taps import REMEDY, Array, Taps, adjoint, forward, reads
 from .values import Gaussian, SiteValue, Value
