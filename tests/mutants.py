@@ -59,9 +59,7 @@ FAULTS: dict[str, list[Fault]] = {
     "sweeps": [
         Fault("theory/sweep/covariance.py", "* _column(np.asarray(groups) / count,",
               "* _column(np.asarray(groups) / 1,", "theory/sweep/test_backward.py theory/test_predict.py"),
-        Fault("theory/sweep/covariance.py",
-              "return Covariance(self.bare, self.start, uniform, self.mixing, self.factor * factor**2)",
-              "return Covariance(self.bare, self.start, uniform, self.mixing, self.factor * factor)",
+        Fault("theory/sweep/covariance.py", "return self._scaled(factor**2)", "return self._scaled(factor)",
               "theory/sweep/test_backward.py theory/rules/test_elementwise.py"),
         Fault("theory/sweep/covariance.py", "noise = drop / (1 - drop) * self.values[center]",
               "noise = drop * self.values[center]", "theory/sweep/test_backward.py theory/rules/test_elementwise.py"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -103,18 +104,17 @@ class ConvolutionRule(Rule):
         op, graph = at.op, at.graph
         if not op.fresh or at.layer.transposed or at.i in graph.biases:
             return after
-        geometry = tuple(g for taps in op.taps for g in taps.geometry)
         channels, sizes = graph.channels[at.source] // op.groups, graph.sizes[at.source]
+        ratios: Callable[[], Array | None]
         if m.pixels is not None:
-            dilation = tuple(g.dilation for g in geometry)
+            dilation = tuple(g.dilation for taps in op.taps for g in taps.geometry)
             ratios = functools.partial(tap_ratios, m.pixels, _weights(op), dilation, channels)
         elif None in sizes or op.fold or len(m.cov_far) > 1 or not m.cov_far.any():
             return after
         else:
-            shared, whole, extent = float(m.cov_far[0]), float(m.average[0]), graph.sizes[at.i]
-
-            def ratios() -> Array | None:
-                return border_ratios(whole - shared, shared, _weights(op), _presence(geometry, sizes, extent), channels)
+            shared = float(m.cov_far[0])
+            ratios = functools.partial(_border_ratios, float(m.average[0]) - shared, shared, op, sizes,
+                                       graph.sizes[at.i], channels)
         return after.with_tilt(at.i, ratios)
 
     def passage(self, layer: Weighted, op: Linear, ndim: int) -> Passage | None:  # type: ignore[override]
@@ -174,6 +174,12 @@ class ConvolutionRule(Rule):
         if at.op.fresh and values.shape[1] > 1:
             values = np.einsum("hg,fg...->fh...", at.graph.mixture(at.i), values)
         return at.linear(self._as_normed(at, at.op), values, at.lags)
+
+
+def _border_ratios(own: float, shared: float, op: Linear, sizes: tuple[int | None, ...], out: tuple[int | None, ...],
+                   channels: int) -> Array | None:
+    present = _presence(tuple(g for taps in op.taps for g in taps.geometry), sizes, out)
+    return border_ratios(own, shared, _weights(op), present, channels)
 
 
 def _weights(op: Linear) -> Array:

@@ -248,9 +248,9 @@ class _Sweep:
         for (part, _), items in zip(state.parts, gone):
             for one in items:
                 alike.setdefault(one.knowns, []).append(part.conditioned(one.power, one.pairs))
-        below = [(self._through(at, self._merge(i, group)), what) for what, group in alike.items()]
-        left = tuple((part, what) for part, what in below if part is not None)
-        return Conditioned(left) if len(left) == len(below) else None
+        passed = [(self._through(at, self._merge(i, group)), what) for what, group in alike.items()]
+        kept = tuple((part, what) for part, what in passed if part is not None)
+        return Conditioned(kept) if len(kept) == len(passed) else None
 
     def _through(self, at: Below, state: Covariance) -> Covariance | None:
         """One part through the layer of an edge."""

@@ -124,7 +124,9 @@ def spanned(knowns: Sequence[Knowns]) -> tuple[list[int], Array] | None:
     if len(knowns) < MOST or len(tables) < len(knowns) or any(known.nodes is not tables[0].nodes for known in tables):
         return None
     weighted = np.stack([known.table * np.sqrt(tables[0].nodes.p) for known in tables]).reshape(len(tables), -1)
-    rest, chosen, basis = weighted.copy(), [], []
+    rest = weighted.copy()
+    chosen: list[int] = []
+    basis: list[Array] = []
     scale = np.sqrt(np.einsum("kn,kn->k", rest, rest))
     while True:
         left = np.sqrt(np.einsum("kn,kn->k", rest, rest)) / scale

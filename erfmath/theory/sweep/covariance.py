@@ -157,7 +157,8 @@ class Covariance:
     @functools.cached_property
     def peak(self) -> float:
         """The largest of `bare` at lag 0; with others or at lags covariances are below it."""
-        return float((self.bare[(slice(None), *self.lags)] if any(self.lags) else self.bare).max(initial=0))
+        center: tuple[Any, ...] = (slice(None), *self.lags)
+        return float((self.bare[center] if any(self.lags) else self.bare).max(initial=0))
 
     def _scaled(self, factor: float) -> Covariance:
         """The same array times one more number, without the uniform part; what is known of the array stays so."""

@@ -24,7 +24,7 @@ from erfmath.theory.memory import forget
 from erfmath.theory.rules.base import Rule
 from erfmath.theory.rules.convolution import ConvolutionRule
 from erfmath.theory.rules.registry import rule_of
-from erfmath.theory.sweep import covariance as states, taps
+from erfmath.theory.sweep import covariance, pairs, taps
 from erfmath.theory.sweep.covariance import Covariance
 
 Array = Any
@@ -637,14 +637,15 @@ def plant_tap(monkeypatch: pytest.MonkeyPatch) -> None:
         def weigh_wrongly(tap: tuple[int, ...], part: Array) -> Array:
             return weigh(tap, part) * (1.01 if tap[-1] == 1 else 1.0)
         return taps.adjoint(values, start, layer, sizes, weigh_wrongly)
-    monkeypatch.setattr(states, "adjoint", wrong)
+    for module in (covariance, pairs):
+        monkeypatch.setattr(module, "adjoint", wrong)
 
 
 def plant_border(monkeypatch: pytest.MonkeyPatch) -> None:
     def wrong(*args: Any) -> Array | None:
         gain = taps.border_gain(*args)
         return None if gain is None else np.where(gain != 1, 1.01, 1.0) * gain
-    monkeypatch.setattr(states, "border_gain", wrong)
+    monkeypatch.setattr(pairs, "border_gain", wrong)
 
 
 def plant_gain(monkeypatch: pytest.MonkeyPatch) -> None:
