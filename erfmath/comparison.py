@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .base.checks import integer, real
+from .base.errors import quoted
 from .base.tables import html_picture, text_table
 from .results.field import EffectiveReceptiveField
 from .results.measured import MeasuredReceptiveField
@@ -127,11 +128,11 @@ def compare(theory: EffectiveReceptiveField, measured: EffectiveReceptiveField) 
     """
     for erf in (theory, measured):
         if not isinstance(erf, EffectiveReceptiveField):
-            raise TypeError(f"{erf!r}: must be an effective receptive field, as predict and measure return")
+            raise TypeError(f"{quoted(erf)}: must be an effective receptive field, as predict and measure return")
     for what in ("statistic", "unit", "image"):
         a, b = getattr(theory, what), getattr(measured, what)
         if a != b:
-            raise ValueError(f"{what}: {a!r} and {b!r}; only results for the same {what} can be compared")
+            raise ValueError(f"{what}: {quoted(a)} and {quoted(b)}; only results for the same {what} can be compared")
     if (theory.trf.size, theory.trf.stride) != (measured.trf.size, measured.trf.stride):
         raise ValueError(f"theoretical receptive fields differ: {theory.trf.size} and {measured.trf.size}; "
                          "the results are of different networks or nodes")
@@ -398,7 +399,7 @@ class Comparison:
         """
         _check(level, tolerance)
         if not 0 < real(power, "power") < 1:
-            raise ValueError(f"power={power}: must lie between 0 and 1")
+            raise ValueError(f"power={quoted(power)}: must lie between 0 and 1")
         if self.cells is None:
             raise ValueError(f"draws_to_agree: needs a measurement with {self.cells_need} effective draws at least")
         *ratios, _ = self._differences(total)
@@ -523,7 +524,7 @@ class Comparison:
         if ax is not None:
             return plot_profiles(fields, ax=ax, display=display, title=title)
         if display != "amplitude":
-            raise ValueError(f"display={display!r}: the maps of a comparison are drawn as 'amplitude' only")
+            raise ValueError(f"display={quoted(display)}: the maps of a comparison are drawn as 'amplitude' only")
         theory, measured = (
             Drawn(name, share, self._marginals(share), [self._marginal_stderr(erf, axis) for axis in range(self.ndim)])
             for (name, erf), share in zip(fields.items(), self.shares))
@@ -558,9 +559,9 @@ def _quantile(tail: float, freedom: float) -> float:
 
 def _check(level: float, tolerance: float) -> None:
     if not 0 < real(level, "level") < 0.5:
-        raise ValueError(f"level={level}: must lie between 0 and 0.5")
+        raise ValueError(f"level={quoted(level)}: must lie between 0 and 0.5")
     if not real(tolerance, "tolerance") > 0:
-        raise ValueError(f"tolerance={tolerance}: must be positive")
+        raise ValueError(f"tolerance={quoted(tolerance)}: must be positive")
 
 
 def _p(value: float) -> str:

@@ -21,6 +21,7 @@ from .analysis.layer_shares import layer_shares
 from .analysis.remedies import remedies
 from .analysis.size_map import erf_size_map
 from .base.checks import check_network, integer
+from .base.errors import quoted
 from .base.files import check_target, write_atomically
 from .base.progress import shown
 from .base.tables import html_table
@@ -137,6 +138,9 @@ def report(net: Any, path: str | os.PathLike[str] | None = None, *, image: Any =
     >>> page.startswith("<!DOCTYPE html>"), "<script" in page, "http" in page.split("<body>")[0]
     (True, False, False)
     """
+    for name, text in (("title", title), ("command", command)):
+        if not isinstance(text, str):
+            raise TypeError(f"{name}={quoted(text)}: must be text")
     if path is not None:
         check_target(path)
     assuming: Callable[[EffectiveReceptiveField], EffectiveReceptiveField] = getattr(net, "assuming", lambda erf: erf)
@@ -156,12 +160,12 @@ def report(net: Any, path: str | os.PathLike[str] | None = None, *, image: Any =
         for i, (heading, section) in enumerate(SECTIONS.items(), 1):
             bar(i, len(SECTIONS) + 1)
             parts.append(f'<section>\n<h2>{heading}</h2>\n{"".join(_tried(section, net, erf, run))}</section>')
-    text = PAGE.substitute(
+    page = PAGE.substitute(
         version=__version__, title=html.escape(title or f"Unit {erf.unit} of {erf.node}"), lead=_lead(erf),
         sections="\n".join(parts), made=_made(command))
     if path is not None:
-        write_atomically(path, lambda file: file.write(text.encode()))
-    return text
+        write_atomically(path, lambda file: file.write(page.encode("utf-8", "backslashreplace")))
+    return page
 
 
 Run = Mapping[str, Any]

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base.checks import choice, integer, is_sequence, real
+from ..base.errors import quoted
 from ..results.sizes import KINDS, LEVEL
 
 __all__ = ["RATIOS", "gaussian_size", "reached_std", "required_depth", "uniform_variance"]
@@ -112,7 +113,8 @@ def required_depth(target_std: float, kernel_size: int = 3, *, stride: int = 1, 
     k, s, m, cycle = _checked(kernel_size, stride, every, dilation)
     target = real(target_std, "target_std")
     if target <= 0 or k == 1:
-        raise ValueError(f"target_std={target_std!r}, kernel_size={k}: the target must be positive and the kernel "
+        raise ValueError(f"target_std={quoted(target_std)}, kernel_size={k}: the target must be positive and the "
+                         "kernel "
                          "larger than 1")
     # A rounded root asks for no layer more than its square.
     left = Fraction(target)**2 / uniform_variance(k) * (1 - Fraction(1, 10**15))
@@ -183,7 +185,7 @@ def gaussian_size(std: npt.ArrayLike, kind: str = "threshold", *, ndim: int = 2,
     """
     choice(kind, "kind", tuple(KINDS))
     if kind in RATIOS:
-        raise ValueError(f"kind={kind!r}: is a part of an image, and no size in pixels")
+        raise ValueError(f"kind={quoted(kind)}: is a part of an image, and no size in pixels")
     sigma = np.asarray(std, dtype=float)
     if kind == "std":
         return sigma

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..base.checks import is_sequence, real
+from ..base.errors import quoted
 from ..base.tables import Printed, text_table
 from ..networks.network import Network
 from ..results.field import EffectiveReceptiveField
@@ -92,11 +93,11 @@ def coverage(net: Network, object_size: float | Sequence[float], *, image: Any =
     """
     p = real(p, "p")
     if not 0 < p < 1:
-        raise ValueError(f"p={p!r}: must lie between 0 and 1")
+        raise ValueError(f"p={quoted(p)}: must lie between 0 and 1")
     sizes = tuple(real(s, "object_size") for s in
                   (object_size if is_sequence(object_size) else (object_size,)))  # type: ignore[union-attr]
     if not sizes or min(sizes) <= 0:
-        raise ValueError(f"object_size={object_size!r}: must be positive, in input pixels")
+        raise ValueError(f"object_size={quoted(object_size)}: must be positive, in input pixels")
     erf = predict(net, image=image, unit=unit, node=node, **options)
     # All mass lies within this side, so that the search below has both its ends.
     widest = 2 * max(max(c - o, o + n - 1 - c) for c, o, n in zip(erf.center, erf.origin, erf.shape)) + 1

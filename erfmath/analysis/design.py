@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ..base.checks import choice, integer, is_sequence, real
+from ..base.checks import choice, flag, integer, is_sequence, real
+from ..base.errors import quoted
 from ..base.tables import Printed, text_table
 from ..layers import Activation, BatchNorm, Conv
 from ..networks.building import Part, repeat, residual, serial
@@ -135,15 +136,19 @@ class Choices:
     def __post_init__(self) -> None:
         for name in ("kernel_sizes", "dilations", "strides", "kinds"):
             if not is_sequence(getattr(self, name)):
-                raise TypeError(f"{name}={getattr(self, name)!r}: must be a sequence of the values to choose from")
+                raise TypeError(f"{name}={quoted(getattr(self, name))}: must be a sequence of the values to choose "
+                                "from")
             object.__setattr__(self, name, tuple(getattr(self, name)))
             if not getattr(self, name):
                 raise ValueError(f"{name}: must hold one choice at least")
         for k in self.kernel_sizes:
             if integer(k, "kernel_sizes", 3) % 2 == 0:
-                raise ValueError(f"kernel_sizes={self.kernel_sizes!r}: must be odd, so that maps keep their size")
+                raise ValueError(f"kernel_sizes={quoted(self.kernel_sizes)}: must be odd, so that maps keep their size")
+        if not all(map(is_sequence, self.dilations)):
+            raise TypeError(f"dilations={quoted(self.dilations)}: must hold sequences of dilations, as (1, 2)")
         object.__setattr__(self, "dilations", tuple(tuple(integer(d, "dilations", 1) for d in cycle)
                                                     for cycle in self.dilations))
+        flag(self.doubling, "doubling")
         for m in self.strides:
             integer(m, "strides", 0)
         for kind in self.kinds:
@@ -249,7 +254,7 @@ def design(target: float, *, kind: str = "std", budget: Budget = Budget(), choic
     target = real(target, "target")
     choice(kind, "kind", tuple(KINDS))
     if target <= 0:
-        raise ValueError(f"target={target!r}: must be positive, in input pixels")
+        raise ValueError(f"target={quoted(target)}: must be positive, in input pixels")
     power = 2 if kind == "participation" else 1
     std = (target / float(gaussian_size(1.0, kind)))**(1 / power)
     found: list[Design] = []
@@ -359,7 +364,8 @@ def _members(kind: str, strides: int, depth: int) -> Table:
     if most < least or count == 0:
         return np.zeros((0, strides + 1), dtype=np.int64)
     if count > MOST_ROWS:
-        raise ValueError(f"depth={depth}, strides={strides}: {count} ways to spread the layers, more than {MOST_ROWS}; "
+        raise ValueError(f"depth={quoted(depth)}, strides={quoted(strides)}: {count} ways to spread the layers, more "
+                         f"than {MOST_ROWS}; "
                          "ask for less depth or fewer strides")
     rows = np.zeros((1, 0), dtype=np.int64)
     for place in range(strides + 1):

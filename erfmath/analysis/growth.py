@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base.checks import choice, real
+from ..base.errors import quoted
 from ..base.tables import Printed, text_table
 from ..networks.network import Network
 from ..networks.settings import RunSettings
@@ -199,7 +200,8 @@ def growth(make_net: Callable[[Any], Network], values: Iterable[float], *, kinds
     for done, value in enumerate(listed, 1):
         net = make_net(value)
         if not isinstance(net, Network):
-            raise TypeError(f"make_net({value!r}) gave {net!r}: must be a Network; erfmath.serial makes one of a layer")
+            raise TypeError(f"make_net({quoted(value)}) gave {quoted(net)}: must be a Network; erfmath.serial makes "
+                            "one of a layer")
         row, ndim = _row(net, kinds, options)
         rows.append(row)
         if progress is not None:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..base.checks import real
+from ..base.errors import quoted
 from ..base.tables import Printed
 from ..lattice.field import Field
 from ..networks.network import Network
@@ -135,11 +136,12 @@ def tile_halo(net: Network, error: float = 0.01, *, image: Any = None, node: str
                               weights=weights)
     error = real(error, "error")
     if not 0 <= error < 1:
-        raise ValueError(f"error={error!r}: must be at least 0 and below 1")
+        raise ValueError(f"error={quoted(error)}: must be at least 0 and below 1")
     tiles = _Tiles(net, settings)
     found = _smallest(net, settings, tiles, error) if error else tiles.result(tiles.exact, 0.0, 0.0)
     if settings.image and found.multiple + 2 * found.halo > min(settings.image):
-        raise ValueError(f"image={settings.image}: too small for tiles with a halo of {found.halo} on each side of "
+        raise ValueError(f"image={quoted(settings.image)}: too small for tiles with a halo of {found.halo} on each "
+                         "side of "
                          f"{found.multiple} pixels, where the error is {found.error:.3g}; take the image as one tile, "
                          "or give a larger error=")
     return found
@@ -177,7 +179,8 @@ class _Tiles:
         self.multiple = math.lcm(*(step.numerator for line in self.strides.values() for step in line))
         given = settings.image or ()
         if any(n % self.multiple for n in given) or min(given, default=3 * self.multiple) < 3 * self.multiple:
-            raise ValueError(f"image={given}: must be a multiple of {self.multiple}, the network's largest stride, and "
+            raise ValueError(f"image={quoted(given)}: must be a multiple of {self.multiple}, the network's largest "
+                             "stride, and "
                              "at least three times that")
         self.exact = -(-_reach(sized, self.multiple) // self.multiple) * self.multiple
         side = self.multiple * (1 + 2 * min(self.exact, LARGEST_IMAGE // 2) // self.multiple)

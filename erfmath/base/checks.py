@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import functools
 import math
-import numbers
+import numbers as numbers_
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, Union, cast
 
 import numpy as np
 
-__all__ = ["DIMENSIONS", "Padding", "PerAxis", "check_network", "choice", "flag", "hinted", "image_shape", "integer",
-           "is_sequence", "padding_rule", "per_axis", "point", "real", "sizes"]
+from .errors import quoted
+
+__all__ = ["DIMENSIONS", "Padding", "PerAxis", "axes_of", "check_network", "choice", "flag", "hinted", "image_shape",
+           "integer", "is_sequence", "numbers", "padding_rule", "per_axis", "point", "real", "sizes"]
 
 Call = TypeVar("Call", bound=Callable[..., Any])
 PerAxis = Union[int, "tuple[int, ...]"]
@@ -29,36 +31,51 @@ def integer(value: Any, name: str, low: int | None = None) -> int:
             raise TypeError
         number = operator.index(value)
     except TypeError:
-        raise ValueError(f"{name}={value!r}: must be an integer") from None
+        raise ValueError(f"{name}={quoted(value)}: must be an integer") from None
     if low is not None and number < low:
-        raise ValueError(f"{name}={number}: must be at least {low}")
+        raise ValueError(f"{name}={quoted(number)}: must be at least {low}")
     return number
 
 
 def real(value: Any, name: str) -> float:
     """`value` as a finite float; bools and strings are refused."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise ValueError(f"{name}={value!r}: must be a real number")
+    if isinstance(value, bool) or not isinstance(value, numbers_.Real):
+        raise ValueError(f"{name}={quoted(value)}: must be a real number")
     try:
         number = float(value)
     except OverflowError:
         number = math.inf
     if not math.isfinite(number):
-        raise ValueError(f"{name}={value!r}: must be finite")
+        raise ValueError(f"{name}={quoted(value)}: must be finite")
     return number
+
+
+def numbers(value: Any, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """`value` as an array of finite floats; texts, complex numbers and lists of unequal lengths are refused."""
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind not in "fiuO" or (array.dtype.kind == "O" and not all(
+                isinstance(item, numbers_.Real) for item in array.flat)):
+            raise TypeError
+        array = array.astype(np.float64)
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"{name}={quoted(value)}: must hold real numbers") from None
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name}: holds values that are not finite")
+    return array
 
 
 def flag(value: Any, name: str) -> bool:
     """`value` as a bool; whatever else counts as true or false is refused."""
     if not isinstance(value, (bool, np.bool_)):
-        raise ValueError(f"{name}={value!r}: must be True or False")
+        raise ValueError(f"{name}={quoted(value)}: must be True or False")
     return bool(value)
 
 
 def choice(value: Any, name: str, allowed: Sequence[str]) -> None:
     """Refuse a `value` that is not one of the words `allowed`."""
     if not isinstance(value, str) or value not in allowed:
-        raise ValueError(f"{name}={value!r}: must be one of {', '.join(map(repr, allowed))}")
+        raise ValueError(f"{name}={quoted(value)}: must be one of {', '.join(map(repr, allowed))}")
 
 
 def is_sequence(value: Any) -> bool:
@@ -73,7 +90,7 @@ def sizes(value: Any, name: str, low: int) -> PerAxis:
     if not is_sequence(value):
         return integer(value, name, low)
     if len(value) not in DIMENSIONS:
-        raise ValueError(f"{name}={value!r}: one integer, or one per axis of 1 to 3 axes")
+        raise ValueError(f"{name}={quoted(value)}: one integer, or one per axis of 1 to 3 axes")
     return tuple(integer(v, f"{name}[{i}]", low) for i, v in enumerate(value))
 
 
@@ -81,7 +98,7 @@ def padding_rule(value: Any, words: Sequence[str], low: int | None) -> Padding:
     """Check a padding rule: a word, an int, a flat pair, or one pair per axis."""
     if isinstance(value, str):
         if value not in words:
-            raise ValueError(f"padding={value!r}: must be an integer, pairs of integers"
+            raise ValueError(f"padding={quoted(value)}: must be an integer, pairs of integers"
                              + "".join(f", {word!r}" for word in words))
         return value
     if not is_sequence(value):
@@ -89,10 +106,10 @@ def padding_rule(value: Any, words: Sequence[str], low: int | None) -> Padding:
     items = list(value)
     if items and all(is_sequence(item) for item in items):
         if len(items) not in DIMENSIONS or any(len(item) != 2 for item in items):
-            raise ValueError(f"padding={value!r}: one pair (before, after) per axis, 1 to 3 axes")
+            raise ValueError(f"padding={quoted(value)}: one pair (before, after) per axis, 1 to 3 axes")
         return tuple((integer(a, "padding", low), integer(b, "padding", low)) for a, b in items)
     if len(items) != 2 or any(is_sequence(item) for item in items):
-        raise ValueError(f"padding={value!r}: a flat pair is (before, after) on every axis; "
+        raise ValueError(f"padding={quoted(value)}: a flat pair is (before, after) on every axis; "
                          "give one pair per axis for different axes, as [[1, 1], [2, 2]]")
     return integer(items[0], "padding", low), integer(items[1], "padding", low)
 
@@ -102,7 +119,7 @@ def per_axis(value: PerAxis, ndim: int) -> tuple[int, ...]:
     if isinstance(value, int):
         return (value,) * ndim
     if len(value) != ndim:
-        raise ValueError(f"{value!r}: has {len(value)} values, the network has {ndim} axes")
+        raise ValueError(f"{quoted(value)}: has {len(value)} values, the network has {ndim} axes")
     return value
 
 
@@ -111,7 +128,7 @@ def point(value: Any, name: str, ndim: int) -> tuple[int, ...]:
     if not is_sequence(value):
         return (integer(value, name),) * ndim
     if len(value) != ndim:
-        raise ValueError(f"{name}={tuple(value)!r}: must have {ndim} values, one per axis")
+        raise ValueError(f"{name}={quoted(tuple(value))}: must have {ndim} values, one per axis")
     return tuple(integer(v, name) for v in value)
 
 
@@ -119,18 +136,18 @@ def check_network(net: Any) -> None:
     """Refuse what has no nodes with sources and is no network, with what was probably meant."""
     if hasattr(net, "sources"):
         return
-    shown, hint = repr(net), "erfmath.serial(...) makes one of layers"
-    if len(shown) > 60:
-        shown = f"<{type(net).__name__}>"
+    text, hint = quoted(net), "erfmath.serial(...) makes one of layers"
+    if len(text) > 50:
+        text = f"<{type(net).__name__}>"
     if isinstance(net, str):
-        hint = f"did you mean erfmath.zoo.build({net!r}), or erfmath.load({net!r}) of a JSON file?"
+        hint = f"did you mean erfmath.zoo.build({quoted(net)}), or erfmath.load({quoted(net)}) of a JSON file?"
     elif hasattr(net, "op"):
         hint = "erfmath.serial(layer) makes one of a layer"
     elif type(net).__module__.startswith(("torch", "timm")) or hasattr(net, "named_modules"):
         hint = "did you mean erfmath.from_torch(module, example).net?"
     elif type(net).__module__.startswith(("keras", "tensorflow")):
         hint = "did you mean erfmath.from_keras(model).net?"
-    raise TypeError(f"net={shown}: must be a Network; {hint}")
+    raise TypeError(f"net={text}: must be a Network; {hint}")
 
 
 def hinted(**slips: str) -> Callable[[Call], Call]:
@@ -147,10 +164,19 @@ def hinted(**slips: str) -> Callable[[Call], Call]:
     return wrap
 
 
+def axes_of(image: Any, ndim: int) -> int:
+    """The number of axes of an image that has one size per axis, else `ndim`."""
+    if not is_sequence(image):
+        return ndim
+    if len(image) not in DIMENSIONS:
+        raise ValueError(f"image={quoted(image)}: must have 1 to 3 values, one per axis")
+    return len(image)
+
+
 def image_shape(image: Any, ndim: int) -> tuple[int, ...]:
     """`image` as one positive int per axis."""
     if not is_sequence(image):
         return (integer(image, "image", 1),) * ndim
     if len(image) != ndim:
-        raise ValueError(f"image={tuple(image)!r}: must have {ndim} values, one per axis")
+        raise ValueError(f"image={quoted(tuple(image))}: must have {ndim} values, one per axis")
     return tuple(integer(n, "image", 1) for n in image)

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .errors import quoted
+
 __all__ = ["field_of", "numbers_of"]
 
 Array = npt.NDArray[Any]
@@ -26,7 +28,7 @@ def field_of(about: Any, name: str, kind: type | tuple[type, ...] = object) -> A
     value = about[name]
     kinds = kind if isinstance(kind, tuple) else (kind,)
     if not isinstance(value, kinds) or isinstance(value, bool) and bool not in kinds and object not in kinds:
-        raise ValueError(f"{name}={value!r}: must be {' or '.join(k.__name__ for k in kinds)}")
+        raise ValueError(f"{name}={quoted(value)}: must be {' or '.join(k.__name__ for k in kinds)}")
     return value
 
 

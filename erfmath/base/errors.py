@@ -2,17 +2,46 @@
 
 from __future__ import annotations
 
-__all__ = ["MEMORY_LIMIT", "MOST_CHANNELS", "MOST_PHASES", "MOST_SITES", "MOST_TAPS", "MOST_WORK", "SizeError",
-           "check_bytes", "check_count", "named"]
+import re
+from typing import Any
+
+__all__ = ["MEMORY_LIMIT", "MOST_CHANNELS", "MOST_NODES", "MOST_PHASES", "MOST_SITES", "MOST_TAPS", "MOST_WORK", "NODE",
+           "SizeError", "check_bytes", "check_count", "named", "quoted"]
 
 #: Largest single array, in bytes, that erfmath builds unasked.
 MEMORY_LIMIT = 2**31
+#: Most nodes of a network, and the bytes of one.
+MOST_NODES, NODE = 2**20, 2**10
 #: Most sites of a map along an axis, taps of a kernel along an axis, and channels of a map.
 MOST_SITES, MOST_TAPS, MOST_CHANNELS = 2**24, 2**14, 2**22
 #: Most sites that an upsampling makes of one along an axis, all upsamplings together: as many windows differ.
 MOST_PHASES = 2**12
 #: Most multiplications of one layer in a sweep: about a minute.
 MOST_WORK = 2**36
+#: Most characters of a value that a message quotes.
+QUOTED = 80
+
+
+def quoted(value: Any) -> str:
+    """A value as messages quote it: on one line, and at most `QUOTED` characters of it.
+
+    Examples
+    --------
+    >>> quoted("3"), quoted(10**9), quoted([0] * 1000), quoted(10**5000)
+    ("'3'", '1000000000', '[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,...', 'an integer of 16610 bits')
+    """
+    if isinstance(value, int) and value.bit_length() > 10_000:  # the interpreter refuses to print it
+        return f"an integer of {value.bit_length()} bits"
+    if hasattr(value, "dtype") and getattr(value, "ndim", 1) == 0:
+        value = value.item()
+    if isinstance(value, (str, bytes, list, tuple)):
+        value = value[:10 * QUOTED]
+    try:
+        text = repr(value)
+    except Exception:  # of anybody's class, or integers in a list
+        text = f"<{type(value).__name__}>"
+    text = re.sub(" at 0x[0-9a-fA-F]+", "", " ".join(text.split()))
+    return text if len(text) <= QUOTED else text[:QUOTED - 25] + "..."
 
 
 class SizeError(MemoryError, ValueError):
@@ -41,7 +70,8 @@ def check_bytes(nbytes: int, what: str, remedy: str = "ask for a smaller part") 
         Before anything is allocated.
     """
     if nbytes > MEMORY_LIMIT:
-        raise SizeError(f"{what} would need {nbytes} bytes ({nbytes / 2**30:.3g} GiB), more than "
+        size = f"{quoted(nbytes)} bytes" + (f" ({nbytes / 2**30:.3g} GiB)" if nbytes < 2**999 else "")
+        raise SizeError(f"{what} would need {size}, more than "
                         f"the limit of {MEMORY_LIMIT} (erfmath.base.errors.MEMORY_LIMIT): {remedy}")
 
 
@@ -54,7 +84,9 @@ def check_count(count: int, most: int, what: str, remedy: str = "take a smaller 
         Before anything is made of it.
     """
     if count > most:
-        raise SizeError(f"{what}: at most {most} are taken, {count} need {each * count} bytes at least; {remedy}")
+        raise SizeError(f"{what}: at most {most} are taken, {quoted(count)} need {quoted(each * count)} bytes at "
+                        "least; "
+                        f"{remedy}")
 
 
 def named(error: Exception, where: object) -> ValueError:
@@ -65,4 +97,7 @@ def named(error: Exception, where: object) -> ValueError:
     >>> named(SizeError("too large"), "conv1")
     SizeError('conv1: too large')
     """
-    return (SizeError if isinstance(error, SizeError) else ValueError)(f"{where}: {error}")
+    name = str(where)
+    if len(name) > QUOTED:
+        name = f"{name[:QUOTED - 25]}..."
+    return (SizeError if isinstance(error, SizeError) else ValueError)(f"{name}: {error}")

@@ -19,9 +19,9 @@ from zipfile import BadZipFile, ZipFile, is_zipfile
 import numpy as np
 import numpy.typing as npt
 
-from .errors import check_bytes
+from .errors import check_bytes, quoted
 
-__all__ = ["BROKEN", "check_archive", "check_target", "open_regular", "read_archive", "write_archive",
+__all__ = ["BROKEN", "check_archive", "check_name", "check_target", "open_regular", "read_archive", "write_archive",
            "write_atomically"]
 
 Array = npt.NDArray[Any]
@@ -35,6 +35,20 @@ LEFT = 3600.0
 DEFLATE = 1032
 
 
+def check_name(path: Any, argument: str = "path") -> None:
+    """Refuse what is no name of a file.
+
+    Raises
+    ------
+    TypeError, FileNotFoundError
+        Naming the argument.
+    """
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"{argument}={quoted(path)}: must be the name of a file")
+    if not os.fspath(path) or "\0" in os.fsdecode(path):
+        raise FileNotFoundError(f"{argument}={os.fspath(path)!r}: must be the name of a file")
+
+
 def check_target(path: str | os.PathLike[str]) -> None:
     """Refuse, before any work is done, a `path` that could not be written afterwards.
 
@@ -43,8 +57,7 @@ def check_target(path: str | os.PathLike[str]) -> None:
     OSError
         Naming the path and what is wrong with it.
     """
-    if not os.fspath(path) or "\0" in os.fsdecode(path):
-        raise FileNotFoundError(f"path={os.fspath(path)!r}: must be the name of a file")
+    check_name(path)
     target = os.path.realpath(path)
     folder = os.path.dirname(target)
     if os.path.isdir(target):
@@ -109,6 +122,7 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
     ValueError
         If it is no regular file.
     """
+    check_name(path)
     mode = os.stat(path).st_mode
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # a directory cannot be opened anyway
         raise ValueError(f"{os.fspath(path)}: is no regular file")

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, TextIO
 
+from .errors import quoted
+
 __all__ = ["Progress", "shown"]
 
 WIDTH = 24
@@ -128,4 +130,4 @@ def shown(progress: Any, label: str) -> Iterator[Callable[[int, int], Any]]:
     elif progress is None or progress is False:
         yield lambda done, total: None
     else:
-        raise ValueError(f"progress={progress!r}: must be True, False or a function of (done, total)")
+        raise ValueError(f"progress={quoted(progress)}: must be True, False or a function of (done, total)")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, NamedTuple
 
+from ..base.errors import quoted
 from ..base.tables import text_table
 from ..empirics.blas import one_thread
 
@@ -47,7 +48,7 @@ class Table:
     def __post_init__(self) -> None:
         for row in self.rows:
             if len(row) != len(self.header):
-                raise ValueError(f"rows: {row!r} must have {len(self.header)} cells, as the header")
+                raise ValueError(f"rows: {quoted(row)} must have {len(self.header)} cells, as the header")
 
     def __str__(self) -> str:
         table = text_table([self.header, *(tuple(map(_cell, row)) for row in self.rows)], "lr")
@@ -80,7 +81,7 @@ def side_by_side(work: Mapping[str, Callable[[], Any]], *, rounds: int = 7,
     1.0
     """
     if rounds < 1 or not work:
-        raise ValueError(f"rounds={rounds}, {len(work)} pieces of work: must be one at least")
+        raise ValueError(f"rounds={quoted(rounds)}, {len(work)} pieces of work: must be one at least")
     clock = clock or time.perf_counter
     times: dict[str, list[float]] = {name: [] for name in work}
     for turn in range(rounds + 1):
@@ -98,6 +99,6 @@ def side_by_side(work: Mapping[str, Callable[[], Any]], *, rounds: int = 7,
 def run(name: str, *, quick: bool = False) -> Table:
     """Run the benchmark called `name` on one thread of BLAS; `quick` only shows that it works."""
     if name not in BENCHMARKS:
-        raise ValueError(f"name={name!r}: no such benchmark; there are {', '.join(BENCHMARKS)}")
+        raise ValueError(f"name={quoted(name)}: no such benchmark; there are {', '.join(BENCHMARKS)}")
     with one_thread():
         return import_module(f"{__name__}.{BENCHMARKS[name]}").run(quick=quick)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, get_args
 
 from .. import __version__
+from ..base.errors import quoted
 from ..base.files import check_target, write_atomically
 from ..bench import BENCHMARKS
 from ..plotting import Display
@@ -275,5 +276,5 @@ def _integers(text: str) -> int | tuple[int, ...]:
     try:
         numbers = tuple(int(part) for part in text.split(","))
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r}: must be integers, as 224 or 224,320") from None
+        raise argparse.ArgumentTypeError(f"{quoted(text)}: must be integers, as 224 or 224,320") from None
     return numbers[0] if len(numbers) == 1 else numbers

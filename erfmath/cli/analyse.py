@@ -15,6 +15,7 @@ from numpy.lib.format import MAGIC_PREFIX
 
 import erfmath as em
 
+from ..base.errors import quoted
 from ..base.files import BROKEN, check_archive
 from ..results.gradients import STATISTICS
 from . import report, targets
@@ -55,7 +56,7 @@ def _numbers(text: str) -> float | tuple[float, ...]:
     try:
         numbers = tuple(float(part) for part in text.split(","))
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r}: must be numbers, as 111.5 or 96,112") from None
+        raise argparse.ArgumentTypeError(f"{quoted(text)}: must be numbers, as 111.5 or 96,112") from None
     return numbers[0] if len(numbers) == 1 else numbers
 
 

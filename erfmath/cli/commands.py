@@ -10,6 +10,7 @@ from typing import Any
 
 import erfmath as em
 
+from ..base.errors import quoted
 from ..base.tables import text_table
 from ..bench import BENCHMARKS, run
 from ..networks.trf import default_unit
@@ -73,7 +74,7 @@ def bench(options: argparse.Namespace) -> Iterator[Answer]:
     """``erfmath bench``: the tables of the benchmarks asked for."""
     for name in options.names:
         if name not in BENCHMARKS:
-            raise ValueError(f"no benchmark is called {name!r}; there are {', '.join(BENCHMARKS)}")
+            raise ValueError(f"no benchmark is called {quoted(name)}; there are {', '.join(BENCHMARKS)}")
     if options.plot:
         if options.names != ["walk"]:
             raise ValueError("--plot: draws how the cost of walks grows; use erfmath bench walk --plot FILE")

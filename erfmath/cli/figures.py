@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..base.checks import integer
+from ..base.errors import quoted
 from ..base.files import write_atomically
 from ..base.tables import csv_table, latex_table, text_table
 from ..figures import FIGURES, Options, Result, make
@@ -48,7 +49,8 @@ def _formats(text: str) -> tuple[str, ...]:
     chosen = tuple(text.split(","))
     for form in chosen:
         if form not in FORMATS:
-            raise argparse.ArgumentTypeError(f"{form!r}: must be one of {', '.join(FORMATS)}, or several as pdf,svg")
+            raise argparse.ArgumentTypeError(f"{quoted(form)}: must be one of {', '.join(FORMATS)}, or several as "
+                                             "pdf,svg")
     return chosen
 
 

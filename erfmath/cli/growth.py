@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import erfmath as em
 
 from ..base.checks import integer
+from ..base.errors import quoted
 from . import report, targets
 from .report import Answer
 
@@ -54,9 +55,9 @@ def _range(text: str) -> list[int]:
         first, last, *step = (int(part) for part in text.split(":"))
         values = list(range(first, last + 1, *step))
     except (ValueError, TypeError):
-        raise argparse.ArgumentTypeError(f"{text!r}: must be A:B or A:B:STEP, as 5:200") from None
+        raise argparse.ArgumentTypeError(f"{quoted(text)}: must be A:B or A:B:STEP, as 5:200") from None
     if len(values) < 3 or values[0] < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}: must hold at least three values, from 1 on")
+        raise argparse.ArgumentTypeError(f"{quoted(text)}: must hold at least three values, from 1 on")
     return values
 
 

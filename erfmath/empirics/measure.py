@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..base.checks import choice, hinted, integer, is_sequence, real
-from ..base.errors import check_bytes
+from ..base.errors import check_bytes, quoted
 from ..base.progress import shown
 from ..layers.geometry import Box
 from ..networks.images import NaturalImages
@@ -140,7 +140,7 @@ def measure(net: Network, *, image: Any = None, unit: Any = None, node: str | No
                               channels_in=channels_in, ndim=ndim, weights=weights)
     trf, unit = settings.receptive_field(net), settings.unit_of(net)
     if isinstance(images, np.ndarray) and images.shape[2:] != settings.image:
-        raise ValueError(f"images: of shape {images.shape[2:]}, image={settings.image}")
+        raise ValueError(f"images: of shape {images.shape[2:]}, image={quoted(settings.image)}")
     if normalise is not None:
         choice(normalise, "normalise", ("draw",))
     if statistic is None:
@@ -164,7 +164,7 @@ def measure(net: Network, *, image: Any = None, unit: Any = None, node: str | No
             keep = stack.enter_context(Checkpoint(checkpoint, fingerprint(net, plan, facts)))
             done = keep.load(entropy)
             if rng is not None and done.entropy != entropy:
-                raise ValueError(f"checkpoint={os.fspath(checkpoint)!r}: was begun with rng={done.entropy}; "
+                raise ValueError(f"checkpoint={os.fspath(checkpoint)!r}: was begun with rng={quoted(done.entropy)}; "
                                  "give the same, or leave rng out")
             plan = dataclasses.replace(plan, recipe=dataclasses.replace(plan.recipe, entropy=done.entropy))
         found, partial = _collect(plan, stops, until, workers, progress, keep, done)
@@ -186,11 +186,11 @@ def check_images(images: Any) -> Any:
 def _stops(plan: Plan, draws: Any, until: float | None) -> list[int]:
     """Numbers of draws after which there is a result to hand out."""
     if until is not None and not real(until, "until") > 0:
-        raise ValueError(f"until={until}: a relative standard error, must be positive")
+        raise ValueError(f"until={quoted(until)}: a relative standard error, must be positive")
     if is_sequence(draws):
         stops = [integer(n, "draws", 1) for n in draws]
         if not stops or sorted(set(stops)) != stops or until is not None:
-            raise ValueError(f"draws={draws!r}: several numbers must increase, and go without until=")
+            raise ValueError(f"draws={quoted(draws)}: several numbers must increase, and go without until=")
     else:
         default = DRAWS if until is None else MOST_DRAWS
         stops = [default if draws is None else integer(draws, "draws", 1)]

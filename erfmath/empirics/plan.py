@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..base.checks import choice, integer
-from ..base.errors import check_bytes
+from ..base.errors import check_bytes, quoted
 from ..layers.geometry import Box
 from ..layers.normalisation import BATCH
 from ..networks.images import NaturalImages
@@ -131,12 +131,12 @@ def make_plan(net: Network, settings: RunSettings, *, statistic: str, entropy: A
     fixed = {key: given[key] if key in given else parameter.fixed()[None] for key, parameter in used.items()
              if key in given or not (parameter.random or parameter.optional)}
     if channel is not None and not 0 <= integer(channel, "channel") < counts[program.top]:
-        raise ValueError(f"channel={channel}: the node has {counts[program.top]} channels, counted from 0")
+        raise ValueError(f"channel={quoted(channel)}: the node has {counts[program.top]} channels, counted from 0")
     if batch is None:
         batch = BATCH if program.over_batch else 1
         batch = min(batch, len(images)) if isinstance(images, np.ndarray) else batch
     elif integer(batch, "batch", 1) and isinstance(images, np.ndarray) and batch > len(images):
-        raise ValueError(f"batch={batch}: there are only {len(images)} images")
+        raise ValueError(f"batch={quoted(batch)}: there are only {len(images)} images")
     # A linear network's gradient is the same for every input: it is run on no image at all.
     gated = statistic == "relu" or any(
         rule_of(step.layer).is_gate(step.layer, by_node.get(i, ())) for i, step in program.steps.items())

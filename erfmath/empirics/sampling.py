@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..base.errors import quoted
 from ..networks.images import NaturalImages
 from ..networks.network import Network
 from .arrays import Array
@@ -46,7 +47,7 @@ def seed_entropy(rng: Any) -> Any:
         return np.random.SeedSequence().entropy
     if isinstance(rng, (int, np.integer)) and not isinstance(rng, (bool, np.bool_)) and rng >= 0:
         return int(rng)
-    raise ValueError(f"rng={rng!r}: must be a non-negative int, a numpy Generator or None")
+    raise ValueError(f"rng={quoted(rng)}: must be a non-negative int, a numpy Generator or None")
 
 
 def generator(entropy: Any, index: int) -> np.random.Generator:
@@ -173,7 +174,8 @@ def given_parameters(net: Network, weights: Mapping[str, Any], known: Mapping[tu
         i = net.index(name)
         stacked = () if i < 0 else rule_of(net.nodes[i].layer).stacked(net.nodes[i].layer)
         if not stacked or (part and (i, part) not in known):
-            raise ValueError(f"weights[{key!r}]: this layer takes no such array; convolutions, norms and PReLU do")
+            raise ValueError(f"weights[{quoted(key)}]: this layer takes no such array; convolutions, norms and PReLU "
+                             "do")
         names = (part,) if part else stacked
         parameter = known[i, names[0]]
         shape = np.shape(array) if parameter.wide == np.shape(array) else parameter.shape
@@ -193,9 +195,11 @@ def checked(key: str, array: Any, shape: tuple[int, ...], names: Sequence[str] =
     array = np.asarray(array)
     if array.dtype.kind not in "fiu" or array.shape != shape or not np.isfinite(array).all():
         meant = f" ({', '.join(names)})" if len(names) > 1 else ""
-        raise ValueError(f"weights[{key!r}]: shape {array.shape} of {array.dtype}; must be finite real numbers of "
+        raise ValueError(f"weights[{quoted(key)}]: shape {array.shape} of {array.dtype}; must be finite real numbers "
+                         "of "
                          f"shape {shape}{meant}")
     if "variance" in names and array[names.index("variance")].min(initial=1) <= 0:
-        raise ValueError(f"weights[{key!r}]: a variance of {array[names.index('variance')].min():g}; must be positive "
+        raise ValueError(f"weights[{quoted(key)}]: a variance of {array[names.index('variance')].min():g}; must be "
+                         "positive "
                          "(a framework's epsilon is part of it)")
     return array

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base.checks import integer
+from ..base.errors import quoted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -71,7 +72,7 @@ class Options:
     def __post_init__(self) -> None:
         integer(self.seed, "seed", 0)
         if self.draws_asked is not None and integer(self.draws_asked, "draws") < LEAST:
-            raise ValueError(f"draws={self.draws_asked}: must be at least {LEAST}, standard errors come from "
+            raise ValueError(f"draws={quoted(self.draws_asked)}: must be at least {LEAST}, standard errors come from "
                              "the scatter between draws")
 
     def pick(self, full: T, quick: T) -> T:

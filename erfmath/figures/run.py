@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import __version__
+from ..base.errors import quoted
 from ..base.files import check_target, read_archive, write_archive, write_atomically
 from ..base.progress import Progress
 from ..empirics.parallel import in_order
@@ -90,7 +91,7 @@ def select(names: list[str], options: Options) -> tuple[list[str], list[str]]:
     for name in names:
         kind = [other for other in FIGURES if other == name or other.startswith(f"{name}_")]
         if not kind:
-            raise ValueError(f"no figure is called {name!r}; there are {', '.join(FIGURES)}")
+            raise ValueError(f"no figure is called {quoted(name)}; there are {', '.join(FIGURES)}")
         if missing.get(name):
             raise ValueError(f"{name}: needs {' and '.join(missing[name])}")
         wanted += [other for other in kind if not missing[other]]
@@ -155,7 +156,7 @@ def make(name: str, out: str | os.PathLike[str], options: Options = Options(), *
     """
     forms = (form,) if isinstance(form, str) else tuple(form)
     if not forms or not set(forms) <= set(FORMATS):
-        raise ValueError(f"form={form!r}: must be one of {', '.join(FORMATS)}, or several of them")
+        raise ValueError(f"form={quoted(form)}: must be one of {', '.join(FORMATS)}, or several of them")
     select([name], options)
     check_folder(out)
     out = pathlib.Path(out)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..base.checks import point, real
+from ..base.errors import quoted
 
 __all__ = ["Exact", "KernelStack", "LatticeDistribution", "as_weights"]
 
@@ -60,7 +61,7 @@ class LatticeDistribution:
     def __init__(self, weights: ArrayLike, offset: int | Sequence[int] = 0, mass: float | Exact = 1) -> None:
         array = as_weights(weights)
         if not isinstance(mass, Fraction) and real(mass, "mass") <= 0 or mass <= 0:
-            raise ValueError(f"mass={mass!r}: must be positive")
+            raise ValueError(f"mass={quoted(mass)}: must be positive")
         object.__setattr__(self, "weights", array)
         object.__setattr__(self, "offset", point(offset, "offset", array.ndim))
         object.__setattr__(self, "mass", mass)

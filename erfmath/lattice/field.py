@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base.checks import point
-from ..base.errors import check_bytes
+from ..base.errors import check_bytes, quoted
 
 __all__ = ["Field", "add_on_hull"]
 
@@ -185,7 +185,7 @@ class Field:
         """The field moved from site x to site `stride` x, zeros between."""
         strides = point(stride, "stride", self.ndim)
         if min(strides) < 1:
-            raise ValueError(f"stride={stride!r}: must be at least 1")
+            raise ValueError(f"stride={quoted(stride)}: must be at least 1")
         shape = [s * (n - 1) + 1 if n else 0 for s, n in zip(strides, self.shape)]
         check_bytes(math.prod(shape) * self.values.itemsize, f"a field upsampled to {tuple(shape)}")
         values = np.zeros(shape, self.values.dtype)
@@ -213,7 +213,7 @@ class Field:
         """The field folded onto a torus: sites that differ by multiples of `period` add up."""
         periods = point(period, "period", self.ndim)
         if min(periods) < 1:
-            raise ValueError(f"period={period!r}: must be at least 1")
+            raise ValueError(f"period={quoted(period)}: must be at least 1")
         values = self.values
         for axis, (p, start) in enumerate(zip(periods, self.start)):
             lines = np.moveaxis(values, axis, 0)
@@ -242,7 +242,7 @@ class Field:
     def moment(self, *order: int) -> Any:
         """Raw moment sum_x f(x) prod_axis x_axis^order_axis, one number of `order` per axis."""
         if len(order) != self.ndim:
-            raise ValueError(f"order={order!r}: must have {self.ndim} values, one per axis")
+            raise ValueError(f"order={quoted(order)}: must have {self.ndim} values, one per axis")
         total = self.values
         for start, power in zip(reversed(self.start), reversed(order)):
             sites = np.arange(start, start + total.shape[-1]).astype(total.dtype)

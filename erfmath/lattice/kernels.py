@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..base.checks import integer, is_sequence
-from ..base.errors import check_bytes
+from ..base.errors import check_bytes, quoted
 from .distribution import Exact, KernelStack, LatticeDistribution, as_weights
 
 __all__ = [
@@ -235,7 +235,7 @@ def soft_rim(k: int | Sequence[int], rim: float | Fraction) -> LatticeDistributi
     3/8 1/4 3/8
     """
     if not 0 <= rim <= 1:
-        raise ValueError(f"rim={rim!r}: must lie between 0 (uniform) and 1 (corners)")
+        raise ValueError(f"rim={quoted(rim)}: must lie between 0 (uniform) and 1 (corners)")
     return _separable(k, _soft_rim, rim)
 
 
@@ -280,7 +280,7 @@ def from_weights(weights: ArrayLike, of: Literal["value", "abs", "square"] = "va
     """
     taken = as_weights(weights)
     if of not in ("value", "abs", "square"):
-        raise ValueError(f'of={of!r}: must be "value", "abs" or "square"')
+        raise ValueError(f'of={quoted(of)}: must be "value", "abs" or "square"')
     if of != "value":
         taken = abs(taken) if of == "abs" else taken * taken
     kernel = LatticeDistribution(taken, offset)
@@ -326,7 +326,7 @@ def residual(kernel: LatticeDistribution, a: float | Exact = 1, b: float | Exact
     """
     kernel.require_distribution("residual")
     if a < 0 or b < 0 or not a + b:
-        raise ValueError(f"a={a!r}, b={b!r}: neither may be negative, nor both zero")
+        raise ValueError(f"a={quoted(a)}, b={quoted(b)}: neither may be negative, nor both zero")
     exact = kernel.is_exact and all(isinstance(v, (int, Fraction)) for v in (a, b, kernel.mass))
     lo = [min(0, o) for o in kernel.offset]
     hi = [max(0, o + k - 1) for o, k in zip(kernel.offset, kernel.shape)]

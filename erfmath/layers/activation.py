@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from ..base.checks import choice, real
+from ..base.errors import quoted
 from .base import STEEPEST, Layer
 from .formula import parse, written
 
@@ -74,7 +75,7 @@ class Activation(Layer):
             choice(self.function, "function", FUNCTIONS)
         self._set(slope=self.default("slope") if self.slope is None else real(self.slope, "slope"))
         if abs(self.slope) > STEEPEST:
-            raise ValueError(f"slope={self.slope}: must be at most {STEEPEST:g} in size")
+            raise ValueError(f"slope={quoted(self.slope)}: must be at most {STEEPEST:g} in size")
         super().__post_init__()
 
     def default(self, field: str) -> Any:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base.checks import DIMENSIONS, Padding, PerAxis, choice, padding_rule, per_axis, sizes
-from ..base.errors import MOST_PHASES, MOST_TAPS, check_count
+from ..base.errors import MOST_PHASES, MOST_TAPS, check_count, quoted
 from .geometry import BORDERS, SITE, AxisGeometry
 
 __all__ = ["KINDS", "Labels", "Layer", "STEEPEST", "Windowed", "most", "open_dimensions", "pairs"]
@@ -95,7 +95,7 @@ class Layer:
     def __post_init__(self) -> None:
         name = getattr(self, "name", None)
         if name is not None and (not isinstance(name, str) or not name or name == "input"):
-            raise ValueError(f"name={name!r}: must be a non-empty string other than 'input'")
+            raise ValueError(f"name={quoted(name)}: must be a non-empty string other than 'input'")
 
     @property
     def kind(self) -> str:
@@ -285,7 +285,7 @@ STEEPEST = 1e150
 
 def most(value: PerAxis, name: str, limit: int) -> PerAxis:
     """`value`, refused above `limit`."""
-    check_count(max(value) if isinstance(value, tuple) else value, limit, f"{name}={value}")
+    check_count(max(value) if isinstance(value, tuple) else value, limit, f"{name}={quoted(value)}")
     return value
 
 

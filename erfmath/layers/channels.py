@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from ..base.checks import PerAxis, integer, per_axis, sizes
+from ..base.errors import quoted
 from .base import Labels, Layer, open_dimensions
 from .geometry import AxisGeometry
 
@@ -54,12 +55,12 @@ class Slice(Layer):
     def __post_init__(self) -> None:
         self._set(start=integer(self.start, "start", 0), stop=integer(self.stop, "stop", 1))
         if self.stop <= self.start:
-            raise ValueError(f"stop={self.stop}: must be larger than start={self.start}")
+            raise ValueError(f"stop={quoted(self.stop)}: must be larger than start={quoted(self.start)}")
         super().__post_init__()
 
     def out_channels(self, c_in: int | None, width: int | None, ndim: int | None) -> int:
         if c_in is not None and c_in < self.stop:
-            raise ValueError(f"stop={self.stop}: only {c_in} channels come in")
+            raise ValueError(f"stop={quoted(self.stop)}: only {c_in} channels come in")
         return self.stop - self.start
 
     def channel_reads(self, labels: Sequence[Labels], c_out: int, ndim: int) -> Labels:
@@ -293,5 +294,5 @@ class PixelUnshuffle(_Shuffled):
 def _divided(c_in: int | None, by: int, what: str) -> int | None:
     """`c_in`, refused if `by` does not divide it."""
     if c_in is not None and c_in % by:
-        raise ValueError(f"{what}={by}: must divide the {c_in} incoming channels")
+        raise ValueError(f"{what}={quoted(by)}: must divide the {c_in} incoming channels")
     return c_in

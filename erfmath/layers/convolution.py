@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from ..base.checks import Padding, PerAxis, integer, per_axis, real
+from ..base.errors import quoted
 from .base import Windowed
 from .weights import Constant, Fixed, Random, Weights
 
@@ -26,25 +27,26 @@ class Weighted(Windowed):
         self._check_weights()
         if isinstance(self.bias, str):
             if self.bias != "weights" or not self.random:
-                raise ValueError(f"bias={self.bias!r}: must be a variance, or 'weights' for that of Random weights")
+                raise ValueError(f"bias={quoted(self.bias)}: must be a variance, or 'weights' for that of Random "
+                                 "weights")
         else:
             self._set(bias=real(self.bias, "bias"))
             if self.bias < 0:
-                raise ValueError(f"bias={self.bias!r}: must not be negative, it is a variance")
+                raise ValueError(f"bias={quoted(self.bias)}: must not be negative, it is a variance")
         self._check_window(low)
         self.out_channels(None, None, None)  # refuses fields that contradict each other
 
     def _check_weights(self) -> None:
         if self.channels is not None:
             self._set(channels=integer(self.channels, "channels", 1))
-        if self.groups != "depthwise":
+        if not isinstance(self.groups, str) or self.groups != "depthwise":
             if isinstance(self.groups, str):
-                raise ValueError(f"groups={self.groups!r}: must be an integer or 'depthwise'")
+                raise ValueError(f"groups={quoted(self.groups)}: must be an integer or 'depthwise'")
             self._set(groups=integer(self.groups, "groups", 1))
             if self.channels is not None and self.channels % self.groups:
-                raise ValueError(f"groups={self.groups}: must divide channels={self.channels}")
+                raise ValueError(f"groups={quoted(self.groups)}: must divide channels={quoted(self.channels)}")
         if not isinstance(self.weights, (Random, Constant, Fixed)):
-            raise ValueError(f"weights={self.weights!r}: must be Random(...), Constant() or "
+            raise ValueError(f"weights={quoted(self.weights)}: must be Random(...), Constant() or "
                              "Fixed(array)")
 
     def dimensions(self) -> frozenset[int]:
@@ -120,7 +122,7 @@ class Weighted(Windowed):
             out: int | None = self._fixed_channels(fixed.array.shape, c_in)
         elif fixed is not None or self.groups == "depthwise":
             if None not in (self.channels, c_in) and self.channels != c_in:
-                raise ValueError(f"channels={self.channels}: this layer keeps its {c_in} incoming "
+                raise ValueError(f"channels={quoted(self.channels)}: this layer keeps its {c_in} incoming "
                                  "channels (groups='depthwise' or one filter for all); leave "
                                  "them out")
             out = c_in
@@ -129,7 +131,7 @@ class Weighted(Windowed):
         if self.groups != "depthwise":
             for what, count in (("incoming", c_in), ("outgoing", out)):
                 if count is not None and count % self.groups:
-                    raise ValueError(f"groups={self.groups}: must divide the {count} {what} "
+                    raise ValueError(f"groups={quoted(self.groups)}: must divide the {count} {what} "
                                      "channels")
         return out
 
@@ -140,13 +142,13 @@ class Weighted(Windowed):
         given_in, given_out = second * groups, first
         if self.transposed:
             given_in, given_out = first, second * groups
-        what = f"weights of shape {shape} with groups={self.groups!r}"
+        what = f"weights of shape {shape} with groups={quoted(self.groups)}"
         if given_in != given_out and self.groups == "depthwise":
             raise ValueError(f"{what}: must have 1 as their second axis")
         if c_in is not None and c_in != given_in:
             raise ValueError(f"{what} take {given_in} channels, {c_in} come in")
         if self.channels not in (None, given_out):
-            raise ValueError(f"channels={self.channels}: {what} give {given_out}")
+            raise ValueError(f"channels={quoted(self.channels)}: {what} give {given_out}")
         return given_out
 
 

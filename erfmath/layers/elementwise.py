@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from ..base.checks import Padding, choice, padding_rule, real
+from ..base.errors import quoted
 from .base import STEEPEST, Layer, open_dimensions, pairs
 from .geometry import BORDERS, AxisGeometry
 
@@ -48,7 +49,7 @@ class Scale(Layer):
     def __post_init__(self) -> None:
         self._set(factor=real(self.factor, "factor"))
         if abs(self.factor) > STEEPEST:
-            raise ValueError(f"factor={self.factor}: must be at most {STEEPEST:g} in size")
+            raise ValueError(f"factor={quoted(self.factor)}: must be at most {STEEPEST:g} in size")
         super().__post_init__()
 
     @property
@@ -100,7 +101,7 @@ class Dropout(Layer):
     def __post_init__(self) -> None:
         self._set(p=real(self.p, "p"))
         if not 0 <= self.p < 1:
-            raise ValueError(f"p={self.p!r}: must be at least 0 and below 1")
+            raise ValueError(f"p={quoted(self.p)}: must be at least 0 and below 1")
         super().__post_init__()
 
     @property

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from ..base.checks import choice, integer, real
+from ..base.errors import quoted
 from .base import Layer
 
 __all__ = ["BatchNorm", "GRN", "GroupNorm", "InstanceNorm", "LayerNorm", "Norm", "RMSNorm"]
@@ -28,7 +29,7 @@ class Norm(Layer):
             if hasattr(self, key):
                 value = real(getattr(self, key), key)
                 if value < 0:
-                    raise ValueError(f"{key}={value!r}: must not be negative, it is a variance")
+                    raise ValueError(f"{key}={quoted(value)}: must not be negative, it is a variance")
                 self._set(**{key: value})
         super().__post_init__()
 
@@ -235,7 +236,7 @@ class GroupNorm(Norm):
 
     def out_channels(self, c_in: int | None, width: int | None, ndim: int | None) -> int | None:
         if c_in is not None and c_in % self.groups:
-            raise ValueError(f"groups={self.groups}: must divide the {c_in} incoming channels")
+            raise ValueError(f"groups={quoted(self.groups)}: must divide the {c_in} incoming channels")
         return c_in
 
     def group_count(self, c_in: int, ndim: int) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base.checks import Padding, PerAxis, flag, per_axis, sizes
+from ..base.errors import quoted
 from .base import Layer, Windowed, most, open_dimensions
 from .geometry import AxisGeometry, Resize
 
@@ -37,7 +38,7 @@ class Pool(Windowed):
         self._check_window()
         for axis in self.geometry(min(self.dimensions())):
             if isinstance(axis.padding, tuple) and max(axis.padding) >= axis.extent:
-                raise ValueError(f"padding={self.padding}: must be smaller than kernel_size="
+                raise ValueError(f"padding={quoted(self.padding)}: must be smaller than kernel_size="
                                  f"{self.kernel_size}, or windows would lie wholly outside")
 
 
@@ -101,7 +102,8 @@ class MaxPool(Pool):
             first = axis.stride * np.arange(max(axis.out(n), 0))[:, None] - axis.pads(n)[0]
             site = first + axis.dilation * np.arange(axis.kernel)
             if not ((site >= 0) & (site < n)).any(axis=1).all():
-                raise ValueError(f"dilation={self.dilation}: on a map of {tuple(sizes)} a window has all of its sites "
+                raise ValueError(f"dilation={quoted(self.dilation)}: on a map of {tuple(sizes)} a window has all of "
+                                 "its sites "
                                  "in the padding, where nothing can win")
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base.checks import PerAxis, choice, flag, per_axis, sizes
-from ..base.errors import MOST_PHASES, MOST_SITES
+from ..base.errors import MOST_PHASES, MOST_SITES, quoted
 from .base import Layer, most, open_dimensions
 from .geometry import AxisGeometry, Resize
 
@@ -72,7 +72,7 @@ class Upsample(Layer):
 
     def __post_init__(self) -> None:
         if self.size is not None and self.scale is not None:
-            raise ValueError(f"scale={self.scale}: give a scale or size={self.size}, not both")
+            raise ValueError(f"scale={quoted(self.scale)}: give a scale or size={quoted(self.size)}, not both")
         if self.size is not None:
             self._set(size=most(sizes(self.size, "size", 1), "size", MOST_SITES))
         else:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base.checks import DIMENSIONS, choice, real
+from ..base.errors import quoted
 
 __all__ = ["Constant", "Fixed", "Random", "Weights"]
 
@@ -89,7 +90,7 @@ class Random(_FrozenArray):
     def __post_init__(self) -> None:
         object.__setattr__(self, "gain", real(self.gain, "gain"))
         if self.gain <= 0:
-            raise ValueError(f"gain={self.gain!r}: must be positive")
+            raise ValueError(f"gain={quoted(self.gain)}: must be positive")
         choice(self.fan, "fan", ("in", "out", "average"))
         choice(self.law, "law", ("normal", "uniform"))
         if self.profile is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..base.errors import quoted
 from ..layers import Add, Concat, Layer, Multiply
 from .building import Part, appended, serial
 from .json import INPUT
@@ -127,7 +128,7 @@ class NetworkBuilder:
 
     def _index(self, handle: Any) -> int:
         if not isinstance(handle, Handle):
-            raise TypeError(f"{handle!r}: must be a handle, as calling a NetworkBuilder returns one")
+            raise TypeError(f"{quoted(handle)}: must be a handle, as calling a NetworkBuilder returns one")
         if handle._builder is not self:
-            raise ValueError(f"{handle!r}: is a handle of another NetworkBuilder")
+            raise ValueError(f"{quoted(handle)}: is a handle of another NetworkBuilder")
         return handle._index

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import pathlib
 from collections.abc import Sequence
 from typing import Union
 
 from ..base.checks import integer, is_sequence
-from ..base.errors import named
+from ..base.errors import MOST_NODES, NODE, check_count, named, quoted
 from ..layers import Activation, Add, Concat, Identity, Layer, Multiply, Slice
 from .json import INPUT
 from .network import Network
@@ -30,17 +29,17 @@ def network_of(part: Part) -> Network:
             raise ValueError(f"{type(part).__name__}: merges several inputs; use "
                              f"erfmath.{part.op}(...)")
         return Network([part], [(INPUT,)], 0)
-    shown, hint = repr(part), ""
+    text, hint = quoted(part), ""
     if isinstance(part, (list, tuple)):
-        shown, hint = f"[{len(part)} parts]", "; parts are given one by one: serial(*parts)"
+        text, hint = f"[{len(part)} parts]", "; parts are given one by one: serial(*parts)"
     elif isinstance(part, type) and issubclass(part, Layer):
-        shown, hint = part.__name__, f"; did you mean {part.__name__}(...)?"
+        text, hint = part.__name__, f"; did you mean {part.__name__}(...)?"
     elif isinstance(part, str):
         with contextlib.suppress(ValueError):
             hint = f"; did you mean Activation({Activation(part).function!r})?"
     elif isinstance(part, int):
         hint = "; repeat(part, n) takes the part first"
-    raise TypeError(f"{shown}: a part of a network is a Layer or a Network, not {type(part).__name__}{hint}")
+    raise TypeError(f"{text}: a part of a network is a Layer or a Network, not {type(part).__name__}{hint}")
 
 
 def serial(*parts: Part) -> Network:
@@ -257,7 +256,7 @@ def split(part_sizes: Sequence[int], *branches: Part, name: str | None = None) -
     ('conv1', 'slice1', 'slice2', 'conv2', 'concat1')
     """
     if not is_sequence(part_sizes) or len(part_sizes) != len(branches):
-        raise ValueError(f"part_sizes={part_sizes!r}: must be one number of channels for each of the "
+        raise ValueError(f"part_sizes={quoted(part_sizes)}: must be one number of channels for each of the "
                          f"{len(branches)} branches")
     ends = [0]
     for i, size in enumerate(part_sizes):
@@ -334,6 +333,7 @@ def repeat(part: Part, n: int) -> Network:
     (41, 41)
     """
     net, n = network_of(part), integer(n, "n", 0)
+    check_count(n * len(net), MOST_NODES, f"n={quoted(n)}: nodes", "take fewer copies", each=NODE)
     two = serial(*[net] * min(n, 2))
     if n < 3 or net._output == INPUT:
         return two
@@ -393,8 +393,6 @@ def load(path: str | pathlib.Path) -> Network:
     """
     from ..base.files import open_regular
 
-    if "\0" in os.fspath(path):
-        raise FileNotFoundError(f"path={os.fspath(path)!r}: must be the name of a file")
     with open_regular(path) as file:
         data = file.read()
     try:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base.checks import integer, real
+from ..base.errors import quoted
 
 __all__ = ["NaturalImages", "natural_images"]
 
@@ -183,7 +184,7 @@ def natural_images(*, mean: float = 0.45, std: float = 0.27, exponent: float = 2
     mean, std, exponent = real(mean, "mean"), real(std, "std"), real(exponent, "exponent")
     correlation = real(channel_correlation, "channel_correlation")
     if std <= 0:
-        raise ValueError(f"std={std!r}: must be positive")
+        raise ValueError(f"std={quoted(std)}: must be positive")
     if not 0 <= correlation <= 1:
-        raise ValueError(f"channel_correlation={correlation!r}: must be from 0 to 1")
+        raise ValueError(f"channel_correlation={quoted(correlation)}: must be from 0 to 1")
     return NaturalImages(mean, std, exponent, correlation, None if period is None else integer(period, "period", 4))

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..base.checks import is_sequence
-from ..base.errors import named
+from ..base.errors import named, quoted
 from ..layers import Identity, Layer
 from ..layers.base import KINDS
 from ..layers.weights import Constant, Fixed, Random, Weights
@@ -73,7 +73,7 @@ def layer_from_dict(fields: dict[str, Any]) -> Layer:
     fields = dict(fields)
     op = fields.pop("op", None)
     if not isinstance(op, str) or op not in KINDS:
-        raise ValueError(f"op={op!r}: must be one of {', '.join(sorted(KINDS))}")
+        raise ValueError(f"op={quoted(op)}: must be one of {', '.join(sorted(KINDS))}")
     kind = KINDS[op]
     known = {f.name: f for f in dataclasses.fields(kind)}
     for key in list(fields):
@@ -83,12 +83,12 @@ def layer_from_dict(fields: dict[str, Any]) -> Layer:
         if _is_silent(fields[key], silent):
             del fields[key]
         else:
-            raise ValueError(f"{key}={fields[key]!r}: not a field of {op!r}, or not one that says "
+            raise ValueError(f"{key}={quoted(fields[key])}: not a field of {quoted(op)}, or not one that says "
                              f"nothing there; fields are {', '.join(known)}")
     for key, f in known.items():
         needed = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
         if needed and key not in fields:
-            raise ValueError(f"{key}: missing; {op!r} needs it")
+            raise ValueError(f"{key}: missing; {quoted(op)} needs it")
     if "weights" in fields:
         fields["weights"] = _weights_from_dict(fields["weights"])
     return kind(**fields)
@@ -106,13 +106,13 @@ def _weights_from_dict(value: Any) -> Weights:
     fields = dict(value) if isinstance(value, Mapping) else {}
     name = fields.pop("kind", None)
     if not isinstance(name, str) or name not in _WEIGHTS:
-        raise ValueError(f"weights={value!r}: must be an object whose kind is one of "
+        raise ValueError(f"weights={quoted(value)}: must be an object whose kind is one of "
                          f"{', '.join(_WEIGHTS)}")
     kind = _WEIGHTS[name]
     known = [f.name for f in dataclasses.fields(kind)]
     for key in fields:
         if key not in known:
-            raise ValueError(f"weights.{key}: not a field of {name!r}; fields are "
+            raise ValueError(f"weights.{key}: not a field of {quoted(name)}; fields are "
                              f"{', '.join(known) or 'none'}")
     if kind is Fixed and "array" not in fields:
         raise ValueError("weights.array: missing; 'fixed' needs it")
@@ -165,7 +165,7 @@ def graph_from_dict(d: Any) -> Graph:
         raise ValueError(f"not a network: nested more than {DEEPEST} deep")
     version = d.get("version")
     if d.get("format") != FORMAT or type(version) is not int or version != VERSION:
-        raise ValueError(f"format={d.get('format')!r}, version={version!r}: must be {FORMAT!r} "
+        raise ValueError(f"format={quoted(d.get('format'))}, version={quoted(version)}: must be {quoted(FORMAT)} "
                          f"and {VERSION}")
     for key in d:
         if key not in ("format", "version", "nodes", "output"):
@@ -181,7 +181,7 @@ def graph_from_dict(d: Any) -> Graph:
             raise ValueError(f"nodes[{position}]: must be an object, not {type(item).__name__}")
         name = item.get("name")
         if not isinstance(name, str) or not name or name == "input":
-            raise ValueError(f"nodes[{position}]: name={name!r}: must be a non-empty string other "
+            raise ValueError(f"nodes[{position}]: name={quoted(name)}: must be a non-empty string other "
                              "than 'input'")
         if name in layers:
             raise ValueError(f"{name}: name: used by two nodes")
@@ -193,7 +193,7 @@ def graph_from_dict(d: Any) -> Graph:
     names = _topological(inputs)
     output = d.get("output", nodes[-1]["name"])
     if not isinstance(output, str) or output not in layers:
-        raise ValueError(f"output={output!r}: must be the name of a node")
+        raise ValueError(f"output={quoted(output)}: must be the name of a node")
     position_of = {name: i for i, name in enumerate(names)} | {"input": INPUT}
     return Graph([layers[name] for name in names],
                  [tuple(position_of[source] for source in inputs[name]) for name in names],
@@ -202,9 +202,9 @@ def graph_from_dict(d: Any) -> Graph:
 
 def _check_inputs(name: str, value: Any, layer: Layer) -> tuple[str, ...]:
     if not is_sequence(value) or not all(isinstance(source, str) for source in value):
-        raise ValueError(f"{name}: inputs={value!r}: must be a list of node names or 'input'")
+        raise ValueError(f"{name}: inputs={quoted(value)}: must be a list of node names or 'input'")
     if not len(value) or (len(value) > 1 and not layer.many_inputs):
-        raise ValueError(f"{name}: inputs={list(value)!r}: {layer.op!r} takes "
+        raise ValueError(f"{name}: inputs={quoted(list(value))}: {quoted(layer.op)} takes "
                          + ("at least one" if layer.many_inputs else "exactly one"))
     return tuple(value)
 
@@ -220,7 +220,7 @@ def _topological(inputs: Mapping[str, tuple[str, ...]]) -> list[str]:
         missing[name] = len(before)
         for source in before:
             if source not in inputs:
-                raise ValueError(f"{name}: inputs: no node is called {source!r}")
+                raise ValueError(f"{name}: inputs: no node is called {quoted(source)}")
             readers[source].append(name)
     ready = [place[name] for name in names if not missing[name]]
     order = []

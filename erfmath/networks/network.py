@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from ..base.checks import DIMENSIONS, image_shape, integer, is_sequence
-from ..base.errors import MOST_CHANNELS, MOST_SITES, check_count, named
+from ..base.checks import DIMENSIONS, axes_of, image_shape, integer
+from ..base.errors import MOST_CHANNELS, MOST_SITES, check_count, named, quoted
 from ..base.tables import html_table
 from ..layers import Layer
 from ..layers.geometry import SITE, AxisGeometry
@@ -157,18 +157,18 @@ class Network:
     def __repr__(self) -> str:
         return f"<Network of {len(self)} nodes, output {self.output!r}>"
 
-    def index(self, name: str | None) -> int:
-        """Position of the node called `name` (None: the output; "input": -1)."""
+    def index(self, name: str | None, argument: str = "node") -> int:
+        """Position of the node called `name` (None: the output; "input": -1), given as `argument`."""
         if name is None:
             return self._output
-        if name == "input":
+        if isinstance(name, str) and name == "input":
             return INPUT
         try:
-            return self.names.index(name)
+            return self.names.index(name if isinstance(name, str) else "")
         except ValueError:
-            near = difflib.get_close_matches(str(name), self.names, n=3)
+            near = difflib.get_close_matches(quoted(name).strip("'"), self.names, n=3)
             hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else "; see net.names"
-            raise ValueError(f"node={name!r}: no node of this network{hint}") from None
+            raise ValueError(f"{argument}={quoted(name)}: no node of this network{hint}") from None
 
     def dimension(self, ndim: int) -> int:
         """The dimension of a run: the network's own where it has one, else `ndim`.
@@ -180,9 +180,10 @@ class Network:
         """
         if self.ndim is not None:
             return self.ndim
-        if integer(ndim, "ndim") not in self._dims:
-            raise ValueError(f"ndim={ndim}: this network lives in {_words(self._dims)} dimensions")
-        return ndim
+        number = integer(ndim, "ndim")
+        if number not in self._dims:
+            raise ValueError(f"ndim={quoted(ndim)}: this network lives in {_words(self._dims)} dimensions")
+        return number
 
     # -- what follows from it -----------------------------------------------------------------
 
@@ -209,7 +210,8 @@ class Network:
         for i, layer in enumerate(self._layers):
             incoming = [channels_in if j == INPUT else counts[j] for j in self._inputs[i]]
             counts.append(self._merge_channels(i, incoming, width, ndim) or 0)
-            check_count(counts[-1], MOST_CHANNELS, f"{self._label(i)}: channels={counts[-1]}", "take fewer channels")
+            check_count(counts[-1], MOST_CHANNELS, f"{self._label(i)}: channels={quoted(counts[-1])}",
+                        "take fewer channels")
         return dict(zip(self.names, counts))
 
     def shapes(self, image: Any, ndim: int = 2) -> dict[str, tuple[int, ...]]:
@@ -228,7 +230,7 @@ class Network:
             Naming the node, where the image is smaller than the network allows or the shapes of
             branches differ.
         """
-        ndim = self.dimension(len(image) if is_sequence(image) else ndim)
+        ndim = self.dimension(axes_of(image, ndim))
         start = image_shape(image, ndim)
         found = self._shapes  # read once and written whole, so that threads do not meet
         if found is None or found[0] != start:  # runs ask several times for one image
@@ -253,9 +255,9 @@ class Network:
                 raise named(error, self.names[i]) from None
             shape = read if axes[0] is SITE else tuple(map(AxisGeometry.out, axes, read))
             if min(shape) < 1:
-                raise ValueError(f"image={start}: too small, {self.names[i]} has no output site "
+                raise ValueError(f"image={quoted(start)}: too small, {self.names[i]} has no output site "
                                  f"for its input of {read}")
-            check_count(max(shape), MOST_SITES, f"{self.names[i]}: a map of {max(shape)} sites a side",
+            check_count(max(shape), MOST_SITES, f"image={quoted(start)}: sites of {self.names[i]} along an axis",
                         "take a smaller image")
             shapes.append(shape)
         return shapes

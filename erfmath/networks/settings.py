@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from ..base.checks import check_network, image_shape, integer, is_sequence, point
+from ..base.checks import axes_of, check_network, image_shape, integer, is_sequence, point
+from ..base.errors import MOST_CHANNELS, check_count, quoted
 from .trf import ReceptiveField, default_unit, receptive_field
 
 if TYPE_CHECKING:
@@ -72,18 +73,20 @@ class RunSettings:
             For a dimension, image or unit that does not fit, an unknown node, or the input as the node.
         """
         check_network(net)
+        channels_in, ndim = integer(channels_in, "channels_in", 1), integer(ndim, "ndim")
+        check_count(channels_in, MOST_CHANNELS, f"channels_in={quoted(channels_in)}", "take fewer channels")
         if is_sequence(image) and ndim not in (2, len(image)):
-            raise ValueError(f"image={tuple(image)}: has {len(image)} axes, ndim={ndim}")
-        ndim = net.dimension(len(image) if is_sequence(image) else ndim)
+            raise ValueError(f"image={quoted(tuple(image))}: has {len(image)} axes, ndim={quoted(ndim)}")
+        ndim = net.dimension(axes_of(image, ndim))
         if net.index(node) < 0:
-            raise ValueError(f"node={node!r}: must be a node of the network, not its input")
-        if not isinstance(weights or {}, Mapping) or not all(isinstance(name, str) for name in weights or {}):
-            raise TypeError(f"weights={weights!r}: must be a mapping from names of nodes to arrays")
+            raise ValueError(f"node={quoted(node)}: must be a node of the network, not its input")
+        weights = {} if weights is None else weights
+        if not isinstance(weights, Mapping) or not all(isinstance(name, str) for name in weights):
+            raise TypeError(f"weights={quoted(weights)}: must be a mapping from names of nodes to arrays")
         return RunSettings(ndim, None if image is None else image_shape(image, ndim),
                            None if unit is None else point(unit, "unit", ndim), node,
-                           None if net.index(source or "input") < 0 else source, integer(width, "width", 1),
-                           integer(channels_in, "channels_in", 1), dict(weights or {}), input_moments,
-                           input_covariance)
+                           None if net.index("input" if source is None else source, "source") < 0 else source,
+                           integer(width, "width", 1), channels_in, dict(weights), input_moments, input_covariance)
 
     def but(self, **changes: Any) -> RunSettings:
         """The same settings with some of them changed, as ``settings.but(node=None)``."""

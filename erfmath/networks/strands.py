@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Union
 
 import numpy as np
 
-from ..base.checks import check_network, image_shape, is_sequence
+from ..base.checks import axes_of, check_network, image_shape
 from ..layers.base import Labels, Layer
 from ..layers.geometry import AxisGeometry
 from .windows import DEAD
@@ -129,8 +129,8 @@ def paths(net: Network, ndim: int, *, image: Any = None, source: str | None = No
         If there is no such source, or the image does not fit.
     """
     check_network(net)
-    ndim = net.dimension(len(image) if is_sequence(image) else ndim)
-    root = -1 if source is None else net.index(source)
+    ndim = net.dimension(axes_of(image, ndim))
+    root = -1 if source is None else net.index(source, "source")
     layers: Sequence[Layer] = net.layers[:stop]
     geometry = net.geometry(ndim)[:stop]
     inputs: Sources = net.sources[:stop]

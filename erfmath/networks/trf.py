@@ -12,8 +12,9 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from ..base.checks import DIMENSIONS, check_network, image_shape, integer, point
+from ..base.checks import DIMENSIONS, check_network, flag, image_shape, integer, point
 from ..base.contents import field_of
+from ..base.errors import quoted
 from ..base.tables import html_table, text_table
 from .strands import Paths, paths
 from .windows import Number, Seen, Windows, sweep, union
@@ -223,7 +224,7 @@ def _number(value: Any) -> int | Fraction:
     """A shift from a file: an int, or a fraction as text."""
     shift = Fraction(value) if isinstance(value, str) else integer(value, "windows.shift", 0)
     if shift < 0:
-        raise ValueError(f"windows.shift={value!r}: must not be negative")
+        raise ValueError(f"windows.shift={quoted(value)}: must not be negative")
     return shift
 
 
@@ -231,7 +232,7 @@ def _border(item: Any) -> tuple[int, Any, Any]:
     """A unit, its first and its last pixel from a file."""
     unit, *ends = item
     if len(ends) != 2 or (ends[0] is None) != (ends[1] is None):
-        raise ValueError(f"borders: {list(item)!r} is no unit with its first and last pixel")
+        raise ValueError(f"borders: {quoted(list(item))} is no unit with its first and last pixel")
     lo, hi = (None if end is None else integer(end, "borders") for end in ends)
     return integer(unit, "borders", 0), lo, hi
 
@@ -243,10 +244,10 @@ def _window(d: Any) -> Windows:
                     for x in field_of(d, end, (list, tuple))) for end in ("lo", "hi"))
     fits = 0 < len(lo) == len(hi) and all(a is b is None or None not in (a, b) and a <= b for a, b in zip(lo, hi))
     if not fits:
-        raise ValueError(f"windows: lo={list(lo)!r} and hi={list(hi)!r} are no first and last pixels")
+        raise ValueError(f"windows: lo={quoted(list(lo))} and hi={quoted(list(hi))} are no first and last pixels")
     whole = d.get("whole")
     if whole is not None and (not isinstance(whole, (list, tuple)) or len(whole) != 2 or not whole[0] <= whole[1]):
-        raise ValueError(f"windows: whole={whole!r}: must be a first and a last pixel")
+        raise ValueError(f"windows: whole={quoted(whole)}: must be a first and a last pixel")
     return Windows(shift, lo, hi, field_of(d, "aligned", bool), None if whole is None else tuple(whole))
 
 
@@ -294,7 +295,7 @@ def receptive_fields(net: Network, *, image: Any = None, source: str | None = No
     >>> [rf.size[0] for rf in em.receptive_fields(em.repeat(em.Conv(3), 4)).values()]
     [3, 5, 7, 9]
     """
-    return _fields(net, image, ndim, None, source, gates)
+    return _fields(net, image, ndim, None, source, flag(gates, "gates"))
 
 
 def _fields(net: Network, image: Any, ndim: int, only: int | None, source: str | None, gates: bool
@@ -398,10 +399,10 @@ def receptive_field(net: Network, *, image: Any = None, node: str | None = None,
     check_network(net)
     only = net.index(node)
     if only < 0:
-        raise ValueError(f"node={node!r}: must be a node of the network, not its input")
-    found = list(_fields(net, image, ndim, only, source, gates).values())
+        raise ValueError(f"node={quoted(node)}: must be a node of the network, not its input")
+    found = list(_fields(net, image, ndim, only, source, flag(gates, "gates")).values())
     if not found:
-        raise ValueError(f"source={source!r}: {net.names[only]} does not depend on it")
+        raise ValueError(f"source={quoted(source)}: {net.names[only]} does not depend on it")
     return found[0]
 
 
@@ -417,7 +418,7 @@ def default_unit(shape: tuple[int, ...] | None, ndim: int, unit: Any) -> tuple[i
         return (0,) * ndim if shape is None else tuple(n // 2 for n in shape)
     place = point(unit, "unit", ndim)
     if shape is not None and not all(0 <= u < n for u, n in zip(place, shape)):
-        raise ValueError(f"unit={place}: outside the node's map of shape {shape}; units count "
+        raise ValueError(f"unit={quoted(place)}: outside the node's map of shape {shape}; units count "
                          "from 0")
     return place
 

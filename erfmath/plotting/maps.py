@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from ..base.errors import quoted
 from .profiles import MARGINAL, Smooth, check_smooth, draw_profile
 from .style import (COLOURS, COLUMN, FLOOR, GAMMA, PAGE, Display, Style, check_display, in_style, letter, page,
                     plain, quantity, symbol)
@@ -91,7 +92,7 @@ def plot(result: EffectiveReceptiveField | Comparison, *, ax: Axes | None = None
     check_smooth(smooth)
     if not hasattr(result, "density"):  # a comparison hands over its arrays
         if smooth:
-            raise ValueError(f"smooth={smooth!r}: not for comparisons")
+            raise ValueError(f"smooth={quoted(smooth)}: not for comparisons")
         return result.plot(ax=ax, display=display, title=title)
     erf = cast("EffectiveReceptiveField", result)
     return (_draw_map if erf.ndim == 2 else _draw_profiles)(erf, ax, display, title, smooth)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 import numpy.typing as npt
 
+from ..base.errors import quoted
 from .style import COLUMN, FLOOR, GAMMA, LINES, Display, Style, check_display, in_style, page, plain, symbol
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def plot_profiles(erfs: Mapping[str, EffectiveReceptiveField] | Sequence[Effecti
     named = _named(erfs)
     for name, erf in named:
         if not -erf.ndim <= axis < erf.ndim:
-            raise ValueError(f"axis={axis}: {name} has the axes 0 to {erf.ndim - 1}")
+            raise ValueError(f"axis={quoted(axis)}: {name} has the axes 0 to {erf.ndim - 1}")
     if ax is None:
         ax = page(COLUMN, 3.2).add_subplot()
     top, reach, ends = 0.0, 0.0, None
@@ -157,7 +158,7 @@ def profile_of(erf: EffectiveReceptiveField, axis: int,
 def check_smooth(smooth: str | None) -> None:
     """Refuse another word than "stride"."""
     if smooth not in (None, "stride"):
-        raise ValueError(f"smooth={smooth!r}: must be 'stride' or None")
+        raise ValueError(f"smooth={quoted(smooth)}: must be 'stride' or None")
 
 
 def envelope(erf: EffectiveReceptiveField, axis: int, line: npt.NDArray[Any]) -> npt.NDArray[Any]:

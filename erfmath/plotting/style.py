@@ -7,6 +7,8 @@ import io
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args
 
+from ..base.errors import quoted
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -58,7 +60,7 @@ KINDS = {"threshold": "width at 4.55 % of the centre", "half_max": "width at hal
 def check_display(display: str) -> None:
     """Refuse what is no display."""
     if display not in get_args(Display):
-        raise ValueError(f"display={display!r}: must be one of {', '.join(get_args(Display))}")
+        raise ValueError(f"display={quoted(display)}: must be one of {', '.join(get_args(Display))}")
 
 
 def symbol(statistic: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..base.errors import quoted
 from ..networks.network import Network
 from . import channels as _channels, elementwise, weighted, windows  # noqa: F401  their rules register themselves
 from .axes import BATCH, CHANNELS, Layout, whole
@@ -263,6 +264,6 @@ def _refusal(trace: Trace, gaps: list[Missing], top: str, cut: bool) -> str:
         lines.append(f"  {len(paths)} x {what}: {', '.join(paths[:3])}{more}"
                      + (f"; {stand_in} would stand in" if stand_in else "; nothing stands in"))
     lines.append("Give unsupported='stand_in' for layers of the same support in their place"
-                 + (f"; what follows an operation without one is left out, and the last map is {top!r}." if cut
+                 + (f"; what follows an operation without one is left out, and the last map is {quoted(top)}." if cut
                     else ", each listed in stand_ins."))
     return "\n".join(lines)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..base.checks import integer, is_sequence
-from ..base.errors import check_bytes
+from ..base.errors import check_bytes, quoted
 from .keras_layers import Layer
 from .records import Array, Record, Trace
 
@@ -48,7 +48,7 @@ def trace_model(model: Any, image: Any = None) -> tuple[Trace, bool]:
         source, config = os.fspath(model), _config_of(model)
         weights = _weights_of(model)
     elif hasattr(model, "to_json") and hasattr(model, "layers"):
-        source, config = f"Keras model {model.name!r}", json.loads(model.to_json())
+        source, config = f"Keras model {quoted(model.name)}", json.loads(model.to_json())
         weights = dict(_weights_in(model, ""))
     else:
         raise TypeError(f"model={type(model).__name__}: must be a path or a Keras model")
@@ -154,7 +154,8 @@ class _Reader:
                 value = self.layer(layer, [] if value is None else [value], path, f"{stored}layers/{names[name]}")
             return {name: value or ""}
         if model["class_name"] not in ("Functional", "Model"):
-            raise ValueError(f"a model of class {model['class_name']!r}: only functional and sequential models have a "
+            raise ValueError(f"a model of class {quoted(model['class_name'])}: only functional and sequential models "
+                             "have a "
                              "configuration that says what they do; export it as ONNX")
         made: dict[tuple[str, int], str] = {}
         waiting = [(layer, i, node) for layer in layers for i, node in enumerate(layer.get("inbound_nodes") or [None])]
@@ -172,7 +173,7 @@ class _Reader:
                 else:
                     made[name, i] = self.layer(layer, inputs, path, f"{stored}layers/{names[name]}", node)
             if len(later) == len(waiting):
-                raise ValueError(f"layer {later[0][0]['config']['name']!r}: part of a cycle, or after one")
+                raise ValueError(f"layer {quoted(later[0][0]['config']['name'])}: part of a cycle, or after one")
             waiting = later
         return {name: made[name, index] for name, index in _references(config["output_layers"])}
 
@@ -181,31 +182,31 @@ class _Reader:
         name = f"{path}{config['name']}"
         if "layers" in config:
             if len(inputs) != 1:
-                raise ValueError(f"layer {name!r}: a model of {len(inputs)} inputs inside a model")
+                raise ValueError(f"layer {quoted(name)}: a model of {len(inputs)} inputs inside a model")
             return next(iter(self.model(layer, inputs[0], f"{name}.", f"{stored}/").values()))
         if kind == "InputLayer":
             return inputs[0] if inputs else self.start(name, config)
         if not inputs and not self.input:
-            raise ValueError(f"layer {name!r}: the model has no input layer; build it before it is saved")
+            raise ValueError(f"layer {quoted(name)}: the model has no input layer; build it before it is saved")
         return Layer(self, kind, config, name, inputs, stored, node).value()
 
     def start(self, name: str, config: Any) -> str:
         if self.input:
-            raise ValueError(f"inputs {self.input!r} and {name!r}: must take one")
+            raise ValueError(f"inputs {quoted(self.input)} and {quoted(name)}: must take one")
         shape = [1, *config["batch_shape"][1:]]
         space = [i for i in range(1, len(shape)) if i != (1 if self.first else len(shape) - 1) or len(shape) == 2]
         given = list(self.image) if is_sequence(self.image) else [self.image] * len(space)
         if len(given) != len(space):
-            raise ValueError(f"image={self.image!r}: must have {len(space)} values, one per axis")
+            raise ValueError(f"image={quoted(self.image)}: must have {len(space)} values, one per axis")
         for axis, n in zip(space, given):
             if shape[axis] is None and n is None:
-                raise ValueError(f"image=None: the model leaves the size of {name!r} open; give it in pixels, as "
+                raise ValueError(f"image=None: the model leaves the size of {quoted(name)} open; give it in pixels, as "
                                  "image=224")
             if n is not None and shape[axis] not in (None, n):
-                raise ValueError(f"image={self.image!r}: the model is for {shape[axis]} pixels on axis {axis}")
+                raise ValueError(f"image={quoted(self.image)}: the model is for {shape[axis]} pixels on axis {axis}")
             shape[axis] = shape[axis] or integer(n, "image", 1)
         self.input = name
-        self.shapes[name] = tuple(integer(n, f"input {name!r}", 1) for n in shape)
+        self.shapes[name] = tuple(integer(n, f"input {quoted(name)}", 1) for n in shape)
         return name
 
     def add(self, op: str, inputs: Sequence[Any], attributes: Mapping[str, Any], shape: Sequence[int],

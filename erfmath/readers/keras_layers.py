@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..base.checks import is_sequence
-from ..base.errors import check_bytes
+from ..base.errors import check_bytes, quoted
 from .records import Array
 
 __all__ = ["LAYERS", "Layer"]
@@ -59,11 +59,11 @@ class Layer:
         stored = None if self.reader.weights is None else self.reader.weights.get(self.stored)
         if stored is not None:
             if i >= len(stored) or stored[i].shape != tuple(shape):
-                raise ValueError(f"layer {self.name!r}: its array {i} must have the shape {tuple(shape)}")
+                raise ValueError(f"layer {quoted(self.name)}: its array {i} must have the shape {tuple(shape)}")
             return stored[i]
         if not variance:
             return np.broadcast_to(np.float32(value), tuple(shape))
-        check_bytes(4 * math.prod(shape), f"layer {self.name!r}")
+        check_bytes(4 * math.prod(shape), f"layer {quoted(self.name)}")
         signs = np.where(np.arange(shape[-1]) + np.arange(shape[-2])[:, None] & 1, 1, -1)
         return np.broadcast_to((math.sqrt(variance) * signs).astype(np.float32), tuple(shape))
 
@@ -123,7 +123,7 @@ def _extent(n: int, k: int, s: int, d: int, padding: str, where: str) -> int:
         return -(-n // s)
     room = n - d * (k - 1) - 1 + (d * (k - 1) if padding == "causal" else 0)
     if room < 0:
-        raise ValueError(f"layer {where!r}: a kernel of {k} is larger than its input of {n} sites")
+        raise ValueError(f"layer {quoted(where)}: a kernel of {k} is larger than its input of {n} sites")
     return room // s + 1
 
 

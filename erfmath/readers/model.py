@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..base.errors import quoted
 from ..empirics.measure import measure
 from ..networks.network import Network
 from ..networks.trf import ReceptiveField, receptive_field
@@ -126,11 +127,11 @@ class Model:
         for node in self.net:
             kinds[node.layer.kind] = kinds.get(node.layer.kind, 0) + 1
         lines = [f"{self.source}, input of {self.channels_in} channels, {'x'.join(map(str, self.image))} pixels",
-                 f"{len(self.net)} nodes up to {self.net.output!r} and after: "
+                 f"{len(self.net)} nodes up to {quoted(self.net.output)} and after: "
                  + ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items(), key=lambda item: -item[1])),
                  {"module": "weights: random, of the gains that the arrays have", "he": "weights: random, of gain 2",
                   "weights": "weights: the arrays that were read"}[self.init]]
-        lines += [f"output {label!r}: {name}" for label, name in self.outputs.items()]
+        lines += [f"output {quoted(label)}: {name}" for label, name in self.outputs.items()]
         lines += [f"stand-in at {s.node}: {s.layer} for {s.what}" + (f" ({s.size})" if s.size else "")
                   for s in self.stand_ins]
         return "\n".join([*lines, *self.notes])

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..base.checks import integer, is_sequence
+from ..base.errors import quoted
 from .constants import evaluated
 from .onnx_file import Model, Node, read_model
 from .onnx_operators import HANDLERS, Plain
@@ -97,7 +98,7 @@ class _Reader:
             rank = 2 + (len(self.image) if is_sequence(self.image) else self.conv_rank())
             shape = (1,) + (None,) * (rank - 1)
         if len(shape) < 2:
-            raise ValueError(f"input {name!r} has the shape {shape}; must have a batch, channels and space")
+            raise ValueError(f"input {quoted(name)} has the shape {shape}; must have a batch, channels and space")
         axis = None if len(shape) == 2 else channel % len(shape)
         sizes: list[Any] = list(shape)
         space = [i for i in range(1, len(shape)) if i != axis]
@@ -108,14 +109,16 @@ class _Reader:
         given = self.given(len(space))
         for i, n in zip(space, given):
             if isinstance(sizes[i], int) and n is not None and n != sizes[i]:
-                raise ValueError(f"image={self.image!r}: the file is for {sizes[i]} pixels on axis {i} of {name!r}")
+                raise ValueError(f"image={quoted(self.image)}: the file is for {sizes[i]} pixels on axis {i} of "
+                                 f"{quoted(name)}")
             sizes[i] = sizes[i] if isinstance(sizes[i], int) else n
         if any(not isinstance(n, int) for n in sizes):
             words = "x".join(str(n or "?") for n in shape)
-            raise ValueError(f"image=None: the file leaves the size of {name!r} open ({words}); give it in pixels, as "
+            raise ValueError(f"image=None: the file leaves the size of {quoted(name)} open ({words}); give it in "
+                             "pixels, as "
                              "image=224")
         if math.prod(sizes) > 2**40:
-            raise ValueError(f"input {name!r} has the shape {tuple(sizes)}")
+            raise ValueError(f"input {quoted(name)} has the shape {tuple(sizes)}")
         self.shapes[name] = tuple(sizes)
         return name, axis
 
@@ -124,7 +127,7 @@ class _Reader:
             return (None,) * count
         values = list(self.image) if is_sequence(self.image) else [self.image] * count
         if len(values) != count:
-            raise ValueError(f"image={self.image!r}: must have {count} values, one per axis")
+            raise ValueError(f"image={quoted(self.image)}: must have {count} values, one per axis")
         return [integer(n, "image", 1) for n in values]
 
     def channel_axis(self, name: str) -> int:
@@ -153,7 +156,7 @@ class _Reader:
     def channels(self, name: str) -> int:
         node, weights = self.first_conv()
         if node is None or weights is None:
-            raise ValueError(f"input {name!r}: the file does not say how many channels it has")
+            raise ValueError(f"input {quoted(name)}: the file does not say how many channels it has")
         return int(weights.shape[1] * node.attributes.get("group", 1))
 
     # -- nodes --------------------------------------------------------------------------------
@@ -162,7 +165,8 @@ class _Reader:
         inputs = [name for name in node.inputs if name]
         missing = [name for name in inputs if name not in self.shapes and name not in self.constants]
         if missing:
-            raise ValueError(f"node {node.name or node.op!r}: reads {missing[0]!r}, which no node before it makes (a "
+            raise ValueError(f"node {quoted(node.name or node.op)}: reads {quoted(missing[0])}, which no node before "
+                             "it makes (a "
                              "cycle, or nodes out of order)")
         path = self.path(node)
         standard = node.domain in ("", "ai.onnx")
@@ -174,12 +178,12 @@ class _Reader:
         try:
             plains = handler(call)
         except (KeyError, IndexError, TypeError, ZeroDivisionError, OverflowError, AttributeError) as error:
-            raise ValueError(f"node {path!r} ({node.op}): malformed ({type(error).__name__}: {error})") from None
+            raise ValueError(f"node {quoted(path)} ({node.op}): malformed ({type(error).__name__}: {error})") from None
         except DependsOnInput as error:  # an operator with a meaning here, but not of such inputs
             self.unknown(node, path, f" whose {error}")
             return
         except ValueError as error:
-            raise type(error)(f"node {path!r} ({node.op}): {error}") from None
+            raise type(error)(f"node {quoted(path)} ({node.op}): {error}") from None
         for plain, output in zip(plains, [*[None] * (len(plains) - call.results), *node.outputs]):
             self.add(plain, output or plain.name or f"{path}.{len(self.records)}", path)
 
@@ -187,7 +191,8 @@ class _Reader:
         """An operator without a meaning here, carried along under its name."""
         after = self.open.intersection(node.inputs)
         if not after and all(name in self.constants for name in node.inputs if name):
-            raise ValueError(f"node {path!r}: {node.op} of constants is not computed; export the model with constants "
+            raise ValueError(f"node {quoted(path)}: {node.op} of constants is not computed; export the model with "
+                             "constants "
                              "folded")
         for output in node.outputs:
             shape = self.model.shapes.get(output) or self.model.outputs.get(output) or ()
@@ -204,7 +209,7 @@ class _Reader:
     def add(self, plain: Plain, output: str, path: str) -> None:
         shape = tuple(int(n) for n in plain.shape)
         if min(shape, default=1) < 0 or len(shape) > 16:
-            raise ValueError(f"node {path!r}: makes the shape {shape}")
+            raise ValueError(f"node {quoted(path)}: makes the shape {shape}")
         record = Record(output, plain.op, tuple(plain.inputs), plain.attributes, shape, path)
         if plain.value is not None:
             self.constants[output] = plain.value
@@ -291,7 +296,7 @@ class Call:
         if not self.has(i):
             return None
         if self.inputs[i] not in self.reader.constants:
-            raise DependsOnInput(f"input {i} ({self.inputs[i]!r}) depends on the model's input")
+            raise DependsOnInput(f"input {i} ({quoted(self.inputs[i])}) depends on the model's input")
         return self.reader.constants[self.inputs[i]]
 
     def known(self, i: int) -> Array | None:

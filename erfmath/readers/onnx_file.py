@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..base.errors import check_bytes
+from ..base.errors import check_bytes, quoted
 from .wire import Schema, decode
 
 __all__ = ["Model", "Node", "Shape", "read_model"]
@@ -190,7 +190,7 @@ class _Parser:
                 raise ValueError(f"has the shape {dims[:16]}")
             return self._values(tensor, kind, math.prod(dims)).reshape(dims)
         except ValueError as error:
-            raise type(error)(f"tensor {name!r}: {error}") from None
+            raise type(error)(f"tensor {quoted(name)}: {error}") from None
 
     def _values(self, tensor: dict[str, Any], kind: int, count: int) -> Array:
         word, code, field = _TYPES[kind]
@@ -217,15 +217,16 @@ class _Parser:
         path = os.path.realpath(os.path.join(self.folder, location))
         if not location or os.path.isabs(location) or os.path.commonpath(
                 [path, os.path.realpath(self.folder)]) != os.path.realpath(self.folder):
-            raise ValueError(f"lies in {location!r}; must be a file in the directory of the model, or below it")
+            raise ValueError(f"lies in {quoted(location)}; must be a file in the directory of the model, or below it")
         try:
             start, length = int(about.get("offset", "0")), int(about.get("length", str(need)))
         except ValueError:
-            raise ValueError(f"lies at {about!r}: no place in a file") from None
+            raise ValueError(f"lies at {quoted(about)}: no place in a file") from None
         if not os.path.isfile(path):
-            raise ValueError(f"lies in {location!r}, and there is no such file beside the model")
+            raise ValueError(f"lies in {quoted(location)}, and there is no such file beside the model")
         if length != need or start < 0 or start + need > os.path.getsize(path):
-            raise ValueError(f"lies in {location!r} at {start} with {length} bytes; it needs {need}, and the file has "
+            raise ValueError(f"lies in {quoted(location)} at {start} with {length} bytes; it needs {need}, and the "
+                             "file has "
                              f"{os.path.getsize(path)}")
         check_bytes(need, f"{need} bytes of {location}")
         with open(path, "rb") as file:

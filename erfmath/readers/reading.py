@@ -9,6 +9,7 @@ import os
 from typing import Any
 
 from ..base.checks import choice, is_sequence
+from ..base.errors import quoted
 from .convert import INITS, convert
 from .model import Model, model_of
 from .records import Trace
@@ -46,7 +47,7 @@ def from_name(text: str, *, image: Any = None, channels_in: int | None = None, i
         return from_keras(text, image=image, init=init, unsupported=unsupported)
     package, _, name = text.partition(":")
     if not all(part.isidentifier() for part in f"{package}.{name}".split(".")):
-        raise ValueError(f"{text!r}: must be a file .onnx or .keras, or package.module:callable")
+        raise ValueError(f"{quoted(text)}: must be a file .onnx or .keras, or package.module:callable")
     if image is None:
         raise ValueError(f"image=None: must be the size of an image in pixels for {text}, as 224")
     found: Any = importlib.import_module(package)
@@ -57,16 +58,17 @@ def from_name(text: str, *, image: Any = None, channels_in: int | None = None, i
             found = getattr(found, part)
     except AttributeError:
         near = difflib.get_close_matches(name, dir(found), 1)
-        raise ValueError(f"{text!r}: {package} has no {name!r}" + (f"; it has {near[0]!r}" if near else "")) from None
+        hint = f"; it has {near[0]!r}" if near else ""
+        raise ValueError(f"{quoted(text)}: {package} has no {quoted(name)}{hint}") from None
     if isinstance(found, type) or not isinstance(found, torch.nn.Module):
         torch.manual_seed(0)
         try:
             found = found()
         except Exception as error:  # of the user's own code
-            raise ValueError(f"{text!r}: cannot be called without arguments ({type(error).__name__}: {error})"
+            raise ValueError(f"{quoted(text)}: cannot be called without arguments ({type(error).__name__}: {error})"
                              ) from error
     if not isinstance(found, torch.nn.Module):
-        raise ValueError(f"{text!r}: makes a {type(found).__name__}; must make a torch.nn.Module")
+        raise ValueError(f"{quoted(text)}: makes a {type(found).__name__}; must make a torch.nn.Module")
     space = tuple(image) if is_sequence(image) else (image, image)
     return from_torch(found.eval(), (1, 3 if channels_in is None else channels_in, *space), init=init or "module",
                       unsupported=unsupported)

@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base.checks import choice, point, real
-from ..base.errors import check_bytes
+from ..base.errors import check_bytes, quoted
 from ..base.contents import field_of, numbers_of
 from ..lattice.field import Field
 
@@ -249,7 +249,7 @@ class Density(Frozen, ABC):
     def restored(cls, arrays: Mapping[str, Array], origin: tuple[int, ...], about: Mapping[str, Any], *,
                  signed: bool) -> Density:
         """From what a file holds: the arrays that `stored` gave, and facts; `signed` if values may be negative."""
-        raise ValueError(f"density={cls.kind!r}: is never stored as such")
+        raise ValueError(f"density={quoted(cls.kind)}: is never stored as such")
 
 
 class Dense(Density):

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from ..base.checks import choice, real
 from ..base.contents import numbers_of
+from ..base.errors import quoted
 from ..base.tables import html_picture, html_table, text_table
 from ..networks.trf import ReceptiveField
 from . import gradients, shapes, sizes
@@ -118,7 +119,7 @@ class EffectiveReceptiveField(Frozen):
         if (trf is None) == (center is None):
             raise ValueError("center: needed if there is no trf, and only then")
         if image is not None and (density.origin != (0,) * density.ndim or density.shape != tuple(image)):
-            raise ValueError(f"image={tuple(image)}: the map must cover it, from pixel 0 on; it has shape "
+            raise ValueError(f"image={quoted(tuple(image))}: the map must cover it, from pixel 0 on; it has shape "
                              f"{density.shape} and origin {density.origin}")
         self._hold(density=density, unit=tuple(unit), statistic=statistic, method=method,
                    assumptions=tuple(assumptions), image=image, node="" if trf is None else trf.node,
@@ -329,7 +330,7 @@ class EffectiveReceptiveField(Frozen):
         known = [*inspect.signature(measure).parameters][1:]
         for name in options:
             if name not in known:
-                raise ValueError(f"{name}={options[name]!r}: not an option of size({kind!r}); "
+                raise ValueError(f"{name}={quoted(options[name])}: not an option of size({quoted(kind)}); "
                                  + (f"options are {', '.join(known)}" if known else "it has none"))
         return measure(self, **options)
 
@@ -344,7 +345,7 @@ class EffectiveReceptiveField(Frozen):
             If the theoretical receptive field is not known, or the size is a ratio already.
         """
         if kind.startswith("area_ratio"):
-            raise ValueError(f"kind={kind!r}: is a ratio already; use size({kind!r})")
+            raise ValueError(f"kind={quoted(kind)}: is a ratio already; use size({quoted(kind)})")
         area = math.prod(map(float, self.trf.size))
         return self.size(kind, **options) / (area if kind == "participation" else area**(1 / self.ndim))
 
@@ -509,7 +510,7 @@ class EffectiveReceptiveField(Frozen):
         28
         """
         if not real(error, "error") > 0:
-            raise ValueError(f"error={error}: must be positive")
+            raise ValueError(f"error={quoted(error)}: must be positive")
         one = self.one_network
         if one is None:
             raise ValueError("draws_needed: the theory does not tell how single networks scatter about this field; "

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..base.checks import DIMENSIONS, choice, image_shape, integer, point, real
 from ..base.contents import field_of
+from ..base.errors import quoted
 from ..base.files import BROKEN, read_archive, write_archive
 from ..networks.trf import ReceptiveField
 from .assumptions import as_stored, from_stored
@@ -45,13 +46,13 @@ def _check_place(origin: tuple[int, ...], unit: Any, field: ReceptiveField | Non
                  image: tuple[int, ...] | None) -> None:
     """Refuse sites beyond counting, and what belongs to another image or to no unit of the node."""
     if any(abs(x) >= FAR for x in (*origin, *unit)):
-        raise ValueError(f"origin={origin}, unit={unit}: sites must stay below {FAR}")
+        raise ValueError(f"origin={quoted(origin)}, unit={quoted(unit)}: sites must stay below {FAR}")
     if field is None:
         return
     if field.image != image:
-        raise ValueError(f"trf: is of image={field.image}, the map of image={image}")
+        raise ValueError(f"trf: is of image={quoted(field.image)}, the map of image={quoted(image)}")
     if field.shape is not None and not all(0 <= u < n for u, n in zip(unit, field.shape)):
-        raise ValueError(f"unit={unit}: lies outside the node's map of {field.shape}")
+        raise ValueError(f"unit={quoted(unit)}: lies outside the node's map of {field.shape}")
 
 
 def _restored(arrays: dict[str, Any], about: Any) -> EffectiveReceptiveField:
@@ -61,7 +62,7 @@ def _restored(arrays: dict[str, Any], about: Any) -> EffectiveReceptiveField:
     origin = tuple(integer(x, "origin") for x in field_of(about, "origin", list))
     ndim = len(origin)
     if ndim not in DIMENSIONS:
-        raise ValueError(f"origin={origin}: must have 1 to 3 values")
+        raise ValueError(f"origin={quoted(origin)}: must have 1 to 3 values")
     statistic = field_of(about, "statistic", str)
     density = Density.KINDS[form].restored(arrays, origin, about, signed=statistic == "mean")
     trf, image, center, unit = (field_of(about, name) for name in ("trf", "image", "center", "unit"))
@@ -73,7 +74,7 @@ def _restored(arrays: dict[str, Any], about: Any) -> EffectiveReceptiveField:
     if field is not None and field.ndim != ndim:
         raise ValueError(f"trf: has {field.ndim} axes, the map has {ndim}")
     if center is not None and len(field_of(about, "center", list)) != ndim:
-        raise ValueError(f"center={center}: must have {ndim} values")
+        raise ValueError(f"center={quoted(center)}: must have {ndim} values")
     return KINDS[kind]._restored(
         density, arrays, field_of(about, "facts", dict), unit=tuple(unit), trf=field, statistic=statistic,
         method=field_of(about, "method", str),

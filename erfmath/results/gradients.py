@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base.checks import choice, is_sequence, real, sizes
+from ..base.errors import quoted
 from ..layers.geometry import Box
 from ..networks.trf import ReceptiveField, default_unit
 from .kinds import KINDS
@@ -225,24 +226,26 @@ def _place(image: tuple[int, ...], trf: Any, unit_center: Any, unit: Any) -> dic
     if unit_center is not None:
         values = tuple(unit_center) if is_sequence(unit_center) else (unit_center,) * ndim
         if len(values) != ndim:
-            raise ValueError(f"unit_center={unit_center!r}: must have {ndim} values, one per axis of the images")
+            raise ValueError(f"unit_center={quoted(unit_center)}: must have {ndim} values, one per axis of the images")
         center = tuple(real(c, "unit_center") for c in values)
         if not all(-0.5 <= c <= n - 0.5 for c, n in zip(center, image)):
-            raise ValueError(f"unit_center={center}: lies outside the images of {image} pixels")
+            raise ValueError(f"unit_center={quoted(center)}: lies outside the images of {image} pixels")
     if isinstance(trf, ReceptiveField):
         return _of_field(image, trf, center, middle, unit)
     if unit is not None:
-        raise ValueError(f"unit={unit!r}: says where only with a ReceptiveField as trf=; give unit_center, in pixels")
+        raise ValueError(f"unit={quoted(unit)}: says where only with a ReceptiveField as trf=; give unit_center, in "
+                         "pixels")
     center = middle if center is None else center
     if trf is None:
         return {"unit": (), "trf": None, "center": center}
     extent = sizes(trf, "trf", 1)
     extents = (extent,) * ndim if isinstance(extent, int) else extent
     if len(extents) != ndim:
-        raise ValueError(f"trf={trf!r}: must have {ndim} values, one per axis of the images")
+        raise ValueError(f"trf={quoted(trf)}: must have {ndim} values, one per axis of the images")
     first = [c - (r - 1) / 2 for c, r in zip(center, extents)]
     if not all(x.is_integer() for x in first):
-        raise ValueError(f"trf={trf!r}: a window of so many pixels about {center} would not begin on a pixel; give "
+        raise ValueError(f"trf={quoted(trf)}: a window of so many pixels about {center} would not begin on a pixel; "
+                         "give "
                          "unit_center, a whole number where the size is odd and a half where it is even")
     windows = [{"shift": 0, "lo": [int(x)], "hi": [int(x) + r - 1], "aligned": True} for x, r in zip(first, extents)]
     return {"unit": (), "trf": ReceptiveField.from_dict(
@@ -262,5 +265,5 @@ def _of_field(image: tuple[int, ...], trf: ReceptiveField, center: tuple[float, 
                       for c, z, s in zip(center or middle, zero, trf.stride))
     there = trf.center(place)
     if center is not None and not np.allclose(there, center, rtol=0, atol=1e-6):
-        raise ValueError(f"unit_center={center}: unit {place} is centred at {there}; give that, or only unit=")
+        raise ValueError(f"unit_center={quoted(center)}: unit {place} is centred at {there}; give that, or only unit=")
     return {"unit": place, "trf": trf}

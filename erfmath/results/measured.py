@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from ..base.checks import point
 from ..base.contents import field_of
+from ..base.errors import quoted
 from ..layers.geometry import Box
 from .density import Density, readonly
 from .field import EffectiveReceptiveField
@@ -81,7 +82,7 @@ class MeasuredReceptiveField(EffectiveReceptiveField):
         moments = Moments.from_arrays({name.removeprefix("draws."): array for name, array in arrays.items()
                                        if name.startswith("draws.")})
         if moments.mean.shape != box.shape or not (inside or box.empty):
-            raise ValueError(f"box={corners}: does not fit the map, or the statistics of the draws")
+            raise ValueError(f"box={quoted(corners)}: does not fit the map, or the statistics of the draws")
         erf = cls(moments, box, shape=density.shape, origin=density.origin, seed=field_of(facts, "seed"),
                   partial=field_of(facts, "partial", bool), sampled=field_of(facts, "sampled", bool), **about)
         if not np.array_equal(erf.map, density.map):

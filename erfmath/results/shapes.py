@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base.checks import integer, real
+from ..base.errors import quoted
 from ..lattice.field import Field
 from .fit import Box, GaussianErrors, GaussianFit, around, box, gaussian_fit, spread
 from .sizes import SLACK
@@ -167,12 +168,12 @@ def radial_profile(erf: EffectiveReceptiveField, *, width: float = 1.0,
     (1.2071..., 2.1573...)
     """
     if not real(width, "width") > 0:
-        raise ValueError(f"width={width}: must be positive")
+        raise ValueError(f"width={quoted(width)}: must be positive")
     if reach is None:
         ends = zip(*_hull(erf), erf.center)
         reach = math.hypot(*(max(c - a, b - c) for a, b, c in ends))
     elif not real(reach, "reach") >= 0:
-        raise ValueError(f"reach={reach}: must not be negative")
+        raise ValueError(f"reach={quoted(reach)}: must not be negative")
     lo, hi = box(erf, erf.center, np.full(erf.ndim, reach + width), inside=True)
     share = erf.crop(lo, hi, of="share").ravel()
     squares = [(np.arange(a, b + 1) - c)**2 for a, b, c in zip(lo, hi, erf.center)]
@@ -302,7 +303,7 @@ def hole_density(erf: EffectiveReceptiveField, *, level: float = 0.0) -> float:
     (0.7256, 0.7256)
     """
     if not 0 <= real(level, "level") < 1:
-        raise ValueError(f"level={level}: must be at least 0 and below 1")
+        raise ValueError(f"level={quoted(level)}: must be at least 0 and below 1")
     if erf.density.is_product and level == 0:
         lines = [np.flatnonzero(line) for line in erf.density.seen]
         return 1 - math.prod(len(seen) / (int(seen[-1] - seen[0]) + 1) for seen in lines)

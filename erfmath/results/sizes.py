@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..base.checks import choice, real
+from ..base.errors import quoted
 from .density import Dense
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def threshold(erf: EffectiveReceptiveField, level: float = LEVEL,
     level = real(level, "level")
     choice(reference, "reference", ("center", "max"))
     if not 0 < level < 1:
-        raise ValueError(f"level={level!r}: must lie between 0 and 1")
+        raise ValueError(f"level={quoted(level)}: must lie between 0 and 1")
     power = 2 if erf.statistic == "power" else 1  # amplitude is the square root of a power map
     amplitude = (erf.density.largest_amplitude(power) if reference == "max" else
                  erf.density.amplitude_at(erf.center, power))
@@ -214,7 +215,7 @@ def mass_radius(erf: EffectiveReceptiveField, p: float) -> float:
 def _part(p: float, name: str = "p") -> float:
     p = real(p, name)
     if not 0 < p <= 1:
-        raise ValueError(f"{name}={p!r}: must be above 0 and at most 1")
+        raise ValueError(f"{name}={quoted(p)}: must be above 0 and at most 1")
     return p
 
 
@@ -395,7 +396,7 @@ def background(erf: EffectiveReceptiveField, quantile: float = 0.5) -> float:
     [13.42, 3.0]
     """
     if not 0 <= real(quantile, "quantile") <= 1:
-        raise ValueError(f"quantile={quantile}: must lie from 0 to 1")
+        raise ValueError(f"quantile={quoted(quantile)}: must lie from 0 to 1")
     lo, hi = _frame(erf)
     if erf.window is not None:
         lo, hi = tuple(map(max, lo, erf.window[0])), tuple(map(min, hi, erf.window[1]))

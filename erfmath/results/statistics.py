@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from ..base.checks import DIMENSIONS
 from ..base.contents import numbers_of
+from ..base.errors import quoted
 
 __all__ = ["Moments", "block_edges", "block_sums"]
 
@@ -247,7 +248,7 @@ class Moments:
         number, lines = float(numbers_of(arrays, "count", ())), (sum(mean.shape),)
         count = int(number)
         if count < 1:
-            raise ValueError(f"count={count}: must be at least 1")
+            raise ValueError(f"count={quoted(count)}: must be at least 1")
         if count != number:
             raise ValueError(f"count={number:g}: must be an integer")
         blocks = math.prod(map(len, block_edges(mean.shape)))

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..base.checks import choice, hinted
-from ..base.errors import check_bytes
+from ..base.checks import choice, hinted, integer
+from ..base.errors import check_bytes, quoted
 from ..lattice.field import Field
 from ..networks.network import Network
 from ..networks.settings import RunSettings
@@ -123,7 +123,11 @@ def predict(net: Network, *, image: Any = None, unit: Any = None, node: str | No
     ([3.651, 3.651], (41, 41))
     """
     choice(method, "method", METHODS)
-    if images is not None and gates == "taps":
+    if statistic is not None:
+        choice(statistic, "statistic", ("power", "mean"))
+    integer(draws, "draws", 1)
+    by_taps = isinstance(gates, str) and gates == "taps"
+    if images is not None and by_taps:
         raise ValueError("images: tell what gates do; give gates=, as gates='layers'")
     if np.ndim(images) > 2:
         image = np.shape(images)[2:] if image is None else image
@@ -131,13 +135,13 @@ def predict(net: Network, *, image: Any = None, unit: Any = None, node: str | No
     settings = RunSettings.of(net, image=image, unit=unit, node=node, source=source, width=width,
                               channels_in=channels_in, ndim=ndim, weights=weights, input_moments=input_moments,
                               input_covariance=input_covariance)
-    if gates == "taps":
+    if by_taps:
         erf = _predict(net, settings, statistic, method)
         if erf.statistic == "power" and not settings.weights and settings.source is None:
             erf._hold(_run=(net, settings))
         return erf
     if method != "exact":
-        raise ValueError(f"method={method!r}: gates={gates!r} go with method='exact'")
+        raise ValueError(f"method={quoted(method)}: gates={quoted(gates)} go with method='exact'")
     return _through_gates(net, settings, gates=gates, statistic=statistic, images=images, draws=draws, rng=rng)
 
 
@@ -151,7 +155,8 @@ def _predict(net: Network, settings: RunSettings, statistic: str | None, method:
     fold, at_width, plane = None, method == "finite_width", settings.image is None
     inner = settings.source is not None
     if inner and method != "exact":
-        raise NotImplementedError(f"method={method!r}: is for fields on the input; with source= use method='exact'")
+        raise NotImplementedError(f"method={quoted(method)}: is for fields on the input; with source= use "
+                                  "method='exact'")
     if plane and not (inner or settings.weights or at_width):  # a million equal layers as two
         fold = folded(net, settings, method, statistic)
     trf = fold.trf if fold else settings.receptive_field(net)
@@ -174,7 +179,7 @@ def _predict(net: Network, settings: RunSettings, statistic: str | None, method:
     if steps is not None:
         return predict_chain(steps, about)
     if method == "normal":
-        raise ValueError(f"method={method!r}: is for chains of convolutions on the infinite plane "
+        raise ValueError(f"method={quoted(method)}: is for chains of convolutions on the infinite plane "
                          "(no image, no branches); use method='exact'")
     size = trf.image
     lo, hi = trf.window(unit) if size is None else ((0,) * settings.ndim, tuple(n - 1 for n in size))

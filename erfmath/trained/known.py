@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..base.errors import quoted
 from ..empirics.arrays import Array
 from ..empirics.plan import Plan
 from ..empirics.rules import Step
@@ -49,21 +50,21 @@ def by_hand(step: Step, counts: Mapping[int, int], taps: int, given: Any, key: s
             shapes = [(), (channels,), *shapes]
             words = f"the part of open gates, a number or ({channels},), or {words}"
     if array.shape not in shapes or not np.isfinite(array).all():
-        raise ValueError(f"gates[{key!r}]: shape {array.shape}; must be {words}")
+        raise ValueError(f"gates[{quoted(key)}]: shape {array.shape}; must be {words}")
     if step.layer.op == "max_pool":
         shares = array.reshape(-1, taps)
         if (shares < 0).any() or not np.allclose(shares.sum(axis=1), 1):
-            raise ValueError(f"gates[{key!r}]: shares must not be negative, and sum to 1")
+            raise ValueError(f"gates[{quoted(key)}]: shares must not be negative, and sum to 1")
         return shares
     if array.ndim > 1 and (array[..., 1, :] < array[..., 0, :]**2 * (1 - 1e-9)).any():
-        raise ValueError(f"gates[{key!r}]: a mean square must not be less than the square of the mean")
+        raise ValueError(f"gates[{quoted(key)}]: a mean square must not be less than the square of the mean")
     if array.ndim == 3:
         # What has a single channel is one number for all of them.
         wide = [max(counts[j] for k, j in enumerate(step.inputs) if k != which) for which in range(len(array))]
         return tuple(Slope(rows[0, :n], rows[1, :n], by_site) for rows, n, by_site in zip(array, wide, factors_by_site(step)))
     if array.ndim < 2:
         if (array < 0).any() or (array > 1).any():
-            raise ValueError(f"gates[{key!r}]: parts of open gates must lie between 0 and 1")
+            raise ValueError(f"gates[{quoted(key)}]: parts of open gates must lie between 0 and 1")
         low = low or 0.0
         part = np.broadcast_to(array, (channels,))
         return (Slope(low + (1 - low) * part, low**2 + (1 - low**2) * part),)

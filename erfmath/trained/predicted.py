@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..base.checks import choice, integer
+from ..base.errors import quoted
 from ..empirics.arrays import Array, on_space, place
 from ..empirics.measure import check_images
 from ..empirics.plan import Plan, make_plan
@@ -115,7 +116,7 @@ class _Parts(NamedTuple):
                 i = by_name[name]
                 found[i] = by_hand(steps[i], self.channels, math.prod(steps[i].kernel), given, name)
             elif name not in self.net.names:
-                raise ValueError(f"gates: the network has no node {name!r}")
+                raise ValueError(f"gates: the network has no node {quoted(name)}")
         missing = [name for name, i in by_name.items() if i not in found]
         if missing:
             raise ValueError(f"gates: nothing is said of {', '.join(missing[:3])}{', ...' * (len(missing) > 3)}")

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base.checks import integer
+from ..base.errors import quoted
 from ..empirics.sampling import generator
 
 __all__ = ["BoxMajority", "Data", "Images", "majority"]
@@ -146,7 +147,7 @@ class Images:
         Images that do not fill a last batch wait for the next order.
         """
         if not 1 <= size <= len(self):
-            raise ValueError(f"batch={size}: there are {len(self)} images")
+            raise ValueError(f"batch={quoted(size)}: there are {len(self)} images")
         epoch, part = divmod(step, len(self) // size)
         order = generator(entropy, epoch).permutation(len(self))[part * size:(part + 1) * size]
         return self.inputs(order), self.labels[order]
@@ -196,7 +197,7 @@ def majority(labels: Array, factor: int, classes: int) -> Array:
     """
     n, *space = labels.shape
     if any(size % factor for size in space):
-        raise ValueError(f"factor={factor}: must divide the {tuple(space)} sites of the labels")
+        raise ValueError(f"factor={quoted(factor)}: must divide the {tuple(space)} sites of the labels")
     shape = [n, *(part for size in space for part in (size // factor, factor))]
     axes = tuple(range(2, len(shape), 2))
     best = np.zeros((n, *(size // factor for size in space)), labels.dtype)

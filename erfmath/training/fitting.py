@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base.checks import check_network, integer, real
-from ..base.errors import check_bytes
+from ..base.errors import check_bytes, quoted
 from ..base.contents import numbers_of
 from ..base.keeping import Keeper
 from ..base.progress import shown
@@ -128,7 +128,7 @@ class _Checkpoint(Keeper):
         step = integer(about["step"], "step", 0)
         history = numbers_of(groups["run"], "history", (steps, 2), finite=False)
         if step > steps or not np.isfinite(history[:max(step - 1, 0)]).all():  # the last may have diverged
-            raise ValueError(f"step={step}: does not fit the history")
+            raise ValueError(f"step={quoted(step)}: does not fit the history")
         parameters, running = model.initial(np.random.default_rng(0)), model.running()
         memory = {group.removeprefix("memory/"): _like(arrays, parameters, group) for group, arrays in groups.items()
                   if group.startswith("memory/")}
@@ -244,10 +244,10 @@ def fit(net: Network, data: Data, *, steps: int, batch: int = 128, optimiser: Op
         raise TypeError(f"data: is a {type(data).__name__}; must be training.Images or a task such as "
                         "training.BoxMajority")
     if weights is not None and not isinstance(weights, Mapping):
-        raise TypeError(f"weights={weights!r}: must be a mapping from names of nodes to arrays")
+        raise TypeError(f"weights={quoted(weights)}: must be a mapping from names of nodes to arrays")
     steps, batch = integer(steps, "steps", 1), integer(batch, "batch", 1)
     every = integer(evaluate_every, "evaluate_every", 1)
-    check_bytes(16 * steps, f"steps={steps}: losses and accuracies", "take fewer steps")
+    check_bytes(16 * steps, f"steps={quoted(steps)}: losses and accuracies", "take fewer steps")
     model = Model.of(net, data.channels, tuple(data.space), width)
     run = _Run(model, data, steps, batch, optimiser, schedule, augment, loss, clip, _kept(keep, steps))
     _check_callables(run)
@@ -308,10 +308,10 @@ def _diverged(state: _State, history: Array) -> bool:
 
 def _kept(keep: Any, steps: int) -> frozenset[int]:
     if not isinstance(keep, Collection) or isinstance(keep, str):
-        raise ValueError(f"keep={keep!r}: must be a collection of steps")
+        raise ValueError(f"keep={quoted(keep)}: must be a collection of steps")
     kept = frozenset(integer(step, "keep", 0) for step in keep)
     if kept and max(kept) > steps:
-        raise ValueError(f"keep={max(kept)}: there are {steps} steps")
+        raise ValueError(f"keep={quoted(max(kept))}: there are {steps} steps")
     return kept
 
 
@@ -324,9 +324,9 @@ def _check_callables(run: _Run) -> None:
         needs = {"optimiser": "rate", "loss": "classes"}.get(name, "__call__")
         if not callable(value) or isinstance(value, type) or not hasattr(value, needs):
             if name != "augment" or value is not None:
-                raise ValueError(f"{name}={value!r}: must be {known}")
+                raise ValueError(f"{name}={quoted(value)}: must be {known}")
     if run.clip is not None and not real(run.clip, "clip") > 0:
-        raise ValueError(f"clip={run.clip}: must be positive")
+        raise ValueError(f"clip={quoted(run.clip)}: must be positive")
 
 
 def _check_classes(model: Model, data: Data, loss: Loss, width: int) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base.checks import integer
+from ..base.errors import quoted
 from ..empirics.boxes import Program, compile_network
 from ..empirics.rules import Parameter, rule_of
 from ..empirics.run import Run, forward
@@ -118,10 +119,10 @@ class Model:
                 initial.pop(self.net.names[i], None)
         for name, shape in self.shapes.items():
             if name not in rest and name not in initial:
-                raise ValueError(f"weights: nothing for {name!r}; give every convolution and batch norm")
+                raise ValueError(f"weights: nothing for {quoted(name)}; give every convolution and batch norm")
             found[name] = checked(name, rest[name] if name in rest else initial[name], shape).astype(np.float32)
         if rest := {name: array for name, array in rest.items() if name not in found}:
-            raise ValueError(f"weights: {next(iter(rest))!r} is no convolution, bias or norm of this network; "
+            raise ValueError(f"weights: {quoted(next(iter(rest)))} is no convolution, bias or norm of this network; "
                              f"known are {', '.join(self.shapes)}")
         return found
 

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base.checks import integer, real
+from ..base.errors import quoted
 
 __all__ = ["Adam", "Cosine", "Memory", "Optimiser", "Piecewise", "SGD", "Schedule", "Update", "clipped"]
 
@@ -51,7 +52,7 @@ class Optimiser(Protocol):
 def _check(name: str, value: float, low: float = 0.0, below: float = math.inf) -> float:
     if not low <= real(value, name) < below:
         limit = f" and below {below:g}" if below < math.inf else ""
-        raise ValueError(f"{name}={value}: must be at least {low:g}{limit}")
+        raise ValueError(f"{name}={quoted(value)}: must be at least {low:g}{limit}")
     return float(value)
 
 

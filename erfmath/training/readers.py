@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from ..base.errors import quoted
 from ..base.files import BROKEN, check_archive
 from .data import Images
 
@@ -67,7 +68,7 @@ def read_npz(path: str | os.PathLike[str], split: str = "train", *, channels_las
     (3, (2, 2), 2)
     """
     if split not in KEYS:
-        raise ValueError(f"split={split!r}: must be one of {', '.join(map(repr, KEYS))}")
+        raise ValueError(f"split={quoted(split)}: must be one of {', '.join(map(repr, KEYS))}")
     images, labels = _pair(path, KEYS[split])
     if images.ndim == 3:
         images = images[:, None]
@@ -197,7 +198,7 @@ def read_cifar10(folder: str | os.PathLike[str], split: str = "train", *, like: 
     (array([7], dtype=uint8), (1, 3, 32, 32), 10)
     """
     if split not in BATCHES:
-        raise ValueError(f"split={split!r}: must be 'train' or 'test'")
+        raise ValueError(f"split={quoted(split)}: must be 'train' or 'test'")
     parts = []
     for name in BATCHES[split]:
         path = pathlib.Path(folder, name)

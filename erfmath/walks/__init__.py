@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from ..base.errors import quoted
 from . import direct
 from .base import Walk
 from .dense import ExactWalk, RationalWalk
@@ -87,9 +88,9 @@ def walk(steps: Steps, n: int | None = None, *, method: str = "exact", order: in
     1.0
     """
     if method not in METHODS:
-        raise ValueError(f"method={method!r}: must be one of {', '.join(METHODS)}")
+        raise ValueError(f"method={quoted(method)}: must be one of {', '.join(METHODS)}")
     if order is not None and method not in ("edgeworth", "saddlepoint"):
-        raise ValueError(f'order={order!r}: only "edgeworth" and "saddlepoint" have an order')
+        raise ValueError(f'order={quoted(order)}: only "edgeworth" and "saddlepoint" have an order')
     listed = as_steps(steps, n)
     problem = Problem(listed)
     solve = _solver(method, order)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..base.checks import is_sequence, point
-from ..base.errors import check_bytes
+from ..base.errors import check_bytes, quoted
 from .scaled import ZERO_EXPONENT, Scaled
 from .steps import Problem
 
@@ -282,7 +282,7 @@ class Walk(ABC):
 
     def _corner(self, site: Any, name: str) -> tuple[int, ...]:
         if not is_sequence(site) and self.ndim > 1:
-            raise ValueError(f"{name}={site!r}: a {self.ndim}-D walk needs {self.ndim} coordinates")
+            raise ValueError(f"{name}={quoted(site)}: a {self.ndim}-D walk needs {self.ndim} coordinates")
         return point(site, name, self.ndim)
 
     def _dense(self, lo: Sequence[int], hi: Sequence[int]) -> NDArray[np.float64]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..base.errors import quoted
 from .base import Walk
 from .certify import certificate, edgeworth_coefficients
 from .scaled import DECIMAL, Scaled
@@ -47,7 +48,7 @@ class SaddlepointWalk(Walk):
     def __init__(self, problem: Problem, order: int = 1) -> None:
         problem.require_distribution('method="saddlepoint"')
         if order not in (0, 1):
-            raise ValueError(f"order={order!r}: saddlepoint orders 0 and 1 are offered")
+            raise ValueError(f"order={quoted(order)}: saddlepoint orders 0 and 1 are offered")
         if problem.ndim > 1:
             raise ValueError('method="saddlepoint" is for one dimension and for products of 1-D '
                              'kernels: use method="exact" or "window"')

@@ -8,6 +8,7 @@ from math import log, pi, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
+from ..base.errors import quoted
 from .base import Walk
 from .certify import certificate, edgeworth_coefficients
 from .scaled import Scaled
@@ -38,7 +39,7 @@ class SmoothWalk(Walk):
         method = "normal" if order is None else "edgeworth"
         problem.require_distribution(f'method="{method}"')
         if order not in (None, 1, 2, 3):
-            raise ValueError(f"order={order!r}: Edgeworth expansions have order 1, 2 or 3")
+            raise ValueError(f"order={quoted(order)}: Edgeworth expansions have order 1, 2 or 3")
         if order is not None and problem.ndim > 1:
             raise ValueError('method="edgeworth" is for one dimension and for products of 1-D '
                              'kernels: use method="normal" or "window"')

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..base.checks import integer
-from ..base.errors import check_bytes
+from ..base.errors import check_bytes, quoted
 from ..lattice.kernels import KernelStack, LatticeDistribution
 from .scaled import DECIMAL
 
@@ -323,12 +323,12 @@ def as_steps(steps: Steps, n: int | None = None) -> list[Step]:
         listed: list[Step] = [(steps, 1, 1 if n is None else n)]
     else:
         if n is not None:
-            raise ValueError(f"n={n!r} beside a sequence of steps: each step has its own count")
+            raise ValueError(f"n={quoted(n)} beside a sequence of steps: each step has its own count")
         listed = list(steps)
     for step in listed:
         if (not isinstance(step, tuple) or len(step) != 3
                 or not isinstance(step[0], (LatticeDistribution, KernelStack))):
-            raise TypeError(f"step {step!r}: each must be a tuple (kernel, jump, count), the "
+            raise TypeError(f"step {quoted(step)}: each must be a tuple (kernel, jump, count), the "
                             "kernel from erfmath.kernels")
     return [(kernel, jump, integer(count, "n" if n is not None else "count", 0)) for kernel, jump, count in listed]
 
@@ -343,7 +343,7 @@ def _common_ndim(steps: Sequence[Step]) -> int:
 def _as_jump(jump: int | Sequence[int], ndim: int) -> tuple[int, ...]:
     jumps = (jump,) * ndim if isinstance(jump, (int, np.integer)) else tuple(jump)
     if len(jumps) != ndim or not all(operator.index(j) for j in jumps):
-        raise ValueError(f"jump={jump!r}: give a nonzero int, or one per axis of {ndim}")
+        raise ValueError(f"jump={quoted(jump)}: give a nonzero int, or one per axis of {ndim}")
     return tuple(int(j) for j in jumps)
 
 

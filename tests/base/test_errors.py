@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import erfmath as em
-from erfmath.base.errors import SizeError, check_count
+from erfmath.base.errors import QUOTED, SizeError, check_count, quoted
 
 BILLION = 10**9
 
@@ -100,6 +100,21 @@ def test_wide_blurs_are_binomial() -> None:
             assert abs(weights[a] - exact) <= 1e-12 * exact
         erf = em.measure(em.serial(em.BlurPool(kernel, 1, padding="valid")), ndim=1)
         assert abs(erf.map - weights).max() < 1e-12
+
+
+@pytest.mark.parametrize("value", [
+    "x" * 10**5, [0] * 10**5, {i: i for i in range(10**4)}, 10**5000, [10**5000], lambda: None, object(), -10**1000],
+    ids=["text", "list", "mapping", "integer", "integers", "function", "object", "negative"])
+def test_messages_quote_little(value: Any) -> None:
+    """One line, however long a value is, without addresses, of what Python itself does not print."""
+    assert len(quoted(value)) <= QUOTED and "\n" not in quoted(value) and " at 0x" not in quoted(value)
+    for ask in (lambda: em.Conv(value), lambda: em.Activation(value), lambda: em.Scale(value),
+                lambda: em.predict(em.zoo.plain(2), method=value), lambda: em.zoo.build("plain", n=value),
+                lambda: em.receptive_field(em.zoo.plain(2), node=value),
+                lambda: em.receptive_field(em.zoo.plain(2), image=value)):
+        with pytest.raises((ValueError, TypeError)) as caught:
+            ask()
+        assert len(str(caught.value)) < 500 and "=" in str(caught.value) and "4300" not in str(caught.value)
 
 
 def test_check_count_says_how_many() -> None:

@@ -26,10 +26,18 @@ def batch_norm(x: Array, eps: float = EPS) -> tuple[Array, Array]:
     """(x - mean) / sqrt(variance + eps) per channel, by the batch's own statistics, and the factor 1 / sqrt(...)."""
     y = x - x.mean(axis=tuple(range(2, x.ndim)), keepdims=True)
     flat = y.reshape(*y.shape[:2], -1)
-    factor = 1 / np.sqrt(np.einsum("dci,dci->dc", flat, flat) / x.dtype.type(flat.shape[-1]) + x.dtype.type(eps))
-    factor = per_channel(factor, x)
+    factor = per_channel(over_root(np.einsum("dci,dci->dc", flat, flat) / x.dtype.type(flat.shape[-1]), eps), x)
     y *= factor
     return y, factor
+
+
+def _raised(variance: Array, eps: float = EPS) -> Array:
+    return variance + variance.dtype.type(eps)
+
+
+def over_root(variance: Array, eps: float = EPS) -> Array:
+    """1 / sqrt(variance + eps)."""
+    return 1 / np.sqrt(_raised(variance, eps))
 
 
 def _blocks(x: Array) -> list[Any]:
@@ -44,7 +52,7 @@ def scaled_batch_norm(x: Array, scale: Array, shift: Array) -> tuple[Array, Arra
     mean = np.sum([channel_sums(x[cut]) for cut in blocks], axis=0) / n
     centre = per_channel(mean, x)
     variance = np.sum([channel_sums(np.square(x[cut] - centre)) for cut in blocks], axis=0) / n
-    factor = scale / np.sqrt(variance + x.dtype.type(EPS))
+    factor = scale * over_root(variance)
     slope, level = per_channel(factor, x), per_channel(shift - mean * factor, x)
     for cut in blocks:
         np.multiply(x[cut], slope, out=y[cut])
@@ -56,7 +64,7 @@ def scaled_batch_norm_grad(dy: Array, x: Array, scale: Array, mean: Array, varia
                            ) -> tuple[Array, Array, Array]:
     """Adjoint of `scaled_batch_norm`: gradients to x, scale and shift."""
     dx, blocks, n = np.empty_like(x), _blocks(x), x.dtype.type(math.prod(x.shape[2:]))
-    factor, centre = 1 / np.sqrt(variance + x.dtype.type(EPS)), per_channel(mean, x)
+    factor, centre = over_root(variance), per_channel(mean, x)
     to_shift = np.sum([channel_sums(dy[cut]) for cut in blocks], axis=0)
     to_scale = np.sum([channel_sums(dy[cut] * (x[cut] - centre)) for cut in blocks], axis=0) * factor
     # factor scale (dy - mean(dy) - unit mean(dy unit)), unit = (x - mean) factor
@@ -75,7 +83,7 @@ def normalised(x: Array, axes: tuple[int, ...], centred: bool = True, eps: float
     """The values less their mean (if `centred`) over the root of their mean square, and one over that root."""
     if centred:
         x = x - x.mean(axis=axes, keepdims=True)
-    factor = 1 / np.sqrt((x * x).mean(axis=axes, keepdims=True) + x.dtype.type(eps))
+    factor = over_root((x * x).mean(axis=axes, keepdims=True), eps)
     return x * factor, factor
 
 
@@ -155,7 +163,7 @@ def _by_the_batch(call: Call, x: Array) -> tuple[Array, Pull]:
     scale = call.parameters.get("scale", ones).astype(x.dtype, copy=False)
     y, mean, variance = scaled_batch_norm(x, scale, call.parameters.get("shift", 0 * ones).astype(x.dtype, copy=False))
     if call.training:
-        call.statistics.update(mean=mean, variance=variance + x.dtype.type(EPS))  # as a layer with these divides by it
+        call.statistics.update(mean=mean, variance=_raised(variance))  # as a layer with these divides by its root
 
     def pull(dy: Array) -> list[Array]:
         dx, to_scale, to_shift = scaled_batch_norm_grad(dy, x, scale, mean, variance)

@@ -21,6 +21,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from ...base.errors import quoted
 from ..network import Network
 from .classic import alexnet, plain, squeezenet, vgg11, vgg13, vgg16, vgg19
 from .dense import context_module, unet
@@ -113,10 +114,10 @@ def build(name: str, **options: Any) -> Network:
     if builder is None:
         near = difflib.get_close_matches(str(name), _BUILDERS, n=3)
         hint = (f"did you mean {' or '.join(map(repr, near))}?" if near else f"known are {', '.join(_BUILDERS)}")
-        raise ValueError(f"name={name!r}: no network of the zoo; {hint}")
+        raise ValueError(f"name={quoted(name)}: no network of the zoo; {hint}")
     known = inspect.signature(builder).parameters
     for option, value in options.items():
         if option not in known:
-            raise TypeError(f"{option}={value!r}: not an option of {name!r}, which takes "
+            raise TypeError(f"{option}={quoted(value)}: not an option of {quoted(name)}, which takes "
                             f"{', '.join(known)}")
     return builder(**options)

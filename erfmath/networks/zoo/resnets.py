@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from ...base.checks import integer
+from ...base.errors import quoted
 from ...layers import Activation, Conv, MaxPool
 from ..building import Part, residual, serial
 from ..network import Network
@@ -340,7 +341,7 @@ def _cifar(unit: _Unit, stem: Part, depth: int, width: int) -> list[Part]:
     """A stem and three stages of (depth - 2) / 6 units."""
     units, rest = divmod(integer(depth, "depth") - 2, 6)
     if units < 1 or rest:
-        raise ValueError(f"depth={depth}: must be 6 n + 2 for n units per stage, as 20, 32, 44, "
+        raise ValueError(f"depth={quoted(depth)}: must be 6 n + 2 for n units per stage, as 20, 32, 44, "
                          "56 or 110")
     stages = [_stage(unit, width << i, [2 if i else 1] + [1] * (units - 1), i > 0, f"layer{i + 1}") for i in range(3)]
     return [stem, *stages]

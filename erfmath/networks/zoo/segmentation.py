@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from ...base.checks import integer
+from ...base.errors import quoted
 from ...layers import AdaptiveAvgPool, Conv, Dropout, GlobalAvgPool, Identity, Upsample
 from ...layers.weights import Random
 from ..builder import NetworkBuilder
@@ -77,7 +78,7 @@ def pspnet(image: int = 224, *, bins: tuple[int, ...] = (1, 2, 3, 6), width: int
        reference="Lin et al., Feature pyramid networks for object detection, 2017.")
 def fpn_resnet50(level: int = 2, *, width: int = 64) -> Network:
     if level not in (2, 3, 4, 5):
-        raise ValueError(f"level={level!r}: must be 2, 3, 4 or 5")
+        raise ValueError(f"level={quoted(level)}: must be 2, 3, 4 or 5")
     weights, c = Random(gain=1.0, law="uniform"), 4 * integer(width, "width", 1)
     b = NetworkBuilder()
     x = b.input

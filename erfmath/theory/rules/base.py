@@ -15,6 +15,7 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
+from ...base.errors import quoted
 from ...layers import Layer
 from ...results.assumptions import Assumption
 from ..memory import remembered
@@ -141,7 +142,7 @@ class Rule:
         for field in _others(type(layer), self.fields):
             value = getattr(layer, field)
             if value != layer.default(field):
-                raise NotImplementedError(f"{field}={value!r}: {SAMPLE}")
+                raise NotImplementedError(f"{field}={quoted(value)}: {SAMPLE}")
 
     def lower(self, layer: Layer, sizes: tuple[int | None, ...], c_in: int, c_out: int) -> Linear:
         """The layer as taps, on an input of `sizes` sites (None: the plane); without taps it acts on each site."""

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...base.checks import is_sequence, real
+from ...base.checks import is_sequence, numbers, real
+from ...base.errors import quoted
 from ...networks.images import NaturalImages
 from .taps import Array
 
@@ -67,19 +68,19 @@ def input_model(moments: Any, covariance: npt.ArrayLike | NaturalImages | None, 
         between = covariance.channel_correlation
         moments, covariance = covariance.moments, covariance.covariance(ndim)
     if not is_sequence(moments) or len(moments) != 2:
-        raise ValueError(f"input_moments={moments!r}: must be a pair (E[x^2], E[x x'] of distant pixels)")
+        raise ValueError(f"input_moments={quoted(moments)}: must be a pair (E[x^2], E[x x'] of distant pixels)")
     second, cov_far = real(moments[0], "input_moments[0]"), real(moments[1], "input_moments[1]")
     if covariance is None:
         if not 0 <= cov_far <= second or second == 0:
-            raise ValueError(f"input_moments={moments!r}: E[x^2] must be positive and at least E[x x'] >= 0")
+            raise ValueError(f"input_moments={quoted(moments)}: E[x^2] must be positive and at least E[x x'] >= 0")
         return InputModel(second, cov_far)
-    array = np.asarray(covariance, dtype=float)
-    if array.ndim != ndim or any(n % 2 == 0 for n in array.shape) or not np.isfinite(array).all():
-        raise ValueError(f"input_covariance: has shape {array.shape}; must be finite, over an odd number of lags "
+    array = numbers(covariance, "input_covariance")
+    if array.ndim != ndim or any(n % 2 == 0 for n in array.shape):
+        raise ValueError(f"input_covariance: has shape {array.shape}; must be over an odd number of lags "
                          f"along each of {ndim} axes, lag 0 in the middle")
     middle = float(array[tuple(n // 2 for n in array.shape)])
     if middle <= 0 or np.abs(array).max() > middle or not np.array_equal(array, array[(slice(None, None, -1),) * ndim]):
         raise ValueError("input_covariance: must be largest at lag 0, and the same for tau and -tau")
     if not 0 <= cov_far <= middle:
-        raise ValueError(f"input_moments={moments!r}: E[x x'] must lie between 0 and the covariance at lag 0")
+        raise ValueError(f"input_moments={quoted(moments)}: E[x x'] must lie between 0 and the covariance at lag 0")
     return InputModel(middle, cov_far, array, between)
