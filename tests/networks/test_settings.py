@@ -22,7 +22,7 @@ def test_of_makes_one_value_per_axis() -> None:
 
 
 @pytest.mark.parametrize("options, error, words", [
-    ({"image": 0}, ValueError, "image=0"), ({"image": (8, 8, 8, 8)}, ValueError, "dimensions"),
+    ({"image": 0}, ValueError, "image=0"), ({"image": (8, 8, 8, 8)}, ValueError, "one per axis"),
     ({"unit": (0, 0, 0)}, ValueError, "unit"), ({"node": "nothing"}, ValueError, "no node"),
     ({"node": "input"}, ValueError, "not its input"), ({"width": 0}, ValueError, "width=0"),
     ({"channels_in": 1.5}, ValueError, "channels_in=1.5"), ({"weights": 3}, TypeError, "weights=3"),
