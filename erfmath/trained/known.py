@@ -61,7 +61,8 @@ def by_hand(step: Step, counts: Mapping[int, int], taps: int, given: Any, key: s
     if array.ndim == 3:
         # What has a single channel is one number for all of them.
         wide = [max(counts[j] for k, j in enumerate(step.inputs) if k != which) for which in range(len(array))]
-        return tuple(Slope(rows[0, :n], rows[1, :n], by_site) for rows, n, by_site in zip(array, wide, factors_by_site(step)))
+        return tuple(Slope(rows[0, :n], rows[1, :n], by_site)
+                     for rows, n, by_site in zip(array, wide, factors_by_site(step)))
     if array.ndim < 2:
         if (array < 0).any() or (array > 1).any():
             raise ValueError(f"gates[{quoted(key)}]: parts of open gates must lie between 0 and 1")
