@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import pytest
 from helpers import EXACT, FFT, ROUNDING, assert_close, assert_rate
+from walked_chains import NETWORKS, TILTED, every_network, swept, unfolded, walked
 
 import erfmath as em
 from erfmath.base.errors import SizeError
@@ -17,60 +17,6 @@ from erfmath.networks.settings import RunSettings
 from erfmath.results import sizes
 from erfmath.theory.chains import chain as chains
 from erfmath.theory.chains.density import WalkDensity
-
-PLAIN = em.Random(gain=1)
-TILTED = em.Random(gain=1, profile=[[2, 1, 0], [1, 3, 1], [0, 1, 2]])
-SKEWED = em.Random(gain=1.5, profile=[[4, 3, 1], [2, 3, 1], [2, 1, 1]])
-RECTANGLE = em.Random(profile=[[0, 1, 0, 2, 1], [1, 1, 3, 0, 1]])
-
-NETWORKS: dict[str, Callable[[], em.Network]] = {
-    "one kernel": lambda: em.repeat(em.Conv(3, weights=TILTED), 12),
-    "skewed": lambda: em.repeat(em.Conv(3, weights=SKEWED), 9),
-    "dilated runs": lambda: em.serial(*[em.repeat(em.Conv(3, weights=TILTED, dilation=d), 4) for d in (1, 2, 1, 3)]),
-    "strided": lambda: em.serial(em.repeat(em.Conv(3, weights=SKEWED), 6), em.Conv(3, stride=2, weights=TILTED),
-                                 em.repeat(em.Conv((2, 5), weights=RECTANGLE, stride=(1, 2), padding=(1, 0)), 2),
-                                 em.repeat(em.Conv(3, weights=TILTED, padding="valid"), 6)),
-    "among products": lambda: em.serial(em.repeat(em.Conv(5, weights=PLAIN), 5), em.MaxPool(2),
-                                        em.repeat(em.Conv(3, weights=TILTED), 7), em.Scale(-2.0)),
-    "residual": lambda: em.repeat(em.residual(em.Conv(3, 16, weights=PLAIN)), 8),
-    "weighted residual": lambda: em.repeat(em.residual(
-        em.serial(em.Conv(3, weights=PLAIN), em.Conv(3, weights=PLAIN), em.Scale(0.3)), em.Scale(0.9)), 5),
-    "residual stages": lambda: em.serial(
-        em.Conv(3, weights=PLAIN), em.repeat(em.residual(em.Conv(3, weights=PLAIN)), 6),
-        em.residual(em.Conv(3, stride=2, weights=PLAIN), em.Conv(1, stride=2, padding=0, weights=PLAIN)),
-        em.repeat(em.residual(em.Conv(3, dilation=2, weights=SKEWED)), 6)),
-    "nested": lambda: em.repeat(em.residual(em.serial(em.residual(em.Conv(3, weights=PLAIN)),
-                                                      em.Conv(3, weights=TILTED))), 4),
-    "three branches": lambda: em.repeat(em.serial(
-        em.Conv(1, 8), em.add(em.Conv(3, 8), em.Conv(5, 8), em.Conv(1, 8))), 4),
-    "depthwise": lambda: em.serial(em.Conv(1, 6), em.repeat(em.residual(
-        em.Conv(3, groups="depthwise", weights=TILTED)), 6)),
-    "fixed filters": lambda: em.repeat(em.Conv(3, weights=em.Fixed([[0, 1, 0], [1, 2, 1], [0, 1, 0]])), 6),
-    "a + b w": lambda: em.repeat(em.residual(em.Conv(3, weights=em.Fixed([[0, .1, 0], [.1, .3, .1], [0, .1, 0]])),
-                                             em.Scale(.3)), 8),
-    "constant": lambda: em.serial(em.Conv(1, 4, weights=em.Constant()),
-                                  em.repeat(em.residual(em.Conv(3, 4, weights=em.Constant())), 6)),
-}
-every_network = pytest.mark.parametrize("name", NETWORKS)
-
-
-def unfolded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("erfmath.theory.predict.folded", lambda *_: None)
-
-
-def swept(net: em.Network, monkeypatch: pytest.MonkeyPatch, **options: Any) -> em.EffectiveReceptiveField:
-    """The same field from the backward sweep, whatever a walk could do."""
-    with monkeypatch.context() as patch:
-        unfolded(patch)
-        patch.setattr("erfmath.theory.predict.chain", lambda *_: None)
-        return em.predict(net, channels_in=16, **options)
-
-
-def walked(net: em.Network, monkeypatch: pytest.MonkeyPatch, **options: Any) -> em.EffectiveReceptiveField:
-    """The same field from a walk, however small."""
-    with monkeypatch.context() as patch:
-        patch.setattr(chains, "_FEW", {2: 0, 3: 0})
-        return em.predict(net, channels_in=16, **options)
 
 
 @every_network
@@ -92,20 +38,6 @@ def test_walks_are_sweeps(name: str, unit: tuple[int, int], monkeypatch: pytest.
     assert_close(walk.covariance, sweep.covariance, ROUNDING, scale=float(sweep.covariance.max()) * 10)
     assert_close(walk.centroid, sweep.centroid, ROUNDING, scale=100.0)
     assert_close(walk.rms_radius, sweep.rms_radius, ROUNDING)
-
-
-@every_network
-def test_sizes_of_walks_are_those_of_maps(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("erfmath.theory.chains.density._BLOCK", 1000)  # several blocks even on small maps
-    net = NETWORKS[name]()
-    walk, sweep = (find(net, monkeypatch) for find in (walked, swept))
-    for kind, options in [("threshold", {"reference": "max"}), ("threshold", {"level": .3, "reference": "max"}),
-                          ("std", {}), ("mass", {}), ("mass", {"p": .5}), ("participation", {}), ("area_ratio", {})]:
-        assert_close(walk.size(kind, **options), sweep.size(kind, **options), ROUNDING)
-    if max(np.abs(np.subtract(sweep.centroid, sweep.center))) < 1:  # else the centre lies far out
-        assert_close(walk.size(), sweep.size(), EXACT)
-        assert_close(walk.size("half_max"), sweep.size("half_max"), EXACT)
-        assert_close(walk.ratio(), sweep.ratio(), ROUNDING)
 
 
 @every_network
@@ -201,13 +133,6 @@ def test_great_depth(weights: em.Random, variance: float, covariance: float) -> 
         deepest.share
 
 
-def test_total_beyond_floats() -> None:
-    erf = em.predict(em.repeat(em.Conv(3, weights=em.Random(gain=2, profile=TILTED.profile)), 2000))
-    with pytest.raises(OverflowError, match="1386.29"):
-        erf.crop(0, 0)
-    assert erf.crop(0, 0, of="share").shape == (1, 1) and erf.size() > 0
-
-
 def test_normal_method_in_the_plane() -> None:
     net = em.repeat(em.residual(em.Conv(3, weights=TILTED)), 400)
     walk, gauss = (em.predict(net, method=method, channels_in=16) for method in ("exact", "normal"))
@@ -215,32 +140,6 @@ def test_normal_method_in_the_plane() -> None:
     assert_close(walk.std, gauss.std, EXACT)
     gap = np.abs(walk.crop(-90, 90, of="share") - gauss.crop(-90, 90, of="share")).max()
     assert 0 < gap <= gauss.density.distribution.error_bound + walk.density.distribution.error_bound
-
-
-def test_numbers_within_the_error_of_the_law_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The true centre of a skewed chain lies in the far tail, where only the largest values are known."""
-    erf = em.predict(em.repeat(em.Conv(3, weights=SKEWED), 300))
-    with pytest.raises(ValueError, match="reference='max'"):
-        erf.size()
-    assert erf.size(reference="max") > 0
-    with pytest.raises(ValueError, match="level=2"):
-        erf.size(level=2)
-    with pytest.raises(ValueError, match="must be one of"):
-        erf.size(reference="top")
-    with pytest.raises(ValueError, match="p=0"):
-        erf.size("mass", p=0)
-    with pytest.raises(ValueError, match="not an option"):
-        erf.size("mass", level=.5)
-
-
-def test_saved_and_loaded(tmp_path: Any) -> None:
-    erf = em.predict(em.repeat(em.Conv(3, weights=TILTED), 250))
-    erf.save(tmp_path / "chain.npz")
-    back = em.EffectiveReceptiveField.load(tmp_path / "chain.npz")
-    assert_close(back.crop(-250, 250), erf.crop(-250, 250), EXACT)
-    assert (back.trf, back.method, back.center) == (erf.trf, erf.method, erf.center)
-    assert_close(back.std, erf.std, ROUNDING)
-    assert not erf.share.flags.writeable and not erf.profile(0).flags.writeable and not erf.map.flags.writeable
 
 
 def test_a_wrong_tap_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,15 +7,15 @@ of it a map, a few lags and one number c; what that costs is stated here.
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
 from helpers import ROUNDING, Tolerance, assert_close, assert_statistical, draws_for
+from wide_limit import Pairs, limit, relu
 
 import erfmath as em
 from erfmath.networks.settings import RunSettings
@@ -26,7 +26,6 @@ from erfmath.theory.sweep.moments import Moments
 from erfmath.theory.sweep.plan import Edge, Graph, Plan
 
 Array = Any
-
 #: c as one number per map instead of one per pair of sites, relative to q, on 12 x 10 sites.
 FAR = Tolerance(2e-2, 0.0)
 #: What that makes of the variance of a map, and of its corner sites after a batch norm.
@@ -39,139 +38,6 @@ SHARED = Tolerance(2e-2, 0.0)
 POOLED, WHOLE = Tolerance(2e-2, 0.0), {0.0: Tolerance(5e-2, 0.0), 0.6: Tolerance(1.2e-1, 0.0)}
 #: Gauss-Hermite quadrature of the oracle.
 QUADRATURE = Tolerance(1e-3, 0.0)
-
-
-# ---------------------------------------------------------------------------------------------
-# the oracle
-# ---------------------------------------------------------------------------------------------
-
-class Pairs(NamedTuple):
-    """Per channel group: share of the channels, E[v v'] of one input and of two, (sites, sites)."""
-
-    share: tuple[float, ...]
-    same: tuple[Array, ...]
-    other: tuple[Array, ...]
-    shape: tuple[int, int]
-
-    def each(self, f: Callable[[Array], Array], shape: tuple[int, int]) -> Pairs:
-        return Pairs(self.share, tuple(map(f, self.same)), tuple(map(f, self.other)), shape)
-
-    def mixed(self) -> Pairs:
-        return Pairs((1.0,), (sum(s * k for s, k in zip(self.share, self.same)),),
-                     (sum(s * k for s, k in zip(self.share, self.other)),), self.shape)
-
-
-def tap_matrices(layer: Any, axis: int, n: int, out: int) -> list[Array]:
-    """Per tap, which input site an output site reads along one axis."""
-    g = layer.geometry(2)[axis]
-    before = g.pads(n)[0]
-    matrices = []
-    for a in range(g.kernel):
-        matrix = np.zeros((out, n))
-        for x, z in itertools.product(range(out), range(n)):
-            matrix[x, z] = (x == g.stride * z + a - before if g.transposed
-                            else z == g.stride * x + g.dilation * a - before)
-        matrices.append(matrix)
-    return matrices
-
-
-def upsampling(layer: em.Upsample, n: int) -> Array:
-    s = layer.scale
-    matrix = np.zeros((n * s, n))
-    for x in range(n * s):
-        source = min(max((x + 0.5) / s - 0.5, 0), n - 1) if layer.mode == "bilinear" else x // s
-        low = math.floor(source)
-        matrix[x, low] += 1 - (source - low)
-        matrix[x, min(low + 1, n - 1)] += source - low
-    return matrix
-
-
-def relu_pairs(k: Array, a: Array, b: Array) -> Array:
-    root = np.sqrt(np.outer(a, b))
-    rho = np.clip(np.divide(k, root, out=np.zeros_like(k), where=root > 0), -1, 1)
-    return root * (np.sqrt(1 - rho**2) + rho * (np.pi - np.arccos(rho))) / (2 * np.pi)
-
-
-def tanh_pairs(k: Array, a: Array, b: Array) -> Array:
-    """Gauss-Hermite in both values."""
-    t, w = np.polynomial.hermite_e.hermegauss(30)
-    w = w / w.sum()
-    out = np.zeros(k.shape)
-    for i, j in np.ndindex(k.shape):
-        z = math.sqrt(a[i]) * t
-        slope = k[i, j] / math.sqrt(a[i])
-        rest = math.sqrt(max(b[j] - slope**2, 0.0))
-        out[i, j] = w @ (np.tanh(z) * (np.tanh(slope * t[:, None] + rest * t) @ w))
-    return out
-
-
-def through(layer: Any, inputs: list[Pairs], shape: tuple[int, int], rng: np.random.Generator) -> Pairs:
-    """`inputs` after one layer whose output has `shape`."""
-    p = inputs[0]
-    if isinstance(layer, (em.Conv, em.ConvTranspose)):
-        gain = layer.weights.gain
-        if layer.transposed:
-            gain *= math.prod(g.stride for g in layer.geometry(2))
-        lines = [tap_matrices(layer, axis, n, m) for axis, (n, m) in enumerate(zip(p.shape, shape))]
-        taps = [np.kron(a, b) for a, b in itertools.product(*lines)]
-        if layer.groups != "depthwise":
-            p = p.mixed()
-        return p.each(lambda k: gain / len(taps) * sum(t @ k @ t.T for t in taps), shape)
-    if isinstance(layer, em.Activation):
-        pairs = {"relu": relu_pairs, "tanh": tanh_pairs}[layer.function]
-        seconds = [np.diag(k) for k in p.same]
-        return p._replace(same=tuple(pairs(k, q, q) for k, q in zip(p.same, seconds)),
-                          other=tuple(pairs(k, q, q) for k, q in zip(p.other, seconds)))
-    if isinstance(layer, em.BatchNorm):
-        # The mean over inputs and the map is what two inputs have in common, averaged over sites.
-        common = [k.mean() for k in p.other]
-        spread = [np.diag(k).mean() - c for k, c in zip(p.same, common)]
-        cross = [k.mean(axis=1) for k in p.other]
-
-        def less(k: Array, g: int) -> Array:
-            return (k - cross[g][:, None] - cross[g] + common[g]) / spread[g]
-        return p._replace(same=tuple(less(k, g) for g, k in enumerate(p.same)),
-                          other=tuple(less(k, g) for g, k in enumerate(p.other)))
-    if isinstance(layer, em.LayerNorm):
-        root = 1 / np.sqrt(np.diag(p.mixed().same[0]))
-        return p.each(lambda k: k * np.outer(root, root), shape)
-    if isinstance(layer, em.Dropout):
-        keep = 1 - layer.p
-        return p._replace(same=tuple(k + np.diag(np.diag(k)) * (1 / keep - 1) for k in p.same))
-    if isinstance(layer, em.Scale):
-        return p.each(lambda k: k * layer.factor**2, shape)
-    if isinstance(layer, em.Upsample):
-        matrix = functools.reduce(np.kron, [upsampling(layer, n) for n in p.shape])
-        return p.each(lambda k: matrix @ k @ matrix.T, shape)
-    if isinstance(layer, em.BlurPool):
-        k = layer.kernel_size
-        lines = [sum(math.comb(k - 1, a) / 2**(k - 1) * t for a, t in enumerate(tap_matrices(layer, axis, n, m)))
-                 for axis, (n, m) in enumerate(zip(p.shape, shape))]
-        matrix = np.kron(*lines)
-        return p.each(lambda k: matrix @ k @ matrix.T, shape)
-    if isinstance(layer, em.AvgPool):
-        lines = [sum(tap_matrices(layer, axis, n, m)) for axis, (n, m) in enumerate(zip(p.shape, shape))]
-        matrix = np.kron(*lines)
-        matrix = matrix / (matrix.sum(axis=1, keepdims=True) if layer.counts_inside_only else
-                           math.prod(g.kernel for g in layer.geometry(2)))
-        return p.each(lambda k: matrix @ k @ matrix.T, shape)
-    if isinstance(layer, em.Add):
-        return Pairs(p.share, (sum(one.mixed().same[0] for one in inputs),),
-                     (sum(one.mixed().other[0] for one in inputs),), shape)
-    assert isinstance(layer, em.Concat)
-    share = [s / len(inputs) for one in inputs for s in one.share]
-    return Pairs(tuple(share), tuple(k for one in inputs for k in one.same),
-                 tuple(k for one in inputs for k in one.other), shape)
-
-
-def limit(net: em.Network, image: tuple[int, int], q: float = 1.0, c: float = 0.0) -> dict[str, Pairs]:
-    """Every node's covariances for inputs of independent pixels."""
-    sites = math.prod(image)
-    shapes, rng = net.shapes(image, 2), np.random.default_rng(3)
-    done = {"input": Pairs((1.0,), (c + (q - c) * np.eye(sites),), (np.full((sites, sites), c),), image)}
-    for node in net:
-        done[node.name] = through(node.layer, [done[name] for name in node.inputs], shapes[node.name], rng)
-    return done
 
 
 def swept(net: em.Network, image: tuple[int, int], monkeypatch: pytest.MonkeyPatch, q: float = 1.0,
@@ -198,14 +64,6 @@ def swept(net: em.Network, image: tuple[int, int], monkeypatch: pytest.MonkeyPat
     place = {node.name: i for i, node in enumerate(net)}
     assert set(sweeps[0].done) == {len(net) - 1}  # maps that nothing will read are let go
     return {name: sweeps[0].all[i] for name, i in place.items()}, gates, place
-
-
-# ---------------------------------------------------------------------------------------------
-# networks
-# ---------------------------------------------------------------------------------------------
-
-def relu() -> em.Activation:
-    return em.Activation("relu")
 
 
 def tanh() -> em.Activation:
@@ -423,29 +281,6 @@ def test_max_pools(kernel: int, stride: int, padding: int, c: float, monkeypatch
     assert_close(bias[0].ravel(), 2 * (top > 0).mean(axis=(0, 1)).ravel(), POOLED)  # at the border too
     assert_close(pooled.average[0], (m**2).mean(), WHOLE[c])
     assert_close(pooled.cov_far[0], (mean[:, 0] * mean[:, 1]).mean(), WHOLE[c])
-
-
-@pytest.mark.parametrize("stride", [1, 2])
-def test_what_neighbours_share_near_borders(stride: int) -> None:
-    """Along each axis, against the covariances of all pairs of sites; beyond an activation and a pool too."""
-    net = em.serial(em.Conv(3), em.Conv(5, stride=stride), relu(), em.MaxPool(2, 1))
-    image, rho = (9, 8), 0.6
-    graph = Graph.of(net, RunSettings.of(net, image=image, channels_in=16))
-    sweep = moments._Forward(graph, Plan(graph, False), InputModel(1.0, rho))
-    sweep.run()
-    exact = limit(em.serial(*[node.layer for node in net][:3]), image, 1.0, rho)
-    for i, name in enumerate(("conv1", "conv2", "relu1")):
-        pairs, shape = exact[name], net.shapes(image)[name]
-        same = pairs.same[0].reshape(shape + shape)
-        far = pairs.other[0].diagonal() / pairs.same[0].diagonal()  # of independent inputs at one place
-        for axis, line in enumerate(sweep.borders.lines[i]):
-            n, beside = shape[axis], shape[1 - axis] // 2
-            at = np.arange(n)
-            block = same[at[:, None], beside, at, beside] if axis == 0 else same[beside, at[:, None], beside, at]
-            found = block / np.sqrt(np.outer(block.diagonal(), block.diagonal())) / far[0]
-            for d in range(1, min(len(line), n)):
-                assert_close(line[d, :n - d], found.diagonal(d), ROUNDING)
-    assert min(float(line.min()) for line in sweep.borders.lines[2]) < 0.95
 
 
 # ---------------------------------------------------------------------------------------------

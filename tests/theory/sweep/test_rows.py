@@ -9,10 +9,10 @@ import pytest
 from helpers import Tolerance, assert_close
 
 import erfmath as em
-from erfmath.theory.sweep.rows import Rows, padding
+from erfmath.theory.sweep.rows import Rows
 
-Array = Any
 SAME = Tolerance(1e-9, 1e-12)
+Array = Any
 G1 = em.Random(gain=1.0)
 NUMPY = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 
@@ -110,16 +110,6 @@ def test_layers_by_place_between_random_ones(layer: em.Layer, matrix: Array) -> 
         assert_close(mean, matrix[unit], SAME)
 
 
-def test_bicubic_weights() -> None:
-    """Of two sites a quarter and three quarters away: Keys' kernel with a = -3/4."""
-    quarter = [-27 / 256, 225 / 256, 67 / 256, -9 / 256]
-    net = em.serial(em.Upsample(2, "bicubic"))
-    assert_close(em.predict(net, ndim=1, unit=1).map, quarter, SAME)
-    assert_close(em.predict(net, image=(8,), unit=9).map[3:7], quarter, SAME)
-    assert_close(em.predict(net, image=(8,), unit=0).map[:3], [-9 / 256 + 67 / 256 + 225 / 256, -27 / 256, 0],
-                 SAME)
-
-
 def test_dilated_transposed_convolution() -> None:
     """Output site x reads tap a of site z where x = 2 z + 3 a - 1; one more site is added at the end."""
     layer = em.ConvTranspose(3, weights=em.Fixed(np.array([1.0, 2.0, 4.0])), stride=2, dilation=3, padding=1,
@@ -193,17 +183,6 @@ def test_what_has_no_rule_is_refused_by_name() -> None:
     for run in (em.predict, em.measure):
         with pytest.raises(ValueError, match="max_pool1: dilation=3: on a map of .* all of its sites in the padding"):
             run(em.serial(em.MaxPool(2, 1, 1, dilation=3)), image=2)
-
-
-# ---------------------------------------------------------------------------------------------
-# rows themselves
-# ---------------------------------------------------------------------------------------------
-
-def test_reach_of_rows() -> None:
-    rows = Rows(padding(12, (2, 2), "reflect"), fold=True)
-    assert [rows.reach(lag) for lag in (0, 1, 3)] == [0, 1, 3]
-    assert [rows.transposed.reach(lag) for lag in (0, 1)] == [4, 5]
-    assert Rows(padding(6, (1, 0), "circular")).reach(1) == 5
 
 
 def test_pairs_of_a_part_of_the_rows_are_those_of_all() -> None:

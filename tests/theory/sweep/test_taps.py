@@ -9,20 +9,13 @@ import numpy as np
 import pytest
 from helpers import EXACT, ROUNDING, assert_close
 
-import erfmath as em
 from erfmath.base import errors
 from erfmath.base.errors import SizeError
-from erfmath.layers import Layer
 from erfmath.layers.geometry import AxisGeometry
-from erfmath.theory.rules.registry import rule_of
 from erfmath.theory.sweep.taps import Taps, adjoint, border_gain, forward
 
 Array = Any
 Site = tuple[int, ...]
-
-
-def lowered(layer: Layer, sizes: tuple[int | None, ...], c_in: int, c_out: int) -> Any:
-    return rule_of(layer).lower(layer, sizes, c_in, c_out)
 
 
 def read_site(g: AxisGeometry, x: int, a: int, n: int | None) -> int | None:
@@ -142,17 +135,6 @@ def test_box_sums_of_positive_values_keep_their_digits() -> None:
     assert_close(fast / np.convolve(values, np.ones(7)), np.ones(36), ROUNDING)
 
 
-def test_flat_and_trivial() -> None:
-    one = AxisGeometry()
-    assert Taps((0,), (one,), np.ones(1)).trivial
-    assert Taps((0,), (AxisGeometry(1, padding="same"),), np.full(1, 3.)).trivial
-    for moved in (AxisGeometry(2), AxisGeometry(1, 2), AxisGeometry(1, padding=(1, 1)),
-                  AxisGeometry(1, padding=(-1, 0))):
-        assert not Taps((0,), (moved,), np.ones(moved.kernel)).trivial
-    assert not Taps((0,), (AxisGeometry(2),), np.array([1., 2.])).flat
-    assert not Taps((0, 1), (one, one), np.ones((1, 1))).flat
-
-
 @pytest.mark.parametrize("transposed", [False, True])
 def test_border_gain_by_definition(transposed: bool) -> None:
     rng = np.random.default_rng(3)
@@ -180,44 +162,3 @@ def test_values_that_would_not_fit_are_refused(monkeypatch: pytest.MonkeyPatch) 
     taps = Taps((0,), (AxisGeometry(5, 3),), np.arange(5.))
     with pytest.raises(SizeError, match=r"would need 256 bytes"):
         adjoint(np.ones(10), (0,), taps, (None,), lambda tap, part: part)
-
-
-# ---------------------------------------------------------------------------------------------
-# from layers to taps
-# ---------------------------------------------------------------------------------------------
-
-def test_variances_sum_to_one_and_gains_count_channels() -> None:
-    plain = lowered(em.Conv((3, 5), weights=em.Random(gain=2)), (9, 9), 4, 8)
-    assert plain.random and [float(t.weights.sum()) for t in plain.taps] == [1, 1] and plain.gain == 2
-    out = lowered(em.Conv(3, weights=em.Random(gain=2, fan="out")), (9, 9), 4, 8)
-    assert out.gain == 2 * 4 / 8
-    up = lowered(em.ConvTranspose(4, stride=(2, 3), weights=em.Random(gain=1)), (9, 9), 4, 8)
-    assert up.gain == 6
-    one, = lowered(em.Conv((2, 2), padding=0, weights=em.Random(profile=[[1, 2], [0, 1]])), (9, 9), 1, 1).taps
-    assert_close(one.weights, [[.25, .5], [0, .25]], EXACT)
-
-
-def test_given_filters_are_split_where_they_are_products() -> None:
-    line, column = np.array([1., -2, 3]), np.array([.1, .7])
-    split = lowered(em.Conv((2, 3), padding=0, weights=em.Fixed(np.outer(column, line))), (9, 9), 2, 2).taps
-    assert [t.axes for t in split] == [(0,), (1,)]
-    assert_close(np.outer(split[0].weights, split[1].weights), np.outer(column, line), ROUNDING)
-    near = np.outer(column, line)
-    near[0, 0] *= 1 + 1e-9
-    whole, = lowered(em.Conv((2, 3), padding=0, weights=em.Fixed(near)), (9, 9), 2, 2).taps
-    assert_close(whole.weights, near, EXACT)
-    zero = lowered(em.Conv((2, 3), padding=0, weights=em.Fixed(np.zeros((2, 3)))), (9, 9), 2, 2).taps
-    assert not any(t.weights.any() for t in zero)
-
-
-def test_transposed_weights_are_turned_to_out_in() -> None:
-    array = np.arange(4 * 3 * 2.).reshape(4, 3, 2)  # (in, out / groups, k), two groups
-    op = lowered(em.ConvTranspose((2,), groups=2, weights=em.Fixed(array)), (9,), 4, 6)
-    assert op.matrix is not None and op.matrix.shape == (6, 2, 2)
-    for i, o, a in itertools.product(range(4), range(3), range(2)):
-        assert op.matrix[i // 2 * 3 + o, i % 2, a] == array[i, o, a]
-
-
-def test_global_pooling_needs_a_size() -> None:
-    with pytest.raises(ValueError, match="give image="):
-        lowered(em.GlobalAvgPool(), (None, None), 3, 3)

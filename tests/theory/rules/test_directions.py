@@ -1,0 +1,60 @@
+"""Batch norm after few directions: moments, patterns at borders, white pixels."""
+
+from __future__ import annotations
+
+import numpy as np
+from helpers import Tolerance, assert_close
+
+import erfmath as em
+from erfmath.layers.normalisation import BATCH
+from erfmath.theory.rules.directions import border_ratios, inverse_moments, presence
+
+RELU = em.Activation("relu")
+SAME = Tolerance(1e-9, 1e-12)
+
+
+def few(count: int) -> float:
+    """E[1 / variance] of so many independent normal values, times their variance."""
+    return count / (count - 3)
+
+
+def test_inverse_moments() -> None:
+    """S = 3 I: each of n weights has one n-th of 1 / 3.  In two directions of variances 1 and b^2: 1 / (1 + b)."""
+    assert_close(inverse_moments(3 * np.eye(5)), np.full(5, 1 / 15), SAME)
+    assert_close(inverse_moments(np.array([[4.0]])), [1 / 4], SAME)
+    assert_close(inverse_moments(np.diag([1.0, 0.25])), [1 / 1.5, 1 / (0.25 + 0.5)], SAME)
+
+
+def test_first_batch_norm_on_correlated_pixels() -> None:
+    """E[w_a^2 / (w' S w)] by a million draws; beyond the pair of taps pixels are independent."""
+    rng, lag = np.random.default_rng(0), 0.6
+    net = em.serial(em.Conv((3,), 8), em.BatchNorm(), em.Conv((1,), 8, weights=em.Random(gain=1)))
+    pixels = {"channels_in": 1, "input_moments": (1, 0.2), "input_covariance": [0.3, lag, 1, lag, 0.3]}
+    got = em.predict(net, **pixels)
+    w = rng.normal(size=(10**6, 3))
+    cov = np.array([[1, lag, 0.3], [lag, 1, lag], [0.3, lag, 1]]) - 0.2
+    expected = (w**2 / np.einsum("ni,ij,nj->n", w, cov, w)[:, None]).mean(axis=0)
+    assert_close(got.map, expected[::-1], Tolerance(0.01, 0.0))
+    image = em.predict(net, image=(16,), **pixels)
+    assert_close(image.map[7:10], expected[::-1] * few(16 * BATCH), Tolerance(0.05, 0.0))  # borders have less variance
+
+
+def test_patterns_at_borders() -> None:
+    """Values of mean 2 on four sites: variances of two million channels, over inputs and sites."""
+    rng, channels, own, shared = np.random.default_rng(1), 2, 1.5, 4.0
+    within = np.array([[0, 1, 1, 1], [1, 1, 1, 1], [1, 1, 1, 0.0]])
+    w = rng.normal(size=(10**6, channels, 3))
+    means = np.einsum("nia,ax->nx", w, within) * shared**0.5
+    variance = own * np.einsum("nia,ax->n", w**2, within) / 4 + means.var(axis=1)
+    expected = (w**2 / variance[:, None, None]).mean(axis=(0, 1)) * variance.mean()
+    got = border_ratios(own, shared, np.ones(3), presence([within]), channels)
+    assert got is not None
+    assert_close(got, expected, Tolerance(0.01, 0.0))
+    assert border_ratios(own, 0.0, np.ones(3), presence([within]), channels) is None
+
+
+def test_white_pixels_have_all_directions() -> None:
+    net = em.serial(em.Conv(3), em.BatchNorm(), RELU, em.Conv(3))
+    white = np.zeros((3, 3))
+    white[1, 1] = 1
+    assert_close(em.predict(net, image=9, input_covariance=white).map, em.predict(net, image=9).map, SAME)

@@ -1,0 +1,22 @@
+"""Sums of branches that have values in common."""
+
+from __future__ import annotations
+
+from helpers import ROUNDING, assert_close
+
+import erfmath as em
+
+
+def test_equal_weights_beside_a_filter() -> None:
+    """By hand: (g1 + g2) / 2 and g_i / 3 meet at the unit's own pixel, where E[g_i^2] = 1/2 and E[g1 g2] = 0."""
+    net = em.serial(em.add(em.Conv(1, 2, weights=em.Constant()), em.AvgPool(3, 1, 1)))
+    erf = em.predict(net, statistic="power", channels_in=2, ndim=1)
+    assert_close(erf.map, [1 / 9, 17 / 18, 1 / 9], ROUNDING)
+
+
+def test_a_value_added_to_itself_is_twice_the_value() -> None:
+    """Also before a function that is not homogeneous, which sees the variance."""
+    twice, scaled = (em.serial(em.Conv(3, 8), part, em.Activation("tanh"), em.Conv(3, 8))
+                     for part in (em.add(em.Identity(), em.Identity()), em.Scale(2.0)))
+    for image in (None, 8):
+        assert_close(em.predict(twice, image=image, ndim=1).map, em.predict(scaled, image=image, ndim=1).map, ROUNDING)

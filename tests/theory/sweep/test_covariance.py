@@ -1,0 +1,101 @@
+"""The covariance of a gradient through layers, against sampled weights."""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import ROUNDING, assert_close, assert_statistical, draws_for, z_bound
+
+import erfmath as em
+from erfmath.theory.rules.registry import rule_of
+from erfmath.theory.sweep.covariance import Covariance
+
+NEAREST = em.Upsample(2)
+RANDOM1 = em.Random(gain=1)
+Array = Any
+
+
+def avg(k: int, **options: Any) -> em.AvgPool:
+    return em.AvgPool(k, 1, padding=options.pop("padding", 0), **options)
+
+
+def lines(*layers: Any) -> em.Network:
+    return em.serial(*layers)
+
+
+def below_conv(g: Array, rng: np.random.Generator, k: int, gain: float = 1) -> Array:
+    """Gradients (draws, channels, sites) below a fresh random convolution, one kernel a draw."""
+    draws, channels, sites = g.shape
+    w = rng.normal(0, math.sqrt(gain / (k * channels)), (draws, channels, channels, k))
+    below = np.zeros((draws, channels, sites + k - 1))
+    for a in range(k):
+        below[:, :, a:a + sites] += np.einsum("noi,nox->nix", w[..., a], g)
+    return below
+
+
+def below_average(g: Array, stride: int) -> Array:
+    below = np.zeros((*g.shape[:2], stride * (g.shape[2] - 1) + 2))
+    for a in range(2):
+        below[:, :, a:a + stride * g.shape[2]:stride] += g / 2
+    return below
+
+
+def below_nearest(g: Array, first: int) -> Array:
+    """Pairs of sites summed; `first` is the coordinate of the first one."""
+    g = np.pad(g, [(0, 0), (0, 0), (first % 2, (first + g.shape[2]) % 2)])
+    return g[..., ::2] + g[..., 1::2]
+
+
+def lag_case(rng: np.random.Generator, unit: Array) -> Array:
+    return below_average(below_conv(below_average(below_conv(
+        below_average(unit, 1), rng, 3), 1), rng, 3), 1)
+
+
+def nearest_case(rng: np.random.Generator, unit: Array) -> Array:
+    return below_nearest(below_conv(below_average(unit, 2), rng, 3), -1)
+
+
+SAMPLED = {
+    "lags": (lag_case, 0.375, 0.25, lines(avg(2), em.Conv(3, padding="valid", weights=RANDOM1), avg(2),
+                                          em.Conv(3, padding="valid", weights=RANDOM1), avg(2))),
+    "nearest": (nearest_case, 2 / 3, 0.5, lines(NEAREST, em.Conv(3, weights=RANDOM1), em.AvgPool(2))),
+}
+
+
+@pytest.mark.parametrize("name", SAMPLED)
+def test_lags_against_sampled_weights(name: str) -> None:
+    """The theory of lags itself: without them the mass would be `without`."""
+    sample, mass, without, net = SAMPLED[name]
+    expected = em.predict(net, ndim=1, width=3).map
+    rng = np.random.default_rng(11)
+    cells = len(expected) + 1
+    error = 0.05 * (mass - without) / z_bound(cells)  # a twentieth of the effect is seen
+    draws = draws_for(error, spread=mass)
+    g = sample(rng, rng.normal(0, 3**-0.5, (draws, 3, 1)))
+    power = (g**2).sum(axis=1)
+    values = np.column_stack([power, power.sum(axis=1)])
+    assert_statistical(values.mean(axis=0), values.std(axis=0) / math.sqrt(draws),
+                       [*expected, expected.sum()])
+
+
+@pytest.mark.parametrize("layer", [em.AvgPool(3, stride=1, padding="same"), em.MaxPool(3, stride=2)])
+def test_groups_that_are_multiples_of_one_are_found_as_each(layer: Any) -> None:
+    values, multiples = np.random.default_rng(0).random((1, 5, 5, 4, 4)), np.array([1.0, 0.25, 3.0])
+    each = Covariance(values * multiples[:, None, None, None, None], (0, 0))
+    op = rule_of(layer).lower(layer, (9, 9), 3, 3)
+    for pass_on in (Covariance.through_fixed, functools.partial(Covariance.through_route, channels=3)):
+        together, apart = (pass_on(state, op, (9, 9), (2, 2)) for state in (replace(each, multiples=multiples), each))
+        assert together.start == apart.start and apart.multiples is None
+        assert_close(together.values, apart.values, ROUNDING)
+    for gate in (np.full((1, 1, 1, 1, 1), 2.0), np.array([2.0, 5.0, 0.5]).reshape(3, 1, 1, 1, 1)):
+        after = replace(each, multiples=multiples).gated(gate)
+        assert after.multiples is not None
+        assert_close(after.values, after.values[:1] * after.multiples[:, None, None, None, None], ROUNDING)
+    part = replace(each, multiples=multiples).into_groups(np.array([-1, 0, 1]), 2)
+    assert part.multiples is not None
+    assert_close(part.multiples, np.array([1.0, 12.0]), ROUNDING)
