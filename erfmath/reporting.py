@@ -144,7 +144,9 @@ def report(net: Any, path: str | os.PathLike[str] | None = None, *, image: Any =
     if path is not None:
         check_target(path)
     assuming: Callable[[EffectiveReceptiveField], EffectiveReceptiveField] = getattr(net, "assuming", lambda erf: erf)
+    read = ""
     if hasattr(net, "settings") and not isinstance(net, Network):
+        read = f"<section>\n<h2>The model</h2>\n<pre>{html.escape(net.summary())}</pre></section>\n"
         known = {"image": image, "node": node, "weights": weights}
         known = net.settings({name: value for name, value in known.items() if value is not None})
         image, node, weights = (known.get(name) for name in ("image", "node", "weights"))
@@ -162,7 +164,7 @@ def report(net: Any, path: str | os.PathLike[str] | None = None, *, image: Any =
             parts.append(f'<section>\n<h2>{heading}</h2>\n{"".join(_tried(section, net, erf, run))}</section>')
     page = PAGE.substitute(
         version=__version__, title=html.escape(title or f"Unit {erf.unit} of {erf.node}"), lead=_lead(erf),
-        sections="\n".join(parts), made=_made(command))
+        sections=read + "\n".join(parts), made=_made(command))
     if path is not None:
         write_atomically(path, lambda file: file.write(page.encode("utf-8", "backslashreplace")))
     return page

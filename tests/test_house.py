@@ -51,7 +51,7 @@ FRAMEWORKS = {"torchvision", "timm", "torch", "keras", "h5py"}
 OUTSIDE = {"numpy", "scipy", "matplotlib", "mpl_toolkits"}
 #: Calls upwards on request, inside functions of these names: of what draws pictures, of the gates of given weights, of
 #: how single networks scatter about a mean field.
-LAZY = {"plot", "_through_gates", "_scatter"}
+LAZY = {"plot", "report", "_through_gates", "_scatter"}
 LONGEST = 500
 
 #: A public name stands for the module that defines it, a public module for where it is.

@@ -149,7 +149,7 @@ def convert(options: argparse.Namespace) -> Answer:
         return Answer(values, f"{options.out}: {len(net)} nodes")
     values |= {"image": model.image, "channels_in": model.channels_in, "outputs": dict(model.outputs),
                "stand_ins": [one._asdict() for one in model.stand_ins], "notes": model.notes}
-    return Answer(values, model.report())
+    return Answer(values, model.summary())
 
 
 def dimension(net: em.Network, options: argparse.Namespace) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -51,7 +52,7 @@ class Model:
     --------
     >>> import torchvision, erfmath as em                                             # doctest: +SKIP
     >>> model = em.from_torch(torchvision.models.resnet18(), (1, 3, 224, 224))        # doctest: +SKIP
-    >>> print(model.report())                                                         # doctest: +SKIP
+    >>> print(model)                                                                  # doctest: +SKIP
     >>> model.predict().std, model.receptive_field(node="layer3.1.relu_2").size       # doctest: +SKIP
     """
 
@@ -69,7 +70,7 @@ class Model:
         return f"<Model of {len(self.net)} nodes, image {'x'.join(map(str, self.image))}, output {self.net.output!r}>"
 
     def __str__(self) -> str:
-        return self.report()
+        return self.summary()
 
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(str(self))}</pre>{self.net._repr_html_()}"
@@ -121,7 +122,15 @@ class Model:
         known = self.settings(arguments)
         return receptive_field(self.net, **{k: v for k, v in known.items() if k in ("image", "node") or k in arguments})
 
-    def report(self) -> str:
+    def report(self, path: str | os.PathLike[str] | None = None, **arguments: Any) -> str:
+        """`erfmath.report` of the model: one page of HTML, written to `path` where there is one.
+
+        What was read is its first section; `arguments` are those of `erfmath.report`.
+        """
+        from ..reporting import report
+        return report(self, path, **arguments)
+
+    def summary(self) -> str:
         """What was read, with everything that the network does not hold."""
         kinds: dict[str, int] = {}
         for node in self.net:

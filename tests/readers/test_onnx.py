@@ -58,7 +58,15 @@ def test_a_chain(tmp_path: Path) -> None:
     assert_close(m.weights["stem.bias"], b, EXACT)
     assert_close(m.weights["norm"][3], np.full(8, 1.5), EXACT)  # epsilon is in the variance
     assert m.receptive_field().size == em.receptive_field(m.net).size == (21, 21)
-    assert m.predict().image == (16, 16) and "output 'out': fc" in m.report()
+    assert m.predict().image == (16, 16) and "output 'out': fc" in m.summary() == str(m)
+
+
+@pytest.mark.slow
+def test_the_page(tmp_path: Path) -> None:
+    m = read(tmp_path, [node("Conv", ["x", "w"], ["y"]), node("Relu", ["y"], ["out"])], {"w": kernel(4, 3, 3, 3)})
+    page = m.report(tmp_path / "page.html", title="two layers")
+    assert (tmp_path / "page.html").read_text() == page and "output &#x27;out&#x27;: relu" in page
+    assert page.startswith("<!DOCTYPE html>") and "two layers" in page
 
 
 @pytest.mark.parametrize("opset, nodes, arrays", [

@@ -186,7 +186,7 @@ def handed(graph: Graph, gates: Gates, edge: Edge, j: int, parts: Sequence[Known
 
 def _apart(found: Sequence[Passed], owner: Sequence[int], count: int) -> list[Handed]:
     """Items in each of which the same is known of all groups of the reader that are one group of the input."""
-    if len(found) == 1:
+    if len(found) == count == 1:
         (known, gain, far), = found
         return [Handed((known,), _ONE if gain == 1 else np.array([gain]), _ONE if far == 1 else np.array([far]))]
     power, pairs = (np.array([one[n] for one in found]) for n in (1, 2))

@@ -277,3 +277,18 @@ def test_networks_of_width_64(name: str, corner: bool) -> None:
     for ratio in found.std_ratio:
         assert abs(ratio.value - 1) < STD + ERRORS * ratio.stderr
     assert abs(found.total_ratio.value - 1) < TOTAL + ERRORS * found.total_ratio.stderr
+
+
+def test_parts_of_a_gated_concatenation() -> None:
+    """A gate on two parts of different fields, cut apart after it, is a gate on each."""
+    def run(gated_whole: bool) -> Any:
+        b = em.NetworkBuilder()
+        x = b(R, b(conv(3, 16), b.input))
+        parts = [b(conv(k), b(em.Slice(i, i + 8), x)) for k, i in ((3, 0), (5, 8))]
+        s = b(em.Activation("silu"), b(em.BatchNorm(), b.concat(*parts)))
+        gate = b(S, b(em.Conv((1,), 16), b(em.GlobalAvgPool(), s)))
+        whole = b.multiply(s, gate) if gated_whole else None
+        ends = [b(em.Conv((1,), 8), b(em.Slice(i, i + 8), whole) if whole else b.multiply(
+            b(em.Slice(i, i + 8), s), b(em.Slice(i, i + 8), gate))) for i in (0, 8)]
+        return em.predict(b.build(b(conv(3), b.concat(*ends))), image=12)
+    assert_close(run(True).map, run(False).map, REWRITE)
