@@ -24,7 +24,7 @@ from ..theory.sweep.lowering import Linear
 from ..theory.sweep.plan import Graph
 from ..theory.sweep.rows import Rows
 from ..theory.sweep.taps import Array, Taps
-from .costs import costs_of
+from .costs import Costs, costs_of
 from .graph_edit import upto
 
 __all__ = ["LayerShare", "LayerShares", "chain_variances", "layer_shares"]
@@ -110,7 +110,7 @@ def layer_shares(net: Network, *, image: Any = None, unit: Any = None, node: str
         The network.
     image, unit, node, width, channels_in, ndim : optional
         As in `predict`.  Multiply-adds are those for `image`, or where none is given for one as wide
-        as the theoretical receptive field.
+        as the theoretical receptive field (0 where no image fits, as branches that meet only on the plane).
 
     Returns
     -------
@@ -141,7 +141,8 @@ def layer_shares(net: Network, *, image: Any = None, unit: Any = None, node: str
     total = float(np.mean(erf.std**2))
     known = chain_variances(net, settings, erf.statistic)
     trf = settings.receptive_field(net)
-    price = costs_of(net, settings if settings.image else settings.but(image=_fitting(net, trf)))
+    fitting = settings.image or _fitting(net, trf)
+    price = Costs({}, {}) if fitting is None else costs_of(net, settings.but(image=fitting))
     variances = known if known is not None else _left_out(net, settings, erf, total)
     rows = []
     for name, variance in variances.items():
@@ -151,11 +152,19 @@ def layer_shares(net: Network, *, image: Any = None, unit: Any = None, node: str
     return LayerShares(tuple(rows), total, known is not None, erf)
 
 
-def _fitting(net: Network, trf: ReceptiveField) -> tuple[int, ...]:
-    """The TRF rounded up to a whole number of the largest strides."""
+def _fitting(net: Network, trf: ReceptiveField) -> tuple[int, ...] | None:
+    """The TRF rounded up to a whole number of the largest strides, or the next size that fits; None where none does."""
     largest = math.lcm(*(int(s) for field in receptive_fields(net, ndim=trf.ndim).values() for s in field.stride
                          if s == int(s) and s))
-    return tuple(-(-int(r) // largest) * largest for r in trf.size)
+    whole = [-(-int(r) // largest) * largest for r in trf.size]
+    for more in range(2 * largest):  # branches may have one size on others only
+        image = tuple(n + more for n in whole)
+        try:
+            net.shapes(image)
+        except ValueError:
+            continue
+        return image
+    return None
 
 
 def _short(layer: Layer) -> str:

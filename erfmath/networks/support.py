@@ -121,7 +121,9 @@ def _adjoint(mask: Any, start: tuple[int, ...], axis: int, g: AxisGeometry, n: i
     if g == SITE and n != 1:
         return mask, start
     mask, first, count = np.moveaxis(mask, axis, 0), start[axis], mask.shape[axis]
-    if n is None:
+    if not count:
+        sites = np.zeros((0, 1), int)
+    elif n is None:
         sites = reads_on_plane(g, range(first, first + count))
     elif g == SITE:  # a map that was pooled to one site serves all
         sites = np.zeros((count, 1), int)

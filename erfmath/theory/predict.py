@@ -165,8 +165,8 @@ def _predict(net: Network, settings: RunSettings, statistic: str | None, method:
     if trf.infinite:
         raise ValueError(f"{trf.node}: sees the whole plane (global pooling); give image=")
     inputs = input_model(settings.input_moments, settings.input_covariance, settings.ndim)
-    graph = Graph.of(net, settings)
-    used = settings.on_the_way(net)
+    graph = Graph.of(net, settings, lean=fold is None)
+    used = graph.used
     mean = _is_mean(graph, used, net, statistic or settings.default_statistic(net))
     if at_width:
         if settings.weights:

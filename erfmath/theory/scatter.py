@@ -138,9 +138,9 @@ def scatter_of(erf: EffectiveReceptiveField, net: Network, settings: RunSettings
     if settings.weights or settings.source is not None:
         raise NotImplementedError("scatter: is for networks of random weights, and their fields on the input")
     inputs = input_model(settings.input_moments, settings.input_covariance, settings.ndim)
-    plane = Graph.of(net, settings)
+    plane = Graph.of(net, settings, lean=False)
     settings = _bordered(net, settings)
-    graph = Graph.of(net, settings)
+    graph = Graph.of(net, settings, lean=False)
     plan = Plan(graph, mean=False)
     if not any(op.zero_mean for op in graph.ops) or not can_read(plan):
         raise NotImplementedError("scatter: has no rule where weights are equal or given, or branches of one value "

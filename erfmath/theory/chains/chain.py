@@ -113,7 +113,7 @@ def folded(net: Network, settings: RunSettings, method: str, statistic: str | No
             parts += layers[a:b]
         short = Network(parts, inputs, len(parts) - 1)
         trf = receptive_field(short, ndim=ndim).on_plane()
-        graph = Graph.of(short, settings.but(node=None))
+        graph = Graph.of(short, settings.but(node=None), lean=False)
     except ValueError:  # which the network as it stands has the names to explain
         return None
     steady = all(s >= 1 and s == int(s) for f in fields for s in f.stride)

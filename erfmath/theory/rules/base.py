@@ -70,8 +70,8 @@ def filtered(op: Linear, value: Value, q: float, cov_site: float) -> Value:
 
 
 def through_taps(op: Linear, m: Moments, sizes_in: Sizes, sizes: Sizes, extent: tuple[int, ...],
-                 lags: tuple[int, ...]) -> Moments:
-    """Moments after a layer of taps; without taps, of values times its gain."""
+                 lags: tuple[int, ...], met: bool = True) -> Moments:
+    """Moments after a layer of taps, without taps of values times its gain; `met`: with what the value of a site is."""
     cov_far = m.cov_far * far_factor(op, m, sizes_in, sizes) if m.cov_far.any() else m.cov_far
     if not op.taps:
         scaled = tuple(None if site is None else site.times(op.gain) for site in m.sites)
@@ -83,7 +83,7 @@ def through_taps(op: Linear, m: Moments, sizes_in: Sizes, sizes: Sizes, extent: 
     after = Moments(values, cov_far, corr_site, (None,) * len(cov_far), m.wraps)
     if op.variances and m.common is not None and not m.wraps:
         after = after.with_common(lambda: _common_after(op, m, after, sizes_in, extent))
-    if op.variances or all(site is None for site in m.sites):
+    if op.variances or not met or all(site is None for site in m.sites):
         return after
     q, cov_site = after.average, after.cov_site
     return replace(after, sites=tuple(
@@ -221,7 +221,7 @@ class Rule:
     def forward(self, at: Before, inputs: list[Moments]) -> Moments:
         """Moments at the output; a gate also leaves ``at.gates.power[at.i]``."""
         graph, i, m = at.graph, at.i, inputs[0]
-        after = through_taps(at.op, m, graph.sizes[at.source], graph.sizes[i], at.extents[i], at.want)
+        after = through_taps(at.op, m, graph.sizes[at.source], graph.sizes[i], at.extents[i], at.want, at.met)
         if i not in graph.biases:
             return after
         bias = graph.biases[i]

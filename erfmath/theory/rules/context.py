@@ -88,6 +88,11 @@ class Before(NamedTuple):
         """Position of the (first) input."""
         return self.graph.sources[self.i][0]
 
+    @property
+    def met(self) -> bool:
+        """Whether anything but random layers reads the node, or asks what it is like."""
+        return self.i in self.graph.met or not self.gates.strict
+
     def dependence(self, slot: int) -> Dependence:
         """The random layers that an input depends on, by the channels of the node."""
         found = self.depends_on[self.graph.sources[self.i][slot]]

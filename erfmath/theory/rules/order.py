@@ -7,34 +7,17 @@ brought into one order, in which every gate acts on values that nothing has pick
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from ...layers import Identity, Layer
-from ...layers.base import Windowed
-from ...layers.geometry import AxisGeometry
+from ...layers import Layer
 from ..memory import remembered
-from .base import Rule, rule_of
+from ..sweep.lowering import Linear
+from .base import Rule
 from .functions import Function
 
 __all__ = ["ordered", "readers_of", "rises"]
-
-
-def _strided(pick: Layer, conv: Layer, sizes: tuple[int | None, ...]) -> Layer | None:
-    """A random convolution of which the next layer picks sites, as one with a larger stride."""
-    ndim = len(sizes)
-    steps = pick.geometry(ndim)
-    if not (conv.random and isinstance(conv, Windowed) and not conv.transposed and pick.single_tap(ndim)
-            and isinstance(pick, Windowed) and not (pick.takes_weights or pick.transposed)):
-        return None
-    if any(g._replace(stride=1) != AxisGeometry() for g in steps) or all(g.stride == 1 for g in steps):
-        return None
-    geometry = conv.geometry(ndim)
-    spec: Any = conv
-    return replace(spec, stride=tuple(a.stride * b.stride for a, b in zip(geometry, steps)),
-                   padding=[g.pads(n) for g, n in zip(geometry, sizes)])
 
 
 @remembered(256)
@@ -56,7 +39,7 @@ def readers_of(sources: Sequence[tuple[int, ...]]) -> list[int]:
 
 
 def ordered(names: list[str], layers: list[Layer], rules: list[Rule], sources: Sequence[tuple[int, ...]],
-            sizes: list[Any], last: int, given: Collection[str]) -> None:
+            sizes: list[Any], last: int, given: Collection[str], ops: list[Linear] | None = None) -> bool:
     """Put activations before layers with which they commute; `names`, `layers`, `rules`, `sizes` are changed.
 
     Parameters
@@ -67,24 +50,27 @@ def ordered(names: list[str], layers: list[Layer], rules: list[Rule], sources: S
         The map that the field is on: what lies below stays as it is.
     given : collection of str
         Nodes with given weights, which stay, too.
+    ops : list of Linear, optional
+        What layers have been lowered to, if they have been: it goes with them.
+
+    Returns
+    -------
+    bool
+        Whether anything has been moved.
     """
     readers, ndim = readers_of(sources), len(sizes[-1])
-    top = len(layers) - 1
-    for i in range(last + 2, len(layers)):
-        j = sources[i][0]
-        if (readers[i] or i == top) and j > last and names[j] not in given and readers[j] == 1 and len(sources[j]) == 1:
-            strided = _strided(layers[i], layers[j], sizes[sources[j][0]])
-            if strided is not None:
-                layers[j], layers[i], rules[i], sizes[j] = strided, Identity(), rule_of(Identity()), sizes[i]
+    top, moved = len(layers) - 1, False
     for first in range(last + 2, len(layers)):
         i, phi = first, rules[first].function(layers[first])
         while phi is not None and (readers[first] or first == top):
             j = sources[i][0]
             if (j <= last or names[j] in given or readers[j] != 1 or len(sources[j]) != 1
-                    or not rules[j].commutes(layers[j], ndim, phi)):
+                    or not rules[j].commutes(layers[j], ndim, phi)
+                    or (ops is not None and layers[j].is_identity and ops[j].gain != 1)):  # a sum of one value
                 break
-            both: tuple[list[Any], ...] = names, layers, rules
-            for each in both:
+            lists: list[list[Any]] = [names, layers, rules, *([] if ops is None else [ops])]
+            for each in lists:
                 each[i], each[j] = each[j], each[i]
-            sizes[j] = sizes[sources[j][0]]
+            sizes[j], moved = sizes[sources[j][0]], True
             i = j
+    return moved

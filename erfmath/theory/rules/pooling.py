@@ -19,8 +19,9 @@ from ..sweep.moments import Moments, at as lag_zero, linear, ratio, read_sites, 
 from ..sweep.site_distribution import distant
 from ..sweep.sources import Largest
 from ..sweep.taps import Array, Taps, border_gain
+from ..sweep.values import SiteValue
 from . import functions
-from .base import Rule, rule_for
+from .base import Rule, filtered, rule_for
 from .context import Above, Before, Below
 from .neighbours import Passage, through_pool
 from .order import rises
@@ -175,7 +176,12 @@ class GlobalAvgPoolRule(Rule):
     def forward(self, at: Before, inputs: list[Moments]) -> Moments:
         m = inputs[0]
         q = m.cov_far + (m.average - m.cov_far / m.level) / m.second[0].size
-        return Moments(m.per_pair(q), m.cov_far, ratio(m.cov_far, q), (None,) * len(q), m.wraps)
+        sites: tuple[SiteValue, ...] = (None,) * len(q)
+        if at.met and any(site is not None for site in m.sites):
+            shared = _averaged(at, inputs)[0].corr_site * m.average
+            sites = tuple(None if site is None else filtered(at.op, m.value(g), float(q[g]), float(shared[g]))
+                          for g, site in enumerate(m.sites))
+        return Moments(m.per_pair(q), m.cov_far, ratio(m.cov_far, q), sites, m.wraps)
 
 
 @rule_for(MaxPool)

@@ -88,6 +88,10 @@ class Dependence:
             total[root] = _united(np.stack([mine, channels])) if known else None  # type: ignore[list-item]
         return Dependence(total)
 
+    def mixed(self, count: int) -> Dependence:
+        """Of `count` channels each of which is made of all of these."""
+        return Dependence(dict.fromkeys(self.roots, np.full(count, SEVERAL)))
+
     def through(self, reads: Labels) -> Dependence:
         """Of what a layer makes of these channels."""
         found: dict[int, Channels] = {}

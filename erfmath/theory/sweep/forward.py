@@ -80,7 +80,8 @@ class Gates:
 def forward(graph: Graph, plan: Plan, inputs: InputModel, seen: dict[int, Moments] | None = None) -> Gates:
     """The gates of all nodes for the given kind of inputs; `seen`, if given, gets the moments of all nodes."""
     sweep = _Forward(graph, plan, inputs, seen)
-    phases = any(op.by_rows or any(taps.geometry[0].transposed for taps in op.taps) for op in graph.ops)
+    phases = any(graph.ops[i].by_rows or any(taps.geometry[0].transposed for taps in graph.ops[i].taps)
+                 for i in sweep.wanted)
     if graph.sizes[-1][0] is not None and sweep.neighbours and not phases:
         # Away from borders neighbours are correlated alike everywhere: once at a point will do.
         plane = _Forward(replace(graph, sizes=((None,) * graph.ndim,) * len(graph.sizes)), plan, inputs,
@@ -150,7 +151,9 @@ class _Forward:
                 found[i] = Dependence({i: np.arange(graph.channels[i])}) if follow else Unfollowed(1 << (i + 1))
                 continue
             parts = [found[j] for j in graph.sources[i]]
-            if follow and (len(parts) > 1 or graph.rules[i].moves):
+            if follow and graph.ops[i].ties_channels:
+                parts = [part.mixed(graph.channels[i]) for part in parts]
+            elif follow and (len(parts) > 1 or graph.rules[i].moves):
                 parts = [part.through(graph.reads(i, slot)) for slot, part in enumerate(parts)]
             found[i] = functools.reduce(lambda one, other: one.joined(other), parts)
         return found

@@ -24,6 +24,7 @@ from ..memory import Recent
 from ..rules.merging import Merged, Wiring, merged
 from ..rules.order import ordered
 from ..rules.registry import Rule, rule_of
+from ..rules.simplify import simplified
 from .dependence import meet, pulled_through
 from .groups import ONE, Labels, owners, sizes as group_sizes, spread_over, whole
 from .lowering import SAMPLE, Linear, Norm, reach
@@ -94,40 +95,45 @@ class Graph:
     source: int = -1
 
     @staticmethod
-    def of(net: Network, settings: RunSettings, flat: bool = True) -> Graph:
+    def of(net: Network, settings: RunSettings, flat: bool = True, lean: bool = True) -> Graph:
         """Collect what the sweep needs of `net` up to the node of the run.
 
         Without given weights the last few graphs are remembered, by the identity of `net`.  Where `flat`, a sum that
         only another one reads is part of that, and activations go before layers with which they commute; else every
-        node has the map that it has in `net`.
+        node has the map that it has in `net`.  Where also `lean`, layers that do nothing are left out, and those in a
+        row that are one are one.
         """
-        top, collect = net.index(settings.node), lambda: Graph._collect(net, settings, flat)
+        top, collect = net.index(settings.node), lambda: Graph._collect(net, settings, flat, lean and flat)
         if settings.weights:  # arrays may change
             return collect()
         return _graphs.get(net, (top, settings.image, settings.ndim, settings.width, settings.channels_in,
-                                 settings.source, flat), collect)
+                                 settings.source, flat, lean), collect)
 
     @staticmethod
-    def _collect(net: Network, settings: RunSettings, flat: bool) -> Graph:
+    def _collect(net: Network, settings: RunSettings, flat: bool, lean: bool) -> Graph:
         top, ndim, channels_in, shapes = (net.index(settings.node), settings.ndim, settings.channels_in,
                                           settings.shapes(net))
         source = net.index(settings.source or "input")
         nodes, sources = net.nodes[:top + 1], list(net.sources[:top + 1])
+        names, layers = [node.name for node in nodes], [node.layer for node in nodes]
         channels = [*settings.channels(net).values()][:top + 1] + [channels_in]
         sizes: list[Any] = [(None,) * ndim] * (top + 2)
         if shapes is not None:
             sizes = [*shapes.values()][:top + 1] + [settings.image]
         given = _check_names(net, settings.weights)
+        if lean:
+            source = _without(simplified(names, layers, sources, sizes, channels, source, given), source, names, layers,
+                              sources, sizes, channels)
+        read = list(sources)
         ops: list[Linear] = []
-        labels: list[Labels] = [*[whole(1)] * len(nodes), whole(channels_in)]
+        labels: list[Labels] = [*[whole(1)] * len(layers), whole(channels_in)]
         owned: list[tuple[Labels, ...]] = []
         norms: dict[int, Norm] = {}
         seen: dict[Any, Linear] = {}  # repeated parts hold the same layer objects
-        names, layers = [node.name for node in nodes], [node.layer for node in nodes]
         rules = [_rule(name, layer) for name, layer in zip(names, layers)]
         if flat:
             ordered(names, layers, rules, sources, sizes, source, given)
-        for i, (name, layer, rule, inputs) in enumerate(zip(names, layers, rules, net.sources)):
+        for i, (name, layer, rule, inputs) in enumerate(zip(names, layers, rules, read)):
             below = inputs[0]
             place = id(layer), sizes[below], channels[below], channels[i]
             try:
@@ -142,19 +148,20 @@ class Graph:
                     norms.update({} if norm is None else {i: norm})
             except (ValueError, NotImplementedError) as error:
                 raise type(error)(f"{name}: {error}") from None
-            if below >= 0 and below != source:
-                joint = rule.stacked(layer, op, layers[below], ops[below], sizes[sources[below][0]],
-                                     sizes[below])
-                op, sources[i] = (op, inputs) if joint is None else (joint, sources[below])
             ops.append(op)
+            _stack(i, source, layers, rules, ops, sources, sizes)
             labels[i] = rule.labels(layer, op, [labels[j] for j in inputs], channels[i], ndim)
             owned.append(_owners(rule, layer, op, [labels[j] for j in inputs], labels[i], ndim))
-        drawn = {i: layer.bias_variance(channels[net.sources[i][0]], channels[i], ndim)
+        drawn = {i: layer.bias_variance(channels[read[i][0]], channels[i], ndim)
                  for i, layer in enumerate(layers)}
         biases = {i: float(np.mean(np.square(given[f"{name}.bias"]))) if f"{name}.bias" in given else drawn[i]
                   for i, name in enumerate(names) if drawn[i] or f"{name}.bias" in given}
         wiring = Wiring(layers, sources, ops, rules, labels, channels, sizes, biases)
         changed = merged(wiring, source, flat)
+        if flat and changed.nodes and ordered(names, layers, rules, sources, sizes, source, {
+                *given, *(names[i] for i in biases)}, ops):
+            for i in range(len(layers)):
+                _stack(i, source, layers, rules, ops, sources, sizes)
         for i in changed.nodes:
             owned[i] = _owners(rules[i], layers[i], ops[i], [labels[j] for j in sources[i]], labels[i],
                                ndim)
@@ -163,6 +170,23 @@ class Graph:
         return Graph(tuple(names), tuple(layers), tuple(sources),
                      tuple(sizes), tuple(channels), tuple(labels), tuple(map(group_sizes, labels)), tuple(owned),
                      one_site, tuple(ops), tuple(rules), ndim, norms, biases, changed, source)
+
+    @functools.cached_property
+    def used(self) -> list[int]:
+        """The nodes that lead from the source to the top."""
+        wanted, found = {self.top}, {self.source}
+        for i in range(self.top, self.source, -1):
+            if i in wanted:
+                wanted.update(self.sources[i])
+        for i in range(self.source + 1, self.top + 1):
+            if i in wanted and not found.isdisjoint(self.sources[i]):
+                found.add(i)
+        return sorted(found - {self.source})
+
+    @functools.cached_property
+    def met(self) -> frozenset[int]:
+        """Nodes that not only random layers read: others need to know what the value of a site is."""
+        return frozenset(j for i, inputs in enumerate(self.sources) if not self.ops[i].fresh for j in inputs)
 
     @functools.cached_property
     def readers(self) -> Counter[int]:
@@ -204,6 +228,30 @@ class Graph:
         if self.ops[i].groups == 1 or len(self.groups[j]) == 1:
             return np.array([self.shares(j)] * len(self.groups[i]))
         return spread_over(self.labels[i], self.labels[j], self.ops[i].groups)
+
+
+def _stack(i: int, source: int, layers: list[Layer], rules: list[Rule], ops: list[Linear],
+           sources: list[tuple[int, ...]], sizes: list[Any]) -> None:
+    """Let a layer that does with the one before it what one layer does read what that reads."""
+    below = sources[i][0]
+    if below >= 0 and below != source:
+        joint = rules[i].stacked(layers[i], ops[i], layers[below], ops[below], sizes[sources[below][0]], sizes[below])
+        if joint is not None:
+            ops[i], sources[i] = joint, sources[below]
+
+
+def _without(kept: list[int], source: int, names: list[str], layers: list[Layer], sources: list[tuple[int, ...]],
+             sizes: list[Any], channels: list[int]) -> int:
+    """Leave out all nodes but those `kept`; the new position of the source."""
+    if len(kept) == len(layers):
+        return source
+    place = {-1: -1, **{i: n for n, i in enumerate(kept)}}
+    lists: tuple[list[Any], ...] = names, layers, sources
+    for each in lists:
+        each[:] = [each[i] for i in kept]
+    sources[:] = [tuple(place[j] for j in inputs) for inputs in sources]
+    sizes[:], channels[:] = ([each[i] for i in (*kept, -1)] for each in (sizes, channels))
+    return place[source]
 
 
 def _rule(name: str, layer: Layer) -> Rule:

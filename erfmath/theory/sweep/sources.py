@@ -19,7 +19,7 @@ from ..rules.functions import Function
 from . import site_distribution
 from .site_distribution import SiteDistribution
 from .taps import Array
-from .values import ORDER, PANEL, REACH, Gaussian, Nodes, Source, Value, cumulated, panels, rounded
+from .values import ORDER, PANEL, REACH, Affine, Gaussian, Nodes, Source, Value, cumulated, panels, rounded
 
 __all__ = ["Averaged", "Dropped", "Itself", "Joint", "Largest", "RowMeans", "Standardised", "Sum", "average"]
 
@@ -203,18 +203,35 @@ class Sum(Source):
         rest = [one for n, one in enumerate(self._spectra) if n != part]
         return terms[part], lattice.given(values[part], rest, lattice.whole(table, nodes.below))[:, 0]
 
+    @property
+    def _terms_of_all(self) -> tuple[list[Value], float, float]:
+        """The parts, those that are sums themselves by what they are sums of, and the moments of all Gaussians."""
+        found: list[Value] = []
+        q, c = self.q, self.c
+        for part in self.parts:
+            if not isinstance(part.source, Sum) or not all(isinstance(step, Affine) for step in part.steps):
+                found.append(part)
+                continue
+            factor = float(part.slope(np.zeros(())))
+            inner, more, shared = part.source._terms_of_all
+            shift = float(part.at(np.zeros(())))
+            found += [one.times(factor, shift * (n == 0)) for n, one in enumerate(inner)]
+            q, c = q + factor**2 * more, c + factor**2 * shared
+        return found, q, c
+
     def distribution(self, knots: tuple[float, ...]) -> SiteDistribution:
         if not self.c and all(len(part.distribution.share) == 1 for part in self.parts):
             nodes = self.nodes(knots)
             below = cumulated(nodes.p[None]) if self.smooth else None
             return SiteDistribution(nodes.u[None], nodes.p[None], np.ones((1, len(nodes.u))), np.ones(1), below)
         # What is shared is followed for the part that varies most; the others count as Gaussian there.
-        spread = [part.second - part.mean**2 for part in self.parts]
+        parts, q, c = self._terms_of_all
+        spread = [part.second - part.mean**2 for part in parts]
         main = int(np.argmax(spread))
-        rest = [part for n, part in enumerate(self.parts) if n != main]
-        q = self.q + sum(s for n, s in enumerate(spread) if n != main)
-        c = self.c + sum(part.distribution.cov_site - part.mean**2 for part in rest)
-        known = self.parts[main].distribution
+        rest = [part for n, part in enumerate(parts) if n != main]
+        q += sum(s for n, s in enumerate(spread) if n != main)
+        c += sum(part.distribution.cov_site - part.mean**2 for part in rest)
+        known = parts[main].distribution
         shifted = replace(known, x=known.x + sum(part.mean for part in rest))
         return site_distribution.plus(shifted, q, min(max(c, 0.0), q))
 

@@ -84,7 +84,7 @@ def test_equal_layers_need_not_be_one_object() -> None:
     em.repeat(em.residual(em.serial(em.Conv(3), em.Activation("relu"))), 6),  # gates
     em.repeat(em.residual(em.AvgPool(3, 1, padding=1)), 6),                   # sums what it has correlated
     em.repeat(em.residual(em.serial(em.Conv(3), em.Dropout(.5))), 6),
-    em.repeat(em.ConvTranspose(3, padding=1), 6),
+    em.repeat(em.ConvTranspose(4, stride=2, padding=1), 3),
     em.add(em.Conv(3), em.serial(em.Conv(3), em.Conv(3))),                    # one block is no chain
 ])
 def test_what_is_no_walk_is_swept(net: em.Network, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,8 +78,10 @@ def test_groups_of_a_convolution_read_their_own_branch() -> None:
 
 
 def test_one_value_through_two_slices() -> None:
-    """The sum of both halves of y beside y is 2 y: gradients meet again, which is refused and not added as powers."""
-    net = em.serial(em.Conv(3, 4), em.concat(em.Identity(), em.Identity()),
-                    em.add(em.Slice(0, 4), em.Slice(4, 8)), em.Conv(1, 4))
+    """The sum of both halves of y beside y is 2 y; of y beside 2 y gradients meet again, which is refused."""
+    halves = em.add(em.Slice(0, 4), em.Slice(4, 8))
+    net = em.serial(em.Conv(3, 4), em.concat(em.Identity(), em.Identity()), halves, em.Conv(1, 4))
+    assert_close(em.predict(net).total, 4 * em.predict(em.repeat(em.Conv(3, 4), 2)).total, REWRITE)
+    net = em.serial(em.Conv(3, 4), em.concat(em.Identity(), em.Scale(2.)), halves, em.Conv(1, 4))
     with pytest.raises(NotImplementedError, match="meet again"):
         em.predict(net)

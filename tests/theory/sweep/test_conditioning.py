@@ -186,7 +186,7 @@ def test_parts_of_one_gradient_go_together() -> None:
 # ---------------------------------------------------------------------------------------------
 
 def ready(net: em.Network, **options: Any) -> tuple[Graph, Any]:
-    graph = Graph.of(net, RunSettings.of(net, **options))
+    graph = Graph.of(net, RunSettings.of(net, **options), lean=False)
     return graph, prepared(graph, False, InputModel())
 
 

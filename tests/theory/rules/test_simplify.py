@@ -1,0 +1,85 @@
+"""Layers that do nothing are left out, and layers in a row that are one are one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from helpers import REWRITE, assert_close
+
+import erfmath as em
+from erfmath.networks.settings import RunSettings
+from erfmath.theory.sweep.plan import Graph
+
+R = em.Activation("relu")
+
+
+def kinds(net: em.Network, **options: object) -> list[str]:
+    graph = Graph.of(net, RunSettings.of(net, **{"channels_in": 4, **options}))
+    return [layer.op for layer in graph.layers]
+
+
+def net_of(*parts: em.Layer | em.Network) -> em.Network:
+    """Between random layers and gates, which see what changes."""
+    return em.serial(em.Conv(3, 4), R, *parts, em.Conv(3, 4), R, em.Conv(1, 4))
+
+
+ONE = em.serial(em.Scale(0.), em.Activation("sigmoid"), em.Scale(2.))
+NOTHING = {
+    "identity": em.Identity(), "pool of one": em.AvgPool(1), "pad of none": em.Pad(0),
+    "sum of one": em.add(em.Identity()),
+    "pad and crop": em.serial(em.Pad((1, 2)), em.Pad((-1, -2))),
+    "copies and picks": em.serial(em.Upsample(2), em.MaxPool(2)),
+    "filter of one": em.Conv(1, weights=em.Fixed(np.ones((1, 1)))), "rim of zeros": em.Conv(
+        3, weights=em.Fixed(np.pad(np.ones((1, 1)), 1))),
+    "parts": em.split([1, 3], em.Identity(), em.Identity()), "shuffles": em.serial(em.Shuffle(2), em.Shuffle(2)),
+    "to channels and back": em.serial(em.PixelUnshuffle(2), em.PixelShuffle(2)), "rectified again": R,
+}
+
+
+@pytest.mark.parametrize("name", NOTHING)
+def test_what_does_nothing_is_left_out(name: str) -> None:
+    assert kinds(net_of(NOTHING[name]), image=8) == kinds(net_of(), image=8)
+
+
+def test_constant_factors_are_numbers() -> None:
+    for product in (em.multiply(em.Identity(), ONE), em.multiply(ONE, em.Identity())):
+        assert_close(em.predict(net_of(product), image=8).map, em.predict(net_of(), image=8).map, REWRITE)
+    half = em.multiply(em.Identity(), em.serial(em.Scale(0.), em.Activation("sigmoid")))
+    assert_close(em.predict(net_of(half), image=8).map, em.predict(net_of(em.Scale(.5)), image=8).map, REWRITE)
+
+
+def test_what_is_cropped_first_is_padded_with_zeros() -> None:
+    """Which is something else than nothing: three kinds of layers stay, and pixels at the rim are not seen."""
+    net = net_of(em.Pad(-1), em.Pad(1))
+    assert "pad" in kinds(net, image=8)
+    assert em.predict(net, image=8, unit=0).total < em.predict(net_of(), image=8, unit=0).total
+
+
+def test_filters_in_a_row_are_one_unless_borders_come_between() -> None:
+    """[1, 2] after [1, 1] is [1, 3, 2]; after each of them zeros are padded, and then they are two."""
+    one, other = (em.Conv(2, weights=em.Fixed(taps), padding=0) for taps in ([1., 1.], [1., 2.]))
+    both = em.Conv(3, weights=em.Fixed([1., 3., 2.]), padding=0)
+    for image in (None, 9):
+        assert kinds(net_of(one, other), image=image, ndim=1) == kinds(net_of(both), image=image, ndim=1)
+        fields = [em.predict(net_of(*parts), image=image, channels_in=4, ndim=1) for parts in ((one, other), (both,))]
+        assert_close(fields[0].map, fields[1].map, REWRITE)
+    padded = em.AvgPool(3, 1, 1)
+    assert kinds(net_of(padded, padded), image=9, ndim=1).count("avg_pool") == 2
+
+
+def test_a_transposed_layer_of_stride_one_is_a_convolution() -> None:
+    """Its taps are in the other order: profile and given filter are turned round."""
+    line = np.array([.2, 1., .6])
+    for weights, turned in ((em.Random(profile=line), em.Random(profile=line[::-1])),
+                            (em.Fixed(line), em.Fixed(line[::-1]))):
+        fields = [em.predict(net_of(layer), image=9, ndim=1) for layer in (
+            em.Conv(3, 4 if weights.random else None, weights=weights),
+            em.ConvTranspose(3, 4 if weights.random else None, padding=1, weights=turned))]
+        assert_close(fields[0].map, fields[1].map, REWRITE)
+
+
+def test_names_that_have_weights_stay() -> None:
+    net = em.serial(em.Conv(3, 4), R, em.Conv(1, 4, name="here"), R)
+    weights = {"here": np.eye(4).reshape(4, 4, 1, 1)}
+    graph = Graph.of(net, RunSettings.of(net, weights=weights))
+    assert "here" in graph.names
