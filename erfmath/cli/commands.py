@@ -45,10 +45,11 @@ def predict(options: argparse.Namespace) -> Answer:
     ndim = dimension(net, options)
     draw = targets.picture(options.plot)
     targets.archive(options.save)
-    with report.progress(options, f"predict {options.network}"):
+    with report.progress(options, f"predict {options.network}") as bar:
         erf = em.predict(net, image=options.image, unit=options.unit, node=options.node,
                          statistic=options.statistic, method=options.method, width=options.width,
-                         channels_in=options.channels_in, weights=options.weights, ndim=ndim, **_through_gates(options))
+                         channels_in=options.channels_in, weights=options.weights, ndim=ndim, progress=bar,
+                         **_through_gates(options))
         erf = said(erf, options)
         values = {"network": options.network, **report.effective(erf)}
         if options.plot:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,7 @@ def predict(net: Network, *, image: Any = None, unit: Any = None, node: str | No
             statistic: str | None = None, method: str = "exact", width: int = 16, channels_in: int = 3,
             ndim: int = 2, input_moments: tuple[float, float] = (1.0, 0.0), input_covariance: Any = None,
             weights: Mapping[str, Any] | None = None, gates: Any = "taps", images: Any = None, draws: int = 200,
-            rng: Any = None) -> EffectiveReceptiveField:
+            rng: Any = None, progress: bool | Callable[[int, int], Any] | None = None) -> EffectiveReceptiveField:
     """The effective receptive field of a unit, computed without sampling.
 
     Parameters
@@ -88,6 +88,8 @@ def predict(net: Network, *, image: Any = None, unit: Any = None, node: str | No
         more draws than images.
     rng : int, Generator or None
         For these draws.
+    progress : bool or callable
+        For these draws: True for a bar on stderr, or a function of (draws done, draws).
 
     Returns
     -------
@@ -142,7 +144,8 @@ def predict(net: Network, *, image: Any = None, unit: Any = None, node: str | No
         return erf
     if method != "exact":
         raise ValueError(f"method={quoted(method)}: gates={quoted(gates)} go with method='exact'")
-    return _through_gates(net, settings, gates=gates, statistic=statistic, images=images, draws=draws, rng=rng)
+    return _through_gates(net, settings, gates=gates, statistic=statistic, images=images, draws=draws, rng=rng,
+                          progress=progress)
 
 
 def _through_gates(net: Network, settings: RunSettings, **how: Any) -> EffectiveReceptiveField:

@@ -59,12 +59,12 @@ def drawn(circuit: Circuit, gates: Mapping[int, Gate], inputs: Array, draws: int
                  for i in gates}
         shifts = _Shifts(circuit, stream, hypothesis, n, rng)
 
-        def varied(i: int, dy: Array, pulls: dict[int, Pull] = pulls, shifts: _Shifts = shifts) -> list[Array]:
-            return [real - usual for real, usual in zip(shifts.through(i, pulls[i], dy), mean[i](dy))]
+        def through(i: int, dy: Array, pulls: dict[int, Pull] = pulls, shifts: _Shifts = shifts) -> list[Array]:
+            return shifts.through(i, pulls[i], dy)
         units = circuit.units(rng, n, "power")
         if images > 1:
             units = np.concatenate([units, *(images - 1) * [np.zeros_like(units)]], axis=2)
-        gradient, totals = follow(circuit, mean, varied, units, tuple(gates), chunk == 0)
+        gradient, totals = follow(circuit, mean, through, units, tuple(gates), chunk == 0)
         yield squared(gradient), totals
 
 

@@ -28,9 +28,9 @@ Totals = dict[int, float]
 #: Numbers of the largest array of an exact pass, and gradients in it.
 EXACT_NUMBERS, EXACT_COLUMNS = 2**24, 2**12
 #: Bytes of the largest array of a chunk of draws.
-CHUNK_BYTES = 2**26
+CHUNK_BYTES = 2**23
 #: Gradients of single gates that are followed in all, of at most so many draws each.
-FOLLOWED, MOST_FOLLOWED = 64, 8
+FOLLOWED, MOST_FOLLOWED = 32, 8
 
 
 def mean_pulls(circuit: Circuit, gates: Mapping[int, Gate]) -> Pulls:
@@ -135,17 +135,17 @@ def probed(circuit: Circuit, gates: Mapping[int, Gate], draws: int) -> Iterator[
         n = min(each, draws - start)
         rng = generator(circuit.plan.recipe.entropy, chunk)
 
-        def varied(i: int, dy: Array, rng: np.random.Generator = rng) -> list[Array]:
+        def through(i: int, dy: Array, rng: np.random.Generator = rng) -> list[Array]:
             numbers = [signs(rng, (len(dy), *shape), dy.dtype) for shape in gates[i].numbers(dy)]
-            return gates[i].varied(dy, numbers)
+            return gates[i].drawn(dy, numbers)
         units = circuit.units(rng, n, "power")
-        gradient, totals = follow(circuit, mean, varied, units, tuple(gates), chunk == 0)
+        gradient, totals = follow(circuit, mean, through, units, tuple(gates), chunk == 0)
         yield squared(gradient), totals
 
 
-def follow(circuit: Circuit, mean: Pulls, varied: Callable[[int, Array], Sequence[Array]], units: Array,
+def follow(circuit: Circuit, mean: Pulls, through: Callable[[int, Array], Sequence[Array]], units: Array,
            gates: tuple[int, ...], alone: bool) -> tuple[Array, Totals]:
-    """One pass downwards, gates `varied`; and if `alone`, what each of them adds, with the means below it.
+    """One pass downwards, `through` drawn gates; and if `alone`, what each adds to its mean, with the means below it.
 
     Fluctuations of different gates are uncorrelated, so that the powers of what they add sum up.
     """
@@ -156,13 +156,11 @@ def follow(circuit: Circuit, mean: Pulls, varied: Callable[[int, Array], Sequenc
         if i not in waiting:
             continue
         dy = waiting.pop(i)
-        parts = list(mean[i](dy))
         side.through(i, mean)
-        if i in gates:
-            added = varied(i, dy)
-            if alone:
-                side.begin(i, [part[:followed] for part in added])
-            parts = [part + other for part, other in zip(parts, added)]
+        parts = through(i, dy) if i in gates else mean[i](dy)
+        if alone and i in gates:
+            some = [part[:followed] for part in parts]
+            side.begin(i, [part - usual for part, usual in zip(some, mean[i](dy[:followed]))])
         add_to(program, waiting, i, parts)
     return waiting[program.source], side.totals()
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..base.checks import choice, integer
 from ..base.errors import quoted
+from ..base.progress import shown
 from ..empirics.arrays import Array, on_space, place
 from ..empirics.measure import check_images
 from ..empirics.plan import Plan, make_plan
@@ -43,11 +44,11 @@ PIXELS, LEAST_IMAGES, MOST_IMAGES = 2**18, 8, 64
 #: Longest wavelength of this noise, in pixels, unless maps are larger.
 PERIOD = 64
 #: Channels of a unit that are followed one by one, and gradients with random signs that stand for more of them.
-FEW, SIGNED = 64, 32
+FEW, SIGNED = 16, 16
 
 
 def predict_through_gates(net: Network, settings: RunSettings, *, gates: Any, statistic: str | None, images: Any,
-                          draws: int, rng: Any) -> TrainedReceptiveField:
+                          draws: int, rng: Any, progress: Any) -> TrainedReceptiveField:
     """As `predict` with `gates`.
 
     Raises
@@ -78,8 +79,10 @@ def predict_through_gates(net: Network, settings: RunSettings, *, gates: Any, st
     about: dict[str, Any] = {"origin": lo, "shape": tuple(b - a + 1 for a, b in zip(lo, hi)), "unit": unit, "trf": trf,
                              "image": trf.image, "statistic": statistic, "seed": plan.recipe.entropy,
                              "gates": "by hand" if hand is not None else hypothesis}
-    known, source = parts.slopes(hypothesis, hand)
-    return _field(parts, hypothesis, known, draws, {**about, "assumptions": _assumptions(hypothesis, source)})
+    with shown(progress, "predicting") as show:
+        known, source = parts.slopes(hypothesis, hand)
+        about["assumptions"] = _assumptions(hypothesis, source)
+        return _field(parts, hypothesis, known, draws, show, about)
 
 
 class _Parts(NamedTuple):
@@ -148,7 +151,7 @@ def _gate(parts: _Parts, step: Step, what: Observed) -> Gate:
     return Slopes(step, what, tuple(parts.channels[j] for j in step.inputs)) if what else Bins(step)
 
 
-def _field(parts: _Parts, hypothesis: str, known: dict[int, Observed], draws: int,
+def _field(parts: _Parts, hypothesis: str, known: dict[int, Observed], draws: int, show: Callable[[int, int], Any],
            about: dict[str, Any]) -> TrainedReceptiveField:
     plan = parts.plan
     circuit = Circuit.of(plan, parts.channels, plan.recipe.given)
@@ -176,6 +179,7 @@ def _field(parts: _Parts, hypothesis: str, known: dict[int, Observed], draws: in
         for maps, first in chunks:
             here = Moments.of(placed(maps))
             found, totals = (here, first) if found is None else (found.merge(here), totals)
+            show(found.count, draws)
         assert found is not None
         moments, method = found, "random signs" if hypothesis == "independent" else "gates drawn"
         mean = placed(_coherent(circuit, gates))

@@ -64,6 +64,10 @@ class Gate:
         """What random `numbers`, (draws, *shape), add to that."""
         raise NotImplementedError
 
+    def drawn(self, dy: Array, numbers: Sequence[Array]) -> list[Array]:
+        """Both together."""
+        return [mean + part for mean, part in zip(self.passed(dy), self.varied(dy, numbers))]
+
 
 @dataclass(frozen=True)
 class Slopes(Gate):
@@ -87,6 +91,15 @@ class Slopes(Gate):
     def varied(self, dy: Array, numbers: Sequence[Array]) -> list[Array]:
         return [self._given(which, dy * (_wide(slope.spread, dy) * xi))
                 for which, (slope, xi) in enumerate(zip(self.slopes, numbers))]
+
+    def drawn(self, dy: Array, numbers: Sequence[Array]) -> list[Array]:
+        parts = []
+        for which, (slope, xi) in enumerate(zip(self.slopes, numbers)):
+            factor = xi * _wide(slope.spread, dy)
+            factor += _wide(slope.mean, dy)
+            parts.append(self._given(which, dy * factor if factor.shape != dy.shape else np.multiply(
+                dy, factor, out=factor)))
+        return parts
 
     def _given(self, which: int, dx: Array) -> Array:
         window = self.step.backward
@@ -112,12 +125,20 @@ class Routes(Gate):
         return [self._routed([dy * share for share in self._by_tap(dy.dtype)])]
 
     def varied(self, dy: Array, numbers: Sequence[Array]) -> list[Array]:
+        return self._drawn(dy, numbers, 0)
+
+    def drawn(self, dy: Array, numbers: Sequence[Array]) -> list[Array]:
+        return self._drawn(dy, numbers, 1)
+
+    def _drawn(self, dy: Array, numbers: Sequence[Array], mean: int) -> list[Array]:
         # The covariance of the indicators of the winner is diag(w) - w w^T.
         shares = self._by_tap(dy.dtype)
-        roots = [np.sqrt(share) for share in shares]
-        xis = [numbers[0][:, a] for a in range(len(roots))]
-        common = functools.reduce(np.add, (root * xi for root, xi in zip(roots, xis)))
-        return [self._routed([dy * (root * xi - share * common) for root, share, xi in zip(roots, shares, xis)])]
+        parts = [np.sqrt(share) * numbers[0][:, a] for a, share in enumerate(shares)]
+        common = functools.reduce(np.add, parts) - mean
+        for part, share in zip(parts, shares):
+            part -= share * common
+            part *= dy
+        return [self._routed(parts)]
 
     def _by_tap(self, dtype: Any) -> list[Array]:
         """Shares of each tap, for every window of the backward pass."""

@@ -18,7 +18,7 @@ from erfmath.empirics.plan import make_plan
 from erfmath.empirics.rules import rule_of
 from erfmath.empirics.sampling import parameters_of
 from erfmath.networks.settings import RunSettings
-from erfmath.trained import drawn as module
+from erfmath.trained import drawn as module, independent
 from erfmath.trained.circuit import Circuit, channels_of
 from erfmath.trained.predicted import _gate, _Parts
 
@@ -165,3 +165,14 @@ def test_any_network_that_measure_takes(seed: int) -> None:
     for hypothesis in ("independent", "channels", "layers"):
         erf = em.predict(sample.net, images=images, gates=hypothesis, draws=10, rng=0, **about)
         assert np.isfinite(erf.map).all()
+
+
+def test_progress_is_told(branched: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    net, weights = branched
+    for where, name in ((independent, "EXACT_COLUMNS"), (independent, "CHUNK_BYTES"), (module, "BATCH_BYTES")):
+        monkeypatch.setattr(where, name, 1)
+    for hypothesis in ("independent", "layers"):
+        told: list[tuple[int, int]] = []
+        em.predict(net, weights=weights, image=21, unit=(0, 1), channels_in=2, gates=hypothesis, draws=20,
+                   rng=0, progress=lambda *part: told.append(part))
+        assert told[-1] == (20, 20) and len(told) > 1 and told == sorted(told)
