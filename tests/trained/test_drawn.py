@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import pickle
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-
 from generators import draw_network
-from helpers import EXACT, REWRITE, ROUNDING, assert_close, assert_statistical
+from helpers import REWRITE, ROUNDING, assert_close, assert_statistical
 
 import erfmath as em
 from erfmath.empirics.arrays import place
@@ -20,7 +17,7 @@ from erfmath.empirics.sampling import parameters_of
 from erfmath.networks.settings import RunSettings
 from erfmath.trained import drawn as module, independent
 from erfmath.trained.circuit import Circuit, channels_of
-from erfmath.trained.predicted import _gate, _Parts
+from erfmath.trained.predicted import _Parts, _gate
 
 
 def test_unshifted_draws_are_the_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,37 +90,6 @@ def test_a_trained_like_network_is_near_its_measurement(branched: Any) -> None:
         erf: Any = em.predict(net, weights=weights, images=images, gates=gates, draws=200, rng=0)
         assert np.abs(erf.std / measured.std - 1).max() < 0.1
         assert erf.draws == 200 and 0 < erf.coherent < 1
-
-
-def test_results_are_kept(branched: Any, in_tmp: Path) -> None:
-    net, weights = branched
-    for gates in ("independent", "layers"):
-        erf: Any = em.predict(net, weights=weights, image=21, channels_in=2, gates=gates, draws=12, rng=0)
-        erf.save("field.npz")
-        for other in (em.EffectiveReceptiveField.load("field.npz"), pickle.loads(pickle.dumps(erf))):
-            assert type(other) is type(erf) and str(other) == str(erf) and not other.coherent_map.flags.writeable
-            assert_close(other.map, erf.map, EXACT)
-            assert other.contributions == erf.contributions and other.coherent == erf.coherent
-        assert "of the power" in str(erf) and "<img" in erf._repr_html_()
-        assert "one network" not in str(erf)
-
-
-def test_refusals() -> None:
-    net = em.serial(em.Conv(3, 2), em.Activation("relu"), em.Conv(3, 2))
-    weights = {"conv1": np.ones((2, 3, 3, 3)), "conv2": np.ones((2, 2, 3, 3))}
-    with pytest.raises(ValueError, match="no array for conv2"):
-        em.predict(net, weights={"conv1": weights["conv1"]}, gates="layers")
-    with pytest.raises(ValueError, match="too few"):
-        em.predict(net, weights=weights, gates="layers", images=np.zeros((1, 3, 9, 9)))
-    with pytest.raises(ValueError, match="gates='sites'"):
-        em.predict(net, weights=weights, gates="sites")
-    with pytest.raises(ValueError, match="method='normal'"):
-        em.predict(net, weights=weights, gates="layers", method="normal")
-    winners = em.serial(em.Conv(1, 2), em.multiply(em.MaxPool(3, 1, 1), em.Identity()))
-    with pytest.raises(NotImplementedError, match="multiply1.*layers"):
-        em.predict(winners, weights={"conv1": np.ones((2, 3, 1, 1))}, gates="independent")
-    with pytest.raises(ValueError, match="statistic='amplitude'"):
-        em.predict(net, weights=weights, gates="layers", statistic="amplitude")
 
 
 def given(sample: Any, rng: np.random.Generator) -> dict[str, Any]:

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers import ROUNDING, assert_close, assert_statistical
 
 import erfmath as em
 from erfmath.trained import independent
-from helpers import REWRITE, ROUNDING, assert_close, assert_statistical
 
 Array = Any
 
@@ -94,45 +94,6 @@ def test_random_signs_are_exact_on_average(monkeypatch: pytest.MonkeyPatch, bran
     assert probed.contributions.keys() == exact.contributions.keys()
     for name, part in exact.contributions.items():
         assert abs(part - probed.contributions[name]) < 0.05
-
-
-def test_where_no_border_acts_gradients_are_moved(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One gradient a channel, instead of one a channel and site: strides, pools that overlap, a residual branch."""
-    rng = np.random.default_rng(6)
-    net = em.serial(em.Conv(3, 3, stride=2), em.Activation("relu"), em.MaxPool(3, 2, 1),
-                    em.residual(em.serial(em.Conv(3, 3), em.Activation("silu"))), em.Conv(3, 2))
-    about: Any = {"weights": {name: rng.standard_normal(shape) for name, shape in {
-        "conv1": (3, 2, 3), "conv2": (3, 3, 3), "conv3": (2, 3, 3)}.items()}, "channels_in": 2, "ndim": 1, "gates": {
-            "relu1": rng.uniform(0.2, 0.8, 3), "max_pool1": rng.dirichlet(np.ones(3), 3), "silu1": np.array(
-                [[0.5, 0.4, 0.6], [0.4, 0.5, 0.5]])}}
-    single: Any = em.predict(net, **about)
-    inside, corner = (em.predict(net, image=64, unit=unit, **about) for unit in (8, 0))
-    monkeypatch.setattr(independent, "EXACT_COLUMNS", 0)
-    for kept, place in ((single, {}), (inside, {"image": 64, "unit": 8})):
-        found: Any = em.predict(net, **place, **about)
-        assert found.stderr is None
-        assert_close(found.map, kept.map, REWRITE)
-        assert_close(list(found.contributions.values()), list(getattr(kept, "contributions").values()), REWRITE)
-    assert corner.stderr is None and em.predict(net, image=64, unit=0, **about).stderr is not None
-
-
-def test_open_gates_are_a_linear_network() -> None:
-    rng = np.random.default_rng(4)
-    weights: Any = {f"conv{i}": rng.standard_normal((3, 2 if i == 1 else 3, 3, 3)) for i in (1, 2, 3)}
-    open_: Any = {**weights, **{f"conv{i}.bias": np.full(3, 10.0**(3 * i)) for i in (1, 2, 3)}}
-    gated = em.repeat(em.serial(em.Conv(3, 3), em.Activation("relu")), 3)
-    linear = em.repeat(em.Conv(3, 3), 3)
-    expected = sum(em.measure(linear, weights=weights, image=9, channels_in=2, statistic="power", channel=c,
-                              dtype="float64").map for c in range(3)) / 3
-    erf: Any = em.predict(gated, weights=weights, image=9, channels_in=2,
-                          gates={f"relu{i}": 1.0 for i in (1, 2, 3)})
-    assert_close(erf.map, expected, ROUNDING)
-    assert erf.coherent == pytest.approx(1, abs=1e-12)
-    images = rng.standard_normal((8, 2, 9, 9))
-    for gates in ("independent", "channels", "layers"):
-        through = em.predict(gated, weights=open_, images=images, gates=gates, draws=8, rng=0)
-        off = np.abs(getattr(through, "coherent_map") - expected).max()
-        assert off < 100 * np.finfo(np.float32).eps * expected.max()
 
 
 def test_at_initialisation_the_mean_is_the_theory() -> None:

@@ -5,29 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from helpers import EXACT, ROUNDING, assert_close
+from site_pairs import box, matrix
 
 import erfmath as em
 from erfmath.networks.settings import RunSettings
 from erfmath.theory.sweep import moments
 from erfmath.theory.sweep.plan import Graph
-
-
-def box(pairs: np.ndarray, reach: int) -> np.ndarray:
-    """Covariances of all pairs of sites as M(x, tau), 0 where a partner is no site."""
-    n = len(pairs)
-    return np.array([[pairs[x, x + tau] if 0 <= x + tau < n else 0.0 for x in range(n)]
-                     for tau in range(-reach, reach + 1)])[None]
-
-
-def matrix(kernel: list[float], n: int, stride: int, padding: int) -> np.ndarray:
-    """A filter as a matrix."""
-    rows = range((n + 2 * padding - len(kernel)) // stride + 1)
-    out = np.zeros((len(rows), n))
-    for x in rows:
-        for a, w in enumerate(kernel):
-            if 0 <= stride * x + a - padding < n:
-                out[x, stride * x + a - padding] += w
-    return out
 
 
 @pytest.mark.parametrize("stride, padding", [(1, 1), (2, 1), (1, 0), (3, 2)])
