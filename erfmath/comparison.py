@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .base.checks import integer, real
+from .base.checks import flag, integer, real
 from .base.errors import quoted
 from .base.tables import html_picture, text_table
 from .results.field import EffectiveReceptiveField
@@ -126,9 +126,10 @@ def compare(theory: EffectiveReceptiveField, measured: EffectiveReceptiveField) 
     >>> comparison.agrees(), bool(comparison.p_shape > 0.01)
     (True, True)
     """
-    for erf in (theory, measured):
+    for name, erf in (("theory", theory), ("measured", measured)):
         if not isinstance(erf, EffectiveReceptiveField):
-            raise TypeError(f"{quoted(erf)}: must be an effective receptive field, as predict and measure return")
+            raise TypeError(f"{name}={quoted(erf)}: must be an effective receptive field, as predict and measure "
+                            "return")
     for what in ("statistic", "unit", "image"):
         a, b = getattr(theory, what), getattr(measured, what)
         if a != b:
@@ -373,6 +374,7 @@ class Comparison:
         False therefore means different *or* too few draws: the intervals in the report say which.
         """
         _check(level, tolerance)
+        flag(total, "total")
         return all(abs(d.value) + d.reach(level) <= tolerance for d in self._differences(total))
 
     def _differences(self, total: bool) -> list[Estimate]:

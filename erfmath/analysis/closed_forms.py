@@ -114,8 +114,7 @@ def required_depth(target_std: float, kernel_size: int = 3, *, stride: int = 1, 
     target = real(target_std, "target_std")
     if target <= 0 or k == 1:
         raise ValueError(f"target_std={quoted(target_std)}, kernel_size={k}: the target must be positive and the "
-                         "kernel "
-                         "larger than 1")
+                         "kernel larger than 1")
     # A rounded root asks for no layer more than its square.
     left = Fraction(target)**2 / uniform_variance(k) * (1 - Fraction(1, 10**15))
     n = block = 0

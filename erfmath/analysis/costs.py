@@ -92,7 +92,7 @@ def costs(net: Network, image: Any, *, width: int = 16, channels_in: int = 3, nd
 
 def costs_of(net: Network, settings: RunSettings, biases: bool | str = False) -> Costs:
     """`costs` of a run on an image."""
-    if isinstance(biases, str):
+    if not isinstance(biases, bool):
         choice(biases, "biases", ("unnormed",))
     # Of a node whose bias a norm would take away again no bias is counted.
     normed = {node.inputs[0] for node in net.nodes if node.layer.statistics} if biases == "unnormed" else set()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..base.checks import choice, real
+from ..base.checks import callback, choice, is_sequence, real
 from ..base.errors import quoted
 from ..base.tables import Printed, text_table
 from ..networks.network import Network
@@ -189,11 +189,20 @@ def growth(make_net: Callable[[Any], Network], values: Iterable[float], *, kinds
     >>> [round(over.fit(kind).slope, 3) for kind in ("std", "threshold")], int(over.trf[-1])
     ([0.5, 0.519], 101)
     """
+    if not callable(make_net):
+        raise TypeError(f"make_net={quoted(make_net)}: must be a function that makes a network of a value")
+    if not isinstance(parameter, str):
+        raise TypeError(f"parameter={quoted(parameter)}: must be the name of what varies")
+    if not isinstance(values, Iterable):
+        raise TypeError(f"values={quoted(values)}: must be numbers, one a network")
     listed = [*values]
     x = np.array([real(v, "values") for v in listed])
     if len(x) < 3 or x[0] <= 0 or (np.diff(x) <= 0).any():
         raise ValueError("values: must be at least three, positive and ascending")
+    callback(progress, "progress")
     kinds = (kinds,) if isinstance(kinds, str) else kinds
+    if not is_sequence(kinds):
+        raise TypeError(f"kinds={quoted(kinds)}: must be one kind, or a sequence of them")
     for kind in kinds:
         choice(kind, "kinds", tuple(KINDS))
     rows, ndim = [], 0

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ..base.checks import numbers
+
 __all__ = ["PowerLaw", "fit_power_law"]
 
 #: Data follow a power law if no point lies further off the line, in parts of itself, or if R^2 is at least that: sizes
@@ -110,11 +112,11 @@ def fit_power_law(x: npt.ArrayLike, y: npt.ArrayLike) -> PowerLaw:
     """
     from scipy.stats import linregress
 
-    a, b = (np.asarray(v, dtype=float) for v in (x, y))
+    a, b = numbers(x, "x"), numbers(y, "y")
     if a.ndim != 1 or a.shape != b.shape or len(a) < 3:
         raise ValueError(f"x, y: have shapes {a.shape} and {b.shape}; must be two rows of one length, at least three")
-    if not all((v > 0).all() and np.isfinite(v).all() for v in (a, b)) or (a == a[0]).all():
-        raise ValueError("x, y: must be positive and finite, and not all at one x")
+    if not all((v > 0).all() for v in (a, b)) or (a == a[0]).all():
+        raise ValueError("x, y: must be positive, and not all at one x")
     if (b == b[0]).all():  # linregress has no error for a line without scatter or slope
         return PowerLaw(0.0, 0.0, math.log(b[0]), 0.0, 1.0, 0.0)
     a, b = np.log(a), np.log(b)

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..base.checks import choice
+from ..base.errors import quoted
+from ..base.checks import callback, choice, is_sequence
 from ..base.tables import Printed, text_table
 from ..networks.network import Network
 from ..networks.settings import RunSettings
@@ -177,7 +178,10 @@ def remedies(net: Network, unit: Any = None, *, image: Any = None, node: str | N
     """
     settings = RunSettings.of(net, image=image, unit=unit, node=node, width=width, channels_in=channels_in, ndim=ndim)
     choice(kind, "kind", tuple(SIZES))
+    callback(progress, "progress")
     kinds = (kinds,) if isinstance(kinds, str) else kinds
+    if not is_sequence(kinds):
+        raise TypeError(f"kinds={quoted(kinds)}: must be one kind, or a sequence of them")
     for one in kinds:
         choice(one, "kinds", KINDS)
     net, settings = upto(net, node), settings.but(node=None)

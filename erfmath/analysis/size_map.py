@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..base.checks import choice
+from ..base.checks import callback, choice
 from ..base.errors import check_bytes
 from ..networks.network import Network
 from ..networks.settings import RunSettings
@@ -167,6 +167,7 @@ def erf_size_map(net: Network, image: Any, *, node: str | None = None, kind: str
     ((41, 41), [3.651, 2.39])
     """
     choice(kind, "kind", tuple(KINDS))
+    callback(progress, "progress")
     settings = RunSettings.of(net, image=image, node=node, width=width, channels_in=channels_in, ndim=ndim,
                               weights=weights)
     pixels, trf = settings.pixels, settings.receptive_field(net)

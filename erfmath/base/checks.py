@@ -13,8 +13,9 @@ import numpy as np
 
 from .errors import quoted
 
-__all__ = ["DIMENSIONS", "Padding", "PerAxis", "axes_of", "check_network", "choice", "flag", "hinted", "image_shape",
-           "integer", "is_sequence", "numbers", "padding_rule", "per_axis", "point", "real", "sizes"]
+__all__ = ["DIMENSIONS", "Padding", "PerAxis", "axes_of", "callback", "check_network", "choice", "flag", "hinted",
+           "image_shape", "integer", "integers", "is_sequence", "numbers", "padding_rule", "per_axis", "point",
+           "real", "sizes"]
 
 Call = TypeVar("Call", bound=Callable[..., Any])
 PerAxis = Union[int, "tuple[int, ...]"]
@@ -50,8 +51,15 @@ def real(value: Any, name: str) -> float:
     return number
 
 
-def numbers(value: Any, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """`value` as an array of finite floats; texts, complex numbers and lists of unequal lengths are refused."""
+def integers(value: Any, name: str) -> tuple[int, ...]:
+    """A sequence of integers, as a tuple."""
+    if not is_sequence(value):
+        raise TypeError(f"{name}={quoted(value)}: must be a sequence of integers, one per axis")
+    return tuple(integer(item, f"{name}[{i}]") for i, item in enumerate(value))
+
+
+def numbers(value: Any, name: str, finite: bool = True) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """`value` as an array of floats, finite unless told; texts, complex numbers and ragged lists are refused."""
     try:
         array = np.asarray(value)
         if array.dtype.kind not in "fiuO" or (array.dtype.kind == "O" and not all(
@@ -60,7 +68,7 @@ def numbers(value: Any, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
         array = array.astype(np.float64)
     except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{name}={quoted(value)}: must hold real numbers") from None
-    if not np.isfinite(array).all():
+    if finite and not np.isfinite(array).all():
         raise ValueError(f"{name}: holds values that are not finite")
     return array
 
@@ -70,6 +78,12 @@ def flag(value: Any, name: str) -> bool:
     if not isinstance(value, (bool, np.bool_)):
         raise ValueError(f"{name}={quoted(value)}: must be True or False")
     return bool(value)
+
+
+def callback(value: Any, name: str, takes: str = "(done, total)") -> None:
+    """Refuse what is neither None nor a function of what `takes` says."""
+    if value is not None and not callable(value):
+        raise ValueError(f"{name}={quoted(value)}: must be a function of {takes}, or None")
 
 
 def choice(value: Any, name: str, allowed: Sequence[str]) -> None:

@@ -247,7 +247,10 @@ class KernelStack:
 
 def as_weights(weights: ArrayLike) -> NDArray[Any]:
     """Read-only copy: object array of ints and Fractions where all are exact, else float64."""
-    array = np.array(weights)
+    try:
+        array = np.array(weights)
+    except ValueError:  # rows of unequal lengths
+        raise ValueError(f"weights={quoted(weights)}: must be an array of numbers, one a tap") from None
     if array.dtype == object or array.dtype.kind in "biu":
         flat = array.ravel().tolist()
         if all(isinstance(v, (int, Fraction)) for v in flat):
@@ -256,8 +259,11 @@ def as_weights(weights: ArrayLike) -> NDArray[Any]:
             array = exact.reshape(array.shape)
     if array.dtype != object or not all(isinstance(v, (int, Fraction)) for v in array.flat):
         if array.dtype.kind not in "biufO":
-            raise TypeError(f"weights must be ints, Fractions or real floats, not {array.dtype}")
-        array = array.astype(float)
+            raise TypeError(f"weights={quoted(weights)}: must be ints, Fractions or real floats, not {array.dtype}")
+        try:
+            array = array.astype(float)
+        except (TypeError, ValueError, OverflowError):
+            raise TypeError(f"weights={quoted(weights)}: must be ints, Fractions or real floats") from None
         if not np.isfinite(array).all():
             raise ValueError("weights contain nan or infinity: every weight must be finite")
     if array.ndim == 0 or array.size == 0:

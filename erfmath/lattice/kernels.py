@@ -20,7 +20,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..base.checks import integer, is_sequence
+from ..base.checks import integer, is_sequence, real
 from ..base.errors import check_bytes, quoted
 from .distribution import Exact, KernelStack, LatticeDistribution, as_weights
 
@@ -36,7 +36,7 @@ def _separable(k: int | Sequence[int], make: Callable[..., list[Any]], *paramete
     listed: Any = k if is_sequence(k) else (k,)
     sizes = tuple(integer(size, "k", 1) for size in listed)
     digits = sum(sizes) // 8 if make is _binomial else 0
-    check_bytes(prod(sizes) * (64 + digits), f"a kernel of {' x '.join(map(str, sizes))} taps", "take fewer taps")
+    check_bytes(prod(sizes) * (64 + digits), f"a kernel of {' x '.join(map(quoted, sizes))} taps", "take fewer taps")
     return _product(sizes, make, *parameters)
 
 
@@ -324,7 +324,12 @@ def residual(kernel: LatticeDistribution, a: float | Exact = 1, b: float | Exact
     >>> print(*em.kernels.residual(em.kernels.uniform(3).centred()).weights)
     1/3 4/3 1/3
     """
+    if not isinstance(kernel, LatticeDistribution):
+        raise TypeError(f"kernel={quoted(kernel)}: must be a LatticeDistribution, as kernels.uniform(3)")
     kernel.require_distribution("residual")
+    for name, value in (("a", a), ("b", b)):
+        if not isinstance(value, Fraction):
+            real(value, name)
     if a < 0 or b < 0 or not a + b:
         raise ValueError(f"a={quoted(a)}, b={quoted(b)}: neither may be negative, nor both zero")
     exact = kernel.is_exact and all(isinstance(v, (int, Fraction)) for v in (a, b, kernel.mass))

@@ -23,7 +23,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from ..base.checks import choice, point, real
+from ..base.checks import choice, integers, numbers, point, real
 from ..base.errors import check_bytes, quoted
 from ..base.contents import field_of, numbers_of
 from ..lattice.field import Field
@@ -42,9 +42,10 @@ LARGEST_LOG = 709
 SAFE_LOG = 600
 
 
-def readonly(values: npt.ArrayLike) -> Array:
+def readonly(values: npt.ArrayLike, name: str = "values") -> Array:
     """`values` as an array of floats that cannot be written to."""
-    view = np.asarray(values, dtype=np.float64).view()
+    held = values if isinstance(values, np.ndarray) and values.dtype == np.float64 else numbers(values, name, False)
+    view = held.view()
     view.flags.writeable = False
     return view
 
@@ -271,7 +272,7 @@ class Dense(Density):
     kind, held = "dense", "map"
 
     def __init__(self, map: npt.ArrayLike, origin: Sequence[int]) -> None:
-        values = readonly(map)
+        values, origin = readonly(map, "map"), integers(origin, "origin")
         if values.ndim != len(origin):
             raise ValueError(f"map: has {values.ndim} axes, origin has {len(origin)} values")
         if not np.isfinite(values).all():

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ..base.checks import choice, real
+from ..base.checks import choice, integers, is_sequence, real
 from ..base.contents import numbers_of
 from ..base.errors import quoted
 from ..base.tables import html_picture, html_table, text_table
@@ -116,6 +116,18 @@ class EffectiveReceptiveField(Frozen):
                   method: str, assumptions: Sequence[Assumption | Stated], image: tuple[int, ...] | None,
                   stderr: npt.ArrayLike | None, center: Sequence[float] | None) -> None:
         choice(statistic, "statistic", STATISTICS)
+        unit = integers(unit, "unit")
+        if image is not None:
+            image = integers(image, "image")
+        if center is not None:
+            if not is_sequence(center) or len(center) != density.ndim:
+                raise ValueError(f"center={quoted(center)}: must have {density.ndim} values, one per axis")
+            center = [real(c, f"center[{a}]") for a, c in enumerate(center)]
+        for name, value, kind in (("method", method, str), ("assumptions", assumptions, Sequence)):
+            if not isinstance(value, kind):
+                raise TypeError(f"{name}={quoted(value)}: must be a {kind.__name__}")
+        if trf is not None and not hasattr(trf, "window"):
+            raise TypeError(f"trf={quoted(trf)}: must be a ReceptiveField, as receptive_field returns one")
         if (trf is None) == (center is None):
             raise ValueError("center: needed if there is no trf, and only then")
         if image is not None and (density.origin != (0,) * density.ndim or density.shape != tuple(image)):
@@ -123,8 +135,8 @@ class EffectiveReceptiveField(Frozen):
                              f"{density.shape} and origin {density.origin}")
         self._hold(density=density, unit=tuple(unit), statistic=statistic, method=method,
                    assumptions=tuple(assumptions), image=image, node="" if trf is None else trf.node,
-                   stderr=None if stderr is None else readonly(stderr), _trf=trf,
-                   _center=None if center is None else tuple(map(float, center)))
+                   stderr=None if stderr is None else readonly(stderr, "stderr"), _trf=trf,
+                   _center=None if center is None else tuple(center))
 
     #: The map, as sizes and shapes are taken on it.
     density: Density

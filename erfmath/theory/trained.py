@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..base.checks import check_network
+from ..base.checks import check_network, numbers
+from ..base.errors import quoted
 from ..networks.network import Network
 from .sweep.taps import Array
 
@@ -53,15 +54,17 @@ def widening(net: Network, weights: Mapping[str, Any]) -> dict[str, tuple[float,
     [1.225, 1.0]
     """
     check_network(net)
+    if not isinstance(weights, Mapping) or not all(isinstance(name, str) for name in weights):
+        raise TypeError(f"weights={quoted(weights)}: must be a mapping from names of nodes to arrays")
     ratios = {}
     for name, value in weights.items():
         layer = net[name].layer
         if not layer.takes_weights:
             continue
-        array = np.asarray(value, dtype=float)
+        array = numbers(value, f"weights[{name!r}]")
         kernel = tuple(g.kernel for g in layer.geometry(net.dimension(max(array.ndim - 2, 1))))
-        if array.shape[2:] != kernel or not np.isfinite(array).all() or not array.any():
-            raise ValueError(f"weights: {name} has an array of shape {array.shape}; must be finite, not all zero, of "
+        if array.shape[2:] != kernel or not array.any():
+            raise ValueError(f"weights: {name} has an array of shape {array.shape}; must be not all zero, of "
                              f"shape (channels, channels, {', '.join(map(str, kernel))})")
         power = (array**2).sum(axis=(0, 1))
         ratios[name] = tuple(_std(power, axis) / math.sqrt((k * k - 1) / 12) if k > 1 else 1.0

@@ -87,7 +87,7 @@ def walk(steps: Steps, n: int | None = None, *, method: str = "exact", order: in
     >>> round(deep.pmf(10**12) * (2 * 3.141592653589793 * deep.var) ** 0.5, 12)
     1.0
     """
-    if method not in METHODS:
+    if not isinstance(method, str) or method not in METHODS:
         raise ValueError(f"method={quoted(method)}: must be one of {', '.join(METHODS)}")
     if order is not None and method not in ("edgeworth", "saddlepoint"):
         raise ValueError(f'order={quoted(order)}: only "edgeworth" and "saddlepoint" have an order')

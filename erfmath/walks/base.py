@@ -156,11 +156,14 @@ class Walk(ABC):
 
     def _locate(self, x: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Lattice points of sites x, and which sites are lattice points of the support's box."""
-        sites = np.asarray(x)
+        try:
+            sites = np.asarray(x)
+        except ValueError:
+            raise ValueError(f"x={quoted(x)}: must be an array of sites") from None
         if sites.dtype == object and all(isinstance(v, int) for v in sites.flat):  # beyond 64 bits: outside
             sites = np.array([max(-_FAR, min(v, _FAR)) for v in sites.flat], np.int64).reshape(sites.shape)
         if sites.size and sites.dtype.kind not in "iu":
-            raise TypeError(f"sites must be integers, got {sites.dtype} values")
+            raise TypeError(f"x={quoted(x)}: sites must be integers, got {sites.dtype} values")
         if self.ndim > 1 and (not sites.ndim or sites.shape[-1] != self.ndim):
             raise ValueError(f"sites of a {self.ndim}-D walk must have shape (..., {self.ndim}), "
                              f"got {sites.shape}")
@@ -268,7 +271,7 @@ class Walk(ABC):
         first = self._corner(self.window[0] if lo is None else lo, "lo")
         last = self._corner(self.window[1] if hi is None else hi, "hi")
         shape = tuple(max(b - a + 1, 0) for a, b in zip(first, last))
-        check_bytes(8 * prod(shape), f"a dense array of {' x '.join(map(str, shape))} sites",
+        check_bytes(8 * prod(shape), f"a dense array of {' x '.join(map(quoted, shape))} sites",
                     "give lo and hi, or ask pmf for single sites")
         out = np.zeros(shape)
         p = self._problem

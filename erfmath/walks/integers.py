@@ -8,6 +8,7 @@ from math import gcd, lcm
 from typing import Any
 
 from ..base.checks import integer
+from ..base.errors import check_bytes, quoted
 
 __all__ = ["as_integers", "multiply", "path_counts", "power"]
 
@@ -105,4 +106,7 @@ def path_counts(k: int, n: int) -> list[int]:
     True
     """
     k, n = integer(k, "k", 1), integer(n, "n", 0)
+    size = (k - 1) * n + 1
+    digits = min(size, n * k.bit_length()) // 8 + 32
+    check_bytes(size * digits, f"{quoted(size)} path counts", "take fewer layers")
     return power(range(k), [1] * k, n)

@@ -31,7 +31,7 @@ def test_fit_power_law_is_least_squares_with_its_standard_errors() -> None:
 @pytest.mark.parametrize("x, y", [([1, 2], [1, 2]), ([1, 2, 3], [1, 2]), ([1, 2, 3], [1, 0, 2]), ([2, 2, 2], [1, 2, 3]),
                                   ([1, 2, np.nan], [1, 2, 3])])
 def test_fit_power_law_refuses(x: Any, y: Any) -> None:
-    with pytest.raises(ValueError, match="x, y"):
+    with pytest.raises(ValueError, match="x"):
         em.fit_power_law(x, y)
 
 
