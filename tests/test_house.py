@@ -53,6 +53,8 @@ OUTSIDE = {"numpy", "scipy", "matplotlib", "mpl_toolkits"}
 #: how single networks scatter about a mean field.
 LAZY = {"plot", "report", "_through_gates", "_scatter"}
 LONGEST = 500
+#: Modules without a test module of their name, and why.
+TESTED_ELSEWHERE = {"theory.rules.registry": "imports all families and holds nothing; see tests/test_registries.py"}
 
 #: A public name stands for the module that defines it, a public module for where it is.
 HOME: dict[str, str] = {**vars(em)["_HOME"], **vars(em)["_SUBMODULES"]}
@@ -229,6 +231,21 @@ def test_length() -> None:
     long = {module: n for module, text in texts.items()
             if text.count("\n") > LONGEST and (n := lines_of_code(text)) > LONGEST}
     assert not long, f"more than {LONGEST} lines of code: {long}"
+
+
+def tests_of(module: str) -> Path:
+    """Where the tests of a module are: in the same place below `tests`, without the underscore of a private name."""
+    *folders, name = module.split(".")
+    return Path(__file__).parent.joinpath(*folders, f"test_{name.lstrip('_')}.py")
+
+
+def test_every_module_has_tests_of_its_name() -> None:
+    modules = {module_of(path) for path in MODULES if path.stem not in ("__init__", "__main__")}
+    without = {module for module in modules if not tests_of(module).exists()}
+    unused = set(TESTED_ELSEWHERE) - without
+    missing = [f"{module}: {tests_of(module).relative_to(PACKAGE.parent)}" for module in sorted(
+        without - set(TESTED_ELSEWHERE))]
+    assert not missing and not unused, "\n".join([*missing, *(f"{module}: has tests, and is listed" for module in unused)])
 
 
 def test_modules_have_all_and_a_docstring() -> None:

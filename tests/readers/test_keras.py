@@ -10,54 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import EXACT, ROUNDING, assert_close
+from keras_reading import CONV, conv, functional, layer, ops, read, sequential, start, tensor
 
-import erfmath as em
 from erfmath.readers.reading import from_keras
-
-
-def layer(kind: str, name: str, *inputs: Any, **config: Any) -> dict[str, Any]:
-    """A layer as Keras 3 writes it, called once."""
-    tensors = [tensor(*source) if isinstance(source, tuple) else tensor(source) for source in inputs]
-    args = [tensors] if len(tensors) > 1 else tensors
-    return {"module": "keras.layers", "class_name": kind, "config": {"name": name, **config}, "name": name,
-            "inbound_nodes": [{"args": args, "kwargs": {}}] if inputs else []}
-
-
-def tensor(name: str, call: int = 0) -> dict[str, Any]:
-    return {"class_name": "__keras_tensor__", "config": {"keras_history": [name, call, 0]}}
-
-
-def start(*shape: int | None) -> dict[str, Any]:
-    return layer("InputLayer", "image", batch_shape=[None, *shape])
-
-
-def functional(*layers: Any, name: str = "model", outputs: Any = None) -> dict[str, Any]:
-    last = layers[-1]["config"]["name"]
-    return {"class_name": "Functional", "config": {
-        "name": name, "layers": list(layers), "input_layers": ["image", 0, 0],
-        "output_layers": outputs or [last, 0, 0]}}
-
-
-def sequential(*layers: Any, name: str = "model") -> dict[str, Any]:
-    return {"class_name": "Sequential", "config": {"name": name, "layers": list(layers)}}
-
-
-def read(folder: Path, config: Any, **options: Any) -> Any:
-    path = folder / "model.keras"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("config.json", json.dumps(config))
-    return from_keras(path, **options)
-
-
-def conv(name: str, *inputs: Any, **config: Any) -> dict[str, Any]:
-    return layer("Conv2D", name, *inputs, **{"filters": 4, **CONV, **config})
-
-
-def ops(m: Any) -> list[str]:
-    return [item.layer.kind for item in m.net]
-
-
-CONV = {"kernel_size": [3, 3], "strides": [1, 1], "padding": "same", "data_format": "channels_last"}
 
 
 def test_a_functional_model(tmp_path: Path) -> None:
@@ -78,51 +33,12 @@ def test_a_functional_model(tmp_path: Path) -> None:
     assert m.init == "module" and dict(m.weights) == {} and "no weights were read" in m.notes[-1]
 
 
-def test_gains_of_initialisers(tmp_path: Path) -> None:
-    """Without weights: Glorot's variance is 2 / (fan in + fan out), He's gives a gain of 2."""
-    he = {"class_name": "HeNormal", "config": {}}
-    m = read(tmp_path, sequential(start(16, 16, 3), layer("Conv2D", "a", filters=12, **CONV),
-                                  layer("Conv2D", "b", filters=4, kernel_initializer=he, **CONV)))
-    assert_close(m.net["a"].layer.weights.gain, 2 * 27 / (27 + 108), ROUNDING._replace(rtol=1e-6))
-    assert_close(m.net["b"].layer.weights.gain, 2.0, ROUNDING._replace(rtol=1e-6))
-
-
 def test_models_inside_models_and_layers_called_twice(tmp_path: Path) -> None:
     inner = sequential(layer("Conv2D", "a", filters=3, **CONV), layer("ReLU", "b"), name="block")
     inner["inbound_nodes"] = [{"args": [tensor("image")], "kwargs": {}}, {"args": [tensor("block")], "kwargs": {}}]
     m = read(tmp_path, functional(start(8, 8, 3), inner, layer("Concatenate", "both", ("block", 0), ("block", 1))))
     assert m.net.names == ("block.a", "block.b", "block.a_2", "block.b_2", "both")
     assert m.net["both"].inputs == ("block.b", "block.b_2")
-
-
-def test_flattened_maps_and_dense_layers(tmp_path: Path) -> None:
-    """A dense layer on a flattened map is a convolution of its size, its weights in the order of the axes."""
-    m = read(tmp_path, sequential(start(4, 5, 2), layer("Conv2D", "a", filters=3, **CONV), layer("Flatten", "flat"),
-                                  layer("Dense", "head", units=7)))
-    head = m.net["head"].layer
-    assert head.kernel_size == (4, 5) and m.net.shapes((4, 5))["head"] == (1, 1) and m.net.output == "a"
-
-
-@pytest.mark.parametrize("size, stride, padding", [(3, 2, "same"), (4, 2, "same"), (2, 3, "same"), (3, 2, "valid"),
-                                                   (2, 3, "valid")])
-def test_transposed_convolutions(tmp_path: Path, size: int, stride: int, padding: str) -> None:
-    """Sizes as Keras documents them: n s, and n s + max(k - s, 0)."""
-    m = read(tmp_path, sequential(start(5, 5, 2), layer("Conv2DTranspose", "up", filters=3, kernel_size=[size, size],
-                                                        strides=[stride, stride], padding=padding)))
-    n = 5 * stride + (max(size - stride, 0) if padding == "valid" else 0)
-    assert m.net.shapes(5)["up"] == (n, n)
-
-
-def test_padding_upsampling_and_channels_first(tmp_path: Path) -> None:
-    first = {"data_format": "channels_first"}
-    m = read(tmp_path, sequential(
-        start(3, 6, 7), layer("ZeroPadding2D", "pad", padding=[[1, 2], [0, 3]], **first),
-        layer("Conv2D", "a", filters=4, **{**CONV, **first}), layer("UpSampling2D", "up", size=[2, 2],
-                                                                    interpolation="bilinear", **first),
-        layer("Cropping2D", "crop", cropping=[[1, 0], [0, 2]], **first)))
-    assert m.channels_in == 3 and m.net.shapes((6, 7)) == {"pad": (9, 10), "a": (9, 10), "up": (18, 20),
-                                                           "crop": (17, 18)}
-    assert m.net["up"].layer == em.Upsample((2, 2), "bilinear")
 
 
 def test_weights_of_a_file(tmp_path: Path) -> None:

@@ -2,39 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from helpers import EXACT, ROUNDING, assert_close
+from helpers import EXACT, assert_close
+from onnx_reading import ints, kernel, ops, read
 from onnx_writer import info, model, node, number, tensor
 
 import erfmath as em
-from erfmath.readers.reading import from_name, from_onnx
-
-RNG = np.random.default_rng(0)
-
-
-def kernel(*shape: int) -> Any:
-    return RNG.standard_normal(shape).astype(np.float32)
-
-
-def read(folder: Path, nodes: Sequence[bytes], arrays: dict[str, Any], *, shape: Any = (1, 3, 16, 16),
-         outputs: Sequence[str] = ("out",), opset: int = 17, **options: Any) -> Any:
-    path = folder / "model.onnx"
-    path.write_bytes(model(nodes, [info("x", shape)], [info(name, None) for name in outputs],
-                           [tensor(name, array) for name, array in arrays.items()], opset=opset))
-    return from_onnx(path, **options)
-
-
-def ints(*values: int) -> Any:
-    return np.array(values, dtype=np.int64)
-
-
-def ops(m: Any) -> list[str]:
-    return [item.layer.kind for item in m.net]
+from erfmath.readers.reading import from_onnx
 
 
 def test_a_chain(tmp_path: Path) -> None:
@@ -67,17 +45,6 @@ def test_the_page(tmp_path: Path) -> None:
     page = m.report(tmp_path / "page.html", title="two layers")
     assert (tmp_path / "page.html").read_text() == page and "output &#x27;out&#x27;: relu" in page
     assert page.startswith("<!DOCTYPE html>") and "two layers" in page
-
-
-@pytest.mark.parametrize("opset, nodes, arrays", [
-    (9, [node("Clip", ["y"], ["r"], min=0.0, max=6.0)], {}),
-    (13, [node("Clip", ["y", "zero", "six"], ["r"])], {"zero": np.float32(0), "six": np.float32(6)}),
-    (13, [node("Relu", ["y"], ["p"]), node("Min", ["p", "six"], ["r"])], {"six": np.float32(6)}),
-])
-def test_relu6(tmp_path: Path, opset: int, nodes: list[bytes], arrays: dict[str, Any]) -> None:
-    m = read(tmp_path, [node("Conv", ["x", "w"], ["y"]), *nodes, node("Conv", ["r", "v"], ["out"])],
-             {"w": kernel(4, 3, 3, 3), "v": kernel(4, 4, 3, 3), **arrays}, opset=opset, unsupported="stand_in")
-    assert len(m.net) == 3 and (m.stand_ins == () or m.stand_ins[0].what == "activation relu6")
 
 
 SPELLED = {
@@ -117,20 +84,6 @@ def test_a_function_of_its_own_is_a_formula(tmp_path: Path) -> None:
     assert m.net["wave"].layer == em.Activation("where(x > 1, x, x * sin(x))")
 
 
-def test_shapes_that_are_computed(tmp_path: Path) -> None:
-    """A reshape by Shape, Gather and Concat, as TorchScript exports it; the channels end where they began."""
-    m = read(tmp_path, [
-        node("Conv", ["x", "w"], ["y"], pads=[1, 1, 1, 1]), node("Shape", ["y"], ["shape"]),
-        node("Gather", ["shape", "one"], ["c"], axis=0), node("Div", ["c", "two"], ["half"]),
-        node("Unsqueeze", ["half", "axis"], ["h"]), node("Concat", ["keep", "h", "rest"], ["to"], axis=0),
-        node("Reshape", ["y", "to"], ["v"]), node("Transpose", ["v"], ["t"], perm=[0, 2, 1, 3, 4]),
-        node("Transpose", ["t"], ["u"], perm=[0, 2, 1, 3, 4]), node("Reshape", ["u", "back"], ["z"]),
-        node("Conv", ["z", "v2"], ["out"])],
-        {"w": kernel(6, 3, 3, 3), "v2": kernel(6, 6, 3, 3), "one": np.array(1), "two": np.array(2), "axis": ints(0),
-         "keep": ints(1, 2), "rest": ints(16, 16), "back": ints(0, -1, 16, 16)})
-    assert ops(m) == ["conv", "conv"]
-
-
 def test_channels_last(tmp_path: Path) -> None:
     """tf2onnx: the input is moved to channels first; linear layers over the last axis are 1x1 convolutions."""
     w, v = kernel(8, 3, 3, 3), kernel(8, 4)
@@ -165,61 +118,10 @@ def test_a_constant_added_to_what_two_nodes_read_is_no_bias(tmp_path: Path) -> N
     assert m.net["shift"].layer.op == "conv" and m.weights["shift.bias"].shape == (4,)
 
 
-def test_weight_standardisation_is_computed(tmp_path: Path) -> None:
-    w = kernel(4, 3, 3, 3)
-    m = read(tmp_path, [node("ReduceMean", ["w"], ["m"], axes=[1, 2, 3]), node("Sub", ["w", "m"], ["c"]),
-                        node("Mul", ["c", "c"], ["q"]), node("ReduceMean", ["q"], ["s"], axes=[1, 2, 3]),
-                        node("Sqrt", ["s"], ["r"]), node("Div", ["c", "r"], ["n"]), node("Conv", ["x", "n"], ["out"])],
-             {"w": w})
-    centred = w - w.mean((1, 2, 3), keepdims=True)
-    assert_close(m.weights["conv"], centred / np.sqrt((centred * centred).mean((1, 2, 3), keepdims=True)),
-                 ROUNDING._replace(rtol=1e-6))
-
-
-@pytest.mark.parametrize("axes, op", [((1,), "layer_norm"), ((1, 2, 3), "group_norm"), ((2, 3), "instance_norm")])
-@pytest.mark.parametrize("square", [[node("Pow", ["c", "two"], ["q"])], [node("Mul", ["c", "c"], ["q"])]])
-def test_norms_by_hand(tmp_path: Path, axes: tuple[int, ...], op: str, square: list[bytes]) -> None:
-    """Older exporters write a norm out; a scale and a shift follow."""
-    m = read(tmp_path, [
-        node("Conv", ["x", "w"], ["y"]), node("ReduceMean", ["y"], ["m"], axes=list(axes)),
-        node("Sub", ["y", "m"], ["c"]), *square, node("ReduceMean", ["q"], ["s"], axes=list(axes)),
-        node("Add", ["s", "eps"], ["e"]), node("Sqrt", ["e"], ["r"]), node("Div", ["c", "r"], ["n"]),
-        node("Mul", ["n", "g"], ["p"]), node("Add", ["p", "b"], ["out"])],
-        {"w": kernel(4, 3, 3, 3), "two": np.float32(2), "eps": np.float32(1e-5), "g": np.ones((4, 1, 1), np.float32),
-         "b": np.zeros((4, 1, 1), np.float32)})
-    assert ops(m) == ["conv", op]
-
-
-def test_an_rms_norm_by_hand(tmp_path: Path) -> None:
-    m = read(tmp_path, [
-        node("Conv", ["x", "w"], ["y"]), node("Mul", ["y", "y"], ["q"]), node("ReduceMean", ["q"], ["s"], axes=[1]),
-        node("Add", ["s", "eps"], ["e"]), node("Sqrt", ["e"], ["r"]), node("Reciprocal", ["r"], ["i"]),
-        node("Mul", ["i", "y"], ["out"])], {"w": kernel(4, 3, 3, 3), "eps": np.float32(1e-6)})
-    assert ops(m) == ["conv", "rms_norm"] and m.stand_ins == ()
-
-
-def test_a_slice_of_sites_and_a_global_pool(tmp_path: Path) -> None:
-    m = read(tmp_path, [node("Slice", ["x", "a", "b", "axes", "steps"], ["s"]), node("Conv", ["s", "w"], ["y"]),
-                        node("ReduceMean", ["y"], ["p"], axes=[2, 3]), node("Conv", ["p", "v"], ["out"])],
-             {"w": kernel(4, 3, 3, 3), "v": kernel(2, 4, 1, 1), "a": ints(1, 0), "b": ints(16, 16), "axes": ints(2, 3),
-              "steps": ints(1, 2)})
-    assert ops(m) == ["pad", "avg_pool", "conv", "global_avg_pool", "conv"]
-    assert m.net.shapes(16)["conv"] == (13, 6)
-
-
 def test_outputs_by_name(tmp_path: Path) -> None:
     m = read(tmp_path, [node("Conv", ["x", "w"], ["p3"]), node("Conv", ["p3", "v"], ["p4"], strides=[2, 2])],
              {"w": kernel(4, 3, 3, 3), "v": kernel(4, 4, 3, 3)}, outputs=("p3", "p4"))
     assert dict(m.outputs) == {"p3": "conv", "p4": "conv_2"} and m.net.output == "conv"
-
-
-@pytest.mark.parametrize("mode, rule, op", [("nearest", "asymmetric", "upsample"), ("linear", "half_pixel", "upsample"),
-                                            ("linear", "pytorch_half_pixel", "upsample")])
-def test_resize(tmp_path: Path, mode: str, rule: str, op: str) -> None:
-    m = read(tmp_path, [node("Conv", ["x", "w"], ["y"]), node("Resize", ["y", "", "scales"], ["out"], mode=mode,
-                                                              coordinate_transformation_mode=rule)],
-             {"w": kernel(4, 3, 3, 3), "scales": np.float32([1, 1, 2, 3])})
-    assert m.net.nodes[-1].layer == em.Upsample((2, 3), "nearest" if mode == "nearest" else "bilinear")
 
 
 def test_attention_is_refused_and_what_is_before_it_is_offered(tmp_path: Path) -> None:
@@ -341,12 +243,3 @@ def test_it_needs_no_number_field(tmp_path: Path) -> None:
     path.write_bytes(number(1, 8))
     with pytest.raises(ValueError, match="no ONNX model"):
         from_onnx(path)
-
-
-def test_models_by_name(tmp_path: Path) -> None:
-    read(tmp_path, [CONV], W)
-    assert from_name(str(tmp_path / "model.onnx"), init="he").net.names == ("stem",)
-    for text, words in (("model.pt", "must be a file .onnx or .keras, or package.module:callable"),
-                        ("package.module:thing", "image=None: must be the size of an image")):
-        with pytest.raises(ValueError, match=words):
-            from_name(text)

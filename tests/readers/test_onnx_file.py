@@ -11,10 +11,7 @@ from helpers import EXACT, assert_close
 from onnx_writer import attribute, block, info, model, node, number, tensor, varint
 
 from erfmath.base.errors import SizeError
-from erfmath.readers import wire
 from erfmath.readers.onnx_file import read_model
-
-NUMBERS = {"num": {1: ("one", "int", False), 2: ("many", "int", True), 3: ("inner", "num", False)}}
 
 
 def small() -> bytes:
@@ -121,25 +118,6 @@ def test_external_data_elsewhere(tmp_path: Path, location: str, about: dict[str,
 def test_damaged(tmp_path: Path, data: bytes, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         read_model(written(tmp_path, data))
-
-
-def test_nesting_and_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    data = b""
-    for _ in range(wire.DEEPEST + 1):
-        data = block(3, data)
-    with pytest.raises(ValueError, match="64 deep"):
-        wire.decode(data, "num", NUMBERS)
-    monkeypatch.setattr(wire, "MOST_FIELDS", 5)
-    with pytest.raises(ValueError, match="more than 5 fields"):
-        wire.decode(number(2, 1) * 6, "num", NUMBERS)
-
-
-def test_numbers_of_all_lengths() -> None:
-    values = [0, 1, 127, 128, 300, 2**32, 2**63 - 1, -1, -2**63]
-    single = b"".join(number(2, v) for v in values)
-    packed = block(2, b"".join(varint(v) for v in values))
-    assert wire.decode(single, "num", NUMBERS)["many"].tolist() == values
-    assert wire.decode(packed + number(1, -5), "num", NUMBERS) == {"one": -5, "many": pytest.approx(values, abs=0)}
 
 
 def test_a_large_file_is_refused_before_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
