@@ -233,7 +233,7 @@ def test_length() -> None:
     assert not long, f"more than {LONGEST} lines of code: {long}"
 
 
-def tests_of(module: str) -> Path:
+def home_of_tests(module: str) -> Path:
     """Where the tests of a module are: in the same place below `tests`, without the underscore of a private name."""
     *folders, name = module.split(".")
     return Path(__file__).parent.joinpath(*folders, f"test_{name.lstrip('_')}.py")
@@ -241,11 +241,11 @@ def tests_of(module: str) -> Path:
 
 def test_every_module_has_tests_of_its_name() -> None:
     modules = {module_of(path) for path in MODULES if path.stem not in ("__init__", "__main__")}
-    without = {module for module in modules if not tests_of(module).exists()}
+    without = {module for module in modules if not home_of_tests(module).exists()}
     unused = set(TESTED_ELSEWHERE) - without
-    missing = [f"{module}: {tests_of(module).relative_to(PACKAGE.parent)}" for module in sorted(
-        without - set(TESTED_ELSEWHERE))]
-    assert not missing and not unused, "\n".join([*missing, *(f"{module}: has tests, and is listed" for module in unused)])
+    told = [f"{module}: no {home_of_tests(module).relative_to(PACKAGE.parent)}" for module in sorted(
+        without - set(TESTED_ELSEWHERE))] + [f"{module}: has tests, and is in the list" for module in unused]
+    assert not told, "\n".join(told)
 
 
 def test_modules_have_all_and_a_docstring() -> None:
