@@ -17,6 +17,7 @@ from erfmath.empirics import rules as measured
 from erfmath.layers.base import KINDS, Layer
 from erfmath.networks.json import layer_from_dict, layer_to_dict
 from erfmath.theory.rules import registry as predicted
+from erfmath.trained import kinds as trained
 
 
 def has_example(kind: type[Layer]) -> bool:
@@ -47,8 +48,13 @@ def has_measurement_rule(kind: type[Layer]) -> bool:
     return kind.op in measured.RULES
 
 
+def has_hypotheses(kind: type[Layer]) -> bool:
+    return kind.op in trained.KINDS
+
+
 SIDES = {"an example in tests/specs.py": has_example, "a public name": is_public, "JSON": goes_through_json,
-         "costs": says_its_costs, "a theory rule": has_theory_rule, "a measurement rule": has_measurement_rule}
+         "costs": says_its_costs, "a theory rule": has_theory_rule, "a measurement rule": has_measurement_rule,
+         "gates of given weights": has_hypotheses}
 
 #: Kinds whose rule on a side is still being written: (op, side).
 UNFINISHED: set[tuple[str, str]] = set()

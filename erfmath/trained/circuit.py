@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from ..empirics.rules import Call, Pull, Step, rule_of
 from ..networks.network import Network
 from ..networks.settings import RunSettings
 from .fused import Fused, fuse
+from .kinds import Origin, kind_of
 from .slopes import signs
 
 __all__ = ["Circuit", "add_to", "channels_of", "gates_of", "given_names", "origins", "streams", "sweep"]
@@ -78,32 +79,15 @@ def streams(program: Program) -> dict[int, int]:
     return found
 
 
-class Origin(NamedTuple):
-    """Of which value, and which of its channels, another is made without a kernel in between."""
-
-    root: int
-    start: int
-    stop: int
-
-
-#: Layers that keep sites and channels, or move them as a whole.
-KEEPING = {"identity", "scale", "dropout", "activation", "batch_norm", "max_pool", "pad", "layer_norm", "group_norm",
-           "instance_norm", "rms_norm", "grn", "softmax", "shuffle"}
-
-
 def origins(circuit: Circuit) -> dict[int, Origin]:
     """The value that each node's is made of, site by site; averages over sites and kernels make values of their own."""
     count, found = circuit.channels, {-1: Origin(-1, 0, circuit.channels[-1])}
     for i, step in circuit.program.steps.items():
-        layer: Any = step.layer
-        found[i] = Origin(i, 0, count[i])
-        if len(step.inputs) == 1 and step.inputs[0] in found:
+        made = None
+        if len(step.inputs) == 1:
             above = found[step.inputs[0]]
-            if layer.op == "slice":
-                found[i] = Origin(above.root, above.start + layer.start, above.start + layer.stop)
-            elif layer.op in KEEPING or i in circuit.fused:
-                whole = layer.mixes_channels or layer.op == "shuffle"
-                found[i] = Origin(above.root, 0, count[above.root]) if whole else above
+            made = above if i in circuit.fused else kind_of(step.layer).origin(step.layer, above, count[above.root])
+        found[i] = made or Origin(i, 0, count[i])
     return found
 
 

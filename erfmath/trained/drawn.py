@@ -14,14 +14,13 @@ from ..empirics.sampling import generator
 from .circuit import Circuit, streams
 from .fused import fused_pull
 from .independent import Totals, follow, mean_pulls, squared
+from .kinds import kind_of
 from .slopes import Gate
 
 __all__ = ["drawn"]
 
 #: Bytes of what gates of a batch keep, and the least number of inputs in one.
 BATCH_BYTES, LEAST = 2**28, 8
-#: Gates that keep the channels apart.
-CHANNELWISE = {"activation", "max_pool", "adaptive_max_pool", "multiply", "dropout"}
 
 
 def drawn(circuit: Circuit, gates: Mapping[int, Gate], inputs: Array, draws: int, hypothesis: str,
@@ -85,7 +84,7 @@ class _Shifts:
         if self.hypothesis == "none":
             return list(pull(dy))
         counts = {dy.shape[1], *(self.circuit.channels[j] for j in step.inputs)}
-        if self.hypothesis == "channels" and step.layer.op in CHANNELWISE and len(counts) == 1:
+        if self.hypothesis == "channels" and kind_of(step.layer).channelwise and len(counts) == 1:
             shift = self.of(stream, dy.shape[1])
         else:
             shift = np.broadcast_to(self.of(stream, 1), (dy.shape[1],))

@@ -9,11 +9,9 @@ from typing import Any, NamedTuple
 from ..empirics.arrays import Array
 from ..empirics.boxes import Program
 from ..empirics.rules import Pull, Step, Window
+from .kinds import kind_of
 
 __all__ = ["Fused", "fuse", "fused_pull"]
-
-#: Layers that are functions of their input, site by site and channel by channel.
-POINTWISE = {"identity", "scale", "activation", "batch_norm"}
 
 
 class Fused(NamedTuple):
@@ -39,7 +37,8 @@ def fuse(program: Program) -> tuple[Program, dict[int, Fused]]:
         if len(above) != 1 or None in above or not (merges or _pointwise(step)):
             continue
         root[i], = above
-        gates[i] = step.layer.multiplies or step.layer.op == "activation" or any(gates[j] for j in step.inputs)
+        gates[i] = step.layer.multiplies or (step.layer.is_gate and not step.layer.statistics) or any(
+            gates[j] for j in step.inputs)
         if len(step.inputs) > 1 and (step.layer.multiplies or sum(gates[j] for j in step.inputs) > 1):
             nodes, waiting = {i}, list(step.inputs)
             while waiting:
@@ -63,7 +62,7 @@ def fuse(program: Program) -> tuple[Program, dict[int, Fused]]:
 
 
 def _pointwise(step: Step) -> bool:
-    return step.layer.op in POINTWISE and not step.over_map and not step.forward.folds
+    return kind_of(step.layer).pointwise and not step.over_map and not step.forward.folds
 
 
 def _single(step: Step, steps: Mapping[int, Step], fused: Fused) -> Step:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
-import operator
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -14,24 +12,19 @@ import numpy as np
 
 from ..empirics.arrays import Array, place
 from ..empirics.boxes import Program, compile_network
-from ..empirics.convolution import taps
 from ..empirics.measure import check_images
 from ..empirics.plan import Plan, make_plan
 from ..empirics.rules import Pull, Step
-from ..empirics.rules.pooling import max_pool, max_pool_winner
 from ..empirics.run import forward
 from ..networks.network import Network
 from ..networks.settings import RunSettings
 from .circuit import channels_of, gates_of, given_names
 from .fused import fused_pull
+from .kinds import Observed, kind_of, per_channel
 from .slopes import Slope, signs
 
-__all__ = ["Observed", "activities", "all_units", "batch_of", "factors_by_site", "observed", "two_slopes"]
+__all__ = ["activities", "all_units", "batch_of", "observed"]
 
-#: What is known of a gate: one `Slope` for each input, or the shares of a pool's taps.
-Observed = Any
-#: Layers that hand gradients on site by site, whatever went forward.
-SITEWISE = {"identity", "scale", "dropout", "batch_norm"}
 #: Bytes of the largest activation of a batch.
 BATCH_BYTES = 2**26
 
@@ -88,29 +81,9 @@ def activities(net: Network, weights: Mapping[str, Any], images: Any, *, node: s
                      batch=None, dtype=None)
     plan = all_units(net, settings, plan)
     channels = channels_of(net, settings)
-    found = observed(plan, np.moveaxis(images, 1, 0), channels, weighed=False)
-    return {plan.program.steps[i].name: _told(plan.program.steps[i], what, channels[i]) for i, what in found.items()
+    found, steps = observed(plan, np.moveaxis(images, 1, 0), channels, weighed=False), plan.program.steps
+    return {steps[i].name: kind_of(steps[i].layer).shown(steps[i], what, channels[i]) for i, what in found.items()
             if isinstance(what, np.ndarray) or what}
-
-
-def _told(step: Step, what: Observed, channels: int) -> Array:
-    if isinstance(what, np.ndarray):
-        return what
-    if len(what) > 1:
-        return np.array([np.broadcast_arrays(*slope[:2], np.empty(channels))[:2] for slope in what])
-    slope = what[0]
-    low = two_slopes(step)
-    if low is not None and low != 1:
-        return np.clip((slope.mean - low) / (1 - low), 0, 1)
-    return np.stack([slope.mean, slope.square])
-
-
-def two_slopes(step: Step) -> float | None:
-    """Of functions of slope 1 above zero, their slope below; None of others."""
-    layer: Any = step.layer
-    if step.layer.op != "activation" or layer.function not in ("relu", "leaky_relu"):
-        return None
-    return 0.0 if layer.function == "relu" else float(layer.slope)
 
 
 def all_units(net: Network, settings: RunSettings, plan: Plan) -> Plan:
@@ -150,7 +123,7 @@ def observed(plan: Plan, inputs: Array, channels: Mapping[int, int], weighed: bo
 
         def seen(step: Step, values: Sequence[Array], here: dict[int, Observed] = here) -> None:
             if step.index in gates:
-                here[step.index] = _seen(step, values) if step.index not in fused else None
+                here[step.index] = None if step.index in fused else kind_of(step.layer).seen(step, values)
         run = forward(plan.program, parameters, x, images=images, seen=seen)
         pulls: dict[int, _Pulled] = {}
         for i in gates:
@@ -186,21 +159,6 @@ def _weighed(program: Program, here: Mapping[int, Observed], pulls: Mapping[int,
     return found
 
 
-def _seen(step: Step, inputs: Sequence[Array]) -> Observed | None:
-    """What values tell of one gate over one batch; None where its pull does."""
-    layer: Any = step.layer
-    if layer.op == "max_pool":
-        return _winners(step, inputs[0])
-    if layer.op == "adaptive_max_pool":
-        return ()
-    if layer.op == "multiply":
-        return _factors(step, inputs)
-    if layer.op == "dropout":
-        count = inputs[0].shape[1]
-        return (Slope(np.ones(count), np.full(count, 1 / (1 - layer.p))),)
-    return None
-
-
 def _slope(step: Step, pulled: _Pulled, weight: Array | None) -> tuple[tuple[Slope], Array]:
     """The mean diagonal of a derivative and the mean of its square, over sites that count by `weight`; and the slopes.
 
@@ -208,60 +166,19 @@ def _slope(step: Step, pulled: _Pulled, weight: Array | None) -> tuple[tuple[Slo
     """
     window = step.backward
     slope = place(pulled.pull(pulled.signs)[0], window.held[0], window.out)
-    return (Slope(_per_channel(pulled.signs * slope, weight), _per_channel(slope * slope, weight)),), slope
+    return (Slope(per_channel(pulled.signs * slope, weight), per_channel(slope * slope, weight)),), slope
 
 
 def _reached(step: Step, slope: Array | None, pulled: _Pulled | None, weight: Array | None) -> Array | None:
     """How much of the power meets each site of a layer's input; None where that is the same everywhere."""
-    window, op = step.backward, step.layer.op
-    if op in ("max_pool", "adaptive_max_pool") and pulled is not None:
+    window = step.backward
+    if step.layer.routes and pulled is not None:
         return np.asarray(pulled.pull(np.ones_like(pulled.signs) if weight is None else weight)[0])
-    if op == "activation" and slope is not None:
+    if slope is not None and kind_of(step.layer).pointwise:
         weight = slope**2 if weight is None else weight * slope**2
-    elif op not in SITEWISE or weight is None:
+    elif not kind_of(step.layer).hands_on or weight is None:
         return None
     return place(weight, window.out, window.held[0])
-
-
-def _winners(step: Step, x: Array) -> Array:
-    """How often each tap of a window that lies inside the map has its largest value, (channels, taps)."""
-    read = step.forward.read(x, fill=-np.inf)
-    geometry = (step.kernel, step.stride, step.dilation)
-    y = max_pool(read, *geometry)
-    winner = max_pool_winner(read, y, *geometry)
-    views = [view[:1, 0, 0] > -np.inf for view in taps(read[:1, :1, :1], *geometry, y.shape[3:])]
-    inside = np.broadcast_to(functools.reduce(operator.and_, views)[:, None, None], winner.shape[:1] + (1,) * 2
-                             + winner.shape[3:])
-    counts = np.stack([_per_channel((winner == a) * inside) for a in range(len(views))], axis=1)
-    total = counts.sum(axis=1, keepdims=True)
-    return np.where(total > 0, counts / np.where(total > 0, total, 1), 1 / len(views))
-
-
-def _factors(step: Step, inputs: Sequence[Array]) -> tuple[Slope, ...]:
-    """Of a product: what the other inputs multiply the gradient of each one by."""
-    parts = [place(x, held, reads) for x, held, reads in zip(inputs, step.forward.held, step.forward.reads)]
-    found = []
-    for which, by_site in enumerate(factors_by_site(step)):
-        rest = functools.reduce(operator.mul, parts[:which] + parts[which + 1:])
-        found.append(Slope(_per_channel(rest), _per_channel(rest * rest), by_site))
-    return tuple(found)
-
-
-def factors_by_site(step: Step) -> list[bool]:
-    """Of each input of a product, whether what multiplies its gradient is a number of its own at every site."""
-    window = step.forward
-    return [math.prod(window.out.shape) == 1 or any(math.prod(other.shape) > 1 for k, other in enumerate(window.reads)
-                                                    if k != which) for which in range(len(window.reads))]
-
-
-def _per_channel(x: Array, weight: Array | None = None) -> Array:
-    """Mean over draws, images and sites, weighed where any of a channel's weights is not 0."""
-    axes = (0, *range(2, x.ndim))
-    plain = np.asarray(x.mean(axis=axes, dtype=float))
-    if weight is None:
-        return plain
-    total = weight.sum(axis=axes, dtype=float)
-    return np.where(total > 0, (x * weight).sum(axis=axes, dtype=float) / np.where(total > 0, total, 1), plain)
 
 
 def _mean(parts: list[tuple[int, Observed]]) -> Observed:

@@ -29,9 +29,10 @@ from .circuit import Circuit, channels_of, origins
 from .drawn import drawn
 from .fused import fuse
 from .independent import coherent, exact, exact_fits, probed
-from .known import by_hand, from_norms
+from .kinds import Observed, kind_of
+from .known import from_norms
 from .moved import moved, strides
-from .observed import Observed, all_units, observed
+from .observed import all_units, observed
 from .slopes import Bins, Gate, Routes, Slopes
 
 __all__ = ["HYPOTHESES", "predict_through_gates"]
@@ -117,7 +118,7 @@ class _Parts(NamedTuple):
         for name, given in hand.items():
             if name in by_name:
                 i = by_name[name]
-                found[i] = by_hand(steps[i], self.channels, math.prod(steps[i].kernel), given, name)
+                found[i] = kind_of(steps[i].layer).by_hand(steps[i], self.channels, given, name)
             elif name not in self.net.names:
                 raise ValueError(f"gates: the network has no node {quoted(name)}")
         missing = [name for name, i in by_name.items() if i not in found]
