@@ -13,15 +13,14 @@ from ...layers import Conv, ConvTranspose
 from ...layers.convolution import Weighted
 from ...layers.geometry import AxisGeometry
 from ...layers.weights import Constant, Fixed, Random
-from ..memory import remembered
 from ..sweep.covariance import Covariance, Factor
 from ..sweep.lowering import SAMPLE, Linear, Norm, box, by_place, reach, separable, together
-from ..sweep.moments import Moments
+from ..sweep.moments import Moments, read_sites
 from ..sweep.rows import padding
 from ..sweep.taps import Array, Taps, reads
 from .base import Rule, rule_for
 from .context import Above, Before, Below
-from .directions import border_ratios, presence, tap_ratios
+from .directions import Patterns, border_patterns, tap_ratios
 from .neighbours import Passage, through_taps
 
 __all__ = ["ConvolutionRule"]
@@ -105,16 +104,14 @@ class ConvolutionRule(Rule):
         if not op.fresh or at.layer.transposed or at.i in graph.biases:
             return after
         channels, sizes = graph.channels[at.source] // op.groups, graph.sizes[at.source]
-        ratios: Callable[[], Array | None]
+        ratios: Callable[[], Patterns | None]
         if m.pixels is not None:
             dilation = tuple(g.dilation for taps in op.taps for g in taps.geometry)
             ratios = functools.partial(tap_ratios, m.pixels, _weights(op), dilation, channels)
         elif None in sizes or op.fold or len(m.cov_far) > 1 or not m.cov_far.any():
             return after
         else:
-            shared = float(m.cov_far[0])
-            ratios = functools.partial(_border_ratios, float(m.average[0]) - shared, shared, op, sizes,
-                                       graph.sizes[at.i], channels)
+            ratios = functools.partial(_patterns, m, op, sizes, graph.sizes[at.i], channels)
         return after.with_tilt(at.i, ratios)
 
     def passage(self, layer: Weighted, op: Linear, ndim: int) -> Passage | None:  # type: ignore[override]
@@ -176,23 +173,21 @@ class ConvolutionRule(Rule):
         return at.linear(self._as_normed(at, at.op), values, at.lags)
 
 
-def _border_ratios(own: float, shared: float, op: Linear, sizes: tuple[int | None, ...], out: tuple[int | None, ...],
-                   channels: int) -> Array | None:
-    present = _presence(tuple(g for taps in op.taps for g in taps.geometry), sizes, out)
-    return border_ratios(own, shared, _weights(op), present, channels)
+def _patterns(m: Moments, op: Linear, sizes: tuple[int | None, ...], out: tuple[int | None, ...], channels: int
+              ) -> Patterns | None:
+    """What a batch norm makes of values that have a mean, which borders make a pattern of."""
+    level, shared, within = m.common_map[0], float(m.cov_far[0]), []
+    for axis, g in enumerate(g for taps in op.taps for g in taps.geometry):
+        # Per axis, for each tap and site, what it reads of the mean, which is lower near borders, or 0 outside.
+        z, inside = read_sites(g, sizes[axis] or 1, out[axis] or 1)
+        line = np.add.reduce(level, axis=tuple(a for a in range(level.ndim) if a != axis)) * sizes[axis] / level.size
+        within.append((inside * line[z]).T)
+    return border_patterns(float(m.average[0]) - shared, shared, _weights(op), within, channels)
 
 
 def _weights(op: Linear) -> Array:
     """The taps' weights over all axes."""
     return np.asarray(functools.reduce(np.multiply.outer, [taps.weights for taps in op.taps]))
-
-
-@remembered(1024)
-def _presence(geometry: tuple[AxisGeometry, ...], sizes: tuple[int | None, ...], out: tuple[int | None, ...]
-              ) -> tuple[Array, Array]:
-    """How often taps lie inside the map, and how that varies together."""
-    read = [reads(g, np.arange(size or 1), n or 1)[0].T for g, size, n in zip(geometry, out, sizes)]
-    return presence([((z >= 0) & (z < (n or 1))) * 1.0 for z, n in zip(read, sizes)])
 
 
 def _evenness(op: Linear, sizes_in: tuple[int | None, ...], sizes: tuple[int | None, ...]) -> float:

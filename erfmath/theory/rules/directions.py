@@ -6,14 +6,16 @@ of S carry it, as on photographs, its inverse is large on average, and larger fo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from ..sweep.inputs import InputModel
 from ..sweep.taps import Array
 
-__all__ = ["MOST", "border_ratios", "inverse_moments", "presence", "tap_ratios"]
+__all__ = ["MOST", "Patterns", "border_patterns", "inverse_moments", "presence", "tap_ratios"]
 
 #: More directions than this are many.
 MOST = 512
@@ -39,7 +41,25 @@ def inverse_moments(covariance: Array) -> Array:
     return np.asarray(axes**2 @ inner / top)
 
 
-def tap_ratios(pixels: InputModel, variances: Array, dilation: tuple[int, ...], channels: int) -> Array | None:
+class Patterns(NamedTuple):
+    """Batch norm where few directions carry the variance, as where every channel has a pattern of its own.
+
+    Attributes
+    ----------
+    ratios : ndarray, of the taps' shape
+        E[w_a^2 / variance] E[variance] / E[w_a^2].
+    own : float
+        E[own part of the variance / variance].
+    power : ndarray, shape (*sites), optional
+        E[pattern^2 / variance]; None without a pattern.
+    """
+
+    ratios: Array
+    own: float = 1.0
+    power: Array | None = None
+
+
+def tap_ratios(pixels: InputModel, variances: Array, dilation: tuple[int, ...], channels: int) -> Patterns | None:
     """E[w_a^2 / variance] E[variance] / E[w_a^2] for the taps that read `channels` of such pixels, or None for many.
 
     `variances` are those of the taps, over all axes.
@@ -54,13 +74,13 @@ def tap_ratios(pixels: InputModel, variances: Array, dilation: tuple[int, ...], 
     root = np.sqrt(np.tile(variances.ravel(), channels))
     covariance = np.kron(between, values.reshape(len(taps), -1)) * np.outer(root, root)
     found = inverse_moments(covariance) * np.trace(covariance)
-    return np.asarray(found.reshape(channels, -1).mean(axis=0).reshape(variances.shape))
+    return Patterns(found.reshape(channels, -1).mean(axis=0).reshape(variances.shape))
 
 
 def presence(within: Sequence[Array]) -> tuple[Array, Array]:
-    """Means over sites of whether a tap lies inside the map, shape (taps,), and their covariances, over all axes.
+    """Means over sites of what taps read, shape (taps,), and their covariances, over all axes.
 
-    `within`, per axis of shape (taps, sites), says which taps do.
+    `within`, per axis of shape (taps, sites), is what taps read of the mean along that, 0 outside the map.
     """
     mean, both = np.ones(1), np.ones((1, 1))
     for inside in within:
@@ -70,17 +90,26 @@ def presence(within: Sequence[Array]) -> tuple[Array, Array]:
     return mean, both - np.outer(mean, mean)
 
 
-def border_ratios(own: float, shared: float, variances: Array, present: tuple[Array, Array], channels: int
-                  ) -> Array | None:
-    """The same where zero padding gives every channel a pattern at the borders of its own; None where that is faint.
+def _read(within: Sequence[Array]) -> Array:
+    """What each tap reads at each site, shape (taps, *sites)."""
+    total = np.ones((1,))
+    for n, inside in enumerate(within):
+        outer = np.multiply.outer(total, inside)  # (taps, *sites, taps, sites)
+        total = np.moveaxis(outer, n + 1, 1).reshape(-1, *total.shape[1:], inside.shape[1])
+    return total
 
-    Each of `channels` has values of variance `own` about a mean of square `shared`; `present` is what `presence` says
-    of the taps.  The mean makes one direction a tap: its sum over the channels.
+
+def border_patterns(own: float, shared: float, variances: Array, within: Sequence[Array], channels: int
+                    ) -> Patterns | None:
+    """The same where borders give every channel a pattern of its own; None where that is faint.
+
+    Each of `channels` has values of variance `own` about a mean of square `shared`, of which taps read `within`, as for
+    `presence`.  The mean makes one direction a tap: its sum over the channels.
     """
     if not own > 0:
         return None
     shared /= own  # ratios do not depend on the scale of values, which may be beyond that of floats
-    mean, apart = present
+    mean, apart = presence(within)
     power = variances.ravel()
     alone = mean * power
     varied = channels * shared * float(np.dot(apart.diagonal(), power))
@@ -104,9 +133,12 @@ def border_ratios(own: float, shared: float, variances: Array, present: tuple[Ar
     others *= channels - 1
     others += whole
     density *= np.exp(others / -2)
-    inverse = np.dot(1 / spread, density)
-    found = ((channels - 1) * inverse[:many] + axes**2 @ inverse[many:]) * _STEP / top
-    return np.asarray((found * total / channels).reshape(variances.shape))
+    inverse = np.dot(1 / spread, density) * (_STEP / top)
+    found = (channels - 1) * inverse[:many] + axes**2 @ inverse[many:]
+    read = _read(within)
+    seen = axes.T @ (root[:, None] * (read.reshape(len(read), -1) - mean[:, None]))
+    return Patterns((found * total / channels).reshape(variances.shape), float(found @ alone),
+                    channels * shared * np.dot(inverse[many:], seen**2).reshape(read.shape[1:]))
 
 
 def _log_product(factors: Array) -> Array:

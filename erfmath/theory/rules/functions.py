@@ -32,7 +32,8 @@ from ..memory import remembered
 from .formula import Formula, resolved
 from .truncated import Piecewise
 
-__all__ = ["Array", "Function", "cross", "function", "gate", "gate_pair", "normal_points", "rectifier", "second"]
+__all__ = ["Array", "Function", "cross", "function", "gate", "gate_pair", "normal_points", "rectifier", "second",
+           "steepness"]
 
 Array = npt.NDArray[np.float64]
 
@@ -234,6 +235,14 @@ def gate(phi: Function, q: Array) -> Array:
     if phi.below is not None:
         return np.full(np.shape(q), (phi.above**2 + phi.below**2) / 2)
     return _square(phi.slope, q, phi.knots)
+
+
+def steepness(phi: Function, q: float) -> float:
+    """E[phi'(z)^2 z^2] / (E[phi'(z)^2] q) for z ~ N(0, q): 1 of rectifiers."""
+    if phi.below is not None:
+        return 1.0
+    slopes = float(gate(phi, np.array(q)))
+    return float(_square(lambda z: phi.slope(z) * z, np.array(q), phi.knots)) / (slopes * q) if slopes else 1.0
 
 
 def cross(phi: Function, q: Array, rho: Array) -> Array:

@@ -116,12 +116,29 @@ class MapNormRule(NormRule):
         count = each * math.prod(sizes)
         return count / (count - 3) if count > 3 else math.inf
 
+    @staticmethod
+    def patterned(at: Before, m: Moments, values: Array) -> Array:
+        """Values over the variance of each channel, where few directions carry it; the gates of taps are noted."""
+        few = m.tilt[1]() if m.tilt is not None and at.graph.readers[m.tilt[0]] == 1 else None
+        if few is None or m.tilt is None:
+            return values
+        at.gates.tilts[m.tilt[0]] = few.ratios
+        if few.power is None:
+            return values
+        found = m.falling(m.second) * few.own + few.power
+        return values * m.products(np.sqrt(ratio(found, values[lag_zero(m.lags)])), m.lags)
+
     def spares(self, at: Before) -> float:
         k, images = self.shared_by(at.layer, at.graph.channels[at.i], at.graph.ndim)
         return 1 - 1 / k if images else 1.0
 
-    def _kept(self, at: Below | Above, sizes: Sizes) -> tuple[float, float] | None:
-        """What is left of a site's power, and what each site gets of the whole map's; None without borders."""
+    def _kept(self, at: Below | Above, sizes: Sizes) -> tuple[Array, Array, float, float] | None:
+        """What is left of each site's power, how much of it goes with the values, and what the map gets.
+
+        As maps per group the part of the power that stays, and q of the values, times how steep gates of large ones
+        are; then what each site gets of the power of the map, and of that which goes with the values.  None where
+        there are no borders.
+        """
         graph, i = at.graph, at.i
         k, images = self.shared_by(graph.layers[i], graph.channels[i], len(sizes))
         if not images or None in sizes or not at.op.gate or i in at.gates.idle:
@@ -130,18 +147,32 @@ class MapNormRule(NormRule):
         count = sites * k * images
         fourth = 3 * (count - 1) / (count + 1)  # of a number over the deviation of all
         left, _ = at.gates.even.get(graph.sources[i][0], (1.0, 1.0))
-        return max(1 - 4 / count + (1 + fourth) / count**2, 0.0), (1 + left) / (count * sites * images)
+        level = at.gates.levels[i]
+        along, even = level * at.gates.steep.get(i, 1.0), 1 / (count * sites * images)
+        return np.maximum(1 - 2 * (1 + along) / count + (1 + fourth) / count**2, 0.0), level, left * even, even * float(
+            at.gates.steep.get(i, 1.0))
+
+    def levelled(self, at: Before, values: Array, lags: tuple[int, ...]) -> None:
+        """Note q of the normalised values, with which gradients that pass statistics go."""
+        if self.shared_by(at.layer, at.graph.channels[at.i], len(lags))[1]:
+            at.gates.levels[at.i] = values[lag_zero(lags)]
 
     def backward(self, at: Below, state: Covariance) -> Covariance:
         below = super().backward(at, state)
         kept = self._kept(at, at.sizes)
         if kept is None or not below.bare.size:
             return below
+        stays, level, even, along = kept
         center: Any = (slice(None), *below.lags)
-        power = below.values[center].reshape(len(below.values), -1).sum(axis=1)
+        power = below.values[center]
+        here: Any = (..., *(slice(first, first + n) for first, n in zip(below.start, power.shape[1:])))
+        axes = tuple(range(1, power.ndim))
         spread = np.zeros((*below.values.shape[:1 + below.ndim], *(n or 1 for n in at.sizes)))
-        spread[center] = (kept[1] * power).reshape(-1, *(1,) * below.ndim)
-        return below.times(kept[0]**0.5).merge(Covariance(spread, (0,) * below.ndim), at.channels[0], False)
+        spread[center] = (even * power.sum(axis=axes, keepdims=True)
+                          + along * level * (power * level[here]).sum(axis=axes, keepdims=True))
+        values = below.values.copy()
+        values[center] *= stays[here]
+        return below.holding(values).merge(Covariance(spread, (0,) * below.ndim), at.channels[0], False)
 
     def transpose(self, at: Above) -> Array:
         below = super().transpose(at)
@@ -149,10 +180,12 @@ class MapNormRule(NormRule):
         kept = self._kept(at, below.shape[-ndim:])
         if kept is None:
             return below
-        center: Any = (slice(None), *lag_zero(at.lags))
-        even = below[center].reshape(*below.shape[:2], -1).sum(axis=2) * kept[1]
-        out = below * kept[0]
-        out[center] += even.reshape(*even.shape, *(1,) * ndim)
+        stays, level, even, along = kept
+        center: Any = (slice(None), slice(None), *at.lags)
+        alone, axes = below[center], tuple(range(2, 2 + ndim))
+        out = below.copy()
+        out[center] = (alone * stays + even * alone.sum(axis=axes, keepdims=True)
+                       + along * level * (alone * level).sum(axis=axes, keepdims=True))
         return out
 
 
@@ -210,9 +243,6 @@ class BatchNormRule(MapNormRule):
             raise ValueError("batch norm of values that do not vary between inputs or sites: the variance is zero, "
                              "or too small for floats; give input_moments with E[x x'] below E[x^2]")
         at.gates.power[i] = m.per_pair((1.0 if self.again(at, m) else self.few(BATCH, at.graph.sizes[i])) / spread)
-        if m.tilt is not None and at.graph.readers[m.tilt[0]] == 1:
-            ratios = m.tilt[1]()
-            at.gates.tilts.update({} if ratios is None else {m.tilt[0]: ratios})
         # E[v(x) mean] falls towards borders: less of the mean is in what stands near one.
         if any(m.lags) or m.common is not None:
             p = m.common_map
@@ -226,6 +256,8 @@ class BatchNormRule(MapNormRule):
         else:
             values = m.values * m.per_pair((1 - 2 * m.cov_far / m.average) / spread)
             values += m.per_pair(m.cov_far / spread)
+        values = self.patterned(at, m, values)
+        self.levelled(at, values, m.lags)
         steep = any(2 * c > q for q, c in parts)
         if steep:  # c is an average: its fall is not exact
             values[lag_zero(m.lags)] = np.maximum(values[lag_zero(m.lags)], 0.0)
@@ -396,7 +428,9 @@ class GroupNormRule(MapNormRule):
         p = m.second / m.per_site(m.average)
         level = m.products(p, m.lags) - m.products(p - 1, m.lags)
         values = np.array((m.values - taken * level) * inverse + rest * level)
+        values = self.patterned(at, m, values) if k == 1 else values
         values[lag_zero(m.lags)] = np.maximum(values[lag_zero(m.lags)], 0.0)
+        self.levelled(at, values, m.lags)
         cov_far = (m.cov_far - taken) * inverse + rest
         corr_site = ratio((m.cov_site - taken) * inverse + rest, (m.average - taken) * inverse + rest)
         root = inverse**0.5

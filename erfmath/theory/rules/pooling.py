@@ -313,7 +313,7 @@ def max_pool(op: Linear, m: Moments, shares: Sequence[float], sizes_in: Sizes, s
     mixed = linear(op._replace(variances=True, inside_only=False), replace(m, values=m.values[middle]), sizes_in,
                    extent, zero)[lag_zero(zero)]
     scale = mixed * (kinds[-1] / count) / m.per_site(np.where(m.average > 0, m.average, 1.0))
-    second, cov_far, corr_site, known, bias = [], [], [], [], []
+    second, cov_far, corr_site, known, bias, level = [], [], [], [], [], []
     for g, near in enumerate(_near([taps.geometry[0] for taps in op.taps], m)):
         site, whole = m.value(g) if near is None else m.value(g).sharing(near), float(m.average[g])
         distribution = site.distribution
@@ -325,9 +325,13 @@ def max_pool(op: Linear, m: Moments, shares: Sequence[float], sizes_in: Sizes, s
                  for one in (distribution, *(m.distribution(g, whole * (1 - x**2)) for x in nodes[1:]))]
         largest = table[0]
         second.append(_per_window([[one.second for one in row] for row in table], place, nodes, own))
-        means = often[kinds] / count.size @ np.stack([one.row_means for one in largest])
-        apart = distant(distribution.row_means, means, distribution.share, float(m.cov_far[g] / m.level[g]))
-        cov_far.append(apart * np.sqrt(scale[g]).mean()**2)
+        # Windows near a border have lower means, and may have fewer sites.
+        heights = np.broadcast_to(np.sqrt(scale[g]), extent)
+        weight = np.bincount(np.broadcast_to(place, extent).reshape(-1), heights.reshape(-1)) / heights.size
+        rows = np.stack([one.row_means for one in largest])
+        cov_far.append(distant(distribution.row_means, weight @ rows, distribution.share,
+                               float(m.cov_far[g] / m.level[g])))
+        level.append((rows @ distribution.share)[place] * heights)
         winner = largest[-1]
         together = distant(distribution.row_means, winner.row_means, distribution.share, float(m.cov_site[g]))
         corr_site.append(together / winner.second if winner.second else 0.0)
@@ -338,6 +342,8 @@ def max_pool(op: Linear, m: Moments, shares: Sequence[float], sizes_in: Sizes, s
         bias.append(np.ones(()) if even else _per_window(gates / (gates[0, -1] or 1.0), place, nodes, own))
     q = np.broadcast_to(np.stack(second) * scale, (len(cov_far), *extent))
     pooled = Moments(q[(slice(None), *(None,) * m.ndim)], np.array(cov_far), np.array(corr_site), tuple(known), m.wraps)
+    means = np.broadcast_to(np.stack(level), q.shape)
+    pooled = pooled.with_common(lambda: pooled.falling(means))
     after = _correlated(op, m, pooled, sizes_in, lags) if any(lags) else pooled
     return after, Route(winning(op, m, shares), np.array(bias))
 

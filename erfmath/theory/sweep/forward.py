@@ -17,6 +17,7 @@ from fractions import Fraction
 import numpy as np
 
 from ..rules.context import Before, Roots
+from ..rules.functions import steepness
 from ..rules.neighbours import Borders
 from ..rules.pooling import Route
 from .dependence import Dependence, Unfollowed
@@ -54,6 +55,10 @@ class Gates:
     even : dict
         Per node, how much norms further down leave of the power of a gradient that is the same at all sites, and of
         one in proportion to the values; all of it where nothing is said.
+    levels : dict
+        Per norm over a map whose statistics gradients pass, E[v^2] at each site, shape (groups, *lattice).
+    steep : dict
+        Per node that such norms lead to, E[g^2 v^2] / (E[g^2] E[v^2]) of gradients g that meet its values v.
     idle : set
         Norms of values that are normalised already, whose statistics do not fluctuate.
     tilts : dict
@@ -71,6 +76,8 @@ class Gates:
     parts: dict[tuple[int, int], dict[int, int]] = field(default_factory=dict)
     uncorrelated: set[int] = field(default_factory=set)
     even: dict[int, tuple[float, float]] = field(default_factory=dict)
+    levels: dict[int, Array] = field(default_factory=dict)
+    steep: dict[int, float] = field(default_factory=dict)
     idle: set[int] = field(default_factory=set)
     tilts: dict[int, Array] = field(default_factory=dict)
     unfollowed: set[tuple[int, int]] = field(default_factory=set)
@@ -97,6 +104,7 @@ class _Forward:
         self.gates = Gates(strict=seen is None)
         self.plane: dict[int, Moments] = {}
         self.done: dict[int, Moments] = {}
+        self.seconds: dict[int, float] = {}  # E[v^2] after norms whose statistics gradients pass
         self.need = self._lags()
         self.neighbours = any(map(any, self.need.values()))
         self.extent = self._extents()
@@ -244,7 +252,27 @@ class _Forward:
                     for j in set(graph.sources[i]):
                         if last[j] == i and j not in held:
                             del self.done[j]
+        if self.gates.levels:
+            self._steepness()
         return self.gates
+
+    def _steepness(self) -> None:
+        """How steep gates are for large values, from the top down; random layers make gradients of no value."""
+        graph, found = self.graph, self.gates.steep
+        met: dict[int, list[float]] = {graph.top: [1.0]}
+        for i in range(graph.top, -1, -1):
+            there = met.pop(i, None)
+            if there is None:
+                continue
+            found[i] = here = sum(there) / len(there)
+            phi, q = graph.rules[i].function(graph.layers[i]), self.seconds.get(graph.sources[i][0], 0.0)
+            if graph.ops[i].fresh or phi is not None:
+                here = 1.0 if phi is None or not q else steepness(phi, q)
+            for j in set(graph.sources[i]):
+                # A part of a sum, by what it is of the variance.
+                parted = graph.layers[i].sums and i in self.seconds
+                part = min(self.seconds.get(j, 0.0) / self.seconds[i], 1.0) if parted else 1.0
+                met.setdefault(j, []).append(1 + (here - 1) * part)
 
     def _node(self, i: int, inputs: list[Moments]) -> Moments:
         at = Before(self.graph, i, self.plan.lags, self.need[i], self.extent, self.gates, self.borders,
@@ -259,4 +287,6 @@ class _Forward:
             found = replace(found, sites=tuple(None if site is None else Itself.of(site).value()
                                                for site in found.sites))
         self.gates.sites[i] = found.sites
+        if self.gates.levels:
+            self.seconds[i] = float(found.average.mean())
         return found

@@ -11,7 +11,7 @@ import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,6 +24,9 @@ from .pairs import border_pairs, cut_pairs, fixed_pairs, routed_pairs, select_la
 from .site_distribution import SiteDistribution
 from .taps import REMEDY, Array, Taps, adjoint, forward, reads
 from .values import Gaussian, SiteValue, Value
+
+if TYPE_CHECKING:
+    from ..rules.directions import Patterns
 
 __all__ = ["Moments", "at", "concatenate", "far_factor", "folded", "inside", "linear", "overlap", "ratio",
            "read_sites", "refit", "shared_after"]
@@ -67,7 +70,7 @@ class Moments:
     plane: Moments | None = None
     normed: tuple[str, int] | None = None
     pixels: InputModel | None = None
-    tilt: tuple[int, Callable[[], Array | None]] | None = None
+    tilt: tuple[int, Callable[[], Patterns | None]] | None = None
     common: Callable[[], Array] | None = None
 
     @property
@@ -213,7 +216,7 @@ class Moments:
             return self
         return self._with(common=common and _Once(common))  # several layers may ask
 
-    def with_tilt(self, i: int, ratios: Callable[[], Array | None]) -> Moments:
+    def with_tilt(self, i: int, ratios: Callable[[], Patterns | None]) -> Moments:
         """The same, with what a batch norm would do to single taps of the convolution `i`, found where one asks."""
         return self._with(tilt=(i, ratios))
 
@@ -227,6 +230,11 @@ class Moments:
     def common_map(self) -> Array:
         """What `common` says, as a map."""
         return self.falling(self.second) if self.common is None else self.common()
+
+    @property
+    def means_map(self) -> Array:
+        """What distant sites have in common falls towards borders in proportion to this, per group and site."""
+        return self.deviation if self.common is None else self.common()
 
     def falling(self, maps: Array) -> Array:
         """Maps in parts of their averages, per group; 1 where all is 0."""
@@ -367,7 +375,7 @@ def folded(op: Linear, m: Moments, sizes_in: tuple[int | None, ...], lags: tuple
     if m.wraps:
         return m, sizes_in
     sizes = op.padded(sizes_in)
-    return replace(m, values=linear(op.folding, m, sizes_in, sizes, lags)), sizes
+    return replace(m, values=linear(op.folding, m, sizes_in, sizes, lags), common=None), sizes
 
 
 def _random(op: Linear, values: Array, sizes_in: tuple[int | None, ...], extent: tuple[int, ...],
@@ -502,7 +510,7 @@ def far_factor(op: Linear, m: Moments, sizes_in: tuple[int | None, ...], sizes: 
 
 def _mean_row(matrix: Array, m: Moments, axis: int) -> float:
     """Mean over output sites of what each reads of sqrt(q), over that of all."""
-    line = np.add.reduce(m.deviation, axis=tuple(a for a in range(1 + m.ndim) if a != 1 + axis))
+    line = np.add.reduce(m.means_map, axis=tuple(a for a in range(1 + m.ndim) if a != 1 + axis))
     return float(ratio((matrix @ line).mean(), line.mean()))
 
 
@@ -510,7 +518,7 @@ def _presence(g: AxisGeometry, m: Moments, axis: int, n: int | None, n_out: Any)
     """For each tap, the mean over output sites of the sqrt(q) that it reads over that of all, zero outside the map."""
     if n is None:
         return np.full(g.kernel, 1 / g.stride if g.transposed else 1.0)
-    line = np.add.reduce(m.deviation, axis=tuple(a for a in range(1 + m.ndim) if a != 1 + axis))
+    line = np.add.reduce(m.means_map, axis=tuple(a for a in range(1 + m.ndim) if a != 1 + axis))
     z, within = read_sites(g, n, n_out)
     return np.add.reduce(within * line[z], axis=0) * (n / (n_out * np.add.reduce(line)))
 

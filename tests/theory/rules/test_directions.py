@@ -7,7 +7,7 @@ from helpers import Tolerance, assert_close
 
 import erfmath as em
 from erfmath.layers.normalisation import BATCH
-from erfmath.theory.rules.directions import border_ratios, inverse_moments, presence
+from erfmath.theory.rules.directions import border_patterns, inverse_moments, presence
 
 RELU = em.Activation("relu")
 SAME = Tolerance(1e-9, 1e-12)
@@ -47,10 +47,14 @@ def test_patterns_at_borders() -> None:
     means = np.einsum("nia,ax->nx", w, within) * shared**0.5
     variance = own * np.einsum("nia,ax->n", w**2, within) / 4 + means.var(axis=1)
     expected = (w**2 / variance[:, None, None]).mean(axis=(0, 1)) * variance.mean()
-    got = border_ratios(own, shared, np.ones(3), presence([within]), channels)
+    got = border_patterns(own, shared, np.ones(3), [within], channels)
     assert got is not None
-    assert_close(got, expected, Tolerance(0.01, 0.0))
-    assert border_ratios(own, 0.0, np.ones(3), presence([within]), channels) is None
+    assert_close(got.ratios, expected, Tolerance(0.01, 0.0))
+    patterns = ((means - means.mean(axis=1, keepdims=True))**2 / variance[:, None]).mean(axis=0)
+    assert got.power is not None
+    assert_close(got.power, patterns, Tolerance(0.01, 0.0))
+    assert_close(got.own, 1 - patterns.mean(), Tolerance(0.01, 0.0))
+    assert border_patterns(own, 0.0, np.ones(3), [within], channels) is None
 
 
 def test_white_pixels_have_all_directions() -> None:

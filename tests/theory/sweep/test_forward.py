@@ -32,6 +32,8 @@ FAR = Tolerance(2e-2, 0.0)
 VARIANCE, CORNER = Tolerance(1.5e-2, 0.0), Tolerance(1.5e-1, 0.0)
 #: Lags that are not carried count as those of distant sites.
 NEAR = Tolerance(1e-2, 0.0)
+#: How the means of windows fall towards borders.
+PATTERN = Tolerance(7e-2, 0.0)
 #: What sites share at one place, in the middle of a map, where fixed filters and sums take averages for it.
 SHARED = Tolerance(2e-2, 0.0)
 #: Pools away from borders, up to the sampled fields' own error; over the whole map of 12 x 12 sites, by c of the input.
@@ -281,6 +283,8 @@ def test_max_pools(kernel: int, stride: int, padding: int, c: float, monkeypatch
     assert_close(bias[0].ravel(), 2 * (top > 0).mean(axis=(0, 1)).ravel(), POOLED)  # at the border too
     assert_close(pooled.average[0], (m**2).mean(), WHOLE[c])
     assert_close(pooled.cov_far[0], (mean[:, 0] * mean[:, 1]).mean(), WHOLE[c])
+    apart = (m[:, 0] * mean[:, 1, None, None]).mean(axis=0)
+    assert_close(pooled.common_map[0], apart / apart.mean(), PATTERN)
 
 
 # ---------------------------------------------------------------------------------------------
