@@ -81,19 +81,10 @@ NETWORKS: dict[str, em.Network] = {
 }
 
 
-#: At corners the theory is known to be worse; docs/limits.md says so.
-WORSE = {
-    **dict.fromkeys(("CycleGAN", "group norms", "instance norms"),
-                    "what norms over a map spread is taken to be uncorrelated: std 3 to 5 % off"),
-}
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("corner", [False, True], ids=["middle", "corner"])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_theory_and_sampling(name: str, corner: bool, request: pytest.FixtureRequest) -> None:
-    if corner and name in WORSE:
-        request.applymarker(pytest.mark.xfail(reason=WORSE[name], strict=True))
+def test_theory_and_sampling(name: str, corner: bool) -> None:
     options: dict[str, Any] = {"image": IMAGE, "width": WIDTH, "channels_in": WIDTH, "unit": (0, 0) if corner else None}
     theory = em.predict(NETWORKS[name], **options)
     found = em.measure(NETWORKS[name], draws=DRAWS, rng=zlib.crc32(name.encode()), **options)

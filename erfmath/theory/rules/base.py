@@ -23,7 +23,7 @@ from ..sweep import groups
 from ..sweep.covariance import Covariance, Factor
 from ..sweep.groups import Labels
 from ..sweep.lowering import SAMPLE, Linear, Norm, reach
-from ..sweep.moments import Moments, at as lag_zero, far_factor, linear, ratio, shared_after
+from ..sweep.moments import Moments, at as lag_zero, far_factor, linear, ratio, read_sites, shared_after
 from ..sweep.sources import average
 from ..sweep.taps import Array, Taps
 from ..sweep.values import Value
@@ -31,7 +31,7 @@ from .context import Above, Before, Below
 from .functions import Function
 from .neighbours import Passage
 
-__all__ = ["RULES", "Rule", "filtered", "rule_for", "rule_of", "through_taps"]
+__all__ = ["RULES", "Rule", "filtered", "gathered", "rule_for", "rule_of", "through_taps"]
 
 Sizes = tuple[Any, ...]
 R = TypeVar("R", bound="type[Rule]")
@@ -114,6 +114,22 @@ def _of_one_phase(taps: Taps) -> Array:
 def _others(kind: type[Any], known: frozenset[str]) -> tuple[str, ...]:
     """Fields of a kind of layer that are not among the known ones."""
     return tuple(field.name for field in dataclasses.fields(kind) if field.name not in (*known, "name"))
+
+
+def gathered(op: Linear, sizes_in: Sizes, sizes: Sizes) -> float:
+    """What a filter makes of the power of a gradient that is the same at all sites over that of independent ones."""
+    total = 1.0
+    for taps in op.taps:
+        if taps.rows is not None:
+            weights = taps.rows.matrix
+            total *= float((weights.sum(axis=0)**2).mean() / (weights**2).sum(axis=0).mean())
+        elif len(taps.axes) == 1 and sizes_in[taps.axes[0]] is not None:
+            (axis,), (g,) = taps.axes, taps.geometry
+            z, there = read_sites(g, sizes_in[axis], sizes[axis])
+            one, square = (np.bincount(z[there], np.broadcast_to(w, z.shape)[there], sizes_in[axis])
+                           for w in (taps.weights, taps.weights**2))
+            total *= float((one**2).mean() / square.mean()) if square.any() else 1.0
+    return total
 
 
 class Rule:
@@ -230,6 +246,18 @@ class Rule:
                                       f"{SAMPLE}")
         return replace(after, values=after.values + bias, cov_far=after.cov_far + bias,
                        corr_site=ratio(after.cov_site + bias, after.average + bias))
+
+    def spreads(self, layer: Layer) -> bool:
+        """Whether the gradient of one site reaches all of the map."""
+        return False
+
+    def evenly(self, at: Before, left: float) -> float:
+        """Of a gradient that is the same at all sites, its power further down over that of independent sites.
+
+        `left` is the same for its inputs.
+        """
+        sizes = at.graph.sizes[at.source]
+        return left * gathered(at.op, sizes, at.graph.sizes[at.i]) if at.op.taps and not at.op.variances else left
 
     def passage(self, layer: Layer, op: Linear, ndim: int) -> Passage | None:
         """How what neighbours share near borders passes, None where it is not followed (equation 62)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from ..sweep.lowering import SAMPLE, Linear, Norm, box, by_place, reach, separab
 from ..sweep.moments import Moments, read_sites
 from ..sweep.rows import padding
 from ..sweep.taps import Array, Taps, reads
-from .base import Rule, rule_for
+from .base import Rule, gathered, rule_for
 from .context import Above, Before, Below
 from .directions import Patterns, border_patterns, tap_ratios
 from .neighbours import Passage, through_taps
@@ -86,16 +87,20 @@ class ConvolutionRule(Rule):
             raise NotImplementedError("a gate in a network with weights that are equal or given for all "
                                       f"channels: {SAMPLE}")
         if op.fresh:
-            left = at.gates.even.get(at.source, (1.0, 1.0))[0]
-            if left < 1:
-                at.gates.even[at.i] = 1 - (1 - left) * _evenness(op, graph.sizes[at.source], graph.sizes[at.i]), 1.0
             if len(m.cov_far) > 1:
                 m = m.mixed(graph.mixture(at.i))
             if at.i not in graph.biases and not op.fold and all(taps.trivial for taps in op.taps):
                 gain = op.gain * math.prod(taps.weights.item() for taps in op.taps)
                 after = m.with_lags(at.want).multiple(gain, m.cov_far * gain, m.corr_site, (None,) * len(m.cov_far))
                 return after.with_common(m.common)
-        return self._tilted(at, m, super().forward(at, [m]))
+        after = self._tilted(at, m, super().forward(at, [m]))
+        return replace(after, few=op.groups / graph.channels[-1]) if op.fresh and at.source == -1 else after
+
+    def evenly(self, at: Before, left: float) -> float:
+        if not at.op.fresh:
+            return super().evenly(at, left)
+        sizes, extent = at.graph.sizes[at.source], at.graph.sizes[at.i]
+        return 1 - (1 - left * gathered(at.op.folding, sizes, at.op.padded(sizes))) * _evenness(at.op, sizes, extent)
 
     @staticmethod
     def _tilted(at: Before, m: Moments, after: Moments) -> Moments:

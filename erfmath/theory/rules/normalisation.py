@@ -14,7 +14,7 @@ from ...results.assumptions import Assumption
 from ..memory import remembered
 from ..sweep.covariance import Covariance, Factor
 from ..sweep.lowering import Linear, Norm
-from ..sweep.moments import Moments, at as lag_zero, ratio
+from ..sweep.moments import Moments, at as lag_zero, ratio, refit
 from ..sweep.products import Responsive
 from ..sweep.site_distribution import distant
 from ..sweep.sources import Standardised, Sum
@@ -27,6 +27,8 @@ from .functions import Function
 __all__ = ["BatchNormRule", "GRNRule", "GroupNormRule", "LayerNormRule", "RMSNormRule"]
 
 Sizes = tuple[Any, ...]
+#: Lags up to which gradients that pass the statistics of a map are correlated as values are.
+NEAR = 2
 
 
 class NormRule(Rule):
@@ -133,11 +135,10 @@ class MapNormRule(NormRule):
         return 1 - 1 / k if images else 1.0
 
     def _kept(self, at: Below | Above, sizes: Sizes) -> tuple[Array, Array, float, float] | None:
-        """What is left of each site's power, how much of it goes with the values, and what the map gets.
+        """What is left of a site's power, E[v^2] of the values, and what each site gets of the power of the map.
 
-        As maps per group the part of the power that stays, and q of the values, times how steep gates of large ones
-        are; then what each site gets of the power of the map, and of that which goes with the values.  None where
-        there are no borders.
+        The first two are maps per group.  Of the last there are two: what is the same everywhere, and what goes with
+        the values.  None where there are no borders.
         """
         graph, i = at.graph, at.i
         k, images = self.shared_by(graph.layers[i], graph.channels[i], len(sizes))
@@ -147,15 +148,19 @@ class MapNormRule(NormRule):
         count = sites * k * images
         fourth = 3 * (count - 1) / (count + 1)  # of a number over the deviation of all
         left, _ = at.gates.even.get(graph.sources[i][0], (1.0, 1.0))
-        level = at.gates.levels[i]
-        along, even = level * at.gates.steep.get(i, 1.0), 1 / (count * sites * images)
-        return np.maximum(1 - 2 * (1 + along) / count + (1 + fourth) / count**2, 0.0), level, left * even, even * float(
-            at.gates.steep.get(i, 1.0))
+        level = at.gates.levels[i][(slice(None), *(n // 2 for n in at.gates.levels[i].shape[1:1 + len(sizes)]))]
+        steep, even = at.gates.steep.get(i, 1.0), 1 / (count * sites * images)
+        stays = np.maximum(1 - 2 * (1 + steep * level) / count + (1 + fourth) / count**2, 0.0)
+        return stays, level, left * even, steep * even * at.gates.aligned[i]
 
-    def levelled(self, at: Before, values: Array, lags: tuple[int, ...]) -> None:
+    def spreads(self, layer: Any) -> bool:
+        return layer.through_statistics
+
+    def levelled(self, at: Before, m: Moments, values: Array) -> None:
         """Note q of the normalised values, with which gradients that pass statistics go."""
-        if self.shared_by(at.layer, at.graph.channels[at.i], len(lags))[1]:
-            at.gates.levels[at.i] = values[lag_zero(lags)]
+        k, images = self.shared_by(at.layer, at.graph.channels[at.i], m.ndim)
+        if images:
+            at.gates.levels[at.i], at.gates.aligned[at.i] = values, 1 + k * m.few
 
     def backward(self, at: Below, state: Covariance) -> Covariance:
         below = super().backward(at, state)
@@ -163,13 +168,16 @@ class MapNormRule(NormRule):
         if kept is None or not below.bare.size:
             return below
         stays, level, even, along = kept
+        below = below.with_lags(at.lags)
         center: Any = (slice(None), *below.lags)
         power = below.values[center]
         here: Any = (..., *(slice(first, first + n) for first, n in zip(below.start, power.shape[1:])))
         axes = tuple(range(1, power.ndim))
         spread = np.zeros((*below.values.shape[:1 + below.ndim], *(n or 1 for n in at.sizes)))
-        spread[center] = (even * power.sum(axis=axes, keepdims=True)
-                          + along * level * (power * level[here]).sum(axis=axes, keepdims=True))
+        # Neighbours get what goes with the values as these are correlated.
+        spread += refit(at.gates.levels[at.i], below.lags, 1) * (
+            along * power * level[here]).sum(axis=axes).reshape(-1, *(1,) * (2 * below.ndim))
+        spread[center] += even * power.sum(axis=axes, keepdims=True)
         values = below.values.copy()
         values[center] *= stays[here]
         return below.holding(values).merge(Covariance(spread, (0,) * below.ndim), at.channels[0], False)
@@ -184,8 +192,11 @@ class MapNormRule(NormRule):
         center: Any = (slice(None), slice(None), *at.lags)
         alone, axes = below[center], tuple(range(2, 2 + ndim))
         out = below.copy()
+        pairs = at.gates.levels[at.i] * at.gates.power[at.i]
+        with_values = (at.input * refit(pairs, tuple(n // 2 for n in at.input.shape[2:2 + ndim]), 1)).sum(
+            axis=tuple(range(2, 2 + 2 * ndim)))
         out[center] = (alone * stays + even * alone.sum(axis=axes, keepdims=True)
-                       + along * level * (alone * level).sum(axis=axes, keepdims=True))
+                       + along * level * with_values.reshape(*with_values.shape, *(1,) * ndim))
         return out
 
 
@@ -257,7 +268,7 @@ class BatchNormRule(MapNormRule):
             values = m.values * m.per_pair((1 - 2 * m.cov_far / m.average) / spread)
             values += m.per_pair(m.cov_far / spread)
         values = self.patterned(at, m, values)
-        self.levelled(at, values, m.lags)
+        self.levelled(at, m, values)
         steep = any(2 * c > q for q, c in parts)
         if steep:  # c is an average: its fall is not exact
             values[lag_zero(m.lags)] = np.maximum(values[lag_zero(m.lags)], 0.0)
@@ -406,6 +417,10 @@ class GroupNormRule(MapNormRule):
     def shared_by(self, layer: Any, channels: int, ndim: int) -> tuple[int, int]:
         return channels // layer.group_count(channels, ndim), 1
 
+    def lags_below(self, op: Linear, lags: tuple[int, ...]) -> tuple[int, ...]:
+        """What goes with the values is correlated as these are, and mostly between neighbours."""
+        return tuple(max(NEAR, lag) for lag in lags)
+
     def scales_all(self, layer: Layer, channels: int, ndim: int) -> bool:
         return self.shared_by(layer, channels, ndim)[0] == channels
 
@@ -430,7 +445,7 @@ class GroupNormRule(MapNormRule):
         values = np.array((m.values - taken * level) * inverse + rest * level)
         values = self.patterned(at, m, values) if k == 1 else values
         values[lag_zero(m.lags)] = np.maximum(values[lag_zero(m.lags)], 0.0)
-        self.levelled(at, values, m.lags)
+        self.levelled(at, m, values)
         cov_far = (m.cov_far - taken) * inverse + rest
         corr_site = ratio((m.cov_site - taken) * inverse + rest, (m.average - taken) * inverse + rest)
         root = inverse**0.5

@@ -244,6 +244,18 @@ class MaxPoolRule(Rule):
                                               at.extents[i], at.want, at.borders.within(i))
         return pooled
 
+    def evenly(self, at: Before, left: float) -> float:
+        """Windows that overlap have winners in common, which gather; which sites win is random."""
+        if not at.op.routes:
+            return super().evenly(at, left)
+        windows = [taps.geometry[0] for taps in at.op.taps]
+        won, shared = math.prod(1 / g.stride for g in windows), 0.0
+        for lag in np.ndindex(*(2 * ((g.kernel - 1) // g.stride) + 1 for g in windows)):
+            apart = [g.stride * abs(t - (g.kernel - 1) // g.stride) for t, g in zip(lag, windows)]
+            both = math.prod(g.kernel - a for g, a in zip(windows, apart))
+            shared += both / (2 * math.prod(g.kernel for g in windows) - both)
+        return shared - (1 - left) * won
+
     def backward(self, at: Below, state: Covariance) -> Covariance:
         if not at.op.routes:
             return super().backward(at, state)

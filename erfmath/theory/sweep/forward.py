@@ -57,6 +57,8 @@ class Gates:
         one in proportion to the values; all of it where nothing is said.
     levels : dict
         Per norm over a map whose statistics gradients pass, E[v^2] at each site, shape (groups, *lattice).
+    aligned : dict
+        Per such norm, how much more power what goes with the values has further down, as these come from few pixels.
     steep : dict
         Per node that such norms lead to, E[g^2 v^2] / (E[g^2] E[v^2]) of gradients g that meet its values v.
     idle : set
@@ -77,6 +79,7 @@ class Gates:
     uncorrelated: set[int] = field(default_factory=set)
     even: dict[int, tuple[float, float]] = field(default_factory=dict)
     levels: dict[int, Array] = field(default_factory=dict)
+    aligned: dict[int, float] = field(default_factory=dict)
     steep: dict[int, float] = field(default_factory=dict)
     idle: set[int] = field(default_factory=set)
     tilts: dict[int, Array] = field(default_factory=dict)
@@ -104,6 +107,8 @@ class _Forward:
         self.gates = Gates(strict=seen is None)
         self.plane: dict[int, Moments] = {}
         self.done: dict[int, Moments] = {}
+        self.spreads = graph.sizes[-1][0] is not None and any(
+            layer.is_gate and rule.spreads(layer) for layer, rule in zip(graph.layers, graph.rules))
         self.seconds: dict[int, float] = {}  # E[v^2] after norms whose statistics gradients pass
         self.need = self._lags()
         self.neighbours = any(map(any, self.need.values()))
@@ -119,6 +124,8 @@ class _Forward:
         need = {i: zero for i in range(-1, graph.top + 1)}
         for i in range(graph.top, -1, -1):
             here = widest([need[i], self.plan.lags[i]]) if graph.ops[i].gate else need[i]
+            if graph.ops[i].gate and graph.rules[i].spreads(graph.layers[i]):  # what it spreads goes with values
+                here = widest([here, self.plan.lags[graph.sources[i][0]]])
             before = reach(graph.ops[i], here, back=True)
             for j in graph.sources[i]:
                 need[j] = before if need[j] == zero else widest([need[j], before])
@@ -287,6 +294,9 @@ class _Forward:
             found = replace(found, sites=tuple(None if site is None else Itself.of(site).value()
                                                for site in found.sites))
         self.gates.sites[i] = found.sites
+        if self.spreads and i not in self.gates.even:
+            left = [self.gates.even.get(j, (1.0, 1.0))[0] for j in self.graph.sources[i]]
+            self.gates.even[i] = self.graph.rules[i].evenly(at, sum(left) / len(left)), 1.0
         if self.gates.levels:
             self.seconds[i] = float(found.average.mean())
         return found

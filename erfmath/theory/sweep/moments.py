@@ -57,6 +57,9 @@ class Moments:
     tilt : (int, callable), optional
         The convolution that has just made the values, and by what dividing by their variance multiplies the power of
         each of its taps, beyond the mean variance.
+    few : float
+        Of values that are sums over white pixels, 1 / channels: weights that have made the values sum them up again
+        on the way back.
     common : callable, optional
         Gives E[v(x) v'] over distant sites (or inputs) v', in parts of its average, per group and site.  None: it falls
         towards borders as `second` does.
@@ -72,6 +75,7 @@ class Moments:
     pixels: InputModel | None = None
     tilt: tuple[int, Callable[[], Patterns | None]] | None = None
     common: Callable[[], Array] | None = None
+    few: float = 0.0
 
     @property
     def ndim(self) -> int:

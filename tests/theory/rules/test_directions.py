@@ -7,7 +7,7 @@ from helpers import Tolerance, assert_close
 
 import erfmath as em
 from erfmath.layers.normalisation import BATCH
-from erfmath.theory.rules.directions import border_patterns, inverse_moments, presence
+from erfmath.theory.rules.directions import border_patterns, inverse_moments
 
 RELU = em.Activation("relu")
 SAME = Tolerance(1e-9, 1e-12)
