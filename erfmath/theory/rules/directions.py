@@ -6,7 +6,6 @@ of S carry it, as on photographs, its inverse is large on average, and larger fo
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -92,7 +91,7 @@ def presence(within: Sequence[Array]) -> tuple[Array, Array]:
 
 def _read(within: Sequence[Array]) -> Array:
     """What each tap reads at each site, shape (taps, *sites)."""
-    total = np.ones((1,))
+    total: Array = np.ones(1)
     for n, inside in enumerate(within):
         outer = np.multiply.outer(total, inside)  # (taps, *sites, taps, sites)
         total = np.moveaxis(outer, n + 1, 1).reshape(-1, *total.shape[1:], inside.shape[1])
