@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base.checks import choice, flag, integer, is_sequence, real
-from ..base.errors import quoted
+from ..base.errors import MOST_CHANNELS, MOST_SITES, check_count, quoted
 from ..base.tables import Printed, text_table
 from ..layers import Activation, BatchNorm, Conv
 from ..networks.building import Part, repeat, residual, serial
@@ -28,6 +28,8 @@ __all__ = ["Budget", "Choices", "Design", "Designs", "design"]
 
 #: Most candidates of one family that are listed, and that are tried by `predict`.
 MOST_ROWS, MOST_TRIES = 2 * 10**6, 25
+#: Largest size in input pixels that can be asked for.
+FARTHEST = 1e9
 #: Sizes other than std follow from it only about, so candidates this much too small are tried too.
 SLACK = 0.05
 
@@ -253,13 +255,19 @@ def design(target: float, *, kind: str = "std", budget: Budget = Budget(), choic
     """
     target = real(target, "target")
     choice(kind, "kind", tuple(KINDS))
-    if target <= 0:
-        raise ValueError(f"target={quoted(target)}: must be positive, in input pixels")
+    for name, value, known in (("budget", budget, Budget), ("choices", choices, Choices)):
+        if not isinstance(value, known):
+            raise TypeError(f"{name}={quoted(value)}: must be a {known.__name__}")
+    image, channels_in = integer(image, "image", 1), integer(channels_in, "channels_in", 1)
+    check_count(image, MOST_SITES, f"image={quoted(image)}", "take a smaller image")
+    check_count(channels_in, MOST_CHANNELS, f"channels_in={quoted(channels_in)}", "take fewer channels")
+    if not 0 < target < FARTHEST:
+        raise ValueError(f"target={quoted(target)}: must be positive and below {FARTHEST:g}, in input pixels")
     power = 2 if kind == "participation" else 1
     std = (target / float(gaussian_size(1.0, kind)))**(1 / power)
     found: list[Design] = []
     furthest = 0.0
-    for family in _families(choices, budget, integer(image, "image", 1), integer(channels_in, "channels_in", 1)):
+    for family in _families(choices, budget, image, channels_in):
         furthest = max(furthest, family.furthest)
         best = family.first(target, kind, std if kind == "std" else std * (1 - SLACK))
         if best is not None and all(best.net != other.net for other in found):  # too short for its schedule to show

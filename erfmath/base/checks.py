@@ -14,8 +14,8 @@ import numpy as np
 from .errors import quoted
 
 __all__ = ["DIMENSIONS", "Padding", "PerAxis", "axes_of", "callback", "check_network", "choice", "flag", "hinted",
-           "image_shape", "integer", "integers", "is_sequence", "numbers", "padding_rule", "per_axis", "point",
-           "real", "sizes"]
+           "image_shape", "integer", "integers", "is_sequence", "numbers", "of_field", "padding_rule", "per_axis",
+           "point", "real", "sizes"]
 
 Call = TypeVar("Call", bound=Callable[..., Any])
 PerAxis = Union[int, "tuple[int, ...]"]
@@ -84,6 +84,16 @@ def callback(value: Any, name: str, takes: str = "(done, total)") -> None:
     """Refuse what is neither None nor a function of what `takes` says."""
     if value is not None and not callable(value):
         raise ValueError(f"{name}={quoted(value)}: must be a function of {takes}, or None")
+
+
+def of_field(function: Call) -> Call:
+    """Of a function of an effective receptive field: refuse anything else as the first argument."""
+    @functools.wraps(function)
+    def call(erf: Any, *arguments: Any, **options: Any) -> Any:
+        if not hasattr(erf, "density"):
+            raise TypeError(f"erf={quoted(erf)}: must be an effective receptive field, as predict and measure return")
+        return function(erf, *arguments, **options)
+    return cast("Call", call)
 
 
 def choice(value: Any, name: str, allowed: Sequence[str]) -> None:

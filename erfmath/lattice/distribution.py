@@ -12,7 +12,7 @@ from typing import Any, Union
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..base.checks import point, real
+from ..base.checks import integer, numbers, point, real
 from ..base.errors import quoted
 
 __all__ = ["Exact", "KernelStack", "LatticeDistribution", "as_weights"]
@@ -236,7 +236,8 @@ class KernelStack:
     offset: int = 0
 
     def __post_init__(self) -> None:
-        rows = np.array(self.rows, dtype=float)
+        rows = numbers(self.rows, "rows", False).copy()
+        integer(self.offset, "offset")
         if rows.ndim != 2 or not rows.size:
             raise ValueError(f"rows has shape {rows.shape}: give a (kernels, taps) array")
         if not np.isfinite(rows).all() or (rows < 0).any() or not rows.any(axis=1).all():

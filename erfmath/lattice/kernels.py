@@ -35,6 +35,8 @@ def _separable(k: int | Sequence[int], make: Callable[..., list[Any]], *paramete
     """Product over the axes of the 1-D weights make(k_axis, ...); an int is one axis."""
     listed: Any = k if is_sequence(k) else (k,)
     sizes = tuple(integer(size, "k", 1) for size in listed)
+    if not sizes:
+        raise ValueError(f"k={quoted(k)}: must be the number of taps, or one number per axis")
     digits = sum(sizes) // 8 if make is _binomial else 0
     check_bytes(prod(sizes) * (64 + digits), f"a kernel of {' x '.join(map(quoted, sizes))} taps", "take fewer taps")
     return _product(sizes, make, *parameters)
@@ -234,6 +236,8 @@ def soft_rim(k: int | Sequence[int], rim: float | Fraction) -> LatticeDistributi
     >>> print(*em.kernels.soft_rim(3, Fraction(1, 4)).weights)
     3/8 1/4 3/8
     """
+    if not isinstance(rim, Fraction):
+        real(rim, "rim")
     if not 0 <= rim <= 1:
         raise ValueError(f"rim={quoted(rim)}: must lie between 0 (uniform) and 1 (corners)")
     return _separable(k, _soft_rim, rim)

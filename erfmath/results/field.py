@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ..base.checks import choice, integers, is_sequence, real
+from ..base.checks import choice, integer, integers, is_sequence, real
 from ..base.contents import numbers_of
 from ..base.errors import quoted
 from ..base.tables import html_picture, html_table, text_table
@@ -253,18 +253,23 @@ class EffectiveReceptiveField(Frozen):
         """
         return self.density.crop(lo, hi, of=of)
 
+    def _axis(self, axis: int) -> int:
+        if not -self.ndim <= integer(axis, "axis") < self.ndim:
+            raise IndexError(f"axis={quoted(axis)}: must be from {-self.ndim} to {self.ndim - 1}")
+        return axis % self.ndim
+
     # -- lines --------------------------------------------------------------------------------
 
     def profile(self, axis: int = -1) -> Array:
         """Marginal of the normalised ERF, summed over all axes but `axis`; its first value is at ``origin[axis]``."""
-        return self.density.profiles[range(self.ndim)[axis]]
+        return self.density.profiles[self._axis(axis)]
 
     def cut(self, axis: int = -1) -> Array:
         """The normalised ERF along the line through the TRF centre parallel to `axis`.
 
         If the centre is between pixels, the mean over the nearest lines.
         """
-        return self.density.cut(range(self.ndim)[axis], self.center)
+        return self.density.cut(self._axis(axis), self.center)
 
     # -- numbers ------------------------------------------------------------------------------
 
@@ -356,6 +361,7 @@ class EffectiveReceptiveField(Frozen):
         ValueError
             If the theoretical receptive field is not known, or the size is a ratio already.
         """
+        choice(kind, "kind", tuple(sizes.KINDS))
         if kind.startswith("area_ratio"):
             raise ValueError(f"kind={quoted(kind)}: is a ratio already; use size({quoted(kind)})")
         area = math.prod(map(float, self.trf.size))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..base.checks import DIMENSIONS, choice, image_shape, integer, point, real
 from ..base.contents import field_of
 from ..base.errors import quoted
-from ..base.files import BROKEN, read_archive, write_archive
+from ..base.files import BROKEN, check_name, read_archive, write_archive
 from ..networks.trf import ReceptiveField
 from .assumptions import as_stored, from_stored
 from .density import Density
@@ -36,6 +36,7 @@ def write(erf: EffectiveReceptiveField, path: str | os.PathLike[str]) -> None:
 
 def read(path: str | os.PathLike[str]) -> EffectiveReceptiveField:
     """What ``EffectiveReceptiveField.load`` does; a file of anybody's, so that nothing in it is believed."""
+    check_name(path)
     try:
         return _restored(*read_archive(path))
     except BROKEN as error:

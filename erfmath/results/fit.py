@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ..base.checks import flag, of_field
 from .sizes import SLACK
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ class GaussianFit(NamedTuple):
         return np.sqrt(np.diag(self.covariance))
 
 
+@of_field
 def gaussian_fit(erf: EffectiveReceptiveField, *, offset: bool = False) -> GaussianFit:
     """Fit a Gaussian to the normalised ERF by least squares, with or without a constant.
 
@@ -130,6 +132,7 @@ def gaussian_fit(erf: EffectiveReceptiveField, *, offset: bool = False) -> Gauss
     >>> fit.std.round(6).tolist(), round(fit.offset / fit.height, 6), round(fit.r_squared, 6)
     ([3.0, 3.0], 0.02, 1.0)
     """
+    flag(offset, "offset")
     from scipy.optimize import least_squares
 
     lo, hi = around(erf, FIT_REACH, inside=True)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ..base.checks import choice, is_sequence, real, sizes
-from ..base.errors import quoted
+from ..base.checks import choice, is_sequence, of_field, real, sizes
+from ..base.errors import MOST_SITES, check_count, quoted
 from ..layers.geometry import Box
 from ..networks.trf import ReceptiveField, default_unit
 from .kinds import KINDS
@@ -123,6 +123,7 @@ def from_gradients(grads: Any, *, statistic: str = "power", unit_center: Any = N
     return erf
 
 
+@of_field
 def reaches_border(erf: EffectiveReceptiveField) -> tuple[str, float]:
     """The face of the map on which it is largest, and its mean there over its overall mean.
 
@@ -239,14 +240,14 @@ def _place(image: tuple[int, ...], trf: Any, unit_center: Any, unit: Any) -> dic
     if trf is None:
         return {"unit": (), "trf": None, "center": center}
     extent = sizes(trf, "trf", 1)
+    check_count(extent if isinstance(extent, int) else max(extent), MOST_SITES, f"trf={quoted(trf)}")
     extents = (extent,) * ndim if isinstance(extent, int) else extent
     if len(extents) != ndim:
         raise ValueError(f"trf={quoted(trf)}: must have {ndim} values, one per axis of the images")
     first = [c - (r - 1) / 2 for c, r in zip(center, extents)]
     if not all(x.is_integer() for x in first):
         raise ValueError(f"trf={quoted(trf)}: a window of so many pixels about {center} would not begin on a pixel; "
-                         "give "
-                         "unit_center, a whole number where the size is odd and a half where it is even")
+                         "give unit_center, a whole number where the size is odd and a half where it is even")
     windows = [{"shift": 0, "lo": [int(x)], "hi": [int(x) + r - 1], "aligned": True} for x, r in zip(first, extents)]
     return {"unit": (), "trf": ReceptiveField.from_dict(
         {"node": "", "image": image, "shape": None, "padding_known": False, "windows": windows})}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ..base.checks import integer, real
+from ..base.checks import integer, is_sequence, of_field, real
 from ..base.errors import quoted
 from ..lattice.field import Field
 from .fit import Box, GaussianErrors, GaussianFit, around, box, gaussian_fit, spread
@@ -58,6 +58,7 @@ class Kurtosis(NamedTuple):
     joint: float
 
 
+@of_field
 def kurtosis(erf: EffectiveReceptiveField) -> Kurtosis:
     """Excess kurtosis of the share, along each axis and of all axes together.
 
@@ -125,6 +126,7 @@ class RadialProfile(NamedTuple):
         return np.cumsum(self.share * self.pixels)
 
 
+@of_field
 def radial_profile(erf: EffectiveReceptiveField, *, width: float = 1.0,
                    reach: float | None = None) -> RadialProfile:
     """Mean of the normalised ERF over the pixels in rings about the TRF centre.
@@ -167,7 +169,7 @@ def radial_profile(erf: EffectiveReceptiveField, *, width: float = 1.0,
     >>> (4 * 1 + 4 * 2**.5) / 8, (4 * 2 + 8 * 5**.5) / 12
     (1.2071..., 2.1573...)
     """
-    if not real(width, "width") > 0:
+    if not real(width, "width") > 0 or not math.isfinite(1 / width):
         raise ValueError(f"width={quoted(width)}: must be positive")
     if reach is None:
         ends = zip(*_hull(erf), erf.center)
@@ -211,6 +213,7 @@ class Anisotropy(NamedTuple):
     angle: float
 
 
+@of_field
 def anisotropy(erf: EffectiveReceptiveField) -> Anisotropy:
     """How much longer than wide the field is, and where it points.
 
@@ -267,6 +270,7 @@ def anisotropy(erf: EffectiveReceptiveField) -> Anisotropy:
 # holes and checkerboards
 # ---------------------------------------------------------------------------------------------
 
+@of_field
 def hole_density(erf: EffectiveReceptiveField, *, level: float = 0.0) -> float:
     """Part of the sites without any gradient, in the smallest box around those that have some.
 
@@ -332,6 +336,7 @@ class Periodicity(NamedTuple):
     joint: float
 
 
+@of_field
 def periodicity(erf: EffectiveReceptiveField,
                 periods: Sequence[int] = (2, 3, 4, 8, 16, 32)) -> dict[int, Periodicity]:
     """Strength of checkerboards: unevenness of the ERF over the phases of each period.
@@ -380,6 +385,8 @@ def periodicity(erf: EffectiveReceptiveField,
              for a in range(erf.ndim)]
     bell = None if erf.density.is_product else _gaussian(lo, hi, erf.centroid, erf.covariance)
     found = {}
+    if not is_sequence(periods):
+        raise TypeError(f"periods={quoted(periods)}: must be a sequence of integers")
     for period in (integer(s, "periods", 2) for s in periods):
         lines = [Field(erf.profile(a), erf.origin[a]).wrap(period).values for a in range(erf.ndim)]
         curves = [Field(bell, lo[a]).wrap(period).values for a, bell in enumerate(bells)]
@@ -417,6 +424,7 @@ class GaussianDistance(NamedTuple):
     relative_sup: float
 
 
+@of_field
 def gaussian_distance(erf: EffectiveReceptiveField) -> GaussianDistance:
     """Distance of the normalised ERF from the Gaussian of the central limit theorem.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..base.checks import choice, real
+from ..base.checks import choice, of_field, real
 from ..base.errors import quoted
 from .density import Dense
 
@@ -26,6 +26,7 @@ FARTHEST = 1 / 3
 SLACK = 1e-9
 
 
+@of_field
 def threshold(erf: EffectiveReceptiveField, level: float = LEVEL,
               reference: str = "center") -> float:
     """Root of the number of pixels with amplitude above `level` times that of the reference.
@@ -78,6 +79,7 @@ def threshold(erf: EffectiveReceptiveField, level: float = LEVEL,
     return float(erf.density.count_above(level * amplitude, power))**(1 / erf.ndim)
 
 
+@of_field
 def half_max(erf: EffectiveReceptiveField) -> float:
     """Root of the number of pixels with amplitude above half that of the centre: `threshold` at level 1/2.
 
@@ -106,6 +108,7 @@ def half_max(erf: EffectiveReceptiveField) -> float:
     return threshold(erf, level=0.5)
 
 
+@of_field
 def std(erf: EffectiveReceptiveField) -> float:
     """Root of the mean variance per axis, sqrt(tr C / d) with the covariance C of the normalised ERF.
 
@@ -134,6 +137,7 @@ def std(erf: EffectiveReceptiveField) -> float:
         return float(np.sqrt(np.trace(erf.covariance) / erf.ndim))
 
 
+@of_field
 def mass(erf: EffectiveReceptiveField, p: float = 0.95) -> float:
     """Side of the smallest square about the TRF centre c that encloses the fraction `p` of the ERF.
 
@@ -173,6 +177,7 @@ def mass(erf: EffectiveReceptiveField, p: float = 0.95) -> float:
     return 2 * erf.density.reach(erf.center, _part(p)) + 1
 
 
+@of_field
 def mass_radius(erf: EffectiveReceptiveField, p: float) -> float:
     """Find the radius of the smallest disc about the TRF centre that encloses the fraction `p` of the ERF.
 
@@ -219,6 +224,7 @@ def _part(p: float, name: str = "p") -> float:
     return p
 
 
+@of_field
 def participation(erf: EffectiveReceptiveField) -> float:
     """1 / sum(share^2): the number of pixels of a flat field of the same concentration.
 
@@ -246,6 +252,7 @@ def participation(erf: EffectiveReceptiveField) -> float:
     return 1 / erf.density.square_sum()
 
 
+@of_field
 def area_ratio(erf: EffectiveReceptiveField, t: float = 0.99) -> float:
     """Part of the image that the smallest centred square covers that encloses the fraction `t` of the ERF.
 
@@ -286,6 +293,7 @@ def area_ratio(erf: EffectiveReceptiveField, t: float = 0.99) -> float:
     return _covered(erf, erf.density.reach(erf.center, _part(t, "t")))
 
 
+@of_field
 def area_ratio_log10(erf: EffectiveReceptiveField, t: float = 0.99) -> float:
     """`area_ratio` after log10(map + 1), as the large-kernel papers publish it; changes with scale.
 
@@ -351,6 +359,7 @@ def _frame(erf: EffectiveReceptiveField) -> tuple[tuple[int, ...], tuple[int, ..
     return erf.window or (erf.origin, tuple(o + n - 1 for o, n in zip(erf.origin, erf.shape)))
 
 
+@of_field
 def background(erf: EffectiveReceptiveField, quantile: float = 0.5) -> float:
     """Level of a constant background, as maps of trained networks have it, in units of the map.
 

@@ -61,10 +61,10 @@ def widening(net: Network, weights: Mapping[str, Any]) -> dict[str, tuple[float,
         layer = net[name].layer
         if not layer.takes_weights:
             continue
-        array = numbers(value, f"weights[{name!r}]")
+        array = numbers(value, f"weights[{name!r}]", False)
         kernel = tuple(g.kernel for g in layer.geometry(net.dimension(max(array.ndim - 2, 1))))
-        if array.shape[2:] != kernel or not array.any():
-            raise ValueError(f"weights: {name} has an array of shape {array.shape}; must be not all zero, of "
+        if array.shape[2:] != kernel or not np.isfinite(array).all() or not array.any():
+            raise ValueError(f"weights: {name} has an array of shape {array.shape}; must be finite, not all zero, of "
                              f"shape (channels, channels, {', '.join(map(str, kernel))})")
         power = (array**2).sum(axis=(0, 1))
         ratios[name] = tuple(_std(power, axis) / math.sqrt((k * k - 1) / 12) if k > 1 else 1.0

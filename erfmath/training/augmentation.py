@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
-from ..base.checks import integer
+from ..base.checks import flag, integer
 
 __all__ = ["Augment", "CropFlip"]
 
@@ -65,6 +65,7 @@ class CropFlip:
 
     def __post_init__(self) -> None:
         integer(self.shift, "shift", 0)
+        flag(self.flip, "flip")
 
     def __call__(self, inputs: Array, labels: Array, rng: np.random.Generator) -> tuple[Array, Array]:
         n, space = len(inputs), inputs.shape[2:]

@@ -9,8 +9,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from ..base.checks import integer
-from ..base.errors import quoted
+from ..base.checks import integer, numbers
+from ..base.errors import MOST_CHANNELS, check_count, quoted
 from ..empirics.sampling import generator
 
 __all__ = ["BoxMajority", "Data", "Images", "majority"]
@@ -93,20 +93,21 @@ class Images:
                              "(N, channels, *space), at least one")
         if labels.dtype.kind not in "iu":
             raise ValueError(f"labels: of {labels.dtype}; must be integers")
-        if len(labels) != len(images) or labels.ndim not in (1, images.ndim - 1):
+        if labels.ndim < 1 or len(labels) != len(images) or labels.ndim not in (1, images.ndim - 1):
             raise ValueError(f"labels: shape {labels.shape}; must be ({len(images)},) or ({len(images)}, *sites) "
                              f"for images of shape {images.shape}")
         if images.dtype.kind == "f" and not np.isfinite(images).all():
             raise ValueError("images: must be finite")
         low, high = int(labels.min()), int(labels.max())
-        classes = high + 1 if not self.classes else integer(self.classes, "classes", 1)
+        unknown = isinstance(self.classes, int) and not self.classes
+        classes = high + 1 if unknown else integer(self.classes, "classes", 1)
         if low < 0 or high >= classes:
             raise ValueError(f"labels: from {low} to {high}; must be 0 to {classes - 1} for {classes} classes")
         axes = (0, *range(2, images.ndim))
         mean = images.mean(axis=axes, dtype=np.float64) if self.mean is None else self.mean
         std = images.std(axis=axes, dtype=np.float64) if self.std is None else self.std
         for name, value in (("mean", mean), ("std", std)):
-            value = np.asarray(value, dtype=np.float64)
+            value = numbers(value, name, False)
             if value.shape != images.shape[1:2] or not np.isfinite(value).all():
                 raise ValueError(f"{name}: shape {value.shape}; must be one finite number for each of the "
                                  f"{images.shape[1]} channels")
@@ -195,6 +196,10 @@ def majority(labels: Array, factor: int, classes: int) -> Array:
     >>> em.training.majority(np.array([[[0, 1, 2, 2], [1, 1, 0, 2]]]), 2, 3)
     array([[[1, 2]]])
     """
+    labels, factor, classes = np.asarray(labels), integer(factor, "factor", 1), integer(classes, "classes", 1)
+    if labels.dtype.kind not in "iu" or labels.ndim < 2:
+        raise ValueError(f"labels: shape {labels.shape} of {labels.dtype}; must be integers of shape (N, *sites)")
+    check_count(classes, MOST_CHANNELS, f"classes={quoted(classes)}")
     n, *space = labels.shape
     if any(size % factor for size in space):
         raise ValueError(f"factor={quoted(factor)}: must divide the {tuple(space)} sites of the labels")

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ..base.checks import integer
+from ..base.checks import check_network, integer, numbers
 from ..base.errors import quoted
 from ..empirics.boxes import Program, compile_network
 from ..empirics.rules import Parameter, rule_of
@@ -111,6 +111,8 @@ class Model:
         ValueError
             If an array is missing or does not fit.
         """
+        if not isinstance(weights, Mapping):
+            raise TypeError(f"weights={quoted(weights)}: must be a mapping from names of nodes to arrays")
         rest, found = dict(weights), {}
         # What a layer can do without may be left out.
         initial = self.join({self.name(*key): p.fixed() for key, p in self.parameters.items()}, {})
@@ -236,6 +238,11 @@ def evaluate(net: Network, weights: Arrays, data: Any, *, loss: Loss = CrossEntr
     >>> found.accuracy, found.confusion.tolist()
     (0.75, [[1, 0], [1, 2]])
     """
+    check_network(net)
+    if not all(hasattr(data, name) for name in ("channels", "space", "inputs", "labels")):
+        raise TypeError(f"data={quoted(data)}: must be labelled images, as training.Images holds")
+    if not callable(loss) or not hasattr(loss, "classes"):
+        raise TypeError(f"loss={quoted(loss)}: must be a loss, as training.CrossEntropy()")
     model = Model.of(net, data.channels, tuple(data.space), width)
     parameters, running = model.split(model.check(weights))
     total, counted, confusion = 0.0, 0, np.zeros((0, 0), int)
@@ -298,7 +305,10 @@ def recalibrate(net: Network, weights: Arrays, images: Array, *, batch: int = 12
     >>> found["batch_norm1"].ravel().round(4).tolist()          # epsilon is in the variance
     [1.0, 0.0, 2.0, 1.0]
     """
-    images = np.asarray(images, np.float32)
+    check_network(net)
+    images = numbers(images, "images").astype(np.float32)
+    if not 3 <= images.ndim <= 5:
+        raise ValueError(f"images: shape {images.shape}; must be (N, channels, *space)")
     model = Model.of(net, images.shape[1], images.shape[2:], width)
     parameters, running = model.split(model.check(weights))
     total, done = running, 0

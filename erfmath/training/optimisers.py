@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ..base.checks import integer, real
+from ..base.checks import flag, integer, real
 from ..base.errors import quoted
 
 __all__ = ["Adam", "Cosine", "Memory", "Optimiser", "Piecewise", "SGD", "Schedule", "Update", "clipped"]
@@ -102,6 +102,7 @@ class SGD:
     def __post_init__(self) -> None:
         _check("rate", self.rate)
         _check("momentum", self.momentum, below=1.0)
+        flag(self.nesterov, "nesterov")
         _check("decay", self.decay)
 
     def __call__(self, parameters: Arrays, gradients: Arrays, memory: Memory, rate: float, step: int,
@@ -292,6 +293,8 @@ class Piecewise:
     warmup: int = 0
 
     def __post_init__(self) -> None:
+        if not isinstance(self.at, (list, tuple)):
+            raise ValueError(f"at={quoted(self.at)}: must be a sequence of fractions of all steps")
         for fraction in self.at:
             _check("at", fraction)
         _check("factor", self.factor)

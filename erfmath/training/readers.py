@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base.errors import quoted
-from ..base.files import BROKEN, check_archive
+from ..base.files import BROKEN, check_archive, check_name
 from .data import Images
 
 __all__ = ["read_cifar10", "read_npz", "read_png_pairs"]
@@ -67,7 +67,7 @@ def read_npz(path: str | os.PathLike[str], split: str = "train", *, channels_las
     >>> data.channels, data.space, len(data)
     (3, (2, 2), 2)
     """
-    if split not in KEYS:
+    if not isinstance(split, str) or split not in KEYS:
         raise ValueError(f"split={quoted(split)}: must be one of {', '.join(map(repr, KEYS))}")
     images, labels = _pair(path, KEYS[split])
     if images.ndim == 3:
@@ -79,6 +79,7 @@ def read_npz(path: str | os.PathLike[str], split: str = "train", *, channels_las
 
 def _pair(path: str | os.PathLike[str], pairs: tuple[tuple[str, str], ...]) -> tuple[Array, Array]:
     """The first of `pairs` of arrays that the file has."""
+    check_name(path)
     with open(path, "rb") as file:
         try:
             check_archive(file)
@@ -197,8 +198,9 @@ def read_cifar10(folder: str | os.PathLike[str], split: str = "train", *, like: 
     >>> data.labels, data.images.shape, data.classes
     (array([7], dtype=uint8), (1, 3, 32, 32), 10)
     """
-    if split not in BATCHES:
+    if not isinstance(split, str) or split not in BATCHES:
         raise ValueError(f"split={quoted(split)}: must be 'train' or 'test'")
+    check_name(folder, "folder")
     parts = []
     for name in BATCHES[split]:
         path = pathlib.Path(folder, name)
@@ -250,6 +252,8 @@ def read_png_pairs(images: str | os.PathLike[str], labels: str | os.PathLike[str
     Traceback (most recent call last):
     ValueError: .: has no PNG files
     """
+    check_name(images, "images")
+    check_name(labels, "labels")
     names = sorted(path.name for path in pathlib.Path(images).glob("*.png"))
     if not names:
         raise ValueError(f"{os.fspath(images)}: has no PNG files")

@@ -324,7 +324,7 @@ def as_steps(steps: Steps, n: int | None = None) -> list[Step]:
     else:
         if n is not None:
             raise ValueError(f"n={quoted(n)} beside a sequence of steps: each step has its own count")
-        if not isinstance(steps, Iterable):
+        if not isinstance(steps, Iterable) or isinstance(steps, np.ndarray):
             raise TypeError(f"steps={quoted(steps)}: must be a kernel from erfmath.kernels, or a sequence of (kernel, "
                             "jump, count)")
         listed = list(steps)
