@@ -19,15 +19,17 @@ RNG = np.random.default_rng(5)
 KERNELS = RNG.normal(size=(4, 2, 3, 3)).astype(np.float32), RNG.normal(size=(4, 4, 3, 3)).astype(np.float32)
 
 
-def write(path: str, *, function: str = "Relu", size: Any = 12) -> None:
-    """Two convolutions, a function between, a global pool and two outputs."""
+def write(path: str, *, pattern: bool = False, size: Any = 12) -> None:
+    """Two convolutions, between them a ReLU, or a product with a pattern over sites, a global pool and two outputs."""
+    between = onnx.node("Mul", ["a", "p"], ["b"], "between") if pattern else onnx.node("Relu", ["a"], ["b"], "between")
     attributes = {"pads": [1, 1, 1, 1], "kernel_shape": [3, 3]}
     Path(path).write_bytes(onnx.model(
-        [onnx.node("Conv", ["x", "one.weight"], ["a"], **attributes), onnx.node(function, ["a"], ["b"], name="between"),
+        [onnx.node("Conv", ["x", "one.weight"], ["a"], **attributes), between,
          onnx.node("Conv", ["b", "two.weight"], ["map"], **attributes),
          onnx.node("GlobalAveragePool", ["map"], ["pooled"], name="pool")],
         [onnx.info("x", [1, 2, size, size])], [onnx.info("map", None), onnx.info("pooled", None)],
-        [onnx.tensor("one.weight", KERNELS[0]), onnx.tensor("two.weight", KERNELS[1])]))
+        [onnx.tensor("one.weight", KERNELS[0]), onnx.tensor("two.weight", KERNELS[1]),
+         onnx.tensor("p", np.linspace(1, 2, 144, dtype=np.float32).reshape(12, 12))]))
 
 
 def test_files_of_onnx_know_image_channels_and_arrays(ask: Ask) -> None:
@@ -62,12 +64,12 @@ def test_convert(ask: Ask) -> None:
 
 
 def test_stand_ins_are_among_the_assumptions(ask: Ask) -> None:
-    write("model.onnx", function="Sin")
+    write("model.onnx", pattern=True)
     refused = ask("predict", "model.onnx")
-    assert refused.status == 2 and "1 x activation sin" in refused.err and "between" in refused.err
+    assert refused.status == 2 and "1 x product with a constant pattern" in refused.err and "between" in refused.err
     answer = json.loads(ask("predict", "model.onnx", "--stand-in", "--json").out)
     words = answer["assumptions"]["STAND_IN_1"]
-    assert "stands in for activation sin at between" in words and "mean squared slope" in words
+    assert "stands in for product with a constant pattern over sites at between" in words and "mean square" in words
     erf = em.from_onnx("model.onnx", unsupported="stand_in").predict()
     erf.save("field.npz")
     assert em.EffectiveReceptiveField.load("field.npz").assumptions == erf.assumptions
