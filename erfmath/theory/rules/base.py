@@ -25,7 +25,7 @@ from ..sweep.groups import Labels
 from ..sweep.lowering import SAMPLE, Linear, Norm, reach
 from ..sweep.moments import Moments, at as lag_zero, far_factor, linear, ratio, read_sites, shared_after
 from ..sweep.sources import average
-from ..sweep.taps import Array, Taps
+from ..sweep.taps import Array, Taps, border_gain, forward
 from ..sweep.values import Value
 from .context import Above, Before, Below
 from .functions import Function
@@ -83,6 +83,8 @@ def through_taps(op: Linear, m: Moments, sizes_in: Sizes, sizes: Sizes, extent: 
     after = Moments(values, cov_far, corr_site, (None,) * len(cov_far), m.wraps)
     if op.variances and m.common is not None and not m.wraps:
         after = after.with_common(lambda: _common_after(op, m, after, sizes_in, extent))
+    elif not (op.variances or m.wraps or op.fold) and m.cov_far.any():
+        after = after.with_common(lambda: after.falling(_filtered_level(op, m.common_map, sizes_in, extent)))
     if op.variances or not met or all(site is None for site in m.sites):
         return after
     q, cov_site = after.average, after.cov_site
@@ -97,6 +99,25 @@ def _common_after(op: Linear, m: Moments, after: Moments, sizes_in: Sizes, exten
     zero = (0,) * m.ndim
     alone = Moments(m.common()[(slice(None), *(None,) * m.ndim)], m.cov_far, m.corr_site, m.sites, False)
     return after.falling(linear(op, alone, sizes_in, extent, zero)[lag_zero(zero)])
+
+
+def _filtered_level(op: Linear, level: Array, sizes_in: Sizes, extent: tuple[int, ...]) -> Array:
+    """A map, per group, after the weights of a filter as they are."""
+    ndim, sizes = len(extent), list(level.shape[1:])
+    for taps in op.taps:
+        if taps.rows is not None:
+            axis = 1 + taps.axes[0]
+            level = np.moveaxis(np.tensordot(taps.rows.matrix, level, (1, axis)), 0, axis)
+        else:
+            for axis in taps.axes:
+                sizes[axis] = extent[axis]
+            level = forward(level, taps, sizes_in, tuple(sizes))
+            if op.inside_only:
+                axis, = taps.axes
+                gain = border_gain(taps, 0, extent[axis], sizes_in[axis])
+                level = level if gain is None else level * gain.reshape(-1, *(1,) * (ndim - 1 - axis))
+        sizes = list(level.shape[1:])
+    return level
 
 
 def _of_one_phase(taps: Taps) -> Array:

@@ -92,7 +92,7 @@ class ConvolutionRule(Rule):
             if at.i not in graph.biases and not op.fold and all(taps.trivial for taps in op.taps):
                 gain = op.gain * math.prod(taps.weights.item() for taps in op.taps)
                 after = m.with_lags(at.want).multiple(gain, m.cov_far * gain, m.corr_site, (None,) * len(m.cov_far))
-                return after.with_common(m.common)
+                return self._tilted(at, m, after.with_common(m.common))
         after = self._tilted(at, m, super().forward(at, [m]))
         return replace(after, few=op.groups / graph.channels[-1]) if op.fresh and at.source == -1 else after
 
@@ -187,7 +187,7 @@ def _patterns(m: Moments, op: Linear, sizes: tuple[int | None, ...], out: tuple[
         z, inside = read_sites(g, sizes[axis] or 1, out[axis] or 1)
         line = np.add.reduce(level, axis=tuple(a for a in range(level.ndim) if a != axis)) * sizes[axis] / level.size
         within.append((inside * line[z]).T)
-    return border_patterns(float(m.average[0]) - shared, shared, _weights(op), within, channels)
+    return border_patterns(float(m.average[0] - m.cov_site[0]), shared, _weights(op), within, channels)
 
 
 def _weights(op: Linear) -> Array:
