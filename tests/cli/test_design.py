@@ -14,7 +14,7 @@ PNG = b"\x89PNG"
 
 
 def test_design_prints_remedies(ask: Ask) -> None:
-    net = em.zoo.plain(6)
+    net = em.zoo.plain(4)
     net.save("net.json")
     answer = ask("design", "net.json", "--image", "20", "--top", "3", "--plot", "design.png")
     assert answer.status == 0 and answer.out.strip() == em.remedies(net, image=20).table(3)

@@ -36,7 +36,7 @@ def test_measure_prints_saves_and_repeats(ask: Ask) -> None:
 
 
 def test_compare_says_by_its_status_whether_they_agree(ask: Ask) -> None:
-    words = ("compare", "net.json", "--draws", "3000", "--width", "4", "--seed", "0")
+    words = ("compare", "net.json", "--draws", "3000", "--width", "4", "--seed", "0", "--checkpoint", "run.npz")
     answer = ask(*words, "--plot", "comparison.png")
     assert answer.status == 0 and "agree (level 0.01)" in answer.out and os.path.exists("comparison.png")
     strict = ask(*words, "--tolerance", "0.001")

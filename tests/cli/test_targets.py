@@ -10,6 +10,11 @@ from matplotlib.figure import Figure
 from erfmath.cli import targets
 
 
+@pytest.fixture(autouse=True)
+def coarse() -> None:
+    """Pictures as they are."""
+
+
 def test_picture_has_300_dots_an_inch(in_tmp: Path) -> None:
     targets.picture("new.png")(Figure(figsize=(2, 1)))
     header = Path("new.png").read_bytes()[16:24]

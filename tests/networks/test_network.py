@@ -68,7 +68,7 @@ def test_shapes() -> None:
     (em.serial(em.Conv(3)), True, "image=True: must be an integer"),
     (em.serial(em.Conv(3)), "224", "image='224': must be an integer"),
     (em.serial(em.Conv((3, 3))), (4, 4, 4), r"image=\(4, 4, 4\): must have 2 values"),
-    (em.serial(em.Conv(3)), (4, 4, 4, 4), "ndim=4: this network lives in 1 or 2 or 3 dimensions"),
+    (em.serial(em.Conv(3)), (4, 4, 4, 4), "image=.*: must have 1 to 3 values, one per axis"),
     (em.residual(em.Conv(3, padding=0)), 8, r"add1: inputs: shapes differ, input \(8, 8\), conv1"),
     (em.residual(em.serial(em.MaxPool(2), em.Upsample(2))), 7, r"upsample1 \(6, 6\), for image="),
 ])

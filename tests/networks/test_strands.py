@@ -156,7 +156,7 @@ def test_source() -> None:
     assert em.receptive_field(net, source="input") == em.receptive_field(net)
     with pytest.raises(ValueError, match="source='b': a does not depend on it"):
         em.receptive_field(net, node="a", source="b")
-    with pytest.raises(ValueError, match="node='nowhere': no node of this network"):
+    with pytest.raises(ValueError, match="source='nowhere': no node of this network"):
         em.receptive_field(net, source="nowhere")
     found = strands(net.layers, net.sources, net.known_channels, 2, net.index("a"))
     assert found.sources[0] == (DEAD,)
