@@ -212,6 +212,8 @@ def _frontier(trace: Trace, b: Builder, values: dict[str, Any], output: str) -> 
 
 def _is_map(record: Record) -> bool:
     """Whether a value has sites: more numbers an image than its longest axis."""
+    if record.attributes.get("of_map"):
+        return True
     return math.prod(record.shape[1:]) > max(record.shape[1:], default=1)
 
 

@@ -220,22 +220,33 @@ def scaled(f: Array) -> tuple[float, str | None, float, dict[str, float]]:
 NONE: tuple[float, None, float, dict[str, float]] = (1.0, None, 1.0, {})
 
 
-@functools.lru_cache(64)
+#: Logarithms of the factors of the value that are tried first.
+STARTS = np.linspace(-2.5, 2.5, 21)
+
+
+@functools.lru_cache(1)
+def _shapes() -> Array:
+    """Known activations of scaled values on a coarse grid, normalised: (functions, scales, values)."""
+    y = np.stack([[UNARY[name](math.exp(log_b) * GRID[::12]) for log_b in STARTS] for name in KNOWN[1:]])
+    return np.asarray(y / np.linalg.norm(y, axis=-1, keepdims=True))
+
+
+@functools.lru_cache(256)
 def _scaled(data: bytes) -> tuple[float, str | None, float, dict[str, float]]:
     from scipy.optimize import minimize_scalar
 
     f = np.frombuffer(data)
     some, there = f[::12], GRID[::12]
-    for name, g in ((name, UNARY[name]) for name in KNOWN[1:]):
+    nearest = 1 - (_shapes() @ some)**2 / max(float(some @ some), 1e-300)
+    for name, errors in zip(KNOWN[1:], nearest):
+        g, i = UNARY[name], int(np.argmin(errors))
+        if errors[i] > 0.02:
+            continue
+
         def error(log_b: float, g: Any = g) -> float:
             y = g(math.exp(log_b) * there)
             return float(np.sum((some @ y / (y @ y) * y - some)**2))
-        starts = np.linspace(-2.5, 2.5, 21)
-        errors = [error(b) for b in starts]
-        i = int(np.argmin(errors))
-        if errors[i] > 0.02 * some @ some:
-            continue
-        best = minimize_scalar(error, bounds=(starts[max(i - 1, 0)], starts[min(i + 1, 20)]), method="bounded",
+        best = minimize_scalar(error, bounds=(STARTS[max(i - 1, 0)], STARTS[min(i + 1, 20)]), method="bounded",
                                options={"xatol": 1e-10}).x
         found = math.exp(best)  # good to half the digits: a number that is written with few is meant
         for b in (1.0, float(f"{found:.6g}"), 1 / float(f"{1 / found:.6g}"), found):

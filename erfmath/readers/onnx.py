@@ -131,7 +131,13 @@ class _Reader:
         return [integer(n, "image", 1) for n in values]
 
     def channel_axis(self, name: str) -> int:
-        """The last axis where the input is moved to channels first before anything else, or 1."""
+        """The last axis where the input is moved to channels first before anything else, or 1.
+
+        Of one channel a reshape does that; then the first convolution tells.
+        """
+        shape, (_, weights) = self.model.inputs[name] or (), self.first_conv()
+        if weights is not None and len(shape) > 2 and shape[-1] == weights.shape[1] == 1 and shape[1] != 1:
+            return -1
         for node in self.model.nodes:
             if name in node.inputs:
                 if node.op == "Transpose" and node.attributes.get("perm", [0, 1])[1:2] == [len(
@@ -200,10 +206,12 @@ class _Reader:
             name = (f"{node.domain}.{node.op}" if node.domain else node.op) + why
             if after:  # is not read itself, whatever it is
                 name = "identity"
+            after_map = not after and any(len(s) > 3 and max(s[2:]) > 1 for s in map(self.shapes.get, node.inputs) if s)
             if not shape:
                 self.open.add(output)
             inputs = tuple(n for n in node.inputs if n in self.shapes)
-            self.records.append(Record(output, name, inputs, {}, sizes, path))
+            # What an unknown operator makes of a map may be one, where the file does not tell.
+            self.records.append(Record(output, name, inputs, {"of_map": after_map and not shape}, sizes, path))
             self.shapes[output] = sizes
 
     def add(self, plain: Plain, output: str, path: str) -> None:
@@ -244,9 +252,10 @@ class _Reader:
             path = path[:len(path) - len(last)] + part if inside else f"{path}.{part}".strip(".")
             last = part
         if path:
-            leaf = path.rpartition(".")[2].lower()
-            return path if word in leaf or node.op in ("Conv", "ConvTranspose", "Gemm", "MatMul", "BatchNormalization",
-                                                       "InstanceNormalization") else f"{path}.{word}"
+            leaf = path.rpartition(".")[2].lower().replace("_", "")
+            owned = node.op in ("Conv", "ConvTranspose", "Gemm", "MatMul", "BatchNormalization",
+                                "InstanceNormalization")
+            return path if owned or word.replace("_", "") in leaf else f"{path}.{word}"
         name = node.name.strip("/").replace("/", ".")
         return word if re.fullmatch(rf"({node.op}|node_\w+)?[._]?\d*", name) else name
 

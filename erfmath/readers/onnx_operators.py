@@ -159,6 +159,12 @@ def group_norm(c: Any) -> Plain:
     return Plain("group_norm", inputs, {"groups": groups, "eps": float(c.get("epsilon", 1e-5))}, c.shape())
 
 
+@handles("LRN")
+def local_response_norm(c: Any) -> Plain:
+    factor = float(c.get("bias", 1.0))**-float(c.get("beta", 0.75))
+    return Plain("local_response_norm", c.inputs[:1], {"factor": factor}, c.shape())
+
+
 @handles("LayerNormalization", "RMSNormalization")
 def layer_norm(c: Any) -> Plain:
     rank = len(c.shape())

@@ -230,3 +230,12 @@ def group_norm(b: Builder, r: Record, x: View, scale: Any = None, shift: Any = N
 def instance_norm(b: Builder, r: Record, x: View, scale: Any = None, shift: Any = None) -> View:
     x = b.plain(x)
     return normalised(b, r, x, [digit for digits in x.layout[2:] for digit in digits], scale, shift)
+
+
+@rule("local_response_norm")
+def local_response_norm(b: Builder, r: Record, x: View) -> View:
+    """Of small values: a factor."""
+    x = b.plain(x)
+    node = b.emit(Scale(r.attributes["factor"]), [x.node], r.path)
+    b.stand_in(node, "local response normalisation", "as for small values, whose squares its constant outweighs")
+    return View(node, x.layout)

@@ -84,6 +84,32 @@ def test_a_function_of_its_own_is_a_formula(tmp_path: Path) -> None:
     assert m.net["wave"].layer == em.Activation("where(x > 1, x, x * sin(x))")
 
 
+def test_local_response_norms_have_a_stand_in(tmp_path: Path) -> None:
+    nodes = [node("Conv", ["x", "w"], ["y"]), node("LRN", ["y"], ["l"], "norm", size=5, bias=4.0, beta=0.5),
+             node("Conv", ["l", "v"], ["out"], "top")]
+    arrays = {"w": kernel(4, 3, 3, 3), "v": kernel(4, 4, 3, 3)}
+    with pytest.raises(NotImplementedError, match="1 x local response normalisation: norm; scale would stand in"):
+        read(tmp_path, nodes, arrays)
+    m = read(tmp_path, nodes, arrays, unsupported="stand_in")
+    assert m.net["norm"].layer == em.Scale(0.5) and [s.node for s in m.stand_ins] == ["norm"]
+
+
+def test_what_follows_an_unknown_operator_on_a_map_is_not_lost_in_silence(tmp_path: Path) -> None:
+    """The file gives no shapes: nobody knows whether what comes after is a map."""
+    nodes = [node("Conv", ["x", "w"], ["y"]), node("Odd", ["y"], ["l"], "odd"), node("Conv", ["l", "v"], ["out"])]
+    arrays = {"w": kernel(4, 3, 3, 3), "v": kernel(4, 4, 3, 3)}
+    with pytest.raises(NotImplementedError, match="1 x Odd: odd"):
+        read(tmp_path, nodes, arrays)
+    assert len(read(tmp_path, nodes, arrays, unsupported="stand_in").net) == 1
+
+
+def test_one_channel_that_is_last(tmp_path: Path) -> None:
+    """tf2onnx moves one channel by a reshape."""
+    m = read(tmp_path, [node("Reshape", ["x", "to"], ["a"]), node("Conv", ["a", "w"], ["out"])],
+             {"w": kernel(4, 1, 3, 3), "to": ints(1, 1, 16, 12)}, shape=(1, 16, 12, 1))
+    assert (m.image, m.channels_in, ops(m)) == ((16, 12), 1, ["conv"])
+
+
 def test_channels_last(tmp_path: Path) -> None:
     """tf2onnx: the input is moved to channels first; linear layers over the last axis are 1x1 convolutions."""
     w, v = kernel(8, 3, 3, 3), kernel(8, 4)

@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ...base.errors import check_bytes
+
 __all__ = ["Rows", "padding"]
 
 Array = npt.NDArray[Any]
@@ -143,6 +145,7 @@ def padding(n: int, pads: tuple[int, int], border: str) -> Array:
     else:
         period = max(2 * (n - 1), 1)
         z = np.minimum(z % period, -z % period)
+    check_bytes(40 * len(z) * n, f"padding of mode {border!r} of {n} sites", "take a smaller image")
     matrix = np.zeros((len(z), n))
     matrix[np.arange(len(z)), z] = 1
     return matrix
