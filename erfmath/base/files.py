@@ -31,6 +31,8 @@ BROKEN = (LookupError, TypeError, ValueError, AttributeError, EOFError, Arithmet
           RuntimeError, MemoryError, BadZipFile, zlib.error)
 #: Seconds after which a temporary file belongs to nobody.
 LEFT = 3600.0
+#: Bytes of a name that file systems take.
+LONGEST = 255
 #: Bytes that one compressed byte can become at most.
 DEFLATE = 1032
 
@@ -45,8 +47,12 @@ def check_name(path: Any, argument: str = "path") -> None:
     """
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(f"{argument}={quoted(path)}: must be the name of a file")
-    if not os.fspath(path) or "\0" in os.fsdecode(path):
-        raise FileNotFoundError(f"{argument}={os.fspath(path)!r}: must be the name of a file")
+    try:
+        parts = os.fsencode(path).split(os.fsencode(os.sep))
+    except UnicodeEncodeError:
+        parts = []
+    if not any(parts) or any(b"\0" in part or len(part) > LONGEST for part in parts):
+        raise FileNotFoundError(f"{argument}={quoted(os.fspath(path))}: must be the name of a file")
 
 
 def check_target(path: str | os.PathLike[str]) -> None:

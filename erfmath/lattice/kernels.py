@@ -31,12 +31,16 @@ __all__ = [
 __dir__ = __all__.copy  # tab completion offers public names only
 
 
+#: As many as arrays of every NumPy may have.
+MOST_AXES = 32
+
+
 def _separable(k: int | Sequence[int], make: Callable[..., list[Any]], *parameters: Any) -> LatticeDistribution:
     """Product over the axes of the 1-D weights make(k_axis, ...); an int is one axis."""
     listed: Any = k if is_sequence(k) else (k,)
     sizes = tuple(integer(size, "k", 1) for size in listed)
-    if not sizes:
-        raise ValueError(f"k={quoted(k)}: must be the number of taps, or one number per axis")
+    if not 1 <= len(sizes) <= MOST_AXES:
+        raise ValueError(f"k={quoted(k)}: must be the number of taps, or one per axis of at most {MOST_AXES}")
     digits = sum(sizes) // 8 if make is _binomial else 0
     check_bytes(prod(sizes) * (64 + digits), f"a kernel of {' x '.join(map(quoted, sizes))} taps", "take fewer taps")
     return _product(sizes, make, *parameters)
@@ -283,7 +287,7 @@ def from_weights(weights: ArrayLike, of: Literal["value", "abs", "square"] = "va
     [0.167, 0.667, 0.167]
     """
     taken = as_weights(weights)
-    if of not in ("value", "abs", "square"):
+    if not isinstance(of, str) or of not in ("value", "abs", "square"):
         raise ValueError(f'of={quoted(of)}: must be "value", "abs" or "square"')
     if of != "value":
         taken = abs(taken) if of == "abs" else taken * taken

@@ -90,6 +90,8 @@ def plot(result: EffectiveReceptiveField | Comparison, *, ax: Axes | None = None
     """
     check_display(display)
     check_smooth(smooth)
+    if not (hasattr(result, "density") or hasattr(result, "agrees")):
+        raise TypeError(f"result={quoted(result)}: must be an effective receptive field, or a comparison of two")
     if not hasattr(result, "density"):  # a comparison hands over its arrays
         if smooth:
             raise ValueError(f"smooth={quoted(smooth)}: not for comparisons")
@@ -143,6 +145,11 @@ def side_by_side(*erfs: EffectiveReceptiveField | Mapping[str, EffectiveReceptiv
     True
     """
     check_display(display)
+    for erf in erfs:
+        for each in erf.values() if isinstance(erf, Mapping) else [erf]:
+            if not hasattr(each, "density"):
+                raise TypeError(f"erfs={quoted(each)}: must be effective receptive fields, as predict and measure "
+                                "return")
     named = [pair for erf in erfs for pair in (erf.items() if isinstance(erf, Mapping) else [(plain(erf.label), erf)])]
     if not named or any(erf.ndim != 2 for _, erf in named):
         raise ValueError("erfs: must hold one field at least, all in two dimensions")

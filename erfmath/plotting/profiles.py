@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 import numpy.typing as npt
 
+from ..base.checks import integer
 from ..base.errors import quoted
 from .style import COLUMN, FLOOR, GAMMA, LINES, Display, Style, check_display, in_style, page, plain, symbol
 
@@ -81,7 +82,7 @@ def plot_profiles(erfs: Mapping[str, EffectiveReceptiveField] | Sequence[Effecti
     check_smooth(smooth)
     named = _named(erfs)
     for name, erf in named:
-        if not -erf.ndim <= axis < erf.ndim:
+        if not -erf.ndim <= integer(axis, "axis") < erf.ndim:
             raise ValueError(f"axis={quoted(axis)}: {name} has the axes 0 to {erf.ndim - 1}")
     if ax is None:
         ax = page(COLUMN, 3.2).add_subplot()
@@ -114,10 +115,13 @@ def _named(erfs: Any) -> list[tuple[str, EffectiveReceptiveField]]:
     if isinstance(erfs, Mapping):
         named = list(erfs.items())
     else:
-        named = [(plain(f"{erf.label}, {erf.method}"), erf)
+        named = [(plain(f"{getattr(erf, 'label', '')}, {getattr(erf, 'method', '')}"), erf)
                  for erf in (erfs if isinstance(erfs, Sequence) else [erfs])]
     if not named:
         raise ValueError("erfs: must hold one result at least")
+    for _, erf in named:
+        if not hasattr(erf, "density"):
+            raise TypeError(f"erfs={quoted(erf)}: must be effective receptive fields, as predict and measure return")
     return named
 
 
@@ -157,7 +161,7 @@ def profile_of(erf: EffectiveReceptiveField, axis: int,
 
 def check_smooth(smooth: str | None) -> None:
     """Refuse another word than "stride"."""
-    if smooth not in (None, "stride"):
+    if smooth is not None and not (isinstance(smooth, str) and smooth == "stride"):
         raise ValueError(f"smooth={quoted(smooth)}: must be 'stride' or None")
 
 

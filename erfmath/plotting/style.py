@@ -59,7 +59,7 @@ KINDS = {"threshold": "width at 4.55 % of the centre", "half_max": "width at hal
 
 def check_display(display: str) -> None:
     """Refuse what is no display."""
-    if display not in get_args(Display):
+    if not isinstance(display, str) or display not in get_args(Display):
         raise ValueError(f"display={quoted(display)}: must be one of {', '.join(get_args(Display))}")
 
 
@@ -79,7 +79,7 @@ def quantity(statistic: str, display: Display) -> str:
 
 def plain(text: str) -> str:
     """A name as it is, whatever is in it: no formula between dollars, nothing that no font can draw."""
-    return text.replace("$", r"\$").encode(errors="replace").decode()
+    return str(text).replace("$", r"\$").encode(errors="replace").decode()
 
 
 @functools.cache

@@ -99,7 +99,7 @@ def test_build_suggests_near_names(name: str, near: str) -> None:
     (lambda: zoo.unet(0), ValueError, "levels=0"),
     (lambda: zoo.unet(up="cubic"), ValueError, "up='cubic'"),  # type: ignore[arg-type]
     (lambda: zoo.alexnet(width=0), ValueError, "width=0"),
-    (lambda: zoo.resnet50(width=0), ValueError, "channels=0"),
+    (lambda: zoo.resnet50(width=0), ValueError, "width=0"),
     (lambda: zoo.plain(3, 2.5), ValueError, "kernel_size=2.5"),  # type: ignore[arg-type]
     (lambda: zoo.plain(3, activation="rleu"), ValueError, "rleu"),
 ])

@@ -110,9 +110,9 @@ def build(name: str, **options: Any) -> Network:
     >>> em.zoo.build("preact_resnet32", width=8) == em.zoo.preact_resnet(32, width=8)
     True
     """
-    builder = _BUILDERS.get(name)
+    builder = _BUILDERS.get(name) if isinstance(name, str) else None
     if builder is None:
-        near = difflib.get_close_matches(str(name), _BUILDERS, n=3)
+        near = difflib.get_close_matches(quoted(name).strip("'"), _BUILDERS, n=3)
         hint = (f"did you mean {' or '.join(map(repr, near))}?" if near else f"known are {', '.join(_BUILDERS)}")
         raise ValueError(f"name={quoted(name)}: no network of the zoo; {hint}")
     known = inspect.signature(builder).parameters

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import textwrap
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-from ...base.checks import integer
+from ...base.checks import flag, integer, real
+from ...base.errors import check_count, quoted
 from ...layers import Activation, BatchNorm, Conv, GlobalAvgPool, Identity
 from ...layers.weights import Random
 from ..building import Part, multiply, serial
 from ..network import Network
 
-__all__ = ["CLASSES", "FAN_OUT", "HEAD", "TORCH", "classifier", "conv", "documented", "entry", "fixed_std",
+__all__ = ["CLASSES", "FAN_OUT", "HEAD", "TORCH", "checked", "classifier", "conv", "documented", "entry", "fixed_std",
            "norm_relu", "scaled", "squeeze_excite"]
 
 Builder = TypeVar("Builder", bound=Callable[..., Network])
@@ -25,6 +28,9 @@ FAN_OUT = Random(gain=2.0, fan="out")
 
 #: PyTorch's default.
 TORCH = Random.like("torch")
+
+#: Arguments that say how many pieces of a network there are, and most of them.
+REPEATED, MOST_REPEATED = frozenset(("blocks", "depth", "layers", "levels", "stacks")), 2**12
 
 HEAD = "Add global average pooling and the classifier: the receptive field is the whole image."
 
@@ -61,6 +67,26 @@ Examples
 >>> import erfmath as em
 >>> {example}
 """
+
+
+def checked(function: Builder) -> Builder:
+    """Decorator of a builder: arguments that are not what its annotations say are refused by name."""
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    def build(*arguments: Any, **options: Any) -> Network:
+        for name, value in signature.bind(*arguments, **options).arguments.items():
+            kind = str(signature.parameters[name].annotation)
+            if kind.startswith("int") and not (value is None and "None" in kind):
+                integer(value, name, int(name != "n"))
+                if name in REPEATED:
+                    check_count(value, MOST_REPEATED, f"{name}={quoted(value)}")
+            elif kind == "bool":
+                flag(value, name)
+            elif kind == "float":
+                real(value, name)
+        return function(*arguments, **options)
+    return cast("Builder", build)
 
 
 def documented(family: Callable[..., Network], **words: Any) -> Callable[[Builder], Builder]:

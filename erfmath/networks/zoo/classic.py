@@ -9,7 +9,7 @@ from ...layers import Activation, Conv, Dropout, GlobalAvgPool, MaxPool
 from ...layers.weights import Random, Weights
 from ..building import Part, concat, repeat, serial
 from ..network import Network
-from .blocks import CLASSES, FAN_OUT, conv, documented, entry, fixed_std, scaled
+from .blocks import CLASSES, FAN_OUT, checked, conv, documented, entry, fixed_std, scaled
 
 __all__ = ["alexnet", "plain", "squeezenet", "vgg11", "vgg13", "vgg16", "vgg19"]
 
@@ -30,6 +30,7 @@ def _fully_connected(side: int, hidden: int, first: Random, rest: Random) -> lis
             Conv(1, CLASSES, weights=rest, name="classifier")]
 
 
+@checked
 def alexnet(*, width: int = 64, head: bool = False) -> Network:
     """AlexNet as torchvision 0.29 builds it: receptive field 195, stride 32, padding 66.
 
@@ -138,21 +139,25 @@ def _vgg(depth: int, width: int, batch_norm: bool, head: bool) -> Network:
 
 
 @documented(_vgg, depth=11, letter="configuration A, TF-Slim's vgg_a", size=150, padding=59, last=_VGG[11][-1])
+@checked
 def vgg11(*, width: int = 64, batch_norm: bool = False, head: bool = False) -> Network:
     return _vgg(11, width, batch_norm, head)
 
 
 @documented(_vgg, depth=13, letter="configuration B", size=156, padding=62, last=_VGG[13][-1])
+@checked
 def vgg13(*, width: int = 64, batch_norm: bool = False, head: bool = False) -> Network:
     return _vgg(13, width, batch_norm, head)
 
 
 @documented(_vgg, depth=16, letter="configuration D", size=212, padding=90, last=_VGG[16][-1])
+@checked
 def vgg16(*, width: int = 64, batch_norm: bool = False, head: bool = False) -> Network:
     return _vgg(16, width, batch_norm, head)
 
 
 @documented(_vgg, depth=19, letter="configuration E", size=268, padding=118, last=_VGG[19][-1])
+@checked
 def vgg19(*, width: int = 64, batch_norm: bool = False, head: bool = False) -> Network:
     return _vgg(19, width, batch_norm, head)
 
@@ -167,6 +172,7 @@ _FIRE, _POOLED = ((16, 64), (16, 64), (32, 128), (32, 128), (48, 192), (48, 192)
        notes="torchvision 0.29 squeezenet1_0: pools round the size of the map up (`ceil_mode`). He's initialiser with "
              "fan-in, uniform; standard deviation 0.01 for the classifier. Nodes `fire2` ... `fire9`.",
        reference="Iandola et al., SqueezeNet: AlexNet-level accuracy with 50x fewer parameters, 2016.")
+@checked
 def squeezenet(*, width: int = 96, head: bool = False) -> Network:
     weights = Random.like("he_uniform")
 
@@ -184,6 +190,7 @@ def squeezenet(*, width: int = 96, head: bool = False) -> Network:
     return serial(*parts)
 
 
+@checked
 def plain(n: int = 20, kernel_size: int = 3, activation: str | None = None, *,
           width: int | None = None, weights: Weights = Random()) -> Network:
     """`n` equal convolutions, each followed by `activation` if one is named: the paper's stacks.

@@ -10,11 +10,12 @@ from ...layers import Conv, ConvTranspose, Identity, MaxPool, Upsample
 from ...layers.weights import Random
 from ..building import Part, concat, serial
 from ..network import Network
-from .blocks import conv
+from .blocks import checked, conv
 
 __all__ = ["context_module", "unet"]
 
 
+@checked
 def unet(levels: int = 4, *, width: int = 64,
          up: Literal["transpose", "nearest", "bilinear"] = "transpose", batch_norm: bool = False,
          weights: Random = Random(), head: bool = False) -> Network:
@@ -91,6 +92,7 @@ def unet(levels: int = 4, *, width: int = 64,
     return serial(net, Conv(1, 2, weights=weights, name="classifier")) if head else net
 
 
+@checked
 def context_module(dilations: Sequence[int] = (1, 1, 2, 4, 8, 16, 1), *, width: int = 21) -> Network:
     """Dilated context module: receptive field 67, stride 1, padding 33.
 

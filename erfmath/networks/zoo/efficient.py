@@ -8,7 +8,7 @@ from ...layers import Activation, BatchNorm, Conv, GlobalAvgPool
 from ...layers.weights import Random
 from ..building import Part, residual, serial
 from ..network import Network
-from .blocks import CLASSES, FAN_OUT, HEAD, classifier, conv, entry, scaled, squeeze_excite
+from .blocks import CLASSES, FAN_OUT, HEAD, checked, classifier, conv, entry, scaled, squeeze_excite
 
 __all__ = ["efficientnet_b0", "efficientnet_v2_s", "mnasnet", "mobilenet_v3_large", "mobilenet_v3_small"]
 
@@ -85,6 +85,7 @@ def _units(kernel: int, c_in: int, channels: int, stride: int, expansion: int, u
        notes="torchvision 0.29 mnasnet1_0: He's initialiser with fan-out. Nodes `stage1` ... `stage7` are the ends of "
              "the groups of inverted residuals, `features` is the last map.",
        reference="Tan et al., MnasNet: platform-aware neural architecture search for mobile, 2019.")
+@checked
 def mnasnet(*, width: int = 32, head: bool = False) -> Network:
     stages, c_in = [[_Block(3, 32, 16, 1)]], 16
     for kernel, channels, stride, expansion, units in _MNASNET:
@@ -128,6 +129,7 @@ _V3: dict[str, Any] = {
        notes="torchvision 0.29 mobilenet_v3_large: He's initialiser with fan-out. Nodes `stage1` ... `stage5` and "
              "`features`.",
        **_V3)
+@checked
 def mobilenet_v3_large(*, width: int = 16, head: bool = False) -> Network:
     return _mobilenet_v3(_LARGE, 3, 960, 1280, width, head)
 
@@ -136,6 +138,7 @@ def mobilenet_v3_large(*, width: int = 16, head: bool = False) -> Network:
        notes="torchvision 0.29 mobilenet_v3_small: He's initialiser with fan-out. Nodes `stage1` ... `stage4` and "
              "`features`.",
        **_V3)
+@checked
 def mobilenet_v3_small(*, width: int = 16, head: bool = False) -> Network:
     return _mobilenet_v3(_SMALL, 2, 576, 1024, width, head)
 
@@ -165,6 +168,7 @@ _EFFICIENT: dict[str, Any] = {"width": _WIDTH, "head": "bool: " + HEAD}
        notes="torchvision 0.29 efficientnet_b0: He's initialiser with fan-out. Nodes `stage1` ... `stage7` and "
              "`features`.",
        reference="Tan and Le, EfficientNet: rethinking model scaling for convolutional neural networks, 2019.")
+@checked
 def efficientnet_b0(*, width: int = 32, head: bool = False) -> Network:
     return _efficientnet(_B0, 32, width, head)
 
@@ -174,5 +178,6 @@ def efficientnet_b0(*, width: int = 32, head: bool = False) -> Network:
              "place of a 1x1 and a depthwise one. He's initialiser with fan-out. Nodes `stage1` ... `stage6` and "
              "`features`.",
        reference="Tan and Le, EfficientNetV2: smaller models and faster training, 2021.")
+@checked
 def efficientnet_v2_s(*, width: int = 24, head: bool = False) -> Network:
     return _efficientnet(_V2_S, 24, width, head)

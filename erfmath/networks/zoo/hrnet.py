@@ -7,7 +7,7 @@ from ...layers import Activation, MaxPool, Upsample
 from ..builder import Handle, NetworkBuilder
 from ..building import Part, serial
 from ..network import Network
-from .blocks import FAN_OUT, conv, entry, scaled
+from .blocks import FAN_OUT, checked, conv, entry, scaled
 from .resnets import basic, bottleneck
 
 __all__ = ["hrnet_w18", "unet_plus_plus"]
@@ -36,6 +36,7 @@ def _exchanged(b: NetworkBuilder, branches: list[Handle], channels: list[int]) -
              "have, He's initialiser with fan-out. The output, `features`, is all of them at stride 4, one after the "
              "other.",
        reference="Wang et al., Deep high-resolution representation learning for visual recognition, 2021.")
+@checked
 def hrnet_w18(*, width: int = 18) -> Network:
     width = integer(width, "width", 1)
     stem = scaled(64, width, 18)
@@ -63,6 +64,7 @@ def hrnet_w18(*, width: int = 18) -> Network:
              "He's initialiser with fan-in. Sides of the image must be multiples of 2^levels.",
        reference="Zhou et al., UNet++: redesigning skip connections to exploit multiscale features in image "
                  "segmentation, 2020.")
+@checked
 def unet_plus_plus(levels: int = 4, *, width: int = 32) -> Network:
     levels, width = integer(levels, "levels", 1), integer(width, "width", 1)
     b = NetworkBuilder()

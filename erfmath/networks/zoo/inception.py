@@ -8,7 +8,7 @@ from typing import Any
 from ...layers import AvgPool, MaxPool
 from ..building import Part, concat, serial
 from ..network import Network
-from .blocks import classifier, conv, scaled
+from .blocks import checked, classifier, conv, scaled
 
 __all__ = ["googlenet", "inception_v3"]
 
@@ -24,6 +24,7 @@ _GOOGLENET = {
     "5a": (256, 160, 320, 32, 128, 128), "5b": (384, 192, 384, 48, 128, 128)}
 
 
+@checked
 def googlenet(*, width: int = 64, reduced: bool = False, head: bool = False) -> Network:
     """GoogLeNet (Inception v1): receptive field 715, stride 32.
 
@@ -119,6 +120,7 @@ _INCEPTION_V3 = {
     "Mixed_7b": _module_8(), "Mixed_7c": _module_8()}
 
 
+@checked
 def inception_v3(*, width: int = 32, head: bool = False) -> Network:
     """Inception v3: receptive field 1311, stride 32, padding 618.
 

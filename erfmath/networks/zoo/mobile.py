@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...layers import BatchNorm, Conv, Identity, MaxPool, Shuffle
 from ..building import Part, concat, residual, serial, split
 from ..network import Network
-from .blocks import FAN_OUT, HEAD, TORCH, classifier, conv, entry, scaled
+from .blocks import FAN_OUT, HEAD, TORCH, checked, classifier, conv, entry, scaled
 
 __all__ = ["mobilenet_v1", "mobilenet_v2", "shufflenet_v2"]
 
@@ -16,6 +16,7 @@ _V1 = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *[(512, 1)] * 
 _V2 = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
 
 
+@checked
 def mobilenet_v1(*, width: int = 32, head: bool = False) -> Network:
     """MobileNet v1: receptive field 315, stride 32.
 
@@ -76,6 +77,7 @@ def _inverted_residual(c_in: int, c_out: int, expansion: int, stride: int, name:
     return serial(branch, BatchNorm(name=name))
 
 
+@checked
 def mobilenet_v2(*, width: int = 32, head: bool = False) -> Network:
     """MobileNet v2: receptive field 491, stride 32.
 
@@ -150,6 +152,7 @@ def _shuffled(half: int, stride: int, name: str | None) -> Network:
        notes="torchvision 0.29 shufflenet_v2_x1_0: PyTorch's default initialiser. Nodes `maxpool`, `stage2` ... "
              "`stage4`, and `conv5`, the last map.",
        reference="Ma et al., ShuffleNet V2: practical guidelines for efficient CNN architecture design, 2018.")
+@checked
 def shufflenet_v2(*, width: int = 24, head: bool = False) -> Network:
     parts: list[Part] = [conv(3, width, stride=2, weights=TORCH), MaxPool(3, 2, 1, name="maxpool")]
     for stage, (channels, units) in enumerate(_SHUFFLE, start=2):

@@ -7,7 +7,7 @@ from ...layers import GRN, Activation, AvgPool, BatchNorm, Conv, GlobalAvgPool, 
 from ...layers.weights import Random
 from ..building import Part, add, concat, repeat, residual, serial
 from ..network import Network
-from .blocks import CLASSES, HEAD, TORCH, classifier, conv, entry, fixed_std, norm_relu, scaled
+from .blocks import CLASSES, HEAD, TORCH, checked, classifier, conv, entry, fixed_std, norm_relu, scaled
 
 __all__ = ["convnext_tiny", "convnext_v2_atto", "densenet121", "replknet31b", "repvgg_a0"]
 
@@ -16,6 +16,7 @@ _CONVNEXT, _ATTO = (3, 3, 9, 3), (2, 2, 6, 2)  # blocks per stage
 _REPLKNET = ((2, 31), (2, 29), (18, 27), (2, 13))  # blocks per stage, side of the large kernels
 
 
+@checked
 def densenet121(*, width: int = 64, head: bool = False) -> Network:
     """DenseNet-121: receptive field 2071, stride 32.
 
@@ -70,6 +71,7 @@ def densenet121(*, width: int = 64, head: bool = False) -> Network:
     return classifier([*parts, norm_relu("norm5")], head)
 
 
+@checked
 def convnext_tiny(*, width: int = 96, layer_scale: float = 1e-6, head: bool = False) -> Network:
     """ConvNeXt-T: receptive field 1688, stride 32.
 
@@ -146,6 +148,7 @@ def _convnext(stages: tuple[int, ...], width: int, head: bool, before: tuple[Par
              "before training. Weights of standard deviation 0.02, for three input channels. Nodes `stem`, `stage1` "
              "... `stage4`.",
        reference="Woo et al., ConvNeXt V2: co-designing and scaling ConvNets with masked autoencoders, 2023.")
+@checked
 def convnext_v2_atto(*, width: int = 40, head: bool = False) -> Network:
     return _convnext(_ATTO, integer(width, "width", 1), head, (GRN(),), ())
 
@@ -161,6 +164,7 @@ _REPVGG = ((48, 2), (96, 4), (192, 14), (1280, 1))
              "where the shape stays, are added before the ReLU. PyTorch's default initialiser. Nodes `stem`, `stage1` "
              "... `stage4`.",
        reference="Ding et al., RepVGG: making VGG-style ConvNets great again, 2021.")
+@checked
 def repvgg_a0(*, width: int = 48, head: bool = False) -> Network:
     def block(channels: int, stride: int, same: bool, name: str | None) -> Network:
         branches: list[Part] = [conv(kernel, channels, None, stride=stride, weights=TORCH) for kernel in (3, 1)]
@@ -173,6 +177,7 @@ def repvgg_a0(*, width: int = 48, head: bool = False) -> Network:
     return classifier(parts, head)
 
 
+@checked
 def replknet31b(*, width: int = 128, small_kernel: int | None = 5, head: bool = False) -> Network:
     """RepLKNet-31B: receptive field 9011, stride 32.
 

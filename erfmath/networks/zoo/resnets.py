@@ -12,7 +12,7 @@ from ...base.errors import quoted
 from ...layers import Activation, Conv, MaxPool
 from ..building import Part, residual, serial
 from ..network import Network
-from .blocks import FAN_OUT, HEAD, classifier, conv, documented, entry, norm_relu, scaled, squeeze_excite
+from .blocks import FAN_OUT, HEAD, checked, classifier, conv, documented, entry, norm_relu, scaled, squeeze_excite
 
 __all__ = ["basic", "bottleneck", "cifar_resnet", "dilated_resnet50", "preact_resnet", "regnet_y_400mf", "resnet101",
            "resnet152", "resnet18", "resnet34", "resnet3d_18", "resnet50", "resnet50_stages", "resnet_v1_50",
@@ -132,26 +132,31 @@ _BOTTLENECK = 'three convolutions, the stride in the 3x3 of a stage\'s first uni
 
 
 @documented(_torchvision, depth=18, size=435, padding=217, unit=_BASIC)
+@checked
 def resnet18(*, width: int = 64, head: bool = False) -> Network:
     return _torchvision(18, width, head)
 
 
 @documented(_torchvision, depth=34, size=899, padding=449, unit=_BASIC)
+@checked
 def resnet34(*, width: int = 64, head: bool = False) -> Network:
     return _torchvision(34, width, head)
 
 
 @documented(_torchvision, depth=50, size=427, padding=213, unit=_BOTTLENECK)
+@checked
 def resnet50(*, width: int = 64, head: bool = False) -> Network:
     return _torchvision(50, width, head)
 
 
 @documented(_torchvision, depth=101, size=971, padding=485, unit=_BOTTLENECK)
+@checked
 def resnet101(*, width: int = 64, head: bool = False) -> Network:
     return _torchvision(101, width, head)
 
 
 @documented(_torchvision, depth=152, size=1451, padding=725, unit=_BOTTLENECK)
+@checked
 def resnet152(*, width: int = 64, head: bool = False) -> Network:
     return _torchvision(152, width, head)
 
@@ -164,6 +169,7 @@ _FAMILY: dict[str, Any] = {"width": "int: Channels of the stem; all others in pr
              "(in as many as divide the channels, where these are fewer), He's initialiser with fan-out. Nodes "
              "`maxpool`, `layer1` ... `layer4`.",
        reference="Xie et al., Aggregated residual transformations for deep neural networks, 2017.")
+@checked
 def resnext50(*, width: int = 64, head: bool = False) -> Network:
     return classifier(resnet50_stages(width, partial(bottleneck, inner=2, groups=32)), head)
 
@@ -172,6 +178,7 @@ def resnext50(*, width: int = 64, head: bool = False) -> Network:
        notes="torchvision 0.29 wide_resnet50_2: ResNet-50 with 3x3 convolutions of twice the channels, He's "
              "initialiser with fan-out. Nodes `maxpool`, `layer1` ... `layer4`.",
        reference="Zagoruyko and Komodakis, Wide residual networks, 2016.")
+@checked
 def wide_resnet50(*, width: int = 64, head: bool = False) -> Network:
     return classifier(resnet50_stages(width, partial(bottleneck, inner=2)), head)
 
@@ -185,6 +192,7 @@ _REGNET, _GROUP = ((48, 1), (104, 3), (208, 6), (440, 6)), 8
              "where these are fewer), squeeze-and-excite of a quarter of the channels that a unit reads. He's "
              "initialiser with fan-out. Nodes `stem`, `stage1` ... `stage4`.",
        reference="Radosavovic et al., Designing network design spaces, 2020.")
+@checked
 def regnet_y_400mf(*, width: int = 32, head: bool = False) -> Network:
     parts: list[Part] = [conv(3, width, stride=2, weights=FAN_OUT, end="stem")]
     before = 32
@@ -207,6 +215,7 @@ def regnet_y_400mf(*, width: int = 32, head: bool = False) -> Network:
              "in time, and no pool follows. He's initialiser with fan-out; the classifier has the 400 classes of "
              "Kinetics. Nodes `stem`, `layer1` ... `layer4`.",
        reference="Tran et al., A closer look at spatiotemporal convolutions for action recognition, 2018.")
+@checked
 def resnet3d_18(*, width: int = 64, head: bool = False) -> Network:
     stem: Part = conv((3, 7, 7), width, stride=(1, 2, 2), weights=FAN_OUT, end="stem")
     stages = [_stage(basic, width << i, [2 if i else 1, 1], i > 0, f"layer{i + 1}") for i in range(4)]
@@ -246,6 +255,7 @@ def _slim(unit: _Unit, stem: Part, width: int) -> list[Part]:
     return [stem, MaxPool(3, 2, "same", name="pool1"), *blocks]
 
 
+@checked
 def resnet_v1_50(*, width: int = 64, head: bool = False) -> Network:
     """TF-Slim resnet_v1_50: stride in the last unit of a block; receptive field 483, stride 32.
 
@@ -288,6 +298,7 @@ def resnet_v1_50(*, width: int = 64, head: bool = False) -> Network:
     return classifier(_slim(_slim_v1, conv(7, width, stride=2), width), head)
 
 
+@checked
 def resnet_v2_50(*, width: int = 64, head: bool = False) -> Network:
     """TF-Slim resnet_v2_50: pre-activation units; receptive field 483, stride 32.
 
@@ -347,6 +358,7 @@ def _cifar(unit: _Unit, stem: Part, depth: int, width: int) -> list[Part]:
     return [stem, *stages]
 
 
+@checked
 def cifar_resnet(depth: int = 20, *, width: int = 16, head: bool = False) -> Network:
     """CIFAR ResNet of 6 n + 2 layers (20, 32, 44, 56, 110), the activation after the addition.
 
@@ -390,6 +402,7 @@ def cifar_resnet(depth: int = 20, *, width: int = 16, head: bool = False) -> Net
     return classifier(_cifar(basic, conv(3, width, weights=FAN_OUT), depth, width), head, 10)
 
 
+@checked
 def preact_resnet(depth: int = 20, *, width: int = 16, head: bool = False) -> Network:
     """Pre-activation CIFAR ResNet of 6 n + 2 layers, two 3x3 convolutions a unit.
 

@@ -8,7 +8,7 @@ from ...base.checks import integer, real
 from ...layers import Activation, Conv, GlobalAvgPool, Identity, LayerNorm, PixelShuffle, Scale, Slice
 from ..building import Part, multiply, repeat, residual, serial
 from ..network import Network
-from .blocks import TORCH, entry
+from .blocks import TORCH, checked, entry
 
 __all__ = ["edsr", "nafnet"]
 
@@ -27,6 +27,7 @@ def _conv(kernel_size: int, channels: int | None = None, **options: Any) -> Conv
        notes="The reference's code, without its shift of the mean: PyTorch's default initialiser. A pixel shuffle "
              "enlarges the map; `body` is the end of the residual blocks.",
        reference="Lim et al., Enhanced deep residual networks for single image super-resolution, 2017.")
+@checked
 def edsr(blocks: int = 16, *, width: int = 64, scale: int = 2, residual_scale: float = 1.0) -> Network:
     scale = integer(scale, "scale", 1)
     branch: list[Part] = [_conv(3, width), Activation("relu"), _conv(3, width)]
@@ -49,6 +50,7 @@ _DOWN, _BOTTOM, _UP = (2, 2, 4, 8), 12, (2, 2, 2, 2)
              "place of activations, PyTorch's default initialiser. Sides of the image must be multiples of 16. Nodes "
              "`down1` ... `down4`, `bottom`, `up4` ... `up1`; `image` is the input plus the output.",
        reference="Chen et al., Simple baselines for image restoration, 2022.")
+@checked
 def nafnet(*, width: int = 32, layer_scale: float = 1.0) -> Network:
     width = integer(width, "width", 1)
 

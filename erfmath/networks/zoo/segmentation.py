@@ -12,7 +12,7 @@ from ...layers.weights import Random
 from ..builder import NetworkBuilder
 from ..building import Part, concat, serial
 from ..network import Network
-from .blocks import TORCH, conv, entry
+from .blocks import TORCH, checked, conv, entry
 from .resnets import dilated_resnet50, resnet50_stages
 
 __all__ = ["deeplabv3_resnet50", "fcn", "fpn_resnet50", "pspnet"]
@@ -33,6 +33,7 @@ def _headed(net: Network, head: bool, dropout: float) -> Network:
 @entry("FCN, ResNet-50", 443, ", stride 8, padding 221", **_FAMILY,
        notes=f"torchvision 0.29 fcn_resnet50: {_BACKBONE}, and a 3x3 convolution, `features`, with PyTorch's default.",
        reference="Long, Shelhamer and Darrell, Fully convolutional networks for semantic segmentation, 2015.")
+@checked
 def fcn(*, width: int = 64, head: bool = False) -> Network:
     return _headed(serial(dilated_resnet50(width), conv(3, 8 * width, weights=TORCH, end="features")), head, 0.1)
 
@@ -42,6 +43,7 @@ def fcn(*, width: int = 64, head: bool = False) -> Network:
              "of dilation 12, 24, 36, and the mean of the whole map (`aspp`); `features` is the map before the "
              "classes.",
        reference="Chen et al., Rethinking atrous convolution for semantic image segmentation, 2017.")
+@checked
 def deeplabv3_resnet50(*, width: int = 64, head: bool = False) -> Network:
     def unit(kernel: int, **options: Any) -> Network:
         return conv(kernel, 4 * width, weights=TORCH, **options)
@@ -60,6 +62,7 @@ def deeplabv3_resnet50(*, width: int = 64, head: bool = False) -> Network:
              "side by side (`pyramid`), then a 3x3 convolution, `features`. The reference's stem has three 3x3 "
              "convolutions.",
        reference="Zhao et al., Pyramid scene parsing network, 2017.")
+@checked
 def pspnet(image: int = 224, *, bins: tuple[int, ...] = (1, 2, 3, 6), width: int = 64, head: bool = False) -> Network:
     larger = Upsample(size=math.ceil(integer(image, "image", 1) / 8), mode="bilinear")
     branches: list[Part] = [serial(AdaptiveAvgPool(n), conv(1, 8 * width, weights=TORCH), larger) for n in bins]
@@ -76,6 +79,7 @@ def pspnet(image: int = 224, *, bins: tuple[int, ...] = (1, 2, 3, 6), width: int
              "with fan-out, Keras' default (gain 1, fan-in, uniform) for the pyramid. Sides of the image must be "
              "multiples of 32.",
        reference="Lin et al., Feature pyramid networks for object detection, 2017.")
+@checked
 def fpn_resnet50(level: int = 2, *, width: int = 64) -> Network:
     if level not in (2, 3, 4, 5):
         raise ValueError(f"level={quoted(level)}: must be 2, 3, 4 or 5")

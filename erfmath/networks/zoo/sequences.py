@@ -10,7 +10,7 @@ from ...layers.weights import Random
 from ..builder import NetworkBuilder
 from ..building import Part, concat, residual, serial
 from ..network import Network
-from .blocks import TORCH, conv, entry
+from .blocks import TORCH, checked, conv, entry
 
 __all__ = ["tcn", "unet3d", "wavenet"]
 
@@ -30,6 +30,7 @@ def _causal(kernel_size: int, channels: int, dilation: int = 1, weights: Random 
              "output; PyTorch's default initialiser. `skips` is the sum that the head reads. Sizes are those of a "
              "known implementation (32 and 512 channels); the reference gives none.",
        reference="Van den Oord et al., WaveNet: a generative model for raw audio, 2016.")
+@checked
 def wavenet(stacks: int = 3, layers: int = 10, *, width: int = 32, head: bool = False) -> Network:
     stacks, layers, width = integer(stacks, "stacks", 1), integer(layers, "layers", 1), integer(width, "width", 1)
     torch: dict[str, Any] = {"weights": TORCH, "bias": "weights"}
@@ -64,6 +65,7 @@ def wavenet(stacks: int = 3, layers: int = 10, *, width: int = 32, head: bool = 
              "`level1`, `level2`, ... Defaults are those of the reference for sequential MNIST.",
        reference="Bai, Kolter and Koltun, An empirical evaluation of generic convolutional and recurrent networks for "
                  "sequence modeling, 2018.")
+@checked
 def tcn(levels: int = 8, kernel_size: int = 7, *, width: int = 25) -> Network:
     relu = Activation("relu")
     parts: list[Part] = []
@@ -81,6 +83,7 @@ def tcn(levels: int = 8, kernel_size: int = 7, *, width: int = 25) -> Network:
              "transposed ones of 2x2x2 that keep the channels. He's initialiser with fan-in. Nodes `down1`, `down2`, "
              "..., `bottom`, ..., `up1`; sides must be multiples of 2^levels.",
        reference="Cicek et al., 3D U-Net: learning dense volumetric segmentation from sparse annotation, 2016.")
+@checked
 def unet3d(levels: int = 3, *, width: int = 32, head: bool = False) -> Network:
     levels, width = integer(levels, "levels", 1), integer(width, "width", 1)
     cube = (3, 3, 3)
