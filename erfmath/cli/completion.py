@@ -65,7 +65,7 @@ def completion(options: argparse.Namespace) -> Answer:
 
 
 def _names(parser: argparse.ArgumentParser) -> list[str]:
-    """What may stand where no option does."""
+    """What completes a positional argument."""
     found: list[str] = []
     for action in parser._actions:
         if action.option_strings:

@@ -52,7 +52,7 @@ def predict(net: Network, *, image: Any = None, unit: Any = None, node: str | No
     statistic : {"power", "mean"}, optional
         E[g^2] or E[g] (equations 1 and 2); "mean" if every weight is deterministic, else "power".
     method : {"exact", "normal", "finite_width"}
-        "normal" replaces the law of a chain on the plane by the Gaussian of its moments (the
+        "normal" replaces the distribution of a chain on the plane by the Gaussian of its moments (the
         paper's use of the central limit theorem).  "finite_width" adds, for chains of convolutions
         and activations, what `width` channels do to the shape of the field that infinitely many do
         not, to first order (equations 55 to 60).  Under "exact", chains on the plane whose kernels

@@ -2,7 +2,7 @@
 
 A network is a chain of *blocks* where every path passes the same nodes one after the other: single
 layers, or residual blocks with all that lies between where they part and meet.  If each block maps
-power to power by a kernel, whatever lies above, the field is the law of a sum of independent steps
+power to power by a kernel, whatever lies above, the field is the distribution of a sum of independent steps
 (`erfmath.walks`): (a + b w)^n for n residual blocks.
 
 Equal blocks in a row need to be looked at only once or, since the first may have other channels
@@ -45,7 +45,7 @@ _FEW = {2: 2e8, 3: 1e10}
 class _Step(NamedTuple):
     """One block of a chain, S -> S + jump dilation X - jump pads, and its gain on sum(map).
 
-    `kernels` is the law of X, one kernel per axis or a single one for all of them.
+    `kernels` is the distribution of X, one kernel per axis or a single one for all of them.
     """
 
     kernels: tuple[LatticeDistribution, ...]
@@ -55,7 +55,7 @@ class _Step(NamedTuple):
     gain: float
 
     def along(self, axis: int) -> LatticeDistribution:
-        """The law of one coordinate of X."""
+        """The distribution of one coordinate of X."""
         return self.kernels[axis] if len(self.kernels) == len(self.strides) else self.kernels[0].marginal(axis)
 
 
@@ -254,7 +254,7 @@ def _gate_gain(graph: Graph, mean: bool, inputs: InputModel) -> float:
 # ---------------------------------------------------------------------------------------------
 
 def predict_chain(chain: Chain, about: dict[str, Any]) -> EffectiveReceptiveField:
-    """The field of a chain: a line an axis, or the law of a walk where kernels are no products."""
+    """The field of a chain: a line an axis, or the distribution of a walk where kernels are no products."""
     trf, unit = about["trf"], about["unit"]
     method = "normal" if about["method"] == "normal" else "exact"
     lo, hi = trf.window(unit)

@@ -254,7 +254,7 @@ class BatchNormRule(MapNormRule):
             raise ValueError("batch norm of values that do not vary between inputs or sites: the variance is zero, "
                              "or too small for floats; give input_moments with E[x x'] below E[x^2]")
         at.gates.power[i] = m.per_pair((1.0 if self.again(at, m) else self.few(BATCH, at.graph.sizes[i])) / spread)
-        # E[v(x) mean] falls towards borders: less of the mean is in what stands near one.
+        # E[v(x) mean] falls towards borders: less of the mean is in the values near one.
         if any(m.lags) or m.common is not None:
             p = m.common_map
             if any(m.lags):  # p + p' - 1, in pairs

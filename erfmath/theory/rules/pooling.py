@@ -45,7 +45,7 @@ class Route(NamedTuple):
     op : Linear
         The pool, its taps the probabilities to win along each axis.
     bias : ndarray, shape (groups,) or (groups, *lattice)
-        How much wider than in most windows the activation before it stands open for winners.
+        How much more often than in most windows the activation before it is open for winners.
     """
 
     op: Linear
@@ -320,7 +320,7 @@ def max_pool(op: Linear, m: Moments, shares: Sequence[float], sizes_in: Sizes, s
     often = np.bincount(count.reshape(-1))
     kinds = np.flatnonzero(often)
     place = np.searchsorted(kinds, count)
-    # Windows near a border see the lower level of what stands there.
+    # Windows near a border see the lower level of the values there.
     middle = (slice(None), *(slice(h, h + 1) for h in m.lags))
     mixed = linear(op._replace(variances=True, inside_only=False), replace(m, values=m.values[middle]), sizes_in,
                    extent, zero)[lag_zero(zero)]

@@ -376,7 +376,7 @@ class Covariance:
 
         The gradient of one window and channel ends in one place: lag 0 goes to lag 0, by the probability to
         win.  Windows that overlap have winners in common; channels are routed independently.  `bias`, per
-        group, is how much wider than others the gate below stands open for winners.
+        group, is how much more often than others the gate below is open for winners.
         """
         if bias is not None and bias.ndim > 1:
             gate = bias[(slice(None), *(None,) * self.ndim)]

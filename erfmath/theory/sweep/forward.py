@@ -45,7 +45,7 @@ class Gates:
     factors : dict
         Per product and input, as (node, slot): the same, of what multiplies this input.
     routes : dict
-        Per max pool, who wins, and how much wider than others the gate before stands open for winners.
+        Per max pool, who wins, and how much more often than others the gate before is open for winners.
     sites : dict
         Per node, what the value of a site is in each channel group.
     parts : dict
