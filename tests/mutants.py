@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
-#: Seconds after which the tests of one fault are stopped; a fault that makes them hang is noticed.
+#: Seconds of the processor after which the tests of one fault are stopped; a fault that makes them hang is noticed.
 LIMIT = 300
 
 
@@ -172,12 +173,13 @@ def noticed(fault: Fault, folder: Path) -> str:
     command = [sys.executable, "-m", "pytest", "-q", "-x", "--no-header", "-p", "no:cacheprovider",
                *(f"tests/{name}" for name in fault.tests.split())]
     try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=LIMIT,
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True,
+                              preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (LIMIT, LIMIT)),
                               env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(folder)})
-    except subprocess.TimeoutExpired:
-        return "noticed: no end"
     finally:
         file.write_text(text)
+    if done.returncode < 0:
+        return "noticed: no end"
     if done.returncode == 0:
         return "MISSED"
     failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]

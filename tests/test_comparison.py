@@ -125,6 +125,19 @@ def test_cells_and_their_errors_by_hand() -> None:
     assert_close(found.coarse_variation.value, np.abs(difference).sum() / 2, ROUNDING, scale=1)
 
 
+def test_hotellings_factor_with_several_cells() -> None:
+    """T^2 (n - r) / (r (n - 1)) is of F(r, n - r), for r independent cells of n draws."""
+    net = em.repeat(C(3), 6)
+    found = compare(em.predict(net, ndim=1), em.measure(net, ndim=1, draws=100, rng=0))
+    cells = found.cells
+    assert cells is not None
+    difference, covariance = cells.difference[1:], cells.covariance[1:, 1:]  # they sum to 0
+    square, rank, n = difference @ np.linalg.solve(covariance, difference), len(difference), cells.draws
+    assert rank > 2
+    expected = f_distribution.sf(square * (n - rank) / (rank * (n - 1)), rank, n - rank)
+    assert_close(found.p_shape, expected, ROUNDING, scale=1000)
+
+
 @pytest.mark.parametrize("ndim, needed", [(1, 20), (2, 40), (3, 80)])
 def test_cells_need_draws(ndim: int, needed: int) -> None:
     net = em.repeat(C(3), 2)
