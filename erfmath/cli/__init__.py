@@ -7,10 +7,13 @@ line, with exit status 2, before anything is written.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn, get_args
 
 from .. import __version__
@@ -30,6 +33,24 @@ LONGEST = 1000
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit status."""
+    with _terminated_as_interrupted():
+        return _main(arguments)
+
+
+@contextlib.contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM, as cluster schedulers send it, ends a command as Ctrl-C does: with what is finished."""
+    if threading.current_thread() is not threading.main_thread():  # Python handles signals in that one
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     options, status = argparse.Namespace(), 0
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot show costs no results

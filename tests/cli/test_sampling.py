@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -77,3 +79,15 @@ def test_main_exits_with_130_after_an_interruption(ask: Ask, monkeypatch: pytest
     assert answer.status == 130 and Bar.calls
     told = json.loads(answer.out)
     assert told["partial"] is True and 0 < told["draws"] < 5000
+
+
+def test_sigterm_ends_a_command_as_ctrl_c_does(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+
+    def killed(options: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+
+    monkeypatch.setattr("erfmath.cli.commands.zoo_names", killed)
+    assert ask("zoo").status == 130
+    assert signal.getsignal(signal.SIGTERM) == before
