@@ -19,7 +19,7 @@ from ..results.density import LARGEST_LOG, SAFE_LOG, readonly
 from ..results.sizes import KINDS
 from ..theory.predict import predict
 from ..theory.sweep.forward import Gates, forward
-from ..theory.sweep.inputs import InputModel
+from ..theory.sweep.inputs import input_model
 from ..theory.sweep.plan import Graph, Plan
 from ..theory.sweep.transpose import can_read, readout
 
@@ -95,7 +95,7 @@ class SizeMap:
 
 
 def prepare(net: Network, settings: RunSettings, flat: bool = True) -> tuple[Plan, Gates] | None:
-    """What a sweep over `net` on an image starts from, for white pixels of variance 1; None if it cannot.
+    """What a sweep over `net` on an image starts from; None if it cannot.
 
     Unless `flat`, every node has the map that it has in `net`.
     """
@@ -104,9 +104,10 @@ def prepare(net: Network, settings: RunSettings, flat: bool = True) -> tuple[Pla
     if settings.default_statistic(net) == "mean":
         return None
     plan = Plan(graph, mean=False)
+    inputs = input_model(settings.input_moments, settings.input_covariance, settings.ndim)
     if not can_read(plan):
         return None
-    return plan, forward(graph, plan, InputModel()) if plan.gated else Gates()
+    return plan, forward(graph, plan, inputs) if plan.gated else Gates()
 
 
 def _check_size(image: tuple[int, ...]) -> None:
@@ -116,6 +117,7 @@ def _check_size(image: tuple[int, ...]) -> None:
 
 def erf_size_map(net: Network, image: Any, *, node: str | None = None, kind: str = "std", width: int = 16,
                  channels_in: int = 3, ndim: int = 2, weights: Mapping[str, Any] | None = None,
+                 input_moments: tuple[float, float] = (1.0, 0.0), input_covariance: Any = None,
                  progress: Callable[[int, int], Any] | None = None) -> SizeMap:
     r"""Size and centre of the effective receptive field of every unit of a map.
 
@@ -137,7 +139,7 @@ def erf_size_map(net: Network, image: Any, *, node: str | None = None, kind: str
     kind : str
         Any kind of `EffectiveReceptiveField.size`.  Kinds other than "std" need the maps themselves
         and take one `predict` a unit, as do networks whose weights are equal or given.
-    width, channels_in, ndim, weights : optional
+    width, channels_in, ndim, weights, input_moments, input_covariance : optional
         As in `predict`.
     progress : callable, optional
         Called with the number of units done and to do, where they are done one by one.
@@ -169,7 +171,7 @@ def erf_size_map(net: Network, image: Any, *, node: str | None = None, kind: str
     choice(kind, "kind", tuple(KINDS))
     callback(progress, "progress")
     settings = RunSettings.of(net, image=image, node=node, width=width, channels_in=channels_in, ndim=ndim,
-                              weights=weights)
+                              weights=weights, input_moments=input_moments, input_covariance=input_covariance)
     pixels, trf = settings.pixels, settings.receptive_field(net)
     _check_size(pixels)
     shape = net.shapes(pixels)[trf.node]

@@ -89,7 +89,10 @@ def _one_line(error: BaseException) -> str:
 def _as_options(message: str, options: argparse.Namespace) -> str:
     """A message of the library about an argument, in the words of the command line."""
     name, equals, rest = message.partition("=")
-    known = {"rng": "seed", "name": "network", "source": "network"}.get(name, name)
+    words = {"rng": "seed", "name": "network"}
+    if getattr(options, "source", None) is None:
+        words["source"] = "network"
+    known = words.get(name, name)
     if not equals or not hasattr(options, known):
         return message
     return f"NET={rest}" if known == "network" else f"--{known.replace('_', '-')}={rest}"
@@ -140,15 +143,16 @@ def build_parser() -> argparse.ArgumentParser:
                   "TRF of every layer",
                   "erfmath receptive-field resnet50 --image 224\n"
                   "erfmath receptive-field net.json --unit 3,4 --json")
-    _add_network_options(sub)
+    _add_network_options(sub, source=True)
 
     sub = command("predict", commands.predict,
                   "effective receptive field of a unit, from theory",
                   "erfmath predict vgg16 --image 224 --plot vgg16.png\n"
                   "erfmath predict net.json --image 224,320 --unit 0,0 --json\n"
                   "erfmath predict resnet50 --node layer2 --save resnet50.npz\n"
+                  "erfmath predict resnet50 --source layer1 --node layer2 --image 224\n"
                   "erfmath predict net.json --weights net.npz --gates layers --image 64")
-    _add_network_options(sub, weights=True)
+    _add_network_options(sub, weights=True, source=True)
     sub.add_argument("--statistic", choices=("power", "mean"),
                      help="E[g^2] or E[g] (default: mean if no weight is random, else power)")
     sub.add_argument("--method", choices=("exact", "normal", "finite_width"), default="exact",
@@ -172,7 +176,7 @@ def build_parser() -> argparse.ArgumentParser:
                   "effective receptive field of a unit by Monte Carlo: random networks, run and back-propagated",
                   "erfmath measure resnet18 --image 96 --draws 100 --seed 0\n"
                   "erfmath measure net.json --until 0.02 --workers 4 --checkpoint run.npz")
-    _add_network_options(sub, weights=True)
+    _add_network_options(sub, weights=True, source=True)
     sampling.add_measure_options(sub)
     sub.add_argument("--statistic", choices=("power", "mean", "amplitude", "magnitude", "relu"),
                      help="what is averaged (default: mean if no weight is random, else power)")
@@ -182,7 +186,7 @@ def build_parser() -> argparse.ArgumentParser:
                   "theory against measurement; exit status 0 if they agree, 1 if not",
                   "erfmath compare vgg16 --image 224 --draws 100 --seed 0\n"
                   "erfmath compare net.json --tolerance 0.02 --plot comparison.png")
-    _add_network_options(sub, weights=True)
+    _add_network_options(sub, weights=True, source=True)
     sampling.add_measure_options(sub)
     sampling.add_compare_options(sub)
     sub.add_argument("--statistic", choices=("power", "mean"),
@@ -272,7 +276,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _add_network_options(parser: argparse.ArgumentParser, *, optional: bool = False, unit: bool = True,
-                         image: str | None = "the infinite plane", weights: bool = False) -> None:
+                         image: str | None = "the infinite plane", weights: bool = False, source: bool = False
+                         ) -> None:
     """The network, and where to look at it; `image` says what is taken if none is given, if that may be."""
     parser.add_argument("network", metavar="NET", nargs="?" if optional else None,
                         help=networks.NAMES)
@@ -287,6 +292,11 @@ def _add_network_options(parser: argparse.ArgumentParser, *, optional: bool = Fa
         parser.set_defaults(unit=None)  # all of them
     parser.add_argument("--node", metavar="NAME",
                         help=f"node whose unit{' it is' if unit else 's they are'} (default: the output)")
+    if source:
+        parser.add_argument("--source", metavar="NAME",
+                            help="node on whose map the field is, in place of the input")
+    else:
+        parser.set_defaults(source=None)
     parser.add_argument("--ndim", type=int, choices=(1, 2, 3), metavar="N",
                         help="1, 2 or 3 dimensions, where nothing else fixes them (default: 2)")
     networks.add_source_options(parser, weights=weights)

@@ -13,7 +13,7 @@ import erfmath as em
 from ..base.errors import quoted
 from ..base.tables import text_table
 from ..bench import BENCHMARKS, run
-from ..networks.trf import default_unit
+from ..networks.trf import default_unit, summary
 from . import report, targets
 from .networks import dimension, network, said, stored_images
 from .report import Answer
@@ -25,18 +25,19 @@ def receptive_field(options: argparse.Namespace) -> Answer:
     """``erfmath receptive-field``: a table of all nodes, and the window of one unit."""
     net = network(options)
     ndim = dimension(net, options)
-    field = em.receptive_field(net, image=options.image, node=options.node, ndim=ndim)
+    field = em.receptive_field(net, image=options.image, node=options.node, source=options.source, ndim=ndim)
     shapes = {} if field.image is None else net.shapes(field.image, ndim)
     unit = default_unit(shapes.get(field.node), ndim, options.unit)
-    fields = em.receptive_fields(net, image=options.image, ndim=ndim)
+    fields = em.receptive_fields(net, image=options.image, source=options.source, ndim=ndim)
     nodes = [{"node": node.name, "op": node.layer.op, "inputs": node.inputs, "shape": shapes.get(node.name),
-              **report.field(fields[node.name])} for node in net.nodes]
+              **report.field(fields[node.name])} for node in net.nodes if node.name in fields]
     values = {"network": options.network, "image": field.image, "nodes": nodes, "unit": unit, "node": field.node,
               **report.window(field, unit)}
     columns = ("node", "op", "size", "stride", "padding")
     rows = [columns, *([x if isinstance(x, str) else "" if x is None else " x ".join(map(str, x))
                         for x in map(node.get, columns)] for node in nodes)]
-    return Answer(values, f"{net.summary(image=options.image, ndim=ndim)}\n\n{report.window_line(field, unit)}", rows)
+    text = summary(net, options.image, ndim, options.source)
+    return Answer(values, f"{text}\n\n{report.window_line(field, unit)}", rows)
 
 
 def predict(options: argparse.Namespace) -> Answer:
@@ -46,7 +47,7 @@ def predict(options: argparse.Namespace) -> Answer:
     draw = targets.picture(options.plot)
     targets.archive(options.save)
     with report.progress(options, f"predict {options.network}") as bar:
-        erf = em.predict(net, image=options.image, unit=options.unit, node=options.node,
+        erf = em.predict(net, image=options.image, unit=options.unit, node=options.node, source=options.source,
                          statistic=options.statistic, method=options.method, width=options.width,
                          channels_in=options.channels_in, weights=options.weights, ndim=ndim, progress=bar,
                          **_through_gates(options))

@@ -69,7 +69,7 @@ def compare(options: argparse.Namespace) -> Answer:
     draw = targets.picture(options.plot)
     targets.archive(options.checkpoint)
     net = network(options)
-    theory = em.predict(net, image=options.image, unit=options.unit, node=options.node,
+    theory = em.predict(net, image=options.image, unit=options.unit, node=options.node, source=options.source,
                         statistic=options.statistic, width=options.width,
                         channels_in=options.channels_in, weights=options.weights, ndim=dimension(net, options))
     theory = said(theory, options)
@@ -85,9 +85,10 @@ def compare(options: argparse.Namespace) -> Answer:
 def _measured(options: argparse.Namespace, net: em.Network | None = None) -> MeasuredReceptiveField:
     net = net or network(options)  # which fills in what its source knows
     with report.progress(options, f"measure {options.network}") as bar:
-        erf = em.measure(net, image=options.image, unit=options.unit, node=options.node, statistic=options.statistic,
-                         draws=options.draws, until=options.until, rng=options.seed, workers=options.workers,
-                         checkpoint=options.checkpoint, width=options.width, channels_in=options.channels_in,
+        erf = em.measure(net, image=options.image, unit=options.unit, node=options.node, source=options.source,
+                         statistic=options.statistic, draws=options.draws, until=options.until, rng=options.seed,
+                         workers=options.workers, checkpoint=options.checkpoint, width=options.width,
+                         channels_in=options.channels_in,
                          weights=options.weights, ndim=dimension(net, options), progress=bar)
     return said(erf, options)
 

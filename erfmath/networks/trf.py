@@ -430,21 +430,25 @@ def _text(values: Any) -> str:
     return words[0] if len(set(words)) == 1 else "x".join(words)
 
 
-def summary(net: Network, image: Any = None, ndim: int = 2) -> str:
+def summary(net: Network, image: Any = None, ndim: int = 2, source: str | None = None) -> str:
     """`summary_rows` as text."""
-    return text_table(summary_rows(net, image, ndim))
+    return text_table(summary_rows(net, image, ndim, source))
 
 
-def summary_rows(net: Network, image: Any = None, ndim: int = 2) -> list[tuple[str, ...]]:
+def summary_rows(net: Network, image: Any = None, ndim: int = 2, source: str | None = None) -> list[tuple[str, ...]]:
     """A table of all nodes: op, output shape for `image`, TRF size, effective stride and padding.
+
+    With a `source`, of those that see its map, in its sites.
 
     "whole" is the whole image (infinite on the plane), "?" depends on the size of the image.
     """
-    fields = receptive_fields(net, image=image, ndim=ndim)
+    fields = receptive_fields(net, image=image, source=source, ndim=ndim)
     dims = next(iter(fields.values())).ndim
     shapes = net.shapes(image, dims) if image is not None else {}
     rows: list[tuple[str, ...]] = [("node", "op", "output", "TRF", "stride", "padding")]
     for node in net.nodes:
+        if node.name not in fields:
+            continue
         rf = fields[node.name]
         shape = "x".join(map(str, shapes[node.name])) if shapes else "-"
         rows.append((node.name, node.layer.kind, shape, _text(rf.size), _text(rf.stride),

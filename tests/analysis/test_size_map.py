@@ -131,3 +131,15 @@ def test_results_beyond_the_floats_are_kept_in_files(in_tmp: Path) -> None:
 def test_erf_size_map_refuses_images_before_anything_is_built() -> None:
     with pytest.raises(SizeError, match="bytes"):
         em.erf_size_map(em.zoo.plain(2), 10**9)
+
+
+def test_photographs_move_sizes_as_they_do_in_predict() -> None:
+    block = em.serial(em.BatchNorm(), em.Activation("relu"), em.Conv(3))
+    net, photographs = em.serial(em.Conv(3), em.residual(block), em.BatchNorm(), em.Conv(1)), em.natural_images()
+    sizes = em.erf_size_map(net, 9, input_covariance=photographs)
+    white = em.erf_size_map(net, 9)
+    for unit in ((4, 4), (0, 0), (2, 7)):
+        erf = em.predict(net, image=9, unit=unit, input_covariance=photographs)
+        assert_close(sizes.std[(slice(None), *unit)], erf.std, FFT)
+        assert_close(sizes.total[unit], erf.total, ROUNDING)
+    assert abs(sizes.total[4, 4] / white.total[4, 4] - 1) > 0.05

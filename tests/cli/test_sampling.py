@@ -91,3 +91,20 @@ def test_sigterm_ends_a_command_as_ctrl_c_does(ask: Ask, monkeypatch: pytest.Mon
     monkeypatch.setattr("erfmath.cli.commands.zoo_names", killed)
     assert ask("zoo").status == 130
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_fields_on_the_map_of_a_node(ask: Ask) -> None:
+    chain = em.repeat(em.Conv(3), 3)
+    chain.save("net.json")
+    first, last = chain.names[0], chain.names[-1]
+    told = json.loads(ask("predict", "net.json", "--source", first, "--json").out)
+    assert told["std"] == em.predict(chain, source=first).std.tolist()
+    drawn = json.loads(ask("measure", "net.json", "--source", first, "--image", "9", "--draws", "3", "--seed", "1",
+                           "--json").out)
+    assert drawn["std"] == em.measure(chain, source=first, image=9, draws=3, rng=1).std.tolist()
+    nodes = json.loads(ask("receptive-field", "net.json", "--source", first, "--json").out)["nodes"]
+    assert [node["size"] for node in nodes if node["node"] == last] == [[5, 5]]
+    words = ("compare", "net.json", "--source", first, "--draws", "30", "--image", "7", "--seed", "1")
+    assert ask(*words).status in (0, 1)
+    wrong = ask("predict", "net.json", "--source", "nowhere")
+    assert wrong.status == 2 and "--source='nowhere'" in wrong.err
