@@ -118,7 +118,8 @@ class AddRule(Rule):
                     if known.shares(depends_on) and any(_multiplied(v) for one in (other, part) for v in one.sites):
                         raise NotImplementedError(f"{at.graph.name(at.i)} ({at.layer.kind}): a product added to what "
                                                   f"its factors are made of: {SAMPLE}")
-                    resized = any(_resizes(at.graph.ops[j]) for j in (node, *members) if j >= 0)
+                    resized = any(_resizes(at.graph.ops[j]) and not all(_made_of(at, k, j) for k in (node, *members))
+                                  for j in (node, *members) if j >= 0)
                     if at.gates.strict and not resized:
                         raise NotImplementedError(
                             f"{at.graph.name(at.i)}: adds values of {at.graph.name(node)} and of what depends on the "
@@ -228,6 +229,18 @@ def _resizes(op: Linear) -> bool:
     """Whether a layer's map has other sites than its input's."""
     return any(not isinstance(taps, Taps) or any(g.transposed or g.stride > 1 for g in taps.geometry)
                for taps in op.taps)
+
+
+def _made_of(at: Before, node: int, root: int) -> bool:
+    """Whether a node is `root`, or made of its values with no random layer between."""
+    waiting = [node]
+    while waiting:
+        j = waiting.pop()
+        if j == root:
+            return True
+        if j > root and not at.graph.ops[j].fresh:
+            waiting += at.graph.sources[j]
+    return False
 
 
 def _holds(part: Value, source: Source) -> bool:

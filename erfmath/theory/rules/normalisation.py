@@ -15,7 +15,7 @@ from ..memory import remembered
 from ..sweep.covariance import Covariance, Factor
 from ..sweep.lowering import Linear, Norm
 from ..sweep.moments import Moments, at as lag_zero, ratio, refit
-from ..sweep.products import Responsive
+from ..sweep.products import Product, Responsive
 from ..sweep.site_distribution import distant
 from ..sweep.sources import Standardised, Sum
 from ..sweep.taps import Array
@@ -475,7 +475,11 @@ def _by_spread(k: int, own: float, between: float, fluctuates: bool) -> tuple[fl
 
 
 def _standardised(value: Value, spread: float) -> Value:
-    """Less the mean of each channel, over its deviation."""
-    if np.ptp(value.distribution.row_means) <= 1e-12 * math.sqrt(spread):
+    """Less the mean of each channel, over its deviation.
+
+    Factors that a channel has in common (squeeze and excite) are in both, so that the other factor is as before.
+    """
+    if np.ptp(value.distribution.row_means) <= 1e-12 * math.sqrt(spread) or isinstance(
+            value.source, Product) and value.source.lasting:
         return value.times(spread**-0.5, -value.mean * spread**-0.5)
     return Standardised.of(value).value()

@@ -26,6 +26,8 @@ __all__ = ["Product", "Responsive", "constant_of"]
 MOST, BINS, ROWS, COLUMNS = 600_000, 400, 8, 80
 #: Part of its second moment above which a factor counts as its mean for pairs of distant sites.
 MOSTLY = 0.25
+#: What sites of a channel may differ by, as a part of the second moment, in a factor that they count as sharing.
+LASTING = 0.05
 #: Variance, as a part of the second moment, below which a value counts as constant.
 CONSTANT = 1e-12
 
@@ -86,6 +88,11 @@ class Product(Source):
     def of(parts: tuple[Value, ...]) -> Product:
         """The interned one; its parts are in an order of their own, so that it is the same however they came."""
         return _product(tuple(sorted(parts, key=lambda part: (part.second, part.mean, len(part.steps)))))
+
+    @functools.cached_property
+    def lasting(self) -> bool:
+        """Whether all sites and inputs have a factor in common, but for little of it."""
+        return any(part.second - part.distribution.cov_site <= LASTING * part.second for part in self.parts)
 
     def _make(self, knots: tuple[float, ...]) -> Nodes:
         factors = [_Factor.of(part, None) for part in self.parts]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from helpers import ROUNDING, assert_close
 
 import erfmath as em
@@ -20,3 +21,12 @@ def test_a_value_added_to_itself_is_twice_the_value() -> None:
                      for part in (em.add(em.Identity(), em.Identity()), em.Scale(2.0)))
     for image in (None, 8):
         assert_close(em.predict(twice, image=image, ndim=1).map, em.predict(scaled, image=image, ndim=1).map, ROUNDING)
+
+
+def test_a_change_of_resolution_before_branches_part_excuses_nothing() -> None:
+    """x + tanh(x g) of a shuffled map is refused as on any other: what is resized lies below both."""
+    squeeze = em.serial(em.GlobalAvgPool(), em.Conv(1, 4), em.Activation("sigmoid"))
+    part = em.residual(em.serial(em.multiply(em.Identity(), squeeze), em.Activation("tanh")))
+    net = em.serial(em.Conv(3, 16), em.PixelShuffle(2), part, em.Activation("tanh"), em.Conv(3, 4))
+    with pytest.raises(NotImplementedError, match="add1"):
+        em.predict(net, image=8)

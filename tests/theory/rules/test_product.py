@@ -292,3 +292,14 @@ def test_parts_of_a_gated_concatenation() -> None:
             b(em.Slice(i, i + 8), s), b(em.Slice(i, i + 8), gate))) for i in (0, 8)]
         return em.predict(b.build(b(conv(3), b.concat(*ends))), image=12)
     assert_close(run(True).map, run(False).map, REWRITE)
+
+
+def test_a_batch_norm_takes_out_what_squeeze_and_excite_has_put_in() -> None:
+    """Scales of whole channels end in it; by another way than through the values little comes (sampled .789(4))."""
+    squeeze = em.serial(em.GlobalAvgPool(), em.Conv(1, 16), em.Activation("relu"), em.Conv(1, 64),
+                        em.Activation("sigmoid"))
+    totals = [em.predict(em.serial(em.Conv(3, 64), em.Activation("relu"), *middle, em.BatchNorm(), em.Conv(3, 64),
+                                   em.Activation("relu")), image=24, channels_in=64, ndim=1, source="conv1").total
+              for middle in ((), (em.multiply(em.Identity(), squeeze),))]
+    assert 1 < totals[1] / totals[0] < 1.1
+    assert abs(totals[1] / 0.7886 - 1) < 0.03
