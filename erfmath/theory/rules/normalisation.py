@@ -24,6 +24,9 @@ from .base import Rule, rule_for
 from .context import Above, Before, Below
 from .functions import Function
 
+#: Part of the variance below which a pattern makes no difference.
+FAINT = 0.05
+
 __all__ = ["BatchNormRule", "GRNRule", "GroupNormRule", "LayerNormRule", "RMSNormRule"]
 
 Sizes = tuple[Any, ...]
@@ -268,6 +271,10 @@ class BatchNormRule(MapNormRule):
             values = m.values * m.per_pair((1 - 2 * m.cov_far / m.average) / spread)
             values += m.per_pair(m.cov_far / spread)
         values = self.patterned(at, m, values)
+        if not m.wraps and m.gaussian and any(m.cov_far.tolist()):
+            known = at.gates.tilts.get(-2 if m.tilt is None else m.tilt[0], np.ones(1)).mean()
+            at.gates.power[i] = at.gates.power[i] * m.per_pair(np.maximum([
+                _of_patterns(*part, 2 * m.ndim) / known for part in zip(m.average, m.cov_site, m.cov_far)], 1.0))
         self.levelled(at, m, values)
         steep = any(2 * c > q for q, c in parts)
         if steep:  # c is an average: its fall is not exact
@@ -452,6 +459,19 @@ class GroupNormRule(MapNormRule):
         sites = tuple(None if site is None else _standardised(m.value(g), own) if k == 1 else
                       m.value(g).times(root, -mean * root) for g, site in enumerate(m.sites))
         return self.scaled(at, Moments(values, cov_far, corr_site, sites, m.wraps))
+
+
+def _of_patterns(q: float, site: float, far: float, freedoms: int) -> float:
+    """E[1 / variance] of a channel over that of the mean variance, where its map is a pattern that all inputs share.
+
+    Behind nearly constant values (sigmoid, softplus) borders make most of what varies, a few numbers a channel:
+    one at each end of each axis.
+    """
+    own, pattern = max(q - site, 0.0), site - far
+    if pattern <= FAINT * (q - far):
+        return 1.0
+    t, p = _chi_square(freedoms)
+    return float(p @ (1 / (own + pattern * t / freedoms))) * (own + pattern)
 
 
 @remembered(64)

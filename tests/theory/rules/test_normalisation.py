@@ -168,3 +168,14 @@ def test_given_scales_and_shifts_act_by_their_mean_squares(kind: type[em.Layer],
     assert_close(given.map, em.predict(net(**variances), image=12).map, ROUNDING)
     with pytest.raises(ValueError, match="norm: weights: an array of shape"):
         em.predict(net(), image=12, weights={"norm": arrays[:, :8]})
+
+
+def test_channels_that_are_patterns_of_borders_vary_in_variance() -> None:
+    """Two convolutions of nearly constant maps, then a batch norm: 1 / variance is larger on average.
+
+    Sampled at width 64 (400 draws): .2311(43) on 16 sites, .1012(19) on 8 x 8; with the mean variance .170 and .071.
+    """
+    level = em.serial(em.Conv(3, 64), em.Activation("sigmoid"), em.Activation("softplus"))
+    net = em.serial(level, em.Conv(3, 64), em.Conv(3, 64), em.BatchNorm(), em.Activation("relu"))
+    for image, sampled in (((16,), .2311), ((8, 8), .1012)):
+        assert abs(em.predict(net, image=image, channels_in=64, ndim=len(image)).total / sampled - 1) < .15
