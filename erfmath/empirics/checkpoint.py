@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from ..base.files import read_archive, write_archive
 from ..base.keeping import Keeper
 from ..results.statistics import Moments
+from .sampling import check_entropy
 
 __all__ = ["Checkpoint", "Saved"]
 
@@ -56,7 +57,7 @@ class Checkpoint(Keeper):
             parts = {part: {name.removeprefix(part): array for name, array in arrays.items() if name.startswith(part)}
                      for part in ("whole.", "all.")}
             found = {part: Moments.from_arrays(stored) if stored else None for part, stored in parts.items()}
-            saved = Saved(about["entropy"], found["whole."], found["all."] or found["whole."])
+            saved = Saved(check_entropy(about["entropy"], "entropy"), found["whole."], found["all."] or found["whole."])
             if saved.all is None:
                 raise ValueError("it holds no draws")
             description = about["description"]

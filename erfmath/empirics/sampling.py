@@ -13,14 +13,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..base.checks import integer
 from ..base.errors import quoted
 from ..networks.images import NaturalImages
 from ..networks.network import Network
 from .arrays import Array
 from .rules import Parameter, rule_of
 
-__all__ = ["Recipe", "Sample", "checked", "fill_normal", "generator", "given_parameters", "parameters_of",
-           "seed_entropy"]
+__all__ = ["Recipe", "Sample", "check_entropy", "checked", "fill_normal", "generator", "given_parameters",
+           "parameters_of", "seed_entropy"]
 
 #: Normal numbers that are made at a time: the arrays on the way stay in the cache.
 BLOCK = 2**15
@@ -48,6 +49,13 @@ def seed_entropy(rng: Any) -> Any:
     if isinstance(rng, (int, np.integer)) and not isinstance(rng, (bool, np.bool_)) and rng >= 0:
         return int(rng)
     raise ValueError(f"rng={quoted(rng)}: must be a non-negative int, a numpy Generator or None")
+
+
+def check_entropy(value: Any, name: str) -> Any:
+    """A seed as files hold it: a number that is not negative, or a list of such numbers."""
+    for item in value if isinstance(value, list) else [value]:
+        integer(item, name, 0)
+    return value
 
 
 def generator(entropy: Any, index: int) -> np.random.Generator:

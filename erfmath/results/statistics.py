@@ -206,13 +206,14 @@ class Moments:
             return np.full(ndim, math.nan), np.full((ndim, ndim), math.nan)
         first, second = self.table[:, 1::2] / total, self.table[:, 2::2] / total
         centre = first.mean(axis=0)
-        variance = second.mean(axis=0) - centre**2
+        with np.errstate(over="ignore", invalid="ignore"):
+            variance = second.mean(axis=0) - centre**2
         if self.count < 2:
             return variance, np.full((ndim, ndim), math.nan)
-        # Each draw's pull on the variance: sum of f_d ((x - centre)^2 - variance), over the mean total.
-        pull = second - 2 * centre * first + (centre**2 - variance) * (self.totals / total)[:, None]
-        off = pull - pull.mean(axis=0)
         with np.errstate(over="ignore", invalid="ignore"):  # a file may hold any numbers
+            # Each draw's pull on the variance: sum of f_d ((x - centre)^2 - variance), over the mean total.
+            pull = second - 2 * centre * first + (centre**2 - variance) * (self.totals / total)[:, None]
+            off = pull - pull.mean(axis=0)
             return variance, off.T @ off / (self.count * (self.count - 1))
 
     def std(self) -> tuple[Array, Array]:

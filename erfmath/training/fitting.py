@@ -22,7 +22,7 @@ from ..base.errors import check_bytes, quoted
 from ..base.contents import numbers_of
 from ..base.keeping import Keeper
 from ..base.progress import shown
-from ..empirics.sampling import generator, seed_entropy
+from ..empirics.sampling import check_entropy, generator, seed_entropy
 from ..networks.network import Network
 from .augmentation import Augment
 from .data import Data
@@ -117,7 +117,8 @@ class _Checkpoint(Keeper):
             raise ValueError(f"checkpoint={os.fspath(self.path)!r}: belongs to a run with another network, other data "
                              "or other arguments; give another file name, or delete it")
         try:
-            return about["entropy"], self._state(groups, about), groups["run"]["history"].copy()
+            return (check_entropy(about["entropy"], "entropy"), self._state(groups, about),
+                    groups["run"]["history"].copy())
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(f"checkpoint={os.fspath(self.path)!r}: not a checkpoint of a training run "
                              f"({error})") from None

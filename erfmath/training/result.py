@@ -10,7 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..base.checks import integer
+from ..base.contents import field_of, numbers_of
 from ..base.files import read_archive, write_archive
+from ..empirics.sampling import check_entropy
 
 __all__ = ["Training", "read_arrays", "write_arrays"]
 
@@ -84,12 +87,26 @@ class Training:
         """
         groups, about = read_arrays(path, "a training run")
         try:
-            kept = {int(group.removeprefix("kept/")): arrays for group, arrays in groups.items()
-                    if group.startswith("kept/")}
-            return Training(groups["weights"], groups["run"]["loss"], groups["run"]["accuracy"], kept,
-                            int(about["steps"]), about["seed"], bool(about["partial"]))
-        except (KeyError, TypeError, ValueError) as error:
+            steps, partial = integer(field_of(about, "steps", int), "steps", 0), field_of(about, "partial", bool)
+            loss, accuracy = (numbers_of(groups["run"], name, ndim=1, finite=False) for name in ("loss", "accuracy"))
+            if len(loss) != len(accuracy) or len(loss) > steps or not np.isfinite(loss[:-1]).all():
+                raise ValueError(f"loss, accuracy: of {len(loss)} and {len(accuracy)} steps; must be finite, of at "
+                                 f"most {steps} steps")
+            kept = {integer(int(group.removeprefix("kept/")), "kept", 0): _weights(arrays)
+                    for group, arrays in groups.items() if group.startswith("kept/")}
+            if kept and max(kept) > steps:
+                raise ValueError(f"kept: of step {max(kept)}; there are {steps}")
+            return Training(_weights(groups["weights"], not len(loss) or bool(np.isfinite(loss[-1]))), loss, accuracy,
+                            kept, steps, check_entropy(field_of(about, "seed"), "seed"), partial)
+        except (LookupError, TypeError, ValueError) as error:
             raise ValueError(f"{os.fspath(path)}: not a training run ({error})") from None
+
+
+def _weights(arrays: Mapping[str, Array], finite: bool = True) -> dict[str, Array]:
+    """Arrays of a file by node, of real numbers; those of a run that diverged need not be finite."""
+    for name in arrays:
+        numbers_of(arrays, name, finite=finite)
+    return dict(arrays)
 
 
 def write_arrays(path: str | os.PathLike[str], groups: Mapping[str, Mapping[str, Array]],
