@@ -22,7 +22,7 @@ __all__ = ["BENCHMARKS", "Table", "Timing", "run", "side_by_side"]
 #: Name on the command line -> module of this package.
 BENCHMARKS = {"accuracy": "accuracy", "agreement": "agreement", "import": "imports", "inputs": "inputs",
               "limits": "limits",
-              "measure": "measure", "predict": "predict", "readers": "readers",
+              "measure": "measure", "predict": "predict", "pretrained": "pretrained", "readers": "readers",
               "train": "train", "walk": "walk", "width": "width"}
 
 
