@@ -10,6 +10,7 @@ import numpy as np
 
 from ...layers import Activation
 from ...results.assumptions import Assumption
+from ..memory import remembered
 from ..sweep.covariance import Factor
 from ..sweep.lowering import Linear, Norm
 from ..sweep.moments import Moments, at as lag_zero, overlap, ratio
@@ -75,11 +76,7 @@ class ActivationRule(Rule):
         q, lags = m.average, at.lags
         # Both c and what a rectifier makes of it fall towards borders as the deviation does.
         level = m.level if rectifies else np.ones(len(q))
-        if any(m.cov_far.tolist()) or any(m.corr_site.tolist()):
-            apart, near = functions.cross(phi, q, np.array([ratio(m.cov_far, q * level), m.corr_site]))
-        else:  # after batch norms nothing is shared
-            apart = near = functions.cross(phi, q, m.corr_site)
-        mean, gate0 = functions.second(phi, q), functions.gate(phi, q)
+        apart, near, mean, gate0 = _of_gaussians(phi, q, ratio(m.cov_far, q * level), m.corr_site)
         cov_far, corr_site, pair_gate = apart * level, ratio(near, mean), np.zeros(len(q))
         before = [m.value(g) for g in range(len(q))]
         sites = [value.through(phi) for value in before]
@@ -137,10 +134,25 @@ class ActivationRule(Rule):
         return factor.times(float(np.dot(at.graph.shares(at.i), slopes)))
 
 
+def _of_gaussians(phi: Function, q: Array, corr_far: Array, corr_site: Array) -> tuple[Array, ...]:
+    """E[phi phi'] of distant sites and at one place, E[phi^2] and E[phi'^2] for values of variances q."""
+    if len(q) == 1:  # many layers meet the same numbers
+        return tuple(map(np.array, _of_gaussian(phi, q.item(), corr_far.item(), corr_site.item())))
+    apart, near = functions.cross(phi, q, np.array([corr_far, corr_site]))
+    return apart, near, functions.second(phi, q), functions.gate(phi, q)
+
+
+@remembered(1024, lasting=False)
+def _of_gaussian(phi: Function, q: float, corr_far: float, corr_site: float) -> tuple[list[float], ...]:
+    one = np.array([q])
+    apart, near = functions.cross(phi, one, np.array([[corr_far], [corr_site]])).tolist()
+    return apart, near, functions.second(phi, one).tolist(), functions.gate(phi, one).tolist()
+
+
 def _common(phi: Function, m: Moments) -> Array:
     """Means at each site, which are what distant sites have in common where they had nothing before."""
     if phi.below is not None:  # as deviations do
-        return m.falling(m.deviation)
+        return m.falling(m.falls)
     means = np.sqrt(np.maximum(functions.cross(phi, m.second, np.zeros(m.second.shape)), 0.0))
     return m.falling(np.where(m.per_site(m.mean(means)**2 > LEAST * m.average), means, m.level_map))
 

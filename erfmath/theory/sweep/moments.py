@@ -173,6 +173,12 @@ class Moments:
         return np.sqrt(self.second)
 
     @property
+    def falls(self) -> Array:
+        """What is as `deviation` up to a factor per group."""
+        known = vars(self).get("_falls")
+        return self.deviation if known is None else known
+
+    @property
     def means(self) -> Array:
         """E[v] per group, at the average second moment, shape (groups,)."""
         return np.array([0.0 if site is None else self.value(g).mean for g, site in enumerate(self.sites)])
@@ -206,8 +212,12 @@ class Moments:
     def multiple(self, factor: Any, cov_far: Array, corr_site: Array, sites: tuple[SiteValue, ...]) -> Moments:
         """M(x, tau) times a number (per group), all else as given: what the map is like need not be found again."""
         out = Moments(self.values * self.per_pair(np.asarray(factor)), cov_far, corr_site, sites, self.wraps)
-        vars(out).update({name: vars(self)[name] for name in ("lags", "level") if name in vars(self)},
-                         average=self.average * factor)
+        known, other = vars(self), vars(out)
+        for name in ("lags", "level"):
+            if name in known:
+                other[name] = known[name]
+        other["average"] = self.average * factor
+        other["_falls"] = known.get("_falls", known.get("deviation"))
         return out
 
     def beside(self, plane: Moments) -> Moments:
@@ -506,7 +516,7 @@ def far_factor(op: Linear, m: Moments, sizes_in: tuple[int | None, ...], sizes: 
         present = [_presence(g, m, axis, sizes_in[axis], sizes[axis]) for axis, g in zip(taps.axes, taps.geometry)]
         within = present[0] if len(present) == 1 else np.asarray(math.prod(np.ix_(*present)))
         if op.variances:
-            factor *= float((taps.weights * within**2).sum())
+            factor *= float(np.vdot(taps.weights, within * within))
         elif not op.inside_only:
             factor *= float((taps.weights * within).sum())**2
     return factor
@@ -522,9 +532,16 @@ def _presence(g: AxisGeometry, m: Moments, axis: int, n: int | None, n_out: Any)
     """For each tap, the mean over output sites of the sqrt(q) that it reads over that of all, zero outside the map."""
     if n is None:
         return np.full(g.kernel, 1 / g.stride if g.transposed else 1.0)
-    line = np.add.reduce(m.means_map, axis=tuple(a for a in range(1 + m.ndim) if a != 1 + axis))
+    falls = m.falls if m.common is None and len(m.sites) == 1 else m.means_map
+    line = np.add.reduce(falls, axis=tuple(a for a in range(1 + m.ndim) if a != 1 + axis))
+    return np.asarray(np.dot(_read_counts(g, n, n_out), line) * (n / (n_out * np.add.reduce(line))))
+
+
+@remembered(1024)
+def _read_counts(g: AxisGeometry, n: int, n_out: int) -> Array:
+    """How many output sites read each site through each tap, shape (taps, sites)."""
     z, within = read_sites(g, n, n_out)
-    return np.add.reduce(within * line[z], axis=0) * (n / (n_out * np.add.reduce(line)))
+    return np.stack([np.bincount(z[within[:, a], a], minlength=n) for a in range(g.kernel)]).astype(float)
 
 
 @remembered(4096)

@@ -131,8 +131,9 @@ def fixed_pairs(values: Array, start: tuple[int, ...], op: Linear, sizes: tuple[
         product = np.outer(flat, flat) if weights is None else weights
         have = tuple(values.shape[1 + axis] // 2 for axis in taps.axes)
         want = tuple(lags[axis] for axis in taps.axes)
-        if weights is None and any(have + want) and len(taps.axes) == 1 and not taps.geometry[0].transposed:
-            values, start = _one_end_then_other(values, start, taps, sizes, want[0])
+        if weights is None and any(have + want) and len(taps.axes) == 1 and (
+                not taps.geometry[0].transposed or taps.geometry[0].stride == 1):
+            values, start = _one_end_then_other(values, start, _downward(taps, sizes), sizes, want[0])
             values, start = cut_pairs(values, start, sizes, taps.axes)
             continue
         mix = _LagMix(taps, have, want, product)
@@ -140,6 +141,16 @@ def fixed_pairs(values: Array, start: tuple[int, ...], op: Linear, sizes: tuple[
         values, start = adjoint(values, start, taps, sizes, mix, alike)
         values, start = cut_pairs(values, start, sizes, taps.axes)
     return values, start
+
+
+def _downward(taps: Taps, sizes: tuple[int | None, ...]) -> Taps:
+    """Transposed taps of stride 1 along an axis as others, with the kernel turned round."""
+    (axis,), (g,) = taps.axes, taps.geometry
+    if not g.transposed:
+        return taps
+    before, after = g.pads(sizes[axis])
+    turned = g._replace(padding=(g.extent - 1 - before, g.extent - 1 - after), transposed=False)
+    return taps._replace(geometry=(turned,), weights=taps.weights[::-1])
 
 
 def _one_end_then_other(values: Array, start: tuple[int, ...], taps: Taps, sizes: tuple[int | None, ...], want: int
@@ -206,14 +217,22 @@ def routed_pairs(values: Array, start: tuple[int, ...], op: Linear, sizes: tuple
         even = op._replace(taps=tuple(taps._replace(weights=np.full(taps.weights.shape, 1 / taps.weights.size))
                                       for taps in op.taps), routes=False, inside_only=True, gain=1.0)
         apart, first = fixed_pairs(rest, start, even, sizes, lags)
-        return add_on_hull(apart, first, *routed_pairs(values[inner], start, op, sizes, lags))
+        close = tuple(min(lag, g.stride * h + g.extent - 1) for lag, g, h in zip(lags, geometry, near))
+        together, there = routed_pairs(values[inner], start, op, sizes, close)
+        if there != first or together.shape[1 + ndim:] != apart.shape[1 + ndim:]:
+            return add_on_hull(apart, first, refit_lags(together, close, lags), there)
+        apart[(slice(None), *(slice(h - c, h + c + 1) for h, c in zip(lags, close)))] += together
+        return apart, first
     above = lags if upward else tuple(n // 2 for n in values.shape[1:1 + ndim])
     below = [None if end is None else n for end, n in zip(sizes, values.shape[1 + ndim:])] if upward else sizes
     joint = op._replace(taps=(Taps(tuple(range(ndim)), geometry, np.ones([g.kernel for g in geometry])),),
                         inside_only=False, gain=1.0)
     total: Any = 0.0
     close = lags if upward else tuple(min(lag, g.stride * h + g.extent - 1) for lag, g, h in zip(lags, geometry, above))
-    for which, weights in enumerate(_winners(geometry, above)):
+    winners = _winners(geometry, above)
+    if not any(close):  # one site cannot be in one window only and in the other
+        winners = winners[:1]
+    for which, weights in enumerate(winners):
         def odds(array: Array, first: tuple[int, ...]) -> Array:
             one, other, both = (np.asarray(math.prod(counts)) for counts in zip(*(
                 _window_counts(g, first[axis], array.shape[1 + ndim + axis], below[axis], above[axis], axis, ndim)
@@ -250,7 +269,7 @@ def _window_counts(g: AxisGeometry, first: int, count: int, n: int | None, reach
     return inside[0].reshape(shape), inside[1].reshape(shape), inside[2].reshape(shape)
 
 
-def _winners(geometry: tuple[AxisGeometry, ...], lags: tuple[int, ...]) -> tuple[Array, Array, Array]:
+def _winners(geometry: tuple[AxisGeometry, ...], lags: tuple[int, ...]) -> tuple[Array, ...]:
     """Whether taps a and b of two windows are the same site, a is of the first only, b of the second only.
 
     Each of shape (lags, taps, taps).
