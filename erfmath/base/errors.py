@@ -61,18 +61,19 @@ class SizeError(MemoryError, ValueError):
     """
 
 
-def check_bytes(nbytes: int, what: str, remedy: str = "ask for a smaller part") -> None:
-    """Refuse `what` if its `nbytes` bytes pass `MEMORY_LIMIT`.
+def check_bytes(nbytes: int, what: str, remedy: str = "ask for a smaller part", arrays: int = 1) -> None:
+    """Refuse `what` if its `nbytes` bytes pass `MEMORY_LIMIT` for each of so many `arrays`.
 
     Raises
     ------
     SizeError
         Before anything is allocated.
     """
-    if nbytes > MEMORY_LIMIT:
+    if nbytes > arrays * MEMORY_LIMIT:
         size = f"{quoted(nbytes)} bytes" + (f" ({nbytes / 2**30:.3g} GiB)" if nbytes < 2**999 else "")
+        limit = f"{arrays} times the limit" if arrays > 1 else "the limit"
         raise SizeError(f"{what} would need {size}, more than "
-                        f"the limit of {MEMORY_LIMIT} (erfmath.base.errors.MEMORY_LIMIT): {remedy}")
+                        f"{limit} of {MEMORY_LIMIT} (erfmath.base.errors.MEMORY_LIMIT): {remedy}")
 
 
 def check_count(count: int, most: int, what: str, remedy: str = "take a smaller one", each: int = 8) -> None:

@@ -257,6 +257,8 @@ class _Sweep:
         passed = self.graph.rules[at.i].backward(at, state).times(at.edge.times)
         if passed.uniform is not None and at.j not in self.plan.ones:
             passed = replace(passed, uniform=None)
+        if at.sizes[0] is None and at.op.fresh:
+            passed = passed.trimmed()
         return passed.with_lags(self.plan.lags[at.j]) if passed.bare.size else None
 
     # -- branches that meet -------------------------------------------------------------------

@@ -128,6 +128,8 @@ def _column(numbers: Array, ndim: int) -> Array:
     return numbers.reshape(-1, *(1,) * (2 * ndim))
 
 
+#: Parts of the largest power that count as nothing, and sites of a map along an axis from which on they are looked for.
+FAINT, WIDE = 1e-60, 128
 #: How the channels of a covariance relate: independent and alike, exchangeable, or neither.
 ALIKE, EXCHANGEABLE, MIXED = 0, 1, 2
 
@@ -292,6 +294,21 @@ class Covariance:
         center: tuple[Any, ...] = (slice(None), *self.lags)
         factors[center] = power.reshape(-1, *(1,) * self.ndim)
         return self.holding(self.bare * (factors * self.factor), uniform=None)
+
+    def trimmed(self) -> Covariance:
+        """Without margins of a wide map where all is less than `FAINT` of the largest power, if there are any."""
+        if max(self.bare.shape[1 + self.ndim:]) < WIDE or self.uniform is not None:
+            return self
+        start, least, index = list(self.start), FAINT * self.peak, [slice(None)] * self.bare.ndim
+        for axis in range(1 + self.ndim, self.bare.ndim):
+            line = self.bare.max(axis=tuple(a for a in range(self.bare.ndim) if a != axis))
+            inside = np.flatnonzero(line > least)
+            if not len(inside):
+                return self
+            index[axis] = slice(int(inside[0]), int(inside[-1]) + 1)
+            start[axis - 1 - self.ndim] += int(inside[0])
+        bare = self.bare[tuple(index)]
+        return self if bare.size > 0.9 * self.bare.size else replace(self, bare=bare.copy(), start=tuple(start))
 
     def masked(self, drop: float, channels: int) -> Covariance:
         """Below inverted dropout: noise that is independent at each site and channel, at lag 0."""

@@ -16,6 +16,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from ...base.errors import check_bytes
 from ..rules.context import Before, Roots
 from ..rules.functions import steepness
 from ..rules.neighbours import Borders
@@ -132,7 +133,9 @@ class _Forward:
         made = {-1: self.inputs.reach(graph.ndim)}
         for i in range(graph.top + 1):
             made[i] = reach(graph.ops[i], widest([made[j] for j in graph.sources[i]]), back=False)
-        return {i: zero if zero in (need[i], made[i]) else tuple(map(min, need[i], made[i])) for i in made}
+        lags = {i: zero if zero in (need[i], made[i]) else tuple(map(min, need[i], made[i])) for i in made}
+        return {i: h if h == zero else tuple(m if n is None else min(m, n - 1) for m, n in zip(h, graph.sizes[i]))
+                for i, h in lags.items()}  # further apart there are no two sites
 
     def _extents(self) -> dict[int, tuple[int, ...]]:
         """Extent of every map: that of the image; on the plane a torus where lags matter, else a point."""
@@ -235,18 +238,35 @@ class _Forward:
         with np.errstate(over="raise"):
             return self._run()
 
+    def _check_memory(self, last: dict[int, int]) -> None:
+        """Refuse what would be held at a time, with what a layer makes of it on its way."""
+        def needed(i: int) -> int:
+            lags = math.prod(2 * h + 1 for h in self.need[i])
+            return 8 * len(self.graph.groups[i]) * lags * math.prod(self.extent[i])
+        held, waiting = needed(-1), {-1}
+        for i in sorted(self.wanted):
+            here = needed(i)
+            check_bytes(held + 2 * here, f"second moments up to {self.need[i]} sites apart, of "
+                        f"{self.graph.name(i)} and what is held beside it,",
+                        "take a smaller image, or sample it with erfmath.measure", arrays=2)
+            held, waiting = held + here, waiting | {i}
+            gone = {j for j in self.graph.sources[i] if j in waiting and last[j] == i}
+            held, waiting = held - sum(map(needed, gone)), waiting - gone
+
     def _run(self) -> Gates:
         graph = self.graph
         wraps = graph.sizes[-1][0] is None
+        last: dict[int, int] = {}  # who reads a node last
+        for i in self.wanted:
+            for j in graph.sources[i]:
+                last[j] = max(i, last.get(j, i))
+        if self.neighbours:
+            self._check_memory(last)
         values = self.inputs.values(self.need[-1], self.extent[-1], wraps)
         cov_far, corr_site = np.array([self.inputs.cov_far]), np.array([self.inputs.cov_far / self.inputs.second])
         pixels = None if self.inputs.covariance is None else self.inputs
         self.done[-1] = Moments(values, cov_far, corr_site, (None,), wraps, self.plane.get(-1), pixels=pixels)
         held = {root for roots in self.roots.values() for root in roots.whole}
-        last: dict[int, int] = {}  # who reads a node last
-        for i in self.wanted:
-            for j in graph.sources[i]:
-                last[j] = max(i, last.get(j, i))
         if self.seen is not None:
             self.seen[-1] = self.done[-1]
         for i in range(graph.top + 1):
