@@ -6,7 +6,9 @@ together.
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 from dataclasses import replace
 from typing import Any, Union
 
@@ -16,8 +18,9 @@ from ...base.errors import check_bytes
 from ..memory import PerObject
 from ..rules.context import Below
 from .conditioning import MOST, Conditioned, Knowns, conditional, entry, handed, spanned
-from .covariance import Covariance, Factor, correlate
+from .covariance import Covariance, Factor
 from .forward import Gates, forward
+from .crossing import joint_of, matrix_of, pairs_of
 from .inputs import InputModel
 from .lowering import SAMPLE
 from .plan import RECENT, Edge, Graph, Marks, Plan, Start
@@ -270,22 +273,23 @@ class _Sweep:
         count = math.prod(sites)
         check_bytes(8 * count**2, f"contracting {count} gradients", REMEDY)
         responses = self._respond(Factor(np.eye(count).reshape(count, 1, *sites), above.start), begin, i)
-        matrices = [_dense(group, above.lags, sites) for group in above.values]
-        found = []
+        pairs: dict[tuple[Edge, Marks], list[Factor]] = {}  # the sum over pairs is bilinear: by the second of them
         for met in self.plan.meetings[i]:
-            if met.start != start or not all(branch in responses for branch in (met.one, met.other)):
-                continue
-            one, other = responses[met.one], responses[met.other]
-            one, other = one + other.times(0), other + one.times(0)  # on the same sites
-            values = np.concatenate([
-                correlate(a.values, np.tensordot(matrix, b.values, 1), self.plan.lags[i])
-                + correlate(b.values, np.tensordot(matrix, a.values, 1), self.plan.lags[i])
-                for matrix in matrices for a, b in ((one, other),)])
-            # Independent channels stay so, and alike if they were.
-            uniform = values.sum(axis=0, keepdims=True) / self.graph.channels[i] if above.mixing else None
-            below = Covariance(values, one.start, uniform, above.mixing)
-            found.append(below.into_groups(self.graph.owner(begin, i), len(self.graph.groups[i])))
-        return found
+            if met.start == start and all(branch in responses for branch in (met.one, met.other)):
+                pairs.setdefault(met.other, []).append(responses[met.one])
+        if not pairs:
+            return []
+        nothing = functools.reduce(operator.add, [factor.times(0) for factor in responses.values()])
+        extent = nothing.values.shape[2:]
+        parts = [(_flat(functools.reduce(operator.add, ones, nothing)), _flat(responses[other] + nothing))
+                 for other, ones in pairs.items()]
+        values = np.concatenate([pairs_of(sum(joint_of(one, matrix, other) for one, other in parts), extent,
+                                          self.plan.lags[i])
+                                 for matrix in (matrix_of(group, above.lags, sites) for group in above.values)])
+        # Independent channels stay so, and alike if they were.
+        uniform = values.sum(axis=0, keepdims=True) / self.graph.channels[i] if above.mixing else None
+        below = Covariance(values, nothing.start, uniform, above.mixing)
+        return [below.into_groups(self.graph.owner(begin, i), len(self.graph.groups[i]))]
 
     def _compared(self, i: int) -> list[Covariance]:
         """What gradients of different parts have in common at node `i`, as the part of their power that it takes away.
@@ -351,13 +355,6 @@ def _times(state: State, factor: float) -> State:
     return state.times(factor)
 
 
-def _dense(group: Array, lags: tuple[int, ...], sites: tuple[int, ...]) -> Array:
-    """M(x, tau) as a matrix over all pairs of sites."""
-    count = math.prod(sites)
-    first = np.indices(sites).reshape(len(sites), -1)
-    matrix = np.zeros((count, count))
-    for tau in np.ndindex(*group.shape[:len(sites)]):
-        second = first + (np.array(tau) - lags)[:, None]
-        near = ((second >= 0) & (second < np.array(sites)[:, None])).all(axis=0)
-        matrix[np.flatnonzero(near), np.ravel_multi_index(tuple(second[:, near]), sites)] = group[tau].reshape(-1)[near]
-    return matrix
+def _flat(factor: Factor) -> Array:
+    """Gradients of one channel, shape (numbers, sites)."""
+    return factor.values.reshape(len(factor.values), -1)
