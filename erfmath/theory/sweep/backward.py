@@ -283,9 +283,12 @@ class _Sweep:
         extent = nothing.values.shape[2:]
         parts = [(_flat(functools.reduce(operator.add, ones, nothing)), _flat(responses[other] + nothing))
                  for other, ones in pairs.items()]
-        values = np.concatenate([pairs_of(sum(joint_of(one, matrix, other) for one, other in parts), extent,
-                                          self.plan.lags[i])
-                                 for matrix in (matrix_of(group, above.lags, sites) for group in above.values)])
+        found = []
+        for group in above.values:
+            matrix = matrix_of(group, above.lags, sites)
+            joint = functools.reduce(np.add, (joint_of(one, matrix, other) for one, other in parts))
+            found.append(pairs_of(joint, extent, self.plan.lags[i]))
+        values = np.concatenate(found)
         # Independent channels stay so, and alike if they were.
         uniform = values.sum(axis=0, keepdims=True) / self.graph.channels[i] if above.mixing else None
         below = Covariance(values, nothing.start, uniform, above.mixing)

@@ -13,9 +13,10 @@ from helpers import REWRITE, ROUNDING, Tolerance, assert_close, z_bound
 import erfmath as em
 from erfmath.networks.settings import RunSettings
 from erfmath.theory.rules import functions as activations
-from erfmath.theory.sweep import conditioning, sources, values
+from erfmath.theory.sweep import backward, conditioning, sources, values
 from erfmath.theory.sweep.backward import _Sweep, prepared
-from erfmath.theory.sweep.conditioning import Conditioned, Known, conditional, conditioned_gain, entering, passed
+from erfmath.theory.sweep.conditioning import (MOST, Conditioned, Known, conditional, conditioned_gain, entering,
+                                               passed, spanned)
 from erfmath.theory.sweep.inputs import InputModel
 from erfmath.theory.sweep.plan import Edge, Graph
 from erfmath.theory.sweep.sources import Dropped, Joint, Largest, Standardised, Sum
@@ -304,3 +305,29 @@ def test_a_stream_through_groups_of_different_branches() -> None:
 def test_conditional() -> None:
     assert not conditional([None, Gaussian.of(1.0, 0.0).value(), rectified()])
     assert conditional([None, Largest.of(rectified(), 2).value()])
+
+
+def test_tables_that_others_span_go_with_them() -> None:
+    """Of random combinations of four tables, each of mean 1."""
+    rng, count = np.random.default_rng(3), MOST + 2
+    nodes = Nodes(np.linspace(-1, 1, 50), np.full(50, 1 / 50))
+    base = rng.random((4, 2, 50))
+    base /= (base @ nodes.p)[..., None]
+    mix = rng.random((count, 4))
+    mix /= mix.sum(axis=1, keepdims=True)
+    tables = np.einsum("kn,nfu->kfu", mix, base)
+    found = spanned([(Known(nodes, table),) for table in tables])
+    assert found is not None and len(found[0]) == 4
+    assert_close(np.einsum("kn,nfu->kfu", found[1], tables[found[0]]), tables, Tolerance(1e-11, 0.0))
+    assert spanned([(Known(nodes, table),) for table in tables[:MOST - 1]]) is None
+    assert spanned([(Known(nodes, table),) for table in rng.random((count, 2, 50))]) is None
+    assert spanned([(None,)] * count) is None
+
+
+@pytest.mark.slow
+def test_streams_of_many_blocks_as_with_all_their_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    block = em.serial(em.residual(em.serial(em.Conv(3, 16), em.BatchNorm())), R)
+    net = em.serial(em.Conv(3, 16), em.repeat(block, MOST + 5))
+    fewer = em.predict(net, ndim=1).map
+    monkeypatch.setattr(backward, "MOST", 10**6)
+    assert_close(em.predict(em.Network.from_dict(net.to_dict()), ndim=1).map, fewer, Tolerance(1e-11, 0.0))

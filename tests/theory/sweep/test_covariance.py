@@ -13,7 +13,7 @@ from helpers import ROUNDING, assert_close, assert_statistical, draws_for, z_bou
 
 import erfmath as em
 from erfmath.theory.rules.registry import rule_of
-from erfmath.theory.sweep.covariance import Covariance
+from erfmath.theory.sweep.covariance import FAINT, WIDE, Covariance
 
 NEAREST = em.Upsample(2)
 RANDOM1 = em.Random(gain=1)
@@ -99,3 +99,22 @@ def test_groups_that_are_multiples_of_one_are_found_as_each(layer: Any) -> None:
     part = replace(each, multiples=multiples).into_groups(np.array([-1, 0, 1]), 2)
     assert part.multiples is not None
     assert_close(part.multiples, np.array([1.0, 12.0]), ROUNDING)
+
+
+def test_margins_of_nothing_are_left_out() -> None:
+    """Of a wide map, where all lags and sites of a line are far below the largest power."""
+    values = np.full((1, 3, WIDE), FAINT / 2)
+    values[:, 1, 20:90] = 1.0
+    values[:, 0, 15] = 10 * FAINT
+    cut = Covariance(values, (-7,)).trimmed()
+    assert cut.start == (8,) and np.array_equal(cut.bare, values[..., 15:90])
+    narrow = Covariance(values[..., :WIDE - 1], (0,))
+    assert narrow.trimmed() is narrow
+
+
+def test_sums_of_many_gradients() -> None:
+    parts = [Covariance(np.random.default_rng(n).random((2, 1, n + 2)), (-n,), factor=n + 0.5) for n in range(4)]
+    both = functools.reduce(lambda one, other: one.merge(other, 8, False), parts)
+    total = Covariance.sum_of(parts, 8, False)
+    assert total.start == both.start
+    assert_close(total.values, both.values, ROUNDING)

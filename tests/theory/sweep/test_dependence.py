@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from erfmath.theory.sweep.dependence import SEVERAL, Dependence, meet, pulled_through, read_through
+from erfmath.theory.sweep.dependence import SEVERAL, Dependence, Unfollowed, meet, pulled_through, read_through
 
 HALVES = np.array([[0, 1, -1, -1], [-1, -1, 2, 3]])  # each channel reads one, from one of two halves
 
@@ -33,3 +33,10 @@ def test_dependence_of_sums_and_parts() -> None:
     first = other.through(np.array([[0]]))
     assert first.roots[3].tolist() == [2] and first.roots[4] is None
     assert not Dependence({3: np.array([-1, 1])}).through(np.array([[0]])).roots
+
+
+def test_sources_whose_channels_are_not_followed() -> None:
+    one, other = Unfollowed(0b101), Unfollowed(0b010)
+    assert not one.meets(other) and not one.shares(other) and not one.followed
+    both = one.joined(other).through(np.array([[0]]))
+    assert both.meets(one) and both.shares(other)
