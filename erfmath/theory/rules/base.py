@@ -31,7 +31,7 @@ from .context import Above, Before, Below
 from .functions import Function
 from .neighbours import Passage
 
-__all__ = ["RULES", "Rule", "filtered", "gathered", "rule_for", "rule_of", "through_taps"]
+__all__ = ["RULES", "Rule", "filtered", "filtered_level", "gathered", "rule_for", "rule_of", "through_taps"]
 
 Sizes = tuple[Any, ...]
 R = TypeVar("R", bound="type[Rule]")
@@ -84,7 +84,7 @@ def through_taps(op: Linear, m: Moments, sizes_in: Sizes, sizes: Sizes, extent: 
     if op.variances and m.common is not None and not m.wraps:
         after = after.with_common(lambda: _common_after(op, m, after, sizes_in, extent))
     elif not (op.variances or m.wraps or op.fold) and m.cov_far.any():
-        after = after.with_common(lambda: after.falling(_filtered_level(op, m.common_map, sizes_in, extent)))
+        after = after.with_common(lambda: after.falling(filtered_level(op, m.common_map, sizes_in, extent)))
     if op.variances or not met or all(site is None for site in m.sites):
         return after
     q, cov_site = after.average, after.cov_site
@@ -101,7 +101,7 @@ def _common_after(op: Linear, m: Moments, after: Moments, sizes_in: Sizes, exten
     return after.falling(linear(op, alone, sizes_in, extent, zero)[lag_zero(zero)])
 
 
-def _filtered_level(op: Linear, level: Array, sizes_in: Sizes, extent: tuple[int, ...]) -> Array:
+def filtered_level(op: Linear, level: Array, sizes_in: Sizes, extent: tuple[int, ...]) -> Array:
     """A map, per group, after the weights of a filter as they are."""
     ndim, sizes = len(extent), list(level.shape[1:])
     for taps in op.taps:

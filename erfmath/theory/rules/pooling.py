@@ -14,14 +14,15 @@ from ...layers.geometry import AxisGeometry
 from ...results.assumptions import Assumption
 from ..memory import remembered
 from ..sweep.covariance import Covariance, Factor
-from ..sweep.lowering import SAMPLE, Linear, box, by_place, separable
+from ..sweep.lowering import Linear, box, by_place, separable
 from ..sweep.moments import Moments, at as lag_zero, linear, ratio, read_sites, shared_after
+from ..sweep.rows import Rows
 from ..sweep.site_distribution import distant
 from ..sweep.sources import Largest
 from ..sweep.taps import Array, Taps, border_gain
 from ..sweep.values import SiteValue
 from . import functions
-from .base import Rule, filtered, rule_for
+from .base import Rule, filtered, filtered_level, rule_for
 from .context import Above, Before, Below
 from .neighbours import Passage, through_pool
 from .order import rises
@@ -141,6 +142,18 @@ def _bins(layer: Layer, sizes: Sizes) -> tuple[AxisGeometry, ...] | None:
     return tuple(AxisGeometry(n // m, n // m) for n, m in zip(sizes, bins) if n is not None)
 
 
+def _unequal(layer: Layer, sizes: Sizes) -> list[Array]:
+    """Per axis, for each bin the weights of its sites, of sum 1."""
+    found = []
+    for g, n in zip(layer.geometry(len(sizes)), sizes):
+        assert n is not None
+        m, z = g.out(n), np.arange(n)
+        x = np.arange(m)[:, None]
+        hit = (z >= x * n // m) & (z < -(-(x + 1) * n // m))
+        found.append(hit / hit.sum(axis=1, keepdims=True))
+    return found
+
+
 @rule_for(AdaptiveAvgPool)
 class AdaptiveAvgPoolRule(Rule):
     """Windows of one size where bins are equal, else weights by the place; one bin is the global pool."""
@@ -151,14 +164,7 @@ class AdaptiveAvgPoolRule(Rule):
         equal = _bins(layer, sizes)
         if equal is not None:
             return Linear(box(equal))
-        matrices = []
-        for g, n in zip(layer.geometry(len(sizes)), sizes):
-            assert n is not None
-            m, z = g.out(n), np.arange(n)
-            x = np.arange(m)[:, None]
-            hit = (z >= x * n // m) & (z < -(-(x + 1) * n // m))
-            matrices.append(hit / hit.sum(axis=1, keepdims=True))
-        return Linear(by_place(matrices))
+        return Linear(by_place(_unequal(layer, sizes)))
 
     def forward(self, at: Before, inputs: list[Moments]) -> Moments:
         return super().forward(at, _averaged(at, inputs))
@@ -201,6 +207,8 @@ class MaxPoolRule(Rule):
     def stacked(self, layer: Layer, op: Linear, before: Layer, lower: Linear, sizes: Sizes, between: Sizes
                 ) -> Linear | None:
         """The largest of the largest, unless the pool before leaves sites out; of copies one will do."""
+        if op.by_rows or lower.by_rows:
+            return None
         if _copies(lower) and op.taps:
             return _of_originals(op, lower, between)
         if not (op.routes and lower.routes):
@@ -232,7 +240,7 @@ class MaxPoolRule(Rule):
         return (Assumption.MAX_POOL_ROUTING, Assumption.EQUICORRELATED_POOLS) if op.routes else ()
 
     def passage(self, layer: Layer, op: Linear, ndim: int) -> Passage | None:
-        return None if not op.routes else Passage(lambda axis, line, m, level, n_out: through_pool(
+        return None if not op.routes or op.by_rows else Passage(lambda axis, line, m, level, n_out: through_pool(
             line, op.taps[axis].geometry[0], m.second.shape[1 + axis], n_out))
 
     def forward(self, at: Before, inputs: list[Moments]) -> Moments:
@@ -286,22 +294,68 @@ class MaxPoolRule(Rule):
             alone = pairs
         if bias is None:
             return alone
-        return alone * bias.reshape(len(bias), *(1,) * ndim, *(bias.shape[1:] or (1,) * ndim))
+        return alone * _of_windows(bias, ndim)
 
 
 @rule_for(AdaptiveMaxPool)
 class AdaptiveMaxPoolRule(MaxPoolRule):
-    """The largest of each bin, of bins of one size."""
+    """The largest of each bin.
+
+    Of bins of unequal sizes neighbours may have a site in common; their winners count as independent.
+    """
 
     fields = frozenset({"size"})
 
     def lower(self, layer: Layer, sizes: Sizes, c_in: int, c_out: int) -> Linear:
         equal = _bins(layer, sizes)
         if equal is None:
-            raise NotImplementedError(f"size={getattr(layer, 'size')}: bins of unequal sizes of a map of {sizes}: "
-                                      f"{SAMPLE}")
+            return Linear(by_place(_unequal(layer, sizes)), routes=True)
         routes = any(g.kernel > 1 for g in equal)
         return Linear(box(equal), inside_only=routes, routes=routes)
+
+    def evenly(self, at: Before, left: float) -> float:
+        if not at.op.by_rows:
+            return super().evenly(at, left)
+        ends = zip(at.graph.sizes[at.i], at.graph.sizes[at.source])
+        return 1 - (1 - left) * math.prod((m or 1) / (n or 1) for m, n in ends)
+
+    def backward(self, at: Below, state: Covariance) -> Covariance:
+        if not at.op.by_rows:
+            return super().backward(at, state)
+        zero = (0,) * state.ndim
+        if at.i in at.gates.routes:
+            state = state.gated(_of_windows(at.gates.routes[at.i].bias, state.ndim))
+        alone = state.with_lags(zero).through_fixed(_by_place(at.op, np.sqrt), at.sizes, zero).with_lags(at.lags)
+        if any(state.lags):
+            center: Any = (slice(None), *state.lags)
+            rest = state.values.copy()
+            rest[center] = 0.0
+            apart = state.holding(rest).through_fixed(at.op._replace(routes=False), at.sizes, at.lags)
+            alone = alone.merge(apart, at.channels[0], False)
+        return alone
+
+    def transpose(self, at: Above) -> Array:
+        if not at.op.by_rows:
+            return super().transpose(at)
+        ndim, zero = at.graph.ndim, (0,) * at.graph.ndim
+        middle = (slice(None), slice(None), *(slice(n // 2, n // 2 + 1) for n in at.input.shape[2:2 + ndim]))
+        alone = at.linear(_by_place(at.op, np.sqrt), at.input[middle], zero)
+        if any(at.lags):
+            pairs = at.linear(at.op._replace(routes=False), at.input, at.lags)
+            pairs[(slice(None), *lag_zero(at.lags))] = alone[(slice(None), *lag_zero(zero))]
+            alone = pairs
+        return alone * _of_windows(at.gates.routes[at.i].bias, ndim) if at.i in at.gates.routes else alone
+
+
+def _of_windows(bias: Array, ndim: int) -> Array:
+    """A factor on pairs of windows, shape (groups, *lags, *lattice)."""
+    return bias.reshape(len(bias), *(1,) * ndim, *(bias.shape[1:] or (1,) * ndim))
+
+
+def _by_place(op: Linear, change: Any) -> Linear:
+    """The filter of the changed weights."""
+    return op._replace(routes=False, taps=tuple(
+        taps if taps.rows is None else taps._replace(rows=Rows(change(taps.rows.matrix))) for taps in op.taps))
 
 
 # ---------------------------------------------------------------------------------------------
@@ -322,9 +376,12 @@ def max_pool(op: Linear, m: Moments, shares: Sequence[float], sizes_in: Sizes, s
     place = np.searchsorted(kinds, count)
     # Windows near a border see the lower level of the values there.
     middle = (slice(None), *(slice(h, h + 1) for h in m.lags))
-    mixed = linear(op._replace(variances=True, inside_only=False), replace(m, values=m.values[middle]), sizes_in,
-                   extent, zero)[lag_zero(zero)]
-    scale = mixed * (kinds[-1] / count) / m.per_site(np.where(m.average > 0, m.average, 1.0))
+    if op.by_rows:
+        mixed = filtered_level(op, m.second, sizes_in, extent)
+    else:
+        mixed = linear(op._replace(variances=True, inside_only=False), replace(m, values=m.values[middle]), sizes_in,
+                       extent, zero)[lag_zero(zero)] * (kinds[-1] / count)
+    scale = mixed / m.per_site(np.where(m.average > 0, m.average, 1.0))
     second, cov_far, corr_site, known, bias, level = [], [], [], [], [], []
     for g, near in enumerate(_near([taps.geometry[0] for taps in op.taps], m)):
         site, whole = m.value(g) if near is None else m.value(g).sharing(near), float(m.average[g])
@@ -368,7 +425,11 @@ def _per_window(table: Any, place: Array, nodes: Array, at: Array) -> Array:
 
 def _inside(op: Linear, sizes_in: Sizes, sizes: Sizes) -> Array:
     """For each window, how many of its sites lie inside the map."""
-    counts = []
+    counts: list[Array] = []
+    if op.by_rows:
+        held = {taps.axes[0]: taps.rows.matrix for taps in op.taps if taps.rows is not None}
+        return np.asarray(math.prod(np.ix_(*((held[axis] > 0).sum(axis=1) if axis in held else np.ones(n or 1, int)
+                                             for axis, n in enumerate(sizes_in)))))
     for taps, n, n_out in zip(op.taps, sizes_in, sizes):
         g, = taps.geometry
         counts.append(np.full(1, g.kernel) if n is None else read_sites(g, n, n_out or 0)[1].sum(axis=1))
@@ -380,7 +441,7 @@ def winning(op: Linear, m: Moments, shares: Sequence[float]) -> Linear:
     windows = [taps.geometry[0] for taps in op.taps]
     kernel = tuple(w.kernel for w in windows)
     corr_site = float(np.dot(shares, m.corr_site))
-    if not _neighbours(m) or max(kernel) < 3 or corr_site > 1 - ALIKE:
+    if op.by_rows or not _neighbours(m) or max(kernel) < 3 or corr_site > 1 - ALIKE:
         return op
     alike = np.tensordot(shares, _between_taps(windows, m), 1)
     excess = np.lib.stride_tricks.sliding_window_view((alike - corr_site) / (1 - corr_site), kernel)

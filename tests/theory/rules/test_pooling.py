@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import ROUNDING, assert_close, assert_rate, assert_statistical, z_bound
+from helpers import FFT, ROUNDING, Tolerance, assert_close, assert_rate, assert_statistical, z_bound
 
 import erfmath as em
 from erfmath.networks.settings import RunSettings
@@ -128,3 +128,32 @@ def test_nested_pools_agree_with_sampling() -> None:
     net = em.serial(em.Conv(1, 8), RELU, nested, em.Conv(1, 8))
     theory, sampled = em.predict(net, image=25), em.measure(net, image=25, draws=600, rng=0)
     assert_statistical(sampled.std, sampled.std_stderr, theory.std)
+
+
+@pytest.mark.parametrize("unit, first, count", [(0, 0, 3), (1, 2, 3), (2, 4, 3)])
+def test_bins_of_unequal_places(unit: int, first: int, count: int) -> None:
+    """Seven sites in three bins, of which neighbours have one in common: each site of a bin wins as often."""
+    net = em.serial(em.AdaptiveMaxPool(3), em.Conv((1,), weights=em.Random(gain=1.0)))
+    expected = np.zeros(7)
+    expected[first:first + count] = 1 / count
+    assert_close(em.predict(net, image=(7,), unit=unit).map, expected, ROUNDING)
+
+
+def test_means_of_bins_of_unequal_sizes() -> None:
+    """Eight sites in three bins of 3, 4 and 3 rectified values: the sampled second moment and covariance."""
+    net = em.serial(em.Conv((1,), weights=em.Random(gain=1.0)), em.Activation("relu"), em.AdaptiveMaxPool(3),
+                    em.Conv((1,), weights=em.Random(gain=1.0)))
+    node, = [one for one in em.signals(net, image=(8,)).nodes if one.kind == "adaptive_max_pool"]
+    draws = np.maximum(np.random.default_rng(0).standard_normal((200_000, 8)), 0)
+    largest = np.stack([draws[:, a:b].max(axis=1) for a, b in ((0, 3), (2, 6), (5, 8))])
+    assert_close(node.second, (largest**2).mean(), Tolerance(0.01, 0.0))
+    assert_close(node.shared, largest.mean()**2, Tolerance(0.01, 0.0))
+
+
+def test_bins_read_the_other_way() -> None:
+    net = em.serial(em.Conv(3), em.Activation("relu"), em.AdaptiveMaxPool((3, 4)), em.Conv(3))
+    sizes = em.erf_size_map(net, (7, 6))
+    for unit in ((0, 0), (1, 3)):
+        erf = em.predict(net, image=(7, 6), unit=unit)
+        assert_close(sizes.std[(slice(None), *unit)], erf.std, FFT)
+        assert_close(sizes.total[unit], erf.total, ROUNDING)
