@@ -139,7 +139,18 @@ def plain_signs(app: Any, what: str, name: str, value: Any, options: Any, lines:
             lines[i] = re.sub(r"\|(?=\w+\|)", r"\\|", line)
 
 
+def lighter(app: Any, exception: Exception | None) -> None:
+    """Pictures of the site in 256 colours, without dots that were not there; the files in docs stay as they are."""
+    from PIL import Image
+    for path in sorted(Path(app.outdir, "_images").glob("*.png")):
+        with Image.open(path) as picture:
+            if picture.mode != "P":
+                small = picture.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+                small.save(path, optimize=True, dpi=picture.info.get("dpi", (300, 300)))
+
+
 def setup(app: Any) -> None:
     """Called by Sphinx."""
+    app.connect("build-finished", lighter)
     app.connect("source-read", as_site)
     app.connect("autodoc-process-docstring", plain_signs, priority=400)  # before numpydoc

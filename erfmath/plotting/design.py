@@ -91,9 +91,9 @@ def _draw_shifts(sizes: SizeMap, ax: Axes) -> None:
     if longest < 0.05:
         return
     cell = max(np.ptp(down), np.ptp(across)) / max(max(map(len, spots)) - 1, 1)
-    seen = np.hypot(*shift) > 0.08 * longest
+    seen = np.hypot(*shift) > 0.15 * longest  # less is a dot
     arrows = ax.quiver(across[seen], down[seen], shift[1][seen], shift[0][seen], color="white", edgecolor="#202020",
-                       linewidth=0.5, angles="xy", scale_units="xy", scale=longest / max(cell, 1.0), width=0.006,
+                       linewidth=0.5, angles="xy", scale_units="xy", scale=longest / max(0.85 * cell, 1.0), width=0.006,
                        minlength=0)
     ax.quiverkey(arrows, 1.0, 1.03, longest, f"centroid {longest:.3g} px off", labelpos="W", coordinates="axes",
                  color=DARK, edgecolor=DARK)
