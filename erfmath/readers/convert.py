@@ -139,6 +139,13 @@ def _step(b: Builder, record: Record, inputs: list[Any]) -> Any:
         if record.op not in RULES:
             raise Unsupported(record.op.replace("_", " "))
         return RULES[record.op](b, record, *inputs)
+    except (TypeError, IndexError, KeyError, ZeroDivisionError, OverflowError) as error:
+        raise ValueError(f"{record.path}: {record.op} of inputs and attributes that do not go together "
+                         f"({type(error).__name__}: {error})") from None
+    except ValueError as error:
+        if record.path and record.path in str(error):
+            raise
+        raise type(error)(f"{record.path}: {error}") from None
     except Unsupported as missing:
         del b.stand_ins[marks[0]:], b.missing[marks[1]:]
         b.missing.append(Missing(record.path, missing.what, ""))

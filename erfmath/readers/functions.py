@@ -126,7 +126,7 @@ class Expression:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     path: str = ""
 
-    @property
+    @functools.cached_property
     def depth(self) -> int:
         return 1 + max((part.depth for part in self.parts if isinstance(part, Expression)), default=0)
 

@@ -24,6 +24,8 @@ from .records import Array, Record, Trace
 __all__ = ["trace_model"]
 
 CONFIG, WEIGHTS = "config.json", "model.weights.h5"
+#: Bytes of a configuration; those of large models have a hundredth of it.
+LARGEST = 2**25
 
 
 def trace_model(model: Any, image: Any = None) -> tuple[Trace, bool]:
@@ -54,7 +56,7 @@ def trace_model(model: Any, image: Any = None) -> tuple[Trace, bool]:
         raise TypeError(f"model={type(model).__name__}: must be a path or a Keras model")
     try:
         return _Reader(config, weights, image).trace(source), weights is not None
-    except (KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
+    except (ArithmeticError, AttributeError, IndexError, KeyError, RecursionError, StopIteration, TypeError) as error:
         raise ValueError(f"{source}: no configuration of Keras 3 ({type(error).__name__}: {error})") from None
     except ValueError as error:
         raise type(error)(f"{source}: {error}") from None
@@ -65,12 +67,12 @@ def _config_of(path: str | os.PathLike[str]) -> Any:
     try:
         if not zipfile.is_zipfile(path):
             with open(path, "rb") as file:
-                if os.path.getsize(path) > 2**28:
+                if os.path.getsize(path) > LARGEST:
                     raise ValueError("too large for a configuration")
                 return json.loads(file.read())
         with zipfile.ZipFile(path) as archive:
             size = archive.getinfo(CONFIG).file_size
-            if size > 2**28:
+            if size > LARGEST:
                 raise ValueError(f"{CONFIG} of {size} bytes")
             return json.loads(archive.read(CONFIG))
     except (KeyError, ValueError, RecursionError, zipfile.BadZipFile, NotImplementedError, EOFError) as error:
@@ -90,11 +92,13 @@ def _weights_of(path: str | os.PathLike[str]) -> dict[str, list[Array]] | None:
             return None
         check_bytes(archive.getinfo(WEIGHTS).file_size, f"{os.fspath(path)}: {WEIGHTS}", "it is too large to be read")
         found: dict[str, dict[int, Array]] = {}
+        held: list[int] = []
 
         def visit(name: str, item: Any) -> None:
             layer, vars_, number = name.rpartition("/vars/")
             if vars_ and isinstance(item, h5py.Dataset) and number.isdigit():
-                check_bytes(8 * math.prod(item.shape), f"{os.fspath(path)}: {name}", "it is too large to be read")
+                held.append(8 * math.prod(item.shape))
+                check_bytes(sum(held), f"{os.fspath(path)}: {name}", "it is too large to be read")
                 found.setdefault(layer, {})[int(number)] = np.asarray(item)
         try:
             with archive.open(WEIGHTS) as file, h5py.File(file, "r") as stored:
@@ -135,6 +139,8 @@ class _Reader:
 
     def trace(self, source: str) -> Trace:
         outputs = self.model(self.config, None, "", "")
+        if not outputs:
+            raise ValueError("names no output")
         names = outputs if len(outputs) > 1 else {"out": next(iter(outputs.values()))}
         axis = None if len(self.shapes[self.input]) < 3 else 1 if self.first else len(self.shapes[self.input]) - 1
         return Trace(tuple(self.records), self.input, self.shapes[self.input], axis, self.constants, names, source)

@@ -136,7 +136,8 @@ class _Reader:
         Of one channel a reshape does that; then the first convolution tells.
         """
         shape, (_, weights) = self.model.inputs[name] or (), self.first_conv()
-        if weights is not None and len(shape) > 2 and shape[-1] == weights.shape[1] == 1 and shape[1] != 1:
+        single = weights is not None and weights.ndim > 2 and weights.shape[1] == 1
+        if single and len(shape) > 2 and shape[-1] == 1 and shape[1] != 1:
             return -1
         for node in self.model.nodes:
             if name in node.inputs:
@@ -257,7 +258,7 @@ class _Reader:
                                 "InstanceNormalization")
             return path if owned or word.replace("_", "") in leaf else f"{path}.{word}"
         name = node.name.strip("/").replace("/", ".")
-        return word if re.fullmatch(rf"({node.op}|node_\w+)?[._]?\d*", name) else name
+        return word if re.fullmatch(rf"({re.escape(node.op)}|node_\w+)?[._]?\d*", name) else name
 
 
 _WORDS = {"Gemm": "linear", "MatMul": "linear", "BatchNormalization": "norm", "MaxPool": "max_pool",

@@ -18,7 +18,12 @@ __all__ = ["from_keras", "from_name", "from_onnx", "from_torch"]
 
 
 def _read(trace: Trace, init: str, unsupported: str) -> Model:
-    return model_of(convert(trace, init=init, unsupported=unsupported), init, trace.source)
+    try:
+        return model_of(convert(trace, init=init, unsupported=unsupported), init, trace.source)
+    except ValueError as error:
+        if trace.source in str(error):
+            raise
+        raise type(error)(f"{trace.source}: {error}") from None
 
 
 def _check(init: str, unsupported: str) -> None:

@@ -97,3 +97,19 @@ def test_what_is_no_model(tmp_path: Path) -> None:
         from_keras(3)
     (tmp_path / "model.json").write_text(json.dumps(sequential(start(8, 8, 3), conv("a"))))
     assert ops(from_keras(tmp_path / "model.json")) == ["conv"]
+
+
+def test_archives_that_swell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "model.keras"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("config.json", b" " * 2**25 + b"  ")
+    assert path.stat().st_size < 2**16
+    with pytest.raises(ValueError, match=r"model.keras: .*config.json of 33554434 bytes"):
+        from_keras(path)
+
+
+def test_a_configuration_without_outputs(tmp_path: Path) -> None:
+    config = {"class_name": "Functional", "config": {"layers": [], "input_layers": [], "output_layers": []}}
+    (tmp_path / "model.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match="model.json: names no output"):
+        from_keras(tmp_path / "model.json")

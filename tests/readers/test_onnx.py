@@ -269,3 +269,22 @@ def test_it_needs_no_number_field(tmp_path: Path) -> None:
     path.write_bytes(number(1, 8))
     with pytest.raises(ValueError, match="no ONNX model"):
         from_onnx(path)
+
+
+def test_what_does_not_go_together_is_refused_by_name(tmp_path: Path) -> None:
+    """A norm without its variances; a weight that is no number; an operator with letters of patterns in its name."""
+    norm = {name: kernel(3) for name in "gsm"}
+    for nodes, arrays, words in (
+            ([node("BatchNormalization", ["x", "g", "s", "m"], ["out"], "odd")], norm, "model.onnx.*odd: batch_norm of "),
+            ([node("Conv", ["x", "w"], ["out"], "stem")], {"w": kernel(4, 3, 3, 3) * np.float32(np.nan)},
+             "model.onnx.*stem: gain=nan"),
+            ([node("Con(v", ["x"], ["out"])], {}, r"model.onnx.*Con\(v has no layer")):
+        with pytest.raises(ValueError, match=words):
+            read(tmp_path, nodes, arrays)
+
+
+def test_long_expressions_are_read_at_once(tmp_path: Path) -> None:
+    """Each value is read twice: as a tree it would have 2^100 leaves."""
+    nodes = [node("Conv", ["x", "w"], ["a0"])] + [node("Add", [f"a{i}", f"a{i}"], [f"a{i + 1}"]) for i in range(100)]
+    m = read(tmp_path, [*nodes, node("Identity", ["a100"], ["out"])], {"w": kernel(4, 3, 3, 3)})
+    assert np.prod([n.layer.factor for n in m.net if n.layer.op == "scale"]) == 2.0**100
