@@ -6,6 +6,7 @@ of S carry it, as on photographs, its inverse is large on average, and larger fo
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -89,13 +90,26 @@ def presence(within: Sequence[Array]) -> tuple[Array, Array]:
     return mean, both - np.outer(mean, mean)
 
 
-def _read(within: Sequence[Array]) -> Array:
-    """What each tap reads at each site, shape (taps, *sites)."""
-    total: Array = np.ones(1)
-    for n, inside in enumerate(within):
-        outer = np.multiply.outer(total, inside)  # (taps, *sites, taps, sites)
-        total = np.moveaxis(outer, n + 1, 1).reshape(-1, *total.shape[1:], inside.shape[1])
-    return total
+def _means(within: Sequence[Array]) -> Array:
+    """Means over the sites of products over axes, shape (taps,)."""
+    lines = [np.add.reduce(inside, axis=1) / inside.shape[1] for inside in within]
+    return np.asarray(functools.reduce(np.multiply.outer, lines).ravel())
+
+
+def _quadratic(weights: Array, mean: Array, within: Sequence[Array]) -> Array:
+    """(r - m)' W (r - m) at each site for what taps read there, shape (*sites): axis by axis, as r is a product."""
+    counts, ndim = [len(inside) for inside in within], len(within)
+    gone = weights @ mean
+    square, cross = weights, gone
+    if ndim > 1:  # both taps of an axis side by side
+        square = weights.reshape(counts + counts).transpose([axis + side for axis in range(ndim) for side in (0, ndim)])
+    for inside in within:
+        pairs = (inside[:, None] * inside[None]).reshape(-1, inside.shape[1])
+        square = square.reshape(len(pairs), -1).T @ pairs
+        cross = cross.reshape(len(inside), -1).T @ inside
+    square -= 2 * cross
+    square += float(mean @ gone)
+    return np.maximum(square, 0.0).reshape([inside.shape[1] for inside in within])
 
 
 def border_patterns(own: float, shared: float, variances: Array, within: Sequence[Array], channels: int
@@ -108,13 +122,13 @@ def border_patterns(own: float, shared: float, variances: Array, within: Sequenc
     if not own > 0:
         return None
     shared /= own  # ratios do not depend on the scale of values, which may be beyond that of floats
-    mean, apart = presence(within)
-    power = variances.ravel()
+    mean, power = _means(within), variances.ravel()
     alone = mean * power
-    varied = channels * shared * float(np.dot(apart.diagonal(), power))
+    varied = channels * shared * float(np.dot(_means([inside * inside for inside in within]) - mean * mean, power))
     total = channels * alone.sum() + varied
     if varied < FAINT * total:
         return None
+    _, apart = presence(within)
     root = np.sqrt(power)
     covariance = apart * (channels * shared * root)[:, None] * root
     covariance.ravel()[::len(root) + 1] += alone
@@ -134,10 +148,9 @@ def border_patterns(own: float, shared: float, variances: Array, within: Sequenc
     density *= np.exp(others / -2)
     inverse = np.dot(1 / spread, density) * (_STEP / top)
     found = (channels - 1) * inverse[:many] + axes**2 @ inverse[many:]
-    read = _read(within)
-    seen = axes.T @ (root[:, None] * (read.reshape(len(read), -1) - mean[:, None]))
+    weights = axes * inverse[many:] @ axes.T * np.outer(root, root)
     return Patterns((found * total / channels).reshape(variances.shape), float(found @ alone),
-                    channels * shared * np.dot(inverse[many:], seen**2).reshape(read.shape[1:]))
+                    channels * shared * _quadratic(weights, mean, within))
 
 
 def _log_product(factors: Array) -> Array:
