@@ -543,7 +543,10 @@ class EffectiveReceptiveField(Frozen):
     def _single(self) -> list[tuple[str, str]]:
         """A row on how single networks scatter."""
         one = self._soon()
-        return [] if one is None else [("one network", f"of this width scatters by +- {one.size:.2g} px")]
+        return [] if one is None else [
+            ("one network", f"of this width scatters by +- {one.size:.2g} px"),
+            ("its total", f"median {one.typical_total:.3g} for a mean of {self.total:.3g}, scatters by a factor of "
+             f"{math.exp(one.log_total):.3g}")]
 
     def _widths(self) -> str:
         return " x ".join(f"{s:.4g}" for s in self.std)
