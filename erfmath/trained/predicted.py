@@ -14,6 +14,7 @@ from ..base.checks import choice, integer
 from ..base.errors import quoted
 from ..base.progress import shown
 from ..empirics.arrays import Array, on_space, place
+from ..empirics.blas import one_thread
 from ..empirics.measure import check_images
 from ..empirics.plan import Plan, make_plan
 from ..empirics.rules import Step
@@ -80,7 +81,7 @@ def predict_through_gates(net: Network, settings: RunSettings, *, gates: Any, st
     about: dict[str, Any] = {"origin": lo, "shape": tuple(b - a + 1 for a, b in zip(lo, hi)), "unit": unit, "trf": trf,
                              "image": trf.image, "statistic": statistic, "seed": plan.recipe.entropy,
                              "gates": "by hand" if hand is not None else hypothesis}
-    with shown(progress, "predicting") as show:
+    with shown(progress, "predicting") as show, one_thread():
         known, source = parts.slopes(hypothesis, hand)
         about["assumptions"] = _assumptions(hypothesis, source)
         return _field(parts, hypothesis, known, draws, show, about)
