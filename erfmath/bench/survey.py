@@ -253,6 +253,8 @@ def look(seed: int, draws: int = FIRST) -> Found:
         theory = predict(net, **about)
     except NotImplementedError as error:
         return Found(seed, draws, str(error))
+    except (ArithmeticError, ValueError, IndexError, np.linalg.LinAlgError) as error:  # a fault: the survey goes on
+        return Found(seed, draws, f"{type(error).__name__}: {error}")
     half, sampled = measure(net, draws=(draws // 2, draws), rng=1000 * seed + draws, **about)
     table = sampled.moments.table
     total, first, second = table[:, 0], table[:, 1::2], table[:, 2::2]

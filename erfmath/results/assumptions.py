@@ -7,23 +7,26 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Union
 
-__all__ = ["Assumption", "Stated", "as_stored", "from_stored"]
+__all__ = ["Assumed", "Assumption", "Stated", "as_stored", "from_stored"]
+
+#: Names of layers that a line of text holds; of more it has these, and how many there are.
+SHOWN = 3
 
 
 class Assumption(enum.Enum):
     """An assumption behind a result; each has a paragraph in docs/theory.md, section 12."""
 
-    INFINITE_WIDTH = "layers are wide: what random weights put out is Gaussian"
+    INFINITE_WIDTH = "channels are so many that values before activations are Gaussian"
     LEADING_WIDTH = "effects of a finite number of channels are taken to first order in 1/channels"
-    INDEPENDENT_GATES = ("gradient independence: derivatives of activations do not depend on the weights above them "
-                         "(Yang 2019; Schoenholz et al. 2017)")
-    INPUT_MOMENTS = "pixels have the given second moments, white noise by default"
-    DISTANT_SITES = "the covariance of activations at two sites is approximated by one value nearby and one far away"
-    BATCH_STATISTICS = "batch norm divides by the statistics of many inputs, which are constants in the backward pass"
+    INDEPENDENT_GATES = ("whether an activation passes a gradient does not depend on the weights above it (gradient "
+                         "independence; Yang 2019)")
+    INPUT_MOMENTS = "inputs are white noise, or have the moments that were given"
+    DISTANT_SITES = "sites share as much with those nearby, and with those far away, wherever they lie"
+    BATCH_STATISTICS = "batch norms divide by the statistics of many inputs, which are constants in the backward pass"
     NORM_STATISTICS = "statistics of one site, one map or one batch fluctuate as those of independent values"
-    MAX_POOL_ROUTING = ("every site of a max-pooling window is equally likely to be its maximum, but for correlations "
-                        "to first order")
-    EQUICORRELATED_POOLS = "all sites of a max-pooling window are equally correlated"
+    MAX_POOL_ROUTING = ("each site of a pooling window is as likely as any to be the largest, but for correlations to "
+                        "first order")
+    EQUICORRELATED_POOLS = "all sites of a pooling window are correlated alike"
     NEIGHBOURS = "correlations between neighbouring sites are those far from any border"
     DEPENDENT_BRANCHES = ("branches of one value that meet again after activations, pools or a change of resolution "
                           "are correlated through their mean derivatives only")
@@ -37,6 +40,74 @@ class Assumption(enum.Enum):
     GATES_OF_LAYERS = "gates of one layer belong together, those of different layers are independent"
     GATES_BY_NORMS = "values after batch norms are Gaussian, of the mean and variance that shift and scale give them"
     GATES_BY_NOISE = "inputs are noise with the spectrum of photographs"
+
+
+#: What an assumption costs, by `erfmath bench accuracy`, `width` and `survey`, and by docs/theory.md, section 12.
+COSTS: dict[str, str] = {
+    "INFINITE_WIDTH": "none under ReLU; in 10 layers of GELU or SiLU 0.3 % of the std and 12 % of the total at 64 "
+                      "channels, 2 and 80 % at 16",
+    "LEADING_WIDTH": "0.1 % of the variance at 64 channels, 0.5 % at 16",
+    "INDEPENDENT_GATES": "as that of the width: none for many channels",
+    "INPUT_MOMENTS": "none for such inputs; for photographs give natural_images",
+    "DISTANT_SITES": "1 % of the std, 2 % for units in corners; 5 % of the total",
+    "BATCH_STATISTICS": "1 % of the std, 5 % of the total; after sigmoid or softplus on small maps totals by a "
+                        "factor of 2",
+    "NORM_STATISTICS": "1 % of the std, 3 % for units in corners, 10 % where activations lie on both sides; 8 % of "
+                       "the total",
+    "MAX_POOL_ROUTING": "0.5 % of the std in U-Nets, 2 % in pyramids of pools; 5 and 27 % of the total",
+    "EQUICORRELATED_POOLS": "1 % of the std, 9 % of the total",
+    "NEIGHBOURS": "0.5 % of the std, 1 % of the total",
+    "DEPENDENT_BRANCHES": "2 % of the std of mixers, 4 and 9 % of one and two hourglasses; 2, 9 and 29 % of the total",
+    "INDEPENDENT_FACTORS": "1 % of the std, 4 % of the total; 9 % of the std for squeeze and excite before a batch "
+                           "norm",
+    "CHANNEL_NORMS": "1 % of the std, 10 % of the total",
+    "SMALL_LOGITS": "0.2 % of the std, 5 % of the total",
+    "TAP_MOMENTS": "trained fields may be twice as wide; gates= follows the weights themselves",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Assumed:
+    """An assumption of one prediction: which layers of its network it is made for, and what it costs.
+
+    It equals the member of `Assumption`, so that ``Assumption.NEIGHBOURS in erf.assumptions`` asks for it.
+
+    Attributes
+    ----------
+    assumption : Assumption
+    nodes : tuple of str
+        Layers, by name; empty where it concerns all.
+    """
+
+    assumption: Assumption
+    nodes: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """That of the assumption."""
+        return self.assumption.name
+
+    @property
+    def cost(self) -> str:
+        """How far off fields were that rest on it, by the benchmarks; empty where that is not known."""
+        return COSTS.get(self.name, "")
+
+    @property
+    def value(self) -> str:
+        """A line: what is assumed, for which layers, what it costs."""
+        where = ", ".join(self.nodes[:SHOWN])
+        if len(self.nodes) > SHOWN:
+            where += f", ... ({len(self.nodes)} layers)"
+        return (self.assumption.value + (f": {where}" if where else "")
+                + (f"; error: {self.cost}" if self.cost else ""))
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Assumed):
+            return (self.assumption, self.nodes) == (other.assumption, other.nodes)
+        return self.assumption is other if isinstance(other, Assumption) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.assumption)
 
 
 @dataclass(frozen=True)
@@ -53,12 +124,13 @@ class Stated:
     value: str
 
 
-def as_stored(assumptions: Iterable[Union[Assumption, Stated]]) -> list[Any]:
+def as_stored(assumptions: Iterable[Union[Assumed, Assumption, Stated]]) -> list[Any]:
     """Assumptions as plain values."""
-    return [[a.name, a.value] if isinstance(a, Stated) else a.name for a in assumptions]
+    return [[a.name, a.value] if isinstance(a, Stated) else {"name": a.name, "nodes": list(a.nodes)}
+            if isinstance(a, Assumed) else a.name for a in assumptions]
 
 
-def from_stored(values: list[Any]) -> list[Union[Assumption, Stated]]:
+def from_stored(values: list[Any]) -> list[Union[Assumed, Assumption, Stated]]:
     """What `as_stored` gave.
 
     Raises
@@ -66,10 +138,12 @@ def from_stored(values: list[Any]) -> list[Union[Assumption, Stated]]:
     KeyError, TypeError, ValueError
         If it is something else.
     """
-    found: list[Union[Assumption, Stated]] = []
+    found: list[Union[Assumed, Assumption, Stated]] = []
     for value in values:
         if isinstance(value, str):
             found.append(Assumption[value])
+        elif isinstance(value, dict):
+            found.append(Assumed(Assumption[value["name"]], tuple(map(str, value["nodes"]))))
         else:
             name, words = value
             found.append(Stated(str(name), str(words)))

@@ -20,7 +20,7 @@ from ..base.errors import quoted
 from ..base.tables import html_picture, html_table, text_table
 from ..networks.trf import ReceptiveField
 from . import gradients, shapes, sizes
-from .assumptions import Assumption, Stated
+from .assumptions import Assumed, Assumption, Stated
 from .density import Dense, Density, Frozen, readonly
 from .kinds import enter
 
@@ -62,7 +62,7 @@ class EffectiveReceptiveField(Frozen):
         E[g^2], E[g], the root of E[g^2], E abs(g) or E max(g, 0).
     method : str
         How it was obtained.
-    assumptions : sequence of Assumption or Stated
+    assumptions : sequence of Assumed, Assumption or Stated
         What is approximated.
     image : tuple of int, optional
         Size of the image in pixels; None on the infinite plane.
@@ -96,14 +96,14 @@ class EffectiveReceptiveField(Frozen):
 
     def __init__(self, map: npt.ArrayLike, *, origin: tuple[int, ...], unit: tuple[int, ...],
                  trf: ReceptiveField | None, statistic: str = "power", method: str = "exact",
-                 assumptions: Sequence[Assumption | Stated] = (), image: tuple[int, ...] | None = None,
+                 assumptions: Sequence[Assumed | Assumption | Stated] = (), image: tuple[int, ...] | None = None,
                  stderr: npt.ArrayLike | None = None, center: Sequence[float] | None = None) -> None:
         self._describe(Dense(map, origin), unit, trf, statistic, method, assumptions, image, stderr, center)
 
     @classmethod
     def of(cls, density: Density, *, unit: tuple[int, ...], trf: ReceptiveField | None, statistic: str = "power",
-           method: str = "exact", assumptions: Sequence[Assumption | Stated] = (), image: tuple[int, ...] | None = None,
-           center: Sequence[float] | None = None) -> EffectiveReceptiveField:
+           method: str = "exact", assumptions: Sequence[Assumed | Assumption | Stated] = (),
+           image: tuple[int, ...] | None = None, center: Sequence[float] | None = None) -> EffectiveReceptiveField:
         """A field whose map is held in another form than value by value: a `density`, as of `results.density`.
 
         `unit`, `trf`, `statistic`, `method`, `assumptions`, `image` and `center` are as of the class.
@@ -113,7 +113,7 @@ class EffectiveReceptiveField(Frozen):
         return self
 
     def _describe(self, density: Density, unit: tuple[int, ...], trf: ReceptiveField | None, statistic: str,
-                  method: str, assumptions: Sequence[Assumption | Stated], image: tuple[int, ...] | None,
+                  method: str, assumptions: Sequence[Assumed | Assumption | Stated], image: tuple[int, ...] | None,
                   stderr: npt.ArrayLike | None, center: Sequence[float] | None) -> None:
         choice(statistic, "statistic", STATISTICS)
         unit = integers(unit, "unit")
@@ -145,7 +145,7 @@ class EffectiveReceptiveField(Frozen):
     image: tuple[int, ...] | None
     statistic: str
     method: str
-    assumptions: tuple[Assumption | Stated, ...]
+    assumptions: tuple[Assumed | Assumption | Stated, ...]
     stderr: Array | None
     _trf: ReceptiveField | None
     _center: tuple[float, ...] | None

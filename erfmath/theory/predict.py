@@ -13,7 +13,7 @@ from ..base.errors import check_bytes, quoted
 from ..lattice.field import Field
 from ..networks.network import Network
 from ..networks.settings import RunSettings
-from ..results.assumptions import Assumption
+from ..results.assumptions import Assumed, Assumption
 from ..results.density import scaled
 from ..results.field import EffectiveReceptiveField
 from .chains.chain import chain, folded, predict_chain
@@ -191,8 +191,9 @@ def _predict(net: Network, settings: RunSettings, statistic: str | None, method:
     plan, gates = ready = prepared(graph, mean, inputs)
     values, start, log_scale = backward(graph, unit, mean, inputs, ready)
     whole = Field(values, start).crop(lo, hi)
-    if gates.uncorrelated or any(_by_means(graph, met) for meetings in plan.meetings.values() for met in meetings):
-        about["assumptions"] += (Assumption.DEPENDENT_BRANCHES,)
+    met = gates.uncorrelated | {i for i, found in plan.meetings.items() if any(_by_means(graph, m) for m in found)}
+    if met:
+        about["assumptions"] += (Assumed(Assumption.DEPENDENT_BRANCHES, tuple(map(graph.name, sorted(met)))),)
     return EffectiveReceptiveField.of(scaled(whole.values, lo, log_scale), image=size, **about)
 
 
@@ -228,24 +229,29 @@ def _exact(graph: Graph, used: list[int]) -> bool:
     return all(len(graph.sources[i]) == 1 and plain(i) for i in used)
 
 
-def _assumptions(graph: Graph, used: list[int], trained: bool, at_width: bool) -> tuple[Assumption, ...]:
+def _assumptions(graph: Graph, used: list[int], trained: bool, at_width: bool) -> tuple[Assumed, ...]:
     gated = any(graph.ops[i].gate for i in used) and not _exact(graph, used)
     borders = graph.sizes[-1][0] is not None
-    made = {assumption for i in used for assumption in graph.rules[i].assumptions(graph.ops[i])}
-    holds = {
-        Assumption.INFINITE_WIDTH: gated and not at_width,
-        Assumption.LEADING_WIDTH: gated and at_width,
-        Assumption.INDEPENDENT_GATES: gated and not at_width and Assumption.INDEPENDENT_GATES in made,
-        Assumption.INPUT_MOMENTS: gated,
-        Assumption.DISTANT_SITES: gated and borders,
-        Assumption.BATCH_STATISTICS: gated and Assumption.BATCH_STATISTICS in made,
-        Assumption.NORM_STATISTICS: gated and Assumption.NORM_STATISTICS in made,
-        Assumption.MAX_POOL_ROUTING: Assumption.MAX_POOL_ROUTING in made,
-        Assumption.EQUICORRELATED_POOLS: gated and Assumption.EQUICORRELATED_POOLS in made,
-        Assumption.NEIGHBOURS: gated and borders and Assumption.NEIGHBOURS in made,
-        Assumption.INDEPENDENT_FACTORS: Assumption.INDEPENDENT_FACTORS in made,
-        Assumption.CHANNEL_NORMS: Assumption.CHANNEL_NORMS in made,
-        Assumption.SMALL_LOGITS: Assumption.SMALL_LOGITS in made,
-        Assumption.TAP_MOMENTS: trained,
+    made: dict[Assumption, list[int]] = {}
+    for i in used:
+        for assumption in graph.rules[i].assumptions(graph.ops[i]):
+            made.setdefault(assumption, []).append(i)
+    random, gates = ([i for i in used if chosen(graph.ops[i])] for chosen in (lambda op: op.fresh, lambda op: op.gate))
+    holds: dict[Assumption, Any] = {
+        Assumption.INFINITE_WIDTH: gated and not at_width and random,
+        Assumption.LEADING_WIDTH: gated and at_width and random,
+        Assumption.INDEPENDENT_GATES: gated and not at_width and made.get(Assumption.INDEPENDENT_GATES),
+        Assumption.INPUT_MOMENTS: gated and [i for i in used if -1 in graph.sources[i]],
+        Assumption.DISTANT_SITES: gated and borders and gates,
+        Assumption.BATCH_STATISTICS: gated and made.get(Assumption.BATCH_STATISTICS),
+        Assumption.NORM_STATISTICS: gated and made.get(Assumption.NORM_STATISTICS),
+        Assumption.MAX_POOL_ROUTING: made.get(Assumption.MAX_POOL_ROUTING),
+        Assumption.EQUICORRELATED_POOLS: gated and made.get(Assumption.EQUICORRELATED_POOLS),
+        Assumption.NEIGHBOURS: gated and borders and made.get(Assumption.NEIGHBOURS),
+        Assumption.INDEPENDENT_FACTORS: made.get(Assumption.INDEPENDENT_FACTORS),
+        Assumption.CHANNEL_NORMS: made.get(Assumption.CHANNEL_NORMS),
+        Assumption.SMALL_LOGITS: made.get(Assumption.SMALL_LOGITS),
+        Assumption.TAP_MOMENTS: trained and random,
     }
-    return tuple(assumption for assumption, here in holds.items() if here)
+    return tuple(Assumed(assumption, tuple(graph.names[i] for i in nodes)) for assumption, nodes in holds.items()
+                 if nodes or (nodes is not False and nodes is not None and assumption is Assumption.TAP_MOMENTS))

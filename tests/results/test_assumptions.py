@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from erfmath.results.assumptions import Assumption, Stated, as_stored, from_stored
+import erfmath as em
+from erfmath.results.assumptions import COSTS, Assumed, Assumption, Stated, as_stored, from_stored
 
 
 def test_as_stored_and_back() -> None:
@@ -19,3 +20,32 @@ def test_as_stored_and_back() -> None:
 def test_from_stored_refuses(value: Any) -> None:
     with pytest.raises((KeyError, TypeError, ValueError)):
         from_stored([value])
+
+
+def test_an_assumption_of_one_prediction_names_its_layers_and_its_cost() -> None:
+    net = em.serial(*(em.serial(em.Conv(3, 8), em.Activation("tanh")) for _ in range(5)), em.BatchNorm(), em.Conv(1, 4))
+    found = {one.name: one for one in em.predict(net, image=12).assumptions}
+    gates = found["INDEPENDENT_GATES"]
+    assert isinstance(gates, Assumed) and gates.nodes == tuple(f"tanh{n}" for n in range(1, 6))
+    assert "tanh1, tanh2, tanh3, ... (5 layers)" in gates.value and gates.cost in gates.value
+    assert found["BATCH_STATISTICS"].nodes == ("batch_norm1",) and found["INPUT_MOMENTS"].nodes == ("conv1",)
+    assert found["INFINITE_WIDTH"].nodes == tuple(f"conv{n}" for n in range(1, 7))
+
+
+def test_it_is_the_member_that_it_tells_of() -> None:
+    one = Assumed(Assumption.NEIGHBOURS, ("a",))
+    assert one == Assumption.NEIGHBOURS and Assumption.NEIGHBOURS in (one,) and one in {Assumption.NEIGHBOURS}
+    assert one != Assumption.DISTANT_SITES and one != Assumed(Assumption.NEIGHBOURS) and one != "NEIGHBOURS"
+    assert from_stored(as_stored([one])) == [one]
+    with pytest.raises((KeyError, TypeError)):
+        from_stored([{"name": "NEIGHBOURS"}])
+
+
+def test_every_assumption_of_the_theory_has_a_cost() -> None:
+    assert set(COSTS) == {one.name for one in Assumption if not one.name.startswith("GATES_")}
+
+
+@pytest.mark.parametrize("net", [em.repeat(em.serial(em.Conv(3), em.Activation("relu")), 3), em.repeat(em.Conv(3), 4),
+                                 em.serial(em.Conv(3), em.Activation("leaky_relu"), em.Dropout(.2), em.Conv(3))])
+def test_none_where_the_theory_is_exact(net: em.Network) -> None:
+    assert em.predict(net).assumptions == em.predict(net, image=9).assumptions == ()

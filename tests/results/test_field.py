@@ -17,7 +17,7 @@ from helpers import EXACT, ROUNDING, assert_close, suptitle
 import erfmath as em
 from erfmath.base import errors
 from erfmath.base.errors import SizeError
-from erfmath.results.assumptions import Assumption
+from erfmath.results.assumptions import Assumed
 
 Array = Any
 
@@ -150,7 +150,7 @@ def test_means_of_both_signs() -> None:
 def test_results_say_what_they_are() -> None:
     erf = em.predict(em.serial(em.Conv(3), em.MaxPool(2)), image=(8, 6))
     assert (erf.node, erf.unit, erf.image, erf.ndim, erf.stderr) == ("max_pool1", (2, 1), (8, 6), 2, None)
-    assert erf.method == "exact" and all(isinstance(a, Assumption) for a in erf.assumptions)
+    assert erf.method == "exact" and all(isinstance(a, Assumed) for a in erf.assumptions)
     assert repr(erf).startswith("<EffectiveReceptiveField of max_pool1 unit (2, 1): power, std (")
     assert erf.window == erf.trf.window((2, 1)) and erf.label == "max_pool1 unit (2, 1)"
 

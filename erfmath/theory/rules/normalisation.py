@@ -352,9 +352,15 @@ class LayerNormRule(NormRule):
         power = np.repeat(m.products(root, lags), len(m.cov_far), axis=0)
         power[lag_zero(lags)] *= 1.0 if self.again(at, m) else self._few(at, m, share)
         at.gates.power[at.i] = power
-        values = (m.values - m.products(mean, m.lags)) * m.products(root, m.lags)
-        apart, square = ratio(m.cov_far, m.level * m.average), float((mean**2).mean())  # over sqrt(q q')
-        cov_far = apart * m.mean(root * m.deviation)**2 - float((mean * root).mean())**2
+        # Less the mean over all channels, from which that of a group may differ.
+        own = m.per_site(means) * m.level_map
+        other = (m.products(own, m.lags) - m.products(own - mean, m.lags))
+        values = (m.values - other) * m.products(root, m.lags)
+        apart = ratio(m.cov_far, m.level * m.average)  # over sqrt(q q')
+        shift = (mean * root).mean()
+        cov_far = apart * m.mean(root * m.deviation)**2 - (
+            m.mean(own * root)**2 - (m.mean(own * root) - shift)**2)
+        square = m.mean(own * own - (own - mean)**2)
         corr_site = ratio(m.cov_site - square, m.average - square)
         scale = float(ratio(1.0, np.sqrt(max(float(spread.mean()), 0.0))))
         sites = tuple(None if site is None else m.value(g).times(scale, -float(share @ means) * scale)
@@ -432,33 +438,46 @@ class GroupNormRule(MapNormRule):
         return self.shared_by(layer, channels, ndim)[0] == channels
 
     def forward(self, at: Before, inputs: list[Moments]) -> Moments:
-        m, share = inputs[0], np.asarray(at.graph.shares(at.i))
+        m = inputs[0]
         k, _ = self.shared_by(at.layer, at.graph.channels[at.i], m.ndim)
-        means = m.means
-        mean = float(share @ means)
-        between = max(float(share @ m.cov_far) - float(share @ means**2), 0.0)
-        taken = mean**2 + between
-        own = float(share @ m.average) - taken
-        if own + between * (1 - 1 / k) <= 1e-9 * float(share @ m.average):
-            raise ValueError("group norm of values that do not vary within a group: their variance is zero, or too "
-                             "small for floats")
         again = self.again(at, m)
-        inverse, rest = _by_spread(k, own, between, fluctuates=not again)
-        gain = inverse * (1.0 if again else self.few(k, at.graph.sizes[at.i]))
-        at.gates.power[at.i] = m.per_pair(np.full(len(share), gain))
+        inverse, taken, rest, mean = _within_groups(m, at.graph.labels[at.i].reshape(-1, k), fluctuates=not again)
+        at.gates.power[at.i] = m.per_pair(inverse * (1.0 if again else self.few(k, at.graph.sizes[at.i])))
         # The mean of a channel is the same everywhere; what a site has of it follows the q map (as for batch norm).
         p = m.second / m.per_site(m.average)
         level = m.products(p, m.lags) - m.products(p - 1, m.lags)
-        values = np.array((m.values - taken * level) * inverse + rest * level)
+        values = m.values * m.per_pair(inverse) + m.per_pair(rest - taken) * level
         values = self.patterned(at, m, values) if k == 1 else values
         values[lag_zero(m.lags)] = np.maximum(values[lag_zero(m.lags)], 0.0)
         self.levelled(at, m, values)
-        cov_far = (m.cov_far - taken) * inverse + rest
-        corr_site = ratio((m.cov_site - taken) * inverse + rest, (m.average - taken) * inverse + rest)
-        root = inverse**0.5
-        sites = tuple(None if site is None else _standardised(m.value(g), own) if k == 1 else
-                      m.value(g).times(root, -mean * root) for g, site in enumerate(m.sites))
+        cov_far = m.cov_far * inverse - taken + rest
+        corr_site = ratio(m.cov_site * inverse - taken + rest, m.average * inverse - taken + rest)
+        sites = tuple(None if site is None else _standardised(m.value(g), 1 / inverse[g]) if k == 1 else
+                      m.value(g).times(inverse[g]**0.5, -mean[g] * inverse[g]**0.5) for g, site in enumerate(m.sites))
         return self.scaled(at, Moments(values, cov_far, corr_site, sites, m.wraps))
+
+
+def _within_groups(m: Moments, labels: Array, fluctuates: bool) -> tuple[Array, Array, Array, Array]:
+    """Per channel group: E[1 / s^2], what is taken off E[v v'] and comes back of it over s^2, and the mean taken off.
+
+    `labels` has the channels of each norm's group as a row; one channel alone loses what it shares with distant sites.
+    """
+    kinds, count = np.unique(np.sort(labels, axis=1), axis=0, return_counts=True)
+    means, k, found = m.means, labels.shape[1], np.zeros((5, len(m.cov_far)))
+    apart = np.maximum(m.cov_far - means**2, 0.0)
+    for row, times in zip(kinds, count.tolist()):
+        each = np.bincount(row, minlength=len(means))
+        share = each / k
+        mean = float(share @ means)
+        taken = m.cov_far if k == 1 else 2 * mean * means - mean**2 + apart
+        between, own = float(share @ apart), float(share @ (m.average - taken))
+        if own + between * (1 - 1 / k) <= 1e-9 * float(share @ m.average):
+            raise ValueError("group norm of values that do not vary within a group: their variance is zero, or too "
+                             "small for floats")
+        inverse, rest = _by_spread(k, own, between, fluctuates)
+        found += times * each * np.stack(np.broadcast_arrays(
+            1.0, inverse, taken * inverse, rest * apart / between if between else 0.0, mean))
+    return tuple(found[1:] / found[0])
 
 
 def _of_patterns(q: float, site: float, far: float, freedoms: int) -> float:

@@ -6,10 +6,15 @@ import math
 
 import numpy as np
 import pytest
-from helpers import ROUNDING, Tolerance, assert_close
+from helpers import REWRITE, ROUNDING, Tolerance, assert_close
 
 import erfmath as em
 from erfmath.layers.normalisation import BATCH
+from erfmath.networks.settings import RunSettings
+from erfmath.theory.sweep.forward import forward
+from erfmath.theory.sweep.inputs import InputModel
+from erfmath.theory.sweep.moments import Moments
+from erfmath.theory.sweep.plan import Graph, Plan
 
 RELU = em.Activation("relu")
 SAME = Tolerance(1e-9, 1e-12)
@@ -179,3 +184,30 @@ def test_channels_that_are_patterns_of_borders_vary_in_variance() -> None:
     net = em.serial(level, em.Conv(3, 64), em.Conv(3, 64), em.BatchNorm(), em.Activation("relu"))
     for image, sampled in (((16,), .2311), ((8, 8), .1012)):
         assert abs(em.predict(net, image=image, channels_in=64, ndim=len(image)).total / sampled - 1) < .15
+
+
+UNLIKE = em.serial(em.Conv(3, 64), em.concat(em.serial(em.Conv(3, 32), em.Activation("relu")), em.serial(
+    em.Conv(3, 32, weights=em.Random(gain=.3)), em.Activation("sigmoid"))))
+
+
+@pytest.mark.parametrize("norm, sampled, error", [(em.GroupNorm(4), 2.592, .033), (em.InstanceNorm(), 2.817, .037)])
+def test_norms_of_unlike_channels_divide_each_by_its_own_group(norm: em.Layer, sampled: float, error: float) -> None:
+    """Groups of rectified values beside groups of sigmoids; sampled at width 64, 600 draws."""
+    net = em.serial(UNLIKE, norm, em.Conv(3, 64), em.Activation("relu"), em.Conv(3, 64))
+    total = em.predict(net, image=24, channels_in=64, ndim=1).total
+    assert abs(total - sampled) < 4 * error
+
+
+def test_layer_norm_over_channels_of_different_means() -> None:
+    """Each group's second moment about the mean of all channels, over their variance; by quadrature."""
+    gate, soft = em.Activation("sigmoid"), em.Activation("softplus")
+    net = em.serial(em.Conv(3, 64), em.BatchNorm(), em.concat(gate, em.serial(gate, soft)), em.LayerNorm(), em.Conv(1, 4))
+    graph = Graph.of(net, RunSettings.of(net, channels_in=64, ndim=1), flat=False)
+    seen: dict[int, Moments] = {}
+    forward(graph, Plan(graph, mean=False), InputModel(), seen)
+    z, w = np.polynomial.hermite_e.hermegauss(80)
+    first = 1 / (1 + np.exp(-z))
+    values, w = np.stack([first, np.log1p(np.exp(first))]), w / w.sum()
+    mean = (values @ w).mean()
+    second = (values - mean)**2 @ w
+    assert_close(seen[graph.names.index("layer_norm1")].average, second / second.mean(), REWRITE)
