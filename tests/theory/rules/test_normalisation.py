@@ -201,7 +201,8 @@ def test_norms_of_unlike_channels_divide_each_by_its_own_group(norm: em.Layer, s
 def test_layer_norm_over_channels_of_different_means() -> None:
     """Each group's second moment about the mean of all channels, over their variance; by quadrature."""
     gate, soft = em.Activation("sigmoid"), em.Activation("softplus")
-    net = em.serial(em.Conv(3, 64), em.BatchNorm(), em.concat(gate, em.serial(gate, soft)), em.LayerNorm(), em.Conv(1, 4))
+    whole = em.concat(gate, em.serial(gate, soft))
+    net = em.serial(em.Conv(3, 64), em.BatchNorm(), whole, em.LayerNorm(), em.Conv(1, 4))
     graph = Graph.of(net, RunSettings.of(net, channels_in=64, ndim=1), flat=False)
     seen: dict[int, Moments] = {}
     forward(graph, Plan(graph, mean=False), InputModel(), seen)
