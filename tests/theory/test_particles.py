@@ -21,7 +21,7 @@ from scipy.special import erf, expit, ndtr, ndtri
 import erfmath as em
 
 #: Channels of a run and sites of each.
-CHANNELS, SITES = 64, 1200
+CHANNELS, SITES = 64, 600
 #: Relative error that a test must see, by so many standard errors.
 ERROR, SIGMAS = .02, 5
 R, G1 = em.Activation("relu"), em.Random(gain=1)

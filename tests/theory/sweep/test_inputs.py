@@ -42,7 +42,7 @@ def test_natural_images_bring_moments_and_channels() -> None:
     (1.0, None, "must be a pair"), ((1, 2), None, "at least E"), ((0, 0), None, "must be positive"),
     ((1, 0), [0.5, 1.0], "odd number of lags"), ((1, 0), [[1.0]], "along each of 1 axes"),
     ((1, 0), [0.5, 1.0, 0.4], "the same for tau and -tau"), ((1, 0), [2.0, 1.0, 2.0], "largest at lag 0"),
-    ((1, 3), LINE, "between 0 and the covariance"), ((1, 0), [np.nan, 1.0, np.nan], "must be finite"),
+    ((1, 3), LINE, "between 0 and the covariance"), ((1, 0), [np.nan, 1.0, np.nan], "not finite"),
 ])
 def test_input_model_refuses(moments: Any, covariance: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
