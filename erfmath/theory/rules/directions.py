@@ -137,15 +137,13 @@ def border_patterns(own: float, shared: float, variances: Array, within: Sequenc
     levels = np.maximum(levels, 0.0)
     many = len(alone)
     both = np.concatenate([alone, levels]) / top
-    u = _points(both, many, channels - 1)
-    t = np.exp(u)
-    density, t = t.copy(), t * 2
-    spread = np.multiply.outer(both, t)
+    t = _T[:_points(both, many, channels - 1)]
+    spread = np.multiply.outer(both, 2 * t)
     spread += 1
     others, whole = _log_product(spread[:many]), _log_product(spread[many:])
     others *= channels - 1
     others += whole
-    density *= np.exp(others / -2)
+    density = t * np.exp(others / -2)
     inverse = np.dot(1 / spread, density) * (_STEP / top)
     found = (channels - 1) * inverse[:many] + axes**2 @ inverse[many:]
     weights = axes * inverse[many:] @ axes.T * np.outer(root, root)
@@ -161,16 +159,16 @@ def _log_product(factors: Array) -> Array:
 
 
 _ALL, _STEP = np.linspace(LOW, HIGH, POINTS, retstep=True)
-_SKIP = (POINTS - 1) // 40
+_T, _SKIP = np.exp(_ALL), (POINTS - 1) // 40
 _COARSE, _COARSE_T = _ALL[::_SKIP], 2 * np.exp(_ALL[::_SKIP])
 
 
-def _points(levels: Array, many: int, times: int) -> Array:
-    """Points of the quadrature, without those beyond which the integrand is lost.
+def _points(levels: Array, many: int, times: int) -> int:
+    """How many points of the quadrature there are before the integrand is lost.
 
     The first `many` levels are there `times`, the others once.  The logarithm of the integrand is concave, and what
     multiplies that falls.
     """
     logs = np.log1p(np.multiply.outer(levels, _COARSE_T))
     height = _COARSE - (times * np.add.reduce(logs[:many]) + np.add.reduce(logs[many:])) / 2
-    return _ALL[:(np.flatnonzero(height > height.max() - LOST)[-1] + 1) * _SKIP + 1]
+    return int((np.flatnonzero(height > height.max() - LOST)[-1] + 1) * _SKIP + 1)
