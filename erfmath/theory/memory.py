@@ -6,12 +6,31 @@ import functools
 import threading
 import weakref
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-__all__ = ["PerObject", "Recent", "forget", "remembered"]
+__all__ = ["PerObject", "Recent", "forget", "lazy", "remembered"]
 
 T = TypeVar("T")
 _forgetters: list[Callable[[], None]] = []
+
+
+if TYPE_CHECKING:
+    from functools import cached_property as lazy
+else:
+    class lazy:
+        """As `functools.cached_property`, without the lock of Pythons before 3.12: threads may run it twice."""
+
+        def __init__(self, find: Callable[[Any], Any]) -> None:
+            self._find, self.__doc__ = find, find.__doc__
+
+        def __set_name__(self, owner: type, name: str) -> None:
+            self._name = name
+
+        def __get__(self, of: Any, owner: type | None = None) -> Any:
+            if of is None:
+                return self
+            found = vars(of)[self._name] = self._find(of)
+            return found
 
 
 def forget() -> None:

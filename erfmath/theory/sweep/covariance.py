@@ -18,6 +18,7 @@ import numpy as np
 
 from ...base.errors import check_bytes
 from ...lattice.field import add_on_hull
+from ..memory import lazy
 from .groups import collected
 from .lowering import SAMPLE, Linear
 from .pairs import border, cut, cut_pairs, fixed_pairs, refit_lags, routed, routed_pairs, select_lags
@@ -151,12 +152,12 @@ class Covariance:
     factor: float = 1.0
     multiples: Array | None = None
 
-    @functools.cached_property
+    @lazy
     def values(self) -> Array:
         """M(x, tau)."""
         return self.bare if self.factor == 1 else self.bare * self.factor
 
-    @functools.cached_property
+    @lazy
     def peak(self) -> float:
         """The largest of `bare` at lag 0; with others or at lags covariances are below it."""
         center: tuple[Any, ...] = (slice(None), *self.lags)
@@ -184,7 +185,7 @@ class Covariance:
         """Number of spatial dimensions."""
         return len(self.start)
 
-    @functools.cached_property
+    @lazy
     def lags(self) -> tuple[int, ...]:
         """Half-widths of the box of lags."""
         return tuple(n // 2 for n in self.bare.shape[1:1 + self.ndim])

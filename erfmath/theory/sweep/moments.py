@@ -6,7 +6,6 @@ or else (after upsampling, where sites differ by phase) a torus large enough tha
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
 from collections.abc import Callable
@@ -17,7 +16,7 @@ import numpy as np
 
 from ...base.errors import check_bytes
 from ...layers.geometry import AxisGeometry
-from ..memory import remembered
+from ..memory import lazy, remembered
 from .inputs import InputModel
 from .lowering import Linear, reach
 from .pairs import border_pairs, cut_pairs, fixed_pairs, routed_pairs, select_lags
@@ -82,27 +81,27 @@ class Moments:
         """Number of spatial dimensions."""
         return (self.values.ndim - 1) // 2
 
-    @functools.cached_property
+    @lazy
     def lags(self) -> tuple[int, ...]:
         """Half-widths of the box of lags."""
         return tuple(n // 2 for n in self.values.shape[1:1 + self.ndim])
 
-    @functools.cached_property
+    @lazy
     def second(self) -> Array:
         """q per group and site, shape (groups, *lattice)."""
         return self.values[at(self.lags)]
 
-    @functools.cached_property
+    @lazy
     def average(self) -> Array:
         """q per group, averaged over the map, shape (groups,)."""
         return self.mean(self.second)
 
-    @functools.cached_property
+    @lazy
     def cov_site(self) -> Array:
         """E[v v'] of independent inputs at one place, averaged over the map, shape (groups,)."""
         return self.corr_site * self.average
 
-    @functools.cached_property
+    @lazy
     def gaussian(self) -> bool:
         """Whether no site's value is more than a Gaussian."""
         return self.sites.count(None) == len(self.sites)
@@ -167,7 +166,7 @@ class Moments:
         """What nearby sites share if they share `corr_site`, for every lag of a box, as `values`."""
         return self.per_pair(self.corr_site) * self.products(self.deviation, box)
 
-    @functools.cached_property
+    @lazy
     def deviation(self) -> Array:
         """sqrt(q) per group and site, shape (groups, *lattice)."""
         return np.sqrt(self.second)
@@ -188,7 +187,7 @@ class Moments:
         """sqrt(q) over that of the average, per group and site: means fall towards borders as deviations do."""
         return self.deviation / self.per_site(np.where(self.average > 0, np.sqrt(self.average), 1.0))
 
-    @functools.cached_property
+    @lazy
     def level(self) -> Array:
         """Mean over pairs of sites of sqrt(q q'), as a part of average q: c falls as these do."""
         return ratio(self.mean(self.deviation)**2, self.average, 1.0)

@@ -13,7 +13,6 @@ good to about 1e-10 (1e-7 where poles are near, as those of tanh).  Sources that
 
 from __future__ import annotations
 
-import functools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -22,7 +21,7 @@ from typing import Any, ClassVar, NamedTuple, Union
 
 import numpy as np
 
-from ..memory import remembered
+from ..memory import lazy, remembered
 from ..rules.functions import Function
 from . import site_distribution
 from .site_distribution import SiteDistribution
@@ -110,7 +109,7 @@ class Source(ABC):
             self._made[knots] = self._make(knots)
         return self._made[knots]
 
-    @functools.cached_property
+    @lazy
     def _made(self) -> dict[tuple[float, ...], Nodes]:
         return {}
 
@@ -126,12 +125,12 @@ class Source(ABC):
     def pull(self, part: int, nodes: Nodes, table: Array) -> tuple[Nodes, Array]:
         """E[table | value number `part`], on nodes of that value's source; `table` has shape (functions, nodes)."""
 
-    @functools.cached_property
+    @lazy
     def joint(self) -> bool:
         """Whether values that depend on one another went into it: conditioning on one is then not enough."""
         return any(part.source.joint for part in self.parts)
 
-    @functools.cached_property
+    @lazy
     def ends(self) -> bool:
         """Whether gradients are followed to a value that went into it, and not to what that was made of."""
         return any(part.source.ends for part in self.parts)
@@ -203,7 +202,7 @@ class Value:
             return Value.of(self.source, (*self.steps[:-1], Affine(rounded(last.a * a), rounded(last.b * a + b))))
         return Value.of(self.source, (*self.steps, Affine(rounded(a), rounded(b))))
 
-    @functools.cached_property
+    @lazy
     def knots(self) -> tuple[float, ...]:
         """Where the source's nodes must be split: kinks of the steps, and bends that nodes may miss."""
         found: set[float] = set()
@@ -235,49 +234,49 @@ class Value:
         # Rectifiers are split where they always are, not one rounding beside it.
         return tuple(0.0 if abs(end) < 1e-13 * (hi - lo) else rounded(end) for end in right.tolist())
 
-    @functools.cached_property
+    @lazy
     def nodes(self) -> Nodes:
         """Nodes of the source that do for this function of it."""
         return self.source.nodes(self.knots)
 
-    @functools.cached_property
+    @lazy
     def distribution(self) -> SiteDistribution:
         """The distribution in rows."""
         base = self.source.distribution(self.knots)
         return SiteDistribution(self.at(base.x), base.p, self.slope(base.x), base.share, base.below)
 
-    @functools.cached_property
+    @lazy
     def second(self) -> float:
         """E[v^2]."""
         return float(self.nodes.p @ self.at(self.nodes.u)**2)
 
-    @functools.cached_property
+    @lazy
     def mean(self) -> float:
         """E[v]."""
         return float(self.nodes.p @ self.at(self.nodes.u))
 
-    @functools.cached_property
+    @lazy
     def squared_slope(self) -> float:
         """E of the squared derivative by the source."""
         return float(self.nodes.p @ self.slope(self.nodes.u)**2)
 
-    @functools.cached_property
+    @lazy
     def mean_slope(self) -> float:
         """E of the derivative by the source."""
         return float(self.nodes.p @ self.slope(self.nodes.u))
 
-    @functools.cached_property
+    @lazy
     def positive(self) -> bool:
         """Whether it is never below zero, and gradients where it is zero are lost anyway."""
         some = bool(self.source.parts or self.steps) and not self.source.ends
         return some and not (self.at(self.nodes.u[self.nodes.p > RARE]) < 0).any()
 
-    @functools.cached_property
+    @lazy
     def plain(self) -> bool:
         """Whether conditioning on it changes nothing: it is a multiple of a Gaussian source."""
         return not self.source.parts and all(isinstance(step, Affine) for step in self.steps)
 
-    @functools.cached_property
+    @lazy
     def entry(self) -> tuple[Nodes, Array]:
         """What is known of a gradient that enters here, once it is at the source: slope^2 and slope, of mean 1."""
         return self.nodes, normalised(self.nodes, self._weights(self.nodes.u))[0]
