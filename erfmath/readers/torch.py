@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..base.checks import is_sequence
+from ..base.checks import integer, is_sequence
+from ..base.errors import check_bytes
 from .records import Array, Record, Trace, scalar
 
 __all__ = ["trace_module"]
@@ -65,6 +66,8 @@ def _exported(module: Any, example: Any) -> Any:
         raise ValueError("example=None: must be what the module is called with: a tensor, or its shape, as "
                          "(1, 3, 224, 224)")
     if is_sequence(example) and all(isinstance(n, int) for n in example):
+        sizes = [integer(n, "example", 1) for n in example]
+        check_bytes(4 * math.prod(sizes), f"example={tuple(sizes)}", "take a smaller one")
         first = next((p for p in module.parameters() if p.is_floating_point()), torch.zeros(()))
         example = torch.zeros(tuple(example), dtype=first.dtype, device=first.device)
     inputs = example if isinstance(example, tuple) else (example,)

@@ -275,7 +275,7 @@ def test_what_does_not_go_together_is_refused_by_name(tmp_path: Path) -> None:
     """A norm without its variances; a weight that is no number; an operator with letters of patterns in its name."""
     norm = {name: kernel(3) for name in "gsm"}
     for nodes, arrays, words in (
-            ([node("BatchNormalization", ["x", "g", "s", "m"], ["out"], "odd")], norm, "model.onnx.*odd: batch_norm of "),
+            ([node("BatchNormalization", ["x", "g", "s", "m"], ["out"], "odd")], norm, "model.onnx.*odd: batch_norm"),
             ([node("Conv", ["x", "w"], ["out"], "stem")], {"w": kernel(4, 3, 3, 3) * np.float32(np.nan)},
              "model.onnx.*stem: gain=nan"),
             ([node("Con(v", ["x"], ["out"])], {}, r"model.onnx.*Con\(v has no layer")):

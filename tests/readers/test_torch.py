@@ -181,6 +181,8 @@ def test_gradients_of_onnx(name: str, dynamo: bool, tmp_path: Any) -> None:
     (lambda: Lambda(lambda x, f: f(x if x.sum() > 0 else -x), conv(3, 4)), (1, 3, 8, 8), "cannot trace Lambda: Guard"),
     (lambda: Lambda(lambda x: torch.ones(3)), (1, 3, 8, 8), "does not depend on its input"),
     (lambda: conv(3, 4), None, "example=None"), (lambda: conv(3, 4), (1, 4, 8, 8), "to have 3 channels"),
+    (lambda: conv(3, 4), (1, 3, -8, 8), "example=-8"),
+    (lambda: conv(3, 4), (1, 3, 10**6, 10**6), "would need 12000000000000"),
     (lambda: conv(3, 4), (3, 8, 8), "no layer leads to its output .*without a batch"),
 ])
 def test_what_cannot_be_read(module: Any, example: Any, message: str) -> None:
