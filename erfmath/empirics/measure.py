@@ -154,7 +154,8 @@ def measure(net: Network, *, image: Any = None, unit: Any = None, node: str | No
                              "image": trf.image, "statistic": statistic, "sampled": not plan.exact,
                              "method": "measured" + (", each draw normalised" if plan.normalise else "")}
     check_bytes(8 * math.prod(facts["shape"]), f"the map of {facts['shape']} pixels")
-    check_bytes(8 * (1 + 2 * trf.ndim) * stops[-1], f"draws={stops[-1]}: what is kept of each draw", "take fewer draws")
+    check_bytes(8 * (1 + 2 * trf.ndim) * stops[-1], f"draws={quoted(stops[-1])}: what is kept of each draw",
+                "take fewer draws")
     if checkpoint is not None and len(stops) > 1:
         raise ValueError(f"checkpoint={os.fspath(checkpoint)!r}: running estimates cannot be resumed; "
                          "give one number of draws")

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base.errors import check_bytes, quoted
+from ..base.files import check_name
 from .wire import Schema, decode
 
 __all__ = ["Model", "Node", "Shape", "read_model"]
@@ -119,6 +120,7 @@ def read_model(path: str | os.PathLike[str]) -> Model:
     SizeError
         If a file is larger than the limit of memory.
     """
+    check_name(path)
     name = os.fspath(path)
     check_bytes(os.path.getsize(path), f"{name}", "it holds its weights itself; export them to a file beside it")
     with open(path, "rb") as file:

@@ -231,7 +231,7 @@ def from_keras(model: Any, *, image: Any = None, init: str | None = None, unsupp
     """
     from .keras import trace_model
 
-    _check(init or "module", unsupported)
+    _check("module" if init is None else init, unsupported)
     trace, weighted = trace_model(model, image)
     if init == "weights" and not weighted:
         raise ValueError(f"init='weights': the weights of {trace.source} are not there, or h5py is not installed; use "
