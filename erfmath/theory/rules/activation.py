@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -111,7 +112,12 @@ class ActivationRule(Rule):
             gate, after = _by_level(phi, m, lags, gate, after, {g: before[g] for g in non_gaussian})
         at.gates.power[at.i] = gate
         self._even(at, phi, q)
-        return after.with_lags(at.want).with_common(lambda: _common(phi, m))
+        if rectifies or m.second[0].size == 1:
+            return after.with_lags(at.want).with_common(lambda: m.falling(m.falls))
+        heights, inside = _means(phi, m, before)
+        after = replace(after, cov_far=np.maximum(after.cov_far + m.mean(heights)**2 - inside**2, 0.0))
+        known = m.per_site(inside**2 > LEAST * q)
+        return after.with_lags(at.want).with_common(lambda: m.falling(np.where(known, heights, m.level_map)))
 
     @staticmethod
     def _even(at: Before, phi: Function, q: Array) -> None:
@@ -149,12 +155,27 @@ def _of_gaussian(phi: Function, q: float, corr_far: float, corr_site: float) -> 
     return apart, near, functions.second(phi, one).tolist(), functions.gate(phi, one).tolist()
 
 
-def _common(phi: Function, m: Moments) -> Array:
-    """Means at each site, which are what distant sites have in common where they had nothing before."""
-    if phi.below is not None:  # as deviations do
-        return m.falling(m.falls)
-    means = np.sqrt(np.maximum(functions.cross(phi, m.second, np.zeros(m.second.shape)), 0.0))
-    return m.falling(np.where(m.per_site(m.mean(means)**2 > LEAST * m.average), means, m.level_map))
+def _means(phi: Function, m: Moments, values: Sequence[Value]) -> tuple[Array, Array]:
+    """Size of E[phi] at each site, which falls towards borders as values do, and at the average level, per group.
+
+    It is what distant sites have in common where they had nothing before.
+    """
+    maps, inside = np.empty(m.second.shape), np.empty(len(values))
+    for g, value in enumerate(values):
+        levels, nodes = _levels(m, g)
+        ends = [*nodes.tolist(), 1.0]
+        if m.sites[g] is None:
+            one = np.sqrt(np.maximum(functions.cross(phi, m.average[g] * np.square(ends), np.zeros(len(ends))), 0.0))
+        else:
+            one = np.array([abs(value.times(level).through(phi).mean) for level in ends])
+        maps[g], inside[g] = np.interp(levels, nodes, one[:-1]), one[-1]
+    return maps, inside
+
+
+def _levels(m: Moments, g: int) -> tuple[Array, Array]:
+    """Deviation of each site in parts of the average one, and some of all sizes between."""
+    levels = m.deviation[g] / math.sqrt(m.average[g]) if m.average[g] else np.zeros(m.second.shape[1:])
+    return levels, np.linspace(levels.min(), levels.max(), LEVELS)
 
 
 def over(part: float, whole: float) -> float:
@@ -188,11 +209,9 @@ def _by_level(phi: Function, m: Moments, lags: tuple[int, ...], gate: Array, aft
     gate = np.broadcast_to(gate, (*gate.shape[:1 + m.ndim], *m.second.shape[1:])).copy()
     second, passed = after.second.copy(), np.ones(m.second.shape)
     for g, value in values.items():
-        levels = m.deviation[g] / math.sqrt(m.average[g]) if m.average[g] else np.zeros(1)
-        low, high = float(levels.min()), float(levels.max())
-        if high - low < 1e-3:
+        levels, nodes = _levels(m, g)
+        if nodes[-1] - nodes[0] < 1e-3:
             continue
-        nodes = np.linspace(low, high, LEVELS)
         there = [value.times(level) for level in nodes.tolist()]
         sites = [one.through(phi) for one in there]
         open_gates = [over(site.squared_slope, one.squared_slope) for one, site in zip(there, sites)]
