@@ -108,6 +108,8 @@ class ActivationRule(Rule):
             after = Moments(second[(slice(None), *(None,) * m.ndim)], cov_far, corr_site, tuple(sites), m.wraps)
         if len(non_gaussian) < len(q) and (any(m.lags) or not rectifies):
             gate, after = _site_by_site(phi, m, lags, gate, after, np.array([site is None for site in m.sites]))
+        if non_gaussian and any(m.lags):
+            after = _near(phi, m, after, non_gaussian)
         if non_gaussian and not rectifies and m.second[0].size > 1:
             gate, after = _by_level(phi, m, lags, gate, after, {g: before[g] for g in non_gaussian})
         at.gates.power[at.i] = gate
@@ -201,6 +203,22 @@ def _site_by_site(phi: Function, m: Moments, lags: tuple[int, ...], gate: Array,
     inner: Any = (chosen, *there[1:])
     gate[inner] = open_pair[held]
     return gate, replace(after, values=values)
+
+
+def _near(phi: Function, m: Moments, after: Moments, groups: Sequence[int]) -> Moments:
+    """What neighbours have in common beyond distant sites, of groups that are not Gaussian: as much as if they were."""
+    values, chosen = after.with_lags(m.lags).values.copy(), list(groups)
+    both, shared = m.products(m.deviation, m.lags)[chosen], m.per_pair(m.corr_site)[chosen]
+    beyond = ratio(ratio(m.values[chosen], both) - shared, 1 - shared)
+    ends = functions.cross(phi, m.average[chosen], np.array([[0.0], [1.0]]))
+    rise = m.per_pair(ends[1] - ends[0])
+    part = ratio(functions.cross(phi, np.broadcast_to(m.per_pair(m.average[chosen]), beyond.shape), beyond)
+                 - m.per_pair(ends[0]), rise)
+    level = after.products(after.deviation, m.lags)[chosen]
+    apart = m.per_pair(after.corr_site)[chosen]
+    values[chosen] = level * (apart + (1 - apart) * part)
+    values[lag_zero(m.lags)] = after.second
+    return replace(after, values=values)
 
 
 def _by_level(phi: Function, m: Moments, lags: tuple[int, ...], gate: Array, after: Moments, values: dict[int, Value]

@@ -75,3 +75,14 @@ def test_gates_of_sums_know_the_level_at_borders() -> None:
     second = silu(value + branch)[1]**2
     total = 2 * inside * (np.mean(second * first**2) + 4 * np.mean(second) * np.mean(first**2))
     assert em.predict(net, image=5, unit=(0, 0)).total == pytest.approx(total, rel=0.02)
+
+
+def test_neighbours_of_pools_have_more_in_common_after_a_gate() -> None:
+    """Windows that overlap share winners, through a batch norm and a ReLU: the variance of an average of two, sampled."""
+    draws = np.random.default_rng(0).standard_normal((300_000, 3))
+    pooled = np.maximum(draws[:, :-1], draws[:, 1:])
+    rectified = np.maximum((pooled - pooled.mean()) / pooled.std(), 0)
+    net = em.serial(em.Conv((1,), weights=em.Random(gain=1.0)), em.MaxPool(2, 1), em.BatchNorm(), RELU,
+                    em.AvgPool(2, 1), em.BatchNorm(), em.Conv((1,)))
+    node, = [one for one in em.signals(net).nodes if one.kind == "avg_pool"]
+    assert node.variance == pytest.approx(rectified.mean(axis=1).var(), rel=0.03)
