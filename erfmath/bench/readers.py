@@ -103,8 +103,12 @@ def traced(name: str, image: int | None = None) -> tuple[Any, Trace]:
     """The program that torch exports, and its records; images are of `SHAPE`, or square."""
     import torch
 
-    video = name.startswith(("torchvision:r3d", "torchvision:mc3", "torchvision:r2plus1d", "torchvision:s3d"))
-    shape = (1, 3, 16, 160, 64) if video else SHAPE if image is None else (1, 3, image, image)
+    video = name.startswith(("torchvision:r3d", "torchvision:mc3", "torchvision:r2plus1d"))
+    shape = (1, 3, 8, 96, 48) if video else SHAPE if image is None else (1, 3, image, image)
+    if name == "torchvision:s3d":  # its head has windows of 7 x 7 sites
+        shape = (1, 3, 16, 224, 224)
+    if "bat_resnext" in name and image is None:  # cuts its maps into blocks of 8 x 8
+        shape = (1, 3, 256, 256)
     if "inception_" in name and image is None and "next" not in name:  # their last maps would have no site
         shape = (1, 3, 320, 96)
     with torch.no_grad():
@@ -239,6 +243,7 @@ def read(name: str) -> Reading:
         about["exact"] = not found.stand_ins and not any("has no layer" in note for note in found.notes)
         reasons = [f"{s.what} as {s.layer}" for s in found.stand_ins[:1]] + [
             note for note in found.notes if "has no layer" in note][:1]
+        about["reason"] = "; ".join(reasons)
         about["seen"] = True
         for value, unit, mask in windows(program, trace):
             view = values[value]
@@ -258,7 +263,8 @@ def read(name: str) -> Reading:
             reasons.append(f"predict: {error}")
         about["reason"] = "; ".join(reasons)
     except Exception as error:  # of the model's own code, of the exporter: say which, and go on
-        about["reason"] = f"{type(error).__name__}: " + " ".join(str(error).split())[:200]
+        reason = f"{type(error).__name__}: " + " ".join(str(error).split())[:200]
+        about |= {"seen": False, "reason": "; ".join(filter(None, (about.get("reason"), reason)))}
     return Reading(**{"seconds": time.perf_counter() - start, **about})
 
 

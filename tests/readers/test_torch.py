@@ -97,6 +97,13 @@ SMALL: dict[str, Any] = {
     "scaled functions": lambda: (conv(3, 4), nn.Hardtanh(0, 2), conv(4, 4),
                                  Lambda(lambda x: x * torch.sigmoid(1.702 * x)), conv(4, 4), nn.CELU(0.25), conv(4, 4),
                                  Lambda(lambda x: torch.clamp(0.2 * x + 0.5, 0, 1))),
+    "functions of their own": lambda: (
+        conv(3, 6), Lambda(lambda x: x * torch.tanh(torch.exp(x))), conv(6, 6), Lambda(lambda x: x - torch.tanh(x)),
+        conv(6, 6), Lambda(lambda x: torch.where(x > 0.1, x, torch.exp(x) * x)), conv(6, 6),
+        Lambda(lambda x: functional.softshrink(x, 0.2) + 0.1 * torch.sin(3 * x)), conv(6, 6),
+        Lambda(lambda x: x / torch.sqrt(1 + x * x) + torch.abs(x) * (x < 0.3).float())),
+    "gate of its own": lambda: (conv(3, 6), Lambda(lambda x, f: torch.log1p(torch.exp(x)) * torch.atan(x) * f(x),
+                                                   conv(6, 6)), conv(6, 4)),
     "constants": lambda: (Lambda(lambda x: (x - 0.4) / 0.2), conv(3, 4), nn.Tanh(), conv(4, 4)),
 }
 
