@@ -582,7 +582,8 @@ def _(draw: Draw, place: Place) -> Pair:
     return None, em.split([first, place.channels - first], em.Identity(), em.Identity())
 
 
-@rewrite("nothing: unshuffle then shuffle", free=True, unlike=("TRF", "support", "shares"), refusable="ever")
+@rewrite("nothing: unshuffle then shuffle", free=True, unlike=("TRF", "support", "shares", "size map"),
+         refusable="ever")
 def _(draw: Draw, place: Place) -> Pair:
     if place.shape is None or any(n % 2 for n in place.shape):
         raise ValueError("sites that are dropped")

@@ -252,6 +252,8 @@ class BatchNormRule(MapNormRule):
         if not at.op.gate:
             return self._frozen(at, super().forward(at, inputs))
         m, i = inputs[0], at.i
+        if any(c > near for c, near in zip(m.cov_far.tolist(), m.cov_site.tolist())):  # no pair shares more than a site
+            m = replace(m, cov_far=np.minimum(m.cov_far, m.cov_site))
         spread, parts = m.average - m.cov_far, list(zip(m.average.tolist(), m.cov_far.tolist()))
         if any(q - c <= 1e-9 * q for q, c in parts):
             raise ValueError("batch norm of values that do not vary between inputs or sites: the variance is zero, "
@@ -261,7 +263,9 @@ class BatchNormRule(MapNormRule):
         if any(m.lags) or m.common is not None:
             p = m.common_map
             if any(m.lags):  # p + p' - 1, in pairs
-                shared = m.products(p, m.lags) - m.products(p - 1, m.lags)
+                shared: Any = m.products(p, m.lags) - m.products(p - 1, m.lags)
+                if m.wraps and not m.gaussian:
+                    shared = 1.0  # filters leave the mean the same in all phases
                 values = (m.values - m.per_pair(m.cov_far) * shared) / m.per_pair(spread)
             else:
                 values = m.values * m.per_pair(1 / spread)

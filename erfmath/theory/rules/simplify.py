@@ -87,6 +87,9 @@ def simplified(names: list[str], layers: list[Layer], sources: list[tuple[int, .
                 continue
         if gated and _positive(layer, inputs, positive):
             positive.add(i)
+        if moved and layer.joins_channels:
+            layer, inputs = _whole_again(i, layers, sources, channels, origin, readers)
+            j = inputs[0]
         if moved:
             found = _unmoved(i, layer, layers, sources, channels, origin, ndim)
             if found is not None and i != top and sizes[found] == sizes[i]:
@@ -96,7 +99,7 @@ def simplified(names: list[str], layers: list[Layer], sources: list[tuple[int, .
             below = layers[j]
             if isinstance(below, PixelUnshuffle) and below.scale == layer.scale and sizes[sources[j][0]] == sizes[i]:
                 same[i] = sources[j][0]
-    after = readers_of(sources) if same else readers
+    after = readers_of(sources) if same or moved else readers
     return [i for i in range(len(layers)) if i not in same and (after[i] or not readers[i] or i in (last, top))]
 
 
@@ -207,6 +210,9 @@ def _as_one(first: Layer, second: Layer, sizes: Sizes, between: Sizes, gated: bo
         if below is None or then is None:
             return None
         return Activation("leaky_relu", slope=below * (then if below > 0 else 1.0)) if below else Activation("relu")
+    if first.statistics and first.statistics == second.statistics and _unnamed(first) == _unnamed(second) and not (
+            getattr(first, "scale_var", 0) or getattr(first, "shift_var", 0)) and first.op != "grn":
+        return second  # what is normalised stays as it is
     if isinstance(first, Upsample) and first.mode == "nearest" and isinstance(second, (MaxPool, AvgPool)):
         scales = [g.stride for g in first.geometry(ndim)] if first.by_taps else []
         if scales and all(g.extent <= s == g.stride and g.padding == (0, 0)
@@ -227,6 +233,12 @@ def _strided(conv: Layer, pick: Layer, sizes: Sizes, ndim: int) -> Layer | None:
     spec: Any = conv
     return replace(spec, stride=tuple(a.stride * b.stride for a, b in zip(geometry, steps)),
                    padding=[g.pads(n) for g, n in zip(geometry, sizes)])
+
+
+def _unnamed(layer: Any) -> Layer:
+    """A layer whatever it is called."""
+    unnamed: Layer = replace(layer, name=None)
+    return unnamed
 
 
 def _slope(layer: Activation) -> float | None:
@@ -274,6 +286,23 @@ def _taps(layer: Layer, sizes: Sizes) -> Any:
         total = total * taps.weights.reshape([n if axis in taps.axes else 1 for axis, n in enumerate(
             g.kernel for g in layer.geometry(len(sizes)))])
     return total
+
+
+def _whole_again(i: int, layers: list[Layer], sources: list[tuple[int, ...]], channels: list[int],
+                 origin: dict[int, Any], readers: list[int]) -> tuple[Layer, tuple[int, ...]]:
+    """All channels of a node in their order, each part through the same activation: the activation of the node."""
+    inputs, gate = sources[i], layers[sources[i][0]] if sources[i][0] >= 0 else None
+    if not isinstance(gate, Activation) or any(
+            j < 0 or readers[j] != 1 or not isinstance(layers[j], Activation) or _unnamed(layers[j]) != _unnamed(gate)
+            for j in inputs):
+        return layers[i], inputs
+    parts = [origin.get(k, (k, np.arange(channels[k]))) for k, in (sources[j] for j in inputs)]
+    base = parts[0][0]
+    if any(other != base for other, _ in parts) or not np.array_equal(
+            np.concatenate([read for _, read in parts]), np.arange(channels[base])):
+        return layers[i], inputs
+    layers[i], sources[i] = _unnamed(gate), (base,)
+    return layers[i], sources[i]
 
 
 def _unmoved(i: int, layer: Layer, layers: list[Layer], sources: list[tuple[int, ...]], channels: list[int],

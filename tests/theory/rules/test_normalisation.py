@@ -212,3 +212,18 @@ def test_layer_norm_over_channels_of_different_means() -> None:
     mean = (values @ w).mean()
     second = (values - mean)**2 @ w
     assert_close(seen[graph.names.index("layer_norm1")].average, second / second.mean(), REWRITE)
+
+
+def test_a_mean_that_filters_leave_is_the_same_in_all_phases() -> None:
+    """Once a gate failed after it: what was taken off a phase was more than it had."""
+    net = em.serial(em.Conv(3, 2), em.Activation("relu"), em.Activation("sigmoid"), em.Upsample(3), em.BlurPool(3, 2),
+                    em.BatchNorm(), em.Upsample(2, "bilinear"), em.Activation("silu"))
+    fields = [em.predict(net, image=image, channels_in=4, ndim=1).total for image in (None, 96)]
+    assert abs(fields[0] / fields[1] - 1) < .1
+
+
+def test_no_pair_of_sites_shares_more_than_a_site() -> None:
+    """Sites that a stride picks lie nearer to borders than others: some variance is left on nearly constant maps."""
+    net = em.serial(em.Conv(3, 6, weights=em.Random(gain=.5)), em.Activation("relu"), em.Activation("sigmoid"),
+                    em.Conv(1, 4, stride=2), em.BatchNorm())
+    assert em.predict(net, image=5, channels_in=2).total > 0

@@ -41,6 +41,19 @@ def test_what_does_nothing_is_left_out(name: str) -> None:
     assert kinds(net_of(NOTHING[name]), image=8) == kinds(net_of(), image=8)
 
 
+def test_parts_through_one_activation_are_the_whole_through_it() -> None:
+    gate = em.Activation("gelu")
+    assert kinds(net_of(em.split([1, 3], gate, gate)), image=8) == kinds(net_of(gate), image=8)
+    assert kinds(net_of(em.split([1, 3], gate, R)), image=8) != kinds(net_of(gate), image=8)
+
+
+def test_a_norm_of_what_is_normalised_is_left_out() -> None:
+    for norm in (em.BatchNorm(), em.LayerNorm(), em.GroupNorm(2)):
+        assert kinds(net_of(norm, norm), image=8) == kinds(net_of(norm), image=8)
+    shifted = em.BatchNorm(shift_var=.5)
+    assert kinds(net_of(shifted, shifted), image=8).count("batch_norm") == 2
+
+
 def test_constant_factors_are_numbers() -> None:
     for product in (em.multiply(em.Identity(), ONE), em.multiply(ONE, em.Identity())):
         assert_close(em.predict(net_of(product), image=8).map, em.predict(net_of(), image=8).map, REWRITE)
