@@ -13,7 +13,7 @@ from ..networks.network import Network
 from ..theory.predict import predict
 from .base import Arrays, Data, Desk, Figure, Options, Part, Quote, Spec, scalars
 from .panels import AMPLITUDE, annotate, letters, page, panel_map
-from .sampling import finished, measure
+from .sampling import finished, keep, measure
 from .tasks import TASKS
 
 __all__ = ["caption", "compute", "draw", "network", "parts", "quotes"]
@@ -60,6 +60,7 @@ def compute(spec: Spec, desk: Desk) -> Arrays:
     for when, weights in (("before", run.kept[0]), ("after", run.weights)):
         if spec["network"] != "plain":
             weights = training.recalibrate(net, weights, calibration)
+        keep(desk, weights, when)
         found |= _fields(net, weights, images, spec, when)
     return found
 

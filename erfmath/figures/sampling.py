@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from ..base.files import write_atomically
 from ..empirics import measure as empirics
 from ..networks.network import Network
 from ..results.field import EffectiveReceptiveField
@@ -14,7 +16,8 @@ from ..theory.predict import predict
 from ..training.result import Training
 from .base import Arrays, Desk, Spec, scalars
 
-__all__ = ["SIZES", "both", "finished", "generator", "jackknife", "measure", "measured", "predicted", "stops_of"]
+__all__ = ["SIZES", "both", "finished", "generator", "jackknife", "keep", "measure", "measured", "predicted",
+           "stops_of"]
 
 Size = Callable[[EffectiveReceptiveField], Any]
 GROUPS = 25  # of draws, left out one at a time for standard errors
@@ -90,3 +93,12 @@ def jackknife(found: Sequence[EffectiveReceptiveField], stops: Sequence[int], si
         spread = np.var([size(erf) for erf in left], axis=0) if left else np.zeros_like(arrays[name])
         arrays[f"{name}_error"] = np.sqrt((len(left) - 1) * spread) if left else spread
     return arrays
+
+
+def keep(desk: Desk, weights: Mapping[str, Any], when: str) -> pathlib.Path:
+    """Write trained arrays beside a part, where ``numpy.load`` reads them as `measure` and `predict` take them."""
+    stem = desk.scratch.name.removesuffix(".npz").removesuffix(".scratch")
+    path = desk.scratch.with_name(f"{stem}.weights-{when}.npz")
+    arrays: dict[str, Any] = {name: np.asarray(array, np.float32) for name, array in weights.items()}
+    write_atomically(path, lambda file: np.savez_compressed(file, **arrays))
+    return path

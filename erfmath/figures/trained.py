@@ -13,7 +13,7 @@ from ..networks.network import Network
 from ..theory.predict import predict
 from . import recipes
 from .base import Arrays, Data, Desk, Figure, Options, Quote, Spec, digest, mean_error, scalars
-from .sampling import Size, jackknife, measure, stops_of
+from .sampling import Size, jackknife, keep, measure, stops_of
 
 __all__ = ["Followed", "IMAGES", "SIZES", "curves", "growth", "scores", "seeds_of"]
 
@@ -60,6 +60,7 @@ def follow(spec: Spec, desk: Desk) -> Arrays:
             rows.setdefault(name, []).append(float(value))
         when = {0: "before", spec["steps"]: "after"}.get(step)
         if when is not None:
+            keep(desk, weights, when)
             last, magnitude = fields[-1], _field(net, weights, images, spec, statistic="magnitude")
             found |= {f"map_{when}": last.share.astype(np.float32),
                       f"theory_map_{when}": theory.share.astype(np.float32), "origin": np.array(last.origin),

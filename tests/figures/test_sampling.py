@@ -12,7 +12,7 @@ from helpers import ROUNDING, assert_close, assert_statistical
 
 import erfmath as em
 from erfmath import figures
-from erfmath.figures.sampling import SIZES, measured
+from erfmath.figures.sampling import SIZES, keep, measured
 
 
 @pytest.mark.parametrize("calls", [1, 2, 3])
@@ -46,3 +46,11 @@ def test_measured_without_randomness_has_no_error() -> None:
     found = measured(net, {"draws": 5, "seed": 0, "width": 16}, DESK)
     assert found["std_error"] == found["width_error"] == 0
     assert_close(found["std"], np.sqrt(4 * 2 / 3), ROUNDING)
+
+
+def test_weights_are_kept_beside_a_part(in_tmp: Path) -> None:
+    desk = DESK._replace(scratch=in_tmp / "part.scratch.npz")
+    path = keep(desk, {"conv1": np.full((1, 1, 1), 2.0)}, "after")
+    assert path == in_tmp / "part.weights-after.npz"
+    with np.load(path) as kept:
+        assert em.measure(em.serial(em.Conv(1, 1)), weights=dict(kept), channels_in=1, ndim=1, channel=0).total == 4
