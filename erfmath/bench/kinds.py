@@ -313,7 +313,7 @@ CASES = (
     _case("max pools, corner unit", lambda width: repeat(serial(_conv(width, norm=None), MaxPool(3, 2, 1)), 2), unit=0),
     _case("average pools", lambda width: repeat(serial(_conv(width), AvgPool(2)), 2)),
     _case("MobileNet-v1", _stack(lambda c: serial(_depthwise(c), _conv(c, 1)), 4)),
-    _case("MobileNet-v2", _stack(_inverted)),
+    _case("inverted residuals", _stack(_inverted)),
     _case("MobileNet-v3", _stack(lambda c: _inverted(c, "hardswish", gate=True))),
     _case("depthwise, no norm", lambda width: serial(Conv(3, width), *[serial(
         _act(), Conv(3, groups="depthwise"), _act(), Conv(1, width)) for _ in range(3)])),

@@ -78,7 +78,7 @@ def test_gates_of_sums_know_the_level_at_borders() -> None:
 
 
 def test_neighbours_of_pools_have_more_in_common_after_a_gate() -> None:
-    """Windows that overlap share winners, through a batch norm and a ReLU: the variance of an average of two, sampled."""
+    """Windows that overlap share winners, through a batch norm and a ReLU: the variance of their average, sampled."""
     draws = np.random.default_rng(0).standard_normal((300_000, 3))
     pooled = np.maximum(draws[:, :-1], draws[:, 1:])
     rectified = np.maximum((pooled - pooled.mean()) / pooled.std(), 0)
