@@ -156,8 +156,10 @@ def _positive(program: Any, inputs: Sequence[Any]) -> dict[str, Any]:
             if name.startswith("max_pool"):
                 given = list(args) + [None, None, 0, 1, False][len(args) - 1:]
                 _, kernel, stride, padding, _, up = given
-                pool = getattr(torch.nn.functional, f"avg_pool{args[0].dim() - 2}d")
-                return pool(args[0], kernel, stride or kernel, padding, ceil_mode=bool(up))
+                pool, x = getattr(torch.nn.functional, f"avg_pool{args[0].dim() - 2}d"), args[0]
+                if padding and not up:  # averages refuse windows that are larger than a map without its padding
+                    x, padding = torch.nn.functional.pad(x, [p for p in padding[::-1] for _ in (0, 1)]), 0
+                return pool(x, kernel, stride or kernel, padding, ceil_mode=bool(up))
             if name in ("mul", "add", "sub", "div"):
                 return summed(name, args)
             return super().call_function(target, args, kwargs)
