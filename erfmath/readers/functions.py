@@ -74,7 +74,9 @@ UNARY: dict[str, Callable[..., Array]] = {
     "atan": np.arctan, "sinh": np.sinh, "cosh": np.cosh, "asinh": np.arcsinh, "log1p": np.log1p, "expm1": np.expm1,
     "softshrink": lambda x, size=0.5: x - np.clip(x, -size, size), "not": lambda x: 1.0 - x,
     "logsigmoid": lambda x: -np.logaddexp(0, -x), "hardshrink": lambda x, size=0.5: np.where(np.abs(x) > size, x, 0),
-    "threshold": _threshold,
+    "threshold": _threshold, "tanhshrink": lambda x: x - np.tanh(x), "squareplus": lambda x: (x + np.hypot(x, 2)) / 2,
+    "sparse_plus": lambda x: np.where(x > 1, x, np.maximum(x + 1, 0)**2 / 4),
+    "sparse_sigmoid": lambda x: np.clip((x + 1) / 2, 0, 1),
 }
 BINARY: dict[str, Callable[..., Array]] = {
     "add": np.add, "subtract": np.subtract, "multiply": np.multiply, "divide": np.divide, "power": np.power,
@@ -99,7 +101,9 @@ _FORMULAS = {
     "atan": "atan({0})", "sinh": "sinh({0})", "cosh": "cosh({0})", "asinh": "asinh({0})", "log1p": "log1p({0})",
     "expm1": "expm1({0})", "softshrink": "{0} - min(max({0}, -{size}), {size})", "not": "1 - {0}",
     "logsigmoid": "-softplus(-{0})", "hardshrink": "where(abs({0}) > {size}, {0}, 0)",
-    "threshold": "where({0} > {at}, {0}, {value})", "add": "{0} + {1}", "subtract": "{0} - {1}",
+    "threshold": "where({0} > {at}, {0}, {value})", "tanhshrink": "{0} - tanh({0})",
+    "squareplus": "({0} + sqrt({0} * {0} + 4)) / 2", "sparse_plus": "where({0} > 1, {0}, max({0} + 1, 0) ** 2 / 4)",
+    "sparse_sigmoid": "min(max(({0} + 1) / 2, 0), 1)", "add": "{0} + {1}", "subtract": "{0} - {1}",
     "multiply": "{0} * {1}", "divide": "{0} / {1}", "power": "{0} ** {1}", "maximum": "max({0}, {1})",
     "minimum": "min({0}, {1})", "greater": "{0} > {1}", "less": "{0} < {1}", "where": "where({0}, {1}, {2})"}
 _HARD = {"slope": 1 / 6, "shift": 0.5}

@@ -20,7 +20,10 @@ LAYERS: dict[str, Callable[[Layer], str]] = {}
 _ACTIVATIONS = {"relu": "relu", "relu6": "relu6", "silu": "silu", "swish": "silu", "gelu": "gelu", "elu": "elu",
                 "selu": "selu", "celu": "celu", "sigmoid": "sigmoid", "tanh": "tanh", "hard_sigmoid": "hardsigmoid",
                 "hard_silu": "hardswish", "hard_swish": "hardswish", "mish": "mish", "softplus": "softplus",
-                "softsign": "softsign", "leaky_relu": "leaky_relu", "exponential": "exp", "linear": "identity"}
+                "softsign": "softsign", "leaky_relu": "leaky_relu", "exponential": "exp", "linear": "identity",
+                "hard_tanh": "hardtanh", "log_sigmoid": "logsigmoid", "hard_shrink": "hardshrink",
+                "soft_shrink": "softshrink", "tanh_shrink": "tanhshrink", "squareplus": "squareplus",
+                "sparse_plus": "sparse_plus", "sparse_sigmoid": "sparse_sigmoid"}
 _IDENTITIES = ("Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "AlphaDropout", "GaussianNoise",
                "GaussianDropout", "ActivityRegularization", "Identity", "StochasticDepth", "RandomFlip",
                "RandomRotation", "RandomZoom", "RandomContrast", "RandomTranslation", "RandomBrightness", "RandomCrop")

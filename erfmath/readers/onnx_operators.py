@@ -252,6 +252,17 @@ def binary(c: Any) -> list[Plain]:
     return found
 
 
+@handles("Mean")
+def mean(c: Any) -> list[Plain]:
+    """Of several tensors, site by site."""
+    left, shape, found = c.inputs[0], c.shape(), []
+    for i, right in enumerate(c.inputs[1:], 1):
+        shape, name = np.broadcast_shapes(shape, c.shape(i)), f"{c.node.outputs[0]}.{i}"
+        found.append(Plain("binary", (left, right), {"function": "add"}, shape, name))
+        left = name
+    return [*found, Plain("binary", (left, 1 / len(c.inputs)), {"function": "multiply"}, shape)]
+
+
 @handles("Identity", "Cast", "CastLike")
 def identity(c: Any) -> Plain:
     if c.node.op == "Cast" and c.known(0) is not None:

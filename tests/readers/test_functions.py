@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from helpers import EXACT, ROUNDING, assert_close
 
+import erfmath as em
+from erfmath.empirics.rules.activation import activate
 from erfmath.readers.functions import (
-    GRID, KNOWN, UNARY, Expression, X, affine, passed, recognised, rest, scaled, values,
+    BINARY, GRID, KNOWN, UNARY, Expression, X, affine, formula, passed, recognised, rest, scaled, values,
 )
 
 
@@ -83,3 +85,14 @@ def test_parts_that_all_goes_through() -> None:
     assert rest(whole, whole) is X and passed(rest(whole, gate))[0].op == "subtract"
     assert_close(values(rest(whole, line), values(line, GRID)), values(whole, GRID), ROUNDING)
     assert passed(op("add", op("sin", X), op("cos", X)))[1:] == []
+
+
+@pytest.mark.parametrize("name", [*UNARY, *BINARY])
+def test_operations_as_formulas(name: str) -> None:
+    """What a layer makes of the text is what the operation makes of the value."""
+    x = np.linspace(0.05 if name in ("log", "log1p", "sqrt", "rsqrt", "power") else -2.9, 3, 60)
+    parts = (X,) if name in UNARY else (op("greater", X, 0.5), X, 2.0) if name == "where" else (X, 1.5)
+    e = op(name, *parts)
+    text = formula(op("add", e, op("multiply", op("sin", X), 0.3)))
+    found, _ = activate(x, em.Activation(text).function)
+    assert_close(found, values(e, x) + 0.3 * np.sin(x), ROUNDING)

@@ -288,3 +288,9 @@ def test_long_expressions_are_read_at_once(tmp_path: Path) -> None:
     nodes = [node("Conv", ["x", "w"], ["a0"])] + [node("Add", [f"a{i}", f"a{i}"], [f"a{i + 1}"]) for i in range(100)]
     m = read(tmp_path, [*nodes, node("Identity", ["a100"], ["out"])], {"w": kernel(4, 3, 3, 3)})
     assert np.prod([n.layer.factor for n in m.net if n.layer.op == "scale"]) == 2.0**100
+
+
+def test_a_mean_of_tensors(tmp_path: Path) -> None:
+    m = read(tmp_path, [node("Conv", ["x", "w"], ["a"]), node("Conv", ["x", "v"], ["b"]), node("Relu", ["b"], ["c"]),
+                        node("Mean", ["a", "b", "c"], ["out"])], {"w": kernel(4, 3, 3, 3), "v": kernel(4, 3, 3, 3)})
+    assert m.net[m.outputs["out"]].layer == em.Scale(1 / 3) and ops(m).count("add") == 2
