@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,7 +15,7 @@ from ...results.assumptions import Assumption
 from ..memory import remembered
 from ..sweep.covariance import Factor
 from ..sweep.lowering import Linear, Norm
-from ..sweep.moments import Moments, at as lag_zero, overlap, ratio
+from ..sweep.moments import Moments, at as lag_zero, in_parts, overlap, ratio
 from ..sweep.site_distribution import distant
 from ..sweep.taps import Array
 from ..sweep.values import Value
@@ -115,11 +116,11 @@ class ActivationRule(Rule):
         at.gates.power[at.i] = gate
         self._even(at, phi, q)
         if rectifies or m.second[0].size == 1:
-            return after.with_lags(at.want).with_common(lambda: m.falling(m.falls))
+            return after.with_lags(at.want).with_common(functools.partial(in_parts, m.falls))
         heights, inside = _means(phi, m, before)
         after = replace(after, cov_far=np.maximum(after.cov_far + m.mean(heights)**2 - inside**2, 0.0))
-        known = m.per_site(inside**2 > LEAST * q)
-        return after.with_lags(at.want).with_common(lambda: m.falling(np.where(known, heights, m.level_map)))
+        level = np.where(m.per_site(inside**2 > LEAST * q), heights, m.level_map)
+        return after.with_lags(at.want).with_common(functools.partial(in_parts, level))
 
     @staticmethod
     def _even(at: Before, phi: Function, q: Array) -> None:

@@ -8,6 +8,7 @@ such a kind overrides `lower`, or `forward`, and no more.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -23,7 +24,7 @@ from ..sweep import groups
 from ..sweep.covariance import Covariance, Factor
 from ..sweep.groups import Labels
 from ..sweep.lowering import SAMPLE, Linear, Norm, reach
-from ..sweep.moments import Moments, at as lag_zero, far_factor, linear, ratio, read_sites, shared_after
+from ..sweep.moments import Moments, at as lag_zero, far_factor, in_parts, linear, ratio, read_sites, shared_after
 from ..sweep.sources import average
 from ..sweep.taps import Array, Taps, border_gain, forward
 from ..sweep.values import Value
@@ -82,9 +83,10 @@ def through_taps(op: Linear, m: Moments, sizes_in: Sizes, sizes: Sizes, extent: 
     corr_site = shared_after(op, m, values, sizes_in)
     after = Moments(values, cov_far, corr_site, (None,) * len(cov_far), m.wraps)
     if op.variances and m.common is not None and not m.wraps:
-        after = after.with_common(lambda: _common_after(op, m, after, sizes_in, extent))
+        after = after.with_common(functools.partial(_common_after, op, m.common, len(cov_far), sizes_in, extent))
     elif not (op.variances or m.wraps or op.fold) and m.cov_far.any():
-        after = after.with_common(lambda: after.falling(filtered_level(op, m.common_map, sizes_in, extent)))
+        before = m if m.common is None else m.alone().with_common(m.common)
+        after = after.with_common(lambda: in_parts(filtered_level(op, before.common_map, sizes_in, extent)))
     if op.variances or not met or all(site is None for site in m.sites):
         return after
     q, cov_site = after.average, after.cov_site
@@ -93,12 +95,12 @@ def through_taps(op: Linear, m: Moments, sizes_in: Sizes, sizes: Sizes, extent: 
         for g, site in enumerate(m.sites)))
 
 
-def _common_after(op: Linear, m: Moments, after: Moments, sizes_in: Sizes, extent: tuple[int, ...]) -> Array:
+def _common_after(op: Linear, common: Callable[[], Array], groups: int, sizes_in: Sizes, extent: tuple[int, ...]
+                  ) -> Array:
     """`Moments.common` after random weights: both sites of a pair read through the same tap."""
-    assert m.common is not None
-    zero = (0,) * m.ndim
-    alone = Moments(m.common()[(slice(None), *(None,) * m.ndim)], m.cov_far, m.corr_site, m.sites, False)
-    return after.falling(linear(op, alone, sizes_in, extent, zero)[lag_zero(zero)])
+    zero, nothing = (0,) * len(extent), np.zeros(groups)
+    alone = Moments(common()[(slice(None), *(None,) * len(extent))], nothing, nothing, (None,) * groups, False)
+    return in_parts(linear(op, alone, sizes_in, extent, zero)[lag_zero(zero)])
 
 
 def filtered_level(op: Linear, level: Array, sizes_in: Sizes, extent: tuple[int, ...]) -> Array:

@@ -16,7 +16,7 @@ from ...layers.geometry import AxisGeometry
 from ...layers.weights import Constant, Fixed, Random
 from ..sweep.covariance import Covariance, Factor
 from ..sweep.lowering import SAMPLE, Linear, Norm, box, by_place, reach, separable, together
-from ..sweep.moments import Moments, read_sites
+from ..sweep.moments import Moments, in_parts, read_sites
 from ..sweep.rows import padding
 from ..sweep.taps import Array, Taps, reads
 from .base import Rule, gathered, rule_for
@@ -116,7 +116,9 @@ class ConvolutionRule(Rule):
         elif None in sizes or op.fold or len(m.cov_far) > 1 or not m.cov_far.any():
             return after
         else:
-            ratios = functools.partial(_patterns, m, op, sizes, graph.sizes[at.i], channels)
+            ratios = functools.partial(
+                _patterns, m.common or functools.partial(in_parts, m.second), float(m.cov_far[0]),
+                float(m.average[0] - m.cov_site[0]), op, sizes, graph.sizes[at.i], channels)
         return after.with_tilt(at.i, ratios)
 
     def passage(self, layer: Weighted, op: Linear, ndim: int) -> Passage | None:  # type: ignore[override]
@@ -178,16 +180,17 @@ class ConvolutionRule(Rule):
         return at.linear(self._as_normed(at, at.op), values, at.lags)
 
 
-def _patterns(m: Moments, op: Linear, sizes: tuple[int | None, ...], out: tuple[int | None, ...], channels: int
-              ) -> Patterns | None:
+def _patterns(common: Callable[[], Array], shared: float, own: float, op: Linear, sizes: tuple[int | None, ...],
+              out: tuple[int | None, ...], channels: int) -> Patterns | None:
     """What a batch norm makes of values that have a mean, which borders make a pattern of."""
-    level, shared, within = m.common_map[0], float(m.cov_far[0]), []
+    level = common()[0]
+    within = []
     for axis, g in enumerate(g for taps in op.taps for g in taps.geometry):
         # Per axis, for each tap and site, what it reads of the mean, which is lower near borders, or 0 outside.
         z, inside = read_sites(g, sizes[axis] or 1, out[axis] or 1)
         line = np.add.reduce(level, axis=tuple(a for a in range(level.ndim) if a != axis)) * sizes[axis] / level.size
         within.append((inside * line[z]).T)
-    return border_patterns(float(m.average[0] - m.cov_site[0]), shared, _weights(op), within, channels)
+    return border_patterns(own, shared, _weights(op), within, channels)
 
 
 def _weights(op: Linear) -> Array:

@@ -15,7 +15,7 @@ import numpy as np
 from ..sweep.inputs import InputModel
 from ..sweep.taps import Array
 
-__all__ = ["MOST", "Patterns", "border_patterns", "inverse_moments", "presence", "tap_ratios"]
+__all__ = ["MOST", "Patterns", "border_patterns", "inverse_moments", "tap_ratios"]
 
 #: More directions than this are many.
 MOST = 512
@@ -77,23 +77,18 @@ def tap_ratios(pixels: InputModel, variances: Array, dilation: tuple[int, ...], 
     return Patterns(found.reshape(channels, -1).mean(axis=0).reshape(variances.shape))
 
 
-def presence(within: Sequence[Array]) -> tuple[Array, Array]:
-    """Means over sites of what taps read, shape (taps,), and their covariances, over all axes.
-
-    `within`, per axis of shape (taps, sites), is what taps read of the mean along that, 0 outside the map.
-    """
-    mean, both = np.ones(1), np.ones((1, 1))
-    for inside in within:
-        mean = np.multiply.outer(mean, inside.mean(axis=1)).ravel()
-        pairs = np.multiply.outer(both, inside @ inside.T / inside.shape[1])
-        both = pairs.swapaxes(1, 2).reshape(len(mean), len(mean))
-    return mean, both - np.outer(mean, mean)
+def _outer(parts: Sequence[Array]) -> Array:
+    """Products over all axes, shape (taps,)."""
+    return np.asarray(functools.reduce(np.multiply.outer, parts).ravel())
 
 
-def _means(within: Sequence[Array]) -> Array:
-    """Means over the sites of products over axes, shape (taps,)."""
-    lines = [np.add.reduce(inside, axis=1) / inside.shape[1] for inside in within]
-    return np.asarray(functools.reduce(np.multiply.outer, lines).ravel())
+def _over_axes(pairs: Sequence[Array]) -> Array:
+    """Products over all axes of numbers for pairs of taps, shape (taps, taps)."""
+    total = pairs[0]
+    for each in pairs[1:]:
+        count = len(total) * len(each)
+        total = np.multiply.outer(total, each).swapaxes(1, 2).reshape(count, count)
+    return total
 
 
 def _quadratic(weights: Array, mean: Array, within: Sequence[Array]) -> Array:
@@ -122,14 +117,15 @@ def border_patterns(own: float, shared: float, variances: Array, within: Sequenc
     if not own > 0:
         return None
     shared /= own  # ratios do not depend on the scale of values, which may be beyond that of floats
-    mean, power = _means(within), variances.ravel()
+    # Of what taps read, per axis: means over the sites, and of products of two.
+    mean, power = _outer([np.add.reduce(inside, axis=1) / inside.shape[1] for inside in within]), variances.ravel()
+    pairs = [np.dot(inside, inside.T) / inside.shape[1] for inside in within]
     alone = mean * power
-    varied = channels * shared * float(np.dot(_means([inside * inside for inside in within]) - mean * mean, power))
+    varied = channels * shared * float(np.dot(_outer([each.diagonal() for each in pairs]) - mean * mean, power))
     total = channels * alone.sum() + varied
     if varied < FAINT * total:
         return None
-    _, apart = presence(within)
-    root = np.sqrt(power)
+    apart, root = _over_axes(pairs) - np.multiply.outer(mean, mean), np.sqrt(power)
     covariance = apart * (channels * shared * root)[:, None] * root
     covariance.ravel()[::len(root) + 1] += alone
     levels, axes = np.linalg.eigh(covariance)

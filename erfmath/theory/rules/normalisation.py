@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -122,15 +123,19 @@ class MapNormRule(NormRule):
         return count / (count - 3) if count > 3 else math.inf
 
     @staticmethod
-    def patterned(at: Before, m: Moments, values: Array) -> Array:
+    def patterned(at: Before, m: Moments, normalised: Callable[[], Array]) -> Array:
         """Values over the variance of each channel, where few directions carry it; the gates of taps are noted."""
         few = m.tilt[1]() if m.tilt is not None and at.graph.readers[m.tilt[0]] == 1 else None
         if few is None or m.tilt is None:
-            return values
+            return normalised()
         at.gates.tilts[m.tilt[0]] = few.ratios
         if few.power is None:
-            return values
-        found = m.falling(m.second) * few.own + few.power
+            return normalised()
+        found = m.second * m.per_site(ratio(few.own, m.mean(m.second), 0.0))
+        found += few.power
+        if not any(m.lags):
+            return found.reshape(m.values.shape)
+        values = normalised()
         return values * m.products(np.sqrt(ratio(found, values[lag_zero(m.lags)])), m.lags)
 
     def spares(self, at: Before) -> float:
@@ -259,22 +264,7 @@ class BatchNormRule(MapNormRule):
             raise ValueError("batch norm of values that do not vary between inputs or sites: the variance is zero, "
                              "or too small for floats; give input_moments with E[x x'] below E[x^2]")
         at.gates.power[i] = m.per_pair((1.0 if self.again(at, m) else self.few(BATCH, at.graph.sizes[i])) / spread)
-        # E[v(x) mean] falls towards borders: less of the mean is in the values near one.
-        if any(m.lags) or m.common is not None:
-            p = m.common_map
-            if any(m.lags):  # p + p' - 1, in pairs
-                shared: Any = m.products(p, m.lags) - m.products(p - 1, m.lags)
-                if m.wraps and not m.gaussian:
-                    shared = 1.0  # filters leave the mean the same in all phases
-                values = (m.values - m.per_pair(m.cov_far) * shared) / m.per_pair(spread)
-            else:
-                values = m.values * m.per_pair(1 / spread)
-                values -= (p * m.per_site(2 * m.cov_far / spread)).reshape(values.shape)
-                values += m.per_pair(m.cov_far / spread)
-        else:
-            values = m.values * m.per_pair((1 - 2 * m.cov_far / m.average) / spread)
-            values += m.per_pair(m.cov_far / spread)
-        values = self.patterned(at, m, values)
+        values = self.patterned(at, m, lambda: self._centred(m, spread))
         if not m.wraps and m.gaussian and any(m.cov_far.tolist()):
             known = at.gates.tilts.get(-2 if m.tilt is None else m.tilt[0], np.ones(1)).mean()
             at.gates.power[i] = at.gates.power[i] * m.per_pair(np.maximum([
@@ -296,6 +286,26 @@ class BatchNormRule(MapNormRule):
         if not steep:  # nothing was cut off
             vars(after)["average"] = np.ones(len(spread))
         return self.scaled(at, after)
+
+    @staticmethod
+    def _centred(m: Moments, spread: Array) -> Array:
+        """Values less the mean of each channel, over its deviation."""
+        # E[v(x) mean] falls towards borders: less of the mean is in the values near one.
+        if any(m.lags) or m.common is not None:
+            p = m.common_map
+            if any(m.lags):  # p + p' - 1, in pairs
+                shared: Any = m.products(p, m.lags) - m.products(p - 1, m.lags)
+                if m.wraps and not m.gaussian:
+                    shared = 1.0  # filters leave the mean the same in all phases
+                values = (m.values - m.per_pair(m.cov_far) * shared) / m.per_pair(spread)
+            else:
+                values = m.values * m.per_pair(1 / spread)
+                values -= (p * m.per_site(2 * m.cov_far / spread)).reshape(values.shape)
+                values += m.per_pair(m.cov_far / spread)
+        else:
+            values = m.values * m.per_pair((1 - 2 * m.cov_far / m.average) / spread)
+            values += m.per_pair(m.cov_far / spread)
+        return values
 
     def _frozen(self, at: Before, m: Moments) -> Moments:
         """As the identity: the scale is the layer's gain already."""
@@ -450,8 +460,8 @@ class GroupNormRule(MapNormRule):
         # The mean of a channel is the same everywhere; what a site has of it follows the q map (as for batch norm).
         p = m.second / m.per_site(m.average)
         level = m.products(p, m.lags) - m.products(p - 1, m.lags)
-        values = m.values * m.per_pair(inverse) + m.per_pair(rest - taken) * level
-        values = self.patterned(at, m, values) if k == 1 else values
+        centred = m.values * m.per_pair(inverse) + m.per_pair(rest - taken) * level
+        values = self.patterned(at, m, lambda: centred) if k == 1 else centred
         values[lag_zero(m.lags)] = np.maximum(values[lag_zero(m.lags)], 0.0)
         self.levelled(at, m, values)
         cov_far = m.cov_far * inverse - taken + rest

@@ -27,7 +27,7 @@ from .values import Gaussian, SiteValue, Value
 if TYPE_CHECKING:
     from ..rules.directions import Patterns
 
-__all__ = ["Moments", "at", "concatenate", "far_factor", "folded", "inside", "linear", "overlap", "ratio",
+__all__ = ["Moments", "at", "concatenate", "far_factor", "folded", "in_parts", "inside", "linear", "overlap", "ratio",
            "read_sites", "refit", "shared_after"]
 
 
@@ -233,6 +233,10 @@ class Moments:
         """The same, with what a batch norm would do to single taps of the convolution `i`, found where one asks."""
         return self._with(tilt=(i, ratios))
 
+    def alone(self) -> Moments:
+        """The same without what ties it to other nodes, for what may be asked of it long after these are done."""
+        return self._with(common=None, tilt=None, plane=None)
+
     def _with(self, **others: Any) -> Moments:
         """The same with other fields, of which nothing that is known already depends."""
         out = object.__new__(Moments)
@@ -251,7 +255,7 @@ class Moments:
 
     def falling(self, maps: Array) -> Array:
         """Maps in parts of their averages, per group; 1 where all is 0."""
-        return ratio(maps, self.per_site(self.mean(maps)), 1.0)
+        return in_parts(maps)
 
     def of_groups(self, owner: Array) -> Moments:
         """Moments of the groups `owner`, one for each of its entries."""
@@ -304,6 +308,13 @@ def inside(extent: tuple[int, ...], lags: tuple[int, ...], wraps: bool = False) 
             shape[axis], shape[len(lags) + axis] = 2 * h + 1, n
             total *= ((partner >= 0) & (partner < n)).reshape(shape)
     return total
+
+
+def in_parts(maps: Array) -> Array:
+    """Maps in parts of their averages, per group; 1 where all is 0."""
+    flat = maps.reshape(len(maps), -1)
+    mean = np.add.reduce(flat, axis=1) / flat.shape[1]
+    return ratio(maps, mean.reshape((-1,) + (1,) * (maps.ndim - 1)), 1.0)
 
 
 def ratio(part: Any, whole: Any, otherwise: float = 0.0) -> Array:
