@@ -15,7 +15,7 @@ from ...results.assumptions import Assumption
 from ..memory import remembered
 from ..sweep.covariance import Covariance, Factor
 from ..sweep.lowering import Linear, Norm
-from ..sweep.moments import Moments, at as lag_zero, ratio, refit
+from ..sweep.moments import Moments, at as lag_zero, inside, ratio, refit
 from ..sweep.products import Product, Responsive
 from ..sweep.site_distribution import distant
 from ..sweep.sources import Standardised, Sum
@@ -142,11 +142,13 @@ class MapNormRule(NormRule):
         k, images = self.shared_by(at.layer, at.graph.channels[at.i], at.graph.ndim)
         return 1 - 1 / k if images else 1.0
 
-    def _kept(self, at: Below | Above, sizes: Sizes) -> tuple[Array, Array, float, float] | None:
+    def _kept(self, at: Below | Above, sizes: Sizes
+              ) -> tuple[Array, Array, float, float, tuple[float, float]] | None:
         """What is left of a site's power, E[v^2] of the values, and what each site gets of the power of the map.
 
         The first two are maps per group.  Of the last there are two: what is the same everywhere, and what goes with
-        the values.  None where there are no borders.
+        the values; and what a site loses for each that its gradient is correlated with, of both kinds.  None where there
+        are no borders.
         """
         graph, i = at.graph, at.i
         k, images = self.shared_by(graph.layers[i], graph.channels[i], len(sizes))
@@ -159,7 +161,7 @@ class MapNormRule(NormRule):
         level = at.gates.levels[i][(slice(None), *(n // 2 for n in at.gates.levels[i].shape[1:1 + len(sizes)]))]
         steep, even = at.gates.steep.get(i, 1.0), 1 / (count * sites * images)
         stays = np.maximum(1 - 2 * (1 + steep * level) / count + (1 + fourth) / count**2, 0.0)
-        return stays, level, left * even, steep * even * at.gates.aligned[i]
+        return stays, level, left * even, steep * even * at.gates.aligned[i], (2 / count, 2 * steep / count)
 
     def spreads(self, layer: Any) -> bool:
         return layer.through_statistics
@@ -175,19 +177,25 @@ class MapNormRule(NormRule):
         kept = self._kept(at, at.sizes)
         if kept is None or not below.bare.size:
             return below
-        stays, level, even, along = kept
+        stays, level, even, along, lost = kept
+        # What is the same everywhere takes the sum of the gradient, what goes with the values its sum with them.
+        whole, axes = below.values, tuple(range(1, below.values.ndim))
+        here: Any = (..., *(slice(first, first + n) for first, n in zip(below.start, whole.shape[1 + below.ndim:])))
+        pairs = refit(at.gates.levels[at.i], below.lags, 1)[here]
+        pairs[(slice(None), *below.lags)] = level[here]
+        sums, with_values = whole.sum(axis=axes), (whole * pairs).sum(axis=axes)
+        others = whole * (lost[0] + lost[1] * pairs)
+        others[(slice(None), *below.lags)] = 0.0
+        gone = others.sum(axis=axes[:below.ndim])
         below = below.with_lags(at.lags)
         center: Any = (slice(None), *below.lags)
-        power = below.values[center]
-        here: Any = (..., *(slice(first, first + n) for first, n in zip(below.start, power.shape[1:])))
-        axes = tuple(range(1, power.ndim))
+        each = (-1, *(1,) * (2 * below.ndim))
         spread = np.zeros((*below.values.shape[:1 + below.ndim], *(n or 1 for n in at.sizes)))
         # Neighbours get what goes with the values as these are correlated.
-        spread += refit(at.gates.levels[at.i], below.lags, 1) * (
-            along * power * level[here]).sum(axis=axes).reshape(-1, *(1,) * (2 * below.ndim))
-        spread[center] += even * power.sum(axis=axes, keepdims=True)
+        spread += refit(at.gates.levels[at.i], below.lags, 1) * (along * with_values).reshape(each)
+        spread[center] += even * sums.reshape(each[:1 + below.ndim])
         values = below.values.copy()
-        values[center] *= stays[here]
+        values[center] = values[center] * stays[here] - gone
         return below.holding(values).merge(Covariance(spread, (0,) * below.ndim), at.channels[0], False)
 
     def transpose(self, at: Above) -> Array:
@@ -196,15 +204,23 @@ class MapNormRule(NormRule):
         kept = self._kept(at, below.shape[-ndim:])
         if kept is None:
             return below
-        stays, level, even, along = kept
+        stays, level, even, along, lost = kept
         center: Any = (slice(None), slice(None), *at.lags)
         alone, axes = below[center], tuple(range(2, 2 + ndim))
         out = below.copy()
         pairs = at.gates.levels[at.i] * at.gates.power[at.i]
         with_values = (at.input * refit(pairs, tuple(n // 2 for n in at.input.shape[2:2 + ndim]), 1)).sum(
             axis=tuple(range(2, 2 + 2 * ndim)))
-        out[center] = (alone * stays + even * alone.sum(axis=axes, keepdims=True)
-                       + along * level * with_values.reshape(*with_values.shape, *(1,) * ndim))
+        both = with_values.reshape(*with_values.shape, *(1,) * (2 * ndim))
+        inner = inside(below.shape[-ndim:], at.lags)
+        total = alone.sum(axis=axes).reshape(both.shape)
+        others = refit(at.gates.levels[at.i], at.lags, 1).copy()
+        others[(slice(None), *at.lags)] = level
+        out += along * others * both + even * total * inner
+        lags: Any = (slice(None), slice(None), *(None,) * ndim)
+        fallen = alone[lags] * (lost[0] + lost[1] * others) * inner
+        fallen[center] = alone * (1 - stays)
+        out -= fallen
         return out
 
 

@@ -37,6 +37,8 @@ Marks = tuple[tuple[int, int], ...]
 #: A source, and what has been passed since.
 Name = tuple[int, Marks]
 EVERY_LAG = 10**9
+#: Lags up to which norms of maps are told what gradients of neighbours have in common.
+SUMMED = 4
 #: How many networks made ready are remembered for the next call.
 RECENT = 4
 
@@ -494,6 +496,8 @@ class Plan:
             gathers = any((i, slot) in graph.one_site for slot in range(len(below)))
             if i in whole or (gathers and not graph.layers[i].multiplies):
                 need[i] = (EVERY_LAG,) * graph.ndim
+            elif graph.sizes[i][0] is not None and graph.rules[i].spreads(graph.layers[i]):  # sums all of its gradient
+                need[i] = widest([need[i], (SUMMED,) * graph.ndim])
         made: dict[int, tuple[int, ...]] = {graph.top: zero}
         for i in range(graph.top - 1, -2, -1):
             above = [graph.rules[e.reader].lags_below(graph.ops[e.reader], made[e.reader]) for e in self.paths[i]]

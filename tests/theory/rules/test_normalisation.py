@@ -227,3 +227,14 @@ def test_no_pair_of_sites_shares_more_than_a_site() -> None:
     net = em.serial(em.Conv(3, 6, weights=em.Random(gain=.5)), em.Activation("relu"), em.Activation("sigmoid"),
                     em.Conv(1, 4, stride=2), em.BatchNorm())
     assert em.predict(net, image=5, channels_in=2).total > 0
+
+
+def test_norms_of_maps_sum_what_neighbouring_gradients_have_in_common() -> None:
+    """Sampled at width 64, 300 draws: std 3.138, total 1.273(22); taken as uncorrelated 2.463 and 1.443."""
+    conv = em.Conv(3, 64)
+    net = em.serial(conv, em.InstanceNorm(), conv, em.AvgPool(3, 1, 1), em.Upsample(2), conv)
+    erf = em.predict(net, image=24, channels_in=64, ndim=1)
+    assert abs(erf.std[0] / 3.138 - 1) < .05 and abs(erf.total / 1.273 - 1) < .06
+    sizes = em.erf_size_map(net, 24, channels_in=64, ndim=1)
+    assert_close(sizes.total[erf.unit], erf.total, REWRITE)
+    assert_close(sizes.std[(slice(None), *erf.unit)], erf.std, REWRITE)
