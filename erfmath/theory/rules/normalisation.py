@@ -147,8 +147,8 @@ class MapNormRule(NormRule):
         """What is left of a site's power, E[v^2] of the values, and what each site gets of the power of the map.
 
         The first two are maps per group.  Of the last there are two: what is the same everywhere, and what goes with
-        the values; and what a site loses for each that its gradient is correlated with, of both kinds.  None where there
-        are no borders.
+        the values; and of both kinds what a site loses for each that its gradient is correlated with.  None without
+        borders.
         """
         graph, i = at.graph, at.i
         k, images = self.shared_by(graph.layers[i], graph.channels[i], len(sizes))
@@ -215,7 +215,8 @@ class MapNormRule(NormRule):
         inner = inside(below.shape[-ndim:], at.lags)
         total = alone.sum(axis=axes).reshape(both.shape)
         others = refit(at.gates.levels[at.i], at.lags, 1).copy()
-        others[(slice(None), *at.lags)] = level
+        middle: Any = (slice(None), *at.lags)
+        others[middle] = level
         out += along * others * both + even * total * inner
         lags: Any = (slice(None), slice(None), *(None,) * ndim)
         fallen = alone[lags] * (lost[0] + lost[1] * others) * inner
