@@ -119,7 +119,8 @@ def observed(plan: Plan, inputs: Array, channels: Mapping[int, int], weighed: bo
         draws = part.shape[1] // batch
         x = np.moveaxis(part.reshape(part.shape[0], draws, batch, *part.shape[2:]), 1, 0) if batch > 1 else part[None]
         here: dict[int, Observed] = {}
-        images = 1 if batch > 1 else draws
+        # Gradients that pass through statistics of the batch are those of all its images.
+        images = batch if plan.program.mixes_images else 1 if batch > 1 else draws
 
         def seen(step: Step, values: Sequence[Array], here: dict[int, Observed] = here) -> None:
             if step.index in gates:

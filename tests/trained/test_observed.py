@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 from helpers import ROUNDING, assert_close, assert_statistical
 
 import erfmath as em
@@ -43,3 +44,18 @@ def test_dropout_and_products() -> None:
     apart: Any = em.predict(excite, weights=weights, images=images, gates="independent", draws=400, rng=0)
     layers: Any = em.predict(excite, weights=weights, images=images, gates="layers", draws=400, rng=0)
     assert_statistical(apart.total / layers.total, np.hypot(apart.total_stderr, layers.total_stderr) / layers.total, 1)
+
+
+def test_norms_by_the_batch_see_all_of_it() -> None:
+    """The diagonal of their derivative is 1 / std, but for a part of order 1 / (sites x images)."""
+    net = em.serial(em.Conv(1, 2), em.BatchNorm("batch"), em.Activation("relu"), em.Conv(1, 1))
+    weights = {"conv1": np.array([[[2.0]], [[-3.0]]]), "conv2": np.ones((1, 2, 1))}
+    images = np.random.default_rng(0).standard_normal((64, 1, 20))
+    slope = em.activities(net, weights, images)["batch_norm1"]
+    assert np.allclose(slope[0], [1 / 2, 1 / 3], rtol=0.05)
+    # One of the two channels is open, never both: a gradient of 1 or -1; drawn apart both, one or none.
+    for gates, total in (("independent", 0.5), ("layers", 1.0)):
+        about: Any = {"weights": weights, "gates": gates, "draws": 8, "rng": 0, "ndim": 1}
+        assert em.predict(net, images=images, **about).total == pytest.approx(total, rel=0.1)
+        # Noise of long wavelengths differs from batch to batch, and the mean of 1 / variance is more than 1.
+        assert 0.9 * total < em.predict(net, image=20, channels_in=1, **about).total < 2.5 * total
