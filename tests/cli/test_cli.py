@@ -107,3 +107,10 @@ def test_output_goes_to_a_file(ask: Ask) -> None:
     want = ask("predict", "plain").out
     answer = ask("predict", "plain", "-o", "new.txt")
     assert answer.status == 0 and want and not answer.out and Path("new.txt").read_text() == want
+
+
+@pytest.mark.parametrize("word", ["--ndim=--", "--width=" + "x" * 5000, "--image=" + "9" * 5000, "--unit=--"])
+def test_words_of_any_length_are_refused_in_one_short_line(ask: Ask, word: str) -> None:
+    answer = ask("predict", "vgg11", word)
+    assert answer.status == 2 and not answer.out
+    assert len(answer.err.splitlines()) == 1 and len(answer.err) < 1200
