@@ -55,8 +55,8 @@ class StandIn(NamedTuple):
     Examples
     --------
     >>> from erfmath.readers.builder import StandIn
-    >>> StandIn("features.3", "activation sin", "tanh", "mean squared slope 0.82 of its own at unit variance").layer
-    'tanh'
+    >>> StandIn("features.3", "product with a constant pattern over sites", "scale", "its root mean square").layer
+    'scale'
     """
 
     node: str
