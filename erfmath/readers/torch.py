@@ -163,12 +163,18 @@ class _Reader:
             self.names[node.name] = [self.cut(node, i, *where) for i, where in enumerate(parts(_Call(node)))]
         elif name == "glu":
             self.glu(node)
-        elif name in ("addcmul", "addcmul_"):
-            self.addcmul(node)
+        elif name.endswith("_like") and name[:-5] in ("zeros", "ones", "full"):
+            import torch
+            value = _Call(node).get("fill_value") if name == "full_like" else float(name == "ones_like")
+            self.tensors[node.name] = torch.full((), value)
         else:
             plain = name.removesuffix("_") if not name.startswith("_") else name
-            op, inputs, attributes = _plain(plain, _Call(node))
-            self.add(node, op, inputs, attributes)
+            call = _Call(node)
+            steps = _SPELLED[plain](call) if plain in _SPELLED else []
+            if steps:
+                self.spelled(node, steps)
+            else:
+                self.add(node, *_plain(plain, call))
             if name.endswith("_") and not name.startswith("__"):  # in place: later readers see the new value
                 self.names[node.args[0].name] = self.names[node.name]
 
@@ -208,18 +214,15 @@ class _Reader:
                                    path))
         self.names[node.name] = node.name
 
-    def addcmul(self, node: Any) -> None:
-        """A sum with a product."""
-        call, path = _Call(node), self.path(node, "addcmul")
-        shape = _ints(node.meta["val"].shape)
-        product = f"{node.name}.product"
-        factors = [self.operand(call["tensor1"]), self.operand(call["tensor2"])]
-        steps: Sequence[tuple[str, Sequence[Any], str]] = (
-            (product, factors, "multiply"),
-            (f"{product}.scaled", [product, float(call["value"])], "multiply"),
-            (node.name, [self.operand(call["self"]), f"{product}.scaled"], "add"))
-        for name, inputs, function in steps:
-            self.records.append(Record(name, "binary", tuple(inputs), {"function": function}, shape, path))
+    def spelled(self, node: Any, steps: Sequence[tuple[Any, ...]]) -> None:
+        """One operation as several: functions of inputs, of numbers, and of earlier steps, by their number as text."""
+        word = node.target._schema.name.split("::")[-1].strip("_")
+        shape, path = _ints(node.meta["val"].shape), self.path(node, word)
+        for i, (function, *given) in enumerate(steps):
+            inputs = tuple(f"{node.name}.{v}" if isinstance(v, str) else self.operand(v) for v in given)
+            name = node.name if i == len(steps) - 1 else f"{node.name}.{i}"
+            op = "unary" if len(given) == 1 else "binary"
+            self.records.append(Record(name, op, inputs, {"function": function}, shape, path))
         self.names[node.name] = node.name
 
     def add(self, node: Any, op: str, inputs: Sequence[Any], attributes: dict[str, Any]) -> None:
@@ -341,9 +344,6 @@ def _plain(name: str, c: _Call) -> Plain:
 
 def _binary(name: str, c: _Call) -> Plain:
     x, y = c.get("self", "input"), c.get("other", "exponent")
-    alpha = c.get("alpha")
-    if alpha not in (None, 1):
-        return f"{name} with alpha", [x, y], {}
     mode = c.get("rounding_mode")
     return ("binary" if mode is None else f"{name} rounded"), [x, y], {"function": _BINARY[name]}
 
@@ -501,7 +501,8 @@ _HANDLERS: dict[str, Callable[[_Call], Plain]] = {
     "masked_fill": lambda c: ("where", [c["mask"], c["value"], c["self"]], {}),
     "neg": _unary("negative"), "softplus": _unary("softplus", beta="beta"), "celu": _unary("celu", alpha="alpha"),
     "threshold": _unary("threshold", at="threshold", value="value"), "log_sigmoid": _unary("logsigmoid"),
-    "gelu": _gelu, "elu": _elu, "prelu": _prelu,
+    "rrelu": lambda c: ("unary", [c.first], {"function": "leaky_relu", "slope": (c["lower"] + c["upper"]) / 2}),
+    "special_expit": _unary("sigmoid"), "gelu": _gelu, "elu": _elu, "prelu": _prelu,
     "rsub": lambda c: ("binary", [c["other"], c["self"]], {"function": "subtract"}),
     "permute": _permute(lambda c: c["dims"]), "transpose": _permute(_swapped), "swapaxes": _permute(_swapped),
     "t": _permute(lambda c: range(c.rank)[::-1]), "movedim": _permute(_moved),
@@ -521,6 +522,41 @@ _HANDLERS: dict[str, Callable[[_Call], Plain]] = {
     "softmax": _softmax, "_softmax": _softmax, "linear": _linear,
     **dict.fromkeys(_DROPOUTS, lambda c: ("dropout", [c.first], {"p": float(c["p"])})),
     "matmul": lambda c: ("matmul", [c["self"], c["other"]], {}),
+}
+
+
+def _scaled_sum(c: _Call) -> Sequence[tuple[Any, ...]]:
+    """x + alpha y, x - alpha y, or y - alpha x; as it is where alpha is 1."""
+    alpha, name = c.get("alpha"), c.node.target._schema.name.split("::")[-1].strip("_")
+    x, y = (c["other"], c["self"]) if name == "rsub" else (c["self"], c["other"])
+    return [] if alpha in (None, 1) else [("multiply", y, alpha), ("add" if name == "add" else "subtract", x, "0")]
+
+
+def _clamped(c: _Call) -> Sequence[tuple[Any, ...]]:
+    """By tensors; numbers are a function's parameters."""
+    low, high = c.get("min"), c.get("max")
+    if not hasattr(low, "name") and not hasattr(high, "name"):
+        return []
+    steps = [] if low is None else [("maximum", c.first, low)]
+    return steps if high is None else [*steps, ("minimum", "0" if steps else c.first, high)]
+
+
+#: Operations that several others spell out.
+_SPELLED: dict[str, Callable[[_Call], Sequence[tuple[Any, ...]]]] = {
+    **dict.fromkeys(("add", "sub", "rsub"), _scaled_sum), "clamp": _clamped,
+    "addcmul": lambda c: [("multiply", c["tensor1"], c["tensor2"]), ("multiply", "0", c["value"]),
+                          ("add", c["self"], "1")],
+    "addcdiv": lambda c: [("divide", c["tensor1"], c["tensor2"]), ("multiply", "0", c["value"]),
+                          ("add", c["self"], "1")],
+    "lerp": lambda c: [("subtract", c["end"], c["self"]), ("multiply", "0", c["weight"]), ("add", c["self"], "1")],
+    "exp2": lambda c: [("power", 2.0, c.first)], "erfc": lambda c: [("erf", c.first), ("subtract", 1.0, "0")],
+    "log2": lambda c: [("log", c.first), ("multiply", "0", 1 / math.log(2))],
+    "log10": lambda c: [("log", c.first), ("multiply", "0", 1 / math.log(10))],
+    "special_ndtr": lambda c: [("multiply", c.first, math.sqrt(0.5)), ("erf", "0"), ("add", "1", 1.0),
+                               ("multiply", "2", 0.5)],
+    "heaviside": lambda c: [("greater", c.first, 0.0)], "nan_to_num": lambda c: [("add", c.first, 0.0)],
+    "hypot": lambda c: [("square", c.first), ("square", c["other"]), ("add", "0", "1"), ("sqrt", "2")],
+    "logaddexp": lambda c: [("exp", c.first), ("exp", c["other"]), ("add", "0", "1"), ("log", "2")],
 }
 
 

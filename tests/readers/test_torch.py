@@ -102,6 +102,12 @@ SMALL: dict[str, Any] = {
         conv(6, 6), Lambda(lambda x: torch.where(x > 0.1, x, torch.exp(x) * x)), conv(6, 6),
         Lambda(lambda x: functional.softshrink(x, 0.2) + 0.1 * torch.sin(3 * x)), conv(6, 6),
         Lambda(lambda x: x / torch.sqrt(1 + x * x) + torch.abs(x) * (x < 0.3).float())),
+    "several in one": lambda: (
+        conv(3, 6), Lambda(lambda x: torch.rsub(x, torch.tanh(x), alpha=0.5)), conv(6, 6),
+        Lambda(lambda x: torch.lerp(torch.addcmul(x, x, torch.sigmoid(x), value=0.3), functional.rrelu(x), 0.2)),
+        conv(6, 6), Lambda(lambda x: torch.add(torch.exp2(x), torch.erfc(x), alpha=-2.0)), conv(6, 6),
+        Lambda(lambda x: torch.logaddexp(x, torch.zeros_like(x)) + torch.hypot(x, torch.ones_like(x))), conv(6, 6),
+        Lambda(lambda x: torch.clamp(x, min=torch.tensor(-0.5), max=torch.tensor(0.7)) + torch.special.ndtr(x))),
     "gate of its own": lambda: (conv(3, 6), Lambda(lambda x, f: torch.log1p(torch.exp(x)) * torch.atan(x) * f(x),
                                                    conv(6, 6)), conv(6, 4)),
     "constants": lambda: (Lambda(lambda x: (x - 0.4) / 0.2), conv(3, 4), nn.Tanh(), conv(4, 4)),
