@@ -74,7 +74,7 @@ def predict_through_gates(net: Network, settings: RunSettings, *, gates: Any, st
                      normalise=False, images=images, channel=None, batch=None,
                      dtype="float64" if statistic == "mean" else None)
     if plan.recipe.drawn:
-        missing = sorted(net.names[i] for i, _ in plan.recipe.drawn)
+        missing = sorted(net.names[i] + (f".{name}" if name == "bias" else "") for i, name in plan.recipe.drawn)
         raise ValueError(f"weights: no array for {', '.join(missing[:3])}{', ...' * (len(missing) > 3)}; gates= is for "
                          "networks of which all weights are given")
     parts = _Parts(net, settings, plan, channels_of(net, settings), images, noise)

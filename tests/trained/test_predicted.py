@@ -29,6 +29,8 @@ def test_results_are_kept(branched: Any, in_tmp: Path) -> None:
 def test_refusals() -> None:
     net = em.serial(em.Conv(3, 2), em.Activation("relu"), em.Conv(3, 2))
     weights = {"conv1": np.ones((2, 3, 3, 3)), "conv2": np.ones((2, 2, 3, 3))}
+    with pytest.raises(ValueError, match="no array for conv1.bias;"):
+        em.predict(em.serial(em.Conv(3, 2, bias=1.0)), weights={"conv1": np.ones((2, 3, 3, 3))}, gates="layers")
     with pytest.raises(ValueError, match="no array for conv2"):
         em.predict(net, weights={"conv1": weights["conv1"]}, gates="layers")
     with pytest.raises(ValueError, match="too few"):
