@@ -128,12 +128,12 @@ def border_patterns(own: float, shared: float, variances: Array, within: Sequenc
     apart, root = _over_axes(pairs) - np.multiply.outer(mean, mean), np.sqrt(power)
     covariance = apart * (channels * shared * root)[:, None] * root
     covariance.ravel()[::len(root) + 1] += alone
-    levels, axes = np.linalg.eigh(covariance)
+    many = len(alone)
+    levels, axes = np.linalg.eigh(covariance) if many > 1 else (covariance[0], np.ones((1, 1)))
     top = float(levels[-1])
     levels = np.maximum(levels, 0.0)
-    many = len(alone)
     both = np.concatenate([alone, levels]) / top
-    t = _T[:_points(both, many, channels - 1)]
+    t = _T[:_points(both, many, channels - 1)] if many > 1 else _T
     spread = np.multiply.outer(both, 2 * t)
     spread += 1
     others, whole = _log_product(spread[:many]), _log_product(spread[many:])
