@@ -111,11 +111,11 @@ class ActivationRule(Rule):
             gate, after = _site_by_site(phi, m, lags, gate, after, np.array([site is None for site in m.sites]))
         if non_gaussian and any(m.lags):
             after = _near(phi, m, after, non_gaussian)
-        if non_gaussian and not rectifies and m.second[0].size > 1:
+        if non_gaussian and m.second[0].size > 1 and (not rectifies or m.offset is not None):
             gate, after = _by_level(phi, m, lags, gate, after, {g: before[g] for g in non_gaussian})
         at.gates.power[at.i] = gate
         self._even(at, phi, q)
-        if rectifies or m.second[0].size == 1:
+        if m.second[0].size == 1 or (rectifies and m.offset is None):
             return after.with_lags(at.want).with_common(functools.partial(in_parts, m.falls))
         heights, inside = _means(phi, m, before)
         after = replace(after, cov_far=np.maximum(after.cov_far + m.mean(heights)**2 - inside**2, 0.0))
@@ -165,6 +165,11 @@ def _means(phi: Function, m: Moments, values: Sequence[Value]) -> tuple[Array, A
     """
     maps, inside = np.empty(m.second.shape), np.empty(len(values))
     for g, value in enumerate(values):
+        if m.offset is not None and m.sites[g] is not None:
+            levels, nodes, there = _borders(m, g, value)
+            one = np.array([abs(site.through(phi).mean) for site in (*there, value)])
+            maps[g], inside[g] = np.interp(levels, nodes, one[:-1]), one[-1]
+            continue
         levels, nodes = _levels(m, g)
         ends = [*nodes.tolist(), 1.0]
         if m.sites[g] is None:
@@ -224,20 +229,38 @@ def _near(phi: Function, m: Moments, after: Moments, groups: Sequence[int]) -> M
 
 def _by_level(phi: Function, m: Moments, lags: tuple[int, ...], gate: Array, after: Moments, values: dict[int, Value]
               ) -> tuple[Array, Moments]:
-    """Gates and second moments of groups that are not Gaussian, where values are smaller near borders."""
+    """Gates and second moments of groups that are not Gaussian, where values are smaller near borders, or lower."""
     gate = np.broadcast_to(gate, (*gate.shape[:1 + m.ndim], *m.second.shape[1:])).copy()
     second, passed = after.second.copy(), np.ones(m.second.shape)
     for g, value in values.items():
-        levels, nodes = _levels(m, g)
+        where, nodes, there = _borders(m, g, value)
         if nodes[-1] - nodes[0] < 1e-3:
             continue
-        there = [value.times(level) for level in nodes.tolist()]
         sites = [one.through(phi) for one in there]
         open_gates = [over(site.squared_slope, one.squared_slope) for one, site in zip(there, sites)]
         passed[g] = over(1.0, over(value.through(phi).squared_slope, value.squared_slope)) * np.interp(
-            levels, nodes, open_gates)
-        second[g] = np.interp(levels, nodes, [site.second for site in sites])
+            where, nodes, open_gates)
+        # Sites that are alike so far still differ by their second moments.
+        level = ratio(m.second[g], np.interp(where, nodes, [one.second for one in there]))
+        second[g] = np.interp(where, nodes, [site.second for site in sites]) * level
     gate *= m.products(np.sqrt(passed), lags)
     moments = after.values.copy()
     moments[lag_zero(after.lags)] = second
     return gate, replace(after, values=moments)
+
+
+def _borders(m: Moments, g: int, value: Value) -> tuple[Array, Array, list[Value]]:
+    """What tells sites of a group apart, some of its values in order, and what a site is there."""
+    levels, nodes = _levels(m, g)
+    if m.offset is None or not m.offset[g].any():
+        return levels, nodes, [value.times(level) for level in nodes.tolist()]
+    offset, q = m.offset[g], m.second[g]
+    nodes = np.linspace(offset.min(), offset.max(), LEVELS)
+    # What is left of the second moment, at the sites that are nearest.
+    own = np.maximum(q - offset**2, 0.0)
+    near = np.abs(offset[None] - nodes.reshape(-1, *(1,) * offset.ndim)).argmin(axis=0).ravel()
+    count = np.bincount(near, minlength=LEVELS)
+    met = np.flatnonzero(count)
+    mean = np.interp(nodes, nodes[met], np.bincount(near, own.ravel(), LEVELS)[met] / count[met])
+    ends = zip(np.sqrt(mean / value.second).tolist(), nodes.tolist())
+    return offset, nodes, [value.times(level, shift) for level, shift in ends]

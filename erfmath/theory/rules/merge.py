@@ -67,6 +67,8 @@ class AddRule(Rule):
         sites = tuple(self._site(at, g, parts, terms) for g in range(len(q)))
         total = Moments(values, cov_far, ratio(cov_site, q), sites, parts[0].wraps)
         vars(total)["average"] = q
+        if any(part.offset is not None for part in parts):
+            vars(total)["offset"] = functools.reduce(np.add, [part.offset for part in parts if part.offset is not None])
         if any(part.few for part in parts):
             vars(total)["few"] = sum(part.few * float(part.average.mean() / q.mean()) for part in parts)
         if any(part.common is not None for part in parts):

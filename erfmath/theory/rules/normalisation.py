@@ -302,6 +302,9 @@ class BatchNormRule(MapNormRule):
         after = Moments(values, np.zeros(len(spread)), np.zeros(len(spread)), sites, m.wraps)
         if not steep:  # nothing was cut off
             vars(after)["average"] = np.ones(len(spread))
+        if not (m.gaussian or m.wraps) and m.common is not None:
+            level = m.common_map - 1
+            vars(after)["offset"] = level * m.per_site(m.means / np.sqrt(spread))
         return self.scaled(at, after)
 
     @staticmethod

@@ -59,6 +59,9 @@ class Moments:
     few : float
         Of values that are sums over white pixels, 1 / channels: weights that have made the values sum them up again
         on the way back.
+    offset : ndarray, shape (groups, *lattice), optional
+        By what the mean of a site differs from that of the map, the same in all channels: so it is near borders where
+        a batch norm takes one mean from values that have another there.
     common : callable, optional
         Gives E[v(x) v'] over distant sites (or inputs) v', in parts of its average, per group and site.  None: it falls
         towards borders as `second` does.
@@ -75,6 +78,7 @@ class Moments:
     tilt: tuple[int, Callable[[], Patterns | None]] | None = None
     common: Callable[[], Array] | None = None
     few: float = 0.0
+    offset: Array | None = None
 
     @property
     def ndim(self) -> int:
@@ -264,6 +268,7 @@ class Moments:
         common = self.common
         return replace(self, values=self.values[owner], cov_far=self.cov_far[owner], corr_site=self.corr_site[owner],
                        common=None if common is None else lambda: common()[owner],
+                       offset=None if self.offset is None else self.offset[owner],
                        sites=tuple(self.sites[k] for k in owner))
 
     def _mixed_common(self, share: Array) -> Array:
@@ -353,6 +358,9 @@ def concatenate(parts: list[Moments]) -> Moments:
     values, cov_far, corr_site = (np.concatenate([getattr(part, what) for part in parts])
                                   for what in ("values", "cov_far", "corr_site"))
     out = Moments(values, cov_far, corr_site, tuple(site for part in parts for site in part.sites), parts[0].wraps)
+    if any(part.offset is not None for part in parts):
+        offsets = [np.zeros(part.second.shape) if part.offset is None else part.offset for part in parts]
+        out = out._with(offset=np.concatenate(offsets))
     if all(part.common is None for part in parts):
         return out
     return out.with_common(lambda: np.concatenate([part.common_map for part in parts]))
