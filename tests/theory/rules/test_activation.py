@@ -86,3 +86,21 @@ def test_neighbours_of_pools_have_more_in_common_after_a_gate() -> None:
                     em.AvgPool(2, 1), em.BatchNorm(), em.Conv((1,)))
     node, = [one for one in em.signals(net).nodes if one.kind == "avg_pool"]
     assert node.variance == pytest.approx(rectified.mean(axis=1).var(), rel=0.03)
+
+
+def test_gates_at_borders_know_the_mean_that_a_batch_norm_took() -> None:
+    """Pooled values at a corner are lower than the mean of the map in every channel: their second moments, sampled."""
+    rng, n = np.random.default_rng(0), 9
+    draws = np.maximum(rng.standard_normal((60_000, n)), 0)
+    padded = np.pad(draws, [(0, 0), (2, 2)], constant_values=-np.inf)
+    pooled = np.stack([padded[:, k:k + n] for k in range(5)]).max(axis=0)
+    rectified = np.maximum((pooled - pooled.mean()) / pooled.std(), 0)
+    net = em.serial(em.Conv((1,), weights=em.Random(gain=1.0)), RELU, em.MaxPool(5, 1, 2), em.BatchNorm(), RELU,
+                    em.Conv((1,), weights=em.Random(gain=2.0)))
+    # Of independent channels the last convolution passes what the gates of its site let through: all of the power of
+    # the pool, 1 over its variance, twice the part of gates that are open.
+    for unit in (0, n // 2):
+        total = 2 * (rectified[:, unit] > 0).mean() / pooled.var()
+        won = em.predict(net, image=(n,), unit=unit, source="max_pool1").total
+        assert won == pytest.approx(total, rel=0.06)
+    assert (rectified[:, 0] > 0).mean() < 0.8 * (rectified[:, n // 2] > 0).mean()
