@@ -641,6 +641,49 @@ def _(draw: Draw, place: Place) -> Pair:
     return em.Conv(6, 4, stride=2, padding=2), em.serial(em.PixelUnshuffle(2), em.Conv(3, 4))
 
 
+@rewrite("slice of a concat", unlike=("costs", "shares"))
+def _(draw: Draw, place: Place) -> Pair:
+    a, b = keeping(draw, place), beside(draw, place)
+    return a, em.serial(em.concat(a, b), em.Slice(0, place.channels))
+
+
+@rewrite("adaptive pool of equal bins", free=True, unlike=("TRF", "size map", "shares"))
+def _(draw: Draw, place: Place) -> Pair:
+    if place.shape is None or any(n % 2 for n in place.shape):
+        raise ValueError("bins of one size")
+    return em.AvgPool(2), em.AdaptiveAvgPool(tuple(n // 2 for n in place.shape))
+
+
+@rewrite("dilation of a single tap, and biases of no variance", free=True)
+def _(draw: Draw, place: Place) -> Pair:
+    c = draw.pick(CHANNELS)
+    return em.Conv(1, c), em.Conv(1, c, dilation=draw.pick((2, 3)), padding=0, bias=0.0)
+
+
+@rewrite("scaled sums re-associated")
+def _(draw: Draw, place: Place) -> Pair:
+    a, b = keeping(draw, place), keeping(draw, place)
+    s, t = draw.number(), draw.number()
+    end = draw.pick(((), (R,)))
+    return (em.serial(em.add(em.serial(a, em.Scale(s * t)), em.serial(b, em.Scale(t)), em.Identity()), *end),
+            em.serial(em.add(em.serial(em.add(em.serial(a, em.Scale(s)), b), em.Scale(t)), em.Identity()), *end))
+
+
+@rewrite("nothing: shuffled and shuffled again", free=True)
+def _(draw: Draw, place: Place) -> Pair:
+    groups = draw.pick([g for g in range(1, place.channels + 1) if place.channels % g == 0])
+    there, back = em.Shuffle(groups), em.Shuffle(place.channels // groups)
+    return None, em.serial(there, back, back, there)
+
+
+@rewrite("halves of the channels pooled", free=True, refusable="ever")
+def _(draw: Draw, place: Place) -> Pair:
+    if place.channels < 2:
+        raise ValueError("one channel")
+    pool = some_pool(draw)
+    return pool, em.split([1, place.channels - 1], pool, pool)
+
+
 @rewrite("group norm of one channel a group")
 def _(draw: Draw, place: Place) -> Pair:
     return em.InstanceNorm(), em.GroupNorm(place.channels)

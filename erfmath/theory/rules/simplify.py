@@ -296,28 +296,32 @@ def _whole_again(i: int, layers: list[Layer], sources: list[tuple[int, ...]], ch
             j < 0 or readers[j] != 1 or not isinstance(layers[j], Activation) or _unnamed(layers[j]) != _unnamed(gate)
             for j in inputs):
         return layers[i], inputs
-    parts = [origin.get(k, (k, np.arange(channels[k]))) for k, in (sources[j] for j in inputs)]
-    base = parts[0][0]
-    if any(other != base for other, _ in parts) or not np.array_equal(
-            np.concatenate([read for _, read in parts]), np.arange(channels[base])):
+    base = _all_of([_origin(k, channels, origin) for k, in (sources[j] for j in inputs)], channels)
+    if base is None:
         return layers[i], inputs
     layers[i], sources[i] = _unnamed(gate), (base,)
     return layers[i], sources[i]
 
 
+def _origin(j: int, channels: list[int], origin: dict[int, Any]) -> Any:
+    """For each channel of a node, the node and the channel that it is, moved about; shape (2, channels)."""
+    return origin[j] if j in origin else np.stack([np.full(channels[j], j), np.arange(channels[j])])
+
+
+def _all_of(parts: list[Any], channels: list[int]) -> int | None:
+    """The node of which these are all channels in their order, if they are that."""
+    bases, reads = np.concatenate(parts, axis=1)
+    base = int(bases[0])
+    return base if (bases == base).all() and np.array_equal(reads, np.arange(channels[base])) else None
+
+
 def _unmoved(i: int, layer: Layer, layers: list[Layer], sources: list[tuple[int, ...]], channels: list[int],
              origin: dict[int, Any], ndim: int) -> int | None:
     """The node of which this one is all channels in their order, moved about and back."""
-    inputs = sources[i]
-    if layer.joins_channels:
-        parts = [origin.get(j, (j, np.arange(channels[j]))) for j in inputs]
-        if len({base for base, _ in parts}) > 1:
-            return None
-        base, reads = parts[0][0], np.concatenate([read for _, read in parts])
-    elif layer.moves_channels:
-        base, reads = origin.get(inputs[0], (inputs[0], np.arange(channels[inputs[0]])))
-        reads = layer.channel_reads([reads], channels[i], ndim)[0]
-    else:
+    parts = [_origin(j, channels, origin) for j in sources[i]]
+    if layer.moves_channels:
+        parts = [np.concatenate([layer.channel_reads([row], channels[i], ndim) for row in parts[0]])]
+    elif not layer.joins_channels:
         return None
-    origin[i] = base, reads
-    return int(base) if np.array_equal(reads, np.arange(channels[base])) else None
+    origin[i] = np.concatenate(parts, axis=1)
+    return _all_of(parts, channels)
