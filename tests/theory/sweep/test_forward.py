@@ -18,6 +18,7 @@ from helpers import ROUNDING, Tolerance, assert_close, assert_statistical, draws
 from wide_limit import Pairs, limit, relu
 
 import erfmath as em
+from erfmath.base.errors import SizeError
 from erfmath.networks.settings import RunSettings
 from erfmath.theory.sweep import forward as moments
 from erfmath.theory.sweep.conditioning import entry, handed
@@ -303,3 +304,12 @@ def test_gates_of_saturating_functions_vary_over_the_map(monkeypatch: pytest.Mon
         assert_close(gates.power[place[f"tanh{k}"]][0, 0, 0], slopes, QUADRATURE)
         assert_close(got[f"tanh{k}"].second[0], np.diag(exact[f"tanh{k}"].same[0]).reshape(6, 5), QUADRATURE)
         assert slopes[0, 0] > slopes[3, 2]
+
+
+def test_second_moments_that_would_not_fit_are_refused() -> None:
+    """Photographs, upsampling and a global pool: all pairs of sites of all maps."""
+    gate = em.multiply(em.Identity(), em.serial(em.GlobalAvgPool(), em.Conv(1, 16)))
+    net = em.serial(em.Conv(3, 16), em.Activation("relu"), gate, em.Upsample(2), em.Conv(3, 16), em.Activation("relu"),
+                    em.Conv(3, 16))
+    with pytest.raises(SizeError, match=r"of conv1 .* GiB\), more than 2 times the limit .* take a smaller image"):
+        em.predict(net, image=96, input_covariance=em.natural_images())
