@@ -65,8 +65,10 @@ shutil.copy(next(pathlib.Path("out").glob("skip*.npz")), "done.npz")
 
 def start(program: str, folder: Path) -> subprocess.Popen[bytes]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}
+    # Shells let processes in the background ignore Ctrl-C, and these hand it on.
     return subprocess.Popen([sys.executable, "-c", PROGRAMS[program]], cwd=folder, env=environment,
-                            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+                            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
 
 
 def arrays(file: Path) -> dict[str, bytes]:
