@@ -25,7 +25,7 @@ from ..sweep.covariance import Covariance, Factor
 from ..sweep.groups import Labels
 from ..sweep.lowering import SAMPLE, Linear, Norm, reach
 from ..sweep.moments import Moments, at as lag_zero, far_factor, in_parts, linear, ratio, read_sites, shared_after
-from ..sweep.sources import average
+from ..sweep.sources import Sum, average
 from ..sweep.taps import Array, Taps, border_gain, forward
 from ..sweep.values import Value
 from .context import Above, Before, Below
@@ -264,11 +264,14 @@ class Rule:
         if i not in graph.biases:
             return after
         bias = graph.biases[i]
-        if any(site is not None for site in after.sites):
-            raise NotImplementedError(f"node {i} ({at.layer.kind}): biases of fixed weights after an activation: "
-                                      f"{SAMPLE}")
-        return replace(after, values=after.values + bias, cov_far=after.cov_far + bias,
-                       corr_site=ratio(after.cov_site + bias, after.average + bias))
+        sites = tuple(None if site is None else Sum.of((after.value(g),), bias, bias).value()
+                      for g, site in enumerate(after.sites))
+        at.gates.parts.update({(i, g): {0: 0} for g, site in enumerate(sites) if site is not None})
+        biased = replace(after, values=after.values + bias, cov_far=after.cov_far + bias, sites=sites, common=None,
+                         corr_site=ratio(after.cov_site + bias, after.average + bias))
+        if after.common is None:
+            return biased
+        return biased.with_common(lambda: biased.falling(after.common_map * after.per_site(after.cov_far) + bias))
 
     def spreads(self, layer: Layer) -> bool:
         """Whether the gradient of one site reaches all of the map."""

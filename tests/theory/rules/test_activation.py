@@ -104,3 +104,12 @@ def test_gates_at_borders_know_the_mean_that_a_batch_norm_took() -> None:
         won = em.predict(net, image=(n,), unit=unit, source="max_pool1").total
         assert won == pytest.approx(total, rel=0.06)
     assert (rectified[:, 0] > 0).mean() < 0.8 * (rectified[:, n // 2] > 0).mean()
+
+
+def test_biases_of_fixed_weights_between_activations() -> None:
+    """relu(relu(z) + b): both gates are open with probability 1/4 + asin(rho) / 2 pi, rho that of z and z + b."""
+    bias = 0.7
+    one = em.Conv(1, groups="depthwise", weights=em.Fixed(np.ones((1, 1))), bias=bias)
+    net = em.serial(em.Conv(3, weights=em.Random(gain=2.0)), RELU, one, RELU, em.Conv(1, weights=em.Random(gain=2.0)))
+    both = 0.25 + math.asin(math.sqrt(2 / (2 + bias))) / (2 * math.pi)
+    assert em.predict(net).total == pytest.approx(4 * both, rel=1e-3)
