@@ -1,12 +1,13 @@
-"""What erfmath refuses because it would not fit in memory."""
+"""What erfmath refuses: what would not fit in memory, and what needs a package that is not installed."""
 
 from __future__ import annotations
 
+import importlib
 import re
 from typing import Any
 
 __all__ = ["MEMORY_LIMIT", "MOST_CHANNELS", "MOST_NODES", "MOST_PHASES", "MOST_SITES", "MOST_TAPS", "MOST_WORK", "NODE",
-           "SizeError", "check_bytes", "check_count", "named", "quoted"]
+           "SizeError", "check_bytes", "check_count", "named", "optional", "quoted"]
 
 #: Largest single array, in bytes, that erfmath builds unasked.
 MEMORY_LIMIT = 2**31
@@ -102,3 +103,37 @@ def named(error: Exception, where: object) -> ValueError:
     if len(name) > QUOTED:
         name = f"{name[:QUOTED - 25]}..."
     return (SizeError if isinstance(error, SizeError) else ValueError)(f"{name}: {error}")
+
+
+def optional(package: str, purpose: str, remedy: str = "") -> Any:
+    """A package that erfmath does not depend on, imported where it is needed.
+
+    Parameters
+    ----------
+    package : str
+        Name of the package to import.
+    purpose : str
+        What needs it, as the message says it.
+    remedy : str, optional
+        What to do instead of installing it.
+
+    Raises
+    ------
+    ImportError
+        If it is not installed, with the command that installs it; an error inside the package passes unchanged.
+
+    Examples
+    --------
+    >>> optional("torche", "from_torch")
+    Traceback (most recent call last):
+        ...
+    ImportError: from_torch needs the package torche, which is not installed: pip install torche
+    """
+    top = package.split(".")[0]
+    try:
+        return importlib.import_module(package)
+    except ModuleNotFoundError as error:
+        if error.name != top:  # a part of the package, or something that it needs
+            raise
+    raise ImportError(f"{purpose} needs the package {top}, which is not installed: pip install {top}"
+                      + (f", or {remedy}" if remedy else ""), name=top) from None

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ..base.errors import optional
 from ..networks.support import support
 from ..readers.builder import View
 from ..readers.convert import build, convert
@@ -74,9 +75,7 @@ class Reading:
 
 def names(per_module: int = 1) -> list[str]:
     """All convolutional models of torchvision, and of each convolutional module of timm the first few."""
-    import timm
-    import torchvision
-
+    timm, torchvision = (optional(library, "bench readers") for library in ("timm", "torchvision"))
     found = [f"torchvision:{name}" for name in torchvision.models.list_models() if not name.startswith(ELSE)]
     for module in CONVOLUTIONAL:
         found += [f"timm:{name}" for name in timm.list_models(module=module)[:per_module]]
@@ -85,18 +84,15 @@ def names(per_module: int = 1) -> list[str]:
 
 def create(name: str, seed: int = 0) -> Any:
     """A module at its own initialisation, in evaluation mode."""
-    import timm
-    import torch
-    import torchvision
-
     library, name = name.split(":")
+    torch, models = optional("torch", "bench readers"), optional(library, "bench readers")
     torch.manual_seed(seed)
     if library == "timm":
-        return timm.create_model(name).eval()
+        return models.create_model(name).eval()
     options: dict[str, Any] = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
     if name.startswith(("deeplab", "fcn", "lraspp")):
         options["weights_backbone"] = None
-    return torchvision.models.get_model(name, weights=None, **options).eval()
+    return models.models.get_model(name, weights=None, **options).eval()
 
 
 def traced(name: str, image: int | None = None) -> tuple[Any, Trace]:

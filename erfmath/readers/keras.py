@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..base.checks import integer, is_sequence
-from ..base.errors import check_bytes, quoted
+from ..base.errors import check_bytes, optional, quoted
 from .keras_layers import Layer
 from .records import Array, Record, Trace
 
@@ -28,19 +28,23 @@ CONFIG, WEIGHTS = "config.json", "model.weights.h5"
 LARGEST = 2**25
 
 
-def trace_model(model: Any, image: Any = None) -> tuple[Trace, bool]:
+def trace_model(model: Any, image: Any = None, required: bool = False) -> tuple[Trace, bool]:
     """Records of a `.keras` file, a JSON file of `to_json`, or a model; and whether its weights were read.
 
-    Without weights arrays of the variance that the initialisers have stand in their place.
+    Without weights, arrays of the variance that the initialisers have are put in their place.
 
     Parameters
     ----------
     model : path or keras.Model
     image : int or tuple of int, optional
         Size of the input in pixels, where the model leaves it open.
+    required : bool, optional
+        Raise an error if a file has weights and h5py is not installed.
 
     Raises
     ------
+    ImportError
+        If h5py is `required` and not installed.
     OSError
         If the file cannot be read.
     ValueError
@@ -48,7 +52,7 @@ def trace_model(model: Any, image: Any = None) -> tuple[Trace, bool]:
     """
     if isinstance(model, (str, os.PathLike)):
         source, config = os.fspath(model), _config_of(model)
-        weights = _weights_of(model)
+        weights = _weights_of(model, required)
     elif hasattr(model, "to_json") and hasattr(model, "layers"):
         source, config = f"Keras model {quoted(model.name)}", json.loads(model.to_json())
         weights = dict(_weights_in(model, ""))
@@ -79,16 +83,18 @@ def _config_of(path: str | os.PathLike[str]) -> Any:
         raise ValueError(f"{name}: must be a .keras file, or JSON of to_json() ({error})") from None
 
 
-def _weights_of(path: str | os.PathLike[str]) -> dict[str, list[Array]] | None:
-    """Arrays by layer, as the file names them; None where there are none, or no h5py."""
-    try:
-        import h5py
-    except ImportError:
-        return None
+def _weights_of(path: str | os.PathLike[str], required: bool) -> dict[str, list[Array]] | None:
+    """Arrays by layer, as the file names them; None where there are none, or no h5py and it is not `required`."""
     if not zipfile.is_zipfile(path):
         return None
     with zipfile.ZipFile(path) as archive:
         if WEIGHTS not in archive.namelist():
+            return None
+        try:
+            h5py = optional("h5py", f"{os.fspath(path)}: reading the weights", "use init='module'")
+        except ImportError:
+            if required:
+                raise
             return None
         check_bytes(archive.getinfo(WEIGHTS).file_size, f"{os.fspath(path)}: {WEIGHTS}", "it is too large to be read")
         found: dict[str, dict[int, Array]] = {}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import importlib
+import importlib.util
 import os
 from typing import Any
 
 from ..base.checks import choice, is_sequence
-from ..base.errors import quoted
+from ..base.errors import optional, quoted
 from .convert import INITS, convert
 from .model import Model, model_of
 from .records import Trace
@@ -40,7 +40,7 @@ def from_name(text: str, *, image: Any = None, channels_in: int | None = None, i
     Raises
     ------
     ImportError
-        If there is no such package.
+        If there is no such package, or torch is not installed.
     ValueError
         If the text names none of these, if no image is given for a callable, or the callable makes no module; else as
         the reader says.
@@ -55,9 +55,9 @@ def from_name(text: str, *, image: Any = None, channels_in: int | None = None, i
         raise ValueError(f"{quoted(text)}: must be a file .onnx or .keras, or package.module:callable")
     if image is None:
         raise ValueError(f"image=None: must be the size of an image in pixels for {text}, as 224")
-    found: Any = importlib.import_module(package)
-    import torch
-
+    top = package.split(".")[0]
+    found = optional(package, text, f"run where {top}.py is")
+    torch = optional("torch", text)
     try:
         for part in name.split("."):
             found = getattr(found, part)
@@ -184,7 +184,7 @@ def from_onnx(path: str | os.PathLike[str], *, image: Any = None, init: str = "w
 def from_keras(model: Any, *, image: Any = None, init: str | None = None, unsupported: str = "raise") -> Model:
     """The network of a Keras model: a `.keras` file, the JSON of `to_json()`, or the model itself.
 
-    Files are read without Keras; their weights with h5py, where it is installed.
+    Files are read without Keras; their weights need h5py.
 
     Parameters
     ----------
@@ -205,6 +205,8 @@ def from_keras(model: Any, *, image: Any = None, init: str | None = None, unsupp
 
     Raises
     ------
+    ImportError
+        If init="weights" and h5py is not installed.
     NotImplementedError
         Listing the layers without a layer here.
     OSError
@@ -232,13 +234,13 @@ def from_keras(model: Any, *, image: Any = None, init: str | None = None, unsupp
     from .keras import trace_model
 
     _check("module" if init is None else init, unsupported)
-    trace, weighted = trace_model(model, image)
+    trace, weighted = trace_model(model, image, required=init == "weights")
     if init == "weights" and not weighted:
-        raise ValueError(f"init='weights': the weights of {trace.source} are not there, or h5py is not installed; use "
-                         "init='module'")
+        raise ValueError(f"init='weights': the weights of {trace.source} are not there; use init='module'")
     init = init or ("weights" if weighted else "module")
     found = _read(trace, init, unsupported)
     if weighted:
         return found
-    return dataclasses.replace(found, weights={}, notes=(*found.notes, "no weights were read; random ones have the "
-                                                         "variances of the model's initialisers"))
+    why = "" if importlib.util.find_spec("h5py") else " (h5py is not installed: pip install h5py)"
+    return dataclasses.replace(found, weights={}, notes=(*found.notes, f"no weights were read{why}; random ones have "
+                                                         "the variances of the model's initialisers"))

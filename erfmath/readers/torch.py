@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..base.checks import integer, is_sequence
-from ..base.errors import check_bytes
+from ..base.errors import check_bytes, optional
 from .records import Array, Record, Trace, scalar
 
 __all__ = ["trace_module"]
@@ -44,12 +44,11 @@ def trace_module(module: Any, example: Any = None) -> Trace:
     Raises
     ------
     ImportError
-        If there is no torch.
+        If torch is not installed.
     ValueError
         If the module cannot be exported, or takes more than one tensor.
     """
-    import torch
-
+    torch = optional("torch", "from_torch")
     if isinstance(module, torch.export.ExportedProgram):
         program, mode = module, ""
     elif isinstance(module, torch.nn.Module):

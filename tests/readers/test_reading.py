@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,24 @@ def test_models_by_name(tmp_path: Path) -> None:
                         ("package.module:thing", "image=None: must be the size of an image")):
         with pytest.raises(ValueError, match=words):
             from_name(text)
+
+
+def test_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for package in ("torch", "timm", "h5py"):
+        monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ImportError, match="^from_torch needs the package torch, .* not installed: pip install torch$"):
+        em.from_torch(None, (1, 3, 8, 8))
+    with pytest.raises(ImportError, match="timm:create_model needs the package timm, .*: pip install timm"):
+        from_name("timm:create_model", image=8)
+    path, config = tmp_path / "model.keras", {"class_name": "Sequential", "config": {"name": "small", "layers": [
+        {"class_name": "InputLayer", "config": {"name": "image", "batch_shape": [None, 8, 8, 3]}},
+        {"class_name": "Conv2D", "config": {"name": "stem", "filters": 2, "kernel_size": 3}}]}}
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", json.dumps(config))
+        archive.writestr("model.weights.h5", b"")
+    with pytest.raises(ImportError, match="reading the weights needs the package h5py, .*: pip install h5py, or use"):
+        em.from_keras(path, init="weights")
+    assert em.from_keras(path).init == "module"
 
 
 @pytest.fixture(scope="module", params=[pytest.param(name, marks=() if name in FEW else pytest.mark.slow)
