@@ -19,6 +19,10 @@ import pytest
 #: Where files are claimed: set for the second process.
 CLAIMS = "ERFMATH_TESTS_CLAIMED_IN"
 
+# One thread of BLAS each: more would wait for one another on the two cores. NumPy reads these when it is imported.
+for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
+
 
 class Halves:
     """Runs the tests of those files that this process claims; the first of the two starts the second."""

@@ -97,7 +97,7 @@ def test_p_total_sees_a_wrong_gain() -> None:
     """Twice the total, by 300 draws; and not from fewer than ten."""
     theory = em.predict(skip(), ndim=1, width=4)
     twice = em.EffectiveReceptiveField(2 * theory.map, origin=theory.origin, unit=theory.unit, trf=theory.trf)
-    assert compare(twice, ensembles(400, 300)[0]).p_total < 1e-6
+    assert compare(twice, em.measure(skip(), ndim=1, width=4, draws=300, rng=1)).p_total < 1e-6
     assert math.isnan(compare(twice, em.measure(skip(), ndim=1, width=4, draws=9, rng=0)).p_total)
 
 
@@ -160,6 +160,7 @@ def test_a_wrong_standard_error_is_caught(monkeypatch: pytest.MonkeyPatch) -> No
     assert kstest([c.p_shape for c in planted], "uniform").pvalue < STATISTICAL
 
 
+@pytest.mark.slow
 def test_z_has_unit_spread_and_its_bound_holds() -> None:
     squares = np.array([c.z_rms**2 for c in comparisons()])
     assert abs(squares.mean() - 1) < z_bound(1) * squares.std() / math.sqrt(len(squares)) + 1 / 300

@@ -18,16 +18,15 @@ from erfmath.cli import build_parser
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *(p for p in sorted((ROOT / "docs").glob("**/*.md")) if "generated" not in p.parts)]
 PACKAGE = Path(em.__file__).parent
-MODULES = sorted(".".join(["erfmath", *path.relative_to(PACKAGE).with_suffix("").parts])
-                 for path in PACKAGE.rglob("*.py") if path.stem not in ("__init__", "__main__"))
-PACKAGES = sorted(".".join(["erfmath", *path.parent.relative_to(PACKAGE).parts])
-                  for path in PACKAGE.rglob("__init__.py"))
+#: Modules and subpackages with examples.
+EXAMPLES = [".".join(["erfmath", *path.relative_to(PACKAGE).with_suffix("").parts]).removesuffix(".__init__")
+            for path in sorted(PACKAGE.rglob("*.py")) if ">>>" in path.read_text(encoding="utf-8")]
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```\s*$", re.MULTILINE | re.DOTALL)
 SHELL = {"bash", "sh", "shell", "console"}
 
 #: Pages and modules whose examples take seconds.
-LONG = {"design.md", "figures.md", "howto_tiles.md", "erfmath.figures.run", "erfmath.plotting.design"}
+LONG = {"design.md", "figures.md", "howto_tiles.md", "notebooks.md", "erfmath.figures.run", "erfmath.plotting.design"}
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=[path.name for path in PAGES])
 
@@ -62,7 +61,7 @@ def test_page(page: Path, in_tmp: Path) -> None:
         run(test)
 
 
-@pytest.mark.parametrize("name", with_long([*PACKAGES, *MODULES], [*PACKAGES, *MODULES]))
+@pytest.mark.parametrize("name", with_long(EXAMPLES, EXAMPLES))
 def test_docstrings(name: str, in_tmp: Path) -> None:
     for test in doctest.DocTestFinder().find(importlib.import_module(name)):
         if test.examples and not test.name.rpartition(".")[2].startswith("_"):  # private ones may be templates

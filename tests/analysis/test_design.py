@@ -53,7 +53,8 @@ def cheapest(kind: str, target: float, what: str, choices: em.Choices, depth: in
 
 
 @pytest.mark.parametrize("kind, what, target, depth", [
-    ("chain", "std", 4.0, 5), ("chain", "mass", 15.0, 4), ("chain", "threshold", 18.0, 4), ("residual", "std", 3.0, 7),
+    pytest.param("chain", "std", 4.0, 5, marks=pytest.mark.slow), ("chain", "mass", 15.0, 4),
+    pytest.param("chain", "threshold", 18.0, 4, marks=pytest.mark.slow), ("residual", "std", 3.0, 7),
 ])
 def test_ranking_against_all_networks(kind: str, what: str, target: float, depth: int) -> None:
     choices = em.Choices(kernel_sizes=(3, 5), dilations=((1,), (1, 3), (2,)), strides=(0, 1), kinds=(kind,), width=4)
@@ -96,6 +97,7 @@ def test_each_design_is_what_it_says() -> None:
         assert d.depth <= 12 and em.Network.from_dict(d.net.to_dict()) == d.net
 
 
+@pytest.mark.slow
 def test_budgets_are_kept() -> None:
     choices = em.Choices(kernel_sizes=(3, 5), strides=(1, 2), width=8)
     free = em.design(8.0, choices=choices, budget=em.Budget(depth=12), image=64)

@@ -177,6 +177,7 @@ def check_run(name: str, draws: int, monkeypatch: pytest.MonkeyPatch) -> None:
     assert_statistical(each.mean(axis=2)[seen], stderr[seen], expected[seen])
 
 
+@pytest.mark.slow
 def test_signals_are_those_of_networks_that_are_run(monkeypatch: pytest.MonkeyPatch) -> None:
     check_run("pools", 12, monkeypatch)
 

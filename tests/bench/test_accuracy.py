@@ -9,7 +9,8 @@ import erfmath as em
 from erfmath.bench import accuracy, cases
 
 
-@pytest.mark.parametrize("case", accuracy.CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", [pytest.param(case, id=case.name, marks=[pytest.mark.slow] * (i % 4 > 0))
+                                  for i, case in enumerate(accuracy.CASES)])
 def test_accuracy_cases_have_rules(case: cases.Case) -> None:
     erf = em.predict(case.build(width=case.width), method=case.method, **case.about)
     assert_close(erf.std, erf.std[::-1], ROUNDING)  # one number stands for both axes

@@ -112,7 +112,7 @@ def test_bench_prints_the_tables_asked_for(ask: Ask, monkeypatch: pytest.MonkeyP
 def test_predict_prints_sizes_that_there_are(ask: Ask, in_tmp: Path) -> None:
     skewed = em.Random(profile=np.array([[1, 2, 3], [4, 5, 1], [2, 2, 99.0]]))
     em.repeat(em.Conv(3, weights=skewed), 3000).save("net.json")
-    answer = ask("predict", "net.json")  # its centre is far out in the tail, below the error of the law
+    answer = ask("predict", "net.json")  # its centre is far out in the tail, below the error
     assert answer.status == 0
     assert "  - px with amplitude above" in answer.out
     assert json.loads(ask("predict", "net.json", "--json").out)["size"]["threshold"] is None

@@ -43,6 +43,7 @@ def test_design_layers(ask: Ask) -> None:
     assert rows["exact"] and sum(row["share"] for row in rows["layers"]) == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_design_for_a_target(ask: Ask) -> None:
     words = ("design", "--target", "6", "--max-depth", "8", "--max-multiply-adds", "1e9", "--image", "64",
              "--width", "8")

@@ -8,6 +8,7 @@ import pytest
 from helpers import Ask
 
 
+@pytest.mark.slow
 def test_figures_command_writes_and_prints(toy, ask: Ask) -> None:
     words = ("figures", "toy", "--numbers", "table.txt", "--out", "out", "--format", "svg")
     answer = ask(*words)

@@ -65,6 +65,7 @@ def test_computing_is_the_code_without_words_and_drawing() -> None:
     assert run._computing(one) != run._computing(one.replace("1", "2"))
 
 
+@pytest.mark.slow
 def test_make_interrupted_at_any_moment_ends_in_the_same_bits(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     options = Options(draws_asked=12)
     monkeypatch.setattr(skip, "draw", lambda data: Figure(figsize=(2, 2)))
@@ -147,6 +148,7 @@ def test_make_refuses(in_tmp: Path) -> None:
     assert sorted(path.name for path in in_tmp.iterdir()) == ["file"]
 
 
+@pytest.mark.slow
 def test_make_with_workers_changes_nothing(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(skip, "draw", lambda data: Figure(figsize=(2, 2)))  # the parent draws, not the workers
     for workers in (1, 2):

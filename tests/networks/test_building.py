@@ -106,7 +106,8 @@ def test_what_meets() -> None:
     assert em.serial(em.Conv(3), em.add(em.Conv((3, 3)), em.Identity()), em.Conv(3)).ndim == 2
 
 
-@pytest.mark.parametrize("part, nodes", [(em.Conv(3), 1), (em.residual(em.Conv(3, 3)), 2)])
+@pytest.mark.parametrize("part, nodes", [pytest.param(em.Conv(3), 1, marks=pytest.mark.slow),
+                                         (em.residual(em.Conv(3, 3)), 2)])
 def test_ten_thousand_layers_without_recursion(part: Any, nodes: int) -> None:
     with shallow_stack():
         net = em.repeat(part, 10_000)

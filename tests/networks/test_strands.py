@@ -96,7 +96,7 @@ class Grown:
                                      "output": self.nodes[-1]["name"]})
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(30))
 def test_support_of_channels(seed: int) -> None:
     grown = Grown(seed)
     net = grown.network()

@@ -25,7 +25,7 @@ def test_profiles_stand_beside_their_gaussians(panel: int, axis: int) -> None:
 
 
 @pytest.mark.parametrize("display", ["linear", "log", "power-law", "amplitude"])
-@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("axis", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_profiles_are_counted_from_the_true_centre(axis: int, display) -> None:
     figure = plot_profiles({"one": ERF}, axis=axis, display=display, title="profiles")
     x, y = lines(figure.axes[0])["one"].T

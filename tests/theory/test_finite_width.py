@@ -182,6 +182,7 @@ def test_first_order_of_few_input_channels() -> None:
     assert abs(moment - 4 * 2 / 3) > 2 * z_bound(1) * error
 
 
+@pytest.mark.slow
 def test_first_order_of_few_channels_in_a_layer() -> None:
     phi, channels = function(em.Activation("silu")), 50
     z = np.random.default_rng(0).standard_normal((20_000, channels, 7)) * math.sqrt(2)
@@ -239,6 +240,7 @@ def test_rectifiers_do_not_see_the_width() -> None:
     assert_close(finite.map, limit.map, EXACT)
 
 
+@pytest.mark.slow
 def test_sampled_networks_of_few_channels() -> None:
     """Six layers in 1-D at 16 channels: 4.5 % of the variance, which this many draws tell from 0 by 7 errors."""
     net = layers("silu", 6)

@@ -240,8 +240,12 @@ NETWORKS: dict[str, Callable[[], em.Network]] = {
 KNOWN: set[str] = set()
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.xfail(strict=False)) if name in KNOWN else name
-                                  for name in NETWORKS])
+#: Those that take longest.
+LONG = {"stream after 5 layers", "stream of tanh", "RepVGG 3", "sum of three", "stream of three", "stream of gelu"}
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[
+    pytest.mark.xfail(strict=False)] * (name in KNOWN) + [pytest.mark.slow] * (name in LONG)) for name in NETWORKS])
 def test_predict(name: str) -> None:
     net = NETWORKS[name]()
     expected = em.predict(net, ndim=1)

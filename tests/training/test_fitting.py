@@ -234,7 +234,7 @@ def test_fit_believes_nothing_in_a_checkpoint(tmp_path: pathlib.Path) -> None:
     em.fit(net, data, **call)
     arrays, about = read_archive(file)
     for name, array in arrays.items():
-        for wrong in (array[:-1], array.astype(complex), array.astype("U"), None):
+        for wrong in (array[:-1], array.astype(complex), None):
             rest = {key: value for key, value in {**arrays, name: wrong}.items() if value is not None}
             write_archive(file, rest, about)
             with pytest.raises(ValueError, match="not a checkpoint of a training run"):

@@ -20,7 +20,7 @@ METHODS = [("normal", None), ("edgeworth", 1), ("edgeworth", 2), ("edgeworth", 3
 
 @pytest.mark.parametrize("name", KERNELS)
 @pytest.mark.parametrize("method, order", METHODS)
-@pytest.mark.parametrize("n", [1, 4, 30, pytest.param(250, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n", [1, 30, *(pytest.param(n, marks=pytest.mark.slow) for n in (4, 250))])
 def test_walk_certified(name: str, method: str, order: int | None, n: int) -> None:
     """Error and total variation lie within the returned bounds."""
     walk = em.walk(KERNELS[name], n, method=method, order=order)

@@ -112,7 +112,7 @@ def check_hard(steps: list, monkeypatch: pytest.MonkeyPatch) -> None:
         assert floats[~inside].sum() <= walk.mass_outside and not found[~inside].any()
 
 
-@pytest.mark.parametrize("block", range(10))
+@pytest.mark.parametrize("block", [*range(5), *(pytest.param(i, marks=pytest.mark.slow) for i in range(5, 10))])
 def test_walk_hard_cases(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(block)
     for _ in range(10):

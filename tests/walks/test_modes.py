@@ -71,8 +71,9 @@ def test_walk_depth(n: int, weights: list[int]) -> None:
     assert walk.mean == float(mean)
 
 
-@pytest.mark.parametrize("n", [100, 10**4, 10**6, 10**9, 10**12])
-@pytest.mark.parametrize("weights", [[1, 1, 1], [1] * 31, [7, 2, 1], [.7, .2, .1], [2, 7, 1, 8, 2, 8]])
+@pytest.mark.parametrize("n", [100, pytest.param(10**4, marks=pytest.mark.slow), 10**6,
+                               pytest.param(10**9, marks=pytest.mark.slow), 10**12])
+@pytest.mark.parametrize("weights", [[1, 1, 1], [1] * 13, [7, 2, 1], [.7, .2, .1], [2, 7, 1, 8, 2, 8]])
 def test_walk_error_at_any_depth(n: int, weights: list) -> None:
     """Against modes in integers of 320 bits: points and arrays within the bound, the bound within the promise."""
     walk = em.walk(kernels.from_weights(weights), n, method="window")

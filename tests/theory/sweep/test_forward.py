@@ -255,7 +255,7 @@ def test_phases_of_nearest_upsampling(monkeypatch: pytest.MonkeyPatch) -> None:
 # ---------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("kernel, stride, padding", [(2, 2, 0), (3, 2, 1)])
-@pytest.mark.parametrize("c", [0.0, 0.6])
+@pytest.mark.parametrize("c", [pytest.param(0.0, marks=pytest.mark.slow), 0.6])
 def test_max_pools(kernel: int, stride: int, padding: int, c: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """E[m^2], what is shared near and far, and how much wider than others the gates of winners stand open."""
     net = em.serial(em.Conv(3), relu(), em.Conv(3), relu(), em.MaxPool(kernel, stride, padding))
