@@ -1,4 +1,4 @@
-"""What a prediction takes for granted."""
+"""The assumptions of a prediction."""
 
 from __future__ import annotations
 
@@ -14,31 +14,35 @@ SHOWN = 3
 
 
 class Assumption(enum.Enum):
-    """An assumption behind a result; each has a paragraph in docs/theory.md, section 12."""
+    """An assumption of a result; each has a paragraph in docs/theory.md, section 12."""
 
     INFINITE_WIDTH = "channels are so many that values before activations are Gaussian"
     LEADING_WIDTH = "effects of a finite number of channels are taken to first order in 1/channels"
     INDEPENDENT_GATES = ("whether an activation passes a gradient does not depend on the weights above it (gradient "
                          "independence; Yang 2019)")
     INPUT_MOMENTS = "inputs are white noise, or have the moments that were given"
-    DISTANT_SITES = "sites share as much with those nearby, and with those far away, wherever they lie"
+    DISTANT_SITES = ("the covariance of values at two sites is approximated by one value for neighbours and one for "
+                     "distant sites")
     BATCH_STATISTICS = "batch norms divide by the statistics of many inputs, which are constants in the backward pass"
-    NORM_STATISTICS = "statistics of one site, one map or one batch fluctuate as those of independent values"
-    MAX_POOL_ROUTING = ("each site of a pooling window is as likely as any to be the largest, but for correlations to "
+    NORM_STATISTICS = "statistics of one site, one map or one batch fluctuate like those of independent values"
+    MAX_POOL_ROUTING = ("each site of a max-pooling window is equally likely to be the maximum, up to correlations to "
                         "first order")
-    EQUICORRELATED_POOLS = "all sites of a pooling window are correlated alike"
-    NEIGHBOURS = "correlations between neighbouring sites are those far from any border"
+    EQUICORRELATED_POOLS = "all sites of a max-pooling window have the same correlation"
+    NEIGHBOURS = "correlations between neighbouring sites near borders are those of the interior"
     DEPENDENT_BRANCHES = ("branches of one value that meet again after activations, pools or a change of resolution "
                           "are correlated through their mean derivatives only")
-    INDEPENDENT_FACTORS = ("factors of a product are independent of each other and of the gradient; what a factor of "
-                           "one site gathers from different sites adds up by power, but for nearby ones")
-    CHANNEL_NORMS = "norms of channels over the map are those of what all sites of a channel share, and constants"
-    SMALL_LOGITS = "of a softmax over more than two parts, all but one have equal shares in what that one leaves"
+    INDEPENDENT_FACTORS = ("factors of a product are independent of each other and of the gradient; gradients that a "
+                           "factor of one site receives from distant sites are uncorrelated")
+    CHANNEL_NORMS = ("the norm of a channel over the map depends on the component shared by all its sites, and is a "
+                     "constant")
+    SMALL_LOGITS = "in a softmax over more than two parts, the parts other than the one considered are equal"
     TAP_MOMENTS = "given weights enter as their mean square per tap, the same for all channels"
-    GATES_INDEPENDENT = "gates of all layers, channels and sites are independent, each as often open as its channel's"
-    GATES_OF_CHANNELS = "gates of one channel belong together, those of different channels and layers are independent"
-    GATES_OF_LAYERS = "gates of one layer belong together, those of different layers are independent"
-    GATES_BY_NORMS = "values after batch norms are Gaussian, of the mean and variance that shift and scale give them"
+    GATES_INDEPENDENT = ("gates of all layers, channels and sites are independent, each open with the frequency of its "
+                         "channel")
+    GATES_OF_CHANNELS = ("gates of one channel come from one input, those of different channels and layers are "
+                         "independent")
+    GATES_OF_LAYERS = "gates of one layer come from one input, those of different layers are independent"
+    GATES_BY_NORMS = "values after batch norms are Gaussian, with the mean and variance given by shift and scale"
     GATES_BY_NOISE = "inputs are noise with the spectrum of photographs"
 
 
@@ -47,12 +51,12 @@ COSTS: dict[str, str] = {
     "INFINITE_WIDTH": "none under ReLU; in 10 layers of GELU or SiLU 0.3 % of the std and 12 % of the total at 64 "
                       "channels, 2 and 80 % at 16",
     "LEADING_WIDTH": "0.1 % of the variance at 64 channels, 0.5 % at 16",
-    "INDEPENDENT_GATES": "as that of the width: none for many channels",
-    "INPUT_MOMENTS": "none for such inputs; for photographs give natural_images",
+    "INDEPENDENT_GATES": "as that of INFINITE_WIDTH: none for many channels",
+    "INPUT_MOMENTS": "none for such inputs; for photographs use natural_images",
     "DISTANT_SITES": "1 % of the std, 2 % for units in corners; 5 % of the total",
     "BATCH_STATISTICS": "1 % of the std, 5 % of the total; after sigmoid or softplus on small maps totals by a "
                         "factor of 2",
-    "NORM_STATISTICS": "1 % of the std, 3 % for units in corners, 10 % where activations lie on both sides; 8 % of "
+    "NORM_STATISTICS": "1 % of the std, 3 % for units in corners, 10 % between activations; 8 % of "
                        "the total",
     "MAX_POOL_ROUTING": "0.5 % of the std in U-Nets, 2 % in pyramids of pools; 5 and 27 % of the total",
     "EQUICORRELATED_POOLS": "1 % of the std, 9 % of the total",
@@ -62,7 +66,7 @@ COSTS: dict[str, str] = {
                            "norm",
     "CHANNEL_NORMS": "1 % of the std, 10 % of the total",
     "SMALL_LOGITS": "0.2 % of the std, 5 % of the total",
-    "TAP_MOMENTS": "trained fields may be twice as wide; gates= follows the weights themselves",
+    "TAP_MOMENTS": "trained ERFs may be twice as wide; gates= uses the weights themselves",
 }
 
 
@@ -89,7 +93,7 @@ class Assumed:
 
     @property
     def cost(self) -> str:
-        """How far off fields were that rest on it, by the benchmarks; empty where that is not known."""
+        """The error of results that rely on it, from the benchmarks; empty where it is not known."""
         return COSTS.get(self.name, "")
 
     @property
