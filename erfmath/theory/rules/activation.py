@@ -128,6 +128,8 @@ class ActivationRule(Rule):
         left, along = at.gates.even.get(at.source, (1.0, 1.0))
         if left == along == 1:
             return
+        if at.source in at.gates.normed:
+            at.gates.normed[at.i] = at.gates.normed[at.source]
         step = 1e-3
         power, even = functions.gate(phi, q), functions.gate_pair(phi, q, np.zeros(q.shape))
         up, down = (functions.gate_pair(phi, q, np.full(q.shape, sign * step)) for sign in (1, -1))

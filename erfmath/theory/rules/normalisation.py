@@ -61,6 +61,8 @@ class NormRule(Rule):
         """Moments after scale and shift, which all sites of a channel share."""
         left = at.gates.even.get(at.source, (1.0, 1.0))[0] * self.spares(at)
         at.gates.even[at.i] = left, left
+        if left != 1:
+            at.gates.normed[at.i] = at.i
         scale, shift = self._affine_at(at)
         if (scale, shift) == (1, 0):
             vars(m)["normed"] = self.key(at)

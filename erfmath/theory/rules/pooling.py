@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,7 +21,7 @@ from ..sweep.rows import Rows
 from ..sweep.site_distribution import distant
 from ..sweep.sources import Largest
 from ..sweep.taps import Array, Taps, border_gain
-from ..sweep.values import SiteValue
+from ..sweep.values import SiteValue, Value
 from . import functions
 from .base import Rule, filtered, filtered_level, rule_for
 from .context import Above, Before, Below
@@ -250,19 +251,30 @@ class MaxPoolRule(Rule):
         at.refuse_joint(inputs[0])
         pooled, at.gates.routes[i] = max_pool(at.op, inputs[0], graph.shares(j), graph.sizes[j], graph.sizes[i],
                                               at.extents[i], at.want, at.borders.within(i))
+        if j in at.gates.normed and None not in graph.sizes[i]:
+            at.gates.even[i] = max(self.gathers(at) - _won(at) * _of_winners(at, inputs[0]), 0.0), 1.0
         return pooled
 
     def evenly(self, at: Before, left: float) -> float:
-        """Windows that overlap have winners in common, which gather; which sites win is random."""
-        if not at.op.routes:
-            return super().evenly(at, left)
-        windows = [taps.geometry[0] for taps in at.op.taps]
-        won, shared = math.prod(1 / g.stride for g in windows), 0.0
-        for lag in np.ndindex(*(2 * ((g.kernel - 1) // g.stride) + 1 for g in windows)):
-            apart = [g.stride * abs(t - (g.kernel - 1) // g.stride) for t, g in zip(lag, windows)]
-            both = math.prod(g.kernel - a for g, a in zip(windows, apart))
-            shared += both / (2 * math.prod(g.kernel for g in windows) - both)
-        return shared - (1 - left) * won
+        """Where no norm comes right after it, further down, which sites win is random."""
+        return self.gathers(at) - (1 - left) * _won(at) if at.op.routes else super().evenly(at, left)
+
+    def gathers(self, at: Before) -> float:
+        """Windows that overlap have winners in common, which gather."""
+        axes, sizes = [], at.graph.sizes
+        for taps, n, m in zip(at.op.taps, sizes[at.source], sizes[at.i]):
+            sites, there = read_sites(taps.geometry[0], n or 1, m or 1)
+            held = np.zeros((m or 1, n or 1))
+            np.add.at(held, (np.arange(len(held))[:, None], sites), there)
+            both, count = held @ held.T, held.sum(axis=1)
+            axes.append([(both.diagonal(lag), count[max(-lag, 0):len(count) - max(lag, 0)],
+                          count[max(lag, 0):len(count) - max(-lag, 0)])
+                         for lag in range(1 - len(both), len(both)) if both.diagonal(lag).any()])
+        shared = 0.0
+        for lags in itertools.product(*axes):
+            met, one, other = (np.asarray(math.prod(np.ix_(*parts))) for parts in zip(*lags))
+            shared += float((met / (one + other - met)).sum())
+        return shared / math.prod(m or 1 for m in sizes[at.i])
 
     def backward(self, at: Below, state: Covariance) -> Covariance:
         if not at.op.routes:
@@ -313,11 +325,8 @@ class AdaptiveMaxPoolRule(MaxPoolRule):
         routes = any(g.kernel > 1 for g in equal)
         return Linear(box(equal), inside_only=routes, routes=routes)
 
-    def evenly(self, at: Before, left: float) -> float:
-        if not at.op.by_rows:
-            return super().evenly(at, left)
-        ends = zip(at.graph.sizes[at.i], at.graph.sizes[at.source])
-        return 1 - (1 - left) * math.prod((m or 1) / (n or 1) for m, n in ends)
+    def gathers(self, at: Before) -> float:
+        return 1.0 if at.op.by_rows else super().gathers(at)
 
     def backward(self, at: Below, state: Covariance) -> Covariance:
         if not at.op.by_rows:
@@ -345,6 +354,41 @@ class AdaptiveMaxPoolRule(MaxPoolRule):
             pairs[(slice(None), *lag_zero(at.lags))] = alone[(slice(None), *lag_zero(zero))]
             alone = pairs
         return alone * _of_windows(at.gates.routes[at.i].bias, ndim) if at.i in at.gates.routes else alone
+
+
+def _won(at: Before) -> float:
+    """Windows per site."""
+    return math.prod((m or 1) / (n or 1) for m, n in zip(at.graph.sizes[at.i], at.graph.sizes[at.source]))
+
+
+def _of_winners(at: Before, m: Moments) -> float:
+    """What a norm, of whose values those before the pool are a function, takes of a gradient that all windows share.
+
+    Winners are sites of large values, so that this has a part in proportion to these besides the one in proportion to
+    one: of sites that win each E[phi']^2 and E[phi' v]^2 / Var[v], over E[phi'^2].
+    """
+    norm, total, steep = at.gates.normed[at.source], 0.0, 0.0
+    left, along = at.gates.even[norm]
+    windows = [taps.geometry[0] for taps in at.op.taps]
+    often = np.bincount(_inside(at.op, at.graph.sizes[at.source], at.graph.sizes[at.i]).reshape(-1))
+    counts, weight = np.flatnonzero(often), often[often > 0] / often.sum()
+    for g, (share, near) in enumerate(zip(at.graph.shares(at.source), _near(windows, m))):
+        value = m.value(g) if near is None else m.value(g).sharing(near)
+        site = at.gates.sites[norm][g]
+        steps = 0 if site is None else len(site.steps)
+        base, before = value.source.distribution(value.knots), value.distribution
+        v = Value.of(value.source, value.steps[:steps]).at(base.x)
+        slope, far = Value.of(value.source, value.steps[steps:]).slope(v), float(m.cov_far[g] / m.level[g])
+        passed = [[replace(before, slope=a).largest_of(int(n)) for n in counts] for a in (slope, slope * v)]
+        even, rise = (distant(before.row_means, weight @ np.stack([one.row_slopes for one in part]), before.share, far)
+                      for part in passed)
+        power, with_values = (float(weight @ [one.mean_gate for one in part]) for part in passed)
+        variance = replace(base, x=v).second - replace(base, x=v).mean**2
+        total += share * float((1 - left) * even + (1 - along) * rise / variance) / (power or 1.0)
+        steep += share * with_values / (variance * power or 1.0)
+    if at.graph.readers[norm] == at.graph.readers[at.source] == 1:
+        at.gates.winners[norm] = steep
+    return total
 
 
 def _of_windows(bias: Array, ndim: int) -> Array:

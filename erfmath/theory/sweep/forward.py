@@ -56,12 +56,17 @@ class Gates:
     even : dict
         Per node, how much norms further down leave of the power of a gradient that is the same at all sites, and of
         one in proportion to the values; all of it where nothing is said.
+    normed : dict
+        Per node whose values are a function, site by site, of what a norm over a map puts out: this norm, if it does
+        not leave all of such gradients.
     levels : dict
         Per norm over a map whose statistics gradients pass, E[v^2] at each site, shape (groups, *lattice).
     aligned : dict
         Per such norm, how much more power what goes with the values has further down, as these come from few pixels.
     steep : dict
         Per node that such norms lead to, E[g^2 v^2] / (E[g^2] E[v^2]) of gradients g that meet its values v.
+    winners : dict
+        Per norm of whose values a max pool takes the largest, the same of gradients of winners.
     idle : set
         Norms of values that are normalised already, whose statistics do not fluctuate.
     tilts : dict
@@ -79,9 +84,11 @@ class Gates:
     parts: dict[tuple[int, int], dict[int, int]] = field(default_factory=dict)
     uncorrelated: set[int] = field(default_factory=set)
     even: dict[int, tuple[float, float]] = field(default_factory=dict)
+    normed: dict[int, int] = field(default_factory=dict)
     levels: dict[int, Array] = field(default_factory=dict)
     aligned: dict[int, float] = field(default_factory=dict)
     steep: dict[int, float] = field(default_factory=dict)
+    winners: dict[int, float] = field(default_factory=dict)
     idle: set[int] = field(default_factory=set)
     tilts: dict[int, Array] = field(default_factory=dict)
     unfollowed: set[tuple[int, int]] = field(default_factory=set)
@@ -291,7 +298,7 @@ class _Forward:
             there = met.pop(i, None)
             if there is None:
                 continue
-            found[i] = here = sum(there) / len(there)
+            found[i] = here = self.gates.winners.get(i, sum(there) / len(there))
             phi, q = graph.rules[i].function(graph.layers[i]), self.seconds.get(graph.sources[i][0], 0.0)
             if graph.ops[i].fresh or phi is not None:
                 here = 1.0 if phi is None or not q else steepness(phi, q)

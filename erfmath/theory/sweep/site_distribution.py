@@ -97,7 +97,12 @@ class SiteDistribution:
     @property
     def pair_gate(self) -> float:
         """E[phi' phi'] of sites that share the row."""
-        return float(self.share @ self._row_means(self.slope)**2)
+        return float(self.share @ self.row_slopes**2)
+
+    @property
+    def row_slopes(self) -> Array:
+        """E[phi'] given the shared part."""
+        return self._row_means(self.slope)
 
     def largest_of(self, count: int) -> SiteDistribution:
         """The largest of `count` sites that share the row."""

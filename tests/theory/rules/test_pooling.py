@@ -157,3 +157,43 @@ def test_bins_read_the_other_way() -> None:
         erf = em.predict(net, image=(7, 6), unit=unit)
         assert_close(sizes.std[(slice(None), *unit)], erf.std, FFT)
         assert_close(sizes.total[unit], erf.total, ROUNDING)
+
+
+FUNCTIONS: dict[str, tuple[Any, Any]] = {  # and their slopes
+    "relu": (lambda v: np.maximum(v, 0), lambda v: (v > 0) * 1.0),
+    "silu": (lambda v: v / (1 + np.exp(-v)), lambda v: (1 + np.exp(-v) * (1 + v)) / (1 + np.exp(-v))**2),
+    "identity": (lambda v: v, np.ones_like),
+}
+
+
+@pytest.mark.parametrize("kernel, stride, padding, function", [
+    (3, 2, 1, "relu"), (2, 2, 0, "silu"), (3, 1, 1, "identity"),
+])
+def test_norms_take_what_all_windows_share_with_their_values(kernel: int, stride: int, padding: int, function: str
+                                                             ) -> None:
+    """Ones at all windows, handed to winners, less their mean and what goes with the values, on sampled maps."""
+    n, count = 12, 3000
+    phi, slope = FUNCTIONS[function]
+    v = np.random.default_rng(3).standard_normal((count, n, n))
+    v -= v.mean(axis=(1, 2), keepdims=True)
+    v /= v.std(axis=(1, 2), keepdims=True)
+    sites = np.pad(np.arange(n * n).reshape(n, n), padding, constant_values=n * n)
+    windows = np.lib.stride_tricks.sliding_window_view(sites, (kernel, kernel))[::stride, ::stride]
+    windows = windows.reshape(-1, kernel**2)
+    flat = v.reshape(count, -1)
+    held = np.concatenate([phi(flat), np.full((count, 1), -np.inf)], axis=1)[:, windows]
+    winners = np.take_along_axis(np.broadcast_to(windows, held.shape), held.argmax(axis=2)[..., None], axis=2)[..., 0]
+    wins = np.zeros(flat.shape)
+    np.add.at(wins, (np.arange(count)[:, None], winners), 1.0)
+    g, power = wins * slope(flat), (wins * slope(flat)**2).sum(axis=1).mean()
+    left = (g**2).sum(axis=1) - n * n * (g.mean(axis=1)**2 + (g * flat).mean(axis=1)**2)
+    steep = (wins * (slope(flat) * flat)**2).sum(axis=1).mean() / power
+
+    net = em.serial(em.Conv(3), em.InstanceNorm(), em.Activation(function), em.MaxPool(kernel, stride, padding),
+                    em.Conv(3), em.InstanceNorm(), em.Conv(3))
+    graph = Graph.of(net, RunSettings.of(net, width=4, image=n))
+    gates = prepared(graph, False, InputModel())[1]
+    pool, = gates.routes
+    norm = min(gates.levels)
+    assert_close(gates.even[pool][0], left.mean() / power, Tolerance(0.02, 0.0))
+    assert_close(gates.steep[norm], steep, Tolerance(0.02, 0.0))
