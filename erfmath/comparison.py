@@ -444,7 +444,7 @@ class Comparison:
         return _name(self.theory, "theory"), _name(self.measured, "measured")
 
     def report(self, level: float = 0.01, tolerance: float = 0.03) -> str:
-        """What there is to know, on one screen.
+        """Summary on one screen.
 
         Parameters
         ----------

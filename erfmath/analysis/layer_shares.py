@@ -100,7 +100,7 @@ def layer_shares(net: Network, *, image: Any = None, unit: Any = None, node: str
 
     For a chain on the plane the variance is a sum over layers (equation 10), J^2 d^2 sigma^2, and the
     shares are its terms.  Anywhere else a layer's share is what goes when its taps are gathered in the
-    middle one (a transposed layer's in its middle stride), all else left as it is.  Where every path
+    middle one (a transposed layer's in its middle stride), other layers unchanged.  Where every path
     of a network has its power to itself (random weights, symmetric kernels, no borders) these too add
     up to the variance; filters and borders leave a rest.
 

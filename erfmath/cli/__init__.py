@@ -171,11 +171,12 @@ def build_parser() -> argparse.ArgumentParser:
                      help="channels of layers that leave theirs open (default: 16)")
     sub.add_argument("--channels-in", type=int, metavar="N", help="channels of the input (default: 3)")
     sub.add_argument("--gates", choices=("taps", "independent", "channels", "layers"), default="taps",
-                     help="how given weights act: by their mean square per tap, or through gates that are independent, "
-                          "those of a channel or of a layer together (default: taps)")
-    sub.add_argument("--images", metavar="FILE", help="inputs for the gates (.npz; default: noise like photographs)")
+                     help="use of given weights: by their mean square per tap, or with gates (derivatives of "
+                          "activations) that are independent, or come from one input per channel or per layer (default: taps)")
+    sub.add_argument("--images", metavar="FILE",
+                     help="inputs for the gates (.npz; default: noise with the spectrum of photographs)")
     sub.add_argument("--draws", type=int, default=200, metavar="N", help="draws of gates (default: 200)")
-    sub.add_argument("--seed", type=int, metavar="N", help="makes these draws repeatable")
+    sub.add_argument("--seed", type=int, metavar="N", help="seed of these draws")
     sub.add_argument("--display", choices=get_args(Display), default="amplitude",
                      help="what the picture shows (default: amplitude)")
     sub.add_argument("--plot", metavar="FILE", help="draw the picture (.png, .pdf, .svg, ...)")
@@ -243,7 +244,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_network_options(sub, weights=True)
     signals.add_signals_options(sub)
 
-    sub = command("convert", networks.convert, "a network of PyTorch, ONNX or Keras as JSON, its arrays beside it",
+    sub = command("convert", networks.convert, "convert a PyTorch, ONNX or Keras network to JSON, its arrays to .npz",
                   "erfmath convert model.onnx net.json --weights weights.npz\n"
                   "erfmath convert torchvision.models:resnet50 net.json --image 224")
     sub.add_argument("network", metavar="NET", help=networks.NAMES)
@@ -280,7 +281,7 @@ def build_parser() -> argparse.ArgumentParser:
                   'eval "$(erfmath completion bash)"')
     completion.add_completion_options(sub, build_parser)
 
-    command("zoo", commands.zoo_names, "list the networks that have a name", "erfmath zoo")
+    command("zoo", commands.zoo_names, "list the named networks", "erfmath zoo")
     return parser
 
 
@@ -303,7 +304,7 @@ def _add_network_options(parser: argparse.ArgumentParser, *, optional: bool = Fa
                         help=f"node whose unit{' it is' if unit else 's they are'} (default: the output)")
     if source:
         parser.add_argument("--source", metavar="NAME",
-                            help="node on whose map the field is, in place of the input")
+                            help="node on whose map the ERF is computed, instead of the input")
     else:
         parser.set_defaults(source=None)
     parser.add_argument("--ndim", type=int, choices=(1, 2, 3), metavar="N",

@@ -64,7 +64,7 @@ def _through_gates(options: argparse.Namespace) -> dict[str, Any]:
     """What ``predict --gates`` takes beside the weights."""
     if options.gates == "taps":
         if options.images is not None:
-            raise ValueError("--images: tell what gates do; give --gates, as --gates layers")
+            raise ValueError("--images: are used for gates only; give --gates, as --gates layers")
         return {}
     if not options.weights:
         raise ValueError(f"--gates {options.gates}: is for given weights; give --weights FILE")

@@ -36,7 +36,7 @@ def add_source_options(parser: argparse.ArgumentParser, *, weights: bool = True)
                             "he: random weights of gain 2 (default: weights for .onnx, and for .keras if they can be "
                             "read; else module)")
     group.add_argument("--stand-in", action="store_true",
-                       help="put layers of the same support in the place of operations that have none")
+                       help="replace operations without a rule by layers of the same support")
     if not weights:
         group.add_argument("--channels-in", type=int, metavar="N", help="channels of the input of a PyTorch module "
                                                                         "(default: 3)")

@@ -26,13 +26,13 @@ INTERRUPTED = 130
 def add_measure_options(parser: argparse.ArgumentParser) -> None:
     """What both commands take beside the network's options."""
     parser.add_argument("--draws", type=int, metavar="N",
-                        help="networks to draw (default: 100; with --until the most there will be)")
+                        help="number of random networks (default: 100; with --until the largest)")
     parser.add_argument("--until", type=float, metavar="E",
                         help="stop when the relative standard error of the std is below E, as 0.02")
-    parser.add_argument("--seed", type=int, metavar="N", help="makes the run repeatable")
+    parser.add_argument("--seed", type=int, metavar="N", help="seed of the random numbers")
     parser.add_argument("-j", "--workers", type=int, default=1, metavar="N",
                         help="processes (default: 1); never changes the result")
-    parser.add_argument("--checkpoint", metavar="FILE", help="keep what is done in FILE (.npz), and go on from there")
+    parser.add_argument("--checkpoint", metavar="FILE", help="save progress in FILE (.npz), and resume from it")
     parser.add_argument("--width", type=int, default=16, metavar="N",
                         help="channels of layers that leave theirs open (default: 16)")
     parser.add_argument("--channels-in", type=int, metavar="N", help="channels of the input (default: 3)")

@@ -142,5 +142,5 @@ def quotes(data: Data) -> list[Quote]:
             for name in ("taps", *HYPOTHESES):
                 found.append(Quote(f"{title}, {when}: total variation from measured, {name}",
                                    part.number(f"variation_{name}_{when}")))
-        found.append(Quote(f"{title}: share of the power that is coherent, after", part.number("coherent_after")))
+        found.append(Quote(f"{title}: coherent fraction of the power, after", part.number("coherent_after")))
     return found

@@ -95,4 +95,5 @@ def _draw_factors(ax: Axes, data: Data) -> None:
 
 
 def _words(part: Part, of: str) -> str:
-    return f"σ = {plus_minus(part, 'std') if of == 'measured' else format(part.number('theory_std'), '.2f')} px"
+    number = plus_minus(part, "std", digits=3) if of == "measured" else f"{part.number('theory_std'):.3f}"
+    return f"σ = {number} px"

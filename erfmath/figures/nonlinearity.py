@@ -46,5 +46,6 @@ def caption(data: Data) -> str:
 
 def _words(part: Part, of: str) -> str:
     side = part.number("side")
-    number = plus_minus(part, "width", side, 3) if of == "measured" else f"{part.number('theory_width') / side:.3f}"
-    return f"w = {number}"
+    if of == "measured":
+        return f"w = {plus_minus(part, 'width', side, 3)}"
+    return f"w = width / TRF\n    = {part.number('theory_width') / side:.3f}"

@@ -157,6 +157,11 @@ def picture(data: Data, level: float) -> Figure:
         ax.set(xscale="log", xlabel="learning rate", ylabel=label, xlim=(min(rates) / 1.25, max(rates) * 1.25))
         ax.set_xticks(rates, [f"{rate:g}" for rate in rates])
         ax.minorticks_off()
+    for rate in rates:
+        reached = [np.isfinite([p.number("steps_to_level") for p in _by(data, name, rate)]).all() for name in PROFILES]
+        if not any(reached):
+            axes[1].text(rate, 0.5, "not reached\nby all seeds", transform=axes[1].get_xaxis_transform(), ha="center",
+                         va="center", fontsize="small")
     axes[2].set_xticks(range(2 * len(PROFILES)), ["before", "after"] * len(PROFILES))
     axes[2].set(ylabel="σ of $E[g^2]$ at the best rate, px", title="every seed")
     axes[3].set(xlabel="training step", ylabel="training loss, mean of seeds", title="each at its best rate")

@@ -47,7 +47,8 @@ def quotes(data: Data) -> list[Quote]:
 def draw(data: Data) -> Figure:
     figure = page(4.7)
     panels = figure.subplots(2, len(data))
-    titles = [f"{name}\nTRF {part.number('side'):.0f} px (dashed)" for name, part in data.items()]
+    titles = [name.replace(" at ", "\nin layers ") + f"\nTRF {part.number('side'):.0f} px (dashed)"
+              for name, part in data.items()]
     image = map_grid(panels, rows_of(list(data.values())), titles, _words, box=True,
                      reach=0.52 * max(part.number("side") for part in data.values()))
     figure.colorbar(image, ax=panels, shrink=0.7, pad=0.02).set_label(AMPLITUDE)

@@ -126,7 +126,7 @@ class _Parser:
             if len(parts) != ARITY[name]:
                 raise ValueError(f"{name} takes {ARITY[name]} values, not {len(parts)}")
             return self.step(name, *parts)
-        raise ValueError(f"holds what is no arithmetic ({type(node).__name__})")
+        raise ValueError(f"contains something other than arithmetic ({type(node).__name__})")
 
     def binary(self, op: str, left: Union[int, float], right: Union[int, float]) -> Union[int, float]:
         if isinstance(left, float) and isinstance(right, float):

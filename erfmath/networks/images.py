@@ -1,4 +1,4 @@
-"""Images as people feed them: a power-law spectrum, a mean, and channels that vary together."""
+"""Images like photographs: a power-law spectrum, a mean, and channels that vary together."""
 
 from __future__ import annotations
 

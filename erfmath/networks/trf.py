@@ -193,7 +193,7 @@ class ReceptiveField:
                              "with a stride); give image=")
 
     def table(self) -> list[tuple[str, str]]:
-        """What there is to know, in rows of a name and words; "?" depends on the size of the image."""
+        """Summary, in rows of a name and a description; "?" depends on the size of the image."""
         rows = [("node", self.node), ("image", "not given" if self.image is None else f"{_text(self.image)} px"),
                 ("TRF", f"{_text(self.size)} px"), ("stride", f"{_text(self.stride)} px"),
                 ("padding", f"{_text(self.padding)} px")]

@@ -361,10 +361,10 @@ def _draw_map(erf: EffectiveReceptiveField, ax: Axes | None, display: Display,
 
 
 def _few_ticks(ticks: Any, *, log: bool) -> None:
-    """Two numbers on a narrow axis, none where it begins."""
+    """Zero and one or two more numbers on a narrow axis; two powers of ten on a logarithmic one."""
     from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullLocator
 
-    ticks.set_major_locator(LogLocator(10, numticks=2) if log else MaxNLocator(2, prune="lower"))
+    ticks.set_major_locator(LogLocator(10, numticks=2) if log else MaxNLocator(2))
     if log:
         ticks.set_minor_locator(NullLocator())
     else:

@@ -46,7 +46,7 @@ class Assumption(enum.Enum):
     GATES_BY_NOISE = "inputs are noise with the spectrum of photographs"
 
 
-#: What an assumption costs, by `erfmath bench accuracy`, `width` and `survey`, and by docs/theory.md, section 12.
+#: Errors due to an assumption, from `erfmath bench accuracy`, `width` and `survey`, and by docs/theory.md, section 12.
 COSTS: dict[str, str] = {
     "INFINITE_WIDTH": "none under ReLU; in 10 layers of GELU or SiLU 0.3 % of the std and 12 % of the total at 64 "
                       "channels, 2 and 80 % at 16",

@@ -169,7 +169,7 @@ class EffectiveReceptiveField(Frozen):
 
     @property
     def label(self) -> str:
-        """Whose field it is, in words."""
+        """The unit, in words: its node and place, or its TRF centre."""
         if self.unit:
             return f"{self.node} unit {self.unit}"
         return "the unit centred at (" + ", ".join(f"{c:g}" for c in self.center) + ")"
@@ -308,7 +308,7 @@ class EffectiveReceptiveField(Frozen):
         return sizes.mass_radius(self, p)
 
     def size(self, kind: str = "threshold", **options: Any) -> float:
-        """One number for the extent, in pixels; docs/metrics.md says when each of them misleads.
+        """One number for the extent, in pixels; docs/metrics.md gives the failure modes of each.
 
         ================ =================================================================
         threshold        the paper's: root of the number of pixels whose amplitude is above
@@ -479,7 +479,7 @@ class EffectiveReceptiveField(Frozen):
     # -- for people ---------------------------------------------------------------------------
 
     def table(self) -> list[tuple[str, str]]:
-        """What there is to know, in rows of a name and words."""
+        """Summary, in rows of a name and a description."""
         rows = [("unit", self.label), ("image", "infinite plane" if self.image is None else _pixels(self.image)),
                 ("statistic", f"{self.statistic}, {self.method}"),
                 ("TRF", "not known" if self._trf is None else _pixels(self._trf.size)),

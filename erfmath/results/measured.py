@@ -137,7 +137,7 @@ class MeasuredReceptiveField(EffectiveReceptiveField):
         return " x ".join(f"{s:.4g} +- {e:.2g}" for s, e in zip(self.std, self.std_stderr))
 
     def table(self) -> list[tuple[str, str]]:
-        """What there is to know, in rows of a name and words."""
+        """Summary, in rows of a name and a description."""
         rows = super().table()
         if self.stderr is None:
             return rows

@@ -1,7 +1,7 @@
 """Scores of the shape of an effective receptive field, each a function of its own.
 
 All are of `share`, and so do not change with the scale of the gradients, with zeros stored around
-the map, or with where it lies.  docs/metrics.md says what each is good for and when it misleads.
+the map, or with where it lies.  docs/metrics.md gives the use and the failure modes of each.
 """
 
 from __future__ import annotations

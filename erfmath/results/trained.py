@@ -74,7 +74,7 @@ class TrainedReceptiveField(MeasuredReceptiveField):
                                  contributions=field_of(facts, "contributions", dict))
 
     def table(self) -> list[tuple[str, str]]:
-        """What there is to know, in rows of a name and words."""
+        """Summary, in rows of a name and a description."""
         rows = super().table()
         if self.statistic != "power":
             return rows

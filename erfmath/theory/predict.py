@@ -130,7 +130,7 @@ def predict(net: Network, *, image: Any = None, unit: Any = None, node: str | No
     integer(draws, "draws", 1)
     by_taps = isinstance(gates, str) and gates == "taps"
     if images is not None and by_taps:
-        raise ValueError("images: tell what gates do; give gates=, as gates='layers'")
+        raise ValueError("images: are used for gates only; give gates=, as gates='layers'")
     if np.ndim(images) > 2:
         image = np.shape(images)[2:] if image is None else image
         channels_in = np.shape(images)[1]

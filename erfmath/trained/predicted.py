@@ -214,7 +214,7 @@ def _coherent(circuit: Circuit, gates: Mapping[int, Gate]) -> Array:
 
 
 def _assumptions(hypothesis: str, source: str) -> tuple[Assumption, ...]:
-    """What is taken for granted, and where activities are from."""
+    """The assumptions, and where activities are from."""
     found = [{"independent": Assumption.GATES_INDEPENDENT, "channels": Assumption.GATES_OF_CHANNELS,
               "layers": Assumption.GATES_OF_LAYERS}[hypothesis]]
     if source in ("norms", "noise"):

@@ -252,7 +252,7 @@ class Rule:
         return None if op.ties_channels or any(not taps.trivial for taps in op.taps) else total**2
 
     def assumptions(self, op: Linear) -> tuple[Assumption, ...]:
-        """What is taken for granted where a network has gates."""
+        """The assumptions where a network has gates."""
         return (Assumption.NEIGHBOURS,) if op.taps and not (op.variances or op.ties_channels) else ()
 
     # -- forward ------------------------------------------------------------------------------
