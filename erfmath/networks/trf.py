@@ -1,4 +1,4 @@
-"""Theoretical receptive fields: which input pixels a unit can see at all.
+"""Theoretical receptive fields: which input pixels can influence a unit.
 
 Every layer acts on each axis by itself, so the smallest box around the receptive field follows
 from one window per axis, [lo(u), hi(u)] for unit u, which `windows` follows through the network.

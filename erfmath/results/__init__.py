@@ -1,4 +1,4 @@
-"""The effective receptive field of one unit: what is known of it, its sizes, its form, files."""
+"""The effective receptive field of one unit: its values, sizes, shapes and files."""
 
 from __future__ import annotations
 
