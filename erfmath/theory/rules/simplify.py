@@ -55,6 +55,13 @@ def simplified(names: list[str], layers: list[Layer], sources: list[tuple[int, .
     positive: set[int] = set()       # nodes that are never below zero, and lose gradients where they are zero
     constant: dict[int, float] = {}  # nodes of one value, whatever comes in
     steady = frozenset(name.removesuffix(".bias") for name in given)
+
+    def hand_on(i: int, j: int) -> None:
+        """What reads `i` reads `j` from now on."""
+        same[i] = j
+        readers[j] += readers[i]
+
+    unread = {i for i in range(len(layers)) if not readers[i]}
     for i, layer in enumerate(layers):
         inputs = sources[i]
         if same:
@@ -71,7 +78,7 @@ def simplified(names: list[str], layers: list[Layer], sources: list[tuple[int, .
             if isinstance(layer, Conv) and not layer.random:
                 layer = layers[i] = _trimmed(layer, ndim)
             if i != top and _nothing(layer, ndim):
-                same[i] = j
+                hand_on(i, j)
                 continue
             if j > last and readers[j] == 1 and names[j] not in steady:
                 one = _as_one(layers[j], layer, sizes[sources[j][0]], sizes[j], gated, ndim)
@@ -80,10 +87,10 @@ def simplified(names: list[str], layers: list[Layer], sources: list[tuple[int, .
                     same[j] = j = sources[j][0]
                     inputs = sources[i] = (j,)
                     if i != top and _nothing(layer, ndim):
-                        same[i] = j
+                        hand_on(i, j)
                         continue
             if isinstance(layer, Activation) and j in positive and layer.function in RECTIFIERS and i != top:
-                same[i] = j
+                hand_on(i, j)
                 continue
         if gated and _positive(layer, inputs, positive):
             positive.add(i)
@@ -93,14 +100,14 @@ def simplified(names: list[str], layers: list[Layer], sources: list[tuple[int, .
         if moved:
             found = _unmoved(i, layer, layers, sources, channels, origin, ndim)
             if found is not None and i != top and sizes[found] == sizes[i]:
-                same[i] = found
+                hand_on(i, found)
                 continue
         if len(inputs) == 1 and isinstance(layer, PixelShuffle) and i != top and j > last:
             below = layers[j]
             if isinstance(below, PixelUnshuffle) and below.scale == layer.scale and sizes[sources[j][0]] == sizes[i]:
-                same[i] = sources[j][0]
+                hand_on(i, sources[j][0])
     after = readers_of(sources) if same or moved else readers
-    return [i for i in range(len(layers)) if i not in same and (after[i] or not readers[i] or i in (last, top))]
+    return [i for i in range(len(layers)) if i not in same and (after[i] or i in unread or i in (last, top))]
 
 
 def _with_constants(i: int, layers: list[Layer], sources: list[tuple[int, ...]], sizes: list[Any], channels: list[int],
@@ -300,6 +307,7 @@ def _whole_again(i: int, layers: list[Layer], sources: list[tuple[int, ...]], ch
     if base is None:
         return layers[i], inputs
     layers[i], sources[i] = _unnamed(gate), (base,)
+    readers[base] += 1
     return layers[i], sources[i]
 
 

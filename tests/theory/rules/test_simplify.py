@@ -96,3 +96,13 @@ def test_names_that_have_weights_stay() -> None:
     weights = {"here": np.eye(4).reshape(4, 4, 1, 1)}
     graph = Graph.of(net, RunSettings.of(net, weights=weights))
     assert "here" in graph.names
+
+
+def test_what_several_nodes_read_is_not_joined_with_one_of_them() -> None:
+    """Where the layer between does nothing, its readers are those of the batch norm below."""
+    def net(*between: em.Layer) -> em.Network:
+        return em.serial(em.Conv(3, 4), em.BatchNorm(), *between, em.add(em.Conv(3, 4), em.BatchNorm()), R)
+
+    plain = em.predict(net(), image=9)
+    for nothing in (em.Identity(), em.Dropout(0), em.Scale(1.0), em.MaxPool(1), em.BatchNorm(mode="identity")):
+        assert_close(em.predict(net(nothing), image=9).map, plain.map, REWRITE)
