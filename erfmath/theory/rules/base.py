@@ -76,7 +76,8 @@ def through_taps(op: Linear, m: Moments, sizes_in: Sizes, sizes: Sizes, extent: 
     cov_far = m.cov_far * far_factor(op, m, sizes_in, sizes) if m.cov_far.any() else m.cov_far
     if not op.taps:
         scaled = tuple(None if site is None else site.times(op.gain) for site in m.sites)
-        return replace(m, values=m.values * op.gain**2, cov_far=cov_far, sites=scaled)
+        offset = None if m.offset is None else m.offset * op.gain
+        return replace(m, values=m.values * op.gain**2, cov_far=cov_far, sites=scaled, offset=offset)
     if op.gain == 1 and not (op.variances or op.fold) and all(t.trivial and t.weights.item() == 1 for t in op.taps):
         return m.with_lags(lags)  # nothing happens
     values = linear(op, m, sizes_in, extent, lags)

@@ -37,6 +37,12 @@ class ScaleRule(Rule):
     def lower(self, layer: Scale, sizes: tuple[int | None, ...], c_in: int, c_out: int) -> Linear:  # type: ignore
         return Linear(gain=layer.factor)
 
+    def forward(self, at: Before, inputs: list[Moments]) -> Moments:
+        for kept in (at.gates.even, at.gates.normed):  # shares of gradients, and whose values these are
+            if at.source in kept:
+                kept[at.i] = kept[at.source]  # type: ignore[assignment]
+        return super().forward(at, inputs)
+
     def function(self, layer: Scale) -> Function:  # type: ignore[override]
         factor = layer.factor
         return Function(lambda z: factor * z, lambda z: np.full(z.shape, factor), below=1.0)

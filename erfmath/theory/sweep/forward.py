@@ -299,7 +299,8 @@ class _Forward:
             if there is None:
                 continue
             found[i] = here = self.gates.winners.get(i, sum(there) / len(there))
-            phi, q = graph.rules[i].function(graph.layers[i]), self.seconds.get(graph.sources[i][0], 0.0)
+            phi = graph.rules[i].function(graph.layers[i]) if graph.ops[i].gate else None  # scales keep what there is
+            q = self.seconds.get(graph.sources[i][0], 0.0)
             if graph.ops[i].fresh or phi is not None:
                 here = 1.0 if phi is None or not q else steepness(phi, q)
             for j in set(graph.sources[i]):

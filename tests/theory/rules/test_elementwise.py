@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pytest
 from helpers import ROUNDING, assert_close
 
 import erfmath as em
@@ -11,3 +13,16 @@ def test_dropout_widens_power_only() -> None:
     net = em.serial(em.Conv(3), em.Dropout(0.2), em.Conv(3))
     plain = em.predict(em.serial(em.Conv(3), em.Conv(3)))
     assert_close(em.predict(net).map, plain.map / 0.8, ROUNDING)
+
+
+@pytest.mark.parametrize("image, unit", [(9, (0,)), (12, (0, 0))])
+@pytest.mark.parametrize("below, above", [
+    ((em.MaxPool(3, 1, 1), em.BatchNorm()), (em.Conv(3, 6, stride=2, padding=0),)),  # means at borders
+    ((em.Conv(3, 4), em.InstanceNorm()), (em.MaxPool(3, 2, 1), em.Conv(3, 4), em.InstanceNorm())),  # map statistics
+])
+def test_a_scale_is_moved_through_a_rectifier(below: tuple[em.Layer, ...], above: tuple[em.Layer, ...], image: int,
+                                              unit: tuple[int, ...]) -> None:
+    relu, scale = em.Activation("relu"), em.Scale(1.5)
+    nets = [em.serial(*below, *between, *above) for between in ((scale, relu), (relu, scale))]
+    first, second = (em.predict(net, image=image, unit=unit, ndim=len(unit), channels_in=3) for net in nets)
+    np.testing.assert_allclose(first.map, second.map, rtol=1e-9, atol=1e-12 * second.map.max())
