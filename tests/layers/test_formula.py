@@ -39,9 +39,9 @@ def test_what_is_written_twice_is_one_step() -> None:
 @pytest.mark.parametrize("text, why", [
     ("x + y", "knows no 'y'"), ("f(x)", "knows no function 'f'"), ("3 + 4", "does not depend on x"),
     ("x +", "SyntaxError"),
-    ("__import__('os').system('ls') * x", "other than arithmetic"), ("x = 2; x", "after names"), ("max(x)", "max takes 2"),
-    ("[x for x in x]", "other than arithmetic"), ("1 / 0 * x", "no number"), ("x" + "+x*2" * 9000, "characters"),
-    ("(" * 3000 + "x" + ")" * 3000, "cannot be parsed"), ("x.real + 1", "other than arithmetic"), ("True * x", "no arithmetic"),
+    ("__import__('os').system('ls') * x", "arithmetic"), ("x = 2; x", "after names"), ("max(x)", "max takes 2"),
+    ("[x for x in x]", "arithmetic"), ("1 / 0 * x", "no number"), ("x" + "+x*2" * 9000, "characters"),
+    ("(" * 3000 + "x" + ")" * 3000, "cannot be parsed"), ("x.real + 1", "arithmetic"), ("True * x", "arithmetic"),
     ("+".join(f"x * {i}.5" for i in range(MOST)), "operations"), ("10.0 ** 400 * x", "too large"),
 ])
 def test_what_is_no_formula(text: str, why: str) -> None:
