@@ -374,8 +374,8 @@ class LayerNormRule(NormRule):
         free = count - self.centres
         # The variance as a gamma variable of the same mean and variance.
         shape = free / max(fourth / square**2 - 1, 1e-9) if square else math.inf
-        if shape <= 1:
-            raise NotImplementedError(f"node {at.i} ({at.layer.kind}): over {count} channels the mean of 1 / variance "
+        if shape <= 1 + 1e-9:  # up to rounding
+            raise NotImplementedError(f"{at.graph.names[at.i]}: over {count} channels the mean of 1 / variance "
                                       "does not exist; take more channels, or use erfmath.measure")
         return (count - 1 - self.centres) / free * shape / (shape - 1) if math.isfinite(shape) else 1.0
 

@@ -238,3 +238,11 @@ def test_norms_of_maps_sum_what_neighbouring_gradients_have_in_common() -> None:
     sizes = em.erf_size_map(net, 24, channels_in=64, ndim=1)
     assert_close(sizes.total[erf.unit], erf.total, REWRITE)
     assert_close(sizes.std[(slice(None), *erf.unit)], erf.std, REWRITE)
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.88, 3.0])
+def test_layer_norms_of_three_channels_are_refused_whatever_their_scale(factor: float) -> None:
+    """(C - 2) / (C - 3) is infinite, and not a large number where rounding keeps C - 3 from zero."""
+    net = em.serial(em.Conv(3, 3), em.Scale(factor), em.LayerNorm(), em.Conv(3, 6))
+    with pytest.raises(NotImplementedError, match="^layer_norm1: over 3 channels the mean of 1 / variance"):
+        em.predict(net, image=8)
