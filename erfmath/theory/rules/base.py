@@ -261,6 +261,10 @@ class Rule:
     def forward(self, at: Before, inputs: list[Moments]) -> Moments:
         """Moments at the output; a gate also leaves ``at.gates.power[at.i]``."""
         graph, i, m = at.graph, at.i, inputs[0]
+        if not (at.op.taps or at.op.gate or self.moves):  # a number times values is still a function of the same norm
+            for kept in (at.gates.even, at.gates.normed):
+                if at.source in kept:
+                    kept[i] = kept[at.source]  # type: ignore[assignment]
         after = through_taps(at.op, m, graph.sizes[at.source], graph.sizes[i], at.extents[i], at.want, at.met)
         if i not in graph.biases:
             return after

@@ -37,12 +37,6 @@ class ScaleRule(Rule):
     def lower(self, layer: Scale, sizes: tuple[int | None, ...], c_in: int, c_out: int) -> Linear:  # type: ignore
         return Linear(gain=layer.factor)
 
-    def forward(self, at: Before, inputs: list[Moments]) -> Moments:
-        for kept in (at.gates.even, at.gates.normed):  # shares of gradients, and whose values these are
-            if at.source in kept:
-                kept[at.i] = kept[at.source]  # type: ignore[assignment]
-        return super().forward(at, inputs)
-
     def function(self, layer: Scale) -> Function:  # type: ignore[override]
         factor = layer.factor
         return Function(lambda z: factor * z, lambda z: np.full(z.shape, factor), below=1.0)
@@ -84,13 +78,12 @@ class DropoutRule(Rule):
 
     def forward(self, at: Before, inputs: list[Moments]) -> Moments:
         m, kept = inputs[0], 1 - at.layer.p  # type: ignore[attr-defined]
+        if kept == 1:
+            return super().forward(at, inputs)
         values = m.values.copy()
         values[lag_zero(m.lags)] /= kept
-        sites = m.sites
-        if kept < 1:
-            sites = tuple(Dropped.of(m.value(g), 1 - kept).value() for g in range(len(sites)))
-        normed = None if kept < 1 else m.normed
-        return replace(m, values=values, corr_site=m.corr_site * kept, sites=sites, normed=normed)
+        sites = tuple(Dropped.of(m.value(g), 1 - kept).value() for g in range(len(m.sites)))
+        return replace(m, values=values, corr_site=m.corr_site * kept, sites=sites, normed=None)
 
     def mean_factor(self, at: Below, factor: Factor) -> Factor:
         return factor

@@ -26,3 +26,14 @@ def test_a_scale_is_moved_through_a_rectifier(below: tuple[em.Layer, ...], above
     nets = [em.serial(*below, *between, *above) for between in ((scale, relu), (relu, scale))]
     first, second = (em.predict(net, image=image, unit=unit, ndim=len(unit), channels_in=3) for net in nets)
     np.testing.assert_allclose(first.map, second.map, rtol=1e-9, atol=1e-12 * second.map.max())
+
+
+@pytest.mark.parametrize("nothing", [em.Identity(), em.Scale(1.0), em.Dropout(0), em.BatchNorm(mode="identity")])
+def test_layers_that_do_nothing_keep_what_norms_of_maps_share(nothing: em.Layer) -> None:
+    """In `signals`, too, where each node keeps its own row."""
+    def arriving(*between: em.Layer) -> float:
+        net = em.serial(em.Conv(3, 4), em.InstanceNorm(), *between, em.Activation("relu"), em.MaxPool(3, 2, 1),
+                        em.Conv(3, 4), em.InstanceNorm(), em.Conv(1, 4))
+        return em.signals(net, image=9, ndim=1).to_dict()["nodes"][0]["arriving"]
+
+    assert arriving(nothing) == pytest.approx(arriving(), rel=1e-9)
