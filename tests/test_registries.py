@@ -91,7 +91,7 @@ def test_a_new_kind_is_missed_by_name() -> None:
         assert em.Network.from_dict(net.to_dict()) == net, "JSON asks the registry"
         with pytest.raises(NotImplementedError, match="novel: nothing says what it costs"):
             em.costs(net, image=8)
-        with pytest.raises(NotImplementedError, match="no rule for novel"):
+        with pytest.raises(NotImplementedError, match="novel: the theory has no rule"):
             em.predict(net)
     finally:
         del KINDS["novel"]

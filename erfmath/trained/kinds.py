@@ -6,7 +6,7 @@ import functools
 import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,9 +17,10 @@ from ..empirics.rules import Step
 from ..empirics.rules.activation import activate
 from ..empirics.rules.pooling import max_pool, max_pool_winner
 from ..layers import (GRN, Activation, AdaptiveAvgPool, AdaptiveMaxPool, Add, AvgPool, BatchNorm, BlurPool, Concat,
-                      Conv, ConvTranspose, Dropout, GlobalAvgPool, GroupNorm, Identity, InstanceNorm, Layer, LayerNorm,
+                      Conv, ConvTranspose, Dropout, GlobalAvgPool, GroupNorm, Identity, InstanceNorm, LayerNorm,
                       MaxPool, Multiply, Pad, PixelShuffle, PixelUnshuffle, RMSNorm, Scale, Shuffle, Slice, Softmax,
                       Upsample)
+from ..layers.registry import Registry
 from .slopes import Slope
 
 __all__ = ["KINDS", "Kind", "Observed", "Origin", "State", "kind", "kind_of", "per_channel"]
@@ -28,7 +29,6 @@ __all__ = ["KINDS", "Kind", "Observed", "Origin", "State", "kind", "kind_of", "p
 Observed = Any
 #: Mean and variance of the values of each channel, taken to be Gaussian.
 State = tuple[Array, Array]
-AnyKind = TypeVar("AnyKind", bound="type[Kind]")
 #: Standard normal values and their weights, for the mean of functions that may have kinks.
 POINTS = np.linspace(-8.5, 8.5, 1001)
 WEIGHTS = np.exp(-POINTS**2 / 2) / np.exp(-POINTS**2 / 2).sum()
@@ -116,31 +116,8 @@ class Kind:
         return np.stack(what[0][:2])
 
 
-#: Every kind of layer, by the name that it has in JSON.
-KINDS: dict[str, Kind] = {}
-
-
-def kind(*layers: type[Layer]) -> Callable[[AnyKind], AnyKind]:
-    """Enter a class for these kinds of layers."""
-    def enter(made: AnyKind) -> AnyKind:
-        KINDS.update({layer.op: made() for layer in layers})
-        return made
-    return enter
-
-
-def kind_of(layer: Layer) -> Kind:
-    """The entry of a layer.
-
-    Raises
-    ------
-    NotImplementedError
-        Where its kind has none.
-    """
-    try:
-        return KINDS[layer.op]
-    except KeyError:
-        raise NotImplementedError(f"{layer.op}: trained networks know nothing of this kind of layer; use "
-                                  "erfmath.measure") from None
+KINDS: Registry[Kind] = Registry("trained networks know nothing of this kind of layer; use erfmath.measure")
+kind, kind_of = KINDS.enter, KINDS.of
 
 
 def _checked(given: Any, shapes: Sequence[tuple[int, ...]], words: str, key: str) -> Array:

@@ -9,18 +9,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ...layers import Layer
 from ...layers.geometry import AxisGeometry, Box
+from ...layers.registry import Registry
 from ..arrays import Array, give_sites, place, take_sites
 
 __all__ = ["Call", "Parameter", "Pull", "RULES", "Rule", "Step", "Window", "rule", "rule_of"]
 
 Pull = Callable[[Array], Sequence[Array]]
-AnyRule = TypeVar("AnyRule", bound="type[Rule]")
 
 
 class Window(NamedTuple):
@@ -221,26 +221,5 @@ class Rule:
 
 
 #: The rule of each kind of layer, by the name that it has in JSON.
-RULES: dict[str, Rule] = {}
-
-
-def rule(*kinds: type[Layer]) -> Callable[[AnyRule], AnyRule]:
-    """Enter a class of rules for these kinds of layers."""
-    def enter(made: AnyRule) -> AnyRule:
-        RULES.update({kind.op: made() for kind in kinds})
-        return made
-    return enter
-
-
-def rule_of(layer: Layer) -> Rule:
-    """The rule of a layer.
-
-    Raises
-    ------
-    NotImplementedError
-        Where its kind has none.
-    """
-    try:
-        return RULES[layer.op]
-    except KeyError:
-        raise NotImplementedError(f"{layer.op}: the measurement has no rule for this kind of layer") from None
+RULES: Registry[Rule] = Registry("the measurement has no rule for this kind of layer")
+rule, rule_of = RULES.enter, RULES.of

@@ -12,12 +12,13 @@ import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from ...base.errors import quoted
 from ...layers import Layer
+from ...layers.registry import Registry
 from ...results.assumptions import Assumption
 from ..memory import remembered
 from ..sweep import groups
@@ -35,31 +36,9 @@ from .neighbours import Passage
 __all__ = ["RULES", "Rule", "filtered", "filtered_level", "gathered", "rule_for", "rule_of", "through_taps"]
 
 Sizes = tuple[Any, ...]
-R = TypeVar("R", bound="type[Rule]")
-#: The rule of each kind of layer, by the name that it has in JSON.
-RULES: dict[str, Rule] = {}
-
-
-def rule_for(*kinds: type[Layer]) -> Callable[[R], R]:
-    """Enter a class of rules for these kinds of layers."""
-    def enter(rule: R) -> R:
-        RULES.update(dict.fromkeys((kind.op for kind in kinds), rule()))
-        return rule
-    return enter
-
-
-def rule_of(layer: Layer) -> Rule:
-    """The rule of a layer.
-
-    Raises
-    ------
-    NotImplementedError
-        If its kind has none.
-    """
-    try:
-        return RULES[layer.op]
-    except KeyError:
-        raise NotImplementedError(f"the theory has no rule for {layer.op}; erfmath.measure may have one") from None
+#: The rule of each kind of layer.
+RULES: Registry[Rule] = Registry("the theory has no rule for this kind of layer; erfmath.measure may have one")
+rule_for, rule_of = RULES.enter, RULES.of
 
 
 def filtered(op: Linear, value: Value, q: float, cov_site: float) -> Value:
