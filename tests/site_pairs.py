@@ -1,8 +1,21 @@
-"""Pairs of sites on a line: covariances as boxes of lags, filters as matrices."""
+"""Pairs of sites on a line: covariances as boxes of lags, filters as matrices, and layers for networks on one."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+
+import erfmath as em
+
+NEAREST = em.Upsample(2)
+RANDOM1 = em.Random(gain=1)
+lines = em.serial
+
+
+def avg(k: int, **options: Any) -> em.AvgPool:
+    """An average of stride 1."""
+    return em.AvgPool(k, 1, padding=options.pop("padding", 0), **options)
 
 
 def box(pairs: np.ndarray, reach: int) -> np.ndarray:

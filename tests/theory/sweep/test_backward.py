@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from helpers import ROUNDING, assert_close
+from site_pairs import NEAREST, RANDOM1, avg, lines
 
 import erfmath as em
 from erfmath.theory.memory import forget
@@ -25,17 +26,7 @@ from erfmath.theory.rules.convolution import ConvolutionRule
 from erfmath.theory.sweep import covariance, pairs, taps
 
 BILINEAR = em.Upsample(2, mode="bilinear")
-NEAREST = em.Upsample(2)
-RANDOM1 = em.Random(gain=1)
 Array = Any
-
-
-def avg(k: int, **options: Any) -> em.AvgPool:
-    return em.AvgPool(k, 1, padding=options.pop("padding", 0), **options)
-
-
-def lines(*layers: Any) -> em.Network:
-    return em.serial(*layers)
 
 
 # ---------------------------------------------------------------------------------------------

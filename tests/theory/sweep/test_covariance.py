@@ -10,22 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import ROUNDING, assert_close, assert_statistical, draws_for, z_bound
+from site_pairs import NEAREST, RANDOM1, avg, lines
 
 import erfmath as em
 from erfmath.theory.rules.registry import rule_of
 from erfmath.theory.sweep.covariance import FAINT, WIDE, Covariance
 
-NEAREST = em.Upsample(2)
-RANDOM1 = em.Random(gain=1)
 Array = Any
-
-
-def avg(k: int, **options: Any) -> em.AvgPool:
-    return em.AvgPool(k, 1, padding=options.pop("padding", 0), **options)
-
-
-def lines(*layers: Any) -> em.Network:
-    return em.serial(*layers)
 
 
 def below_conv(g: Array, rng: np.random.Generator, k: int, gain: float = 1) -> Array:
