@@ -22,7 +22,7 @@ __all__ = ["BENCHMARKS", "Table", "Timing", "run", "side_by_side"]
 #: Name on the command line -> module of this package.
 BENCHMARKS = {"accuracy": "accuracy", "agreement": "agreement", "import": "imports", "inputs": "inputs",
               "limits": "limits",
-              "measure": "measure", "predict": "predict", "pretrained": "pretrained", "readers": "readers",
+              "measure": "measure", "predict": "predict", "pretrained": "pretrained", "readers": "coverage",
               "survey": "survey",
               "train": "train", "walk": "walk", "width": "width"}
 
@@ -97,9 +97,12 @@ def side_by_side(work: Mapping[str, Callable[[], Any]], *, rounds: int = 7,
             for name, taken in times.items()}
 
 
-def run(name: str, *, quick: bool = False) -> Table:
-    """Run the benchmark called `name` on one thread of BLAS; `quick` only shows that it works."""
+def run(name: str, *, quick: bool = False, **options: Any) -> Table:
+    """Run the benchmark called `name` on one thread of BLAS; `quick` only shows that it works.
+
+    `options` are those of its own function `run`, if it has any.
+    """
     if name not in BENCHMARKS:
         raise ValueError(f"name={quoted(name)}: no such benchmark; there are {', '.join(BENCHMARKS)}")
     with one_thread():
-        return import_module(f"{__name__}.{BENCHMARKS[name]}").run(quick=quick)
+        return import_module(f"{__name__}.{BENCHMARKS[name]}").run(quick=quick, **options)

@@ -1,14 +1,13 @@
-"""How many models of torchvision and timm are read, and whether their fields are those of the modules themselves.
+"""Whether a model of torchvision or timm is read exactly, and its fields are those of the module itself.
 
-For who has torch, torchvision and timm.  The theoretical receptive field is compared pixel by pixel with that of the
-program itself, by automatic differentiation: all weights positive, norms and activations left out, averages in the
-place of maxima, sums in that of products, gates of one site held fixed.
+For who has torch, torchvision and timm; `erfmath.bench.coverage` goes through a list of models.  The theoretical
+receptive field is compared pixel by pixel with that of the program itself, by automatic differentiation: all weights
+positive, norms and activations left out, averages in the place of maxima, sums in that of products, gates of one site
+held fixed.
 """
 
 from __future__ import annotations
 
-import importlib.util
-import statistics
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,28 +18,17 @@ import numpy as np
 from ..base.errors import optional
 from ..networks.support import support
 from ..readers.builder import View
-from ..readers.convert import build, convert
+from ..readers.channels import ATTENTION
+from ..readers.convert import Converted, build, convert
 from ..readers.model import model_of
 from ..readers.records import Trace
 from ..readers.torch import trace_module
 from ..results.field import EffectiveReceptiveField
-from . import Table
 
-__all__ = ["Reading", "create", "field", "names", "read", "run", "traced", "windows"]
+__all__ = ["Reading", "create", "field", "read", "traced", "windows"]
 
 #: Long in one direction, so that windows end inside.
 SHAPE = (1, 3, 320, 64)
-QUICK = ("torchvision:resnet18", "torchvision:shufflenet_v2_x0_5", "timm:mobilenetv3_small_050")
-#: What begins so has no map to speak of, takes several inputs, or is for other arithmetic.
-ELSE = ("vit", "swin", "maxvit", "mvit", "quantized", "raft", "fasterrcnn", "maskrcnn", "keypointrcnn", "retinanet",
-        "fcos", "ssd")
-#: Modules of timm that are convolutional, if not all of each.
-CONVOLUTIONAL = (
-    "byobnet", "convmixer", "convnext", "cspnet", "cspnext", "densenet", "dla", "dpn", "efficientnet", "fasternet",
-    "focalnet", "ghostnet", "hardcorenas", "hgnet", "hrnet", "inception_next", "inception_resnet_v2", "inception_v3",
-    "inception_v4", "lcnetv2", "mambaout", "mobilenetv3", "nasnet", "nfnet", "pnasnet", "rdnet", "regnet", "repghost",
-    "repvit", "res2net", "resnest", "resnet", "resnetv2", "rexnet", "selecsls", "senet", "sknet", "starnet", "tresnet",
-    "vgg", "vovnet", "xception", "xception_aligned")
 #: Operations that pass on what they are given, as far as it is asked who sees whom.
 PASSED = {"batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_norm", "relu", "relu6", "silu", "gelu",
           "sigmoid", "hardsigmoid", "hardswish", "hardtanh", "clamp", "tanh", "elu", "leaky_relu", "mish", "softmax",
@@ -55,13 +43,15 @@ class Reading:
     ----------
     name : str
         "library:model".
-    seconds : float
-        Of tracing and reading.
+    seconds, cpu : float
+        Of exporting the module and reading the program, by the clock and of the processor.
     traced, exact, seen, predicted : bool
         Whether torch exported it; every operation up to its last map has a layer; the pixels that units see are those
         of the program, one by one; and `predict` has rules for all of its layers.
+    attention : bool
+        Whether an operation without a layer is attention.
     reason : str
-        Why not.
+        Why not, "; " between several.
     """
 
     name: str
@@ -70,16 +60,9 @@ class Reading:
     exact: bool = False
     seen: bool = False
     predicted: bool = False
+    attention: bool = False
+    cpu: float = 0.0
     reason: str = ""
-
-
-def names(per_module: int = 1) -> list[str]:
-    """All convolutional models of torchvision, and of each convolutional module of timm the first few."""
-    timm, torchvision = (optional(library, "bench readers") for library in ("timm", "torchvision"))
-    found = [f"torchvision:{name}" for name in torchvision.models.list_models() if not name.startswith(ELSE)]
-    for module in CONVOLUTIONAL:
-        found += [f"timm:{name}" for name in timm.list_models(module=module)[:per_module]]
-    return found
 
 
 def create(name: str, seed: int = 0) -> Any:
@@ -95,9 +78,11 @@ def create(name: str, seed: int = 0) -> Any:
     return models.models.get_model(name, weights=None, **options).eval()
 
 
-def traced(name: str, image: int | None = None) -> tuple[Any, Trace]:
+def traced(name: str, image: int | None = None, module: Any = None) -> tuple[Any, Trace]:
     """The program that torch exports, and its records; images are of `SHAPE`, or square."""
     import torch
+
+    module = create(name) if module is None else module
 
     video = name.startswith(("torchvision:r3d", "torchvision:mc3", "torchvision:r2plus1d"))
     shape = (1, 3, 8, 96, 48) if video else SHAPE if image is None else (1, 3, image, image)
@@ -108,7 +93,7 @@ def traced(name: str, image: int | None = None) -> tuple[Any, Trace]:
     if "inception_" in name and image is None and "next" not in name:  # their last maps would have no site
         shape = (1, 3, 320, 96)
     with torch.no_grad():
-        program = torch.export.export(create(name), (torch.zeros(shape),), strict=False)
+        program = torch.export.export(module, (torch.zeros(shape),), strict=False)
     return program, trace_module(program)
 
 
@@ -147,7 +132,8 @@ def _positive(program: Any, inputs: Sequence[Any]) -> dict[str, Any]:
             if name in PASSED or name in ("expand", "expand_as"):  # a gate laid out over the map is one site still
                 return args[0] * 1.0
             if name.startswith("conv") or name == "linear":
-                flat = torch.full_like(args[1], 1 / args[1][0].numel(), dtype=torch.float64)
+                one = torch.full((1,) * args[1].dim(), 1 / args[1][0].numel(), dtype=torch.float64)
+                flat = one.expand(args[1].shape)  # one number in memory: models have up to 10^9
                 return super().call_function(target, (args[0], flat, None, *args[3:]), kwargs)
             if name.startswith("max_pool"):
                 given = list(args) + [None, None, 0, 1, False][len(args) - 1:]
@@ -230,67 +216,43 @@ def _frozen(program: Any, inputs: Sequence[Any]) -> dict[str, Any]:
 
 def read(name: str) -> Reading:
     """Read one model, and compare."""
-    start = time.perf_counter()
     about: dict[str, Any] = {"name": name}
+    reasons: list[str] = []
+    start = time.perf_counter()
     try:
-        program, trace = traced(name)
+        module = create(name)
+        start, cpu = time.perf_counter(), time.process_time()
+        program, trace = traced(name, module=module)
         about["traced"] = True
-        builder, values = build(trace, "module")
         found = convert(trace, init="module", unsupported="stand_in")
-        about["seconds"] = time.perf_counter() - start
-        about["exact"] = not found.stand_ins and not any("has no layer" in note for note in found.notes)
-        reasons = [f"{s.what} as {s.layer}" for s in found.stand_ins[:1]] + [
-            note for note in found.notes if "has no layer" in note][:1]
-        about["reason"] = "; ".join(reasons)
-        about["seen"] = True
-        for value, unit, mask in windows(program, trace):
-            view = values[value]
-            node = view.node if isinstance(view, View) else None
-            if node in found.net.names:
-                seen = support(found.net, image=found.image, node=node, unit=unit, gates=False)
-                whole = np.zeros(mask.shape, dtype=bool)
-                whole[tuple(slice(o, o + n) for o, n in zip(seen.origin, seen.mask.shape))] = seen.mask
-                if not np.array_equal(whole, mask):
-                    about["seen"] = False
-                    reasons.append(f"unit {unit} of {node} sees other pixels")
-                    break
+        about |= {"seconds": time.perf_counter() - start, "cpu": time.process_time() - cpu}
+        without = [note for note in found.notes if "has no layer" in note]
+        about["exact"] = not found.stand_ins and not without
+        about["attention"] = any(ATTENTION in what for what in (*(s.what for s in found.stand_ins), *without))
+        reasons += sorted({f"no layer: {s.what}" for s in found.stand_ins}) + without[:1]
+        if wrong := _wrong(program, trace, found):
+            reasons.append(wrong)
+        about["seen"] = not wrong
         try:
             model_of(found, "module", "").predict()
             about["predicted"] = True
         except NotImplementedError as error:
             reasons.append(f"predict: {error}")
-        about["reason"] = "; ".join(reasons)
     except Exception as error:  # of the model's own code, of the exporter: say which, and go on
-        reason = f"{type(error).__name__}: " + " ".join(str(error).split())[:200]
-        about |= {"seen": False, "reason": "; ".join(filter(None, (about.get("reason"), reason)))}
-    return Reading(**{"seconds": time.perf_counter() - start, **about})
+        reasons.append(f"{type(error).__name__}: " + " ".join(str(error).split())[:200])
+    return Reading(**{"seconds": time.perf_counter() - start, **about}, reason="; ".join(reasons))
 
 
-def run(quick: bool = False, *, chosen: Sequence[str] | None = None, seconds: float = 3600.0) -> Table:
-    """The table, of the models `chosen` that are begun within `seconds`; by default all `names`, in a drawn order."""
-    header = ("library", "models", "traced", "exact", "TRF right", "predicted", "median s")
-    missing = [lib for lib in ("torch", "torchvision", "timm") if importlib.util.find_spec(lib) is None]
-    if missing:
-        return Table("Models read", header, (("none", 0, 0, 0, 0, 0, 0.0),), (f"not installed: {', '.join(missing)}",))
-    if chosen is None:
-        chosen = QUICK if quick else [str(name) for name in np.random.default_rng(0).permutation(names())]
-    stop, found = time.perf_counter() + seconds, []
-    for name in chosen:
-        if time.perf_counter() < stop:
-            found.append(read(name))
-    rows = []
-    for library in ("torchvision", "timm"):
-        some = [r for r in found if r.name.startswith(f"{library}:")]
-        if some:
-            rows.append((library, len(some), *(sum(getattr(r, key) for r in some) for key in (
-                "traced", "exact", "seen", "predicted")), statistics.median(r.seconds for r in some)))
-    notes = [f"{r.name}: {r.reason}" for r in found if r.reason]
-    return Table(f"Models read, of {len(chosen)} in the list, at {SHAPE[2]} x {SHAPE[3]} pixels", header, tuple(rows),
-                 tuple(notes))
-
-
-if __name__ == "__main__":
-    import sys
-
-    for one in sys.argv[1:] or names():
-        print(read(one), flush=True)
+def _wrong(program: Any, trace: Trace, found: Converted) -> str:
+    """A unit that sees other pixels in the network than in the program, in words; "" for none."""
+    _, values = build(trace, "module")
+    for value, unit, mask in windows(program, trace):
+        view = values[value]
+        node = view.node if isinstance(view, View) else None
+        if node in found.net.names:
+            seen = support(found.net, image=found.image, node=node, unit=unit, gates=False)
+            whole = np.zeros(mask.shape, dtype=bool)
+            whole[tuple(slice(o, o + n) for o, n in zip(seen.origin, seen.mask.shape))] = seen.mask
+            if not np.array_equal(whole, mask):
+                return f"unit {unit} of {node} sees other pixels"
+    return ""

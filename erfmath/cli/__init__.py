@@ -267,10 +267,16 @@ def build_parser() -> argparse.ArgumentParser:
 
     sub = command("bench", commands.bench, "benchmarks",
                   "erfmath bench\nerfmath bench import predict --quick\n"
-                  "erfmath bench walk --plot growth.png")
+                  "erfmath bench walk --plot growth.png\n"
+                  "erfmath bench readers --models 'timm:resnet*' --results readers.jsonl")
     sub.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(BENCHMARKS)} (default: all)")
     sub.add_argument("--quick", action="store_true", help="once each, to see that they run")
     sub.add_argument("--plot", metavar="FILE", help="walk only: draw how the cost grows, in place of the table")
+    sub.add_argument("--models", nargs="+", metavar="PATTERN",
+                     help="readers only: which models, as 'timm:resnet*' (default: all of its list)")
+    sub.add_argument("--results", metavar="FILE",
+                     help="readers only: a file of one line a model, by which a later run goes on")
+    sub.add_argument("--seconds", type=float, metavar="S", help="readers only: limit of each model (default: 600)")
 
     sub = command("train", train.train, "train a small network in NumPy, with validation",
                   "erfmath train net.json --data box --steps 400 --save weights.npz\n"

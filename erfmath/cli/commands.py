@@ -85,9 +85,12 @@ def bench(options: argparse.Namespace) -> Iterator[Answer]:
         with report.progress(options, "bench walk"):
             draw(picture(quick=options.quick))
         return
+    given = {key: value for key in ("models", "results", "seconds") if (value := getattr(options, key)) is not None}
+    if given and options.names != ["readers"]:
+        raise ValueError(f"--{next(iter(given))}: is for the models that are read; use erfmath bench readers")
     for name in options.names or BENCHMARKS:
-        with report.progress(options, f"bench {name}"):
-            table = run(name, quick=options.quick)
+        with report.progress(options, f"bench {name}") as progress:
+            table = run(name, quick=options.quick, **given, **({"progress": progress} if name == "readers" else {}))
         yield Answer({"benchmark": name, **vars(table)}, str(table), [table.header, *table.rows])
 
 

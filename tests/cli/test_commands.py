@@ -102,11 +102,21 @@ def test_zoo_lists_every_name(ask: Ask) -> None:
 
 
 def test_bench_prints_the_tables_asked_for(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commands, "run", lambda name, quick: Table(f"{name} {quick}", ("ms",), ()))
+    monkeypatch.setattr(commands, "run", lambda name, quick, **options: Table(f"{name} {quick}", ("ms",), ()))
     asked = ask("bench", "walk", "import", "--quick").out.split("\n\n")
     assert asked[:-1] == ["walk True\n  ms", "import True\n  ms"]
     everything = ask("bench").out.split("\n\n")
     assert everything[:-1] == [f"{name} False\n  ms" for name in BENCHMARKS]
+
+
+def test_bench_hands_on_which_models_are_read(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, object] = {}
+    monkeypatch.setattr(commands, "run", lambda name, **options: given.update(options) or Table(name, ("ms",), ()))
+    assert ask("bench", "readers", "--models", "timm:a*", "b", "--results", "r.jsonl", "--seconds", "9").status == 0
+    assert callable(given.pop("progress"))
+    assert given == {"quick": False, "models": ["timm:a*", "b"], "results": "r.jsonl", "seconds": 9.0}
+    refused = ask("bench", "walk", "--results", "r.jsonl")
+    assert refused.status == 2 and "--results: is for the models that are read" in refused.err
 
 
 def test_predict_prints_sizes_that_there_are(ask: Ask, in_tmp: Path) -> None:
