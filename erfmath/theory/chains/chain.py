@@ -202,7 +202,8 @@ def chain(graph: Graph, mean: bool, inputs: InputModel, method: str, trf: Recept
     taps = sum(count * math.prod(k.weights.size for k in step.kernels) for step, count in grouped)
     if method != "normal" and not found.separable and taps * math.prod(map(float, trf.size)) < _FEW[trf.ndim]:
         return None
-    return found._replace(log_gates=_gate_gain(graph, mean, inputs))
+    log_gates = _gate_gain(graph, mean, inputs)
+    return None if log_gates == -math.inf else found._replace(log_gates=log_gates)  # nothing passes: no walk
 
 
 def _layer(op: Linear, gain: float | None, ndim: int) -> _Step | None:
@@ -246,6 +247,8 @@ def _gate_gain(graph: Graph, mean: bool, inputs: InputModel) -> float:
     """Logarithm of the product of all gates of a chain, where they are the same at all sites."""
     gates = prepared(graph, mean, inputs)[1]
     factors = [gate[(0, *(n // 2 for n in gate.shape[1:]))] for gate in gates.power.values()]
+    if not all(factors):
+        return -math.inf
     return float(np.log(factors).sum()) + conditioned_gain(graph, gates)
 
 

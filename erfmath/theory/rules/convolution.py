@@ -75,10 +75,9 @@ class ConvolutionRule(Rule):
             raise ValueError(f"weights: an array of shape {array.shape}; must be finite, of shape {need}")
         power = (array**2).sum(axis=(0, 1)) / c_out
         total = float(power.sum())
-        if total == 0:
-            raise ValueError("weights: all zero")
         groups = c_in if layer.groups == "depthwise" else layer.groups
-        taps = Taps(tuple(range(ndim)), layer.geometry(ndim), power / total)
+        flat = np.full(power.shape, 1 / power.size)  # of a kernel of zeros, nothing that passes it is of any shape
+        taps = Taps(tuple(range(ndim)), layer.geometry(ndim), power / total if total else flat)
         return Linear.random((taps,), total, groups), None
 
     def forward(self, at: Before, inputs: list[Moments]) -> Moments:

@@ -47,9 +47,9 @@ class NormRule(Rule):
         """Scales and shifts, shape (2, channels), or (channels,) of norms without shifts: their mean squares act."""
         array = np.asarray(weights, dtype=float)
         shape = (2, c_out) if hasattr(layer, "shift_var") else (c_out,)
-        if array.shape != shape or not np.isfinite(array).all() or not array.reshape(-1, c_out)[0].any():
+        if array.shape != shape or not np.isfinite(array).all():
             raise ValueError(f"weights: an array of shape {array.shape}; must be scales"
-                             f"{' and shifts' * (len(shape) > 1)}, finite, not all zero, of shape {shape}")
+                             f"{' and shifts' * (len(shape) > 1)}, finite, of shape {shape}")
         squares = np.mean(array.reshape(-1, c_out)**2, axis=1).tolist()
         return Linear(gate=layer.is_gate), Norm(squares[0], squares[0], sum(squares[1:]))
 
@@ -300,7 +300,8 @@ class BatchNormRule(MapNormRule):
             at.gates.power[i] = np.full(m.per_pair(spread).shape, norm.gain)
             cov_far = np.full(len(spread), norm.shift)
             values = values * norm.scale + norm.shift
-            return Moments(values, cov_far, cov_far / (norm.scale + norm.shift), (None,) * len(spread), m.wraps)
+            corr_site = cov_far / ((norm.scale + norm.shift) or 1.0)
+            return Moments(values, cov_far, corr_site, (None,) * len(spread), m.wraps)
         after = Moments(values, np.zeros(len(spread)), np.zeros(len(spread)), sites, m.wraps)
         if not steep:  # nothing was cut off
             vars(after)["average"] = np.ones(len(spread))

@@ -6,7 +6,7 @@ What these are is told by the specs alone, so that one function written in sever
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -30,7 +30,7 @@ Sizes = tuple[Any, ...]
 
 
 def simplified(names: list[str], layers: list[Layer], sources: list[tuple[int, ...]], sizes: list[Any],
-               channels: list[int], last: int, given: Collection[str]) -> list[int]:
+               channels: list[int], last: int, given: Mapping[str, Any]) -> list[int]:
     """Rewire what reads a node that does nothing, and replace pairs of layers by one.
 
     Parameters
@@ -39,8 +39,8 @@ def simplified(names: list[str], layers: list[Layer], sources: list[tuple[int, .
         By position of the node; `layers`, `sources` and `sizes` are changed.
     last : int
         The map that the field is on, which stays.
-    given : collection of str
-        Nodes with given weights, which stay.
+    given : mapping from str to array
+        Given weights, whose nodes stay.
 
     Returns
     -------
@@ -67,6 +67,8 @@ def simplified(names: list[str], layers: list[Layer], sources: list[tuple[int, .
         if same:
             inputs = sources[i] = tuple(same.get(j, j) for j in inputs)
         if names[i] in steady or i == last:
+            if i > last and _dead(names[i], layer, given, channels[inputs[0]], channels[i], ndim):
+                constant[i] = 0.0
             continue
         j = inputs[0]
         if constant or getattr(layer, "factor", 1) == 0:
@@ -108,6 +110,20 @@ def simplified(names: list[str], layers: list[Layer], sources: list[tuple[int, .
                 hand_on(i, sources[j][0])
     after = readers_of(sources) if same or moved else readers
     return [i for i in range(len(layers)) if i not in same and (after[i] or i in unread or i in (last, top))]
+
+
+def _dead(name: str, layer: Layer, given: Mapping[str, Any], c_in: int, c_out: int, ndim: int) -> bool:
+    """Whether given weights make a node zero, as those at the end of a residual branch often do at initialisation."""
+    if name not in given or np.any(given.get(f"{name}.bias", getattr(layer, "bias", 0.0))):
+        return False
+    array = np.asarray(given[name])
+    if np.any(array[:2] if layer.statistics else array):  # scales and shifts
+        return False
+    try:
+        rule_of(layer).given(layer, array, ndim, c_in, c_out)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+    return True
 
 
 def _with_constants(i: int, layers: list[Layer], sources: list[tuple[int, ...]], sizes: list[Any], channels: list[int],
