@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import os
 import random
 import signal
@@ -13,18 +14,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from erfmath.base.files import read_archive
+
 ROOT = Path(__file__).resolve().parents[1]
 MOMENTS = int(os.environ.get("MOMENTS", "20"))
 pytestmark = pytest.mark.slow
 
-#: Programs that may be started again; each takes a second or two, and writes done.npz at its end.
+#: Programs that may be started again; each takes a few seconds, writes done.npz at its end, and each finished piece of
+#: work, as it is told to a progress bar, into log.txt.
 PROGRAMS = {
     "measure": """
 import erfmath as em
 import erfmath.empirics.checkpoint as keeping
 keeping.INTERVAL = 0.05
 net = em.serial(em.Conv(3, 16), em.Activation("relu"), em.Conv(3, 16), em.Activation("relu"), em.Conv(3, 16))
-erf = em.measure(net, image=24, draws=3000, rng=0, checkpoint="run.npz")
+with open("log.txt", "a") as log:
+    erf = em.measure(net, image=24, draws=6000, rng=0, checkpoint="run.npz",
+                     progress=lambda done, total: print(done, file=log, flush=True))
 if erf.partial:
     raise SystemExit(130)
 erf.save("done.npz")
@@ -34,8 +40,10 @@ import erfmath as em
 import erfmath.training.fitting as keeping
 keeping.INTERVAL = 0.05
 net = em.serial(em.Conv(3, 8), em.Activation("relu"), em.Conv(3, 1))
-done = em.fit(net, em.training.BoxMajority(9, 1), steps=400, batch=16, rng=0, loss=em.training.BinaryCrossEntropy(),
-              checkpoint="run.npz", keep=(0, 100))
+with open("log.txt", "a") as log:
+    done = em.fit(net, em.training.BoxMajority(9, 1), steps=400, batch=16, rng=0, checkpoint="run.npz", keep=(0, 100),
+                  loss=em.training.BinaryCrossEntropy(),
+                  progress=lambda done, total: print(done, file=log, flush=True))
 if done.partial:
     raise SystemExit(130)
 done.save("done.npz")
@@ -52,13 +60,22 @@ for _ in range(30):
     erf.save("done.npz")
 """,
     "figures": """
-import sys
+import pathlib
+import shutil
 from erfmath.cli import main
-import shutil, pathlib
-status = main(["figures", "skip", "--quick", "--out", "out"])
+status = main(["figures", "skip", "--quick", "--out", "out", "-q"])
 if status:
     raise SystemExit(status)
-shutil.copy(next(pathlib.Path("out").glob("skip*.npz")), "done.npz")
+shutil.copy("out/skip.npz", "done.npz")
+""",
+    "train": """
+import erfmath as em
+import erfmath.training.fitting as keeping
+from erfmath.cli import main
+keeping.INTERVAL = 0.05
+em.serial(em.Conv(3, 4), em.Activation("relu"), em.Conv(3, 1)).save("net.json")
+words = "train net.json --steps 60 --validate 10 --seed 0 --checkpoint run.npz --save done.npz -q"
+raise SystemExit(main(words.split()))
 """,
 }
 
@@ -89,26 +106,67 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[float, di
     return found
 
 
+def finished(folder: Path) -> tuple[int, dict[str, int]]:
+    """What a program says is finished: the last line of its log, and the parts of figures and their times."""
+    lines = (folder / "log.txt").read_text().split() if (folder / "log.txt").exists() else []
+    parts = [path for path in folder.glob("out/parts/*.npz") if "scratch" not in path.name]
+    return int(lines[-1]) if lines else 0, {path.name: path.stat().st_mtime_ns for path in parts}
+
+
+def kept(folder: Path) -> int:
+    """How much of it is in the checkpoint: draws or steps."""
+    if not (folder / "run.npz").exists():
+        return 0
+    arrays, about = read_archive(folder / "run.npz")
+    return int(about["step"]) if "step" in about else max(int(array) for name, array in arrays.items()
+                                                          if name.endswith("count"))
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "kill"])
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_stopped_at_random_moments(name: str, how: signal.Signals, whole: dict[str, tuple[float, dict[str, bytes]]],
                                    tmp_path: Path) -> None:
+    """Stopped, resumed, stopped again, resumed: the bits of a run that nobody stops, and nothing is lost."""
     seconds, expected = whole[name]
     draw = random.Random(f"{name} {how}")
+    statuses = collections.Counter()
     for moment in range(MOMENTS):
         folder = tmp_path / str(moment)
         folder.mkdir()
-        for _ in range(2):  # stopped, taken up, stopped again
+        before: tuple[int, dict[str, int]] = 0, {}
+        for last in (False, False, True):
             process = start(name, folder)
-            time.sleep(draw.uniform(0.1, 1.0) * seconds)
-            process.send_signal(how)
-            error = process.communicate(timeout=60)[1].decode()
-            # Before there is a handler, Python itself dies of the signal; afterwards the status is 130.
-            assert process.returncode in (0, 130, 1, -how), error
-            assert how == signal.SIGKILL or "Traceback" not in error or "KeyboardInterrupt" in error, error
+            if not last:
+                time.sleep(draw.uniform(0.1, 1.0) * seconds)
+                process.send_signal(how)
+            error = process.communicate(timeout=120)[1].decode()
+            statuses[process.returncode] += 1
+            # Before there is a handler, Python itself dies of the signal; with one the status is 130.
+            assert process.returncode in ((0,) if last else (0, 130, -how)), error
+            assert process.returncode != 130 or "Traceback" not in error, error
             if name == "save" and (folder / "done.npz").exists():
                 assert arrays(folder / "done.npz") == expected
-        process = start(name, folder)
-        error = process.communicate(timeout=120)[1].decode()
-        assert process.returncode == 0, error
+            done, parts = finished(folder)
+            assert {part: parts.get(part) for part in before[1]} == before[1], "a finished part was computed again"
+            if not last and process.returncode == 130:  # Ctrl-C writes what is done
+                assert kept(folder) >= done, "finished work is not in the checkpoint"
+            assert kept(folder) >= before[0], "the checkpoint holds less than before"
+            before = kept(folder), parts
         assert arrays(folder / "done.npz") == expected
+    assert statuses[0] >= MOMENTS
+    assert how != signal.SIGINT or name == "save" or statuses[130] >= MOMENTS // 4, statuses
+
+
+@pytest.mark.parametrize("name", ["measure", "fit", "train"])
+def test_a_second_process_is_told(name: str, tmp_path: Path, whole: dict[str, tuple[float, dict[str, bytes]]]) -> None:
+    """Two at once on one checkpoint: one is refused by name, the other ends in the bits of a single one."""
+    first = start(name, tmp_path)
+    while not (tmp_path / "run.npz.lock").exists():
+        assert first.poll() is None
+        time.sleep(0.01)
+    second = start(name, tmp_path)
+    error = second.communicate(timeout=60)[1].decode()
+    assert second.returncode == (2 if name == "train" else 1)
+    assert "run.npz: another run is working on this checkpoint" in error
+    assert first.wait(timeout=60) == 0 and arrays(tmp_path / "done.npz") == whole[name][1]
+    assert not (tmp_path / "run.npz.lock").exists()

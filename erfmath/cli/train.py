@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 from typing import Any
+
+import numpy as np
 
 import erfmath as em
 
 from ..base.checks import integer, real
+from ..base.contents import numbers_of
 from ..base.files import write_atomically
 from ..base.tables import text_table
 from . import report, targets
@@ -48,21 +52,38 @@ def add_train_options(parser: argparse.ArgumentParser) -> None:
 
 
 class _Best:
-    """Validates, keeps the best weights, and says when to stop."""
+    """Validates, keeps the best weights, and says when to stop; the checkpoint keeps it."""
 
     def __init__(self, net: em.Network, data: Any, loss: Any, width: int, patience: int | None) -> None:
         self.rows: list[tuple[int, float, float]] = []
-        self.weights: Any = None
-        self._how, self._patience, self._lowest, self._since = (net, data, loss, width), patience, float("inf"), 0
+        self.weights: dict[str, Any] = {}
+        self._how, self._patience = (net, data, loss, width), patience
 
-    def __call__(self, step: int, weights: Any) -> bool:
-        net, data, loss, width = self._how
-        found = em.training.evaluate(net, weights, data, loss=loss, width=width)
-        self.rows.append((step, float(found.loss), float(found.accuracy)))
-        self._since += 1
-        if found.loss < self._lowest:
-            self._lowest, self._since, self.weights = float(found.loss), 0, weights
-        return self._patience is not None and self._since >= self._patience
+    @property
+    def best(self) -> int:
+        """Which validation had the lowest loss, the first of equal ones; -1 before there is any."""
+        losses = [loss if loss == loss else math.inf for _, loss, _ in self.rows]
+        return losses.index(min(losses)) if losses else -1
+
+    def __call__(self, step: int, weights: dict[str, Any]) -> bool:
+        if not self.rows or self.rows[-1][0] < step:  # a resumed run asks again
+            net, data, loss, width = self._how
+            found = em.training.evaluate(net, weights, data, loss=loss, width=width)
+            if not self.rows or found.loss < self.rows[self.best][1]:
+                self.weights = weights
+            self.rows.append((step, float(found.loss), float(found.accuracy)))
+        return self._patience is not None and len(self.rows) - 1 - self.best >= self._patience
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": np.array(self.rows).reshape(-1, 3),
+                **{f"weights/{name}": array for name, array in self.weights.items()}}
+
+    def load_state_dict(self, arrays: dict[str, Any]) -> None:
+        rows = numbers_of(arrays, "rows", finite=False).reshape(-1, 3)
+        self.rows = [(int(step), float(loss), float(accuracy)) for step, loss, accuracy in rows]
+        self.weights = {name.removeprefix("weights/"): array for name, array in arrays.items() if name != "rows"}
+        for name in arrays:
+            numbers_of(arrays, name, finite=False)
 
 
 def train(options: argparse.Namespace) -> Answer:
@@ -85,14 +106,14 @@ def train(options: argparse.Namespace) -> Answer:
                       callback=best)
     steps = len(done.loss)
     stopped = options.patience is not None and bool(best.rows) and best.rows[-1][0] == steps < options.steps
-    weights = done.weights if best.weights is None else best.weights
+    weights = best.weights or done.weights
     if options.save:
         write_atomically(options.save, lambda file: store(file, weights))
     rows = [("step", "validation loss", "validation accuracy"),
             *((step, f"{value:.4g}", f"{accuracy:.2%}") for step, value, accuracy in best.rows)]
     last = done.loss[-20:].mean() if steps else float("nan")
     ended = "diverged" if done.diverged else "stopped early" if stopped else "interrupted" if done.partial else "done"
-    chosen = min(best.rows, key=lambda row: row[1], default=None)
+    chosen = best.rows[best.best] if best.rows else None
     text = "\n".join([text_table(rows, "r"),
                       f"{ended} after {steps} of {options.steps} steps; training loss {last:.4g}, mean of the last 20",
                       *([f"best: step {chosen[0]}, accuracy {chosen[2]:.2%}"] if chosen else []),

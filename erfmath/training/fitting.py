@@ -102,11 +102,12 @@ class _Run(NamedTuple):
 
 
 class _Checkpoint(Keeper):
-    """One npz file that holds a state; `description` says of which run."""
+    """One npz file that holds a state; `description` says of which run, `callback` may have a state of its own."""
 
-    def __init__(self, path: str | os.PathLike[str], run: _Run, weights: Arrays | None) -> None:
+    def __init__(self, path: str | os.PathLike[str], run: _Run, weights: Arrays | None, callback: Any) -> None:
         super().__init__(path, INTERVAL)
         self._run, self._description = run, run.description(weights)
+        self._callback = callback if hasattr(callback, "state_dict") and hasattr(callback, "load_state_dict") else None
 
     def load(self, entropy: Any) -> tuple[Any, _State | None, Array | None]:
         """Entropy, state and history; the last two None where there is no file."""
@@ -117,8 +118,10 @@ class _Checkpoint(Keeper):
             raise ValueError(f"checkpoint={os.fspath(self.path)!r}: belongs to a run with another network, other data "
                              "or other arguments; give another file name, or delete it")
         try:
-            return (check_entropy(about["entropy"], "entropy"), self._state(groups, about),
-                    groups["run"]["history"].copy())
+            state = self._state(groups, about)
+            if self._callback is not None and "callback" in groups:
+                self._callback.load_state_dict(groups["callback"])
+            return check_entropy(about["entropy"], "entropy"), state, groups["run"]["history"].copy()
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(f"checkpoint={os.fspath(self.path)!r}: not a checkpoint of a training run "
                              f"({error})") from None
@@ -146,6 +149,8 @@ class _Checkpoint(Keeper):
         groups = {"parameters": state.parameters, "running": state.running, "run": {"history": history},
                   **{f"memory/{name}": dict(arrays) for name, arrays in state.memory.items()},
                   **{f"kept/{step}": arrays for step, arrays in state.kept.items()}}
+        if self._callback is not None:
+            groups["callback"] = dict(self._callback.state_dict())
         self.write(lambda: write_arrays(self.path, groups, {"description": self._description, "entropy": entropy,
                                                             "step": state.step}), now)
 
@@ -206,6 +211,8 @@ def fit(net: Network, data: Data, *, steps: int, batch: int = 128, optimiser: Op
     callback : callable, optional
         Gets the number of steps done, and the weights as `Training.weights`; a true answer ends the run
         there, marked `partial`.  For validation and early stopping: `training.evaluate` takes the weights.
+        A resumed run first calls it for the step that it resumes from, if that is one of these.  The checkpoint
+        also keeps an object's ``state_dict()``, a mapping to arrays, and hands it to ``load_state_dict(arrays)``.
 
     Returns
     -------
@@ -251,13 +258,13 @@ def fit(net: Network, data: Data, *, steps: int, batch: int = 128, optimiser: Op
     check_bytes(16 * steps, f"steps={quoted(steps)}: losses and accuracies", "take fewer steps")
     model = Model.of(net, data.channels, tuple(data.space), width)
     run = _Run(model, data, steps, batch, optimiser, schedule, augment, loss, clip, _kept(keep, steps))
-    _check_callables(run)
+    _check_callables(run, callback)
     _check_classes(model, data, loss, width)
     entropy = seed_entropy(rng)
     with contextlib.ExitStack() as stack:
         state, history, saved = None, np.zeros((steps, 2)), None
         if checkpoint is not None:
-            saved = stack.enter_context(_Checkpoint(checkpoint, run, weights))
+            saved = stack.enter_context(_Checkpoint(checkpoint, run, weights, callback))
             found, state, rows = saved.load(entropy)
             if rng is not None and found != entropy:
                 raise ValueError(f"checkpoint={os.fspath(checkpoint)!r}: was begun with rng={found}; give the same, "
@@ -286,15 +293,15 @@ def _train(run: _Run, state: _State, streams: list[Any], history: Array, progres
     """Step by step from `state` to the end, to Ctrl-C, until `stop`, or until the loss is no longer finite."""
     try:
         with shown(progress, "training") as show, np.errstate(over="ignore", invalid="ignore"):
-            while state.step < run.steps and not _diverged(state, history):
+            ended = state.step > 0 and stop(state)
+            while state.step < run.steps and not (ended or _diverged(state, history)):
                 state = run.step(state, streams, history)
                 show(state.step, run.steps)
                 if hasattr(show, "note"):
                     show.note(f"loss {history[max(0, state.step - SMOOTH):state.step, 0].mean():.3g}")
                 if save is not None:
                     save(state, history)
-                if stop(state):
-                    break
+                ended = stop(state)
     except KeyboardInterrupt:
         pass
     finally:
@@ -316,7 +323,7 @@ def _kept(keep: Any, steps: int) -> frozenset[int]:
     return kept
 
 
-def _check_callables(run: _Run) -> None:
+def _check_callables(run: _Run, callback: Any) -> None:
     """Refuse names and numbers where a thing that can be called is needed."""
     for name, value, known in (("optimiser", run.optimiser, "training.SGD or training.Adam"),
                                ("schedule", run.schedule, "training.Cosine or training.Piecewise"),
@@ -326,6 +333,8 @@ def _check_callables(run: _Run) -> None:
         if not callable(value) or isinstance(value, type) or not hasattr(value, needs):
             if name != "augment" or value is not None:
                 raise ValueError(f"{name}={quoted(value)}: must be {known}")
+    if callback is not None and not callable(callback):
+        raise ValueError(f"callback={quoted(callback)}: must be a function of (step, weights)")
     if run.clip is not None and not real(run.clip, "clip") > 0:
         raise ValueError(f"clip={quoted(run.clip)}: must be positive")
 
