@@ -476,15 +476,34 @@ class Comparison:
             tests.append(("z-scores", f"rms {self.z_rms:.3f}, largest {self.z_max:.2f} of {self.counted_z.size} "
                           f"pixels (bound {self.z_bound(level):.2f})"))
             tests.append(("no difference?", f"shape p = {_p(self.p_shape)}, sum of the map p = {_p(self.p_total)}"))
-        one = self.theory.one_network
-        if one is not None and one.size > 0:
-            off = (self.measured.size("std") - self.theory.size("std")) / one.size
-            tests.append(("one network", f"of this width scatters by +- {one.size:.2g} px: (b) is {off:+.2g} of that "
-                          "away"))
+        tests += self._in_networks()
         tests.append((f"within {tolerance:.3g}?", self._verdict(level, tolerance)))
         tests += [("note", f"({letter}) {erf.caution}") for letter, erf in zip("ab", (self.theory, self.measured))
                   if isinstance(erf, MeasuredReceptiveField) and erf.caution]
         return "\n".join([*lines, text_table(rows, "lrrl"), "", text_table(tests)])
+
+    def _in_networks(self) -> list[tuple[str, str]]:
+        """How far (b) lies from (a), by the scatter of the network or networks that it is of."""
+        measured, networks, images, same, words = self.measured, 1.0, 1.0, 1.0, ""
+        if isinstance(measured, MeasuredReceptiveField) and measured.networks is not None:
+            same, count = measured.unit_correlation, max(measured.effective_draws, 1.0)  # as draws weigh in the mean
+            several = measured.moments.count
+            if measured.networks > 1:
+                networks = count
+            elif measured.stderr is None:  # through gates that nobody drew: a mean over them all
+                images, words = math.inf, " over all images"
+            elif several > 1:
+                images, words = count, f" over {several} images"
+        one = self.theory.scatter_over(images, same)
+        if one is None or not one.size > 0:
+            return []
+        spread = one.size / math.sqrt(networks)
+        off = (measured.size("std") - self.theory.size("std")) / spread
+        one_row = f"of this width scatters by +- {one.size:.2g} px{words}"
+        away = f": (b) is {off:+.2g} of that away"
+        if networks == 1:
+            return [("one network", one_row + away)]
+        return [("one network", one_row), ("mean of all", f"of these scatters by +- {spread:.2g} px{away}")]
 
     def _cell_words(self) -> str:
         if not self.sampled:

@@ -169,7 +169,10 @@ def measure(net: Network, *, image: Any = None, unit: Any = None, node: str | No
                                  "give the same, or leave rng out")
             plan = dataclasses.replace(plan, recipe=dataclasses.replace(plan.recipe, entropy=done.entropy))
         found, partial = _collect(plan, stops, until, workers, progress, keep, done)
+    own = plan.channel is None and statistic not in ("mean", "relu")
+    facts["unit_correlation"] = plan.recipe.unit_channels**-0.5 if own else 1.0
     results = [MeasuredReceptiveField(moments, plan.field, seed=done.entropy,
+                                      networks=moments.count if plan.recipe.drawn else 1,
                                       partial=partial and moments is found[-1], **facts) for moments in found]
     return results if is_sequence(draws) else results[-1]
 

@@ -495,16 +495,27 @@ class EffectiveReceptiveField(Frozen):
     @property
     def one_network(self) -> Scatter | None:
         """How far the field of a single network lies from this mean field, as `scatter` tells; None where none does."""
+        return self.scatter_over(1)
+
+    def _scatter(self, net: Any, settings: Any, **how: Any) -> Scatter:
+        from ..theory.scatter import scatter_of
+        return scatter_of(self, net, settings, **how)
+
+    def scatter_over(self, images: float, unit_correlation: float = 1.0) -> Scatter | None:
+        """As `one_network`, for a network whose field is averaged over so many images.
+
+        Parameters
+        ----------
+        images : float
+        unit_correlation : float
+            Of the unit's gradients for two images, see `MeasuredReceptiveField`.
+        """
         if self._run is None:
             return None
         try:
-            return self._scatter(*self._run)
+            return self._scatter(*self._run, images=images, unit_correlation=unit_correlation)
         except (NotImplementedError, ValueError):
             return None
-
-    def _scatter(self, net: Any, settings: Any) -> Scatter:
-        from ..theory.scatter import scatter_of
-        return scatter_of(self, net, settings)
 
     def draws_needed(self, error: float) -> int:
         """Networks to draw until the standard error of ``size("std")`` is the part `error` of it.

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..base.checks import point
+from ..base.checks import integer, point, real
 from ..base.contents import field_of
 from ..base.errors import quoted
 from ..layers.geometry import Box
@@ -40,6 +40,12 @@ class MeasuredReceptiveField(EffectiveReceptiveField):
         Draws among them whose gradient is zero everywhere.
     partial : bool
         Whether the run was interrupted before all draws were done.
+    networks : int or None
+        Networks among the draws: 1 where all weights were given, so that draws are images of this one; None if that
+        is not known.
+    unit_correlation : float
+        Root mean square of the correlation of the unit's gradients in two draws: 1 where it is the same in all, and
+        channels^(-1/2) where each has its own random one.
     seed : int or list of int
         What `rng=` makes the same run again (an int as it is).
     moments : Moments
@@ -53,11 +59,15 @@ class MeasuredReceptiveField(EffectiveReceptiveField):
     draws: int
     dead: int
     partial: bool
+    networks: int | None
+    unit_correlation: float
     seed: Any
     _place: tuple[tuple[int, ...], tuple[slice, ...]]
 
     def __init__(self, moments: Moments, box: Box, *, shape: tuple[int, ...], origin: tuple[int, ...], statistic: str,
-                 seed: Any, partial: bool = False, sampled: bool = True, **about: Any) -> None:
+                 seed: Any, partial: bool = False, sampled: bool = True, networks: int | None = None,
+                 unit_correlation: float = 1.0, **about: Any) -> None:
+        self._hold(networks=networks, unit_correlation=unit_correlation)
         self._hold(moments=moments, box=box, draws=moments.count, dead=moments.dead, partial=partial, seed=seed,
                    _place=(shape, tuple(slice(a - o, b - o + 1) for a, b, o in zip(box.lo, box.hi, origin))))
         values, error = moments.mean, moments.stderr
@@ -70,7 +80,8 @@ class MeasuredReceptiveField(EffectiveReceptiveField):
     def _extras(self) -> tuple[str, dict[str, Any], dict[str, Any]]:
         """What a file holds besides the map: the kind of the result, the draws' statistics, how they were made."""
         return ("measured", {f"draws.{name}": array for name, array in self.moments.arrays().items()},
-                {"box": self.box, "seed": self.seed, "partial": self.partial, "sampled": self.stderr is not None})
+                {"box": self.box, "seed": self.seed, "partial": self.partial, "sampled": self.stderr is not None,
+                 "networks": self.networks, "unit_correlation": self.unit_correlation})
 
     @classmethod
     def _restored(cls, density: Density, arrays: Mapping[str, Any], facts: Mapping[str, Any],
@@ -84,7 +95,9 @@ class MeasuredReceptiveField(EffectiveReceptiveField):
         if moments.mean.shape != box.shape or not (inside or box.empty):
             raise ValueError(f"box={quoted(corners)}: does not fit the map, or the statistics of the draws")
         erf = cls(moments, box, shape=density.shape, origin=density.origin, seed=field_of(facts, "seed"),
-                  partial=field_of(facts, "partial", bool), sampled=field_of(facts, "sampled", bool), **about)
+                  partial=field_of(facts, "partial", bool), sampled=field_of(facts, "sampled", bool),
+                  networks=None if facts.get("networks") is None else integer(facts["networks"], "networks", 1),
+                  unit_correlation=real(facts.get("unit_correlation", 1.0), "unit_correlation"), **about)
         if not np.array_equal(erf.map, density.map):
             raise ValueError("map: is not the mean of the draws")
         return erf

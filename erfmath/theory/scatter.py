@@ -52,7 +52,7 @@ class Scatter:
         Of the logarithm of its total power.
     erf : EffectiveReceptiveField
         The mean field.
-    images : int
+    images : float
         Images over which the network's field is averaged.
     """
 
@@ -60,7 +60,7 @@ class Scatter:
     size: float
     log_total: float
     erf: EffectiveReceptiveField
-    images: int
+    images: float
 
     def draws_needed(self, error: float) -> int:
         """How many networks have to be drawn until the standard error of `size("std")` is the part `error` of it."""
@@ -127,8 +127,12 @@ def scatter(net: Network, *, image: Any = None, images: int = 1, unit: Any = Non
     return scatter_of(predict(net, **settings.keywords), net, settings, images)
 
 
-def scatter_of(erf: EffectiveReceptiveField, net: Network, settings: RunSettings, images: int = 1) -> Scatter:
+def scatter_of(erf: EffectiveReceptiveField, net: Network, settings: RunSettings, images: float = 1,
+               unit_correlation: float = 1.0) -> Scatter:
     """That of a field that `predict` has given for these settings.
+
+    `unit_correlation` is the root mean square of the correlation of the unit's gradients for two images: 1 if it is the
+    same for all.
 
     Raises
     ------
@@ -150,7 +154,7 @@ def scatter_of(erf: EffectiveReceptiveField, net: Network, settings: RunSettings
     sweep = _Noted(graph, False, plan, gates)
     values, start, _ = sweep.run(settings.unit_of(net))
     assert settings.image is not None
-    variances = _variances(sweep, _functionals(values, start, settings.image), moments, images)
+    variances = _variances(sweep, _functionals(values, start, settings.image), moments, images, unit_correlation)
     spread = erf.std
     size = erf.size("std")
     std = tuple(float(math.sqrt(v) / (2 * s)) if s else 0.0 for v, s in zip(variances, spread))
@@ -252,14 +256,15 @@ class _Kept(_Readout):
         return found
 
 
-def _variances(sweep: _Noted, fields: Array, moments: dict[int, Moments], images: int) -> Array:
+def _variances(sweep: _Noted, fields: Array, moments: dict[int, Moments], images: float,
+               unit_correlation: float) -> Array:
     """Of every functional, to first order in 1/channels."""
     graph = sweep.graph
     read = _Kept(sweep.plan, sweep.gates, {})
     read.run(fields)
     first = fields.reshape(len(fields), 1, *(1,) * graph.ndim, *fields.shape[1:])
     read.kept[-1], read.scales[-1] = [first], 0.0
-    total, alike = np.zeros(len(fields)), {graph.top: 1.0}
+    total, alike = np.zeros(len(fields)), {graph.top: unit_correlation}
     one, pairs = 1 / images, 1 - 1 / images
     for i in range(graph.top, -2, -1):
         if i not in sweep.states:

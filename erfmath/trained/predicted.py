@@ -80,6 +80,7 @@ def predict_through_gates(net: Network, settings: RunSettings, *, gates: Any, st
     parts = _Parts(net, settings, plan, channels_of(net, settings), images, noise)
     about: dict[str, Any] = {"origin": lo, "shape": tuple(b - a + 1 for a, b in zip(lo, hi)), "unit": unit, "trf": trf,
                              "image": trf.image, "statistic": statistic, "seed": plan.recipe.entropy,
+                             "networks": 1, "unit_correlation": plan.recipe.unit_channels**-0.5,
                              "gates": "by hand" if hand is not None else hypothesis}
     with shown(progress, "predicting") as show, one_thread():
         known, source = parts.slopes(hypothesis, hand)

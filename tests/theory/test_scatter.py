@@ -73,6 +73,32 @@ def test_what_it_is_used_for() -> None:
                       ).one_network is None
 
 
+def weights_of(net: em.Network, seed: int, width: int = 16) -> dict[str, Any]:
+    """He's, for the convolutions of a chain on three channels."""
+    rng, found, into = np.random.default_rng(seed), {}, 3
+    for node in net:
+        if node.layer.takes_weights:
+            found[node.name] = rng.normal(0, np.sqrt(2 / (9 * into)), (width, into, 3, 3))
+            into = width
+    return found
+
+
+def test_comparisons_with_one_network_and_with_several() -> None:
+    """Images of one network average its gates out, but not its weights; networks average both."""
+    net = relu(6)
+    erf, several = em.predict(net), em.measure(net, draws=12, rng=0)
+    one = em.measure(net, weights=weights_of(net, 0), draws=12, rng=0)
+    assert (several.networks, one.networks, one.unit_correlation) == (12, 1, 0.25)
+    assert em.measure(net, weights=weights_of(net, 0), draws=2, channel=0).unit_correlation == 1
+    spread = em.scatter(net).size
+    for measured, expected in ((several, spread / np.sqrt(several.effective_draws)),
+                               (one, erf.scatter_over(one.effective_draws, 0.25).size)):
+        assert expected < spread
+        distance = (measured.size("std") - erf.size("std")) / expected
+        assert f"{distance:+.2g} of that away" in em.compare(erf, measured).report()
+    assert erf.scatter_over(5).size == em.scatter(net, images=5).size
+
+
 def test_refusals() -> None:
     with pytest.raises(NotImplementedError, match="erfmath.measure"):
         em.scatter(em.repeat(em.Conv(3, weights=em.Constant()), 2))
@@ -114,3 +140,15 @@ def test_against_sampled_networks(net: em.Network, about: dict[str, Any], draws:
     found = em.scatter(net, **about)
     assert abs(found.size / sizes.std(ddof=1) - 1) < 0.2
     assert abs(found.log_total / np.log(table[:, 0]).std(ddof=1) - 1) < 0.25
+
+
+@pytest.mark.slow
+def test_means_over_images_of_single_networks() -> None:
+    """Each image with a gradient of the unit of its own: 80 networks, images as they weigh in the mean."""
+    net = relu(6)
+    erf, fields = em.predict(net, width=16), [em.measure(net, weights=weights_of(net, k), draws=10, rng=k)
+                                              for k in range(80)]
+    sizes, totals = [erf.size("std") for erf in fields], [np.log(erf.total) for erf in fields]
+    found = erf.scatter_over(float(np.mean([one.effective_draws for one in fields])), 0.25)
+    assert abs(found.size / np.std(sizes, ddof=1) - 1) < 0.3
+    assert abs(found.log_total / np.std(totals, ddof=1) - 1) < 0.3
