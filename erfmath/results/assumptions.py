@@ -44,6 +44,7 @@ class Assumption(enum.Enum):
     GATES_OF_LAYERS = "gates of one layer come from one input, those of different layers are independent"
     GATES_BY_NORMS = "values after batch norms are Gaussian, with the mean and variance given by shift and scale"
     GATES_BY_NOISE = "inputs are noise with the spectrum of photographs"
+    WEIGHTS_DRAWN = "weights that are not given are random; the ERF is a mean over networks"
 
 
 #: Errors due to an assumption, from `erfmath bench accuracy`, `width` and `survey`, and by docs/theory.md, section 12.

@@ -76,7 +76,7 @@ def predict(net: Network, *, image: Any = None, unit: Any = None, node: str | No
         How given weights act.  "taps": through their mean square per tap alone.  The others follow all
         paths through the weights as they are, under a hypothesis about gates: all "independent" of each
         other; those of one channel together, but "channels" independent; those of one layer together, but
-        "layers" independent (docs/trained.md).  A mapping gives activities by hand, as `activities`
+        "layers" independent (docs/trained.md); weights that are not given are drawn anew in each draw.  A mapping gives activities by hand, as `activities`
         returns them, of independent gates.
     images : ndarray or NaturalImages, optional
         Inputs ``(N, channels, *space)`` from which activities and gates are taken.  By default "independent"

@@ -79,6 +79,10 @@ def activities(net: Network, weights: Mapping[str, Any], images: Any, *, node: s
                               weights=weights)
     plan = make_plan(net, settings, statistic="power", entropy=0, normalise=False, images=images, channel=None,
                      batch=None, dtype=None)
+    if plan.recipe.drawn:
+        missing = [net.names[i] + (f".{name}" if name == "bias" else "") for i, name in sorted(plan.recipe.drawn)]
+        raise ValueError(f"weights: no array for {', '.join(missing[:3])}{', ...' * (len(missing) > 3)}; activities are "
+                         "those of one network, all of whose weights are given")
     plan = all_units(net, settings, plan)
     channels = channels_of(net, settings)
     found, steps = observed(plan, np.moveaxis(images, 1, 0), channels, weighed=False), plan.program.steps

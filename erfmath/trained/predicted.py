@@ -23,7 +23,7 @@ from ..layers.geometry import Box
 from ..networks.images import NaturalImages, natural_images
 from ..networks.network import Network
 from ..networks.settings import RunSettings
-from ..results.assumptions import Assumption
+from ..results.assumptions import Assumed, Assumption
 from ..results.statistics import Moments
 from ..results.trained import TrainedReceptiveField
 from .circuit import Circuit, channels_of, origins
@@ -43,6 +43,8 @@ HYPOTHESES = ("independent", "channels", "layers")
 #: Pixels of noise from which activities are taken, and how many images these make at least and at most; on the plane,
 #: where fewer sites are seen, four times as many.
 PIXELS, LEAST_IMAGES, MOST_IMAGES = 2**18, 8, 64
+#: Of networks with weights to draw: images, and draws of gates, of each; and how many are added up at a time.
+PAIR, NETWORKS = 2, 32
 #: Longest wavelength of this noise, in pixels, unless maps are larger.
 PERIOD = 64
 #: Channels of a unit that are followed one by one, and gradients with random signs that stand for more of them.
@@ -56,7 +58,7 @@ def predict_through_gates(net: Network, settings: RunSettings, *, gates: Any, st
     Raises
     ------
     ValueError
-        If gates or images do not fit the network, or an array is missing.
+        If gates or images do not fit the network; for the mean gradient through random weights, which is zero.
     NotImplementedError
         Where a hypothesis does not tell what a layer does; the message says which does.
     """
@@ -73,19 +75,54 @@ def predict_through_gates(net: Network, settings: RunSettings, *, gates: Any, st
     plan = make_plan(net, settings, window=Box(lo, hi), statistic=statistic, entropy=seed_entropy(rng),
                      normalise=False, images=images, channel=None, batch=None,
                      dtype="float64" if statistic == "mean" else None)
-    if plan.recipe.drawn:
-        missing = sorted(net.names[i] + (f".{name}" if name == "bias" else "") for i, name in plan.recipe.drawn)
-        raise ValueError(f"weights: no array for {', '.join(missing[:3])}{', ...' * (len(missing) > 3)}; gates= is for "
-                         "networks of which all weights are given")
+    missing = _missing(net, plan)
+    if missing and statistic == "mean":
+        raise ValueError(f"statistic='mean': {', '.join(missing[:3])}{', ...' * (len(missing) > 3)} have random weights "
+                         "of mean zero (no array in weights=), so that the mean gradient is zero; use "
+                         "statistic='power'")
     parts = _Parts(net, settings, plan, channels_of(net, settings), images, noise)
     about: dict[str, Any] = {"origin": lo, "shape": tuple(b - a + 1 for a, b in zip(lo, hi)), "unit": unit, "trf": trf,
                              "image": trf.image, "statistic": statistic, "seed": plan.recipe.entropy,
                              "networks": 1, "unit_correlation": plan.recipe.unit_channels**-0.5,
                              "gates": "by hand" if hand is not None else hypothesis}
     with shown(progress, "predicting") as show, one_thread():
-        known, source = parts.slopes(hypothesis, hand)
-        about["assumptions"] = _assumptions(hypothesis, source)
-        return _field(parts, hypothesis, known, draws, show, about)
+        if missing:
+            found, source = _over_networks(parts, hypothesis, hand, draws, show)
+        else:
+            known, source = parts.slopes(hypothesis, hand)
+            found = _found(parts, hypothesis, known, draws, statistic, show)
+    about["assumptions"] = _assumptions(hypothesis, source, missing)
+    return TrainedReceptiveField(found.moments, plan.field, method=found.method, sampled=not found.exact,
+                                 coherent_map=found.coherent, contributions=found.contributions,
+                                 **{**about, "networks": found.moments.count if missing else 1})
+
+
+def _missing(net: Network, plan: Plan) -> tuple[str, ...]:
+    """What has no array and is random."""
+    return tuple(net.names[i] + (f".{name}" if name == "bias" else "") for i, name in sorted(plan.recipe.drawn))
+
+
+class _Found(NamedTuple):
+    """A field through gates: its power and its coherent power, and what comes of each gate, by name."""
+
+    moments: Moments
+    coherent: Array
+    totals: dict[str, float]
+    method: str
+
+    @property
+    def exact(self) -> bool:
+        """Whether nothing was drawn."""
+        return self.method in ("exact", "mean gates")
+
+    @property
+    def contributions(self) -> dict[str, float]:
+        """Shares of the power that come of each gate.
+
+        What gates add was followed for few draws: their parts are sure, their sum is what is not coherent.
+        """
+        rest, left = sum(self.totals.values()), max(self.moments.total - float(self.coherent.sum()), 0.0)
+        return {name: part / rest * left / self.moments.total if rest else 0.0 for name, part in self.totals.items()}
 
 
 class _Parts(NamedTuple):
@@ -95,6 +132,13 @@ class _Parts(NamedTuple):
     channels: dict[int, int]
     images: Array | None
     noise: NaturalImages | None
+    #: Of networks with random weights, which of them this is: so many draw the images in turn.
+    network: int | None = None
+
+    def with_weights(self, parameters: Mapping[tuple[int, str], Array], entropy: Any, network: int) -> _Parts:
+        """The same with all weights given."""
+        recipe = dataclasses.replace(self.plan.recipe, drawn={}, given=dict(parameters), entropy=entropy)
+        return self._replace(plan=dataclasses.replace(self.plan, recipe=recipe), network=network)
 
     def slopes(self, hypothesis: str, hand: Mapping[str, Any] | None) -> tuple[dict[int, Observed], str]:
         """What every gate does on average, and where that is from."""
@@ -110,6 +154,7 @@ class _Parts(NamedTuple):
             plan = all_units(self.net, self.settings, plan)
         shape = plan.program.forward.shape if self.settings.image is None else self.settings.image
         count = min(max(PIXELS // math.prod(shape), LEAST_IMAGES), MOST_IMAGES)
+        count = count if self.network is None else PAIR
         if self.settings.image is None:
             count *= 4
         return observed(plan, self.inputs(plan, count), self.channels), "noise" if self.images is None else "images"
@@ -130,11 +175,16 @@ class _Parts(NamedTuple):
 
     def inputs(self, plan: Plan, count: int) -> Array:
         """Images, (channels, N, *space), on the sites that go forward."""
+        box, image, given = plan.program.forward, self.settings.image, None
         if isinstance(plan.recipe.images, np.ndarray) and plan.program is self.plan.program:
-            return plan.recipe.images
-        box, image = plan.program.forward, self.settings.image
-        if self.images is not None:
-            return np.moveaxis(self.images, 1, 0)
+            given = plan.recipe.images
+        elif self.images is not None:
+            given = np.moveaxis(self.images, 1, 0)
+        if given is not None:
+            wanted = PAIR * max(plan.recipe.inputs[1], 1)
+            if self.network is None or wanted >= given.shape[1]:
+                return given
+            return given[:, (self.network * wanted + np.arange(wanted)) % given.shape[1]]
         shape = box.shape if image is None else image
         rng = generator(plan.recipe.entropy, 2**31)
         kind = self.noise or natural_images(mean=0, std=1, period=max(PERIOD, 2 * max(shape)))
@@ -154,8 +204,33 @@ def _gate(parts: _Parts, step: Step, what: Observed) -> Gate:
     return Slopes(step, what, tuple(parts.channels[j] for j in step.inputs)) if what else Bins(step)
 
 
-def _field(parts: _Parts, hypothesis: str, known: dict[int, Observed], draws: int, show: Callable[[int, int], Any],
-           about: dict[str, Any]) -> TrainedReceptiveField:
+def _over_networks(parts: _Parts, hypothesis: str, hand: Mapping[str, Any] | None, draws: int,
+                   show: Callable[[int, int], Any]) -> tuple[_Found, str]:
+    """The mean over networks in which the arrays that are not given are drawn, as `measure` draws them.
+
+    A draw is a network: its field is one draw of all its gates, or the mean of the fewest that there can be.
+    """
+    recipe, moments, coherent, totals, source = parts.plan.recipe, None, np.zeros(()), dict[str, float](), ""
+    entropy = recipe.entropy if isinstance(recipe.entropy, list) else [recipe.entropy]
+    for start in range(0, draws, NETWORKS):
+        maps = []
+        for k in range(start, min(start + NETWORKS, draws)):
+            one = parts.with_weights(recipe.sample(k, k + 1).parameters, [*entropy, k], k)
+            known, source = one.slopes(hypothesis, hand)
+            here = _found(one, hypothesis, known, PAIR, "power", lambda done, total: None)
+            maps.append(here.moments.mean)
+            coherent = coherent + here.coherent
+            totals = {name: totals.get(name, 0.0) + part for name, part in here.totals.items()}
+            show(k + 1, draws)
+        part = Moments.of(np.stack(maps))
+        moments = part if moments is None else moments.merge(part)
+    assert moments is not None
+    return _Found(moments, coherent / draws, totals, "networks drawn"), source
+
+
+def _found(parts: _Parts, hypothesis: str, known: dict[int, Observed], draws: int, statistic: str,
+           show: Callable[[int, int], Any]) -> _Found:
+    """The field of one network, all of whose weights are given."""
     plan = parts.plan
     circuit = Circuit.of(plan, parts.channels, plan.recipe.given)
     gates = {i: _gate(parts, circuit.step(i), known[i]) for i in circuit.gates}
@@ -164,12 +239,13 @@ def _field(parts: _Parts, hypothesis: str, known: dict[int, Observed], draws: in
 
     def placed(maps: Array) -> Array:
         return place(maps, plan.program.backward, plan.field)
-    if about["statistic"] == "mean":
+    if statistic == "mean":
         mean = placed(coherent(circuit, gates, circuit.units(None, 1, "mean"), square=False))
-        return TrainedReceptiveField(Moments.of(mean[None]), plan.field, method="mean gates", sampled=False,
-                                     coherent_map=mean, contributions={}, **about)
-    dense = not gates or hypothesis == "independent" and exact_fits(circuit, gates)
-    stride = None if dense or hypothesis != "independent" else strides(parts.net, parts.settings, circuit, gates)
+        return _Found(Moments.of(mean[None]), mean, {}, "mean gates")
+    # What is exact for one network costs more than a draw, and does not make a mean over networks exact.
+    closed = hypothesis == "independent" and parts.network is None
+    dense = not gates or closed and exact_fits(circuit, gates)
+    stride = strides(parts.net, parts.settings, circuit, gates) if closed and not dense else None
     if dense or stride is not None:
         wide = dataclasses.replace(plan, recipe=dataclasses.replace(plan.recipe, dtype="float64"))
         circuit = Circuit.of(wide, parts.channels, {k: v.astype(float) for k, v in plan.recipe.given.items()})
@@ -178,20 +254,15 @@ def _field(parts: _Parts, hypothesis: str, known: dict[int, Observed], draws: in
     else:
         chunks = (probed(circuit, gates, draws) if hypothesis == "independent" else
                   drawn(circuit, gates, parts.inputs(plan, draws), draws, hypothesis))
-        found, totals = None, {}
+        whole, totals = None, {}
         for maps, first in chunks:
             here = Moments.of(placed(maps))
-            found, totals = (here, first) if found is None else (found.merge(here), totals)
-            show(found.count, draws)
-        assert found is not None
-        moments, method = found, "random signs" if hypothesis == "independent" else "gates drawn"
+            whole, totals = (here, first) if whole is None else (whole.merge(here), totals)
+            show(whole.count, draws)
+        assert whole is not None
+        moments, method = whole, "random signs" if hypothesis == "independent" else "gates drawn"
         mean = placed(_coherent(circuit, gates))
-    # What the gates add was followed for few draws: their parts are sure, their sum is what is not coherent.
-    rest, left = sum(totals.values()), max(moments.total - float(mean.sum()), 0.0)
-    contributions = {plan.program.steps[i].name: float(part / rest * left / moments.total) if rest else 0.0
-                     for i, part in sorted(totals.items())}
-    return TrainedReceptiveField(moments, plan.field, method=method, sampled=method != "exact", coherent_map=mean,
-                                 contributions=contributions, **about)
+    return _Found(moments, mean, {plan.program.steps[i].name: float(part) for i, part in sorted(totals.items())}, method)
 
 
 def _check_products(circuit: Circuit) -> None:
@@ -214,10 +285,12 @@ def _coherent(circuit: Circuit, gates: Mapping[int, Gate]) -> Array:
     return coherent(circuit, gates, circuit.units(rng, SIGNED, "power")) / SIGNED
 
 
-def _assumptions(hypothesis: str, source: str) -> tuple[Assumption, ...]:
+def _assumptions(hypothesis: str, source: str, drawn: tuple[str, ...]) -> tuple[Assumption | Assumed, ...]:
     """The assumptions, and where activities are from."""
-    found = [{"independent": Assumption.GATES_INDEPENDENT, "channels": Assumption.GATES_OF_CHANNELS,
+    found: list[Assumption | Assumed] = [{"independent": Assumption.GATES_INDEPENDENT, "channels": Assumption.GATES_OF_CHANNELS,
               "layers": Assumption.GATES_OF_LAYERS}[hypothesis]]
     if source in ("norms", "noise"):
         found.append(Assumption.GATES_BY_NORMS if source == "norms" else Assumption.GATES_BY_NOISE)
+    if drawn:
+        found.append(Assumed(Assumption.WEIGHTS_DRAWN, drawn))
     return tuple(found)

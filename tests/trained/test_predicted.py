@@ -26,13 +26,32 @@ def test_results_are_kept(branched: Any, in_tmp: Path) -> None:
         assert "one network" not in str(erf)
 
 
+@pytest.mark.parametrize("gates", ["independent", "layers"])
+def test_weights_that_are_not_given_are_drawn(gates: str) -> None:
+    """With all of them drawn it is the theory of random weights; the width of one given kernel is in the field."""
+    net = em.repeat(em.serial(em.Conv(3, 8), em.Activation("relu")), 3)
+    options: dict[str, Any] = {"channels_in": 2, "ndim": 1}
+    theory = em.predict(net, **options)
+    erf: Any = em.predict(net, gates=gates, draws=60, rng=0, **options)
+    assert erf.networks == erf.draws == 60 and erf.stderr is not None
+    assert abs(erf.std[0] - theory.std[0]) < 4 * erf.std_stderr[0] < 0.3 * theory.std[0]
+    assert abs(erf.total - theory.total) < 4 * erf.total_stderr
+    assert erf.coherent + sum(erf.contributions.values()) == pytest.approx(1)
+    middle = np.zeros((8, 8, 3))
+    middle[..., 1] = np.random.default_rng(0).normal(0, 0.5, (8, 8))      # does not widen: two kernels are left
+    erf = em.predict(net, weights={"conv2": middle}, gates=gates, draws=60, rng=0, **options)
+    assert abs(erf.std[0] - (2 * 2 / 3)**0.5) < 4 * erf.std_stderr[0]
+    drawn, = (one for one in erf.assumptions if one.name == "WEIGHTS_DRAWN")
+    assert drawn.nodes == ("conv1", "conv3")
+
+
 def test_refusals() -> None:
     net = em.serial(em.Conv(3, 2), em.Activation("relu"), em.Conv(3, 2))
     weights = {"conv1": np.ones((2, 3, 3, 3)), "conv2": np.ones((2, 2, 3, 3))}
     with pytest.raises(ValueError, match="no array for conv1.bias;"):
-        em.predict(em.serial(em.Conv(3, 2, bias=1.0)), weights={"conv1": np.ones((2, 3, 3, 3))}, gates="layers")
-    with pytest.raises(ValueError, match="no array for conv2"):
-        em.predict(net, weights={"conv1": weights["conv1"]}, gates="layers")
+        em.activities(em.serial(em.Conv(3, 2, bias=1.0)), {"conv1": np.ones((2, 3, 3, 3))}, np.zeros((2, 3, 5, 5)))
+    with pytest.raises(ValueError, match="statistic='mean': conv2 have"):
+        em.predict(net, weights={"conv1": weights["conv1"]}, gates="layers", statistic="mean")
     with pytest.raises(ValueError, match="too few"):
         em.predict(net, weights=weights, gates="layers", images=np.zeros((1, 3, 9, 9)))
     with pytest.raises(ValueError, match="gates='sites'"):
