@@ -67,6 +67,7 @@ COSTS: dict[str, str] = {
                            "norm",
     "CHANNEL_NORMS": "1 % of the std, 10 % of the total",
     "SMALL_LOGITS": "0.2 % of the std, 5 % of the total",
+    "WEIGHTS_DRAWN": "none beside the standard error",
     "TAP_MOMENTS": "trained ERFs may be twice as wide; gates= uses the weights themselves",
 }
 

@@ -76,8 +76,8 @@ def predict(net: Network, *, image: Any = None, unit: Any = None, node: str | No
         How given weights act.  "taps": through their mean square per tap alone.  The others follow all
         paths through the weights as they are, under a hypothesis about gates: all "independent" of each
         other; those of one channel together, but "channels" independent; those of one layer together, but
-        "layers" independent (docs/trained.md); weights that are not given are drawn anew in each draw.  A mapping gives activities by hand, as `activities`
-        returns them, of independent gates.
+        "layers" independent (docs/trained.md).  Weights that are not given are drawn, each draw is then a
+        network.  A mapping gives activities by hand, as `activities` returns them, of independent gates.
     images : ndarray or NaturalImages, optional
         Inputs ``(N, channels, *space)`` from which activities and gates are taken.  By default "independent"
         takes activities from batch norms where all are told by them, else all hypotheses send noise with

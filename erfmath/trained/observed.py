@@ -81,8 +81,9 @@ def activities(net: Network, weights: Mapping[str, Any], images: Any, *, node: s
                      batch=None, dtype=None)
     if plan.recipe.drawn:
         missing = [net.names[i] + (f".{name}" if name == "bias" else "") for i, name in sorted(plan.recipe.drawn)]
-        raise ValueError(f"weights: no array for {', '.join(missing[:3])}{', ...' * (len(missing) > 3)}; activities are "
-                         "those of one network, all of whose weights are given")
+        words = ", ".join(missing[:3]) + ", ..." * (len(missing) > 3)
+        raise ValueError(f"weights: no array for {words}; activities are those of one network, all of whose weights "
+                         "are given")
     plan = all_units(net, settings, plan)
     channels = channels_of(net, settings)
     found, steps = observed(plan, np.moveaxis(images, 1, 0), channels, weighed=False), plan.program.steps

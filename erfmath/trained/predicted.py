@@ -77,9 +77,9 @@ def predict_through_gates(net: Network, settings: RunSettings, *, gates: Any, st
                      dtype="float64" if statistic == "mean" else None)
     missing = _missing(net, plan)
     if missing and statistic == "mean":
-        raise ValueError(f"statistic='mean': {', '.join(missing[:3])}{', ...' * (len(missing) > 3)} have random weights "
-                         "of mean zero (no array in weights=), so that the mean gradient is zero; use "
-                         "statistic='power'")
+        words = ", ".join(missing[:3]) + ", ..." * (len(missing) > 3)
+        raise ValueError(f"statistic='mean': {words} have random weights of mean zero (no array in weights=), so that "
+                         "the mean gradient is zero; use statistic='power'")
     parts = _Parts(net, settings, plan, channels_of(net, settings), images, noise)
     about: dict[str, Any] = {"origin": lo, "shape": tuple(b - a + 1 for a, b in zip(lo, hi)), "unit": unit, "trf": trf,
                              "image": trf.image, "statistic": statistic, "seed": plan.recipe.entropy,
@@ -262,7 +262,8 @@ def _found(parts: _Parts, hypothesis: str, known: dict[int, Observed], draws: in
         assert whole is not None
         moments, method = whole, "random signs" if hypothesis == "independent" else "gates drawn"
         mean = placed(_coherent(circuit, gates))
-    return _Found(moments, mean, {plan.program.steps[i].name: float(part) for i, part in sorted(totals.items())}, method)
+    by_name = {plan.program.steps[i].name: float(part) for i, part in sorted(totals.items())}
+    return _Found(moments, mean, by_name, method)
 
 
 def _check_products(circuit: Circuit) -> None:
@@ -287,8 +288,9 @@ def _coherent(circuit: Circuit, gates: Mapping[int, Gate]) -> Array:
 
 def _assumptions(hypothesis: str, source: str, drawn: tuple[str, ...]) -> tuple[Assumption | Assumed, ...]:
     """The assumptions, and where activities are from."""
-    found: list[Assumption | Assumed] = [{"independent": Assumption.GATES_INDEPENDENT, "channels": Assumption.GATES_OF_CHANNELS,
-              "layers": Assumption.GATES_OF_LAYERS}[hypothesis]]
+    found: list[Assumption | Assumed] = [{
+        "independent": Assumption.GATES_INDEPENDENT, "channels": Assumption.GATES_OF_CHANNELS,
+        "layers": Assumption.GATES_OF_LAYERS}[hypothesis]]
     if source in ("norms", "noise"):
         found.append(Assumption.GATES_BY_NORMS if source == "norms" else Assumption.GATES_BY_NOISE)
     if drawn:
