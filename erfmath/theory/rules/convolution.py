@@ -16,12 +16,12 @@ from ...layers.geometry import AxisGeometry
 from ...layers.weights import Constant, Fixed, Random
 from ..sweep.covariance import Covariance, Factor
 from ..sweep.lowering import SAMPLE, Linear, Norm, box, by_place, reach, separable, together
-from ..sweep.moments import Moments, in_parts, read_sites
+from ..sweep.moments import Common, Moments, in_parts, mean_reads, read_sites
 from ..sweep.rows import padding
 from ..sweep.taps import Array, Taps, reads
 from .base import Rule, gathered, rule_for
 from .context import Above, Before, Below
-from .directions import Patterns, border_patterns, tap_ratios
+from .directions import Patterns, border_patterns, faint, tap_ratios
 from .neighbours import Passage, through_taps
 
 __all__ = ["ConvolutionRule"]
@@ -116,7 +116,7 @@ class ConvolutionRule(Rule):
             return after
         else:
             ratios = functools.partial(
-                _patterns, m.common or functools.partial(in_parts, m.second), float(m.cov_far[0]),
+                _patterns, m.common or Common(functools.partial(in_parts, m.second)), float(m.cov_far[0]),
                 float(m.average[0] - m.cov_site[0]), op, sizes, graph.sizes[at.i], channels)
         return after.with_tilt(at.i, ratios)
 
@@ -179,16 +179,18 @@ class ConvolutionRule(Rule):
         return at.linear(self._as_normed(at, at.op), values, at.lags)
 
 
-def _patterns(common: Callable[[], Array], shared: float, own: float, op: Linear, sizes: tuple[int | None, ...],
+def _patterns(common: Common, shared: float, own: float, op: Linear, sizes: tuple[int | None, ...],
               out: tuple[int | None, ...], channels: int) -> Patterns | None:
     """What a batch norm makes of values that have a mean, which borders make a pattern of."""
-    level = common()[0]
+    if not own > 0 or all(len(taps.axes) == 1 for taps in op.taps) and faint(
+            channels * shared / own, channels, [(taps.weights, mean_reads(taps.geometry[0], n or 1, m or 1, line))
+                                                for taps, n, m, line in zip(op.taps, sizes, out, common.lines)]):
+        return None
     within = []
-    for axis, g in enumerate(g for taps in op.taps for g in taps.geometry):
+    for line, n, m, g in zip(common.lines, sizes, out, (g for taps in op.taps for g in taps.geometry)):
         # Per axis, for each tap and site, what it reads of the mean, which is lower near borders, or 0 outside.
-        z, inside = read_sites(g, sizes[axis] or 1, out[axis] or 1)
-        line = np.add.reduce(level, axis=tuple(a for a in range(level.ndim) if a != axis)) * sizes[axis] / level.size
-        within.append((inside * line[z]).T)
+        z, inside = read_sites(g, n or 1, m or 1)
+        within.append((inside * line[:, 0][z]).T)
     return border_patterns(own, shared, _weights(op), within, channels)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from ..sweep.inputs import InputModel
 from ..sweep.taps import Array
 
-__all__ = ["MOST", "Patterns", "border_patterns", "inverse_moments", "tap_ratios"]
+__all__ = ["MOST", "Patterns", "border_patterns", "faint", "inverse_moments", "tap_ratios"]
 
 #: More directions than this are many.
 MOST = 512
@@ -105,6 +105,21 @@ def _quadratic(weights: Array, mean: Array, within: Sequence[Array]) -> Array:
     square -= 2 * cross
     square += float(mean @ gone)
     return np.maximum(square, 0.0).reshape([inside.shape[1] for inside in within])
+
+
+def faint(shared: float, channels: int, axes: Sequence[tuple[Array, Array]]) -> bool:
+    """Whether a pattern at the borders makes no difference, of taps that are a product over axes.
+
+    `shared` is what all `channels` have in common over what each has of its own; per axis there are the variances of
+    the taps, and the mean over sites of what each reads and of its square, shape (taps, 2).
+    """
+    alone = apart = square = 1.0
+    for power, read in axes:
+        mean = read[:, 0]
+        one, both = np.dot(power, read).tolist()
+        alone, apart, square = alone * one, apart * both, square * float(np.dot(power, mean * mean))
+    varied = shared * (apart - square)
+    return varied < FAINT * (channels * alone + varied)
 
 
 def border_patterns(own: float, shared: float, variances: Array, within: Sequence[Array], channels: int

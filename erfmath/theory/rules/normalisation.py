@@ -284,10 +284,12 @@ class BatchNormRule(MapNormRule):
                              "or too small for floats; give input_moments with E[x x'] below E[x^2]")
         at.gates.power[i] = m.per_pair((1.0 if self.again(at, m) else self.few(BATCH, at.graph.sizes[i])) / spread)
         values = self.patterned(at, m, lambda: self._centred(m, spread))
-        if not m.wraps and m.gaussian and any(m.cov_far.tolist()):
-            known = at.gates.tilts.get(-2 if m.tilt is None else m.tilt[0], np.ones(1)).mean()
-            at.gates.power[i] = at.gates.power[i] * m.per_pair(np.maximum([
-                _of_patterns(*part, 2 * m.ndim) / known for part in zip(m.average, m.cov_site, m.cov_far)], 1.0))
+        if not m.wraps and m.gaussian and any(c for _, c in parts):
+            few = [_of_patterns(q, site, c, 2 * m.ndim) for (q, c), site in zip(parts, m.cov_site.tolist())]
+            tilted = m.tilt is not None and m.tilt[0] in at.gates.tilts
+            if tilted or any(one != 1 for one in few):
+                known = at.gates.tilts[m.tilt[0]].mean() if tilted and m.tilt is not None else 1.0
+                at.gates.power[i] = at.gates.power[i] * m.per_pair(np.maximum(np.array(few) / known, 1.0))
         self.levelled(at, m, values)
         steep = any(2 * c > q for q, c in parts)
         if steep:  # c is an average: its fall is not exact

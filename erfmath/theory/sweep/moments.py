@@ -27,8 +27,8 @@ from .values import Gaussian, SiteValue, Value
 if TYPE_CHECKING:
     from ..rules.directions import Patterns
 
-__all__ = ["Moments", "at", "concatenate", "far_factor", "folded", "in_parts", "inside", "linear", "overlap", "ratio",
-           "read_sites", "refit", "shared_after"]
+__all__ = ["Common", "Moments", "at", "concatenate", "far_factor", "folded", "in_parts", "inside", "linear",
+           "mean_reads", "overlap", "ratio", "read_sites", "refit", "shared_after"]
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Moments:
     offset : ndarray, shape (groups, *lattice), optional
         By what the mean of a site differs from that of the map, the same in all channels: so it is near borders where
         a batch norm takes one mean from values that have another there.
-    common : callable, optional
+    common : Common, optional
         Gives E[v(x) v'] over distant sites (or inputs) v', in parts of its average, per group and site.  None: it falls
         towards borders as `second` does.
     """
@@ -76,7 +76,7 @@ class Moments:
     normed: tuple[str, int] | None = None
     pixels: InputModel | None = None
     tilt: tuple[int, Callable[[], Patterns | None]] | None = None
-    common: Callable[[], Array] | None = None
+    common: Common | None = None
     few: float = 0.0
     offset: Array | None = None
 
@@ -231,7 +231,7 @@ class Moments:
         """The same, where distant sites have so much in common."""
         if self.wraps or common is self.common:
             return self
-        return self._with(common=common and _Once(common))  # several layers may ask
+        return self._with(common=Common.of(common))
 
     def with_tilt(self, i: int, ratios: Callable[[], Patterns | None]) -> Moments:
         """The same, with what a batch norm would do to single taps of the convolution `i`, found where one asks."""
@@ -257,6 +257,13 @@ class Moments:
         """What distant sites have in common falls towards borders in proportion to this, per group and site."""
         return self.deviation if self.common is None else self.common()
 
+    @property
+    def lines(self) -> tuple[Array, ...]:
+        """Means of `means_map` along each axis, as `lines_of`."""
+        if self.common is not None:
+            return self.common.lines
+        return lines_of(self.falls if len(self.sites) == 1 else self.deviation)
+
     def falling(self, maps: Array) -> Array:
         """Maps in parts of their averages, per group; 1 where all is 0."""
         return in_parts(maps)
@@ -267,7 +274,7 @@ class Moments:
             return self
         common = self.common
         return replace(self, values=self.values[owner], cov_far=self.cov_far[owner], corr_site=self.corr_site[owner],
-                       common=None if common is None else lambda: common()[owner],
+                       common=None if common is None else Common(lambda: common()[owner]),
                        offset=None if self.offset is None else self.offset[owner],
                        sites=tuple(self.sites[k] for k in owner))
 
@@ -283,24 +290,53 @@ class Moments:
         values = (share @ self.values.reshape(share.shape[1], -1)).reshape(len(share), *self.values.shape[1:])
         out = replace(self, values=values, cov_far=share @ self.cov_far,
                       corr_site=ratio(share @ self.cov_site, share @ self.average), sites=(None,) * len(share),
-                      common=None if self.common is None else lambda: self._mixed_common(share))
+                      common=None if self.common is None else Common(lambda: self._mixed_common(share)))
         vars(out)["average"] = share @ self.average
         return out
 
 
-class _Once:
-    """A function without arguments that is called once."""
+class Common:
+    """A map of what distant sites have in common, made when it is asked for, and once: several layers may ask."""
 
-    __slots__ = ("_make", "_made")
+    __slots__ = ("_lines", "_made", "_make")
 
     def __init__(self, make: Callable[[], Array]) -> None:
         self._make: Callable[[], Array] | None = make
         self._made: Array
+        self._lines: tuple[Array, ...] = ()
+
+    @staticmethod
+    def of(make: Callable[[], Array] | None) -> Common | None:
+        """The function as such a map; one that is already stays."""
+        return make if make is None or isinstance(make, Common) else Common(make)
 
     def __call__(self) -> Array:
         if self._make is not None:
             self._made, self._make = self._make(), None
         return self._made
+
+    @property
+    def lines(self) -> tuple[Array, ...]:
+        """Per axis the mean across it at each site, in parts of that of all, and its square, shape (sites, 2)."""
+        if not self._lines:
+            self._lines = lines_of(self())
+        return self._lines
+
+
+def lines_of(maps: Array) -> tuple[Array, ...]:
+    """Per axis the mean across it at each site, in parts of that of all, and its square, shape (sites, 2)."""
+    found = []
+    for axis in range(1, maps.ndim):
+        line = np.add.reduce(maps, axis=_ACROSS[maps.ndim, axis])
+        both = np.empty((len(line), 2))
+        both[:, 0] = line = line * (len(line) / np.add.reduce(line))
+        np.multiply(line, line, both[:, 1])
+        found.append(both)
+    return tuple(found)
+
+
+#: All axes of a map of so many, but one.
+_ACROSS = {(ndim, axis): tuple(a for a in range(ndim) if a != axis) for ndim in range(2, 8) for axis in range(1, ndim)}
 
 
 def inside(extent: tuple[int, ...], lags: tuple[int, ...], wraps: bool = False) -> Array:
@@ -550,16 +586,19 @@ def _presence(g: AxisGeometry, m: Moments, axis: int, n: int | None, n_out: Any)
     """For each tap, the mean over output sites of the sqrt(q) that it reads over that of all, zero outside the map."""
     if n is None:
         return np.full(g.kernel, 1 / g.stride if g.transposed else 1.0)
-    falls = m.falls if m.common is None and len(m.sites) == 1 else m.means_map
-    line = np.add.reduce(falls, axis=tuple(a for a in range(1 + m.ndim) if a != 1 + axis))
-    return np.asarray(np.dot(_read_counts(g, n, n_out), line) * (n / (n_out * np.add.reduce(line))))
+    return np.asarray(mean_reads(g, n, n_out, m.lines[axis])[:, 0])
+
+
+def mean_reads(g: AxisGeometry, n: int, n_out: int, line: Array) -> Array:
+    """Mean over output sites of what each tap reads of each column of `line`, zero outside, shape (taps, columns)."""
+    return np.asarray(np.dot(_read_shares(g, n, n_out), line))
 
 
 @remembered(1024)
-def _read_counts(g: AxisGeometry, n: int, n_out: int) -> Array:
-    """How many output sites read each site through each tap, shape (taps, sites)."""
+def _read_shares(g: AxisGeometry, n: int, n_out: int) -> Array:
+    """Which part of the output sites reads each site through each tap, shape (taps, sites)."""
     z, within = read_sites(g, n, n_out)
-    return np.stack([np.bincount(z[within[:, a], a], minlength=n) for a in range(g.kernel)]).astype(float)
+    return np.stack([np.bincount(z[within[:, a], a], minlength=n) for a in range(g.kernel)]) / n_out
 
 
 @remembered(4096)
