@@ -25,7 +25,8 @@ from ..sweep import groups
 from ..sweep.covariance import Covariance, Factor
 from ..sweep.groups import Labels
 from ..sweep.lowering import SAMPLE, Linear, Norm, reach
-from ..sweep.moments import Moments, at as lag_zero, far_factor, in_parts, linear, ratio, read_sites, shared_after
+from ..sweep.moments import (Moments, at as lag_zero, far_factor, in_parts, linear, random_map, ratio, read_sites,
+                             shared_after)
 from ..sweep.sources import Sum, average
 from ..sweep.taps import Array, Taps, border_gain, forward
 from ..sweep.values import Value
@@ -78,7 +79,10 @@ def through_taps(op: Linear, m: Moments, sizes_in: Sizes, sizes: Sizes, extent: 
 def _common_after(op: Linear, common: Callable[[], Array], groups: int, sizes_in: Sizes, extent: tuple[int, ...]
                   ) -> Array:
     """`Moments.common` after random weights: both sites of a pair read through the same tap."""
-    zero, nothing = (0,) * len(extent), np.zeros(groups)
+    zero = (0,) * len(extent)
+    if not op.fold:
+        return in_parts(random_map(op, common(), sizes_in, extent))
+    nothing = np.zeros(groups)
     alone = Moments(common()[(slice(None), *(None,) * len(extent))], nothing, nothing, (None,) * groups, False)
     return in_parts(linear(op, alone, sizes_in, extent, zero)[lag_zero(zero)])
 

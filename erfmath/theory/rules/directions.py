@@ -91,19 +91,21 @@ def _over_axes(pairs: Sequence[Array]) -> Array:
     return total
 
 
-def _quadratic(weights: Array, mean: Array, within: Sequence[Array]) -> Array:
-    """(r - m)' W (r - m) at each site for what taps read there, shape (*sites): axis by axis, as r is a product."""
+def _quadratic(weights: Array, mean: Array, within: Sequence[Array], products: Sequence[Array]) -> Array:
+    """(r - m)' W (r - m) at each site for what taps read there, shape (*sites): axis by axis, as r is a product.
+
+    `products` are those of what any two taps of an axis read.
+    """
     counts, ndim = [len(inside) for inside in within], len(within)
-    gone = weights @ mean
-    square, cross = weights, gone
+    gone = np.dot(weights, mean)
+    square, cross = weights, 2 * gone
     if ndim > 1:  # both taps of an axis side by side
         square = weights.reshape(counts + counts).transpose([axis + side for axis in range(ndim) for side in (0, ndim)])
-    for inside in within:
-        pairs = (inside[:, None] * inside[None]).reshape(-1, inside.shape[1])
-        square = square.reshape(len(pairs), -1).T @ pairs
-        cross = cross.reshape(len(inside), -1).T @ inside
-    square -= 2 * cross
-    square += float(mean @ gone)
+    for inside, pairs in zip(within, products):
+        square = np.dot(square.reshape(len(pairs), -1).T, pairs)
+        cross = np.dot(cross.reshape(len(inside), -1).T, inside)
+    square -= cross
+    square += float(np.dot(mean, gone))
     return np.maximum(square, 0.0).reshape([inside.shape[1] for inside in within])
 
 
@@ -131,35 +133,41 @@ def border_patterns(own: float, shared: float, variances: Array, within: Sequenc
     """
     if not own > 0:
         return None
-    shared /= own  # ratios do not depend on the scale of values, which may be beyond that of floats
+    shared *= channels / own  # ratios do not depend on the scale of values, which may be beyond that of floats
     # Of what taps read, per axis: means over the sites, and of products of two.
     mean, power = _outer([np.add.reduce(inside, axis=1) / inside.shape[1] for inside in within]), variances.ravel()
-    pairs = [np.dot(inside, inside.T) / inside.shape[1] for inside in within]
-    alone = mean * power
-    varied = channels * shared * float(np.dot(_outer([each.diagonal() for each in pairs]) - mean * mean, power))
-    total = channels * alone.sum() + varied
+    products = [np.multiply(inside[:, None], inside).reshape(-1, inside.shape[1]) for inside in within]
+    means = [(np.add.reduce(each, axis=1) / each.shape[1]).reshape(len(inside), -1)
+             for each, inside in zip(products, within)]
+    alone, root, many = mean * power, np.sqrt(power), len(mean)
+    covariance = _over_axes(means)
+    covariance -= np.multiply.outer(mean, mean)
+    both_roots = np.multiply.outer(root, root)
+    covariance *= both_roots * shared
+    diagonal = covariance.ravel()[::many + 1]
+    total = channels * float(np.add.reduce(alone))
+    varied = float(np.add.reduce(diagonal))
+    total += varied
     if varied < FAINT * total:
         return None
-    apart, root = _over_axes(pairs) - np.multiply.outer(mean, mean), np.sqrt(power)
-    covariance = apart * (channels * shared * root)[:, None] * root
-    covariance.ravel()[::len(root) + 1] += alone
-    many = len(alone)
+    diagonal += alone
     levels, axes = np.linalg.eigh(covariance) if many > 1 else (covariance[0], np.ones((1, 1)))
     top = float(levels[-1])
-    levels = np.maximum(levels, 0.0)
-    both = np.concatenate([alone, levels]) / top
+    both = np.concatenate([alone, np.maximum(levels, 0.0)]) / top
     t = _T[:_points(both, many, channels - 1)] if many > 1 else _T
     spread = np.multiply.outer(both, 2 * t)
     spread += 1
     others, whole = _log_product(spread[:many]), _log_product(spread[many:])
     others *= channels - 1
     others += whole
-    density = t * np.exp(others / -2)
-    inverse = np.dot(1 / spread, density) * (_STEP / top)
-    found = (channels - 1) * inverse[:many] + axes**2 @ inverse[many:]
-    weights = axes * inverse[many:] @ axes.T * np.outer(root, root)
-    return Patterns((found * total / channels).reshape(variances.shape), float(found @ alone),
-                    channels * shared * _quadratic(weights, mean, within))
+    others /= -2
+    density = np.exp(others)
+    density *= t * (_STEP / top)
+    inverse = np.dot(1 / spread, density)
+    found = (channels - 1) * inverse[:many] + np.dot(axes * axes, inverse[many:])
+    weights = np.dot(axes * inverse[many:], axes.T) * both_roots
+    return Patterns((found * (total / channels)).reshape(variances.shape), float(np.dot(found, alone)),
+                    _quadratic(weights * shared, mean, within, products))
 
 
 def _log_product(factors: Array) -> Array:
@@ -181,5 +189,7 @@ def _points(levels: Array, many: int, times: int) -> int:
     multiplies that falls.
     """
     logs = np.log1p(np.multiply.outer(levels, _COARSE_T))
-    height = _COARSE - (times * np.add.reduce(logs[:many]) + np.add.reduce(logs[many:])) / 2
+    count = np.full(len(levels), 0.5)
+    count[:many] *= times
+    height = _COARSE - np.dot(count, logs)
     return int((np.flatnonzero(height > height.max() - LOST)[-1] + 1) * _SKIP + 1)

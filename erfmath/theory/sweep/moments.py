@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ..rules.directions import Patterns
 
 __all__ = ["Common", "Moments", "at", "concatenate", "far_factor", "folded", "in_parts", "inside", "linear",
-           "mean_reads", "overlap", "ratio", "read_sites", "refit", "shared_after"]
+           "mean_reads", "overlap", "random_map", "ratio", "read_sites", "refit", "shared_after"]
 
 
 @dataclass(frozen=True)
@@ -214,7 +214,8 @@ class Moments:
 
     def multiple(self, factor: Any, cov_far: Array, corr_site: Array, sites: tuple[SiteValue, ...]) -> Moments:
         """M(x, tau) times a number (per group), all else as given: what the map is like need not be found again."""
-        out = Moments(self.values * self.per_pair(np.asarray(factor)), cov_far, corr_site, sites, self.wraps)
+        times = factor if isinstance(factor, float) else self.per_pair(np.asarray(factor))
+        out = Moments(self.values * times, cov_far, corr_site, sites, self.wraps)
         known, other = vars(self), vars(out)
         for name in ("lags", "level"):
             if name in known:
@@ -229,9 +230,7 @@ class Moments:
 
     def with_common(self, common: Callable[[], Array] | None) -> Moments:
         """The same, where distant sites have so much in common."""
-        if self.wraps or common is self.common:
-            return self
-        return self._with(common=Common.of(common))
+        return self if self.wraps or common is self.common else self._with(common=Common.of(common))
 
     def with_tilt(self, i: int, ratios: Callable[[], Patterns | None]) -> Moments:
         """The same, with what a batch norm would do to single taps of the convolution `i`, found where one asks."""
@@ -361,7 +360,7 @@ def in_parts(maps: Array) -> Array:
 def ratio(part: Any, whole: Any, otherwise: float = 0.0) -> Array:
     """part / whole, `otherwise` where the whole is 0."""
     whole = np.asarray(whole)
-    if whole.all():
+    if np.count_nonzero(whole) == whole.size:
         return np.asarray(part / whole)
     shape = np.broadcast_shapes(np.shape(part), whole.shape)
     return np.divide(part, whole, out=np.full(shape, otherwise), where=whole > 0)
@@ -453,6 +452,12 @@ def _random(op: Linear, values: Array, sizes_in: tuple[int | None, ...], extent:
         for axis, g in enumerate(g for taps in op.taps for g in taps.geometry):
             g = g._replace(transposed=not g.transposed)
             values = select_lags(values, 1 + axis, g, values.shape[1 + axis] // 2, lags[axis])
+    values = random_map(op, values, sizes_in, extent)
+    return cut_pairs(values, (0,) * len(extent), extent, tuple(range(len(extent))))[0] if any(lags) else values
+
+
+def random_map(op: Linear, values: Array, sizes_in: tuple[int | None, ...], extent: tuple[int, ...]) -> Array:
+    """Maps, along the last axes of `values`, on which each site of the output reads the mean over the taps."""
     factor = op.gain
     for taps in op.taps:
         trivial = taps.trivial
@@ -460,9 +465,6 @@ def _random(op: Linear, values: Array, sizes_in: tuple[int | None, ...], extent:
             factor *= taps.weights.item(0)
         if not trivial:
             values = forward(values, taps, sizes_in, extent)
-    if any(lags):
-        values, _ = cut_pairs(values * factor, (0,) * len(extent), extent, tuple(range(len(extent))))
-        return values
     return values * factor
 
 

@@ -231,12 +231,15 @@ def forward(values: Array, taps: Taps, sizes_in: tuple[int | None, ...], extent:
 
     With equal weights along one axis the plain sum, that is, in units of the weight.
     """
-    lead, shape = values.ndim - len(extent), list(values.shape)
+    lead, shape = values.ndim - len(extent), values.shape
     check_work(taps, math.prod(shape[:lead]) * math.prod(extent))
-    moves = _moves(taps.axes, taps.geometry, lead, tuple(shape[lead:]), sizes_in, extent)
-    for axis in taps.axes:
-        shape[lead + axis] = extent[axis]
-    total, flat = np.zeros(shape), taps.flat
+    whole, moves = _moves(taps.axes, taps.geometry, lead, shape[lead:], sizes_in, extent)
+    flat = taps.flat
+    if whole is not None:  # a tap that reads a site for each of the output
+        tap, out = whole
+        total = values[out].copy() if flat else taps.weights[tap] * values[out]
+    else:
+        total = np.zeros([*shape[:lead], *(extent[a] if a in taps.axes else n for a, n in enumerate(shape[lead:]))])
     for tap, into, out in moves:
         total[into] += values[out] if flat else taps.weights[tap] * values[out]
     return total
@@ -244,11 +247,22 @@ def forward(values: Array, taps: Taps, sizes_in: tuple[int | None, ...], extent:
 
 @remembered(1024)
 def _moves(axes: tuple[int, ...], geometry: tuple[AxisGeometry, ...], lead: int, lattice: tuple[int, ...],
-           sizes_in: tuple[int | None, ...], extent: tuple[int, ...]) -> tuple[tuple[Any, ...], ...]:
-    """Per tap, the output sites that read a site of `lattice` through it, and those sites."""
+           sizes_in: tuple[int | None, ...], extent: tuple[int, ...]
+           ) -> tuple[tuple[Any, Any] | None, tuple[tuple[Any, ...], ...]]:
+    """Per tap, the output sites that read a site of `lattice` through it, and those sites.
+
+    First, without the output sites, a tap through which all of them do, if there is one; then the others.
+    """
     spans = [_spans(g, g.pads(sizes_in[axis])[0], lattice[axis], extent[axis]) for axis, g in zip(axes, geometry)]
-    return tuple((tap, *(_region(lead, axes, [per_tap[a][side] for per_tap, a in zip(spans, tap)]) for side in (0, 1)))
-                 for tap in itertools.product(*(range(g.kernel) for g in geometry)))
+    whole, others = None, []
+    for tap in itertools.product(*(range(g.kernel) for g in geometry)):
+        into, out = ([per_tap[a][side] for per_tap, a in zip(spans, tap)] for side in (0, 1))
+        if whole is None and all(part == slice(0, extent[axis], part.step) and part.step in (1, None)
+                                 for axis, part in zip(axes, into)):
+            whole = tap, _region(lead, axes, out)
+        else:
+            others.append((tap, _region(lead, axes, into), _region(lead, axes, out)))
+    return whole, tuple(others)
 
 
 def _spans(g: AxisGeometry, before: int, n: int, n_out: int) -> list[tuple[slice, slice]]:
