@@ -223,7 +223,8 @@ def _left_out(net: Network, settings: RunSettings, erf: EffectiveReceptiveField,
     """By how much the variance falls when the taps of one layer are gathered in the middle one."""
     graph = Graph.of(net, settings)
     lost = {}
-    for i, (name, op) in enumerate(zip(graph.names, graph.ops)):
+    for i in graph.used:  # a pool right after another stands for both
+        name, op = graph.names[i], graph.ops[i]
         gathered = tuple(_gathered(taps) for taps in op.taps)
         if all(a.rows is None and (a.weights == b.weights).all() or a.rows is not None and b.rows is not None
                and np.array_equal(a.rows.matrix, b.rows.matrix) for a, b in zip(gathered, op.taps)):

@@ -104,7 +104,7 @@ for _name, _make in [*NOTHING.items(), *PAID.items()]:
         lambda draw, place, make=_make: (None, make(draw, place)))
 
 
-@rewrite("nothing: 3x3 filter with one tap", unlike=("TRF", "support"))
+@rewrite("nothing: 3x3 filter with one tap", unlike=("TRF", "support", "shares"))
 def _(draw: Draw, place: Place) -> Pair:
     if place.shape is None:
         raise ValueError("another window on the plane")

@@ -86,7 +86,9 @@ class AddRule(Rule):
         """The values of a node through all branches that lead from it to the sum."""
         graph, m, i = at.graph, at.done[root], at.i
         if len(branches) == 1 and not branches[0].ops and not branches[0].norms:
-            return _times(m, branches[0].factor)
+            assert at.roots is not None
+            known = any(k != root and at.depends_on[k].meets(at.depends_on[root]) for k in at.roots.whole)
+            return _times(m, branches[0].factor, known)
         far = bool(m.cov_far.any())
         centres = [far and any(graph.rules[n].centres_far for n in branch.norms) for branch in branches]
         after, kernel = gathered(m, branches, at.gates.power, centres, graph.sizes[i], at.want)
@@ -219,11 +221,11 @@ def _of_group(at: Before, slot: int, g: int) -> SiteValue:
     return at.done[at.graph.sources[at.i][slot]].sites[at.graph.owners[at.i][slot][0, g]]
 
 
-def _times(m: Moments, factor: float) -> Moments:
-    """Moments of values times a number."""
+def _times(m: Moments, factor: float, known: bool = False) -> Moments:
+    """Moments of values times a number; where `known`, Gaussian ones are that of what they were, too."""
     if factor == 1:
         return m
-    sites = tuple(None if site is None else m.value(g).times(factor) for g, site in enumerate(m.sites))
+    sites = tuple(None if site is None and not known else m.value(g).times(factor) for g, site in enumerate(m.sites))
     return replace(m, values=m.values * factor**2, cov_far=m.cov_far * factor**2, sites=sites)
 
 

@@ -219,8 +219,11 @@ class MaxPoolRule(Rule):
             (first,), (second,) = a.geometry, b.geometry
             if first.stride > first.kernel or first.dilation > 1 or second.dilation > 1:
                 return None
-            pads = zip(first.pads(n), second.pads(m))
-            padding: Any = tuple(p + first.stride * q for p, q in pads)
+            inner, outer = first.pads(n), second.pads(m)
+            if n is not None and m is not None and outer[1] > 0 and first.stride * (m - 1) - inner[0] + (
+                    first.kernel) < n:
+                return None  # sites that the stride has dropped lie in windows of the second pool
+            padding: Any = tuple(p + first.stride * q for p, q in zip(inner, outer))
             geometry.append(AxisGeometry(first.kernel + (second.kernel - 1) * first.stride,
                                          first.stride * second.stride, padding=padding))
         return op._replace(taps=box(tuple(geometry)))

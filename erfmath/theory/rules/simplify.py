@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ...layers import (Activation, AvgPool, BlurPool, Conv, ConvTranspose, Layer, MaxPool, Pad, PixelShuffle,
-                       PixelUnshuffle, Scale, Upsample)
+from ...layers import (Activation, AdaptiveAvgPool, AvgPool, BlurPool, Conv, ConvTranspose, GlobalAvgPool, Layer,
+                       MaxPool, Pad, PixelShuffle, PixelUnshuffle, Scale, Upsample)
 from ...layers.base import Windowed
 from ...layers.geometry import SITE, AxisGeometry
 from ...layers.weights import Fixed, Random
@@ -79,11 +79,17 @@ def simplified(names: list[str], layers: list[Layer], sources: list[tuple[int, .
                 layer = layers[i] = _forwards(layer, ndim)
             if isinstance(layer, Conv) and not layer.random:
                 layer = layers[i] = _trimmed(layer, ndim)
+            if isinstance(layer, AdaptiveAvgPool):
+                layer = layers[i] = _equal_bins(layer, sizes[j], ndim)
+            if isinstance(layer, Activation) and _slope(layer) == 0:
+                layer = layers[i] = Activation("relu")
             if i != top and _nothing(layer, ndim):
                 hand_on(i, j)
                 continue
             if j > last and readers[j] == 1 and names[j] not in steady:
-                one = _as_one(layers[j], layer, sizes[sources[j][0]], sizes[j], gated, ndim)
+                k = sources[j][0]
+                one = _as_one(layers[j], layer, (sizes[k], sizes[j]), (channels[k], channels[j], channels[i]), gated,
+                              ndim)
                 if one is not None:
                     layer = layers[i] = one
                     same[j] = j = sources[j][0]
@@ -203,6 +209,18 @@ def _forwards(layer: ConvTranspose, ndim: int) -> Layer:
                 groups=layer.groups, weights=weights, bias=layer.bias)
 
 
+def _equal_bins(layer: Layer, sizes: Sizes, ndim: int, whole: bool = False) -> Layer:
+    """A pool to bins of one size as one of this kernel and stride; where `whole`, also one of the whole map."""
+    axes = layer.geometry(ndim)
+    counts = [1 if g.padding == "whole" else g.resize.size if g.resize else None for g in axes]
+    if None in sizes or None in counts or (set(counts) == {1} and not whole):
+        return layer
+    if any(n % count for n, count in zip(sizes, counts)):
+        return layer
+    kernel = tuple(n // count for n, count in zip(sizes, counts))
+    return AvgPool(kernel, kernel)
+
+
 def _trimmed(layer: Layer, ndim: int) -> Layer:
     """A filter without taps of zero at its rim, unless its padding is less than what is cut."""
     weights, axes = getattr(layer, "weights", None), layer.geometry(ndim)
@@ -221,8 +239,11 @@ def _trimmed(layer: Layer, ndim: int) -> Layer:
     return replace(spec, kernel_size=kept.shape, padding=pads, weights=Fixed(kept))
 
 
-def _as_one(first: Layer, second: Layer, sizes: Sizes, between: Sizes, gated: bool, ndim: int) -> Layer | None:
-    """One layer that does what two in a row do, None where there is none."""
+def _as_one(first: Layer, second: Layer, sizes: tuple[Sizes, Sizes], channels: tuple[int, int, int], gated: bool,
+            ndim: int) -> Layer | None:
+    """One layer that does what two in a row do, None where there is none; `sizes` and `channels` are of what they read
+    and, the channels, of what comes out, too.
+    """
     if isinstance(first, Pad) and isinstance(second, Pad) and first.mode == second.mode == "zeros":
         pads = [(a.pads(None), b.pads(None)) for a, b in zip(first.geometry(ndim), second.geometry(ndim))]
         if any(p < 0 < q for one, other in pads for p, q in zip(one, other)):
@@ -232,7 +253,8 @@ def _as_one(first: Layer, second: Layer, sizes: Sizes, between: Sizes, gated: bo
         below, then = _slope(first), _slope(second)
         if below is None or then is None:
             return None
-        return Activation("leaky_relu", slope=below * (then if below > 0 else 1.0)) if below else Activation("relu")
+        slope = below * (then if below > 0 else 1.0)
+        return Activation("leaky_relu", slope=slope) if slope else Activation("relu")
     if first.statistics and first.statistics == second.statistics and _unnamed(first) == _unnamed(second) and not (
             getattr(first, "scale_var", 0) or getattr(first, "shift_var", 0)) and first.op != "grn":
         return second  # what is normalised stays as it is
@@ -241,7 +263,8 @@ def _as_one(first: Layer, second: Layer, sizes: Sizes, between: Sizes, gated: bo
         if scales and all(g.extent <= s == g.stride and g.padding == (0, 0)
                           for g, s in zip(second.geometry(ndim), scales)):
             return Pad(0)
-    return _strided(first, second, sizes, ndim) or (_filter(first, second, sizes, between, ndim) if gated else None)
+    return _strided(first, second, sizes[0], ndim) or (
+        _filter(first, second, sizes, channels, ndim) if gated else None)
 
 
 def _strided(conv: Layer, pick: Layer, sizes: Sizes, ndim: int) -> Layer | None:
@@ -269,13 +292,16 @@ def _slope(layer: Activation) -> float | None:
     return {"relu": 0.0, "leaky_relu": layer.slope}.get(layer.function)
 
 
-def _filter(first: Layer, second: Layer, sizes: Sizes, between: Sizes, ndim: int) -> Layer | None:
+def _filter(first: Layer, second: Layer, sizes: tuple[Sizes, Sizes], channels: tuple[int, int, int], ndim: int
+            ) -> Layer | None:
     """Two filters of each channel as one."""
-    one, other = _taps(first, sizes), _taps(second, between)
+    if isinstance(second, (GlobalAvgPool, AdaptiveAvgPool)):
+        second = _equal_bins(second, sizes[1], ndim, True)
+    one, other = _taps(first, sizes[0], channels[:2]), _taps(second, sizes[1], channels[1:])
     if one is None or other is None:
         return None
     kernels, strides, pads = [], [], []
-    for a, b, n, m in zip(first.geometry(ndim), second.geometry(ndim), sizes, between):
+    for a, b, n, m in zip(first.geometry(ndim), second.geometry(ndim), *sizes):
         padded = a.pads(n), b.pads(m)
         if (n is not None or "same" in (a.padding, b.padding)) and any(padded[1]) and not _plain(a):
             return None  # sites that lie outside the map between
@@ -294,12 +320,12 @@ def _filter(first: Layer, second: Layer, sizes: Sizes, between: Sizes, ndim: int
     return Conv(total.shape, stride=tuple(strides), padding=tuple(pads), groups="depthwise", weights=Fixed(total))
 
 
-def _taps(layer: Layer, sizes: Sizes) -> Any:
-    """Weights of a filter that is the same for each channel, None for all else."""
+def _taps(layer: Layer, sizes: Sizes, channels: tuple[int, ...]) -> Any:
+    """Weights of a filter that is the same for each channel, None for all else, as where channels are mixed."""
     if not isinstance(layer, Windowed) or layer.random or layer.transposed or layer.routes or layer.bias_variance(
             1, 1, len(sizes)):
         return None
-    op = rule_of(layer).lower(layer, sizes, 1, 1)
+    op = rule_of(layer).lower(layer, sizes, *channels)
     plain = all(g.border == "zeros" and not (g.ceil_mode or g.resize) for g in layer.geometry(len(sizes)))
     if (not plain or op.gate or op.equal or op.inside_only or op.fold or op.matrix is not None or op.fresh
             or any(taps.rows is not None for taps in op.taps)):

@@ -120,10 +120,10 @@ class _Forward:
         self.seconds: dict[int, float] = {}  # E[v^2] after norms whose statistics gradients pass
         self.need = self._lags()
         self.neighbours = any(map(any, self.need.values()))
+        self.wanted = self._wanted()
         self.extent = self._extents()
         self.borders = Borders(graph, self.extent)
         self.depends_on = self._dependence()
-        self.wanted = self._wanted()
         self.roots = self._roots()
 
     def _lags(self) -> dict[int, tuple[int, ...]]:
@@ -149,7 +149,8 @@ class _Forward:
         graph = self.graph
         if graph.sizes[-1][0] is not None:
             return {i: tuple(n or 1 for n in graph.sizes[i]) for i in self.need}
-        if not self.neighbours or not any(taps.geometry[0].transposed for op in graph.ops for taps in op.taps):
+        if not self.neighbours or not any(
+                taps.geometry[0].transposed for i in self.wanted for taps in graph.ops[i].taps):
             return {i: (1,) * graph.ndim for i in self.need}
         strides: dict[int, tuple[Fraction, ...]] = {-1: (Fraction(1),) * graph.ndim}
         for i in range(graph.top + 1):

@@ -188,12 +188,21 @@ class Graph:
     @functools.cached_property
     def met(self) -> frozenset[int]:
         """Nodes that not only random layers read: others need to know what the value of a site is."""
-        return frozenset(j for i, inputs in enumerate(self.sources) if not self.ops[i].fresh for j in inputs)
+        return frozenset(j for i in self._leading if not self.ops[i].fresh for j in self.sources[i])
 
     @functools.cached_property
     def readers(self) -> Counter[int]:
-        """How many nodes read each node."""
-        return Counter(j for inputs in self.sources for j in set(inputs))
+        """How many nodes that lead to the top read each node."""
+        return Counter(j for i in self._leading for j in set(self.sources[i]))
+
+    @functools.cached_property
+    def _leading(self) -> set[int]:
+        """The nodes that lead to the top."""
+        wanted = {self.top}
+        for i in range(self.top, -1, -1):
+            if i in wanted:
+                wanted.update(self.sources[i])
+        return wanted - {-1}
 
     @property
     def top(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from helpers import ROUNDING, assert_close
+from helpers import REWRITE, ROUNDING, assert_close
 
 import erfmath as em
 
@@ -30,3 +30,12 @@ def test_a_change_of_resolution_before_branches_part_excuses_nothing() -> None:
     net = em.serial(em.Conv(3, 16), em.PixelShuffle(2), part, em.Activation("tanh"), em.Conv(3, 4))
     with pytest.raises(NotImplementedError, match="add1"):
         em.predict(net, image=8)
+
+
+def test_a_scale_of_each_branch_is_one_of_their_sum() -> None:
+    branch, scale = em.serial(em.BatchNorm(), em.Activation("tanh")), em.Scale(2.3)
+    whole = em.serial(em.residual(branch), scale, em.Conv(3, 6), em.Activation("relu"))
+    parts = em.serial(em.residual(em.serial(branch, scale), scale), em.Conv(3, 6), em.Activation("relu"))
+    for image in (None, 6):
+        totals = [em.predict(net, image=image).total for net in (whole, parts)]
+        assert_close(*totals, REWRITE)

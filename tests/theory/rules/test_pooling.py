@@ -197,3 +197,13 @@ def test_norms_take_what_all_windows_share_with_their_values(kernel: int, stride
     norm = min(gates.levels)
     assert_close(gates.even[pool][0], left.mean() / power, Tolerance(0.02, 0.0))
     assert_close(gates.steep[norm], steep, Tolerance(0.02, 0.0))
+
+
+def test_sites_that_a_stride_drops_are_seen_by_no_pool_after_it() -> None:
+    """Two pools in a row are one only where the first has seen all that windows of both together hold."""
+    net = em.serial(em.Conv(5, 4, padding="valid"), em.MaxPool(2, 2, 0), em.MaxPool(3, 1, 1))
+    for image in (8, 9):
+        erf = em.predict(net, image=image, unit=0, channels_in=2, ndim=1)
+        mask, (first,) = em.support(net, image=image, unit=0, ndim=1)
+        seen = first + np.flatnonzero(mask)
+        assert seen.min() == 0 and seen.max() == 7 and not erf.map[8:].any() and erf.map[:8].all()

@@ -106,3 +106,32 @@ def test_what_several_nodes_read_is_not_joined_with_one_of_them() -> None:
     plain = em.predict(net(), image=9)
     for nothing in (em.Identity(), em.Dropout(0), em.Scale(1.0), em.MaxPool(1), em.BatchNorm(mode="identity")):
         assert_close(em.predict(net(nothing), image=9).map, plain.map, REWRITE)
+
+
+def test_a_filter_that_mixes_channels_is_none_of_each_channel() -> None:
+    """ReLU halves the power whatever pool follows the mean over channels."""
+    mean = em.Conv(3, 6, weights=em.Constant())
+    for pool in (em.AvgPool(1), em.AvgPool(2), em.BlurPool(3, 2)):
+        for image in (None, 12):
+            linear, gated = (em.predict(em.serial(em.Conv(3, 4), *gate, mean, pool), image=image).total
+                             for gate in ((), (R,)))
+            assert_close(gated, linear / 2, REWRITE)
+
+
+def test_bins_of_one_size_are_a_pool_like_any_other() -> None:
+    for size, kernel in ((4, 2), ((4, 1), (2, 8))):
+        bins, pool = net_of(em.BlurPool(3, 1), em.AdaptiveAvgPool(size)), net_of(em.BlurPool(3, 1), em.AvgPool(kernel))
+        assert kinds(bins, image=8) == kinds(pool, image=8)
+
+
+def test_rectifiers_in_a_row_are_one_in_a_stream() -> None:
+    """As where relu(x + relu(f(x))) is open for all x that a ReLU has let pass."""
+    def net(*gates: em.Layer) -> em.Network:
+        return em.serial(R, em.residual(em.serial(em.BatchNorm(), *gates)), R, em.Conv(1, 4))
+    one = em.predict(net(R)).total
+    for gates in ((leaky(.4), R), (leaky(0.),), (R, leaky(.4)), (leaky(.4), leaky(0.))):
+        assert_close(em.predict(net(*gates)).total, one, REWRITE)
+
+
+def leaky(slope: float) -> em.Layer:
+    return em.Activation("leaky_relu", slope=slope)

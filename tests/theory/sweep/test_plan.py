@@ -44,3 +44,10 @@ def test_lags_are_those_that_something_below_asks_for(net: em.Network, lags: int
 def test_gates_ask_for_a_forward_sweep() -> None:
     assert planned(em.serial(em.Conv(3), em.Activation("relu"), em.Conv(3))).gated
     assert not planned(em.serial(em.Conv(3), em.Activation("identity"), em.Conv(3))).gated
+
+
+def test_readers_lead_to_the_top() -> None:
+    """What has been merged away reads nothing."""
+    net = em.serial(em.Conv(3, 4), em.add(em.Identity(), em.Scale(1.5), em.Scale(-1.5)), em.BatchNorm())
+    graph = Graph.of(net, RunSettings.of(net, image=8))
+    assert graph.readers[graph.names.index("conv1")] == 1
