@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -295,8 +296,12 @@ def _legendre() -> tuple[Array, Array]:
 
 def _square(f: Callable[[Array], Array], q: Array, knots: tuple[float, ...]) -> Array:
     s, where = _distinct(q)
-    z, weights = _points(s, knots)
-    return np.asarray((weights * f(s[:, None] * z)**2).sum(axis=1)[where])
+
+    def mean(s: Array) -> Array:
+        z, weights = _points(s, knots)
+        return np.asarray((weights * f(s[:, None] * z)**2).sum(axis=1))
+
+    return np.asarray(_of_many(mean, s, 64)[where])
 
 
 def _pairs(f: Callable[[Array], Array], q: Array, rho: Array, knots: tuple[float, ...],
@@ -311,9 +316,11 @@ def _pairs(f: Callable[[Array], Array], q: Array, rho: Array, knots: tuple[float
         return total.reshape(shape)
     for count in (TERMS, MANY_TERMS):
         s, where = _distinct(q[left])
-        terms, r = _terms(f, s, knots, count, jumps), rho[left]
-        lost = (np.abs(terms[-2:]).sum(axis=0) / np.maximum(
-            terms.sum(axis=0) + steps.pair(s**2, np.ones(s.shape)), 1e-300))[where]
+        # Where f has knots, terms oscillate with s, the more of them the more often: a_k as h_k(knot / s).
+        terms = _of_many(partial(_terms, f, knots=knots, count=count, jumps=jumps), s, 96 + count // 2)
+        r = rho[left]
+        whole = terms.sum(axis=0) + steps.pair(s**2, np.ones(s.shape))
+        lost = (np.abs(terms[-2:]).sum(axis=0) / np.maximum(whole, 1e-13 * whole.max() + 1e-300))[where]
         lost = np.where(np.abs(r) < 1 - 1e-12, lost * np.abs(r)**(count - 2), 0.0)
         if count == MANY_TERMS and lost.max() > LARGE:
             raise NotImplementedError(
@@ -335,6 +342,29 @@ def _steps(jumps: tuple[tuple[float, float], ...]) -> Piecewise:
     """A sum of steps from 0 to 1 at the knots, times their sizes."""
     return Piecewise((sum(size for k, size in jumps if k < 0),),
                      tuple((k, 0, size if k >= 0 else -size) for k, size in jumps))
+
+
+def _of_many(compute: Callable[[Array], Array], s: Array, nodes: int) -> Array:
+    """`compute(s)` along its last axis; of many `s`, ascending, by interpolation in log s.
+
+    Chebyshev polynomials of degree `nodes` - 1 on ranges of a factor of e^2.
+    """
+    if len(s) < 2 * nodes:
+        return compute(s)
+    zero = int(np.searchsorted(s, 0.0, side="right"))
+    panel = np.floor(np.log(s[zero:] / s[-1]) / 2.0)
+    starts = sorted({0, *(zero + np.flatnonzero(np.diff(panel, prepend=-np.inf))), len(s)})
+    parts = []
+    for some in (s[first:last] for first, last in zip(starts, starts[1:])):
+        if len(some) < 2 * nodes:
+            parts.append(compute(some))
+            continue
+        middle, half = math.log(some[0] * some[-1]) / 2, math.log(some[-1] / some[0]) / 2
+        angles, orders = np.pi * (np.arange(nodes) + 0.5) / nodes, np.arange(nodes)[:, None]
+        modes = np.cos(orders * angles) * np.where(orders, 2, 1) / nodes
+        angle = np.arccos(np.clip((np.log(some) - middle) / half, -1, 1))
+        parts.append(compute(np.exp(middle + half * np.cos(angles))) @ modes.T @ np.cos(orders * angle))
+    return np.concatenate(parts, axis=-1)
 
 
 def _terms(f: Callable[[Array], Array], s: Array, knots: tuple[float, ...], count: int,

@@ -307,3 +307,17 @@ def test_correlations_beyond_one_by_rounding_are_one() -> None:
     for f in ALL.values():
         assert_close(activations.cross(f, np.ones(1), np.array([1 + 1e-12])),
                      activations.cross(f, np.ones(1), np.ones(1)), EXACT)
+
+
+@pytest.mark.parametrize("name", ["silu", "mish", "elu"])
+def test_expectations_of_many_deviations_are_those_of_single_ones(name: str) -> None:
+    """Maps of thousands of variances are interpolated; zero and ranges of several panels too."""
+    phi = activations.function(em.Activation(name))
+    rng = np.random.default_rng(3)
+    q = np.concatenate([[0.0], np.exp(rng.uniform(-7, 5, 2000))])
+    rho = rng.uniform(-1, 1, q.shape)
+    some = np.r_[0, rng.integers(1, 2000, 12)]
+    for expectation, about in ((activations.second, ()), (activations.gate, ()), (activations.cross, (rho,)),
+                               (activations.gate_pair, (rho,))):
+        single = [float(expectation(phi, q[[i]], *(a[[i]] for a in about))[0]) for i in some]
+        np.testing.assert_allclose(expectation(phi, q, *about)[some], single, rtol=1e-7, atol=1e-9 * q[some].max())
