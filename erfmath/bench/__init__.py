@@ -23,6 +23,7 @@ __all__ = ["BENCHMARKS", "Table", "Timing", "run", "side_by_side"]
 BENCHMARKS = {"accuracy": "accuracy", "agreement": "agreement", "import": "imports", "inputs": "inputs",
               "limits": "limits",
               "measure": "measure", "predict": "predict", "pretrained": "pretrained", "readers": "coverage",
+              "scatter": "scatter",
               "survey": "survey",
               "train": "train", "walk": "walk", "width": "width"}
 

@@ -11,6 +11,7 @@ site to site.  With P the power at a site, G the part of a functional of the fie
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..base.checks import integer
-from ..layers import Activation
+from ..layers import Activation, BatchNorm, Identity, MaxPool
 from ..networks.network import Network
 from ..networks.settings import RunSettings
 from ..results.field import EffectiveReceptiveField
@@ -111,8 +112,8 @@ def scatter(net: Network, *, image: Any = None, images: int = 1, unit: Any = Non
 
     Notes
     -----
-    To first order in 1/channels.  Statistics of norms and forward values are taken to be those of wide networks,
-    winners of pools do not add to it, and the unit's gradient is random in each network, as `measure` has it.
+    To first order in 1/channels.  Statistics of norms and forward values are taken to be those of wide networks, windows
+    of pools to have independent values, and the unit's gradient is random in each network, as `measure` has it.
 
     Examples
     --------
@@ -204,6 +205,8 @@ class _Noted(_Sweep):
         Per node its readers, and the power that each has handed down.
     scales : dict
         Per node the logarithm of what its power is multiplied by.
+    gains : dict
+        Per edge the part of the power that is handed down.
     """
 
     def __init__(self, graph: Graph, mean: bool, plan: Plan, gates: Gates) -> None:
@@ -212,6 +215,7 @@ class _Noted(_Sweep):
         self.old: dict[int, list[Covariance]] = {}
         self.readers: dict[int, list[tuple[int, float]]] = {}
         self.scales: dict[int, float] = {}
+        self.gains: dict[Edge, float] = {}
 
     def _parts(self, state: State, i: int) -> list[tuple[Covariance, Knowns]]:
         if isinstance(state, dict):
@@ -235,6 +239,8 @@ class _Noted(_Sweep):
         part = super()._pass(state, edge, j)
         if part is not None:
             whole = self._merge(j, [one for one, _ in self._parts(part, j)])
+            above = sum(float(one.power.sum()) for one, _ in self.states[edge.reader])
+            self.gains[edge] = float(whole.power.sum()) / above if above > 0 else 0.0
             self.readers.setdefault(j, []).append((edge.reader, float(whole.power.sum())))
             if not self.graph.ops[edge.reader].fresh:
                 self.old.setdefault(j, []).append(whole)
@@ -266,26 +272,94 @@ def _variances(sweep: _Noted, fields: Array, moments: dict[int, Moments], images
     read.kept[-1], read.scales[-1] = [first], 0.0
     total, alike = np.zeros(len(fields)), {graph.top: unit_correlation}
     one, pairs = 1 / images, 1 - 1 / images
+    values, shared = _values(graph), dict[Any, _Shared]()
     for i in range(graph.top, -2, -1):
         if i not in sweep.states:
             continue
         if i != graph.top:  # correlation of the gradients of two images
             powers = sweep.readers[i]
-            alike[i] = sum(power * _passed(graph, moments, k, alike[k]) for k, power in powers) / sum(
+            alike[i] = sum(power * _passed(sweep, moments, k, alike[k]) for k, power in powers) / sum(
                 power for _, power in powers)
         # Functions are over the total as it was scaled at the pixels.
         scale = math.exp(sweep.scales[-1] - sweep.scales[i] - read.scales[i])
         products = scale * _products(sweep, read, i)      # (functions, groups, *map)
-        channels = np.array(graph.groups[i], float)
         r = alike[i]
         new = _summed(products**2 * (1 - _old_squares(sweep, i)))
-        total += 2 * (one + pairs * r**2) * new @ (1 / channels)
-        if i < 0 or not (graph.layers[i].is_gate and graph.rules[i].function(graph.layers[i]) is not None):
+        total += 2 * (one + pairs * r**2) * new @ (1 / np.array(graph.groups[i], float))
+        layer = graph.layers[i] if i >= 0 else None
+        if isinstance(layer, MaxPool):
+            won, twice = _shared_winners(layer, graph.ndim)
+            met = 2 * (one * won + pairs * r**2 * twice)
+            total += met * _summed(products**2) @ (1 / np.array(graph.groups[i], float))
+        if not _is_gate(graph, i):
             continue
-        fourth, kappa, _ = _gate(graph, moments, i)
-        own = (3 * (fourth - 1) - kappa) * one + pairs * 2 * r**2 * kappa
-        total += (own * _summed(products**2) + kappa * _summed(products)**2) @ (1 / channels)
-    return np.maximum(total, 0)
+        fourth, kappa, _ = _gate(sweep, moments, i)
+        for group, value in enumerate(values[graph.sources[i][0]]):
+            known = shared.setdefault((value, getattr(graph.layers[i], "function", ""), products.shape[2:]),
+                                      _Shared(graph.groups[i][group]))
+            known.add(products[:, group], r, fourth, kappa)
+    return np.maximum(total + sum(gate.variance(one, pairs) for gate in shared.values()), 0)
+
+
+def _shared_winners(layer: MaxPool, ndim: int) -> tuple[float, float]:
+    """With how many other windows one shares its largest value, in the mean; and in each of two images.
+
+    Of so many independent values it is in what both windows have, of all that either has.
+    """
+    lines = []
+    for geometry in layer.geometry(ndim):
+        taps = geometry.dilation * np.arange(geometry.kernel)
+        reach = int(taps[-1]) // geometry.stride
+        lines.append(np.array([np.isin(taps, taps + geometry.stride * d).sum() for d in range(-reach, reach + 1)]))
+    common = functools.reduce(np.multiply.outer, lines).ravel()
+    part = common / (2 * common.max() - common)  # 1 of the window itself
+    return float(part.sum()) - 1, float((part**2).sum()) - 1
+
+
+@dataclass
+class _Shared:
+    """Gates of one value that several nodes have, as the norms and activations of dense blocks: they are one gate."""
+
+    channels: int
+    products: Array | float = 0.0   # sum over the gates of P(x) G(x), and of r P(x) G(x)
+    paired: Array | float = 0.0
+    fourth: float = 0.0             # sums over the gates, by their number below
+    kappa: float = 0.0
+    count: int = 0
+
+    def add(self, products: Array, r: float, fourth: float, kappa: float) -> None:
+        """One more of them."""
+        self.products, self.paired = self.products + products, self.paired + r * products
+        self.fourth, self.kappa, self.count = self.fourth + fourth, self.kappa + kappa, self.count + 1
+
+    def variance(self, one: float, pairs: float) -> Array:
+        """Of every functional, by equation (S3)."""
+        fourth, kappa = self.fourth / self.count, self.kappa / self.count
+        products, paired = (np.asarray(part)[:, None] for part in (self.products, self.paired))
+        return np.asarray(((3 * (fourth - 1) - kappa) * one * _summed(products**2) + pairs * 2 * kappa * _summed(
+            paired**2) + kappa * _summed(products)**2)[:, 0] / self.channels)
+
+
+def _is_gate(graph: Graph, i: int) -> bool:
+    """Whether node `i` is an activation."""
+    return i >= 0 and graph.layers[i].is_gate and graph.rules[i].function(graph.layers[i]) is not None
+
+
+def _values(graph: Graph) -> dict[int, list[Any]]:
+    """Per node and channel group the value that it is: its node, its group there, and whether it is normalised.
+
+    Norms per channel, and what puts channels together, make no new value: gates after them are the same.
+    """
+    found: dict[int, list[Any]] = {-1: [(-1, k, False) for k in range(len(graph.groups[-1]))]}
+    for i, layer in enumerate(graph.layers):
+        above = [found[j] for j in graph.sources[i]]
+        groups, same = len(graph.groups[i]), None
+        if layer.joins_channels:
+            same = [value for part in above for value in part]
+        elif len(above) == 1 and isinstance(layer, (BatchNorm, Identity)):
+            same = [(*value[:2], value[2] or isinstance(layer, BatchNorm)) for value in above[0]]
+        found[i] = same if same is not None and len(same) == groups else [(i, k, False) for k in range(groups)]
+    return found
 
 
 def _summed(products: Array) -> Array:
@@ -298,11 +372,22 @@ def _products(sweep: _Noted, read: _Kept, i: int) -> Array:
     lags, known = sweep.plan.lags[i], read.arrivals.get(i)
     total: Any = 0
     for part, knowns in sweep.states[i]:
-        place = 0 if known is None else known.index(knowns or entry(sweep.gates.sites[i]))
+        place = 0 if known is None else _place(known, knowns or entry(sweep.gates.sites[i]))
         value = read.kept[i][place][(slice(None), *lag_zero(lags))]
         power = part.values[lag_zero(part.lags)]
         total = total + value * _on_map(power, part.start, value.shape[2:])
     return np.asarray(total)
+
+
+def _place(known: list[Knowns], wanted: Knowns) -> int:
+    """Which of what is `known` is what the backward sweep found, which may have come to the same by other steps."""
+    if wanted in known:
+        return known.index(wanted)
+
+    def off(one: Knowns) -> float:
+        return max((0.0 if a is b else math.inf if a is None or b is None or a.table.shape != b.table.shape
+                    else float(np.abs(a.table - b.table).max()) for a, b in zip(one, wanted)), default=0.0)
+    return min(range(len(known)), key=lambda n: off(known[n]))
 
 
 def _on_map(power: Array, start: tuple[int, ...], shape: tuple[int, ...]) -> Array:
@@ -322,15 +407,18 @@ def _old_squares(sweep: _Noted, i: int) -> Array:
     return np.minimum(np.divide(parts, whole**2, out=np.zeros(whole.shape), where=whole > 0), 1)
 
 
-def _passed(graph: Graph, moments: dict[int, Moments], i: int, r: float) -> float:
+def _passed(sweep: _Noted, moments: dict[int, Moments], i: int, r: float) -> float:
     """The correlation of two images' gradients after node `i`."""
-    if graph.layers[i].is_gate and graph.rules[i].function(graph.layers[i]) is not None:
-        return r * _gate(graph, moments, i)[2]
-    return r
+    return r * _gate(sweep, moments, i)[2] if _is_gate(sweep.graph, i) else r
 
 
-def _gate(graph: Graph, moments: dict[int, Moments], i: int) -> tuple[float, float, float]:
-    """Of a gate phi' on Gaussian values: m and kappa of equation (S3), and E[phi' phi''] / E phi'^2 of two images."""
+def _gate(sweep: _Noted, moments: dict[int, Moments], i: int) -> tuple[float, float, float]:
+    """Of a gate phi': m and kappa of equation (S3), and E[phi' phi''] / E phi'^2 of two images.
+
+    Of Gaussian values; but a gate that is open more often, as that of a value which is a sum of positive ones, is known
+    by how much power it hands down.
+    """
+    graph = sweep.graph
     phi: Any = graph.rules[i].function(graph.layers[i])
     below = moments[graph.sources[i][0]]
     q = float(below.second.mean())
@@ -341,7 +429,17 @@ def _gate(graph: Graph, moments: dict[int, Moments], i: int) -> tuple[float, flo
     square = phi.slope(math.sqrt(q) * z)**2
     fourth = float(w @ square**2) / power**2
     pair = float(gate_pair(phi, np.array([q]), np.array([rho]))[0]) / power
-    return fourth, _squares(phi, q, rho) / power**2 - 1, pair
+    kappa = _squares(phi, q, rho) / power**2 - 1
+    gains = [gain for edge, gain in sweep.gains.items() if edge.reader == i]
+    if phi.below is None or not gains or abs(gains[0] / power - 1) < 1e-9:
+        return fourth, kappa, pair
+    low = phi.below
+    part = min(max((gains[0] - low**2) / (1 - low**2), 1e-9), 1.0) if abs(low) != 1 else 1.0   # of gates that are open
+    corr, spread = kappa / (fourth - 1) if fourth > 1 else 0.0, part * (1 - part)
+    gained = low**2 + (1 - low**2) * part
+    fourth = 1 + (1 - low**2)**2 * spread / gained**2
+    mean = low + (1 - low) * part
+    return fourth, corr * (fourth - 1), (mean**2 + (1 - low)**2 * corr * spread) / gained
 
 
 def _squares(phi: Function, q: float, rho: float) -> float:
