@@ -192,7 +192,7 @@ class ConcatRule(Rule):
         return read
 
     def forward(self, at: Before, inputs: list[Moments]) -> Moments:
-        return concatenate([at.spread(one, slot) for slot, one in enumerate(inputs)])
+        return concatenate([at.spread(one, slot) for slot, one in enumerate(inputs)], at.i)
 
     def backward(self, at: Below, state: Covariance) -> Covariance:
         if state.mixing == MIXED or (state.mixing and at.j in at.plan.ones):

@@ -127,17 +127,20 @@ class MapNormRule(NormRule):
     @staticmethod
     def patterned(at: Before, m: Moments, normalised: Callable[[], Array]) -> Array:
         """Values over the variance of each channel, where few directions carry it; the gates of taps are noted."""
-        few = m.tilt[1]() if m.tilt is not None and at.graph.readers[m.tilt[0]] == 1 else None
-        if few is None or m.tilt is None:
+        readers = at.graph.readers
+        tilts = [(tilt, few) for tilt in m.tilts if all(readers[node] == 1 for node in tilt.way)
+                 for few in (tilt.ratios(),) if few is not None]
+        at.gates.tilts.update({tilt.way[0]: few.ratios for tilt, few in tilts})
+        if all(few.power is None for _, few in tilts):
             return normalised()
-        at.gates.tilts[m.tilt[0]] = few.ratios
-        if few.power is None:
-            return normalised()
-        found = m.second * m.per_site(ratio(few.own, m.mean(m.second), 0.0))
-        found += few.power
+        alone = len(m.cov_far) == 1 and not any(m.lags)
+        values = m.values if alone else normalised()
+        found = values[lag_zero(m.lags)].copy()
+        for (g, *_), few in tilts:
+            if few.power is not None:
+                found[g] = m.second[g] * ratio(few.own, m.mean(m.second[g:g + 1])[0], 0.0) + few.power
         if not any(m.lags):
             return found.reshape(m.values.shape)
-        values = normalised()
         return values * m.products(np.sqrt(ratio(found, values[lag_zero(m.lags)])), m.lags)
 
     def spares(self, at: Before) -> float:
@@ -284,15 +287,16 @@ class BatchNormRule(MapNormRule):
                              "or too small for floats; give input_moments with E[x x'] below E[x^2]")
         at.gates.power[i] = m.per_pair((1.0 if self.again(at, m) else self.few(BATCH, at.graph.sizes[i])) / spread)
         values = self.patterned(at, m, lambda: self._centred(m, spread))
-        if not m.wraps and m.gaussian and any(c for _, c in parts):
-            few = [_of_patterns(q, site, c, 2 * m.ndim) for (q, c), site in zip(parts, m.cov_site.tolist())]
-            tilted = m.tilt is not None and m.tilt[0] in at.gates.tilts
-            if tilted or any(one != 1 for one in few):
-                known = at.gates.tilts[m.tilt[0]].mean() if tilted and m.tilt is not None else 1.0
-                at.gates.power[i] = at.gates.power[i] * m.per_pair(np.maximum(np.array(few) / known, 1.0))
+        if not m.wraps and any(c and value is None for (_, c), value in zip(parts, m.sites)):
+            few = [_of_patterns(q, site, c, 2 * m.ndim) if value is None else 1.0
+                   for (q, c), site, value in zip(parts, m.cov_site.tolist(), m.sites)]
+            for g, (node, *_), _ in m.tilts:
+                few[g] /= at.gates.tilts[node].mean() if node in at.gates.tilts else 1.0
+            if any(one != 1 for one in few):
+                at.gates.power[i] = at.gates.power[i] * m.per_pair(np.maximum(few, 1.0))
         self.levelled(at, m, values)
-        steep = any(2 * c > q for q, c in parts)
-        if steep:  # c is an average: its fall is not exact
+        steep = [2 * c > q for q, c in parts]
+        if any(steep):  # c is an average: its fall is not exact
             values[lag_zero(m.lags)] = np.maximum(values[lag_zero(m.lags)], 0.0)
         sites = m.sites if m.gaussian else tuple(
             None if site is None else _standardised(m.value(g), s) for g, (site, s) in
@@ -305,8 +309,9 @@ class BatchNormRule(MapNormRule):
             corr_site = cov_far / ((norm.scale + norm.shift) or 1.0)
             return Moments(values, cov_far, corr_site, (None,) * len(spread), m.wraps)
         after = Moments(values, np.zeros(len(spread)), np.zeros(len(spread)), sites, m.wraps)
-        if not steep:  # nothing was cut off
-            vars(after)["average"] = np.ones(len(spread))
+        vars(after)["average"] = np.ones(len(spread))
+        if any(steep):  # something may have been cut off
+            vars(after)["average"] = np.where(steep, after.mean(after.second), 1.0)
         if not (m.gaussian or m.wraps) and m.common is not None:
             level = m.common_map - 1
             vars(after)["offset"] = level * m.per_site(m.means / np.sqrt(spread))

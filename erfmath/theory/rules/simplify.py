@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ...layers import (Activation, AdaptiveAvgPool, AvgPool, BlurPool, Conv, ConvTranspose, GlobalAvgPool, Layer,
-                       MaxPool, Pad, PixelShuffle, PixelUnshuffle, Scale, Upsample)
+from ...layers import (Activation, AdaptiveAvgPool, AvgPool, BlurPool, Conv, ConvTranspose, Dropout, GlobalAvgPool,
+                       Layer, MaxPool, Pad, PixelShuffle, PixelUnshuffle, Scale, Upsample)
 from ...layers.base import Windowed
 from ...layers.geometry import SITE, AxisGeometry
 from ...layers.weights import Fixed, Random
@@ -26,6 +26,8 @@ __all__ = ["simplified"]
 POSITIVE, RECTIFIERS = ("relu", "relu6", "sigmoid", "hardsigmoid", "softplus"), ("relu", "leaky_relu", "prelu")
 #: Taps along an axis of a filter that stands for two in a row, at most.
 MOST = 32
+#: Layers that do the same with each channel.
+OF_CHANNELS = (Activation, MaxPool, AvgPool, BlurPool)
 Sizes = tuple[Any, ...]
 
 
@@ -249,6 +251,8 @@ def _as_one(first: Layer, second: Layer, sizes: tuple[Sizes, Sizes], channels: t
         if any(p < 0 < q for one, other in pads for p, q in zip(one, other)):
             return None  # cropped, and then zeros instead
         return Pad(tuple((one[0] + other[0], one[1] + other[1]) for one, other in pads))
+    if isinstance(first, Dropout) and isinstance(second, Dropout):
+        return Dropout(1 - (1 - first.p) * (1 - second.p))
     if isinstance(first, Activation) and isinstance(second, Activation):
         below, then = _slope(first), _slope(second)
         if below is None or then is None:
@@ -339,10 +343,10 @@ def _taps(layer: Layer, sizes: Sizes, channels: tuple[int, ...]) -> Any:
 
 def _whole_again(i: int, layers: list[Layer], sources: list[tuple[int, ...]], channels: list[int],
                  origin: dict[int, Any], readers: list[int]) -> tuple[Layer, tuple[int, ...]]:
-    """All channels of a node in their order, each part through the same activation: the activation of the node."""
+    """All channels of a node in their order, each part through the same activation or pool: that of the node."""
     inputs, gate = sources[i], layers[sources[i][0]] if sources[i][0] >= 0 else None
-    if not isinstance(gate, Activation) or any(
-            j < 0 or readers[j] != 1 or not isinstance(layers[j], Activation) or _unnamed(layers[j]) != _unnamed(gate)
+    if not isinstance(gate, OF_CHANNELS) or any(
+            j < 0 or readers[j] != 1 or not isinstance(layers[j], OF_CHANNELS) or _unnamed(layers[j]) != _unnamed(gate)
             for j in inputs):
         return layers[i], inputs
     base = _all_of([_origin(k, channels, origin) for k, in (sources[j] for j in inputs)], channels)

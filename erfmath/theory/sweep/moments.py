@@ -10,7 +10,7 @@ import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -29,6 +29,23 @@ if TYPE_CHECKING:
 
 __all__ = ["Common", "Moments", "at", "concatenate", "far_factor", "folded", "in_parts", "inside", "linear",
            "mean_reads", "overlap", "random_map", "ratio", "read_sites", "refit", "shared_after"]
+
+
+class Tilt(NamedTuple):
+    """What a norm does to the taps of one convolution.
+
+    Attributes
+    ----------
+    group : int
+        Of its channels.
+    way : tuple of int
+        The convolution, and concatenations since.
+    ratios : callable
+    """
+
+    group: int
+    way: tuple[int, ...]
+    ratios: Callable[[], Patterns | None]
 
 
 @dataclass(frozen=True)
@@ -53,9 +70,9 @@ class Moments:
         By which norm the values have been normalised, and nothing else since: once more changes nothing but scale.
     pixels : InputModel, optional
         What the values are, if they are correlated pixels.
-    tilt : (int, callable), optional
-        The convolution that has just made the values, and by what dividing by their variance multiplies the power of
-        each of its taps, beyond the mean variance.
+    tilts : tuple of Tilt
+        By what dividing by their variance multiplies the power of each tap of the convolutions that have just made the
+        values, beyond the mean variance.
     few : float
         Of values that are sums over white pixels, 1 / channels: weights that have made the values sum them up again
         on the way back.
@@ -75,7 +92,7 @@ class Moments:
     plane: Moments | None = None
     normed: tuple[str, int] | None = None
     pixels: InputModel | None = None
-    tilt: tuple[int, Callable[[], Patterns | None]] | None = None
+    tilts: tuple[Tilt, ...] = ()
     common: Common | None = None
     few: float = 0.0
     offset: Array | None = None
@@ -234,11 +251,11 @@ class Moments:
 
     def with_tilt(self, i: int, ratios: Callable[[], Patterns | None]) -> Moments:
         """The same, with what a batch norm would do to single taps of the convolution `i`, found where one asks."""
-        return self._with(tilt=(i, ratios))
+        return self._with(tilts=(Tilt(0, (i,), ratios),))
 
     def alone(self) -> Moments:
         """The same without what ties it to other nodes, for what may be asked of it long after these are done."""
-        return self._with(common=None, tilt=None, plane=None)
+        return self._with(common=None, tilts=(), plane=None)
 
     def _with(self, **others: Any) -> Moments:
         """The same with other fields, of which nothing that is known already depends."""
@@ -388,14 +405,18 @@ def at(lags: tuple[int, ...]) -> Any:
     return slice(None), *lags
 
 
-def concatenate(parts: list[Moments]) -> Moments:
-    """Groups of several nodes, one after the other; the lags must agree."""
+def concatenate(parts: list[Moments], node: int | None = None) -> Moments:
+    """Groups of several nodes, one after the other, in `node`; the lags must agree."""
     values, cov_far, corr_site = (np.concatenate([getattr(part, what) for part in parts])
                                   for what in ("values", "cov_far", "corr_site"))
     out = Moments(values, cov_far, corr_site, tuple(site for part in parts for site in part.sites), parts[0].wraps)
     if any(part.offset is not None for part in parts):
         offsets = [np.zeros(part.second.shape) if part.offset is None else part.offset for part in parts]
         out = out._with(offset=np.concatenate(offsets))
+    if node is not None and any(part.tilts for part in parts):
+        first = itertools.accumulate((len(part.cov_far) for part in parts), initial=0)
+        out = out._with(tilts=tuple(Tilt(before + group, (*way, node), ratios) for before, part in zip(first, parts)
+                                    for group, way, ratios in part.tilts))
     if all(part.common is None for part in parts):
         return out
     return out.with_common(lambda: np.concatenate([part.common_map for part in parts]))

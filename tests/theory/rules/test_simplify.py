@@ -41,10 +41,17 @@ def test_what_does_nothing_is_left_out(name: str) -> None:
     assert kinds(net_of(NOTHING[name]), image=8) == kinds(net_of(), image=8)
 
 
-def test_parts_through_one_activation_are_the_whole_through_it() -> None:
+def test_parts_through_one_layer_are_the_whole_through_it() -> None:
     gate = em.Activation("gelu")
-    assert kinds(net_of(em.split([1, 3], gate, gate)), image=8) == kinds(net_of(gate), image=8)
+    for layer in (gate, em.MaxPool(3, 1, 1), em.AvgPool(2)):
+        assert kinds(net_of(em.split([1, 3], layer, layer)), image=8) == kinds(net_of(layer), image=8)
     assert kinds(net_of(em.split([1, 3], gate, R)), image=8) != kinds(net_of(gate), image=8)
+
+
+def test_dropout_twice_is_dropout() -> None:
+    nets = net_of(em.Dropout(.2), em.Dropout(.3)), net_of(em.Dropout(.44))
+    assert kinds(nets[0]) == kinds(nets[1])
+    assert_close(*[em.predict(net).total for net in nets], REWRITE)
 
 
 def test_a_norm_of_what_is_normalised_is_left_out() -> None:
