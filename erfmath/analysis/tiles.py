@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..base.checks import real
-from ..base.errors import quoted
+from ..base.errors import SizeError, quoted
 from ..base.tables import Printed
 from ..lattice.field import Field
 from ..networks.network import Network
@@ -151,7 +151,7 @@ def _smallest(net: Network, settings: RunSettings, tiles: _Tiles, error: float) 
     """By bisection in multiples, since the error falls with the halo."""
     swept = prepare(net, settings.but(image=tiles.image), flat=False)
     power = _Swept(*swept, tiles) if swept else _Known(net, settings, tiles)
-    if tiles.start < tiles.exact and power.cut(tiles.middle) > error / 2:
+    if tiles.start < tiles.exact and max(power.cut(tiles.middle), _beyond(net, settings, tiles)) > error / 2:
         raise ValueError(f"error={error:g}: units see more than an image of {tiles.image} holds; " + tiles.remedy)
     low, high = -1, min(tiles.start, tiles.exact) // tiles.multiple
     found = 0.0
@@ -167,6 +167,19 @@ def _smallest(net: Network, settings: RunSettings, tiles: _Tiles, error: float) 
         raise ValueError(f"error={error:g}: units lose more than that in all tiles of an image of {tiles.image}; "
                          + tiles.remedy)
     return tiles.result(halo, found, max(power.cut(spans[-1]) for spans in tiles.spans(halo)))
+
+
+def _beyond(net: Network, settings: RunSettings, tiles: _Tiles) -> float:
+    """Fraction of the ERF on the plane outside an image about its centre: of sparse taps the image may hold none."""
+    try:
+        erf = predict(net, **settings.but(image=None).keywords)
+        lo, hi = zip(*((math.ceil(c - n / 2), math.floor(c + n / 2)) for c, n in zip(erf.center, tiles.image)))
+        inside = float(erf.crop(lo, hi, of="share").sum())
+    except SizeError:
+        return 1.0
+    except (NotImplementedError, ValueError):  # what only an image can tell
+        return 0.0
+    return max(1 - inside, 0.0)
 
 
 class _Tiles:

@@ -100,6 +100,8 @@ def appended(layers: list[Layer], inputs: list[tuple[int, ...]], part: Part, sou
 def _merge(layer: Layer, branches: Sequence[Part]) -> Network:
     if not branches:
         raise ValueError(f"{layer.op}: needs at least one branch")
+    nodes = sum(len(branch) if isinstance(branch, Network) else 1 for branch in branches)
+    check_count(nodes, MOST_NODES, f"{layer.op}: nodes", "take fewer copies", each=NODE)
     layers: list[Layer] = []
     inputs: list[tuple[int, ...]] = []
     ends = []

@@ -194,7 +194,7 @@ def _draw_gains(ax: Axes, rows: tuple[Remedy, ...], kind: str) -> None:
     ax.barh(places + 0.2, [100 * row.gain for row in rows], 0.4, label=f"gain in {KINDS.get(kind, kind)}",
             color=[GREY if row.gridding else DARK for row in rows])
     ax.barh(places - 0.2, [100 * row.cost for row in rows], 0.4, label="extra multiply-adds", color=WARM)
-    ax.set_yticks(places, [plain(row.what) + (" (gridding)" if row.gridding else "") for row in rows])
+    ax.set_yticks(places, [plain(row.what, 60) + (" (gridding)" if row.gridding else "") for row in rows])
     ax.axvline(0, color="#404040", linewidth=0.6)
     ax.set_xlabel("change, % of the baseline")
     ax.legend(loc="lower right")
@@ -228,7 +228,7 @@ def plot_layer_shares(shares: LayerShares, *, ax: Axes | None = None, title: str
             label=f"variance of the ERF ({shares.variance:.4g} px²)")
     ax.barh(places - 0.2, [100 * row.multiply_adds / work for row in rows], 0.4, color=WARM,
             label="multiply-adds")
-    ax.set_yticks(places, [plain(f"{row.node}  {row.layer}") for row in rows])
+    ax.set_yticks(places, [plain(f"{row.node}  {row.layer}", 48) for row in rows])
     ax.set_ylim(-0.7, len(rows) - 0.3)
     ax.set_xlabel("contribution of each layer, %")
     ax.legend(loc="best")

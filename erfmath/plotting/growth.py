@@ -111,7 +111,7 @@ def plot_growth(values: Growth | npt.ArrayLike, sizes: Any = None, *, errors: An
     if rows and (any(rows) or fit):
         ax.legend()
     if title:
-        ax.set_title(title)
+        ax.set_title(plain(title))
     return cast("Figure", ax.figure)
 
 
@@ -139,7 +139,7 @@ def _both(over: Growth, title: str | None) -> Figure:
                                  high + 0.05 * (high - low) + room * (free == "upper left"))))
             ax.legend(loc=free)
     if title:
-        figure.suptitle(title)
+        figure.suptitle(plain(title))
     return figure
 
 

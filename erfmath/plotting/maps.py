@@ -292,7 +292,7 @@ def _part(erf: EffectiveReceptiveField, views: list[tuple[float, float]]) -> tup
 def _title(erf: EffectiveReceptiveField, title: str | None) -> str:
     if title == "":
         return ""
-    unit = f"unit {erf.unit[0] if erf.ndim == 1 else erf.unit} of {plain(erf.node)}" if erf.unit else erf.label
+    unit = f"unit {erf.unit[0] if erf.ndim == 1 else erf.unit} of {plain(erf.node)}" if erf.unit else plain(erf.label)
     image = "infinite plane" if erf.image is None else f"image {_times(erf.image)} px"
     std = _times(f"{s:.3g}" for s in erf.std)
     seen = "" if erf.window is None else f"TRF {_extent(*erf.window)} px, "

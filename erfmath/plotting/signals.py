@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .style import LINES
+from .style import LINES, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,7 +41,7 @@ def plot_signals(signals: Signals, *, title: str | None = None) -> Figure:
 
     figure = Figure(figsize=(7.0, 5.2), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True)
-    names = [row.node for row in signals]
+    names = [plain(row.node, 24) for row in signals]
     values = {"second moment $E[v^2]$": [row.second for row in signals],
               "shared by all sites of a channel": [row.shared for row in signals],
               "squared mean $E[v]^2$": [row.mean**2 for row in signals]}
@@ -54,7 +54,7 @@ def plot_signals(signals: Signals, *, title: str | None = None) -> Figure:
     lower.set_xticks(range(0, len(names), step), names[::step], rotation=60, ha="right", fontsize="small")
     lower.set_xlabel("node, from the input to the unit")
     if title:
-        figure.suptitle(title)
+        figure.suptitle(plain(title))
     return figure
 
 

@@ -77,9 +77,10 @@ def quantity(statistic: str, display: Display) -> str:
     return f"{of} / maximum{scale[display]}"
 
 
-def plain(text: str) -> str:
-    """A name as it is, whatever is in it: no formula between dollars, nothing that no font can draw."""
-    return str(text).replace("$", r"\$").encode(errors="replace").decode()
+def plain(text: str, longest: int = 100) -> str:
+    """A name as it is, whatever is in it: no formula between dollars, nothing that no font can draw, not endless."""
+    text = "".join(c if c.isprintable() or c == "\n" else "?" for c in str(text))
+    return (text if len(text) <= longest else f"{text[:longest - 1]}…").replace("$", r"\$")
 
 
 @functools.cache

@@ -306,8 +306,8 @@ class Dense(Density):
     def share(self) -> Array:
         """map / sum(map)."""
         if self.total == 0:
-            raise ValueError("share: of a map of sum zero (the unit sees nothing, or what it sees cancels); use map or "
-                             "amplitude")
+            raise ValueError("share: of a map of sum zero (the unit sees nothing, what it sees cancels, or gradients "
+                             "are below the range of floats); use map or amplitude")
         return readonly(self.map / self.total)
 
     @functools.cached_property

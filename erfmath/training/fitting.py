@@ -10,6 +10,7 @@ import contextlib
 import functools
 import hashlib
 import json
+import math
 import os
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
@@ -257,6 +258,10 @@ def fit(net: Network, data: Data, *, steps: int, batch: int = 128, optimiser: Op
     every = integer(evaluate_every, "evaluate_every", 1)
     check_bytes(16 * steps, f"steps={quoted(steps)}: losses and accuracies", "take fewer steps")
     model = Model.of(net, data.channels, tuple(data.space), width)
+    channels = net.channels(width, data.channels, len(data.space))
+    largest = max([data.channels * math.prod(data.space), *(
+        channels[step.name] * math.prod(step.forward.out.shape) for step in model.program.steps.values())])
+    check_bytes(4 * batch * largest, f"batch={quoted(batch)}: the largest activation", "take a smaller batch")
     run = _Run(model, data, steps, batch, optimiser, schedule, augment, loss, clip, _kept(keep, steps))
     _check_callables(run, callback)
     _check_classes(model, data, loss, width)

@@ -122,6 +122,15 @@ def test_tile_halo_of_a_field_that_no_image_holds(monkeypatch: pytest.MonkeyPatc
     assert em.tile_halo(net, 0.5).halo < 4
 
 
+@pytest.mark.parametrize("dilation, weights", [(500, em.Random()), (2000, em.Constant())])
+def test_tile_halo_of_taps_that_the_image_does_not_hold(dilation: int, weights: em.Random | em.Constant) -> None:
+    """Of sparse taps the image holds one alone: it says nothing of the others."""
+    with pytest.raises(ValueError, match=f"image=, {2 * dilation + 1} pixels"):
+        em.tile_halo(em.serial(Conv(3, dilation=dilation, weights=weights)), 0.01, ndim=1)
+    held = em.tile_halo(em.serial(Conv(3, dilation=dilation, weights=weights)), 0.01, ndim=1, image=2 * dilation + 1)
+    assert held.halo == dilation
+
+
 def test_tile_halo_is_printed_as_a_table() -> None:
     lines = str(em.tile_halo(CHAIN, 0.01)).splitlines()
     assert [line.split()[0] for line in lines] == ["halo", "error", "no"] and "multiples of 1 px" in lines[0]

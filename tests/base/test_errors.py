@@ -34,6 +34,17 @@ NETWORKS: dict[str, Callable[[], em.Network]] = {
     "shuffled": lambda: em.serial(em.Conv(3, 4), em.repeat(em.Upsample(64), 4), em.Conv(3, 4)),
     "bins": lambda: em.serial(em.Conv(3, 4), em.AdaptiveAvgPool(BILLION), em.Conv(3, 4)),
     "concatenated": lambda: doubled(30),
+    "one dilation": lambda: em.serial(em.Conv(3, dilation=BILLION)),
+}
+
+#: Runs of what is fine itself.
+RUNS: dict[str, Callable[[], Any]] = {
+    "signals": lambda: em.signals(em.serial(em.Conv(3)), image=10**6),
+    "cubic": lambda: em.predict(em.serial(em.Conv(3), em.Upsample(3, "bicubic")), image=10**5, ndim=1),
+    "resized": lambda: em.predict(em.serial(em.Upsample(size=50_000, mode="bicubic")), image=10**4, ndim=1),
+    "chain": lambda: em.predict(em.serial(em.Conv(3, dilation=10**8), em.Conv(3, dilation=7))),
+    "batch": lambda: em.fit(em.serial(em.Conv(3, 8), em.Conv(3, 1)), em.training.BoxMajority(9, 1), steps=1,
+                            batch=10**8, loss=em.training.BinaryCrossEntropy()),
 }
 
 VERBS: dict[str, Callable[[em.Network], Any]] = {
@@ -87,6 +98,12 @@ def test_networks_that_cannot_be(name: str, little: None) -> None:
         except (ValueError, NotImplementedError) as error:
             assert "too small" in str(error) or "give image=" in str(error) or "whole" in str(error), (verb, error)
     assert refused, "some verb cannot do that"
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_runs_that_cannot_be(name: str, little: None) -> None:
+    with pytest.raises(SizeError, match="bytes"):
+        RUNS[name]()
 
 
 def test_wide_blurs_are_binomial() -> None:

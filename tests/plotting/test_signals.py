@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
+import pytest
 from helpers import ROUNDING, assert_close
 
 import erfmath as em
@@ -25,3 +28,13 @@ def test_plot_signals_draws_the_table() -> None:
 def test_plot_signals_names_some_of_many_nodes() -> None:
     figure = plot_signals(em.signals(em.repeat(em.Conv(3), 3 * NAMES)))
     assert 0 < len(figure.axes[1].get_xticklabels()) <= NAMES
+
+
+@pytest.mark.parametrize("name", ["a\ud800", "$x^$", "b\x00", "x" * 5000])
+def test_any_name_can_be_drawn(name: str) -> None:
+    net = em.Network.from_dict({"format": "erfmath-network", "version": 1, "output": name, "nodes": [
+        {"name": name, "op": "conv", "kernel_size": 3, "inputs": ["input"]}]})
+    figure = plot_signals(em.signals(net, image=8), title=name)
+    figure.savefig(io.BytesIO())
+    labels = [label.get_text() for label in figure.axes[1].get_xticklabels()]
+    assert all(len(label) <= 30 for label in labels)

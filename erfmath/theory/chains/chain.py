@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...base.errors import check_bytes
 from ...lattice.kernels import LatticeDistribution, from_weights, uniform
 from ...layers import Conv, Layer, Pad
 from ...layers.geometry import AxisGeometry
@@ -275,6 +276,8 @@ def predict_chain(chain: Chain, about: dict[str, Any]) -> EffectiveReceptiveFiel
     log_total = chain.log_gates + sum(count * math.log(step.gain) for step, count in chain.steps)
     lines = [[(step.along(axis), jump[axis], count) for step, jump, count in groups] for axis in range(trf.ndim)]
     if chain.separable:
+        lengths = [int(b) - int(a) + 1 for a, b in zip(lo, hi)]
+        check_bytes(8 * sum(lengths), f"lines of {max(lengths)} pixels", "take smaller kernels, dilations or strides")
         known: dict[Any, Array] = {}
         keys = [(tuple(line), first, last) for line, first, last in zip(lines, lo - shift, hi - shift)]
         for key in dict.fromkeys(keys):

@@ -11,16 +11,18 @@ import numpy.typing as npt
 
 from ...layers.formula import Step, parse
 
-__all__ = ["Formula", "resolved"]
+__all__ = ["Formula", "followed", "resolved"]
 
 Array = npt.NDArray[np.float64]
 
-#: How far kinks and bends are looked for, and the finest bend.
-REACH, FINEST = 96.0, 1e-3
+#: How far kinks and bends are looked for, the finest bend, and the doublings of 6 up to which panels are tried.
+REACH, FINEST, FAR = 96.0, 1e-3, 21
 #: Panels at first; more are made where polynomials do not follow.
 PANELS, MOST = tuple(np.arange(-4.0, 5.0)) + (-96.0, -48.0, -24.0, -12.0, -6.0, 6.0, 12.0, 24.0, 48.0, 96.0), 400
 #: Steepest slope a millionth beside a knot, over that a thousandth beside it, that is taken for bounded.
 STEEPEST = 10.0
+#: Largest exponent of an exponential: what saturates after it is the same for any larger one.
+OVERFLOW = 700.0
 #: Most kinks and jumps.
 KINKS = 64
 
@@ -35,20 +37,21 @@ def _sigmoid(x: Array) -> Array:
     return np.asarray(expit(x))
 
 
-def _exp(x: Array) -> Array:
-    return np.exp(np.minimum(x, 700.0))
+def _tanh_slope(x: Array) -> Array:
+    away = np.exp(-2 * np.abs(x))  # 0 where it is below floats, so that no steep inner function brings it back
+    return 4 * away / (1 + away)**2
 
 
 #: Functions of one part and their derivatives.
 _ONE: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Any]]] = {
-    "exp": (_exp, _exp), "expm1": (lambda x: np.expm1(np.minimum(x, 700.0)), _exp), "log": (np.log, lambda x: 1 / x),
+    "exp": (np.exp, np.exp), "expm1": (np.expm1, np.exp), "log": (np.log, lambda x: 1 / x),
     "log1p": (np.log1p, lambda x: 1 / (1 + x)), "sqrt": (np.sqrt, lambda x: 0.5 / np.sqrt(x)),
     "abs": (np.abs, lambda x: np.where(x > 0, 1.0, -1.0)), "sign": (np.sign, lambda x: 0.0),
     "floor": (np.floor, lambda x: 0.0), "ceil": (np.ceil, lambda x: 0.0), "round": (np.round, lambda x: 0.0),
     "sin": (np.sin, np.cos), "cos": (np.cos, lambda x: -np.sin(x)), "tan": (np.tan, lambda x: 1 / np.cos(x)**2),
     "atan": (np.arctan, lambda x: 1 / (1 + x**2)), "sinh": (np.sinh, np.cosh), "cosh": (np.cosh, np.sinh),
     "asinh": (np.arcsinh, lambda x: 1 / np.hypot(1, x)),
-    "tanh": (np.tanh, lambda x: 1 / np.cosh(np.clip(x, -300, 300))**2),
+    "tanh": (np.tanh, _tanh_slope),
     "sigmoid": (_sigmoid, lambda x: _sigmoid(x) * _sigmoid(-x)), "softplus": (lambda x: np.logaddexp(0, x), _sigmoid),
     "erf": (_erf, lambda x: 2 * np.exp(-x**2) / math.sqrt(math.pi))}
 
@@ -73,8 +76,12 @@ class Formula(NamedTuple):
 
     def _both(self, z: Array) -> tuple[Array, Array]:
         z = np.asarray(z, dtype=float)
-        (y, dy), _ = _run(parse(self.text), z)
-        if not (np.isfinite(y).all() and np.isfinite(dy).all()):
+        steps = parse(self.text)
+        (y, dy), _ = _run(steps, z)
+        finite = np.isfinite(y).all() and np.isfinite(dy).all()
+        if finite and any(step.op in ("exp", "expm1") for step in steps):  # not the value of an exponential cut off
+            finite = all(np.allclose(a, b, 1e-9, 1e-9) for a, b in zip((y, dy), _run(steps, z, 0.99 * OVERFLOW)[0]))
+        if not finite:
             raise NotImplementedError(f"{self.text} or its derivative is not finite for all values, and has no finite "
                                       "moments that the theory could take; use erfmath.measure")
         return np.broadcast_to(y, z.shape), np.broadcast_to(dy, z.shape)
@@ -137,8 +144,8 @@ class Formula(NamedTuple):
         return leaps, bends
 
 
-def _run(steps: tuple[Step, ...], z: Array) -> tuple[tuple[Any, Any], list[Array]]:
-    """Value and derivative, and the sides that operations with a kink are on."""
+def _run(steps: tuple[Step, ...], z: Array, largest: float = OVERFLOW) -> tuple[tuple[Any, Any], list[Array]]:
+    """Value and derivative, and the sides that operations with a kink are on; exponents are cut at `largest`."""
     known: list[tuple[Any, Any]] = [(z, np.ones(z.shape))]
     sides: list[Array] = []
     with np.errstate(all="ignore"):
@@ -147,6 +154,8 @@ def _run(steps: tuple[Step, ...], z: Array) -> tuple[tuple[Any, Any], list[Array
             (x, dx), *others = given
             if op in _ONE:
                 value, derivative = _ONE[op]
+                if op in ("exp", "expm1"):
+                    x = np.minimum(x, largest)
                 known.append((value(x), np.where(dx == 0, 0.0, derivative(x) * dx)))
                 sides.extend(_kinks(op, x))
                 continue
@@ -190,30 +199,48 @@ def _kinks(op: str, x: Array) -> Iterator[Array]:
         yield np.sign(np.cos(x))
 
 
+def followed(formula: Formula) -> float:
+    """Up to which distance from zero panels that double in length follow phi and phi'."""
+    for end in 6 * 2.0**np.arange(4, FAR):
+        ends = np.array([[end, 2 * end], [-2 * end, -end]])
+        try:
+            if (_off(formula, ends[:, 0], ends[:, 1]) > 1e4).any():
+                return float(end)
+        except NotImplementedError:  # said where such values are met
+            break
+    return math.inf
+
+
 def resolved(formula: Formula, knots: tuple[float, ...]) -> tuple[float, ...]:
     """Ends of panels on which polynomials of degree 9 follow phi and phi', beyond those there are by default."""
-    x = np.polynomial.legendre.leggauss(10)[0]
-    between = np.array([-0.97, -0.5, 0.02, 0.51, 0.98])
-    weights = np.array([1 / np.prod(x[i] - np.delete(x, i)) for i in range(10)])
-    to_between = weights / (between[:, None] - x)
-    to_between /= to_between.sum(axis=1, keepdims=True)
     ends = sorted({*PANELS, *knots})
     waiting, found = list(zip(ends, ends[1:])), set(knots)
     while waiting and len(found) < MOST:
         done = []
         a, b = np.array(waiting).T
         middle, half = (a + b) / 2, (b - a) / 2
-        at = middle[:, None] + half[:, None] * x
-        probe = middle[:, None] + half[:, None] * between
-        wrong = np.zeros(len(a))
-        for function, known in ((formula.value, 1e-9), (formula.slope, 1e-7)):
-            y, there = function(at), function(probe)
-            off = np.abs(y @ to_between.T - there).max(axis=1)
-            wrong = np.maximum(wrong, off / (known * (1 + np.abs(y).max(axis=1))))
         # Far out less is asked for: few values get there.
-        wrong *= np.exp(-np.maximum(np.abs(middle) - 8, 0) / 2)
+        wrong = _off(formula, a, b) * np.exp(-np.maximum(np.abs(middle) - 8, 0) / 2)
         for i in np.flatnonzero((wrong > 1) & (half > FINEST)):
             found.add(float(middle[i]))
             done += [(a[i], middle[i]), (middle[i], b[i])]
         waiting = done
     return tuple(sorted(found))
+
+
+def _off(formula: Formula, a: Array, b: Array) -> Array:
+    """How far polynomials of degree 9 on panels from `a` to `b` are off phi and phi', in units of what is asked."""
+    x = np.polynomial.legendre.leggauss(10)[0]
+    between = np.array([-0.97, -0.5, 0.02, 0.51, 0.98])
+    weights = np.array([1 / np.prod(x[i] - np.delete(x, i)) for i in range(10)])
+    to_between = weights / (between[:, None] - x)
+    to_between /= to_between.sum(axis=1, keepdims=True)
+    middle, half = (a + b) / 2, (b - a) / 2
+    at = middle[:, None] + half[:, None] * x
+    probe = middle[:, None] + half[:, None] * between
+    wrong = np.zeros(len(a))
+    for function, known in ((formula.value, 1e-9), (formula.slope, 1e-7)):
+        y, there = function(at), function(probe)
+        off = np.abs(y @ to_between.T - there).max(axis=1)
+        wrong = np.maximum(wrong, off / (known * (1 + np.abs(y).max(axis=1))))
+    return wrong

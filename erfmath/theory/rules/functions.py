@@ -30,7 +30,7 @@ import numpy.typing as npt
 
 from ...layers import Activation
 from ..memory import remembered
-from .formula import Formula, resolved
+from .formula import Formula, followed, resolved
 from .truncated import Piecewise
 
 __all__ = ["Array", "Function", "cross", "function", "gate", "gate_pair", "normal_points", "rectifier", "second",
@@ -70,6 +70,8 @@ _POINTS, _WEIGHTS = normal_points(256, 0.1)
 EVEN = 5.0
 #: How far panels reach, in standard deviations, and points on each.
 REACH, ORDER = 9.0, 10
+#: Deviations beyond which there are too few values to matter.
+FEW = 5.0
 
 
 class Function(NamedTuple):
@@ -77,7 +79,7 @@ class Function(NamedTuple):
 
     `cross(q, rho)` is E[phi(z) phi(z')], `slopes(q, rho)` is E[phi'(z) phi'(z')].  `knots` are kinks of phi.
     `branches` are the steps of the functions that it is a sum of, if it is.  `jumps` and `leaps` are where phi' and phi
-    jump, and by how much.
+    jump, and by how much.  `reach` is the largest value up to which panels follow it.
     """
 
     value: Callable[[Array], Array]
@@ -90,6 +92,7 @@ class Function(NamedTuple):
     above: float = 1.0
     branches: tuple[tuple[Any, ...], ...] = ()
     leaps: tuple[tuple[float, float], ...] = ()
+    reach: float = math.inf
 
 
 def _sigmoid(z: Array) -> Array:
@@ -213,29 +216,39 @@ def function(layer: Activation) -> Function:
 @remembered(64)
 def _written(text: str) -> Function:
     """The function of a formula: what is linear on both sides of zero is a rectifier."""
-    formula, some = Formula(text), np.concatenate([-np.geomspace(1e-3, 50, 40), np.geomspace(1e-3, 50, 40)])
-    slopes = formula.slope(some)
-    if np.ptp(slopes[:40]) == np.ptp(slopes[40:]) == 0 and not formula.value(some - some).any() and np.allclose(
-            formula.value(some), slopes * some, rtol=1e-12):
-        return rectifier(float(slopes[-1]), float(slopes[0]))
+    formula = Formula(text)
+    if _bends_at_zero_only(formula, 50.0) and _bends_at_zero_only(formula, 1e7):
+        return rectifier(*(float(slope) for slope in formula.slope(np.array([1.0, -1.0]))))
     kinks = formula.kinks()
     leaps, jumps = formula.jumps(kinks)
     knots = resolved(formula, kinks)
-    return Function(formula.value, formula.slope, knots=knots, jumps=tuple(jumps), leaps=tuple(leaps))
+    return Function(formula.value, formula.slope, knots=knots, jumps=tuple(jumps), leaps=tuple(leaps),
+                    reach=followed(formula))
+
+
+def _bends_at_zero_only(formula: Formula, end: float) -> bool:
+    """Whether a formula is linear on both sides of zero, up to `end`."""
+    some = np.concatenate([-np.geomspace(1e-3, end, 80), np.geomspace(1e-3, end, 80)])
+    try:
+        slopes = formula.slope(some)
+    except NotImplementedError:
+        return False
+    return bool(np.ptp(slopes[:80]) == np.ptp(slopes[80:]) == 0 and not formula.value(np.zeros(1)).any()
+                and np.allclose(formula.value(some), slopes * some, rtol=1e-12))
 
 
 def second(phi: Function, q: Array) -> Array:
     """E[phi(z)^2] for z ~ N(0, q), elementwise in q."""
     if phi.below is not None:
         return np.asarray(q) * ((phi.above**2 + phi.below**2) / 2)
-    return _square(phi.value, q, phi.knots)
+    return _square(phi, phi.value, q)
 
 
 def gate(phi: Function, q: Array) -> Array:
     """E[phi'(z)^2] for z ~ N(0, q), elementwise in q."""
     if phi.below is not None:
         return np.full(np.shape(q), (phi.above**2 + phi.below**2) / 2)
-    return _square(phi.slope, q, phi.knots)
+    return _square(phi, phi.slope, q)
 
 
 def steepness(phi: Function, q: float) -> float:
@@ -243,19 +256,19 @@ def steepness(phi: Function, q: float) -> float:
     if phi.below is not None:
         return 1.0
     slopes = float(gate(phi, np.array(q)))
-    return float(_square(lambda z: phi.slope(z) * z, np.array(q), phi.knots)) / (slopes * q) if slopes else 1.0
+    return float(_square(phi, lambda z: phi.slope(z) * z, np.array(q))) / (slopes * q) if slopes else 1.0
 
 
 def cross(phi: Function, q: Array, rho: Array) -> Array:
     """E[phi(z) phi(z')] for two such variables of correlation rho, elementwise."""
     rho = np.minimum(np.maximum(rho, -1), 1)
-    return _pairs(phi.value, q, rho, phi.knots, phi.leaps) if phi.cross is None else phi.cross(np.asarray(q), rho)
+    return _pairs(phi, phi.value, q, rho, phi.leaps) if phi.cross is None else phi.cross(np.asarray(q), rho)
 
 
 def gate_pair(phi: Function, q: Array, rho: Array) -> Array:
     """E[phi'(z) phi'(z')] for two such variables of correlation rho, elementwise."""
     rho = np.minimum(np.maximum(rho, -1), 1)
-    return _pairs(phi.slope, q, rho, phi.knots, phi.jumps) if phi.slopes is None else phi.slopes(np.asarray(q), rho)
+    return _pairs(phi, phi.slope, q, rho, phi.jumps) if phi.slopes is None else phi.slopes(np.asarray(q), rho)
 
 
 def _distinct(q: Array) -> tuple[Array, Array]:
@@ -294,17 +307,26 @@ def _legendre() -> tuple[Array, Array]:
     return np.polynomial.legendre.leggauss(ORDER)
 
 
-def _square(f: Callable[[Array], Array], q: Array, knots: tuple[float, ...]) -> Array:
+def _check_reach(phi: Function, s: Array) -> None:
+    """Refuse values so large that panels do not follow a function there."""
+    if phi.reach < math.inf and FEW * s.max(initial=0.0) > phi.reach:
+        raise NotImplementedError(f"an activation with waves or kinks beyond {phi.reach:g}, of values of variance "
+                                  f"{s.max()**2:.3g}; at most {(phi.reach / FEW)**2:.3g}; normalise them, or use "
+                                  "erfmath.measure")
+
+
+def _square(phi: Function, f: Callable[[Array], Array], q: Array) -> Array:
     s, where = _distinct(q)
+    _check_reach(phi, s)
 
     def mean(s: Array) -> Array:
-        z, weights = _points(s, knots)
+        z, weights = _points(s, phi.knots)
         return np.asarray((weights * f(s[:, None] * z)**2).sum(axis=1))
 
     return np.asarray(_of_many(mean, s, 64)[where])
 
 
-def _pairs(f: Callable[[Array], Array], q: Array, rho: Array, knots: tuple[float, ...],
+def _pairs(phi: Function, f: Callable[[Array], Array], q: Array, rho: Array,
            jumps: tuple[tuple[float, float], ...] = ()) -> Array:
     """E[f(z) f(z')], by Horner's rule; each pair has the terms that it needs.  Jumps of f are added in closed form."""
     steps = _steps(jumps)
@@ -316,8 +338,9 @@ def _pairs(f: Callable[[Array], Array], q: Array, rho: Array, knots: tuple[float
         return total.reshape(shape)
     for count in (TERMS, MANY_TERMS):
         s, where = _distinct(q[left])
+        _check_reach(phi, s)
         # Where f has knots, terms oscillate with s, the more of them the more often: a_k as h_k(knot / s).
-        terms = _of_many(partial(_terms, f, knots=knots, count=count, jumps=jumps), s, 96 + count // 2)
+        terms = _of_many(partial(_terms, f, knots=phi.knots, count=count, jumps=jumps), s, 96 + count // 2)
         r = rho[left]
         whole = terms.sum(axis=0) + steps.pair(s**2, np.ones(s.shape))
         lost = (np.abs(terms[-2:]).sum(axis=0) / np.maximum(whole, 1e-13 * whole.max() + 1e-300))[where]

@@ -105,8 +105,8 @@ def through_activation(line: Line, correlation: Callable[[Array], Array]) -> Lin
     if line is None:
         return None
     after = np.ones(line.shape)
-    near = line < 1
-    after[near] = correlation(line[near]) / correlation(np.ones(1))
+    near, whole = line < 1, correlation(np.ones(1))
+    after[near] = correlation(line[near]) / whole if whole.all() else line[near]  # of values below floats: as before
     return after
 
 

@@ -27,6 +27,8 @@ from .functions import Function
 
 #: Part of the variance below which a pattern makes no difference.
 FAINT = 0.05
+#: Variances that are too small for floats: what is divided by them is not.
+LEAST = 1e-300
 
 __all__ = ["BatchNormRule", "GRNRule", "GroupNormRule", "LayerNormRule", "RMSNormRule"]
 
@@ -282,7 +284,7 @@ class BatchNormRule(MapNormRule):
         if any(c > near for c, near in zip(m.cov_far.tolist(), m.cov_site.tolist())):  # no pair shares more than a site
             m = replace(m, cov_far=np.minimum(m.cov_far, m.cov_site))
         spread, parts = m.average - m.cov_far, list(zip(m.average.tolist(), m.cov_far.tolist()))
-        if any(q - c <= 1e-9 * q for q, c in parts):
+        if any(q - c <= max(1e-9 * q, LEAST) for q, c in parts):
             raise ValueError("batch norm of values that do not vary between inputs or sites: the variance is zero, "
                              "or too small for floats; give input_moments with E[x x'] below E[x^2]")
         at.gates.power[i] = m.per_pair((1.0 if self.again(at, m) else self.few(BATCH, at.graph.sizes[i])) / spread)
@@ -369,14 +371,15 @@ class LayerNormRule(NormRule):
     def _few(self, at: Before, m: Moments, share: Array) -> float:
         """The gain over that of many channels."""
         count, square, fourth = at.graph.channels[at.i], 0.0, 0.0
-        mean = float(share @ m.means) * self.centres
+        unit = math.sqrt(float(share @ m.average)) or 1.0  # fourth powers of small values are below floats
+        mean = float(share @ m.means) / unit * self.centres
         for g, part in enumerate(share.tolist()):
             if m.sites[g] is None:
-                two = float(m.average[g])
+                two = float(m.average[g]) / unit**2
                 moments = two + mean**2, 3 * two**2 + 6 * two * mean**2 + mean**4
             else:
                 value = m.value(g)
-                x = value.at(value.nodes.u) - mean
+                x = value.at(value.nodes.u) / unit - mean
                 moments = float(value.nodes.p @ x**2), float(value.nodes.p @ x**4)
             square, fourth = square + part * moments[0], fourth + part * moments[1]
         free = count - self.centres
@@ -392,6 +395,9 @@ class LayerNormRule(NormRule):
         means = m.means * self.centres
         mean = np.tensordot(share * means, m.level_map, 1)[None]
         spread = np.tensordot(share, m.second, 1)[None] - mean**2
+        if not spread.max(initial=0.0) > LEAST:
+            raise ValueError("norm of values that do not vary over the channels: their variance is zero, or too "
+                             "small for floats")
         root = np.divide(1, np.sqrt(spread), out=np.zeros(spread.shape), where=spread > 0)
         power = np.repeat(m.products(root, lags), len(m.cov_far), axis=0)
         power[lag_zero(lags)] *= 1.0 if self.again(at, m) else self._few(at, m, share)
@@ -515,8 +521,8 @@ def _within_groups(m: Moments, labels: Array, fluctuates: bool) -> tuple[Array, 
         mean = float(share @ means)
         taken = m.cov_far if k == 1 else 2 * mean * means - mean**2 + apart
         between, own = float(share @ apart), float(share @ (m.average - taken))
-        if own + between * (1 - 1 / k) <= 1e-9 * float(share @ m.average):
-            raise ValueError("group norm of values that do not vary within a group: their variance is zero, or too "
+        if own + between * (1 - 1 / k) <= max(1e-9 * float(share @ m.average), LEAST):
+            raise ValueError("norm of values that do not vary within a group: their variance is zero, or too "
                              "small for floats")
         inverse, rest = _by_spread(k, own, between, fluctuates)
         found += times * each * np.stack(np.broadcast_arrays(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...base.errors import check_bytes
 from ...layers import Upsample
 from ...layers.geometry import AxisGeometry, Resize
 from ..sweep.lowering import Linear, by_place, separable
@@ -52,6 +53,7 @@ def _kernel(mode: str, distance: Array) -> Array:
 def interpolation(rule: Resize, n: int) -> Array:
     """Weights of `n` sites at each site of the resized map; sites beyond an end are the last one."""
     m = n * rule.scale if rule.size is None else rule.size
+    check_bytes(8 * m * n, f"weights of {n} sites at {m} sites of a resized map", "take a smaller image")
     x, matrix = np.arange(m), np.zeros((m, n))
     if rule.mode == "nearest":
         matrix[x, x * n // m] = 1

@@ -56,7 +56,8 @@ class Piecewise(NamedTuple):
         shape = np.broadcast_shapes(np.shape(q), np.shape(rho))
         q, rho = (np.broadcast_to(part, shape).reshape(-1) for part in (q, rho))
         if q.size and q.max() > LARGEST:
-            raise NotImplementedError(f"a piecewise function of values of variance {q.max():.3g}; at most {LARGEST:g}")
+            raise NotImplementedError(f"a piecewise function of values of variance {q.max():.3g}; at most {LARGEST:g}; "
+                                      "normalise them, or use erfmath.measure")
         s = np.sqrt(q)
         total = np.zeros(q.shape)
         for (i, one), (j, other) in itertools.product(enumerate(self.base), repeat=2):

@@ -316,9 +316,15 @@ class _Forward:
         try:
             found = self.graph.rules[i].forward(at, inputs)
             self.borders.follow(i, inputs[0])
-        except FloatingPointError:
+        except ArithmeticError as error:
+            if isinstance(error, OverflowError) and error.args and isinstance(error.args[0], str):
+                raise  # it says what
             raise OverflowError(f"{self.graph.names[i]}: the variance of its values is beyond the range of "
                                 "floats; give layers gains near 1, or a norm") from None
+        except (ValueError, NotImplementedError) as error:
+            if type(error) not in (ValueError, NotImplementedError) or self.graph.names[i] in str(error):
+                raise
+            raise type(error)(f"{self.graph.names[i]}: {error}") from None
         if i == self.graph.source:
             found = replace(found, sites=tuple(None if site is None else Itself.of(site).value()
                                                for site in found.sites))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...base.checks import is_sequence, numbers, real
-from ...base.errors import quoted
+from ...base.errors import check_bytes, quoted
 from ...networks.images import NaturalImages
 from .taps import Array
 
@@ -43,6 +44,8 @@ class InputModel:
 
     def values(self, lags: tuple[int, ...], extent: tuple[int, ...], wraps: bool) -> Array:
         """M(x, tau) on a map, shape (1, *lags, *extent); pairs that leave an image are 0."""
+        check_bytes(8 * math.prod(2 * h + 1 for h in lags) * math.prod(extent), f"second moments of {extent} pixels",
+                    "take a smaller image")
         out = np.zeros((1, *(2 * h + 1 for h in lags), *extent))
         for place in np.ndindex(*out.shape[1:1 + len(lags)]):
             tau = [t - h for t, h in zip(place, lags)]

@@ -57,6 +57,25 @@ def test_what_has_no_moments_is_refused(text: str) -> None:
         functions.function(em.Activation(text))
 
 
+@pytest.mark.parametrize("text, expected", [  # by adaptive quadrature (scipy's quad) of the same integrals
+    ("x * tanh(exp(x))", (0.5008411995036166, 0.5000841258974785)),
+    ("tanh(exp(x))", (0.0011785589190106728, 0.00011786005578105003))])
+def test_saturating_functions_of_exponentials_at_large_variances(text: str, expected: tuple[float, float]) -> None:
+    phi = functions.function(em.Activation(text))
+    assert_close(functions.gate(phi, np.array([1e4, 1e6])), np.array(expected), Tolerance(1e-9, 0.0))
+
+
+@pytest.mark.parametrize("text, small", [("sin(x)", 100.0), ("max(x - 300, 0) + x", 100.0), ("log(1 + exp(x))", 100.0)])
+def test_what_panels_do_not_follow_is_refused_at_large_variances(text: str, small: float) -> None:
+    phi = functions.function(em.Activation(text))
+    assert np.isfinite(functions.gate(phi, np.array(small)))
+    with pytest.raises(NotImplementedError, match="erfmath.measure"):
+        functions.gate(phi, np.array(1e6))
+    net = em.serial(em.Conv(1, weights=em.Random(1.0)), em.Activation(text), em.Conv(1))
+    with pytest.raises(NotImplementedError, match="^formula1: |^activation1: |1: "):
+        em.predict(net, ndim=1, input_moments=(1e6, 0.0))
+
+
 def test_a_network_with_one_is_that_with_the_known_function() -> None:
     nets = [em.serial(em.Conv(3, weights=em.Random(1.5)), em.Activation(f), em.MaxPool(2), em.Conv(3), em.Activation(f),
                       em.residual(em.serial(em.Conv(3), em.Activation(f))), em.AvgPool(2)) for f in (
