@@ -204,7 +204,8 @@ class _Reader:
 
     def start(self, name: str, config: Any) -> str:
         if self.input:
-            raise ValueError(f"inputs {quoted(self.input)} and {quoted(name)}: must take one")
+            raise ValueError(f"inputs {quoted(self.input)} and {quoted(name)}: the reader takes models of one input; "
+                             "make one that holds the others, as keras.Model(image, model([image, constant]))")
         shape = [1, *config["batch_shape"][1:]]
         space = [i for i in range(1, len(shape)) if i != (1 if self.first else len(shape) - 1) or len(shape) == 2]
         given = list(self.image) if is_sequence(self.image) else [self.image] * len(space)

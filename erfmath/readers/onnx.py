@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..base.checks import integer, is_sequence
+import numpy as np
+
+from ..base.checks import integer, is_sequence, numbers
 from ..base.errors import quoted
 from .constants import evaluated
 from .onnx_file import Model, Node, read_model
@@ -23,7 +25,8 @@ OPSETS = range(7, 28)
 QUANTISED = ("QLinear", "ConvInteger", "MatMulInteger", "DynamicQuantizeLinear")
 
 
-def trace_file(path: str | os.PathLike[str], image: Any = None) -> Trace:
+def trace_file(path: str | os.PathLike[str], image: Any = None, input: str | None = None,
+               given: Mapping[str, Any] | None = None) -> Trace:
     """Records of an ONNX file.
 
     Parameters
@@ -31,6 +34,10 @@ def trace_file(path: str | os.PathLike[str], image: Any = None) -> Trace:
     path : path
     image : int or tuple of int, optional
         Size of the input in pixels, where the file leaves it open.
+    input : str, optional
+        Name of the input that is the image, where there are several.
+    given : mapping, optional
+        Values of the other inputs by name: arrays, or one number for all of an array of the file's shape.
 
     Raises
     ------
@@ -41,7 +48,8 @@ def trace_file(path: str | os.PathLike[str], image: Any = None) -> Trace:
     """
     model = read_model(path)
     try:
-        return _Reader(model, image).trace(f"{os.fspath(path)}" + (f" ({model.producer})" if model.producer else ""))
+        source = f"{os.fspath(path)}" + (f" ({model.producer})" if model.producer else "")
+        return _Reader(model, image, input, given or {}).trace(source)
     except ValueError as error:
         raise type(error)(f"{os.fspath(path)}: {error}") from None
 
@@ -51,8 +59,8 @@ class DependsOnInput(ValueError):
 
 
 class _Reader:
-    def __init__(self, model: Model, image: Any) -> None:
-        self.model = model
+    def __init__(self, model: Model, image: Any, input: str | None, given: Mapping[str, Any]) -> None:
+        self.model, self.image = model, image
         if model.opset not in OPSETS:
             raise ValueError(f"opset {model.opset}: operators of version {OPSETS[0]} to {OPSETS[-1]} are read; convert "
                              "it to one of them")
@@ -65,7 +73,7 @@ class _Reader:
         self.records: list[Record] = []
         self.notes: list[str] = []
         self.open: set[str] = set()  # values after an unknown operator of which nobody knows the shape
-        self.image = image
+        self.chosen = self.choose(input, given)
         for node in model.nodes:  # some exporters keep all weights in these
             if node.op == "Constant":
                 self.node(node)
@@ -86,12 +94,43 @@ class _Reader:
 
     # -- the input ----------------------------------------------------------------------------
 
+    def choose(self, input: str | None, given: Mapping[str, Any]) -> str:
+        """Name of the input that is the image; what is given for the others is entered as constants."""
+        named = {name: "x".join(str(n or "?") for n in shape or ()) or "number or of open shape"
+                 for name, shape in self.model.inputs.items()}
+        listed = ", ".join(f"{name} ({words})" for name, words in list(named.items())[:8])
+        for name in (*given, *([] if input is None else [input])):
+            if name not in named:
+                raise ValueError(f"{'given' if name in given else 'input'}={quoted(name)}: must be of the inputs "
+                                 f"{listed}")
+        if not named:
+            raise ValueError("takes no input; must take an image")
+        rest = [name for name in named if name not in given]
+        chosen = input if input is not None else rest[0] if len(rest) == 1 else None
+        if chosen is None or chosen in given or set(rest) != {chosen}:
+            raise ValueError(f"takes {len(named)} inputs: {listed}; choose the image by input=, and give the values of "
+                             "all others by given=, as given={" + f"{quoted((rest or [*named])[-1])}: 0.0" + "}")
+        for name, value in given.items():
+            self.constants[name] = self.value(name, value)
+        return chosen
+
+    def value(self, name: str, value: Any) -> Array:
+        """An input as an array, checked against the shape that the file has for it."""
+        array, shape = numbers(value, f"given[{quoted(name)}]"), self.model.inputs[name] or ()
+        if array.ndim == 0 and shape:
+            sizes = [n if isinstance(n, int) else 1 if i == 0 else None for i, n in enumerate(shape)]
+            if None in sizes or math.prod(filter(None, sizes)) > 2**28:
+                words = "x".join(str(n or "?") for n in shape)
+                raise ValueError(f"given[{quoted(name)}]={quoted(value)}: the file leaves its shape open ({words}) or "
+                                 "it is too large; give an array")
+            return np.full([n or 1 for n in sizes], array)
+        if len(shape) != array.ndim or any(isinstance(n, int) and n != m for n, m in zip(shape, array.shape)):
+            raise ValueError(f"given[{quoted(name)}]: must have the shape {shape}, not {array.shape}")
+        return array
+
     def input(self) -> tuple[str, int | None]:
         """Name of the input, its shape entered, and its axis of channels."""
-        named = list(self.model.inputs)
-        if len(named) != 1:
-            raise ValueError(f"takes {len(named)} inputs ({', '.join(named[:5])}); must take one")
-        name = named[0]
+        name = self.chosen
         shape = self.model.inputs[name]
         channel = self.channel_axis(name)
         if shape is None:

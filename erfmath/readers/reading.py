@@ -6,6 +6,7 @@ import dataclasses
 import difflib
 import importlib.util
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from ..base.checks import choice, is_sequence
@@ -79,14 +80,15 @@ def from_name(text: str, *, image: Any = None, channels_in: int | None = None, i
                       unsupported=unsupported)
 
 
-def from_torch(module: Any, example: Any = None, *, init: str = "module", unsupported: str = "raise") -> Model:
+def from_torch(module: Any, example: Any = None, *, init: str = "module", unsupported: str = "raise",
+               input: str | None = None) -> Model:
     """The network of a PyTorch module, read with torch.export; the module is not changed.
 
     Parameters
     ----------
     module : torch.nn.Module or torch.export.ExportedProgram
         The module.
-    example : tensor, tuple of one tensor, or tuple of int
+    example : tensor, tuple of tensors, or tuple of int
         What the module is called with, or the shape of that, as (1, 3, 224, 224); not needed for a program.
     init : {"module", "weights", "he"}
         "module": random weights with the gain of each array, batch norms by the statistics of the data: the module as
@@ -94,6 +96,9 @@ def from_torch(module: Any, example: Any = None, *, init: str = "module", unsupp
         "he": random weights of gain 2.
     unsupported : {"raise", "stand_in"}
         Refuse operations that have no layer, all in one error, or put layers of the same support in their place.
+    input : str, optional
+        Name of the argument that is the image, where the module takes several tensors; the others are constants, with
+        the values that they have in `example`.
 
     Returns
     -------
@@ -107,7 +112,7 @@ def from_torch(module: Any, example: Any = None, *, init: str = "module", unsupp
     NotImplementedError
         Listing the operations without a layer.
     ValueError
-        If the module cannot be exported, or takes more than one tensor.
+        If the module cannot be exported, or takes several tensors and `input` does not say which is the image.
 
     See Also
     --------
@@ -124,11 +129,11 @@ def from_torch(module: Any, example: Any = None, *, init: str = "module", unsupp
     from .torch import trace_module
 
     _check(init, unsupported)
-    return _read(trace_module(module, example), init, unsupported)
+    return _read(trace_module(module, example, input), init, unsupported)
 
 
 def from_onnx(path: str | os.PathLike[str], *, image: Any = None, init: str = "weights",
-              unsupported: str = "raise") -> Model:
+              unsupported: str = "raise", input: str | None = None, given: Mapping[str, Any] | None = None) -> Model:
     """The network of an ONNX file, read with NumPy alone; nothing in the file is executed.
 
     Parameters
@@ -142,6 +147,10 @@ def from_onnx(path: str | os.PathLike[str], *, image: Any = None, init: str = "w
         weights of a trained network and not the structure of a fresh one.
     unsupported : {"raise", "stand_in"}
         As for `from_torch`.
+    input : str, optional
+        Name of the input that is the image, where the file has several; what depends on it is the network.
+    given : mapping of str to array, optional
+        Values of the other inputs by name; a number stands for an array of the file's shape full of it.
 
     Returns
     -------
@@ -157,7 +166,8 @@ def from_onnx(path: str | os.PathLike[str], *, image: Any = None, init: str = "w
     SizeError
         If a file is too large.
     ValueError
-        Naming file and byte, or file and node: no ONNX file, cut short, quantised, of several inputs, of open size.
+        Naming file and byte, or file and node: no ONNX file, cut short, quantised, of open size, or of several inputs
+        whose others are not given.
 
     See Also
     --------
@@ -178,7 +188,7 @@ def from_onnx(path: str | os.PathLike[str], *, image: Any = None, init: str = "w
     from .onnx import trace_file
 
     _check(init, unsupported)
-    return _read(trace_file(path, image), init, unsupported)
+    return _read(trace_file(path, image, input, given), init, unsupported)
 
 
 def from_keras(model: Any, *, image: Any = None, init: str | None = None, unsupported: str = "raise") -> Model:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..base.checks import integer, is_sequence
-from ..base.errors import check_bytes, optional
+from ..base.errors import check_bytes, optional, quoted
 from .records import Array, Record, Trace, scalar
 
 __all__ = ["trace_module"]
@@ -32,7 +32,7 @@ _REDUCE = {"mean": "mean", "sum": "sum", "amax": "max", "var": "var", "std": "st
            "norm": "norm"}
 
 
-def trace_module(module: Any, example: Any = None) -> Trace:
+def trace_module(module: Any, example: Any = None, input: str | None = None) -> Trace:
     """Records of a module, or of a program that torch.export made.
 
     Parameters
@@ -40,13 +40,15 @@ def trace_module(module: Any, example: Any = None) -> Trace:
     module : torch.nn.Module or torch.export.ExportedProgram
     example : tensor, tuple of tensors, or tuple of int, optional
         What the module is called with, or the shape of that; a program knows its own.
+    input : str, optional
+        Which argument is the image, where there are several tensors; the others are constants.
 
     Raises
     ------
     ImportError
         If torch is not installed.
     ValueError
-        If the module cannot be exported, or takes more than one tensor.
+        If the module cannot be exported, or takes several tensors and `input` names none of them.
     """
     torch = optional("torch", "from_torch")
     if isinstance(module, torch.export.ExportedProgram):
@@ -55,7 +57,7 @@ def trace_module(module: Any, example: Any = None) -> Trace:
         program, mode = _exported(module, example), " in training mode" if module.training else " in evaluation mode"
     else:
         raise TypeError(f"module={type(module).__name__}: must be a torch.nn.Module or an ExportedProgram")
-    return _Reader(program).trace(f"torch module{mode}")
+    return _Reader(program).trace(f"torch module{mode}", input)
 
 
 def _exported(module: Any, example: Any) -> Any:
@@ -89,7 +91,7 @@ class _Reader:
         self.targets: dict[str, str] = {}         # parameters by node
         self.notes: list[str] = []
 
-    def trace(self, source: str) -> Trace:
+    def trace(self, source: str, chosen: str | None) -> Trace:
         import torch
 
         signature = self.program.graph_signature
@@ -100,20 +102,37 @@ class _Reader:
                 self.targets[spec.arg.name] = spec.target
         given = [node for node in self.program.graph.nodes if node.op == "placeholder"
                  and node.name in signature.user_inputs and hasattr(node.meta.get("val"), "shape")]
-        if len(given) != 1:
-            raise ValueError(f"{source}: takes {len(given)} tensors; must take one")
-        self.names[given[0].name] = given[0].name
+        image = self.choose(source, given, chosen)
+        self.names[image.name] = image.name
         with torch.no_grad():
             for node in self.program.graph.nodes:
                 if node.op == "call_function":
                     self.call(node)
-        shape = tuple(int(n) for n in given[0].meta["val"].shape)
+        shape = tuple(int(n) for n in image.meta["val"].shape)
         outputs = self.outputs(signature)
         for name, tensor in self.tensors.items():
             if hasattr(tensor, "detach"):
                 self.constants[name] = _array(tensor)
-        return Trace(tuple(self.records), given[0].name, shape, 1 if len(shape) > 2 else None, self.constants, outputs,
+        return Trace(tuple(self.records), image.name, shape, 1 if len(shape) > 2 else None, self.constants, outputs,
                      source, tuple(self.notes))
+
+    def choose(self, source: str, given: Sequence[Any], chosen: str | None) -> Any:
+        """The argument that is the image; the others are entered as constants, as in the example."""
+        import torch
+
+        listed = ", ".join(f"{node.name} ({'x'.join(map(str, node.meta['val'].shape))})" for node in given)
+        found = [node for node in given if chosen in (None, node.name)]
+        if len(found) != 1:
+            raise ValueError(f"{source}: takes {len(given)} tensors: {listed or 'none'}" + (
+                "; choose the image by input=, as input=" + quoted(given[0].name) + "; the others are constants, with "
+                "the values that they have in the example" if given else "; must take one"))
+        leaves = torch.utils._pytree.tree_leaves(self.program.example_inputs)
+        for name, value in zip(self.program.graph_signature.user_inputs, leaves):
+            if isinstance(value, torch.Tensor) and name != found[0].name:
+                self.tensors[name] = value
+        if missing := [node.name for node in given if node is not found[0] and node.name not in self.tensors]:
+            raise ValueError(f"{source}: the program does not hold values of {', '.join(missing)}; export it anew")
+        return found[0]
 
     def outputs(self, signature: Any) -> dict[str, str]:
         import torch

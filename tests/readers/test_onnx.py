@@ -224,8 +224,28 @@ def test_several_inputs(tmp_path: Path) -> None:
     path = tmp_path / "two.onnx"
     path.write_bytes(model([node("Add", ["x", "y"], ["out"])], [info("x", (1, 3, 8, 8)), info("y", (1, 3, 8, 8))],
                            [info("out", None)]))
-    with pytest.raises(ValueError, match="takes 2 inputs .x, y.; must take one"):
+    with pytest.raises(ValueError, match=r"takes 2 inputs: x \(1x3x8x8\), y \(1x3x8x8\); choose .* given=\{'y': 0.0\}"):
         from_onnx(path)
+    for options, words in (({"input": "z"}, "input='z': must be of the inputs x"), ({"input": "x"}, "takes 2 inputs"),
+                           ({"given": {"z": 1}}, "given='z': must be of the inputs x"),
+                           ({"given": {"x": 1, "y": 1}}, "takes 2 inputs"),
+                           ({"given": {"y": np.zeros((3, 8, 8))}}, r"given\['y'\]: must have the shape")):
+        with pytest.raises(ValueError, match=words):
+            from_onnx(path, **options)
+
+
+def test_one_of_several_inputs_is_chosen(tmp_path: Path) -> None:
+    """x conv gate, the gate of another input: a factor where it is a constant."""
+    path = tmp_path / "gated.onnx"
+    path.write_bytes(model([node("Conv", ["x", "w"], ["a"], "conv"), node("Mul", ["a", "g"], ["b"], "gate"),
+                            node("Conv", ["b", "v"], ["out"], "last")],
+                           [info("g", ("n", 1)), info("x", (1, 3, 16, 16))], [info("out", (1, 4, 12, 12))],
+                           [tensor("w", W["w"]), tensor("v", kernel(4, 4, 3, 3))]))
+    half = from_onnx(path, given={"g": 0.5}).predict()
+    for options in ({"input": "x", "given": {"g": np.array([[0.5]])}}, {"given": {"g": [[0.5]]}}):
+        np.testing.assert_array_equal(from_onnx(path, **options).predict().map, half.map)
+    whole = from_onnx(path, given={"g": 1}).predict()
+    np.testing.assert_allclose(half.map, whole.map / 4, rtol=1e-12)
 
 
 def test_unknown_operators_are_listed_together(tmp_path: Path) -> None:

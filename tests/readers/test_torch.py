@@ -190,7 +190,8 @@ def test_gradients_of_onnx(name: str, dynamo: bool, tmp_path: Any) -> None:
 
 @pytest.mark.parametrize("module, example, message", [
     (lambda: Lambda(lambda x, y: x), (1, 3, 8, 8), "cannot trace Lambda: IndexError|cannot trace Lambda: TypeError"),
-    (lambda: nn.Bilinear(3, 3, 2), (torch.zeros(1, 3), torch.zeros(1, 3)), "takes 2 tensors; must take one"),
+    (lambda: nn.Bilinear(3, 3, 2), (torch.zeros(1, 3), torch.zeros(1, 3)),
+     r"takes 2 tensors: input1 .1x3., input2 .1x3.; choose the image by input="),
     (lambda: Lambda(lambda x, f: f(x if x.sum() > 0 else -x), conv(3, 4)), (1, 3, 8, 8), "cannot trace Lambda: Guard"),
     (lambda: Lambda(lambda x: torch.ones(3)), (1, 3, 8, 8), "does not depend on its input"),
     (lambda: conv(3, 4), None, "example=None"), (lambda: conv(3, 4), (1, 4, 8, 8), "to have 3 channels"),
@@ -252,3 +253,20 @@ def test_gradients_of_keras(name: str, tmp_path: Any, monkeypatch: Any) -> None:
     found = em.from_keras(tmp_path / "model.keras").measure(node="out", unit=(1, 1), channel=channel, draws=1,
                                                             images=x.numpy(), dtype="float64")
     same(found.map, expected, True)
+
+
+def test_one_of_several_tensors_is_chosen() -> None:
+    class Gated(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3)
+
+        def forward(self, image: Any, factor: Any) -> Any:
+            return self.last(self.first(image) * factor)
+
+    module, image = Gated().eval(), torch.zeros(1, 3, 12, 12)
+    half = em.from_torch(module, (image, torch.full((1,), 0.5)), input="image", init="weights").predict()
+    whole = em.from_torch(module, (image, torch.ones(1)), input="image", init="weights").predict()
+    assert_close(half.map, whole.map / 4, FFT)
+    with pytest.raises(ValueError, match=r"takes 2 tensors: image \(1x3x12x12\), factor \(1\); choose the image"):
+        em.from_torch(module, (image, torch.ones(1)))
