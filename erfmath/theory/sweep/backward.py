@@ -25,6 +25,7 @@ from .inputs import InputModel
 from .lowering import SAMPLE
 from .plan import RECENT, Edge, Graph, Marks, Plan, Start
 from .taps import REMEDY, Array
+from .ways import band_of, patterns, shared
 
 __all__ = ["backward", "prepared"]
 
@@ -91,10 +92,7 @@ class _Sweep:
 
     def __init__(self, graph: Graph, mean: bool, plan: Plan, gates: Gates) -> None:
         self.graph, self.mean, self.plan, self.gates = graph, mean, plan, gates
-        self.below: dict[int, list[tuple[int, Edge]]] = {}  # per node, what it reads and how
-        for j, edges in self.plan.paths.items():
-            for edge in edges:
-                self.below.setdefault(edge.reader, []).append((j, edge))
+        self.below = plan.below
         # Sources whose covariance a contraction further down will ask for.
         self.asked = {met.start for places in (self.plan.meetings, self.plan.compared) for meetings in places.values()
                       for met in meetings}
@@ -115,6 +113,8 @@ class _Sweep:
             if i in self.plan.compared:
                 parts += self._compared(i)
             state = self._collect(i, parts)
+            if i in self.plan.cuts and (i, None) in self.asked:
+                self._keep((i, None), i, state)
             if i == graph.source:
                 return (*self._finish(state), self.log_scale * (1 if self.mean else 2))
             for j, edge in self.below[i]:
@@ -123,7 +123,8 @@ class _Sweep:
                     if isinstance(part, dict) and j in meetings:  # branches are added as powers and what they share
                         part = self._conditioned(j, self._covariance(part, j))
                     arrived[j].append(part)
-                    for start in ((j, None) if graph.ops[i].fresh else None, (i, edge.slot)):
+                    fresh = graph.ops[i].fresh and j not in self.plan.cuts
+                    for start in ((j, None) if fresh else None, (i, edge.slot)):
                         if start in self.asked:
                             self._keep(start, j, part)
             self._rescale(arrived, i)
@@ -268,11 +269,13 @@ class _Sweep:
 
     def _crossed(self, start: Start, i: int) -> list[Covariance]:
         """What branches that parted at `start` have in common at node `i`: T M T'^T for each two of them."""
-        above, begin = self.kept[start], self.plan.begin(start)
+        above, begin, near = self.kept[start], self.plan.begin(start), self.plan.near[start, i]
         sites = above.values.shape[1 + above.ndim:]
         count = math.prod(sites)
-        check_bytes(8 * count**2, f"contracting {count} gradients", REMEDY)
-        responses = self._respond(Factor(np.eye(count).reshape(count, 1, *sites), above.start), begin, i)
+        if near is None:
+            check_bytes(8 * count**2, f"contracting {count} gradients", REMEDY)
+        unit = np.eye(count).reshape(count, 1, *sites) if near is None else patterns(sites, near)
+        responses = self._respond(Factor(unit, above.start), begin, i)
         pairs: dict[tuple[Edge, Marks], list[Factor]] = {}  # the sum over pairs is bilinear: by the second of them
         for met in self.plan.meetings[i]:
             if met.start == start and all(branch in responses for branch in (met.one, met.other)):
@@ -281,13 +284,20 @@ class _Sweep:
             return []
         nothing = functools.reduce(operator.add, [factor.times(0) for factor in responses.values()])
         extent = nothing.values.shape[2:]
-        parts = [(_flat(functools.reduce(operator.add, ones, nothing)), _flat(responses[other] + nothing))
+        parts = [(functools.reduce(operator.add, ones, nothing), responses[other] + nothing)
                  for other, ones in pairs.items()]
-        found = []
+        found, lags = [], self.plan.lags[i]
+        first = tuple(map(operator.sub, nothing.start, above.start))
+        bands = [] if near is None else [(band_of(one.values, first, sites, near),
+                                          band_of(other.values, first, sites, near)) for one, other in parts]
         for group in above.values:
+            if near is not None:
+                found.append(functools.reduce(np.add, [shared(group, one, other, first, extent, lags)
+                                                       for one, other in bands]))
+                continue
             matrix = matrix_of(group, above.lags, sites)
-            joint = functools.reduce(np.add, (joint_of(one, matrix, other) for one, other in parts))
-            found.append(pairs_of(joint, extent, self.plan.lags[i]))
+            joint = functools.reduce(np.add, (joint_of(_flat(a), matrix, _flat(b)) for a, b in parts))
+            found.append(pairs_of(joint, extent, lags))
         values = np.concatenate(found)
         # Independent channels stay so, and alike if they were.
         uniform = values.sum(axis=0, keepdims=True) / self.graph.channels[i] if above.mixing else None

@@ -29,6 +29,7 @@ from .dependence import meet, pulled_through
 from .groups import ONE, Labels, owners, sizes as group_sizes, spread_over, whole
 from .lowering import SAMPLE, Linear, Norm, reach
 from .taps import Array
+from .ways import span
 
 __all__ = ["Edge", "Graph", "Meeting", "Plan", "RECENT", "widest"]
 
@@ -315,6 +316,10 @@ class Plan:
         Nodes where branches of one source meet without a random layer between: which of them.
     compared : dict
         The same, of nodes that compare parts of the channels, for gradients that come to different parts.
+    cuts : set of int
+        Nodes that all of several correlated gradients come through: below, these are one.
+    near : dict
+        Per source of gradients and node where they meet, where the ways between lead; None if that is not near by.
     ones : set of int
         Nodes below which a `Constant` convolution reads the sum over channels.
     lags : dict
@@ -335,9 +340,21 @@ class Plan:
         self.meetings: dict[int, list[Meeting]] = {}
         self.compared: dict[int, list[Meeting]] = {}
         self._known: dict[Name, Array] = {}
+        self.cuts: set[int] = set()
         self._find_meetings()
+        self.near = {(start, i): span(graph, self.below, self.begin(start), i)
+                     for i, meetings in self.meetings.items() for start in {met.start for met in meetings}}
         self.ones = self._ones()
         self.lags = self._lags()
+
+    @functools.cached_property
+    def below(self) -> dict[int, list[tuple[int, Edge]]]:
+        """Per node, what it reads and how."""
+        found: dict[int, list[tuple[int, Edge]]] = {}
+        for j, edges in self.paths.items():
+            for edge in edges:
+                found.setdefault(edge.reader, []).append((j, edge))
+        return found
 
     def _factor_region(self) -> set[int]:
         region = {self.graph.top}
@@ -383,6 +400,8 @@ class Plan:
     def _find_meetings(self) -> None:
         graph, joining = self.graph, self._joining()
         names: dict[int, set[Name]] = {}
+        passing: list[tuple[int, set[int]]] = []  # how far down nodes above hand gradients, and from which sources
+        one_kind = not any(rule.compares for rule in graph.rules)
         mixed: set[int] = set()  # nodes whose channels a deterministic layer above has correlated
         for i in range(graph.top, -2, -1) if joining else ():
             edges = self.paths[i]
@@ -405,6 +424,15 @@ class Plan:
             if pairs and not (i in self.factor and all(one == other for (_, one), (_, other) in pairs)):
                 self.factor.discard(i)
                 self.meetings[i] = list(dict.fromkeys(self._met(i, pair) for pair in pairs))
+            sources = {source for source, _ in names[i]}
+            passing = [(low, others) for low, others in passing if low < i]
+            if (len(names[i]) > 1 and one_kind and i not in mixed and i not in self.factor and i > graph.source
+                    and not any(others & sources for _, others in passing)
+                    and not any(self.parts_channels(k) for _, marks in names[i] for k, _ in marks)):
+                names[i], sources = {(i, ())}, {i}
+                self.cuts.add(i)
+            if i >= 0 and not graph.ops[i].fresh:
+                passing.append((min((j for j, _ in self.below.get(i, ())), default=i), sources))
 
     def _after(self, edge: Edge, name: Name) -> Name:
         """A gradient's name below `edge`: gates, routes, noise and concatenations are noted."""
@@ -497,13 +525,15 @@ class Plan:
     def _lags(self) -> dict[int, tuple[int, ...]]:
         """Lags that are both needed below and made above, as half-widths per axis."""
         graph, zero = self.graph, (0,) * self.graph.ndim
-        whole = {self.begin(met.start) for meetings in self.meetings.values() for met in meetings}
+        far = {self.begin(start) for (start, _), reach in self.near.items() if reach is None}
+        apart = {(self.begin(start), i): reach.apart for (start, i), reach in self.near.items() if reach is not None}
         need: dict[int, tuple[int, ...]] = {-1: zero}
         for i in range(graph.top + 1):
             below = [need[j] for j in graph.sources[i]]
             need[i] = zero if i <= graph.source else reach(graph.ops[i], widest(below), back=False)
             gathers = any((i, slot) in graph.one_site for slot in range(len(below)))
-            if i in whole or (gathers and not graph.layers[i].multiplies):
+            need[i] = widest([need[i], *(more(need[j], by) for (begin, j), by in apart.items() if begin == i)])
+            if i in far or (gathers and not graph.layers[i].multiplies):
                 need[i] = (EVERY_LAG,) * graph.ndim
             elif graph.sizes[i][0] is not None and graph.rules[i].spreads(graph.layers[i]):  # sums all of its gradient
                 need[i] = widest([need[i], (SUMMED,) * graph.ndim])
@@ -511,8 +541,10 @@ class Plan:
         for i in range(graph.top - 1, -2, -1):
             above = [graph.rules[e.reader].lags_below(graph.ops[e.reader], made[e.reader]) for e in self.paths[i]]
             made[i] = widest(above) if above else zero
-            if i in self.meetings:
+            if any(reach is None for (_, j), reach in self.near.items() if j == i):
                 made[i] = (EVERY_LAG,) * graph.ndim
+            else:
+                made[i] = widest([made[i], *(more(made[begin], by) for (begin, j), by in apart.items() if j == i)])
         seen = self._seen()
         ends = {i: tuple(min(n - 1, reached - 1) if n is not None else reached - 1 for n, reached in
                          zip(graph.sizes[i], seen[i])) for i in seen}
@@ -551,6 +583,11 @@ def _paths(graph: Graph, edges: dict[int, list[Edge]]) -> dict[int, list[Edge]]:
         if not reached.isdisjoint(graph.sources[i]):
             reached.add(i)
     return {i: some if i in reached else [] for i, some in edges.items()}
+
+
+def more(lags: tuple[int, ...], by: tuple[int, ...]) -> tuple[int, ...]:
+    """Lags up to so much more."""
+    return tuple(map(operator.add, lags, by))
 
 
 def widest(lags: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
