@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from ..layers import Activation, BatchNorm, Conv
@@ -12,7 +14,7 @@ from ..networks import zoo
 from ..networks.building import repeat, residual, serial
 from ..networks.network import Network
 from . import Table, kinds
-from .cases import HEADER, NOTES, STD, TOTAL, VARIATION, Case, row
+from .cases import HEADER, NOTES, STD, TOTAL, VARIATION, Case, Sampled, key, row, sample
 
 __all__ = ["CASES", "plain", "run", "unet"]
 
@@ -44,6 +46,10 @@ CASES = (
     Case("ResNet-34", zoo.resnet34, 224, 150),
     Case("ResNet-50", zoo.resnet50, 224, 250),
     Case("pre-activation ResNet-32", lambda width: zoo.preact_resnet(32, width=width), 32, 300),
+    Case("ResNet-18 at 96 pixels", zoo.resnet18, 96, 300),
+    Case("ResNet-18 at 96 pixels, natural images", zoo.resnet18, 96, 300, natural=True),
+    Case("VGG-11, batch norm, natural images", lambda width: zoo.vgg11(width=width, batch_norm=True), 96, 200,
+         natural=True),
     Case("CIFAR ResNet-32, unit 0,0", lambda width: zoo.cifar_resnet(32, width=width), 32, 500, unit=0),
     Case("DenseNet-121", zoo.densenet121, 224, 250),
     Case("MobileNet-v2", zoo.mobilenet_v2, 224, 200),
@@ -60,11 +66,32 @@ CASES = (
 )
 
 
-def run(quick: bool = False) -> Table:
-    """One row a network; `quick` takes the small chains and few draws."""
+def run(quick: bool = False, *, results: str | None = None, progress: Callable[[int, int], Any] | None = None) -> Table:
+    """One row a network; `quick` takes the small chains and few draws.
+
+    Parameters
+    ----------
+    results : str, optional
+        File of lines of JSON, one a network: what is in it is not sampled again, what is not is added.
+    progress : callable, optional
+        Called with the number of networks done and of all.
+    """
     cases = [replace(case, draws=8) for case in CASES if case.image <= 48] if quick else (*CASES, *kinds.CASES)
-    rows = tuple(row(case, workers=1 if quick else os.cpu_count() or 1) for case in cases)
+    path = None if results is None else Path(results)
+    lines = path.read_text(encoding="utf-8").splitlines() if path is not None and path.exists() else []
+    known = {one.key: one for one in (Sampled(**json.loads(line)) for line in lines)}
+    rows = []
+    for done, case in enumerate(cases):
+        if progress is not None:
+            progress(done, len(cases))
+        found = known.get(key(case))
+        if found is None:
+            found = sample(case, workers=1 if quick else os.cpu_count() or 1)
+            if path is not None:
+                with path.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(found._asdict()) + "\n")
+        rows.append(row(case, known=found))
     near = sum(cells[-1] == "yes" for cells in rows)
-    return Table("accuracy", HEADER, rows, (
+    return Table("accuracy", HEADER, tuple(rows), (
         *NOTES, f"{near} of {len(rows)} within {STD:.0%} of the std, TV {VARIATION} (bilinear 0.03) and {TOTAL:.0%} of "
         "the total and 3 of its standard errors"))

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from ..empirics.measure import measure
+from ..networks.images import natural_images
 from ..networks.network import Network
 from ..results.field import EffectiveReceptiveField
 from ..results.measured import MeasuredReceptiveField
 from ..theory.predict import predict
 
-__all__ = ["Case", "HEADER", "NOTES", "row"]
+__all__ = ["Case", "HEADER", "NOTES", "Sampled", "key", "row", "sample"]
 
 Array = npt.NDArray[np.float64]
 
@@ -47,6 +50,8 @@ class Case:
         Total variation that is allowed; samples of bilinear U-Nets are heavy-tailed.
     method : str
         Of `predict`.
+    natural : bool
+        Whether inputs are like photographs, not noise.
     """
 
     name: str
@@ -60,6 +65,7 @@ class Case:
     batch: int | None = None
     ndim: int = 2
     method: str = "exact"
+    natural: bool = False
 
     @property
     def about(self) -> dict[str, Any]:
@@ -68,23 +74,65 @@ class Case:
                 "ndim": self.ndim}
 
 
-def row(case: Case, workers: int = 1) -> tuple[Any, ...]:
-    """Theory and measurement of one case, as cells under `HEADER`."""
-    net = case.build(width=case.width)
-    theory = predict(net, method=case.method, **case.about)
-    half, sampled = measure(net, draws=(case.draws // 2, case.draws), rng=SEED, batch=case.batch,
-                            workers=workers, **case.about)
-    expected = _std(theory)
+class Sampled(NamedTuple):
+    """What has been measured of a case.
+
+    Attributes
+    ----------
+    key : str
+        Of the network, how it is sampled and the seed.
+    std, error : float
+        Root mean square over the axes, and its standard error.
+    line : list of float
+        Marginal of the map, all axes together.
+    noise : float
+        Total variation that the draws alone make.
+    total, total_error : float
+    """
+
+    key: str
+    std: float
+    error: float
+    line: list[float]
+    noise: float
+    total: float
+    total_error: float
+
+
+def key(case: Case) -> str:
+    """What tells a case from all others, whatever it is called."""
+    about = [case.build(width=case.width).to_dict(), case.about, case.draws, case.batch, case.natural, SEED]
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def sample(case: Case, workers: int = 1) -> Sampled:
+    """Measure a case."""
+    half, sampled = measure(case.build(width=case.width), draws=(case.draws // 2, case.draws), rng=SEED,
+                            batch=case.batch, workers=workers, images=natural_images() if case.natural else None,
+                            **case.about)
     std, error = _sampled_std(sampled)
-    ratio, variation = expected / std, _variation(_line(theory.map), _line(sampled.map))
     # The two halves differ by twice the noise of the whole.
     other = sampled.map * sampled.draws - half.map * half.draws
     noise = _variation(_line(half.map), _line(other)) / 2
-    total, total_error = theory.total / sampled.total, sampled.total_stderr / sampled.total
+    return Sampled(key(case), std, error, _line(sampled.map).tolist(), noise, sampled.total, sampled.total_stderr)
+
+
+def row(case: Case, workers: int = 1, known: Sampled | None = None) -> tuple[Any, ...]:
+    """Theory and measurement of one case, as cells under `HEADER`; what is `known` is not sampled again."""
+    sampled = sample(case, workers) if known is None else known
+    first = case.name, case.image, case.width, case.draws
+    try:
+        theory = predict(case.build(width=case.width), method=case.method,
+                         input_covariance=natural_images() if case.natural else None, **case.about)
+    except NotImplementedError:
+        return (*first, "refused", f"{sampled.std:.3f}", f"{sampled.error:.3f}", *("-",) * 5, "no")
+    expected = _std(theory)
+    ratio, variation = expected / sampled.std, _variation(_line(theory.map), np.array(sampled.line))
+    total, total_error = theory.total / sampled.total, sampled.total_error / sampled.total
     near = (abs(ratio - 1) <= STD and variation <= case.variation
             and abs(total - 1) <= TOTAL + SIGMAS * total_error)
-    return (case.name, case.image, case.width, case.draws, f"{expected:.3f}", f"{std:.3f}", f"{error:.3f}",
-            f"{ratio:.4f}", f"{variation:.4f}", f"{noise:.4f}", f"{total:.3f}", f"{total_error:.3f}",
+    return (*first, f"{expected:.3f}", f"{sampled.std:.3f}", f"{sampled.error:.3f}",
+            f"{ratio:.4f}", f"{variation:.4f}", f"{sampled.noise:.4f}", f"{total:.3f}", f"{total_error:.3f}",
             "yes" if near else "no")
 
 

@@ -300,21 +300,37 @@ def table(found: Sequence[Found]) -> Table:
         f"width {WIDTH}", f"off: by more than {PART:.0%} and {SIGMAS:g} standard errors, after {SECOND} draws"))
 
 
-def run(quick: bool = False) -> Table:
-    """The distribution over random networks; `quick` takes a few of them and few draws."""
-    return table(list(survey(range(3), 8, 16) if quick else survey(range(500))))
+def run(quick: bool = False, *, results: str | None = None, progress: Callable[[int, int], Any] | None = None,
+        seeds: range = range(500)) -> Table:
+    """The distribution over random networks; `quick` takes a few of them and few draws.
+
+    Parameters
+    ----------
+    results : str, optional
+        File of lines of JSON, one a network: those in it are not looked at again, others are added.
+    progress : callable, optional
+        Called with the number of networks done and of all.
+    seeds : range
+        Of the networks.
+    """
+    if quick:
+        return table(list(survey(range(3), 8, 16)))
+    path = None if results is None else Path(results)
+    known = [_read(line) for line in path.read_text().splitlines()] if path is not None and path.exists() else []
+    done = {one.seed for one in known}
+    for one in survey([seed for seed in seeds if seed not in done]):
+        if path is not None:
+            with path.open("a") as lines:
+                lines.write(json.dumps(one._asdict()) + "\n")
+        known.append(one)
+        if progress is not None:
+            progress(len(known), len(seeds))
+    return table(known)
 
 
 def main(first: int, last: int, file: str) -> None:
-    """Go on with a survey whose lines are in `file`, and print its table."""
-    path = Path(file)
-    known = [_read(line) for line in path.read_text().splitlines()] if path.exists() else []
-    done = {one.seed for one in known}
-    for one in survey([seed for seed in range(first, last) if seed not in done]):
-        with path.open("a") as lines:
-            lines.write(json.dumps(one._asdict()) + "\n")
-        known.append(one)
-    print(table(known))
+    """Go on with a survey of these seeds whose lines are in `file`, and print its table."""
+    print(run(results=file, seeds=range(first, last)))
 
 
 def _read(line: str) -> Found:

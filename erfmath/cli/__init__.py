@@ -275,7 +275,7 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--models", nargs="+", metavar="PATTERN",
                      help="readers only: which models, as 'timm:resnet*' (default: all of its list)")
     sub.add_argument("--results", metavar="FILE",
-                     help="readers only: a file of one line a model, by which a later run goes on")
+                     help="accuracy, readers, survey: a file of one line a network, by which a later run goes on")
     sub.add_argument("--seconds", type=float, metavar="S", help="readers only: limit of each model (default: 600)")
 
     sub = command("train", train.train, "train a small network in NumPy, with validation",

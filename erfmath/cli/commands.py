@@ -72,6 +72,10 @@ def _through_gates(options: argparse.Namespace) -> dict[str, Any]:
     return {"gates": options.gates, "images": images, "draws": options.draws, "rng": options.seed}
 
 
+#: Benchmarks that say how far they are.
+LONG = ("accuracy", "readers", "survey")
+
+
 def bench(options: argparse.Namespace) -> Iterator[Answer]:
     """``erfmath bench``: the tables of the benchmarks asked for."""
     for name in options.names:
@@ -86,11 +90,13 @@ def bench(options: argparse.Namespace) -> Iterator[Answer]:
             draw(picture(quick=options.quick))
         return
     given = {key: value for key in ("models", "results", "seconds") if (value := getattr(options, key)) is not None}
-    if given and options.names != ["readers"]:
-        raise ValueError(f"--{next(iter(given))}: is for the models that are read; use erfmath bench readers")
+    if given and options.names != ["readers"] and not (set(given) == {"results"} and options.names[1:] == []
+                                                       and options.names[:1] in (["accuracy"], ["survey"])):
+        raise ValueError(f"--{next(iter(given))}: is for the models that are read; use erfmath bench readers"
+                         f"{', accuracy or survey' * ('results' in given)}")
     for name in options.names or BENCHMARKS:
         with report.progress(options, f"bench {name}") as progress:
-            table = run(name, quick=options.quick, **given, **({"progress": progress} if name == "readers" else {}))
+            table = run(name, quick=options.quick, **given, **({"progress": progress} if name in LONG else {}))
         yield Answer({"benchmark": name, **vars(table)}, str(table), [table.header, *table.rows])
 
 

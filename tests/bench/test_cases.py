@@ -37,6 +37,14 @@ def test_row_of_another_network_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     assert cases.row(SMALL)[-1] == "no"
 
 
+def test_row_of_a_refused_network_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(net: em.Network, **about: object) -> None:
+        raise NotImplementedError("add1: no rule")
+    monkeypatch.setattr(cases, "predict", refuse)
+    found = cases.row(replace(SMALL, draws=8))
+    assert len(found) == len(cases.HEADER) and found[4] == "refused" and found[-1] == "no"
+
+
 def test_row_noise_is_the_variation_of_a_right_theory(monkeypatch: pytest.MonkeyPatch) -> None:
     few = replace(SMALL, draws=100)
     found = []

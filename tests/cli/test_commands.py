@@ -117,6 +117,9 @@ def test_bench_hands_on_which_models_are_read(ask: Ask, monkeypatch: pytest.Monk
     assert given == {"quick": False, "models": ["timm:a*", "b"], "results": "r.jsonl", "seconds": 9.0}
     refused = ask("bench", "walk", "--results", "r.jsonl")
     assert refused.status == 2 and "--results: is for the models that are read" in refused.err
+    for name in ("accuracy", "survey"):
+        given.clear()
+        assert ask("bench", name, "--results", "a.jsonl").status == 0 and given["results"] == "a.jsonl"
 
 
 def test_predict_prints_sizes_that_there_are(ask: Ask, in_tmp: Path) -> None:
