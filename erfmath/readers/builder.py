@@ -31,11 +31,12 @@ class Unsupported(Exception):
 
 
 class Missing(NamedTuple):
-    """An operation that has no layer: where, what, what stands in ("" for nothing), and after which node."""
+    """An operation that has no layer: where, what, what stands in ("" for nothing), and whether it only joins maps."""
 
     path: str
     what: str
     stand_in: str
+    joins: bool = False
 
 
 class StandIn(NamedTuple):

@@ -23,6 +23,9 @@ from .rules import RULES
 __all__ = ["Converted", "INITS", "build", "convert"]
 
 INITS = ("module", "weights", "he")
+#: Operations that compute nothing: of maps whose axes are gone, as in heads of detectors, they are no reason to refuse.
+FLAT = "a map without its axes"
+JOINING = {"concat", "reshape", "permute", "slice", "split", "expand", "pad"}
 
 
 @dataclass(frozen=True)
@@ -148,8 +151,14 @@ def _step(b: Builder, record: Record, inputs: list[Any]) -> Any:
         raise type(error)(f"{record.path}: {error}") from None
     except Unsupported as missing:
         del b.stand_ins[marks[0]:], b.missing[marks[1]:]
-        b.missing.append(Missing(record.path, missing.what, ""))
-        return Beyond(record, missing.what)
+        joins = record.op in JOINING and any(isinstance(v, View) and _flattened(v) for v in inputs)
+        b.missing.append(Missing(record.path, FLAT if joins else missing.what, "", joins))
+        return Beyond(record, b.missing[-1].what)
+
+
+def _flattened(view: View) -> bool:
+    """Whether the sites of a map are on one axis of a tensor: as in heads that join levels of several sizes."""
+    return any(len({digit.axis for digit in digits if digit.axis >= 0}) > 1 for digits in view.layout)
 
 
 def _unknown(record: Record, inputs: list[Any]) -> str:
@@ -160,6 +169,10 @@ def _unknown(record: Record, inputs: list[Any]) -> str:
         return f"the function {record.attributes['function']}"
     if record.op == "matmul" and not any(isinstance(v, np.ndarray) for v in inputs):
         return ATTENTION
+    kernel = inputs[1].shape[2:] if record.op == "conv" and isinstance(inputs[1], np.ndarray) else (
+        record.attributes.get("kernel", ()))
+    if any(isinstance(v, Beyond) and v.what == FLAT for v in inputs) and any(n > 1 for n in kernel):
+        return f"{record.op.replace('_', ' ')} of maps that were joined without their axes"  # their sites meet again
     return ""
 
 
@@ -183,13 +196,15 @@ def _finished(trace: Trace, b: Builder, values: dict[str, Any], unsupported: str
     lost = [v for v in values.values() if isinstance(v, Beyond) and _is_map(v.record)]
     cut = isinstance(first, Beyond) and bool(lost)
     _prune(b, used.union(*(_ancestors(b, node) for node in outputs.values())))
-    gaps = [m for m in b.missing if (m.path in used if m.stand_in else cut)]
+    gaps = [m for m in b.missing if (m.path in used if m.stand_in else cut and not m.joins)]
     if gaps and unsupported == "raise":
         raise NotImplementedError(_refusal(trace, gaps, top, cut))
     notes = [*trace.notes, *b.notes]
     for m in b.missing:
         if not m.stand_in:
-            notes.append(f"{m.path}: {m.what} has no layer; what comes after it is not in the network")
+            notes.append(f"{m.path}: {m.what} has no layer; what comes after it is not in the network"
+                         if not m.joins else f"{m.path}: joins maps without their axes; each is an output of its own, "
+                         "and what comes after is not in the network")
     names = tuple(b.nodes)
     place = {name: i for i, name in enumerate(names)} | {"input": -1}
     net = Network([layer for layer, _ in b.nodes.values()],

@@ -314,3 +314,35 @@ def test_a_mean_of_tensors(tmp_path: Path) -> None:
     m = read(tmp_path, [node("Conv", ["x", "w"], ["a"]), node("Conv", ["x", "v"], ["b"]), node("Relu", ["b"], ["c"]),
                         node("Mean", ["a", "b", "c"], ["out"])], {"w": kernel(4, 3, 3, 3), "v": kernel(4, 3, 3, 3)})
     assert m.net[m.outputs["out"]].layer == em.Scale(1 / 3) and ops(m).count("add") == 2
+
+
+def head(*after: bytes) -> list[bytes]:
+    """Two levels of a detector, flattened and joined, and what comes after."""
+    return [node("Conv", ["x", "w"], ["a"], "stem", pads=[1, 1, 1, 1]), node("Relu", ["a"], ["b"], "relu"),
+            node("Conv", ["b", "v"], ["c"], "down", pads=[1, 1, 1, 1], strides=[2, 2]),
+            node("Conv", ["c", "v"], ["d"], "deep", pads=[1, 1, 1, 1], strides=[2, 2]),
+            node("Reshape", ["c", "levels"], ["e"]), node("Reshape", ["d", "levels"], ["f"]),
+            node("Concat", ["e", "f"], ["g"], "head.concat", axis=2), *after]
+
+
+LEVELS = {"w": kernel(4, 3, 3, 3), "v": kernel(4, 4, 3, 3), "levels": ints(1, 4, -1), "k": kernel(4, 4, 3),
+          "one": kernel(4, 4, 1), "anchors": kernel(1, 2, 80), "first": ints(0), "second": ints(2), "axis": ints(1)}
+DECODED = [node("Sigmoid", ["g"], ["h"]), node("Slice", ["h", "first", "second", "axis"], ["i"]),
+           node("Add", ["i", "anchors"], ["j"]), node("Conv", ["h", "one"], ["l"]), node("Concat", ["j", "l"], ["out"],
+                                                                                         axis=1)]
+
+
+def test_heads_that_join_levels_are_no_reason_to_refuse(tmp_path: Path) -> None:
+    m = read(tmp_path, head(*DECODED), LEVELS)
+    assert dict(m.outputs) == {"out.0": "down", "out.1": "deep"} and m.net.output == "deep" and not m.stand_ins
+    assert [note for note in m.notes if "head.concat: joins maps without their axes" in note]
+    assert m.receptive_field(node="out.0").size == (5, 5) and m.receptive_field().size == (9, 9)
+
+
+def test_what_computes_after_a_head_is_refused(tmp_path: Path) -> None:
+    for last, words in (([node("Conv", ["g", "k"], ["out"])], "conv of maps that were joined without their axes"),
+                        ([node("Fancy", ["g"], ["out"])], "Fancy"),
+                        ([node("Transpose", ["g"], ["t"], perm=[0, 2, 1]), node("MatMul", ["t", "g"], ["out"])],
+                         "attention")):
+        with pytest.raises(NotImplementedError, match=f"1 x {words}"):
+            read(tmp_path, head(*last), LEVELS)

@@ -270,3 +270,31 @@ def test_one_of_several_tensors_is_chosen() -> None:
     assert_close(half.map, whole.map / 4, FFT)
     with pytest.raises(ValueError, match=r"takes 2 tensors: image \(1x3x12x12\), factor \(1\); choose the image"):
         em.from_torch(module, (image, torch.ones(1)))
+
+
+class Detector(nn.Module):
+    """Three levels of boxes and classes, flattened, joined and decoded, as in YOLOv8."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.levels = nn.ModuleList([conv(3, 8, stride=2), conv(8, 8, stride=2), conv(8, 8, stride=2)])
+        self.heads = nn.ModuleList(nn.Conv2d(8, 4 * 4 + 2, 1) for _ in range(3))
+        self.register_buffer("bins", torch.arange(4.0).reshape(1, 4, 1, 1))
+
+    def forward(self, x: Any) -> Any:
+        found = []
+        for level, head in zip(self.levels, self.heads):
+            x = functional.silu(level(x))
+            found.append(head(x).flatten(2))
+        boxes, classes = torch.cat(found, 2).split((16, 2), 1)
+        bins = boxes.view(1, 4, 4, -1).transpose(2, 1).softmax(1)
+        boxes = functional.conv2d(bins, self.bins).view(1, 4, -1)
+        near, away = boxes.chunk(2, 1)
+        return torch.cat([(near + away) / 2, away - near, classes.sigmoid()], 1)
+
+
+def test_a_detector_is_read_by_level() -> None:
+    m = em.from_torch(Detector().eval(), (1, 3, 32, 32))
+    assert dict(m.outputs) == {"out.0": "heads.0", "out.1": "heads.1", "out.2": "heads.2"}
+    assert m.net.output == "heads.2" and not m.stand_ins and any("joins maps without" in note for note in m.notes)
+    assert m.receptive_field(node="out.0").size == (3, 3)
