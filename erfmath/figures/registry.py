@@ -65,6 +65,8 @@ FIGURES: dict[str, Entry] = {
     "fig3_cifar": Entry("before and after training on CIFAR-10, with and without batch norm", _CIFAR10, "fig3.CIFAR"),
     "fig3_camvid": Entry("before and after training on CamVid, with and without batch norm", _CAMVID, "fig3.CAMVID"),
     "trained": Entry("trained networks explained by what their gates do, on two made-up tasks", where="gates"),
+    "trained_cifar": Entry("hypotheses about gates while networks train on CIFAR-10", _CIFAR10, "explained.CIFAR"),
+    "trained_camvid": Entry("hypotheses about gates while networks train on CamVid", _CAMVID, "explained.CAMVID"),
     "scatter": Entry("how single networks deviate from the mean ERF, from theory and sampled"),
     "section4": Entry("initialisations that widen the field, in training on the box task", where="section4.BOX"),
     "section4_cifar": Entry("initialisations that widen the field, in training on CIFAR-10", _CIFAR10,
