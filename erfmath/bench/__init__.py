@@ -20,7 +20,8 @@ from ..empirics.blas import one_thread
 __all__ = ["BENCHMARKS", "Table", "Timing", "run", "side_by_side"]
 
 #: Name on the command line -> module of this package.
-BENCHMARKS = {"accuracy": "accuracy", "agreement": "agreement", "import": "imports", "inputs": "inputs",
+BENCHMARKS = {"accuracy": "accuracy", "agreement": "agreement", "dependence": "dependence",
+              "import": "imports", "inputs": "inputs",
               "limits": "limits",
               "measure": "measure", "predict": "predict", "pretrained": "pretrained", "readers": "coverage",
               "scatter": "scatter",

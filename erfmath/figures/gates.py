@@ -16,7 +16,7 @@ from .panels import AMPLITUDE, annotate, letters, page, panel_map
 from .sampling import finished, keep, measure
 from .tasks import TASKS
 
-__all__ = ["caption", "compute", "draw", "network", "parts", "quotes"]
+__all__ = ["caption", "compute", "draw", "network", "parts", "quotes", "trained_weights"]
 
 #: Task, kind of network, reach of the task, steps.
 CASES = {"two pixels": ("two pixels", "plain", 4, 800), "box energy": ("box energy", "plain", 4, 800),
@@ -50,19 +50,34 @@ def network(spec: Spec) -> Network:
 def compute(spec: Spec, desk: Desk) -> Arrays:
     """Arrays "map_" and numbers "std_", "variation_", "total_" by row and time, "before" or "after" training."""
     net, task = network(spec), TASKS[spec["task"]](spec["size"], spec["reach"])
-    run = finished(training.fit(
-        net, task, steps=spec["steps"], batch=spec["batch"], rng=spec["seed"], keep=(0,), clip=1.0,
-        optimiser=training.Adam(3e-3), schedule=training.Cosine(warmup=30, floor=0.05),
-        loss=training.BinaryCrossEntropy(), checkpoint=desk.scratch, progress=desk.progress))
+    run = _run(spec, net, task, checkpoint=desk.scratch, progress=desk.progress)
     images, _ = task.batch(0, spec["images"], [spec["seed"], TEST])
-    calibration, _ = task.batch(1, CALIBRATION, [spec["seed"], TEST])
     found = scalars(final_loss=float(run.loss[-30:].mean()), final_accuracy=float(run.accuracy[-30:].mean()))
     for when, weights in (("before", run.kept[0]), ("after", run.weights)):
-        if spec["network"] != "plain":
-            weights = training.recalibrate(net, weights, calibration)
+        weights = _with_statistics(spec, net, task, weights)
         keep(desk, weights, when)
         found |= _fields(net, weights, images, spec, when)
     return found
+
+
+def _run(spec: Spec, net: Network, task: Any, **options: Any) -> training.Training:
+    return finished(training.fit(
+        net, task, steps=spec["steps"], batch=spec["batch"], rng=spec["seed"], keep=(0,), clip=1.0,
+        optimiser=training.Adam(3e-3), schedule=training.Cosine(warmup=30, floor=0.05),
+        loss=training.BinaryCrossEntropy(), **options))
+
+
+def _with_statistics(spec: Spec, net: Network, task: Any, weights: Any) -> Any:
+    if spec["network"] == "plain":
+        return weights
+    calibration, _ = task.batch(1, CALIBRATION, [spec["seed"], TEST])
+    return training.recalibrate(net, weights, calibration)
+
+
+def trained_weights(spec: Spec) -> Any:
+    """Of the network of a part, after training."""
+    net, task = network(spec), TASKS[spec["task"]](spec["size"], spec["reach"])
+    return _with_statistics(spec, net, task, _run(spec, net, task).weights)
 
 
 def _fields(net: Network, weights: Any, images: Any, spec: Spec, when: str) -> Arrays:

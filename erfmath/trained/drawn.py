@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -17,14 +18,30 @@ from .independent import Totals, follow, mean_pulls, squared
 from .kinds import kind_of
 from .slopes import Gate
 
-__all__ = ["drawn"]
+__all__ = ["Grouping", "drawn"]
 
 #: Bytes of what gates of a batch keep, and the least number of inputs in one.
 BATCH_BYTES, LEAST = 2**28, 8
 
 
+@dataclass(frozen=True)
+class Grouping:
+    """Which layers take their gates from one input, and from how different ones the others: to tell what matters.
+
+    Attributes
+    ----------
+    together : mapping of str to int
+        Nodes whose gates come from one input, by the number of their group; others as they would.
+    window : int, optional
+        Inputs of one draw are at most so many places apart, where these are in a certain order.
+    """
+
+    together: Mapping[str, int] = field(default_factory=dict)
+    window: int | None = None
+
+
 def drawn(circuit: Circuit, gates: Mapping[int, Gate], inputs: Array, draws: int, hypothesis: str,
-          ) -> Iterator[tuple[Array, Totals]]:
+          grouping: Grouping = Grouping()) -> Iterator[tuple[Array, Totals]]:
     """Maps of draws, (n, *space), and what comes of each gate.
 
     Draw d meets at each layer the gates of another one of the inputs that went forward together: input d + s, s a
@@ -46,6 +63,13 @@ def drawn(circuit: Circuit, gates: Mapping[int, Gate], inputs: Array, draws: int
     each = min(count, max(LEAST, BATCH_BYTES // max(4 * kept, 1)))
     parts = math.ceil(count / each)
     mean, stream = mean_pulls(circuit, gates), streams(program)
+    first: dict[int, int] = {}
+    for i in gates:  # nodes of one stream go together in any case
+        group = grouping.together.get(circuit.step(i).name)
+        if group is not None:
+            first.setdefault(group, stream[circuit.step(i).inputs[0]])
+            old, new = stream[circuit.step(i).inputs[0]], first[group]
+            stream = {j: new if number == old else number for j, number in stream.items()}
     images = batch if program.mixes_images else 1
     for chunk in range(parts):
         start, stop = count * chunk // parts, count * (chunk + 1) // parts
@@ -56,7 +80,7 @@ def drawn(circuit: Circuit, gates: Mapping[int, Gate], inputs: Array, draws: int
         run = forward(plan.program, sample.parameters, x, images=images, generators=sample.generators)
         pulls = {i: fused_pull(plan.program, circuit.fused[i], run.pulls) if i in circuit.fused else run.pulls[i]
                  for i in gates}
-        shifts = _Shifts(circuit, stream, hypothesis, n, rng)
+        shifts = _Shifts(circuit, stream, hypothesis, n, rng, grouping.window)
 
         def through(i: int, dy: Array, pulls: dict[int, Pull] = pulls, shifts: _Shifts = shifts) -> list[Array]:
             return shifts.through(i, pulls[i], dy)
@@ -71,7 +95,8 @@ class _Shifts:
     """Which input's gates each draw meets at each node."""
 
     def __init__(self, circuit: Circuit, stream: Mapping[int, int], hypothesis: str, draws: int,
-                 rng: np.random.Generator) -> None:
+                 rng: np.random.Generator, window: int | None = None) -> None:
+        self.window = window
         self.circuit, self.stream, self.hypothesis, self.draws, self.rng = circuit, stream, hypothesis, draws, rng
         self.drawn: dict[tuple[int, int], Array] = {}
         order = rng.permutation(draws)
@@ -95,8 +120,11 @@ class _Shifts:
         """The shift of every channel of a stream, or one for all."""
         key = stream, channels
         if key not in self.drawn:
-            self.drawn[key] = (np.array([next(self.spare)]) if channels == 1 else
-                               self.rng.integers(0, self.draws, channels))
+            if self.window is not None:
+                self.drawn[key] = self.rng.integers(-self.window, self.window + 1, channels)
+            else:
+                self.drawn[key] = (np.array([next(self.spare)]) if channels == 1 else
+                                   self.rng.integers(0, self.draws, channels))
         return self.drawn[key]
 
 

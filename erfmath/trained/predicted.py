@@ -27,7 +27,7 @@ from ..results.assumptions import Assumed, Assumption
 from ..results.statistics import Moments
 from ..results.trained import TrainedReceptiveField
 from .circuit import Circuit, channels_of, origins
-from .drawn import drawn
+from .drawn import Grouping, drawn
 from .fused import fuse
 from .independent import coherent, exact, exact_fits, probed
 from .kinds import Observed, kind_of
@@ -52,8 +52,9 @@ FEW, SIGNED = 16, 16
 
 
 def predict_through_gates(net: Network, settings: RunSettings, *, gates: Any, statistic: str | None, images: Any,
-                          draws: int, rng: Any, progress: Any) -> TrainedReceptiveField:
-    """As `predict` with `gates`.
+                          draws: int, rng: Any, progress: Any, grouping: Grouping = Grouping(),
+                          ) -> TrainedReceptiveField:
+    """As `predict` with `gates`; `grouping` is of layers whose gates are drawn.
 
     Raises
     ------
@@ -80,7 +81,7 @@ def predict_through_gates(net: Network, settings: RunSettings, *, gates: Any, st
         words = ", ".join(missing[:3]) + ", ..." * (len(missing) > 3)
         raise ValueError(f"statistic='mean': {words} have random weights of mean zero (no array in weights=), so that "
                          "the mean gradient is zero; use statistic='power'")
-    parts = _Parts(net, settings, plan, channels_of(net, settings), images, noise)
+    parts = _Parts(net, settings, plan, channels_of(net, settings), images, noise, grouping)
     about: dict[str, Any] = {"origin": lo, "shape": tuple(b - a + 1 for a, b in zip(lo, hi)), "unit": unit, "trf": trf,
                              "image": trf.image, "statistic": statistic, "seed": plan.recipe.entropy,
                              "networks": 1, "unit_correlation": plan.recipe.unit_channels**-0.5,
@@ -132,6 +133,7 @@ class _Parts(NamedTuple):
     channels: dict[int, int]
     images: Array | None
     noise: NaturalImages | None
+    grouping: Grouping = Grouping()
     #: Of networks with random weights, which of them this is: so many draw the images in turn.
     network: int | None = None
 
@@ -253,7 +255,7 @@ def _found(parts: _Parts, hypothesis: str, known: dict[int, Observed], draws: in
         moments, mean, method = Moments.of(placed(power)[None]), placed(mean), "exact"
     else:
         chunks = (probed(circuit, gates, draws) if hypothesis == "independent" else
-                  drawn(circuit, gates, parts.inputs(plan, draws), draws, hypothesis))
+                  drawn(circuit, gates, parts.inputs(plan, draws), draws, hypothesis, parts.grouping))
         whole, totals = None, {}
         for maps, first in chunks:
             here = Moments.of(placed(maps))

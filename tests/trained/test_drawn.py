@@ -17,7 +17,7 @@ from erfmath.empirics.sampling import parameters_of
 from erfmath.networks.settings import RunSettings
 from erfmath.trained import drawn as module, independent
 from erfmath.trained.circuit import Circuit, channels_of
-from erfmath.trained.predicted import _Parts, _gate
+from erfmath.trained.predicted import _Parts, _gate, predict_through_gates
 
 
 def test_unshifted_draws_are_the_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,6 +50,18 @@ def test_layers_are_drawn_apart(gates: str) -> None:
         assert_statistical(erf.total, erf.total_stderr, 0.25)
     else:
         assert erf.stderr is None and abs(erf.total - 0.25) < 4 * 0.5 / 2000**0.5
+
+
+def test_layers_that_are_drawn_together() -> None:
+    """As above, in one group; and of inputs that are apart by up to one place, ordered by their sign."""
+    net = em.serial(em.Conv(1, 1), em.Activation("relu"), em.Conv(1, 1), em.Activation("relu"))
+    weights = {"conv1": np.ones((1, 1, 1)), "conv2": np.ones((1, 1, 1))}
+    images = np.sort(np.random.default_rng(1).standard_normal((2000, 1, 1)), axis=0)
+    settings = RunSettings.of(net, image=(1,), channels_in=1, ndim=1, weights=weights)
+    about: Any = {"gates": "layers", "statistic": None, "images": images, "draws": 2000, "rng": 0, "progress": None}
+    for grouping in (module.Grouping({"relu1": 0, "relu2": 0}), module.Grouping(window=1)):
+        erf = predict_through_gates(net, settings, grouping=grouping, **about)
+        assert erf.total == pytest.approx((images > 0).mean(), abs=0.01)
 
 
 def test_channels_of_a_layer() -> None:
