@@ -15,6 +15,7 @@ from ..base.errors import quoted
 from ..base.tables import Printed, text_table
 from ..networks.network import Network
 from ..networks.settings import RunSettings
+from ..results.density import ReadOnlyCopies
 from ..results.field import EffectiveReceptiveField
 from ..results.sizes import KINDS
 from ..theory.predict import predict
@@ -33,7 +34,7 @@ NEAR = 1.25
 
 
 @dataclass(frozen=True, eq=False)
-class Growth(Printed):
+class Growth(ReadOnlyCopies, Printed):
     """Sizes over a parameter, made by `growth`; printed with str().
 
     Attributes

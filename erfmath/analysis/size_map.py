@@ -15,7 +15,7 @@ from ..base.errors import check_bytes
 from ..networks.network import Network
 from ..networks.settings import RunSettings
 from ..networks.trf import ReceptiveField
-from ..results.density import LARGEST_LOG, SAFE_LOG, readonly
+from ..results.density import LARGEST_LOG, SAFE_LOG, ReadOnlyCopies, readonly
 from ..results.sizes import KINDS
 from ..theory.predict import predict
 from ..theory.sweep.forward import Gates, forward
@@ -29,7 +29,7 @@ Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class SizeMap:
+class SizeMap(ReadOnlyCopies):
     """What `erf_size_map` knows of every unit u of a node's map; all in input pixels, nan for units that see nothing.
 
     Attributes

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, TypeVar
 
-from .files import check_target
+from .files import check_name, check_target
 
 try:
     import fcntl
@@ -40,6 +40,7 @@ class Keeper:
     """
 
     def __init__(self, path: str | os.PathLike[str], interval: float) -> None:
+        check_name(path, "checkpoint")
         check_target(path)
         self.path, self._interval = path, interval
         self._warned, self._lock = False, _lock(path)

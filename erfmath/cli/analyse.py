@@ -16,7 +16,7 @@ from numpy.lib.format import MAGIC_PREFIX
 import erfmath as em
 
 from ..base.errors import quoted
-from ..base.files import BROKEN, check_archive
+from ..base.files import BROKEN, check_archive, open_regular
 from ..results.gradients import STATISTICS
 from . import report, targets
 from .report import Answer
@@ -105,7 +105,7 @@ def _result(options: argparse.Namespace) -> EffectiveReceptiveField:
 def _read(path: str) -> Any:
     """The array of a file; None if it is a saved result."""
     try:
-        with io.BytesIO(sys.stdin.buffer.read()) if path == "-" else open(path, "rb") as file:
+        with io.BytesIO(sys.stdin.buffer.read()) if path == "-" else open_regular(path) as file:
             if file.read(len(MAGIC_PREFIX)) == MAGIC_PREFIX:
                 file.seek(0)
                 return (np.load(file, allow_pickle=False) if path == "-" else

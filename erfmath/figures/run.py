@@ -19,7 +19,7 @@ import numpy as np
 
 from .. import __version__
 from ..base.errors import quoted
-from ..base.files import check_target, read_archive, write_archive, write_atomically
+from ..base.files import check_target, open_regular, read_archive, write_archive, write_atomically
 from ..base.progress import Progress
 from ..empirics.parallel import in_order
 from ..plotting.style import STYLE
@@ -83,7 +83,7 @@ def select(names: list[str], options: Options) -> tuple[list[str], list[str]]:
     """
     for path in options.files.values():
         if not path.is_dir():
-            with open(path, "rb"):
+            with open_regular(path):
                 pass
     missing = {name: [f"--{file} FILE" for file in entry.files if file not in options.files]
                for name, entry in FIGURES.items()}

@@ -34,10 +34,18 @@ class Support(NamedTuple):
     mask: npt.NDArray[np.bool_]
     origin: tuple[int, ...]
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _copied, tuple(self)
+
     @property
     def density(self) -> float:
         """Fraction of the box's pixels that are seen; 0 where there are none."""
         return float(self.mask.mean()) if self.mask.size else 0.0
+
+
+def _copied(mask: npt.NDArray[np.bool_], origin: tuple[int, ...]) -> Support:
+    mask.flags.writeable = False
+    return Support(mask, origin)
 
 
 def support(net: Network, *, image: Any = None, unit: Any = None, node: str | None = None, source: str | None = None,

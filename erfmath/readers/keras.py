@@ -18,6 +18,7 @@ import numpy as np
 
 from ..base.checks import integer, is_sequence
 from ..base.errors import check_bytes, optional, quoted
+from ..base.files import open_regular
 from .keras_layers import Layer
 from .records import Array, Record, Trace
 
@@ -69,8 +70,9 @@ def trace_model(model: Any, image: Any = None, required: bool = False) -> tuple[
 def _config_of(path: str | os.PathLike[str]) -> Any:
     name = os.fspath(path)
     try:
-        if not zipfile.is_zipfile(path):
-            with open(path, "rb") as file:
+        with open_regular(path) as file:
+            if not zipfile.is_zipfile(file):
+                file.seek(0)
                 if os.path.getsize(path) > LARGEST:
                     raise ValueError("too large for a configuration")
                 return json.loads(file.read())

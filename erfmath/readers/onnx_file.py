@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base.errors import check_bytes, quoted
-from ..base.files import check_name
+from ..base.files import check_name, open_regular
 from .wire import Schema, decode
 
 __all__ = ["Model", "Node", "Shape", "read_model"]
@@ -123,7 +123,7 @@ def read_model(path: str | os.PathLike[str]) -> Model:
     check_name(path)
     name = os.fspath(path)
     check_bytes(os.path.getsize(path), f"{name}", "it holds its weights itself; export them to a file beside it")
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         data = file.read()
     try:
         model = decode(data, "Model", SCHEMA)
@@ -231,7 +231,7 @@ class _Parser:
                              "file has "
                              f"{os.path.getsize(path)}")
         check_bytes(need, f"{need} bytes of {location}")
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             file.seek(start)
             return file.read(need)
 

@@ -50,14 +50,8 @@ def readonly(values: npt.ArrayLike, name: str = "values") -> Array:
     return view
 
 
-class Frozen:
-    """What holds its values for good: attributes are given once, by `_hold`, and copies are read-only too."""
-
-    def _hold(self, **values: Any) -> None:
-        self.__dict__.update(values)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        raise AttributeError(f"{name}: a {type(self).__name__} does not change; make another one")
+class ReadOnlyCopies:
+    """What is copied, by copy, deepcopy or pickle, with arrays that cannot be written to."""
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         for value in state.values():
@@ -65,6 +59,16 @@ class Frozen:
                 if isinstance(array, np.ndarray):
                     array.flags.writeable = False
         self.__dict__.update(state)
+
+
+class Frozen(ReadOnlyCopies):
+    """What holds its values for good: attributes are given once, by `_hold`, and copies are read-only too."""
+
+    def _hold(self, **values: Any) -> None:
+        self.__dict__.update(values)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"{name}: a {type(self).__name__} does not change; make another one")
 
 
 class Density(Frozen, ABC):

@@ -29,6 +29,8 @@ Array = npt.NDArray[np.float64]
 BLOCKS = 400
 #: How far sums in a file may be from one another, over the sum of the absolute values.
 CLOSE = 1e-6
+#: Numbers whose squares, summed over many draws, floats hold.
+SQUARED = 1e100
 
 
 def block_edges(shape: tuple[int, ...]) -> list[npt.NDArray[np.int64]]:
@@ -257,12 +259,16 @@ class Moments:
         for name, value in (("total", total), ("table", float(table[:, 0].mean()))):
             if abs(value - mean.sum()) > CLOSE * np.abs(mean).sum():
                 raise ValueError(f"{name}: gives a mean sum of {value:g}, the mean map has {mean.sum():g}")
+        # Squares of numbers that are very large are honestly infinite.
+        finite = max(np.abs(mean).max(initial=0.0), np.abs(table).max()) < SQUARED
+        scatter = numbers_of(arrays, "scatter", (blocks, blocks), finite=finite)
+        if finite and (np.diag(scatter) < -CLOSE * np.abs(scatter).max()).any():
+            raise ValueError("scatter: holds negative variances")
         return Moments(
-            count, mean, numbers_of(arrays, "square", mean.shape, signed=False, finite=False),
-            numbers_of(arrays, "cross", mean.shape, finite=False),
-            numbers_of(arrays, "line_square", lines, signed=False, finite=False),
-            numbers_of(arrays, "line_cross", lines, finite=False), total, (table,),
-            numbers_of(arrays, "scatter", (blocks, blocks), finite=False))
+            count, mean, numbers_of(arrays, "square", mean.shape, signed=False, finite=finite),
+            numbers_of(arrays, "cross", mean.shape, finite=finite),
+            numbers_of(arrays, "line_square", lines, signed=False, finite=finite),
+            numbers_of(arrays, "line_cross", lines, finite=finite), total, (table,), scatter)
 
 
 _STORED = ("count", "total", "mean", "square", "cross", "line_square", "line_cross", "table", "scatter")

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base.errors import quoted
-from ..base.files import BROKEN, check_archive, check_name
+from ..base.files import BROKEN, check_archive, check_name, open_regular
 from .data import Images
 
 __all__ = ["read_cifar10", "read_npz", "read_png_pairs"]
@@ -80,7 +80,7 @@ def read_npz(path: str | os.PathLike[str], split: str = "train", *, channels_las
 def _pair(path: str | os.PathLike[str], pairs: tuple[tuple[str, str], ...]) -> tuple[Array, Array]:
     """The first of `pairs` of arrays that the file has."""
     check_name(path)
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         try:
             check_archive(file)
             with np.load(file, allow_pickle=False) as data:
@@ -108,7 +108,7 @@ def _images(path: str | os.PathLike[str], images: Array, labels: Array, like: Im
 
 def _batch(path: pathlib.Path) -> tuple[Array, Array]:
     """Images and labels of one file, in either of the published versions."""
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         images, labels = _binary(file) if path.suffix == ".bin" else _pickled(file)
     if images.dtype != np.uint8 or images.ndim != 2 or images.shape[1] != np.prod(CIFAR):
         raise ValueError(f"images of shape {images.shape} and {images.dtype}; must be (N, 3072) of uint8")

@@ -6,15 +6,19 @@ import io
 import os
 import stat
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from helpers import EXACT, assert_close
 
+import erfmath as em
 from erfmath.base import errors
 from erfmath.base.files import (check_archive, check_target, open_regular, read_archive, write_archive,
                                 write_atomically)
+from erfmath.cli import main
 
 
 # ---------------------------------------------------------------------------------------------
@@ -146,6 +150,24 @@ def test_check_archive_leaves_the_file_at_its_beginning(in_tmp: Path) -> None:
     with open("a.npz", "rb") as file:
         check_archive(file)
         assert file.tell() == 0
+
+
+@pytest.mark.parametrize("read", [
+    em.load, em.EffectiveReceptiveField.load, em.training.read_npz, em.training.Training.load, em.from_onnx,
+    em.from_keras,
+    lambda path: main(["analyse", path]), lambda path: main(["predict", "vgg11", "--weights", path]),
+    lambda path: em.measure(em.serial(em.Conv(3)), draws=2, checkpoint=path)])
+@pytest.mark.parametrize("path", ["pipe", "/dev/zero"])
+def test_nothing_is_read_from_pipes_and_devices(read: Callable[[str], Any], path: str, in_tmp: Path,
+                                                capsys: pytest.CaptureFixture[str]) -> None:
+    """They may never end."""
+    os.mkfifo("pipe")
+    try:
+        told = read(path)
+    except (ValueError, OSError) as error:
+        assert "no regular file" in str(error) or "is a device, pipe or socket" in str(error)
+    else:
+        assert told == 2 and "no regular file" in capsys.readouterr().err
 
 
 def test_open_regular_waits_for_no_pipe(in_tmp: Path) -> None:

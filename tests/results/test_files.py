@@ -254,9 +254,11 @@ def test_load_refuses_draws_that_do_not_add_up(in_tmp: Path) -> None:
     em.measure(em.serial(em.Conv(3)), image=8, draws=5, rng=0).save("erf.npz")
     arrays, _ = read_archive("erf.npz")
     for name, wrong in (("draws__count", np.array(5.5)), ("draws__total", np.array(123.0)),
-                        ("draws__table", arrays["draws.table"] * 2)):
+                        ("draws__table", arrays["draws.table"] * 2), ("draws__square", arrays["draws.square"] * np.nan),
+                        ("draws__line_cross", arrays["draws.line_cross"] + np.inf),
+                        ("draws__scatter", -arrays["draws.scatter"])):
         changed("erf.npz", **{name: wrong})
-        with pytest.raises(ValueError, match="count=5.5|gives a mean sum"):
+        with pytest.raises(ValueError, match="count=5.5|gives a mean sum|not finite|negative variances"):
             em.EffectiveReceptiveField.load("wrong.npz")
 
 
@@ -276,6 +278,17 @@ def test_copies_are_read_only(in_tmp: Path) -> None:
                            other.moments.mean, other.moments.scatter]
             assert not any(array.flags.writeable for array in arrays)
             assert repr(other) == repr(erf) and np.array_equal(other.map, erf.map)
+
+
+@pytest.mark.parametrize("result", [
+    em.erf_size_map(em.serial(em.Conv(3)), 8), em.growth(em.zoo.plain, [2, 3, 4]),
+    em.support(em.serial(em.Conv(3)), image=8)], ids=["size map", "growth", "support"])
+def test_copies_of_other_results_are_read_only(result: Any) -> None:
+    for other in (copy.copy(result), copy.deepcopy(result), pickle.loads(pickle.dumps(result))):
+        for name in ("size", "std", "values", "trf", "mask"):
+            array = getattr(other, name, None)
+            if isinstance(array, np.ndarray):
+                assert not array.flags.writeable and np.array_equal(array, getattr(result, name)), name
 
 
 C, A = em.Conv, em.Activation
