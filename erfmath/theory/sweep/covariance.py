@@ -140,9 +140,9 @@ class Covariance:
     """M(x, tau) per channel group: values (groups, *lags, *lattice), lags from -h to h per axis.
 
     `values` is `bare` times `factor`: a number that multiplies everything waits for an array that is made anyway.
+    Where there are `multiples`, one for each group, `bare` has one group, of which these are the groups.
     `uniform` is the part along the direction in which all channels are equal, which a `Constant`
     convolution reads.  Where channels are independent and alike it is M / channels and not stored.
-    `multiples`, where known, are what the groups are of the first: pairs through filters are then found once for all.
     """
 
     bare: Array
@@ -155,13 +155,16 @@ class Covariance:
     @lazy
     def values(self) -> Array:
         """M(x, tau)."""
+        if self.multiples is not None:
+            return self.bare * _column(self.multiples * self.factor, self.ndim)
         return self.bare if self.factor == 1 else self.bare * self.factor
 
     @lazy
     def peak(self) -> float:
         """The largest of `bare` at lag 0; with others or at lags covariances are below it."""
         center: tuple[Any, ...] = (slice(None), *self.lags)
-        return float((self.bare[center] if any(self.lags) else self.bare).max(initial=0))
+        peak = float((self.bare[center] if any(self.lags) else self.bare).max(initial=0))
+        return peak if self.multiples is None else peak * float(self.multiples.max())
 
     def _scaled(self, factor: float) -> Covariance:
         """The same array times one more number, without the uniform part; what is known of the array stays so."""
@@ -175,10 +178,15 @@ class Covariance:
         return replace(self, bare=values, factor=1.0, multiples=None, **others)
 
     def _first(self) -> Covariance:
-        return Covariance(self.bare[:1], self.start, None, self.mixing, self.factor)
+        return Covariance(self.bare, self.start, None, self.mixing, self.factor)
 
     def _multiplied(self, multiples: Array) -> Covariance:
-        return replace(self, bare=self.bare * _column(multiples, self.ndim), multiples=multiples)
+        return (self._scaled(float(multiples[0])) if len(multiples) == 1 else
+                Covariance(self.bare, self.start, None, self.mixing, self.factor, multiples))
+
+    def _apart(self) -> Covariance:
+        """The same with an array for each group."""
+        return self if self.multiples is None else self.holding(self.values)
 
     @property
     def ndim(self) -> int:
@@ -194,19 +202,22 @@ class Covariance:
     def power(self) -> Array:
         """E[g(x)^2] summed over channels, shape (*lattice)."""
         center: tuple[Any, ...] = (slice(None), *self.lags)
+        if self.multiples is not None:
+            return np.asarray(self.bare[center][0] * (self.factor * self.multiples.sum()))
         alone = self.values[center]
         return np.asarray(alone[0] if len(alone) == 1 else alone.sum(axis=0))
 
     def merge(self, other: Covariance, channels: int, ones: bool) -> Covariance:
         """Sum of two uncorrelated gradients; `ones` says whether the uniform part is needed."""
+        if self.multiples is not None and other.multiples is not None and np.array_equal(
+                self.multiples, other.multiples):
+            return self._first().merge(other._first(), channels, False)._multiplied(self.multiples)
         values, start = add_on_hull(self.values, self.start, other.values, other.start)
         mixing, uniform = max(self.mixing, other.mixing), None
         if mixing and ones:
             uniform, _ = add_on_hull(self.along_ones(channels), self.start,
                                      other.along_ones(channels), other.start)
-        alike = (self.multiples is not None and other.multiples is not None
-                 and np.array_equal(self.multiples, other.multiples))
-        return Covariance(values, start, uniform, mixing, multiples=self.multiples if alike else None)
+        return Covariance(values, start, uniform, mixing)
 
     @staticmethod
     def sum_of(parts: Sequence[Covariance], channels: int, ones: bool, factors: Sequence[float] | None = None
@@ -252,13 +263,10 @@ class Covariance:
 
     def into_groups(self, owner: Array, count: int) -> Covariance:
         """Channel groups summed into the `count` groups that `owner` says; -1 is left out."""
+        if self.multiples is not None:
+            return self._first()._multiplied(collected(self.multiples, owner, count))
         bare = collected(self.bare, owner, count)
-        if bare is self.bare:
-            return self
-        multiples = None if self.multiples is None else collected(self.multiples, owner, count)
-        if multiples is not None:
-            multiples = multiples / multiples[0] if multiples.all() else None
-        return replace(self, bare=bare, multiples=multiples)
+        return self if bare is self.bare else replace(self, bare=bare)
 
     def gathered(self) -> Covariance:
         """The sum over all pairs of sites, for one site that serves all of them."""
@@ -270,11 +278,14 @@ class Covariance:
         """Below a gate, given as factors on M(x, tau) over (groups, lags, map), extents 1 for all alike."""
         if gate.size == 1:
             return self._scaled(gate.item())
-        if gate.size == len(gate):  # one number per group
-            after = self.holding(self.bare * (gate * self.factor), uniform=None)
-            if self.multiples is None or not gate.all():
-                return after
-            return replace(after, multiples=self.multiples * gate.reshape(-1) / gate.item(0))
+        if self.multiples is not None:
+            if gate.size == len(gate):  # one number per group
+                return self._first()._multiplied(self.multiples * gate.reshape(-1))
+            if len(gate) > 1:
+                return self._apart().gated(gate)
+            return self._first().gated(gate)._multiplied(self.multiples)
+        if gate.size == len(gate):
+            return self.holding(self.bare * (gate * self.factor), uniform=None)
         index: list[slice] = [slice(None)]
         for have, n in zip(self.lags, gate.shape[1:1 + self.ndim]):
             index.append(slice(None) if n == 1 else slice(n // 2 - have, n // 2 + have + 1))
@@ -290,6 +301,12 @@ class Covariance:
             return self if power[0] == 1 == pairs[0] else self._scaled(float(power[0]))
         if (power == 1).all() and (pairs == 1).all():
             return self
+        if self.multiples is not None:
+            if not any(self.lags) or np.array_equal(power, pairs):
+                return self._first()._multiplied(self.multiples * power)
+            if (power == power[0]).all() and (pairs == pairs[0]).all():
+                return self._first().conditioned(power[:1], pairs[:1])._multiplied(self.multiples)
+            return self._apart().conditioned(power, pairs)
         shape = *self.bare.shape[:1 + self.ndim], *(1,) * self.ndim
         factors = np.broadcast_to(_column(pairs, self.ndim), shape).copy()
         center: tuple[Any, ...] = (slice(None), *self.lags)
@@ -344,13 +361,15 @@ class Covariance:
             w, flat = taps.weights, taps.flat
             values, start = adjoint(values, start, taps, sizes, lambda tap, part: part if flat else w[tap] * part, flat)
             values, start = cut_pairs(values, start, sizes, taps.axes)
-        if shares.size > 1:
-            below = np.tensordot(shares, values, (0, 0)) if len(shares) > 1 else values * _column(shares[0], self.ndim)
-            values, factor = below * factor, 1.0
-        alike = shares[0] / shares[0, 0] if len(shares) == 1 < shares.size and shares.all() else None
+        if len(shares) == 1 or self.multiples is not None:  # groups below are multiples of one
+            each = shares[0] if self.multiples is None else np.dot(self.multiples, shares)
+            below = Covariance(values, start, None, ALIKE, factor)._multiplied(each)
+        else:
+            below = Covariance(np.tensordot(shares, values, (0, 0)) * factor, start)
         if op.groups > 1 and self.mixing == MIXED:
-            return Covariance(values, start, values.sum(axis=0, keepdims=True) * (factor / channels), MIXED, factor)
-        return Covariance(values, start, None, ALIKE, factor, alike)
+            whole = below.values
+            return Covariance(whole, start, whole.sum(axis=0, keepdims=True) / channels, MIXED)
+        return below
 
     def through_fixed(self, op: Linear, sizes: tuple[int | None, ...], lags: tuple[int, ...]) -> Covariance:
         """Below the same filter on each channel: w_a w_b over all pairs of taps."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -78,18 +77,25 @@ def test_lags_against_sampled_weights(name: str) -> None:
 def test_groups_that_are_multiples_of_one_are_found_as_each(layer: Any) -> None:
     values, multiples = np.random.default_rng(0).random((1, 5, 5, 4, 4)), np.array([1.0, 0.25, 3.0])
     each = Covariance(values * multiples[:, None, None, None, None], (0, 0))
+    once = Covariance(values, (0, 0), multiples=multiples)
     op = rule_of(layer).lower(layer, (9, 9), 3, 3)
-    for pass_on in (Covariance.through_fixed, functools.partial(Covariance.through_route, channels=3)):
-        together, apart = (pass_on(state, op, (9, 9), (2, 2)) for state in (replace(each, multiples=multiples), each))
-        assert together.start == apart.start and apart.multiples is None
+    steps = [lambda state: state.through_fixed(op, (9, 9), (2, 2)),
+             lambda state: state.through_route(op, (9, 9), (2, 2), 3),
+             lambda state: state.gated(np.array([2.0, 5.0, 0.5]).reshape(3, 1, 1, 1, 1)),
+             lambda state: state.gated(np.random.default_rng(1).random((1, 5, 5, 9, 9))),
+             lambda state: state.conditioned(np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.0, 3.0])),
+             lambda state: state.merge(state.times(2.0), 3, False), lambda state: state.with_lags((1, 3)),
+             lambda state: state.into_groups(np.array([-1, 0, 1]), 2),
+             lambda state: state.into_groups(np.array([0, 0, -1]), 1)]
+    for step in steps:
+        together, apart = step(once), step(each)
+        assert len(together.bare) == 1 and together.start == apart.start
         assert_close(together.values, apart.values, ROUNDING)
-    for gate in (np.full((1, 1, 1, 1, 1), 2.0), np.array([2.0, 5.0, 0.5]).reshape(3, 1, 1, 1, 1)):
-        after = replace(each, multiples=multiples).gated(gate)
-        assert after.multiples is not None
-        assert_close(after.values, after.values[:1] * after.multiples[:, None, None, None, None], ROUNDING)
-    part = replace(each, multiples=multiples).into_groups(np.array([-1, 0, 1]), 2)
-    assert part.multiples is not None
-    assert_close(part.multiples, np.array([1.0, 12.0]), ROUNDING)
+        assert_close(together.power, apart.power, ROUNDING)
+    gate = np.random.default_rng(1).random((3, 5, 5, 9, 9))
+    assert_close(once.gated(gate).values, each.gated(gate).values, ROUNDING)
+    some = np.array([1.0, 2.0, 3.0]), np.array([3.0, 2.0, 1.0])
+    assert_close(once.conditioned(*some).values, each.conditioned(*some).values, ROUNDING)
 
 
 def test_margins_of_nothing_are_left_out() -> None:
