@@ -212,6 +212,21 @@ class Layer:
             Where it has none.
         """
 
+    def phases(self, ndim: int) -> tuple[tuple[AxisGeometry, ...], ...]:
+        """How each place of a block is read, where sites become channels or channels sites; () of other layers.
+
+        Parameters
+        ----------
+        ndim : int
+            Number of axes.
+
+        Returns
+        -------
+        tuple of tuple of AxisGeometry
+            Per place, row by row, one for each axis.
+        """
+        return ()
+
     def channel_reads(self, labels: Sequence[Labels], c_out: int, ndim: int) -> Labels:
         """Which channels each channel of the output depends on.
 

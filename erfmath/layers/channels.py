@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -186,6 +187,12 @@ class _Shuffled(Layer):
 
     def dimensions(self) -> frozenset[int]:
         return open_dimensions(self.scale)
+
+    def phases(self, ndim: int) -> tuple[tuple[AxisGeometry, ...], ...]:
+        """Per place in a block, row by row, how each axis is read."""
+        scales = per_axis(self.scale, ndim)
+        return tuple(tuple(AxisGeometry(1, r, padding=(-at, at + 1 - r), transposed=self.transposed)
+                           for r, at in zip(scales, place)) for place in itertools.product(*map(range, scales)))
 
     def _phases(self, ndim: int | None) -> int | None:
         """Sites of the fine map for each site of the coarse one; None while the dimension is open."""

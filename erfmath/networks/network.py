@@ -286,6 +286,14 @@ class Network:
         """Output channels of every node, None where they depend on the channels of the input or of a run."""
         return tuple(state.channels for state in self._state)
 
+    def known_channels_in(self, ndim: int) -> tuple[int | None, ...]:
+        """`known_channels` in `ndim` dimensions, which some layers need where the network leaves them open."""
+        counts: list[int | None] = []
+        for i in range(len(self._layers)):
+            counts.append(self._merge_channels(i, [None if j == INPUT else counts[j] for j in self._inputs[i]], None,
+                                               ndim))
+        return tuple(counts)
+
     def geometry(self, ndim: int) -> list[tuple[AxisGeometry, ...]]:
         """Per node, the connection of sites along each of `ndim` axes."""
         return [layer.geometry(ndim) for layer in self._layers]

@@ -6,14 +6,14 @@ only) one map is not enough: strands are its groups of channels that come from t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Union
 
 import numpy as np
 
 from ..base.checks import axes_of, check_network, image_shape
 from ..layers.base import Labels, Layer
-from ..layers.geometry import AxisGeometry
+from ..layers.geometry import SITE, AxisGeometry
 from .windows import DEAD
 
 if TYPE_CHECKING:
@@ -35,11 +35,14 @@ class Strands(NamedTuple):
         The strands that each strand reads; -1 is what the field is on, `DEAD` what does not depend on that.
     of_node : sequence of tuple of int
         The strands of each node.
+    own : mapping of int to tuple of AxisGeometry
+        How a strand reads its sources, where that is not as its layer's other channels do.
     """
 
     nodes: Sequence[int]
     sources: Sources
     of_node: Sources
+    own: Mapping[int, tuple[AxisGeometry, ...]]
 
 
 def strands(layers: Sequence[Layer], inputs: Sources, channels: Sequence[int | None], ndim: int, source: int = -1
@@ -57,13 +60,14 @@ def strands(layers: Sequence[Layer], inputs: Sources, channels: Sequence[int | N
     source : int
         The node whose map the field is on; -1 is the network's input.
     """
-    if source < 0 and not any(layer.moves_channels for layer in layers):
+    phases = [layer.phases(ndim) for layer in layers]
+    shuffled = {phase[0][0].transposed for phase in phases if phase}  # to sites, to channels
+    if source < 0 and len(shuffled) < 2 and not any(layer.moves_channels for layer in layers):
         each = range(len(layers))
-        return Strands(each, inputs, [(i,) for i in each])
+        return Strands(each, inputs, [(i,) for i in each], {})
     # Labels of a map are the strands of its channels; one int where their number is not known.
     labels: dict[int, Union[int, Labels]] = {-1: DEAD if source >= 0 else -1}
-    nodes: list[int] = []
-    sources: list[tuple[int, ...]] = []
+    made = _Made()
     of_node: list[tuple[int, ...]] = []
     for i, (layer, js, c_out) in enumerate(zip(layers, inputs, channels)):
         if i == source:
@@ -73,19 +77,90 @@ def strands(layers: Sequence[Layer], inputs: Sources, channels: Sequence[int | N
         incoming = [labels[j] for j in js]
         known = [np.asarray(of_one) for of_one in incoming if not isinstance(of_one, int)]
         if c_out is None or len(known) < len(incoming):
-            columns, which = np.unique(np.hstack([np.ravel(of_one) for of_one in incoming]))[:, None], None
+            only = made.add(i, np.unique(np.hstack([np.ravel(of_one) for of_one in incoming])))
+            found, labels[i] = np.array([only]), only if c_out is None else np.full(c_out, only)
         else:
-            columns = np.sort(layer.channel_reads(known, c_out, ndim), axis=0)
-            columns, which = np.unique(columns, axis=1, return_inverse=True)
-        start = len(nodes)
-        nodes += [i] * columns.shape[1]
-        sources += [tuple(dict.fromkeys(map(int, column))) for column in columns.T]
-        of_node.append(tuple(range(start, len(nodes))))
-        if which is not None:
-            labels[i] = start + which.reshape(-1)
-        else:
-            labels[i] = start if c_out is None else np.full(c_out, start)
-    return Strands(nodes, sources, of_node)
+            columns = layer.channel_reads(known, c_out, ndim)
+            if not phases[i]:
+                found = made.layer(i, columns)
+            elif layer.transposed:
+                found = made.shuffled(i, columns, phases[i])
+            else:
+                found = made.unshuffled(i, columns[0], phases[i])
+            labels[i] = found
+        of_node.append(made.joined(np.unique(found).tolist()))
+    return Strands(made.nodes, made.sources, of_node, made.own)
+
+
+class _Made:
+    """Strands as they are made.
+
+    A family are the strands of one map whose sites were brought to channels, a strand for each place in a block, and
+    the strand that they are together: what reads all of them reads that one, as if they had never been told apart.
+    """
+
+    def __init__(self) -> None:
+        self.nodes: list[int] = []
+        self.sources: list[tuple[int, ...]] = []
+        self.own: dict[int, tuple[AxisGeometry, ...]] = {}
+        self.families: list[tuple[tuple[int, ...], int]] = []
+
+    def add(self, node: int, sources: Iterable[int], geometry: tuple[AxisGeometry, ...] | None = None) -> int:
+        self.nodes.append(node)
+        self.sources.append(tuple(map(int, sources)))
+        if geometry is not None:
+            self.own[len(self.nodes) - 1] = geometry
+        return len(self.nodes) - 1
+
+    def joined(self, found: Iterable[int]) -> tuple[int, ...]:
+        """Strands, with complete families as one."""
+        kept = set(found)
+        for members, together in self.families:
+            if kept.issuperset(members):
+                kept = kept.difference(members) | {together}
+        return tuple(sorted(kept))
+
+    def layer(self, node: int, columns: Labels) -> Labels:
+        """Labels of a layer whose channel reads the strands of a column."""
+        columns, which = np.unique(np.sort(columns, axis=0), axis=1, return_inverse=True)
+        sets: dict[tuple[int, ...], int] = {}
+        for column in columns.T.tolist():
+            one = self.joined(column)
+            if one not in sets:
+                sets[one] = self.add(node, one)
+        found = np.array([sets[self.joined(column)] for column in columns.T.tolist()], dtype=int)
+        for members, together in list(self.families):
+            for one in [one for one in sets if members[0] in one]:  # a family stays one, channel by channel
+                rest = set(one) - {members[0]}
+                others = [sets.get(tuple(sorted(rest | {member}))) for member in members]
+                if None not in others:
+                    self.families.append((tuple(j for j in others if j is not None),
+                                          self.add(node, sorted(rest | {together}))))
+        return found[which.reshape(-1)]
+
+    def unshuffled(self, node: int, column: Labels, phases: Sequence[tuple[AxisGeometry, ...]]) -> Labels:
+        """Labels of sites brought to channels: each place in a block is a strand."""
+        of_one: dict[int, tuple[int, ...]] = {}
+        for label in np.unique(column).tolist():
+            of_one[label] = tuple(self.add(node, [label], phase) for phase in phases)
+            self.families.append((of_one[label], self.add(node, [label])))
+        return np.array([of_one[label][i % len(phases)] for i, label in enumerate(column.tolist())])
+
+    def shuffled(self, node: int, columns: Labels, phases: Sequence[tuple[AxisGeometry, ...]]) -> Labels:
+        """Labels of channels brought to sites: each site of a block reads a strand of its own, if they differ."""
+        parts: dict[tuple[int, int], int] = {}
+        made: dict[tuple[int, ...], int] = {}
+        for column in map(tuple, columns.T.tolist()):
+            if column in made:
+                continue
+            if len(set(column)) == 1:
+                made[column] = self.add(node, column[:1])
+                continue
+            for pair in enumerate(column):
+                if pair not in parts:
+                    parts[pair] = self.add(node, pair[1:], phases[pair[0]])
+            made[column] = self.add(node, [parts[pair] for pair in enumerate(column)], (SITE,) * len(phases[0]))
+        return np.array([made[column] for column in map(tuple, columns.T.tolist())])
 
 
 class Paths(NamedTuple):
@@ -136,14 +211,17 @@ def paths(net: Network, ndim: int, *, image: Any = None, source: str | None = No
     inputs: Sources = net.sources[:stop]
     if not gates:
         inputs = _without_gates(layers, geometry, inputs)
-    found = strands(layers, inputs, net.known_channels, ndim, root)
+    open_counts = net.ndim is None and any(layer.phases(ndim) for layer in layers)
+    channels = net.known_channels_in(ndim) if open_counts else net.known_channels
+    found = strands(layers, inputs, channels, ndim, root)
     shapes = sizes = None
     if image is not None:
         pixels = image_shape(image, ndim)
         shapes = list(net.shapes(pixels, ndim).values())
         sizes = [*(shapes[i] for i in found.nodes), pixels, pixels if root < 0 else shapes[root]]
-    per_strand = geometry if len(found.nodes) == len(geometry) and root < 0 else [geometry[i] for i in found.nodes]
-    return Paths(*found, per_strand, shapes, sizes, ndim)
+    per_strand = geometry if len(found.nodes) == len(geometry) and root < 0 else [
+        found.own.get(strand, geometry[i]) for strand, i in enumerate(found.nodes)]
+    return Paths(*found[:3], per_strand, shapes, sizes, ndim)
 
 
 def _without_gates(layers: Sequence[Layer], geometry: Sequence[tuple[AxisGeometry, ...]], inputs: Sources) -> Sources:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -14,7 +15,7 @@ from erfmath.networks.strands import strands
 from erfmath.networks.windows import DEAD
 
 Reads = Any  # boolean, (channels, sites, channels of what is looked at, its sites)
-N = 9
+N = 12
 
 
 def conv_reads(x: Reads, c_out: int, k: int, groups: int) -> Reads:
@@ -32,8 +33,8 @@ def conv_reads(x: Reads, c_out: int, k: int, groups: int) -> Reads:
 class Grown:
     """A random network with the matrices of all its nodes, and of what each sees of one of its nodes."""
 
-    def __init__(self, seed: int) -> None:
-        self.rng = random.Random(seed)
+    def __init__(self, seed: int, kinds: Sequence[str]) -> None:
+        self.rng, self.kinds = random.Random(seed), kinds
         self.nodes: list[dict[str, Any]] = []
         self.reads: list[Reads] = []
         self.marked = -1
@@ -49,22 +50,21 @@ class Grown:
         self.reads.append(act([image if j == "input" else self.reads[j] for j in inputs]))
         if self.marked < 0 and self.rng.random() < 0.3:
             self.marked = len(self.nodes) - 1
-        c = self.reads[max(self.marked, 0)].shape[0]
+        c, n = self.reads[max(self.marked, 0)].shape[:2]
         if len(self.nodes) - 1 == self.marked:
-            self.of_marked.append(np.eye(c * N, dtype=bool).reshape(c, N, c, N))
+            self.of_marked.append(np.eye(c * n, dtype=bool).reshape(c, n, c, n))
         elif self.marked < 0:
             self.of_marked.append(None)
         else:
-            blank = [np.zeros((*self.reads[j].shape[:2], c, N), bool) if self.of_marked[j] is None else
+            blank = [np.zeros((*self.reads[j].shape[:2], c, n), bool) if self.of_marked[j] is None else
                      self.of_marked[j] for j in inputs]
             self.of_marked.append(act(blank))
 
     def grow(self) -> None:
         last = len(self.reads) - 1
         a = self.rng.randint(max(0, last - 2), last)
-        c = self.reads[a].shape[0]
-        kind = self.rng.choice(["conv", "conv", "depthwise", "slice", "slice", "shuffle", "concat", "add", "multiply",
-                                "softmax", "layer_norm", "group_norm"])
+        c, n = self.reads[a].shape[:2]
+        kind = self.rng.choice(self.kinds)
         g = self.rng.choice([d for d in range(1, c + 1) if c % d == 0])
         if kind == "conv":
             k, out = self.rng.choice([1, 3, 5]), g * self.rng.randint(1, 3)
@@ -85,7 +85,15 @@ class Grown:
             blocks = {"softmax": each % (c // g), "group_norm": each * g // c, "layer_norm": 0 * each}[kind]
             return self.add({"op": kind, **more[kind]}, [a],
                             lambda x: np.stack([x[0][blocks == b].any(axis=0) for b in blocks]))
-        b = self.rng.randint(0, last)
+        if kind == "pixel_unshuffle":
+            r = self.rng.choice([r for r in (2, 3) if n % r == 0] or [1])
+            return self.add({"op": kind, "scale": r}, [a], lambda x: np.stack([
+                x[0][j // r, j % r::r] for j in range(c * r)]))
+        if kind == "pixel_shuffle":
+            r = self.rng.choice([r for r in (2, 3) if c % r == 0 and n * r <= 2 * N] or [1])
+            return self.add({"op": kind, "scale": r}, [a], lambda x: np.stack([
+                [x[0][o * r + site % r, site // r] for site in range(n * r)] for o in range(c // r)]))
+        b = self.rng.choice([b for b in range(last + 1) if self.reads[b].shape[1] == n])
         if kind == "concat":
             return self.add({"op": kind}, [b, a], lambda x: np.concatenate(x))
         if self.reads[b].shape[0] == c or (kind == "multiply" and self.reads[b].shape[0] == 1):
@@ -96,9 +104,17 @@ class Grown:
                                      "output": self.nodes[-1]["name"]})
 
 
-@pytest.mark.parametrize("seed", range(30))
-def test_support_of_channels(seed: int) -> None:
-    grown = Grown(seed)
+KINDS = ["conv", "conv", "depthwise", "slice", "slice", "shuffle", "concat", "add", "multiply", "softmax", "layer_norm",
+         "group_norm"]
+#: Sites to channels and back, with parts of the channels in between.
+PIXELS = ["conv", "depthwise", "depthwise", "slice", "shuffle", "concat", "add", "pixel_unshuffle", "pixel_unshuffle",
+          "pixel_shuffle", "pixel_shuffle"]
+
+
+@pytest.mark.parametrize("kinds, seed", [*((KINDS, seed) for seed in range(30)),
+                                         *((PIXELS, seed) for seed in range(100, 140))])
+def test_support_of_channels(kinds: list[str], seed: int) -> None:
+    grown = Grown(seed, kinds)
     net = grown.network()
     for source, reads in (("input", grown.reads), (f"n{grown.marked}", grown.of_marked)):
         if source == "n-1":
@@ -106,7 +122,7 @@ def test_support_of_channels(seed: int) -> None:
         for i, of_node in enumerate(reads):
             if source != "input" and i <= grown.marked:
                 continue
-            for unit in (0, 4, N - 1):
+            for unit in (0, of_node.shape[1] // 3, of_node.shape[1] - 1):
                 seen = of_node[:, unit].any(axis=(0, 1))
                 options: dict[str, Any] = {"node": f"n{i}", "image": N, "ndim": 1, "source": source}
                 if not seen.any():
@@ -118,7 +134,7 @@ def test_support_of_channels(seed: int) -> None:
                 found = em.support(net, unit=unit, **options)
                 assert (found.origin[0] + np.flatnonzero(found.mask)).tolist() == sites.tolist()
                 (lo,), (hi,) = em.receptive_field(net, **options).window(unit)
-                assert (max(lo, 0), min(hi, N - 1)) == (sites[0], sites[-1])
+                assert (max(lo, 0), min(hi, of_node.shape[3] - 1)) == (sites[0], sites[-1])
 
 
 def test_strands_merge_what_sees_the_same() -> None:
@@ -200,3 +216,32 @@ def test_a_field_with_what_all_units_see_survives_json() -> None:
     assert em.ReceptiveField.from_dict(cut.to_dict()) == cut and cut.window(14) == ((52, 52), (62, 62))
     bins = em.receptive_field(em.serial(em.AdaptiveAvgPool(3)), image=8)
     assert em.ReceptiveField.from_dict(bins.to_dict()) == bins and bins.stride == (Fraction(8, 3),) * 2
+
+
+def test_sites_of_blocks_as_channels_on_the_plane() -> None:
+    """Channel c r^2 + i of an unshuffled map is site i of each block, row by row; all together are the block."""
+    def seen(*parts: em.Network | em.Layer, unit: int = 0) -> list[tuple[int, ...]]:
+        found = em.support(em.serial(em.Conv(1, 2), *parts), unit=unit)
+        return sorted(tuple((np.array(found.origin) + place).tolist()) for place in np.argwhere(found.mask))
+
+    block = [(y, x) for y in range(2) for x in range(2)]
+    for channel in range(8):
+        assert seen(em.PixelUnshuffle(2), em.Slice(channel, channel + 1)) == [block[channel % 4]]
+    assert seen(em.PixelUnshuffle(2), em.Slice(0, 2)) == block[:2]
+    assert seen(em.PixelUnshuffle(2), em.Conv(1, 3), em.Slice(0, 1)) == block
+    assert seen(em.PixelUnshuffle((1, 2)), em.Slice(1, 2), unit=3) == [(3, 7)]
+    back = em.serial(em.PixelUnshuffle(2), em.Conv(3, groups="depthwise"), em.PixelShuffle(2))
+    assert seen(back, unit=4) == [(y, x) for y in (2, 4, 6) for x in (2, 4, 6)]  # a dilated convolution
+    assert em.receptive_field(em.serial(em.Conv(1, 2), back)).shift_invariant
+
+
+def test_strands_of_a_whole_block_are_one() -> None:
+    """What reads all sites of a block has the windows that it has where no channels are picked."""
+    stem = em.serial(em.Conv(3, 4), em.PixelUnshuffle(2), em.Conv(3, groups="depthwise"), em.Activation("relu"),
+                     em.Conv(1, 8), em.Conv(3, 8))
+    for image in (None, 20):
+        plain, picked = em.receptive_field(stem, image=image), em.receptive_field(em.serial(stem, em.Slice(0, 4)),
+                                                                                  image=image)
+        for what in ("size", "stride", "padding", "shift_invariant"):
+            assert getattr(plain, what) == getattr(picked, what)
+        assert plain.window(3) == picked.window(3) and plain.center(1) == picked.center(1)
