@@ -389,10 +389,17 @@ class Comparison:
 
         Parameters
         ----------
-        level, tolerance, total
+        level, tolerance : float
             As of `agrees`.
         power : float
             Between 0 and 1.
+        total : bool
+            As of `agrees`.
+
+        Returns
+        -------
+        int
+            Number of draws.
 
         Raises
         ------
@@ -414,6 +421,18 @@ class Comparison:
         """Draws that `p_shape` needs to fall below `level` with probability `power`, were `alternative` true.
 
         The covariance is taken from the draws at hand.
+
+        Parameters
+        ----------
+        alternative : EffectiveReceptiveField
+            What is to be told from the theory.
+        level, power : float
+            Probabilities, between 0 and 1.
+
+        Returns
+        -------
+        int
+            Number of draws.
 
         Raises
         ------
@@ -452,6 +471,11 @@ class Comparison:
             Of the intervals, of the bound of z and of `agrees`; between 0 and 0.5.
         tolerance : float
             Of `agrees`; relative, positive.
+
+        Returns
+        -------
+        str
+            Table of sizes, intervals and tests.
 
         Raises
         ------
@@ -533,6 +557,12 @@ class Comparison:
         display : str
             Of these profiles; maps are drawn as "amplitude" only.
         title : str, optional
+            Above the panels.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            The figure; of `ax` the one that it is in.
 
         Raises
         ------

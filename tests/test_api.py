@@ -12,7 +12,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 import pytest
@@ -105,7 +105,8 @@ def member_lacks(member: Any) -> Iterator[str]:
         yield "a sentence that says what it is"
     elif not api.is_property(member):
         for name in parameters(inner):
-            if name not in doc.described("Parameters") and f"`{name}`" not in inner.__doc__.replace("*", ""):
+            described = {name, f"**{name}"} & set(doc.described("Parameters"))
+            if not described and f"`{name}`" not in inner.__doc__.replace("*", ""):
                 yield f"the parameter {name}"
 
 
@@ -230,6 +231,24 @@ def test_the_table_of_modules_is_complete() -> None:
 
 #: No extended summary, no example, and of results that nobody makes by hand no parameters.
 NOT_ASKED = {"ES01", "EX01", "PR01"}
+#: Of methods no See Also; "Weights of ..." is no verb in the third person.
+NOT_ASKED_OF_METHODS = {"ES01", "EX01", "SA01", "SS05"}
+
+
+def methods() -> Iterator[tuple[str, Any]]:
+    """Public methods and properties of public classes, and of those that they return."""
+    classes = {name.value for page in api.PAGES for name in api.names_on(page) if isinstance(name.value, type)}
+    for cls in sorted(classes, key=lambda cls: f"{cls.__module__}.{cls.__qualname__}"):
+        for name, member in vars(cls).items():
+            if not name.startswith("_") and isinstance(member, (property, staticmethod, classmethod, FunctionType)):
+                yield f"{cls.__module__}.{cls.__qualname__}.{name}", getattr(cls, name)
+
+
+def in_one_sentence(member: Any) -> bool:
+    """Whether a docstring has no sections, and its text names all parameters."""
+    text = member.__doc__ or ""
+    names = () if isinstance(member, property) else set(inspect.signature(member).parameters) - {"self", "cls"}
+    return "----" not in text and all(f"`{name}`" in text for name in names)
 
 
 @pytest.mark.slow
@@ -238,4 +257,9 @@ def test_numpydoc_finds_nothing() -> None:
     found = [f"{name.path}: {code} {message}" for name in api.public() if api.has_docstring(name.value)
              for code, message in validate(f"{name.value.__module__}.{name.value.__qualname__}")["errors"]
              if code not in NOT_ASKED]
+    for path, member in methods():
+        inherited = not getattr(member, "__doc__", None) and inspect.getdoc(member)
+        without = NOT_ASKED_OF_METHODS | ({"PR01", "RT01"} if in_one_sentence(member) else set())
+        found += [f"{path}: {code} {message}" for code, message in validate(path)["errors"]
+                  if code not in without and not inherited]
     assert not found, "\n".join(found)

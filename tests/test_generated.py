@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 from generators import draw_network
-from helpers import EXACT, ROUNDING, assert_close, z_bound
+from helpers import EXACT, ROUNDING, assert_close
 
 import erfmath as em
 
@@ -33,7 +33,7 @@ def check(seed: int) -> None:
     if len(reached):
         lo, hi = field.window(sample.unit)
         assert (reached >= np.array(lo)).all() and (reached <= np.array(hi)).all()
-    if not any(node.layer.is_gate for node in net) and measured.statistic == "power":
+    if not any(node.layer.is_gate or node.layer.routes for node in net) and measured.statistic == "power":
         assert np.array_equal(whole, measured.map != 0)
 
     try:
@@ -47,8 +47,11 @@ def check(seed: int) -> None:
         assert_close(sizes.total[sample.unit], predicted.total, ROUNDING, scale=predicted.total)
         assert_close(sizes.std[(slice(None), *sample.unit)], predicted.std, ROUNDING, scale=1.0)
     assert_close(em.predict(net, **options, width=4).map, predicted.map, EXACT)
-    if not any(node.layer.is_gate or node.layer.statistics for node in net) and measured.effective_draws > 5:
-        assert abs(measured.total - predicted.total) <= max(z_bound(1), 8) * measured.total_stderr
+    if not any(node.layer.is_gate or node.layer.statistics for node in net):
+        # Of few draws the standard error is as uncertain as the total.
+        more = em.measure(net, **options, draws=200, rng=seed, width=4)
+        if more.effective_draws > 30:
+            assert abs(more.total - predicted.total) <= 6 * more.total_stderr
 
 
 @pytest.mark.parametrize("seed", range(12))

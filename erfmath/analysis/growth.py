@@ -87,6 +87,18 @@ class Growth(ReadOnlyCopies, Printed):
 
         Sizes are exact, so that it has no standard errors; `PowerLaw.holds` says whether they follow it.
 
+        Parameters
+        ----------
+        kind : str
+            A key of `sizes`.
+        ratio : bool
+            Fit the method `ratio` instead of the size.
+
+        Returns
+        -------
+        PowerLaw
+            Exponent, factor and fraction of explained variance, without standard errors.
+
         Raises
         ------
         KeyError
@@ -97,7 +109,7 @@ class Growth(ReadOnlyCopies, Printed):
         return fit_power_law(self.values, self.ratio(kind) if ratio else self.sizes[kind]).exact()
 
     def local_exponent(self, kind: str = "threshold") -> Array:
-        """d log(size) / d log(value), per point, of the size of this `kind`.
+        """Local exponent d log(size) / d log(value), per point, of the size of this `kind`.
 
         It is the slope of the least-squares line through the values within a factor of `NEAR`, and next
         to each; nan where a size is 0, and where no other is near.

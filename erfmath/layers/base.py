@@ -169,6 +169,11 @@ class Layer:
         ndim : int or None
             Number of axes, where it is known.
 
+        Returns
+        -------
+        int or None
+            Number of channels.
+
         Raises
         ------
         ValueError
@@ -178,6 +183,16 @@ class Layer:
 
     def merged_channels(self, incoming: Sequence[int | None]) -> int | None:
         """Channels of inputs of `incoming` channels put together; None where they are not known yet.
+
+        Parameters
+        ----------
+        incoming : sequence of int or None
+            Channels of each input.
+
+        Returns
+        -------
+        int or None
+            Number of channels.
 
         Raises
         ------

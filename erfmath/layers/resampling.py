@@ -112,6 +112,16 @@ class Upsample(Layer):
     def axis_weights(self, scale: int) -> npt.NDArray[np.float64]:
         """Weights of the transposed filter along an axis of this `scale`: a box, or a triangle.
 
+        Parameters
+        ----------
+        scale : int
+            Output sites per input site.
+
+        Returns
+        -------
+        ndarray, shape (taps,)
+            Weights.
+
         Raises
         ------
         NotImplementedError

@@ -113,6 +113,7 @@ class Random(_FrozenArray):
         Returns
         -------
         Random
+            Weights of the same variance.
 
         Raises
         ------

@@ -107,6 +107,16 @@ class NetworkBuilder:
     def build(self, output: Handle) -> Network:
         """The network that ends at `output`; nodes that it does not depend on are left out.
 
+        Parameters
+        ----------
+        output : Handle
+            What `input`, a layer or a merge returned.
+
+        Returns
+        -------
+        Network
+            The network.
+
         Raises
         ------
         TypeError, ValueError

@@ -56,6 +56,7 @@ class NaturalImages:
         Returns
         -------
         ndarray, shape (lags,) * ndim
+            What `predict` takes as ``input_covariance=``.
         """
         return _covariance(self, ndim)
 
@@ -70,11 +71,14 @@ class NaturalImages:
         shape : sequence of int
             Their size in pixels.
         rng : Generator
+            Source of randomness.
         channels : int
+            Channels of each image.
 
         Returns
         -------
         ndarray, shape ``(count, channels, *shape)``
+            What `measure` takes as ``images=``.
 
         Raises
         ------

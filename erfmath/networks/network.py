@@ -173,6 +173,16 @@ class Network:
     def dimension(self, ndim: int) -> int:
         """The dimension of a run: the network's own where it has one, else `ndim`.
 
+        Parameters
+        ----------
+        ndim : int
+            1, 2 or 3.
+
+        Returns
+        -------
+        int
+            1, 2 or 3.
+
         Raises
         ------
         ValueError
@@ -199,6 +209,11 @@ class Network:
         ndim : int
             Dimension, where the network leaves it open.
 
+        Returns
+        -------
+        dict of str to int
+            By name of the node.
+
         Raises
         ------
         ValueError
@@ -224,6 +239,11 @@ class Network:
             Size of the input in pixels.
         ndim : int
             Dimension, where neither the network nor the image fixes it.
+
+        Returns
+        -------
+        dict of str to tuple of int
+            By name of the node.
 
         Raises
         ------
@@ -307,6 +327,11 @@ class Network:
             Size of the input in pixels; without it there are no shapes.
         ndim : int
             Dimension, where nothing else fixes it.
+
+        Returns
+        -------
+        str
+            One line a node.
         """
         return summary(self, image=image, ndim=ndim)
 
@@ -333,9 +358,19 @@ class Network:
 
     @staticmethod
     def from_dict(d: Mapping[str, Any]) -> Network:
-        """The network that `d` describes, as `to_dict` or a JSON file gives it.
+        """The network that `d` describes.
 
         Nodes may come in any order, and fields at their defaults be left out.
+
+        Parameters
+        ----------
+        d : mapping
+            As `to_dict` or a JSON file gives it.
+
+        Returns
+        -------
+        Network
+            The network.
 
         Raises
         ------

@@ -162,7 +162,17 @@ class ReceptiveField:
 
     @staticmethod
     def from_dict(d: Mapping[str, Any]) -> ReceptiveField:
-        """The field that `d`, made by `to_dict`, describes.
+        """The receptive field that `d` describes.
+
+        Parameters
+        ----------
+        d : mapping
+            As `to_dict` gives it.
+
+        Returns
+        -------
+        ReceptiveField
+            The receptive field.
 
         Raises
         ------

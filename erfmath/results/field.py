@@ -243,7 +243,7 @@ class EffectiveReceptiveField(Frozen):
 
     @property
     def total(self) -> float:
-        """sum(map)."""
+        """Sum of the map: sum(map)."""
         return self.density.total
 
     def crop(self, lo: Any, hi: Any, *, of: str = "map") -> Array:
@@ -329,6 +329,13 @@ class EffectiveReceptiveField(Frozen):
         ----------
         kind : str
             One of these names; each is a function of `sizes`, and `options` are its parameters.
+        **options
+            Parameters of that function, as ``p=0.9`` of "mass".
+
+        Returns
+        -------
+        float
+            In input pixels; "participation" is a number of pixels, the area ratios are fractions.
 
         Raises
         ------
@@ -354,7 +361,17 @@ class EffectiveReceptiveField(Frozen):
     def ratio(self, kind: str = "threshold", **options: Any) -> float:
         """`size` over the side of the theoretical receptive field, "participation" over its area.
 
-        `kind` and `options` are as of `size`.
+        Parameters
+        ----------
+        kind : str
+            As of `size`.
+        **options
+            As of `size`.
+
+        Returns
+        -------
+        float
+            Dimensionless.
 
         Raises
         ------
@@ -383,6 +400,11 @@ class EffectiveReceptiveField(Frozen):
         level : float, optional
             In units of the map; by default `background()`.  Of sampled maps the noise above the
             level stays: ``above_background(erf.background(0.95))`` leaves less of it.
+
+        Returns
+        -------
+        EffectiveReceptiveField
+            On the same pixels.
 
         Raises
         ------
@@ -464,13 +486,19 @@ class EffectiveReceptiveField(Frozen):
         Parameters
         ----------
         path : str or Path
+            Name of the file.
+
+        Returns
+        -------
+        EffectiveReceptiveField
+            Of the class that was saved.
 
         Raises
         ------
         OSError
             If the file cannot be read.
         ValueError
-            If it is not one of ours.
+            If it is no result saved by erfmath, or its contents contradict each other.
         """
         from .files import read
 
@@ -507,8 +535,14 @@ class EffectiveReceptiveField(Frozen):
         Parameters
         ----------
         images : float
+            How many.
         unit_correlation : float
             Of the unit's gradients for two images, see `MeasuredReceptiveField`.
+
+        Returns
+        -------
+        Scatter or None
+            None where the theory does not tell.
         """
         if self._run is None:
             return None
@@ -526,6 +560,11 @@ class EffectiveReceptiveField(Frozen):
         ----------
         error : float
             Relative, as 0.01.
+
+        Returns
+        -------
+        int
+            Number of networks.
 
         Raises
         ------

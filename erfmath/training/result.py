@@ -80,6 +80,16 @@ class Training:
     def load(path: str | os.PathLike[str]) -> Training:
         """Read what `save` wrote to `path`.
 
+        Parameters
+        ----------
+        path : path
+            Name of the file.
+
+        Returns
+        -------
+        Training
+            The run.
+
         Raises
         ------
         ValueError

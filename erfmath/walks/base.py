@@ -214,7 +214,8 @@ class Walk(ABC):
 
         Returns
         -------
-        float or array of the shape of x (without its last axis if d > 1)
+        float or ndarray
+            Of the shape of x, without its last axis if d > 1.
 
         Raises
         ------
@@ -234,7 +235,8 @@ class Walk(ABC):
 
         Returns
         -------
-        float or array of the shape of x (without its last axis if d > 1)
+        float or ndarray
+            Of the shape of x, without its last axis if d > 1.
 
         Raises
         ------
@@ -258,6 +260,7 @@ class Walk(ABC):
         Returns
         -------
         values : ndarray, shape hi - lo + 1 per axis
+            Probabilities; of signed kernels w**n.
         first : int, or tuple of int
             Site of ``values[0, ...]``, which is lo.
 
