@@ -157,10 +157,6 @@ def _meeting(b: Builder, r: Record, function: str, x: View, y: View) -> View:
         return View(node, layout, statistic=statistic)
     wide, part = sorted((x, y), key=lambda v: -b.places[v.node].channels * math.prod(b.places[v.node].space))
     if function == "multiply":
-        if b.places[wide.node] != (channels, space):  # a map of one site, and one of one channel
-            one = min((x, y), key=lambda v: b.places[v.node].channels)
-            wide, part = View(fixed(b, one, np.ones((channels, 1)), f"{r.path}.spread"), one.layout), (
-                y if one is x else x)
         return View(b.emit(Multiply(), meeting(b, [wide, part], r.path), r.path, channels, space), layout,
                     statistic=part_of)
     if function == "divide" and wide is x and b.places[part.node] != b.places[wide.node]:

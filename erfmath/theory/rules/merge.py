@@ -119,6 +119,10 @@ class AddRule(Rule):
                     if both is not None:
                         found[n] = known.joined(depends_on), both, members | {node}
                         break
+                    if not at.met and (_orthogonal(at, node, known) or len(members) == 1 and _orthogonal(
+                            at, *members, depends_on)):
+                        at.gates.uncorrelated.add(at.i)
+                        continue
                     if known.shares(depends_on) and any(_multiplied(v) for one in (other, part) for v in one.sites):
                         raise NotImplementedError(f"{at.graph.name(at.i)} ({at.layer.kind}): a product added to what "
                                                   f"its factors are made of: {SAMPLE}")
@@ -258,6 +262,11 @@ def _common(parts: Sequence[Moments], means: Sequence[Array]) -> Array:
     whole = functools.reduce(np.add, means)
     return one.falling(functools.reduce(np.add, [
         part.per_site(part.cov_far + mean * (whole - mean)) * each for part, mean, each in zip(parts, means, maps)]))
+
+
+def _orthogonal(at: Before, node: int, other: Dependence) -> bool:
+    """Whether a node is a product with a factor of mean zero of which nothing else depends: E[a b c] = E[a] E[b c]."""
+    return any(not factor.meets(other) for factor in at.gates.centred.get(node, ()))
 
 
 def _multiplied(site: SiteValue) -> bool:

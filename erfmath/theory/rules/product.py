@@ -38,6 +38,8 @@ class MultiplyRule(Rule):
         parts = [m.of_groups(graph.owners[i][slot][0]) for slot, m in enumerate(inputs)]
         constant = [_constants(part) for part in parts]
         self._refuse_dependent(at, [n for n in slots if constant[n] is None])
+        if at.depends_on:
+            at.gates.centred[i] = [at.dependence(slot) for slot, m in enumerate(inputs) if not m.means.any()]
         one_site = [(i, slot) in graph.one_site for slot in slots]
         for slot in slots:
             others = [_values(part, at.lags, one) for k, (part, one) in enumerate(zip(parts, one_site)) if k != slot]

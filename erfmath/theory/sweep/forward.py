@@ -71,6 +71,8 @@ class Gates:
         Norms of values that are normalised already, whose statistics do not fluctuate.
     tilts : dict
         Per convolution right before a batch norm, factors on the power that each tap hands down.
+    centred : dict
+        Per product, what those of its factors depend on whose mean is zero.
     unfollowed : set
         Inputs of sums, as (node, slot), whose part in the sum is not known by its value.
     strict : bool
@@ -91,6 +93,7 @@ class Gates:
     winners: dict[int, float] = field(default_factory=dict)
     idle: set[int] = field(default_factory=set)
     tilts: dict[int, Array] = field(default_factory=dict)
+    centred: dict[int, list[Dependence]] = field(default_factory=dict)
     unfollowed: set[tuple[int, int]] = field(default_factory=set)
     strict: bool = True
 

@@ -25,7 +25,7 @@ from ..rules.merging import Merged, Wiring, merged
 from ..rules.order import ordered
 from ..rules.registry import Rule, rule_of
 from ..rules.simplify import simplified
-from .dependence import meet, pulled_through
+from .dependence import SEVERAL, meet, pulled_through
 from .groups import ONE, Labels, owners, sizes as group_sizes, spread_over, whole
 from .lowering import SAMPLE, Linear, Norm, reach
 from .taps import Array
@@ -408,7 +408,7 @@ class Plan:
             if i != graph.top and not edges:
                 continue
             fixed = [e for e in edges if not graph.ops[e.reader].fresh]
-            if any(graph.ops[e.reader].ties_channels or e.reader in mixed for e in fixed):
+            if any(graph.ops[e.reader].ties_channels or e.reader in mixed for e in fixed) and graph.channels[i] > 1:
                 mixed.add(i)
             if not joining >> (i + 1) & 1:
                 continue
@@ -462,6 +462,8 @@ class Plan:
             return np.arange(self.graph.channels[source])
         if name not in self._known:
             above, (i, slot) = self._channels_of((source, marks[:-1])), marks[-1]
+            if len(above) != self.graph.channels[i]:  # weights that tie channels lie between
+                above = np.full(self.graph.channels[i], SEVERAL)
             reads, count = self.graph.reads(i, slot), self.graph.channels[self.graph.sources[i][slot]]
             alike = reads.shape == (1, count) and (reads[0] == np.arange(count)).all()
             self._known[name] = above if alike or reads.shape[1] != len(above) else pulled_through(above, reads, count)

@@ -303,3 +303,47 @@ def test_a_batch_norm_takes_out_what_squeeze_and_excite_has_put_in() -> None:
               for middle in ((), (em.multiply(em.Identity(), squeeze),))]
     assert 1 < totals[1] / totals[0] < 1.1
     assert abs(totals[1] / 0.7886 - 1) < 0.03
+
+
+def focal(c: int, wide: int) -> em.Network:
+    """A block of focal modulation: two contexts and a pooled one, each times gates that are other channels of one map."""
+    b = em.NetworkBuilder()
+    x = b(em.Activation("relu"), b(em.Conv(3, c), b.input))
+    both = b(em.Conv(1, 2 * c + 3 * wide, weights=em.Random(1.0)), x)
+    query, context = b(em.Slice(0, c), both), b(em.Slice(c, 2 * c), both)
+    gates = b(em.Slice(2 * c, 2 * c + 3 * wide), both)
+    parts = []
+    for level in range(2):
+        context = b(em.Activation("gelu"), b(em.Conv(3, groups="depthwise"), context))
+        parts.append(b.multiply(context, b(em.Slice(level * wide, (level + 1) * wide), gates)))
+    pooled = b(em.Activation("gelu"), b(em.GlobalAvgPool(), context))
+    parts.append(b.multiply(pooled, b(em.Slice(2 * wide, 3 * wide), gates)))
+    whole = b(em.Conv(1, c, weights=em.Random(1.0)), b.add(*parts))
+    return b.build(b(em.Conv(1, c, weights=em.Random(1.0)), b.multiply(query, whole)))
+
+
+def test_forward_of_products_that_share_a_factor() -> None:
+    """Other factors of mean zero make their sum one of uncorrelated values; gates of one channel are as those of all."""
+    erf = em.predict(focal(16, 1), image=9)
+    np.testing.assert_allclose(erf.map, em.predict(focal(16, 16), image=9).map, rtol=1e-12)
+    b = em.NetworkBuilder()
+    x = b(em.Conv(3, 16, weights=em.Random(1.0)), b.input)
+    a, c = (b(em.Conv(1, 16, weights=em.Random(1.0)), x) for _ in range(2))
+    shared = b(em.Activation("gelu"), b(em.Conv(1, 16, weights=em.Random(1.0)), x))
+    b_sum = b.add(b.multiply(a, shared), b.multiply(c, shared))
+    # a s + c s = (a + c) s: a sum of two independent values of variance 1 in the place of one
+    d = b(em.Conv(1, 16, weights=em.Random(2.0)), x)
+    out = [b.build(b(em.Conv(3, 16), b(em.Activation("relu"), b(em.Conv(1, 16), node))))
+           for node in (b_sum, b.multiply(d, shared))]
+    one, other = (em.predict(net, image=9) for net in out)
+    np.testing.assert_allclose(one.map, other.map, rtol=1e-9)
+
+
+@pytest.mark.slow
+def test_backward_of_focal_modulation_compared_with_samples() -> None:
+    """At 32 channels; totals are higher by the norms of a site's pixels, which all factors share."""
+    net = focal(32, 1)
+    for unit in ((4, 4), (0, 0)):
+        erf, measured = (f(net, image=9, unit=unit, **more) for f, more in (
+            (em.predict, {}), (em.measure, {"draws": 400, "rng": 1})))
+        assert all(abs(a - b) < 4 * e + 0.02 * b for a, b, e in zip(erf.std, measured.std, measured.std_stderr))
