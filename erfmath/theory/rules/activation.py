@@ -17,6 +17,7 @@ from ..sweep.covariance import Factor
 from ..sweep.lowering import Linear, Norm
 from ..sweep.moments import Moments, at as lag_zero, in_parts, overlap, ratio
 from ..sweep.site_distribution import distant
+from ..sweep.sources import Largest
 from ..sweep.taps import Array
 from ..sweep.values import Value
 from . import functions
@@ -214,7 +215,10 @@ def _site_by_site(phi: Function, m: Moments, lags: tuple[int, ...], gate: Array,
 
 
 def _near(phi: Function, m: Moments, after: Moments, groups: Sequence[int]) -> Moments:
-    """What neighbours have in common beyond distant sites, of groups that are not Gaussian: as much as if they were."""
+    """What neighbours have in common beyond distant sites, of groups that are not Gaussian.
+
+    Windows of a pool have winners in common; of other values, as much as if they were Gaussian.
+    """
     values, chosen = after.with_lags(m.lags).values.copy(), list(groups)
     both, shared = m.products(m.deviation, m.lags)[chosen], m.per_pair(m.corr_site)[chosen]
     beyond = ratio(ratio(m.values[chosen], both) - shared, 1 - shared)
@@ -224,6 +228,10 @@ def _near(phi: Function, m: Moments, after: Moments, groups: Sequence[int]) -> M
                  - m.per_pair(ends[0]), rise)
     level = after.products(after.deviation, m.lags)[chosen]
     apart = m.per_pair(after.corr_site)[chosen]
+    for k, value in enumerate(m.value(g) for g in chosen):
+        if isinstance(value.source, Largest):
+            before, now = value.source.overlaps(value), value.source.overlaps(value.through(phi))
+            part[k] = np.interp(beyond[k], np.append(0.0, before), np.append(0.0, now))
     values[chosen] = level * (apart + (1 - apart) * part)
     values[lag_zero(m.lags)] = after.second
     return replace(after, values=values)

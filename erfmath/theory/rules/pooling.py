@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from ..sweep.covariance import Covariance, Factor
 from ..sweep.lowering import Linear, box, by_place, separable
 from ..sweep.moments import Moments, at as lag_zero, linear, ratio, read_sites, shared_after
 from ..sweep.rows import Rows
-from ..sweep.site_distribution import distant
+from ..sweep.site_distribution import OVERLAPS, SiteDistribution, distant
 from ..sweep.sources import Largest
 from ..sweep.taps import Array, Taps, border_gain
 from ..sweep.values import SiteValue, Value
@@ -429,7 +430,7 @@ def max_pool(op: Linear, m: Moments, shares: Sequence[float], sizes_in: Sizes, s
         mixed = linear(op._replace(variances=True, inside_only=False), replace(m, values=m.values[middle]), sizes_in,
                        extent, zero)[lag_zero(zero)] * (kinds[-1] / count)
     scale = mixed / m.per_site(np.where(m.average > 0, m.average, 1.0))
-    second, cov_far, corr_site, known, bias, level = [], [], [], [], [], []
+    second, cov_far, corr_site, known, bias, level, before = [], [], [], [], [], [], []
     for g, near in enumerate(_near([taps.geometry[0] for taps in op.taps], m)):
         site, whole = m.value(g) if near is None else m.value(g).sharing(near), float(m.average[g])
         distribution = site.distribution
@@ -453,6 +454,7 @@ def max_pool(op: Linear, m: Moments, shares: Sequence[float], sizes_in: Sizes, s
         corr_site.append(together / winner.second if winner.second else 0.0)
         local = near is not None and len(m.value(g).distribution.share) == 1
         known.append(Largest.of(site, int(kinds[-1]), local).value())
+        before.append(distribution)
         gates = np.array([[one.mean_gate for one in row] for row in table]) / (distribution.mean_gate or 1.0)
         even = alike is None and len(kinds) == 1
         bias.append(np.ones(()) if even else _per_window(gates / (gates[0, -1] or 1.0), place, nodes, own))
@@ -460,8 +462,16 @@ def max_pool(op: Linear, m: Moments, shares: Sequence[float], sizes_in: Sizes, s
     pooled = Moments(q[(slice(None), *(None,) * m.ndim)], np.array(cov_far), np.array(corr_site), tuple(known), m.wraps)
     means = np.broadcast_to(np.stack(level), q.shape)
     pooled = pooled.with_common(lambda: pooled.falling(means))
-    after = _correlated(op, m, pooled, sizes_in, lags) if any(lags) else pooled
-    return after, Route(winning(op, m, shares), np.array(bias))
+    after = _correlated(op, m, pooled, sizes_in, lags, [one.overlap(int(kinds[-1])) for one in before]
+                        ) if any(lags) else pooled
+    return after, Route(winning(op, m, shares)._replace(opened=functools.partial(_opened, before)), np.array(bias))
+
+
+def _opened(before: Sequence[SiteDistribution], counts: Array) -> Array:
+    """How often the gates of the largest of so many sites are open, shape (groups, *counts[0]); 1 of none."""
+    kinds, place = np.unique(counts[0], return_inverse=True)
+    found = np.array([[one.largest_of(int(n)).mean_gate if n else 1.0 for n in kinds] for one in before])
+    return np.asarray(found[:, place.reshape(counts.shape[1:])])
 
 
 def _per_window(table: Any, place: Array, nodes: Array, at: Array) -> Array:
@@ -532,13 +542,22 @@ def _near(windows: list[AxisGeometry], m: Moments) -> list[float | None]:
     return [float(one) for one in near * m.average]
 
 
-def _correlated(op: Linear, m: Moments, pooled: Moments, sizes_in: Sizes, lags: tuple[int, ...]) -> Moments:
-    """Neighbours after the pool: what they share beyond `corr_site`, in proportion to that of an average pool."""
+def _correlated(op: Linear, m: Moments, pooled: Moments, sizes_in: Sizes, lags: tuple[int, ...],
+                overlaps: Sequence[Array]) -> Moments:
+    """Neighbours after the pool: what they share beyond `corr_site`.
+
+    Windows have as many sites in common as the covariance of an average pool says, which is proportional to them.
+    """
     op = op._replace(routes=False)  # as an average
     values = linear(op, m, sizes_in, pooled.second.shape[1:], lags)
     mean = replace(m, values=values, corr_site=shared_after(op, m, values, sizes_in))
     excess = mean.values - mean.shared(lags)
     excess *= mean.per_pair(ratio(1.0, excess[lag_zero(lags)].mean(axis=tuple(range(1, 1 + m.ndim)))))
-    values = pooled.with_lags(lags).values + excess * m.per_pair(pooled.average - pooled.cov_site)
+    whole = pooled.average - pooled.cov_site
+    for g, (part, most) in enumerate(zip(overlaps, whole)):
+        # What sites have of their own is compared with fewer of another window than they are averaged with.
+        own = part[-1] / most if most else 0.0
+        excess[g] *= 1 - own + np.interp(excess[g], OVERLAPS, own * ratio(part, part[-1] * OVERLAPS))
+    values = pooled.with_lags(lags).values + excess * m.per_pair(whole)
     values[lag_zero(lags)] = pooled.second
     return replace(pooled, values=values)

@@ -418,7 +418,7 @@ class Covariance:
         if bias is not None and bias.ndim > 1:
             gate = bias[(slice(None), *(None,) * self.ndim)]
             return self.gated(gate).through_route(op, sizes, lags, channels)
-        if self.multiples is not None and self.uniform is None:
+        if self.multiples is not None and self.uniform is None and (op.opened is None or not any(self.lags)):
             below = self._first().through_route(op, sizes, lags, channels)._multiplied(self.multiples)
             return below if bias is None else below.gated(_column(bias, self.ndim))
         alone = self.with_lags((0,) * self.ndim)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,6 +44,8 @@ class Linear(NamedTuple):
         Whether each output hands its gradient to one of the sites that it reads.
     fold : tuple of Taps
         A fixed layer that the input passes first: padding by what the map holds.
+    opened : callable, optional
+        Where it routes: from numbers of sites to how often, per group, the gate of the winner of so many is open.
     gate : bool
         Whether values are multiplied by what depends on them: an activation or a normalisation.
     """
@@ -60,6 +62,7 @@ class Linear(NamedTuple):
     gate: bool = False
     routes: bool = False
     fold: tuple[Taps, ...] = ()
+    opened: Callable[[Array], Array] | None = None
 
     @staticmethod
     def random(taps: tuple[Taps, ...], gain: float, groups: int) -> Linear:

@@ -203,7 +203,8 @@ def routed_pairs(values: Array, start: tuple[int, ...], op: Linear, sizes: tuple
     """A max pool on the gradients of pairs of windows: where they overlap they have winners in common.
 
     With U sites in the union of two windows of |A| and |B| sites, the winners are z and w with probability
-    [z = w in both]/U + [z in A only, w in B]/(U |B|) + [w in B only, z in A]/(U |A|).  Works in both directions.
+    [z = w in both]/U + [z in A only, w in B]/(U |B|) + [w in B only, z in A]/(U |A|).  A site that wins both is the
+    largest of more, and its gate open more often.  Works in both directions.
     """
     geometry, ndim = tuple(taps.geometry[0] for taps in op.taps), len(start)
     upward = geometry[0].transposed
@@ -237,8 +238,14 @@ def routed_pairs(values: Array, start: tuple[int, ...], op: Linear, sizes: tuple
             one, other, both = (np.asarray(math.prod(counts)) for counts in zip(*(
                 _window_counts(g, first[axis], array.shape[1 + ndim + axis], below[axis], above[axis], axis, ndim)
                 for axis, g in enumerate(geometry))))
-            rest = (1.0, other, one)[which] * (one + other - both)
-            return np.asarray(array * np.divide(1.0, rest, out=np.zeros(rest.shape), where=rest > 0))
+            union = one + other - both
+            rest = (1.0, other, one)[which] * union
+            chance = np.divide(1.0, rest, out=np.zeros(rest.shape), where=rest > 0)
+            if which == 0 and op.opened is not None:
+                alone = op.opened(one) * op.opened(other)
+                more = op.opened(union) / np.sqrt(np.where(alone > 0, alone, 1.0))
+                chance = chance * np.concatenate([more] * (len(array) // len(more)))
+            return np.asarray(array * chance)
         if upward:
             part, first = fixed_pairs(values, start, joint, sizes, lags, weights)
             part = odds(part, first)

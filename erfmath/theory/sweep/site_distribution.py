@@ -12,12 +12,14 @@ rectifiers to 1e-4 and of saturating functions to 1.5e-3; along runs of residual
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.polynomial.hermite_e import hermevander
 
+from ..memory import remembered
 from ..rules.functions import Array, normal_points
 
 __all__ = ["SiteDistribution", "distant", "far_of", "plus", "share_of", "shared"]
@@ -28,6 +30,8 @@ ROWS, SHARES = normal_points(48, 0.3, reach=7.0)
 COLUMNS, REACH = 240, 7.5
 #: Columns of the distribution of a residual sum, and how far they reach beyond what has more than a probability.
 SUMS, BEYOND, LEAST = 150, 6.0, 1e-9
+#: Parts of the sites of a window that another has.
+OVERLAPS = np.arange(1, 9) / 8
 #: Rows per standard deviation of the rows' means, where there are too many to keep.
 MERGED = 8
 
@@ -113,6 +117,25 @@ class SiteDistribution:
         distribution = self if rises else self._ascending
         reached = functools.reduce(np.multiply, [distribution._reached] * count)
         return replace(distribution, p=np.diff(reached, axis=1, prepend=0.0), below=None)
+
+    @remembered(64, lasting=False)
+    def overlap(self, count: int, function: Callable[[Array], Array] | None = None) -> Array:
+        """Covariances of the largest of two windows of `count` sites, of which a part is common: each of `OVERLAPS`.
+
+        Of a `function` of the largest, if there is one.
+        Sites that share the row are independent.  By Hoeffding, with F the probability below a value and s the
+        sites in common, the covariance is the integral of P(both below a and b) - P(one below a) P(other below b),
+        which for a < b is F(a)^n F(b)^(n - s) (1 - F(b)^s).
+        """
+        rises = bool((self.x[:, 1:] >= self.x[:, :-1]).all())
+        ordered = self if rises else self._ascending
+        below, steps = ordered.below, np.diff(ordered.x if function is None else function(ordered.x), axis=1)
+        f = ordered._reached[:, :-1] if below is None else (below[:, 1:] + below[:, :-1]) / 2
+        one = f**count * steps
+        before = 2 * np.cumsum(one, axis=1) - one  # a < b, b < a, and the diagonal once
+        alone = f[:, :, None]**(count * (1 - OVERLAPS))
+        both = np.einsum("rc,rcs->rs", before * steps, alone - f[:, :, None]**count)
+        return np.asarray(self.share @ both)
 
     def as_one_row(self) -> SiteDistribution:
         """The distribution of a site where others share nothing with it."""

@@ -275,6 +275,12 @@ class Largest(Source):
         wins /= below.p @ wins
         return Nodes(value.at(below.u), below.p * wins, (below, wins))
 
+    def overlaps(self, above: Value) -> Array:
+        """Correlations of a function of the largest between windows that have a part of their sites in common."""
+        value, = self.parts
+        found = value.distribution.overlap(self.count, above.at)
+        return np.asarray(found / (found[-1] or 1.0))
+
     def _winning(self, value: Value, below: Nodes) -> Array:
         """How much oftener than others a site wins, at the nodes of its source."""
         source, x = value.source, value.at(below.u)

@@ -207,3 +207,20 @@ def test_sites_that_a_stride_drops_are_seen_by_no_pool_after_it() -> None:
         mask, (first,) = em.support(net, image=image, unit=0, ndim=1)
         seen = first + np.flatnonzero(mask)
         assert seen.min() == 0 and seen.max() == 7 and not erf.map[8:].any() and erf.map[:8].all()
+
+
+def test_a_site_that_wins_two_windows_is_open_more_often() -> None:
+    """Two windows of two rectified sites, averaged: each winner alone, and one of three sites that wins both."""
+    net = em.serial(em.Conv((1,), weights=em.Random(gain=2.0)), em.Activation("relu"), em.MaxPool(2, 1),
+                    em.AvgPool(2, 1))
+    alone, both = 2 * 0.25 * 3 / 4, 2 * 0.25 / 3 * 7 / 8
+    assert_close(em.predict(net).total, 2 * (alone + both), FFT, scale=1)
+
+
+def test_averages_after_overlapping_pools_under_a_batch_norm_agree_with_sampling() -> None:
+    """Values of overlapping windows have less in common than their sites: 8 % of the total in this network."""
+    net = em.serial(em.Conv((3,)), em.BatchNorm(), em.Activation("relu"), em.MaxPool(3, 1, 1), em.BlurPool(3, 2),
+                    em.Conv((3,)), em.BatchNorm(), em.Conv((3,)))
+    measured = em.measure(net, ndim=1, image=24, width=128, channels_in=64, draws=400, rng=3)
+    predicted = em.predict(net, ndim=1, image=24, width=128, channels_in=64)
+    assert abs(predicted.total / measured.total - 1) < z_bound(1) * measured.total_stderr / measured.total + 0.01

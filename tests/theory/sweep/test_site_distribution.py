@@ -104,6 +104,25 @@ def test_values_that_do_not_rise_with_the_site_are_sorted() -> None:
 # distant sites
 # ---------------------------------------------------------------------------------------------
 
+def test_overlap_is_the_covariance_over_all_values() -> None:
+    """Four sites a window, two values of the shared part, three of the own: windows that share 2 or all 4 sites."""
+    x = np.array([[-1.0, 0.5, 2.0], [0.0, 1.0, 1.5]])
+    p = np.array([[0.2, 0.5, 0.3], [0.6, 0.1, 0.3]])
+    share = np.array([0.25, 0.75])
+    found = SiteDistribution(x, p, np.ones_like(x), share).overlap(4)
+    squares = SiteDistribution(x, p, np.ones_like(x), share).overlap(4, np.square)
+    for shared in (2, 4):
+        whole, of_squares = 0.0, 0.0
+        for row, weights, part in zip(x, p, share):
+            sites = np.array(list(itertools.product(range(3), repeat=8 - shared)))
+            chance = weights[sites].prod(axis=1)
+            one, other = row[sites[:, :4]].max(axis=1), row[sites[:, -4:]].max(axis=1)
+            whole += part * (chance @ (one * other) - (chance @ one) * (chance @ other))
+            of_squares += part * (chance @ (one * other)**2 - (chance @ one**2) * (chance @ other**2))
+        assert_close(found[2 * shared - 1], whole, ROUNDING)
+        assert_close(squares[2 * shared - 1], of_squares, ROUNDING)
+
+
 @pytest.mark.parametrize("kappa", [0.0, 0.3, 0.8, 1.0])
 def test_distant_sites_that_share_a_part_of_the_row(kappa: float) -> None:
     """Gaussian sites of correlation rho nearby and kappa rho far away."""
