@@ -18,10 +18,9 @@ import numpy as np
 from ..base.errors import optional
 from ..networks.support import support
 from ..readers.builder import View
-from ..readers.channels import ATTENTION
 from ..readers.convert import Converted, build, convert
 from ..readers.model import model_of
-from ..readers.records import Trace
+from ..readers.records import Record, Trace
 from ..readers.torch import trace_module
 from ..results.field import EffectiveReceptiveField
 
@@ -222,13 +221,16 @@ def read(name: str) -> Reading:
     try:
         module = create(name)
         start, cpu = time.perf_counter(), time.process_time()
-        program, trace = traced(name, module=module)
+        try:
+            program, trace = traced(name, module=module)
+        except (AssertionError, RuntimeError, ValueError):  # made for images of one size
+            program, trace = traced(name, 224, module)
         about["traced"] = True
         found = convert(trace, init="module", unsupported="stand_in")
         about |= {"seconds": time.perf_counter() - start, "cpu": time.process_time() - cpu}
         without = [note for note in found.notes if "has no layer" in note]
         about["exact"] = not found.stand_ins and not without
-        about["attention"] = any(ATTENTION in what for what in (*(s.what for s in found.stand_ins), *without))
+        about["attention"] = not about["exact"] and any(_attends(record, trace) for record in trace.records)
         reasons += sorted({f"no layer: {s.what}" for s in found.stand_ins}) + without[:1]
         if wrong := _wrong(program, trace, found):
             reasons.append(wrong)
@@ -241,6 +243,12 @@ def read(name: str) -> Reading:
     except Exception as error:  # of the model's own code, of the exporter: say which, and go on
         reasons.append(f"{type(error).__name__}: " + " ".join(str(error).split())[:200])
     return Reading(**{"seconds": time.perf_counter() - start, **about}, reason="; ".join(reasons))
+
+
+def _attends(record: Record, trace: Trace) -> bool:
+    """Whether an operation is attention: by its name, or a product of two computed matrices."""
+    computed = [i for i in record.inputs if isinstance(i, str) and i and i not in trace.constants]
+    return "attention" in record.op or record.op in ("matmul", "einsum") and len(computed) > 1
 
 
 def _wrong(program: Any, trace: Trace, found: Converted) -> str:

@@ -119,8 +119,8 @@ class AddRule(Rule):
                     if both is not None:
                         found[n] = known.joined(depends_on), both, members | {node}
                         break
-                    if not at.met and (_orthogonal(at, node, known) or len(members) == 1 and _orthogonal(
-                            at, *members, depends_on)):
+                    if not at.met and (_orthogonal(at, node, known) or len(members) == 1 and all(
+                            _orthogonal(at, member, depends_on) for member in members)):
                         at.gates.uncorrelated.add(at.i)
                         continue
                     if known.shares(depends_on) and any(_multiplied(v) for one in (other, part) for v in one.sites):

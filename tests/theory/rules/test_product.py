@@ -306,7 +306,7 @@ def test_a_batch_norm_takes_out_what_squeeze_and_excite_has_put_in() -> None:
 
 
 def focal(c: int, wide: int) -> em.Network:
-    """A block of focal modulation: two contexts and a pooled one, each times gates that are other channels of one map."""
+    """A block of focal modulation: two contexts and a pooled one, times gates that are other channels of one map."""
     b = em.NetworkBuilder()
     x = b(em.Activation("relu"), b(em.Conv(3, c), b.input))
     both = b(em.Conv(1, 2 * c + 3 * wide, weights=em.Random(1.0)), x)
@@ -323,7 +323,7 @@ def focal(c: int, wide: int) -> em.Network:
 
 
 def test_forward_of_products_that_share_a_factor() -> None:
-    """Other factors of mean zero make their sum one of uncorrelated values; gates of one channel are as those of all."""
+    """Other factors of mean zero make their sum one of uncorrelated values; a gate of one channel is as one of all."""
     erf = em.predict(focal(16, 1), image=9)
     np.testing.assert_allclose(erf.map, em.predict(focal(16, 16), image=9).map, rtol=1e-12)
     b = em.NetworkBuilder()
