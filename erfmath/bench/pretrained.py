@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ..base.errors import optional
 from ..empirics.measure import measure
 from ..layers import Activation, BatchNorm, Conv, MaxPool, Pad
 from ..networks.building import Part, serial
@@ -92,7 +93,7 @@ class PitchTracker(Model):
 
     def read(self) -> tuple[Network, Any]:
         """The network and its weights."""
-        import torch
+        torch = optional("torch", "erfmath bench pretrained")
         state = {name: np.asarray(array) for name, array in torch.load(self.path, map_location="cpu",
                                                                        weights_only=True).items()}
         parts: list[Part] = []

@@ -44,6 +44,8 @@ class Assumption(enum.Enum):
     GATES_OF_LAYERS = "gates of one layer come from one input, those of different layers are independent"
     GATES_BY_NORMS = "values after batch norms are Gaussian, with the mean and variance given by shift and scale"
     GATES_BY_NOISE = "inputs are noise with the spectrum of photographs"
+    SCATTER_BY_WIDTH = ("how single networks scatter is taken to first order in 1/channels, with forward values and "
+                        "norms of wide networks, and independent values in windows of pools")
     WEIGHTS_DRAWN = "weights that are not given are random; the ERF is a mean over networks"
 
 
@@ -67,6 +69,7 @@ COSTS: dict[str, str] = {
                            "norm",
     "CHANNEL_NORMS": "1 % of the std, 10 % of the total",
     "SMALL_LOGITS": "0.2 % of the std, 5 % of the total",
+    "SCATTER_BY_WIDTH": "20 % of the scatter of sizes, 25 % of that of log totals",
     "WEIGHTS_DRAWN": "none beside the standard error",
     "TAP_MOMENTS": "trained ERFs may be twice as wide; gates= uses the weights themselves",
 }

@@ -22,6 +22,7 @@ from ..base.checks import integer
 from ..layers import Activation, BatchNorm, Identity, MaxPool
 from ..networks.network import Network
 from ..networks.settings import RunSettings
+from ..results.assumptions import Assumed, Assumption, Stated
 from ..results.field import EffectiveReceptiveField
 from .predict import predict
 from .rules.functions import Function, function, gate, gate_pair, normal_points
@@ -68,6 +69,11 @@ class Scatter:
         return max(1, math.ceil((self.size / self.erf.size("std") / error)**2))
 
     @property
+    def assumptions(self) -> tuple[Assumed | Assumption | Stated, ...]:
+        """Those of the mean field, and that of the scatter about it."""
+        return (*self.erf.assumptions, Assumption.SCATTER_BY_WIDTH)
+
+    @property
     def typical_total(self) -> float:
         """Median of the totals of single networks, if they are log-normal; the mean is that of the field."""
         return self.erf.total * math.exp(-self.log_total**2 / 2)
@@ -112,8 +118,8 @@ def scatter(net: Network, *, image: Any = None, images: int = 1, unit: Any = Non
 
     Notes
     -----
-    To first order in 1/channels.  Statistics of norms and forward values are taken to be those of wide networks, windows
-    of pools to have independent values, and the unit's gradient is random in each network, as `measure` has it.
+    To first order in 1/channels.  Statistics of norms and forward values are taken to be those of wide networks, values
+    in windows of pools to be independent, and the unit's gradient is random in each network, as `measure` has it.
 
     Examples
     --------

@@ -65,6 +65,7 @@ def test_what_it_is_used_for() -> None:
     one, erf = em.scatter(net, width=16), em.predict(net, width=16)
     assert 0.12 < one.size < 0.15                          # 400 networks: .137(5)
     assert erf.draws_needed(0.01) == one.draws_needed(0.01) == int(np.ceil((one.size / erf.size("std") / 0.01)**2))
+    assert [a.name for a in one.assumptions] == ["SCATTER_BY_WIDTH"]      # the mean is exact
     assert f"+- {one.size:.2g} px" in str(erf) and f"+- {one.size:.2g} px" in str(one)
     assert f"median {one.typical_total:.3g} for a mean of {erf.total:.3g}" in str(erf)
     assert 0 < one.typical_total < erf.total
