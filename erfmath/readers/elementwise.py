@@ -163,7 +163,19 @@ def _meeting(b: Builder, r: Record, function: str, x: View, y: View) -> View:
         node = b.emit(Scale(1.0), [x.node], r.path)
         b.stand_in(node, "division by a statistic of the map", "the quotient as the map itself")
         return View(node, layout, statistic=part_of)
+    if function in ("maximum", "minimum") and b.places[x.node] == b.places[y.node]:
+        return View(_extreme(b, x.node, y.node, r.path, function), layout)
     raise Unsupported(f"{function} of two maps")
+
+
+def _extreme(b: Builder, x: str, y: str, path: str, function: str) -> str:
+    """The node of max(x, y) = y + relu(x - y), or min(x, y) = y - relu(y - x)."""
+    first, second = (x, y) if function == "maximum" else (y, x)
+    minus = b.emit(Scale(-1.0), [second], f"{path}.minus")
+    part = b.emit(Activation("relu"), [b.emit(Add(), [first, minus], f"{path}.difference")], f"{path}.relu")
+    if function == "minimum":
+        part = b.emit(Scale(-1.0), [part], f"{path}.less")
+    return b.emit(Add(), [y, part], path)
 
 
 def _common(x: View, y: View) -> Layout | None:

@@ -32,7 +32,8 @@ def test_numbers_are_scales_and_vectors_are_arrays() -> None:
 
 
 @pytest.mark.parametrize("function, kinds", [
-    ("add", ["add"]), ("multiply", ["multiply"]), ("subtract", ["scale", "add"])])
+    ("add", ["add"]), ("multiply", ["multiply"]), ("subtract", ["scale", "add"]),
+    ("maximum", ["scale", "add", "activation", "add"]), ("minimum", ["scale", "add", "activation", "scale", "add"])])
 def test_maps_meet(function: str, kinds: list[str]) -> None:
     found = converted(step("r", "unary", "x", shape=SHAPE, function="relu"), step(
         "p", "max_pool", "x", shape=SHAPE, kernel=(3, 3), stride=(1, 1), padding=((1, 1), (1, 1))),

@@ -92,6 +92,8 @@ SMALL: dict[str, Any] = {
     "resized": lambda: (conv(3, 4), nn.Upsample(scale_factor=2, mode="bilinear"), conv(4, 4), nn.Upsample((20, 17))),
     "padded": lambda: (nn.ReflectionPad2d(2), conv(3, 4, padding=0, padding_mode="zeros"), nn.ZeroPad2d((1, 0, 2, -1)),
                        conv(4, 4, padding_mode="circular")),
+    "maximum of halves": lambda: (conv(3, 8), Lambda(lambda x: torch.maximum(*x.chunk(2, 1))), conv(4, 8), Lambda(
+        lambda x, f: torch.minimum(x, f(x)), conv(8, 8)), conv(8, 4)),
     "spelled out": lambda: (conv(3, 4), Lambda(lambda x: x * functional.relu6(x + 3) / 6), conv(4, 4)),
     "own function": lambda: (conv(3, 4), Lambda(lambda x: functional.relu(x)**2 * 0.8 - 0.4), conv(4, 4)),
     "scaled functions": lambda: (conv(3, 4), nn.Hardtanh(0, 2), conv(4, 4),
