@@ -17,7 +17,8 @@ import numpy as np
 from ...base.errors import check_bytes
 from ..memory import PerObject
 from ..rules.context import Below
-from .conditioning import MOST, Conditioned, Knowns, conditional, entry, handed, spanned
+from .conditioning import (MOST, Conditioned, Known, Knowns, Told, conditional, crossing, entry, handed, onward,
+                           spanned, told)
 from .covariance import Covariance, Factor
 from .forward import Gates, forward
 from .crossing import joint_of, matrix_of, pairs_of
@@ -36,6 +37,8 @@ LIMIT = 2.0**300
 #: Gradients linear in the unit's own numbers, by the concatenations that have parted them.
 Factors = dict[Any, Factor]
 State = Union[Factors, Covariance, Conditioned]
+#: A way between two nodes, by its last edge and the gates and pools that it has passed.
+Branch = tuple[Edge, Marks]
 
 
 def backward(graph: Graph, unit: tuple[int, ...], mean: bool, inputs: InputModel = InputModel(),
@@ -267,7 +270,7 @@ class _Sweep:
 
     # -- branches that meet -------------------------------------------------------------------
 
-    def _crossed(self, start: Start, i: int) -> list[Covariance]:
+    def _crossed(self, start: Start, i: int) -> list[State]:
         """What branches that parted at `start` have in common at node `i`: T M T'^T for each two of them."""
         above, begin, near = self.kept[start], self.plan.begin(start), self.plan.near[start, i]
         sites = above.values.shape[1 + above.ndim:]
@@ -275,34 +278,46 @@ class _Sweep:
         if near is None:
             check_bytes(8 * count**2, f"contracting {count} gradients", REMEDY)
         unit = np.eye(count).reshape(count, 1, *sites) if near is None else patterns(sites, near)
-        responses = self._respond(Factor(unit, above.start), begin, i)
-        pairs: dict[tuple[Edge, Marks], list[Factor]] = {}  # the sum over pairs is bilinear: by the second of them
+        responses, known = self._respond(Factor(unit, above.start), begin, i)
+        alike: dict[tuple[int, int], tuple[Told | None, Told | None, dict[Branch, list[Factor]]]] = {}
         for met in self.plan.meetings[i]:
             if met.start == start and all(branch in responses for branch in (met.one, met.other)):
+                one, other = known.get(met.one), known.get(met.other)
+                # The sum over pairs is bilinear: by the second of them.
+                pairs = alike.setdefault((id(one), id(other)), (one, other, {}))[2]
                 pairs.setdefault(met.other, []).append(responses[met.one])
-        if not pairs:
+        if not alike:
             return []
         nothing = functools.reduce(operator.add, [factor.times(0) for factor in responses.values()])
         extent = nothing.values.shape[2:]
-        parts = [(functools.reduce(operator.add, ones, nothing), responses[other] + nothing)
-                 for other, ones in pairs.items()]
-        found, lags = [], self.plan.lags[i]
         first = tuple(map(operator.sub, nothing.start, above.start))
-        bands = [] if near is None else [(band_of(one.values, first, sites, near),
-                                          band_of(other.values, first, sites, near)) for one, other in parts]
-        for group in above.values:
-            if near is not None:
-                found.append(functools.reduce(np.add, [shared(group, one, other, first, extent, lags)
-                                                       for one, other in bands]))
+        crossed: list[State] = []
+        for one, other, pairs in alike.values():
+            parts = [(functools.reduce(operator.add, ones, nothing), responses[branch] + nothing)
+                     for branch, ones in pairs.items()]
+            found, lags = [], self.plan.lags[i]
+            bands = [] if near is None else [(band_of(a.values, first, sites, near),
+                                              band_of(b.values, first, sites, near)) for a, b in parts]
+            for group in above.values:
+                if near is not None:
+                    found.append(functools.reduce(np.add, [shared(group, a, b, first, extent, lags)
+                                                           for a, b in bands]))
+                    continue
+                matrix = matrix_of(group, above.lags, sites)
+                joint = functools.reduce(np.add, (joint_of(_flat(a), matrix, _flat(b)) for a, b in parts))
+                found.append(pairs_of(joint, extent, lags))
+            values = np.concatenate(found)
+            # Independent channels stay so, and alike if they were.
+            uniform = values.sum(axis=0, keepdims=True) / self.graph.channels[i] if above.mixing else None
+            below = Covariance(values, nothing.start, uniform, above.mixing)
+            below = below.into_groups(self.graph.owner(begin, i), len(self.graph.groups[i]))
+            if one is None and other is None:
+                crossed.append(below)
                 continue
-            matrix = matrix_of(group, above.lags, sites)
-            joint = functools.reduce(np.add, (joint_of(_flat(a), matrix, _flat(b)) for a, b in parts))
-            found.append(pairs_of(joint, extent, lags))
-        values = np.concatenate(found)
-        # Independent channels stay so, and alike if they were.
-        uniform = values.sum(axis=0, keepdims=True) / self.graph.channels[i] if above.mixing else None
-        below = Covariance(values, nothing.start, uniform, above.mixing)
-        return [below.into_groups(self.graph.owner(begin, i), len(self.graph.groups[i]))]
+            what, power, others = crossing(one, other)
+            below = below.conditioned(np.array([power]), np.array([others]))
+            crossed.append(Conditioned(((below, (what,)),)) if what is not None else below)
+        return crossed
 
     def _compared(self, i: int) -> list[Covariance]:
         """What gradients of different parts have in common at node `i`, as the part of their power that it takes away.
@@ -326,13 +341,18 @@ class _Sweep:
             found.append(Covariance(values, above.start).with_lags(self.plan.lags[i]))
         return found
 
-    def _respond(self, unit: Factor, begin: int, i: int) -> dict[tuple[Edge, Marks], Factor]:
-        """Mean gradients at node `i` for unit gradients at `begin`, by the last edge and what was passed."""
+    def _respond(self, unit: Factor, begin: int, i: int) -> tuple[dict[Branch, Factor], dict[Branch, Told | None]]:
+        """Mean gradients at node `i` for unit gradients at `begin`, by the last edge and what was passed.
+
+        Also what the value there tells of them.
+        """
         graph = self.graph
-        reached: dict[int, dict[Marks, Factor]] = {begin: {(): unit}}
-        found: dict[tuple[Edge, Marks], Factor] = {}
+        reached: dict[int, dict[Marks, tuple[Factor, Known | None]]] = {begin: {(): (unit, None)}}
+        found: dict[Branch, Factor] = {}
+        known: dict[Branch, Told | None] = {}
+        single = all(len(graph.groups[k]) == 1 for k in range(i, begin + 1))
         for k in range(begin, i, -1):
-            for marks, factor in reached.pop(k, {}).items():
+            for marks, (factor, what) in reached.pop(k, {}).items():
                 for j, edge in self.below[k]:
                     op, rule = graph.ops[k], graph.rules[k]
                     if op.fresh or j < i or self.plan.parts_channels(k):
@@ -344,10 +364,16 @@ class _Sweep:
                     linear = rule.keeps_factor(op, mean=False)
                     below = (rule.factor if linear else rule.mean_factor)(at, factor).times(edge.times)
                     passed = marks if linear else (*marks, (k, edge.slot))
-                    target = found if j == i else reached.setdefault(j, {})
-                    key: Any = (edge, passed) if j == i else passed
-                    target[key] = target[key] + below if key in target else below
-        return found
+                    if j == i:
+                        key: Branch = (edge, passed)
+                        known[key] = told(graph, self.gates, edge, j, what) if single and key not in known else None
+                        found[key] = found[key] + below if key in found else below
+                        continue
+                    there = reached.setdefault(j, {})
+                    after, gain = onward(graph, self.gates, edge, j, what) if single else (None, 1.0)
+                    below = below.times(gain)
+                    there[passed] = (there[passed][0] + below, None) if passed in there else (below, after)
+        return found, known
 
 
 def _power(state: State) -> float:

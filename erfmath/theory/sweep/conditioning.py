@@ -32,7 +32,8 @@ FLAT = 1e-9
 #: Parts of a gradient from which on those whose tables are combinations of others, up to such an error, go with them.
 MOST, NEGLIGIBLE = 30, 1e-13
 
-__all__ = ["Conditioned", "Handed", "Known", "Knowns", "conditional", "conditioned_gain", "entry", "handed", "spanned"]
+__all__ = ["Conditioned", "Handed", "Known", "Knowns", "Told", "conditional", "conditioned_gain", "crossing",
+           "entry", "handed", "onward", "spanned", "told"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,6 +183,67 @@ def handed(graph: Graph, gates: Gates, edge: Edge, j: int, parts: Sequence[Known
         there = below[owner[g]] if owner[g] >= 0 else None
         found.append(_along(site, [knowns[g] for knowns in parts], there, gates.parts.get((i, g)), edge.slot))
     return [_apart([found[g][n] for g in range(len(above))], owner, len(below)) for n in range(len(parts))]
+
+
+class Told(NamedTuple):
+    """The mean derivative of a branch given the value at its end, over its mean, at nodes of the value's source."""
+
+    value: Value
+    nodes: Nodes
+    table: Array
+
+
+def onward(graph: Graph, gates: Gates, edge: Edge, j: int, known: Known | None) -> tuple[Known | None, float]:
+    """What is known of a branch at its next node, and what its mean gains; of single channel groups."""
+    site = gates.sites.get(edge.reader, (None,))[0]
+    if site is None or not site.source.parts or (edge.reader, edge.slot) in gates.unfollowed:
+        return None, 1.0
+    passed, = _along(site, [entering(site) if known is None else known], gates.sites.get(j, (None,))[0],
+                     gates.parts.get((edge.reader, 0)), edge.slot)
+    return passed[0], math.sqrt(passed[2])
+
+
+def told(graph: Graph, gates: Gates, edge: Edge, j: int, known: Known | None) -> Told | None:
+    """What the value at node `j` tells of a branch whose last edge leads there; None where it tells nothing.
+
+    `known` is what is known of it at the edge's reader; of single channel groups.
+    """
+    i = edge.reader
+    site, there, parts = gates.sites.get(i, (None,))[0], gates.sites.get(j, (None,))[0], gates.parts.get((i, 0))
+    part = 0 if parts is None else parts.get(edge.slot, -1)
+    if site is None or part < 0 or not site.source.parts or (i, edge.slot) in gates.unfollowed:
+        return None
+    below = site.source.parts[part] if there is None else there
+    if site.source is below.source:
+        return None
+    entered = entering(site) if known is None else known
+    nodes, table = site.source.pull(part, entered.nodes, entered.table)
+    value = site.source.parts[part]
+    while value.source is not below.source:
+        if not value.source.parts:
+            return None
+        nodes, table = value.source.pull(0, nodes, table)
+        value = value.source.parts[0]
+    line = table[1]
+    return None if np.ptp(line) < FLAT else Told(below, nodes, line / float(nodes.p @ line))
+
+
+def crossing(one: Told | None, other: Told | None) -> Passed:
+    """What is known of the product of two branches that meet, at the source of the value there, and what it gains.
+
+    Gains are of power and of pairs of distant sites.  Given the value, branches are taken as independent.
+    """
+    first, second = (one, other) if one is not None else (other, None)
+    assert first is not None
+    nodes, also = first.nodes, np.ones(len(first.nodes.u))
+    if second is not None:
+        order = np.argsort(second.nodes.u, kind="stable")
+        also = np.interp(nodes.u, second.nodes.u[order], second.table[order])
+    both = first.table * also
+    mean = float(nodes.p @ both)
+    tables, power, pairs = first.value.enter(nodes, np.stack([both / mean, (first.table + also) / 2])[None])
+    known = Known(nodes, tables[0]) if first.value.source.parts else None
+    return known, float(power[0]) * mean, math.sqrt(float(pairs[0]))
 
 
 def _apart(found: Sequence[Passed], owner: Sequence[int], count: int) -> list[Handed]:
