@@ -30,7 +30,7 @@ class Assumption(enum.Enum):
     EQUICORRELATED_POOLS = "all sites of a max-pooling window have the same correlation"
     NEIGHBOURS = "correlations between neighbouring sites near borders are those of the interior"
     DEPENDENT_BRANCHES = ("branches of one value that meet again after activations, pools or a change of resolution "
-                          "are correlated through their mean derivatives only")
+                          "are independent given that value, and their sums like those of independent values")
     INDEPENDENT_FACTORS = ("factors of a product are independent of each other and of the gradient; gradients that a "
                            "factor of one site receives from distant sites are uncorrelated")
     CHANNEL_NORMS = ("the norm of a channel over the map depends on the component shared by all its sites, and is a "
@@ -64,7 +64,8 @@ COSTS: dict[str, str] = {
     "MAX_POOL_ROUTING": "0.5 % of the std in U-Nets, 2 % in pyramids of pools; 5 and 27 % of the total",
     "EQUICORRELATED_POOLS": "1 % of the std, 9 % of the total",
     "NEIGHBOURS": "0.5 % of the std, 1 % of the total",
-    "DEPENDENT_BRANCHES": "2 % of the std of mixers, 4 and 9 % of one and two hourglasses; 2, 9 and 29 % of the total",
+    "DEPENDENT_BRANCHES": "2 % of the std of sums with a pool, 1 and 4 % of one and two hourglasses; 3, 10 and 20 % of "
+                          "the total",
     "INDEPENDENT_FACTORS": "1 % of the std, 4 % of the total; 9 % of the std for squeeze and excite before a batch "
                            "norm",
     "CHANNEL_NORMS": "1 % of the std, 10 % of the total",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,11 +16,12 @@ from ..sweep.covariance import MIXED, Covariance, Factor
 from ..sweep.dependence import Dependence
 from ..sweep.groups import Labels, sizes
 from ..sweep.lowering import SAMPLE, Linear
-from ..sweep.moments import Moments, concatenate, ratio
+from ..sweep.moments import Moments, at as lag_zero, concatenate, ratio
 from ..sweep.site_distribution import distant
 from ..sweep.products import Product
 from ..sweep.sources import Joint, Sum, average
 from ..sweep.taps import Array, Taps
+from ..sweep.together import covariance
 from ..sweep.values import Affine, SiteValue, Source, Value
 from .base import Rule, rule_for
 from .context import Above, Before, Below
@@ -48,9 +49,11 @@ class AddRule(Rule):
         if at.roots is None:
             inputs = [_times(one, graph.times(i, j)) for one, j in zip(inputs, nodes)]
         parts = [self._spread(at, one, j).of_groups(graph.owner(i, j)) for one, j in zip(inputs, nodes)]
-        members = [{j} for j in nodes]
+        members, covaries = [{j} for j in nodes], 0.0
         if at.roots is not None:
-            parts, members = self._joined(at, nodes, parts)
+            common = functools.lru_cache(None)(functools.partial(self._common, at, made_of))
+            parts, members = self._joined(at, nodes, parts, common)
+            covaries = common() if i in at.gates.uncorrelated and len(parts[0].cov_far) == 1 else 0.0
         terms = [[n for n, nodes in enumerate(members) if nodes & roots] for roots in made_of]
         values, cov_far, cov_site = (functools.reduce(np.add, [getattr(part, what) for part in parts])
                                      for what in ("values", "cov_far", "cov_site"))
@@ -64,6 +67,10 @@ class AddRule(Rule):
             values, cov_far = values + (whole - first - second) / 2, cov_far + means[one] * means[other]
             both = parts[one].mean(a * b)
             q, cov_site = q + both, cov_site + both
+        if covaries:
+            level = functools.reduce(np.multiply, [part.level_map for part in parts])**(2 / len(parts))
+            values[lag_zero(at.want)] += 2 * covaries * level
+            q = q + 2 * covaries * parts[0].mean(level)
         sites = tuple(self._site(at, g, parts, terms) for g in range(len(q)))
         total = Moments(values, cov_far, ratio(cov_site, q), sites, parts[0].wraps)
         vars(total)["average"] = q
@@ -73,6 +80,27 @@ class AddRule(Rule):
             vars(total)["few"] = sum(part.few * float(part.average.mean() / q.mean()) for part in parts)
         if any(part.common is not None for part in parts):
             total = total.with_common(lambda: _common(parts, means))
+        return total
+
+    @staticmethod
+    def _common(at: Before, made_of: Sequence[set[int]]) -> float:
+        """E[a b] - E[a] E[b] at a site, over pairs of inputs that depend on one another and are no sums of the same.
+
+        0 if it is not known, or negative for one of them, as where most of them cancels.
+        """
+        graph, total = at.graph, 0.0
+        inputs = list(zip(graph.sources[at.i], made_of))
+        for (one, mine), (other, theirs) in itertools.combinations(inputs, 2):
+            if mine & theirs or not at.depends_on[one].meets(at.depends_on[other]):
+                continue
+            if (at.i, graph.sources[at.i].index(one)) in graph.one_site or (
+                    at.i, graph.sources[at.i].index(other)) in graph.one_site:
+                return 0.0
+            found = covariance(graph, at.done, at.gates.parts, one, other)
+            part = (found or 0.0) * graph.times(at.i, one) * graph.times(at.i, other)
+            if part <= 0:
+                return 0.0
+            total += part
         return total
 
     @staticmethod
@@ -105,10 +133,12 @@ class AddRule(Rule):
         return replace(after, sites=tuple(sites))
 
     @staticmethod
-    def _joined(at: Before, nodes: Sequence[int], parts: Sequence[Moments]) -> tuple[list[Moments], list[set[int]]]:
-        """Functions of one source at the same site as one value; other dependent values count as uncorrelated.
+    def _joined(at: Before, nodes: Sequence[int], parts: Sequence[Moments], common: Callable[[], float]
+                ) -> tuple[list[Moments], list[set[int]]]:
+        """Functions of one source at the same site as one value; other dependent values have only moments in common.
 
-        Also which nodes went into each.
+        Also which nodes went into each.  Where `common`, their covariance at a site, is not known and gates follow,
+        values on maps of one resolution are refused.
         """
         found: list[tuple[Dependence, Moments, set[int]]] = []
         for node, part in zip(nodes, parts):
@@ -128,7 +158,7 @@ class AddRule(Rule):
                                                   f"its factors are made of: {SAMPLE}")
                     resized = any(_resizes(at.graph.ops[j]) and not all(_made_of(at, k, j) for k in (node, *members))
                                   for j in (node, *members) if j >= 0)
-                    if at.gates.strict and not resized:
+                    if at.gates.strict and not resized and not common():
                         raise NotImplementedError(
                             f"{at.graph.name(at.i)}: adds values of {at.graph.name(node)} and of what depends on the "
                             f"same random layer, before an activation, a norm or a pool that needs more than what each "

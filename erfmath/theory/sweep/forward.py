@@ -29,6 +29,7 @@ from .moments import Moments
 from .plan import Graph, Plan, widest
 from .sources import Itself
 from .taps import Array
+from .together import made_of
 from .values import SiteValue
 
 __all__ = ["Gates", "forward"]
@@ -278,6 +279,9 @@ class _Forward:
         pixels = None if self.inputs.covariance is None else self.inputs
         self.done[-1] = Moments(values, cov_far, corr_site, (None,), wraps, self.plane.get(-1), pixels=pixels)
         held = {root for roots in self.roots.values() for root in roots.whole}
+        for i, roots in self.roots.items():  # what values that still depend on one another are made of
+            if any(self.depends_on[j].meets(self.depends_on[k]) for j in roots.whole for k in roots.whole if j < k):
+                held.update(*(made_of(graph, j) for j in graph.sources[i]))
         if self.seen is not None:
             self.seen[-1] = self.done[-1]
         for i in range(graph.top + 1):

@@ -203,6 +203,9 @@ class Sum(Source):
         rest = [one for n, one in enumerate(self._spectra) if n != part]
         return terms[part], lattice.given(values[part], rest, lattice.whole(table, nodes.below))[:, 0]
 
+    def given(self, part: int, nodes: Nodes, table: Array) -> tuple[Nodes, Array]:
+        return self.pull(part, nodes, table)
+
     @property
     def _terms_of_all(self) -> tuple[list[Value], float, float]:
         """The parts, those that are sums themselves by what they are sums of, and the moments of all Gaussians."""
@@ -303,6 +306,18 @@ class Largest(Source):
     def pull(self, part: int, nodes: Nodes, table: Array) -> tuple[Nodes, Array]:
         below, wins = nodes.below
         return below, table * wins
+
+    def given(self, part: int, nodes: Nodes, table: Array) -> tuple[Nodes, Array]:
+        """The site itself if it wins, else what is larger."""
+        below, wins = nodes.below
+        order = np.argsort(nodes.u, kind="stable")
+        won, h = np.maximum.accumulate(np.minimum(wins[order] / self.count, 1.0)), table[:, order]
+        steps = (h[:, 1:] + h[:, :-1]) / 2 * np.diff(won)
+        larger = np.zeros(h.shape)
+        larger[:, :-1] = np.cumsum(steps[:, ::-1], axis=1)[:, ::-1]
+        out = np.empty(h.shape)
+        out[:, order] = h * won + larger + (1 - won[-1]) * h[:, -1:]
+        return below, out
 
     @functools.cached_property
     def _largest(self) -> SiteDistribution:
@@ -598,6 +613,17 @@ class Averaged(Source):
             there = self._lattice.given(w * x, [self._spectra[b] for b in rest], table)
             total += w * w * self.weights.count(w) * there
         return from_rows(self.parts[0], total / sum(w * w for w in self.weights), self._knots)
+
+    def given(self, part: int, nodes: Nodes, table: Array) -> tuple[Nodes, Array]:
+        """The mean over its sites."""
+        (x, _), table = self._sites, self._lattice.whole(table, nodes.below)
+        total = np.zeros((len(table), *x.shape))
+        for w in set(self.weights):
+            rest = list(self.weights)
+            rest.remove(w)
+            there = self._lattice.given(w * x, [self._spectra[b] for b in rest], table)
+            total += there * (self.weights.count(w) / len(self.weights))
+        return from_rows(self.parts[0], total, self._knots)
 
     def distribution(self, knots: tuple[float, ...]) -> SiteDistribution:
         u, rows, _ = self._lattice.cut(self._rows, knots)

@@ -125,6 +125,10 @@ class Source(ABC):
     def pull(self, part: int, nodes: Nodes, table: Array) -> tuple[Nodes, Array]:
         """E[table | value number `part`], on nodes of that value's source; `table` has shape (functions, nodes)."""
 
+    def given(self, part: int, nodes: Nodes, table: Array) -> tuple[Nodes, Array] | None:
+        """E[table at the source | value number `part` at one of its sites]; None where that is not known."""
+        return None
+
     @lazy
     def joint(self) -> bool:
         """Whether values that depend on one another went into it: conditioning on one is then not enough."""

@@ -78,7 +78,8 @@ def test_values_less_their_norm(image: int | None) -> None:
 
 
 def test_dependent_values_before_a_gate_are_refused_by_name() -> None:
-    net = em.serial(em.Conv(3), R, em.residual(em.MaxPool(3, 1, 1), em.Identity()))
+    less = em.serial(em.MaxPool(3, 1, 1), em.Scale(-.5))  # what they have in common is taken away
+    net = em.serial(em.Conv(3), R, em.residual(less, em.Identity()))
     assert em.predict(net, image=12).total > 0           # no gate asks
     with pytest.raises(NotImplementedError, match="add1"):
         em.predict(em.serial(net, R), image=12)
