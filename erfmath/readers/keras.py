@@ -11,6 +11,7 @@ import math
 import os
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -27,6 +28,8 @@ __all__ = ["trace_model"]
 CONFIG, WEIGHTS = "config.json", "model.weights.h5"
 #: Bytes of a configuration; those of large models have a hundredth of it.
 LARGEST = 2**25
+#: What a damaged archive raises.
+DAMAGED = (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError)
 
 
 def trace_model(model: Any, image: Any = None, required: bool = False) -> tuple[Trace, bool]:
@@ -81,7 +84,7 @@ def _config_of(path: str | os.PathLike[str]) -> Any:
             if size > LARGEST:
                 raise ValueError(f"{CONFIG} of {size} bytes")
             return json.loads(archive.read(CONFIG))
-    except (KeyError, ValueError, RecursionError, zipfile.BadZipFile, NotImplementedError, EOFError) as error:
+    except (KeyError, ValueError, RecursionError, *DAMAGED) as error:
         raise ValueError(f"{name}: must be a .keras file, or JSON of to_json() ({error})") from None
 
 
@@ -111,7 +114,7 @@ def _weights_of(path: str | os.PathLike[str], required: bool) -> dict[str, list[
         try:
             with archive.open(WEIGHTS) as file, h5py.File(file, "r") as stored:
                 stored.visititems(visit)
-        except (OSError, RuntimeError, zipfile.BadZipFile) as error:
+        except (OSError, RuntimeError, KeyError, TypeError, *DAMAGED) as error:
             raise ValueError(f"{os.fspath(path)}: {WEIGHTS} cannot be read ({error})") from None
     return {layer: [arrays[i] for i in sorted(arrays)] for layer, arrays in found.items()}
 

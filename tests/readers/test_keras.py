@@ -113,3 +113,15 @@ def test_a_configuration_without_outputs(tmp_path: Path) -> None:
     (tmp_path / "model.json").write_text(json.dumps(config))
     with pytest.raises(ValueError, match="model.json: names no output"):
         from_keras(tmp_path / "model.json")
+
+
+def test_archives_with_bytes_changed(tmp_path: Path) -> None:
+    """Compressed data that cannot be expanded is refused by the file's name."""
+    path = tmp_path / "model.keras"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("config.json", json.dumps(sequential(start(8, 8, 3), *(conv(f"layer{i}") for i in range(9)))))
+    data = path.read_bytes()
+    for at in range(41, 141, 4):
+        path.write_bytes(data[:at] + bytes([data[at] ^ 0xFF]) + data[at + 1:])
+        with pytest.raises(ValueError, match="model.keras: "):
+            from_keras(path)
