@@ -545,10 +545,11 @@ def _of_patterns(q: float, site: float, far: float, freedoms: int) -> float:
 
 @remembered(64)
 def _chi_square(freedoms: int) -> tuple[Array, Array]:
-    """Points and probabilities of a chi-square variable."""
-    from scipy.special import roots_genlaguerre
-    x, w = roots_genlaguerre(32, freedoms / 2 - 1)
-    return 2 * x, w / w.sum()
+    """Points and probabilities of a chi-square variable: Gauss-Laguerre, as eigenvalues of its recurrence."""
+    k, a = np.arange(32.0), freedoms / 2 - 1
+    off = np.sqrt(k[1:] * (k[1:] + a))
+    x, v = np.linalg.eigh(np.diag(2 * k + 1 + a) + np.diag(off, 1) + np.diag(off, -1))
+    return 2 * x, v[0]**2
 
 
 def _by_spread(k: int, own: float, between: float, fluctuates: bool) -> tuple[float, float]:
