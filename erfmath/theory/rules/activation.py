@@ -95,7 +95,10 @@ class ActivationRule(Rule):
                                             distribution.share, apart)
             mean[g] = site.second
         gate = m.per_pair(gate0)
-        if any(lags):
+        by_pair = bool(non_gaussian) or not any(m.lags) or any(h > k for h, k in zip(lags, m.lags))
+        if any(lags) and not by_pair:  # site by site, further down
+            gate = np.empty((len(q), *(2 * h + 1 for h in lags), *(1,) * m.ndim))
+        elif any(lags):
             near = functions.gate_pair(phi, m.per_site(q), m.correlations(lags))
             near[non_gaussian] = m.per_site(pair_gate)[non_gaussian]
             near[lag_zero(lags)] = gate0

@@ -135,7 +135,10 @@ class _Sweep:
 
     def _rescale(self, arrived: dict[int, list[State]], i: int) -> None:
         """Multiply all that is on its way by a power of two, if what node `i` has handed down nears a limit."""
-        if all(1 / LIMIT < _power(part) < LIMIT for j, _ in self.below[i] for part in arrived[j][-1:]):
+        for j, _ in self.below[i]:
+            if arrived[j] and not 1 / LIMIT < _power(arrived[j][-1]) < LIMIT:
+                break
+        else:
             return
         waiting = [*self.kept.values(), *(part for parts in arrived.values() for part in parts)]
         largest = max(map(_power, waiting), default=0.0)
@@ -173,6 +176,8 @@ class _Sweep:
 
     def _collect(self, i: int, parts: list[State]) -> State:
         """The gradient at node `i` from all that its readers handed down."""
+        if len(parts) == 1 and isinstance(parts[0], Covariance) and not conditional(self.gates.sites.get(i, ())):
+            return parts[0]
         factors: Factors = {}
         for part in parts:
             if isinstance(part, dict):
@@ -378,11 +383,11 @@ class _Sweep:
 
 def _power(state: State) -> float:
     """The largest power of a state; covariances, with others or at lags, are below it."""
-    if isinstance(state, dict):
-        return max((float(np.abs(f.values).max(initial=0))**2 for f in state.values()), default=0.0)
+    if isinstance(state, Covariance):
+        return state.peak * abs(state.factor)
     if isinstance(state, Conditioned):
-        return max(_power(part) for part, _ in state.parts)
-    return state.peak * abs(state.factor)
+        return max([part.peak * abs(part.factor) for part, _ in state.parts])
+    return max((float(np.abs(f.values).max(initial=0))**2 for f in state.values()), default=0.0)
 
 
 def _times(state: State, factor: float) -> State:

@@ -377,7 +377,7 @@ def in_parts(maps: Array) -> Array:
 def ratio(part: Any, whole: Any, otherwise: float = 0.0) -> Array:
     """part / whole, `otherwise` where the whole is 0."""
     whole = np.asarray(whole)
-    if np.count_nonzero(whole) == whole.size:
+    if whole.item() if whole.size == 1 else np.count_nonzero(whole) == whole.size:
         return np.asarray(part / whole)
     shape = np.broadcast_shapes(np.shape(part), whole.shape)
     return np.divide(part, whole, out=np.full(shape, otherwise), where=whole > 0)

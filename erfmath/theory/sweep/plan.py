@@ -205,7 +205,7 @@ class Graph:
                 wanted.update(self.sources[i])
         return wanted - {-1}
 
-    @property
+    @functools.cached_property
     def top(self) -> int:
         """Position of the node whose unit is looked at."""
         return len(self.layers) - 1
@@ -276,7 +276,8 @@ def _rule(name: str, layer: Layer) -> Rule:
 def _owners(rule: Rule, layer: Layer, op: Linear, incoming: Sequence[Labels], labels: Labels, ndim: int
             ) -> tuple[Labels, ...]:
     """Per input, the group there that each group of the output is made of."""
-    if not rule.moves and not any(below.strides[0] for below in incoming) and not labels.strides[0]:
+    if not rule.moves and not labels.strides[0] and (
+            not incoming[0].strides[0] if len(incoming) == 1 else not any(below.strides[0] for below in incoming)):
         return (ONE,) * len(incoming)
     if op.fresh or op.ties_channels:
         return (np.zeros((1, len(group_sizes(labels))), np.intp),)
@@ -529,29 +530,33 @@ class Plan:
         graph, zero = self.graph, (0,) * self.graph.ndim
         far = {self.begin(start) for (start, _), reach in self.near.items() if reach is None}
         apart = {(self.begin(start), i): reach.apart for (start, i), reach in self.near.items() if reach is not None}
+        begins, ends = {begin for begin, _ in apart}, {i for _, i in self.near}
+        gathering = {i for i, slot in graph.one_site if not graph.layers[i].multiplies}
+        image = graph.sizes[-1][0] is not None
         need: dict[int, tuple[int, ...]] = {-1: zero}
-        for i in range(graph.top + 1):
-            below = [need[j] for j in graph.sources[i]]
-            need[i] = zero if i <= graph.source else reach(graph.ops[i], widest(below), back=False)
-            gathers = any((i, slot) in graph.one_site for slot in range(len(below)))
-            need[i] = widest([need[i], *(more(need[j], by) for (begin, j), by in apart.items() if begin == i)])
-            if i in far or (gathers and not graph.layers[i].multiplies):
+        for i, (inputs, op) in enumerate(zip(graph.sources, graph.ops)):
+            here = need[inputs[0]] if len(inputs) == 1 else widest([need[j] for j in inputs])
+            need[i] = here = zero if i <= graph.source else here if not op.taps else reach(op, here, back=False)
+            if i in begins:
+                need[i] = widest([here, *(more(need[j], by) for (begin, j), by in apart.items() if begin == i)])
+            if i in far or i in gathering:
                 need[i] = (EVERY_LAG,) * graph.ndim
-            elif graph.sizes[i][0] is not None and graph.rules[i].spreads(graph.layers[i]):  # sums all of its gradient
+            elif image and graph.rules[i].spreads(graph.layers[i]):  # sums all of its gradient
                 need[i] = widest([need[i], (SUMMED,) * graph.ndim])
         made: dict[int, tuple[int, ...]] = {graph.top: zero}
         for i in range(graph.top - 1, -2, -1):
             above = [graph.rules[e.reader].lags_below(graph.ops[e.reader], made[e.reader]) for e in self.paths[i]]
             made[i] = widest(above) if above else zero
-            if any(reach is None for (_, j), reach in self.near.items() if j == i):
-                made[i] = (EVERY_LAG,) * graph.ndim
-            else:
-                made[i] = widest([made[i], *(more(made[begin], by) for (begin, j), by in apart.items() if j == i)])
+            if i in ends:
+                made[i] = (EVERY_LAG,) * graph.ndim if any(
+                    reach is None for (_, j), reach in self.near.items() if j == i) else widest(
+                        [made[i], *(more(made[begin], by) for (begin, j), by in apart.items() if j == i)])
+        carried = {i: zero if zero in (h, made[i]) else tuple(map(min, h, made[i])) for i, h in need.items()}
+        if zero in carried.values() and len(set(carried.values())) == 1:
+            return carried
         seen = self._seen()
-        ends = {i: tuple(min(n - 1, reached - 1) if n is not None else reached - 1 for n, reached in
-                         zip(graph.sizes[i], seen[i])) for i in seen}
-        return {i: zero if zero in (need[i], made[i]) else tuple(map(min, zip(need[i], made[i], ends[i])))
-                for i in need}
+        return {i: h if h == zero else tuple(min(lag, reached - 1, lag if n is None else n - 1) for lag, n, reached in
+                                             zip(h, graph.sizes[i], seen[i])) for i, h in carried.items()}
 
 
 def _parting(source: int, one: Marks, other: Marks) -> tuple[Start, tuple[Marks, ...]]:
@@ -594,4 +599,5 @@ def more(lags: tuple[int, ...], by: tuple[int, ...]) -> tuple[int, ...]:
 
 def widest(lags: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
     """Half-widths of the smallest box of lags that holds all of `lags`."""
-    return lags[0] if len(lags) == 1 else tuple(map(max, zip(*lags)))
+    first = lags[0]
+    return first if lags.count(first) == len(lags) else tuple(map(max, *lags))

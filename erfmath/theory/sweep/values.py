@@ -187,13 +187,11 @@ class Value:
         if not isinstance(self.source, Gaussian) or not self.source.q:
             return self
         nodes, end = self.nodes, math.sqrt(self.source.q)
-        hermite = np.polynomial.hermite_e.hermevander(nodes.u / end, TERMS - 1) / np.sqrt(
-            np.cumprod(np.maximum(np.arange(TERMS), 1.0)))
-        v = self.at(nodes.u)
+        hermite, v = _hermite(nodes.u / end), self.at(nodes.u)
         terms = ((nodes.p * v) @ hermite)**2
         terms[-1] += max(float(nodes.p @ v**2) - terms.sum(), 0.0)
-        corr_site = np.linspace(0, 1, 257)
-        made = np.power.outer(corr_site, np.arange(TERMS)) @ terms
+        corr_site, powers = _powers()
+        made = powers @ terms
         found = float(np.interp(cov_site, np.maximum.accumulate(made), corr_site))
         return Value.of(self.source.sharing(found * self.source.q), self.steps)
 
@@ -364,6 +362,22 @@ class Gaussian(Source):
         # Given u, the site's own part is u sqrt(1 - rho) / sqrt(q) on average, of variance rho.
         own = np.sqrt(1 - corr_site) * u[..., None] / math.sqrt(self.q) + math.sqrt(corr_site) * z
         return np.asarray(count * _below(own)**(count - 1) @ w)
+
+
+def _hermite(z: Array) -> Array:
+    """Hermite polynomials of mean square 1 under a standard normal variable, shape (points, TERMS)."""
+    found = np.empty((TERMS, len(z)))
+    found[0], found[1] = 1.0, z
+    for k in range(2, TERMS):  # scaled from the start, so that none is too large for floats
+        found[k] = (z * found[k - 1] - math.sqrt(k - 1) * found[k - 2]) / math.sqrt(k)
+    return found.T
+
+
+@remembered(1)
+def _powers() -> tuple[Array, Array]:
+    """Correlations from 0 to 1, and their powers."""
+    corr_site = np.linspace(0, 1, 257)
+    return corr_site, np.power.outer(corr_site, np.arange(TERMS))
 
 
 @remembered(8)
