@@ -24,8 +24,8 @@ ROWS = {"measured": "measured", "taps": "second moments per tap", "independent":
         "unseen": "independent gates, activities without data", "channels": "gates of channels",
         "layers": "gates of layers", "shuffled": "channels shuffled, measured"}
 HYPOTHESES = ("independent", "channels", "layers")
-#: Images of a measurement, and of that with shuffled channels.
-IMAGES, FEWER = 200, 128
+#: Images of a measurement with shuffled channels, at most.
+FEWER = 128
 #: Of the snapshots of a run: those after about so large a part of its steps.
 WHEN = (0.0, 1 / 12, 1 / 3, 1.0)
 
@@ -59,17 +59,20 @@ class Explained:
         Of the caption.
     seeds : tuple of int
         Numbers of runs of a full and a quick figure.
+    images : int
+        Test images of a measurement.
     """
 
     groups: Mapping[str, Spec]
     file: str
     words: str
     seeds: tuple[int, int] = (3, 1)
+    images: int = 200
     quick: Spec = field(default_factory=lambda: {"steps": 2, "batch": 8})
 
     def parts(self, options: Options) -> dict[str, Spec]:
         """A part "group, seed i" for each."""
-        changes = {**options.pick({}, self.quick), "images": options.pick(IMAGES, 8),
+        changes = {**options.pick({}, self.quick), "images": options.pick(self.images, 8),
                    "file": digest(options.files[self.file])}
         return {f"{group}, seed {i}": recipes.spec(**{**about, "seed": options.seed + i, **changes})
                 for i in range(options.pick(*self.seeds)) for group, about in self.groups.items()}
@@ -161,6 +164,6 @@ def _size(part: Part, name: str) -> Any:
 CIFAR = Explained({"with batch norm": {"task": "cifar", "steps": 200, "batch": 64, "rate": 0.05},
                    "without batch norm": {"task": "cifar-plain", "steps": 1500, "batch": 32, "rate": 0.03}}, "cifar10",
                   "CIFAR-10, pre-activation ResNet, 17 units of one 3×3 convolution.")
-CAMVID = Explained({"with batch norm": {"task": "camvid", "steps": 600},
-                    "without batch norm": {"task": "camvid-plain", "steps": 600}}, "camvid",
-                   "CamVid at 120×160, pre-activation ResNet of stride 8, 15 units of one 3×3 convolution.", (1, 1))
+CAMVID = Explained({"with batch norm": {"task": "camvid", "steps": 300},
+                    "without batch norm": {"task": "camvid-plain", "steps": 300}}, "camvid",
+                   "CamVid at 120×160, pre-activation ResNet of stride 8, 15 units of one 3×3 convolution.", (1, 1), 100)

@@ -57,4 +57,4 @@ def test_picture_and_numbers() -> None:
 def test_parts(files: Any) -> None:
     parts = explained.CAMVID.parts(base.Options(files=files))
     assert list(parts) == ["with batch norm, seed 0", "without batch norm, seed 0"]
-    assert all(part["steps"] == 600 and part["file"] == base.digest(files["camvid"]) for part in parts.values())
+    assert all(part["steps"] == 300 and part["file"] == base.digest(files["camvid"]) for part in parts.values())
