@@ -166,4 +166,5 @@ CIFAR = Explained({"with batch norm": {"task": "cifar", "steps": 200, "batch": 6
                   "CIFAR-10, pre-activation ResNet, 17 units of one 3×3 convolution.")
 CAMVID = Explained({"with batch norm": {"task": "camvid", "steps": 300},
                     "without batch norm": {"task": "camvid-plain", "steps": 300}}, "camvid",
-                   "CamVid at 120×160, pre-activation ResNet of stride 8, 15 units of one 3×3 convolution.", (1, 1), 100)
+                   "CamVid at 120×160, pre-activation ResNet of stride 8, 15 units of one 3×3 convolution.", (1, 1),
+                   100)
