@@ -136,6 +136,8 @@ def matmul(b: Builder, r: Record, x: Any, y: Any) -> View:
 @rule("concat")
 def concat(b: Builder, r: Record, *parts: View) -> View:
     axis = r.attributes["axis"]
+    if not all(isinstance(part, View) for part in parts):
+        raise Unsupported("a concatenation with an array of the model's own, as a class token")
     views = [b.settled(part) for part in parts]
     if len(views) == 1:
         return views[0]

@@ -142,7 +142,7 @@ def _step(b: Builder, record: Record, inputs: list[Any]) -> Any:
         if record.op not in RULES:
             raise Unsupported(record.op.replace("_", " "))
         return RULES[record.op](b, record, *inputs)
-    except (TypeError, IndexError, KeyError, ZeroDivisionError, OverflowError) as error:
+    except (AttributeError, TypeError, IndexError, KeyError, ZeroDivisionError, OverflowError) as error:
         raise ValueError(f"{record.path}: {record.op} of inputs and attributes that do not go together "
                          f"({type(error).__name__}: {error})") from None
     except ValueError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 from traces import converted, layers, step
 
@@ -54,9 +55,10 @@ def test_a_channel_shuffle_settles_as_one() -> None:
     (step("a", "softmax", "x", shape=(1, 4, 8, 8), axis=2), "softmax over space"),
     (step("a", "reduce", "x", shape=(1, 8, 8), function="max", axes=[1], keep=False), "maximum over channels"),
     (step("a", "concat", "x", "x", shape=(1, 4, 16, 8), axis=2), "a concatenation in space"),
+    (step("a", "concat", "x", "c", shape=(1, 5, 8, 8), axis=1), "a concatenation with an array of the model's own"),
     (step("a", "matmul", "x", "x", shape=(1, 4, 8, 8)), "attention"),
 ])
 def test_what_has_no_layer_is_refused(record: Any, words: str) -> None:
     conv = step("b", "unary", "x", shape=(1, 4, 8, 8), **RELU)
     with pytest.raises((NotImplementedError, ValueError), match=words):
-        converted(conv, record)
+        converted(conv, record, c=np.ones((1, 1, 8, 8)))
