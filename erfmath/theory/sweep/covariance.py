@@ -21,7 +21,8 @@ from ...lattice.field import add_on_hull
 from ..memory import lazy
 from .groups import collected
 from .lowering import SAMPLE, Linear
-from .pairs import border, cut, cut_pairs, fixed_pairs, refit_lags, routed, routed_pairs, select_lags
+from .pairs import (border, cut, cut_pairs, fixed_pairs, opened_more, refit_lags, routed, routed_pairs,
+                    select_lags)
 from .taps import REMEDY, Array, adjoint
 
 __all__ = ["ALIKE", "Covariance", "EXCHANGEABLE", "Factor", "MIXED", "correlate"]
@@ -131,6 +132,8 @@ def _column(numbers: Array, ndim: int) -> Array:
 
 #: Parts of the largest power that count as nothing, and sites of a map along an axis from which on they are looked for.
 FAINT, WIDE = 1e-60, 128
+#: Factors between which, and its inverse, may wait for an array that is made anyway.
+TINY = 1e-60
 #: How the channels of a covariance relate: independent and alike, exchangeable, or neither.
 ALIKE, EXCHANGEABLE, MIXED = 0, 1, 2
 
@@ -285,6 +288,8 @@ class Covariance:
                 return self._apart().gated(gate)
             return self._first().gated(gate)._multiplied(self.multiples)
         if gate.size == len(gate):
+            if (gate == gate[0]).all():
+                return self._scaled(gate.item(0))
             return self.holding(self.bare * (gate * self.factor), uniform=None)
         index: list[slice] = [slice(None)]
         for have, n in zip(self.lags, gate.shape[1:1 + self.ndim]):
@@ -299,8 +304,8 @@ class Covariance:
         """Lag 0 times `power` and all other lags times `pairs`, numbers per channel group."""
         if len(power) == 1 and (not any(self.lags) or power[0] == pairs[0]):
             return self if power[0] == 1 == pairs[0] else self._scaled(float(power[0]))
-        if (power == 1).all() and (pairs == 1).all():
-            return self
+        if (power == power[0]).all() and (pairs == power[0]).all():
+            return self if power[0] == 1 else self._scaled(float(power[0]))
         if self.multiples is not None:
             if not any(self.lags) or np.array_equal(power, pairs):
                 return self._first()._multiplied(self.multiples * power)
@@ -355,8 +360,9 @@ class Covariance:
                 values = select_lags(values, 1 + axis, g, self.lags[axis], lags[axis])
         spread = [taps for taps in op.taps if not taps.trivial]
         factor = self.factor * op.gain * math.prod(t.weights.item(0) for t in op.taps if t.flat or t.trivial)
-        if spread:  # above a layer that strides there are fewer sites to multiply
-            values, factor = values * factor, 1.0
+        strides = any(g.stride > 1 for taps in spread for g in taps.geometry)
+        if spread and (strides or not any(lags) or not TINY < factor < 1 / TINY):
+            values, factor = values * factor, 1.0  # above a layer that strides there are fewer sites to multiply
         for taps in spread:
             w, flat = taps.weights, taps.flat
             values, start = adjoint(values, start, taps, sizes, lambda tap, part: part if flat else w[tap] * part, flat)
@@ -418,8 +424,17 @@ class Covariance:
         if bias is not None and bias.ndim > 1:
             gate = bias[(slice(None), *(None,) * self.ndim)]
             return self.gated(gate).through_route(op, sizes, lags, channels)
-        if self.multiples is not None and self.uniform is None and (op.opened is None or not any(self.lags)):
-            below = self._first().through_route(op, sizes, lags, channels)._multiplied(self.multiples)
+        if self.multiples is not None and self.uniform is None:
+            below = self._first().through_route(op._replace(opened=None), sizes, lags, channels)._multiplied(
+                self.multiples)
+            if op.opened is not None and any(self.lags):  # groups differ at lag 0 only
+                rest, whole = self.bare * self.factor, below.values
+                here: Any = (slice(None), *self.lags)
+                rest[here] = 0.0
+                there: Any = (slice(None), *below.lags)
+                whole[there] += opened_more(rest, self.start, op, sizes) * self.multiples.reshape(
+                    -1, *(1,) * self.ndim)
+                below = below.holding(whole)
             return below if bias is None else below.gated(_column(bias, self.ndim))
         alone = self.with_lags((0,) * self.ndim)
         spread = routed(alone.values, alone.start, op, sizes)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,12 @@ import numpy as np
 from ...base.errors import check_bytes
 from ...lattice.field import add_on_hull
 from ...layers.geometry import AxisGeometry
+from ..memory import remembered
 from .lowering import Linear
 from .taps import REMEDY, Array, Taps, adjoint, border_gain
 
-__all__ = ["border", "border_pairs", "cut", "cut_pairs", "fixed_pairs", "refit_lags", "routed", "routed_pairs",
-           "select_lags"]
+__all__ = ["border", "border_pairs", "cut", "cut_pairs", "fixed_pairs", "opened_more", "refit_lags", "routed",
+           "routed_pairs", "select_lags"]
 
 
 def cut(values: Array, start: tuple[int, ...], sizes: tuple[int | None, ...],
@@ -72,14 +74,21 @@ def cut_pairs(values: Array, start: tuple[int, ...], sizes: tuple[int | None, ..
         if n is None or reach == 0:
             continue
         index: list[Any] = [slice(None)] * values.ndim
-        for tau in range(-reach, reach + 1):
-            index[1 + axis] = tau + reach
-            low, high = -start[axis] - tau, n - start[axis] - tau  # sites with a partner
-            for none in (slice(0, min(max(low, 0), count)), slice(min(max(high, 0), count), count)):
-                if none.start < none.stop:
-                    index[1 + ndim + axis] = none
-                    values[tuple(index)] = 0.0
+        for index[1 + axis], index[1 + ndim + axis] in _alone(start[axis], n, reach, count):
+            values[tuple(index)] = 0.0
     return values, start
+
+
+@remembered(1024)
+def _alone(start: int, n: int, reach: int, count: int) -> tuple[tuple[int, slice], ...]:
+    """Per lag, which of `count` sites from `start` on have no partner on a map of `n`."""
+    found = []
+    for tau in range(-reach, reach + 1):
+        low, high = -start - tau, n - start - tau  # sites with a partner
+        for none in (slice(0, min(max(low, 0), count)), slice(min(max(high, 0), count), count)):
+            if none.start < none.stop:
+                found.append((tau + reach, none))
+    return tuple(found)
 
 
 def border(values: Array, start: tuple[int, ...], taps: Taps, sizes: tuple[int | None, ...]) -> Array:
@@ -235,15 +244,10 @@ def routed_pairs(values: Array, start: tuple[int, ...], op: Linear, sizes: tuple
         winners = winners[:1]
     for which, weights in enumerate(winners):
         def odds(array: Array, first: tuple[int, ...]) -> Array:
-            one, other, both = (np.asarray(math.prod(counts)) for counts in zip(*(
-                _window_counts(g, first[axis], array.shape[1 + ndim + axis], below[axis], above[axis], axis, ndim)
-                for axis, g in enumerate(geometry))))
-            union = one + other - both
-            rest = (1.0, other, one)[which] * union
-            chance = np.divide(1.0, rest, out=np.zeros(rest.shape), where=rest > 0)
+            one, other, union = _windows(geometry, first, array.shape[1 + ndim:], below, above)
+            chance = _inverse((1.0, other, one)[which] * union)
             if which == 0 and op.opened is not None:
-                alone = op.opened(one) * op.opened(other)
-                more = op.opened(union) / np.sqrt(np.where(alone > 0, alone, 1.0))
+                more = _opened(op, one, other, union)
                 chance = chance * np.concatenate([more] * (len(array) // len(more)))
             return np.asarray(array * chance)
         if upward:
@@ -257,6 +261,49 @@ def routed_pairs(values: Array, start: tuple[int, ...], op: Linear, sizes: tuple
     return total if close == lags else refit_lags(total, close, lags), first
 
 
+def opened_more(values: Array, start: tuple[int, ...], op: Linear, sizes: tuple[int | None, ...]) -> Array:
+    """What gates that sites open which win both of two windows add to the power below, shape (groups, *lattice).
+
+    `values` is for one group, and has nothing at lag 0; `routed_pairs` with and without `opened` differ by that.
+    """
+    assert op.opened is not None
+    geometry, ndim = tuple(taps.geometry[0] for taps in op.taps), len(start)
+    have = tuple(n // 2 for n in values.shape[1:1 + ndim])
+    near = tuple(min(h, (g.extent - 1) // g.stride) for h, g in zip(have, geometry))
+    inner: Any = (slice(None), *(slice(h - m, h + m + 1) for h, m in zip(have, near)))
+    values = values[inner]
+    one, other, union = _windows(geometry, start, values.shape[1 + ndim:], sizes, near)
+    joint = op._replace(taps=(Taps(tuple(range(ndim)), geometry, np.ones([g.kernel for g in geometry])),),
+                        inside_only=False, gain=1.0)
+    gain = _opened(op, one, other, union) - 1
+    zero = (0,) * ndim
+    found, _ = fixed_pairs(values * _inverse(union) * gain, start, joint, sizes, zero, _winners(geometry, near)[0])
+    center: Any = (slice(None), *zero)
+    return np.asarray(found[center])
+
+
+def _windows(geometry: Sequence[AxisGeometry], first: tuple[int, ...], counts: Sequence[int],
+             sizes: Sequence[int | None], lags: Sequence[int]) -> tuple[Array, Array, Array]:
+    """Sites of windows, of their partners and of both together, shape (1, *lags, *lattice)."""
+    one, other, both = (np.asarray(math.prod(each)) for each in zip(*(
+        _window_counts(g, first[axis], counts[axis], sizes[axis], lags[axis], axis, len(first))
+        for axis, g in enumerate(geometry))))
+    return one, other, one + other - both
+
+
+def _inverse(counts: Array) -> Array:
+    """1 over numbers, 0 of none."""
+    return np.divide(1.0, counts, out=np.zeros(counts.shape), where=counts > 0)
+
+
+def _opened(op: Linear, one: Array, other: Array, union: Array) -> Array:
+    """How much more often than those of single windows gates of sites are open that win both."""
+    assert op.opened is not None
+    alone = op.opened(one) * op.opened(other)
+    return np.asarray(op.opened(union) / np.sqrt(np.where(alone > 0, alone, 1.0)))
+
+
+@remembered(512)
 def _window_counts(g: AxisGeometry, first: int, count: int, n: int | None, reach: int, axis: int, ndim: int
                    ) -> tuple[Array, Array, Array]:
     """Sites inside the map of windows, of their partners and of both, along one axis of (groups, lags, lattice)."""
@@ -295,27 +342,15 @@ class _LagMix:
     """What tap a hands on of the pairs at lag tau: to lag tau', through the tap b that fits."""
 
     def __init__(self, taps: Taps, have: tuple[int, ...], want: tuple[int, ...], weights: Array) -> None:
-        self.axes = taps.axes
+        self.axes, self.weights = taps.axes, weights
         self.kernel = tuple(g.kernel for g in taps.geometry)
-        self.weights = weights
         self.above = 1 if taps.geometry[0].transposed else 2  # which axis of the matrices counts lags above
         self.shape = tuple(2 * h + 1 for h in want)
-        before = np.array(list(itertools.product(*(range(-h, h + 1) for h in have))))
-        after = np.array(list(itertools.product(*(range(-h, h + 1) for h in want))))
-        stride = np.array([g.stride for g in taps.geometry])
-        dilation = np.array([g.dilation for g in taps.geometry])
-        if taps.geometry[0].transposed:
-            step = before[None, :, :] - stride * after[:, None, :]
-        else:
-            step = after[:, None, :] - stride * before[None, :, :]
-        self.fits = (step % dilation == 0).all(axis=-1)
-        self.step = step // dilation
+        self.fits = _partners(taps.geometry, have, want)
 
     def __call__(self, tap: tuple[int, ...], part: Array) -> Array:
-        other = np.array(tap) + self.step
-        valid = self.fits & ((other >= 0) & (other < self.kernel)).all(axis=-1)
+        valid, index = self.fits[tap]
         place = np.ravel_multi_index(tap, self.kernel)
-        index = np.ravel_multi_index(np.moveaxis(other * valid[..., None], -1, 0), self.kernel)
         if self.weights.ndim == 2:
             matrix = np.where(valid, self.weights[place][index], 0.0)
         else:
@@ -323,8 +358,30 @@ class _LagMix:
             matrix = np.where(valid, self.weights[lag[:, None] if self.above == 1 else lag, place, index], 0.0)
         if matrix.size == 1:
             return part * matrix.item()
+        if len(self.axes) == (part.ndim - 1) // 2:  # all lags, in order
+            mixed = np.matmul(matrix, part.reshape(len(part), matrix.shape[1], -1))
+            return mixed.reshape(len(part), *self.shape, *part.shape[1 + len(self.axes):])
         lag_axes = [1 + axis for axis in self.axes]
         front = np.moveaxis(part, lag_axes, range(len(lag_axes)))
         rest = front.shape[len(lag_axes):]
         mixed = (matrix @ front.reshape(matrix.shape[1], -1)).reshape(*self.shape, *rest)
         return np.moveaxis(mixed, range(len(lag_axes)), lag_axes)
+
+
+@remembered(256)
+def _partners(geometry: tuple[AxisGeometry, ...], have: tuple[int, ...], want: tuple[int, ...]
+              ) -> dict[tuple[int, ...], tuple[Array, Array]]:
+    """Per tap a, for lags after and before, whether there is a tap b that fits, and which."""
+    before, after = (np.array(list(itertools.product(*(range(-h, h + 1) for h in half)))) for half in (have, want))
+    stride, dilation = (np.array([getattr(g, name) for g in geometry]) for name in ("stride", "dilation"))
+    if geometry[0].transposed:
+        step = before[None, :, :] - stride * after[:, None, :]
+    else:
+        step = after[:, None, :] - stride * before[None, :, :]
+    fits, step, kernel = (step % dilation == 0).all(axis=-1), step // dilation, tuple(g.kernel for g in geometry)
+    found = {}
+    for tap in itertools.product(*map(range, kernel)):
+        other = np.array(tap) + step
+        valid = fits & ((other >= 0) & (other < kernel)).all(axis=-1)
+        found[tap] = valid, np.ravel_multi_index(np.moveaxis(other * valid[..., None], -1, 0), kernel)
+    return found
