@@ -22,7 +22,7 @@ from ..sweep.rows import Rows
 from ..sweep.site_distribution import OVERLAPS, SiteDistribution, distant
 from ..sweep.sources import Largest
 from ..sweep.taps import Array, Taps, border_gain
-from ..sweep.values import SiteValue, Value
+from ..sweep.values import Gaussian, SiteValue, Value
 from . import functions
 from .base import Rule, filtered, filtered_level, rule_for
 from .context import Above, Before, Below
@@ -464,7 +464,8 @@ def max_pool(op: Linear, m: Moments, shares: Sequence[float], sizes_in: Sizes, s
     pooled = pooled.with_common(lambda: pooled.falling(means))
     after = _correlated(op, m, pooled, sizes_in, lags, [one.overlap(int(kinds[-1])) for one in before]
                         ) if any(lags) else pooled
-    return after, Route(winning(op, m, shares)._replace(opened=functools.partial(_opened, before)), np.array(bias))
+    winners = winning(op, m, shares, sizes)._replace(opened=functools.partial(_opened, before))
+    return after, Route(winners, np.array(bias))
 
 
 def _opened(before: Sequence[SiteDistribution], counts: Array) -> Array:
@@ -493,21 +494,59 @@ def _inside(op: Linear, sizes_in: Sizes, sizes: Sizes) -> Array:
     return np.asarray(math.prod(np.ix_(*counts)))
 
 
-def winning(op: Linear, m: Moments, shares: Sequence[float]) -> Linear:
-    """The pool with probabilities to win: the more a site has in common with its window, the fewer."""
+def winning(op: Linear, m: Moments, shares: Sequence[float], sizes: Sizes) -> Linear:
+    """The pool with probabilities to win: the more a site has in common with its window, the fewer.
+
+    Of one window for the whole map (`sizes` of one site), also the lower the level of a site: at borders.
+    """
     windows = [taps.geometry[0] for taps in op.taps]
     kernel = tuple(w.kernel for w in windows)
     corr_site = float(np.dot(shares, m.corr_site))
-    if op.by_rows or not _neighbours(m) or max(kernel) < 3 or corr_site > 1 - ALIKE:
+    if op.by_rows or corr_site > 1 - ALIKE:
+        return op
+    if set(sizes) == {1} and m.second.shape[1:] == kernel:
+        if (np.ptp(m.second.reshape(len(shares), -1), axis=1) <= ALIKE * m.average).all():
+            return op
+        wins = [share * _wins_by_level(m.second[g], _shared(m.value(g))) for g, share in enumerate(shares)]
+        return _with_wins(op, functools.reduce(np.add, wins))
+    if not _neighbours(m) or max(kernel) < 3:
         return op
     alike = np.tensordot(shares, _between_taps(windows, m), 1)
     excess = np.lib.stride_tricks.sliding_window_view((alike - corr_site) / (1 - corr_site), kernel)
     excess = excess.sum(axis=tuple(range(excess.ndim // 2, excess.ndim)))
     count = excess.size
     wins = np.maximum(1 / count - count / 2 * _lead(count) * (excess - excess.mean()), 0.0)
+    return _with_wins(op, wins)
+
+
+def _with_wins(op: Linear, wins: Array) -> Linear:
+    """The pool whose taps along each axis have the sums of `wins` over the others."""
     return op._replace(taps=tuple(
         taps._replace(weights=wins.sum(axis=tuple(a for a in range(wins.ndim) if a != axis)) / wins.sum())
         for axis, taps in enumerate(op.taps)))
+
+
+def _shared(value: Value) -> float:
+    """What part of the variance of the Gaussian value that a value is a function of all sites share; 0 of others."""
+    source = value.source
+    return source.c / source.q if isinstance(source, Gaussian) and source.q else 0.0
+
+
+def _wins_by_level(level: Array, shared: float) -> Array:
+    """Probability of each of Gaussian values, of variances in proportion to `level`, to be the largest.
+
+    They have the part `shared` of their variance in common, and are independent otherwise.
+    """
+    from scipy.special import log_ndtr
+    scales, place, count = np.unique(np.round(np.sqrt(level / level.max()), 9), return_inverse=True, return_counts=True)
+    there = np.flatnonzero(scales > 0)
+    v, (common, often) = np.linspace(-4.0, 9.0, 400), functions.normal_points(16, 1.0, 4.0)
+    wins = np.zeros(scales.shape)
+    for t, p in zip(common * math.sqrt(shared), often):
+        z = (v / scales[there, None] - t) / math.sqrt(max(1 - shared, 1e-3))
+        largest = count[there] @ log_ndtr(z)  # logarithm of the probability that all are smaller
+        wins[there] += p * (np.exp(largest - log_ndtr(z) - z**2 / 2) / scales[there, None]).sum(axis=1)
+    return wins[place.reshape(level.shape)] / (wins @ count)
 
 
 @remembered(64)
