@@ -25,7 +25,7 @@ from ..trained.predicted import predict_through_gates
 from . import Table
 from .pretrained import MODELS
 
-__all__ = ["blocks", "orders", "rows", "run", "stages"]
+__all__ = ["blocks", "orders", "parts", "rows", "run", "stages"]
 
 Array = Any
 #: Networks of the figure, and how many inputs; of packages, and how many photographs.
@@ -33,6 +33,8 @@ TOYS, INPUTS = ("two pixels, residual", "two pixels, batch norm"), 600
 PACKAGES, PHOTOGRAPHS = ("NudeNet, stride 8", "RapidOCR, detection"), 100
 #: Layers in a block; and inputs on either side in an order, as parts of all.
 BLOCKS, WINDOWS = (2, 4), (0.1, 0.033)
+#: Stride up to which maps are called fine.
+COARSE = 8
 #: Repetitions of what is drawn.
 AGAIN = 4
 
@@ -53,6 +55,18 @@ def stages(net: Network, image: tuple[int, ...]) -> dict[str, int]:
     shapes = net.shapes(image)
     sizes = list(dict.fromkeys(shapes[name] for name in gates_of(net)))
     return {name: sizes.index(shapes[name]) for name in gates_of(net)}
+
+
+def parts(net: Network, image: tuple[int, ...]) -> dict[str, dict[str, int]]:
+    """Blocks, stages, halves, and the gates of fine or coarse maps together, in words."""
+    names, shapes = gates_of(net), net.shapes(image)
+    fine = {name for name in names if shapes[name][0] * COARSE >= image[0]}
+    return {**{f"blocks of {size} layers": blocks(net, size) for size in (4, 16)},
+            "maps of one size": stages(net, image),
+            f"fine maps (stride up to {COARSE})": {name: 0 for name in names if name in fine},
+            "coarse maps": {name: 0 for name in names if name not in fine},
+            "two halves": {name: int(2 * k >= len(names)) for k, name in enumerate(names)},
+            "every other layer": {name: k % 2 for k, name in enumerate(names)}}
 
 
 def orders(maps: Array) -> dict[str, Array]:
@@ -128,9 +142,7 @@ def run(quick: bool = False) -> Table:
         pictures = model.inputs(PHOTOGRAPHS, 0) if model.path is not None else None
         if pictures is not None:
             net, weights = model.read()
-            groups = {f"blocks of {size} layers": blocks(net, size) for size in (4, 16)}
-            groups["maps of one size"] = stages(net, model.image)
-            add(f"{name}, photographs", rows(net, weights, pictures, groups, node=model.node))
+            add(f"{name}, photographs", rows(net, weights, pictures, parts(net, model.image), node=model.node, again=1))
     return Table("Dependence between layers: gates of some layers, or of a draw, from the same or similar inputs",
                  ("network", "together", "std, px", "variation", "of the total"), tuple(found),
                  ("variation: total variation distance from the measured map",))

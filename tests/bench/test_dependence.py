@@ -15,6 +15,15 @@ def test_blocks_and_stages() -> None:
     assert dependence.stages(net, (8, 8)) == {"relu1": 0, "relu2": 0, "relu3": 0, "max_pool1": 1, "tanh1": 1}
 
 
+def test_parts_of_a_network() -> None:
+    layer = em.serial(em.Conv(3, 2, stride=2), em.Activation("relu"))
+    found = dependence.parts(em.serial(*[layer] * 5), (32, 32))
+    assert found["fine maps (stride up to 8)"] == {"relu1": 0, "relu2": 0, "relu3": 0}
+    assert found["coarse maps"] == {"relu4": 0, "relu5": 0}
+    assert found["two halves"] == {"relu1": 0, "relu2": 0, "relu3": 0, "relu4": 1, "relu5": 1}
+    assert found["every other layer"] == {"relu1": 0, "relu2": 1, "relu3": 0, "relu4": 1, "relu5": 0}
+
+
 def test_orders_of_inputs() -> None:
     maps = np.zeros((4, 5, 5))
     for k, (y, x, power) in enumerate([(0, 2, 1.0), (2, 2, 4.0), (4, 2, 2.0), (1, 2, 3.0)]):
