@@ -106,7 +106,7 @@ def scatter(net: Network, *, image: Any = None, images: int = 1, unit: Any = Non
     Raises
     ------
     ValueError
-        For arguments that do not fit the network.
+        For arguments that do not fit the network, and units whose field is zero everywhere.
     NotImplementedError
         Where the backward sweep has no transpose: given or equal weights, branches of one value that meet again
         without a random layer in between.
@@ -160,6 +160,8 @@ def scatter_of(erf: EffectiveReceptiveField, net: Network, settings: RunSettings
     gates = forward(plane, plan, inputs, moments)
     sweep = _Noted(graph, False, plan, gates)
     values, start, _ = sweep.run(settings.unit_of(net))
+    if not values.any():
+        raise ValueError(f"scatter: the field of unit {erf.unit} is zero everywhere; no network of this kind has another")
     assert settings.image is not None
     variances = _variances(sweep, _functionals(values, start, settings.image), moments, images, unit_correlation)
     spread = erf.std

@@ -136,6 +136,8 @@ def test_gates_of_one_value_are_one_gate() -> None:
 def test_refusals() -> None:
     with pytest.raises(NotImplementedError, match="erfmath.measure"):
         em.scatter(em.repeat(em.Conv(3, weights=em.Constant()), 2))
+    with pytest.raises(ValueError, match="zero everywhere"):
+        em.scatter(em.serial(em.Conv(1), em.ConvTranspose(1, stride=2)), ndim=1, image=4, unit=1)
     with pytest.raises(ValueError, match="images"):
         em.scatter(em.repeat(em.Conv(3), 2), images=0)
     with pytest.raises(ValueError, match="error=0"):
