@@ -161,7 +161,7 @@ def scatter_of(erf: EffectiveReceptiveField, net: Network, settings: RunSettings
     sweep = _Noted(graph, False, plan, gates)
     values, start, _ = sweep.run(settings.unit_of(net))
     if not values.any():
-        raise ValueError(f"scatter: the field of unit {erf.unit} is zero everywhere; no network of this kind has another")
+        raise ValueError(f"scatter: the field of unit {erf.unit} is zero everywhere, in every network")
     assert settings.image is not None
     variances = _variances(sweep, _functionals(values, start, settings.image), moments, images, unit_correlation)
     spread = erf.std
