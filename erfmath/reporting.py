@@ -252,7 +252,8 @@ def layers(net: Network, erf: EffectiveReceptiveField, run: Run) -> Iterator[str
     most = f" The {LAYERS} of {len(shares.layers)} layers that contribute most:" if len(shares.layers) > LAYERS else ""
     yield f"<p>Variance of the ERF: {shares.variance:.4g} px².{most}</p>"
     yield _table([("node", "layer", "of the variance", "of the multiply-adds", "multiply-adds", "parameters"), *(
-        (row.node, row.layer, f"{row.share:.1%}", f"{row.multiply_adds / work:.1%}", f"{row.multiply_adds:,}",
+        (row.node, row.layer, f"{round(row.share, 3) + 0.0:.1%}",  # no minus zero
+         f"{row.multiply_adds / work:.1%}", f"{row.multiply_adds:,}",
          f"{row.parameters:,}") for row in rows)])
     if run["image"] is not None:
         whole = costs(net, run["image"], width=run["width"], channels_in=run["channels_in"], ndim=run["ndim"])

@@ -93,17 +93,24 @@ def arrays(file: Path) -> dict[str, bytes]:
         return {name: stored[name].tobytes() for name in stored.files}
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[float, dict[str, bytes]]]:
+class Whole(dict[str, "tuple[float, dict[str, bytes]]"]):
     """What each program takes and leaves if nobody stops it."""
-    found = {}
-    for name in PROGRAMS:
-        folder, begin = tmp_path_factory.mktemp(name), time.monotonic()
+
+    def __init__(self, factory: pytest.TempPathFactory) -> None:
+        self.factory = factory
+
+    def __missing__(self, name: str) -> tuple[float, dict[str, bytes]]:
+        folder, begin = self.factory.mktemp(name), time.monotonic()
         process = start(name, folder)
         error = process.communicate()[1]
         assert process.returncode == 0, error.decode()
-        found[name] = time.monotonic() - begin, arrays(folder / "done.npz")
-    return found
+        self[name] = time.monotonic() - begin, arrays(folder / "done.npz")
+        return self[name]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    return Whole(tmp_path_factory)
 
 
 def finished(folder: Path) -> tuple[int, dict[str, int]]:
@@ -124,7 +131,7 @@ def kept(folder: Path) -> int:
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "kill"])
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_stopped_at_random_moments(name: str, how: signal.Signals, whole: dict[str, tuple[float, dict[str, bytes]]],
+def test_stopped_at_random_moments(name: str, how: signal.Signals, whole: Whole,
                                    tmp_path: Path) -> None:
     """Stopped, resumed, stopped again, resumed: the bits of a run that nobody stops, and nothing is lost."""
     seconds, expected = whole[name]
@@ -158,15 +165,18 @@ def test_stopped_at_random_moments(name: str, how: signal.Signals, whole: dict[s
 
 
 @pytest.mark.parametrize("name", ["measure", "fit", "train"])
-def test_a_second_process_is_told(name: str, tmp_path: Path, whole: dict[str, tuple[float, dict[str, bytes]]]) -> None:
+def test_a_second_process_is_told(name: str, tmp_path: Path, whole: Whole) -> None:
     """Two at once on one checkpoint: one is refused by name, the other ends in the bits of a single one."""
     first = start(name, tmp_path)
     while not (tmp_path / "run.npz.lock").exists():
         assert first.poll() is None
         time.sleep(0.01)
+    first.send_signal(signal.SIGSTOP)  # however long the other takes to begin
     second = start(name, tmp_path)
     error = second.communicate(timeout=60)[1].decode()
+    first.send_signal(signal.SIGCONT)
     assert second.returncode == (2 if name == "train" else 1)
     assert "run.npz: another run is working on this checkpoint" in error
-    assert first.wait(timeout=60) == 0 and arrays(tmp_path / "done.npz") == whole[name][1]
+    told = first.communicate(timeout=60)[1].decode()
+    assert first.returncode == 0 and arrays(tmp_path / "done.npz") == whole[name][1], told
     assert not (tmp_path / "run.npz.lock").exists()

@@ -85,7 +85,7 @@ class LayerShares(Printed):
 
     def __str__(self) -> str:
         rows = [("node", "layer", "variance", "share", "TRF", "multiply-adds", "parameters")]
-        rows += [(row.node, row.layer, f"{row.variance:.2f}", f"{row.share:.1%}",
+        rows += [(row.node, row.layer, f"{row.variance:.2f}", f"{round(row.share, 3) + 0.0:.1%}",
                   "-" if row.trf is None else str(row.trf), f"{row.multiply_adds:,}", f"{row.parameters:,}")
                  for row in self.layers]
         total = sum(row.share for row in self.layers)

@@ -10,6 +10,7 @@ from typing import Any
 import erfmath as em
 
 from ..base.checks import integer, real
+from ..base.errors import quoted
 from . import report, targets
 from .networks import dimension, network
 from .report import Answer
@@ -104,10 +105,10 @@ def _refuse(options: argparse.Namespace, names: Sequence[str]) -> None:
 def _new(options: argparse.Namespace) -> Answer:
     image = options.image
     if isinstance(image, tuple):
-        raise ValueError("design --target: takes one number as --image")
+        raise ValueError(f"image={quoted(image)}: must be one number, for the costs")
     limits = {name: None if value is None else int(real(value, f"max_{name}")) for name, value in
               (("multiply_adds", options.max_multiply_adds), ("parameters", options.max_parameters))}
-    with report.progress(options, "design"):
+    with report.progress(options, "new"):
         found = em.design(options.target, kind=options.kind,
                           budget=em.Budget(depth=32 if options.max_depth is None else options.max_depth, **limits),
                           choices=em.Choices(width=64 if options.width is None else options.width),

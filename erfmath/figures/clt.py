@@ -54,6 +54,8 @@ def _parting(x: Any, exact: Any, approximation: Any, std: float) -> float | None
 
 
 def draw(data: Data) -> Figure:
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+
     figure = page(6.6)
     panels = figure.subplots(3, len(data))
     for (name, part), (linear, log, relative) in zip(data.items(), panels.T):
@@ -74,8 +76,10 @@ def draw(data: Data) -> Figure:
         low, high = np.clip(relative.get_ylim(), 0.05, 20)
         relative.set_ylim(low, high)
         if high < 10 * low:
-            relative.yaxis.set_major_formatter("{x:g}")
-            relative.yaxis.set_minor_formatter("{x:g}")
+            relative.yaxis.set_major_locator(LogLocator(10, (1, 2, 3, 5, 7)) if high > 2 * low else
+                                             MaxNLocator(4, steps=(1, 2, 5, 10)))
+            relative.yaxis.set_major_formatter("{x:.3g}")
+            relative.yaxis.set_minor_locator(NullLocator())
     for ax, label in zip(panels[:, 0], ("probability", "probability, whole support", "approximation / exact")):
         ax.set_ylabel(label)
     figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4)

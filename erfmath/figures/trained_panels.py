@@ -17,13 +17,15 @@ __all__ = ["draw_overview", "draw_runs"]
 #: What is compared before and after, by the beginning of its arrays' names.
 MARKS = {"": "measured", "shuffled_": "measured, channels shuffled", "theory_": "theory, with the weights"}
 ROWS = {"measured": "map_", "theory": "theory_map_"}
+#: Height of the panels of one group, in inches: that of two rows of maps as wide as they can be.
+GROUP = 3.25
 LABELS = {"std": "σ of $E[g^2]$, px", "width": "width at 4.55 %, px"}
 
 
 def draw_runs(data: Data, groups: Sequence[str], reach: float | None, paper: Mapping[str, float]) -> Figure:
     """For each group maps of its first seed, before and after, measured and predicted; curves of all seeds."""
-    figure = page(3.5 * len(groups) + 2.2)
-    blocks: Any = figure.subfigures(len(groups) + 1, 1, height_ratios=[3.5] * len(groups) + [2.2])
+    figure = page(GROUP * len(groups) + 2.2)
+    blocks: Any = figure.subfigures(len(groups) + 1, 1, height_ratios=[GROUP] * len(groups) + [2.2])
     shown: list[Axes] = []
     for group, block in zip(groups, blocks):
         shown += _group(block, data, group, reach)
@@ -70,7 +72,8 @@ def draw_overview(data: Data, groups: Sequence[str], reach: float | None, paper:
 def _group(block: Any, data: Data, group: str, reach: float | None) -> list[Axes]:
     names = seeds_of(data, group)
     first = data[names[0]]
-    panels = block.subplots(2, 4, width_ratios=[1, 1, 1.25, 1.25])
+    left, right = block.subfigures(1, 2, width_ratios=[1, 1.02])
+    panels = np.concatenate([left.subplots(2, 2), right.subplots(2, 2)], axis=1)
     for i, (row, prefix) in enumerate(ROWS.items()):
         for j, when in enumerate(("before", "after")):
             ax, which = panels[i, j], "theory_" if i else ""
@@ -82,7 +85,7 @@ def _group(block: Any, data: Data, group: str, reach: float | None) -> list[Axes
         panels[0, j].set_title(f"{when} training")
         panels[1, j].set_xlabel("x, input pixels")
         _layers(panels[1, 2 + j], first, when)
-    block.colorbar(image, ax=panels[:, :2], location="left", shrink=0.7).set_label(AMPLITUDE)
+    left.colorbar(image, ax=panels[:, :2], location="left", shrink=0.7).set_label(AMPLITUDE)
     for ax, size in zip(panels[0, 2:], LABELS):
         _curve(ax, data, names, size)
     legend = panels[0, 3].legend(fontsize=6, loc="upper left", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.2)
@@ -112,7 +115,7 @@ def _layers(ax: Axes, part: Part, when: str) -> None:
     ax.plot(depth, rows[:, 1], color=LINES[1]["color"], linestyle=(0, (4, 2)), label="theory")
     ax.set(xlabel="layer", ylabel="σ, px", title=f"by layer, {when}")
     ax.set_xticks(range(2, len(rows) + 1, 2 if len(rows) < 14 else 4))
-    ax.legend()
+    ax.legend(loc="lower right")  # curves rise
 
 
 def _ratios(ax: Axes, data: Data, groups: Sequence[str], size: str, paper: Mapping[str, float]) -> None:

@@ -77,8 +77,10 @@ def _exported(module: Any, example: Any) -> Any:
             return torch.export.export(module, inputs, strict=False)
     except Exception as error:  # whatever the module's own code raises
         reason = str(error).strip().splitlines() or [""]
+        # Batch norms in training mode want more than one value a channel, also after a global pool.
+        remedy = "; give module.eval(), or an example of two images" if "when training" in reason[0] else ""
         raise ValueError(f"torch.export cannot trace {type(module).__name__}: {type(error).__name__}: {reason[0]}"
-                         ) from error
+                         f"{remedy}") from error
 
 
 class _Reader:
