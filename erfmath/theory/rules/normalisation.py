@@ -326,9 +326,9 @@ class BatchNormRule(MapNormRule):
         if any(m.lags) or m.common is not None:
             p = m.common_map
             if any(m.lags):  # p + p' - 1, in pairs
-                shared: Any = m.products(p, m.lags) - m.products(p - 1, m.lags)
-                if m.wraps and not m.gaussian:
-                    shared = 1.0  # filters leave the mean the same in all phases
+                shared: Any = 1.0
+                if not m.wraps or (m.gaussian and p.size > len(p)):  # filters leave the mean the same in all phases
+                    shared = m.products(p, m.lags) - m.products(p - 1, m.lags)
                 values = (m.values - m.per_pair(m.cov_far) * shared) / m.per_pair(spread)
             else:
                 values = m.values * m.per_pair(1 / spread)

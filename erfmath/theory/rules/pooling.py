@@ -464,15 +464,25 @@ def max_pool(op: Linear, m: Moments, shares: Sequence[float], sizes_in: Sizes, s
     pooled = pooled.with_common(lambda: pooled.falling(means))
     after = _correlated(op, m, pooled, sizes_in, lags, [one.overlap(int(kinds[-1])) for one in before]
                         ) if any(lags) else pooled
-    winners = winning(op, m, shares, sizes)._replace(opened=functools.partial(_opened, before))
+    winners = winning(op, m, shares, sizes)._replace(opened=_Opened(before))
     return after, Route(winners, np.array(bias))
 
 
-def _opened(before: Sequence[SiteDistribution], counts: Array) -> Array:
+class _Opened:
     """How often the gates of the largest of so many sites are open, shape (groups, *counts[0]); 1 of none."""
-    kinds, place = np.unique(counts[0], return_inverse=True)
-    found = np.array([[one.largest_of(int(n)).mean_gate if n else 1.0 for n in kinds] for one in before])
-    return np.asarray(found[:, place.reshape(counts.shape[1:])])
+
+    def __init__(self, before: Sequence[SiteDistribution]) -> None:
+        self._before = before
+        self._known: dict[int, list[float]] = {0: [1.0] * len(before)}
+
+    def __call__(self, counts: Array) -> Array:
+        which = counts[0].astype(int)
+        table = np.ones((len(self._before), which.max(initial=0) + 1))
+        for n in np.flatnonzero(np.bincount(which.ravel())).tolist():
+            if n not in self._known:
+                self._known[n] = [one.largest_of(n).mean_gate for one in self._before]
+            table[:, n] = self._known[n]
+        return np.asarray(table[:, which])
 
 
 def _per_window(table: Any, place: Array, nodes: Array, at: Array) -> Array:

@@ -129,8 +129,15 @@ def _scatter(values: Array, taps: Taps, lead: int, counts: list[int],
     for axis, count in zip(taps.axes, counts):
         shape[lead + axis] = count
     check_bytes(8 * math.prod(shape), f"a field of shape {tuple(shape)}", REMEDY)
-    total = np.zeros(shape)
-    for tap, region in _landing(taps.axes, taps.geometry, lead, part.shape[lead:]):
+    landing = _landing(taps.axes, taps.geometry, lead, part.shape[lead:])
+    if len(taps.axes) == 1 and taps.geometry[0].stride == 1:  # the first tap need not be added to anything
+        total, axis = np.empty(shape), lead + taps.axes[0]
+        (_, first), *landing = landing
+        total[first] = part
+        total[(slice(None),) * axis + (slice(part.shape[axis], None),)] = 0.0
+    else:
+        total = np.zeros(shape)
+    for tap, region in landing:
         if not flat and any(tap):
             part = weigh(tap, values)
         total[region] += part
@@ -139,12 +146,12 @@ def _scatter(values: Array, taps: Taps, lead: int, counts: list[int],
 
 @remembered(1024)
 def _landing(axes: tuple[int, ...], geometry: tuple[AxisGeometry, ...], lead: int, lattice: tuple[int, ...]
-             ) -> tuple[tuple[tuple[int, ...], Any], ...]:
+             ) -> list[tuple[tuple[int, ...], Any]]:
     """Per tap, where it puts what lies on `lattice`."""
     spans = [[slice(g.dilation * a, g.dilation * a + g.stride * (lattice[axis] - 1) + 1, g.stride)
               for a in range(g.kernel)] for axis, g in zip(axes, geometry)]
-    return tuple((tap, _region(lead, axes, [per_tap[a] for per_tap, a in zip(spans, tap)]))
-                 for tap in itertools.product(*(range(g.kernel) for g in geometry)))
+    return [(tap, _region(lead, axes, [per_tap[a] for per_tap, a in zip(spans, tap)]))
+            for tap in itertools.product(*(range(g.kernel) for g in geometry))]
 
 
 def _gather(values: Array, start: tuple[int, ...], taps: Taps, lead: int, begin: list[int],
