@@ -62,7 +62,7 @@ class ReadOnlyCopies:
 
 
 class Frozen(ReadOnlyCopies):
-    """What holds its values for good: attributes are given once, by `_hold`, and copies are read-only too."""
+    """What never changes: attributes are given once, by `_hold`, and copies are read-only too."""
 
     def _hold(self, **values: Any) -> None:
         self.__dict__.update(values)

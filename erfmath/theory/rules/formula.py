@@ -219,7 +219,7 @@ def resolved(formula: Formula, knots: tuple[float, ...]) -> tuple[float, ...]:
         done = []
         a, b = np.array(waiting).T
         middle, half = (a + b) / 2, (b - a) / 2
-        # Far out less is asked for: few values get there.
+        # Less accuracy is asked for in the tails, where there are few values.
         wrong = _off(formula, a, b) * np.exp(-np.maximum(np.abs(middle) - 8, 0) / 2)
         for i in np.flatnonzero((wrong > 1) & (half > FINEST)):
             found.add(float(middle[i]))

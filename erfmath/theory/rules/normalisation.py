@@ -533,7 +533,7 @@ def _within_groups(m: Moments, labels: Array, fluctuates: bool) -> tuple[Array, 
 def _of_patterns(q: float, site: float, far: float, freedoms: int) -> float:
     """E[1 / variance] of a channel over that of the mean variance, where its map is a pattern that all inputs share.
 
-    Behind nearly constant values (sigmoid, softplus) borders make most of what varies, a few numbers a channel:
+    After nearly constant values (sigmoid, softplus) borders make most of what varies, a few numbers a channel:
     one at each end of each axis.
     """
     own, pattern = max(q - site, 0.0), site - far
