@@ -21,7 +21,7 @@ __all__ = ["BENCHMARKS", "Table", "Timing", "run", "side_by_side"]
 
 #: Name on the command line -> module of this package.
 BENCHMARKS = {"accuracy": "accuracy", "agreement": "agreement", "dependence": "dependence",
-              "import": "imports", "inputs": "inputs",
+              "fields": "fields", "import": "imports", "inputs": "inputs",
               "limits": "limits",
               "measure": "measure", "predict": "predict", "pretrained": "pretrained", "readers": "coverage",
               "scatter": "scatter",

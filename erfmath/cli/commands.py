@@ -73,7 +73,7 @@ def _through_gates(options: argparse.Namespace) -> dict[str, Any]:
 
 
 #: Benchmarks that say how far they are.
-LONG = ("accuracy", "readers", "survey")
+LONG = ("accuracy", "fields", "readers", "survey")
 
 
 def bench(options: argparse.Namespace) -> Iterator[Answer]:

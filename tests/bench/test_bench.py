@@ -53,7 +53,7 @@ def test_side_by_side_refuses_nothing(work: dict, rounds: int) -> None:
 
 
 #: What benchmarks cannot do without.
-NEEDED = {"readers": ("torch", "torchvision", "timm")}
+NEEDED = dict.fromkeys(("fields", "readers"), ("torch", "torchvision", "timm"))
 
 
 @pytest.mark.slow
