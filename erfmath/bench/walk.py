@@ -124,10 +124,10 @@ def growth(k: int = 3, quick: bool = False) -> dict[str, list[tuple[int, float]]
         "one-shot FFT": (1e6, lambda n: _one_shot(k, n)),
         "exact": (1e6, lambda n: walk(kernel, n).scaled(0)),
         "fft": (1e6, lambda n: walk(kernel, n, method="fft").array()),
-        "window, all its sites": (1e9, lambda n: walk(kernel, n, method="window").array()),
+        "window, all sites": (1e9, lambda n: walk(kernel, n, method="window").array()),
         "window, 1000 sites": (1e12, lambda n: walk(kernel, n, method="window").pmf(np.arange(n, n + 1000))),
-        "normal, with its bound": (1e12, lambda n: walk(kernel, n, method="normal").error_bound),
-        "edgeworth, with its bound": (1e12, lambda n: walk(kernel, n, method="edgeworth").error_bound),
+        "normal, with error bound": (1e12, lambda n: walk(kernel, n, method="normal").error_bound),
+        "edgeworth, with error bound": (1e12, lambda n: walk(kernel, n, method="edgeworth").error_bound),
         "rational": (1e3, lambda n: walk(kernel, n, method="rational").scaled(n))}
     times: dict[str, list[tuple[int, float]]] = {}
     for name, (deepest, piece) in work.items():
@@ -148,7 +148,7 @@ def picture(quick: bool = False) -> Figure:
         n, seconds = zip(*points)
         ax.loglog(n, [1e3 * s for s in seconds], marker=marker, markersize=4, label=name, color=rivals.get(name),
                   linestyle="--" if name in rivals else "-")
-    ax.set(xlabel="layers n of the uniform kernel of 3 taps", ylabel="processor time in ms")
+    ax.set(xlabel="number of layers (uniform kernel of 3 taps)", ylabel="processor time, ms")
     ax.grid(alpha=0.3)
     figure.legend(loc="outside right upper", frameon=False, fontsize="small")
     return figure
