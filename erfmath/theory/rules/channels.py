@@ -221,7 +221,7 @@ class PixelShuffleRule(_Phased):
                 raise NotImplementedError(f"{at.graph.name(at.i)} ({at.layer.kind}): neighbours of a map that was "
                                           f"unshuffled with no random layer between: {SAMPLE}")
             return Moments(values, cov_far / count, ratio(cov_site, q), sites, m.wraps)
-        return Moments(values, (cov_far + apart) / count**2, ratio((cov_site + apart) / count, q), sites, m.wraps)
+        return Moments(values, (cov_far + apart) / count**2, ratio(cov_site, q), sites, m.wraps)
 
     @staticmethod
     def _one_channel(at: Before) -> bool:

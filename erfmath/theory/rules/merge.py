@@ -113,14 +113,14 @@ class AddRule(Rule):
     def _filtered(at: Before, root: int, branches: Sequence[Branch]) -> Moments:
         """The values of a node through all branches that lead from it to the sum."""
         graph, m, i = at.graph, at.done[root], at.i
+        assert at.roots is not None
+        known = any(k != root and at.depends_on[k].meets(at.depends_on[root]) for k in at.roots.whole)
         if len(branches) == 1 and not branches[0].ops and not branches[0].norms:
-            assert at.roots is not None
-            known = any(k != root and at.depends_on[k].meets(at.depends_on[root]) for k in at.roots.whole)
             return _times(m, branches[0].factor, known)
         far = bool(m.cov_far.any())
         centres = [far and any(graph.rules[n].centres_far for n in branch.norms) for branch in branches]
         after, kernel = gathered(m, branches, at.gates.power, centres, graph.sizes[i], at.want)
-        if all(site is None for site in m.sites):
+        if all(site is None for site in m.sites) and not (known and kernel.size == 1 and not any(centres)):
             return after
         q, cov_site, sites = after.average, after.cov_site, []
         for g, site in enumerate(m.sites):

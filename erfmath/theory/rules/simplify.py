@@ -5,6 +5,7 @@ What these are is told by the specs alone, so that one function written in sever
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 from dataclasses import replace
@@ -102,6 +103,14 @@ def simplified(names: list[str], layers: list[Layer], sources: list[tuple[int, .
             if isinstance(layer, Activation) and j in positive and layer.function in RECTIFIERS and i != top:
                 hand_on(i, j)
                 continue
+        if gated and layer.statistics and j > last and layers[j].sums and readers[j] == 1:
+            terms = sources[j]  # a norm tells what the channels of both together are like
+            if len(set(terms)) == len(terms) > 1 and min(terms) > last and all(
+                    readers[k] == 1 and names[k] not in steady and sources[k] == sources[terms[0]] for k in terms):
+                whole = _one_convolution([layers[k] for k in terms], ndim)
+                if whole is not None:
+                    layers[j], sources[j] = whole, sources[terms[0]]
+                    same.update((k, sources[k][0]) for k in terms)
         if gated and _positive(layer, inputs, positive):
             positive.add(i)
         if moved and layer.joins_channels:
@@ -267,8 +276,29 @@ def _as_one(first: Layer, second: Layer, sizes: tuple[Sizes, Sizes], channels: t
         if scales and all(g.extent <= s == g.stride and g.padding == (0, 0)
                           for g, s in zip(second.geometry(ndim), scales)):
             return Pad(0)
+    if gated and isinstance(first, Pad) and first.mode == "zeros":
+        padded = _padded(first, second, ndim)
+        if padded is not None:
+            return padded
     return _strided(first, second, sizes[0], ndim) or (
         _filter(first, second, sizes, channels, ndim) if gated else None)
+
+
+def _padded(pad: Pad, window: Layer, ndim: int) -> Layer | None:
+    """A filter of what has been padded as one with this padding."""
+    mean = isinstance(window, AvgPool) and window.count_include_pad and not window.ceil_mode
+    if not (mean or isinstance(window, BlurPool) or (isinstance(window, Conv) and isinstance(window.weights, Fixed))):
+        return None
+    spec: Any = window
+    axes = window.geometry(ndim)
+    around = [g.pads(None) for g in pad.geometry(ndim)]
+    if min(map(min, around)) < 0 or any(isinstance(g.padding, str) or g.border != "zeros" for g in axes):
+        return None
+    try:
+        return replace(spec, padding=tuple((p + a, q + b) for (p, q), (a, b) in zip(
+            around, (g.pads(None) for g in axes))))
+    except ValueError:  # windows that would lie outside
+        return None
 
 
 def _strided(conv: Layer, pick: Layer, sizes: Sizes, ndim: int) -> Layer | None:
@@ -283,6 +313,33 @@ def _strided(conv: Layer, pick: Layer, sizes: Sizes, ndim: int) -> Layer | None:
     spec: Any = conv
     return replace(spec, stride=tuple(a.stride * b.stride for a, b in zip(geometry, steps)),
                    padding=[g.pads(n) for g, n in zip(geometry, sizes)])
+
+
+def _one_convolution(layers: list[Layer], ndim: int) -> Layer | None:
+    """The sum of convolutions of one map with random weights as one, whose taps have the variances of all of them."""
+    first: Any = layers[0]
+    if any(not isinstance(one, Conv) or not isinstance(one.weights, Random) or one.groups != 1 or one.bias
+           or one.weights.fan != "in" or one.channels != first.channels or one.weights.law != first.weights.law
+           for one in layers):
+        return None
+    axes = [one.geometry(ndim) for one in layers]
+    if any(g.border != "zeros" or isinstance(g.padding, str) or g.dilation > 1 and g.kernel > 1 or g.stride != h.stride
+           for geometry in axes for g, h in zip(geometry, axes[0])):
+        return None
+    before = [max(geometry[axis].pads(None)[0] for geometry in axes) for axis in range(ndim)]
+    after = [max(geometry[axis].kernel - geometry[axis].pads(None)[0] for geometry in axes) for axis in range(ndim)]
+    total = np.zeros([p + q for p, q in zip(before, after)])
+    for one, geometry in zip(layers, axes):
+        weights: Any = getattr(one, "weights")
+        kernel = tuple(g.kernel for g in geometry)
+        parts = weights.variances(kernel)
+        power = parts[0] if len(parts) == 1 else functools.reduce(np.multiply.outer, parts)
+        at = tuple(slice(p - g.pads(None)[0], p - g.pads(None)[0] + g.kernel) for p, g in zip(before, geometry))
+        total[at] += weights.gain * power.reshape(kernel) / power.sum()
+    pads = tuple((p, max(geometry[axis].pads(None)[1] + total.shape[axis] - geometry[axis].kernel - (
+        p - geometry[axis].pads(None)[0]) for geometry in axes)) for axis, p in enumerate(before))
+    return Conv(total.shape, first.channels, stride=tuple(g.stride for g in axes[0]), padding=pads,
+                weights=Random(gain=float(total.sum()), profile=total, law=first.weights.law))
 
 
 def _unnamed(layer: Any) -> Layer:

@@ -1,12 +1,13 @@
 """What two values of a site have in common that are made of one: x and the largest x of a window, enlarged again.
 
-With u the value that both are made of, E[a b] = E[E[a | u] E[b | u]] where they are independent given u.  What a value is
-on average given one of those that it was made of goes down the layers as a table: through a sum as the sum with the
+With u the value that both are made of, E[a b] = E[E[a | u] E[b | u]] where they are independent given u.  What a value
+is on average given one of those that it was made of goes down the layers as a table: through a sum as the sum with the
 means of the others, through a max pool as the mean of the larger of it and all others (equation 46b).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -99,6 +100,9 @@ class _Descent:
         sources = self.graph.sources[node]
         if self.graph.layers[node].sums:
             return [line for j in dict.fromkeys(sources) for line in self.of(j, factor * self.graph.times(node, j))]
+        op = self.graph.ops[node]
+        if self.done[node].sites[0] is None and not op.gate and all(taps.trivial for taps in op.taps):
+            return self.of(sources[0], factor * op.gain * math.prod(taps.weights.item() for taps in op.taps))
         below = self._value(sources[0])
         steps = value.steps[len(below.steps):]
         if value.source is below.source and value.steps[:len(below.steps)] == below.steps and all(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from helpers import REWRITE, ROUNDING, assert_close
+from helpers import REWRITE, ROUNDING, Tolerance, assert_close
 
 import erfmath as em
 
@@ -39,3 +39,13 @@ def test_a_scale_of_each_branch_is_one_of_their_sum() -> None:
     for image in (None, 6):
         totals = [em.predict(net, image=image).total for net in (whole, parts)]
         assert_close(*totals, REWRITE)
+
+
+def test_a_scale_of_a_value_beside_its_filtered_function() -> None:
+    """Of what a convolution puts out, which only what is made of it knows as a value."""
+    branch, scale = em.serial(em.Activation("tanh"), em.BlurPool(3, 1)), em.Scale(.49)
+    stem, end = em.Conv(2, 4, padding=(0, 1)), em.MaxPool(3, 1, 1)
+    nets = [em.serial(stem, both, end) for both in (
+        em.serial(em.residual(branch), scale), em.residual(em.serial(branch, scale), scale))]
+    for image in (None, 6):  # on lattices of other steps
+        assert_close(*[em.predict(net, image=image).total for net in nets], Tolerance(1e-3, 0.0))

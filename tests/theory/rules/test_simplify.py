@@ -125,6 +125,14 @@ def test_a_filter_that_mixes_channels_is_none_of_each_channel() -> None:
             assert_close(gated, linear / 2, REWRITE)
 
 
+def test_padding_before_a_window_is_that_of_the_window() -> None:
+    for padded, window in ((em.BlurPool(3, 1, padding=1), em.BlurPool(3, 1, padding=0)),
+                           (em.AvgPool(3, 2, 1), em.AvgPool(3, 2, 0))):
+        assert kinds(net_of(em.Pad(1), window), image=8) == kinds(net_of(padded), image=8)
+    inside = em.AvgPool(3, 2, 0, count_include_pad=False)
+    assert "pad" in kinds(net_of(em.Pad(1), inside), image=8)
+
+
 def test_bins_of_one_size_are_a_pool_like_any_other() -> None:
     for size, kernel in ((4, 2), ((4, 1), (2, 8))):
         bins, pool = net_of(em.BlurPool(3, 1), em.AdaptiveAvgPool(size)), net_of(em.BlurPool(3, 1), em.AvgPool(kernel))
@@ -138,6 +146,25 @@ def test_rectifiers_in_a_row_are_one_in_a_stream() -> None:
     one = em.predict(net(R)).total
     for gates in ((leaky(.4), R), (leaky(0.),), (R, leaky(.4)), (leaky(.4), leaky(0.))):
         assert_close(em.predict(net(*gates)).total, one, REWRITE)
+
+
+@pytest.mark.parametrize("image", [None, 4, 7])
+def test_convolutions_that_a_norm_reads_the_sum_of_are_one(image: int | None) -> None:
+    """Taps have the variances of all, wherever they lie; a norm divides by the deviation of the sum."""
+    wide, narrow = em.Conv(3, 4, weights=em.Random(gain=1)), em.Conv(1, 4, weights=em.Random(gain=.5))
+    profile = np.full((3, 3), 1 / 9)
+    profile[1, 1] += .5
+    one = em.Conv(3, 4, weights=em.Random(gain=1.5, profile=profile))
+    nets = [em.serial(net_of(part, em.BatchNorm()), R) for part in (em.add(wide, narrow), one)]
+    fields = [em.predict(net, image=image, unit=0, channels_in=4) for net in nets]
+    assert_close(fields[0].map, fields[1].map, REWRITE)
+    shifted = em.add(em.Conv(2, 4, padding=(0, 1)), em.Conv(3, 4, weights=em.Random(gain=1)))
+    profile = np.zeros((3, 3))
+    profile[1:, 1:] = 2 / 4
+    nets = [net_of(part, em.BatchNorm()) for part in (shifted, em.Conv(3, 4, weights=em.Random(
+        gain=3., profile=profile + 1 / 9)))]
+    fields = [em.predict(net, image=image, unit=0, channels_in=4) for net in nets]
+    assert_close(fields[0].map, fields[1].map, REWRITE)
 
 
 def leaky(slope: float) -> em.Layer:
