@@ -132,18 +132,24 @@ class _Forward:
 
     def _lags(self) -> dict[int, tuple[int, ...]]:
         """Lags to carry: needed by what lies above, and possibly different from c."""
-        graph, zero = self.graph, (0,) * self.graph.ndim
+        graph, zero, asked = self.graph, (0,) * self.graph.ndim, self.plan.lags
         need = {i: zero for i in range(-1, graph.top + 1)}
         for i in range(graph.top, -1, -1):
-            here = widest([need[i], self.plan.lags[i]]) if graph.ops[i].gate else need[i]
-            if graph.ops[i].gate and graph.rules[i].spreads(graph.layers[i]):  # what it spreads goes with values
-                here = widest([here, self.plan.lags[graph.sources[i][0]]])
-            before = reach(graph.ops[i], here, back=True)
-            for j in graph.sources[i]:
-                need[j] = before if need[j] == zero else widest([need[j], before])
+            op, here = graph.ops[i], need[i]
+            if op.gate:
+                here = widest([here, asked[i]])
+                if graph.rules[i].spreads(graph.layers[i]):  # what it spreads goes with values
+                    here = widest([here, asked[graph.sources[i][0]]])
+            before = reach(op, here, back=True) if op.taps else here
+            if before != zero:
+                for j in graph.sources[i]:
+                    need[j] = before if need[j] == zero else widest([need[j], before])
+        if all(lags == zero for lags in need.values()):
+            return need
         made = {-1: self.inputs.reach(graph.ndim)}
-        for i in range(graph.top + 1):
-            made[i] = reach(graph.ops[i], widest([made[j] for j in graph.sources[i]]), back=False)
+        for i, (inputs, op) in enumerate(zip(graph.sources, graph.ops)):
+            here = made[inputs[0]] if len(inputs) == 1 else widest([made[j] for j in inputs])
+            made[i] = reach(op, here, back=False) if op.taps else here
         lags = {i: zero if zero in (need[i], made[i]) else tuple(map(min, need[i], made[i])) for i in made}
         return {i: h if h == zero else tuple(m if n is None else min(m, n - 1) for m, n in zip(h, graph.sizes[i]))
                 for i, h in lags.items()}  # further apart there are no two sites

@@ -545,8 +545,9 @@ class Plan:
                 need[i] = widest([need[i], (SUMMED,) * graph.ndim])
         made: dict[int, tuple[int, ...]] = {graph.top: zero}
         for i in range(graph.top - 1, -2, -1):
-            above = [graph.rules[e.reader].lags_below(graph.ops[e.reader], made[e.reader]) for e in self.paths[i]]
-            made[i] = widest(above) if above else zero
+            edges = self.paths[i]
+            above = [graph.rules[e.reader].lags_below(graph.ops[e.reader], made[e.reader]) for e in edges]
+            made[i] = above[0] if len(above) == 1 else widest(above) if above else zero
             if i in ends:
                 made[i] = (EVERY_LAG,) * graph.ndim if any(
                     reach is None for (_, j), reach in self.near.items() if j == i) else widest(
