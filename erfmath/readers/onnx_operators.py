@@ -161,8 +161,9 @@ def group_norm(c: Any) -> Plain:
 
 @handles("LRN")
 def local_response_norm(c: Any) -> Plain:
-    factor = float(c.get("bias", 1.0))**-float(c.get("beta", 0.75))
-    return Plain("local_response_norm", c.inputs[:1], {"factor": factor}, c.shape())
+    bias, beta = float(c.get("bias", 1.0)), float(c.get("beta", 0.75))
+    about = {"factor": bias**-beta, "relative": float(c.get("alpha", 1e-4)) / bias, "beta": beta}
+    return Plain("local_response_norm", c.inputs[:1], about, c.shape())
 
 
 @handles("LayerNormalization", "RMSNormalization")

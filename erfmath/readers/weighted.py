@@ -237,5 +237,7 @@ def local_response_norm(b: Builder, r: Record, x: View) -> View:
     """Of small values: a factor."""
     x = b.plain(x)
     node = b.emit(Scale(r.attributes["factor"]), [x.node], r.path)
-    b.stand_in(node, "local response normalisation", "as for small values, whose squares its constant outweighs")
+    a = r.attributes
+    b.stand_in(node, "local response normalisation", "as for small values; of mean square q gradients are "
+               f"(1 + {a['relative']:.3g} q)^-{a['beta']:.3g} of that")
     return View(node, x.layout)

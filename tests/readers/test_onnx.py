@@ -92,6 +92,7 @@ def test_local_response_norms_have_a_stand_in(tmp_path: Path) -> None:
         read(tmp_path, nodes, arrays)
     m = read(tmp_path, nodes, arrays, unsupported="stand_in")
     assert m.net["norm"].layer == em.Scale(0.5) and [s.node for s in m.stand_ins] == ["norm"]
+    assert m.stand_ins[0].size.endswith("(1 + 2.5e-05 q)^-0.5 of that")  # alpha is 1e-4 where nothing is said
 
 
 def test_what_follows_an_unknown_operator_on_a_map_is_not_lost_in_silence(tmp_path: Path) -> None:
