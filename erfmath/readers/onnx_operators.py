@@ -583,6 +583,16 @@ def counted(c: Any) -> Plain:
     return constant(np.arange(start, stop, step).astype(c.constant(0).dtype))
 
 
+@handles("ScatterElements")
+def scattered(c: Any) -> Plain:
+    data, places, updates = (c.constant(i) for i in range(3))
+    if c.get("reduction", "none") != "none":
+        raise ValueError("with a reduction")
+    found = np.array(data)
+    np.put_along_axis(found, places.astype(np.int64), updates, c.get("axis", 0))
+    return constant(found)
+
+
 _LOGIC: dict[str, Callable[..., Any]] = {
     "Equal": np.equal, "Greater": np.greater, "Less": np.less, "GreaterOrEqual": np.greater_equal,
     "LessOrEqual": np.less_equal, "And": np.logical_and, "Or": np.logical_or, "Not": np.logical_not, "Mod": np.mod,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from ..layers import AvgPool, GlobalAvgPool, Pad
 from ..layers.base import Layer
-from .axes import regrouped
+from .axes import CHANNELS, regrouped
 from .builder import Builder, Unsupported, View
 from .records import Record
 from .rules import arranged, fixed, permuted, rule, through, tidy
@@ -106,6 +107,10 @@ def pad(b: Builder, r: Record, x: View) -> View:
     pads, mode = [tuple(pair) for pair in r.attributes["pads"]], r.attributes.get("mode", "zeros")
     if not any(n for pair in pads for n in pair):
         return x
+    if len(pads) == 2 and not any(d.axis == CHANNELS for digits in x.layout for d in digits):
+        x = x.moved((x.layout[0], (), *x.layout[1:]))  # sound as batch and samples, without an axis of channels
+        return _without_axis(pad(b, dataclasses.replace(r, attributes={**r.attributes, "pads": [
+            pads[0], (0, 0), *pads[1:]]}), x), 1)
     if any(pads[1]) and not any(n for pair in (*pads[:1], *pads[2:]) for n in pair) and mode == "zeros":
         return _pad_channels(b, r, x, pads[1])
     first = 2 if not any(n for pair in pads[:2] for n in pair) else 1  # channels first, or last
@@ -124,6 +129,11 @@ def pad(b: Builder, r: Record, x: View) -> View:
         name = through(b, Pad(tidy(sizes)), view, r.path)
         b.stand_in(name, f"{missing.what}, {mode}", "the same but at borders")
     return permuted(b.opened(view, axes, name), list(np.argsort(order)))
+
+
+def _without_axis(x: View, axis: int) -> View:
+    """The tensor without an axis of one position."""
+    return x.moved((*x.layout[:axis], *x.layout[axis + 1:]))
 
 
 def _pad_channels(b: Builder, r: Record, x: View, pads: tuple[int, ...]) -> View:

@@ -347,3 +347,15 @@ def test_what_computes_after_a_head_is_refused(tmp_path: Path) -> None:
                          "attention")):
         with pytest.raises(NotImplementedError, match=f"1 x {words}"):
             read(tmp_path, head(*last), LEVELS)
+
+
+def test_sound_without_an_axis_of_channels(tmp_path: Path) -> None:
+    """Samples are padded before they get one; values of a file's own arrays may be scattered."""
+    nodes = [node("Pad", ["x", "pads"], ["a"], "pad"), node("Unsqueeze", ["a", "axis"], ["b"]),
+             node("Conv", ["b", "w"], ["c"], "frames", strides=[8]), node("Relu", ["c"], ["d"], "relu"),
+             node("ScatterElements", ["zeros", "where", "ones"], ["m"], axis=1), node("Add", ["d", "m"], ["out"])]
+    m = read(tmp_path, nodes, {"pads": ints(0, 4, 0, 4), "axis": ints(1), "w": kernel(6, 1, 16),
+                               "zeros": np.zeros((1, 6, 1), np.float32), "where": ints(2).reshape(1, 1, 1),
+                               "ones": np.ones((1, 1, 1), np.float32)}, shape=(1, 64))
+    assert m.image == (64,) and m.channels_in == 1 and m.net.output.startswith("add")
+    assert m.net["pad"].layer == em.Pad(4) and m.receptive_field(node="frames").size == (16,)
