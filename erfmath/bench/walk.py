@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..lattice.kernels import uniform
+from ..plotting.style import in_style
 from ..walks import Walk, walk
 from ..walks.modes import fast_length
 from . import Table
@@ -137,11 +138,12 @@ def growth(k: int = 3, quick: bool = False) -> dict[str, list[tuple[int, float]]
     return times
 
 
+@in_style
 def picture(quick: bool = False) -> Figure:
     """Log-log plot of `growth`."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7.5, 4.8), layout="constrained")
+    figure = Figure(figsize=(7.0, 4.0), layout="constrained")
     ax = figure.add_subplot()
     rivals = {"np.convolve, repeated": "black", "one-shot FFT": "gray"}
     for marker, (name, points) in zip("osD^v<>xP", growth(quick=quick).items()):
@@ -150,5 +152,5 @@ def picture(quick: bool = False) -> Figure:
                   linestyle="--" if name in rivals else "-")
     ax.set(xlabel="number of layers (uniform kernel of 3 taps)", ylabel="processor time, ms")
     ax.grid(alpha=0.3)
-    figure.legend(loc="outside right upper", frameon=False, fontsize="small")
+    figure.legend(loc="outside right upper")
     return figure

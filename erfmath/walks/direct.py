@@ -190,7 +190,7 @@ def convolve(a: Scaled, b: Scaled) -> Scaled:
                 part *= 2
             m, shift = np.frexp(part)
             where = slice(at + other, at + other + part.size)
-            p = np.where(m == 0, ZERO_EXPONENT, shift + (e + f))
+            p = np.where(m == 0, ZERO_EXPONENT, shift.astype(np.int64) + (e + f))
             top = np.maximum(exponent[where], p)
             mantissa[where] = (np.ldexp(mantissa[where], _shift(exponent[where] - top)) + np.ldexp(m, _shift(p - top)))
             exponent[where] = top

@@ -61,6 +61,7 @@ class Scaled:
     def of(cls, values: ArrayLike, exponent: int | NDArray[np.int64] = 0) -> Scaled:
         """`values` (array_like of float) * 2**`exponent` (int or array of int), normalised."""
         mantissa, shift = np.frexp(np.asarray(values, dtype=float))
+        shift = shift.astype(np.int64)  # 32 bits do not hold ZERO_EXPONENT
         total = shift + exponent
         if not mantissa.all():
             total = np.where(mantissa == 0, ZERO_EXPONENT, total)

@@ -11,6 +11,11 @@ from helpers import EXACT, ROUNDING, assert_close
 from erfmath.walks import Scaled
 
 
+def test_exponents_have_64_bits() -> None:
+    """NumPy's own have 32, which do not hold those of zeros."""
+    assert all(Scaled.of(values).exponent.dtype == np.int64 for values in (1.0, [1.0, 2.0], [1.0, 0.0], 0.0))
+
+
 def test_scaled_values() -> None:
     values = Scaled.of([0.75, 0.0, -3.0], exponent=-5000)
     assert_close(values.log10()[:2], np.array([log10(.75) - 5000 * log10(2), -np.inf]), ROUNDING)
