@@ -21,6 +21,7 @@ from ..sweep.sources import Largest
 from ..sweep.taps import Array
 from ..sweep.values import Value
 from . import functions
+from .alignment import Along, through_function
 from .base import Rule, rule_for
 from .context import Before, Below
 from .functions import Function
@@ -125,6 +126,12 @@ class ActivationRule(Rule):
         after = replace(after, cov_far=np.maximum(after.cov_far + m.mean(heights)**2 - inside**2, 0.0))
         level = np.where(m.per_site(inside**2 > LEAST * q), heights, m.level_map)
         return after.with_lags(at.want).with_common(functools.partial(in_parts, level))
+
+    def along(self, at: Before, inputs: Sequence[Moments], below: Sequence[Along]) -> Along:
+        q = float(inputs[0].average.mean())
+        if not at.op.gate or not q:
+            return super().along(at, inputs, below)
+        return through_function(below[0], self.function(at.layer), q)  # type: ignore[arg-type]
 
     @staticmethod
     def _even(at: Before, phi: Function, q: Array) -> None:

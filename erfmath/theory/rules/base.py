@@ -30,6 +30,7 @@ from ..sweep.moments import (Moments, at as lag_zero, far_factor, in_parts, line
 from ..sweep.sources import Sum, average
 from ..sweep.taps import Array, Taps, border_gain, forward
 from ..sweep.values import Value
+from .alignment import Along, through_sites
 from .context import Above, Before, Below
 from .functions import Function
 from .neighbours import Passage
@@ -272,6 +273,12 @@ class Rule:
         """
         sizes = at.graph.sizes[at.source]
         return left * gathered(at.op, sizes, at.graph.sizes[at.i]) if at.op.taps and not at.op.variances else left
+
+    def along(self, at: Before, inputs: Sequence[Moments], below: Sequence[Along]) -> Along:
+        """What becomes of a gradient in proportion to the values, from the same of its inputs."""
+        shares = np.full(len(below), 1 / len(below))
+        one = below[0] if len(below) == 1 else Along(*(shares @ np.array([one[:3] for one in below])).tolist())
+        return through_sites(one, min(at.sites_per_input, 1.0))
 
     def passage(self, layer: Layer, op: Linear, ndim: int) -> Passage | None:
         """How what neighbours share near borders passes, None where it is not followed (equation 62)."""

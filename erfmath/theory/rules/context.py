@@ -93,6 +93,11 @@ class Before(NamedTuple):
         """Whether anything but random layers reads the node, or asks what it is like."""
         return self.i in self.graph.met or not self.gates.strict
 
+    @property
+    def sites_per_input(self) -> float:
+        """Sites of the map over those of the (first) input's."""
+        return math.prod((m or 1) / (n or 1) for m, n in zip(self.graph.sizes[self.i], self.graph.sizes[self.source]))
+
     def dependence(self, slot: int) -> Dependence:
         """The random layers that an input depends on, by the channels of the node."""
         found = self.depends_on[self.graph.sources[self.i][slot]]

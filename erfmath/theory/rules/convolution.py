@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from ..sweep.lowering import SAMPLE, Linear, Norm, box, by_place, reach, separab
 from ..sweep.moments import Common, Moments, in_parts, mean_reads, read_sites
 from ..sweep.rows import padding
 from ..sweep.taps import Array, Taps, reads
+from .alignment import Along, through_random
 from .base import Rule, gathered, rule_for
 from .context import Above, Before, Below
 from .directions import Patterns, border_patterns, faint, tap_ratios
@@ -92,8 +92,13 @@ class ConvolutionRule(Rule):
                 gain = op.gain * math.prod(taps.weights.item() for taps in op.taps)
                 after = m.with_lags(at.want).multiple(gain, m.cov_far * gain, m.corr_site, (None,) * len(m.cov_far))
                 return self._tilted(at, m, after.with_common(m.common))
-        after = self._tilted(at, m, super().forward(at, [m]))
-        return replace(after, few=op.groups / graph.channels[-1]) if op.fresh and at.source == -1 else after
+        return self._tilted(at, m, super().forward(at, [m]))
+
+    def along(self, at: Before, inputs: Sequence[Moments], below: Sequence[Along]) -> Along:
+        if not at.op.fresh:
+            return super().along(at, inputs, below)
+        taps = math.prod(taps.weights.size for taps in at.op.taps)
+        return through_random(below[0], at.graph.channels[at.source], at.op.groups, taps, at.sites_per_input)
 
     def evenly(self, at: Before, left: float) -> float:
         if not at.op.fresh:

@@ -23,6 +23,7 @@ from ..sweep.sources import Joint, Sum, average
 from ..sweep.taps import Array, Taps
 from ..sweep.together import covariance
 from ..sweep.values import Affine, SiteValue, Source, Value
+from .alignment import Along, of_sum
 from .base import Rule, rule_for
 from .context import Above, Before, Below
 from .functions import Function
@@ -36,6 +37,10 @@ class AddRule(Rule):
 
     def commutes(self, layer: Layer, ndim: int, phi: Function) -> bool:
         return True  # of one input
+
+    def along(self, at: Before, inputs: Sequence[Moments], below: Sequence[Along]) -> Along:
+        power = np.array([float(one.average.mean()) for one in inputs])
+        return of_sum(below, ratio(power, power.sum(), 1 / len(power)).tolist(), at.graph.channels[at.i])
 
     def forward(self, at: Before, inputs: list[Moments]) -> Moments:
         graph, i, nodes = at.graph, at.i, list(at.graph.sources[at.i])
@@ -76,8 +81,6 @@ class AddRule(Rule):
         vars(total)["average"] = q
         if any(part.offset is not None for part in parts):
             vars(total)["offset"] = functools.reduce(np.add, [part.offset for part in parts if part.offset is not None])
-        if any(part.few for part in parts):
-            vars(total)["few"] = sum(part.few * float(part.average.mean() / q.mean()) for part in parts)
         if any(part.common is not None for part in parts):
             total = total.with_common(lambda: _common(parts, means))
         return total

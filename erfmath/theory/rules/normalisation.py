@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +21,7 @@ from ..sweep.site_distribution import distant
 from ..sweep.sources import Standardised, Sum
 from ..sweep.taps import Array
 from ..sweep.values import Value
+from .alignment import PIXELS, REMOVED, Along
 from .base import Rule, rule_for
 from .context import Above, Before, Below
 from .functions import Function
@@ -81,6 +82,9 @@ class NormRule(Rule):
             sites.append(value)
         return replace(m, values=m.values * scale + shift, cov_far=m.cov_far * scale + shift,
                        corr_site=(m.cov_site * scale + shift) / average, sites=tuple(sites))
+
+    def along(self, at: Before, inputs: Sequence[Moments], below: Sequence[Along]) -> Along:
+        return REMOVED if at.layer.through_statistics else super().along(at, inputs, below)
 
     def assumptions(self, op: Linear) -> tuple[Assumption, ...]:
         return (Assumption.NORM_STATISTICS,)
@@ -164,11 +168,12 @@ class MapNormRule(NormRule):
         sites = math.prod(sizes)
         count = sites * k * images
         fourth = 3 * (count - 1) / (count + 1)  # of a number over the deviation of all
+        pair = max((count - fourth - 2) / (count - 1), 0.0) if count > 1 else 0.0  # E[v^2 v'^2] + 2 E[v v'] of two
         left, _ = at.gates.even.get(graph.sources[i][0], (1.0, 1.0))
         level = at.gates.levels[i][(slice(None), *(n // 2 for n in at.gates.levels[i].shape[1:1 + len(sizes)]))]
         steep, even = at.gates.steep.get(i, 1.0), 1 / (count * sites * images)
         stays = np.maximum(1 - 2 * (1 + steep * level) / count + (1 + fourth) / count**2, 0.0)
-        return stays, level, left * even, steep * even * at.gates.aligned[i], (2 / count, 2 * steep / count)
+        return stays, level, left * even, steep * even * pair * at.gates.aligned[i], (2 / count, 2 * steep / count)
 
     def spreads(self, layer: Any) -> bool:
         return layer.through_statistics
@@ -177,7 +182,7 @@ class MapNormRule(NormRule):
         """Note q of the normalised values, with which gradients that pass statistics go."""
         k, images = self.shared_by(at.layer, at.graph.channels[at.i], m.ndim)
         if images:
-            at.gates.levels[at.i], at.gates.aligned[at.i] = values, 1 + k * m.few
+            at.gates.levels[at.i], at.gates.aligned[at.i] = values, at.gates.along.get(at.source, PIXELS).normed(k)
 
     def backward(self, at: Below, state: Covariance) -> Covariance:
         below = super().backward(at, state)

@@ -18,6 +18,7 @@ import numpy as np
 
 from ...base.errors import check_bytes
 from ..rules.context import Before, Roots
+from ..rules.alignment import PIXELS, Along
 from ..rules.functions import steepness
 from ..rules.neighbours import Borders
 from ..rules.pooling import Route
@@ -63,7 +64,9 @@ class Gates:
     levels : dict
         Per norm over a map whose statistics gradients pass, E[v^2] at each site, shape (groups, *lattice).
     aligned : dict
-        Per such norm, how much more power what goes with the values has further down, as these come from few pixels.
+        Per such norm, how much more power what goes with the values has further down, where it stays along values.
+    along : dict
+        Per node, the same of a gradient in proportion to its values.
     steep : dict
         Per node that such norms lead to, E[g^2 v^2] / (E[g^2] E[v^2]) of gradients g that meet its values v.
     winners : dict
@@ -90,6 +93,7 @@ class Gates:
     normed: dict[int, int] = field(default_factory=dict)
     levels: dict[int, Array] = field(default_factory=dict)
     aligned: dict[int, float] = field(default_factory=dict)
+    along: dict[int, Along] = field(default_factory=dict)
     steep: dict[int, float] = field(default_factory=dict)
     winners: dict[int, float] = field(default_factory=dict)
     idle: set[int] = field(default_factory=set)
@@ -121,7 +125,7 @@ class _Forward:
         self.done: dict[int, Moments] = {}
         self.spreads = graph.sizes[-1][0] is not None and any(
             layer.is_gate and rule.spreads(layer) for layer, rule in zip(graph.layers, graph.rules))
-        self.seconds: dict[int, float] = {}  # E[v^2] after norms whose statistics gradients pass
+        self.seconds: dict[int, float] = {}  # E[v^2], where norms have gradients pass their statistics
         self.need = self._lags()
         self.neighbours = any(map(any, self.need.values()))
         self.wanted = self._wanted()
@@ -302,7 +306,32 @@ class _Forward:
                             del self.done[j]
         if self.gates.levels:
             self._steepness()
+            self._met_again()
         return self.gates
+
+    def _met_again(self) -> None:
+        """Norms at the start of a branch take the same from a stream as those that the stream passes later on.
+
+        A norm over x + f takes from a gradient its part along the values, one in f that along those of f, as
+        gradients of f are led back to x: the two are correlated by the share of x.
+        """
+        graph = self.graph
+        normed: dict[int, list[float]] = {graph.top: [0.0]}  # parts of gradients that come from such norms
+        branch: dict[int, list[dict[int, float]]] = {}  # per other input of a sum: its share, where one does
+        for i in range(graph.top, -1, -1):
+            there = normed.pop(i, None)
+            if there is None:
+                continue
+            part, layer, ways = sum(there) / len(there), graph.layers[i], branch.pop(i, [])
+            followed = {j: sum(way.get(j, 0.0) for way in ways) / len(ways) for j in set().union(*ways)}
+            if i in self.gates.aligned:
+                self.gates.aligned[i] *= 1 + 2 * followed.get(graph.sources[i][0], 0.0)
+                part, followed = 1.0, {}
+            shares = [self.seconds.get(j, 0.0) / (self.seconds.get(i) or 1.0) for j in graph.sources[i]]
+            for k, j in enumerate(graph.sources[i]):
+                normed.setdefault(j, []).append(part)
+                others = {n: share * part for n, share in zip(graph.sources[i], shares) if n != j}
+                branch.setdefault(j, []).append(others if layer.sums and len(shares) > 1 else followed)
 
     def _steepness(self) -> None:
         """How steep gates are for large values, from the top down; random layers make gradients of no value."""
@@ -345,6 +374,8 @@ class _Forward:
         if self.spreads and i not in self.gates.even:
             left = [self.gates.even.get(j, (1.0, 1.0))[0] for j in self.graph.sources[i]]
             self.gates.even[i] = self.graph.rules[i].evenly(at, sum(left) / len(left)), 1.0
-        if self.gates.levels:
+        if self.spreads:
+            below = [self.gates.along.get(j, PIXELS) for j in self.graph.sources[i]]
+            self.gates.along[i] = self.graph.rules[i].along(at, inputs, below)
             self.seconds[i] = float(found.average.mean())
         return found

@@ -73,9 +73,6 @@ class Moments:
     tilts : tuple of Tilt
         By what dividing by their variance multiplies the power of each tap of the convolutions that have just made the
         values, beyond the mean variance.
-    few : float
-        Of values that are sums over white pixels, 1 / channels: weights that have made the values sum them up again
-        on the way back.
     offset : ndarray, shape (groups, *lattice), optional
         By what the mean of a site differs from that of the map, the same in all channels: so it is near borders where
         a batch norm takes one mean from values that have another there.
@@ -94,7 +91,6 @@ class Moments:
     pixels: InputModel | None = None
     tilts: tuple[Tilt, ...] = ()
     common: Common | None = None
-    few: float = 0.0
     offset: Array | None = None
 
     @property

@@ -1,0 +1,107 @@
+"""Gradients in proportion to the values of a map, which norms over a map make, on their way down (docs/theory.md).
+
+Weights that have made values from others lead such a gradient back along these: W'W v has a part in proportion to v,
+the same for all channels, beside what random signs would make of it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from ..memory import remembered
+from . import functions
+from .functions import Function
+
+__all__ = ["Along", "PIXELS", "REMOVED", "of_sum", "through_function", "through_random", "through_sites"]
+
+
+class Along(NamedTuple):
+    """The power of such a gradient further down, over that of one whose signs are independent.
+
+    Attributes
+    ----------
+    alone : float
+        If each channel has a sign of its own.
+    shared : float
+        What is added for each other channel that has its sign in common.
+    linear : float
+        Its part in proportion to the pixels, over what a network of linear layers would leave.
+    weights : float
+        How many of a channel have just made the values: a norm of it alone divides by their squares.
+    """
+
+    alone: float
+    shared: float
+    linear: float
+    weights: float = math.inf
+
+    def of(self, channels: float) -> float:
+        """If so many channels have their sign in common."""
+        return self.alone + self.shared * (channels - 1)
+
+    def normed(self, channels: int) -> float:
+        """The same where a norm divides them by their deviation."""
+        return self.of(channels) / (1 + 2 / self.weights if channels == 1 else 1.0)
+
+
+#: Of pixels, where gradients end.
+PIXELS = Along(1.0, 0.0, 1.0)
+#: Below a norm that gradients pass, which takes away all that is in proportion to its values.
+REMOVED = Along(0.0, 0.0, 0.0)
+
+
+def through_random(below: Along, channels: int, groups: int, taps: int, sites: float) -> Along:
+    """Below a layer of random weights from `channels` in `groups`; `sites` of the output for one of the input.
+
+    The sum w w' over a channel's own n weights has fourth moments, which add 1 / n.
+    """
+    if groups == channels > 1:
+        return Along(1 + 1 / taps + sites * below.alone, sites * below.shared, below.linear, taps)
+    each = channels / groups
+    shared = sites * below.of(each) / each
+    return Along(1 + shared + 1 / (each * taps), shared, below.linear, each * taps)
+
+
+def through_sites(below: Along, kept: float) -> Along:
+    """Below what picks or averages sites, a part of which is `kept`."""
+    return below if kept == 1 else Along(1 - kept + kept * below.alone, kept * below.shared, below.linear)
+
+
+def through_function(below: Along, phi: Function, q: float) -> Along:
+    """Below a function of each value, of variance `q`."""
+    more, part, left = _of_function(phi, q)
+    return Along(more * (1 - part + part * below.alone), more * part * below.shared, below.linear * left)
+
+
+@remembered(256)
+def _of_function(phi: Function, q: float) -> tuple[float, float, float]:
+    """E[(phi phi')^2] over E[phi^2] E[phi'^2], the part of it in proportion to z, and E[z phi phi'] over E[phi^2]."""
+    z = math.sqrt(q) * _POINTS
+    value, slope = phi.value(z), phi.slope(z)
+    second = float(_WEIGHTS @ value**2)
+    power, gates, rise = (float(_WEIGHTS @ x) for x in ((value * slope)**2, slope**2, z * value * slope))
+    if not (second and gates and power):
+        return 1.0, 0.0, 0.0
+    return power / (second * gates), rise**2 / (q * power), rise / second
+
+
+_POINTS, _WEIGHTS = functions.normal_points(512, 0.03)
+
+
+def of_sum(parts: Sequence[Along], shares: Sequence[float], channels: int) -> Along:
+    """Of a sum of values whose `shares` of its variance are given.
+
+    Parts that are made of the same pixels are led back to the same.
+    """
+    alone = shared = linear = 0.0
+    for k, (one, a) in enumerate(zip(parts, shares)):
+        alone, shared, linear = alone + a**2 * one.alone, shared + a**2 * one.shared, linear + a * one.linear
+        for other, b in zip(parts[k + 1:], shares[k + 1:]):
+            most = max(one.linear, other.linear)
+            both = min(one.linear, other.linear) / most if most > 0 else 0.0
+            least = min(one, other, key=lambda part: part.of(channels))
+            alone += 2 * a * b * (1 + both * least.alone)
+            shared += 2 * a * b * both * least.shared
+    return Along(alone, shared, linear)

@@ -1,0 +1,111 @@
+"""Gradients in proportion to values, led back along them, against sampled matrices and networks."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import pytest
+from helpers import ROUNDING, Tolerance, assert_close, z_bound
+
+import erfmath as em
+from erfmath.theory.rules.alignment import (PIXELS, REMOVED, Along, of_sum, through_function, through_random,
+                                            through_sites)
+from erfmath.theory.rules.functions import function
+
+#: Of sums over points of functions with a kink.
+POINTS = Tolerance(1e-3, 0.0)
+
+
+def sampled(widths: list[int], skip: bool = False) -> float:
+    """Power of W' W v over that with values of random signs, of linear layers over pixels; with x + W x on top."""
+    rng, ratios = np.random.default_rng(0), []
+    for _ in range(4000):
+        x = rng.standard_normal(widths[0])
+        layers = [rng.standard_normal((n, m)) / m**0.5 for m, n in zip(widths[:-1], widths[1:])]
+        below = [*layers]
+        v = functools.reduce(lambda v, w: w @ v, layers, x)
+        if skip:
+            below.append(np.eye(len(v)) + rng.standard_normal((len(v), len(v))) / len(v)**0.5)
+            v = below[-1] @ v
+        pulled = functools.reduce(lambda g, w: g @ w, below[::-1], v)
+        other = functools.reduce(lambda g, w: g @ w, below[::-1], rng.permutation(v) * rng.choice([-1, 1], len(v)))
+        ratios.append((pulled @ pulled, other @ other))
+    return float(np.mean(ratios, axis=0)[0] / np.mean(ratios, axis=0)[1])
+
+
+def test_through_random_layers() -> None:
+    below = through_random(through_random(PIXELS, 8, 1, 1, 1.0), 32, 1, 1, 1.0)
+    assert sampled([8, 32, 48]) == pytest.approx(below.of(48), rel=0.03)
+
+
+def test_through_random_of_one_channel() -> None:
+    """One output of 3 taps of 2 channels, led back to all shifts: the power of w w' over that of w, sampled."""
+    w = np.random.default_rng(0).standard_normal((100_000, 2, 3))
+    led = np.zeros(len(w))
+    for one in range(2):
+        for other in range(2):
+            for lag in range(-2, 3):
+                here = slice(max(lag, 0), 3 + min(lag, 0))
+                there = slice(max(-lag, 0), 3 + min(-lag, 0))
+                led += (w[:, one, here] * w[:, other, there]).sum(axis=1)**2
+    squares = (w**2).sum(axis=(1, 2))
+    below = through_random(PIXELS, 2, 1, 3, 1.0)
+    assert below.of(1) == pytest.approx(led.mean() / squares.mean()**2, rel=0.02)
+    assert below.normed(1) == pytest.approx((led / squares**2).mean(), rel=0.02)
+
+
+def test_of_sum_of_a_stream_and_a_layer_of_it() -> None:
+    stream = through_random(PIXELS, 8, 1, 1, 1.0)
+    whole = of_sum([stream, through_random(stream, 48, 1, 1, 1.0)], [0.5, 0.5], 48)
+    assert sampled([8, 48], skip=True) == pytest.approx(whole.of(48), rel=0.03)
+    assert of_sum([stream], [1.0], 48)[:3] == stream[:3]
+
+
+def test_parts_that_a_norm_has_cut_off_are_not_led_back_together() -> None:
+    stream, cut = Along(1.0, 0.5, 1.0), Along(1.0, 0.0, 0.0)
+    assert_close(list(of_sum([stream, cut], [0.5, 0.5], 48)[:3]), [1.0, 0.125, 0.5], ROUNDING)
+    assert_close(list(through_random(REMOVED, 48, 1, 9, 1.0)[:3]), [1 + 1 / (48 * 9), 0, 0], ROUNDING)
+
+
+def test_depthwise_layers_keep_signs_apart() -> None:
+    below = Along(1.0, 0.25, 1.0)
+    assert through_random(below, 16, 16, 4, 1.0) == Along(2.25, 0.25, 1.0, 4)
+    assert through_random(below, 16, 16, 4, 0.25) == Along(1.5, 0.0625, 1.0, 4)
+
+
+def test_through_function() -> None:
+    """Of a rectifier half of the gradient phi phi' goes with z, of which half are zero; all of a line's."""
+    below = Along(1.0, 0.5, 1.0)
+    assert_close(list(through_function(below, function(em.Activation("relu")), 2.0)[:3]), [2.0, 0.5, 1.0], POINTS)
+    line = function(em.Activation("leaky_relu", slope=1.0))
+    assert_close(list(through_function(below, line, 2.0)[:3]), list(below[:3]), POINTS)
+    assert 0 < through_function(below, function(em.Activation("tanh")), 2.0).linear < 1
+
+
+def test_through_sites() -> None:
+    assert through_sites(Along(3.0, 0.5, 1.0), 0.25) == Along(1.5, 0.125, 1.0)
+
+
+NORM, RELU, CONV = em.GroupNorm(1), em.Activation("relu"), em.Conv(3)
+NETWORKS = {
+    "activation": em.serial(CONV, em.Activation("prelu"), NORM, CONV),
+    "depthwise": em.serial(CONV, em.Conv(3, groups="depthwise"), NORM, CONV),
+    "two norms": em.serial(CONV, NORM, RELU, CONV, NORM, RELU, CONV),
+    "stream": em.serial(CONV, em.residual(NORM, CONV), NORM, CONV),
+    "groups": em.serial(CONV, em.residual(RELU, CONV), em.GroupNorm(4), RELU, CONV),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_what_norms_spread_over_the_map(name: str) -> None:
+    """Power beyond the taps of the layers: half of it and more was missing where a layer lay below the norm."""
+    net, draws = NETWORKS[name], 500
+    settings = {"ndim": 1, "image": 32, "width": 32, "channels_in": 3}
+    gradients = em.measure(net, draws=draws, rng=0, **settings)
+    middle = slice(11, 22)
+    power = gradients.map
+    predicted = em.predict(net, **settings).map
+    beyond, expected = (1 - one[middle].sum() / one.sum() for one in (power, predicted))
+    # Each draw's part beyond has an exponential tail: an error of the root of 2 / draws at most.
+    assert abs(beyond / expected - 1) < z_bound(len(NETWORKS)) * (2 / draws)**0.5
