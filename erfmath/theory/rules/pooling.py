@@ -562,9 +562,8 @@ def _wins_by_level(level: Array, shared: float) -> Array:
 @remembered(64)
 def _lead(count: int) -> float:
     """The density of three of `count` independent values being the largest together, over the trios (61)."""
-    from scipy.special import ndtr
     z, weights = functions.normal_points(256, 0.1)
-    return float(weights @ (np.exp(-z**2) / (2 * np.pi) * ndtr(z)**(count - 3)))
+    return float(weights @ (np.exp(-z**2) / (2 * np.pi) * functions.normal_cdf(z)**(count - 3)))
 
 
 def _between_taps(windows: Sequence[AxisGeometry], m: Moments) -> Array:

@@ -22,7 +22,7 @@ from typing import Any, ClassVar, NamedTuple, Union
 import numpy as np
 
 from ..memory import lazy, remembered
-from ..rules.functions import Function
+from ..rules.functions import Function, normal_cdf
 from . import site_distribution
 from .site_distribution import SiteDistribution
 from .taps import Array
@@ -358,10 +358,10 @@ class Gaussian(Source):
         if not self.q:
             return np.ones(u.shape)
         corr_site = self.c / self.q
-        z, w = gauss_hermite(48)
+        z, w = gauss_hermite(48) if corr_site else (np.zeros(1), np.ones(1))
         # Given u, the site's own part is u sqrt(1 - rho) / sqrt(q) on average, of variance rho.
         own = np.sqrt(1 - corr_site) * u[..., None] / math.sqrt(self.q) + math.sqrt(corr_site) * z
-        return np.asarray(count * _below(own)**(count - 1) @ w)
+        return np.asarray(count * normal_cdf(own)**(count - 1) @ w)
 
 
 def _hermite(z: Array) -> Array:
@@ -385,11 +385,6 @@ def gauss_hermite(count: int) -> tuple[Array, Array]:
     """Points and probabilities of a standard normal variable."""
     z, w = np.polynomial.hermite_e.hermegauss(count)
     return z, w / w.sum()
-
-
-def _below(z: Array) -> Array:
-    """Probability that a standard normal variable is below z; a few thousand values need no SciPy."""
-    return np.array([0.5 * math.erfc(x) for x in (z * -math.sqrt(0.5)).ravel().tolist()]).reshape(z.shape)
 
 
 def _bell(middle: Array, spread: float, knots: tuple[float, ...]) -> tuple[Array, Array]:
