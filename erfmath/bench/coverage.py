@@ -9,6 +9,7 @@ from __future__ import annotations
 import fnmatch
 import importlib.util
 import json
+import math
 import multiprocessing
 import pathlib
 import re
@@ -53,12 +54,12 @@ def names(each: int = 4) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def apart(name: str, seconds: float, memory: float) -> Reading:
+def apart(name: str, seconds: float, memory: float, onnx: bool = False) -> Reading:
     """`read` in a process of its own, of at most `seconds` and `memory` GiB."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__, "torch", "torchvision", "timm"])  # imported once, not for every model
     here, there = context.Pipe(duplex=False)
-    process = context.Process(target=_send, args=(there, name, memory))
+    process = context.Process(target=_send, args=(there, name, memory, onnx))
     process.start()
     there.close()
     try:
@@ -73,19 +74,19 @@ def apart(name: str, seconds: float, memory: float) -> Reading:
         process.join()
 
 
-def _send(there: Any, name: str, memory: float) -> None:
+def _send(there: Any, name: str, memory: float, onnx: bool) -> None:
     """The work of a process: limits first, then the model."""
     import resource  # of Unix only
 
     optional("torch", "bench readers").set_num_threads(1)
     resource.setrlimit(resource.RLIMIT_DATA, (int(memory * 2**30),) * 2)
-    there.send(read(name))
+    there.send(read(name, onnx))
 
 
 def table(found: Sequence[Reading], listed: int) -> Table:
     """Counts by library, and why the others are not among them, grouped."""
     header = ("library", "models", "traced", "exact", "TRF right", "predicted", "attention", "exact, others",
-              "median s", "median CPU s")
+              "median s", "median CPU s", "of ONNX")
     rows = []
     for library in ("torchvision", "timm"):
         some = [r for r in found if r.name.startswith(f"{library}:")]
@@ -94,7 +95,8 @@ def table(found: Sequence[Reading], listed: int) -> Table:
             rows.append((library, len(some), *(sum(getattr(r, key) for r in some) for key in (
                 "traced", "exact", "seen", "predicted", "attention")),
                 f"{sum(r.exact for r in others)} of {len(others)}",
-                statistics.median(r.seconds for r in some), statistics.median(r.cpu for r in some)))
+                statistics.median(r.seconds for r in some), statistics.median(r.cpu for r in some),
+                statistics.median([r.onnx for r in some if r.onnx] or [math.nan])))
     groups: dict[str, list[str]] = {}
     for reading in found:
         for reason in filter(None, reading.reason.split("; ")):
@@ -111,7 +113,8 @@ def _kind(reason: str) -> str:
 
 
 def run(quick: bool = False, *, models: Sequence[str] = (), results: str | None = None, seconds: float = 600.0,
-        memory: float = 8.0, each: int = 4, progress: Callable[[int, int], Any] | None = None) -> Table:
+        memory: float = 8.0, each: int = 4, onnx: bool = False,
+        progress: Callable[[int, int], Any] | None = None) -> Table:
     """The table of the models of `names`, read one after the other.
 
     Parameters
@@ -124,6 +127,8 @@ def run(quick: bool = False, *, models: Sequence[str] = (), results: str | None 
         Limits of each model, in seconds and GiB.
     each : int
         How many models of each module of timm.
+    onnx : bool
+        Also export each model, and read the ONNX file.
     progress : callable, optional
         Called with the number of models done and in the list.
     """
@@ -143,7 +148,7 @@ def run(quick: bool = False, *, models: Sequence[str] = (), results: str | None 
         if progress is not None:
             progress(done, len(chosen))
         if name not in known:
-            known[name] = apart(name, seconds, memory)
+            known[name] = apart(name, seconds, memory, onnx)
             if path is not None:
                 with path.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(asdict(known[name])) + "\n")

@@ -8,6 +8,8 @@ held fixed.
 
 from __future__ import annotations
 
+import os
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +22,7 @@ from ..networks.support import support
 from ..readers.builder import View
 from ..readers.convert import Converted, build, convert
 from ..readers.model import model_of
+from ..readers.reading import from_onnx
 from ..readers.records import Record, Trace
 from ..readers.torch import trace_module
 from ..results.field import EffectiveReceptiveField
@@ -47,6 +50,8 @@ class Reading:
     traced, exact, seen, predicted : bool
         Whether torch exported it; every operation up to its last map has a layer; the pixels that units see are those
         of the program, one by one; and `predict` has rules for all of its layers.
+    onnx : float
+        Seconds of the processor for reading the ONNX file that torch exports of it; 0 if that was not asked for.
     attention : bool
         Whether an operation without a layer is attention.
     reason : str
@@ -61,6 +66,7 @@ class Reading:
     predicted: bool = False
     attention: bool = False
     cpu: float = 0.0
+    onnx: float = 0.0
     reason: str = ""
 
 
@@ -213,8 +219,8 @@ def _frozen(program: Any, inputs: Sequence[Any]) -> dict[str, Any]:
     return {node.name: value for node, value in run.env.items() if isinstance(value, torch.Tensor)}
 
 
-def read(name: str) -> Reading:
-    """Read one model, and compare."""
+def read(name: str, onnx: bool = False) -> Reading:
+    """Read one model, and compare; with `onnx` also the file that is exported of it."""
     about: dict[str, Any] = {"name": name}
     reasons: list[str] = []
     start = time.perf_counter()
@@ -231,7 +237,10 @@ def read(name: str) -> Reading:
         without = [note for note in found.notes if "has no layer" in note]
         about["exact"] = not found.stand_ins and not without
         about["attention"] = not about["exact"] and any(_attends(record, trace) for record in trace.records)
-        reasons += sorted({f"no layer: {s.what}" for s in found.stand_ins}) + without[:1]
+        reasons += sorted({f"no layer: {s.what}" for s in found.stand_ins}) + [
+            note.partition(";")[0] for note in without[:1]]
+        if onnx:
+            about["onnx"] = _exported(program)
         if wrong := _wrong(program, trace, found):
             reasons.append(wrong)
         about["seen"] = not wrong
@@ -243,6 +252,18 @@ def read(name: str) -> Reading:
     except Exception as error:  # of the model's own code, of the exporter: say which, and go on
         reasons.append(f"{type(error).__name__}: " + " ".join(str(error).split())[:200])
     return Reading(**{"seconds": time.perf_counter() - start, **about}, reason="; ".join(reasons))
+
+
+def _exported(program: Any) -> float:
+    """Seconds of the processor in which the ONNX file of a program is read."""
+    import torch
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "model.onnx")
+        torch.onnx.export(program, f=path, verbose=False)
+        start = time.process_time()
+        from_onnx(path, unsupported="stand_in")
+        return time.process_time() - start
 
 
 def _attends(record: Record, trace: Trace) -> bool:

@@ -89,7 +89,7 @@ def bench(options: argparse.Namespace) -> Iterator[Answer]:
         with report.progress(options, "bench walk"):
             draw(picture(quick=options.quick))
         return
-    given = {key: value for key in ("models", "results", "seconds") if (value := getattr(options, key)) is not None}
+    given = {key: value for key in ("models", "onnx", "results", "seconds") if (value := getattr(options, key))}
     if given and options.names != ["readers"] and not (set(given) == {"results"} and options.names[1:] == []
                                                        and options.names[:1] in (["accuracy"], ["survey"])):
         raise ValueError(f"--{next(iter(given))}: is for the models that are read; use erfmath bench readers"

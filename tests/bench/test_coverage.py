@@ -9,8 +9,9 @@ import pytest
 from erfmath.bench import coverage
 from erfmath.bench.readers import Reading
 
-FOUND = {"timm:a": Reading("timm:a", 2.0, True, True, True, True, cpu=1.0),
-         "timm:b": Reading("timm:b", 4.0, True, False, True, False, True, 2.0, "no layer: attention; predict: no rule"),
+FOUND = {"timm:a": Reading("timm:a", 2.0, True, True, True, True, cpu=1.0, onnx=0.25),
+         "timm:b": Reading("timm:b", 4.0, True, False, True, False, True, 2.0,
+                           reason="no layer: attention; predict: no rule"),
          "timm:c": Reading("timm:c", 3.0, reason="unit (0, 4) of layer.1.conv sees other pixels"),
          "timm:d": Reading("timm:d", 3.0, reason="unit (1, 2) of out_3 sees other pixels")}
 
@@ -21,7 +22,7 @@ def models(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     read: list[str] = []
     monkeypatch.setattr(coverage.importlib.util, "find_spec", lambda name: object())
     monkeypatch.setattr(coverage, "names", lambda each: list(FOUND))
-    monkeypatch.setattr(coverage, "apart", lambda name, seconds, memory: read.append(name) or FOUND[name])
+    monkeypatch.setattr(coverage, "apart", lambda name, seconds, memory, onnx: read.append(name) or FOUND[name])
     return read
 
 
@@ -33,7 +34,7 @@ def test_run_without_the_frameworks_says_so(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_run_counts_by_library_and_groups_what_is_refused(models: list[str]) -> None:
     table = coverage.run()
-    assert table.rows == (("timm", 4, 2, 1, 2, 1, 1, "1 of 3", 3.0, 0.5),)
+    assert table.rows == (("timm", 4, 2, 1, 2, 1, 1, "1 of 3", 3.0, 0.5, 0.25),)
     assert table.notes == ("2 x unit ... of ... sees other pixels: timm:c, timm:d", "1 x no layer: attention: timm:b",
                            "1 x predict: no rule: timm:b")
 

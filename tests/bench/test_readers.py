@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 import pytest
 
 from erfmath.bench import readers
@@ -12,9 +14,9 @@ from erfmath.bench import readers
 def test_read_of_a_model(name: str) -> None:
     for package in ("torch", "torchvision", "timm"):
         pytest.importorskip(package)
-    reading = readers.read(name)
+    reading = readers.read(name, onnx=importlib.util.find_spec("onnxscript") is not None)
     assert reading.traced and reading.exact and reading.seen and reading.predicted and not reading.reason
-    assert not reading.attention and 0 < reading.cpu
+    assert not reading.attention and 0 < reading.cpu and 0 <= reading.onnx < reading.cpu
     assert readers.read("timm:nothing").reason.startswith("RuntimeError")
 
 
