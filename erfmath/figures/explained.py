@@ -26,6 +26,7 @@ ROWS = {"measured": "measured", "taps": "second moments per tap", "independent":
 HYPOTHESES = ("independent", "channels", "layers")
 #: Images of a measurement with shuffled channels, at most.
 FEWER = 128
+TICKS = (0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
 #: Of the snapshots of a run: those after about so large a part of its steps.
 WHEN = (0.0, 1 / 12, 1 / 3, 1.0)
 
@@ -124,7 +125,10 @@ class Explained:
             right.axhline(1, color="0.7", linewidth=0.6, zorder=0)
             right.axvline(1, color="0.7", linewidth=0.6, zorder=0)
             right.set(xlabel="total over measured, after training", ylabel="std over measured")
-        panels[0, 0].legend(fontsize=6)
+            low, high = right.get_xlim()
+            right.minorticks_off()
+            right.set_xticks(ticks := [tick for tick in TICKS if low < tick < high], [f"{tick:g}" for tick in ticks])
+        panels[0, 1].legend(*panels[0, 0].get_legend_handles_labels(), fontsize=6, loc="lower right")
         letters(panels.flat)
         return figure
 
