@@ -182,7 +182,11 @@ class MapNormRule(NormRule):
         """Note q of the normalised values, with which gradients that pass statistics go."""
         k, images = self.shared_by(at.layer, at.graph.channels[at.i], m.ndim)
         if images:
-            at.gates.levels[at.i], at.gates.aligned[at.i] = values, at.gates.along.get(at.source, PIXELS).normed(k)
+            along, gates = at.gates.along.get(at.source, PIXELS), at.gates
+            gates.levels[at.i], gates.aligned[at.i] = values, along.normed(k)
+            # Channels that a branch mixes have little in common one by one, until they are led back to the same pixels.
+            part = k / at.graph.channels[at.i]
+            gates.again[at.i] = part * along.normed(k) + (1 - part) * along.shared * k
 
     def backward(self, at: Below, state: Covariance) -> Covariance:
         below = super().backward(at, state)

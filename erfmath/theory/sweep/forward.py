@@ -65,6 +65,8 @@ class Gates:
         Per norm over a map whose statistics gradients pass, E[v^2] at each site, shape (groups, *lattice).
     aligned : dict
         Per such norm, how much more power what goes with the values has further down, where it stays along values.
+    again : dict
+        Of this, what goes with all that a stream holds, which other norms of the stream remove, too.
     along : dict
         Per node, the same of a gradient in proportion to its values.
     steep : dict
@@ -93,6 +95,7 @@ class Gates:
     normed: dict[int, int] = field(default_factory=dict)
     levels: dict[int, Array] = field(default_factory=dict)
     aligned: dict[int, float] = field(default_factory=dict)
+    again: dict[int, float] = field(default_factory=dict)
     along: dict[int, Along] = field(default_factory=dict)
     steep: dict[int, float] = field(default_factory=dict)
     winners: dict[int, float] = field(default_factory=dict)
@@ -325,8 +328,8 @@ class _Forward:
             part, layer, ways = sum(there) / len(there), graph.layers[i], branch.pop(i, [])
             followed = {j: sum(way.get(j, 0.0) for way in ways) / len(ways) for j in set().union(*ways)}
             if i in self.gates.aligned:
-                self.gates.aligned[i] *= 1 + 2 * followed.get(graph.sources[i][0], 0.0)
-                part, followed = 1.0, {}
+                self.gates.aligned[i] += 2 * followed.get(graph.sources[i][0], 0.0) * self.gates.again[i]
+                part = 1.0
             shares = [self.seconds.get(j, 0.0) / (self.seconds.get(i) or 1.0) for j in graph.sources[i]]
             for k, j in enumerate(graph.sources[i]):
                 normed.setdefault(j, []).append(part)

@@ -94,6 +94,8 @@ NETWORKS = {
     "two norms": em.serial(CONV, NORM, RELU, CONV, NORM, RELU, CONV),
     "stream": em.serial(CONV, em.residual(NORM, CONV), NORM, CONV),
     "groups": em.serial(CONV, em.residual(RELU, CONV), em.GroupNorm(4), RELU, CONV),
+    "blocks": em.serial(CONV, em.residual(NORM, RELU, CONV, NORM, RELU, CONV), em.residual(NORM, RELU, CONV), NORM, CONV),
+    "blocks, each channel": em.serial(CONV, em.residual(em.InstanceNorm(), RELU, CONV), em.InstanceNorm(), CONV),
 }
 
 
