@@ -88,14 +88,20 @@ def test_through_sites() -> None:
 
 
 NORM, RELU, CONV = em.GroupNorm(1), em.Activation("relu"), em.Conv(3)
+
+
+def block(*layers: em.Layer) -> em.Network:
+    return em.residual(em.serial(*layers))
+
+
 NETWORKS = {
     "activation": em.serial(CONV, em.Activation("prelu"), NORM, CONV),
     "depthwise": em.serial(CONV, em.Conv(3, groups="depthwise"), NORM, CONV),
     "two norms": em.serial(CONV, NORM, RELU, CONV, NORM, RELU, CONV),
-    "stream": em.serial(CONV, em.residual(NORM, CONV), NORM, CONV),
-    "groups": em.serial(CONV, em.residual(RELU, CONV), em.GroupNorm(4), RELU, CONV),
-    "blocks": em.serial(CONV, em.residual(NORM, RELU, CONV, NORM, RELU, CONV), em.residual(NORM, RELU, CONV), NORM, CONV),
-    "blocks, each channel": em.serial(CONV, em.residual(em.InstanceNorm(), RELU, CONV), em.InstanceNorm(), CONV),
+    "stream": em.serial(CONV, block(NORM, CONV), NORM, CONV),
+    "groups": em.serial(CONV, block(RELU, CONV), em.GroupNorm(4), RELU, CONV),
+    "blocks": em.serial(CONV, block(NORM, RELU, CONV, NORM, RELU, CONV), block(NORM, RELU, CONV), NORM, CONV),
+    "blocks, each channel": em.serial(CONV, block(em.InstanceNorm(), RELU, CONV), em.InstanceNorm(), CONV),
 }
 
 
