@@ -169,7 +169,8 @@ class Sum(Source):
     def _on_panels(self, knots: tuple[float, ...]) -> Nodes:
         (lo, hi), spread, below = self.reach(), math.sqrt(self.q), self._narrow
         count = max(math.ceil((hi - lo) / (PANEL * spread)), 1)
-        v, w = panels(np.union1d(np.linspace(lo, hi, count + 1), [k for k in knots if lo < k < hi]))
+        ends = {*np.linspace(lo, hi, count + 1).tolist(), *(k for k in knots if lo < k < hi)}
+        v, w = panels(np.array(sorted(ends)))
         kernel = np.subtract.outer(np.clip(self.parts[0].at(below.u), lo, hi) / spread, v / spread)
         np.square(kernel, out=kernel)
         kernel *= -0.5
