@@ -17,8 +17,7 @@ import numpy as np
 from ...base.errors import check_bytes
 from ..memory import PerObject
 from ..rules.context import Below
-from .conditioning import (MOST, Conditioned, Known, Knowns, Told, conditional, crossing, entry, handed, onward,
-                           spanned, told)
+from .conditioning import MOST, Conditioned, Knowns, Told, conditional, crossing, entry, handed, spanned, told
 from .covariance import Covariance, Factor
 from .forward import Gates, forward
 from .crossing import joint_of, matrix_of, pairs_of
@@ -352,7 +351,7 @@ class _Sweep:
         Also what the value there tells of them.
         """
         graph = self.graph
-        reached: dict[int, dict[Marks, tuple[Factor, Known | None]]] = {begin: {(): (unit, None)}}
+        reached: dict[int, dict[Marks, tuple[Factor, Told | None]]] = {begin: {(): (unit, None)}}
         found: dict[Branch, Factor] = {}
         known: dict[Branch, Told | None] = {}
         single = all(len(graph.groups[k]) == 1 for k in range(i, begin + 1))
@@ -369,14 +368,14 @@ class _Sweep:
                     linear = rule.keeps_factor(op, mean=False)
                     below = (rule.factor if linear else rule.mean_factor)(at, factor).times(edge.times)
                     passed = marks if linear else (*marks, (k, edge.slot))
+                    after, gain = told(graph, self.gates, edge, j, what) if single else (None, 1.0)
+                    below = below.times(gain)
                     if j == i:
                         key: Branch = (edge, passed)
-                        known[key] = told(graph, self.gates, edge, j, what) if single and key not in known else None
+                        known[key] = after if key not in known else None
                         found[key] = found[key] + below if key in found else below
                         continue
                     there = reached.setdefault(j, {})
-                    after, gain = onward(graph, self.gates, edge, j, what) if single else (None, 1.0)
-                    below = below.times(gain)
                     there[passed] = (there[passed][0] + below, None) if passed in there else (below, after)
         return found, known
 

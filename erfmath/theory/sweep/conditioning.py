@@ -33,7 +33,7 @@ FLAT = 1e-9
 MOST, NEGLIGIBLE = 30, 1e-13
 
 __all__ = ["Conditioned", "Handed", "Known", "Knowns", "Told", "conditional", "conditioned_gain", "crossing",
-           "entry", "handed", "onward", "spanned", "told"]
+           "entry", "handed", "spanned", "told"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,39 +193,53 @@ class Told(NamedTuple):
     table: Array
 
 
-def onward(graph: Graph, gates: Gates, edge: Edge, j: int, known: Known | None) -> tuple[Known | None, float]:
-    """What is known of a branch at its next node, and what its mean gains; of single channel groups."""
-    site = gates.sites.get(edge.reader, (None,))[0]
-    if site is None or not site.source.parts or (edge.reader, edge.slot) in gates.unfollowed:
-        return None, 1.0
-    passed, = _along(site, [entering(site) if known is None else known], gates.sites.get(j, (None,))[0],
-                     gates.parts.get((edge.reader, 0)), edge.slot)
-    return passed[0], math.sqrt(passed[2])
+def told(graph: Graph, gates: Gates, edge: Edge, j: int, above: Told | None) -> tuple[Told | None, float]:
+    """What the value at node `j` tells of a branch, of which that at the edge's reader tells `above`; what it gains.
 
-
-def told(graph: Graph, gates: Gates, edge: Edge, j: int, known: Known | None) -> Told | None:
-    """What the value at node `j` tells of a branch whose last edge leads there; None where it tells nothing.
-
-    `known` is what is known of it at the edge's reader; of single channel groups.
+    Of single channel groups; None where nothing is told.
     """
     i = edge.reader
     site, there, parts = gates.sites.get(i, (None,))[0], gates.sites.get(j, (None,))[0], gates.parts.get((i, 0))
     part = 0 if parts is None else parts.get(edge.slot, -1)
-    if site is None or part < 0 or not site.source.parts or (i, edge.slot) in gates.unfollowed:
-        return None
-    below = site.source.parts[part] if there is None else there
-    if site.source is below.source:
-        return None
-    entered = entering(site) if known is None else known
-    nodes, table = site.source.pull(part, entered.nodes, entered.table)
+    if site is None or part < 0 or (i, edge.slot) in gates.unfollowed:
+        return None, 1.0
+    if there is not None and site.source is there.source:  # a function of each site
+        nodes = above.nodes if above is not None else site.nodes
+        ratio = _derivative(site, there, nodes.u)
+        if ratio is None:
+            return None, 1.0
+        line, mean = ratio * (1.0 if above is None else above.table), float(nodes.p @ ratio)
+        gained = float(nodes.p @ line)
+        if not abs(mean) > FLAT or not abs(gained) > FLAT:
+            return None, 1.0
+        return _varying(there, nodes, line / gained), gained / mean
+    if not site.source.parts:
+        return None, 1.0
     value = site.source.parts[part]
-    while value.source is not below.source:
+    below_value = value if there is None else there
+    nodes, line = (site.nodes, np.ones(len(site.nodes.u))) if above is None else (above.nodes, above.table)
+    nodes, table = site.source.pull(part, nodes, np.stack([line, line]))
+    while value.source is not below_value.source:
         if not value.source.parts:
-            return None
+            return None, 1.0
         nodes, table = value.source.pull(0, nodes, table)
         value = value.source.parts[0]
-    line = table[1]
-    return None if np.ptp(line) < FLAT else Told(below, nodes, line / float(nodes.p @ line))
+    mean = float(nodes.p @ table[1])
+    return (_varying(below_value, nodes, table[1] / mean), mean) if abs(mean) > FLAT else (None, 1.0)
+
+
+def _derivative(value: Value, below: Value, u: Array) -> Array | None:
+    """Of one function of a source by another, which it is a function of; None where that cannot be told."""
+    count = len(below.steps)
+    if value.steps[:count] == below.steps:
+        return Value.of(below.source, value.steps[count:]).slope(below.at(u))
+    slope, under = value.slope(u), below.slope(u)
+    ratio = slope[np.abs(under) > FLAT] / under[np.abs(under) > FLAT]  # factors in a row are one step
+    return np.full(len(u), ratio[0]) if len(ratio) and np.ptp(ratio) < FLAT * abs(ratio[0]) else None
+
+
+def _varying(value: Value, nodes: Nodes, table: Array) -> Told | None:
+    return Told(value, nodes, table) if np.ptp(table) > FLAT else None
 
 
 def crossing(one: Told | None, other: Told | None) -> Passed:

@@ -441,6 +441,10 @@ class Joint(Source):
         return replace(base, x=self._at(base.x), slope=np.ones(base.x.shape))
 
 
+#: The largest value after a batch norm, over its deviation: that of a thousand values of which one is not zero.
+FARTHEST = 32.0
+
+
 @dataclass(frozen=True, eq=False)
 class Standardised(Source):
     """A value less the mean of its channel, over its deviation: what batch norm makes of one whose channels differ."""
@@ -466,7 +470,8 @@ class Standardised(Source):
         variance = (base.p * x**2).sum(axis=1, keepdims=True)
         mean = float(base.share @ variance[:, 0])
         variance = np.maximum(variance, DEAD * mean)
-        return x / np.sqrt(variance), mean / variance
+        # Of n values none is more than sqrt(n) deviations off; nearly closed channels would reach far beyond that.
+        return np.clip(x / np.sqrt(variance), -FARTHEST, FARTHEST), mean / variance
 
     def _make(self, knots: tuple[float, ...]) -> Nodes:
         base = self.parts[0].source.distribution(self._knots)

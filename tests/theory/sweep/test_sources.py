@@ -366,7 +366,8 @@ def test_standardised(c: float) -> None:
     """
     value = gaussian(1.0, c).through(RELU)
     norm = Standardised.of(value).value()
-    assert_close([norm.mean, norm.second, norm.distribution.cov_site], [0.0, 1.0, 0.0], CORRELATED, scale=1.0)
+    assert_close([norm.mean, norm.distribution.cov_site], [0.0, 0.0], CORRELATED, scale=1.0)
+    assert_close(norm.second, 1.0, NORMS)  # less the rarest values
     own = math.sqrt(1 - c)
 
     def channel(t: float) -> tuple[float, float]:
@@ -455,3 +456,15 @@ def test_conditional_expectations_keep_the_mean(source: Source, knots: tuple[flo
     for part in range(len(source.parts)):
         below, pulled = source.pull(part, nodes, table)
         assert_close(pulled @ below.p, table[:, kept] @ nodes.p[kept] / nodes.p[kept].sum(), LATTICE)
+
+
+@pytest.mark.parametrize("shared", [.3, .6, .9])
+def test_nearly_closed_channels_do_not_widen_the_lattice_of_a_sum(shared: float) -> None:
+    """After a batch norm their rare values are a hundred thousand deviations off, and those of batches are not."""
+    value = Standardised.of(rectified(1.0, shared)).value()
+    total = Sum.of((value,), .5, .2)
+    for distribution in (total.value().distribution, value.distribution):
+        mean = distribution.share @ distribution.row_means
+        assert abs(mean) < 2e-3
+    assert_close(total.value().second, value.second + .5, LATTICE)
+    assert_close(total.value().distribution.second, value.second + .5, LATTICE)

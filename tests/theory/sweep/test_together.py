@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helpers import Tolerance, assert_close
+from helpers import ROUNDING, Tolerance, assert_close
 from scipy.integrate import quad
 from scipy.stats import norm
 
@@ -86,3 +86,12 @@ def test_branches_that_meet_below_a_pool_know_who_wins() -> None:
     """The larger of two gets (1 + 1 + 1)^2 - 2^2 = 5 through x + its own, and is open in 3 of 4; the other 1, in 1."""
     net = em.serial(SITE, R, em.residual(PAIR), SITE)
     assert_close(em.predict(net, ndim=1).total, (5 * 3 / 4 + 1 / 4) / 2, TABLES)
+
+
+@pytest.mark.parametrize("gate", [R, em.Activation("silu")])
+def test_what_lies_between_a_pool_and_the_sum_changes_nothing(gate: em.Layer) -> None:
+    pool = em.MaxPool(3, 1, 1)
+    nets = [em.serial(gate, em.residual(em.serial(pool, *between)), SITE) for between in (
+        (), (em.Scale(.25), em.Scale(4.)), (em.Scale(1.), em.Identity()))]
+    totals = [em.predict(net, ndim=1).total for net in nets]
+    assert_close(totals[1:], totals[:1] * 2, ROUNDING)
