@@ -10,6 +10,7 @@ import numpy as np
 
 from ..base.checks import integer, is_sequence
 from ..base.errors import check_bytes, optional, quoted
+from .blocks import unwrapped
 from .records import Array, Record, Trace, scalar
 
 __all__ = ["trace_module"]
@@ -92,6 +93,7 @@ class _Reader:
         self.names: dict[str, str | list[str]] = {}  # the value of each node; several of what is split
         self.targets: dict[str, str] = {}         # parameters by node
         self.notes: list[str] = []
+        self.inner: dict[str, str] = {}           # nodes that have other names once blocks are unwrapped
 
     def trace(self, source: str, chosen: str | None) -> Trace:
         import torch
@@ -107,7 +109,8 @@ class _Reader:
         image = self.choose(source, given, chosen)
         self.names[image.name] = image.name
         with torch.no_grad():
-            for node in self.program.graph.nodes:
+            nodes, self.inner = unwrapped(self.program)
+            for node in nodes:
                 if node.op == "call_function":
                     self.call(node)
         shape = tuple(int(n) for n in image.meta["val"].shape)
@@ -148,7 +151,7 @@ class _Reader:
         except Exception:  # a structure of the user's own
             labels = {}
         for i, name in enumerate(names):
-            value = self.names.get(name)
+            value = self.names.get(self.inner.get(name, name))
             if isinstance(value, str):
                 found[labels.get(i, str(i)) if len(names) > 1 else "out"] = value
         if not found:
