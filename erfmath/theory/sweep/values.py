@@ -229,10 +229,14 @@ class Value:
         above = self.at(u) > level
         which, k = np.nonzero(above[:, 1:] != above[:, :-1])
         left, right, before, level = u[k], u[k + 1], above[which, k], level[which, 0]
-        for _ in range(60):
-            middle = (left + right) / 2
-            same = (self.at(middle) > level) == before
-            left, right = np.where(same, middle, left), np.where(same, right, middle)
+        each, parts = np.arange(len(k)), np.linspace(0, 1, 33)[:, None]
+        for _ in range(10 if len(k) else 0):  # where it passes, of 32 parts each time
+            inner = left + (right - left) * parts
+            inner[-1] = right
+            passed = (self.at(inner[1:]) > level) != before
+            passed[-1] = True
+            after = np.argmax(passed, axis=0) + 1
+            left, right = inner[after - 1, each], inner[after, each]
         # Rectifiers are split where they always are, not one rounding beside it.
         return tuple(0.0 if abs(end) < 1e-13 * (hi - lo) else rounded(end) for end in right.tolist())
 
