@@ -54,6 +54,8 @@ class ExactWalk(Walk):
         cost = direct.cost(problem)
         if cost < _CHEAP:
             return direct.direct_pmf(problem)
+        for block in problem.blocks:
+            block.check_pairs()
         pmf, relative = tilt.tilted_pmf(problem)
         doubtful = relative > _RELATIVE
         if not doubtful.any():

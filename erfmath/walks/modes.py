@@ -196,6 +196,8 @@ class SpectralWalk(Walk):
     def __init__(self, problem: Problem, full: bool) -> None:
         method = "fft" if full else "window"
         problem.require_distribution(f'method="{method}"')
+        for block in problem.blocks:
+            block.check_pairs()
         super().__init__(problem, method)
         scale = np.maximum(np.sqrt(np.diag(problem.lattice_covariance)), 1)
         self._nats = _NATS + float(np.log(scale).sum())

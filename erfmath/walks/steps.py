@@ -94,14 +94,18 @@ class Block:
         """Mean tap of each row, shape (rows, ndim)."""
         return self.pmf @ self.taps
 
+    def check_pairs(self) -> None:
+        """Refuse kernels of too many taps for `pairs`, before anything is computed of them."""
+        check_bytes(32 * len(self.taps) ** 2, f"the pairs of {len(self.taps)} taps",
+                    "convolve a kernel that large by np.convolve or scipy.signal.fftconvolve")
+
     @cached_property
     def pairs(self) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.int64], NDArray[np.intp]]:
         """Pairs of taps (i, j) sorted by lag, the distinct lags, and where each of them starts.
 
         A lag is the difference of two taps, its first nonzero coordinate positive.
         """
-        check_bytes(32 * len(self.taps) ** 2, f"the pairs of {len(self.taps)} taps",
-                    "convolve a kernel that large by np.convolve or scipy.signal.fftconvolve")
+        self.check_pairs()
         i, j = np.triu_indices(len(self.taps), 1)
         lags = self.taps[j] - self.taps[i]
         lead = np.take_along_axis(lags, (lags != 0).argmax(axis=1)[:, None], axis=1)

@@ -43,6 +43,9 @@ RUNS: dict[str, Callable[[], Any]] = {
     "cubic": lambda: em.predict(em.serial(em.Conv(3), em.Upsample(3, "bicubic")), image=10**5, ndim=1),
     "resized": lambda: em.predict(em.serial(em.Upsample(size=50_000, mode="bicubic")), image=10**4, ndim=1),
     "chain": lambda: em.predict(em.serial(em.Conv(3, dilation=10**8), em.Conv(3, dilation=7))),
+    "walk": lambda: em.walk(em.kernels.uniform(10**5), 3).pmf(5),
+    "walk's window": lambda: em.walk(em.kernels.uniform(10**5), 3, method="window").pmf(5),
+    "walk's transform": lambda: em.walk(em.kernels.uniform(10**5), 3, method="fft").pmf(5),
     "batch": lambda: em.fit(em.serial(em.Conv(3, 8), em.Conv(3, 1)), em.training.BoxMajority(9, 1), steps=1,
                             batch=10**8, loss=em.training.BinaryCrossEntropy()),
 }
