@@ -70,6 +70,7 @@ def apart(name: str, seconds: float, memory: float, onnx: bool = False) -> Readi
     except EOFError:
         return Reading(name, seconds, reason=f"ended without an answer, within {memory:g} GiB of memory")
     finally:
+        process.join(1.0)  # ends by itself after its answer
         process.kill()
         process.join()
 
