@@ -272,7 +272,13 @@ class Rule:
         `left` is the same for its inputs.
         """
         sizes = at.graph.sizes[at.source]
-        return left * gathered(at.op, sizes, at.graph.sizes[at.i]) if at.op.taps and not at.op.variances else left
+        if not at.op.taps or at.op.variances:
+            return left
+        # Of filters in a row extents add by their variances; copies of sites multiply.
+        copies, power = max(at.sites_per_input, 1.0), 2 / len(sizes)
+        wide = max(gathered(at.op, sizes, at.graph.sizes[at.i]) / copies, 1.0)
+        together = (max(left, 1.0)**power + wide**power - 1)**(1 / power)
+        return copies * min(left, 1.0) * min(together, math.prod(n or 1 for n in sizes))
 
     def along(self, at: Before, inputs: Sequence[Moments], below: Sequence[Along]) -> Along:
         """What becomes of a gradient in proportion to the values, from the same of its inputs."""

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from helpers import REWRITE, ROUNDING, Tolerance, assert_close
+from helpers import REWRITE, ROUNDING, Tolerance, assert_close, z_bound
 
 import erfmath as em
 from erfmath.layers.normalisation import BATCH
@@ -265,3 +265,15 @@ def test_layer_norms_of_three_channels_are_refused_whatever_their_scale(factor: 
     net = em.serial(em.Conv(3, 3), em.Scale(factor), em.LayerNorm(), em.Conv(3, 6))
     with pytest.raises(NotImplementedError, match="^layer_norm1: over 3 channels the mean of 1 / variance"):
         em.predict(net, image=8)
+
+
+def test_even_gradients_below_many_averages_in_a_row() -> None:
+    """Extents of averages add by their variances; a product of their sizes made the total 800 times too large."""
+    def smooth() -> em.Network:
+        return em.residual(em.serial(em.GroupNorm(1), em.AvgPool(3, 1, 1, count_include_pad=False)))
+
+    net = em.serial(em.Conv(3), *(smooth() for _ in range(12)))
+    measured = em.measure(net, image=14, width=16, draws=80, rng=0)
+    predicted = em.predict(net, image=14, width=16)
+    assert abs(predicted.total / measured.total - 1) < z_bound(1) * measured.total_stderr / measured.total + 0.1
+    assert abs(predicted.std[0] / measured.std[0] - 1) < z_bound(1) * measured.std_stderr[0] / measured.std[0] + 0.05
