@@ -167,7 +167,10 @@ def documented(x: int, name: str = "") -> int:
     (">>> from test_api import documented", ">>> import test_api", "where the example has documented from"),
 ])
 def test_a_gap_is_found(old: str, new: str, missing: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(documented, "__doc__", (documented.__doc__ or "").replace(old, new))
+    text = inspect.cleandoc(documented.__doc__ or "")  # as the compiler does from Python 3.13 on
+    old, new = (part.replace("\n    ", "\n") for part in (old, new))
+    assert old in text
+    monkeypatch.setattr(documented, "__doc__", text.replace(old, new))
     found = list(lacks(documented))
     assert found == [] if missing is None else missing in found
 
