@@ -169,3 +169,8 @@ def test_convolutions_that_a_norm_reads_the_sum_of_are_one(image: int | None) ->
 
 def leaky(slope: float) -> em.Layer:
     return em.Activation("leaky_relu", slope=slope)
+
+
+def test_a_transposed_filter_of_ones_is_nearest_upsampling() -> None:
+    ones = em.ConvTranspose(2, stride=2, weights=em.Fixed(np.ones((2, 2))))
+    assert kinds(net_of(ones), image=8) == kinds(net_of(em.Upsample(2)), image=8)
