@@ -120,6 +120,11 @@ def forward(graph: Graph, plan: Plan, inputs: InputModel, seen: dict[int, Moment
     return sweep.run()
 
 
+def _averaged(ways: list[dict[int, float]]) -> dict[int, float]:
+    """Means over several ways, of what is 0 where a way does not say."""
+    return {j: sum(way.get(j, 0.0) for way in ways) / len(ways) for j in set().union(*ways)}
+
+
 class _Forward:
     def __init__(self, graph: Graph, plan: Plan, inputs: InputModel, seen: dict[int, Moments] | None = None) -> None:
         self.graph, self.plan, self.inputs, self.seen = graph, plan, inputs, seen
@@ -320,21 +325,27 @@ class _Forward:
         """
         graph = self.graph
         normed: dict[int, list[float]] = {graph.top: [0.0]}  # parts of gradients that come from such norms
-        branch: dict[int, list[dict[int, float]]] = {}  # per other input of a sum: its share, where one does
+        # Per other input of a sum, its share, where one does; and where a random layer makes the branch independent.
+        branch: dict[int, list[dict[int, float]]] = {}
+        mixed: dict[int, list[dict[int, float]]] = {}
         for i in range(graph.top, -1, -1):
             there = normed.pop(i, None)
             if there is None:
                 continue
-            part, layer, ways = sum(there) / len(there), graph.layers[i], branch.pop(i, [])
-            followed = {j: sum(way.get(j, 0.0) for way in ways) / len(ways) for j in set().union(*ways)}
+            part, layer = sum(there) / len(there), graph.layers[i]
+            followed, known = _averaged(branch.pop(i, [])), _averaged(mixed.pop(i, []))
+            if graph.ops[i].fresh:
+                followed, known = {}, followed or known
             if i in self.gates.aligned:
-                self.gates.aligned[i] += 2 * followed.get(graph.sources[i][0], 0.0) * self.gates.again[i]
+                self.gates.aligned[i] += 2 * known.get(graph.sources[i][0], 0.0) * self.gates.again[i]
                 part = 1.0
             shares = [self.seconds.get(j, 0.0) / (self.seconds.get(i) or 1.0) for j in graph.sources[i]]
             for k, j in enumerate(graph.sources[i]):
                 normed.setdefault(j, []).append(part)
                 others = {n: share * part for n, share in zip(graph.sources[i], shares) if n != j}
-                branch.setdefault(j, []).append(others if layer.sums and len(shares) > 1 else followed)
+                summed = layer.sums and len(shares) > 1
+                branch.setdefault(j, []).append(others if summed else followed)
+                mixed.setdefault(j, []).append({} if summed else known)
 
     def _steepness(self) -> None:
         """How steep gates are for large values, from the top down; random layers make gradients of no value."""
