@@ -11,11 +11,14 @@ from typing import ClassVar
 import numpy as np
 
 from ..base.checks import PerAxis, integer, per_axis, sizes
-from ..base.errors import quoted
+from ..base.errors import check_count, quoted
 from .base import Labels, Layer, open_dimensions
 from .geometry import AxisGeometry
 
 __all__ = ["PixelShuffle", "PixelUnshuffle", "Shuffle", "Slice", "Softmax"]
+
+#: Most places in a block of sites that become channels: each is followed by itself.
+MOST_PLACES = 2**16
 
 
 @dataclass(frozen=True)
@@ -179,6 +182,9 @@ class _Shuffled(Layer):
 
     def __post_init__(self) -> None:
         self._set(scale=sizes(self.scale, "scale", 1))
+        dims = self.dimensions()
+        check_count(math.prod(per_axis(self.scale, min(dims))), MOST_PLACES, f"scale={quoted(self.scale)}: places",
+                    each=1000)
         super().__post_init__()
 
     @property
@@ -191,6 +197,7 @@ class _Shuffled(Layer):
     def phases(self, ndim: int) -> tuple[tuple[AxisGeometry, ...], ...]:
         """Per place in a block, row by row, how each axis is read."""
         scales = per_axis(self.scale, ndim)
+        check_count(math.prod(scales), MOST_PLACES, f"scale={quoted(self.scale)}: places", each=1000)
         return tuple(tuple(AxisGeometry(1, r, padding=(-at, at + 1 - r), transposed=self.transposed)
                            for r, at in zip(scales, place)) for place in itertools.product(*map(range, scales)))
 

@@ -28,6 +28,8 @@ def test_channels_spec(layer: Layer) -> None:
     (lambda: em.Softmax("2"), "parts='2': " + INT),
     (lambda: em.serial(em.Conv(3, 4), em.Softmax(3)), "softmax1: parts=3: must divide the 4 incoming channels"),
     (lambda: em.PixelShuffle(0), "scale=0: must be at least 1"),
+    (lambda: em.PixelShuffle((1000, 1000)), r"scale=\(1000, 1000\): places: at most 65536 are taken"),
+    (lambda: em.predict(em.serial(em.Conv(3, 10**6), em.PixelShuffle(1000), em.Conv(3))), "scale=1000: places"),
     (lambda: em.PixelShuffle(2).out_channels(6, None, 2), "scale=2: .*=4: must divide the 6 incoming channels"),
     (lambda: em.PixelUnshuffle((2, 0)), r"scale\[1\]=0: must be at least 1"),
     (lambda: em.split([4, 4], em.Identity()), r"part_sizes=\[4, 4\]: must be one number .* of the 1 branches"),
