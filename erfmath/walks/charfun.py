@@ -105,10 +105,14 @@ def _whole_turns(block: Block, whole: NDArray[np.float64],) -> tuple[NDArray[np.
     integers = [as_integers(row)[0] for row in block.weights.tolist()]
     totals = [sum(row) for row in integers]
     rounding = block.n @ np.abs(block.pmf @ whole) if block.rounded else np.zeros(whole.shape[1])
-    turns = [sum(n * sum(w * c for w, c in zip(row, column)) % total / total
-                 for row, total, n in zip(integers, totals, block.counts))
-             for column in patterns.T.astype(int).tolist()]
-    return np.array(turns)[which.ravel()], rounding
+    most = int(np.abs(patterns).max())
+    turns = np.zeros(patterns.shape[1])
+    for row, total, n in zip(integers, totals, block.counts):
+        # Python's integers, where those of 64 bits would not do.
+        kind: Any = np.int64 if total * most < 2**62 else object
+        sums = (np.array(row, dtype=kind) @ patterns.astype(np.int64).astype(kind)).tolist()
+        turns += [n * one % total / total for one in sums]
+    return turns[which.ravel()], rounding
 
 
 def _sin_minus(y: NDArray[np.float64]) -> NDArray[np.float64]:
