@@ -24,7 +24,7 @@ from .base.checks import check_network, integer
 from .base.errors import quoted
 from .base.files import check_target, write_atomically
 from .base.progress import shown
-from .base.tables import html_table
+from .base.tables import html_table, percent
 from .networks.network import Network
 from .networks.trf import receptive_fields
 from .results.field import EffectiveReceptiveField
@@ -252,7 +252,7 @@ def layers(net: Network, erf: EffectiveReceptiveField, run: Run) -> Iterator[str
     most = f" The {LAYERS} of {len(shares.layers)} layers that contribute most:" if len(shares.layers) > LAYERS else ""
     yield f"<p>Variance of the ERF: {shares.variance:.4g} px².{most}</p>"
     yield _table([("node", "layer", "of the variance", "of the multiply-adds", "multiply-adds", "parameters"), *(
-        (row.node, row.layer, f"{round(row.share, 3) + 0.0:.1%}",  # no minus zero
+        (row.node, row.layer, percent(row.share),
          f"{row.multiply_adds / work:.1%}", f"{row.multiply_adds:,}",
          f"{row.parameters:,}") for row in rows)])
     if run["image"] is not None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..base.tables import Printed, text_table
+from ..base.tables import Printed, percent, text_table
 from ..layers import Layer
 from ..layers.geometry import AxisGeometry
 from ..networks.network import Network
@@ -85,7 +85,7 @@ class LayerShares(Printed):
 
     def __str__(self) -> str:
         rows = [("node", "layer", "variance", "share", "TRF", "multiply-adds", "parameters")]
-        rows += [(row.node, row.layer, f"{row.variance:.2f}", f"{round(row.share, 3) + 0.0:.1%}",
+        rows += [(row.node, row.layer, f"{row.variance:.2f}", percent(row.share),
                   "-" if row.trf is None else str(row.trf), f"{row.multiply_adds:,}", f"{row.parameters:,}")
                  for row in self.layers]
         total = sum(row.share for row in self.layers)

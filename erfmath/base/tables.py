@@ -13,12 +13,23 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Printed", "csv_table", "html_picture", "html_table", "latex_table", "text_table"]
+__all__ = ["Printed", "csv_table", "html_picture", "html_table", "latex_table", "percent", "text_table"]
 
 #: Dots per inch of pictures in notebooks.
 SCREEN = 110
 
 Rows = Iterable[Sequence[object]]
+
+
+def percent(part: float) -> str:
+    """A part of a whole to a tenth of a per cent, 0 without a sign.
+
+    Examples
+    --------
+    >>> percent(-1e-9), percent(-0.25)
+    ('0.0%', '-25.0%')
+    """
+    return f"{round(part, 3) + 0.0:.1%}"
 
 
 def text_table(rows: Rows, align: str = "l") -> str:

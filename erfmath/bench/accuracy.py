@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from ..layers import Activation, BatchNorm, Conv
@@ -15,6 +13,7 @@ from ..networks.building import repeat, residual, serial
 from ..networks.network import Network
 from . import Table, kinds
 from .cases import HEADER, NOTES, STD, TOTAL, VARIATION, Case, Sampled, key, row, sample
+from .kept import Kept
 
 __all__ = ["CASES", "plain", "run", "unet"]
 
@@ -77,9 +76,8 @@ def run(quick: bool = False, *, results: str | None = None, progress: Callable[[
         Called with the number of networks done and of all.
     """
     cases = [replace(case, draws=8) for case in CASES if case.image <= 48] if quick else (*CASES, *kinds.CASES)
-    path = None if results is None else Path(results)
-    lines = path.read_text(encoding="utf-8").splitlines() if path is not None and path.exists() else []
-    known = {one.key: one for one in (Sampled(**json.loads(line)) for line in lines)}
+    kept = Kept(results, Sampled)
+    known = {one.key: one for one in kept.found}
     rows = []
     for done, case in enumerate(cases):
         if progress is not None:
@@ -87,9 +85,7 @@ def run(quick: bool = False, *, results: str | None = None, progress: Callable[[
         found = known.get(key(case))
         if found is None:
             found = sample(case, workers=1 if quick else os.cpu_count() or 1)
-            if path is not None:
-                with path.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(found._asdict()) + "\n")
+            kept.add(found)
         rows.append(row(case, known=found))
     near = sum(cells[-1] == "yes" for cells in rows)
     return Table("accuracy", HEADER, tuple(rows), (

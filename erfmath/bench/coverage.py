@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import fnmatch
 import importlib.util
-import json
 import math
 import multiprocessing
-import pathlib
 import re
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from ..base.errors import optional
 from . import Table
+from .kept import Kept
 from .readers import SHAPE, Reading, read
 
 __all__ = ["apart", "names", "run", "table"]
@@ -136,11 +134,8 @@ def run(quick: bool = False, *, models: Sequence[str] = (), results: str | None 
     missing = [lib for lib in ("torch", "torchvision", "timm") if importlib.util.find_spec(lib) is None]
     if missing:
         return Table("Models read", ("library", "models"), (("none", 0),), (f"not installed: {', '.join(missing)}",))
-    known: dict[str, Reading] = {}
-    path = None if results is None else pathlib.Path(results)
-    if path is not None and path.exists():
-        lines = path.read_text(encoding="utf-8").splitlines()
-        known = {one["name"]: Reading(**one) for one in map(json.loads, lines)}
+    kept = Kept(results, Reading)
+    known = {one.name: one for one in kept.found}
     listed = list(QUICK) if quick else names(each)
     chosen = [name for name in listed if not models or any(fnmatch.fnmatchcase(name, one) for one in models)]
     if not chosen:
@@ -150,7 +145,5 @@ def run(quick: bool = False, *, models: Sequence[str] = (), results: str | None 
             progress(done, len(chosen))
         if name not in known:
             known[name] = apart(name, seconds, memory, onnx)
-            if path is not None:
-                with path.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(asdict(known[name])) + "\n")
+            kept.add(known[name])
     return table([known[name] for name in chosen], len(listed))

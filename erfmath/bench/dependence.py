@@ -17,7 +17,6 @@ from ..empirics.plan import make_plan
 from ..figures import gates as toys
 from ..figures.base import Options
 from ..figures.tasks import TASKS
-from ..layers import BatchNorm
 from ..networks.network import Network
 from ..networks.settings import RunSettings
 from ..trained.drawn import Grouping
@@ -42,7 +41,7 @@ AGAIN = 4
 def gates_of(net: Network) -> list[str]:
     """Nodes whose gradients depend on the data, from the input on; batch norms have given statistics."""
     return [node.name for node in net if (node.layer.is_gate or node.layer.routes)
-            and not isinstance(node.layer, BatchNorm)]
+            and not node.layer.takes_norm]
 
 
 def blocks(net: Network, size: int) -> dict[str, int]:

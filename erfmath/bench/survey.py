@@ -8,11 +8,9 @@ many as are asked for, and writes a line of JSON for each, so that a long survey
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple, Union
 
 import numpy as np
@@ -23,6 +21,7 @@ from ..networks.building import add, concat, multiply, residual, serial, split
 from ..networks.network import Network
 from ..theory.predict import predict
 from . import Table
+from .kept import Kept
 
 __all__ = ["WIDTH", "Found", "drawn", "look", "run", "survey"]
 
@@ -315,26 +314,18 @@ def run(quick: bool = False, *, results: str | None = None, progress: Callable[[
     """
     if quick:
         return table(list(survey(range(3), 8, 16)))
-    path = None if results is None else Path(results)
-    known = [_read(line) for line in path.read_text().splitlines()] if path is not None and path.exists() else []
-    done = {one.seed for one in known}
+    kept = Kept(results, Found)
+    done = {one.seed for one in kept.found}
     for one in survey([seed for seed in seeds if seed not in done]):
-        if path is not None:
-            with path.open("a") as lines:
-                lines.write(json.dumps(one._asdict()) + "\n")
-        known.append(one)
+        kept.add(one)
         if progress is not None:
-            progress(len(known), len(seeds))
-    return table(known)
+            progress(len(kept.found), len(seeds))
+    return table(kept.found)
 
 
 def main(first: int, last: int, file: str) -> None:
     """Go on with a survey of these seeds whose lines are in `file`, and print its table."""
     print(run(results=file, seeds=range(first, last)))
-
-
-def _read(line: str) -> Found:
-    return Found(**json.loads(line))
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ import numpy as np
 from ..layers.geometry import AxisGeometry
 from .chains.variance import variance_terms
 from .memory import remembered
-from .rules.functions import Function
+from .rules.functions import Function, hermite
 from .sweep.inputs import InputModel
 from .sweep.lowering import SAMPLE
 from .sweep.plan import Graph
@@ -70,7 +70,7 @@ class _Stage(NamedTuple):
     @staticmethod
     def of(functions: Sequence[Function], q: float, rho: float, channels: int) -> _Stage:
         """`rho` is the correlation of distant values below."""
-        points, weights, hermite = _quadrature()
+        points, weights, polynomials = _quadrature()
         q = max(q, LEAST)
         value, slope = math.sqrt(q) * points, np.ones(POINTS)
         for phi in functions:
@@ -81,7 +81,7 @@ class _Stage(NamedTuple):
                                 "leave the range of floats; take gains near 1")
         f, d = value**2 / second, slope**2 / gate
         by_log_q = weights * (points**2 - 1) / 2         # q d/dq E[h(z)] = E[h(z) (z^2/q - 1)] / 2
-        a, b, c = (hermite * weights @ np.stack([f, d, value], axis=1)).T
+        a, b, c = (polynomials * weights @ np.stack([f, d, value], axis=1)).T
         far = rho**np.arange(TERMS)                      # equation 39
         passes, met = float(by_log_q @ f), float(weights @ (f * d))
         return _Stage(second, passes, float(by_log_q @ d), passes**2 * second / (q * gate),
@@ -93,8 +93,7 @@ class _Stage(NamedTuple):
 def _quadrature() -> tuple[Array, Array, Array]:
     """Points and weights for a standard normal variable, and orthonormal Hermite polynomials there."""
     points, weights = np.polynomial.hermite_e.hermegauss(POINTS)
-    norms = np.sqrt(np.cumprod([1.0, *range(1, TERMS)]))
-    return points, weights / weights.sum(), (np.polynomial.hermite_e.hermevander(points, TERMS - 1) / norms).T
+    return points, weights / weights.sum(), hermite(points, TERMS).T
 
 
 class _Step(NamedTuple):

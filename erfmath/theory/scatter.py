@@ -11,8 +11,8 @@ site to site.  With P the power at a site, G the part of a functional of the fie
 
 from __future__ import annotations
 
-import functools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ import numpy as np
 
 from ..base.checks import integer
 from ..layers import Activation, BatchNorm, Identity, MaxPool
+from ..layers.geometry import AxisGeometry
 from ..networks.network import Network
 from ..networks.settings import RunSettings
 from ..results.assumptions import Assumed, Assumption, Stated
@@ -33,6 +34,7 @@ from .sweep.forward import Gates, forward
 from .sweep.inputs import input_model
 from .sweep.moments import Moments
 from .sweep.moments import at as lag_zero
+from .sweep.pairs import windows
 from .sweep.plan import Edge, Graph, Plan
 from .sweep.taps import Array
 from .sweep.transpose import Reading, _Readout, can_read
@@ -296,7 +298,7 @@ def _variances(sweep: _Noted, fields: Array, moments: dict[int, Moments], images
         total += 2 * (one + pairs * r**2) * new @ (1 / np.array(graph.groups[i], float))
         layer = graph.layers[i] if i >= 0 else None
         if isinstance(layer, MaxPool):
-            won, twice = _shared_winners(layer, graph.ndim)
+            won, twice = _shared_winners(layer.geometry(graph.ndim))
             met = 2 * (one * won + pairs * r**2 * twice)
             total += met * _summed(products**2) @ (1 / np.array(graph.groups[i], float))
         if not _is_gate(graph, i):
@@ -309,18 +311,14 @@ def _variances(sweep: _Noted, fields: Array, moments: dict[int, Moments], images
     return np.maximum(total + sum(gate.variance(one, pairs) for gate in shared.values()), 0)
 
 
-def _shared_winners(layer: MaxPool, ndim: int) -> tuple[float, float]:
+def _shared_winners(geometry: Sequence[AxisGeometry]) -> tuple[float, float]:
     """With how many other windows one shares its largest value, in the mean; and in each of two images.
 
     Of so many independent values it is in what both windows have, of all that either has.
     """
-    lines = []
-    for geometry in layer.geometry(ndim):
-        taps = geometry.dilation * np.arange(geometry.kernel)
-        reach = int(taps[-1]) // geometry.stride
-        lines.append(np.array([np.isin(taps, taps + geometry.stride * d).sum() for d in range(-reach, reach + 1)]))
-    common = functools.reduce(np.multiply.outer, lines).ravel()
-    part = common / (2 * common.max() - common)  # 1 of the window itself
+    axes, reach = len(geometry), [(g.extent - 1) // g.stride for g in geometry]
+    one, other, union = windows(geometry, (0,) * axes, (1,) * axes, (None,) * axes, reach)
+    part = (one + other - union) / union  # 1 of the window itself
     return float(part.sum()) - 1, float((part**2).sum()) - 1
 
 

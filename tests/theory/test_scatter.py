@@ -119,9 +119,9 @@ def test_shared_winners_of_overlapping_windows() -> None:
     x = rng.random((4000, 11))
     winner = np.array([x[:, 2 * k:2 * k + 3].argmax(axis=1) + 2 * k for k in range(5)])
     expected = sum(float((winner[2] == winner[k]).mean()) for k in (0, 1, 3, 4))
-    won, twice = _shared_winners(layer, 1)
+    won, twice = _shared_winners(layer.geometry(1))
     assert abs(won - expected) < 4 * (0.4 / 4000)**0.5
-    assert twice == pytest.approx(2 * (1 / 5)**2) and _shared_winners(em.MaxPool(2), 2) == (0, 0)
+    assert twice == pytest.approx(2 * (1 / 5)**2) and _shared_winners(em.MaxPool(2).geometry(2)) == (0, 0)
 
 
 def test_gates_of_one_value_are_one_gate() -> None:

@@ -33,8 +33,8 @@ from ..memory import remembered
 from .formula import Formula, followed, resolved
 from .truncated import Piecewise
 
-__all__ = ["Array", "Function", "cross", "function", "gate", "gate_pair", "normal_cdf", "normal_points", "rectifier",
-           "second", "steepness"]
+__all__ = ["Array", "Function", "cross", "function", "gate", "gate_pair", "hermite", "normal_cdf", "normal_points",
+           "rectifier", "second", "steepness"]
 
 Array = npt.NDArray[np.float64]
 
@@ -257,6 +257,15 @@ def _bends_at_zero_only(formula: Formula, end: float) -> bool:
         return False
     return bool(np.ptp(slopes[:80]) == np.ptp(slopes[80:]) == 0 and not formula.value(np.zeros(1)).any()
                 and np.allclose(formula.value(some), slopes * some, rtol=1e-12))
+
+
+def hermite(z: Array, count: int) -> Array:
+    """The first Hermite polynomials, of mean square 1 under a standard normal variable, shape (points, count)."""
+    found = np.empty((count, len(z)))
+    found[0], found[1] = 1.0, z
+    for k in range(2, count):  # scaled from the start, so that none is too large for floats
+        found[k] = (z * found[k - 1] - math.sqrt(k - 1) * found[k - 2]) / math.sqrt(k)
+    return found.T
 
 
 def second(phi: Function, q: Array) -> Array:

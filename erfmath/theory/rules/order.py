@@ -17,7 +17,7 @@ from ..sweep.lowering import Linear
 from .base import Rule
 from .functions import Function
 
-__all__ = ["ordered", "readers_of", "rises"]
+__all__ = ["leading", "ordered", "readers_of", "rises"]
 
 
 @remembered(256)
@@ -29,13 +29,20 @@ def rises(phi: Function) -> bool:
 
 def readers_of(sources: Sequence[tuple[int, ...]]) -> list[int]:
     """How many nodes that lead to the last one read each node; the last entry is that of the input."""
-    readers, used = [0] * (len(sources) + 1), {len(sources) - 1}
+    readers = [0] * (len(sources) + 1)
+    for i in leading(sources):
+        for j in sources[i]:
+            readers[j] += 1
+    return readers
+
+
+def leading(sources: Sequence[tuple[int, ...]]) -> list[int]:
+    """The nodes that lead to the last one, and itself, from the input on."""
+    used = {len(sources) - 1}
     for i in range(len(sources) - 1, -1, -1):
         if i in used:
             used.update(sources[i])
-            for j in sources[i]:
-                readers[j] += 1
-    return readers
+    return sorted(used - {-1})
 
 
 def ordered(names: list[str], layers: list[Layer], rules: list[Rule], sources: Sequence[tuple[int, ...]],

@@ -251,8 +251,7 @@ def crossing(one: Told | None, other: Told | None) -> Passed:
     assert first is not None
     nodes, also = first.nodes, np.ones(len(first.nodes.u))
     if second is not None:
-        order = np.argsort(second.nodes.u, kind="stable")
-        also = np.interp(nodes.u, second.nodes.u[order], second.table[order])
+        also = second.nodes.table_at(second.table, nodes.u)
     both = first.table * also
     mean = float(nodes.p @ both)
     tables, power, pairs = first.value.enter(nodes, np.stack([both / mean, (first.table + also) / 2])[None])

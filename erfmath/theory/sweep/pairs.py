@@ -20,7 +20,7 @@ from .lowering import Linear
 from .taps import REMEDY, Array, Taps, adjoint, border_gain
 
 __all__ = ["border", "border_pairs", "cut", "cut_pairs", "fixed_pairs", "opened_more", "refit_lags", "routed",
-           "routed_pairs", "select_lags"]
+           "routed_pairs", "select_lags", "windows"]
 
 
 def cut(values: Array, start: tuple[int, ...], sizes: tuple[int | None, ...],
@@ -218,8 +218,7 @@ def routed_pairs(values: Array, start: tuple[int, ...], op: Linear, sizes: tuple
     geometry, ndim = tuple(taps.geometry[0] for taps in op.taps), len(start)
     upward = geometry[0].transposed
     have = tuple(n // 2 for n in values.shape[1:1 + ndim])
-    # Windows further apart than this have no site in common: both winners are anywhere.
-    near = tuple(min(h, (g.extent - 1) // g.stride) for h, g in zip(have, geometry))
+    near = _overlapping(geometry, have)  # further apart, both winners are anywhere
     if not upward and near != have:
         inner = (slice(None), *(slice(h - m, h + m + 1) for h, m in zip(have, near)))
         rest = values.copy()
@@ -235,8 +234,7 @@ def routed_pairs(values: Array, start: tuple[int, ...], op: Linear, sizes: tuple
         return apart, first
     above = lags if upward else tuple(n // 2 for n in values.shape[1:1 + ndim])
     below = [None if end is None else n for end, n in zip(sizes, values.shape[1 + ndim:])] if upward else sizes
-    joint = op._replace(taps=(Taps(tuple(range(ndim)), geometry, np.ones([g.kernel for g in geometry])),),
-                        inside_only=False, gain=1.0)
+    joint = _all_taps(op, geometry)
     total: Any = 0.0
     close = lags if upward else tuple(min(lag, g.stride * h + g.extent - 1) for lag, g, h in zip(lags, geometry, above))
     winners = _winners(geometry, above)
@@ -244,7 +242,7 @@ def routed_pairs(values: Array, start: tuple[int, ...], op: Linear, sizes: tuple
         winners = winners[:1]
     for which, weights in enumerate(winners):
         def odds(array: Array, first: tuple[int, ...]) -> Array:
-            one, other, union = _windows(geometry, first, array.shape[1 + ndim:], below, above)
+            one, other, union = windows(geometry, first, array.shape[1 + ndim:], below, above)
             chance = _inverse((1.0, other, one)[which] * union)
             if which == 0 and op.opened is not None:
                 more = _opened(op, one, other, union)
@@ -269,21 +267,31 @@ def opened_more(values: Array, start: tuple[int, ...], op: Linear, sizes: tuple[
     assert op.opened is not None
     geometry, ndim = tuple(taps.geometry[0] for taps in op.taps), len(start)
     have = tuple(n // 2 for n in values.shape[1:1 + ndim])
-    near = tuple(min(h, (g.extent - 1) // g.stride) for h, g in zip(have, geometry))
+    near = _overlapping(geometry, have)
     inner: Any = (slice(None), *(slice(h - m, h + m + 1) for h, m in zip(have, near)))
     values = values[inner]
-    one, other, union = _windows(geometry, start, values.shape[1 + ndim:], sizes, near)
-    joint = op._replace(taps=(Taps(tuple(range(ndim)), geometry, np.ones([g.kernel for g in geometry])),),
-                        inside_only=False, gain=1.0)
+    one, other, union = windows(geometry, start, values.shape[1 + ndim:], sizes, near)
     gain = _opened(op, one, other, union) - 1
     zero = (0,) * ndim
-    found, _ = fixed_pairs(values * _inverse(union) * gain, start, joint, sizes, zero, _winners(geometry, near)[0])
+    found, _ = fixed_pairs(values * _inverse(union) * gain, start, _all_taps(op, geometry), sizes, zero,
+                           _winners(geometry, near)[0])
     center: Any = (slice(None), *zero)
     return np.asarray(found[center])
 
 
-def _windows(geometry: Sequence[AxisGeometry], first: tuple[int, ...], counts: Sequence[int],
-             sizes: Sequence[int | None], lags: Sequence[int]) -> tuple[Array, Array, Array]:
+def _overlapping(geometry: Sequence[AxisGeometry], lags: Sequence[int]) -> tuple[int, ...]:
+    """Up to which of the lags two windows have sites in common."""
+    return tuple(min(h, (g.extent - 1) // g.stride) for h, g in zip(lags, geometry))
+
+
+def _all_taps(op: Linear, geometry: tuple[AxisGeometry, ...]) -> Linear:
+    """The layer with taps of one on all axes together."""
+    taps = Taps(tuple(range(len(geometry))), geometry, np.ones([g.kernel for g in geometry]))
+    return op._replace(taps=(taps,), inside_only=False, gain=1.0)
+
+
+def windows(geometry: Sequence[AxisGeometry], first: tuple[int, ...], counts: Sequence[int],
+            sizes: Sequence[int | None], lags: Sequence[int]) -> tuple[Array, Array, Array]:
     """Sites of windows, of their partners and of both together, shape (1, *lags, *lattice)."""
     one, other, both = (np.asarray(math.prod(each)) for each in zip(*(
         _window_counts(g, first[axis], counts[axis], sizes[axis], lags[axis], axis, len(first))

@@ -22,7 +22,7 @@ from ...networks.network import Network
 from ...networks.settings import RunSettings
 from ..memory import Recent
 from ..rules.merging import Merged, Wiring, merged
-from ..rules.order import ordered
+from ..rules.order import leading, ordered
 from ..rules.registry import Rule, rule_of
 from ..rules.simplify import simplified
 from .dependence import SEVERAL, meet, pulled_through
@@ -177,12 +177,9 @@ class Graph:
     @functools.cached_property
     def used(self) -> list[int]:
         """The nodes that lead from the source to the top."""
-        wanted, found = {self.top}, {self.source}
-        for i in range(self.top, self.source, -1):
-            if i in wanted:
-                wanted.update(self.sources[i])
-        for i in range(self.source + 1, self.top + 1):
-            if i in wanted and not found.isdisjoint(self.sources[i]):
+        found = {self.source}
+        for i in self._leading:
+            if i > self.source and not found.isdisjoint(self.sources[i]):
                 found.add(i)
         return sorted(found - {self.source})
 
@@ -197,13 +194,9 @@ class Graph:
         return Counter(j for i in self._leading for j in set(self.sources[i]))
 
     @functools.cached_property
-    def _leading(self) -> set[int]:
+    def _leading(self) -> list[int]:
         """The nodes that lead to the top."""
-        wanted = {self.top}
-        for i in range(self.top, -1, -1):
-            if i in wanted:
-                wanted.update(self.sources[i])
-        return wanted - {-1}
+        return leading(self.sources)
 
     @functools.cached_property
     def top(self) -> int:

@@ -17,10 +17,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.polynomial.hermite_e import hermevander
 
 from ..memory import remembered
-from ..rules.functions import Array, normal_points
+from ..rules.functions import Array, hermite, normal_points
 
 __all__ = ["SiteDistribution", "distant", "far_of", "plus", "share_of", "shared"]
 
@@ -165,9 +164,9 @@ def far_of(row_means: Array, share: Array, kappa: Array) -> Array:
     """
     if len(share) == 1:
         return np.full(np.shape(kappa), float(row_means[0])**2)
-    hermite = _HERMITE if np.array_equal(share, SHARES) else _hermite(_quantiles(share))
+    polynomials = _HERMITE if np.array_equal(share, SHARES) else hermite(_quantiles(share), len(_DEGREES))
     weighed = share * row_means
-    terms = (weighed @ hermite)**2
+    terms = (weighed @ polynomials)**2
     terms[-1] += weighed @ row_means - np.add.reduce(terms)
     return np.asarray(np.power.outer(kappa, _DEGREES) @ terms)
 
@@ -189,14 +188,9 @@ def distant(before: Array, after: Array, share: Array, cov_far: float) -> float:
     return float(far_of(after, share, np.array(kappa)))
 
 
-def _hermite(rows: Array) -> Array:
-    """Mehler's formula, as in `functions`: orthonormal Hermite polynomials at the values of the shared part."""
-    return np.asarray(hermevander(rows, _DEGREES[-1]) / np.sqrt(np.cumprod(np.maximum(_DEGREES, 1))))
-
-
 _DEGREES = np.arange(12)
 _KAPPAS = np.linspace(0, 1, 33)
-_HERMITE = _hermite(ROWS)
+_HERMITE = hermite(ROWS, len(_DEGREES))
 
 
 def _quantiles(share: Array) -> Array:

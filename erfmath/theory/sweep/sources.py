@@ -611,25 +611,22 @@ class Averaged(Source):
 
     def pull(self, part: int, nodes: Nodes, table: Array) -> tuple[Nodes, Array]:
         """Each site's squared weight times what is known given its value, over the sum of squares."""
-        (x, _), table = self._sites, self._lattice.whole(table, nodes.below)
-        total = np.zeros((len(table), *x.shape))
-        for w in set(self.weights):
-            rest = list(self.weights)
-            rest.remove(w)
-            there = self._lattice.given(w * x, [self._spectra[b] for b in rest], table)
-            total += w * w * self.weights.count(w) * there
-        return from_rows(self.parts[0], total / sum(w * w for w in self.weights), self._knots)
+        return self._over_sites(nodes, table, {w: w * w for w in self.weights})
 
     def given(self, part: int, nodes: Nodes, table: Array) -> tuple[Nodes, Array]:
         """The mean over its sites."""
+        return self._over_sites(nodes, table, dict.fromkeys(self.weights, 1.0))
+
+    def _over_sites(self, nodes: Nodes, table: Array, often: dict[float, float]) -> tuple[Nodes, Array]:
+        """The mean of what is known given the value of a site, where those of each weight count so often."""
         (x, _), table = self._sites, self._lattice.whole(table, nodes.below)
         total = np.zeros((len(table), *x.shape))
-        for w in set(self.weights):
+        for w, each in often.items():
             rest = list(self.weights)
             rest.remove(w)
             there = self._lattice.given(w * x, [self._spectra[b] for b in rest], table)
-            total += there * (self.weights.count(w) / len(self.weights))
-        return from_rows(self.parts[0], total, self._knots)
+            total += each * self.weights.count(w) * there
+        return from_rows(self.parts[0], total / sum(often[w] for w in self.weights), self._knots)
 
     def distribution(self, knots: tuple[float, ...]) -> SiteDistribution:
         u, rows, _ = self._lattice.cut(self._rows, knots)

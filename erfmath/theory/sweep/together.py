@@ -73,8 +73,7 @@ def _product(one: list[Line], other: list[Line]) -> float:
         mean = float(nodes.p @ a)
         for there, b in other:
             if there is not nodes:
-                order = np.argsort(there.u, kind="stable")
-                b = np.interp(nodes.u, there.u[order], b[order])
+                b = there.table_at(b, nodes.u)
             total += float(nodes.p @ (a * b)) - mean * float(nodes.p @ b)
     return total
 
@@ -85,7 +84,7 @@ class _Descent:
     def __init__(self, graph: Graph, done: Mapping[int, Moments], parts: Mapping[tuple[int, int], Mapping[int, int]],
                  root: int) -> None:
         self.graph, self.done, self.parts, self.root = graph, done, parts, root
-        self.leads = {k for k in range(root, graph.top + 1) if k == root}
+        self.leads = {root}
         for k in range(root + 1, graph.top + 1):
             if not graph.ops[k].fresh and not self.leads.isdisjoint(graph.sources[k]):
                 self.leads.add(k)

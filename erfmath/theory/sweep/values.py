@@ -22,6 +22,7 @@ from typing import Any, ClassVar, NamedTuple, Union
 import numpy as np
 
 from ..memory import lazy, remembered
+from ..rules import functions
 from ..rules.functions import Function, normal_cdf
 from . import site_distribution
 from .site_distribution import SiteDistribution
@@ -56,6 +57,11 @@ class Nodes(NamedTuple):
     u: Array
     p: Array
     below: Any = None
+
+    def table_at(self, table: Array, u: Array) -> Array:
+        """A function given at these points, at others."""
+        order = np.argsort(self.u, kind="stable")
+        return np.asarray(np.interp(u, self.u[order], table[order]))
 
 
 class Affine(NamedTuple):
@@ -187,7 +193,7 @@ class Value:
         if not isinstance(self.source, Gaussian) or not self.source.q:
             return self
         nodes, end = self.nodes, math.sqrt(self.source.q)
-        hermite, v = _hermite(nodes.u / end), self.at(nodes.u)
+        hermite, v = functions.hermite(nodes.u / end, TERMS), self.at(nodes.u)
         terms = ((nodes.p * v) @ hermite)**2
         terms[-1] += max(float(nodes.p @ v**2) - terms.sum(), 0.0)
         corr_site, powers = _powers()
@@ -366,15 +372,6 @@ class Gaussian(Source):
         # Given u, the site's own part is u sqrt(1 - rho) / sqrt(q) on average, of variance rho.
         own = np.sqrt(1 - corr_site) * u[..., None] / math.sqrt(self.q) + math.sqrt(corr_site) * z
         return np.asarray(count * normal_cdf(own)**(count - 1) @ w)
-
-
-def _hermite(z: Array) -> Array:
-    """Hermite polynomials of mean square 1 under a standard normal variable, shape (points, TERMS)."""
-    found = np.empty((TERMS, len(z)))
-    found[0], found[1] = 1.0, z
-    for k in range(2, TERMS):  # scaled from the start, so that none is too large for floats
-        found[k] = (z * found[k - 1] - math.sqrt(k - 1) * found[k - 2]) / math.sqrt(k)
-    return found.T
 
 
 @remembered(1)
