@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..base.checks import integer
-from ..layers import Activation, BatchNorm, Identity, MaxPool
+from ..layers import Activation, BatchNorm, Identity
 from ..layers.geometry import AxisGeometry
 from ..networks.network import Network
 from ..networks.settings import RunSettings
@@ -296,9 +296,8 @@ def _variances(sweep: _Noted, fields: Array, moments: dict[int, Moments], images
         r = alike[i]
         new = _summed(products**2 * (1 - _old_squares(sweep, i)))
         total += 2 * (one + pairs * r**2) * new @ (1 / np.array(graph.groups[i], float))
-        layer = graph.layers[i] if i >= 0 else None
-        if isinstance(layer, MaxPool):
-            won, twice = _shared_winners(layer.geometry(graph.ndim))
+        if i >= 0 and graph.ops[i].routes and not graph.ops[i].by_rows:
+            won, twice = _shared_winners([taps.geometry[0] for taps in graph.ops[i].taps])
             met = 2 * (one * won + pairs * r**2 * twice)
             total += met * _summed(products**2) @ (1 / np.array(graph.groups[i], float))
         if not _is_gate(graph, i):

@@ -124,6 +124,14 @@ def test_shared_winners_of_overlapping_windows() -> None:
     assert twice == pytest.approx(2 * (1 / 5)**2) and _shared_winners(em.MaxPool(2).geometry(2)) == (0, 0)
 
 
+def test_pools_in_a_row_are_one() -> None:
+    """The windows are those of both together."""
+    below, above = [em.Conv(3), em.Activation("relu")], [em.Conv(3), em.Activation("relu"), em.Conv(3)]
+    one, other = (em.scatter(em.serial(*below, *pools, *above), image=24) for pools in (
+        [em.MaxPool(3, 1), em.MaxPool(3, 2)], [em.MaxPool(5, 2)]))
+    assert np.isclose(one.size, other.size, rtol=1e-9) and np.isclose(one.log_total, other.log_total, rtol=1e-9)
+
+
 def test_gates_of_one_value_are_one_gate() -> None:
     """Two norms and rectifiers of one value, and the weights after them side by side, are one of each."""
     gate = em.serial(em.BatchNorm(), em.Activation("relu"))
