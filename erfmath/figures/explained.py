@@ -110,7 +110,7 @@ class Explained:
 
     def draw(self, data: Data) -> Figure:
         """Std against the step, by row; and what is predicted over what is measured at the end."""
-        figure = page(2.6 * len(self.groups))
+        figure = page(2.6 * len(self.groups) + 0.5)
         panels = figure.subplots(len(self.groups), 2, squeeze=False)
         for (left, right), group in zip(panels, self.groups):
             parts = [data[name] for name in seeds_of(data, group)]
@@ -128,7 +128,7 @@ class Explained:
             low, high = right.get_xlim()
             right.minorticks_off()
             right.set_xticks(ticks := [tick for tick in TICKS if low < tick < high], [f"{tick:g}" for tick in ticks])
-        panels[0, 1].legend(*panels[0, 0].get_legend_handles_labels(), fontsize=6, loc="lower right")
+        figure.legend(*panels[0, 0].get_legend_handles_labels(), fontsize=6, loc="outside lower center", ncols=4)
         letters(panels.flat)
         return figure
 
