@@ -54,7 +54,7 @@ COSTS: dict[str, str] = {
     "INFINITE_WIDTH": "none under ReLU; in 10 layers of GELU or SiLU 0.3 % of the std and 12 % of the total at 64 "
                       "channels, 2 and 80 % at 16; 2 % of the total for each depthwise convolution",
     "LEADING_WIDTH": "0.1 % of the variance at 64 channels, 0.5 % at 16",
-    "INDEPENDENT_GATES": "as that of INFINITE_WIDTH: none for many channels",
+    "INDEPENDENT_GATES": "none for many channels; for few it is part of the error of Gaussian values",
     "INPUT_MOMENTS": "none for such inputs; for photographs use natural_images",
     "DISTANT_SITES": "1 % of the std, 2 % for units in corners; 5 % of the total",
     "BATCH_STATISTICS": "1 % of the std, 5 % of the total; after sigmoid or softplus on small maps, and on natural "
