@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import itertools
 import json
 import pathlib
 from collections import defaultdict
@@ -269,12 +268,15 @@ class Network:
                                  + ", ".join(f"{name} {shape}" for name, shape in
                                              zip(self.nodes[i].inputs, incoming))
                                  + f", for image={start}")
-            axes = layer.geometry(ndim)
             try:
                 layer.check_map(read)
             except ValueError as error:
                 raise named(error, self.names[i]) from None
-            shape = read if axes[0] is SITE else tuple(map(AxisGeometry.out, axes, read))
+            axes = layer.geometry(ndim)
+            if axes[0] is SITE:
+                shapes.append(read)
+                continue
+            shape = tuple(map(AxisGeometry.out, axes, read))
             if min(shape) < 1:
                 raise ValueError(f"image={quoted(start)}: too small, {self.names[i]} has no output site "
                                  f"for its input of {read}")
@@ -286,6 +288,8 @@ class Network:
 
     def _broadcast(self, i: int, incoming: Sequence[tuple[int, ...]]) -> tuple[int, ...] | None:
         """The shape of inputs that meet, where a map pooled to one site serves all sites; None if they do not fit."""
+        if len(incoming) == 1:
+            return incoming[0]
         pooled = {shape for shape, j in zip(incoming, self._inputs[i])
                   if j != INPUT and self._state[j].stride is None and set(shape) == {1}}
         shapes = set(incoming) - pooled or pooled
@@ -413,7 +417,8 @@ class Network:
                         ndim: int | None) -> int | None:
         layer = self._layers[i]
         try:
-            return layer.out_channels(layer.merged_channels(incoming), width, ndim)
+            c_in = layer.merged_channels(incoming) if layer.many_inputs else incoming[0]
+            return layer.out_channels(c_in, width, ndim)
         except ValueError as error:
             raise named(error, self._label(i)) from None
 
@@ -429,7 +434,8 @@ def _words(dims: Iterable[int]) -> str:
 
 def _stem(layer: Layer) -> str:
     """What comes before the number in the name of a node: relu6_1 is not the 61st ReLU."""
-    return f"{layer.kind}_" if layer.kind[-1].isdigit() else layer.kind
+    kind = layer.kind
+    return f"{kind}_" if kind[-1].isdigit() else kind
 
 
 def _name_nodes(layers: Sequence[Layer]) -> tuple[str, ...]:
@@ -440,9 +446,12 @@ def _name_nodes(layers: Sequence[Layer]) -> tuple[str, ...]:
     count: dict[str, int] = {}
     names: list[str] = []
     if given == {None}:  # nothing to run into: the common case, made short for a million layers
-        counters: defaultdict[str, Iterator[int]] = defaultdict(lambda: itertools.count(1))
+        built: defaultdict[str, int] = defaultdict(int)
         kinds = {key: _stem(layer) for key, layer in distinct.items()}
-        return tuple(f"{kind}{next(counters[kind])}" for kind in map(kinds.__getitem__, map(id, layers)))
+        for kind in map(kinds.__getitem__, map(id, layers)):
+            built[kind] += 1
+            names.append(f"{kind}{built[kind]}")
+        return tuple(names)
     for layer in layers:
         stem = getattr(layer, "name")
         name = stem

@@ -142,6 +142,8 @@ class RunSettings:
         for i in range(top, source, -1):
             if i in wanted:
                 wanted.update(net.sources[i])
+        if source < 0:  # from which everything comes
+            return sorted(wanted - found)
         for i in range(source + 1, top + 1):
             if i in wanted and not found.isdisjoint(net.sources[i]):
                 found.add(i)
@@ -149,9 +151,9 @@ class RunSettings:
 
     def default_statistic(self, net: Network) -> str:
         """"mean" if every weight on the way is deterministic, else "power"."""
-        layers = [(net.names[i], net.nodes[i].layer) for i in self.on_the_way(net)]
-        return "power" if any(layer.random or (layer.takes_weights and name in self.weights)
-                              for name, layer in layers) else "mean"
+        names, layers = net.names, net.layers
+        return "power" if any(layers[i].random or (layers[i].takes_weights and names[i] in self.weights)
+                              for i in self.on_the_way(net)) else "mean"
 
     def receptive_field(self, net: Network) -> ReceptiveField:
         """Theoretical receptive field of the node's units."""

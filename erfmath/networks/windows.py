@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
+import operator
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple, Union
@@ -296,8 +297,7 @@ def _union(branches: Sequence[Seen], units: Sequence[int] | None, pixels: int | 
             if seen.windows.sees]
     if len(kept) < 2 or all(seen.ends is None and seen.windows == kept[0][0].windows for seen, _ in kept):
         return kept[0][0] if kept else branches[0]
-    n = max(size for _, size in kept)
-    out = _union_of_windows([seen.windows for seen, _ in kept], n)
+    out = _union_of_windows([seen.windows for seen, _ in kept], max(size for _, size in kept))
     if units is None or pixels is None or all(_plain(seen, size, pixels) for seen, size in kept):
         return Seen(out)
     ends = [seen.explicit(size, pixels) for seen, size in kept]
@@ -313,7 +313,12 @@ def _plain(seen: Seen, n: int, pixels: int) -> bool:
 
 
 def _union_of_windows(branches: Sequence[Windows], n: int) -> Windows:
+    first = branches[0]
     aligned = all(b.aligned for b in branches)
+    if first.shift and all(b.shift == first.shift and len(b.lo) == 1 and not b.whole for b in branches):
+        lows, highs = [b.lo[0] for b in branches], [b.hi[0] for b in branches]  # one window a unit
+        one_centre = len(set(map(operator.add, lows, highs))) == 1
+        return Windows(first.shift, (min(lows),), (max(highs),), aligned and one_centre)
     maps = [b for b in branches if b.shift]
     everywhere = [b.whole for b in maps if b.whole] + [b.at(0) for b in branches if not b.shift]
     whole = _hull(everywhere) if everywhere else None
@@ -353,6 +358,9 @@ def sweep(geometry: Sequence[AxisGeometry], sources: Sequence[tuple[int, ...]], 
     roots = {-1: Seen(PIXELS), DEAD: Seen(NOTHING)}
     for i, (axis, inputs) in enumerate(zip(geometry, sources)):
         branches = [roots[j] if j < 0 else done[j] for j in inputs]
+        if axis == SITE and len(branches) == 1:
+            done.append(branches[0])
+            continue
         units = None if sizes is None else [sizes[j] for j in inputs]
         pixels = None if sizes is None else sizes[-1]
         seen = branches[0] if len(branches) == 1 else _union(branches, units, pixels)

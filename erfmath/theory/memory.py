@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-__all__ = ["PerObject", "Recent", "forget", "lazy", "remembered"]
+__all__ = ["PerObject", "Recent", "forget", "lazy", "remembered", "replace"]
 
 T = TypeVar("T")
 _forgetters: list[Callable[[], None]] = []
@@ -29,8 +29,16 @@ else:
         def __get__(self, of: Any, owner: type | None = None) -> Any:
             if of is None:
                 return self
-            found = vars(of)[self._name] = self._find(of)
+            found = of.__dict__[self._name] = self._find(of)
             return found
+
+
+def replace(of: T, **changes: Any) -> T:
+    """As `dataclasses.replace`, of what has no fields to check: states change at every layer."""
+    out = object.__new__(type(of))
+    known, fields = of.__dict__, of.__dataclass_fields__  # type: ignore[attr-defined]
+    out.__dict__.update({name: known[name] for name in fields}, **changes)  # nothing that is `lazy`
+    return out
 
 
 def forget() -> None:

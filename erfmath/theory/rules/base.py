@@ -11,7 +11,6 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,7 +19,7 @@ from ...base.errors import quoted
 from ...layers import Layer
 from ...layers.registry import Registry
 from ...results.assumptions import Assumption
-from ..memory import remembered
+from ..memory import remembered, replace
 from ..sweep import groups
 from ..sweep.covariance import Covariance, Factor
 from ..sweep.groups import Labels
@@ -54,7 +53,7 @@ def filtered(op: Linear, value: Value, q: float, cov_site: float) -> Value:
 def through_taps(op: Linear, m: Moments, sizes_in: Sizes, sizes: Sizes, extent: tuple[int, ...],
                  lags: tuple[int, ...], met: bool = True) -> Moments:
     """Moments after a layer of taps, without taps of values times its gain; `met`: with what the value of a site is."""
-    cov_far = m.cov_far * far_factor(op, m, sizes_in, sizes) if m.cov_far.any() else m.cov_far
+    cov_far = m.cov_far * far_factor(op, m, sizes_in, sizes) if m.coupled else m.cov_far
     if not op.taps:
         scaled = tuple(None if site is None else site.times(op.gain) for site in m.sites)
         offset = None if m.offset is None else m.offset * op.gain
@@ -66,7 +65,7 @@ def through_taps(op: Linear, m: Moments, sizes_in: Sizes, sizes: Sizes, extent: 
     after = Moments(values, cov_far, corr_site, (None,) * len(cov_far), m.wraps)
     if op.variances and m.common is not None and not m.wraps:
         after = after.with_common(functools.partial(_common_after, op, m.common, len(cov_far), sizes_in, extent))
-    elif not (op.variances or m.wraps or op.fold) and m.cov_far.any():
+    elif not (op.variances or m.wraps or op.fold) and m.coupled:
         before = m if m.common is None else m.alone().with_common(m.common)
         after = after.with_common(lambda: in_parts(filtered_level(op, before.common_map, sizes_in, extent)))
     if op.variances or not met or all(site is None for site in m.sites):

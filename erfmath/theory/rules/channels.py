@@ -5,14 +5,13 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from ...layers import Activation, Layer, PixelShuffle, PixelUnshuffle, Shuffle, Slice, Softmax
 from ...results.assumptions import Assumption
-from ..memory import remembered
+from ..memory import remembered, replace
 from ..sweep import groups
 from ..sweep.covariance import MIXED, Covariance, Factor
 from ..sweep.groups import Labels

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ...base.errors import check_bytes
-from ...layers import Layer
 from ..sweep.branches import Branch
 from ..sweep.lowering import SAMPLE, Linear, reach
 from ..sweep.moments import Moments, inside, linear, refit
@@ -39,13 +38,21 @@ class Roots(NamedTuple):
     parts: Sequence[set[int]]
 
 
-class Before(NamedTuple):
+class Before:
     """A node in the forward sweep, which hands over the moments of its inputs.
 
     Attributes
     ----------
+    layer : Layer
+        The layer's spec.
+    op : Linear
+        The layer as taps.
+    source : int
+        Position of the (first) input.
     need : mapping
         Lags, per node, for which the backward sweep will ask how often two sites are open together.
+    lags : tuple of int
+        Those at this node.
     want : tuple of int
         To be carried at the output, as half-widths of a box.
     extents : mapping
@@ -62,31 +69,16 @@ class Before(NamedTuple):
         Random layers that a node's values depend on with none between.
     """
 
-    graph: Graph
-    i: int
-    need: Mapping[int, tuple[int, ...]]
-    want: tuple[int, ...]
-    extents: Mapping[int, tuple[int, ...]]
-    gates: Gates
-    borders: Borders
-    roots: Roots | None
-    done: Mapping[int, Moments]
-    depends_on: Mapping[int, Dependence]
+    __slots__ = ("borders", "depends_on", "done", "extents", "gates", "graph", "i", "lags", "layer", "need", "op",
+                 "roots", "source", "want")
 
-    @property
-    def layer(self) -> Layer:
-        """The layer's spec."""
-        return self.graph.layers[self.i]
-
-    @property
-    def op(self) -> Linear:
-        """The layer as taps."""
-        return self.graph.ops[self.i]
-
-    @property
-    def source(self) -> int:
-        """Position of the (first) input."""
-        return self.graph.sources[self.i][0]
+    def __init__(self, graph: Graph, i: int, need: Mapping[int, tuple[int, ...]], want: tuple[int, ...],
+                 extents: Mapping[int, tuple[int, ...]], gates: Gates, borders: Borders, roots: Roots | None,
+                 done: Mapping[int, Moments], depends_on: Mapping[int, Dependence]) -> None:
+        self.graph, self.i, self.need, self.want, self.extents = graph, i, need, want, extents
+        self.gates, self.borders, self.roots, self.done, self.depends_on = gates, borders, roots, done, depends_on
+        # Rules ask for these many times over.
+        self.layer, self.op, self.source, self.lags = graph.layers[i], graph.ops[i], graph.sources[i][0], need[i]
 
     @property
     def met(self) -> bool:
@@ -115,69 +107,51 @@ class Before(NamedTuple):
             raise NotImplementedError(f"{self.graph.name(self.i)} ({self.layer.kind}): after a sum of functions of one "
                                       f"value, as x + relu(x): {SAMPLE}")
 
-    @property
-    def lags(self) -> tuple[int, ...]:
-        """Those of `need` at this node."""
-        return self.need[self.i]
 
+class Below:
+    """An edge in the backward sweep: the state at the output of `edge.reader` is handed to its input, node `j`.
 
-class Below(NamedTuple):
-    """An edge in the backward sweep: the state at the output of `edge.reader` is handed to its input, node `j`."""
+    Attributes
+    ----------
+    graph : Graph
+        The network made ready.
+    i : int
+        Position of the reader.
+    layer : Layer
+        Its spec.
+    op : Linear
+        The same as taps.
+    sizes : tuple of (int or None)
+        Of the input's map.
+    lags : tuple of int
+        To be carried at the input.
+    channels : (int, int)
+        Of input and output.
+    """
 
-    plan: Plan
-    gates: Gates
-    edge: Edge
-    j: int
+    __slots__ = ("channels", "edge", "gates", "graph", "i", "j", "lags", "layer", "op", "plan", "sizes")
 
-    @property
-    def graph(self) -> Graph:
-        """The network made ready."""
-        return self.plan.graph
-
-    @property
-    def i(self) -> int:
-        """Position of the node."""
-        return self.edge.reader
-
-    @property
-    def layer(self) -> Layer:
-        """The layer's spec."""
-        return self.graph.layers[self.edge.reader]
-
-    @property
-    def op(self) -> Linear:
-        """The layer as taps."""
-        return self.graph.ops[self.edge.reader]
-
-    @property
-    def sizes(self) -> tuple[int | None, ...]:
-        """Of the input's map."""
-        return self.graph.sizes[self.j]
-
-    @property
-    def lags(self) -> tuple[int, ...]:
-        """To be carried at the input."""
-        return self.plan.lags[self.j]
-
-    @property
-    def channels(self) -> tuple[int, int]:
-        """Of input and output."""
-        return self.graph.channels[self.j], self.graph.channels[self.edge.reader]
+    def __init__(self, plan: Plan, gates: Gates, edge: Edge, j: int) -> None:
+        self.plan, self.gates, self.edge, self.j = plan, gates, edge, j
+        self.graph = graph = plan.graph
+        self.i = i = edge.reader
+        self.layer, self.op, self.sizes, self.lags = graph.layers[i], graph.ops[i], graph.sizes[j], plan.lags[j]
+        self.channels = graph.channels[j], graph.channels[i]
 
     @property
     def before(self) -> tuple[int, ...]:
         """Inputs of the node before this one."""
-        return self.graph.sources[self.edge.reader][:self.edge.slot]
+        return self.graph.sources[self.i][:self.edge.slot]
 
     @property
     def gathers(self) -> bool:
         """Whether the input has one site, which serves all sites of the node."""
-        return (self.edge.reader, self.edge.slot) in self.graph.one_site
+        return (self.i, self.edge.slot) in self.graph.one_site
 
     @property
     def owner(self) -> Array:
         """For each channel group of the node the one of its input; -1 for those of other inputs."""
-        return self.graph.owners[self.edge.reader][self.edge.slot][0]
+        return self.graph.owners[self.i][self.edge.slot][0]
 
 
 class Above(NamedTuple):

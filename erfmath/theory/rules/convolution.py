@@ -117,7 +117,7 @@ class ConvolutionRule(Rule):
         if m.pixels is not None:
             dilation = tuple(g.dilation for taps in op.taps for g in taps.geometry)
             ratios = functools.partial(tap_ratios, m.pixels, _weights(op), dilation, channels)
-        elif None in sizes or op.fold or len(m.cov_far) > 1 or not m.cov_far.any():
+        elif None in sizes or op.fold or len(m.cov_far) > 1 or not m.coupled:
             return after
         else:
             ratios = functools.partial(

@@ -19,8 +19,9 @@ __all__ = ["MOST", "Patterns", "border_patterns", "faint", "inverse_moments", "t
 
 #: More directions than this are many.
 MOST = 512
-#: Points of the quadrature, in the logarithm of its variable, and where it ends.
-POINTS, LOW, HIGH = 801, -40.0, 120.0
+#: Points of the quadrature, in the logarithm of its variable, and where it ends.  Of exp(u - exp(u)), what many
+#: directions come to, steps h leave an error of exp(-pi^2 / h), 1e-15.
+POINTS, LOW, HIGH = 561, -40.0, 120.0
 #: Of the logarithm of the integrand: what lies so much below its peak is no part of the sum in floats.
 LOST = 40.0
 #: A pattern at the borders with a smaller part of the variance makes no difference.

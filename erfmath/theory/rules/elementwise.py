@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 
 import numpy as np
 
 from ...layers import Dropout, Identity, Layer, Pad, Scale
+from ..memory import replace
 from ..sweep.covariance import Covariance, Factor
 from ..sweep.lowering import Linear, by_place, separable
 from ..sweep.moments import Moments, at as lag_zero

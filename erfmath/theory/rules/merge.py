@@ -6,11 +6,11 @@ import functools
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import numpy as np
 
 from ...layers import Add, Concat, Layer
+from ..memory import replace
 from ..sweep.branches import Branch, gathered
 from ..sweep.covariance import MIXED, Covariance, Factor
 from ..sweep.dependence import Dependence
@@ -64,7 +64,7 @@ class AddRule(Rule):
                                      for what in ("values", "cov_far", "cov_site"))
         q = functools.reduce(np.add, [part.average for part in parts])
         means = [part.means for part in parts]
-        for one, other in itertools.permutations([n for n, mean in enumerate(means) if mean.any()], 2):
+        for one, other in itertools.permutations([n for n, mean in enumerate(means) if any(mean.tolist())], 2):
             # Independent values have their means in common, wherever they are.
             a, b = (part.per_site(mean) * part.level_map for part, mean in
                     ((parts[one], means[one]), (parts[other], means[other])))
@@ -120,7 +120,7 @@ class AddRule(Rule):
         known = any(k != root and at.depends_on[k].meets(at.depends_on[root]) for k in at.roots.whole)
         if len(branches) == 1 and not branches[0].ops and not branches[0].norms:
             return _times(m, branches[0].factor, known)
-        far = bool(m.cov_far.any())
+        far = m.coupled
         centres = [far and any(graph.rules[n].centres_far for n in branch.norms) for branch in branches]
         after, kernel = gathered(m, branches, at.gates.power, centres, graph.sizes[i], at.want)
         if all(site is None for site in m.sites) and not (known and kernel.size == 1 and not any(centres)):

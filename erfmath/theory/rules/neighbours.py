@@ -60,7 +60,7 @@ class Borders:
         if i not in self._followed:
             return
         op, passage = self._graph.ops[i], self._passage(i)
-        if passage is None or not m.corr_site.any() or len(m.corr_site) > 1:
+        if passage is None or not any(m.corr_site.tolist()) or len(m.corr_site) > 1:
             self.lines[i] = self._none
             return
         lines, sizes = self.lines.get(self._graph.sources[i][0], self._none), m.second.shape[1:]

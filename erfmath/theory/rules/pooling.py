@@ -6,7 +6,6 @@ import functools
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +13,7 @@ import numpy as np
 from ...layers import AdaptiveAvgPool, AdaptiveMaxPool, AvgPool, BlurPool, GlobalAvgPool, Layer, MaxPool
 from ...layers.geometry import AxisGeometry
 from ...results.assumptions import Assumption
-from ..memory import remembered
+from ..memory import remembered, replace
 from ..sweep.covariance import Covariance, Factor
 from ..sweep.lowering import Linear, box, by_place, separable
 from ..sweep.moments import Moments, at as lag_zero, linear, ratio, read_sites, shared_after

@@ -25,10 +25,13 @@ __all__ = ["simplified"]
 
 #: Functions that are never below zero, and those that leave alone what is not.
 POSITIVE, RECTIFIERS = ("relu", "relu6", "sigmoid", "hardsigmoid", "softplus"), ("relu", "leaky_relu", "prelu")
+RELU = Activation("relu")
 #: Taps along an axis of a filter that stands for two in a row, at most.
 MOST = 32
 #: Layers that do the same with each channel.
 OF_CHANNELS = (Activation, MaxPool, AvgPool, BlurPool)
+#: Layers some of which are one with another kind of them.
+WINDOWS = (Windowed, Pad, Upsample, GlobalAvgPool, AdaptiveAvgPool)
 Sizes = tuple[Any, ...]
 
 
@@ -85,7 +88,7 @@ def simplified(names: list[str], layers: list[Layer], sources: list[tuple[int, .
             if isinstance(layer, AdaptiveAvgPool):
                 layer = layers[i] = _equal_bins(layer, sizes[j], ndim)
             if isinstance(layer, Activation) and _slope(layer) == 0:
-                layer = layers[i] = Activation("relu")
+                layer = layers[i] = RELU
             if i != top and _nothing(layer, ndim):
                 hand_on(i, j)
                 continue
@@ -258,6 +261,8 @@ def _as_one(first: Layer, second: Layer, sizes: tuple[Sizes, Sizes], channels: t
     """One layer that does what two in a row do, None where there is none; `sizes` and `channels` are of what they read
     and, the channels, of what comes out, too.
     """
+    if type(first) is not type(second) and not (isinstance(first, WINDOWS) and isinstance(second, WINDOWS)):
+        return None
     if isinstance(first, Pad) and isinstance(second, Pad) and first.mode == second.mode == "zeros":
         pads = [(a.pads(None), b.pads(None)) for a, b in zip(first.geometry(ndim), second.geometry(ndim))]
         if any(p < 0 < q for one, other in pads for p, q in zip(one, other)):
@@ -270,7 +275,7 @@ def _as_one(first: Layer, second: Layer, sizes: tuple[Sizes, Sizes], channels: t
         if below is None or then is None:
             return None
         slope = below * (then if below > 0 else 1.0)
-        return Activation("leaky_relu", slope=slope) if slope else Activation("relu")
+        return Activation("leaky_relu", slope=slope) if slope else RELU
     if first.statistics and first.statistics == second.statistics and _unnamed(first) == _unnamed(second) and not (
             getattr(first, "scale_var", 0) or getattr(first, "shift_var", 0)) and first.op != "grn":
         return second  # what is normalised stays as it is

@@ -9,13 +9,12 @@ from __future__ import annotations
 import functools
 import math
 import operator
-from dataclasses import replace
 from typing import Any, Union
 
 import numpy as np
 
 from ...base.errors import check_bytes
-from ..memory import PerObject
+from ..memory import PerObject, replace
 from ..rules.context import Below
 from .conditioning import MOST, Conditioned, Knowns, Told, conditional, crossing, entry, handed, spanned, told
 from .covariance import Covariance, Factor

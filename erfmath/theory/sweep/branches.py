@@ -8,11 +8,11 @@ branch.  A norm over inputs also takes away what all sites share; that part is f
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..memory import replace
 from .lowering import Linear
 from .moments import Moments, at as lag_zero, ratio
 from .pairs import cut_pairs

@@ -98,7 +98,7 @@ def passed(knowns: tuple[Known, ...], source: Source, part: int, below: Value) -
 Knowns = tuple[Union[Known, None], ...]
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Conditioned:
     """A gradient at a node, in uncorrelated parts that differ in what is known of them."""
 
@@ -107,7 +107,10 @@ class Conditioned:
 
 def conditional(sites: Sequence[SiteValue]) -> bool:
     """Whether what is known of a gradient at a node with these values matters further down."""
-    return any(site is not None and bool(site.source.parts) for site in sites)
+    for site in sites:
+        if site is not None and site.source.parts:
+            return True
+    return False
 
 
 def entry(sites: Sequence[SiteValue]) -> Knowns:

@@ -11,14 +11,14 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ...base.errors import check_bytes
 from ...lattice.field import add_on_hull
-from ..memory import lazy
+from ..memory import lazy, replace
 from .groups import collected
 from .lowering import SAMPLE, Linear
 from .pairs import (border, cut, cut_pairs, fixed_pairs, opened_more, refit_lags, routed, routed_pairs,
@@ -28,7 +28,7 @@ from .taps import REMEDY, Array, adjoint
 __all__ = ["ALIKE", "Covariance", "EXCHANGEABLE", "Factor", "MIXED", "correlate"]
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Factor:
     """Gradients per independent random number of the source: values (numbers, channels, *lattice).
 
@@ -138,7 +138,7 @@ TINY = 1e-60
 ALIKE, EXCHANGEABLE, MIXED = 0, 1, 2
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Covariance:
     """M(x, tau) per channel group: values (groups, *lags, *lattice), lags from -h to h per axis.
 
@@ -166,14 +166,16 @@ class Covariance:
     def peak(self) -> float:
         """The largest of `bare` at lag 0; with others or at lags covariances are below it."""
         center: tuple[Any, ...] = (slice(None), *self.lags)
-        peak = float((self.bare[center] if any(self.lags) else self.bare).max(initial=0))
+        alone = self.bare[center] if any(self.lags) else self.bare
+        peak = float(np.maximum.reduce(alone, axis=None, initial=0.0))
         return peak if self.multiples is None else peak * float(self.multiples.max())
 
     def _scaled(self, factor: float) -> Covariance:
         """The same array times one more number, without the uniform part; what is known of the array stays so."""
         out = object.__new__(Covariance)
-        vars(out).update(vars(self), uniform=None, factor=self.factor * factor)
-        vars(out).pop("values", None)
+        known = out.__dict__
+        known.update(self.__dict__, uniform=None, factor=self.factor * factor)
+        known.pop("values", None)
         return out
 
     def holding(self, values: Array, **others: Any) -> Covariance:

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 import numpy as np
 
 from ...base.errors import check_bytes
+from ..memory import replace
 from ..rules.context import Before, Roots
 from ..rules.alignment import PIXELS, Along
 from ..rules.functions import steepness
@@ -109,9 +110,9 @@ class Gates:
 def forward(graph: Graph, plan: Plan, inputs: InputModel, seen: dict[int, Moments] | None = None) -> Gates:
     """The gates of all nodes for the given kind of inputs; `seen`, if given, gets the moments of all nodes."""
     sweep = _Forward(graph, plan, inputs, seen)
-    phases = any(graph.ops[i].by_rows or any(taps.geometry[0].transposed for taps in graph.ops[i].taps)
-                 for i in sweep.wanted)
-    if graph.sizes[-1][0] is not None and sweep.neighbours and not phases:
+    if graph.sizes[-1][0] is not None and sweep.neighbours and not any(
+            graph.ops[i].by_rows or any(taps.geometry[0].transposed for taps in graph.ops[i].taps)
+            for i in sweep.wanted):
         # Away from borders neighbours are correlated alike everywhere: once at a point will do.
         plane = _Forward(replace(graph, sizes=((None,) * graph.ndim,) * len(graph.sizes)), plan, inputs,
                          None if seen is None else {})
@@ -170,7 +171,7 @@ class _Forward:
         """Extent of every map: that of the image; on the plane a torus where lags matter, else a point."""
         graph = self.graph
         if graph.sizes[-1][0] is not None:
-            return {i: tuple(n or 1 for n in graph.sizes[i]) for i in self.need}
+            return {i: graph.sizes[i] for i in self.need}  # type: ignore[misc]
         if not self.neighbours or not any(
                 taps.geometry[0].transposed for i in self.wanted for taps in graph.ops[i].taps):
             return {i: (1,) * graph.ndim for i in self.need}

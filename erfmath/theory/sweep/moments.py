@@ -9,14 +9,14 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ...base.errors import check_bytes
 from ...layers.geometry import AxisGeometry
-from ..memory import lazy, remembered
+from ..memory import lazy, remembered, replace
 from .inputs import InputModel
 from .lowering import Linear, reach
 from .pairs import border_pairs, cut_pairs, fixed_pairs, routed_pairs, select_lags
@@ -48,7 +48,7 @@ class Tilt(NamedTuple):
     ratios: Callable[[], Patterns | None]
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Moments:
     """Moments of one node's values.
 
@@ -117,6 +117,11 @@ class Moments:
     def cov_site(self) -> Array:
         """E[v v'] of independent inputs at one place, averaged over the map, shape (groups,)."""
         return self.corr_site * self.average
+
+    @lazy
+    def coupled(self) -> bool:
+        """Whether distant sites have anything in common."""
+        return any(self.cov_far.tolist())
 
     @lazy
     def gaussian(self) -> bool:
@@ -191,7 +196,7 @@ class Moments:
     @property
     def falls(self) -> Array:
         """What is as `deviation` up to a factor per group."""
-        known = vars(self).get("_falls")
+        known = self.__dict__.get("_falls")
         return self.deviation if known is None else known
 
     @property
@@ -229,7 +234,7 @@ class Moments:
         """M(x, tau) times a number (per group), all else as given: what the map is like need not be found again."""
         times = factor if isinstance(factor, float) else self.per_pair(np.asarray(factor))
         out = Moments(self.values * times, cov_far, corr_site, sites, self.wraps)
-        known, other = vars(self), vars(out)
+        known, other = self.__dict__, out.__dict__
         for name in ("lags", "level"):
             if name in known:
                 other[name] = known[name]
@@ -256,7 +261,7 @@ class Moments:
     def _with(self, **others: Any) -> Moments:
         """The same with other fields, of which nothing that is known already depends."""
         out = object.__new__(Moments)
-        vars(out).update(vars(self), **others)
+        out.__dict__.update(self.__dict__, **others)
         return out
 
     @property
@@ -557,7 +562,7 @@ def _thinned(values: Array, taps: Taps, lags: tuple[int, ...], random: bool) -> 
 
 def shared_after(op: Linear, m: Moments, after: Array, sizes_in: tuple[int | None, ...]) -> Array:
     """`corr_site` after a layer that makes M(x, tau) = `after`: random layers leave it, filters gather like values."""
-    if op.variances or not m.corr_site.any():
+    if op.variances or not any(m.corr_site.tolist()):
         return m.corr_site
     alike = replace(m, values=m.shared(reach(op, (0,) * m.ndim, back=True)), corr_site=np.ones(len(m.corr_site)),
                     plane=None)

@@ -117,8 +117,7 @@ class Graph:
         top, ndim, channels_in, shapes = (net.index(settings.node), settings.ndim, settings.channels_in,
                                           settings.shapes(net))
         source = net.index(settings.source or "input")
-        nodes, sources = net.nodes[:top + 1], list(net.sources[:top + 1])
-        names, layers = [node.name for node in nodes], [node.layer for node in nodes]
+        names, layers, sources = list(net.names[:top + 1]), list(net.layers[:top + 1]), list(net.sources[:top + 1])
         channels = [*settings.channels(net).values()][:top + 1] + [channels_in]
         sizes: list[Any] = [(None,) * ndim] * (top + 2)
         if shapes is not None:
@@ -177,6 +176,8 @@ class Graph:
     @functools.cached_property
     def used(self) -> list[int]:
         """The nodes that lead from the source to the top."""
+        if self.source < 0:
+            return self._leading
         found = {self.source}
         for i in self._leading:
             if i > self.source and not found.isdisjoint(self.sources[i]):
