@@ -2,6 +2,7 @@
 
     python tests/mutants.py                  # all, in a copy of the project; a table at the end
     python tests/mutants.py statistics walks # some
+    python tests/mutants.py --results F      # a line in F for each fault; goes on where it was stopped
 
 Each fault is one line of code with another sign, factor, comparison or term; its tests are those of the
 default run that are about this module.  A fault that no test notices is a test to be written.
@@ -189,17 +190,26 @@ def noticed(fault: Fault, folder: Path) -> str:
 def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("modules", nargs="*", help=f"of {', '.join(FAULTS)} (default: all)")
-    names = parser.parse_args(words).modules or list(FAULTS)
+    parser.add_argument("--results", type=Path, help="file of what was found; faults that stand there are not tried again")
+    args = parser.parse_args(words)
+    names = args.modules or list(FAULTS)
     table, missed = [], 0
+    known = {}
+    if args.results and args.results.exists():
+        known = dict(line.rsplit("\t", 1) for line in args.results.read_text().splitlines())
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "copy"
         shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(".git", "__pycache__", ".*_cache"))
         for module in names:
             found = 0
             for fault in FAULTS[module]:
-                what = noticed(fault, folder)
+                key = f"{module}: {fault.file}: {fault.old[:60]!r} -> {fault.new[:60]!r}"
+                what = known.get(key) or noticed(fault, folder)
                 found += what.startswith("noticed")
-                print(f"{module}: {fault.file}: {fault.old[:60]!r} -> {fault.new[:60]!r}: {what}", flush=True)
+                print(f"{key}: {what}", flush=True)
+                if args.results and key not in known:
+                    with args.results.open("a") as file:
+                        file.write(f"{key}\t{what}\n")
             missed += len(FAULTS[module]) - found
             table.append(f"| {module} | {len(FAULTS[module])} | {found} |")
     print("\n| planted in | faults | noticed |\n|---|---|---|\n" + "\n".join(table))

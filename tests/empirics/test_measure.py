@@ -210,6 +210,11 @@ def test_measure_until() -> None:
     erf = em.measure(chain(), until=0.02, rng=0)
     assert erf.draws >= 30 and (erf.std_stderr <= 0.02 * erf.std).all()
     assert em.measure(chain(), until=1e-9, draws=40, rng=0).draws == 40
+    # Of the chunks that it looks after, it stops at the first that is precise enough.
+    reached = [(found.std_stderr / found.std).max() for found in em.measure(chain(), draws=[30, 90, 210], rng=0)]
+    for until in (reached[0] / 1.5, reached[1] / 1.1, reached[2] * 1.001):
+        first = next(draws for draws, error in zip((30, 90, 210), reached) if error <= until)
+        assert em.measure(chain(), until=until, draws=210, rng=0).draws == first
 
 
 def test_measure_until_is_looked_at_after_chunks_that_grow() -> None:

@@ -647,3 +647,11 @@ def test_planted_errors_are_caught(plant: Any, monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(AssertionError):
         check(net, (12,), (0,))
     forget()
+
+
+def test_constant_beside_an_identity_by_hand() -> None:
+    # Independent numbers v of variance 1/2 at the unit's two channels, with mean m: what comes back is v + m/3 at
+    # the unit's site, and m/3 beside it; E[v m] = E[m^2] = 1/4.
+    net = em.serial(em.Conv(1, weights=em.Random(gain=1)), em.residual(em.Conv(3, weights=em.Constant())))
+    erf = em.predict(net, width=2, channels_in=1, ndim=1)
+    assert_close(erf.map, np.array([1, 25, 1]) / 18, ROUNDING)
