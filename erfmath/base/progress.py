@@ -9,11 +9,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Any, TextIO
+from typing import Any, TextIO, Union
 
 from .errors import quoted
 
-__all__ = ["Progress", "shown"]
+__all__ = ["Progress", "Report", "check_progress", "shown"]
+
+#: What an argument `progress` may be: True for a bar on stderr, or a function of (done, total).
+Report = Union[bool, Callable[[int, int], Any], None]
 
 WIDTH = 24
 
@@ -119,15 +122,20 @@ def _in_notebook(stream: TextIO) -> bool:
     return type(stream).__module__.startswith("ipykernel")
 
 
+def check_progress(progress: Any) -> None:
+    """Refuse what is no `Report`."""
+    if not (progress is None or isinstance(progress, bool) or callable(progress)):
+        raise ValueError(f"progress={quoted(progress)}: must be True, False or a function of (done, total)")
+
+
 @contextlib.contextmanager
 def shown(progress: Any, label: str) -> Iterator[Callable[[int, int], Any]]:
     """What an argument `progress` asks for: for True a bar, for a function (done, total) itself, else nothing."""
+    check_progress(progress)
     if progress is True:
         with Progress(label) as bar:
             yield bar
     elif callable(progress):
         yield progress
-    elif progress is None or progress is False:
-        yield lambda done, total: None
     else:
-        raise ValueError(f"progress={quoted(progress)}: must be True, False or a function of (done, total)")
+        yield lambda done, total: None

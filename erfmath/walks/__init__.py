@@ -22,6 +22,7 @@ from collections.abc import Callable
 from functools import partial
 
 from ..base.errors import quoted
+from ..base.progress import Report, check_progress
 from . import direct
 from .base import Walk
 from .dense import ExactWalk, RationalWalk
@@ -42,7 +43,8 @@ METHODS = ("exact", "window", "fft", "normal", "edgeworth", "saddlepoint", "rati
 _AUTO_SITES, _AUTO_COST = 10**5, 1e9
 
 
-def walk(steps: Steps, n: int | None = None, *, method: str = "exact", order: int | None = None) -> Walk:
+def walk(steps: Steps, n: int | None = None, *, method: str = "exact", order: int | None = None,
+         progress: Report = None) -> Walk:
     """Distribution of S = sum_l J_l X_l: how a chain of layers spreads a gradient (equation W2).
 
     Parameters
@@ -57,6 +59,9 @@ def walk(steps: Steps, n: int | None = None, *, method: str = "exact", order: in
         One of `METHODS`; the module's table and ``docs/walks.md`` say what each promises.
     order : int, optional
         Of "edgeworth" (1, 2 or 3; 2 by default) and "saddlepoint" (0 or 1; 1 by default).
+    progress : bool or callable
+        Of "exact" and "rational", when values are first asked for: True for a bar on stderr, or a function of
+        (parts done, parts). Supports of millions of sites take seconds.
 
     Returns
     -------
@@ -91,9 +96,15 @@ def walk(steps: Steps, n: int | None = None, *, method: str = "exact", order: in
         raise ValueError(f"method={quoted(method)}: must be one of {', '.join(METHODS)}")
     if order is not None and method not in ("edgeworth", "saddlepoint"):
         raise ValueError(f'order={quoted(order)}: only "edgeworth" and "saddlepoint" have an order')
+    check_progress(progress)
     listed = as_steps(steps, n)
     problem = Problem(listed)
-    solve = _solver(method, order)
+
+    def solve(one: Problem, method: Callable[[Problem], Walk] = _solver(method, order)) -> Walk:
+        found = method(one)
+        found._progress = progress
+        return found
+
     split = axis_steps(listed) if problem.ndim > 1 and method != "rational" else None
     return solve(problem) if split is None else ProductWalk(problem, *split, solve)
 

@@ -52,6 +52,9 @@ class Walk(ABC):
     ((0, 4), 2.0, [0.25, 0.25, 0.0, 0.25, 0.25])
     """
 
+    #: What shows that a long computation goes on: that of `walk`.
+    _progress: Any = None
+
     def __init__(self, problem: Problem, method: str) -> None:
         self._problem = problem
         #: Name of the method that computed this distribution; for "auto", the one it picked.

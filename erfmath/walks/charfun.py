@@ -69,15 +69,15 @@ def _block_log_phi(block: Block, modes: NDArray[np.int64], period: tuple[int, ..
         series = _cumulant_series(block, 2 * pi * modes[:, 0] / period[0])
         if series is not None:
             return series
-    i, j, lags, first = block.pairs
     lag_cycles = sum(_signed_residue(np.outer(d, numbers), length) / length
-                     for d, numbers, length in zip(lags.T, modes.T, period))
+                     for d, numbers, length in zip(block.lags.T, modes.T, period))
     sines = 4 * np.sin(pi * (lag_cycles - np.rint(lag_cycles))) ** 2
     logs, args, noise = np.zeros((3, len(modes)))
-    rows = max(1, _CHUNK // max(1, len(block.taps) * len(modes), len(i)))
+    wide = len(block.lags) if block.compact else len(block.pairs[0])
+    rows = max(1, _CHUNK // max(1, len(block.taps) * len(modes), wide))
     for lo in range(0, len(block.counts), rows):
         u, n = block.pmf[lo:lo + rows], block.n[lo:lo + rows]
-        deficit = np.add.reduceat(u[:, i] * u[:, j], first, axis=1) @ sines
+        deficit = block.autocorrelation(slice(lo, lo + rows)) @ sines
         y = 2 * pi * (cycles - (u @ cycles)[:, None, :])
         cosine = 1 - 2 * np.einsum("mk,mkp->mp", u, np.sin(y / 2) ** 2)
         sine = np.einsum("mk,mkp->mp", u, _sin_minus(y))
@@ -97,8 +97,8 @@ def _block_log_phi(block: Block, modes: NDArray[np.int64], period: tuple[int, ..
 
 
 def _whole_turns(block: Block, whole: NDArray[np.float64],) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """sum over layers of sum_m u_m whole_m modulo 1, and its rounding; exact for few kernels."""
-    if len(block.counts) > _MANY:
+    """sum over layers of sum_m u_m whole_m modulo 1, and its rounding; exact for few kernels of weights as given."""
+    if len(block.counts) > _MANY or block.rounded and block.compact:
         shifts = block.pmf @ whole
         return block.n @ (shifts % 1), block.n @ np.abs(shifts)
     patterns, which = np.unique(whole, axis=1, return_inverse=True)
@@ -160,10 +160,12 @@ def lag_weights(blocks: Sequence[Block], ndim: int,) -> tuple[NDArray[np.int64],
     """
     found: dict[tuple[int, ...], float] = {}
     for block in blocks:
-        weighted = (block.pmf * block.n[:, None]).T @ block.pmf
-        i, j, differences, first = block.pairs
-        sums = np.add.reduceat(weighted[i, j], first)
-        for lag, value in zip(differences.tolist(), sums.tolist()):
+        if block.compact:
+            sums = block.n @ block.autocorrelation()
+        else:
+            i, j, _, first = block.pairs
+            sums = np.add.reduceat(((block.pmf * block.n[:, None]).T @ block.pmf)[i, j], first)
+        for lag, value in zip(block.lags.tolist(), sums.tolist()):
             found[tuple(lag)] = found.get(tuple(lag), 0.0) + value
     lags = np.array(list(found), dtype=np.int64).reshape(-1, ndim)
     return lags, np.array(list(found.values()))

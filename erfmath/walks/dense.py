@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import cached_property
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..base.errors import SizeError, check_bytes
+from ..base.progress import shown
 from . import direct, tilt
 from .base import Walk
 from .integers import as_integers, multiply, power
@@ -22,8 +23,8 @@ __all__ = ["ExactWalk", "RationalWalk"]
 EPS = float(np.finfo(float).eps)
 #: Relative error that the exact method promises; what misses it is computed by another route.
 _RELATIVE = 1e-12
-#: Multiplications below which squaring is quicker than tilting, and above which it is too slow.
-_CHEAP, _DEAR = 2e7, 3e10
+#: Multiplications below which squaring is quicker than tilting (in all, and per tap), and above which it is too slow.
+_CHEAP, _PER_TAP, _DEAR = 2e7, 3e5, 3e10
 
 
 class ExactWalk(Walk):
@@ -48,6 +49,10 @@ class ExactWalk(Walk):
     @cached_property
     def _pmf(self) -> tuple[Scaled, float]:
         """All probabilities in C order, and the largest relative error bound."""
+        with shown(self._progress, "walk") as show:
+            return self._computed(show)
+
+    def _computed(self, show: Callable[[int, int], Any]) -> tuple[Scaled, float]:
         problem = self._problem
         if problem.ndim > 1 or problem.size**2 < _CHEAP:  # which is never below the cost
             return direct.direct_pmf(problem)
@@ -56,7 +61,9 @@ class ExactWalk(Walk):
             return direct.direct_pmf(problem)
         for block in problem.blocks:
             block.check_pairs()
-        pmf, relative = tilt.tilted_pmf(problem)
+        if cost < _PER_TAP * max(len(block.taps) for block in problem.blocks):
+            return direct.direct_pmf(problem)
+        pmf, relative = tilt.tilted_pmf(problem, show)
         doubtful = relative > _RELATIVE
         if not doubtful.any():
             return pmf, float(relative.max())
@@ -114,7 +121,12 @@ class RationalWalk(Walk):
     @cached_property
     def _pmf(self) -> tuple[list[int], Fraction]:
         """Integer numerators on the flat box, and the factor that makes them probabilities."""
+        with shown(self._progress, "walk") as show:
+            return self._computed(show)
+
+    def _computed(self, show: Callable[[int, int], Any]) -> tuple[list[int], Fraction]:
         numerators, factor = [1], Fraction(1)
+        done, rows = 0, sum(len(block.counts) for block in self._problem.blocks)
         for block in self._problem.blocks:
             codes = direct.flat_taps(self._problem, block)
             codes = codes - codes[0]
@@ -125,6 +137,8 @@ class RationalWalk(Walk):
                 numerators = multiply(numerators, power(taps, integers, count), stretch)
                 positive = min(integers) >= 0
                 factor *= (Fraction(1, sum(integers)) if positive else unit) ** count
+                done += 1
+                show(done, rows)
         corner = direct.flat_corner(self._problem)
         after = self._problem.size - corner - len(numerators)
         return [0] * corner + numerators + [0] * after, factor

@@ -15,6 +15,7 @@ from ..base.errors import check_bytes
 from .base import Walk
 from .charfun import chernoff, decay, lag_weights, log_phi
 from .scaled import Scaled
+from .spectrum import dense_phases, worthwhile
 from .steps import Block, Problem
 
 __all__ = ["SpectralWalk", "Torus", "fast_length"]
@@ -100,27 +101,10 @@ class Torus:
     def __init__(self, blocks: Sequence[Block], origin: Sequence[int], fraction: Sequence[float],
                  period: Sequence[int], nats: float) -> None:
         self.origin, self.period = tuple(origin), tuple(period)
-        lags, weights = lag_weights(blocks, len(self.period))
-        half = []
-        for axis, length in enumerate(self.period):
-            parallel = (np.delete(lags, axis, axis=1) == 0).all(axis=1)
-            half.append(significant(lags[parallel, axis], weights[parallel], length, nats))
-        self.axes = [np.concatenate([-m[(m > 0) & (2 * m < p)][::-1], m])
-                     for m, p in zip(half[:-1], self.period)] + half[-1:]
-        self.shape = tuple(m.size for m in self.axes)
-        check_bytes(64 * prod(self.shape), f"{' x '.join(map(str, self.shape))} Fourier modes", 'use method="exact"')
-        self.grid = np.stack(np.meshgrid(*self.axes, indexing="ij"), axis=-1).reshape(-1, len(self.period))
-        kept = np.arange(len(self.grid))
-        if len(self.shape) > 1:
-            order, lost = np.argsort(-weights), np.zeros(len(self.grid))
-            for part in (order[:32], order[32:]):  # a few lags rule out most modes
-                for some in _chunks(kept, part.size):
-                    lost[some] += decay(lags[part], weights[part], self.grid[some], self.period)
-                kept = kept[lost[kept] < nats]
-        self.log_amplitude = np.full(len(self.grid), -np.inf)
-        self.args, noise = np.zeros((2, len(self.grid)))
-        for some in _chunks(kept, len(lags)):
-            self.log_amplitude[some], self.args[some], noise[some] = log_phi(blocks, self.grid[some], self.period)
+        if worthwhile(blocks, self.period):
+            noise = self._by_transform(blocks, fraction, nats)
+        else:
+            noise = self._by_sums(blocks, nats)
         self.double = np.where((self.grid[:, -1] == 0) | (2 * self.grid[:, -1] == self.period[-1]), 1, 2)
         amplitude = np.exp(self.log_amplitude)
         turn = 2 * pi * self.grid @ (np.array(fraction) / np.array(self.period, dtype=float))
@@ -129,7 +113,7 @@ class Torus:
         self.volume = float(prod(self.period))
         # The modes left out number at most `volume`, each below exp(-nats), and are divided by it.
         whole = prod(self.period[:-1]) * (self.period[-1] // 2 + 1)
-        self.truncation = exp(-nats) if kept.size < whole else 0.0
+        self.truncation = exp(-nats) if np.isfinite(self.log_amplitude).sum() < whole else 0.0
         # In units of eps / 2: what modes share (the kernel's rounding) adds up, what each has of its
         # own (its functions, its part in the transform) adds in squares; all of it times four.
         logs = np.abs(np.where(amplitude > 0, self.log_amplitude, 0))
@@ -138,6 +122,55 @@ class Torus:
         size = self.double * amplitude
         self.rounding = 2 * EPS * float(size @ shared + np.sqrt(size**2 @ own)) / self.volume
         self.peak_bound = float((self.double * amplitude).sum()) / self.volume + self.truncation
+
+    def _by_sums(self, blocks: Sequence[Block], nats: float) -> NDArray[np.float64]:
+        """The significant modes by sums over taps and lags; their rounding."""
+        lags, weights = lag_weights(blocks, len(self.period))
+        half = []
+        for axis, length in enumerate(self.period):
+            parallel = (np.delete(lags, axis, axis=1) == 0).all(axis=1)
+            half.append(significant(lags[parallel, axis], weights[parallel], length, nats))
+        self._grid([np.concatenate([-m[(m > 0) & (2 * m < p)][::-1], m])
+                    for m, p in zip(half[:-1], self.period)] + half[-1:])
+        kept = np.arange(len(self.grid))
+        if len(self.shape) > 1:
+            order, lost = np.argsort(-weights), np.zeros(len(self.grid))
+            for part in (order[:32], order[32:]):  # a few lags rule out most modes
+                for some in _chunks(kept, part.size):
+                    lost[some] += decay(lags[part], weights[part], self.grid[some], self.period)
+                kept = kept[lost[kept] < nats]
+        noise = np.zeros(len(self.grid))
+        for some in _chunks(kept, len(lags)):
+            self.log_amplitude[some], self.args[some], noise[some] = log_phi(blocks, self.grid[some], self.period)
+        return noise
+
+    def _by_transform(self, blocks: Sequence[Block], fraction: Sequence[float], nats: float) -> NDArray[np.float64]:
+        """The significant modes of kernels of many taps; their rounding."""
+        check_bytes(16 * prod(self.period), f"the transform of {' x '.join(map(str, self.period))} sites",
+                    'use method="exact"')
+        kept, phases = dense_phases(blocks, self.origin, fraction, self.period, nats)
+        axes = []
+        for axis, length in enumerate(self.period):
+            modes = np.flatnonzero(kept.any(axis=tuple(a for a in range(kept.ndim) if a != axis)))
+            axes.append(np.sort(np.where(2 * modes > length, modes - length, modes)))
+        self._grid(axes)
+        number = np.full(kept.shape, -1)
+        number[kept] = np.arange(phases.shape[1])
+        number = number[tuple((self.grid % np.array(self.period)).T)]
+        found = number >= 0
+        self.log_amplitude[found], self.args[found] = phases[:2, number[found]]
+        noise = np.zeros(len(self.grid))
+        noise[found] = phases[2, number[found]]
+        return noise
+
+    def _grid(self, axes: list[NDArray[np.int64]]) -> None:
+        """The modes along each axis, and room for what is known of each."""
+        self.axes = axes
+        self.shape = tuple(m.size for m in axes)
+        check_bytes(64 * prod(self.shape), f"{' x '.join(map(str, self.shape))} Fourier modes", 'use method="exact"')
+        self.grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(self.period))
+        self.log_amplitude = np.full(len(self.grid), -np.inf)
+        self.args = np.zeros(len(self.grid))
 
     def _waves(self, axis: int, s: NDArray[np.int64]) -> NDArray[np.complex128]:
         """exp(-2 pi i l (s - origin) / period), the angle reduced to an eighth of a turn in integers."""

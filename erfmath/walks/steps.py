@@ -30,6 +30,8 @@ Step = tuple[Union[LatticeDistribution, KernelStack], Union[int, Sequence[int]],
 Steps = Union[LatticeDistribution, KernelStack, Iterable[Step]]
 #: Up to this many kernels means are summed as fractions, beyond as floats with fsum.
 _EXACT_ROWS = 1024
+#: Taps from which on those of a line are correlated as arrays, not pair by pair.
+_MANY_TAPS = 64
 #: Sites are 64-bit integers.
 _FARTHEST = 2**63
 
@@ -100,6 +102,11 @@ class Block:
                     "convolve a kernel that large by np.convolve or scipy.signal.fftconvolve")
 
     @cached_property
+    def compact(self) -> bool:
+        """Whether these are many taps on a line and most sites between its ends are taps: correlation is a product."""
+        return self.taps.shape[1] == 1 and len(self.taps) >= _MANY_TAPS and self.reach[0] < 4 * len(self.taps)
+
+    @cached_property
     def pairs(self) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.int64], NDArray[np.intp]]:
         """Pairs of taps (i, j) sorted by lag, the distinct lags, and where each of them starts.
 
@@ -114,6 +121,21 @@ class Block:
         i, j, lags = i[order], j[order], lags[order]
         new = np.append(True, (lags[1:] != lags[:-1]).any(axis=1))
         return i, j, lags[new], np.flatnonzero(new)
+
+    @property
+    def lags(self) -> NDArray[np.int64]:
+        """Differences of two taps, shape (lags, ndim), of `autocorrelation`."""
+        return np.arange(1, self.reach[0] + 1)[:, None] if self.compact else self.pairs[2]
+
+    def autocorrelation(self, rows: slice = slice(None)) -> NDArray[np.float64]:
+        """q_d = sum_m u_m u_{m+d} of some rows of `pmf` at the `lags` d, shape (rows, lags)."""
+        u = self.pmf[rows]
+        if not self.compact:
+            i, j, _, first = self.pairs
+            return np.add.reduceat(u[:, i] * u[:, j], first, axis=1)
+        line = np.zeros((len(u), self.reach[0] + 1))
+        line[:, self.taps[:, 0]] = u
+        return np.array([np.correlate(one, one, "full")[one.size:] for one in line])
 
     @cached_property
     def cumulants(self) -> NDArray[np.float64]:

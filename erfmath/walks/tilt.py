@@ -12,9 +12,11 @@ Every value comes with its bound: where the modes' absolute bound is not small a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 from math import asinh
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,11 +115,13 @@ def _tilted(block: Block, z: Decimal) -> tuple[Block, Decimal, Decimal]:
         mass = DECIMAL.multiply(mass, DECIMAL.power(total, n))
         mean = DECIMAL.fma(n, DECIMAL.divide(moment, total), mean)
     tilted = replace(block, weights=np.array(rows), rounded=True)
-    tilted.__dict__["pairs"] = block.pairs
+    if not block.compact:
+        tilted.__dict__["pairs"] = block.pairs
     return tilted, mass, mean
 
 
-def tilted_pmf(problem: Problem) -> tuple[Scaled, NDArray[np.float64]]:
+def tilted_pmf(problem: Problem, show: Callable[[int, int], Any] = lambda done, total: None,
+               ) -> tuple[Scaled, NDArray[np.float64]]:
     """Probabilities on the support, and the bound of each one's relative error (inf at zeros)."""
     size = problem.extent[0]
     theta = _tilts(problem)
@@ -130,6 +134,7 @@ def tilted_pmf(problem: Problem) -> tuple[Scaled, NDArray[np.float64]]:
     mantissa, exponent = np.zeros(size), np.full(size, ZERO_EXPONENT)
     relative = np.full(size, np.inf)
     for number, centre in enumerate(centres):
+        show(number, len(centres))
         first, stop = edges[number], edges[number + 1]
         if first >= stop:
             continue
@@ -147,7 +152,7 @@ def tilted_pmf(problem: Problem) -> tuple[Scaled, NDArray[np.float64]]:
         scale = Scaled.of_decimal(DECIMAL.multiply(mass, DECIMAL.power(z, -origin)))
         pmf = Scaled.of(np.maximum(values, 0)) * scale
         away = origin - np.arange(first, stop)
-        stride = max(1, int(600 / max(abs(theta[centre]), 1)))
+        stride = max(1, int(600 / max(abs(theta[centre]), 600 / size)))
         bound = torus.truncation + torus.rounding + 2 * np.exp(-nats[number])
         relative[first:stop] = np.where(np.abs(away) <= 64 * stride,
                                         bound / np.maximum(values, 1e-300) + 8 * EPS, np.inf)

@@ -163,3 +163,16 @@ def test_walk_too_large_is_refused() -> None:
         em.walk(kernels.uniform(31), 10**5, method="rational")
     with pytest.raises(SizeError, match='method="window"'):
         em.walk(kernels.from_weights([[0, 1], [1, 1]]), 5000)
+
+
+@pytest.mark.parametrize("method, parts", [("exact", 79), ("rational", 2)])
+def test_walk_shows_its_progress(method: str, parts: int) -> None:
+    seen: list[tuple[int, int]] = []
+    steps = {"exact": [(em.kernels.uniform(31), 1, 2000)],
+             "rational": [(em.kernels.uniform(2), 1, 3), (em.kernels.uniform(3), 1, 3)]}[method]
+    s = em.walk(steps, method=method, progress=lambda done, total: seen.append((done, total)))
+    assert not seen  # nothing is computed before it is asked for
+    s.pmf(0)
+    assert len(seen) == parts and {total for _, total in seen} == {parts}
+    with pytest.raises(ValueError, match="progress=3: must be True, False or a function"):
+        em.walk(em.kernels.uniform(3), progress=3)  # type: ignore[arg-type]

@@ -23,3 +23,10 @@ def test_tilted_pmf_and_direct_pmf_agree(steps: list) -> None:
     assert (squared.exponent == tilted.exponent).sum() > 0.99 * problem.size
     ratio = np.ldexp(tilted.mantissa / squared.mantissa, (tilted.exponent - squared.exponent).astype(int))
     assert (np.abs(ratio - 1) <= bounds + bound).all()
+
+
+def test_wide_windows_reach_all_their_sites() -> None:
+    # Beside the mean, where tilts are small, a window is wider than any fixed number of sites.
+    problem = Problem([(kernels.uniform(2), 1, 8), (kernels.uniform(2), 16_000, 4)])
+    pmf, relative = tilt.tilted_pmf(problem)
+    assert np.isfinite(relative[pmf.mantissa > 0]).all()
