@@ -23,10 +23,12 @@ from numpy.lib.stride_tricks import as_strided
 
 from .arrays import Array, on_space
 
-__all__ = ["conv", "conv_input_grad", "conv_out", "conv_weight_grad", "taps"]
+__all__ = ["conv", "conv_input_grad", "conv_out", "conv_weight_grad", "taps",
+           "taps_by_rest"]
 
 TILE_BYTES = 2**20  # of gathered taps: a compromise between L2 and long matrix products
 TILE_SITES = 8192
+SCATTER_BYTES = 2**23  # of what all taps give back at once
 
 
 def conv_out(space: Sequence[int], kernel: Sequence[int], stride: Sequence[int],
@@ -42,6 +44,19 @@ def taps(x: Array, kernel: Sequence[int], stride: Sequence[int], dilation: Seque
     for tap in itertools.product(*map(range, kernel)):
         yield x[on_space(slice(d * a, d * a + s * (n - 1) + 1 if n else d * a, s)
                          for a, s, d, n in zip(tap, stride, dilation, out))]
+
+
+def taps_by_rest(kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int],
+                 ) -> dict[tuple[int, ...], list[tuple[int, tuple[int, ...]]]]:
+    """Which taps meet the input sites of each remainder after division by the stride.
+
+    Tap number n (in row-major order) of output site i meets site i + q of those sites, of which (n, q) is a list.
+    """
+    found: dict[tuple[int, ...], list[tuple[int, tuple[int, ...]]]] = {}
+    for n, tap in enumerate(itertools.product(*map(range, kernel))):
+        parts = [divmod(a * d, s) for a, d, s in zip(tap, dilation, stride)]
+        found.setdefault(tuple(rest for _, rest in parts), []).append((n, tuple(q for q, _ in parts)))
+    return found
 
 
 class _Gather(NamedTuple):
@@ -116,31 +131,55 @@ def conv(x: Array, w: Array, stride: Sequence[int], dilation: Sequence[int], gro
     return whole[on_space(slice(n) for n in out)]
 
 
-def conv_input_grad(dy: Array, w: Array, space: Sequence[int], stride: Sequence[int],
-                    dilation: Sequence[int], groups: int = 1) -> Array:
+def conv_input_grad(dy: Array, w: Array, space: Sequence[int], stride: Sequence[int], dilation: Sequence[int],
+                    groups: int = 1, wanted: Sequence[tuple[int, int]] | None = None) -> Array:
     """Adjoint of `conv` in x: dx[c, s i + d a] += w[o, c, a] dy[o, i], on `space` input sites.
 
+    Only those that are `wanted` are returned, per axis from the first to before the last (default: all).
     The forward of a transposed convolution is this with kernels (draws, in, out / groups, *k).
     """
-    kernel, (draws, channels, images, *out) = w.shape[3:], dy.shape
-    c = w.shape[2]
-    if all(s == 1 for s in stride) and 0 not in dy.shape:
-        # At stride 1 the adjoint is a correlation with the mirrored kernel, on all sites, gaps included.
-        gaps = [d * (k - 1) for d, k in zip(dilation, kernel)]
-        wide = _Halo.of(dy, gaps)._replace(space=tuple(space))
+    kernel, (draws, _, images, *out) = w.shape[3:], dy.shape
+    wanted = [(0, n) for n in space] if wanted is None else wanted
+    if 0 in dy.shape or any(a >= b for a, b in wanted):
+        return np.zeros((draws, groups * w.shape[2], images, *(max(b - a, 0) for a, b in wanted)), dy.dtype)
+    # Kernels that are larger than maps cost more to turn around than what they give to add up.
+    if all(s == 1 for s in stride) and math.prod(out) > dy.shape[1] // groups:
+        # At stride 1 the adjoint is a correlation with the mirrored kernel, in the gaps included.
+        before = [d * (k - 1) - a for d, k, (a, _) in zip(dilation, kernel, wanted)]
+        after = [b - n for n, (_, b) in zip(out, wanted)]
+        wide = _Halo.of(dy, [max(0, *ends, a) for *ends, (a, _) in zip(before, after, wanted)])
         del dy
-        return wide.conv(_mirrored(w, groups), dilation, groups)
-    dx = np.zeros((draws, groups * c, images, *space), dy.dtype)
-    if dy.size == 0:
-        return dx
-    # Tap by tap otherwise, each onto the sites that it reads.
-    rows = _rows(w, draws, groups).reshape(draws, groups, channels // groups, c, -1).swapaxes(2, 3)
-    columns = np.ascontiguousarray(dy).reshape(draws, groups, channels // groups, -1)
-    for a, view in enumerate(taps(dx, kernel, stride, dilation, out)):
-        factor = rows[..., a]
-        part = factor * columns if factor.shape[2:] == (1, 1) else factor @ columns
-        view += part.reshape(view.shape)
-    return dx
+        return wide.conv(_mirrored(w, groups), dilation, groups, before, [b - a for a, b in wanted])
+    dx = np.zeros((draws, groups * w.shape[2], images, *space), dy.dtype)
+    _scatter(dx, np.ascontiguousarray(dy), w, stride, dilation, groups)
+    return dx[on_space(slice(*ends) for ends in wanted)]
+
+
+def _scatter(dx: Array, dy: Array, w: Array, stride: Sequence[int], dilation: Sequence[int], groups: int) -> None:
+    """Write into `dx` what `dy` gives back, tap by tap; one matrix product makes what all taps give.
+
+    Sites with the same remainders after division by the stride are added up side by side.
+    """
+    kernel, (draws, channels, images, *out), c = w.shape[3:], dy.shape, w.shape[2]
+    count, sites = math.prod(kernel), math.prod(out)
+    rows = w.reshape(len(w), groups, channels // groups, c * count).swapaxes(2, 3)
+    columns = dy.reshape(draws, groups, channels // groups, images * sites)
+    room = max(1, SCATTER_BYTES // (groups * c * count * sites * dy.itemsize))
+    many = min(images, room)
+    each = max(1, room // images)
+    reached = taps_by_rest(kernel, stride, dilation)
+    views = {rest: dx[on_space(slice(r, None, s) for r, s in zip(rest, stride))] for rest in reached}
+    for start, first in itertools.product(range(0, draws, each), range(0, images, many)):
+        cut, some = slice(start, start + each), slice(first, first + many)
+        factor, column = rows if len(rows) == 1 else rows[cut], columns[cut, :, :, first * sites:(first + many) * sites]
+        part = factor * column if factor.shape[3] == 1 else factor @ column
+        part = part.reshape(len(part), groups * c, count, -1, *out)
+        for rest, meeting in reached.items():
+            view = views[rest][cut, :, some]
+            sums = np.zeros_like(view, order="C")
+            for n, offset in meeting:
+                sums[on_space(slice(q, q + m) for q, m in zip(offset, out))] += part[:, :, n]
+            view[...] = sums
 
 
 def conv_weight_grad(x: Array, dy: Array, kernel: Sequence[int], stride: Sequence[int],
@@ -175,7 +214,6 @@ class _Halo(NamedTuple):
     """
 
     flat: Array              # (draws, channels, margin + product of grid + margin)
-    space: tuple[int, ...]
     grid: tuple[int, ...]    # (images, *(sites and gap))
     margin: int
 
@@ -188,20 +226,22 @@ class _Halo(NamedTuple):
         sites = math.prod(grid)
         flat = np.zeros((draws, channels, sites + 2 * margin), x.dtype)
         flat[:, :, margin:margin + sites].reshape(draws, channels, *grid)[on_space(slice(n) for n in space)] = x
-        return cls(flat, tuple(space), grid, margin)
+        return cls(flat, grid, margin)
 
-    def conv(self, w: Array, dilation: Sequence[int], groups: int) -> Array:
-        """Correlation y[o, i] = sum over c, a of w[o, c, a] x[c, i + d a - gap], on the sites of `space`."""
+    def conv(self, w: Array, dilation: Sequence[int], groups: int, before: Sequence[int],
+             wanted: Sequence[int]) -> Array:
+        """Correlation y[o, i] = sum over c, a of w[o, c, a] x[c, i + d a - before], on `wanted` sites."""
         draws, channels = self.flat.shape[:2]
         kernel, out = w.shape[3:], w.shape[1]
         pitch = [math.prod(self.grid[axis + 2:]) for axis in range(len(kernel))]
         a, b, c = self.flat.strides
         sites = math.prod(self.grid)
-        view = as_strided(self.flat, (draws, groups, channels // groups, *kernel, sites),
+        first = self.flat[:, :, self.margin - sum(n * p for n, p in zip(before, pitch)):]
+        view = as_strided(first, (draws, groups, channels // groups, *kernel, sites),
                           (a, channels // groups * b, b, *(d * p * c for d, p in zip(dilation, pitch)), c),
                           writeable=False)
         rows = _rows(w, draws, groups)
         y = np.empty((draws, groups, out // groups, sites), self.flat.dtype)
         for cut, part, columns in _Gather(view, (sites,), self.grid).tiles():
             np.matmul(rows[cut], columns, out=y[cut, :, :, part])
-        return y.reshape(draws, out, *self.grid)[on_space(slice(n) for n in self.space)]
+        return y.reshape(draws, out, *self.grid)[on_space(slice(n) for n in wanted)]

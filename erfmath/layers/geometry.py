@@ -144,6 +144,10 @@ class Box(NamedTuple):
             return other if self.empty else self
         return Box(tuple(map(min, self.lo, other.lo)), tuple(map(max, self.hi, other.hi)))
 
+    def common(self, other: Box) -> Box:
+        """The sites of both."""
+        return Box(tuple(map(max, self.lo, other.lo)), tuple(map(min, self.hi, other.hi)))
+
     def within(self, shape: Sequence[int] | None) -> Box:
         """The part inside a map of `shape` (None: the plane)."""
         if shape is None or self.empty:

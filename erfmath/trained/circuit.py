@@ -91,6 +91,15 @@ def origins(circuit: Circuit) -> dict[int, Origin]:
     return found
 
 
+def _side_by_side(pull: Pull) -> Pull:
+    """All draws meet the same weights: as images of one draw, one long matrix product serves them all."""
+    def of_all(dy: Array) -> list[Array]:
+        if dy.shape[2] != 1:
+            return pull(dy)
+        return [part.swapaxes(0, 2) for part in pull(dy.swapaxes(0, 2))]
+    return of_all
+
+
 @dataclass(frozen=True)
 class Circuit:
     """What all draws have in common.
@@ -135,7 +144,7 @@ class Circuit:
                 nothing = [np.zeros((1, channels[j], 0, *held.shape), plan.recipe.dtype)
                            for j, held in zip(step.inputs, step.forward.held)]
                 call = Call(step, by_node[i], 0, False, (), True)
-                linear[i] = rule_of(step.layer).run(call, nothing)[1]
+                linear[i] = _side_by_side(rule_of(step.layer).run(call, nothing)[1])
         return Circuit(plan, program, fused, linear, tuple(gates), dict(channels))
 
     def step(self, i: int) -> Step:

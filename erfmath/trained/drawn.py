@@ -14,7 +14,7 @@ from ..empirics.run import forward
 from ..empirics.sampling import generator
 from .circuit import Circuit, streams
 from .fused import fused_pull
-from .independent import Totals, follow, mean_pulls, squared
+from .independent import Totals, follow
 from .kinds import kind_of
 from .slopes import Gate
 
@@ -62,7 +62,7 @@ def drawn(circuit: Circuit, gates: Mapping[int, Gate], inputs: Array, draws: int
     kept = sum(circuit.channels[i] * math.prod(circuit.step(i).backward.out.shape) for i in gates)
     each = min(count, max(LEAST, BATCH_BYTES // max(4 * kept, 1)))
     parts = math.ceil(count / each)
-    mean, stream = mean_pulls(circuit, gates), streams(program)
+    stream = streams(program)
     first: dict[int, int] = {}
     for i in gates:  # nodes of one stream go together in any case
         group = grouping.together.get(circuit.step(i).name)
@@ -82,13 +82,12 @@ def drawn(circuit: Circuit, gates: Mapping[int, Gate], inputs: Array, draws: int
                  for i in gates}
         shifts = _Shifts(circuit, stream, hypothesis, n, rng, grouping.window)
 
-        def through(i: int, dy: Array, pulls: dict[int, Pull] = pulls, shifts: _Shifts = shifts) -> list[Array]:
-            return shifts.through(i, pulls[i], dy)
+        def through(i: int, pull: Pull, shifts: _Shifts = shifts) -> Pull:
+            return lambda dy: shifts.through(i, pull, dy)
         units = circuit.units(rng, n, "power")
         if images > 1:
             units = np.concatenate([units, *(images - 1) * [np.zeros_like(units)]], axis=2)
-        gradient, totals = follow(circuit, mean, through, units, tuple(gates), chunk == 0)
-        yield squared(gradient), totals
+        yield from follow(circuit, gates, {i: through(i, pulls[i]) for i in gates}, units, {}, chunk == 0)
 
 
 class _Shifts:

@@ -17,8 +17,8 @@ import numpy as np
 
 from ..empirics.arrays import Array, place
 from ..empirics.sampling import generator
-from .circuit import Circuit, Pulls, add_to, sweep
-from .slopes import Gate, signs
+from .circuit import Circuit, Pulls, add_to
+from .slopes import Gate
 
 __all__ = ["Totals", "coherent", "exact", "exact_fits", "follow", "probed", "squared"]
 
@@ -28,7 +28,7 @@ Totals = dict[int, float]
 #: Numbers of the largest array of an exact pass, and gradients in it.
 EXACT_NUMBERS, EXACT_COLUMNS = 2**24, 2**12
 #: Bytes of the largest array of a chunk of draws.
-CHUNK_BYTES = 2**23
+CHUNK_BYTES = 2**24
 #: Gradients of single gates that are followed in all, of at most so many draws each.
 FOLLOWED, MOST_FOLLOWED = 32, 8
 
@@ -50,20 +50,54 @@ def squared(gradient: Array) -> Array:
     return np.einsum("dc...,dc...->d...", g, g, dtype=np.float64)
 
 
-def chunk_of(circuit: Circuit, draws: int) -> int:
-    """How many draws go backward at a time."""
-    largest = max(circuit.channels[i] * math.prod(step.backward.out.shape) for i, step in circuit.program.steps.items())
-    return max(1, min(draws, CHUNK_BYTES // max(largest * circuit.dtype.itemsize, 1)))
-
-
 def coherent(circuit: Circuit, gates: Mapping[int, Gate], units: Array, square: bool = True) -> Array:
     """The gradient if every gate has its mean: the sum over `units` of its square, or the gradient itself of one."""
     pulls, total = mean_pulls(circuit, gates), np.zeros(circuit.program.backward.shape)
-    each = chunk_of(circuit, len(units))
-    for start in range(0, len(units), each):
-        g = sweep(circuit.program, pulls, started(circuit, units[start:start + each]))
+    for g in descend(circuit, pulls, started(circuit, units), pieces(circuit)):
         total += squared(g).sum(axis=0) if square else g[0, :, 0].sum(axis=0, dtype=float)
     return total
+
+
+def pieces(circuit: Circuit) -> dict[int, int]:
+    """How many draws pass each node at a time: kernels want many, wide maps have room for few."""
+    size = {-1: 1, **{i: circuit.channels[i] * math.prod(step.backward.out.shape)
+                      for i, step in circuit.program.steps.items()}}
+    return {i: max(1, CHUNK_BYTES // (circuit.dtype.itemsize * max(1, size[i], *(
+        size[j] for j in step.inputs if j in circuit.program.path)))) for i, step in circuit.program.steps.items()}
+
+
+def descend(circuit: Circuit, pulls: Pulls, waiting: dict[int, Array], at_once: Mapping[int, int],
+            side: _Columns | None = None) -> Iterator[Array]:
+    """Gradients of the source, of some draws after others: where maps grow these part, and go on one after another.
+
+    Parameters
+    ----------
+    pulls : mapping
+        Of all nodes; gradients that are `waiting` go down through them.
+    at_once : mapping of int to int
+        How many draws may pass a node together; nodes that are not in it, any number.
+    side : _Columns, optional
+        What accompanies the first of them.
+    """
+    waiting = dict(waiting)
+    for i in sorted(pulls, reverse=True):
+        if i not in waiting:
+            continue
+        count, most = len(waiting[i]), at_once.get(i, math.inf)
+        if count > most:
+            parts = math.ceil(count / most)
+            for k in range(parts):
+                cut = slice(count * k // parts, count * (k + 1) // parts)
+                some = {j: array[cut] for j, array in waiting.items()}
+                yield from descend(circuit, {j: pulls[j] for j in pulls if j <= i}, some, at_once,
+                                   None if k else side)
+            return
+        dy = waiting.pop(i)
+        passed = pulls[i](dy)
+        if side is not None:
+            side.meet(i, dy, passed)
+        add_to(circuit.program, waiting, i, passed)
+    yield waiting[circuit.program.source]
 
 
 # -- exactly ------------------------------------------------------------------------------------
@@ -120,7 +154,11 @@ def exact(circuit: Circuit, gates: Mapping[int, Gate]) -> tuple[Array, Array, To
 def _padded(array: Array, length: int) -> Array:
     if len(array) == length:
         return array
-    return np.concatenate([array, np.zeros((length - len(array), *array.shape[1:]), array.dtype)])
+    return np.concatenate([array, _nothing(array, length - len(array))])
+
+
+def _nothing(like: Array, length: int) -> Array:
+    return np.zeros_like(like, shape=(length, *like.shape[1:]))
 
 
 # -- by random signs -----------------------------------------------------------------------------
@@ -130,47 +168,47 @@ def probed(circuit: Circuit, gates: Mapping[int, Gate], draws: int) -> Iterator[
 
     The mean of the maps is the power, exactly in expectation.
     """
-    mean, each = mean_pulls(circuit, gates), chunk_of(circuit, draws)
-    for chunk, start in enumerate(range(0, draws, each)):
-        n = min(each, draws - start)
-        rng = generator(circuit.plan.recipe.entropy, chunk)
+    rng = generator(circuit.plan.recipe.entropy, 0)
 
-        def through(i: int, dy: Array, rng: np.random.Generator = rng) -> list[Array]:
-            numbers = [signs(rng, (len(dy), *shape), dy.dtype) for shape in gates[i].numbers(dy)]
-            return gates[i].drawn(dy, numbers)
-        units = circuit.units(rng, n, "power")
-        gradient, totals = follow(circuit, mean, through, units, tuple(gates), chunk == 0)
-        yield squared(gradient), totals
+    def through(i: int) -> Callable[[Array], Sequence[Array]]:
+        def pull(dy: Array) -> Sequence[Array]:
+            return gates[i].sample(dy, rng)
+        return pull
+    units = circuit.units(rng, draws, "power")
+    yield from follow(circuit, gates, {i: through(i) for i in gates}, units, pieces(circuit), True)
 
 
-def follow(circuit: Circuit, mean: Pulls, through: Callable[[int, Array], Sequence[Array]], units: Array,
-           gates: tuple[int, ...], alone: bool) -> tuple[Array, Totals]:
-    """One pass downwards, `through` drawn gates; and if `alone`, what each adds to its mean, with the means below it.
+def follow(circuit: Circuit, gates: Mapping[int, Gate], through: Pulls, units: Array, at_once: Mapping[int, int],
+           alone: bool) -> Iterator[tuple[Array, Totals]]:
+    """Maps of draws downwards, `through` drawn gates; if `alone`, with what each adds to its mean, means below it.
 
     Fluctuations of different gates are uncorrelated, so that the powers of what they add sum up.
     """
-    program, waiting = circuit.program, started(circuit, units)
-    followed = max(1, min(MOST_FOLLOWED, FOLLOWED // max(len(gates), 1))) if alone else 0
-    side = _Columns(circuit)
-    for i in sorted(mean, reverse=True):
-        if i not in waiting:
-            continue
-        dy = waiting.pop(i)
-        side.through(i, mean)
-        parts = through(i, dy) if i in gates else mean[i](dy)
-        if alone and i in gates:
-            some = [part[:followed] for part in parts]
-            side.begin(i, [part - usual for part, usual in zip(some, mean[i](dy[:followed]))])
-        add_to(program, waiting, i, parts)
-    return waiting[program.source], side.totals()
+    mean = mean_pulls(circuit, gates)
+    side = _Columns(circuit, mean, tuple(gates)) if alone else None
+    for k, gradient in enumerate(descend(circuit, {**mean, **through}, started(circuit, units), at_once, side)):
+        yield squared(gradient), side.totals() if side is not None and not k else {}
 
 
 class _Columns:
-    """Gradients on their way down side by side, more of them at every gate."""
+    """What each gate adds to its mean in the first few draws: gradients side by side, more of them at every gate."""
 
-    def __init__(self, circuit: Circuit) -> None:
-        self.program, self.waiting, self.count = circuit.program, dict[int, Array](), 0
-        self.ranges: dict[int, slice] = {}
+    def __init__(self, circuit: Circuit, mean: Pulls, gates: tuple[int, ...]) -> None:
+        self.program, self.mean, self.gates = circuit.program, mean, gates
+        self.waiting, self.count, self.ranges = dict[int, Array](), 0, dict[int, slice]()
+        self.followed = max(1, min(MOST_FOLLOWED, FOLLOWED // max(len(gates), 1)))
+
+    def meet(self, i: int, dy: Array, passed: Sequence[Array]) -> None:
+        """All that wait at node `i` go on by its mean, and new ones begin: what was `passed` beyond that."""
+        parts = self.mean[i](self.waiting.pop(i)) if i in self.waiting else []
+        if i in self.gates:
+            usual = self.mean[i](dy[:self.followed])
+            added = [part[:self.followed] - other for part, other in zip(passed, usual)]
+            before = [_padded(part, self.count) for part in parts] or [_nothing(part, self.count) for part in added]
+            parts = [np.concatenate(pair) for pair in zip(before, added)]
+            self.ranges[i] = slice(self.count, self.count + len(added[0]))
+            self.count += len(added[0])
+        self._hand(i, parts)
 
     def _hand(self, i: int, parts: Sequence[Array]) -> None:
         for j, part in zip(self.program.steps[i].inputs, parts):
@@ -178,18 +216,6 @@ class _Columns:
                 longest = max(len(part), len(self.waiting.get(j, ())))
                 self.waiting[j] = (_padded(part, longest) + _padded(self.waiting[j], longest) if j in self.waiting
                                    else part)
-
-    def through(self, i: int, mean: Pulls) -> None:
-        """All that wait at node `i`, on by its mean."""
-        if i in self.waiting:
-            self._hand(i, mean[i](self.waiting.pop(i)))
-
-    def begin(self, i: int, added: Sequence[Array]) -> None:
-        """New ones at the inputs of node `i`."""
-        self.ranges[i] = slice(self.count, self.count + len(added[0]))
-        self._hand(i, [np.concatenate([np.zeros_like(part, shape=(self.count, *part.shape[1:])), part])
-                       for part in added])
-        self.count += len(added[0])
 
     def totals(self) -> Totals:
         """Power of the gradients of each gate, at the source."""

@@ -48,7 +48,7 @@ PAIR, NETWORKS = 2, 32
 #: Longest wavelength of this noise, in pixels, unless maps are larger.
 PERIOD = 64
 #: Channels of a unit that are followed one by one, and gradients with random signs that stand for more of them.
-FEW, SIGNED = 16, 16
+FEW, SIGNED = 16, 8
 
 
 def predict_through_gates(net: Network, settings: RunSettings, *, gates: Any, statistic: str | None, images: Any,

@@ -10,17 +10,17 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..empirics.arrays import Array, summed_to
-from ..empirics.convolution import taps
+from ..empirics.arrays import Array, on_space, summed_to
+from ..empirics.convolution import taps_by_rest
 from ..empirics.rules import Step
 
-__all__ = ["Bins", "Gate", "Routes", "Slope", "Slopes", "signs", "window_sites"]
+__all__ = ["Bins", "Gate", "Routes", "Slope", "Slopes", "signs", "signs_of_draws", "window_sites"]
 
 
 class Slope(NamedTuple):
@@ -67,6 +67,10 @@ class Gate:
     def drawn(self, dy: Array, numbers: Sequence[Array]) -> list[Array]:
         """Both together."""
         return [mean + part for mean, part in zip(self.passed(dy), self.varied(dy, numbers))]
+
+    def sample(self, dy: Array, rng: np.random.Generator) -> list[Array]:
+        """The same with random signs, which each draw has of its own."""
+        return self.drawn(dy, [signs_of_draws(rng, len(dy), shape, dy) for shape in self.numbers(dy)])
 
 
 @dataclass(frozen=True)
@@ -117,31 +121,49 @@ class Routes(Gate):
     step: Step
     shares: Array
     sites: tuple[int, ...] | None
+    kept: dict[Any, list[Array]] = field(default_factory=dict, compare=False)
 
     def numbers(self, dy: Array) -> list[tuple[int, ...]]:
         return [(self.shares.shape[1], *dy.shape[1:])]
 
     def passed(self, dy: Array) -> list[Array]:
-        return [self._routed([dy * share for share in self._by_tap(dy.dtype)])]
+        shares = self._by_tap(dy.dtype)
+        return [self._routed(dy, lambda a, part: np.multiply(dy, shares[a], out=part))]
 
     def varied(self, dy: Array, numbers: Sequence[Array]) -> list[Array]:
-        return self._drawn(dy, numbers, 0)
-
-    def drawn(self, dy: Array, numbers: Sequence[Array]) -> list[Array]:
-        return self._drawn(dy, numbers, 1)
-
-    def _drawn(self, dy: Array, numbers: Sequence[Array], mean: int) -> list[Array]:
         # The covariance of the indicators of the winner is diag(w) - w w^T.
         shares = self._by_tap(dy.dtype)
-        parts = [np.sqrt(share) * numbers[0][:, a] for a, share in enumerate(shares)]
-        common = functools.reduce(np.add, parts) - mean
-        for part, share in zip(parts, shares):
-            part -= share * common
+        common = sum(np.sqrt(share) * numbers[0][:, a] for a, share in enumerate(shares))
+
+        def of_tap(a: int, part: Array) -> Array:
+            np.multiply(np.sqrt(shares[a]), numbers[0][:, a], out=part)
+            part -= shares[a] * common
             part *= dy
-        return [self._routed(parts)]
+            return part
+        return [self._routed(common * dy, of_tap)]
+
+    def sample(self, dy: Array, rng: np.random.Generator) -> list[Array]:
+        """A winner for each window."""
+        at = dy.ndim - 1 - len(self.step.geometry)
+        shape = dy.shape[1:at + 1] + dy.shape[:1] + dy.shape[at + 1:]
+        left = np.moveaxis(rng.random(shape, np.float32), at, 0).astype(dy.dtype, copy=False)
+        shares, won, last = self._by_tap(dy.dtype), np.empty_like(left, bool), np.zeros_like(left, bool)
+        winner = np.zeros_like(left, np.int16)
+        for share in shares[:-1]:
+            left -= share
+            winner += np.greater_equal(left, 0, out=won)
+
+        def of_tap(a: int, part: Array) -> Array:
+            return np.multiply(dy, np.equal(winner, a, out=last), out=part)
+        return [self._routed(dy, of_tap)]
 
     def _by_tap(self, dtype: Any) -> list[Array]:
         """Shares of each tap, for every window of the backward pass."""
+        if dtype not in self.kept:
+            self.kept[dtype] = self._every_window(dtype)
+        return self.kept[dtype]
+
+    def _every_window(self, dtype: Any) -> list[Array]:
         step = self.step
         there = window_sites(step, self.sites)
         whole = self.shares[:, :, None].reshape(*self.shares.shape, *(1,) * len(step.geometry)) * there
@@ -149,11 +171,19 @@ class Routes(Gate):
         whole = np.divide(whole, total, out=np.zeros(whole.shape), where=total > 0).astype(dtype)
         return [whole[:, a, None] for a in range(whole.shape[1])]
 
-    def _routed(self, parts: Sequence[Array]) -> Array:
+    def _routed(self, like: Array, of_tap: Callable[[int, Array], Array]) -> Array:
+        """The gradient of the input; `of_tap` puts what a tap gets into an array of the shape of `like`."""
         step, window = self.step, self.step.backward
-        dx = np.zeros_like(parts[0], shape=(*parts[0].shape[:3], *window.reads[0].shape))
-        for view, part in zip(taps(dx, step.kernel, step.stride, step.dilation, window.out.shape), parts):
-            view += part
+        reached = taps_by_rest(step.kernel, step.stride, step.dilation)
+        whole = len(reached) == math.prod(step.stride)
+        dx = (np.empty_like if whole else np.zeros_like)(like, shape=(*like.shape[:3], *window.reads[0].shape))
+        part = np.empty_like(like)
+        for rest, meeting in reached.items():
+            view = dx[on_space(slice(r, None, s) for r, s in zip(rest, step.stride))]
+            sums = np.zeros_like(view)
+            for a, offset in meeting:
+                sums[on_space(slice(q, q + n) for q, n in zip(offset, window.out.shape))] += of_tap(a, part)
+            view[...] = sums
         return window.give_back(dx)
 
 
@@ -208,8 +238,15 @@ class Bins(Gate):
 def signs(rng: np.random.Generator, shape: Sequence[int], dtype: Any) -> Array:
     """Independent -1 and 1."""
     count = math.prod(shape)
-    bits = np.unpackbits(np.frombuffer(rng.bytes((count + 7) // 8), np.uint8), count=count)
-    return (bits.astype(np.int8) * 2 - 1).astype(dtype).reshape(shape)
+    of_byte = (np.unpackbits(np.arange(256, dtype=np.uint8)).reshape(256, 8) * 2.0 - 1).astype(dtype)
+    drawn = of_byte.take(np.frombuffer(rng.bytes((count + 7) // 8), np.uint8), axis=0, mode="clip")
+    return drawn.ravel()[:count].reshape(shape)
+
+
+def signs_of_draws(rng: np.random.Generator, draws: int, shape: Sequence[int], dy: Array) -> Array:
+    """Signs (draws, *shape), draws side by side before the axes of space of `dy`, where linear layers leave them."""
+    at = len(shape) - (dy.ndim - 3)
+    return np.moveaxis(signs(rng, (*shape[:at], draws, *shape[at:]), dy.dtype), at, 0)
 
 
 def _wide(numbers: Array, like: Array) -> Array:

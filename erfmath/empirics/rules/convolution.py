@@ -93,10 +93,14 @@ class _Conv(_Weighted):
                 _leave_gradients(call, to_kernel, dy)
             if not call.to_inputs:
                 return []
-            last, sites = [dy], step.backward.reads[0].shape
+            last, window = [dy], step.backward
             del dy  # nothing holds it any more once it is padded there
-            return [step.backward.give_back(
-                conv_input_grad(last.pop(), w, sites, step.stride, step.dilation, groups))]
+            reads, held = window.reads[0], window.held[0]
+            # Of zeros around the map nobody wants the gradient.
+            inside = reads if window.folds else reads.common(held)
+            wanted = [(a - lo, b + 1 - lo) for a, b, lo in zip(*inside, reads.lo)]
+            dx = conv_input_grad(last.pop(), w, reads.shape, step.stride, step.dilation, groups, wanted)
+            return [window.give_back(dx) if window.folds else place(dx, inside, held)]
         return y, pull
 
 
