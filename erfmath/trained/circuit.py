@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from ..empirics.arrays import Array
 from ..empirics.boxes import Program
 from ..empirics.plan import Plan
 from ..empirics.rules import Call, Pull, Step, rule_of
+from ..layers import Conv
 from ..networks.network import Network
 from ..networks.settings import RunSettings
 from .fused import Fused, fuse
@@ -95,9 +97,13 @@ def _side_by_side(pull: Pull) -> Pull:
     """All draws meet the same weights: as images of one draw, one long matrix product serves them all."""
     def of_all(dy: Array) -> list[Array]:
         if dy.shape[2] != 1:
-            return pull(dy)
+            return list(pull(dy))
         return [part.swapaxes(0, 2) for part in pull(dy.swapaxes(0, 2))]
     return of_all
+
+
+def _nothing_done(dy: Array) -> list[Array]:
+    return [dy]
 
 
 @dataclass(frozen=True)
@@ -138,13 +144,25 @@ class Circuit:
         for (i, name), array in parameters.items():
             if i in by_node:
                 by_node[i][name] = array.astype(plan.recipe.dtype, copy=False)
-        linear = {}
-        for i, step in program.steps.items():
-            if i in program.path and i > program.source and i not in gates:
-                nothing = [np.zeros((1, channels[j], 0, *held.shape), plan.recipe.dtype)
-                           for j, held in zip(step.inputs, step.forward.held)]
-                call = Call(step, by_node[i], 0, False, (), True)
-                linear[i] = _side_by_side(rule_of(step.layer).run(call, nothing)[1])
+        linear = dict[int, Pull]()
+        readers = Counter(j for i in program.path if i > program.source for j in program.steps[i].inputs)
+        for i in sorted(program.path, reverse=True):
+            step = program.steps.get(i)
+            if step is None or i <= program.source or i in gates:
+                continue
+            nothing = [np.zeros((1, channels[j], 0, *held.shape), plan.recipe.dtype)
+                       for j, held in zip(step.inputs, step.forward.held)]
+            pull = rule_of(step.layer).run(Call(step, by_node[i], 0, False, (), True), nothing)[1]
+            below = step.inputs[0]
+            if (step.layer.takes_norm and below in program.path and below > program.source and readers[below] == 1
+                    and isinstance(program.steps[below].layer, Conv) and step.backward.out == step.backward.held[0]):
+                # What multiplies each channel of a convolution's output goes into its kernel.
+                ones = np.ones((1, channels[i], 1, *(1,) * len(step.geometry)), plan.recipe.dtype)
+                factor = np.asarray(pull(ones)[0]).reshape(-1, *(1,) * (len(step.geometry) + 1))
+                by_node[below] = {**by_node[below], "kernel": by_node[below]["kernel"] * factor}
+                linear[i] = _nothing_done
+            else:
+                linear[i] = _side_by_side(pull)
         return Circuit(plan, program, fused, linear, tuple(gates), dict(channels))
 
     def step(self, i: int) -> Step:
