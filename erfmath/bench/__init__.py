@@ -23,7 +23,8 @@ __all__ = ["BENCHMARKS", "Table", "Timing", "run", "side_by_side"]
 BENCHMARKS = {"accuracy": "accuracy", "agreement": "agreement", "dependence": "dependence",
               "fields": "fields", "import": "imports", "inputs": "inputs",
               "limits": "limits",
-              "measure": "measure", "predict": "predict", "pretrained": "pretrained", "readers": "coverage",
+              "measure": "measure", "predict": "predict", "pretrained": "pretrained", "probes": "probes",
+              "readers": "coverage",
               "scatter": "scatter",
               "survey": "survey",
               "train": "train", "walk": "walk", "width": "width"}
