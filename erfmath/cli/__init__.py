@@ -170,10 +170,10 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--width", type=int, default=16, metavar="N",
                      help="channels of layers that leave theirs open (default: 16)")
     sub.add_argument("--channels-in", type=int, metavar="N", help="channels of the input (default: 3)")
-    sub.add_argument("--gates", choices=("taps", "independent", "channels", "layers"), default="taps",
+    sub.add_argument("--gates", choices=("taps", "independent", "channels", "layers", "streams"), default="taps",
                      help="use of given weights: by their mean square per tap, or with gates (derivatives of "
-                          "activations) that are independent, or come from one input per channel or per layer "
-                          "(default: taps)")
+                          "activations) that are independent, or come from one input per channel, layer or "
+                          "residual stream (default: taps)")
     sub.add_argument("--images", metavar="FILE",
                      help="inputs for the gates (.npz; default: noise with the spectrum of photographs)")
     sub.add_argument("--draws", type=int, default=200, metavar="N", help="draws of gates (default: 200)")

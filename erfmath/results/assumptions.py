@@ -42,6 +42,8 @@ class Assumption(enum.Enum):
     GATES_OF_CHANNELS = ("gates of one channel come from one input, those of different channels and layers are "
                          "independent")
     GATES_OF_LAYERS = "gates of one layer come from one input, those of different layers are independent"
+    GATES_OF_STREAMS = ("gates of all layers that read one residual stream come from one input, those of other layers "
+                        "are independent")
     GATES_BY_NORMS = "values after batch norms are Gaussian, with the mean and variance given by shift and scale"
     GATES_BY_NOISE = "inputs are noise with the spectrum of photographs"
     SCATTER_BY_WIDTH = ("how single networks scatter is taken to first order in 1/channels, with forward values and "

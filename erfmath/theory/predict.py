@@ -72,11 +72,12 @@ def predict(net: Network, *, image: Any = None, unit: Any = None, node: str | No
     weights : mapping, optional
         Trained arrays by node, in the shapes of `Fixed` ("node.bias": biases; batch norms: scale,
         shift, mean and variance, shape (4, channels); other norms: as in `measure`).
-    gates : {"taps", "independent", "channels", "layers"} or mapping
+    gates : {"taps", "independent", "channels", "layers", "streams"} or mapping
         How given weights act.  "taps": through their mean square per tap alone.  The others follow all
         paths through the weights as they are, under a hypothesis about gates: all "independent" of each
         other; those of one channel together, but "channels" independent; those of one layer together, but
-        "layers" independent (docs/trained.md).  Weights that are not given are drawn, each draw is then a
+        "layers" independent; those of layers on one residual stream together, but "streams" independent
+        (docs/trained.md).  Weights that are not given are drawn, each draw is then a
         network.  A mapping gives activities by hand, as `activities` returns them, of independent gates.
     images : ndarray or NaturalImages, optional
         Inputs ``(N, channels, *space)`` from which activities and gates are taken.  By default "independent"
@@ -84,8 +85,8 @@ def predict(net: Network, *, image: Any = None, unit: Any = None, node: str | No
         the spectrum of photographs forward.
     draws : int
         Draws of gates, or of the random signs that stand for independent ones in a network that is too
-        large to be exact; the result then has standard errors.  Of "channels" and "layers" there are no
-        more draws than images.
+        large to be exact; the result then has standard errors.  Of "channels", "layers" and "streams" there
+        are no more draws than images.
     rng : int, Generator or None
         For these draws.
     progress : bool or callable

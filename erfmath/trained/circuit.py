@@ -69,15 +69,20 @@ def channels_of(net: Network, settings: RunSettings) -> dict[int, int]:
     return dict(enumerate(settings.channels(net).values())) | {-1: settings.channels_in}
 
 
-def streams(program: Program) -> dict[int, int]:
+def streams(program: Program, joined: bool = False) -> dict[int, int]:
     """A number for each node: the same where values follow from each other without a kernel in between.
 
-    Where streams meet, a new one begins.
+    Where streams meet, a new one begins.  If `joined`, it goes on where one of them is what all others are made of, as
+    at the end of a residual branch.
     """
-    found = {-1: -1}
+    found, above = {-1: -1}, {-1: frozenset((-1,))}
     for i, step in program.steps.items():
-        above = {found[j] for j in step.inputs}
-        found[i] = above.pop() if len(above) == 1 and not step.layer.takes_weights else i
+        met = list(dict.fromkeys(found[j] for j in step.inputs))
+        made_of = [frozenset.union(*(above[j] for j in step.inputs if found[j] == stream)) for stream in met]
+        kept = [stream for k, stream in enumerate(met) if all(stream in made_of[n] for n in range(len(met)) if n != k)]
+        goes_on = not step.layer.takes_weights and len(kept) == 1 and (joined or len(met) == 1)
+        found[i] = kept[0] if goes_on else i
+        above[i] = frozenset.union(*(above[j] for j in step.inputs), (found[i],))
     return found
 
 

@@ -46,12 +46,12 @@ def drawn(circuit: Circuit, gates: Mapping[int, Gate], inputs: Array, draws: int
 
     Draw d meets at each layer the gates of another one of the inputs that went forward together: input d + s, s a
     random shift of the layer (of each of its channels for "channels").  Layers that follow each other without a kernel
-    in between, as an activation and a pool, share it.
+    in between, as an activation and a pool, share it; for "streams" so do all that read one residual stream.
 
     Parameters
     ----------
     inputs : ndarray, shape (channels, N, *space)
-    hypothesis : {"layers", "channels", "none"}
+    hypothesis : {"streams", "layers", "channels", "none"}
         "none" shifts nothing: then the draws are those of `measure`.
     """
     plan, program = circuit.plan, circuit.program
@@ -62,7 +62,7 @@ def drawn(circuit: Circuit, gates: Mapping[int, Gate], inputs: Array, draws: int
     kept = sum(circuit.channels[i] * math.prod(circuit.step(i).backward.out.shape) for i in gates)
     each = min(count, max(LEAST, BATCH_BYTES // max(4 * kept, 1)))
     parts = math.ceil(count / each)
-    stream = streams(program)
+    stream = streams(program, hypothesis == "streams")
     first: dict[int, int] = {}
     for i in gates:  # nodes of one stream go together in any case
         group = grouping.together.get(circuit.step(i).name)

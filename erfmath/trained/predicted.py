@@ -39,7 +39,7 @@ from .slopes import Bins, Gate, Routes, Slopes
 __all__ = ["HYPOTHESES", "predict_through_gates"]
 
 #: What `predict` takes as `gates`, beside activities by hand.
-HYPOTHESES = ("independent", "channels", "layers")
+HYPOTHESES = ("independent", "channels", "layers", "streams")
 #: Pixels of noise from which activities are taken, and how many images these make at least and at most; on the plane,
 #: where fewer sites are seen, four times as many.
 PIXELS, LEAST_IMAGES, MOST_IMAGES = 2**18, 8, 64
@@ -292,7 +292,7 @@ def _assumptions(hypothesis: str, source: str, drawn: tuple[str, ...]) -> tuple[
     """The assumptions, and where activities are from."""
     found: list[Assumption | Assumed] = [{
         "independent": Assumption.GATES_INDEPENDENT, "channels": Assumption.GATES_OF_CHANNELS,
-        "layers": Assumption.GATES_OF_LAYERS}[hypothesis]]
+        "layers": Assumption.GATES_OF_LAYERS, "streams": Assumption.GATES_OF_STREAMS}[hypothesis]]
     if source in ("norms", "noise"):
         found.append(Assumption.GATES_BY_NORMS if source == "norms" else Assumption.GATES_BY_NOISE)
     if drawn:

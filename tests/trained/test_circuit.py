@@ -47,3 +47,30 @@ def test_streams_end_at_kernels_and_where_they_meet() -> None:
     assert [circuit.step(i).name for i in circuit.gates] == ["relu1", "tanh1"]
     rows = circuit.units(None, 1, "power")[:, :, 0, 0]
     assert_close(rows @ rows.T, np.eye(2) / 2, ROUNDING)  # one channel after the other, of power 1 in all
+
+
+def residual_streams(net: em.Network) -> dict[str, str]:
+    """Of each node, the name of the one where its stream begins."""
+    settings = RunSettings.of(net, image=9, channels_in=2, ndim=1)
+    plan = make_plan(net, settings, statistic="power", entropy=0, normalise=False, images=None, channel=None,
+                     batch=None, dtype=None)
+    found = streams(plan.program, joined=True)
+    return {step.name: "input" if found[i] < 0 else net.names[found[i]] for i, step in plan.program.steps.items()}
+
+
+def test_residual_streams_go_on_through_sums() -> None:
+    block = em.residual(em.serial(em.Activation("relu"), em.Conv(3, 2), em.Activation("relu"), em.Conv(3, 2)))
+    found = residual_streams(em.serial(em.Conv(3, 2), block, block, em.Activation("relu"),
+                                       em.residual(em.serial(em.Activation("relu"), em.Conv(3, 4)), em.Conv(1, 4)),
+                                       em.Activation("relu")))
+    assert {found[name] for name in ("conv1", "relu1", "add1", "relu3", "add2", "relu5", "relu6")} == {"conv1"}
+    assert (found["relu2"], found["relu4"], found["relu7"]) == ("conv2", "conv4", "add3")   # a projection begins anew
+
+
+def test_residual_streams_of_other_merges() -> None:
+    gated = em.multiply(em.Identity(), em.serial(em.GlobalAvgPool(), em.Conv(1, 2), em.Activation("sigmoid")))
+    assert residual_streams(em.serial(em.Conv(3, 2), gated, em.Activation("relu")))["relu1"] == "conv1"
+    dense = em.concat(em.Identity(), em.serial(em.Activation("relu"), em.Conv(3, 2)))
+    assert residual_streams(em.serial(em.Conv(3, 2), dense, em.Activation("relu")))["relu2"] == "conv1"
+    apart = em.add(em.Conv(3, 2), em.Conv(1, 2))
+    assert residual_streams(em.serial(apart, em.Activation("relu")))["relu1"] == "add1"

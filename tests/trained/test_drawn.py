@@ -52,6 +52,30 @@ def test_layers_are_drawn_apart(gates: str) -> None:
         assert erf.stderr is None and abs(erf.total - 0.25) < 4 * 0.5 / 2000**0.5
 
 
+def test_streams_of_a_chain_are_its_layers() -> None:
+    net = em.repeat(em.serial(em.Conv(3, 3), em.Activation("relu"), em.MaxPool(2)), 2)
+    rng = np.random.default_rng(5)
+    weights = {"conv1": rng.standard_normal((3, 1, 3, 3)), "conv2": rng.standard_normal((3, 3, 3, 3))}
+    about: Any = {"weights": weights, "images": rng.standard_normal((20, 1, 12, 12)), "draws": 20, "rng": 0}
+    assert_close(em.predict(net, gates="streams", **about).map, em.predict(net, gates="layers", **about).map, ROUNDING)
+
+
+def test_one_stream_is_the_measurement() -> None:
+    """All gates read one residual stream, of one image: draws are those of `measure`, in another order."""
+    block = em.residual(em.serial(em.BatchNorm(), em.Activation("relu"), em.Conv(3, 3)))
+    net = em.serial(em.Conv(3, 3), block, block, em.Activation("relu"), em.Slice(0, 1))
+    rng = np.random.default_rng(6)
+    weights: Any = {"conv1": rng.standard_normal((3, 1, 3)), "conv2": rng.standard_normal((3, 3, 3)),
+                    "conv3": rng.standard_normal((3, 3, 3)), **{f"batch_norm{i}": np.stack(
+                        [rng.uniform(0.5, 1, 3), rng.normal(0, 0.5, 3), np.zeros(3), np.ones(3)]) for i in (1, 2)}}
+    images = rng.standard_normal((30, 1, 12))
+    erf: Any = em.predict(net, gates="streams", weights=weights, images=images, draws=30, rng=0)
+    measured = em.measure(net, weights=weights, images=images, draws=30, batch=1, channel=0)
+    assert np.abs(erf.map - measured.map).max() < 100 * np.finfo(np.float32).eps * measured.map.max()
+    layers = em.predict(net, gates="layers", weights=weights, images=images, draws=30, rng=0)
+    assert np.abs(layers.map - measured.map).max() > 0.01 * measured.map.max()
+
+
 def test_layers_that_are_drawn_together() -> None:
     """As above, in one group; and of inputs that are apart by up to one place, ordered by their sign."""
     net = em.serial(em.Conv(1, 1), em.Activation("relu"), em.Conv(1, 1), em.Activation("relu"))
@@ -140,7 +164,7 @@ def test_any_network_that_measure_takes(seed: int) -> None:
         gates = {i: _gate(parts, circuit.step(i), known[i]) for i in circuit.gates}
         maps = np.concatenate([maps for maps, _ in module.drawn(circuit, gates, parts.inputs(plan, 10), 10, "none")])
         assert_close(place(maps.mean(axis=0), plan.program.backward, plan.field), measured.moments.mean, REWRITE)
-    for hypothesis in ("independent", "channels", "layers"):
+    for hypothesis in ("independent", "channels", "layers", "streams"):
         erf = em.predict(sample.net, images=images, gates=hypothesis, draws=10, rng=0, **about)
         assert np.isfinite(erf.map).all()
 
