@@ -63,9 +63,9 @@ def simplified(names: list[str], layers: list[Layer], sources: list[tuple[int, .
     steady = frozenset(name.removesuffix(".bias") for name in given)
 
     def hand_on(i: int, j: int) -> None:
-        """What reads `i` reads `j` from now on."""
+        """What reads `i` reads `j` from now on, and `i` no longer does."""
         same[i] = j
-        readers[j] += readers[i]
+        readers[j] += readers[i] - (j in sources[i])
 
     unread = {i for i in range(len(layers)) if not readers[i]}
     for i, layer in enumerate(layers):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helpers import REWRITE, assert_close
+from helpers import REWRITE, ROUNDING, assert_close
 
 import erfmath as em
+from erfmath.layers.base import Layer
 from erfmath.networks.settings import RunSettings
 from erfmath.theory.sweep.plan import Graph
 
@@ -174,3 +175,14 @@ def leaky(slope: float) -> em.Layer:
 def test_a_transposed_filter_of_ones_is_nearest_upsampling() -> None:
     ones = em.ConvTranspose(2, stride=2, weights=em.Fixed(np.ones((2, 2))))
     assert kinds(net_of(ones), image=8) == kinds(net_of(em.Upsample(2)), image=8)
+
+
+@pytest.mark.parametrize("nothing", [em.Identity(), em.Pad(0), em.AvgPool(1), em.Dropout(0.0)])
+def test_two_in_a_row_are_one_with_nothing_between(nothing: Layer) -> None:
+    """A node that does nothing is no second reader of what it reads."""
+    norm, rest = em.GroupNorm(2), em.serial(em.Activation("relu"), em.Conv(3, 8))
+    nets = [em.serial(em.Conv(3, 8), em.Activation("relu"), em.Conv(3, 8), norm, *between, rest)
+            for between in ((), (norm,), (nothing, norm), (norm, nothing, nothing, norm, nothing))]
+    one, *others = (em.predict(net, image=12, ndim=1) for net in nets)
+    for other in others:
+        assert_close(other.map, one.map, ROUNDING)
