@@ -55,7 +55,20 @@ def part(rng: np.random.Generator) -> Any:
         em.serial(em.Conv(3, C), em.Dropout(0.3), act()), em.serial(em.AdaptiveMaxPool(3), em.Conv(1, C)),
         em.serial(em.Conv(3, C, groups="depthwise"), em.BatchNorm(), em.Activation("hardswish"), em.Conv(1, C)),
         em.serial(em.Conv(3, C), em.GroupNorm(2), act(), em.Conv(1, C)),
-        em.serial(em.Conv(3, C), em.Scale(-0.7), act(), em.Pad(1), em.Conv(3, C, padding="valid")))
+        em.serial(em.Conv(3, C), em.Scale(-0.7), act(), em.Pad(1), em.Conv(3, C, padding="valid")),
+        em.MaxPool(3, 2, ceil_mode=True), em.AvgPool(3, 2, 1, ceil_mode=True, count_include_pad=False),
+        em.MaxPool(2, 1, dilation=2), em.serial(em.PixelUnshuffle(2), em.Conv(3, C), act()),
+        em.serial(em.Conv(3, C), em.LayerNorm(), act(), em.Conv(1, C)),
+        em.serial(em.Conv(3, C), em.InstanceNorm(), act(), em.Conv(1, C)),
+        em.serial(em.Conv(3, C), em.RMSNorm(), act(), em.Conv(1, C)),
+        em.serial(em.ConvTranspose(3, C, stride=2, padding=1, output_padding=1, groups=2), em.BatchNorm(), act()),
+        em.serial(em.Upsample(size=11, mode="bilinear", align_corners=True), em.Conv(3, C, dilation=2), act()),
+        em.serial(em.Upsample(2, "bicubic"), em.AvgPool(2), act(), em.Conv(1, C)),
+        em.serial(em.Conv(5, C, stride=3, padding=2), act(), em.AdaptiveAvgPool(4)),
+        em.serial(em.Conv(4, C, stride=2, padding=1), act(), em.Pad(2, mode="reflect"), em.Conv(3, C)),
+        em.concat(em.serial(em.Slice(0, C // 2), unit(), em.Slice(1, 3)), em.Slice(C // 2, C)),
+        em.residual(em.serial(act(), em.Conv(3, C), act(), em.Conv(3, C), em.Scale(0.5))),
+        em.serial(em.Conv(3, 2, groups=2), em.Softmax(2), em.Conv(1, C)))
     return choices[int(rng.integers(len(choices)))]
 
 
@@ -107,7 +120,7 @@ def sampled(circuit: Circuit, gates: Mapping[int, Gate], draws: int, rng: np.ran
         if isinstance(gate, Routes):
             ends = np.cumsum([np.broadcast_to(share, dy.shape[1:]) for share in gate._by_tap(float)], axis=0)
             at = (rng.random(dy.shape) >= ends[:, None]).sum(axis=0)
-            return [gate._routed([dy * (at == a) for a in range(len(ends))])]
+            return [gate._routed(dy, lambda a, part: np.multiply(dy, at == a, out=part))]
         assert isinstance(gate, Bins)
         dx = np.zeros_like(dy, shape=(*dy.shape[:3], *gate.step.backward.held[0].shape))
         for value, sites, _ in gate._bins(dy):
@@ -144,3 +157,35 @@ def test_independent_gates(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
             seen = lines @ weight
             error = math.hypot(seen.std() / math.sqrt(len(seen)), 0 if erf.stderr is None else 2 * erf.total_stderr)
             assert abs(line @ weight - seen.mean()) <= 4.5 * error + 1e-6 * seen.mean()
+
+
+def with_functions(net: em.Network, function: str) -> em.Network:
+    """The same network with one function in the place of all."""
+    whole = net.to_dict()
+    for node in whole["nodes"]:
+        if node["op"] == "activation":
+            node["function"] = function
+    return em.Network.from_dict(whole)
+
+
+LINEAR = {"conv", "conv_transpose", "batch_norm", "avg_pool", "add", "concat", "upsample", "shuffle", "slice", "scale",
+          "pad", "activation", "adaptive_avg_pool", "pixel_unshuffle", "identity"}
+
+
+@pytest.mark.parametrize("start", [0, *(pytest.param(k, marks=pytest.mark.slow) for k in range(1000, 20000, 1000))])
+def test_open_gates_are_the_linear_network(start: int) -> None:
+    """Of networks that only functions make depend on the data; every hypothesis, functions open for all inputs."""
+    seed = next(seed for seed in range(start, start + 1000) if {node.layer.op for node in draw(seed)[0]} <= LINEAR
+                and sum(node.layer.op == "activation" for node in draw(seed)[0]) > 1)
+    net, image, unit, rng = draw(seed)
+    linear, relu = with_functions(net, "identity"), with_functions(net, "relu")
+    about: dict[str, Any] = {"weights": given(relu, len(image), rng), "unit": unit, "width": C}
+    channels = net.channels(C, 2)[net.output]
+    expected = sum(em.measure(linear, image=image, channels_in=2, channel=c, dtype="float64", statistic="power", draws=1,
+                              **about).map for c in range(channels)) / channels
+    erf: Any = em.predict(relu, image=image, channels_in=2, gates={
+        node.name: 1.0 for node in relu if node.layer.op == "activation"}, **about)
+    assert np.abs(erf.map - expected).max() <= 1e-12 * expected.max()
+    for gates in ("independent", "channels", "layers", "streams"):
+        erf = em.predict(linear, images=rng.standard_normal((4, 2, *image)), gates=gates, draws=4, rng=0, **about)
+        assert np.abs(erf.coherent_map - expected).max() <= 1e-5 * expected.max()
