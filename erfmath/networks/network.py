@@ -310,12 +310,12 @@ class Network:
         """Output channels of every node, None where they depend on the channels of the input or of a run."""
         return tuple(state.channels for state in self._state)
 
-    def known_channels_in(self, ndim: int) -> tuple[int | None, ...]:
-        """`known_channels` in `ndim` dimensions, which some layers need where the network leaves them open."""
+    def known_channels_in(self, ndim: int, channels_in: int | None = None) -> tuple[int | None, ...]:
+        """`known_channels` in `ndim` dimensions, of an input of `channels_in`, where the network leaves these open."""
         counts: list[int | None] = []
         for i in range(len(self._layers)):
-            counts.append(self._merge_channels(i, [None if j == INPUT else counts[j] for j in self._inputs[i]], None,
-                                               ndim))
+            counts.append(self._merge_channels(i, [channels_in if j == INPUT else counts[j] for j in self._inputs[i]],
+                                               None, ndim))
         return tuple(counts)
 
     def geometry(self, ndim: int) -> list[tuple[AxisGeometry, ...]]:

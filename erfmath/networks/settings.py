@@ -157,4 +157,5 @@ class RunSettings:
 
     def receptive_field(self, net: Network) -> ReceptiveField:
         """Theoretical receptive field of the node's units."""
-        return receptive_field(net, image=self.image, node=self.node, source=self.source, ndim=self.ndim).on_plane()
+        return receptive_field(net, image=self.image, node=self.node, source=self.source, ndim=self.ndim,
+                               channels_in=self.channels_in).on_plane()

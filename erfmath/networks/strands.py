@@ -193,7 +193,7 @@ class Paths(NamedTuple):
 
 
 def paths(net: Network, ndim: int, *, image: Any = None, source: str | None = None, gates: bool = True,
-          stop: int | None = None) -> Paths:
+          channels_in: int | None = None, stop: int | None = None) -> Paths:
     """The paths from a source to the first `stop` nodes of a network.
 
     Raises
@@ -212,7 +212,9 @@ def paths(net: Network, ndim: int, *, image: Any = None, source: str | None = No
     if not gates:
         inputs = _without_gates(layers, geometry, inputs)
     open_counts = net.ndim is None and any(layer.phases(ndim) for layer in layers)
-    channels = net.known_channels_in(ndim) if open_counts else net.known_channels
+    if channels_in is not None and any(layer.moves_channels for layer in layers):
+        open_counts = True
+    channels = net.known_channels_in(ndim, channels_in) if open_counts else net.known_channels
     found = strands(layers, inputs, channels, ndim, root)
     shapes = sizes = None
     if image is not None:

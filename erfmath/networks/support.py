@@ -49,7 +49,7 @@ def _copied(mask: npt.NDArray[np.bool_], origin: tuple[int, ...]) -> Support:
 
 
 def support(net: Network, *, image: Any = None, unit: Any = None, node: str | None = None, source: str | None = None,
-            gates: bool = True, ndim: int = 2) -> Support:
+            gates: bool = True, ndim: int = 2, channels_in: int | None = None) -> Support:
     """The input pixels that `unit` of `node` sees, holes of strides and dilation left out.
 
     Weights count as nonzero.  With `image` every layer's border is respected.
@@ -70,6 +70,9 @@ def support(net: Network, *, image: Any = None, unit: Any = None, node: str | No
         False leaves out what is seen only through factors of one site, as in squeeze-and-excite blocks.
     ndim : int
         Dimension, where the network leaves it open.
+    channels_in : int, optional
+        Channels of the input; matters to parts of channels that no layer has made anew, which count as the whole
+        where it is not given.
 
     Returns
     -------
@@ -94,8 +97,10 @@ def support(net: Network, *, image: Any = None, unit: Any = None, node: str | No
     >>> em.support(net).density  # 9 of 5 x 5 pixels
     0.36
     """
-    rf = receptive_field(net, image=image, node=node, source=source, gates=gates, ndim=ndim).on_plane()
-    graph = paths(net, ndim, image=image, source=source, gates=gates, stop=net.index(node) + 1)
+    rf = receptive_field(net, image=image, node=node, source=source, gates=gates, ndim=ndim,
+                         channels_in=channels_in).on_plane()
+    graph = paths(net, ndim, image=image, source=source, gates=gates, channels_in=channels_in,
+                  stop=net.index(node) + 1)
     unit = default_unit(rf.shape, rf.ndim, unit)
     lo, hi = rf.window(unit)
     if rf.image is not None:

@@ -308,9 +308,10 @@ def receptive_fields(net: Network, *, image: Any = None, source: str | None = No
     return _fields(net, image, ndim, None, source, flag(gates, "gates"))
 
 
-def _fields(net: Network, image: Any, ndim: int, only: int | None, source: str | None, gates: bool
-            ) -> dict[str, ReceptiveField]:
-    graph = paths(net, ndim, image=image, source=source, gates=gates, stop=None if only is None else only + 1)
+def _fields(net: Network, image: Any, ndim: int, only: int | None, source: str | None, gates: bool,
+            channels_in: int | None = None) -> dict[str, ReceptiveField]:
+    graph = paths(net, ndim, image=image, source=source, gates=gates, channels_in=channels_in,
+                  stop=None if only is None else only + 1)
     columns: list[Any] = []
     per_axis: list[list[Seen]] = []
     for axis in range(graph.ndim):
@@ -359,7 +360,7 @@ def _unknown_padding(graph: Paths) -> list[bool]:
 
 
 def receptive_field(net: Network, *, image: Any = None, node: str | None = None, source: str | None = None,
-                    gates: bool = True, ndim: int = 2) -> ReceptiveField:
+                    gates: bool = True, ndim: int = 2, channels_in: int | None = None) -> ReceptiveField:
     """Theoretical receptive field of the units of `node` (default: the output).
 
     Parameters
@@ -376,6 +377,9 @@ def receptive_field(net: Network, *, image: Any = None, node: str | None = None,
         False leaves out what is seen only through factors of one site, as in squeeze-and-excite blocks.
     ndim : int
         Dimension, where the network leaves it open.
+    channels_in : int, optional
+        Channels of the input; matters to parts of channels that no layer has made anew, which count as the whole
+        where it is not given.
 
     Returns
     -------
@@ -410,7 +414,8 @@ def receptive_field(net: Network, *, image: Any = None, node: str | None = None,
     only = net.index(node)
     if only < 0:
         raise ValueError(f"node={quoted(node)}: must be a node of the network, not its input")
-    found = list(_fields(net, image, ndim, only, source, flag(gates, "gates")).values())
+    count = None if channels_in is None else integer(channels_in, "channels_in", 1)
+    found = list(_fields(net, image, ndim, only, source, flag(gates, "gates"), count).values())
     if not found:
         raise ValueError(f"source={quoted(source)}: {net.names[only]} does not depend on it")
     return found[0]

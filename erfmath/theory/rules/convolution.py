@@ -191,6 +191,8 @@ def _patterns(common: Common, shared: float, own: float, op: Linear, sizes: tupl
             channels * shared / own, channels, [(taps.weights, mean_reads(taps.geometry[0], n or 1, m or 1, line))
                                                 for taps, n, m, line in zip(op.taps, sizes, out, common.lines)]):
         return None
+    if min(float(line[:, 0].min()) for line in common.lines) < 0:
+        return None  # filters that turn the sign of the mean here and there leave no product of lines
     within = []
     for line, n, m, g in zip(common.lines, sizes, out, (g for taps in op.taps for g in taps.geometry)):
         # Per axis, for each tap and site, what it reads of the mean, which is lower near borders, or 0 outside.

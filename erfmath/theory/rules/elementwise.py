@@ -83,7 +83,7 @@ class DropoutRule(Rule):
         values = m.values.copy()
         values[lag_zero(m.lags)] /= kept
         sites = tuple(Dropped.of(m.value(g), 1 - kept).value() for g in range(len(m.sites)))
-        return replace(m, values=values, corr_site=m.corr_site * kept, sites=sites, normed=None)
+        return replace(m, values=values, corr_site=m.corr_site * kept, sites=sites, normed=())
 
     def mean_factor(self, at: Below, factor: Factor) -> Factor:
         return factor

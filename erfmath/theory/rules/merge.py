@@ -53,6 +53,9 @@ class AddRule(Rule):
             inputs = [self._filtered(at, root, ways) for root, ways in at.roots.whole.items()]
         if at.roots is None:
             inputs = [_times(one, graph.times(i, j)) for one, j in zip(inputs, nodes)]
+        if any(not one.gaussian for one in inputs):  # whatever order they are listed in
+            order = sorted(range(len(nodes)), key=lambda n: _size(inputs[n]))
+            nodes, inputs = [nodes[n] for n in order], [inputs[n] for n in order]
         parts = [self._spread(at, one, j).of_groups(graph.owner(i, j)) for one, j in zip(inputs, nodes)]
         members, covaries = [{j} for j in nodes], 0.0
         if at.roots is not None:
@@ -256,6 +259,11 @@ class ConcatRule(Rule):
 def _of_group(at: Before, slot: int, g: int) -> SiteValue:
     """The value of input number `slot` in group `g` of the sum."""
     return at.done[at.graph.sources[at.i][slot]].sites[at.graph.owners[at.i][slot][0, g]]
+
+
+def _size(m: Moments) -> tuple[float, ...]:
+    """What tells values apart that are added, but for rounding."""
+    return tuple(float(f"{float(numbers[0]):.9e}") for numbers in (m.average, m.cov_far, m.corr_site))
 
 
 def _times(m: Moments, factor: float, known: bool = False) -> Moments:

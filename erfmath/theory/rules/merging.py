@@ -309,8 +309,8 @@ class _Merging:
         wiring.sources[i] = (base,)
 
     def _terms(self, i: int, j: int) -> list[tuple[int, float]]:
-        """An input of a sum, or what that is a sum of itself, each with its factor."""
-        start, factor = j, self.times.get((i, j), 1.0)
+        """An input of a sum, or what that is a multiple or a sum of, each with its factor."""
+        factor = self.times.get((i, j), 1.0)
         while self.flat and self.readers[j] == 1 and j > self.last:
             sources = self.wiring.sources[j]
             if self.wiring.layers[j].sums and len(sources) > 1 and not self._broadcasts(j):
@@ -319,4 +319,4 @@ class _Merging:
             if step is None or not isinstance(step[0], Affine) or len(sources) > 1:
                 break
             j, factor = sources[0], factor * step[0].a
-        return [(start, self.times.get((i, start), 1.0))]
+        return [(j, factor)]

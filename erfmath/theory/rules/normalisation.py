@@ -67,7 +67,7 @@ class NormRule(Rule):
             at.gates.normed[at.i] = at.i
         scale, shift = self._affine_at(at)
         if (scale, shift) == (1, 0):
-            vars(m)["normed"] = self.key(at)
+            vars(m)["normed"] = (self.key(at),) * len(m.cov_far)
             return m
         if at.i in at.gates.power:
             at.gates.power[at.i] = at.gates.power[at.i] * scale
@@ -94,9 +94,13 @@ class NormRule(Rule):
 
     def again(self, at: Before, m: Moments) -> bool:
         """Whether the values are normalised by the same statistics already: then these do not fluctuate."""
-        idle = m.normed == self.key(at)
+        idle = bool(m.normed) and all(self.again_in(at, m))
         at.gates.idle.update({at.i} if idle else ())
         return idle
+
+    def again_in(self, at: Before, m: Moments) -> list[bool]:
+        """The same of each channel group, for norms of single channels."""
+        return [norm == self.key(at) for norm in m.normed or (None,) * len(m.cov_far)]
 
     def spares(self, at: Before) -> float:
         """What is left of the power of a gradient that is the same at all sites."""
@@ -295,7 +299,8 @@ class BatchNormRule(MapNormRule):
         if any(q - c <= max(1e-9 * q, LEAST) for q, c in parts):
             raise ValueError("batch norm of values that do not vary between inputs or sites: the variance is zero, "
                              "or too small for floats; give input_moments with E[x x'] below E[x^2]")
-        at.gates.power[i] = m.per_pair((1.0 if self.again(at, m) else self.few(BATCH, at.graph.sizes[i])) / spread)
+        once = 1.0 if self.again(at, m) else self.few(BATCH, at.graph.sizes[i])
+        at.gates.power[i] = m.per_pair(np.where(self.again_in(at, m), 1.0, once) / spread)
         values = self.patterned(at, m, lambda: self._centred(m, spread))
         if not m.wraps and any(c and value is None for (_, c), value in zip(parts, m.sites)):
             few = [_of_patterns(q, site, c, 2 * m.ndim) if value is None else 1.0

@@ -68,7 +68,7 @@ def ordered(names: list[str], layers: list[Layer], rules: list[Rule], sources: S
     readers, ndim = readers_of(sources), len(sizes[-1])
     top, moved = len(layers) - 1, False
     for first in range(last + 2, len(layers)):
-        i, phi = first, rules[first].function(layers[first])
+        i, phi = first, None if layers[first].kind == "scale" else rules[first].function(layers[first])
         while phi is not None and (readers[first] or first == top):
             j = sources[i][0]
             if (j <= last or names[j] in given or readers[j] != 1 or len(sources[j]) != 1

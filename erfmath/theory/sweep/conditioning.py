@@ -245,6 +245,11 @@ def _varying(value: Value, nodes: Nodes, table: Array) -> Told | None:
     return Told(value, nodes, table) if np.ptp(table) > FLAT else None
 
 
+def _finer(one: Told, other: Told) -> bool:
+    """Whether one of two has more nodes, or else, for them to have an order, a larger table."""
+    return (len(one.nodes.u), float(one.table @ one.table)) > (len(other.nodes.u), float(other.table @ other.table))
+
+
 def crossing(one: Told | None, other: Told | None) -> Passed:
     """What is known of the product of two branches that meet, at the source of the value there, and what it gains.
 
@@ -252,6 +257,8 @@ def crossing(one: Told | None, other: Told | None) -> Passed:
     """
     first, second = (one, other) if one is not None else (other, None)
     assert first is not None
+    if second is not None and _finer(second, first):  # whichever comes first
+        first, second = second, first
     nodes, also = first.nodes, np.ones(len(first.nodes.u))
     if second is not None:
         also = second.nodes.table_at(second.table, nodes.u)

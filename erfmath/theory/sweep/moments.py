@@ -66,8 +66,9 @@ class Moments:
         Whether the map is a torus or a point, that is, stands for the plane.
     plane : Moments, optional
         The same far from all borders, at a point; gives an image the correlation of neighbours.
-    normed : (str, int), optional
-        By which norm the values have been normalised, and nothing else since: once more changes nothing but scale.
+    normed : tuple of (str, int) or None
+        Per group, by which norm the values have been normalised, and nothing else since: once more changes nothing but
+        scale; empty where none has been.
     pixels : InputModel, optional
         What the values are, if they are correlated pixels.
     tilts : tuple of Tilt
@@ -87,7 +88,7 @@ class Moments:
     sites: tuple[SiteValue, ...]
     wraps: bool
     plane: Moments | None = None
-    normed: tuple[str, int] | None = None
+    normed: tuple[tuple[str, int] | None, ...] = ()
     pixels: InputModel | None = None
     tilts: tuple[Tilt, ...] = ()
     common: Common | None = None
@@ -293,6 +294,7 @@ class Moments:
         return replace(self, values=self.values[owner], cov_far=self.cov_far[owner], corr_site=self.corr_site[owner],
                        common=None if common is None else Common(lambda: common()[owner]),
                        offset=None if self.offset is None else self.offset[owner],
+                       normed=self.normed and tuple(self.normed[k] for k in owner),
                        sites=tuple(self.sites[k] for k in owner))
 
     def _mixed_common(self, share: Array) -> Array:
@@ -307,6 +309,7 @@ class Moments:
         values = (share @ self.values.reshape(share.shape[1], -1)).reshape(len(share), *self.values.shape[1:])
         out = replace(self, values=values, cov_far=share @ self.cov_far,
                       corr_site=ratio(share @ self.cov_site, share @ self.average), sites=(None,) * len(share),
+                      normed=(),
                       common=None if self.common is None else Common(lambda: self._mixed_common(share)))
         vars(out)["average"] = share @ self.average
         return out
@@ -418,6 +421,8 @@ def concatenate(parts: list[Moments], node: int | None = None) -> Moments:
         first = itertools.accumulate((len(part.cov_far) for part in parts), initial=0)
         out = out._with(tilts=tuple(Tilt(before + group, (*way, node), ratios) for before, part in zip(first, parts)
                                     for group, way, ratios in part.tilts))
+    if any(part.normed for part in parts):
+        out = out._with(normed=tuple(norm for part in parts for norm in part.normed or (None,) * len(part.cov_far)))
     if all(part.common is None for part in parts):
         return out
     return out.with_common(lambda: np.concatenate([part.common_map for part in parts]))

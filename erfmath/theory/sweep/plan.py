@@ -239,11 +239,11 @@ class Graph:
 def _stack(i: int, source: int, layers: list[Layer], rules: list[Rule], ops: list[Linear],
            sources: list[tuple[int, ...]], sizes: list[Any]) -> None:
     """Let a layer that does with the one before it what one layer does read what that reads."""
-    below = sources[i][0]
-    if below >= 0 and below != source:
+    while (below := sources[i][0]) >= 0 and below != source:
         joint = rules[i].stacked(layers[i], ops[i], layers[below], ops[below], sizes[sources[below][0]], sizes[below])
-        if joint is not None:
-            ops[i], sources[i] = joint, sources[below]
+        if joint is None:
+            return
+        ops[i], sources[i] = joint, sources[below]
 
 
 def _without(kept: list[int], source: int, names: list[str], layers: list[Layer], sources: list[tuple[int, ...]],

@@ -72,16 +72,16 @@ def test_too_few_channels_are_refused_by_name(norm: em.Layer, channels: int) -> 
 
 @pytest.mark.parametrize("norm", [em.BatchNorm(), em.LayerNorm(), em.RMSNorm(), em.GroupNorm(2), em.InstanceNorm()])
 def test_norms_divide_small_and_large_values_alike_or_refuse_them_by_name(norm: em.Layer) -> None:
-    """A factor before a norm changes nothing, unless it takes the values out of the range of floats."""
-    def predicted(factor: float) -> em.EffectiveReceptiveField:
-        net = em.serial(em.Conv(3, 8), em.Scale(factor), norm, RELU, em.Conv(3))
+    """A factor before a norm changes nothing; weights that take the values out of the range of floats are refused."""
+    def predicted(factor: float, gain: float = 2.0) -> em.EffectiveReceptiveField:
+        net = em.serial(em.Conv(3, 8, weights=em.Random(gain=gain)), em.Scale(factor), norm, RELU, em.Conv(3))
         return em.predict(net, image=8, ndim=1)
 
     expected = predicted(1.0)
     for factor in (1e-100, 1e100):
         assert_close(predicted(factor).map, expected.map, SAME)
     with pytest.raises(ValueError, match="norm1: .* too small for floats"):
-        predicted(1e-160)
+        predicted(1.0, 1e-320)
 
 
 def test_gradient_through_the_statistics_of_a_map() -> None:

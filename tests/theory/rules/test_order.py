@@ -25,7 +25,7 @@ def test_functions_that_never_fall(name: str, is_so: bool) -> None:
 
 def test_gates_go_before_what_picks() -> None:
     net = em.serial(em.Conv(3), em.MaxPool(2), em.Upsample(2), em.Scale(.5), R, em.Conv(3))
-    assert order(net) == ["conv1", "scale1", "relu1", "max_pool1", "upsample1", "conv2"]
+    assert order(net) == ["conv1", "relu1", "max_pool1", "upsample1", "conv2"]
     assert order(net, flat=False) == list(net.names)
 
 

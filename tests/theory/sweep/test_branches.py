@@ -71,7 +71,7 @@ def test_values_less_their_norm(image: int | None) -> None:
         graph = Graph.of(net, settings)
         seen: dict[int, Moments] = {}
         gates = forward(graph, Plan(graph, False), InputModel(1., shared), seen)
-        gain = gates.power[graph.sources[graph.names.index("add1")][1] - 1].item()
+        gain = gates.power[graph.sources[graph.names.index("add1")][1]].item()
         m = seen[graph.names.index("add1")]
         expected = 4 * (1 - shared) * (1 - gain**.5)**2 + 4 * shared
         assert_close([m.average[0], m.cov_far[0]], [expected, 4 * shared], ROUNDING)

@@ -1,0 +1,373 @@
+"""One layer alone in its simplest form, and two in a row as one: what specs tell of layers that are the same function.
+
+`simplify` brings networks to the form that has nothing to join.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ...layers import (Activation, AdaptiveAvgPool, AdaptiveMaxPool, AvgPool, BlurPool, Conv, ConvTranspose, Dropout,
+                       GlobalAvgPool, Layer, MaxPool, Pad, PixelShuffle, PixelUnshuffle, Scale, Upsample)
+from ...layers.base import Windowed
+from ...layers.geometry import SITE, AxisGeometry
+from ...layers.weights import Fixed, Random
+from ..sweep.values import rounded
+from .base import rule_of
+
+__all__ = ["alone", "as_one", "homogeneous", "nothing", "one_convolution", "unnamed"]
+
+#: Taps along an axis of a filter that stands for two in a row, at most.
+MOST = 32
+#: Gains of one layer that stands for two lie between this and one over it.
+LIMIT = 1e30
+#: Layers some of which are one with another kind of them.
+WINDOWS = (Windowed, Pad, Upsample, GlobalAvgPool, AdaptiveAvgPool, PixelUnshuffle)
+Sizes = tuple[Any, ...]
+
+
+def alone(layer: Layer, sizes: Sizes, ndim: int) -> Layer:
+    """A layer that reads one map of `sizes`, as simple as it can be written."""
+    if isinstance(layer, ConvTranspose):
+        layer = _forwards(layer, ndim)
+    if isinstance(layer, Conv):
+        return layer if layer.random else _one_tap(_trimmed(layer, ndim), ndim)
+    if isinstance(layer, AdaptiveAvgPool):
+        layer = _equal_bins(layer, sizes, ndim)
+    if isinstance(layer, AvgPool) and None not in sizes and all(
+            g.kernel == n and g.dilation == 1 and not (isinstance(g.padding, str) or any(g.pads(n)))
+            for g, n in zip(layer.geometry(ndim), sizes)):
+        return GlobalAvgPool()
+    if isinstance(layer, Activation) and _slope(layer) == 0:
+        return _RELU
+    return layer
+
+
+_RELU = Activation("relu")
+
+
+def _one_tap(layer: Layer, ndim: int) -> Layer:
+    """A filter of one tap as a factor."""
+    weights = getattr(layer, "weights", None)
+    if not isinstance(weights, Fixed) or weights.array.size != 1 or not weights.per_channel(ndim) or getattr(
+            layer, "bias", 0) or not all(map(_plain, layer.geometry(ndim))):
+        return layer
+    return _scale(weights.array.item()) or layer
+
+
+def _scale(factor: float) -> Layer | None:
+    """A factor as a layer, None where it is too large for one."""
+    try:
+        return Scale(rounded(factor))
+    except ValueError:
+        return None
+
+
+def nothing(layer: Layer, ndim: int) -> bool:
+    """Whether a layer hands on its only input as it is."""
+    if layer.is_identity or layer.many_inputs:
+        return True
+    if isinstance(layer, (MaxPool, AvgPool, BlurPool)):
+        return all(g.kernel == g.stride == 1 and g.padding in ((0, 0), "same") for g in layer.geometry(ndim))
+    if isinstance(layer, (Conv, ConvTranspose)) and isinstance(layer.weights, Fixed) and not layer.bias:
+        array = layer.weights.array
+        if array.size == 1 and layer.weights.per_channel(ndim):
+            return array.item() == 1 and all(map(_plain, layer.geometry(ndim)))
+        return (layer.groups == 1 and array.size == array.shape[0]**2 and array.ndim == ndim + 2
+                and np.array_equal(array.reshape(len(array), -1), np.eye(len(array)))
+                and all(map(_plain, layer.geometry(ndim))))
+    return False
+
+
+def _plain(g: AxisGeometry) -> bool:
+    """Whether nothing happens along an axis."""
+    return g._replace(transposed=False, dilation=1, border="zeros",
+                      padding=(0, 0) if g.padding == "same" and g.kernel == 1 else g.padding) == SITE
+
+
+def _forwards(layer: ConvTranspose, ndim: int) -> Layer:
+    """A transposed convolution of stride 1 as a convolution, whose taps are in the other order."""
+    axes = layer.geometry(ndim)
+    ones = isinstance(layer.weights, Fixed) and layer.weights.per_channel(ndim) and (layer.weights.array == 1).all()
+    if ones and not layer.bias and all(g.kernel == g.stride and g.dilation == 1 and g.padding == (0, 0) for g in axes):
+        return Upsample(tuple(g.stride for g in axes))
+    pads = [g.pads(None) for g in axes]
+    if any(g.stride > 1 or g.padding == "same" or max(p) >= g.extent for g, p in zip(axes, pads)):
+        return layer
+    weights = layer.weights
+    if isinstance(weights, Fixed):
+        array = np.flip(weights.array, tuple(range(-ndim, 0)))
+        if not weights.per_channel(ndim):
+            if layer.groups != 1:
+                return layer
+            array = np.swapaxes(array, 0, 1)
+        weights = Fixed(array)
+    elif isinstance(weights, Random) and weights.profile is not None:
+        weights = replace(weights, profile=np.flip(np.asarray(weights.profile)))
+    around = tuple((g.extent - 1 - p, g.extent - 1 - q) for g, (p, q) in zip(axes, pads))
+    return Conv(tuple(g.kernel for g in axes), layer.channels, dilation=tuple(g.dilation for g in axes), padding=around,
+                groups=layer.groups, weights=weights, bias=layer.bias)
+
+
+def _equal_bins(layer: Layer, sizes: Sizes, ndim: int, whole: bool = False) -> Layer:
+    """A pool to bins of one size as one of this kernel and stride; where `whole`, also one of the whole map."""
+    axes = layer.geometry(ndim)
+    counts = [1 if g.padding == "whole" else g.resize.size if g.resize else None for g in axes]
+    if None in sizes or None in counts or (set(counts) == {1} and not whole):
+        return layer
+    if any(n % count for n, count in zip(sizes, counts)):
+        return layer
+    kernel = tuple(n // count for n, count in zip(sizes, counts))
+    return AvgPool(kernel, kernel)
+
+
+def _trimmed(layer: Layer, ndim: int) -> Layer:
+    """A filter without taps of zero at its rim, unless its padding is less than what is cut."""
+    weights, axes = getattr(layer, "weights", None), layer.geometry(ndim)
+    if not isinstance(weights, Fixed) or not weights.per_channel(ndim) or axes[0].transposed:
+        return layer
+    array = weights.array
+    if not array.any() or any(isinstance(g.padding, str) for g in axes):
+        return layer
+    spec: Any = layer
+    cut = [(int(hit[0]), int(array.shape[axis] - 1 - hit[-1])) for axis in range(ndim) for hit in (
+        np.flatnonzero(array.any(axis=tuple(a for a in range(ndim) if a != axis))),)]
+    pads = [tuple(p - g.dilation * c for p, c in zip(g.pads(None), ends)) for g, ends in zip(axes, cut)]
+    if not any(map(any, cut)) or min(map(min, pads)) < 0:
+        return layer
+    kept = array[tuple(slice(a, n - b) for (a, b), n in zip(cut, array.shape))]
+    return replace(spec, kernel_size=kept.shape, padding=pads, weights=Fixed(kept))
+
+
+def as_one(first: Layer, second: Layer, sizes: tuple[Sizes, Sizes], channels: tuple[int, int, int], gated: bool,
+           ndim: int) -> Layer | None:
+    """One layer that does what two in a row do, None where there is none; `sizes` and `channels` are of what they read
+    and, the channels, of what comes out, too.
+    """
+    if isinstance(first, Scale):
+        return _scaled(second, first.factor)
+    if type(first) is not type(second) and not (isinstance(first, WINDOWS) and isinstance(second, WINDOWS)):
+        return None
+    if isinstance(first, Pad) and isinstance(second, Pad) and first.mode == second.mode == "zeros":
+        pads = [(a.pads(None), b.pads(None)) for a, b in zip(first.geometry(ndim), second.geometry(ndim))]
+        if any(p < 0 < q for one, other in pads for p, q in zip(one, other)):
+            return None  # cropped, and then zeros instead
+        return Pad(tuple((one[0] + other[0], one[1] + other[1]) for one, other in pads))
+    if isinstance(first, Dropout) and isinstance(second, Dropout):
+        return Dropout(1 - (1 - first.p) * (1 - second.p))
+    if isinstance(first, Activation) and isinstance(second, Activation):
+        below, then = _slope(first), _slope(second)
+        if below is None or then is None:
+            return None
+        slope = below * (then if below > 0 else 1.0)
+        return Activation("leaky_relu", slope=slope) if slope else Activation("relu")
+    if isinstance(first, Upsample) and first.mode == "nearest" and first.by_taps:
+        return _of_copies(first, second, ndim)
+    if isinstance(first, AvgPool) and isinstance(second, AvgPool):
+        pool = _bins_of_bins(first, second, ndim)
+        if pool is not None:
+            return pool
+    if isinstance(first, PixelUnshuffle):
+        return _unshuffled(first, second, channels, ndim)
+    if gated and isinstance(first, Pad) and first.mode == "zeros":
+        padded = _padded(first, second, ndim)
+        if padded is not None:
+            return padded
+    return _strided(first, second, sizes[0], ndim) or (
+        _filter(first, second, sizes, channels, ndim) if gated else None)
+
+
+def _scaled(layer: Layer, factor: float) -> Layer | None:
+    """A layer that reads a multiple of its input as one that reads this, which also puts out what that would."""
+    if isinstance(layer, Scale):
+        return _scale(factor * layer.factor)
+    if layer.statistics and layer.op != "grn" and factor > 0:
+        return layer
+    return _louder(layer, factor)
+
+
+def _louder(layer: Layer, factor: float) -> Layer | None:
+    """A layer of random weights that are `factor` times as large."""
+    weights = getattr(layer, "weights", None)
+    if not isinstance(weights, Random) or layer.bias_variance(1, 1, 1):
+        return None
+    gain = weights.gain * factor**2
+    if not 1 / LIMIT < gain < LIMIT:
+        return None
+    spec: Any = layer
+    louder: Layer = replace(spec, weights=replace(weights, gain=gain))
+    return louder
+
+
+def homogeneous(layer: Layer, factor: float) -> bool:
+    """Whether a layer makes `factor` times as much of a map that is this times as large."""
+    if isinstance(layer, Activation):
+        return factor > 0 and _slope(layer) is not None
+    if isinstance(layer, (Conv, ConvTranspose)):
+        return not (layer.random or layer.bias)
+    if isinstance(layer, (MaxPool, AdaptiveMaxPool)):
+        return factor > 0
+    return layer.moves_channels or isinstance(layer, (AvgPool, BlurPool, GlobalAvgPool, AdaptiveAvgPool, Upsample, Pad,
+                                                      Dropout, PixelShuffle, PixelUnshuffle))
+
+
+def _of_copies(up: Upsample, second: Layer, ndim: int) -> Layer | None:
+    """A layer that reads copies of sites as one that reads these."""
+    scales = [g.stride for g in up.geometry(ndim)]
+    if isinstance(second, Upsample) and second.mode == "nearest" and second.by_taps:
+        return Upsample(tuple(s * g.stride for s, g in zip(scales, second.geometry(ndim))))
+    if isinstance(second, (MaxPool, AvgPool)) and all(
+            g.extent <= g.stride and s % g.stride == 0 and g.padding == (0, 0)
+            for g, s in zip(second.geometry(ndim), scales)):
+        return Upsample(tuple(s // g.stride for g, s in zip(second.geometry(ndim), scales)))
+    return second if isinstance(second, GlobalAvgPool) else None
+
+
+def _bins_of_bins(first: AvgPool, second: AvgPool, ndim: int) -> Layer | None:
+    """Means of means of sites side by side."""
+    axes = list(zip(first.geometry(ndim), second.geometry(ndim)))
+    if first.ceil_mode or second.ceil_mode or any(
+            a.kernel != a.stride or isinstance(g.padding, str) or any(g.pads(None)) for a, b in axes for g in (a, b)):
+        return None
+    return AvgPool(tuple(a.kernel * b.kernel for a, b in axes), tuple(a.stride * b.stride for a, b in axes))
+
+
+def _unshuffled(first: PixelUnshuffle, conv: Layer, channels: tuple[int, int, int], ndim: int) -> Layer | None:
+    """A convolution of sites that have been brought to channels as one with a larger kernel and stride."""
+    weights, r = getattr(conv, "weights", None), [g.stride for g in first.geometry(ndim)]
+    if not isinstance(conv, Conv) or not isinstance(weights, Random) or conv.groups != 1 or conv.bias:
+        return None
+    axes = conv.geometry(ndim)
+    if any(g.dilation > 1 and g.kernel > 1 or isinstance(g.padding, str) or g.border != "zeros" for g in axes):
+        return None
+    profile: Any = weights.profile
+    if profile is not None:
+        if np.ndim(profile) != ndim:  # the same line along all axes
+            profile = functools.reduce(np.multiply.outer, [np.asarray(profile)] * ndim)
+        profile = np.kron(profile, np.ones(r))
+    gain = weights.gain * {"in": 1.0, "out": channels[1] / channels[2]}.get(weights.fan, math.nan)
+    if math.isnan(gain):
+        return None
+    return Conv(tuple(s * g.kernel for s, g in zip(r, axes)), conv.channels,
+                stride=tuple(s * g.stride for s, g in zip(r, axes)),
+                padding=tuple((s * p, s * q) for s, (p, q) in zip(r, (g.pads(None) for g in axes))),
+                weights=Random(gain=gain, profile=profile, law=weights.law))
+
+
+def _padded(pad: Pad, window: Layer, ndim: int) -> Layer | None:
+    """A window on what has been padded as one with this padding."""
+    mean = isinstance(window, AvgPool) and window.count_include_pad and not window.ceil_mode
+    if not (mean or isinstance(window, (BlurPool, Conv))):
+        return None
+    spec: Any = window
+    axes = window.geometry(ndim)
+    around = [g.pads(None) for g in pad.geometry(ndim)]
+    if min(map(min, around)) < 0 or any(isinstance(g.padding, str) or g.border != "zeros" for g in axes):
+        return None
+    try:
+        return replace(spec, padding=tuple((p + a, q + b) for (p, q), (a, b) in zip(
+            around, (g.pads(None) for g in axes))))
+    except ValueError:  # windows that would lie outside
+        return None
+
+
+def _strided(conv: Layer, pick: Layer, sizes: Sizes, ndim: int) -> Layer | None:
+    """A random convolution of which the next layer picks sites, as one with a larger stride."""
+    steps = pick.geometry(ndim)
+    if not (conv.random and isinstance(conv, Windowed) and not conv.transposed and pick.single_tap(ndim)
+            and isinstance(pick, Windowed) and not (pick.takes_weights or pick.transposed)):
+        return None
+    if any(g._replace(stride=1) != SITE for g in steps) or all(g.stride == 1 for g in steps):
+        return None
+    geometry = conv.geometry(ndim)
+    spec: Any = conv
+    return replace(spec, stride=tuple(a.stride * b.stride for a, b in zip(geometry, steps)),
+                   padding=[g.pads(n) for g, n in zip(geometry, sizes)])
+
+
+def one_convolution(layers: list[Layer], ndim: int) -> Layer | None:
+    """The sum of convolutions of one map with random weights as one, whose taps have the variances of all of them."""
+    first: Any = layers[0]
+    if any(not isinstance(one, Conv) or not isinstance(one.weights, Random) or one.groups != 1 or one.bias
+           or one.weights.fan != "in" or one.channels != first.channels or one.weights.law != first.weights.law
+           for one in layers):
+        return None
+    axes = [one.geometry(ndim) for one in layers]
+    if any(g.border != "zeros" or isinstance(g.padding, str) or g.dilation > 1 and g.kernel > 1 or g.stride != h.stride
+           for geometry in axes for g, h in zip(geometry, axes[0])):
+        return None
+    before = [max(geometry[axis].pads(None)[0] for geometry in axes) for axis in range(ndim)]
+    after = [max(geometry[axis].kernel - geometry[axis].pads(None)[0] for geometry in axes) for axis in range(ndim)]
+    total = np.zeros([p + q for p, q in zip(before, after)])
+    for one, geometry in zip(layers, axes):
+        weights: Any = getattr(one, "weights")
+        kernel = tuple(g.kernel for g in geometry)
+        parts = weights.variances(kernel)
+        power = parts[0] if len(parts) == 1 else functools.reduce(np.multiply.outer, parts)
+        at = tuple(slice(p - g.pads(None)[0], p - g.pads(None)[0] + g.kernel) for p, g in zip(before, geometry))
+        total[at] += weights.gain * power.reshape(kernel) / power.sum()
+    pads = tuple((p, max(geometry[axis].pads(None)[1] + total.shape[axis] - geometry[axis].kernel - (
+        p - geometry[axis].pads(None)[0]) for geometry in axes)) for axis, p in enumerate(before))
+    return Conv(total.shape, first.channels, stride=tuple(g.stride for g in axes[0]), padding=pads,
+                weights=Random(gain=float(total.sum()), profile=total, law=first.weights.law))
+
+
+def unnamed(layer: Any) -> Layer:
+    """A layer whatever it is called."""
+    unnamed: Layer = replace(layer, name=None)
+    return unnamed
+
+
+def _slope(layer: Activation) -> float | None:
+    """Of a rectifier, below zero."""
+    return {"relu": 0.0, "leaky_relu": layer.slope}.get(layer.function)
+
+
+def _filter(first: Layer, second: Layer, sizes: tuple[Sizes, Sizes], channels: tuple[int, int, int], ndim: int
+            ) -> Layer | None:
+    """Two filters of each channel as one."""
+    if isinstance(second, GlobalAvgPool):
+        second = _equal_bins(second, sizes[1], ndim, True)
+    one, other = _taps(first, sizes[0], channels[:2]), _taps(second, sizes[1], channels[1:])
+    if one is None or other is None:
+        return None
+    kernels, strides, pads = [], [], []
+    for a, b, n, m in zip(first.geometry(ndim), second.geometry(ndim), *sizes):
+        padded = a.pads(n), b.pads(m)
+        if (n is not None or "same" in (a.padding, b.padding)) and any(padded[1]) and not _plain(a):
+            return None  # sites that lie outside the map between
+        kernels.append((a.dilation * (a.kernel - 1), a.stride * b.dilation * (b.kernel - 1)))
+        strides.append(a.stride * b.stride)
+        pads.append((padded[0][0] + a.stride * padded[1][0], padded[0][1] + a.stride * padded[1][1]))
+    if max(p + q for p, q in kernels) >= MOST:
+        return None
+    total = np.zeros([p + q + 1 for p, q in kernels])
+    for tap in np.ndindex(*other.shape):
+        start = [g.stride * h.dilation * t for g, h, t in zip(first.geometry(ndim), second.geometry(ndim), tap)]
+        total[tuple(slice(s, s + p + 1, g.dilation) for s, (p, _), g in zip(start, kernels, first.geometry(ndim)))] += (
+            other[tap] * one)
+    if not total.any():
+        return None
+    return Conv(total.shape, stride=tuple(strides), padding=tuple(pads), groups="depthwise", weights=Fixed(total))
+
+
+def _taps(layer: Layer, sizes: Sizes, channels: tuple[int, ...]) -> Any:
+    """Weights of a filter that is the same for each channel, None for all else, as where channels are mixed."""
+    if not isinstance(layer, Windowed) or layer.random or layer.transposed or layer.routes or layer.bias_variance(
+            1, 1, len(sizes)):
+        return None
+    op = rule_of(layer).lower(layer, sizes, *channels)
+    plain = all(g.border == "zeros" and not (g.ceil_mode or g.resize) for g in layer.geometry(len(sizes)))
+    if (not plain or op.gate or op.equal or op.inside_only or op.fold or op.matrix is not None or op.fresh
+            or any(taps.rows is not None for taps in op.taps)):
+        return None
+    total = np.full((1,) * len(sizes), op.gain)
+    for taps in op.taps:
+        total = total * taps.weights.reshape([n if axis in taps.axes else 1 for axis, n in enumerate(
+            g.kernel for g in layer.geometry(len(sizes)))])
+    return total

@@ -1,0 +1,121 @@
+"""Layers in a row, and layers side by side, that are one function have one field."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import REWRITE, assert_close
+
+import erfmath as em
+from erfmath.layers.weights import Random
+from erfmath.theory.rules.fusion import alone, as_one, homogeneous, nothing
+
+R, SIGMOID = em.Activation("relu"), em.Activation("sigmoid")
+UP = em.Upsample(2)
+LINE = np.array([.3, 1., .5])
+SUMS = em.add(em.Conv(3, 2, weights=Random(gain=1.)), em.Conv(1, 2, weights=Random(gain=.5)))
+WIDE = Random(gain=1.5, profile=np.pad([.5], 1) + 1 / 3)
+BLUR = em.Conv(3, groups="depthwise", weights=em.Fixed(np.array([-.7, -.1, 1.3])))
+
+#: Two ways to write one function, and what they are put into; each was told apart once.
+PAIRS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
+    "a pool of copies after a pool": (em.serial(em.Conv(3, 4), em.MaxPool(3, 2, 1), em.MaxPool(2)), em.serial(
+        em.Conv(3, 4), em.MaxPool(3, 2, 1), UP, em.MaxPool(4)), {}),
+    "copies of copies": (em.serial(SIGMOID, em.Upsample(4), em.MaxPool(2, 2, "same"), em.Conv(3, 2), SIGMOID),
+                         em.serial(SIGMOID, UP, UP, em.MaxPool(2, 2, "same"), em.Conv(3, 2), SIGMOID), {"image": 4}),
+    "copies of copies, pooled": (em.serial(em.Conv(3, 4), UP, SIGMOID), em.serial(
+        em.Conv(3, 4), UP, UP, em.MaxPool(2), SIGMOID), {}),
+    "a sum before a norm": (em.serial(R, em.Conv(3, 2, weights=WIDE), em.Conv(3, 2), em.BatchNorm()), em.serial(
+        R, SUMS, em.Conv(3, 2), em.BatchNorm()), {"image": 4, "unit": 0}),
+    "the whole map": (em.serial(em.Conv(5, 6, padding=1), em.Activation("silu"), em.GlobalAvgPool(), SIGMOID),
+                      em.serial(em.Conv(5, 6, padding=1), em.Activation("silu"), em.AvgPool(9), SIGMOID),
+                      {"image": 11}),
+    "copies, then the whole map": (em.serial(em.Conv(3, 6), em.BlurPool(), UP, em.GlobalAvgPool(), em.BatchNorm()),
+                                   em.serial(em.Conv(3, 6), em.BlurPool(), em.AvgPool(11), em.BatchNorm()),
+                                   {"image": 22}),
+    "a pad between filters": (em.serial(R, BLUR, em.BlurPool(3, 2, 1), SIGMOID, em.Conv(1, 2)), em.serial(
+        R, BLUR, em.Pad(1), em.BlurPool(3, 2, 0), SIGMOID, em.Conv(1, 2)), {}),
+    "sites to channels": (em.serial(em.concat(em.Identity(), em.serial(em.MaxPool(2), UP)), em.Conv(
+        6, 4, stride=2, padding=2)), em.serial(em.concat(em.Identity(), em.serial(em.MaxPool(2), UP)),
+                                               em.PixelUnshuffle(2), em.Conv(3, 4)), {}),
+    "a scale of both terms": (em.serial(em.Conv(3, 6), em.residual(em.MaxPool(3, 1, 1)), em.Scale(1.3), R), em.serial(
+        em.Conv(3, 6), em.residual(em.serial(em.MaxPool(3, 1, 1), em.Scale(1.3)), em.Scale(1.3)), R), {}),
+    "a scale before a gate": (em.serial(em.Conv(3, 6), em.Activation("elu"), em.residual(em.serial(
+        em.Scale(.9), R, em.AvgPool(3, 1, 1)))), em.serial(em.Conv(3, 6), em.Activation("elu"), em.residual(em.serial(
+            R, em.Scale(.9), em.AvgPool(3, 1, 1)))), {"image": 6, "unit": 0}),
+    "a filter after a sum of filters": (em.serial(em.residual(BLUR), em.BlurPool(), SIGMOID, em.Conv(3, 2)), em.serial(
+        em.add(em.serial(BLUR, em.BlurPool()), em.BlurPool()), SIGMOID, em.Conv(3, 2)), {}),
+    "bins of bins": (em.serial(em.Conv(3, 4), R, em.AvgPool(24), SIGMOID), em.serial(
+        em.Conv(3, 4), R, em.AvgPool(6), em.AvgPool(4), SIGMOID), {"image": 48}),
+    "an identity matrix": (em.serial(em.Conv(3, 4), R, em.Conv(3, 4)), em.serial(em.Conv(3, 4), R, em.Conv(
+        1, weights=em.Fixed(np.eye(4)[..., None])), em.Conv(3, 4)), {}),
+}
+
+
+def same(left: em.Network, right: em.Network, **options: Any) -> None:
+    one, other = (em.predict(net, **{"ndim": 1, "channels_in": 2, **options}) for net in (left, right))
+    assert_close(one.total, other.total, REWRITE)
+    assert_close(one.std, other.std, REWRITE)
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_one_function_has_one_field(name: str) -> None:
+    left, right, options = PAIRS[name]
+    same(left, right, **options)
+
+
+#: What is taken out of the branches of a concatenation.
+BESIDE: dict[str, Any] = {
+    "nearest": em.serial(UP, SIGMOID, em.MaxPool(2)), "relu": R, "pool": em.serial(em.MaxPool(2), R),
+    "norm and gate": em.serial(em.BatchNorm(), SIGMOID), "scale": em.serial(em.Scale(.7), R),
+    "depthwise": em.serial(em.Conv(3, groups="depthwise"), em.BatchNorm(), R)}
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_layers_of_all_branches_come_after_the_concatenation(name: str) -> None:
+    part, branches = BESIDE[name], (em.Conv(3, 2), em.serial(em.Conv(1, 4), em.MaxPool(3, 1, 1)), em.Identity())
+    end = em.Conv(3, 4), em.BatchNorm()
+    same(em.serial(em.concat(*branches), part, *end),
+         em.serial(em.concat(*(em.serial(branch, part) for branch in branches)), *end), image=8, unit=0)
+
+
+def test_a_norm_of_channels_of_which_some_are_normalised() -> None:
+    norm, end = em.BatchNorm(), em.Conv(3, 6)
+    same(em.serial(em.concat(norm, em.Identity()), norm, end), em.serial(em.concat(norm, norm), end), image=4)
+    twice = em.concat(em.Identity(), em.Identity())
+    same(em.serial(em.Conv(1, 2), norm, twice, norm), em.serial(em.Conv(1, 2), norm, twice), image=4)
+
+
+def test_sums_do_not_depend_on_the_order_of_their_terms() -> None:
+    soft = em.serial(em.Conv(3, groups="depthwise", weights=em.Constant()), em.Activation("softplus"))
+    terms, end = (soft, SIGMOID, em.Identity()), (R, em.Conv(1, groups="depthwise"))
+    same(em.serial(R, em.add(*terms), *end), em.serial(R, em.add(*terms[::-1]), *end))
+
+
+def test_filters_that_turn_the_sign_of_the_mean_have_no_pattern_at_borders() -> None:
+    array = np.array([[-.74, -1.86, -.33], [-.11, -.6, .34], [.65, 1.18, 2.2]])  # was a crash
+    net = em.serial(em.Conv(3, 4, stride=2), R, em.Conv(3, groups="depthwise", weights=em.Fixed(array)), em.Conv(3, 4),
+                    em.BatchNorm())
+    assert em.predict(net, image=4, unit=0).total > 0
+
+
+def test_layers_alone() -> None:
+    assert alone(em.AvgPool(4), (4, 4), 2) == em.GlobalAvgPool()
+    assert alone(em.AvgPool(4), (5, 4), 2) == em.AvgPool(4)
+    assert alone(em.Conv(1, weights=em.Fixed(np.full((1, 1), .5))), (4, 4), 2) == em.Scale(.5)
+    assert alone(em.Activation("leaky_relu", slope=0.), (4,), 1) == R
+    assert nothing(em.MaxPool(1), 2) and not nothing(em.MaxPool(1, 2), 2)
+
+
+def test_factors() -> None:
+    sizes, channels = ((8,), (8,)), (4, 4, 4)
+    half, back = em.Scale(.5), em.Scale(-2.)
+    assert as_one(half, back, sizes, channels, True, 1) == em.Scale(-1.)
+    louder = as_one(back, em.Conv(3), sizes, channels, True, 1)
+    assert louder == em.Conv(3, weights=Random(gain=4 * em.Conv(3).weights.gain))
+    assert as_one(half, em.BatchNorm(), sizes, channels, True, 1) == em.BatchNorm()
+    assert as_one(back, em.BatchNorm(), sizes, channels, True, 1) is None
+    assert homogeneous(R, .5) and not homogeneous(R, -.5) and not homogeneous(SIGMOID, .5)
+    assert homogeneous(em.AvgPool(2), -.5) and not homogeneous(em.MaxPool(2), -.5)
