@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from ..base.progress import Report, shown
 from ..base.tables import Printed, text_table
 from ..networks.network import Network
 from ..networks.settings import RunSettings
@@ -48,7 +49,7 @@ class BorderLayers(Printed, tuple[BorderLayer, ...]):
 
 
 def border_layers(net: Network, image: Any, *, kind: str = "mass", width: int = 16, channels_in: int = 3,
-                  ndim: int = 2, **options: Any) -> BorderLayers:
+                  ndim: int = 2, progress: Report = None, **options: Any) -> BorderLayers:
     """Find the layers that see more than the image: theoretically, and effectively.
 
     Layers after the first whose theoretical receptive field exceeds the image can add no context
@@ -65,6 +66,8 @@ def border_layers(net: Network, image: Any, *, kind: str = "mass", width: int = 
         times the image.
     width, channels_in, ndim : int
         As in `predict`.
+    progress : bool or callable, optional
+        True for a bar on stderr, or a function that is called with the number of nodes done and to do.
     **options : optional
         Of `kind`, as ``p=0.9``.
 
@@ -100,17 +103,19 @@ def border_layers(net: Network, image: Any, *, kind: str = "mass", width: int = 
     ndim, size = settings.ndim, settings.pixels
     fields = receptive_fields(net, ndim=ndim)
     rows = []
-    for node, axes in zip(net.nodes, net.geometry(ndim)):
-        if all(g.extent == 1 and g.padding != "whole" for g in axes):
-            continue
-        trf = fields[node.name]
-        if trf.infinite:
-            rows.append(BorderLayer(node.name, math.inf, math.inf, True, True))
-            continue
-        large = any(r > 3 * n for r, n in zip(trf.size, size))
-        canvas = tuple(3 * n for n in size) if large else None
-        erf = predict(net, **settings.but(node=node.name, image=canvas).keywords)
-        extent = erf.size(kind, **options)
-        rows.append(BorderLayer(node.name, float(max(trf.size)), extent,
-                                any(r > n for r, n in zip(trf.size, size)), extent > min(size)))
+    with shown(progress, "border layers") as show:
+        for done, (node, axes) in enumerate(zip(net.nodes, net.geometry(ndim))):
+            show(done, len(net))
+            if all(g.extent == 1 and g.padding != "whole" for g in axes):
+                continue
+            trf = fields[node.name]
+            if trf.infinite:
+                rows.append(BorderLayer(node.name, math.inf, math.inf, True, True))
+                continue
+            large = any(r > 3 * n for r, n in zip(trf.size, size))
+            canvas = tuple(3 * n for n in size) if large else None
+            erf = predict(net, **settings.but(node=node.name, image=canvas).keywords)
+            extent = erf.size(kind, **options)
+            rows.append(BorderLayer(node.name, float(max(trf.size)), extent,
+                                    any(r > n for r, n in zip(trf.size, size)), extent > min(size)))
     return BorderLayers(rows)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from ..base.checks import choice, flag, integer, is_sequence, real
 from ..base.errors import MOST_CHANNELS, MOST_SITES, check_count, quoted
+from ..base.progress import Report, shown
 from ..base.tables import Printed, text_table
 from ..layers import Activation, BatchNorm, Conv
 from ..networks.building import Part, repeat, residual, serial
@@ -207,7 +208,7 @@ class Designs(Printed, tuple[Design, ...]):
 
 
 def design(target: float, *, kind: str = "std", budget: Budget = Budget(), choices: Choices = Choices(),
-           image: int = 224, channels_in: int = 3) -> Designs:
+           image: int = 224, channels_in: int = 3, progress: Report = None) -> Designs:
     """The cheapest networks of each family whose effective receptive field is at least `target` wide.
 
     A family has one kind of network, one kernel size, one schedule of dilations and one number of
@@ -230,6 +231,8 @@ def design(target: float, *, kind: str = "std", budget: Budget = Budget(), choic
         Side of the square image for which multiply-adds are counted.
     channels_in : int
         Channels of the input.
+    progress : bool or callable, optional
+        True for a bar on stderr, or a function that is called with the number of families done and to do.
 
     Returns
     -------
@@ -267,11 +270,14 @@ def design(target: float, *, kind: str = "std", budget: Budget = Budget(), choic
     std = (target / float(gaussian_size(1.0, kind)))**(1 / power)
     found: list[Design] = []
     furthest = 0.0
-    for family in _families(choices, budget, image, channels_in):
-        furthest = max(furthest, family.furthest)
-        best = family.first(target, kind, std if kind == "std" else std * (1 - SLACK))
-        if best is not None and all(best.net != other.net for other in found):  # too short for its schedule to show
-            found.append(best)
+    families = math.prod(map(len, (choices.kinds, choices.strides, choices.kernel_sizes, choices.dilations)))
+    with shown(progress, "design") as show:
+        for done, family in enumerate(_families(choices, budget, image, channels_in), 1):
+            furthest = max(furthest, family.furthest)
+            best = family.first(target, kind, std if kind == "std" else std * (1 - SLACK))
+            if best is not None and all(best.net != other.net for other in found):  # too short for its schedule
+                found.append(best)
+            show(done, families)
     if not found:
         widest = float(gaussian_size(furthest, kind))
         if not widest:

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..base.checks import callback, choice, is_sequence, real
+from ..base.checks import choice, is_sequence, real
 from ..base.errors import quoted
+from ..base.progress import Report, check_progress, shown
 from ..base.tables import Printed, text_table
 from ..networks.network import Network
 from ..networks.settings import RunSettings
@@ -158,7 +159,7 @@ class Growth(ReadOnlyCopies, Printed):
 
 
 def growth(make_net: Callable[[Any], Network], values: Iterable[float], *, kinds: Sequence[str] = ("threshold", "std"),
-           parameter: str = "value", progress: Callable[[int, int], Any] | None = None, **options: Any) -> Growth:
+           parameter: str = "value", progress: Report = None, **options: Any) -> Growth:
     r"""Compute the sizes of the ERF of ``make_net(value)`` for each value, and their closed forms.
 
     For n equal layers on the plane std = d sqrt(n (k^2 - 1) / 12), the TRF n d (k - 1) + 1, and their
@@ -174,8 +175,8 @@ def growth(make_net: Callable[[Any], Network], values: Iterable[float], *, kinds
         Kinds of `EffectiveReceptiveField.size`.
     parameter : str
         Name of the value, for tables and axes.
-    progress : callable, optional
-        Called with the number of networks done and to do.
+    progress : bool or callable, optional
+        True for a bar on stderr, or a function that is called with the number of networks done and to do.
     **options : optional
         Keywords of `predict`.
 
@@ -212,22 +213,22 @@ def growth(make_net: Callable[[Any], Network], values: Iterable[float], *, kinds
     x = np.array([real(v, "values") for v in listed])
     if len(x) < 3 or x[0] <= 0 or (np.diff(x) <= 0).any():
         raise ValueError("values: must be at least three, positive and ascending")
-    callback(progress, "progress")
+    check_progress(progress)
     kinds = (kinds,) if isinstance(kinds, str) else kinds
     if not is_sequence(kinds):
         raise TypeError(f"kinds={quoted(kinds)}: must be one kind, or a sequence of them")
     for kind in kinds:
         choice(kind, "kinds", tuple(KINDS))
     rows, ndim = [], 0
-    for done, value in enumerate(listed, 1):
-        net = make_net(value)
-        if not isinstance(net, Network):
-            raise TypeError(f"make_net({quoted(value)}) gave {quoted(net)}: must be a Network; erfmath.serial makes "
-                            "one of a layer")
-        row, ndim = _row(net, kinds, options)
-        rows.append(row)
-        if progress is not None:
-            progress(done, len(listed))
+    with shown(progress, "growth") as show:
+        for done, value in enumerate(listed, 1):
+            net = make_net(value)
+            if not isinstance(net, Network):
+                raise TypeError(f"make_net({quoted(value)}) gave {quoted(net)}: must be a Network; erfmath.serial "
+                                "makes one of a layer")
+            row, ndim = _row(net, kinds, options)
+            rows.append(row)
+            show(done, len(listed))
     trf, strided, sizes, closed = (np.array(column) for column in zip(*rows))
     for array in (x, trf, strided, sizes, closed):
         array.flags.writeable = False

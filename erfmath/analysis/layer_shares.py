@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from ..base.progress import Report, check_progress, shown
 from ..base.tables import Printed, percent, text_table
 from ..layers import Layer
 from ..layers.geometry import AxisGeometry
@@ -95,7 +97,7 @@ class LayerShares(Printed):
 
 
 def layer_shares(net: Network, *, image: Any = None, unit: Any = None, node: str | None = None, width: int = 16,
-                 channels_in: int = 3, ndim: int = 2) -> LayerShares:
+                 channels_in: int = 3, ndim: int = 2, progress: Report = None) -> LayerShares:
     r"""How much each layer adds to the variance of a field and to the theoretical receptive field.
 
     For a chain on the plane the variance is a sum over layers (equation 10), J^2 d^2 sigma^2, and the
@@ -111,6 +113,8 @@ def layer_shares(net: Network, *, image: Any = None, unit: Any = None, node: str
     image, unit, node, width, channels_in, ndim : optional
         As in `predict`.  Multiply-adds are those for `image`, or where none is given for one as wide
         as the theoretical receptive field (0 where no image fits, as branches that meet only on the plane).
+    progress : bool or callable, optional
+        True for a bar on stderr, or a function that is called with the number of layers done and to do.
 
     Returns
     -------
@@ -135,6 +139,7 @@ def layer_shares(net: Network, *, image: Any = None, unit: Any = None, node: str
     >>> [(row.node, round(row.share, 3), row.trf) for row in shares.layers]
     [('conv1', 0.056, 2), ('conv2', 0.056, 2), ('conv3', 0.889, 8)]
     """
+    check_progress(progress)
     settings = RunSettings.of(net, image=image, unit=unit, node=node, width=width, channels_in=channels_in, ndim=ndim)
     net, settings = upto(net, node), settings.but(node=None)
     erf = predict(net, **settings.keywords)
@@ -143,7 +148,11 @@ def layer_shares(net: Network, *, image: Any = None, unit: Any = None, node: str
     trf = settings.receptive_field(net)
     fitting = settings.image or _fitting(net, trf)
     price = Costs({}, {}) if fitting is None else costs_of(net, settings.but(image=fitting))
-    variances = known if known is not None else _left_out(net, settings, erf, total)
+    if known is not None:
+        variances = known
+    else:
+        with shown(progress, "layer shares") as show:
+            variances = _left_out(net, settings, erf, total, show)
     rows = []
     for name, variance in variances.items():
         rows.append(LayerShare(name, _short(net[name].layer), variance, variance / total if total else 0.0,
@@ -219,11 +228,13 @@ def _lawful(op: Linear, routes: bool, statistic: str) -> bool:
 # any network: leave one out
 # ---------------------------------------------------------------------------------------------
 
-def _left_out(net: Network, settings: RunSettings, erf: EffectiveReceptiveField, total: float) -> dict[str, float]:
+def _left_out(net: Network, settings: RunSettings, erf: EffectiveReceptiveField, total: float,
+              show: Callable[[int, int], Any]) -> dict[str, float]:
     """By how much the variance falls when the taps of one layer are gathered in the middle one."""
     graph = Graph.of(net, settings)
     lost = {}
-    for i in graph.used:  # a pool right after another stands for both
+    for done, i in enumerate(graph.used):  # a pool right after another stands for both
+        show(done, len(graph.used))
         name, op = graph.names[i], graph.ops[i]
         gathered = tuple(_gathered(taps) for taps in op.taps)
         if all(a.rows is None and (a.weights == b.weights).all() or a.rows is not None and b.rows is not None

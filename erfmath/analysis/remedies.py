@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..base.errors import quoted
-from ..base.checks import callback, choice, is_sequence
+from ..base.checks import choice, is_sequence
+from ..base.progress import Report, check_progress, shown
 from ..base.tables import Printed, text_table
 from ..networks.network import Network
 from ..networks.settings import RunSettings
@@ -127,7 +128,7 @@ class Remedies(Printed):
 
 def remedies(net: Network, unit: Any = None, *, image: Any = None, node: str | None = None, kind: str = "std",
              kinds: Sequence[str] = KINDS, width: int = 16, channels_in: int = 3, ndim: int = 2,
-             progress: Callable[[int, int], Any] | None = None) -> Remedies:
+             progress: Report = None) -> Remedies:
     """What each change to a network would do to the field of a unit, to its cost and its TRF.
 
     Tried are, resolution by resolution: twice the dilation; two more taps per axis; each stride one
@@ -148,8 +149,8 @@ def remedies(net: Network, unit: Any = None, *, image: Any = None, node: str | N
         Kinds of changes to try; all by default.
     width, channels_in, ndim : int
         As in `predict`.
-    progress : callable, optional
-        Called with the number of changes done and to do.
+    progress : bool or callable, optional
+        True for a bar on stderr, or a function that is called with the number of changes done and to do.
 
     Returns
     -------
@@ -178,7 +179,7 @@ def remedies(net: Network, unit: Any = None, *, image: Any = None, node: str | N
     """
     settings = RunSettings.of(net, image=image, unit=unit, node=node, width=width, channels_in=channels_in, ndim=ndim)
     choice(kind, "kind", tuple(SIZES))
-    callback(progress, "progress")
+    check_progress(progress)
     kinds = (kinds,) if isinstance(kinds, str) else kinds
     if not is_sequence(kinds):
         raise TypeError(f"kinds={quoted(kinds)}: must be one kind, or a sequence of them")
@@ -189,13 +190,13 @@ def remedies(net: Network, unit: Any = None, *, image: Any = None, node: str | N
     now = _measured("baseline", "", net, None, kind, settings, priced)
     ideas = [candidate for candidate in candidates(net, settings.ndim) if candidate.kind in kinds]
     found, refused = [], []
-    for done, idea in enumerate(ideas, 1):
-        try:
-            found.append(_measured(idea.what, idea.kind, idea.net, now, kind, settings, priced))
-        except (ValueError, NotImplementedError, OverflowError) as error:
-            refused.append((idea.what, str(error)))
-        if progress is not None:
-            progress(done, len(ideas))
+    with shown(progress, "remedies") as show:
+        for done, idea in enumerate(ideas, 1):
+            try:
+                found.append(_measured(idea.what, idea.kind, idea.net, now, kind, settings, priced))
+            except (ValueError, NotImplementedError, OverflowError) as error:
+                refused.append((idea.what, str(error)))
+            show(done, len(ideas))
     found.sort(key=lambda remedy: (not remedy.gridding, remedy.value, remedy.gain), reverse=True)
     return Remedies(now, tuple(found), kind, tuple(refused))
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..base.progress import Report, shown
 from ..base.tables import Printed, text_table
 from ..networks.network import Network
 from ..networks.settings import RunSettings
@@ -106,7 +107,8 @@ class Signals(Printed):
 
 def signals(net: Network, *, image: Any = None, unit: Any = None, node: str | None = None, width: int = 16,
             channels_in: int = 3, ndim: int = 2, input_moments: tuple[float, float] = (1.0, 0.0),
-            input_covariance: Any = None, weights: Mapping[str, Any] | None = None) -> Signals:
+            input_covariance: Any = None, weights: Mapping[str, Any] | None = None,
+            progress: Report = None) -> Signals:
     """Compute moments of values and power of gradients at every node that leads to a unit (equations 29 to 48).
 
     The signal propagation plots that are usually sampled [1]_, from the two sweeps of `predict`:
@@ -118,6 +120,8 @@ def signals(net: Network, *, image: Any = None, unit: Any = None, node: str | No
         The network.
     image, unit, node, width, channels_in, ndim, input_moments, input_covariance, weights : optional
         As in `predict`.
+    progress : bool, optional
+        True for a bar on stderr.
 
     Returns
     -------
@@ -155,7 +159,8 @@ def signals(net: Network, *, image: Any = None, unit: Any = None, node: str | No
                               weights=weights, input_moments=input_moments, input_covariance=input_covariance)
     unit = settings.unit_of(net)
     graph = Graph.of(net, settings, flat=False)
-    seen = observe(graph, unit, input_model(input_moments, input_covariance, settings.ndim))
+    with shown(progress, "signals"):
+        seen = observe(graph, unit, input_model(input_moments, input_covariance, settings.ndim))
     rows = []
     for i in sorted(seen.moments):
         name, kind = (net.names[i], net.nodes[i].layer.kind) if i >= 0 else ("input", "input")

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ..base.checks import callback, choice
+from ..base.checks import choice
 from ..base.errors import check_bytes
+from ..base.progress import Report, check_progress, shown
 from ..networks.network import Network
 from ..networks.settings import RunSettings
 from ..networks.trf import ReceptiveField
@@ -118,7 +119,7 @@ def _check_size(image: tuple[int, ...]) -> None:
 def erf_size_map(net: Network, image: Any, *, node: str | None = None, kind: str = "std", width: int = 16,
                  channels_in: int = 3, ndim: int = 2, weights: Mapping[str, Any] | None = None,
                  input_moments: tuple[float, float] = (1.0, 0.0), input_covariance: Any = None,
-                 progress: Callable[[int, int], Any] | None = None) -> SizeMap:
+                 progress: Report = None) -> SizeMap:
     r"""Size and centre of the effective receptive field of every unit of a map.
 
     With P_u the power map of unit u, one sweep carries 1, x and x^2 from the pixels to all units and
@@ -141,8 +142,9 @@ def erf_size_map(net: Network, image: Any, *, node: str | None = None, kind: str
         and take one `predict` a unit, as do networks whose weights are equal or given.
     width, channels_in, ndim, weights, input_moments, input_covariance : optional
         As in `predict`.
-    progress : callable, optional
-        Called with the number of units done and to do, where they are done one by one.
+    progress : bool or callable, optional
+        True for a bar on stderr, or a function that is called with the number of units done and to do,
+        where they are done one by one.
 
     Returns
     -------
@@ -169,7 +171,7 @@ def erf_size_map(net: Network, image: Any, *, node: str | None = None, kind: str
     ((41, 41), [3.651, 2.39])
     """
     choice(kind, "kind", tuple(KINDS))
-    callback(progress, "progress")
+    check_progress(progress)
     settings = RunSettings.of(net, image=image, node=node, width=width, channels_in=channels_in, ndim=ndim,
                               weights=weights, input_moments=input_moments, input_covariance=input_covariance)
     pixels, trf = settings.pixels, settings.receptive_field(net)
@@ -185,13 +187,13 @@ def erf_size_map(net: Network, image: Any, *, node: str | None = None, kind: str
     else:
         sign, log_total, size = np.zeros(shape), np.full(shape, -math.inf), np.full(shape, math.nan)
         centroid, std = np.full(center.shape, math.nan), np.full(center.shape, math.nan)
-        for done, unit in enumerate(np.ndindex(*shape), 1):
-            erf = predict(net, **settings.but(unit=unit).keywords)
-            if erf.density.log_total > -math.inf:
-                sign[unit], log_total[unit], size[unit] = erf.density.sign, erf.density.log_total, erf.size(kind)
-                centroid[(slice(None), *unit)], std[(slice(None), *unit)] = erf.centroid, erf.std
-            if progress is not None:
-                progress(done, math.prod(shape))
+        with shown(progress, "size map") as show:
+            for done, unit in enumerate(np.ndindex(*shape), 1):
+                erf = predict(net, **settings.but(unit=unit).keywords)
+                if erf.density.log_total > -math.inf:
+                    sign[unit], log_total[unit], size[unit] = erf.density.sign, erf.density.log_total, erf.size(kind)
+                    centroid[(slice(None), *unit)], std[(slice(None), *unit)] = erf.centroid, erf.std
+                show(done, math.prod(shape))
         log_scale = float(log_total.max(initial=-math.inf))
         log_scale = log_scale if math.isfinite(log_scale) and abs(log_scale) > SAFE_LOG else 0.0
         part = sign * np.exp(log_total - log_scale)

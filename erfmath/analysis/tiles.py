@@ -13,6 +13,7 @@ import numpy as np
 
 from ..base.checks import real
 from ..base.errors import SizeError, quoted
+from ..base.progress import Report, shown
 from ..base.tables import Printed
 from ..lattice.field import Field
 from ..networks.network import Network
@@ -66,7 +67,8 @@ class TileHalo(Printed):
 
 
 def tile_halo(net: Network, error: float = 0.01, *, image: Any = None, node: str | None = None, width: int = 16,
-              channels_in: int = 3, ndim: int = 2, weights: Mapping[str, Any] | None = None) -> TileHalo:
+              channels_in: int = 3, ndim: int = 2, weights: Mapping[str, Any] | None = None,
+              progress: Report = None) -> TileHalo:
     """Compute the overlap of tiles that keeps the error in their interior below a bound.
 
     An image is cut into tiles, each with a halo; the network runs on every tile, and the outputs
@@ -98,6 +100,8 @@ def tile_halo(net: Network, error: float = 0.01, *, image: Any = None, node: str
         but a small fraction of the error.
     node, width, channels_in, ndim, weights : optional
         As in `predict`.
+    progress : bool, optional
+        True for a bar on stderr.
 
     Returns
     -------
@@ -138,7 +142,8 @@ def tile_halo(net: Network, error: float = 0.01, *, image: Any = None, node: str
     if not 0 <= error < 1:
         raise ValueError(f"error={quoted(error)}: must be at least 0 and below 1")
     tiles = _Tiles(net, settings)
-    found = _smallest(net, settings, tiles, error) if error else tiles.result(tiles.exact, 0.0, 0.0)
+    with shown(progress, "tiles"):
+        found = _smallest(net, settings, tiles, error) if error else tiles.result(tiles.exact, 0.0, 0.0)
     if settings.image and found.multiple + 2 * found.halo > min(settings.image):
         raise ValueError(f"image={quoted(settings.image)}: too small for tiles with a halo of {found.halo} on each "
                          "side of "

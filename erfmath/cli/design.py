@@ -71,8 +71,8 @@ def design(options: argparse.Namespace) -> Answer:
     about = {"image": options.image, "unit": options.unit, "node": options.node, "ndim": dimension(net, options)}
     draw = targets.picture(options.plot)
     if options.layers:
-        with report.progress(options, f"design {options.network}"):
-            shares = em.layer_shares(net, **about)
+        with report.progress(options, f"design {options.network}") as progress:
+            shares = em.layer_shares(net, progress=progress, **about)
             border = _border(net, options, about["ndim"])
             if options.plot:
                 from ..plotting.design import plot_layer_shares

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from ..base.checks import choice, integer, integers, is_sequence, real
 from ..base.contents import numbers_of
 from ..base.errors import quoted
+from ..base.progress import Report
 from ..base.tables import html_picture, html_table, text_table
 from ..networks.trf import ReceptiveField
 from . import gradients, shapes, sizes
@@ -436,15 +437,15 @@ class EffectiveReceptiveField(Frozen):
     @staticmethod
     def from_gradients(grads: Any, *, statistic: str = "power", unit_center: Any = None, trf: Any = None,
                        unit: Any = None, normalise: str | None = None,
-                       channels: str = "first") -> MeasuredReceptiveField:
+                       channels: str = "first", progress: Report = None) -> MeasuredReceptiveField:
         """The field of a unit from its gradients with respect to input images, of any framework.
 
         `grads` has the shape ``(samples, channels, *space)``.  `statistic`, `unit_center`, `trf`, `unit`,
-        `normalise`, `channels`, the warning and what is refused are those of `gradients.from_gradients`,
+        `normalise`, `channels`, `progress`, the warning and what is refused are those of `gradients.from_gradients`,
         which this is the short way to.
         """
         return gradients.from_gradients(grads, statistic=statistic, unit_center=unit_center, trf=trf, unit=unit,
-                                        normalise=normalise, channels=channels)
+                                        normalise=normalise, channels=channels, progress=progress)
 
     # -- files --------------------------------------------------------------------------------
 

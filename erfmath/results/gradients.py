@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from ..base.checks import choice, is_sequence, of_field, real, sizes
 from ..base.errors import MOST_SITES, check_count, quoted
+from ..base.progress import Report, shown
 from ..layers.geometry import Box
 from ..networks.trf import ReceptiveField, default_unit
 from .kinds import KINDS
@@ -41,7 +42,7 @@ STATISTICS = tuple(_OF)
 
 def from_gradients(grads: Any, *, statistic: str = "power", unit_center: Any = None, trf: Any = None,
                    unit: Any = None, normalise: str | None = None,
-                   channels: str = "first") -> MeasuredReceptiveField:
+                   channels: str = "first", progress: Report = None) -> MeasuredReceptiveField:
     """The effective receptive field of a unit from its gradients with respect to input images.
 
     Also to be had as ``EffectiveReceptiveField.from_gradients``.
@@ -69,6 +70,8 @@ def from_gradients(grads: Any, *, statistic: str = "power", unit_center: Any = N
         statistic, not an approximation of the first.
     channels : {"first", "last"}
         "last" for ``(samples, *space, channels)``, as TensorFlow and JAX have it.
+    progress : bool or callable, optional
+        True for a bar on stderr, or a function that is called with the number of samples done and to do.
 
     Returns
     -------
@@ -111,7 +114,8 @@ def from_gradients(grads: Any, *, statistic: str = "power", unit_center: Any = N
     array = _samples(grads, channels)
     image = array.shape[2:]
     where = _place(image, trf, unit_center, unit)
-    moments = _moments(array, _OF[statistic], normalise is not None)
+    with shown(progress, "gradients") as show:
+        moments = _moments(array, _OF[statistic], normalise is not None, show)
     erf: MeasuredReceptiveField = KINDS["measured"](
         moments, Box((0,) * len(image), tuple(n - 1 for n in image)), seed=None,
         statistic="mean" if statistic == "signed" else statistic, origin=(0,) * len(image), shape=image, image=image,
@@ -188,13 +192,15 @@ def _samples(grads: Any, channels: str) -> npt.NDArray[Any]:
     return array
 
 
-def _moments(array: npt.NDArray[Any], of: Callable[[Array], Array], normalise: bool) -> Moments:
+def _moments(array: npt.NDArray[Any], of: Callable[[Array], Array], normalise: bool,
+             show: Callable[[int, int], Any]) -> Moments:
     """Statistics of the samples' maps, in parts; refuses what is not finite."""
     chunk = max(1, CHUNK_BYTES // (8 * math.prod(array.shape[1:])))
     total: Moments | None = None
     bad: list[int] = []
     with np.errstate(over="ignore", invalid="ignore"):
         for start in range(0, len(array), chunk):
+            show(start, len(array))
             part = array[start:start + chunk].astype(np.float64)
             maps = of(part).sum(axis=1)
             finite = np.isfinite(part).reshape(len(part), -1).all(axis=1)  # -inf is 0 to "relu"

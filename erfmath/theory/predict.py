@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from ..base.checks import choice, hinted, integer
 from ..base.errors import check_bytes, quoted
+from ..base.progress import Report, shown
 from ..lattice.field import Field
 from ..networks.network import Network
 from ..networks.settings import RunSettings
@@ -32,7 +33,7 @@ def predict(net: Network, *, image: Any = None, unit: Any = None, node: str | No
             statistic: str | None = None, method: str = "exact", width: int = 16, channels_in: int = 3,
             ndim: int = 2, input_moments: tuple[float, float] = (1.0, 0.0), input_covariance: Any = None,
             weights: Mapping[str, Any] | None = None, gates: Any = "taps", images: Any = None, draws: int = 200,
-            rng: Any = None, progress: bool | Callable[[int, int], Any] | None = None) -> EffectiveReceptiveField:
+            rng: Any = None, progress: Report = None) -> EffectiveReceptiveField:
     """The effective receptive field of a unit, computed without sampling.
 
     Parameters
@@ -90,7 +91,7 @@ def predict(net: Network, *, image: Any = None, unit: Any = None, node: str | No
     rng : int, Generator or None
         For these draws.
     progress : bool or callable
-        For these draws: True for a bar on stderr, or a function of (draws done, draws).
+        True for a bar on stderr, or a function of (draws done, draws) that is called where there are draws.
 
     Returns
     -------
@@ -139,7 +140,11 @@ def predict(net: Network, *, image: Any = None, unit: Any = None, node: str | No
                               channels_in=channels_in, ndim=ndim, weights=weights, input_moments=input_moments,
                               input_covariance=input_covariance)
     if by_taps:
-        erf = _predict(net, settings, statistic, method)
+        if progress in (None, False):
+            erf = _predict(net, settings, statistic, method)
+        else:
+            with shown(progress, "predict"):
+                erf = _predict(net, settings, statistic, method)
         if erf.statistic == "power" and not settings.weights and settings.source is None:
             erf._hold(_run=(net, settings))
         return erf

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..base.checks import integer
+from ..base.progress import Report, shown
 from ..layers import Activation, BatchNorm, Identity
 from ..layers.geometry import AxisGeometry
 from ..networks.network import Network
@@ -86,7 +87,7 @@ class Scatter:
 
 
 def scatter(net: Network, *, image: Any = None, images: int = 1, unit: Any = None, node: str | None = None,
-            width: int = 16, channels_in: int = 3, ndim: int = 2) -> Scatter:
+            width: int = 16, channels_in: int = 3, ndim: int = 2, progress: Report = None) -> Scatter:
     """How far the field of a single random network lies from the mean field that `predict` gives.
 
     Parameters
@@ -99,6 +100,8 @@ def scatter(net: Network, *, image: Any = None, images: int = 1, unit: Any = Non
         Over how many images the field of the one network is averaged.
     unit, node, width, channels_in, ndim : optional
         As in `predict`.
+    progress : bool, optional
+        True for a bar on stderr.
 
     Returns
     -------
@@ -133,7 +136,8 @@ def scatter(net: Network, *, image: Any = None, images: int = 1, unit: Any = Non
     """
     integer(images, "images", 1)
     settings = RunSettings.of(net, image=image, unit=unit, node=node, width=width, channels_in=channels_in, ndim=ndim)
-    return scatter_of(predict(net, **settings.keywords), net, settings, images)
+    with shown(progress, "scatter"):
+        return scatter_of(predict(net, **settings.keywords), net, settings, images)
 
 
 def scatter_of(erf: EffectiveReceptiveField, net: Network, settings: RunSettings, images: float = 1,
