@@ -34,7 +34,8 @@ SHAPE = (1, 3, 320, 64)
 #: Operations that pass on what they are given, as far as it is asked who sees whom.
 PASSED = {"batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_norm", "relu", "relu6", "silu", "gelu",
           "sigmoid", "hardsigmoid", "hardswish", "hardtanh", "clamp", "tanh", "elu", "leaky_relu", "mish", "softmax",
-          "softplus", "prelu", "dropout", "pow", "square", "sqrt", "rsqrt", "exp", "clamp_min", "celu", "selu"}
+          "softplus", "prelu", "dropout", "pow", "square", "sqrt", "rsqrt", "exp", "clamp_min", "celu", "selu",
+          "to", "_to_copy", "float", "type_as"}
 
 
 @dataclass(frozen=True)
@@ -130,8 +131,14 @@ def _positive(program: Any, inputs: Sequence[Any]) -> dict[str, Any]:
 
     class Positive(torch.fx.Interpreter):
         def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
-            leaves = torch.utils._pytree.tree_leaves((args, kwargs))
             name = target._schema.name.split("::")[-1].removesuffix("_") if hasattr(target, "_schema") else ""
+            if getattr(target, "__name__", "").startswith("wrap_with_"):  # a block: what is under torch.autocast
+                block = next(i for i, a in enumerate(args) if isinstance(a, torch.fx.GraphModule))
+                return Positive(args[block]).run(*args[block + 1:])
+            if name == "_assert_tensor_metadata":  # everything is of double precision here
+                return None
+            args, kwargs = torch.utils._pytree.tree_map_only(torch.Tensor, double, (args, kwargs))
+            leaves = torch.utils._pytree.tree_leaves((args, kwargs))
             if not name or not any(isinstance(a, torch.Tensor) and a.requires_grad for a in leaves):
                 return super().call_function(target, args, kwargs)
             if name in PASSED or name in ("expand", "expand_as"):  # a gate laid out over the map is one site still
@@ -150,6 +157,9 @@ def _positive(program: Any, inputs: Sequence[Any]) -> dict[str, Any]:
             if name in ("mul", "add", "sub", "div"):
                 return summed(name, args)
             return super().call_function(target, args, kwargs)
+
+    def double(value: Any) -> Any:
+        return value.double() if value.is_floating_point() else value
 
     def summed(name: str, args: Any) -> Any:
         whole = torch.broadcast_tensors(*(torch.as_tensor(a, dtype=torch.float64).detach() for a in args[:2]))[0]
@@ -230,7 +240,8 @@ def read(name: str, onnx: bool = False) -> Reading:
         try:
             program, trace = traced(name, module=module)
         except (AssertionError, RuntimeError, ValueError):  # made for images of one size
-            program, trace = traced(name, 224, module)
+            size = getattr(module, "default_cfg", {}).get("input_size", (3, 224, 224))
+            program, trace = traced(name, size[-1], module)
         about["traced"] = True
         found = convert(trace, init="module", unsupported="stand_in")
         about |= {"seconds": time.perf_counter() - start, "cpu": time.process_time() - cpu}
@@ -267,9 +278,10 @@ def _exported(program: Any) -> float:
 
 
 def _attends(record: Record, trace: Trace) -> bool:
-    """Whether an operation is attention: by its name, or a product of two computed matrices."""
+    """Whether an operation is attention: by its name or its module's, or a product of two computed matrices."""
     computed = [i for i in record.inputs if isinstance(i, str) and i and i not in trace.constants]
-    return "attention" in record.op or record.op in ("matmul", "einsum") and len(computed) > 1
+    return "attention" in record.op or record.op in ("matmul", "einsum") and len(computed) > 1 or any(
+        part.startswith("attn") for part in record.path.split("."))
 
 
 def _wrong(program: Any, trace: Trace, found: Converted) -> str:
