@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ..layers import Add, AvgPool, Concat, Dropout, GlobalAvgPool, Pad, Scale, Slice, Softmax, Upsample
+from ..layers import Activation, Add, AvgPool, Concat, Dropout, GlobalAvgPool, Pad, Scale, Slice, Softmax, Upsample
 from ..layers.base import Layer
 from .axes import BATCH, CHANNELS, Digit, merged, regrouped, whole
 from .builder import Builder, Unsupported, View
 from .records import Record
-from .rules import fixed, permuted, rule
+from .rules import RULES, fixed, permuted, rule, with_attributes
 from .statistics import statistic_of
 from .weighted import linear
 
-__all__ = ["ATTENTION", "meeting"]
+__all__ = ["ATTENTION", "cut", "extreme", "meeting"]
 
 #: Parts of the channels that are added up as such, not by a matrix.
 MOST_PARTS = 8
@@ -71,8 +70,10 @@ def cut(b: Builder, r: Record, x: View) -> View:
     x = b.plain(x)
     (digit,), place = x.layout[axis], b.places[x.node]
     if digit.axis == CHANNELS:
-        if step != 1 or digit.size * digit.step != place.channels:
-            raise Unsupported("a slice of every so many channels")
+        if step != 1:
+            return RULES["take"](b, with_attributes(r, axis=axis, places=list(range(start, stop, step))), x)
+        if digit.size * digit.step != place.channels:
+            raise Unsupported("a slice of a view that mixes channels")
         low, high = start * digit.step, stop * digit.step
         return _sliced(b, r, x, axis, digit, low, high)
     if digit.step != 1 or digit.size != place.space[digit.axis]:
@@ -102,12 +103,8 @@ def _sliced(b: Builder, r: Record, x: View, axis: int, digit: Digit, low: int, h
 def select(b: Builder, r: Record, x: View) -> View:
     """One position along an axis, which goes."""
     axis, index = r.attributes["axis"], r.attributes["index"]
-    part = cut(b, _with(r, axis=axis, start=index, stop=index + 1, step=1), x)
+    part = cut(b, with_attributes(r, axis=axis, start=index, stop=index + 1, step=1), x)
     return part.moved(part.layout[:axis] + part.layout[axis + 1:])
-
-
-def _with(r: Record, **attributes: Any) -> Record:
-    return dataclasses.replace(r, attributes=attributes)
 
 
 @rule("stack")
@@ -128,16 +125,44 @@ def channel_shuffle(b: Builder, r: Record, x: View) -> View:
 
 @rule("matmul")
 def matmul(b: Builder, r: Record, x: Any, y: Any) -> View:
-    if isinstance(x, View) and isinstance(y, np.ndarray) and y.ndim == 2:
-        return linear(b, r, x, y.T)
-    raise Unsupported(ATTENTION)
+    """A map by a matrix from the right, or from the left."""
+    left = isinstance(x, np.ndarray)
+    matrix, view = (x, y) if left else (y, x)
+    if not isinstance(matrix, np.ndarray) or not isinstance(view, View) or matrix.ndim < 2 or (
+            matrix.size != matrix.shape[-1] * matrix.shape[-2]):
+        raise Unsupported(ATTENTION)
+    matrix = matrix.reshape(matrix.shape[-2:])
+    view = view.moved(((),) * (len(r.shape) - len(view.layout)) + view.layout)
+    if not left:
+        return linear(b, r, view, matrix.T)
+    order = [*range(len(r.shape) - 2), len(r.shape) - 1, len(r.shape) - 2]
+    return permuted(linear(b, r, permuted(view, order), matrix), order)
+
+
+@rule("einsum")
+def einsum(b: Builder, r: Record, *parts: Any) -> View:
+    """A contraction of one axis of a map with a matrix."""
+    words, out = r.attributes.get("inputs", ()), r.attributes.get("output", "")
+    found = {isinstance(part, View): (part, word) for part, word in zip(parts, words)}
+    if len(parts) != 2 or len(found) != 2 or not isinstance(found[False][0], np.ndarray):
+        raise Unsupported(ATTENTION if all(isinstance(part, View) for part in parts) else "einsum")
+    (view, axes), (matrix, pair) = found[True], found[False]
+    inner = [letter for letter in pair if letter in axes and letter not in out]
+    if len(pair) != 2 or len(inner) != 1 or len({*axes}) != len(axes) or {*out} != {*axes, *pair} - {*inner}:
+        raise Unsupported(f"einsum {','.join(words)}->{out}")
+    outer = pair.replace(inner[0], "")
+    last = axes.replace(inner[0], "") + inner[0]
+    view = linear(b, r, permuted(view, [axes.index(letter) for letter in last]),
+                  matrix if pair == outer + inner[0] else matrix.T)
+    last = last[:-1] + outer
+    return permuted(view, [last.index(letter) for letter in out])
 
 
 @rule("concat")
 def concat(b: Builder, r: Record, *parts: View) -> View:
     axis = r.attributes["axis"]
     if not all(isinstance(part, View) for part in parts):
-        raise Unsupported("a concatenation with an array of the model's own, as a class token")
+        return _with_constants(b, r, axis, parts)
     views = [b.settled(part) for part in parts]
     if len(views) == 1:
         return views[0]
@@ -155,6 +180,25 @@ def concat(b: Builder, r: Record, *parts: View) -> View:
     else:
         layout[axis] = whole(CHANNELS, total)
     return View(b.emit(Concat(), nodes, r.path, total), tuple(layout))
+
+
+def _with_constants(b: Builder, r: Record, axis: int, parts: Sequence[Any]) -> View:
+    """Maps and constant channels, as coordinates: zeros in their place."""
+    view = next(part for part in parts if isinstance(part, View))
+    view = b.settled(view)
+    channels = b.places[view.node].channels
+    if len(view.layout) != b.ndim + 2 or view.layout[axis] != whole(CHANNELS, channels) and (
+            channels > 1 or view.layout[axis] or axis != 1):
+        raise Unsupported("a concatenation with an array of the model's own, as a class token")
+    made = [part if isinstance(part, View) else View(
+        fixed(b, view, np.zeros((np.asarray(part).shape[axis], channels)), f"{r.path}.zeros"),
+        tuple(whole(CHANNELS, np.asarray(part).shape[axis]) if i == axis else d for i, d in enumerate(view.layout)))
+        for part in parts]
+    found = concat(b, r, *made)
+    if any(np.any(part) for part in parts if not isinstance(part, View)):
+        b.stand_in(found.node, "a concatenation with constant maps", "zeros, which gradients see as little; gates "
+                   "after it differ")
+    return found
 
 
 def spread(b: Builder, view: View, space: tuple[int, ...], path: str) -> str:
@@ -186,6 +230,11 @@ def reduce(b: Builder, r: Record, x: View) -> View:
     statistic = statistic_of(function, x, digits)
     if statistic is not None and function in ("var", "norm"):
         function = "mean"  # its node is read by nothing, if a norm comes of it
+    if function == "min":
+        x = b.plain(x)
+        minus = View(b.emit(Scale(-1.0), [x.node], f"{r.path}.minus"), x.layout)
+        most = reduce(b, with_attributes(r, **{**r.attributes, "function": "max"}), minus)
+        return View(b.emit(Scale(-1.0), [most.node], f"{r.path}.less"), most.layout)
     if function not in ("mean", "sum", "max"):
         raise Unsupported(f"{function} over axes {sorted(axes)} of {x.shape}")
     x = b.plain(x)
@@ -226,14 +275,19 @@ def _summed_channels(b: Builder, r: Record, function: str, view: View, rest: Seq
                      ) -> tuple[str, dict[Digit, Digit]]:
     """Channels added up, all or a digit of them, by a fixed matrix."""
     channels = b.places[view.node].channels
-    if function == "max":
-        raise Unsupported("maximum over channels")
     left = sorted((d for d in rest if d.axis == CHANNELS), key=lambda d: -d.step)
     step, change = 1, {}
     for digit in reversed(left):
         change[digit] = Digit(CHANNELS, step, digit.size)
         step *= digit.size
     parts = channels // step
+    if function == "max":
+        index, place = np.arange(channels), np.zeros(channels, dtype=int)
+        for digit, fresh in change.items():
+            place += index // digit.step % digit.size * fresh.step
+        order = np.argsort(place, kind="stable").reshape(step, parts).T.reshape(-1)  # what is compared goes first
+        node = view.node if np.array_equal(order, index) else fixed(b, view, np.eye(channels)[order], f"{r.path}.order")
+        return _largest(b, r, node, parts, step), change
     if all(digit == fresh for digit, fresh in change.items()) and 1 < parts <= MOST_PARTS:  # one part after the other
         cuts = [b.emit(Slice(i * step, (i + 1) * step), [view.node], f"{r.path}.part", step) for i in range(parts)]
         name = b.emit(Add(), cuts, r.path)
@@ -244,6 +298,30 @@ def _summed_channels(b: Builder, r: Record, function: str, view: View, rest: Seq
     matrix = np.zeros((step, channels))
     matrix[place, index] = 1 if function == "sum" else step / channels
     return fixed(b, view, matrix, r.path), change
+
+
+def _largest(b: Builder, r: Record, node: str, parts: int, step: int) -> str:
+    """The largest of `parts` of `step` channels each: the larger ones of halves of them, until one is left."""
+    while parts > 1:
+        half, odd = divmod(parts, 2)
+        ends = [b.emit(Slice(i * half * step, (i + 1) * half * step), [node], f"{r.path}.half", half * step)
+                for i in (0, 1)]
+        name = extreme(b, ends[0], ends[1], r.path, "maximum")
+        if odd:
+            last = b.emit(Slice((parts - 1) * step, parts * step), [node], f"{r.path}.last", step)
+            name = b.emit(Concat(), [name, last], f"{r.path}.left", (half + 1) * step)
+        node, parts = name, half + odd
+    return node
+
+
+def extreme(b: Builder, x: str, y: str, path: str, function: str) -> str:
+    """The node of max(x, y) = y + relu(x - y), or min(x, y) = y - relu(y - x)."""
+    first, second = (x, y) if function == "maximum" else (y, x)
+    minus = b.emit(Scale(-1.0), [second], f"{path}.minus")
+    part = b.emit(Activation("relu"), [b.emit(Add(), [first, minus], f"{path}.difference")], f"{path}.relu")
+    if function == "minimum":
+        part = b.emit(Scale(-1.0), [part], f"{path}.less")
+    return b.emit(Add(), [y, part], path)
 
 
 @rule("softmax")

@@ -59,6 +59,8 @@ _SIMPLE: dict[str, Any] = {
     "where": lambda x, a, shape, arrays: np.where(x, *arrays[1:]),
     "gather": lambda x, a, shape, arrays: np.take(x, arrays[1], a["axis"]),
     "pad": lambda x, a, shape, _: np.pad(x, a["pads"], constant_values=a.get("value") or 0),
+    "take": lambda x, a, shape, _: np.take(x, a["places"], a["axis"]),
+    "tile": lambda x, a, shape, _: np.tile(x, a["times"]),
     "linear": lambda x, a, shape, arrays: x @ arrays[1].T + (0 if len(arrays) < 3 or arrays[2] is None else arrays[2]),
     "matmul": lambda x, a, shape, arrays: x @ arrays[1],
 }

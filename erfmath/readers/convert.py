@@ -16,6 +16,7 @@ from .axes import BATCH, CHANNELS, Layout, whole
 from .builder import Builder, Missing, StandIn, Unsupported, View
 from .channels import ATTENTION
 from .constants import evaluated
+from .copies import LAZY, laid_out
 from .functions import UNARY
 from .records import Array, Record, Trace
 from .rules import RULES
@@ -84,11 +85,14 @@ def build(trace: Trace, init: str) -> tuple[Builder, dict[str, Any]]:
     b = Builder(channels, space, init)
     values: dict[str, Any] = {trace.input: View("input", layout)}
     readers = trace.readers()
+    shapes: dict[Any, tuple[int, ...]] = {trace.input: trace.shape}
     for record in records:
         inputs = [_operand(operand, trace, values) for operand in record.inputs]
-        values[record.name] = value = _step(b, record, inputs)
+        sizes = [shapes.get(operand) for operand in record.inputs]
+        values[record.name] = value = _step(b, record, inputs, sizes)
+        shapes[record.name] = record.shape
         if isinstance(value, View):
-            if value.shape != tuple(record.shape) and record.op not in ("expand", "binary"):
+            if value.shape != tuple(record.shape) and record.op not in LAZY:
                 raise ValueError(f"{record.path}: {record.op}: a shape of {value.shape} here, of {record.shape} in "
                                  f"{trace.source}; please report this")
             if readers[record.name] > 1 and not value.expression.parts:
@@ -124,8 +128,8 @@ def _operand(operand: Any, trace: Trace, values: dict[str, Any]) -> Any:
     return values[operand] if operand in values else trace.constants[operand]
 
 
-def _step(b: Builder, record: Record, inputs: list[Any]) -> Any:
-    """The value of a record: a view, an array, or what lies beyond."""
+def _step(b: Builder, record: Record, inputs: list[Any], shapes: list[tuple[int, ...] | None]) -> Any:
+    """The value of a record, whose inputs have the `shapes` of the trace: a view, an array, or what lies beyond."""
     beyond = next((v for v in inputs if isinstance(v, Beyond)), None)
     if beyond is not None:
         zero = any(isinstance(v, (np.ndarray, float, int)) and not np.any(v) for v in inputs)
@@ -141,6 +145,9 @@ def _step(b: Builder, record: Record, inputs: list[Any]) -> Any:
     try:
         if record.op not in RULES:
             raise Unsupported(record.op.replace("_", " "))
+        if record.op not in LAZY:
+            inputs = [laid_out(b, v, shape, record.path) if isinstance(v, View) and shape and v.shape != tuple(shape)
+                      else v for v, shape in zip(inputs, shapes)]
         return RULES[record.op](b, record, *inputs)
     except (AttributeError, TypeError, IndexError, KeyError, ZeroDivisionError, OverflowError) as error:
         raise ValueError(f"{record.path}: {record.op} of inputs and attributes that do not go together "
@@ -167,7 +174,7 @@ def _unknown(record: Record, inputs: list[Any]) -> str:
         return record.op.replace("_", " ")
     if record.op == "unary" and record.attributes["function"] not in UNARY:
         return f"the function {record.attributes['function']}"
-    if record.op == "matmul" and not any(isinstance(v, np.ndarray) for v in inputs):
+    if record.op in ("matmul", "einsum") and not any(isinstance(v, np.ndarray) for v in inputs):
         return ATTENTION
     kernel = inputs[1].shape[2:] if record.op == "conv" and isinstance(inputs[1], np.ndarray) else (
         record.attributes.get("kernel", ()))

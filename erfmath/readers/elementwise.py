@@ -11,7 +11,7 @@ import numpy as np
 from ..layers import Activation, Add, Multiply, Scale
 from .axes import BATCH, CHANNELS, Layout, whole
 from .builder import Builder, Unsupported, View
-from .channels import meeting
+from .channels import extreme, meeting
 from .functions import UNARY, Expression
 from .rules import fixed, rule
 from .statistics import centred, global_response_norm, norm_by_hand, responding
@@ -70,6 +70,9 @@ def binary(b: Builder, r: Record, x: Any, y: Any) -> Any:
 def where(b: Builder, r: Record, *parts: Any) -> View:
     """One or the other of two functions of a tensor, by a comparison of the same."""
     views = [part for part in parts if isinstance(part, View)]
+    if isinstance(parts[0], np.ndarray) and len(views) == 1 and not np.any(parts[2 if parts[1] is views[0] else 1]):
+        mask = (parts[0] != 0) if parts[1] is views[0] else (parts[0] == 0)
+        return _with_constant(b, r, "multiply", views[0], mask.astype(float), True)
     values: list[Any] = [part.expression if isinstance(part, View) else scalar(np.asarray(part)) for part in parts]
     if any(v.node != views[0].node or v.layout != views[0].layout for v in views) or None in values:
         raise Unsupported("a choice between several tensors")
@@ -164,18 +167,8 @@ def _meeting(b: Builder, r: Record, function: str, x: View, y: View) -> View:
         b.stand_in(node, "division by a statistic of the map", "the quotient as the map itself")
         return View(node, layout, statistic=part_of)
     if function in ("maximum", "minimum") and b.places[x.node] == b.places[y.node]:
-        return View(_extreme(b, x.node, y.node, r.path, function), layout)
+        return View(extreme(b, x.node, y.node, r.path, function), layout)
     raise Unsupported(f"{function} of two maps")
-
-
-def _extreme(b: Builder, x: str, y: str, path: str, function: str) -> str:
-    """The node of max(x, y) = y + relu(x - y), or min(x, y) = y - relu(y - x)."""
-    first, second = (x, y) if function == "maximum" else (y, x)
-    minus = b.emit(Scale(-1.0), [second], f"{path}.minus")
-    part = b.emit(Activation("relu"), [b.emit(Add(), [first, minus], f"{path}.difference")], f"{path}.relu")
-    if function == "minimum":
-        part = b.emit(Scale(-1.0), [part], f"{path}.less")
-    return b.emit(Add(), [y, part], path)
 
 
 def _common(x: View, y: View) -> Layout | None:

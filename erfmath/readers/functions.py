@@ -22,7 +22,8 @@ Array = npt.NDArray[Any]
 
 #: How far apart, relative to 1 + abs(f), a known function may be: constants are often of single precision.
 CLOSE = 2e-5
-GRID = np.concatenate([np.linspace(-12, 12, 1201) + 0.003, [-80, -50, -30, -20, -14, 14, 20, 30, 50, 80], [-0.5, 0.5]])
+GRID = np.concatenate([np.linspace(-12, 12, 1201) + 0.003,
+                       [-80, -50, -30, -20, -14, 0, 14, 20, 30, 50, 80], [-0.5, 0.5]])
 
 
 def _erf(x: Array) -> Array:
@@ -70,7 +71,8 @@ UNARY: dict[str, Callable[..., Array]] = {
     "log": np.log, "sqrt": np.sqrt, "rsqrt": lambda x: 1 / np.sqrt(x), "abs": np.abs,
     "negative": np.negative, "reciprocal": np.reciprocal, "square": np.square, "erf": _erf, "sin": np.sin,
     "cos": np.cos,
-    "sign": np.sign, "floor": np.floor, "ceil": np.ceil, "round": np.round, "identity": lambda x: x, "tan": np.tan,
+    "sign": np.sign, "floor": np.floor, "ceil": np.ceil, "round": np.round,
+    "trunc": np.trunc, "nonzero": lambda x: (x != 0) * 1.0, "identity": lambda x: x, "tan": np.tan,
     "atan": np.arctan, "sinh": np.sinh, "cosh": np.cosh, "asinh": np.arcsinh, "log1p": np.log1p, "expm1": np.expm1,
     "softshrink": lambda x, size=0.5: x - np.clip(x, -size, size), "not": lambda x: 1.0 - x,
     "logsigmoid": lambda x: -np.logaddexp(0, -x), "hardshrink": lambda x, size=0.5: np.where(np.abs(x) > size, x, 0),
@@ -97,7 +99,8 @@ _FORMULAS = {
     "hardtanh": "min(max({0}, -1), 1)", "relu_squared": "max({0}, 0) ** 2", "exp": "exp({0})", "log": "log({0})",
     "sqrt": "sqrt({0})", "rsqrt": "1 / sqrt({0})", "abs": "abs({0})", "negative": "-{0}", "reciprocal": "1 / {0}",
     "square": "{0} * {0}", "erf": "erf({0})", "sin": "sin({0})", "cos": "cos({0})", "sign": "sign({0})",
-    "floor": "floor({0})", "ceil": "ceil({0})", "round": "round({0})", "identity": "{0}", "tan": "tan({0})",
+    "floor": "floor({0})", "ceil": "ceil({0})", "round": "round({0})", "trunc": "sign({0}) * floor(abs({0}))",
+    "nonzero": "abs({0}) > 0", "identity": "{0}", "tan": "tan({0})",
     "atan": "atan({0})", "sinh": "sinh({0})", "cosh": "cosh({0})", "asinh": "asinh({0})", "log1p": "log1p({0})",
     "expm1": "expm1({0})", "softshrink": "{0} - min(max({0}, -{size}), {size})", "not": "1 - {0}",
     "logsigmoid": "-softplus(-{0})", "hardshrink": "where(abs({0}) > {size}, {0}, 0)",

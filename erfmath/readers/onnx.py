@@ -12,6 +12,7 @@ import numpy as np
 
 from ..base.checks import integer, is_sequence, numbers
 from ..base.errors import quoted
+from . import onnx_constants as _constants  # noqa: F401  its operators register themselves
 from .constants import evaluated
 from .onnx_file import Model, Node, read_model
 from .onnx_operators import HANDLERS, Plain

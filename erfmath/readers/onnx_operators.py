@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import check_bytes
+from .coordinates import COORDINATES, ROUNDED
 from .records import Array
 
-__all__ = ["HANDLERS", "Plain"]
+__all__ = ["HANDLERS", "Plain", "constant", "handles"]
 
 
 @dataclass(frozen=True)
@@ -120,8 +121,9 @@ def pool(c: Any) -> Plain:
     stride, dilation, pads, pairs = _window(c, kernel)
     up = bool(c.get("ceil_mode", 0))
     space = [_out(*each, up) for each in zip(c.shape()[2:], kernel, stride, dilation, pairs)]
-    attributes = {"kernel": kernel, "stride": stride, "padding": pads, "dilation": dilation, "ceil": up,
-                  "count_include_pad": bool(c.get("count_include_pad", 0))}
+    counted = bool(c.get("count_include_pad", 0))
+    attributes = {"kernel": kernel, "stride": stride, "padding": pairs if counted else pads, "dilation": dilation,
+                  "ceil": up, "count_include_pad": counted}
     return Plain("max_pool" if c.node.op == "MaxPool" else "avg_pool", c.inputs[:1], attributes,
                  [*c.shape()[:2], *space])
 
@@ -159,6 +161,12 @@ def group_norm(c: Any) -> Plain:
     return Plain("group_norm", inputs, {"groups": groups, "eps": float(c.get("epsilon", 1e-5))}, c.shape())
 
 
+@handles("MeanVarianceNormalization")
+def own_norm(c: Any) -> Plain:
+    axes = [a % len(c.shape()) for a in c.get("axes", [0, 2, 3])]
+    return Plain("layer_norm", c.inputs[:1], {"axes": [a for a in axes if c.shape()[a] > 1], "eps": 1e-9}, c.shape())
+
+
 @handles("LRN")
 def local_response_norm(c: Any) -> Plain:
     bias, beta = float(c.get("bias", 1.0)), float(c.get("beta", 0.75))
@@ -181,7 +189,7 @@ def layer_norm(c: Any) -> Plain:
 _UNARY: dict[str, tuple[str, dict[str, tuple[str, float]]]] = {
     "Relu": ("relu", {}), "Sigmoid": ("sigmoid", {}), "Tanh": ("tanh", {}), "HardSwish": ("hardswish", {}),
     "LeakyRelu": ("leaky_relu", {"slope": ("alpha", 0.01)}), "Elu": ("elu", {"alpha": ("alpha", 1.0)}),
-    "Celu": ("celu", {"alpha": ("alpha", 1.0)}), "Selu": ("selu", {}), "Mish": ("mish", {}),
+    "Celu": ("celu", {"alpha": ("alpha", 1.0)}), "Mish": ("mish", {}),
     "HardSigmoid": ("hardsigmoid", {"slope": ("alpha", 0.2), "shift": ("beta", 0.5)}), "Softplus": ("softplus", {}),
     "Softsign": ("softsign", {}), "ThresholdedRelu": ("threshold", {"at": ("alpha", 1.0)}), "Exp": ("exp", {}),
     "Log": ("log", {}), "Sqrt": ("sqrt", {}), "Abs": ("abs", {}), "Neg": ("negative", {}),
@@ -204,10 +212,26 @@ def gelu(c: Any) -> Plain:
 
 
 @handles("Swish")
-def swish(c: Any) -> Plain:
-    if c.get("alpha", 1.0) != 1.0:
-        raise ValueError(f"alpha={c.get('alpha')}: a Swish of another slope")
-    return Plain("unary", c.inputs[:1], {"function": "silu"}, c.shape())
+def swish(c: Any) -> list[Plain]:
+    slope = float(c.get("alpha", 1.0))
+    return [Plain("unary", c.inputs[:1], {"function": "silu"}, c.shape())] if slope == 1 else _scaled_sigmoid(c, slope)
+
+
+def _scaled_sigmoid(c: Any, slope: float) -> list[Plain]:
+    """x sigmoid(slope x)."""
+    x, out, shape = c.name(0), c.node.outputs[0], c.shape()
+    return [Plain("binary", (x, slope), {"function": "multiply"}, shape, f"{out}.scaled"),
+            Plain("unary", (f"{out}.scaled",), {"function": "sigmoid"}, shape, f"{out}.gate"),
+            Plain("binary", (x, f"{out}.gate"), {"function": "multiply"}, shape)]
+
+
+@handles("Selu")
+def selu(c: Any) -> list[Plain]:
+    alpha, gamma, out = float(c.get("alpha", 1.6732632)), float(c.get("gamma", 1.0507010)), f"{c.node.outputs[0]}.elu"
+    if (round(alpha, 5), round(gamma, 5)) == (1.67326, 1.05070):
+        return [Plain("unary", c.inputs[:1], {"function": "selu"}, c.shape())]
+    return [Plain("unary", c.inputs[:1], {"function": "elu", "alpha": alpha}, c.shape(), out),
+            Plain("binary", (out, gamma), {"function": "multiply"}, c.shape())]
 
 
 @handles("Shrink")
@@ -269,7 +293,10 @@ def identity(c: Any) -> Plain:
     if c.node.op == "Cast" and c.known(0) is not None:
         kinds = {1: "f4", 6: "i4", 7: "i8", 9: "?", 10: "f4", 11: "f8", 16: "f4"}
         return constant(c.known(0).astype(kinds.get(c["to"], c.known(0).dtype)))
-    return Plain("identity", c.inputs[:1], {}, c.shape())
+    to = c.get("to", 1)
+    function = "nonzero" if to == 9 else "trunc" if to in (2, 3, 4, 5, 6, 7, 12, 13) else ""
+    return Plain("unary", c.inputs[:1], {"function": function}, c.shape()) if function else Plain(
+        "identity", c.inputs[:1], {}, c.shape())
 
 
 @handles("Dropout")
@@ -296,6 +323,11 @@ def dequantise(c: Any) -> Plain:
         return Plain("identity", c.inputs[:1], {}, c.shape())
     scale, zero = c.constant(1), c.constant(2)
     axis = c.get("axis", 1)
+    if c.get("block_size", 0):
+        scale, zero = (None if v is None else np.repeat(v, c["block_size"], axis)[tuple(map(slice, array.shape))]
+                       for v in (scale, zero))
+        return constant(((array.astype(float) - (0 if zero is None else zero.astype(float))) * scale
+                         ).astype(np.float32))
     shape = [-1 if i == axis % max(array.ndim, 1) else 1 for i in range(array.ndim)] if scale.size > 1 else ()
     zero = np.zeros(1) if zero is None else zero.astype(float)
     place = (lambda a: a.reshape(shape) if a.size > 1 else a.reshape(()))
@@ -336,6 +368,19 @@ def matmul(c: Any) -> Plain:
     if weights is not None and weights.ndim == 2 and c.known(0) is None:
         return Plain("linear", [c.name(0), c.keep(f"{c.name(1)}.matrix", weights.T)], {}, out)
     return Plain("matmul", c.inputs[:2], {}, out)
+
+
+@handles("Einsum")
+def einsum(c: Any) -> Plain:
+    text = c["equation"].replace(" ", "")
+    left, arrow, right = text.partition("->")
+    words = left.split(",")
+    if "." in text or len(words) != len(c.inputs) or any(len(w) != len(c.shape(i)) for i, w in enumerate(words)):
+        return Plain("einsum", c.inputs, {}, ())
+    sizes = {letter: n for i, word in enumerate(words) for letter, n in zip(word, c.shape(i))}
+    if not arrow:
+        right = "".join(sorted(letter for letter in sizes if left.count(letter) == 1))
+    return Plain("einsum", c.inputs, {"inputs": words, "output": right}, [sizes[letter] for letter in right])
 
 
 @handles("Softmax")
@@ -403,8 +448,11 @@ def expand(c: Any) -> Plain:
 @handles("Tile")
 def tile(c: Any) -> Plain:
     times, shape = c.ints("repeats", 1), c.shape()
-    op = "expand" if all(t == 1 or n == 1 for t, n in zip(times, shape)) else "tile"
-    return Plain(op, c.inputs[:1], {}, [t * n for t, n in zip(times, shape)])
+    whole = [t * n for t, n in zip(times, shape)]
+    if c.known(0) is not None:
+        check_bytes(8 * math.prod(whole), f"a constant of shape {whole}", "the file asks for a very large constant")
+        return constant(np.tile(c.known(0), times))
+    return Plain("tile", c.inputs[:1], {"times": times}, whole)
 
 
 @handles("Concat")
@@ -448,7 +496,11 @@ def cuts(c: Any) -> list[Plain]:
     for i, (start, stop) in enumerate(zip(starts, ends)):
         axis, step = (axes[i] % len(shape) if axes else i), steps[i] if steps else 1
         if step < 1 and c.known(0) is None:
-            return [Plain("flip", c.inputs[:1], {}, shape)]
+            if len(starts) > 1:
+                return [Plain("slice of several axes in reverse", c.inputs[:1], {}, shape)]
+            places = list(range(*slice(start, stop, step).indices(shape[axis])))
+            return [Plain("take", c.inputs[:1], {"axis": axis, "places": places},
+                          [len(places) if a == axis else n for a, n in enumerate(shape)])]
         if step < 1:
             return [constant(c.known(0)[tuple(slice(None) if a != axis else slice(start, stop, step)
                                               for a in range(len(shape)))])]
@@ -471,8 +523,8 @@ def gather(c: Any) -> Plain:
         return Plain("select", c.inputs[:1], {"axis": axis, "index": int(index) % shape[axis]}, out)
     if np.array_equal(index.reshape(-1), np.arange(shape[axis])):
         return _reshaped(c, out)
-    if index.ndim == 1 and index.size and (np.diff(index) == 1).all() and index[0] >= 0:
-        return _cut(c, c.name(0), shape, axis, slice(int(index[0]), int(index[-1]) + 1))
+    if index.ndim == 1 and index.size:
+        return Plain("take", c.inputs[:1], {"axis": axis, "places": (index % shape[axis]).tolist()}, out)
     return Plain("gather of some channels or sites", c.inputs[:1], {}, out)
 
 
@@ -493,19 +545,38 @@ def pad(c: Any) -> Plain:
 @handles("Resize", "Upsample")
 def resize(c: Any) -> Plain:
     shape, first = c.shape(), 1 if c.node.op == "Upsample" or c.opset < 11 else 2
-    scales, sizes = c.constant(first) if "scales" not in c.attributes else np.array(c["scales"]), None
-    if c.node.op == "Resize" and c.has(3):
-        sizes = c.ints("sizes", 3)
     axes = [a % len(shape) for a in c.get("axes", range(len(shape)))]
-    out = list(shape)
+    sizes = c.ints("sizes", 3) if c.node.op == "Resize" and c.has(3) else None
+    if sizes is None:
+        found = np.array(c["scales"]) if "scales" in c.attributes else c.constant(first)
+        scales = [float(v) for v in found]
+    else:
+        scales = [n / shape[axis] for n, axis in zip(sizes, axes)]
+        policy = {"not_larger": min, "not_smaller": max}.get(c.get("keep_aspect_ratio_policy", "stretch"))
+        if policy is not None:
+            scales = [policy(scales)] * len(axes)
+            sizes = [int(math.floor(scales[0] * shape[axis] + 0.5)) for axis in axes]
+    if len(scales) != len(axes) or min(scales, default=1) <= 0:
+        raise ValueError(f"scales {scales} of {len(axes)} axes")
+    out, scale = list(shape), [1.0] * len(shape)
     for i, axis in enumerate(axes):
-        out[axis] = sizes[i] if sizes is not None else int(math.floor(shape[axis] * float(scales[i]) + 1e-6))
-    mode = {"nearest": "nearest", "linear": "bilinear", "cubic": "bicubic"}[c.get("mode", "nearest")]
-    default = "half_pixel" if c.node.op == "Resize" and c.opset >= 11 else "asymmetric"
-    rule = c.get("coordinate_transformation_mode", default)
-    if mode != "nearest" and rule not in ("half_pixel", "pytorch_half_pixel", "align_corners"):
-        mode = f"{mode} ({rule})"
-    return Plain("resize", c.inputs[:1], {"mode": mode, "align_corners": rule == "align_corners"}, out)
+        out[axis] = sizes[i] if sizes is not None else int(math.floor(shape[axis] * scales[i] + 1e-6))
+        scale[axis] = scales[i]
+    word = c.get("mode", "nearest")
+    mode = {"nearest": "nearest", "linear": "bilinear", "bilinear": "bilinear", "cubic": "bicubic"}.get(word, word)
+    rule = c.get("coordinate_transformation_mode",
+                 "half_pixel" if c.node.op == "Resize" and c.opset >= 11 else "asymmetric")
+    unusual = (("exclude_outside", 0), ("cubic_coeff_a", -0.75), ("antialias", 0))
+    odd = [f"{name}={c.get(name)}" for name, usual in unusual if c.get(name, usual) != usual and (
+        mode == "bicubic" or name == "antialias" and min(scale) < 1)]
+    if odd or rule not in COORDINATES:
+        return Plain(f"resizing with {', '.join(odd) or rule}", c.inputs[:1], {}, out)
+    at = [COORDINATES[rule](n, m, s) for n, m, s in zip(shape[2:], out[2:], scale[2:])]
+    if mode == "nearest":
+        old = c.node.op == "Upsample" or c.opset < 11
+        rounding = ROUNDED[c.get("nearest_mode", "floor" if old else "round_prefer_floor")]
+        at = [np.clip(rounding(v), 0, n - 1) for v, n in zip(at, shape[2:])]
+    return Plain("resize", c.inputs[:1], {"mode": mode, "coordinates": at}, out)
 
 
 @handles("DepthToSpace", "SpaceToDepth")
@@ -540,76 +611,3 @@ def reduce(c: Any) -> Plain:
     keep = bool(c.get("keepdims", 1))
     out = [1 if i in axes else n for i, n in enumerate(shape) if keep or i not in axes]
     return Plain("reduce", c.inputs[:1], {"function": _REDUCE[c.node.op], "axes": axes, "keep": keep}, out)
-
-
-# ---------------------------------------------------------------------------------------------
-# constants and shapes
-# ---------------------------------------------------------------------------------------------
-
-@handles("Constant")
-def given(c: Any) -> Plain:
-    for kind in ("value", "value_float", "value_floats", "value_int", "value_ints"):
-        if kind in c.attributes:
-            array = np.asarray(c[kind])
-            return constant(array.astype(np.float32) if array.dtype == np.float64 and kind != "value" else array)
-    raise ValueError("holds no numbers")
-
-
-@handles("ConstantOfShape")
-def filled(c: Any) -> Plain:
-    shape = c.ints("shape", 0)
-    if min(shape, default=1) < 0:
-        raise ValueError(f"of shape {shape}")
-    check_bytes(8 * math.prod(shape), f"a constant of shape {shape}", "the file asks for a very large constant")
-    value = np.asarray(c.get("value", np.zeros(1, np.float32))).reshape(-1)
-    return constant(np.full(shape, value[0]))
-
-
-@handles("Shape")
-def shape_of(c: Any) -> Plain:
-    shape = c.shape()
-    return constant(np.array(shape[c.get("start", 0):c.get("end", len(shape))], dtype=np.int64))
-
-
-@handles("Size")
-def size_of(c: Any) -> Plain:
-    return constant(np.array(math.prod(c.shape())))
-
-
-@handles("Range")
-def counted(c: Any) -> Plain:
-    start, stop, step = (float(c.constant(i).reshape(())) for i in range(3))
-    check_bytes(8 * max(int((stop - start) / step), 0), "a range", "the file asks for a very large constant")
-    return constant(np.arange(start, stop, step).astype(c.constant(0).dtype))
-
-
-@handles("ScatterElements")
-def scattered(c: Any) -> Plain:
-    data, places, updates = (c.constant(i) for i in range(3))
-    if c.get("reduction", "none") != "none":
-        raise ValueError("with a reduction")
-    found = np.array(data)
-    np.put_along_axis(found, places.astype(np.int64), updates, c.get("axis", 0))
-    return constant(found)
-
-
-_LOGIC: dict[str, Callable[..., Any]] = {
-    "Equal": np.equal, "Greater": np.greater, "Less": np.less, "GreaterOrEqual": np.greater_equal,
-    "LessOrEqual": np.less_equal, "And": np.logical_and, "Or": np.logical_or, "Not": np.logical_not, "Mod": np.mod,
-    "Where": np.where}
-
-
-#: Of values that depend on the input, as steps of a function.
-_CHOICES = {"Greater": "greater", "GreaterOrEqual": "greater", "Less": "less", "LessOrEqual": "less", "Not": "not",
-            "Or": "maximum", "And": "minimum"}
-
-
-@handles(*_LOGIC)
-def logic(c: Any) -> Plain:
-    if any(c.known(i) is None for i in range(len(c.inputs))) and (c.node.op == "Where" or c.node.op in _CHOICES):
-        shape = np.broadcast_shapes(*(c.shape(i) for i in range(len(c.inputs))))
-        op = {1: "unary", 2: "binary", 3: "where"}[len(c.inputs)]
-        return Plain(op, c.inputs, {} if op == "where" else {"function": _CHOICES[c.node.op]}, shape)
-    arrays = [c.constant(i) for i in range(len(c.inputs))]
-    check_bytes(8 * math.prod(np.broadcast_shapes(*(a.shape for a in arrays))), "a constant")
-    return constant(_LOGIC[c.node.op](*arrays))

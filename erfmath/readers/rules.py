@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,9 +10,9 @@ from ..layers import Conv
 from ..layers.base import Layer
 from ..layers.weights import Fixed
 from .builder import Builder, Unsupported, View
-from .records import Array
+from .records import Array, Record
 
-__all__ = ["RULES", "arranged", "fixed", "permuted", "rule", "through", "tidy"]
+__all__ = ["RULES", "arranged", "fixed", "permuted", "rule", "through", "tidy", "with_attributes"]
 
 #: By operation: what makes a view of the record and its inputs.
 RULES: dict[str, Callable[..., View]] = {}
@@ -54,3 +55,8 @@ def fixed(b: Builder, view: View, matrix: Array, path: str) -> str:
 
 def permuted(x: View, order: Sequence[int]) -> View:
     return x.moved(tuple(x.layout[axis] for axis in order))
+
+
+def with_attributes(record: Record, **attributes: Any) -> Record:
+    """The record with others in the place of its attributes."""
+    return dataclasses.replace(record, attributes=attributes)

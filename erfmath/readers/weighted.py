@@ -19,6 +19,9 @@ from .rules import arranged, rule, through, tidy
 
 __all__ = ["linear", "normalised"]
 
+#: Of variances of order one; larger ones are told.
+MOST_EPSILON = 1e-4
+
 
 # ---------------------------------------------------------------------------------------------
 # convolutions
@@ -50,7 +53,7 @@ def conv(b: Builder, r: Record, x: View, weights: Array, bias: Any = None) -> Vi
     if len(x.layout) != len(taps) + 2:
         raise Unsupported(f"convolution over {len(taps)} axes of a tensor of shape {x.shape}")
     if not x.layout[1] and len(taps) == 1 and _is_channels(b, x, 2):
-        return _over_channels(b, r, x, weights)
+        return _over_channels(b, r, x, weights, bias)
     view, axes = b.spatial(x)
     ndim, transposed = b.ndim, a.get("transposed", False)
     kernel = arranged(taps, axes, ndim, 1)
@@ -98,7 +101,7 @@ def _is_channels(b: Builder, x: View, axis: int) -> bool:
     return x.layout[axis] == whole(CHANNELS, place.channels) and math.prod(place.space) == 1
 
 
-def _over_channels(b: Builder, r: Record, x: View, weights: Array) -> View:
+def _over_channels(b: Builder, r: Record, x: View, weights: Array, bias: Any) -> View:
     """A convolution along the channels of one site: a full matrix with the taps on its diagonals."""
     view = b.settled(x)
     channels, (pads,) = b.places[view.node].channels, r.attributes["padding"]
@@ -109,8 +112,10 @@ def _over_channels(b: Builder, r: Record, x: View, weights: Array) -> View:
         shift = tap * (r.attributes.get("dilation") or (1,))[0] - pads[0]
         matrix += value * np.eye(channels, k=shift)
     array = matrix.reshape(channels, channels, *(1,) * b.ndim)
-    name = b.emit(Conv((1,) * b.ndim, channels, weights=_spec(b, array, channels)), [view.node], r.path)
-    b.weights[name] = array
+    bias = None if bias is None else np.repeat(bias, channels)
+    layer = Conv((1,) * b.ndim, channels, weights=_spec(b, array, channels), **_bias(b, bias))
+    name = b.emit(layer, [view.node], r.path)
+    _weighted(b, name, layer, array, bias)
     return View(name, view.layout)
 
 
@@ -159,9 +164,17 @@ def batch_norm(b: Builder, r: Record, x: View, scale: Any, shift: Any, mean: Any
         given = [1 if scale is None else scale, 0 if shift is None else shift, mean, var]
         b.weights[name] = np.stack([np.broadcast_to(np.asarray(v, dtype=float).reshape(-1), channels) for v in given])
         b.weights[name][3] += r.attributes.get("eps", 1e-5)
+    if name not in b.weights:
+        _without_epsilon(b, r)
     if b.init == "module" or b.init == "weights" and name not in b.weights:  # in training: statistics of the data
         name = b.affine(name, *scale_left, f"{r.path}.affine")
     return View(name, view.layout)
+
+
+def _without_epsilon(b: Builder, r: Record) -> None:
+    if b.init == "weights" and r.attributes.get("eps", 0) > MOST_EPSILON:
+        b.note(f"norms add {r.attributes['eps']:.3g} to their variances, which layers with statistics of their own do "
+               "not")
 
 
 def _affine_norm(b: Builder, layer: Any, scale: Any, shift: Any) -> tuple[Layer, tuple[Any, Any]]:
@@ -197,12 +210,15 @@ def normalised(b: Builder, r: Record, x: View, digits: Sequence[Digit], scale: A
         layer = InstanceNorm()
     else:
         layer = GroupNorm(place.channels // size)
-    arrays = [np.broadcast_to(float(i == 0), 1) if v is None else np.asarray(v, dtype=float).reshape(-1)
-              for i, v in enumerate((scale, shift))]
+    scale, shift = (None if v is None else np.asarray(v, dtype=float).reshape(-1) for v in (scale, shift))
+    scale, shift = (v[:1] if v is not None and v.size != place.channels and np.ptp(v) == 0 else v
+                    for v in (scale, shift))
+    arrays = [np.broadcast_to(float(i == 0), 1) if v is None else v for i, v in enumerate((scale, shift))]
     if any(v.size not in (1, place.channels) for v in arrays):
         raise Unsupported("a norm with scales and shifts site by site")
     layer, left = _affine_norm(b, layer, scale, shift)
     name = b.emit(layer, [view.node], r.path)
+    _without_epsilon(b, r)
     rows = 1 + b.has(layer.op, "shift_var")
     if b.init == "weights" and arrays[0].any() and not any(v.any() for v in arrays[rows:]):
         held = np.stack([np.broadcast_to(v, place.channels) for v in arrays[:rows]])

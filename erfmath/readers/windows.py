@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -81,12 +82,20 @@ def adaptive(b: Builder, r: Record, x: View) -> View:
 
 @rule("resize")
 def resize(b: Builder, r: Record, x: View) -> View:
+    """By the coordinates of the sites that are read, along each axis: as a layer has them, or as several."""
+    if x.shape[:2] != tuple(r.shape[:2]):
+        raise Unsupported("resizing of batch or channels")
     view, axes = b.spatial(x)
-    space, mode = b.places[view.node].space, r.attributes["mode"]
+    space, mode, given = b.places[view.node].space, r.attributes["mode"], r.attributes.get("coordinates")
     size = arranged(r.shape[2:], axes, b.ndim, 1)
     if size == space:
         return view
     corners = bool(r.attributes.get("align_corners")) and mode != "nearest"
+    if given is not None:
+        node, corners = _at(b, r, view.node, arranged(given, axes, b.ndim, np.zeros(1)), size)
+        view, space = b.opened(view, axes, node), b.places[node].space
+    if size == space:
+        return view
     growing = all(m % n == 0 for n, m in zip(space, size))
     shrinking = all(n % m == 0 for n, m in zip(space, size))
     single = all(n == 1 or n == m for n, m in zip(space, size))
@@ -100,6 +109,104 @@ def resize(b: Builder, r: Record, x: View) -> View:
     else:
         layer = b.layer("upsample", None, mode, size=size, **({"align_corners": True} if corners else {}))
     return b.opened(view, axes, b.emit(layer, [view.node], r.path, None, size))
+
+
+def _at(b: Builder, r: Record, node: str, given: Sequence[Any], size: tuple[int, ...]) -> tuple[str, bool]:
+    """The node from which a layer makes the map, or the map itself, and whether the layer aligns corners.
+
+    `given` are the coordinates, in sites of the input, that each output site reads, rounded where that is a copy.
+    """
+    mode, space = r.attributes["mode"], b.places[node].space
+    for corners in (False, True) if mode != "nearest" else (False,):
+        if all(_same(at, _coordinates(mode, n, m, corners), n, mode) for at, n, m in zip(given, space, size)):
+            return node, corners
+    after, many, wanted = [(0, 0)] * b.ndim, list(space), list(space)
+    for axis, (at, n, m) in enumerate(zip(given, space, size)):
+        at = np.clip(at, 0, n - 1) + 0.0
+        sites = np.round(at)
+        if np.abs(at - sites).max() < 1e-4 and m <= n and not np.diff(sites, 2).any():  # every so many
+            at = sites
+            node = _every(b, r, node, axis, int(at[0]), int(at[1] - at[0]) if m > 1 else n, m)
+            wanted[axis] = many[axis] = m
+            continue
+        if mode == "bilinear" and m < n and _between(at):  # in the middle of two
+            step = int(np.round(at[1] - at[0])) if m > 1 else n
+            node = _pooled(b, r, node, axis, int(at[0]), step, m)
+            wanted[axis] = many[axis] = m
+            continue
+        factor, shift = m // n, None
+        if mode == "nearest" and m % n == 0:  # copies, moved along
+            shift = next((d for d in range(1 - factor, factor) if np.array_equal(
+                at, np.clip((np.arange(m) - d) // factor, 0, n - 1))), None)
+            wanted[axis] = m
+        elif mode == "bilinear" and m % n == 0 and _same(at, np.arange(m) / factor, n, mode):
+            shift, wanted[axis] = 0, factor * (n - 1) + 1  # from the first site on, the last one repeated
+        if shift is None:
+            words = ", ".join(f"{v:.3g}" for v in at[:3])
+            raise Unsupported(f"resizing of {n} sites to {m}, {mode}, that reads sites {words}, ...")
+        after[axis] = (shift, m - wanted[axis] - shift)
+    if tuple(wanted) != tuple(many):
+        corners = mode == "bilinear"
+        scale = tuple(m // n for n, m in zip(many, wanted))
+        layer = b.layer("upsample", None, mode, size=tuple(wanted), align_corners=True) if corners else b.layer(
+            "upsample", scale, mode)
+        node = b.emit(layer, [node], f"{r.path}.grown", None, wanted)
+    if any(any(pair) for pair in after):
+        node = _moved(b, node, after, r.path)
+    return node, False
+
+
+def _between(at: Any) -> bool:
+    """Whether coordinates lie in the middle of two sites, a whole number of sites apart."""
+    steps = np.diff(at)
+    return bool(abs(at[0] % 1 - 0.5) < 1e-4 and (not steps.size or np.ptp(steps) < 1e-4 and (
+        abs(steps[0] - np.round(steps[0])) < 1e-5)))
+
+
+def _pooled(b: Builder, r: Record, node: str, axis: int, first: int, step: int, count: int) -> str:
+    """Means of sites first and first + 1, first + step and the next, ... of an axis."""
+    space, crop = list(b.places[node].space), [(0, 0)] * b.ndim
+    crop[axis] = (-first, first + (count - 1) * step + 2 - space[axis])
+    if any(crop[axis]):
+        node = _moved(b, node, crop, r.path)
+    space[axis] = count
+    kernel, stride = (tuple(n if i == axis else 1 for i in range(b.ndim)) for n in (2, step))
+    return b.emit(AvgPool(kernel, stride), [node], r.path, None, space)
+
+
+def _coordinates(mode: str, n: int, m: int, corners: bool) -> Any:
+    """Those of `Upsample`."""
+    i = np.arange(m)
+    if mode == "nearest":
+        return i * n // m
+    return i * (n - 1) / max(m - 1, 1) if corners else (i + 0.5) * n / m - 0.5
+
+
+def _same(one: Any, other: Any, n: int, mode: str) -> bool:
+    """Whether coordinates read the same of n sites; beyond the ends that is the last one but for cubic kernels."""
+    if mode != "bicubic":
+        one, other = np.clip(one, 0, n - 1), np.clip(other, 0, n - 1)
+    return bool(np.abs(one - other).max() < 1e-4)
+
+
+def _every(b: Builder, r: Record, node: str, axis: int, first: int, step: int, count: int) -> str:
+    """Sites first, first + step, ... of an axis."""
+    space = list(b.places[node].space)
+    crop = [(0, 0)] * b.ndim
+    crop[axis] = (-first, first + (count - 1) * step + 1 - space[axis])
+    if any(crop[axis]):
+        node = _moved(b, node, crop, r.path)
+    if step > 1 and count > 1:
+        space[axis] = count
+        node = b.emit(AvgPool((1,) * b.ndim, tuple(step if i == axis else 1 for i in range(b.ndim))), [node], r.path,
+                      None, space)
+    return node
+
+
+def _moved(b: Builder, node: str, pads: Sequence[tuple[int, int]], path: str) -> str:
+    """Sites repeated at one end of an axis and left out at the other."""
+    space = tuple(n + sum(pair) for n, pair in zip(b.places[node].space, pads))
+    return b.emit(b.layer("pad", tuple(pads), mode="replicate"), [node], path, None, space)
 
 
 @rule("pad")

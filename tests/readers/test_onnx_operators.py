@@ -63,6 +63,7 @@ def test_a_slice_of_sites_and_a_global_pool(tmp_path: Path) -> None:
                                             ("linear", "pytorch_half_pixel", "upsample")])
 def test_resize(tmp_path: Path, mode: str, rule: str, op: str) -> None:
     m = read(tmp_path, [node("Conv", ["x", "w"], ["y"]), node("Resize", ["y", "", "scales"], ["out"], mode=mode,
+                                                              nearest_mode="floor",
                                                               coordinate_transformation_mode=rule)],
              {"w": kernel(4, 3, 3, 3), "scales": np.float32([1, 1, 2, 3])})
     assert m.net.nodes[-1].layer == em.Upsample((2, 3), "nearest" if mode == "nearest" else "bilinear")
