@@ -13,7 +13,9 @@ from ...layers import Conv, ConvTranspose
 from ...layers.convolution import Weighted
 from ...layers.geometry import AxisGeometry
 from ...layers.weights import Constant, Fixed, Random
+from ..memory import replace
 from ..sweep.covariance import Covariance, Factor
+from ..sweep.few_terms import FewTerms, few, variances_of
 from ..sweep.lowering import SAMPLE, Linear, Norm, box, by_place, reach, separable, together
 from ..sweep.moments import Common, Moments, in_parts, mean_reads, read_sites
 from ..sweep.rows import padding
@@ -86,6 +88,8 @@ class ConvolutionRule(Rule):
             raise NotImplementedError("a gate in a network with weights that are equal or given for all "
                                       f"channels: {SAMPLE}")
         if op.fresh:
+            if at.met and not m.gaussian and self._few(at):
+                return self._of_few(at, m)
             if len(m.cov_far) > 1:
                 m = m.mixed(graph.mixture(at.i))
             if at.i not in graph.biases and not op.fold and all(taps.trivial for taps in op.taps):
@@ -93,6 +97,24 @@ class ConvolutionRule(Rule):
                 after = m.with_lags(at.want).multiple(gain, m.cov_far * gain, m.corr_site, (None,) * len(m.cov_far))
                 return self._tilted(at, m, after.with_common(m.common))
         return self._tilted(at, m, super().forward(at, [m]))
+
+    @staticmethod
+    def _few(at: Before) -> bool:
+        """Whether its sums are of few terms, whatever the width."""
+        inputs = at.graph.channels[at.source] // at.op.groups
+        taps = math.prod(taps.weights.size for taps in at.op.taps)
+        return not at.layer.transposed and few(taps, inputs)
+
+    def _of_few(self, at: Before, m: Moments) -> Moments:
+        """With what sums of few values are, where they are of one kind of channel, which is not Gaussian."""
+        mixture = at.graph.mixture(at.i)
+        after = self._tilted(at, m.mixed(mixture), super().forward(at, [m.mixed(mixture)]))
+        inputs = at.graph.channels[at.source] // at.op.groups
+        variances = variances_of([taps.weights for taps in at.op.taps], inputs)
+        alone = [int(np.argmax(share)) if share.max() > 1 - 1e-9 else -1 for share in mixture]
+        sites = tuple(None if g < 0 or m.sites[g] is None or m.value(g).plain else
+                      FewTerms.of(m.value(g), variances).value() for g in alone)
+        return replace(after, sites=sites) if any(sites) else after
 
     def along(self, at: Before, inputs: Sequence[Moments], below: Sequence[Along]) -> Along:
         if not at.op.fresh:

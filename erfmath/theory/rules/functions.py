@@ -453,3 +453,12 @@ def _step_terms(jumps: tuple[tuple[float, float], ...], s: Array, count: int) ->
             terms[k] += size * here / math.sqrt(k)
             before, here = here, (t * here - math.sqrt(k - 1) * before) / math.sqrt(k)
     return terms
+
+
+@remembered(64)
+def chi_square(freedoms: int, points: int = 32) -> tuple[Array, Array]:
+    """Points and probabilities of a chi-square variable: Gauss-Laguerre, as eigenvalues of its recurrence."""
+    k, a = np.arange(float(points)), freedoms / 2 - 1
+    off = np.sqrt(k[1:] * (k[1:] + a))
+    x, v = np.linalg.eigh(np.diag(2 * k + 1 + a) + np.diag(off, 1) + np.diag(off, -1))
+    return 2 * x, v[0]**2

@@ -11,24 +11,27 @@ import numpy as np
 from ...layers import GRN, BatchNorm, GroupNorm, InstanceNorm, Layer, LayerNorm, RMSNorm
 from ...layers.normalisation import BATCH
 from ...results.assumptions import Assumption
-from ..memory import remembered, replace
+from ..memory import replace
 from ..sweep.covariance import Covariance, Factor
+from ..sweep.few_terms import FewTerms
 from ..sweep.lowering import Linear, Norm
 from ..sweep.moments import Moments, at as lag_zero, inside, ratio, refit
 from ..sweep.products import Product, Responsive
 from ..sweep.site_distribution import distant
 from ..sweep.sources import Standardised, Sum
 from ..sweep.taps import Array
-from ..sweep.values import Value
+from ..sweep.values import Affine, Value
 from .alignment import PIXELS, REMOVED, Along
 from .base import Rule, rule_for
 from .context import Above, Before, Below
-from .functions import Function
+from .functions import Function, chi_square
 
 #: Part of the variance below which a pattern makes no difference.
 FAINT = 0.05
 #: Variances that are too small for floats: what is divided by them is not.
 LEAST = 1e-300
+#: Means that are smaller, in deviations, are none.
+SMALL = 1e-9
 
 __all__ = ["BatchNormRule", "GRNRule", "GroupNormRule", "LayerNormRule", "RMSNormRule"]
 
@@ -328,8 +331,9 @@ class BatchNormRule(MapNormRule):
         if any(steep):  # something may have been cut off
             vars(after)["average"] = np.where(steep, after.mean(after.second), 1.0)
         if not (m.gaussian or m.wraps) and m.common is not None:
-            level = m.common_map - 1
-            vars(after)["offset"] = level * m.per_site(m.means / np.sqrt(spread))
+            means = m.means / np.sqrt(spread)
+            if np.abs(means).max() > SMALL:
+                vars(after)["offset"] = (m.common_map - 1) * m.per_site(means)
         return self.scaled(at, after)
 
     @staticmethod
@@ -552,17 +556,8 @@ def _of_patterns(q: float, site: float, far: float, freedoms: int) -> float:
     own, pattern = max(q - site, 0.0), site - far
     if pattern <= FAINT * (q - far):
         return 1.0
-    t, p = _chi_square(freedoms)
+    t, p = chi_square(freedoms)
     return float(p @ (1 / (own + pattern * t / freedoms))) * (own + pattern)
-
-
-@remembered(64)
-def _chi_square(freedoms: int) -> tuple[Array, Array]:
-    """Points and probabilities of a chi-square variable: Gauss-Laguerre, as eigenvalues of its recurrence."""
-    k, a = np.arange(32.0), freedoms / 2 - 1
-    off = np.sqrt(k[1:] * (k[1:] + a))
-    x, v = np.linalg.eigh(np.diag(2 * k + 1 + a) + np.diag(off, 1) + np.diag(off, -1))
-    return 2 * x, v[0]**2
 
 
 def _by_spread(k: int, own: float, between: float, fluctuates: bool) -> tuple[float, float]:
@@ -572,7 +567,7 @@ def _by_spread(k: int, own: float, between: float, fluctuates: bool) -> tuple[fl
     if k > 300 or not fluctuates:  # beyond so many it hardly does
         mean = between * (1 - 1 / k)
         return 1 / (own + mean), mean / (own + mean)
-    t, p = _chi_square(k - 1)
+    t, p = chi_square(k - 1)
     part = between * t / k
     return float(p @ (1 / (own + part))), float(p @ (part / (own + part)))
 
@@ -582,6 +577,8 @@ def _standardised(value: Value, spread: float) -> Value:
 
     Factors that a channel has in common (squeeze and excite) are in both, so that the other factor is as before.
     """
+    if isinstance(value.source, FewTerms) and all(isinstance(step, Affine) for step in value.steps):
+        return value.source.standardised().value()
     if np.ptp(value.distribution.row_means) <= 1e-12 * math.sqrt(spread) or isinstance(
             value.source, Product) and value.source.lasting:
         return value.times(spread**-0.5, -value.mean * spread**-0.5)

@@ -184,7 +184,9 @@ def distant(before: Array, after: Array, share: Array, cov_far: float) -> float:
     """
     if len(after) == len(before) and np.abs(after - before).max() <= 1e-13 * np.abs(before).max():
         return cov_far
-    kappa = share_of(before, share, cov_far) if len(share) > 1 else 1.0
+    # Rows whose means do not differ say nothing of what is shared: all of it.
+    differ = len(share) > 1 and np.ptp(before) > 1e-9 * np.abs(after).max()
+    kappa = share_of(before, share, cov_far) if differ else 1.0
     return float(far_of(after, share, np.array(kappa)))
 
 

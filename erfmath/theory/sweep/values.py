@@ -135,6 +135,10 @@ class Source(ABC):
         """E[table at the source | value number `part` at one of its sites]; None where that is not known."""
         return None
 
+    def passing(self, nodes: Nodes) -> Array:
+        """Parts of the power of a gradient that passes what made the source, at its nodes; their sum is 1."""
+        return nodes.p
+
     @lazy
     def joint(self) -> bool:
         """Whether values that depend on one another went into it: conditioning on one is then not enough."""
@@ -270,7 +274,7 @@ class Value:
     @lazy
     def squared_slope(self) -> float:
         """E of the squared derivative by the source."""
-        return float(self.nodes.p @ self.slope(self.nodes.u)**2)
+        return float(self.source.passing(self.nodes) @ self.slope(self.nodes.u)**2)
 
     @lazy
     def mean_slope(self) -> float:
@@ -302,9 +306,9 @@ class Value:
 
         Returns the tables there, and what power and pairs of distant sites gain over independence.
         """
-        slopes = self._weights(nodes.u)
-        alone = slopes @ nodes.p
-        onward, gained = normalised(nodes, slopes * table)
+        slopes, p = self._weights(nodes.u), self.source.passing(nodes)
+        alone = slopes @ p
+        onward, gained = normalised(nodes, slopes * table, p)
         there = np.abs(alone) > 1e-12 * np.abs(slopes).max()
         ratio = np.where(there, gained / np.where(there, alone, 1.0), 1.0)
         return onward, ratio[:, 0], ratio[:, 1]**2
@@ -314,10 +318,10 @@ class Value:
 SiteValue = Union[Value, None]
 
 
-def normalised(nodes: Nodes, table: Array) -> tuple[Array, Array]:
-    """Rows of a table over their means, and the means; rows of mean 0 become ones."""
-    means = table @ nodes.p
-    safe = np.abs(means) > 1e-12 * (np.abs(table) @ nodes.p)
+def normalised(nodes: Nodes, table: Array, p: Array | None = None) -> tuple[Array, Array]:
+    """Rows of a table over their means (by probabilities `p`), and the means; rows of mean 0 become ones."""
+    means = table @ (nodes.p if p is None else p)
+    safe = np.abs(means) > 1e-12 * (np.abs(table) @ (nodes.p if p is None else p))
     out = np.where(safe[..., None], table / np.where(safe, means, 1.0)[..., None], 1.0)
     out[np.abs(out) < NOTHING] = 0.0
     return out, means

@@ -1,0 +1,156 @@
+"""Sums of few sites with random weights, as depthwise convolutions make: not Gaussian at any width.
+
+See docs/theory.md, section 13.
+
+All sites of a channel share the weights.  Given these the distribution of a channel's values is that of few independent
+terms, and over channels their variance varies as that of few squared weights does.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from ..memory import remembered
+from ..rules.functions import chi_square
+from .site_distribution import SiteDistribution
+from .taps import Array
+from .values import Affine, Nodes, Source, Value
+
+__all__ = ["FewTerms", "few", "variances_of"]
+
+#: More terms than this make Gaussians.
+MOST = 36
+#: Directions of the weights times terms; a channel of opposite weights goes with each.
+ROWS = 324
+#: Points of the distribution of a channel, and how far they reach in its standard deviations.
+COLUMNS, REACH = 160, 8.0
+#: Values of the sum of squared weights.
+LENGTHS = 4
+
+
+@dataclass(frozen=True, eq=False)
+class FewTerms(Source):
+    """sum_a w_a v_a over sites of one value, with normal weights of these `variances`, whose sum is 1.
+
+    `normed`: less the mean of each channel, over its deviation.
+    """
+
+    of_value: Value
+    variances: tuple[float, ...]
+    normed: bool = False
+    parts: ClassVar[tuple[Value, ...]] = ()  # type: ignore[misc]
+
+    @staticmethod
+    def of(value: Value, variances: tuple[float, ...], normed: bool = False) -> FewTerms:
+        """The interned one, of the value up to its scale, and what a norm takes away."""
+        while value.steps and isinstance(value.steps[-1], Affine) and (normed or not value.steps[-1].b):
+            value = Value.of(value.source, value.steps[:-1])
+        return _few_terms(value, variances, normed)
+
+    def standardised(self) -> FewTerms:
+        """Less the mean of each channel, over its deviation."""
+        return FewTerms.of(self.of_value, self.variances, True)
+
+    @functools.cached_property
+    def _channels(self) -> tuple[Array, Array, Array, Array]:
+        """Values x and probabilities p (channels, columns), the power of the weights, and shares, (channels,)."""
+        weights = _directions(len(self.variances)) * np.sqrt(np.array(self.variances) * len(self.variances))
+        sites = self.of_value.distribution
+        row = np.searchsorted(np.cumsum(sites.share), _mixed(len(weights)) * (1 - 1e-12))
+        x, p = np.broadcast_to(sites.x, sites.p.shape)[row], sites.p[row]
+        mean = np.einsum("rc,rc->r", x, p)
+        spread = np.sqrt(np.einsum("rc,rc->r", p, (x - mean[:, None])**2))
+        length = np.sqrt((weights**2).sum(axis=1))
+        unit = (x - mean[:, None]) / np.where(spread > 0, spread, 1.0)[:, None]
+        grid, own = _summed(weights / length[:, None], unit, p)
+        power, shift = length**2 / np.mean(length**2), weights.sum(axis=1) * mean
+        both = np.concatenate([grid, -grid]), np.concatenate([own, own])
+        if self.normed:
+            count = 2 * len(weights)
+            return *both, np.ones(count), np.full(count, 1 / count)
+        level = np.tile(length * spread, 2)[:, None]
+        squares, shares = chi_square(len(self.variances), LENGTHS)
+        lengths = np.sqrt(squares / len(self.variances))
+        x = both[0] * level + np.concatenate([shift, -shift])[:, None]
+        return (np.concatenate([x * one for one in lengths]), np.tile(both[1], (len(lengths), 1)),
+                np.concatenate([np.tile(power, 2) * one**2 for one in lengths]),
+                np.repeat(shares, len(x)) / len(x))
+
+    def _make(self, knots: tuple[float, ...]) -> Nodes:
+        x, p, _, share = self._channels
+        return Nodes(x.ravel(), (share[:, None] * p).ravel())
+
+    def passing(self, nodes: Nodes) -> Array:
+        x, p, power, share = self._channels
+        return np.asarray(((share * power)[:, None] * p).ravel())
+
+    def distribution(self, knots: tuple[float, ...]) -> SiteDistribution:
+        x, p, _, share = self._channels
+        return SiteDistribution(x, p, np.ones(x.shape), share)
+
+    def pull(self, part: int, nodes: Nodes, table: Array) -> tuple[Nodes, Array]:
+        raise TypeError("random weights have no parts")
+
+
+@remembered(256, lasting=False)
+def _few_terms(value: Value, variances: tuple[float, ...], normed: bool) -> FewTerms:
+    return FewTerms(value, variances, normed)
+
+
+def _summed(weights: Array, x: Array, p: Array) -> tuple[Array, Array]:
+    """Points and probabilities of sums of independent terms, of mean 0 and variance 1, shape (channels, columns).
+
+    `weights` (channels, terms) times x with probabilities p, both (channels, values).
+    """
+    step = 2 * REACH / COLUMNS
+    spectrum: Array = np.ones(1)
+    for term in range(weights.shape[1]):  # no point is at 0, where rectifiers bend
+        place = weights[:, term, None] * x / step - (0.5 if term == 0 else 0.0)
+        spectrum = spectrum * np.fft.rfft(_split(place, p, COLUMNS), axis=1)
+    found = np.maximum(np.fft.irfft(spectrum, COLUMNS, axis=1), 0.0)
+    found /= found.sum(axis=1, keepdims=True)
+    grid = (np.arange(COLUMNS) - COLUMNS // 2 + 0.5) * step
+    found = np.roll(found, COLUMNS // 2, axis=1)
+    mean = found @ grid
+    points = grid - mean[:, None]
+    return points / np.sqrt(np.einsum("rc,rc->r", found, points**2))[:, None], found
+
+
+@remembered(64)
+def _directions(terms: int) -> Array:
+    """Unit vectors, evenly spread: orthonormal bases, shape (channels, terms)."""
+    rng, found = np.random.default_rng(terms), []
+    for _ in range(max(round(ROWS / terms**2), 1) if terms > 1 else 1):
+        basis, _ = np.linalg.qr(rng.normal(size=(terms, terms)))
+        found.append(basis)
+    return np.concatenate(found)
+
+
+def _mixed(count: int) -> Array:
+    """Evenly spread numbers from 0 to 1 in an order that is none."""
+    return np.random.default_rng(0).permutation((np.arange(count) + 0.5) / count)
+
+
+def _split(place: Array, p: Array, size: int) -> Array:
+    """Probabilities per row on a ring of so many points; what is between two goes to both, so that means are kept."""
+    low = np.floor(place).astype(int)
+    part, rows = place - low, np.arange(len(place))[:, None] * size
+    total = np.bincount((rows + low % size).ravel(), (p * (1 - part)).ravel(), len(place) * size)
+    total += np.bincount((rows + (low + 1) % size).ravel(), (p * part).ravel(), len(place) * size)
+    return total.reshape(len(place), size)
+
+
+def variances_of(weights: Sequence[Array], inputs: int) -> tuple[float, ...]:
+    """Variances of the terms of one channel that reads so many others through these taps, over their sum."""
+    flat = np.asarray(functools.reduce(np.multiply.outer, weights)).ravel()
+    return tuple((np.tile(flat, inputs) / (inputs * flat.sum())).tolist())
+
+
+def few(taps: int, inputs: int) -> bool:
+    """Whether sums of so many taps of so many channels count as sums of few terms, whatever the width."""
+    return inputs <= 4 and taps * inputs <= MOST
