@@ -15,6 +15,7 @@ from ..base.errors import quoted
 from . import onnx_constants as _constants  # noqa: F401  its operators register themselves
 from .constants import evaluated
 from .onnx_file import Model, Node, read_model
+from .onnx_inline import Graph, branch
 from .onnx_operators import HANDLERS, Plain
 from .records import Array, Record, Trace, scalar
 
@@ -215,6 +216,9 @@ class _Reader:
             raise ValueError(f"node {quoted(node.name or node.op)}: reads {quoted(missing[0])}, which no node before "
                              "it makes (a "
                              "cycle, or nodes out of order)")
+        if node.op == "If" and node.inputs[0] in self.constants:
+            self.taken(node)
+            return
         path = self.path(node)
         standard = node.domain in ("", "ai.onnx")
         handler = HANDLERS.get(node.op) if standard else None
@@ -233,6 +237,20 @@ class _Reader:
             raise type(error)(f"node {quoted(path)} ({node.op}): {error}") from None
         for plain, output in zip(plains, [*[None] * (len(plains) - call.results), *node.outputs]):
             self.add(plain, output or plain.name or f"{path}.{len(self.records)}", path)
+        for i, output in enumerate(node.outputs[call.results:], call.results + 1):
+            if output and plains[-1].op != "constant":  # as the places of maxima, which nothing here can use
+                self.add(Plain(f"output {i} of {node.op}", node.inputs[:1], {}, call.shape()), output, path)
+
+    def taken(self, node: Node) -> None:
+        """The branch of a condition that is known."""
+        word = "then_branch" if np.all(self.constants[node.inputs[0]]) else "else_branch"
+        graph = node.attributes.get(word)
+        if not isinstance(graph, Graph):
+            raise ValueError(f"node {quoted(node.name or node.op)}: has no {word}")
+        nodes, tensors = branch(graph, node)
+        self.constants.update(tensors)
+        for inner in nodes:
+            self.node(inner)
 
     def unknown(self, node: Node, path: str, why: str = "") -> None:
         """An operator without a meaning here, carried along under its name."""
@@ -247,10 +265,12 @@ class _Reader:
             name = (f"{node.domain}.{node.op}" if node.domain else node.op) + why
             if after:  # is not read itself, whatever it is
                 name = "identity"
-            after_map = not after and any(len(s) > 3 and max(s[2:]) > 1 for s in map(self.shapes.get, node.inputs) if s)
+            read = [*node.inputs, *(name for graph in node.attributes.values() if isinstance(graph, Graph)
+                                    for inner in graph.nodes for name in inner.inputs)]
+            after_map = not after and any(len(s) > 3 and max(s[2:]) > 1 for s in map(self.shapes.get, read) if s)
             if not shape:
                 self.open.add(output)
-            inputs = tuple(n for n in node.inputs if n in self.shapes)
+            inputs = tuple(n for n in read if n in self.shapes)
             # What an unknown operator makes of a map may be one, where the file does not tell.
             self.records.append(Record(output, name, inputs, {"of_map": after_map and not shape}, sizes, path))
             self.shapes[output] = sizes

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +16,7 @@ import numpy.typing as npt
 
 from ..base.errors import check_bytes, quoted
 from ..base.files import check_name, open_regular
+from .onnx_inline import Function, Graph, Node, Reference, inlined
 from .wire import Schema, decode
 
 __all__ = ["Model", "Node", "Shape", "read_model"]
@@ -32,7 +32,8 @@ SCHEMA: Schema = {
     "Graph": {1: ("nodes", "Node", True), 2: ("name", "str", False), 5: ("tensors", "Tensor", True),
               11: ("inputs", "Info", True), 12: ("outputs", "Info", True), 13: ("infos", "Info", True),
               15: ("sparse", "Sparse", True)},
-    "Function": {1: ("name", "str", False), 10: ("domain", "str", False)},
+    "Function": {1: ("name", "str", False), 4: ("inputs", "str", True), 5: ("outputs", "str", True),
+                 7: ("nodes", "Node", True), 10: ("domain", "str", False), 11: ("defaults", "Attribute", True)},
     "Sparse": {},
     "Node": {1: ("inputs", "str", True), 2: ("outputs", "str", True), 3: ("name", "str", False),
              4: ("op", "str", False), 5: ("attributes", "Attribute", True), 7: ("domain", "str", False),
@@ -41,7 +42,7 @@ SCHEMA: Schema = {
     "Attribute": {1: ("name", "str", False), 2: ("f", "float", False), 3: ("i", "int", False),
                   4: ("s", "bytes", False), 5: ("t", "Tensor", False), 6: ("g", "Graph", False),
                   7: ("floats", "float", True), 8: ("ints", "int", True), 9: ("strings", "bytes", True),
-                  20: ("type", "int", False)},
+                  20: ("type", "int", False), 21: ("reference", "str", False)},
     "Tensor": {1: ("dims", "int", True), 2: ("type", "int", False), 4: ("floats", "float", True),
                5: ("int32s", "int", True), 7: ("int64s", "int", True), 8: ("name", "str", False),
                9: ("raw", "bytes", False), 10: ("doubles", "double", True), 11: ("uint64s", "int", True),
@@ -66,19 +67,6 @@ _TYPES: dict[int, tuple[str, str, str]] = {
 _OTHERS = {0: "undefined", 8: "string", 14: "complex64", 15: "complex128", 23: "float4e2m1", 24: "float8e8m0"}
 #: Bits of the mantissa, bias of the exponent, and whether the largest exponent is infinite, of eight-bit floats.
 _EIGHT_BITS = {17: (3, 7), 18: (3, 8), 19: (2, 15), 20: (2, 16)}
-
-
-@dataclass(frozen=True)
-class Node:
-    """One operation: its inputs ("" where one is left out) and outputs by name, its attributes as plain values."""
-
-    op: str
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    attributes: Mapping[str, Any]
-    name: str
-    domain: str
-    notes: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -140,16 +128,16 @@ class _Parser:
         self.folder = folder
 
     def model(self, model: dict[str, Any], graph: dict[str, Any]) -> Model:
-        if model.get("functions"):
-            names = ", ".join(sorted({f.get("name", "?") for f in model["functions"]})[:5])
-            raise ValueError(f"defines functions of its own ({names}); export it with them inlined")
         if graph.get("sparse"):
             raise ValueError("holds sparse tensors, which are not read")
         opsets = {o.get("domain", ""): o.get("version", 0) for o in model.get("opsets", [])}
         tensors = {t.get("name", ""): self.tensor(t) for t in graph.get("tensors", [])}
         inputs = dict(_info(info) for info in graph.get("inputs", []))
         infos = dict(_info(info) for info in graph.get("infos", []))
-        return Model(nodes=tuple(self.node(n) for n in graph.get("nodes", [])),
+        functions = {(f.get("domain", ""), f.get("name", "")): Function(
+            tuple(f.get("inputs", ())), tuple(f.get("outputs", ())), tuple(self.node(n) for n in f.get("nodes", [])),
+            {a.get("name", ""): self.attribute(a) for a in f.get("defaults", [])}) for f in model.get("functions", [])}
+        return Model(nodes=inlined([self.node(n) for n in graph.get("nodes", [])], functions),
                      inputs={name: shape for name, shape in inputs.items() if name not in tensors},
                      outputs=dict(_info(info) for info in graph.get("outputs", [])),
                      shapes={name: shape for name, shape in infos.items() if shape is not None},
@@ -166,6 +154,8 @@ class _Parser:
     def attribute(self, attribute: dict[str, Any]) -> Any:
         kinds = {1: "f", 2: "i", 3: "s", 4: "t", 5: "g", 6: "floats", 7: "ints", 8: "strings"}
         present = [kind for kind in kinds.values() if kind in attribute]
+        if attribute.get("reference"):
+            return Reference(attribute["reference"])
         kind = kinds.get(attribute.get("type", 0)) or (present[0] if present else "")
         value = attribute.get(kind)
         if kind in ("f", "i"):
@@ -178,7 +168,11 @@ class _Parser:
             return [] if value is None else value.tolist()
         if kind == "strings":
             return [bytes(v).decode("utf-8", "replace") for v in value or []]
-        return None  # a graph inside: of an operation that is refused by name
+        if kind == "g":
+            return Graph(tuple(self.node(n) for n in (value or {}).get("nodes", [])),
+                         tuple(_info(info)[0] for info in (value or {}).get("outputs", [])),
+                         {t.get("name", ""): self.tensor(t) for t in (value or {}).get("tensors", [])})
+        return None
 
     # -- tensors ------------------------------------------------------------------------------
 

@@ -113,7 +113,6 @@ def test_external_data_elsewhere(tmp_path: Path, location: str, about: dict[str,
     (model([], [], [], [number(1, 3) + number(2, 1) + block(4, b"12345")]), "no whole number of floats"),
     (model([], [], [], [number(1, 2) + number(2, 7) + block(7, b"\x01\xff")]), "number without an end"),
     (model([], [], [], [number(1, 1) + number(2, 7) + block(7, b"\xff" * 11 + b"\x01")]), "more than ten bytes"),
-    (model([], [], []) + block(25, block(1, "mine")), "functions of its own"),
 ])
 def test_damaged(tmp_path: Path, data: bytes, words: str) -> None:
     with pytest.raises(ValueError, match=words):
