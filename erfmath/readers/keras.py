@@ -147,9 +147,10 @@ class _Reader:
         self.shapes: dict[str, tuple[int, ...]] = {}
         self.first = '"data_format": "channels_first"' in json.dumps(config)
         self.input = ""
+        self.lost = False  # after a layer of which nobody knows the shape
 
     def trace(self, source: str) -> Trace:
-        outputs = self.model(self.config, None, "", "")
+        outputs = self.model(self.config, [], "", "")
         if not outputs:
             raise ValueError("names no output")
         names = outputs if len(outputs) > 1 else {"out": next(iter(outputs.values()))}
@@ -158,54 +159,61 @@ class _Reader:
 
     # -- graphs -------------------------------------------------------------------------------
 
-    def model(self, model: Any, given: str | None, path: str, stored: str) -> dict[str, str]:
-        """The records of a model inside, from the value `given`; its outputs by the name of their layer."""
+    def model(self, model: Any, given: list[str], path: str, stored: str) -> dict[str, str]:
+        """The records of a model inside, from the values `given`; its outputs by the name of their layer."""
         config = model["config"]
         layers = config["layers"]
         names = dict(zip([layer["config"]["name"] for layer in layers],
                          _stored_names([layer["class_name"] for layer in layers])))
         if model["class_name"] == "Sequential":
-            value = given
+            if len(given) > 1:
+                raise ValueError(f"a sequential model of {len(given)} inputs")
+            values = given
             for layer in layers:
                 name = layer["config"]["name"]
-                value = self.layer(layer, [] if value is None else [value], path, f"{stored}layers/{names[name]}")
-            return {name: value or ""}
+                values = self.layer(layer, values[:1], path, f"{stored}layers/{names[name]}")
+            return {name: value for value in values[:1]}
         if model["class_name"] not in ("Functional", "Model"):
             raise ValueError(f"a model of class {quoted(model['class_name'])}: only functional and sequential models "
                              "have a "
                              "configuration that says what they do; export it as ONNX")
-        made: dict[tuple[str, int], str] = {}
+        made: dict[tuple[str, int], list[str]] = {}
+        starts = dict(zip((name for name, *_ in _references(config.get("input_layers", []))), given))
         waiting = [(layer, i, node) for layer in layers for i, node in enumerate(layer.get("inbound_nodes") or [None])]
         while waiting:
             later = []
             for layer, i, node in waiting:
                 sources = list(_tensors(node)) if node is not None else []
-                if any((name, index) not in made for name, index in sources):
+                if any((name, index) not in made for name, index, _ in sources):
                     later.append((layer, i, node))
                     continue
                 name = layer["config"]["name"]
-                inputs = [made[source] for source in sources]
-                if layer["class_name"] == "InputLayer" and given is not None:
-                    made[name, i] = given
+                inputs = [made[name, index][tensor] for name, index, tensor in sources]
+                name = layer["config"]["name"]
+                if layer["class_name"] == "InputLayer" and name in starts:
+                    made[name, i] = [starts[name]]
                 else:
                     made[name, i] = self.layer(layer, inputs, path, f"{stored}layers/{names[name]}", node)
             if len(later) == len(waiting):
                 raise ValueError(f"layer {quoted(later[0][0]['config']['name'])}: part of a cycle, or after one")
             waiting = later
-        return {name: made[name, index] for name, index in _references(config["output_layers"])}
+        found: dict[str, str] = {}
+        for name, index, tensor in _references(config["output_layers"]):
+            value = made[name, index][tensor]
+            found[name if name not in found else f"{name}.{len(found)}"] = value
+        return found
 
-    def layer(self, layer: Any, inputs: list[str], path: str, stored: str, node: Any = None) -> str:
+    def layer(self, layer: Any, inputs: list[str], path: str, stored: str, node: Any = None) -> list[str]:
         kind, config = layer["class_name"], layer["config"]
         name = f"{path}{config['name']}"
         if "layers" in config:
-            if len(inputs) != 1:
-                raise ValueError(f"layer {quoted(name)}: a model of {len(inputs)} inputs inside a model")
-            return next(iter(self.model(layer, inputs[0], f"{name}.", f"{stored}/").values()))
+            return list(self.model(layer, inputs, f"{name}.", f"{stored}/").values())
         if kind == "InputLayer":
-            return inputs[0] if inputs else self.start(name, config)
+            return inputs[:1] if inputs else [self.start(name, config)]
         if not inputs and not self.input:
             raise ValueError(f"layer {quoted(name)}: the model has no input layer; build it before it is saved")
-        return Layer(self, kind, config, name, inputs, stored, node).value()
+        value = Layer(self, kind, config, name, inputs, stored, node).value()
+        return [value] if isinstance(value, str) else value
 
     def start(self, name: str, config: Any) -> str:
         if self.input:
@@ -235,23 +243,23 @@ class _Reader:
         return name
 
 
-def _references(value: Any) -> Iterator[tuple[str, int]]:
-    """(layer, call) of nested lists of [layer, call, tensor]."""
+def _references(value: Any) -> Iterator[tuple[str, int, int]]:
+    """(layer, call, tensor) of nested lists of them."""
     if isinstance(value, Mapping):
         value = list(value.values())
     if len(value) == 3 and isinstance(value[0], str):
-        yield value[0], value[1]
+        yield value[0], value[1], value[2]
     else:
         for item in value:
             yield from _references(item)
 
 
-def _tensors(value: Any) -> Iterator[tuple[str, int]]:
-    """(layer, call) of the tensors among the arguments of a call."""
+def _tensors(value: Any) -> Iterator[tuple[str, int, int]]:
+    """(layer, call, tensor) of the tensors among the arguments of a call."""
     if isinstance(value, Mapping):
         if value.get("class_name") == "__keras_tensor__":
-            name, index, _ = value["config"]["keras_history"]
-            yield name, index
+            name, index, tensor = value["config"]["keras_history"]
+            yield name, index, tensor
             return
         value = list(value.values())
     if isinstance(value, (list, tuple)):

@@ -16,7 +16,7 @@ from .records import Array
 __all__ = ["LAYERS", "Layer"]
 
 #: By class: what records it.
-LAYERS: dict[str, Callable[[Layer], str]] = {}
+LAYERS: dict[str, Callable[[Layer], str | list[str]]] = {}
 _ACTIVATIONS = {"relu": "relu", "relu6": "relu6", "silu": "silu", "swish": "silu", "gelu": "gelu", "elu": "elu",
                 "selu": "selu", "celu": "celu", "sigmoid": "sigmoid", "tanh": "tanh", "hard_sigmoid": "hardsigmoid",
                 "hard_silu": "hardswish", "hard_swish": "hardswish", "mish": "mish", "softplus": "softplus",
@@ -29,8 +29,8 @@ _IDENTITIES = ("Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropou
                "RandomRotation", "RandomZoom", "RandomContrast", "RandomTranslation", "RandomBrightness", "RandomCrop")
 
 
-def _layers(*classes: str) -> Callable[[Callable[[Layer], str]], Callable[[Layer], str]]:
-    def enter(function: Callable[[Layer], str]) -> Callable[[Layer], str]:
+def _layers(*classes: str) -> Callable[[Callable[[Layer], Any]], Callable[[Layer], Any]]:
+    def enter(function: Callable[[Layer], Any]) -> Callable[[Layer], Any]:
         LAYERS.update(dict.fromkeys(classes, function))
         return function
     return enter
@@ -45,9 +45,10 @@ class Layer:
         self.stored, self.node = stored, node
         self.last = config.get("data_format", "channels_last") != "channels_first"
 
-    def value(self) -> str:
+    def value(self) -> str | list[str]:
         handler = LAYERS.get(self.kind)
         if handler is None:
+            self.reader.lost = True
             return self.add(self.kind, self.inputs, {}, self.shape())
         return handler(self)
 
@@ -61,6 +62,8 @@ class Layer:
         """The i-th array of the layer; without a file one of the variance, or the value, that it begins with."""
         stored = None if self.reader.weights is None else self.reader.weights.get(self.stored)
         if stored is not None:
+            if self.reader.lost and (i >= len(stored) or stored[i].shape != tuple(shape)):
+                return np.broadcast_to(np.float32(value), tuple(shape))  # not read, after a layer that is refused
             if i >= len(stored) or stored[i].shape != tuple(shape):
                 raise ValueError(f"layer {quoted(self.name)}: its array {i} must have the shape {tuple(shape)}")
             return stored[i]
@@ -101,6 +104,10 @@ class Layer:
         """The value after an activation of the configuration."""
         parameters: dict[str, Any] = {}
         if isinstance(activation, Mapping):  # an object, or a function of the user's
+            if activation.get("class_name") in _OWN and isinstance(activation.get("config"), Mapping):
+                about = {"name": self.name, **activation["config"]}
+                return str(Layer(self.reader, activation["class_name"], about, self.name, [value], self.stored,
+                                 None).value())
             word = activation.get("config") if isinstance(activation.get("config"), str) else activation["class_name"]
             activation = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", str(word)).lower()
         if activation is None or _ACTIVATIONS.get(activation) == "identity":
@@ -192,9 +199,13 @@ def _conv_transpose(c: Layer) -> str:
     same = c.config.get("padding", "valid") == "same"
     size = math.prod(taps)
     kernel = c.weight(0, [*taps, filters, shape[1]], c.variance("kernel_initializer", size * filters, size * shape[1]))
-    out = [n * s + (0 if same else max(k - s, 0)) for n, s, k in zip(shape[2:], stride, taps)]
+    spans = [d * (k - 1) + 1 for d, k in zip(c.spatial("dilation_rate"), taps)]
+    out = [n * s + (0 if same else max(k - s, 0)) for n, s, k in zip(shape[2:], stride, spans)]
     pads = [(max(k - s, 0) // 2, k - s - max(k - s, 0) // 2) if same else (0, min(k - s, 0))
-            for k, s in zip(taps, stride)]
+            for k, s in zip(spans, stride)]
+    if c.config.get("output_padding") is not None:
+        c.reader.lost = True
+        return c.add("transposed convolution with an output padding", c.inputs, {}, c.shape())
     inputs = [value, c.keep("kernel", np.moveaxis(kernel, (-1, -2), (0, 1)))]
     if c.config.get("use_bias", True):
         inputs.append(c.keep("bias", c.weight(1, [filters])))
@@ -257,7 +268,8 @@ def _batch_norm(c: Layer) -> str:
 def _scale_and_shift(c: Layer, shape: Sequence[int]) -> list[str]:
     names, at = [], 0
     for key, value in (("scale", 1.0), ("center", 0.0)):
-        present = c.config.get(key, True) and not (key == "center" and c.kind.startswith("RMS"))
+        present = c.config.get(key, True) and not (key == "center" and (
+            c.kind.startswith("RMS") or c.config.get("rms_scaling")))
         names.append(c.keep(key, c.weight(at, shape, value=value)) if present else "")
         at += bool(present)
     return names
@@ -287,7 +299,11 @@ def _activation(c: Layer) -> str:
     return c.activated(c.inputs[0], c.config["activation"])
 
 
-@_layers("ReLU", "LeakyReLU", "ELU", "Softmax", "PReLU")
+#: Layers that may also be the activation of another.
+_OWN = ("ReLU", "LeakyReLU", "ELU", "Softmax")
+
+
+@_layers(*_OWN, "PReLU")
 def _own_activation(c: Layer) -> str:
     shape, x = c.shape(), c.inputs[:1]
     if c.kind == "Softmax":
@@ -303,13 +319,18 @@ def _own_activation(c: Layer) -> str:
     if slope and high is None:
         return c.add("unary", x, {"function": "leaky_relu", "slope": float(slope)}, shape)
     if slope or c.config.get("threshold"):
-        return c.add("ReLU with a threshold", x, {}, shape)
+        at = float(c.config.get("threshold") or 0.0)
+        above = c.add("unary", x, {"function": "clip", "high": None if high is None else float(high)}, shape)
+        less = c.add("binary", [c.add("binary", [x[0], at], {"function": "subtract"}, shape), float(slope)],
+                     {"function": "multiply"}, shape)
+        below = c.add("binary", [x[0], at], {"function": "less"}, shape)
+        return c.add("where", [below, less, above], {}, shape)
     return c.add("unary", x, {"function": "relu"} if high is None else {"function": "clip", "low": 0.0,
                                                                         "high": float(high)}, shape)
 
 
 _MERGES = {"Add": "add", "Subtract": "subtract", "Multiply": "multiply", "Maximum": "maximum", "Minimum": "minimum",
-           "Average": "add", "Divide": "divide", "TrueDivide": "divide"}
+           "Average": "add", "Divide": "divide", "TrueDivide": "divide", "Power": "power"}
 
 
 @_layers(*_MERGES)
@@ -378,7 +399,12 @@ def _views(c: Layer) -> str:
     if c.kind == "Permute":
         order = [0, *(int(d) for d in c.config["dims"])]
         return c.add("permute", c.inputs[:1], {"order": order}, [shape[a] for a in order])
-    target = [-1] if c.kind == "Flatten" else list(c.config["target_shape"])
+    if c.kind == "Flatten" and not c.last and len(shape) > 2:  # channels go last first
+        order = [0, *range(2, len(shape)), 1]
+        moved = c.add("permute", c.inputs[:1], {"order": order}, [shape[a] for a in order])
+        return c.add("reshape", [moved], {}, [shape[0], math.prod(shape[1:])])
+    target = [-1] if c.kind == "Flatten" else list(
+        c.config["target_shape"] if "target_shape" in c.config else c.config["newshape"][1:])
     rest = math.prod(n for n in target if n != -1)
     target = [math.prod(shape[1:]) // rest if n == -1 else n for n in target]
     return c.add("reshape", c.inputs[:1], {}, [shape[0], *target])
@@ -393,7 +419,10 @@ def _rescaled(c: Layer) -> str:
         mean, variance = c.config.get("mean"), c.config.get("variance")
         if mean is None:
             mean, variance = c.weight(0, shape[-1:]), c.weight(1, shape[-1:], value=1.0)
-        steps = [("subtract", mean), ("divide", np.sqrt(np.maximum(np.asarray(variance, dtype=float), 1e-14)))]
+        spread = np.sqrt(np.maximum(np.asarray(variance, dtype=float), 1e-14))
+        steps = [("subtract", mean), ("divide", spread)]
+        if c.config.get("invert"):
+            steps = [("multiply", spread), ("add", mean)]
     value = c.inputs[0]
     for function, number in steps:
         array = np.asarray(number, dtype=float)
@@ -405,3 +434,78 @@ def _rescaled(c: Layer) -> str:
 @_layers(*_IDENTITIES)
 def _identity(c: Layer) -> str:
     return c.inputs[0]
+
+
+@_layers("Resizing")
+def _resizing(c: Layer) -> str:
+    word = c.config.get("interpolation", "bilinear")
+    if c.config.get("crop_to_aspect_ratio") or c.config.get("pad_to_aspect_ratio") or word not in (
+            "bilinear", "nearest", "bicubic"):
+        return c.add("Resizing to an aspect ratio", c.inputs, {}, c.shape())
+    value = c.channels_first(c.inputs[0])
+    shape = c.reader.shapes[value]
+    value = c.add("resize", [value], {"mode": word, "align_corners": False},
+                  [*shape[:2], c.config["height"], c.config["width"]])
+    return c.channels_back(value)
+
+
+# ---------------------------------------------------------------------------------------------
+# operations between layers, as keras.ops and operators record them
+# ---------------------------------------------------------------------------------------------
+
+_FUNCTIONS = {"Relu": "relu", "Relu6": "relu6", "Sigmoid": "sigmoid", "Tanh": "tanh", "Exp": "exp", "Log": "log",
+              "Sqrt": "sqrt", "Rsqrt": "rsqrt", "Square": "square", "Absolute": "abs", "Abs": "abs",
+              "Negative": "negative", "Silu": "silu", "Elu": "elu", "Selu": "selu", "Softplus": "softplus",
+              "Softsign": "softsign", "HardSigmoid": "hardsigmoid", "HardSilu": "hardswish", "Reciprocal": "reciprocal",
+              "Sin": "sin", "Cos": "cos", "Erf": "erf"}
+
+
+@_layers(*_FUNCTIONS)
+def _function(c: Layer) -> str:
+    return c.add("unary", c.inputs[:1], {"function": _FUNCTIONS[c.kind]}, c.shape())
+
+
+@_layers("Mean", "Sum", "Max", "Min")
+def _reduction(c: Layer) -> str:
+    shape, axis = c.shape(), c.config.get("axis")
+    axes = [a % len(shape) for a in (range(len(shape)) if axis is None else axis if is_sequence(axis) else [axis])]
+    keep = bool(c.config.get("keepdims"))
+    return c.add("reduce", c.inputs[:1], {"function": c.kind.lower(), "axes": axes, "keep": keep},
+                 [1 if a in axes else n for a, n in enumerate(shape) if keep or a not in axes])
+
+
+@_layers("Transpose")
+def _transpose(c: Layer) -> str:
+    shape = c.shape()
+    order = [int(a) for a in c.config.get("axes") or range(len(shape))[::-1]]
+    return c.add("permute", c.inputs[:1], {"order": order}, [shape[a] for a in order])
+
+
+@_layers("GetItem")
+def _item(c: Layer) -> str:
+    """Slices along some axes; positions and new axes are refused."""
+    shape, value = list(c.shape()), c.inputs[0]
+    items = c.node["args"][1]
+    items = items if isinstance(items, (list, tuple)) else [items]
+    kinds = [item.get("class_name") if isinstance(item, Mapping) else "" for item in items]
+    if set(kinds) - {"__slice__", "__ellipsis__"} or kinds.count("__ellipsis__") > 1:
+        c.reader.lost = True
+        return c.add("positions of a tensor", c.inputs, {}, shape)
+    at = kinds.index("__ellipsis__") if "__ellipsis__" in kinds else len(kinds)
+    rest = len(items) - at - 1
+    axes = [*range(at), *range(len(shape) - max(rest, 0), len(shape))]
+    for axis, item in zip(axes, [item for item, kind in zip(items, kinds) if kind == "__slice__"]):
+        given = item["config"]
+        start, stop, step = slice(given["start"], given["stop"], given["step"]).indices(shape[axis])
+        shape[axis] = len(range(start, stop, step))
+        value = c.add("slice", [value], {"axis": axis, "start": start, "stop": stop, "step": step}, shape)
+    return value
+
+
+@_layers("Split")
+def _split(c: Layer) -> list[str]:
+    shape, given = c.shape(), c.config["indices_or_sections"]
+    axis = int(c.config.get("axis", 0)) % len(shape)
+    ends = [*given, shape[axis]] if is_sequence(given) else [shape[axis] // given * (i + 1) for i in range(given)]
+    return [c.add("slice", c.inputs[:1], {"axis": axis, "start": a, "stop": b, "step": 1},
+                  [b - a if i == axis else n for i, n in enumerate(shape)]) for a, b in zip([0, *ends], ends)]

@@ -218,7 +218,8 @@ def pad(b: Builder, r: Record, x: View) -> View:
         x = x.moved((x.layout[0], (), *x.layout[1:]))  # sound as batch and samples, without an axis of channels
         return _without_axis(pad(b, dataclasses.replace(r, attributes={**r.attributes, "pads": [
             pads[0], (0, 0), *pads[1:]]}), x), 1)
-    if any(pads[1]) and not any(n for pair in (*pads[:1], *pads[2:]) for n in pair) and mode == "zeros":
+    channels = not x.layout[1] or x.layout[1][0].axis == CHANNELS
+    if channels and any(pads[1]) and not any(n for pair in (*pads[:1], *pads[2:]) for n in pair) and mode == "zeros":
         return _pad_channels(b, r, x, pads[1])
     first = 2 if not any(n for pair in pads[:2] for n in pair) else 1  # channels first, or last
     order = list(range(len(pads))) if first == 2 else [0, len(pads) - 1, *range(1, len(pads) - 1)]
