@@ -83,7 +83,8 @@ LONG: dict[str, tuple[Any, bool]] = {
     "growth": (lambda progress: em.growth(em.zoo.plain, [2, 3, 4], progress=progress), True),
     "erf_size_map": (lambda progress: em.erf_size_map(NET, 3, kind="mass", progress=progress), True),
     "design": (lambda progress: em.design(
-        2, budget=em.Budget(depth=3), choices=em.Choices(kernel_sizes=(3,), kinds=("chain",)), progress=progress), True),
+        2, budget=em.Budget(depth=3), choices=em.Choices(kernel_sizes=(3,), kinds=("chain",)),
+        progress=progress), True),
     "from_gradients": (lambda progress: em.gradients.from_gradients(GRADS, progress=progress), True),
     "measure": (lambda progress: em.measure(NET, draws=2, rng=0, progress=progress), True),
     "walk": (lambda progress: em.walk(em.kernels.uniform(3), 2, method="rational", progress=progress).pmf(0), True),

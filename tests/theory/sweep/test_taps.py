@@ -12,7 +12,7 @@ from helpers import EXACT, ROUNDING, assert_close
 from erfmath.base import errors
 from erfmath.base.errors import SizeError
 from erfmath.layers.geometry import AxisGeometry
-from erfmath.theory.sweep.taps import Taps, adjoint, border_gain, forward
+from erfmath.theory.sweep.taps import MANY, Taps, adjoint, border_gain, forward
 
 Array = Any
 Site = tuple[int, ...]
@@ -125,6 +125,14 @@ def test_box_sums_are_sums(stride: int, dilation: int) -> None:
         for flat in (False, True):
             below = adjoint(values[0], (0, -1), taps, (None, None), lambda tap, part: 2 * part, flat)
             assert as_sites(*below) == by_definition(values[0], (0, -1), taps, (None, None))
+
+
+@pytest.mark.parametrize("stride, dilation", [(1, 1), (3, 2)])
+def test_many_uneven_taps_are_no_box(stride: int, dilation: int) -> None:
+    taps = Taps((0,), (AxisGeometry(MANY + 4, stride, dilation),), np.arange(1.0, MANY + 5))
+    values = np.array([2.0, 0, 5, 7])
+    below = adjoint(values, (1,), taps, (None,), lambda tap, part: taps.weights[tap] * part)
+    assert as_sites(*below) == by_definition(values, (1,), taps, (None,))
 
 
 def test_box_sums_of_positive_values_keep_their_digits() -> None:
