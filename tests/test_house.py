@@ -26,7 +26,7 @@ ROOMS = [
     "walks",
     "layers",
     "networks.json", "networks.windows", "networks.strands", "networks.trf", "networks.support",
-    "networks.images", "networks.settings",
+    "networks.images", "networks.hints", "networks.settings",
     "networks.network", "networks.building", "networks.builder", "networks.zoo",
     "readers",
     "results",
@@ -50,8 +50,8 @@ SHARED = {"base", "layers", "results", *(room for room in ROOMS if room.startswi
 FRAMEWORKS = {"torchvision", "timm", "torch", "keras", "h5py"}
 OUTSIDE = {"numpy", "scipy", "matplotlib", "mpl_toolkits"}
 #: Calls upwards on request, inside functions of these names: of what draws pictures, of the gates of given weights, of
-#: how single networks scatter about a mean field.
-LAZY = {"plot", "report", "_through_gates", "_scatter"}
+#: how single networks scatter about a mean field, of names of the zoo in a message.
+LAZY = {"plot", "report", "_through_gates", "_scatter", "_of_zoo"}
 LONGEST = 500
 #: Modules without a test module of their name, and why.
 TESTED_ELSEWHERE = {"theory.rules.registry": "imports all families and holds nothing; see tests/test_registries.py"}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
+import inspect
 import math
 import numbers as numbers_
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar, Union, cast
 
 import numpy as np
@@ -14,8 +16,8 @@ import numpy as np
 from .errors import quoted
 
 __all__ = ["DIMENSIONS", "Padding", "PerAxis", "axes_of", "callback", "check_network", "choice", "flag", "hinted",
-           "image_shape", "integer", "integers", "is_sequence", "numbers", "of_field", "padding_rule", "per_axis",
-           "point", "real", "sizes"]
+           "image_shape", "integer", "integers", "is_sequence", "meant", "numbers", "of_field", "padding_rule",
+           "per_axis", "point", "real", "sizes", "unknown_argument"]
 
 Call = TypeVar("Call", bound=Callable[..., Any])
 PerAxis = Union[int, "tuple[int, ...]"]
@@ -99,7 +101,43 @@ def of_field(function: Call) -> Call:
 def choice(value: Any, name: str, allowed: Sequence[str]) -> None:
     """Refuse a `value` that is not one of the words `allowed`."""
     if not isinstance(value, str) or value not in allowed:
-        raise ValueError(f"{name}={quoted(value)}: must be one of {', '.join(map(repr, allowed))}")
+        near = meant(value, allowed)
+        raise ValueError(f"{name}={quoted(value)}: must be one of {', '.join(map(repr, allowed))}"
+                         + (f"; did you mean {near[0]!r}?" if near else ""))
+
+
+def meant(word: Any, known: Iterable[str], most: int = 3) -> list[str]:
+    """Of the words that are known those that somebody who wrote `word` may have meant, the likeliest first.
+
+    Examples
+    --------
+    >>> meant("VGG-16", ["vgg11", "vgg16"]), meant("resnet", ["resnet18", "unet"]), meant("colour", ["size"])
+    (['vgg16'], ['resnet18'], [])
+    """
+    if not isinstance(word, str) or len(word) > 80:
+        return []
+
+    def plain(text: str) -> str:
+        return "".join(letter for letter in text.lower() if letter.isalnum())
+
+    wanted = plain(word)
+    words: dict[str, str] = {}
+    for one in sorted(known, key=lambda one: one[:1].isupper() != word[:1].isupper()):
+        words.setdefault(plain(one), one)
+    if wanted in words:
+        return [words[wanted]]
+    near = difflib.get_close_matches(wanted, words, most)
+    near += [one for one in words if len(wanted) > 2 and one.startswith(wanted) and one not in near]
+    return [words[one] for one in near[:most]]
+
+
+def unknown_argument(what: str, word: str, known: Iterable[str], slips: Mapping[str, str]) -> TypeError:
+    """The error for a keyword that a function does not take, with the one that was probably meant."""
+    known = [name for name in known if name not in ("self", "net")]
+    hint = slips.get(word) or next((name for name in known if len(name) > 2 and name in word), None) or next(
+        iter(meant(word, known)), None)
+    return TypeError(f"{what}() has no argument {word}=; " + (
+        f"did you mean {hint}=?" if hint else f"it takes {', '.join(known)}"))
 
 
 def is_sequence(value: Any) -> bool:
@@ -122,8 +160,10 @@ def padding_rule(value: Any, words: Sequence[str], low: int | None) -> Padding:
     """Check a padding rule: a word, an int, a flat pair, or one pair per axis."""
     if isinstance(value, str):
         if value not in words:
+            near = meant(value, words)
             raise ValueError(f"padding={quoted(value)}: must be an integer, pairs of integers"
-                             + "".join(f", {word!r}" for word in words))
+                             + "".join(f", {word!r}" for word in words)
+                             + (f"; did you mean {near[0]!r}?" if near else ""))
         return value
     if not is_sequence(value):
         return integer(value, "padding", low)
@@ -164,7 +204,12 @@ def check_network(net: Any) -> None:
     if len(text) > 50:
         text = f"<{type(net).__name__}>"
     if isinstance(net, str):
-        hint = f"did you mean erfmath.zoo.build({quoted(net)}), or erfmath.load({quoted(net)}) of a JSON file?"
+        near = _of_zoo(net)
+        hint = (f"did you mean erfmath.load({quoted(net)})?" if net.endswith(".json") else
+                "did you mean " + " or ".join(f"erfmath.zoo.build({name!r})" for name in near) + "?" if near else
+                f"erfmath.load({quoted(net)}) reads a JSON file, and erfmath.zoo.names() lists the networks of the zoo")
+    elif callable(net) and net.__module__.startswith("erfmath.networks.zoo"):
+        hint = f"did you mean erfmath.zoo.{net.__name__}(), with parentheses?"
     elif hasattr(net, "op"):
         hint = "erfmath.serial(layer) makes one of a layer"
     elif type(net).__module__.startswith(("torch", "timm")) or hasattr(net, "named_modules"):
@@ -174,13 +219,21 @@ def check_network(net: Any) -> None:
     raise TypeError(f"net={text}: must be a Network; {hint}")
 
 
+def _of_zoo(name: str) -> list[str]:
+    """Networks of the zoo that may be meant."""
+    from ..networks.zoo import names
+    return meant(name, names())
+
+
 def hinted(**slips: str) -> Callable[[Call], Call]:
     """Of a function: refuse words that people try for its arguments, each with the right one."""
     def wrap(function: Call) -> Call:
+        known = inspect.signature(function).parameters
+
         @functools.wraps(function)
         def call(*arguments: Any, **options: Any) -> Any:
-            for word in slips.keys() & options.keys():
-                raise TypeError(f"{function.__name__}() has no argument {word}=; did you mean {slips[word]}=?")
+            for word in options.keys() - known:
+                raise unknown_argument(function.__name__, word, known, slips)
             if len(arguments) > 1:
                 raise TypeError(f"{function.__name__}() takes all arguments but the network by keyword, as image=224")
             return function(*arguments, **options)

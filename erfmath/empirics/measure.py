@@ -34,8 +34,9 @@ DRAWS, MOST_DRAWS = 100, 100_000
 LEAST_DRAWS = 30
 
 
-@hinted(seed="rng", size="image", input_size="image", samples="draws", layer="node", channels="width",
-        in_channels="channels_in", n_jobs="workers")
+@hinted(seed="rng", size="image", input_size="image", input_shape="image", shape="image", samples="draws",
+        n_samples="draws", n="draws", layer="node", channels="width", in_channels="channels_in", n_jobs="workers",
+        position="unit", dim="ndim")
 def measure(net: Network, *, image: Any = None, unit: Any = None, node: str | None = None, source: str | None = None,
             statistic: str | None = None, draws: int | Sequence[int] | None = None, width: int = 16,
             channels_in: int = 3, rng: Any = None, workers: Workers = 1,

@@ -16,7 +16,8 @@ FUNCTIONS = ("relu", "leaky_relu", "tanh", "sigmoid", "gelu", "silu", "elu", "so
              "hardtanh", "hardswish", "hardsigmoid", "mish", "selu", "celu", "gelu_tanh", "prelu", "softsign",
              "relu_squared")
 _ALIASES = {"swish": "silu", "hardsilu": "hardswish", "clip": "hardtanh", "squaredrelu": "relu_squared",
-            "linear": "identity"} | {function.replace("_", ""): function for function in FUNCTIONS}
+            "linear": "identity",
+            "none": "identity"} | {function.replace("_", ""): function for function in FUNCTIONS}
 #: Slope below zero of the functions that have one; that of PReLU is where its training begins.
 _SLOPES = {"prelu": 0.25}
 
@@ -72,6 +73,12 @@ class Activation(Layer):
                 raise ValueError(f"function={self.function!r}: {error}; must be a formula in x, or one of "
                                  f"{', '.join(FUNCTIONS)}") from None
         else:
+            if isinstance(self.function, str) and self.function.lower() in ("softmax", "glu", "maxout"):
+                raise ValueError(f"function={self.function!r}: is no function of one value; Softmax(parts) and "
+                                 "multiply are layers of their own")
+            if callable(self.function):
+                raise ValueError(f"function={quoted(self.function)}: give its name, as 'tanh', or a formula in x, as "
+                                 "'x * sigmoid(x)'")
             choice(self.function, "function", FUNCTIONS)
         self._set(slope=self.default("slope") if self.slope is None else real(self.slope, "slope"))
         if abs(self.slope) > STEEPEST:

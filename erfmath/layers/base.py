@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from ..base.checks import DIMENSIONS, Padding, PerAxis, choice, padding_rule, per_axis, sizes
+from ..base.checks import DIMENSIONS, Padding, PerAxis, choice, padding_rule, per_axis, sizes, unknown_argument
 from ..base.errors import MOST_PHASES, MOST_TAPS, check_count, quoted
 from .geometry import BORDERS, SITE, AxisGeometry
 
@@ -22,6 +22,12 @@ __all__ = ["KINDS", "Labels", "Layer", "STEEPEST", "Windowed", "most", "open_dim
 
 #: One integer per channel: what it comes from.
 Labels = npt.NDArray[np.intp]
+#: Fields of layers in other libraries, and what they are called here.
+SLIPS = {"kernel": "kernel_size", "k": "kernel_size", "pool_size": "kernel_size", "out_channels": "channels",
+         "filters": "channels", "features": "channels", "strides": "stride", "pad": "padding",
+         "dilation_rate": "dilation", "scale_factor": "scale", "rate": "p", "negative_slope": "slope",
+         "num_groups": "groups", "initializer": "weights", "init": "weights", "kernel_initializer": "weights",
+         "use_bias": "bias", "upscale_factor": "scale", "size": "kernel_size"}
 #: Every kind of layer by its `op`; defining a kind enters it.
 KINDS: dict[str, type[Layer]] = {}
 
@@ -91,6 +97,17 @@ class Layer:
             raise TypeError(f"{cls.__name__}: op={cls.op!r}: is the op of {other.__module__}.{other.__qualname__}; "
                             "every kind of layer needs one of its own")
         KINDS[cls.op] = cls
+
+    def __new__(cls, *values: Any, **fields: Any) -> Any:
+        """Refuse fields that other libraries have, with the name that they have here."""
+        known = cls.__dict__.get("__dataclass_fields__", fields)
+        for word in fields:
+            if word in ("in_channels", "channels_in"):
+                raise TypeError(f"{cls.__name__}() has no argument {word}=; how many come in follows from the network")
+            if word not in known:
+                raise unknown_argument(cls.__name__, word, known, {
+                    slip: name for slip, name in SLIPS.items() if name in known})
+        return super().__new__(cls)
 
     def __post_init__(self) -> None:
         name = getattr(self, "name", None)

@@ -46,8 +46,12 @@ class Weighted(Windowed):
             if self.channels is not None and self.channels % self.groups:
                 raise ValueError(f"groups={quoted(self.groups)}: must divide channels={quoted(self.channels)}")
         if not isinstance(self.weights, (Random, Constant, Fixed)):
+            array = hasattr(self.weights, "shape") or isinstance(self.weights, list)
+            hint = ("did you mean Fixed(array)?" if array else
+                    f"did you mean Random.like({self.weights!r})?" if isinstance(self.weights, str) else
+                    "did you mean Random() with parentheses?" if self.weights is Random else "")
             raise ValueError(f"weights={quoted(self.weights)}: must be Random(...), Constant() or "
-                             "Fixed(array)")
+                             "Fixed(array)" + (f"; {hint}" if hint else ""))
 
     def dimensions(self) -> frozenset[int]:
         return frozenset(ndim for ndim in super().dimensions() if self._fits(ndim))

@@ -31,7 +31,7 @@ def network_of(part: Part) -> Network:
         return Network([part], [(INPUT,)], 0)
     text, hint = quoted(part), ""
     if isinstance(part, (list, tuple)):
-        text, hint = f"[{len(part)} parts]", "; parts are given one by one: serial(*parts)"
+        text, hint = f"[{len(part)} parts]", "; parts are given one by one, as in serial(*parts) and add(*branches)"
     elif isinstance(part, type) and issubclass(part, Layer):
         text, hint = part.__name__, f"; did you mean {part.__name__}(...)?"
     elif isinstance(part, str):

@@ -28,7 +28,8 @@ __all__ = ["predict"]
 METHODS = ("exact", "normal", "finite_width")
 
 
-@hinted(seed="rng", size="image", input_size="image", layer="node", channels="width", in_channels="channels_in")
+@hinted(seed="rng", size="image", input_size="image", input_shape="image", shape="image", layer="node",
+        channels="width", in_channels="channels_in", position="unit", dim="ndim")
 def predict(net: Network, *, image: Any = None, unit: Any = None, node: str | None = None, source: str | None = None,
             statistic: str | None = None, method: str = "exact", width: int = 16, channels_in: int = 3,
             ndim: int = 2, input_moments: tuple[float, float] = (1.0, 0.0), input_covariance: Any = None,

@@ -28,13 +28,26 @@ class Module:
     (lambda: em.receptive_field(em.Conv(3)), r"net=<Conv>: must be a Network; erfmath.serial\(layer\) makes one"),
     (lambda: em.predict(Module()), r"did you mean erfmath.from_torch\(module, example\).net\?"),
     (lambda: em.predict([em.Conv(3)]), r"net=<list>: must be a Network; erfmath.serial\(\.\.\.\) makes one"),
-    (lambda: em.serial([em.Conv(3), em.Conv(3)]), r"\[2 parts\]: .* given one by one: serial\(\*parts\)"),
+    (lambda: em.serial([em.Conv(3), em.Conv(3)]), r"\[2 parts\]: .* given one by one, as in serial\(\*parts\) and add"),
     (lambda: em.serial(em.Conv), r"Conv: .* did you mean Conv\(\.\.\.\)\?"),
     (lambda: em.serial("ReLU"), r"'ReLU': .* did you mean Activation\('relu'\)\?"),
     (lambda: em.serial("nothing"), r"'nothing': a part of a network is a Layer or a Network, not str$"),
     (lambda: em.repeat(3, em.Conv(3)), r"3: .* repeat\(part, n\) takes the part first"),
     (lambda: em.measure(NET, seed=0), r"measure\(\) has no argument seed=; did you mean rng=\?"),
     (lambda: em.predict(NET, channels=3), r"predict\(\) has no argument channels=; did you mean width=\?"),
+    (lambda: em.predict("VGG-16"), r"net='VGG-16': .* did you mean erfmath.zoo.build\('vgg16'\)\?"),
+    (lambda: em.predict("resnet"), r"did you mean erfmath.zoo.build\('resnet\d+'\) or "),
+    (lambda: em.predict("net.json"), r"did you mean erfmath.load\('net.json'\)\?$"),
+    (lambda: em.predict("xyzzy"), r"erfmath.zoo.names\(\) lists the networks"),
+    (lambda: em.predict(em.zoo.vgg16), r"did you mean erfmath.zoo.vgg16\(\), with parentheses\?"),
+    (lambda: em.predict(NET, img_size=32), r"no argument img_size=; did you mean image=\?"),
+    (lambda: em.predict(NET, imag=32), r"no argument imag=; did you mean image=\?"),
+    (lambda: em.measure(NET, n_draws=3), r"no argument n_draws=; did you mean draws=\?"),
+    (lambda: em.Conv(3, out_channels=3), r"no argument out_channels=; did you mean channels=\?"),  # type: ignore
+    (lambda: em.Conv(3, strides=3), r"Conv\(\) has no argument strides=; did you mean stride=\?"),  # type: ignore
+    (lambda: em.Conv(kernel=3), r"Conv\(\) has no argument kernel=; did you mean kernel_size=\?"),  # type: ignore
+    (lambda: em.Conv(3, in_channels=3), "how many come in follows from the network"),  # type: ignore[call-arg]
+    (lambda: em.Dropout(rate=.5), r"Dropout\(\) has no argument rate=; did you mean p=\?"),  # type: ignore[call-arg]
     (lambda: em.predict(NET, 224), "predict.. takes all arguments but the network by keyword, as image=224"),
 ])
 def test_slips(slip: Callable[[], Any], meant: str) -> None:
@@ -45,8 +58,23 @@ def test_slips(slip: Callable[[], Any], meant: str) -> None:
 def test_hints_leave_signatures_and_words_that_exist_alone() -> None:
     assert [*inspect.signature(em.predict).parameters][:2] == ["net", "image"]
     for function, word in ((em.predict, "nothing"), (em.measure, "nothing")):
-        with pytest.raises(TypeError, match="unexpected keyword argument 'nothing'"):
+        with pytest.raises(TypeError, match=r"has no argument nothing=; it takes image, unit"):
             function(NET, **{word: 1})
+
+
+@pytest.mark.parametrize("slip, meant", [
+    (lambda: em.Activation("rleu"), r"did you mean 'relu'\?"),
+    (lambda: em.Activation("softmax"), "no function of one value"),
+    (lambda: em.Activation(np.tanh), "give its name"),
+    (lambda: em.Conv(3, padding="SAME"), r"did you mean 'same'\?"),
+    (lambda: em.Conv(3, weights=np.ones((3, 3))), r"did you mean Fixed\(array\)\?"),  # type: ignore[arg-type]
+    (lambda: em.Conv(3, weights="he_normal"), r"did you mean Random.like\('he_normal'\)\?"),  # type: ignore[arg-type]
+    (lambda: em.Conv(3, weights=em.Random), r"did you mean Random\(\) with parentheses\?"),  # type: ignore[arg-type]
+    (lambda: em.predict(NET).size("Std"), r"did you mean 'std'\?"),
+])
+def test_near_misses_of_values(slip: Callable[[], Any], meant: str) -> None:
+    with pytest.raises(ValueError, match=meant):
+        slip()
 
 
 @pytest.mark.parametrize("value", [3, np.int8(3), np.uint64(3)])

@@ -15,12 +15,12 @@ Examples
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from ...base.checks import meant
 from ...base.errors import quoted
 from ..network import Network
 from .classic import alexnet, plain, squeezenet, vgg11, vgg13, vgg16, vgg19
@@ -55,6 +55,11 @@ _BUILDERS: dict[str, Callable[..., Network]] = {builder.__name__: builder for bu
 # The published depths of the CIFAR networks have names of their own.
 _BUILDERS |= {f"{builder.__name__}{depth}": partial(builder, depth)
               for builder in (cifar_resnet, preact_resnet) for depth in (20, 32, 44, 56, 110)}
+
+
+def __getattr__(name: str) -> Any:
+    near = meant(name, _BUILDERS)
+    raise AttributeError(f"the zoo has no network {name!r}" + (f"; did you mean {' or '.join(near)}?" if near else ""))
 
 
 def names() -> tuple[str, ...]:
@@ -112,7 +117,7 @@ def build(name: str, **options: Any) -> Network:
     """
     builder = _BUILDERS.get(name) if isinstance(name, str) else None
     if builder is None:
-        near = difflib.get_close_matches(quoted(name).strip("'"), _BUILDERS, n=3)
+        near = meant(name, _BUILDERS)
         hint = (f"did you mean {' or '.join(map(repr, near))}?" if near else f"known are {', '.join(_BUILDERS)}")
         raise ValueError(f"name={quoted(name)}: no network of the zoo; {hint}")
     known = inspect.signature(builder).parameters
