@@ -126,8 +126,8 @@ def meant(word: Any, known: Iterable[str], most: int = 3) -> list[str]:
         words.setdefault(plain(one), one)
     if wanted in words:
         return [words[wanted]]
-    near = difflib.get_close_matches(wanted, words, most)
-    near += [one for one in words if len(wanted) > 2 and one.startswith(wanted) and one not in near]
+    near = [one for one in words if len(wanted) > 2 and one.startswith(wanted)]
+    near = near or difflib.get_close_matches(wanted, words, most)
     return [words[one] for one in near[:most]]
 
 
