@@ -26,6 +26,8 @@ __all__ = ["alone", "as_one", "homogeneous", "nothing", "one_convolution", "unna
 MOST = 32
 #: Gains of one layer that stands for two lie between this and one over it.
 LIMIT = 1e30
+#: The same of factors.
+LARGEST = 1e100
 #: Layers some of which are one with another kind of them.
 WINDOWS = (Windowed, Pad, Upsample, GlobalAvgPool, AdaptiveAvgPool, PixelUnshuffle)
 Sizes = tuple[Any, ...]
@@ -61,11 +63,8 @@ def _one_tap(layer: Layer, ndim: int) -> Layer:
 
 
 def _scale(factor: float) -> Layer | None:
-    """A factor as a layer, None where it is too large for one."""
-    try:
-        return Scale(rounded(factor))
-    except ValueError:
-        return None
+    """A factor as a layer, None where it is too large or too small for one."""
+    return Scale(rounded(factor)) if not factor or 1 / LARGEST < abs(factor) < LARGEST else None
 
 
 def nothing(layer: Layer, ndim: int) -> bool:

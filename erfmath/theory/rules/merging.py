@@ -28,6 +28,8 @@ __all__ = ["Merged", "PointwiseRule", "Wiring", "combined", "merged"]
 
 #: Layers of a run of elementwise ones that are looked through.
 LONGEST = 64
+#: Factors of terms of sums lie between this and one over it.
+LARGEST = 1e100
 Steps = tuple[Step, ...]
 
 
@@ -316,7 +318,8 @@ class _Merging:
             if self.wiring.layers[j].sums and len(sources) > 1 and not self._broadcasts(j):
                 return [(k, factor * self.times.get((j, k), 1.0)) for k in sources]
             step = self._step(j)
-            if step is None or not isinstance(step[0], Affine) or len(sources) > 1:
+            if step is None or not isinstance(step[0], Affine) or len(sources) > 1 or (
+                    step[0].a and not 1 / LARGEST < abs(factor * step[0].a) < LARGEST):
                 break
             j, factor = sources[0], factor * step[0].a
         return [(j, factor)]
