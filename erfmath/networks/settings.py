@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..base.checks import axes_of, check_network, image_shape, integer, is_sequence, point
 from ..base.errors import MOST_CHANNELS, check_count, quoted
+from .strands import paths
 from .trf import ReceptiveField, default_unit, receptive_field
 
 if TYPE_CHECKING:
@@ -142,12 +143,23 @@ class RunSettings:
         for i in range(top, source, -1):
             if i in wanted:
                 wanted.update(net.sources[i])
+        if any(layer.moves_channels for layer in net.layers[:top + 1]):  # what is read of each node
+            wanted &= self._read(net, top) | found
         if source < 0:  # from which everything comes
             return sorted(wanted - found)
         for i in range(source + 1, top + 1):
             if i in wanted and not found.isdisjoint(net.sources[i]):
                 found.add(i)
         return sorted(found - {source})
+
+    def _read(self, net: Network, top: int) -> set[int]:
+        """Nodes of which the one that is looked at sees any channels."""
+        graph = paths(net, self.ndim, channels_in=self.channels_in, stop=top + 1)
+        seen: set[int] = set(graph.of_node[top])
+        for strand in range(len(graph.nodes) - 1, -1, -1):
+            if strand in seen:
+                seen.update(graph.sources[strand])
+        return {top, *(graph.nodes[strand] for strand in seen if strand >= 0)}
 
     def default_statistic(self, net: Network) -> str:
         """"mean" if every weight on the way is deterministic, else "power"."""

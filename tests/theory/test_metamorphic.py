@@ -105,7 +105,7 @@ for _name, _make in [*NOTHING.items(), *PAID.items()]:
         lambda draw, place, make=_make: (None, make(draw, place)))
 
 
-@rewrite("nothing: 3x3 filter with one tap", unlike=("TRF", "support", "shares"))
+@rewrite("nothing: 3x3 filter with one tap", unlike=("TRF", "support", "shares", "size map"))
 def _(draw: Draw, place: Place) -> Pair:
     if place.shape is None:
         raise ValueError("another window on the plane")
@@ -693,6 +693,63 @@ def _(draw: Draw, place: Place) -> Pair:
 @rewrite("prelu of a quarter", unlike=("costs",))
 def _(draw: Draw, place: Place) -> Pair:
     return leaky(.25), em.Activation("prelu")
+
+
+# -- factors, clips, signs ----------------------------------------------------------------------
+
+@rewrite("clip of clip", free=True)
+def _(draw: Draw, place: Place) -> Pair:
+    clip = em.Activation(draw.pick(("relu6", "hardtanh")))
+    return clip, em.serial(clip, clip)
+
+
+@rewrite("relu6 after relu", free=True)
+def _(draw: Draw, place: Place) -> Pair:
+    return em.Activation("relu6"), em.serial(R, em.Activation("relu6"))
+
+
+@rewrite("activation and shuffle exchanged", free=True)
+def _(draw: Draw, place: Place) -> Pair:
+    gate = activation(draw, place)
+    groups = draw.pick([g for g in range(1, place.channels + 1) if place.channels % g == 0])
+    return em.serial(em.Shuffle(groups), gate), em.serial(gate, em.Shuffle(groups))
+
+
+@rewrite("zeros between sites before a convolution", unlike=("TRF", "support", "shares", "costs", "size map"))
+def _(draw: Draw, place: Place) -> Pair:
+    zeros = em.ConvTranspose(1, stride=2, weights=em.Fixed(np.ones((1,) * place.ndim)))
+    return (em.ConvTranspose(3, 4, stride=2, padding=1, weights=em.Random(gain=1.)),
+            em.serial(zeros, em.Conv(3, 4, weights=em.Random(gain=2.**place.ndim))))
+
+
+@rewrite("batch norm and nearest exchanged")
+def _(draw: Draw, place: Place) -> Pair:
+    up = em.Upsample(draw.pick((2, 3)))
+    return em.serial(em.BatchNorm(), up), em.serial(up, em.BatchNorm())
+
+
+@rewrite("global pool of an average", free=True, unlike=("TRF", "shares", "size map"))
+def _(draw: Draw, place: Place) -> Pair:
+    if place.shape is None or any(n % 2 for n in place.shape):
+        raise ValueError("sites that are dropped")
+    return em.GlobalAvgPool(), em.serial(em.AvgPool(2), em.GlobalAvgPool())
+
+
+@rewrite("every second site by a filter", unlike=("shares",))
+def _(draw: Draw, place: Place) -> Pair:
+    return em.AvgPool(1, 2), em.Conv(1, stride=2, padding=0, weights=em.Fixed(np.ones((1,) * place.ndim)))
+
+
+@rewrite("sign through an odd function", free=True)
+def _(draw: Draw, place: Place) -> Pair:
+    odd, sign = em.Activation(draw.pick(("tanh", "softsign"))), em.Scale(-1.)
+    return em.serial(odd, sign), em.serial(sign, odd)
+
+
+@rewrite("multiple of an identity matrix", refusable="ever")
+def _(draw: Draw, place: Place) -> Pair:
+    a, c = draw.number(), place.channels
+    return em.Scale(a), em.Conv(1, weights=em.Fixed(a * np.eye(c).reshape(c, c, *(1,) * place.ndim)))
 
 
 # ---------------------------------------------------------------------------------------------

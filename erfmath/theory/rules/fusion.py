@@ -20,7 +20,7 @@ from ...layers.weights import Fixed, Random
 from ..sweep.values import rounded
 from .base import rule_of
 
-__all__ = ["alone", "as_one", "homogeneous", "nothing", "one_convolution", "unnamed"]
+__all__ = ["alone", "as_one", "beside", "homogeneous", "nothing", "of_sites", "one_convolution", "unnamed"]
 
 #: Taps along an axis of a filter that stands for two in a row, at most.
 MOST = 32
@@ -30,6 +30,8 @@ LIMIT = 1e30
 LARGEST = 1e100
 #: Layers some of which are one with another kind of them.
 WINDOWS = (Windowed, Pad, Upsample, GlobalAvgPool, AdaptiveAvgPool, PixelUnshuffle)
+#: Functions that change nothing a second time, and odd ones.
+CLIPS, ODD = ("relu6", "hardtanh"), ("tanh", "hardtanh", "softsign")
 Sizes = tuple[Any, ...]
 
 
@@ -54,12 +56,17 @@ _RELU = Activation("relu")
 
 
 def _one_tap(layer: Layer, ndim: int) -> Layer:
-    """A filter of one tap as a factor."""
-    weights = getattr(layer, "weights", None)
-    if not isinstance(weights, Fixed) or weights.array.size != 1 or not weights.per_channel(ndim) or getattr(
-            layer, "bias", 0) or not all(map(_plain, layer.geometry(ndim))):
+    """A filter of one tap, alike for all channels, as a factor, or as what picks sites."""
+    weights, axes = getattr(layer, "weights", None), layer.geometry(ndim)
+    if not isinstance(weights, Fixed) or layer.bias_variance(1, 1, 1) or any(g.kernel > 1 for g in axes):
         return layer
-    return _scale(weights.array.item()) or layer
+    array, factor = weights.array, float(weights.array.flat[0])
+    if not weights.per_channel(ndim) and not (getattr(layer, "groups") == 1 and array.size == len(array)**2 and (
+            array.reshape(len(array), -1) == factor * np.eye(len(array))).all()):
+        return layer
+    if factor == 1 and all(_plain(g._replace(stride=1)) for g in axes) and max(g.stride for g in axes) > 1:
+        return AvgPool(1, tuple(g.stride for g in axes))
+    return (_scale(factor) if all(map(_plain, axes)) else None) or layer
 
 
 def _scale(factor: float) -> Layer | None:
@@ -75,10 +82,7 @@ def nothing(layer: Layer, ndim: int) -> bool:
         return all(g.kernel == g.stride == 1 and g.padding in ((0, 0), "same") for g in layer.geometry(ndim))
     if isinstance(layer, (Conv, ConvTranspose)) and isinstance(layer.weights, Fixed) and not layer.bias:
         array = layer.weights.array
-        if array.size == 1 and layer.weights.per_channel(ndim):
-            return array.item() == 1 and all(map(_plain, layer.geometry(ndim)))
-        return (layer.groups == 1 and array.size == array.shape[0]**2 and array.ndim == ndim + 2
-                and np.array_equal(array.reshape(len(array), -1), np.eye(len(array)))
+        return (array.size == 1 and layer.weights.per_channel(ndim) and array.item() == 1
                 and all(map(_plain, layer.geometry(ndim))))
     return False
 
@@ -160,13 +164,23 @@ def as_one(first: Layer, second: Layer, sizes: tuple[Sizes, Sizes], channels: tu
     if isinstance(first, Dropout) and isinstance(second, Dropout):
         return Dropout(1 - (1 - first.p) * (1 - second.p))
     if isinstance(first, Activation) and isinstance(second, Activation):
+        if first.function in CLIPS and first == replace(second, name=first.name):
+            return second
         below, then = _slope(first), _slope(second)
+        if below == 0 and second.function == "relu6":
+            return second
         if below is None or then is None:
             return None
         slope = below * (then if below > 0 else 1.0)
         return Activation("leaky_relu", slope=slope) if slope else Activation("relu")
     if isinstance(first, Upsample) and first.mode == "nearest" and first.by_taps:
         return _of_copies(first, second, ndim)
+    if isinstance(first, AvgPool) and isinstance(second, GlobalAvgPool) and not first.ceil_mode and all(
+            g.kernel == g.stride and g.padding == (0, 0) and n is not None and n % g.kernel == 0
+            for g, n in zip(first.geometry(ndim), sizes[0])):
+        return second
+    if isinstance(first, ConvTranspose):
+        return _spread(first, second, ndim)
     if isinstance(first, AvgPool) and isinstance(second, AvgPool):
         pool = _bins_of_bins(first, second, ndim)
         if pool is not None:
@@ -203,10 +217,15 @@ def _louder(layer: Layer, factor: float) -> Layer | None:
     return louder
 
 
+def of_sites(layer: Layer, ndim: int) -> bool:
+    """Whether a convolution reads the site alone that it makes."""
+    return isinstance(layer, Conv) and all(map(_plain, layer.geometry(ndim)))
+
+
 def homogeneous(layer: Layer, factor: float) -> bool:
     """Whether a layer makes `factor` times as much of a map that is this times as large."""
     if isinstance(layer, Activation):
-        return factor > 0 and _slope(layer) is not None
+        return (factor > 0 and _slope(layer) is not None) or (factor == -1 and layer.function in ODD)
     if isinstance(layer, (Conv, ConvTranspose)):
         return not (layer.random or layer.bias)
     if isinstance(layer, (MaxPool, AdaptiveMaxPool)):
@@ -234,6 +253,26 @@ def _bins_of_bins(first: AvgPool, second: AvgPool, ndim: int) -> Layer | None:
             a.kernel != a.stride or isinstance(g.padding, str) or any(g.pads(None)) for a, b in axes for g in (a, b)):
         return None
     return AvgPool(tuple(a.kernel * b.kernel for a, b in axes), tuple(a.stride * b.stride for a, b in axes))
+
+
+def _spread(first: ConvTranspose, conv: Layer, ndim: int) -> Layer | None:
+    """A random convolution of a map with zeros between its sites as a transposed one."""
+    weights, taps = getattr(conv, "weights", None), first.weights
+    if not isinstance(taps, Fixed) or taps.array.size != 1 or taps.array.item() != 1 or first.bias or (
+            first.output_padding):
+        return None
+    if not isinstance(conv, Conv) or not isinstance(weights, Random) or weights.fan != "in":
+        return None
+    axes = list(zip(first.geometry(ndim), conv.geometry(ndim)))
+    if conv.groups != 1 or conv.bias or any(
+            a.kernel > 1 or a.pads(None) != (0, 0) or b.stride > 1 or b.dilation > 1
+            or b.border != "zeros" or isinstance(b.padding, str) or max(b.pads(None)) >= b.kernel for a, b in axes):
+        return None
+    profile = None if weights.profile is None else np.flip(np.asarray(weights.profile))
+    gain = weights.gain / math.prod(a.stride for a, _ in axes)
+    around = tuple((b.kernel - 1 - p, b.kernel - 1 - q) for _, b in axes for p, q in (b.pads(None),))
+    return ConvTranspose(tuple(b.kernel for _, b in axes), conv.channels, stride=tuple(a.stride for a, _ in axes),
+                         padding=around, weights=replace(weights, gain=gain, profile=profile))
 
 
 def _unshuffled(first: PixelUnshuffle, conv: Layer, channels: tuple[int, int, int], ndim: int) -> Layer | None:
@@ -314,6 +353,16 @@ def one_convolution(layers: list[Layer], ndim: int) -> Layer | None:
         p - geometry[axis].pads(None)[0]) for geometry in axes)) for axis, p in enumerate(before))
     return Conv(total.shape, first.channels, stride=tuple(g.stride for g in axes[0]), padding=pads,
                 weights=Random(gain=float(total.sum()), profile=total, law=first.weights.law))
+
+
+def beside(one: Layer, other: Layer, channels: tuple[int, int]) -> Layer | None:
+    """Convolutions of one map with independent weights, of `channels` side by side, as one of all these."""
+    weights = getattr(one, "weights", None)
+    if not isinstance(one, Conv) or not isinstance(other, Conv) or one.groups != 1 or not isinstance(
+            weights, Random) or weights.fan != "in":
+        return None
+    whole = replace(one, channels=sum(channels), name=None)
+    return whole if whole == replace(other, channels=sum(channels), name=None) else None
 
 
 def unnamed(layer: Any) -> Layer:

@@ -238,15 +238,19 @@ class _Merging:
                 factor = rounded(sum(float(np.prod([step.a for step in steps])) for steps in branches))
                 found[base] = found.get(base, 0.0) + factor
                 continue
+            phi = combined(branches)
+            if phi.below is not None and phi.below == phi.above:  # as relu(x) - relu(-x)
+                found[base] = found.get(base, 0.0) + phi.above
+                continue
             if len(groups) == 1 and np.array_equal(self.wiring.labels[i], self.wiring.labels[base]):
-                self._put(i, base, combined(branches))
+                self._put(i, base, phi)
                 return
             place = max((j for j, _ in group if self._free(j, base)), default=None)
             if place is None:  # all of them are read elsewhere, too: moments will be followed, but no gate after them
                 for j, a in group:
                     found[j] = found.get(j, 0.0) + a
                 continue
-            self._put(place, base, combined(branches))
+            self._put(place, base, phi)
             self.chains.forget(place)
             found[place] = 1.0
         self.changed.add(i)

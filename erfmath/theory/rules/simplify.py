@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from ...layers import (Activation, AdaptiveAvgPool, AvgPool, BatchNorm, BlurPool, Conv, Dropout, GlobalAvgPool,
-                       Identity, InstanceNorm, Layer, MaxPool, Pad, PixelShuffle, PixelUnshuffle, Scale, Upsample)
+                       Identity, InstanceNorm, Layer, MaxPool, Pad, PixelShuffle, PixelUnshuffle, Scale, Shuffle,
+                       Upsample)
 from ...layers.weights import Fixed
 from .base import rule_of
-from .fusion import alone, as_one, homogeneous, nothing, one_convolution, unnamed
+from .fusion import alone, as_one, beside, homogeneous, nothing, of_sites, one_convolution, unnamed
 from .order import readers_of
 
 __all__ = ["simplified"]
@@ -103,6 +104,8 @@ class _Simplifying:
         if self.constant or getattr(layer, "factor", 1) == 0:
             _with_constants(i, self.layers, self.sources, self.sizes, self.channels, self.constant)
         if len(self.sources[i]) > 1:
+            if layer.sums or layer.multiplies:
+                self._twice(i)
             if layer.joins_channels and not self.constant:
                 self._side_by_side(i)
             elif layer.sums and self.gated:
@@ -195,11 +198,20 @@ class _Simplifying:
             j != i and j >= 0 and _like(self.layers[i], self.layers[j]) for j in self.sources[above])
 
     def _exchange(self, i: int, j: int) -> bool:
-        """Put a factor, node `j`, after the layer that reads it where they commute."""
-        scale, layer = self.layers[j], self.layers[i]
-        if not (isinstance(scale, Scale) and self._own(j) and homogeneous(layer, scale.factor)):
+        """Put a factor, or what moves or copies values, node `j`, after the layer that reads it where they commute."""
+        below, layer = self.layers[j], self.layers[i]
+        if not self._own(j) or len(self.sources[j]) > 1:
             return False
-        self._move_up(i, j, self.sources[j], self.sizes[i], self.channels[i])
+        if isinstance(below, Scale) and homogeneous(layer, below.factor):
+            size, count = self.sizes[i], self.channels[i]
+        elif (isinstance(layer, Activation) and isinstance(below, (Shuffle, PixelShuffle, PixelUnshuffle))) or (
+                isinstance(layer, BatchNorm) and isinstance(below, Upsample) and below.mode == "nearest"):
+            size, count = (each[self.sources[j][0]] for each in (self.sizes, self.channels))
+        elif isinstance(below, Upsample) and below.mode == "nearest" and of_sites(layer, self.ndim):
+            size, count = self.sizes[self.sources[j][0]], self.channels[i]
+        else:
+            return False
+        self._move_up(i, j, self.sources[j], size, count)
         self._visit(j)
         self._look_up(i)
         return True
@@ -220,6 +232,22 @@ class _Simplifying:
         self.sources[i] = tuple(self.same.get(j, j) for j in self.sources[i])
 
     # -- layers side by side ------------------------------------------------------------------
+
+    def _twice(self, i: int) -> None:
+        """Inputs that are the same function of one node as one of them; a sum of nothing else as a multiple."""
+        first: list[int] = []
+        for j in self.sources[i]:
+            layer = self.layers[j]
+            same = next((k for k in first if k != j and self._inner(k) and self._own(j) and self.sources[k] == (
+                self.sources[j]) and not (layer.random or layer.draws_noise) and _like(layer, self.layers[k])), j)
+            first.append(same)
+        if tuple(first) != self.sources[i]:
+            gone = set(self.sources[i]).difference(first)
+            self._put(i, self.layers[i], tuple(first))
+            for j in gone:
+                self._put(j, self.layers[j], ())
+        if self.layers[i].sums and len(set(first)) == 1:
+            self._put(i, Scale(float(len(first))), (first[0],))
 
     def _sum(self, i: int) -> None:
         """A factor of all terms after a sum; convolutions of one map as one, as norms tell what channels are like."""
@@ -247,6 +275,7 @@ class _Simplifying:
         way, before = [i], None
         while before != (before := self.sources[way[-1]]):
             self._flat(way[-1])
+            self._as_one_beside(way[-1])
             if self._alike(self.sources[way[-1]]):
                 way.append(self._after(way[-1]))
         for reader, j in zip(way[-2::-1], way[:0:-1]):  # from the concatenation up
@@ -274,6 +303,24 @@ class _Simplifying:
             if inner:
                 self._put(j, self.layers[j], ())
         self._put(i, self.layers[i], tuple(flat))
+
+    def _as_one_beside(self, i: int) -> None:
+        """Convolutions of one map next to one another that differ in their numbers of channels as one."""
+        found: list[int] = []
+        for j in self.sources[i]:
+            k = found[-1] if found else j
+            if k != j and self._own(j) and self._own(k) and self.sources[j] == self.sources[k]:
+                whole = beside(self.layers[k], self.layers[j], (self.channels[k], self.channels[j]))
+                if whole is not None:
+                    place = max(j, k)
+                    self._put(min(j, k), self.layers[k], ())
+                    self._put(place, whole, self.sources[place])
+                    self.channels[place] = self.channels[j] + self.channels[k]
+                    found[-1] = place
+                    continue
+            found.append(j)
+        if len(found) < len(self.sources[i]):
+            self._put(i, self.layers[i], tuple(found))
 
     def _alike(self, level: tuple[int, ...]) -> bool:
         """Whether nodes are one layer that does the same with each channel, of maps of one size, and only read here."""

@@ -283,12 +283,15 @@ class _Sweep:
         unit = np.eye(count).reshape(count, 1, *sites) if near is None else patterns(sites, near)
         responses, known = self._respond(Factor(unit, above.start), begin, i)
         alike: dict[tuple[int, int], tuple[Told | None, Told | None, dict[Branch, list[Factor]]]] = {}
+        sizes = {branch: f"{float(np.abs(factor.values).sum()):.9e}" for branch, factor in responses.items()}
         for met in self.plan.meetings[i]:
             if met.start == start and all(branch in responses for branch in (met.one, met.other)):
-                one, other = known.get(met.one), known.get(met.other)
+                # In an order that is not that of the nodes, as covariances are symmetric but for a rest.
+                left, right = sorted((met.one, met.other), key=sizes.__getitem__)
+                one, other = known.get(left), known.get(right)
                 # The sum over pairs is bilinear: by the second of them.
                 pairs = alike.setdefault((id(one), id(other)), (one, other, {}))[2]
-                pairs.setdefault(met.other, []).append(responses[met.one])
+                pairs.setdefault(right, []).append(responses[left])
         if not alike:
             return []
         nothing = functools.reduce(operator.add, [factor.times(0) for factor in responses.values()])

@@ -69,12 +69,14 @@ def made_of(graph: Graph, node: int) -> set[int]:
 
 def _product(one: list[Line], other: list[Line]) -> float:
     total = 0.0
-    for nodes, a in one:
-        mean = float(nodes.p @ a)
-        for there, b in other:
+    for first in one:
+        for second in other:
+            # Whichever comes first: on the finer nodes.
+            lines = sorted((first, second), key=lambda line: (len(line[0].u), float(line[1] @ line[1])))
+            (there, b), (nodes, a) = lines
             if there is not nodes:
                 b = there.table_at(b, nodes.u)
-            total += float(nodes.p @ (a * b)) - mean * float(nodes.p @ b)
+            total += float(nodes.p @ (a * b)) - float(nodes.p @ a) * float(nodes.p @ b)
     return total
 
 

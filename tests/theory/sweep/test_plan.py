@@ -14,7 +14,7 @@ def planned(net: em.Network, mean: bool = False, **options: object) -> Plan:
 
 
 def test_graph_knows_the_numbers_of_a_run() -> None:
-    net = em.serial(em.Conv(3, 8, stride=2), em.concat(em.Conv(1, 2), em.Conv(1, 6), name="c"), em.Conv(3))
+    net = em.serial(em.Conv(3, 8, stride=2), em.concat(em.Conv(3, 2), em.Conv(1, 6), name="c"), em.Conv(3))
     graph = Graph.of(net, RunSettings.of(net, image=(9, 7), width=5))
     assert graph.names == net.names and graph.sources == net.sources and graph.top == 4
     assert dict(zip((*graph.names, "input"), graph.sizes)) == {**net.shapes((9, 7)), "input": (9, 7)}
