@@ -54,8 +54,7 @@ class Assumption(enum.Enum):
 #: Errors due to an assumption, from `erfmath bench accuracy`, `width` and `survey`, and by docs/theory.md, section 12.
 COSTS: dict[str, str] = {
     "INFINITE_WIDTH": "none under ReLU; in 10 layers of GELU or SiLU 0.3 % of the std and 12 % of the total at 64 "
-                      "channels, 2 and 80 % at 16; 3 % of the total for each depthwise convolution before a smooth "
-                      "activation, 10 % if of three taps",
+                      "channels, 2 and 80 % at 16",
     "LEADING_WIDTH": "0.1 % of the variance at 64 channels, 0.5 % at 16",
     "INDEPENDENT_GATES": "none for many channels; for few it is part of the error of Gaussian values",
     "INPUT_MOMENTS": "none for such inputs; for photographs use natural_images",

@@ -13,13 +13,12 @@ from ...layers import Activation
 from ...results.assumptions import Assumption
 from ..memory import remembered, replace
 from ..sweep.covariance import Factor
-from ..sweep.few_terms import FewTerms
 from ..sweep.lowering import Linear, Norm
 from ..sweep.moments import Moments, at as lag_zero, in_parts, overlap, ratio
 from ..sweep.site_distribution import distant
 from ..sweep.sources import Largest
 from ..sweep.taps import Array
-from ..sweep.values import Source, Value
+from ..sweep.values import Value
 from . import functions
 from .alignment import Along, through_function
 from .base import Rule, rule_for
@@ -31,8 +30,6 @@ from .neighbours import Line, Passage, through_activation
 LEAST = 1e-6
 #: Deviations of sites at which gates are found, between the smallest and the largest of a map.
 LEVELS = 5
-#: Variance of squared slopes, over their squared mean, below which they tell nothing.
-SLIGHT = 1e-4
 
 __all__ = ["ActivationRule"]
 
@@ -73,7 +70,7 @@ class ActivationRule(Rule):
         """phi of sites; what they have in common with distant ones, with those at their place, and near them."""
         if not at.op.gate:
             return super().forward(at, inputs)
-        phi, m = self.function(at.layer), _followed(self.function(at.layer), inputs[0])  # type: ignore[arg-type]
+        phi, m = self.function(at.layer), inputs[0]  # type: ignore[arg-type]
         at.refuse_joint(m)
         rectifies = phi.below is not None
         if not m.gaussian and rectifies and phi.above == 1 and all(m.value(g).positive for g in range(len(m.sites))):
@@ -156,33 +153,6 @@ class ActivationRule(Rule):
         slopes = [over(site.mean_slope, 1.0 if below is None else below.mean_slope)
                   for site, below in zip(after, before) if site is not None]
         return factor.times(float(np.dot(at.graph.shares(at.i), slopes)))
-
-
-def _followed(phi: Function, m: Moments) -> Moments:
-    """Without what is known of sums of few terms, where how steep phi is at these tells of the terms.
-
-    With weights of both signs it does not where the squared slopes at v and -v have the same sum, as of rectifiers.
-    Elsewhere gates of the terms and of the sum are correlated, which is not followed; marginals alone err more.
-    """
-    few = [site is not None and _holds_few(site.source) for site in m.sites]
-    if not any(few):
-        return m
-    told = [one and _tells(phi, m.value(g)) for g, one in enumerate(few)]
-    if not any(told):
-        return m
-    return replace(m, sites=tuple(None if gone else site for gone, site in zip(told, m.sites)))
-
-
-def _holds_few(source: Source) -> bool:
-    """Whether sums of few terms went into it."""
-    return isinstance(source, FewTerms) or any(_holds_few(part.source) for part in source.parts)
-
-
-def _tells(phi: Function, value: Value) -> bool:
-    v, p = value.at(value.nodes.u), value.nodes.p
-    both = phi.slope(v)**2 + phi.slope(-v)**2
-    mean = float(p @ both)
-    return bool(p @ (both - mean)**2 > SLIGHT * mean**2)
 
 
 def _of_gaussians(phi: Function, q: Array, corr_far: Array, corr_site: Array) -> tuple[Array, ...]:

@@ -114,7 +114,7 @@ class ConvolutionRule(Rule):
         alone = [int(np.argmax(share)) if share.max() > 1 - 1e-9 else -1 for share in mixture]
         sites = tuple(None if g < 0 or m.sites[g] is None or m.value(g).plain else
                       FewTerms.of(m.value(g), variances).value() for g in alone)
-        return replace(after, sites=sites) if any(sites) else after
+        return replace(after, sites=sites) if any(sites) and alone == list(range(len(m.sites))) else after
 
     def along(self, at: Before, inputs: Sequence[Moments], below: Sequence[Along]) -> Along:
         if not at.op.fresh:

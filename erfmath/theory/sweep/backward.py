@@ -243,7 +243,7 @@ class _Sweep:
                 left = {key: factor for key, factor in below.items() if factor.values.size}
                 return left or None
             state = self._conditioned(i, self._covariance(state, i))
-        if isinstance(state, Conditioned) and self.graph.ops[i].fresh:
+        if isinstance(state, Conditioned) and self.graph.ops[i].fresh and not conditional(self.gates.sites[i]):
             state = self._merge(i, [part for part, _ in state.parts])
         if isinstance(state, Covariance):
             return self._through(at, state)

@@ -293,7 +293,7 @@ def conditioned_gain(graph: Graph, gates: Gates) -> float:
     total, knowns = 0.0, None
     for i in range(graph.top, -1, -1):
         sites = gates.sites.get(i, ())
-        if not conditional(sites) or graph.ops[i].fresh:
+        if not conditional(sites):
             knowns = None
             continue
         (one,), = handed(graph, gates, Edge(i, 0), graph.sources[i][0], [knowns or entry(sites)])

@@ -9,15 +9,17 @@ terms, and over channels their variance varies as that of few squared weights do
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import NamedTuple
 
 import numpy as np
 
 from ..memory import remembered
 from ..rules.functions import chi_square
 from .site_distribution import SiteDistribution
+from .sources import from_rows
 from .taps import Array
 from .values import Affine, Nodes, Source, Value
 
@@ -26,11 +28,13 @@ __all__ = ["FewTerms", "few", "variances_of"]
 #: More terms than this make Gaussians.
 MOST = 36
 #: Directions of the weights times terms; a channel of opposite weights goes with each.
-ROWS = 324
+ROWS = 200
 #: Points of the distribution of a channel, and how far they reach in its standard deviations.
 COLUMNS, REACH = 160, 8.0
-#: Values of the sum of squared weights.
-LENGTHS = 4
+#: Tables that vary by less say nothing of a term.
+FLAT = 1e-12
+#: Values of the sum of squared weights, of few ones and of nine and more, which varies less.
+LENGTHS = {False: 4, True: 2}
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,12 +47,16 @@ class FewTerms(Source):
     of_value: Value
     variances: tuple[float, ...]
     normed: bool = False
-    parts: ClassVar[tuple[Value, ...]] = ()  # type: ignore[misc]
+
+    @functools.cached_property
+    def parts(self) -> tuple[Value, ...]:  # type: ignore[override]
+        """The value, or, if normed, the sum before."""
+        return (FewTerms.of(self.of_value, self.variances).value(),) if self.normed else (self.of_value,)
 
     @staticmethod
     def of(value: Value, variances: tuple[float, ...], normed: bool = False) -> FewTerms:
-        """The interned one, of the value up to its scale, and what a norm takes away."""
-        while value.steps and isinstance(value.steps[-1], Affine) and (normed or not value.steps[-1].b):
+        """The interned one, of the value up to its scale."""
+        while value.steps and isinstance(value.steps[-1], Affine) and not value.steps[-1].b:
             value = Value.of(value.source, value.steps[:-1])
         return _few_terms(value, variances, normed)
 
@@ -57,8 +65,8 @@ class FewTerms(Source):
         return FewTerms.of(self.of_value, self.variances, True)
 
     @functools.cached_property
-    def _channels(self) -> tuple[Array, Array, Array, Array]:
-        """Values x and probabilities p (channels, columns), the power of the weights, and shares, (channels,)."""
+    def _terms(self) -> _Terms:
+        """Directions of the weights, and the terms of each."""
         weights = _directions(len(self.variances)) * np.sqrt(np.array(self.variances) * len(self.variances))
         sites = self.of_value.distribution
         row = np.searchsorted(np.cumsum(sites.share), _mixed(len(weights)) * (1 - 1e-12))
@@ -67,14 +75,26 @@ class FewTerms(Source):
         spread = np.sqrt(np.einsum("rc,rc->r", p, (x - mean[:, None])**2))
         length = np.sqrt((weights**2).sum(axis=1))
         unit = (x - mean[:, None]) / np.where(spread > 0, spread, 1.0)[:, None]
-        grid, own = _summed(weights / length[:, None], unit, p)
+        parts = weights / length[:, None]
+        # No point of the sum is at 0, where rectifiers bend.
+        places = [part[:, None] * unit * (COLUMNS / (2 * REACH)) - (0.5 if n == 0 else 0.0)
+                  for n, part in enumerate(parts.T)]
+        return _Terms(weights, parts, row, mean, spread, places,
+                      [np.fft.rfft(_split(place, p, COLUMNS), axis=1) for place in places])
+
+    @functools.cached_property
+    def _channels(self) -> tuple[Array, Array, Array, Array]:
+        """Values x and probabilities p (channels, columns), the power of the weights, and shares, (channels,)."""
+        weights, _, _, mean, spread, _, spectra = self._terms
+        length = np.sqrt((weights**2).sum(axis=1))
+        grid, own = _summed(spectra)
         power, shift = length**2 / np.mean(length**2), weights.sum(axis=1) * mean
         both = np.concatenate([grid, -grid]), np.concatenate([own, own])
         if self.normed:
             count = 2 * len(weights)
             return *both, np.ones(count), np.full(count, 1 / count)
         level = np.tile(length * spread, 2)[:, None]
-        squares, shares = chi_square(len(self.variances), LENGTHS)
+        squares, shares = chi_square(len(self.variances), LENGTHS[len(self.variances) > 8])
         lengths = np.sqrt(squares / len(self.variances))
         x = both[0] * level + np.concatenate([shift, -shift])[:, None]
         return (np.concatenate([x * one for one in lengths]), np.tile(both[1], (len(lengths), 1)),
@@ -94,7 +114,57 @@ class FewTerms(Source):
         return SiteDistribution(x, p, np.ones(x.shape), share)
 
     def pull(self, part: int, nodes: Nodes, table: Array) -> tuple[Nodes, Array]:
-        raise TypeError("random weights have no parts")
+        """Over the terms, each by its squared weight; of a normed one times what the norm does to its channel."""
+        x, _, power, share = self._channels
+        rows = table.reshape(len(table), len(x), COLUMNS)
+        if self.normed:
+            below = self.parts[0].source
+            assert isinstance(below, FewTerms)
+            gain = 1 / below._channels[2]
+            gains = np.stack([gain, np.sqrt(gain)])[np.arange(len(table)) % 2]
+            every = np.tile(rows, (1, len(gain) // len(x), 1)) * gains[:, :, None]
+            return below.nodes(()), every.reshape(len(table), -1)
+        weights, parts, _, _, _, places, spectra = self._terms
+        # Lengths of weights, and weights of either sign, have the same sites at each point of the sum.
+        often = (share * power).reshape(-1, len(weights))
+        each = often.sum(axis=0)
+        met = np.einsum("trdc,rd->tdc", rows.reshape(len(table), *often.shape, COLUMNS), often) / each[:, None]
+        if np.ptp(met, axis=2).max() < FLAT:  # as of rectifiers
+            return self._by_rows(np.broadcast_to(met[:, :, :1], (*met.shape[:2], places[0].shape[1])), each)
+        above = np.fft.rfft(np.roll(met, -(COLUMNS // 2), axis=2), axis=2)
+        total: Array = np.zeros(())
+        for term, place in enumerate(places):
+            rest = math.prod((one for n, one in enumerate(spectra) if n != term), start=np.ones(1))
+            given = np.fft.irfft(above * np.conj(rest), COLUMNS, axis=2)
+            low = np.floor(place).astype(int)
+            between = (np.take_along_axis(given, (low + step)[None] % COLUMNS, axis=2) for step in (0, 1))
+            here, there = between
+            total = total + (here + (place - low) * (there - here)) * parts[:, term, None]**2
+        return self._by_rows(total, each)
+
+    def _by_rows(self, table: Array, each: Array) -> tuple[Nodes, Array]:
+        """A table over directions and points of the value, for channels that count as `each`, at the value's nodes."""
+        # Rows of the value that no channel has been given are as those beside them.
+        count, row = len(self.of_value.distribution.share), self._terms.row
+        owned = each[:, None] * (row[:, None] == np.arange(count))
+        whole = np.einsum("tdc,dr->trc", table, owned)
+        given_to = np.bincount(row, each, count)
+        found = np.flatnonzero(given_to)
+        near = found[np.abs(np.arange(count)[:, None] - found).argmin(axis=1)]
+        return from_rows(self.of_value, whole[:, near] / given_to[near][:, None], self.of_value.knots)
+
+
+class _Terms(NamedTuple):
+    """Directions of weights (channels, terms) and their parts of a unit vector; per channel the row of the value that
+    it has, its mean and spread; per term the places of the row's points on the lattice, and the spectrum."""
+
+    weights: Array
+    parts: Array
+    row: Array
+    mean: Array
+    spread: Array
+    places: list[Array]
+    spectra: list[Array]
 
 
 @remembered(256, lasting=False)
@@ -102,16 +172,9 @@ def _few_terms(value: Value, variances: tuple[float, ...], normed: bool) -> FewT
     return FewTerms(value, variances, normed)
 
 
-def _summed(weights: Array, x: Array, p: Array) -> tuple[Array, Array]:
-    """Points and probabilities of sums of independent terms, of mean 0 and variance 1, shape (channels, columns).
-
-    `weights` (channels, terms) times x with probabilities p, both (channels, values).
-    """
-    step = 2 * REACH / COLUMNS
-    spectrum: Array = np.ones(1)
-    for term in range(weights.shape[1]):  # no point is at 0, where rectifiers bend
-        place = weights[:, term, None] * x / step - (0.5 if term == 0 else 0.0)
-        spectrum = spectrum * np.fft.rfft(_split(place, p, COLUMNS), axis=1)
+def _summed(spectra: Sequence[Array]) -> tuple[Array, Array]:
+    """Points and probabilities of sums of independent terms, of mean 0 and variance 1, shape (channels, columns)."""
+    step, spectrum = 2 * REACH / COLUMNS, math.prod(spectra, start=np.ones(1))
     found = np.maximum(np.fft.irfft(spectrum, COLUMNS, axis=1), 0.0)
     found /= found.sum(axis=1, keepdims=True)
     grid = (np.arange(COLUMNS) - COLUMNS // 2 + 0.5) * step

@@ -99,7 +99,7 @@ class _Readout:
             known = arrivals.setdefault(i, [])
             if fresh and entry(sites) not in known:
                 known.append(entry(sites))
-            if graph.ops[i].fresh:
+            if not self._hands(i):
                 continue
             for slot, j in enumerate(graph.sources[i]):
                 for n, items in enumerate(handed(graph, gates, Edge(i, slot), j, known)):
@@ -116,7 +116,7 @@ class _Readout:
 
     def _hands(self, i: int) -> bool:
         """Whether node `i` hands on what is known at its output."""
-        return conditional(self.gates.sites.get(i, ())) and not self.graph.ops[i].fresh
+        return conditional(self.gates.sites.get(i, ()))
 
     def run(self, fields: Array) -> Reading:
         graph = self.graph

@@ -295,7 +295,7 @@ class Value:
     @lazy
     def entry(self) -> tuple[Nodes, Array]:
         """What is known of a gradient that enters here, once it is at the source: slope^2 and slope, of mean 1."""
-        return self.nodes, normalised(self.nodes, self._weights(self.nodes.u))[0]
+        return self.nodes, normalised(self.nodes, self._weights(self.nodes.u), self.source.passing(self.nodes))[0]
 
     def _weights(self, u: Array) -> Array:
         slope = self.slope(u)
