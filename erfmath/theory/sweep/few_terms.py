@@ -27,14 +27,13 @@ __all__ = ["FewTerms", "few", "variances_of"]
 
 #: More terms than this make Gaussians.
 MOST = 36
-#: Directions of the weights times terms; a channel of opposite weights goes with each.
-ROWS = 200
 #: Points of the distribution of a channel, and how far they reach in its standard deviations.
 COLUMNS, REACH = 160, 8.0
 #: Tables that vary by less say nothing of a term.
 FLAT = 1e-12
-#: Values of the sum of squared weights, of few ones and of nine and more, which varies less.
-LENGTHS = {False: 4, True: 2}
+#: Of up to eight terms and of more, whose channels differ less: directions of the weights times terms, where a channel
+#: of opposite weights goes with each, and values of the sum of squared weights.
+ROWS, LENGTHS = {False: 324, True: 200}, {False: 4, True: 2}
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,7 +187,7 @@ def _summed(spectra: Sequence[Array]) -> tuple[Array, Array]:
 def _directions(terms: int) -> Array:
     """Unit vectors, evenly spread: orthonormal bases, shape (channels, terms)."""
     rng, found = np.random.default_rng(terms), []
-    for _ in range(max(round(ROWS / terms**2), 1) if terms > 1 else 1):
+    for _ in range(max(round(ROWS[terms > 8] / terms**2), 1) if terms > 1 else 1):
         basis, _ = np.linalg.qr(rng.normal(size=(terms, terms)))
         found.append(basis)
     return np.concatenate(found)
