@@ -385,9 +385,9 @@ class _Sweep:
 def _power(state: State) -> float:
     """The largest power of a state; covariances, with others or at lags, are below it."""
     if isinstance(state, Covariance):
-        return state.peak * abs(state.factor)
+        return state.largest
     if isinstance(state, Conditioned):
-        return max([part.peak * abs(part.factor) for part, _ in state.parts])
+        return max([part.largest for part, _ in state.parts])
     return max((float(np.abs(f.values).max(initial=0))**2 for f in state.values()), default=0.0)
 
 

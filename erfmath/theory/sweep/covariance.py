@@ -134,6 +134,8 @@ def _column(numbers: Array, ndim: int) -> Array:
 FAINT, WIDE = 1e-60, 128
 #: Factors between which, and its inverse, may wait for an array that is made anyway.
 TINY = 1e-60
+#: Numbers of an array up to which sums of many take all lags at once, as the processor keeps them at hand.
+CACHED = 2**15
 #: How the channels of a covariance relate: independent and alike, exchangeable, or neither.
 ALIKE, EXCHANGEABLE, MIXED = 0, 1, 2
 
@@ -142,7 +144,8 @@ ALIKE, EXCHANGEABLE, MIXED = 0, 1, 2
 class Covariance:
     """M(x, tau) per channel group: values (groups, *lags, *lattice), lags from -h to h per axis.
 
-    `values` is `bare` times `factor`: a number that multiplies everything waits for an array that is made anyway.
+    `values` is `bare` times `factor`: a number that multiplies everything, or one for each lag, shape (1, *lags, 1, ...),
+    waits for an array that is made anyway.
     Where there are `multiples`, one for each group, `bare` has one group, of which these are the groups.
     `uniform` is the part along the direction in which all channels are equal, which a `Constant`
     convolution reads.  Where channels are independent and alike it is M / channels and not stored.
@@ -152,15 +155,15 @@ class Covariance:
     start: tuple[int, ...]
     uniform: Array | None = None
     mixing: int = ALIKE
-    factor: float = 1.0
+    factor: float | Array = 1.0
     multiples: Array | None = None
 
     @lazy
     def values(self) -> Array:
         """M(x, tau)."""
         if self.multiples is not None:
-            return self.bare * _column(self.multiples * self.factor, self.ndim)
-        return self.bare if self.factor == 1 else self.bare * self.factor
+            return self.bare * (_column(self.multiples, self.ndim) * self.factor)
+        return self._times_factor
 
     @lazy
     def peak(self) -> float:
@@ -170,8 +173,17 @@ class Covariance:
         peak = float(np.maximum.reduce(alone, axis=None, initial=0.0))
         return peak if self.multiples is None else peak * float(self.multiples.max())
 
-    def _scaled(self, factor: float) -> Covariance:
-        """The same array times one more number, without the uniform part; what is known of the array stays so."""
+    @property
+    def largest(self) -> float:
+        """A bound for the largest power."""
+        return self.peak * (abs(self.factor) if isinstance(self.factor, float) else float(np.abs(self.factor).max()))
+
+    @property
+    def _times_factor(self) -> Array:
+        return self.bare if isinstance(self.factor, float) and self.factor == 1 else self.bare * self.factor
+
+    def _scaled(self, factor: float | Array) -> Covariance:
+        """The same array times one more number, or one for each lag, without the uniform part; what is known of the array stays so."""
         out = object.__new__(Covariance)
         known = out.__dict__
         known.update(self.__dict__, uniform=None, factor=self.factor * factor)
@@ -207,7 +219,7 @@ class Covariance:
     def power(self) -> Array:
         """E[g(x)^2] summed over channels, shape (*lattice)."""
         center: tuple[Any, ...] = (slice(None), *self.lags)
-        if self.multiples is not None:
+        if self.multiples is not None and isinstance(self.factor, float):
             return np.asarray(self.bare[center][0] * (self.factor * self.multiples.sum()))
         alone = self.values[center]
         return np.asarray(alone[0] if len(alone) == 1 else alone.sum(axis=0))
@@ -237,10 +249,12 @@ class Covariance:
         start = tuple(map(min, zip(*(part.start for part in parts))))
         stop = [max(part.start[axis] + part.bare.shape[axis - ndim] for part in parts) for axis in range(ndim)]
         whole = np.zeros((*total.bare.shape[:-ndim], *(b - a for a, b in zip(start, stop))))
-        for part in parts:
-            into: Any = (..., *(slice(f - s, f - s + n) for f, s, n in
-                                zip(part.start, start, part.bare.shape[-ndim:])))
-            whole[into] += part.bare if part.factor == 1 else part.bare * part.factor
+        into: list[Any] = [(..., *(slice(f - s, f - s + n) for f, s, n in zip(
+            part.start, start, part.bare.shape[-ndim:]))) for part in parts]
+        for lag in np.ndindex(whole.shape[:-ndim]) if whole.size > CACHED else [()]:
+            for part, place in zip(parts, into):
+                factor = part.factor if isinstance(part.factor, float) else part.factor[lag]
+                whole[lag][place] += part.bare[lag] * factor
         return Covariance(whole, start)
 
     def along_ones(self, channels: int) -> Array:
@@ -263,8 +277,9 @@ class Covariance:
         """Cut, or filled with zeros, to the box of lags of half-widths `lags`."""
         if lags == self.lags:
             return self
-        uniform = None if self.uniform is None else refit_lags(self.uniform, self.lags, lags)
-        return replace(self, bare=refit_lags(self.bare, self.lags, lags), uniform=uniform)
+        bare, uniform, factor = (each if each is None or isinstance(each, float) else refit_lags(each, self.lags, lags)
+                                 for each in (self.bare, self.uniform, self.factor))
+        return replace(self, bare=bare, uniform=uniform, factor=factor)
 
     def into_groups(self, owner: Array, count: int) -> Covariance:
         """Channel groups summed into the `count` groups that `owner` says; -1 is left out."""
@@ -277,7 +292,8 @@ class Covariance:
         """The sum over all pairs of sites, for one site that serves all of them."""
         axes = tuple(range(1, self.bare.ndim))
         uniform = None if self.uniform is None else self.uniform.sum(axis=axes, keepdims=True)
-        return replace(self, bare=self.bare.sum(axis=axes, keepdims=True), start=(0,) * self.ndim, uniform=uniform)
+        whole = self if isinstance(self.factor, float) else self.holding(self.values)
+        return replace(whole, bare=whole.bare.sum(axis=axes, keepdims=True), start=(0,) * self.ndim, uniform=uniform)
 
     def gated(self, gate: Array) -> Covariance:
         """Below a gate, given as factors on M(x, tau) over (groups, lags, map), extents 1 for all alike."""
@@ -297,6 +313,8 @@ class Covariance:
         for have, n in zip(self.lags, gate.shape[1:1 + self.ndim]):
             index.append(slice(None) if n == 1 else slice(n // 2 - have, n // 2 + have + 1))
         gate = gate[tuple(index)]
+        if len(gate) == 1 and max(gate.shape[1 + self.ndim:]) == 1:  # alike at all sites
+            return self._scaled(gate.item() if gate.size == 1 else gate)
         for axis, (first, count) in enumerate(zip(self.start, self.bare.shape[1 + self.ndim:]), 1 + self.ndim):
             if gate.shape[axis] > 1:  # on the plane a gate is given for whole periods
                 gate = gate.take(range(first, first + count), axis=axis, mode="wrap")
@@ -314,10 +332,12 @@ class Covariance:
             if (power == power[0]).all() and (pairs == pairs[0]).all():
                 return self._first().conditioned(power[:1], pairs[:1])._multiplied(self.multiples)
             return self._apart().conditioned(power, pairs)
-        shape = *self.bare.shape[:1 + self.ndim], *(1,) * self.ndim
-        factors = np.broadcast_to(_column(pairs, self.ndim), shape).copy()
+        factors = np.empty((len(power), *self.bare.shape[1:1 + self.ndim], *(1,) * self.ndim))
         center: tuple[Any, ...] = (slice(None), *self.lags)
+        factors[:] = _column(pairs, self.ndim)
         factors[center] = power.reshape(-1, *(1,) * self.ndim)
+        if len(factors) == 1:
+            return self._scaled(factors)
         return self.holding(self.bare * (factors * self.factor), uniform=None)
 
     def trimmed(self) -> Covariance:
@@ -356,12 +376,13 @@ class Covariance:
         The channels below are independent; of groups above that differ they remember the power.  `shares[g, h]` is
         what part of what group g reads is of group h.
         """
-        values, start = self.bare, self.start
+        values, start = (self.bare, self.start) if isinstance(self.factor, float) else (self._times_factor, self.start)
         if any(lags) or any(self.lags):
             for axis, g in enumerate(g for taps in op.taps for g in taps.geometry):
                 values = select_lags(values, 1 + axis, g, self.lags[axis], lags[axis])
         spread = [taps for taps in op.taps if not taps.trivial]
-        factor = self.factor * op.gain * math.prod(t.weights.item(0) for t in op.taps if t.flat or t.trivial)
+        factor = op.gain * math.prod(t.weights.item(0) for t in op.taps if t.flat or t.trivial)
+        factor *= self.factor if isinstance(self.factor, float) else 1.0
         strides = any(g.stride > 1 for taps in spread for g in taps.geometry)
         if spread and (strides or not any(lags) or not TINY < factor < 1 / TINY):
             values, factor = values * factor, 1.0  # above a layer that strides there are fewer sites to multiply
