@@ -144,8 +144,8 @@ ALIKE, EXCHANGEABLE, MIXED = 0, 1, 2
 class Covariance:
     """M(x, tau) per channel group: values (groups, *lags, *lattice), lags from -h to h per axis.
 
-    `values` is `bare` times `factor`: a number that multiplies everything, or one for each lag, shape (1, *lags, 1, ...),
-    waits for an array that is made anyway.
+    `values` is `bare` times `factor`: a number that multiplies everything, or one for each lag, of shape
+    (1, *lags, 1, ...), waits for an array that is made anyway.
     Where there are `multiples`, one for each group, `bare` has one group, of which these are the groups.
     `uniform` is the part along the direction in which all channels are equal, which a `Constant`
     convolution reads.  Where channels are independent and alike it is M / channels and not stored.
@@ -183,7 +183,10 @@ class Covariance:
         return self.bare if isinstance(self.factor, float) and self.factor == 1 else self.bare * self.factor
 
     def _scaled(self, factor: float | Array) -> Covariance:
-        """The same array times one more number, or one for each lag, without the uniform part; what is known of the array stays so."""
+        """The same array times one more number, or one for each lag, without the uniform part.
+
+        What is known of the array stays so.
+        """
         out = object.__new__(Covariance)
         known = out.__dict__
         known.update(self.__dict__, uniform=None, factor=self.factor * factor)

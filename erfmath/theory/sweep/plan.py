@@ -313,6 +313,8 @@ class Plan:
         The same, of nodes that compare parts of the channels, for gradients that come to different parts.
     cuts : set of int
         Nodes that all of several correlated gradients come through: below, these are one.
+    above : dict
+        Per node where branches may meet, those that lead to it with no random layer between, as bits from -1.
     near : dict
         Per source of gradients and node where they meet, where the ways between lead; None if that is not near by.
     ones : set of int
@@ -335,9 +337,10 @@ class Plan:
         self.meetings: dict[int, list[Meeting]] = {}
         self.compared: dict[int, list[Meeting]] = {}
         self._known: dict[Name, Array] = {}
+        self.above: dict[int, int] = {}
         self.cuts: set[int] = set()
         self._find_meetings()
-        self.near = {(start, i): span(graph, self.below, self.begin(start), i)
+        self.near = {(start, i): span(graph, self.below, self.begin(start), i, self.above[i])
                      for i, meetings in self.meetings.items() for start in {met.start for met in meetings}}
         self.ones = self._ones()
         self.lags = self._lags()
@@ -378,8 +381,7 @@ class Plan:
 
         Most networks have none, and streams of many blocks few.
         """
-        graph, found = self.graph, 0
-        above: dict[int, int] = {}
+        graph, found, above = self.graph, 0, self.above
         fixed = {i: [e.reader for e in edges if not graph.ops[e.reader].fresh] for i, edges in self.paths.items()}
         if all(len(readers) < 2 for readers in fixed.values()):
             return 0
@@ -418,7 +420,7 @@ class Plan:
                                     for pair in self._parted(Pair((fixed[k], one), (fixed[n], other)))]
             if pairs and not (i in self.factor and all(one == other for (_, one), (_, other) in pairs)):
                 self.factor.discard(i)
-                self.meetings[i] = list(dict.fromkeys(self._met(i, pair) for pair in pairs))
+                self.meetings[i] = self._late(i, [self._met(i, pair) for pair in pairs])
             sources = {source for source, _ in names[i]}
             passing = [(low, others) for low, others in passing if low < i]
             if (len(names[i]) > 1 and one_kind and i not in mixed and i not in self.factor and i > graph.source
@@ -474,6 +476,29 @@ class Plan:
                                       f"{SAMPLE}")
         return Meeting(start, (edge, since[0]), (other_edge, since[1]))
 
+    def _late(self, i: int, meetings: list[Meeting]) -> list[Meeting]:
+        """The same at node `i`, counted from the last edge up to which all ways there are one.
+
+        There are fewer sites, and they are nearer by.  Whatever passes the edge is meant: none may come around it.
+        """
+        late = {met.start: self._latest(met.start, i) for met in meetings}
+        for start, edge in late.items():
+            if edge != start and any(other != edge and self.above[edge[0]] >> (self.begin(one) + 1) & 1
+                                     for one, other in late.items()):
+                return list(dict.fromkeys(meetings))
+        return list(dict.fromkeys(met._replace(start=late[met.start]) for met in meetings))
+
+    def _latest(self, start: Start, i: int) -> Start:
+        """The last edge from `start` on up to which all ways to node `i` are one; `start` where they part at once."""
+        while True:
+            k = self.begin(start)
+            ways = [(j, edge) for j, edge in self.below.get(k, ()) if self.above[i] >> (j + 1) & 1]
+            op = self.graph.ops[k]
+            if (len(ways) != 1 or ways[0][0] == i or op.ties_channels or self.parts_channels(k)
+                    or not self.graph.rules[k].keeps_factor(op, mean=False)):
+                return start
+            start = k, ways[0][1].slot
+
     def _parted(self, pair: Pair) -> list[Meeting]:
         """Where two gradients have parted that come to like channels of different parts; none if they do not."""
         (edge, one), (other_edge, other) = pair
@@ -498,6 +523,13 @@ class Plan:
             if op.equal or (not op.fresh and any(j in found for j in self.graph.sources[i])):
                 found.add(i)
         return found
+
+    def _between(self, k: int, slot: int) -> bool:
+        """Whether branches meet beyond product `k` whose factor `slot` gathers over sites that have a mean."""
+        ops, sources = self.graph.ops, self.graph.sources[k]
+        if all(ops[j].fresh for n, j in enumerate(sources) if n != slot):
+            return False
+        return any(self.above[i] >> (k + 1) & self.above[k] >> (self.begin(start) + 1) & 1 for start, i in self.near)
 
     def _seen(self) -> dict[int, tuple[int, ...]]:
         """Per node, an upper bound for the sites along each axis that the gradient of one unit reaches."""
@@ -525,7 +557,7 @@ class Plan:
         far = {self.begin(start) for (start, _), reach in self.near.items() if reach is None}
         apart = {(self.begin(start), i): reach.apart for (start, i), reach in self.near.items() if reach is not None}
         begins, ends = {begin for begin, _ in apart}, {i for _, i in self.near}
-        gathering = {i for i, slot in graph.one_site if not graph.layers[i].multiplies}
+        gathering = {k for k, slot in graph.one_site if not graph.layers[k].multiplies or self._between(k, slot)}
         image = graph.sizes[-1][0] is not None
         need: dict[int, tuple[int, ...]] = {-1: zero}
         for i, (inputs, op) in enumerate(zip(graph.sources, graph.ops)):

@@ -40,15 +40,19 @@ class Span(NamedTuple):
         return tuple(b - a for a, b in zip(self.low, self.high))
 
 
-def span(graph: Graph, below: Mapping[int, Sequence[tuple[int, Edge]]], begin: int, end: int) -> Span | None:
-    """Where all ways from the output of node `begin` to that of `end` lead; None where one is no row of windows."""
+def span(graph: Graph, below: Mapping[int, Sequence[tuple[int, Edge]]], begin: int, end: int, above: int
+         ) -> Span | None:
+    """Where all ways from the output of node `begin` to that of `end` lead; None where one is no row of windows.
+
+    `above` are the nodes that lead to `end`, as bits from -1.
+    """
     found: dict[int, Span] = {begin: Span((0,) * graph.ndim, (0,) * graph.ndim)}
     for k in range(begin, end, -1):
         here = found.pop(k, None)
         if here is None or graph.ops[k].fresh:
             continue
         for j, edge in below.get(k, ()):
-            if j < end:
+            if not above >> (j + 1) & 1:
                 continue
             low, high = list(here.low), list(here.high)
             op = graph.ops[k]

@@ -48,6 +48,28 @@ def test_near_by_is_the_same_as_over_all_sites(name: str, monkeypatch: pytest.Mo
     assert_close(near.map, far.map, ROUNDING)
 
 
+def pyramid() -> em.Network:
+    """Two levels of a feature pyramid, each a sum of a map and the map times a gate that all its sites share."""
+    gate = em.serial(em.GlobalAvgPool(), em.Conv(1), em.Activation("hardsigmoid"))
+    level = em.residual(em.multiply(em.Identity(), gate))
+    above = em.serial(em.Conv(3, stride=2, padding=1), level, em.Upsample(2, "nearest"))
+    top = em.serial(em.Conv(3), level, em.Upsample(2, "nearest"))
+    return em.serial(em.Conv(3), em.add(em.serial(em.Conv(1), level), above), top, em.Conv(3))
+
+
+def test_branches_part_at_the_last_edge_that_all_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gradient is followed down the pyramid to where it parts, and no further: few lags are carried."""
+    net, options = pyramid(), {"image": (8,), "unit": 5}
+    plan = planned(net, **options)
+    assert None not in plan.near.values() and max(max(lags) for lags in plan.lags.values()) <= 1
+    late = em.predict(net, **options)
+    monkeypatch.setattr(Plan, "_late", lambda self, i, meetings: list(dict.fromkeys(meetings)))
+    forget()
+    assert None in planned(net, **options).near.values()
+    early = em.predict(net, **options)
+    assert_close(late.map, early.map, ROUNDING)
+
+
 def test_ways_are_spans_of_windows() -> None:
     """A window of five about a site reaches two to either side; with a stride lattices differ."""
     for pool, expected in ((em.AvgPool(5, 1, 2), Span((-2,), (2,))), (ASIDE, Span((0,), (2,))),
@@ -55,7 +77,7 @@ def test_ways_are_spans_of_windows() -> None:
         net = em.serial(em.Conv((3,)), em.residual(em.serial(em.LayerNorm(), pool)), em.Conv((3,)))
         plan = planned(net, image=(16,))
         (start, i), = plan.near
-        assert plan.near[start, i] == span(plan.graph, plan.below, plan.begin(start), i) == expected
+        assert plan.near[start, i] == span(plan.graph, plan.below, plan.begin(start), i, plan.above[i]) == expected
 
 
 def test_patterns_have_every_site_once_and_apart() -> None:
