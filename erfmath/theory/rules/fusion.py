@@ -228,7 +228,7 @@ def homogeneous(layer: Layer, factor: float) -> bool:
         return (factor > 0 and _slope(layer) is not None) or (factor == -1 and layer.function in ODD)
     if isinstance(layer, (Conv, ConvTranspose)):
         return not (layer.random or layer.bias)
-    if isinstance(layer, (MaxPool, AdaptiveMaxPool)):
+    if isinstance(layer, (MaxPool, AdaptiveMaxPool)) or (isinstance(layer, Upsample) and layer.mode == "nearest"):
         return factor > 0
     return layer.moves_channels or isinstance(layer, (AvgPool, BlurPool, GlobalAvgPool, AdaptiveAvgPool, Upsample, Pad,
                                                       Dropout, PixelShuffle, PixelUnshuffle))
@@ -359,7 +359,7 @@ def beside(one: Layer, other: Layer, channels: tuple[int, int]) -> Layer | None:
     """Convolutions of one map with independent weights, of `channels` side by side, as one of all these."""
     weights = getattr(one, "weights", None)
     if not isinstance(one, Conv) or not isinstance(other, Conv) or one.groups != 1 or not isinstance(
-            weights, Random) or weights.fan != "in":
+            weights, Random) or weights.fan != "in" or other.weights != weights:
         return None
     whole = replace(one, channels=sum(channels), name=None)
     return whole if whole == replace(other, channels=sum(channels), name=None) else None

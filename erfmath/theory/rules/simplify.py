@@ -15,6 +15,7 @@ from ...layers import (Activation, AdaptiveAvgPool, AvgPool, BatchNorm, BlurPool
                        Identity, InstanceNorm, Layer, MaxPool, Pad, PixelShuffle, PixelUnshuffle, Scale, Shuffle,
                        Upsample)
 from ...layers.weights import Fixed
+from ..sweep.values import rounded
 from .base import rule_of
 from .fusion import alone, as_one, beside, homogeneous, nothing, of_sites, one_convolution, unnamed
 from .order import readers_of
@@ -26,6 +27,8 @@ POSITIVE, RECTIFIERS = ("relu", "relu6", "sigmoid", "hardsigmoid", "softplus"), 
 #: Layers that do the same with each channel, whatever the others are.
 OF_CHANNELS = (Activation, MaxPool, AvgPool, BlurPool, GlobalAvgPool, AdaptiveAvgPool, Upsample, Pad, Scale, Dropout,
                BatchNorm, InstanceNorm)
+#: Those of them that may as well come after a sum as before it.
+LINEAR = (Scale, AvgPool, BlurPool, GlobalAvgPool, AdaptiveAvgPool, Upsample, Pad)
 
 
 def simplified(names: list[str], layers: list[Layer], sources: list[tuple[int, ...]], sizes: list[Any],
@@ -209,6 +212,8 @@ class _Simplifying:
             size, count = (each[self.sources[j][0]] for each in (self.sizes, self.channels))
         elif isinstance(below, Upsample) and below.mode == "nearest" and of_sites(layer, self.ndim):
             size, count = self.sizes[self.sources[j][0]], self.channels[i]
+        elif isinstance(below, Upsample) and below.mode == "nearest" and isinstance(layer, Scale) and layer.factor < 0:
+            size, count = (each[self.sources[j][0]] for each in (self.sizes, self.channels))  # next to pools
         else:
             return False
         self._move_up(i, j, self.sources[j], size, count)
@@ -246,13 +251,20 @@ class _Simplifying:
             self._put(i, self.layers[i], tuple(first))
             for j in gone:
                 self._put(j, self.layers[j], ())
-        if self.layers[i].sums and len(set(first)) == 1:
-            self._put(i, Scale(float(len(first))), (first[0],))
+        if self.layers[i].sums:
+            parts = [(self.sources[j][0], self.layers[j]) if self._own(j) and isinstance(self.layers[j], Scale) else
+                     (j, None) for j in self.sources[i]]
+            factor = sum(1.0 if scale is None else getattr(scale, "factor") for _, scale in parts)
+            if len({j for j, _ in parts}) == 1 and abs(factor) > 1e-6:
+                for j in {j for j, (_, scale) in zip(self.sources[i], parts) if scale is not None}:
+                    self._put(j, self.layers[j], ())
+                self._put(i, Scale(rounded(factor)), (parts[0][0],))
 
     def _sum(self, i: int) -> None:
         """A factor of all terms after a sum; convolutions of one map as one, as norms tell what channels are like."""
         first = self.layers[self.sources[i][0]]
-        if isinstance(first, Scale) and self._alike(self.sources[i]):
+        if (isinstance(first, LINEAR) or (isinstance(first, Conv) and not first.random)) and self._alike(
+                self.sources[i]):
             place = self._after(i)
             self._visit(place)
             self._look_up(i)

@@ -109,6 +109,25 @@ def test_layers_alone() -> None:
     assert nothing(em.MaxPool(1), 2) and not nothing(em.MaxPool(1, 2), 2)
 
 
+def test_random_and_given_weights_side_by_side_stay_two() -> None:
+    given = em.Conv(1, weights=em.Fixed(np.arange(1., 13.).reshape(6, 2, 1)))  # was a crash
+    assert em.predict(em.serial(em.concat(em.Conv(1, 6), given), em.Conv(3, 6)), ndim=1, channels_in=2).total > 0
+    whole, parts = em.Conv(3, 6), em.concat(em.Conv(3, 2), em.Conv(3, 4))
+    matrix = em.Conv(1, weights=em.Fixed(np.arange(1., 25.).reshape(4, 6, 1)))
+    same(em.serial(whole, R, matrix), em.serial(parts, R, matrix))
+
+
+def test_a_negative_factor_between_copies_and_a_pool() -> None:
+    same(em.serial(em.Conv(1, 6), em.Scale(-.6), em.MaxPool(2), em.Activation("silu")),
+         em.serial(em.Conv(1, 6), em.Scale(-.6), UP, em.MaxPool(4), em.Activation("silu")))
+
+
+def test_multiples_of_one_value_are_a_multiple() -> None:
+    pool = em.MaxPool(3, 1, 1)
+    thrice = em.add(em.Identity(), em.Scale(1.5), em.Scale(-1.5))
+    same(em.serial(pool, pool, em.Conv(3, 2)), em.serial(pool, thrice, pool, em.Conv(3, 2)))
+
+
 def test_factors() -> None:
     sizes, channels = ((8,), (8,)), (4, 4, 4)
     half, back = em.Scale(.5), em.Scale(-2.)
