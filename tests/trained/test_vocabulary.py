@@ -181,8 +181,8 @@ def test_open_gates_are_the_linear_network(start: int) -> None:
     linear, relu = with_functions(net, "identity"), with_functions(net, "relu")
     about: dict[str, Any] = {"weights": given(relu, len(image), rng), "unit": unit, "width": C}
     channels = net.channels(C, 2)[net.output]
-    expected = sum(em.measure(linear, image=image, channels_in=2, channel=c, dtype="float64", statistic="power", draws=1,
-                              **about).map for c in range(channels)) / channels
+    expected = sum(em.measure(linear, image=image, channels_in=2, channel=c, dtype="float64", statistic="power",
+                              draws=1, **about).map for c in range(channels)) / channels
     erf: Any = em.predict(relu, image=image, channels_in=2, gates={
         node.name: 1.0 for node in relu if node.layer.op == "activation"}, **about)
     assert np.abs(erf.map - expected).max() <= 1e-12 * expected.max()
