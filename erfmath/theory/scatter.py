@@ -304,6 +304,11 @@ def _variances(sweep: _Noted, fields: Array, moments: dict[int, Moments], images
             won, twice = _shared_winners([taps.geometry[0] for taps in graph.ops[i].taps])
             met = 2 * (one * won + pairs * r**2 * twice)
             total += met * _summed(products**2) @ (1 / np.array(graph.groups[i], float))
+        if i >= 0 and graph.layers[i].statistics == ("channels",):
+            # The mean square of c values at a site fluctuates by 2 / c of itself, and the gradient's power against it.
+            rho = _correlation(moments[graph.sources[i][0]])
+            apart = 2 * (1 - rho**2) * one * _summed(products.sum(axis=1, keepdims=True)**2)[:, 0]
+            total += (apart + 2 * rho**2 * products.reshape(len(products), -1).sum(axis=1)**2) / graph.channels[i]
         if not _is_gate(graph, i):
             continue
         fourth, kappa, _ = _gate(sweep, moments, i)
@@ -431,8 +436,7 @@ def _gate(sweep: _Noted, moments: dict[int, Moments], i: int) -> tuple[float, fl
     phi: Any = graph.rules[i].function(graph.layers[i])
     below = moments[graph.sources[i][0]]
     q = float(below.second.mean())
-    rho = float(np.mean(np.clip(below.cov_far / np.maximum(below.second.mean(axis=tuple(range(1, below.second.ndim))),
-                                                           1e-300), -1, 1)))
+    rho = _correlation(below)
     power = float(gate(phi, np.array([q]))[0])
     z, w = normal_points(512, 0.05)
     square = phi.slope(math.sqrt(q) * z)**2
@@ -449,6 +453,12 @@ def _gate(sweep: _Noted, moments: dict[int, Moments], i: int) -> tuple[float, fl
     fourth = 1 + (1 - low**2)**2 * spread / gained**2
     mean = low + (1 - low) * part
     return fourth, corr * (fourth - 1), (mean**2 + (1 - low)**2 * corr * spread) / gained
+
+
+def _correlation(values: Moments) -> float:
+    """Of values at distant sites, in the mean over channels."""
+    power = values.second.mean(axis=tuple(range(1, values.second.ndim)))
+    return float(np.mean(np.clip(values.cov_far / np.maximum(power, 1e-300), -1, 1)))
 
 
 def _squares(phi: Function, q: float, rho: float) -> float:

@@ -28,4 +28,4 @@ def test_the_table() -> None:
     assert (width, draws) == (16, 30) and 0.6 < float(ratio) < 1.6
     assert theory == pytest.approx(em.scatter(em.repeat(em.serial(em.Conv(3), em.Activation("relu")), 10)).size)
     names = {case.name for case in scatter.CASES}
-    assert set(scatter.NETWORKS) <= names and len(scatter.CASES) == 9 + 2 * len(scatter.NETWORKS)
+    assert set(scatter.NETWORKS) <= names and len(scatter.CASES) == 22 + 2 * len(scatter.NETWORKS)
