@@ -9,6 +9,7 @@ terms, and over channels their variance varies as that of few squared weights do
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -82,6 +83,15 @@ class FewTerms(Source):
                       [np.fft.rfft(_split(place, p, COLUMNS), axis=1) for place in places])
 
     @functools.cached_property
+    def _rests(self) -> list[Array]:
+        """Of each term, the conjugate spectrum of the sum of all others."""
+        spectra = [np.conj(one) for one in self._terms.spectra]
+        one = np.ones_like(spectra[0])
+        before = list(itertools.accumulate(spectra[:-1], np.multiply, initial=one))
+        after = list(itertools.accumulate(spectra[:0:-1], np.multiply, initial=one))
+        return [first * last for first, last in zip(before, after[::-1])]
+
+    @functools.cached_property
     def _channels(self) -> tuple[Array, Array, Array, Array]:
         """Values x and probabilities p (channels, columns), the power of the weights, and shares, (channels,)."""
         weights, _, _, mean, spread, _, spectra = self._terms
@@ -123,7 +133,7 @@ class FewTerms(Source):
             gains = np.stack([gain, np.sqrt(gain)])[np.arange(len(table)) % 2]
             every = np.tile(rows, (1, len(gain) // len(x), 1)) * gains[:, :, None]
             return below.nodes(()), every.reshape(len(table), -1)
-        weights, parts, _, _, _, places, spectra = self._terms
+        weights, parts, _, _, _, places, _ = self._terms
         # Lengths of weights, and weights of either sign, have the same sites at each point of the sum.
         often = (share * power).reshape(-1, len(weights))
         each = often.sum(axis=0)
@@ -132,9 +142,8 @@ class FewTerms(Source):
             return self._by_rows(np.broadcast_to(met[:, :, :1], (*met.shape[:2], places[0].shape[1])), each)
         above = np.fft.rfft(np.roll(met, -(COLUMNS // 2), axis=2), axis=2)
         total: Array = np.zeros(())
-        for term, place in enumerate(places):
-            rest = math.prod((one for n, one in enumerate(spectra) if n != term), start=np.ones(1))
-            given = np.fft.irfft(above * np.conj(rest), COLUMNS, axis=2)
+        for term, (place, rest) in enumerate(zip(places, self._rests)):
+            given = np.fft.irfft(above * rest, COLUMNS, axis=2)
             low = np.floor(place).astype(int)
             between = (np.take_along_axis(given, (low + step)[None] % COLUMNS, axis=2) for step in (0, 1))
             here, there = between
