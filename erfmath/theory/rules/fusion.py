@@ -205,9 +205,9 @@ def _scaled(layer: Layer, factor: float) -> Layer | None:
 
 
 def _louder(layer: Layer, factor: float) -> Layer | None:
-    """A layer of random weights that are `factor` times as large."""
+    """A layer of random weights that are `factor` times as large; layers of single channels may have others beside."""
     weights = getattr(layer, "weights", None)
-    if not isinstance(weights, Random) or layer.bias_variance(1, 1, 1):
+    if not isinstance(weights, Random) or layer.bias_variance(1, 1, 1) or getattr(layer, "groups") == "depthwise":
         return None
     gain = weights.gain * factor**2
     if not 1 / LIMIT < gain < LIMIT:

@@ -117,6 +117,16 @@ def test_random_and_given_weights_side_by_side_stay_two() -> None:
     same(em.serial(whole, R, matrix), em.serial(parts, R, matrix))
 
 
+def test_a_factor_before_one_of_several_depthwise_layers() -> None:
+    branches, each = (em.Identity(), em.serial(em.Conv(1, 2, weights=em.Constant()), em.Scale(-2.))), em.Conv(
+        3, groups="depthwise")
+    left, right = (em.serial(part, em.AvgPool(3, 2, 1)) for part in (
+        em.serial(em.concat(*branches), each), em.concat(*(em.serial(branch, each) for branch in branches))))
+    for net in (left, right):  # one of them was predicted
+        with pytest.raises(NotImplementedError, match="meet again"):
+            em.predict(net, ndim=1, channels_in=2)
+
+
 def test_a_negative_factor_between_copies_and_a_pool() -> None:
     same(em.serial(em.Conv(1, 6), em.Scale(-.6), em.MaxPool(2), em.Activation("silu")),
          em.serial(em.Conv(1, 6), em.Scale(-.6), UP, em.MaxPool(4), em.Activation("silu")))
