@@ -91,9 +91,9 @@ def bench(options: argparse.Namespace) -> Iterator[Answer]:
         return
     given = {key: value for key in ("models", "onnx", "results", "seconds") if (value := getattr(options, key))}
     if given and options.names != ["readers"] and not (set(given) == {"results"} and options.names[1:] == []
-                                                       and options.names[:1] in (["accuracy"], ["survey"])):
+                                                       and options.names[:1] in (["accuracy"], ["fields"], ["survey"])):
         raise ValueError(f"--{next(iter(given))}: is for the models that are read; use erfmath bench readers"
-                         f"{', accuracy or survey' * ('results' in given)}")
+                         f"{', accuracy, fields or survey' * ('results' in given)}")
     for name in options.names or BENCHMARKS:
         with report.progress(options, f"bench {name}") as progress:
             table = run(name, quick=options.quick, **given, **({"progress": progress} if name in LONG else {}))
