@@ -275,7 +275,7 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--models", nargs="+", metavar="PATTERN",
                      help="readers only: which models, as 'timm:resnet*' (default: all of its list)")
     sub.add_argument("--results", metavar="FILE",
-                     help="accuracy, fields, readers, survey: a file of one line a network, by which a later run goes on")
+                     help="accuracy, fields, readers, survey: file of one line a network, by which a later run goes on")
     sub.add_argument("--onnx", action="store_true", help="readers only: also read the ONNX file of each model")
     sub.add_argument("--seconds", type=float, metavar="S", help="readers only: limit of each model (default: 600)")
 
