@@ -318,7 +318,10 @@ class _Reader:
         if isinstance(found, list):
             found = found[0]
         if found not in self.names and value.name in self.tensors:
-            number = scalar(_array(self.tensors[value.name])) if self.tensors[value.name].dim() == 0 else None
+            tensor = self.tensors[value.name]
+            if tensor.numel() and not any(tensor.stride()):  # one number, laid out
+                tensor = tensor.as_strided((), ())
+            number = scalar(_array(tensor)) if tensor.dim() == 0 else None
             return value.name if number is None else number
         return found
 
