@@ -115,7 +115,9 @@ def _layers(ax: Axes, part: Part, when: str) -> None:
     ax.plot(depth, rows[:, 1], color=LINES[1]["color"], linestyle=(0, (4, 2)), label="theory")
     ax.set(xlabel="layer", ylabel="σ, px", title=f"by layer, {when}")
     ax.set_xticks(range(2, len(rows) + 1, 2 if len(rows) < 14 else 4))
-    ax.legend(loc="upper left", fontsize=6)  # curves rise
+    low, high = ax.get_ylim()
+    ax.set_ylim(low, high + 0.3 * (high - low))         # room for the legend above all that rises early
+    ax.legend(loc="upper left", fontsize=6)
 
 
 def _ratios(ax: Axes, data: Data, groups: Sequence[str], size: str, paper: Mapping[str, float]) -> None:
