@@ -231,8 +231,14 @@ def _lawful(op: Linear, routes: bool, statistic: str) -> bool:
 def _left_out(net: Network, settings: RunSettings, erf: EffectiveReceptiveField, total: float,
               show: Callable[[int, int], Any]) -> dict[str, float]:
     """By how much the variance falls when the taps of one layer are gathered in the middle one."""
-    graph = Graph.of(net, settings)
-    lost = {}
+    def variance_of(graph: Graph) -> float:
+        return _variance(backward(graph, erf.unit, erf.statistic == "mean", InputModel())[0])
+    graph, written, lost = Graph.of(net, settings), Graph.of(net, settings, lean=False), {}
+    if _spreading(graph) != _spreading(written):  # several layers are one: as they are written
+        try:
+            total, graph = variance_of(written), written
+        except NotImplementedError:  # only what they are together has a rule
+            pass
     for done, i in enumerate(graph.used):  # a pool right after another stands for both
         show(done, len(graph.used))
         name, op = graph.names[i], graph.ops[i]
@@ -241,9 +247,14 @@ def _left_out(net: Network, settings: RunSettings, erf: EffectiveReceptiveField,
                and np.array_equal(a.rows.matrix, b.rows.matrix) for a, b in zip(gathered, op.taps)):
             continue
         ops = (*graph.ops[:i], op._replace(taps=gathered), *graph.ops[i + 1:])
-        left, *_ = backward(replace(graph, ops=ops), erf.unit, erf.statistic == "mean", InputModel())
-        lost[name] = total - _variance(left)
+        lost[name] = total - variance_of(replace(graph, ops=ops))
     return lost
+
+
+def _spreading(graph: Graph) -> set[str]:
+    """Names of the layers that read more than one site."""
+    return {graph.names[i] for i in graph.used if any(
+        taps.rows is not None or taps.weights.size > 1 for taps in graph.ops[i].taps)}
 
 
 def _variance(values: Array) -> float:

@@ -207,7 +207,8 @@ class _Simplifying:
             return False
         if isinstance(below, Scale) and homogeneous(layer, below.factor):
             size, count = self.sizes[i], self.channels[i]
-        elif (isinstance(layer, Activation) and isinstance(below, (Shuffle, PixelShuffle, PixelUnshuffle))) or (
+        elif (isinstance(layer, Activation) and (isinstance(below, (Shuffle, PixelShuffle, PixelUnshuffle)) or (
+                isinstance(below, Pad) and _before_pad(layer, below, self.ndim)))) or (
                 isinstance(layer, BatchNorm) and isinstance(below, Upsample) and below.mode == "nearest"):
             size, count = (each[self.sources[j][0]] for each in (self.sizes, self.channels))
         elif isinstance(below, Upsample) and below.mode == "nearest" and of_sites(layer, self.ndim):
@@ -353,6 +354,12 @@ class _Simplifying:
 def _like(one: Layer, other: Layer | None) -> bool:
     """Whether two layers are one but for their names."""
     return one is other or (type(one) is type(other) and other is not None and unnamed(one) == unnamed(other))
+
+
+def _before_pad(gate: Layer, pad: Layer, ndim: int) -> bool:
+    """Whether an activation does the same before what pads a map."""
+    phi = rule_of(gate).function(gate)
+    return phi is not None and rule_of(pad).commutes(pad, ndim, phi)
 
 
 def _dead(name: str, layer: Layer, given: Mapping[str, Any], c_in: int, c_out: int, ndim: int) -> bool:
