@@ -125,6 +125,13 @@ def test_cells_and_their_errors_by_hand() -> None:
     assert_close(found.coarse_variation.value, np.abs(difference).sum() / 2, ROUNDING, scale=1)
 
 
+def test_z_bound_is_bonferronis() -> None:
+    comparison = comparisons()[0]
+    for level in (0.05, 0.001):
+        want = t_distribution.isf(level / (2 * comparison.counted_z.size), comparison.freedom)
+        assert_close(comparison.z_bound(level), want, ROUNDING)
+
+
 def test_hotellings_factor_with_several_cells() -> None:
     """T^2 (n - r) / (r (n - 1)) is of F(r, n - r), for r independent cells of n draws."""
     net = em.repeat(C(3), 6)

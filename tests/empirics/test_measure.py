@@ -287,3 +287,10 @@ def test_measure_refuses_first_what_would_not_fit() -> None:
 
 def test_measure_is_not_its_module() -> None:
     assert measuring.measure is em.measure
+
+
+def test_measure_through_the_statistics_of_a_batch() -> None:
+    """Gradients come back from the other images of the batch, too; only one has a unit."""
+    net = em.serial(em.Conv(3, 8), em.BatchNorm("batch"), em.Activation("relu"), em.Conv(3, 8))
+    erf = em.measure(net, image=8, draws=300, rng=0, ndim=1)
+    assert abs(erf.total / em.predict(net, image=8, ndim=1).total - 1) < 0.1

@@ -11,7 +11,7 @@ from helpers import EXACT, STATISTICAL, assert_close, assert_statistical
 from scipy.stats import kstest
 
 import erfmath as em
-from erfmath.empirics.sampling import BLOCK, Recipe, fill_normal, generator
+from erfmath.empirics.sampling import BLOCK, Recipe, fill_normal, generator, seed_entropy
 
 C, A = em.Conv, em.Activation
 
@@ -54,3 +54,9 @@ def test_recipe_takes_images_in_turn() -> None:
     for start in range(3):
         batch = recipe.batch(start, [generator(0, start), generator(0, start + 1)])
         assert_close(batch.ravel(), np.arange(2 * start, 2 * start + 4) % 5, EXACT)
+
+
+def test_seeds_from_generators_are_all_different() -> None:
+    one = np.random.default_rng(0)
+    seeds = {tuple(seed_entropy(rng)) for rng in [one, one, *map(np.random.default_rng, range(1, 60))]}
+    assert len(seeds) == 61 and max(map(max, seeds)) > 2**31

@@ -203,3 +203,12 @@ def test_moments_standard_errors_are_those_of_repeated_runs() -> None:
         # The log of a standard deviation from n normal values has standard error 1 / sqrt(2 n).
         assert abs(math.log(ratio)) * math.sqrt(2 * ensembles) < z_bound(3)
     assert math.log(1.1) * math.sqrt(2 * ensembles) > z_bound(3)
+
+
+@pytest.mark.parametrize("name", ["total", "table"])
+@pytest.mark.parametrize("size", [1e-8, 1.0, 1e8])
+def test_sums_that_contradict_the_mean_are_refused_at_every_size(name: str, size: float) -> None:
+    arrays = dict(Moments.of(size * maps(3, (4,))).arrays())
+    arrays[name] = arrays[name] * (1 + 1e-4)
+    with pytest.raises(ValueError, match=f"{name}: gives a mean sum of"):
+        Moments.from_arrays(arrays)
