@@ -190,7 +190,7 @@ def noticed(fault: Fault, folder: Path) -> str:
 def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("modules", nargs="*", help=f"of {', '.join(FAULTS)} (default: all)")
-    parser.add_argument("--results", type=Path, help="file of what was found; faults that stand there are not tried again")
+    parser.add_argument("--results", type=Path, help="file of what was found, whose faults are not tried again")
     args = parser.parse_args(words)
     names = args.modules or list(FAULTS)
     table, missed = [], 0

@@ -48,7 +48,7 @@ class Weighted(Windowed):
         if not isinstance(self.weights, (Random, Constant, Fixed)):
             array = hasattr(self.weights, "shape") or isinstance(self.weights, list)
             hint = ("did you mean Fixed(array)?" if array else
-                    f"did you mean Random.like({self.weights!r})?" if isinstance(self.weights, str) else
+                    f"did you mean Random.like({quoted(self.weights)})?" if isinstance(self.weights, str) else
                     "did you mean Random() with parentheses?" if self.weights is Random else "")
             raise ValueError(f"weights={quoted(self.weights)}: must be Random(...), Constant() or "
                              "Fixed(array)" + (f"; {hint}" if hint else ""))

@@ -271,7 +271,8 @@ def _times(m: Moments, factor: float, known: bool = False) -> Moments:
     if factor == 1:
         return m
     sites = tuple(None if site is None and not known else m.value(g).times(factor) for g, site in enumerate(m.sites))
-    return replace(m, values=m.values * factor**2, cov_far=m.cov_far * factor**2, sites=sites)
+    offset = None if m.offset is None else m.offset * factor
+    return replace(m, values=m.values * factor**2, cov_far=m.cov_far * factor**2, sites=sites, offset=offset)
 
 
 def _resizes(op: Linear) -> bool:

@@ -49,3 +49,15 @@ def test_a_scale_of_a_value_beside_its_filtered_function() -> None:
         em.serial(em.residual(branch), scale), em.residual(em.serial(branch, scale), scale))]
     for image in (None, 6):  # on lattices of other steps
         assert_close(*[em.predict(net, image=image).total for net in nets], Tolerance(1e-3, 0.0))
+
+
+def test_a_scale_of_a_branch_whose_mean_differs_from_site_to_site() -> None:
+    """As of RepVGG: batch norms of rectified values have other means near borders, which gates of the sum feel."""
+    def block(conv: float, identity: float) -> em.Network:
+        branch = em.serial(em.Conv(3, 16), em.BatchNorm(), em.Scale(conv))
+        rest = em.serial(em.BatchNorm(), em.Scale(identity))
+        return em.serial(em.Conv(3, 16), em.Activation("relu"), em.add(branch, rest), em.Activation("relu"))
+
+    totals = [em.predict(block(*factors), image=(12,)).total for factors in ((1.0, 0.5), (2.0, 1.0), (0.3, 0.15))]
+    assert_close(totals[1], 4 * totals[0], REWRITE)
+    assert_close(totals[1], totals[2] / 0.15**2, REWRITE)
