@@ -7,7 +7,7 @@ from erfmath import Activation, BatchNorm, Conv, predict, repeat, serial
 from erfmath.theory.rules import functions
 from erfmath.theory.sweep.few_terms import FewTerms
 from erfmath.theory.sweep.values import Gaussian
-from tests.helpers import ROUNDING, assert_close
+from helpers import ROUNDING, assert_close
 
 RELU = functions.function(Activation("relu"))
 RECTIFIED = Gaussian.of(1.0, 0.0).value().through(RELU)
