@@ -106,3 +106,9 @@ def test_build_suggests_near_names(name: str, near: str) -> None:
 def test_build_refuses_bad_options(call: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         call()
+
+
+def test_every_name_is_a_builder_of_that_name() -> None:
+    """Also those of one depth, as cifar_resnet20, which are no functions of their own."""
+    assert all(callable(getattr(zoo, name)) for name in zoo.names())
+    assert em.zoo.cifar_resnet20(width=4) == zoo.build("cifar_resnet20", width=4)

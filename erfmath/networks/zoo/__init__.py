@@ -58,6 +58,8 @@ _BUILDERS |= {f"{builder.__name__}{depth}": partial(builder, depth)
 
 
 def __getattr__(name: str) -> Any:
+    if name in _BUILDERS:
+        return _BUILDERS[name]
     near = meant(name, _BUILDERS)
     raise AttributeError(f"the zoo has no network {name!r}" + (f"; did you mean {' or '.join(near)}?" if near else ""))
 
