@@ -17,7 +17,8 @@ __all__ = ["MODELS", "Sampled", "run"]
 
 #: Of many families, small enough to be sampled.
 MODELS = (
-    "torchvision:resnet18", "torchvision:mobilenet_v2", "torchvision:mobilenet_v3_small",
+    "torchvision:resnet18", "torchvision:vgg11_bn", "torchvision:densenet121",
+    "torchvision:mobilenet_v2", "torchvision:mobilenet_v3_small",
     "torchvision:shufflenet_v2_x0_5", "torchvision:squeezenet1_1", "torchvision:efficientnet_b0",
     "torchvision:regnet_y_400mf", "torchvision:mnasnet0_5", "timm:convnext_atto", "timm:starnet_s050",
     "timm:fasternet_t0", "timm:nf_resnet26", "timm:ghostnet_100", "timm:resnet26t", "timm:repvgg_a0")
