@@ -24,7 +24,7 @@ def test_run_compares_each_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     first = fields.run(models=("a",), results=str(tmp_path / "kept"))
     monkeypatch.setattr(fields, "field", lambda name, draws: (1.0, 1.0, 1.0))
     assert fields.run(models=("a", "bb"), results=str(tmp_path / "kept")).rows[:1] == first.rows
-    assert len(set(fields.MODELS)) == 15
+    assert len(set(fields.MODELS)) == 17
 
 
 @pytest.mark.torch
