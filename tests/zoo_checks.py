@@ -13,7 +13,7 @@ import erfmath as em
 from erfmath.networks import zoo
 
 NAMES = zoo.names()
-FUNCTIONS = [name for name in NAMES if hasattr(zoo, name)]
+FUNCTIONS = [name for name in NAMES if name in zoo.__all__]
 WITH_HEAD = [name for name in FUNCTIONS if "head" in inspect.signature(getattr(zoo, name)).parameters]
 #: Biased nodes of the reference: all, or the classifier. Published numbers of trainable parameters are with them and 2
 #: parameters a normalised channel; Keras counts 3 (no scale) or 4 (scale, shift, mean, variance).
