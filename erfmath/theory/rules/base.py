@@ -53,13 +53,11 @@ def filtered(op: Linear, value: Value, q: float, cov_site: float) -> Value:
 def through_taps(op: Linear, m: Moments, sizes_in: Sizes, sizes: Sizes, extent: tuple[int, ...],
                  lags: tuple[int, ...], met: bool = True) -> Moments:
     """Moments after a layer of taps, without taps of values times its gain; `met`: with what the value of a site is."""
-    cov_far = m.cov_far * far_factor(op, m, sizes_in, sizes) if m.coupled else m.cov_far
     if not op.taps:
-        scaled = tuple(None if site is None else site.times(op.gain) for site in m.sites)
-        offset = None if m.offset is None else m.offset * op.gain
-        return replace(m, values=m.values * op.gain**2, cov_far=cov_far, sites=scaled, offset=offset)
+        return m.times(op.gain)
     if op.gain == 1 and not (op.variances or op.fold) and all(t.trivial and t.weights.item() == 1 for t in op.taps):
         return m.with_lags(lags)  # nothing happens
+    cov_far = m.cov_far * far_factor(op, m, sizes_in, sizes) if m.coupled else m.cov_far
     values = linear(op, m, sizes_in, extent, lags)
     corr_site = shared_after(op, m, values, sizes_in)
     after = Moments(values, cov_far, corr_site, (None,) * len(cov_far), m.wraps)

@@ -270,9 +270,8 @@ def _times(m: Moments, factor: float, known: bool = False) -> Moments:
     """Moments of values times a number; where `known`, Gaussian ones are that of what they were, too."""
     if factor == 1:
         return m
-    sites = tuple(None if site is None and not known else m.value(g).times(factor) for g, site in enumerate(m.sites))
-    offset = None if m.offset is None else m.offset * factor
-    return replace(m, values=m.values * factor**2, cov_far=m.cov_far * factor**2, sites=sites, offset=offset)
+    sites = tuple(None if site is None and not known else m.value(g) for g, site in enumerate(m.sites))
+    return replace(m, sites=sites).times(factor)
 
 
 def _resizes(op: Linear) -> bool:

@@ -149,6 +149,13 @@ class Moments:
             return Gaussian.of(q, float(self.cov_site[group])).value()
         return known.times(math.sqrt(q / known.second)) if known.second else known
 
+    def times(self, factor: float) -> Moments:
+        """Of the values times a number."""
+        sites = tuple(None if site is None else site.times(factor) for site in self.sites)
+        offset = None if self.offset is None else self.offset * factor
+        return replace(self, values=self.values * factor**2, cov_far=self.cov_far * factor**2, sites=sites,
+                       offset=offset)
+
     def distribution(self, group: int, near: float | None = None) -> SiteDistribution:
         """The distribution of that; with `near`, the part that sites share is such that E[v v'] is that."""
         value = self.value(group)
