@@ -379,8 +379,7 @@ def _members(kind: str, strides: int, depth: int) -> Table:
         return np.zeros((0, strides + 1), dtype=np.int64)
     if count > MOST_ROWS:
         raise ValueError(f"depth={quoted(depth)}, strides={quoted(strides)}: {count} ways to spread the layers, more "
-                         f"than {MOST_ROWS}; "
-                         "ask for less depth or fewer strides")
+                         f"than {MOST_ROWS}; ask for less depth or fewer strides")
     rows = np.zeros((1, 0), dtype=np.int64)
     for place in range(strides + 1):
         room = most - least * (strides - place) - rows.sum(axis=1)

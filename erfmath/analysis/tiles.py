@@ -146,9 +146,8 @@ def tile_halo(net: Network, error: float = 0.01, *, image: Any = None, node: str
         found = _smallest(net, settings, tiles, error) if error else tiles.result(tiles.exact, 0.0, 0.0)
     if settings.image and found.multiple + 2 * found.halo > min(settings.image):
         raise ValueError(f"image={quoted(settings.image)}: too small for tiles with a halo of {found.halo} on each "
-                         "side of "
-                         f"{found.multiple} pixels, where the error is {found.error:.3g}; take the image as one tile, "
-                         "or give a larger error=")
+                         f"side of {found.multiple} pixels, where the error is {found.error:.3g}; take the image as "
+                         "one tile, or give a larger error=")
     return found
 
 
@@ -198,8 +197,7 @@ class _Tiles:
         given = settings.image or ()
         if any(n % self.multiple for n in given) or min(given, default=3 * self.multiple) < 3 * self.multiple:
             raise ValueError(f"image={quoted(given)}: must be a multiple of {self.multiple}, the network's largest "
-                             "stride, and "
-                             "at least three times that")
+                             "stride, and at least three times that")
         self.exact = -(-_reach(sized, self.multiple) // self.multiple) * self.multiple
         side = self.multiple * (1 + 2 * min(self.exact, LARGEST_IMAGE // 2) // self.multiple)
         self.image = tuple(max(n, side) for n in given) or (side,) * settings.ndim

@@ -87,8 +87,7 @@ def check_count(count: int, most: int, what: str, remedy: str = "take a smaller 
     """
     if count > most:
         raise SizeError(f"{what}: at most {most} are taken, {quoted(count)} need {quoted(each * count)} bytes at "
-                        "least; "
-                        f"{remedy}")
+                        f"least; {remedy}")
 
 
 def named(error: Exception, where: object) -> ValueError:

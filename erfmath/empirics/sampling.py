@@ -204,10 +204,8 @@ def checked(key: str, array: Any, shape: tuple[int, ...], names: Sequence[str] =
     if array.dtype.kind not in "fiu" or array.shape != shape or not np.isfinite(array).all():
         meant = f" ({', '.join(names)})" if len(names) > 1 else ""
         raise ValueError(f"weights[{quoted(key)}]: shape {array.shape} of {array.dtype}; must be finite real numbers "
-                         "of "
-                         f"shape {shape}{meant}")
+                         f"of shape {shape}{meant}")
     if "variance" in names and array[names.index("variance")].min(initial=1) <= 0:
         raise ValueError(f"weights[{quoted(key)}]: a variance of {array[names.index('variance')].min():g}; must be "
-                         "positive "
-                         "(a framework's epsilon is part of it)")
+                         "positive (a framework's epsilon is part of it)")
     return array

@@ -108,9 +108,9 @@ class LatticeDistribution:
         """Refuse `what`, which needs a probability distribution, for a signed kernel."""
         if self.is_signed:
             raise ValueError(
-                f"{what} needs a probability distribution, but this kernel has negative weights "
-                f"(smallest {float(self.weights.min()):.6g}): take its second moments "
-                "(from_weights(w, of='square')) or magnitudes (of='abs')")
+                f"{what} needs a probability distribution, but this kernel has negative weights (smallest "
+                f"{float(self.weights.min()):.6g}): take its second moments (from_weights(w, of='square')) or "
+                "magnitudes (of='abs')")
 
     @cached_property
     def nonzero(self) -> tuple[NDArray[np.int64], NDArray[Any]]:

@@ -362,10 +362,9 @@ class Windowed(Layer):
         self._check_dimensions()
         for axis in self.geometry(min(self.dimensions())):
             if getattr(self, "padding") == "half" and axis.extent % 2 == 0:
-                raise ValueError(f"padding='half': needs an odd extent, kernel_size="
-                                 f"{self.kernel_size} with dilation={getattr(self, 'dilation', 1)} "
-                                 f"spans {axis.extent} sites; use padding='same' or a pair "
-                                 "(before, after)")
+                raise ValueError(f"padding='half': needs an odd extent, kernel_size={self.kernel_size} with "
+                                 f"dilation={getattr(self, 'dilation', 1)} spans {axis.extent} sites; use "
+                                 "padding='same' or a pair (before, after)")
 
     def geometry(self, ndim: int) -> tuple[AxisGeometry, ...]:
         return _axes(self.kernel_size, getattr(self, "stride"), getattr(self, "dilation", 1), getattr(self, "padding"),

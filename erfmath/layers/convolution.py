@@ -126,9 +126,8 @@ class Weighted(Windowed):
             out: int | None = self._fixed_channels(fixed.array.shape, c_in)
         elif fixed is not None or self.groups == "depthwise":
             if None not in (self.channels, c_in) and self.channels != c_in:
-                raise ValueError(f"channels={quoted(self.channels)}: this layer keeps its {c_in} incoming "
-                                 "channels (groups='depthwise' or one filter for all); leave "
-                                 "them out")
+                raise ValueError(f"channels={quoted(self.channels)}: this layer keeps its {c_in} incoming channels "
+                                 "(groups='depthwise' or one filter for all); leave them out")
             out = c_in
         else:
             out = width if self.channels is None else self.channels

@@ -103,8 +103,7 @@ class MaxPool(Pool):
             site = first + axis.dilation * np.arange(axis.kernel)
             if not ((site >= 0) & (site < n)).any(axis=1).all():
                 raise ValueError(f"dilation={quoted(self.dilation)}: on a map of {tuple(sizes)} a window has all of "
-                                 "its sites "
-                                 "in the padding, where nothing can win")
+                                 "its sites in the padding, where nothing can win")
 
 
 @dataclass(frozen=True)

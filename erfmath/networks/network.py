@@ -96,9 +96,8 @@ class Network:
         for i in fresh:
             both = self._dims & self._layers[i].dimensions()
             if not both:
-                raise ValueError(f"{self._label(i)}: lives in "
-                                 f"{_words(self._layers[i].dimensions())} dimensions, the nodes "
-                                 f"before it in {_words(self._dims)}")
+                raise ValueError(f"{self._label(i)}: lives in {_words(self._layers[i].dimensions())} dimensions, the "
+                                 f"nodes before it in {_words(self._dims)}")
             self._dims = both
         for i in fresh:
             states.append(self._next_state(i, states))

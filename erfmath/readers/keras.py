@@ -175,8 +175,7 @@ class _Reader:
             return {name: value for value in values[:1]}
         if model["class_name"] not in ("Functional", "Model"):
             raise ValueError(f"a model of class {quoted(model['class_name'])}: only functional and sequential models "
-                             "have a "
-                             "configuration that says what they do; export it as ONNX")
+                             "have a configuration that says what they do; export it as ONNX")
         made: dict[tuple[str, int], list[str]] = {}
         starts = dict(zip((name for name, *_ in _references(config.get("input_layers", []))), given))
         waiting = [(layer, i, node) for layer in layers for i, node in enumerate(layer.get("inbound_nodes") or [None])]

@@ -156,8 +156,7 @@ class _Reader:
         if any(not isinstance(n, int) for n in sizes):
             words = "x".join(str(n or "?") for n in shape)
             raise ValueError(f"image=None: the file leaves the size of {quoted(name)} open ({words}); give it in "
-                             "pixels, as "
-                             "image=224")
+                             "pixels, as image=224")
         if math.prod(sizes) > 2**40:
             raise ValueError(f"input {quoted(name)} has the shape {tuple(sizes)}")
         self.shapes[name] = tuple(sizes)
@@ -214,8 +213,7 @@ class _Reader:
         missing = [name for name in inputs if name not in self.shapes and name not in self.constants]
         if missing:
             raise ValueError(f"node {quoted(node.name or node.op)}: reads {quoted(missing[0])}, which no node before "
-                             "it makes (a "
-                             "cycle, or nodes out of order)")
+                             "it makes (a cycle, or nodes out of order)")
         if node.op == "If" and node.inputs[0] in self.constants:
             self.taken(node)
             return
@@ -257,8 +255,7 @@ class _Reader:
         after = self.open.intersection(node.inputs)
         if not after and all(name in self.constants for name in node.inputs if name):
             raise ValueError(f"node {quoted(path)}: {node.op} of constants is not computed; export the model with "
-                             "constants "
-                             "folded")
+                             "constants folded")
         for output in node.outputs:
             shape = self.model.shapes.get(output) or self.model.outputs.get(output) or ()
             sizes = tuple(n if isinstance(n, int) else 1 for n in shape)

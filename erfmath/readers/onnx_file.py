@@ -222,8 +222,7 @@ class _Parser:
             raise ValueError(f"lies in {quoted(location)}, and there is no such file beside the model")
         if length != need or start < 0 or start + need > os.path.getsize(path):
             raise ValueError(f"lies in {quoted(location)} at {start} with {length} bytes; it needs {need}, and the "
-                             "file has "
-                             f"{os.path.getsize(path)}")
+                             f"file has {os.path.getsize(path)}")
         check_bytes(need, f"{need} bytes of {location}")
         with open_regular(path) as file:
             file.seek(start)
