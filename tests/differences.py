@@ -82,6 +82,8 @@ def check_windows(case: Case) -> None:
         run = run_window(program, numbers, x)
         inside = tuple(u - a for u, a in zip(unit, program.steps[program.top].forward.out.lo))
         values = whole.output[(..., *unit)]
+        if not run.output.size:  # it sees padding only
+            continue
         assert_close(run.output[(..., *inside)], values, ROUNDING, scale=10.0)
         images = 3 if program.mixes_images else 1
         dy = rng.standard_normal((1, whole.output.shape[1], images, *(1,) * len(image)))

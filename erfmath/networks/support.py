@@ -52,7 +52,7 @@ def support(net: Network, *, image: Any = None, unit: Any = None, node: str | No
             gates: bool = True, ndim: int = 2, channels_in: int | None = None) -> Support:
     """The input pixels that `unit` of `node` sees, holes of strides and dilation left out.
 
-    Weights count as nonzero.  With `image` every layer's border is respected.
+    Weights count as nonzero, statistics of norms as constants.  With `image` every layer's border is respected.
 
     Parameters
     ----------

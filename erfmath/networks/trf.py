@@ -363,6 +363,8 @@ def receptive_field(net: Network, *, image: Any = None, node: str | None = None,
                     gates: bool = True, ndim: int = 2, channels_in: int | None = None) -> ReceptiveField:
     """Theoretical receptive field of the units of `node` (default: the output).
 
+    Statistics of norms count as constants: what a group norm sees through those of the whole map is left out.
+
     Parameters
     ----------
     net : Network

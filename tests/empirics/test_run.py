@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
+import re
+
 import numpy as np
 import pytest
 from differences import draw_parameters, run_window
-from helpers import EXACT, ROUNDING, assert_close
+from helpers import EXACT, REWRITE, ROUNDING, assert_close
+from vocabulary import draw_network
 
 import erfmath as em
 from erfmath.empirics.boxes import compile_network
 from erfmath.empirics.run import forward
+from erfmath.layers.base import KINDS
 
 C, A = em.Conv, em.Activation
 
@@ -44,3 +49,28 @@ def test_learn_spares_the_inputs_and_changes_no_gradient() -> None:
     both = [run.learn(np.ones_like(run.output)) for run in runs]
     for key, gradient in both[0].items():
         assert_close(both[1][key], gradient, ROUNDING)
+
+
+#: What PyTorch refuses: reflecting a map more than once, and 3-D pools wider than their map.
+REFUSED_BY_TORCH = "Padding size should be less|smaller than kernel size|Padding value causes wrapping"
+
+
+@pytest.mark.torch
+def test_thousand_networks_against_pytorch() -> None:
+    """Outputs, and gradients to inputs and parameters, of networks of all kinds of layers."""
+    torch_twin = importlib.import_module("torch_twin")
+    assert set(torch_twin.LAYERS) == set(KINDS)
+    refused, worst = 0, dict.fromkeys(("outputs", "inputs", "parameters"), 0.0)
+    for seed in range(1050):
+        rng = np.random.default_rng([15, seed])
+        net, image = draw_network(rng)
+        try:
+            found = torch_twin.compare(net, image, rng)
+        except RuntimeError as error:
+            assert re.search(REFUSED_BY_TORCH, str(error)), error
+            refused += 1
+            continue
+        assert max(found.values()) < REWRITE.rtol, f"{found} on {image}: {[node.layer for node in net.nodes]}"
+        worst = {what: max(worst[what], error) for what, error in found.items()}
+    print(f"{1050 - refused} networks, {refused} that PyTorch refuses; largest differences {worst}")
+    assert refused <= 50

@@ -152,7 +152,8 @@ class _BatchNorm(Norm):
             factor = scale / np.sqrt(variance)  # epsilon is in what is given
             return (x - mean) * factor + shift, lambda dy: [give_back(dy * factor)]
         if not call.step.layer.statistics:
-            return _scaled(call, x), lambda dy: [give_back(_unscaled(call, dy))]
+            unit = call.kept(x) if call.training else None
+            return _scaled(call, x), lambda dy: [give_back(_unscaled(call, dy, unit))]
         y, slope = batch_norm(x)
         return _scaled(call, y), lambda dy: [give_back(_unscaled(call, dy) * slope)]
 
@@ -167,8 +168,9 @@ def _by_the_batch(call: Call, x: Array) -> tuple[Array, Pull]:
 
     def pull(dy: Array) -> list[Array]:
         dx, to_scale, to_shift = scaled_batch_norm_grad(dy, x, scale, mean, variance)
-        if call.training and "scale" in call.parameters:
-            call.gradients.update(scale=to_scale, shift=to_shift)
+        if call.training:
+            found = {"scale": to_scale, "shift": to_shift}
+            call.gradients.update({name: found[name] for name in found if name in call.parameters})
         return [call.step.backward.give_back(dx)]
     return y, pull
 

@@ -32,6 +32,7 @@ CASES: dict[str, Case] = {
     "groups": (em.serial(C(3), em.GroupNorm(2), A("tanh"), C(3), em.GroupNorm(1), C(3, stride=2)), (5, 6)),
     "instances": (em.serial(C(3), em.InstanceNorm(scale_var=1), A("silu"), C(3), em.InstanceNorm()), (5, 4)),
     "sites": (em.serial(C(3), em.RMSNorm(), A("tanh"), C(3), em.LayerNorm()), (5, 4)),
+    "no statistics": (em.serial(C(3), em.BatchNorm("identity", scale_var=0.5, shift_var=1), A("tanh"), C(3)), (5, 4)),
     "responses": (em.serial(C(3), em.GRN(0.7, -0.3), A("tanh"), C(3), em.GRN(), C(1)), (5, 4)),
     "1d": (em.serial(C(3), em.BatchNorm(), C(3), em.LayerNorm(), C(2, padding=0), em.GroupNorm(2), em.GRN(1.0)), (9,)),
     "3d": (em.serial(C(3), em.LayerNorm(), C(3), em.BatchNorm(), C(1), em.InstanceNorm(), em.RMSNorm()), (3, 4, 3)),
