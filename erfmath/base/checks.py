@@ -98,10 +98,10 @@ def of_field(function: Call) -> Call:
     return cast("Call", call)
 
 
-def choice(value: Any, name: str, allowed: Sequence[str]) -> None:
-    """Refuse a `value` that is not one of the words `allowed`."""
+def choice(value: Any, name: str, allowed: Sequence[str], slips: Mapping[str, str] | None = None) -> None:
+    """Refuse a `value` that is not one of the words `allowed`; `slips` are what others call these."""
     if not isinstance(value, str) or value not in allowed:
-        near = meant(value, allowed)
+        near = [slips[value]] if isinstance(value, str) and slips and value in slips else meant(value, allowed)
         raise ValueError(f"{name}={quoted(value)}: must be one of {', '.join(map(repr, allowed))}"
                          + (f"; did you mean {near[0]!r}?" if near else ""))
 
@@ -156,11 +156,15 @@ def sizes(value: Any, name: str, low: int) -> PerAxis:
     return tuple(integer(v, f"{name}[{i}]", low) for i, v in enumerate(value))
 
 
-def padding_rule(value: Any, words: Sequence[str], low: int | None) -> Padding:
-    """Check a padding rule: a word, an int, a flat pair, or one pair per axis."""
+def padding_rule(value: Any, words: Sequence[str], low: int | None, modes: Sequence[str] = (),
+                 mode: str = "padding_mode") -> Padding:
+    """Check a padding rule: a word, an int, a flat pair, or one pair per axis.  `modes` are words of another field."""
     if isinstance(value, str):
         if value not in words:
             near = meant(value, words)
+            if not near and (of_mode := meant(value, modes)):
+                raise ValueError(f"padding={quoted(value)}: says how many sites; what they hold is "
+                                 f"{mode}={of_mode[0]!r}")
             raise ValueError(f"padding={quoted(value)}: must be an integer, pairs of integers"
                              + "".join(f", {word!r}" for word in words)
                              + (f"; did you mean {near[0]!r}?" if near else ""))

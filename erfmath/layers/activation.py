@@ -16,8 +16,10 @@ FUNCTIONS = ("relu", "leaky_relu", "tanh", "sigmoid", "gelu", "silu", "elu", "so
              "hardtanh", "hardswish", "hardsigmoid", "mish", "selu", "celu", "gelu_tanh", "prelu", "softsign",
              "relu_squared")
 _ALIASES = {"swish": "silu", "hardsilu": "hardswish", "clip": "hardtanh", "squaredrelu": "relu_squared",
-            "linear": "identity",
-            "none": "identity"} | {function.replace("_", ""): function for function in FUNCTIONS}
+            "linear": "identity", "none": "identity", "hswish": "hardswish", "hsigmoid": "hardsigmoid",
+            "leaky": "leaky_relu", "lrelu": "leaky_relu", "relu2": "relu_squared", "relusquared": "relu_squared",
+            "gelunew": "gelu_tanh", "gelupytorchtanh": "gelu_tanh"} | {
+                function.replace("_", ""): function for function in FUNCTIONS}
 #: Slope below zero of the functions that have one; that of PReLU is where its training begins.
 _SLOPES = {"prelu": 0.25}
 
@@ -31,9 +33,9 @@ class Activation(Layer):
     function : str
         "relu", "leaky_relu", "tanh", "sigmoid", "gelu", "silu" (or "swish"), "elu", "softplus", "identity",
         "relu6", "hardtanh" (or "clip", to -1..1), "hardswish", "hardsigmoid", "mish", "selu", "celu",
-        "gelu_tanh", "prelu", "softsign" or "relu_squared"; case and underscores are forgiven.  Or a formula in x:
-        numbers, ``+ - * / **``, ``<``, ``>``, and exp, expm1, log, log1p, sqrt, abs, sign, floor, ceil, round, sin,
-        cos, tan, atan, sinh, cosh, asinh, tanh, sigmoid, softplus, erf, max, min, where(condition, a, b).
+        "gelu_tanh", "prelu", "softsign" or "relu_squared"; case, spaces and underscores are forgiven.
+        Or a formula in x: numbers, ``+ - * / **``, ``<``, ``>``, and exp, expm1, log, log1p, sqrt, abs, sign, floor,
+        ceil, round, sin, cos, tan, atan, sinh, cosh, asinh, tanh, sigmoid, softplus, erf, max, min, where(condition, a, b).
     slope : float
         Of "leaky_relu" (0.01 by default) and "prelu" (0.25) below zero.
     name : str, optional
@@ -64,7 +66,7 @@ class Activation(Layer):
 
     def __post_init__(self) -> None:
         if isinstance(self.function, str):
-            plain = self.function.lower().replace("_", "").replace("-", "")
+            plain = self.function.lower().replace("_", "").replace("-", "").replace(" ", "")
             self._set(function=_ALIASES.get(plain, self.function))
         if isinstance(self.function, str) and not self.function.isidentifier() and self.function.strip():
             try:

@@ -14,20 +14,15 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from ..base.checks import DIMENSIONS, Padding, PerAxis, choice, padding_rule, per_axis, sizes, unknown_argument
+from ..base.checks import DIMENSIONS, Padding, PerAxis, choice, padding_rule, per_axis, sizes
 from ..base.errors import MOST_PHASES, MOST_TAPS, check_count, quoted
 from .geometry import BORDERS, SITE, AxisGeometry
+from .slips import BORDER_WORDS, check_arguments
 
 __all__ = ["KINDS", "Labels", "Layer", "STEEPEST", "Windowed", "most", "open_dimensions", "pairs"]
 
 #: One integer per channel: what it comes from.
 Labels = npt.NDArray[np.intp]
-#: Fields of layers in other libraries, and what they are called here.
-SLIPS = {"kernel": "kernel_size", "k": "kernel_size", "pool_size": "kernel_size", "out_channels": "channels",
-         "filters": "channels", "features": "channels", "strides": "stride", "pad": "padding",
-         "dilation_rate": "dilation", "scale_factor": "scale", "rate": "p", "negative_slope": "slope",
-         "num_groups": "groups", "initializer": "weights", "init": "weights", "kernel_initializer": "weights",
-         "use_bias": "bias", "upscale_factor": "scale", "size": "kernel_size"}
 #: Every kind of layer by its `op`; defining a kind enters it.
 KINDS: dict[str, type[Layer]] = {}
 
@@ -99,14 +94,11 @@ class Layer:
         KINDS[cls.op] = cls
 
     def __new__(cls, *values: Any, **fields: Any) -> Any:
-        """Refuse fields that other libraries have, with the name that they have here."""
-        known = cls.__dict__.get("__dataclass_fields__", fields)
-        for word in fields:
-            if word in ("in_channels", "channels_in"):
-                raise TypeError(f"{cls.__name__}() has no argument {word}=; how many come in follows from the network")
-            if word not in known:
-                raise unknown_argument(cls.__name__, word, known, {
-                    slip: name for slip, name in SLIPS.items() if name in known})
+        """Refuse arguments of other libraries, with what they are here."""
+        if "__dataclass_fields__" in cls.__dict__:
+            known = [f for f in dataclasses.fields(cls) if f.init]
+            order = [f.name for f in known if not f.kw_only]
+            check_arguments(cls.__name__, [f.name for f in known], order, values, fields)
         return super().__new__(cls)
 
     def __post_init__(self) -> None:
@@ -352,12 +344,12 @@ class Windowed(Layer):
         self._set(kernel_size=most(sizes(self.kernel_size, "kernel_size", 1), "kernel_size", MOST_TAPS),
                   stride=most(sizes(getattr(self, "stride"), "stride", 1), "stride",
                               MOST_PHASES if self.transposed else MOST_TAPS),
-                  padding=padding_rule(getattr(self, "padding"), self.words, low))
+                  padding=padding_rule(getattr(self, "padding"), self.words, low, BORDERS))
         for key, low in (("dilation", 1), ("output_padding", 0)):
             if hasattr(self, key):
                 self._set(**{key: sizes(getattr(self, key), key, low)})
         if hasattr(self, "padding_mode"):
-            choice(self.padding_mode, "padding_mode", BORDERS)
+            choice(self.padding_mode, "padding_mode", BORDERS, BORDER_WORDS)
         super().__post_init__()
         self._check_dimensions()
         for axis in self.geometry(min(self.dimensions())):

@@ -30,6 +30,9 @@ class Weighted(Windowed):
                 raise ValueError(f"bias={quoted(self.bias)}: must be a variance, or 'weights' for that of Random "
                                  "weights")
         else:
+            if isinstance(self.bias, bool):
+                raise ValueError(f"bias={self.bias}: must be a real number, the variance of the biases; did you mean "
+                                 + ("bias='weights', drawn with that of the weights?" if self.bias else "bias=0?"))
             self._set(bias=real(self.bias, "bias"))
             if self.bias < 0:
                 raise ValueError(f"bias={quoted(self.bias)}: must not be negative, it is a variance")

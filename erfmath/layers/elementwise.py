@@ -9,6 +9,7 @@ from ..base.checks import Padding, choice, padding_rule, real
 from ..base.errors import quoted
 from .base import STEEPEST, Layer, open_dimensions, pairs
 from .geometry import BORDERS, AxisGeometry
+from .slips import BORDER_WORDS
 
 __all__ = ["Dropout", "Identity", "Pad", "Scale"]
 
@@ -146,8 +147,8 @@ class Pad(Layer):
     name: str | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        self._set(padding=padding_rule(self.padding, (), None))
-        choice(self.mode, "mode", BORDERS)
+        self._set(padding=padding_rule(self.padding, (), None, BORDERS, "mode"))
+        choice(self.mode, "mode", BORDERS, BORDER_WORDS)
         super().__post_init__()
 
     @property

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 from ..base.checks import choice, integer, real
 from ..base.errors import quoted
 from .base import Layer
+from .slips import FOLLOWS
 
 __all__ = ["BatchNorm", "GRN", "GroupNorm", "InstanceNorm", "LayerNorm", "Norm", "RMSNorm"]
 
@@ -88,6 +89,8 @@ class BatchNorm(Norm):
     name: str | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
+        if isinstance(self.mode, int):  # BatchNorm(64)
+            raise ValueError(f"mode={quoted(self.mode)}: must be 'data', 'batch' or 'identity'; {FOLLOWS}")
         choice(self.mode, "mode", ("data", "batch", "identity"))
         super().__post_init__()
 

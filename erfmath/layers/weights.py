@@ -88,6 +88,9 @@ class Random(_FrozenArray):
     law: Literal["normal", "uniform"] = "normal"
 
     def __post_init__(self) -> None:
+        if isinstance(self.gain, str):
+            raise ValueError(f"gain={quoted(self.gain)}: must be a real number; initialisers by their names are "
+                             "Random.like(name)")
         object.__setattr__(self, "gain", real(self.gain, "gain"))
         if self.gain <= 0:
             raise ValueError(f"gain={quoted(self.gain)}: must be positive")
@@ -133,7 +136,7 @@ class Random(_FrozenArray):
         ('average', 0.333)
         """
         key = name.lower().replace("kaiming", "he").replace("xavier", "glorot") if isinstance(name, str) else name
-        choice(key, "name", tuple(_NAMED))
+        choice(key, "name", tuple(_NAMED), _SLIPS)
         return Random(**_NAMED[key])
 
     def fan_channels(self, c_in: int, c_out: int) -> float:
@@ -158,6 +161,7 @@ _NAMED |= {f"{name}_{law}": {"gain": gain, "fan": fan, "law": law}
            for name, gain, fan in (("he", 2.0, "in"), ("glorot", 1.0, "average"), ("lecun", 1.0, "in"))
            for law in ("normal", "uniform")}
 _NAMED["keras"] = _NAMED["glorot_uniform"]
+_SLIPS = {"tensorflow": "keras", "tf": "keras", "he": "he_normal", "default": "torch", "lecun": "lecun_normal"}
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..base.checks import is_sequence
+from ..base.checks import is_sequence, meant
 from ..base.errors import named, quoted
 from ..layers import Identity, Layer
 from ..layers.base import KINDS
+from ..layers.slips import FIELDS
 from ..layers.weights import Constant, Fixed, Random, Weights
+from .hints import op_meant
 
 __all__ = ["FORMAT", "Graph", "INPUT", "VERSION", "graph_from_dict", "graph_to_dict",
            "layer_from_dict", "layer_to_dict"]
@@ -73,7 +75,7 @@ def layer_from_dict(fields: dict[str, Any]) -> Layer:
     fields = dict(fields)
     op = fields.pop("op", None)
     if not isinstance(op, str) or op not in KINDS:
-        raise ValueError(f"op={quoted(op)}: must be one of {', '.join(sorted(KINDS))}")
+        raise ValueError(f"op={quoted(op)}: must be one of {', '.join(sorted(KINDS))}{op_meant(op, KINDS)}")
     kind = KINDS[op]
     known = {f.name: f for f in dataclasses.fields(kind)}
     for key in list(fields):
@@ -83,8 +85,10 @@ def layer_from_dict(fields: dict[str, Any]) -> Layer:
         if _is_silent(fields[key], silent):
             del fields[key]
         else:
+            near = [name for name in (FIELDS.get(key), *meant(key, known)) if name in known]
             raise ValueError(f"{key}={quoted(fields[key])}: not a field of {quoted(op)}, or not one that says "
-                             f"nothing there; fields are {', '.join(known)}")
+                             f"nothing there; fields are {', '.join(known)}"
+                             + (f"; did you mean {near[0]!r}?" if near else ""))
     for key, f in known.items():
         needed = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
         if needed and key not in fields:

@@ -46,7 +46,7 @@ class Module:
     (lambda: em.Conv(3, out_channels=3), r"no argument out_channels=; did you mean channels=\?"),  # type: ignore
     (lambda: em.Conv(3, strides=3), r"Conv\(\) has no argument strides=; did you mean stride=\?"),  # type: ignore
     (lambda: em.Conv(kernel=3), r"Conv\(\) has no argument kernel=; did you mean kernel_size=\?"),  # type: ignore
-    (lambda: em.Conv(3, in_channels=3), "how many come in follows from the network"),  # type: ignore[call-arg]
+    (lambda: em.Conv(3, in_channels=3), "how many channels come in follows from the network"),  # type: ignore[call-arg]
     (lambda: em.Dropout(rate=.5), r"Dropout\(\) has no argument rate=; did you mean p=\?"),  # type: ignore[call-arg]
     (lambda: em.predict(NET, 224), "predict.. takes all arguments but the network by keyword, as image=224"),
 ])

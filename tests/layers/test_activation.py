@@ -35,7 +35,9 @@ def test_activation_traits() -> None:
 @pytest.mark.parametrize("said, meant", [
     ("ReLU", "relu"), ("swish", "silu"), ("SiLU", "silu"), ("hard_swish", "hardswish"), ("Hard-Sigmoid", "hardsigmoid"),
     ("clip", "hardtanh"), ("GELU_tanh", "gelu_tanh"), ("LeakyReLU", "leaky_relu"), ("PReLU", "prelu"),
-    ("squared_relu", "relu_squared"), ("relu6", "relu6"), ("linear", "identity"), ("CELU", "celu"),
+    ("squared_relu", "relu_squared"), ("squared relu", "relu_squared"), ("h_swish", "hardswish"),
+    ("LReLU", "leaky_relu"),
+    ("relu2", "relu_squared"), ("gelu_new", "gelu_tanh"), ("relu6", "relu6"), ("linear", "identity"), ("CELU", "celu"),
 ])
 def test_activation_forgives(said: str, meant: str) -> None:
     assert em.Activation(said) == em.Activation(meant) and em.Activation(said).function == meant
