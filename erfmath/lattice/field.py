@@ -67,7 +67,7 @@ def add_on_hull(a: Array, start_a: tuple[int, ...], b: Array,
     start = tuple(map(min, start_a, start_b))
     shape = tuple(max(sa + na, sb + nb) - s for s, sa, na, sb, nb in
                   zip(start, start_a, a.shape[-ndim:], start_b, b.shape[-ndim:]))
-    total = np.zeros((*a.shape[:-ndim], *shape), np.result_type(a, b))
+    total = np.zeros_like(a, np.result_type(a, b), shape=(*a.shape[:-ndim], *shape))
     for part, first in ((a, start_a), (b, start_b)):
         window: tuple[Any, ...] = tuple(slice(f - s, f - s + n) for f, s, n in zip(first, start, part.shape[-ndim:]))
         total[(..., *window)] += part

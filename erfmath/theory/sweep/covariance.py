@@ -21,7 +21,7 @@ from ...lattice.field import add_on_hull
 from ..memory import lazy, replace
 from .groups import collected
 from .lowering import SAMPLE, Linear
-from .pairs import (border, cut, cut_pairs, fixed_pairs, opened_more, refit_lags, routed, routed_pairs,
+from .pairs import (blank, border, cut, cut_pairs, fixed_pairs, opened_more, refit_lags, routed, routed_pairs,
                     select_lags)
 from .taps import REMEDY, Array, adjoint
 
@@ -134,8 +134,6 @@ def _column(numbers: Array, ndim: int) -> Array:
 FAINT, WIDE = 1e-60, 128
 #: Factors between which, and its inverse, may wait for an array that is made anyway.
 TINY = 1e-60
-#: Numbers of an array up to which sums of many take all lags at once, as the processor keeps them at hand.
-CACHED = 2**15
 #: How the channels of a covariance relate: independent and alike, exchangeable, or neither.
 ALIKE, EXCHANGEABLE, MIXED = 0, 1, 2
 
@@ -144,8 +142,8 @@ ALIKE, EXCHANGEABLE, MIXED = 0, 1, 2
 class Covariance:
     """M(x, tau) per channel group: values (groups, *lags, *lattice), lags from -h to h per axis.
 
-    `values` is `bare` times `factor`: a number that multiplies everything, or one for each lag, of shape
-    (1, *lags, 1, ...), waits for an array that is made anyway.
+    `values` is `bare` times `factor`: a number that multiplies everything, or one for each lag and perhaps group, of
+    shape (groups or 1, *lags, 1, ...), waits for an array that is made anyway.
     Where there are `multiples`, one for each group, `bare` has one group, of which these are the groups.
     `uniform` is the part along the direction in which all channels are equal, which a `Constant`
     convolution reads.  Where channels are independent and alike it is M / channels and not stored.
@@ -251,13 +249,11 @@ class Covariance:
         ndim = total.ndim
         start = tuple(map(min, zip(*(part.start for part in parts))))
         stop = [max(part.start[axis] + part.bare.shape[axis - ndim] for part in parts) for axis in range(ndim)]
-        whole = np.zeros((*total.bare.shape[:-ndim], *(b - a for a, b in zip(start, stop))))
+        whole = blank((*total.bare.shape[:-ndim], *(b - a for a, b in zip(start, stop))))
         into: list[Any] = [(..., *(slice(f - s, f - s + n) for f, s, n in zip(
             part.start, start, part.bare.shape[-ndim:]))) for part in parts]
-        for lag in np.ndindex(whole.shape[:-ndim]) if whole.size > CACHED else [()]:
-            for part, place in zip(parts, into):
-                factor = part.factor if isinstance(part.factor, float) else part.factor[lag]
-                whole[lag][place] += part.bare[lag] * factor
+        for part, place in zip(parts, into):
+            whole[place] += part._times_factor
         return Covariance(whole, start)
 
     def along_ones(self, channels: int) -> Array:
@@ -280,16 +276,25 @@ class Covariance:
         """Cut, or filled with zeros, to the box of lags of half-widths `lags`."""
         if lags == self.lags:
             return self
-        bare, uniform, factor = (each if each is None or isinstance(each, float) else refit_lags(each, self.lags, lags)
-                                 for each in (self.bare, self.uniform, self.factor))
+        bare, factor, uniform = refit_lags(self.bare, self.lags, lags), self.factor, self.uniform
+        if not isinstance(factor, float):
+            each_lag = (len(factor), *self.bare.shape[1:1 + self.ndim], *(1,) * self.ndim)
+            factor = refit_lags(np.broadcast_to(factor, each_lag), self.lags, lags)
+        if uniform is not None:
+            uniform = refit_lags(uniform, self.lags, lags)
         return replace(self, bare=bare, uniform=uniform, factor=factor)
 
     def into_groups(self, owner: Array, count: int) -> Covariance:
         """Channel groups summed into the `count` groups that `owner` says; -1 is left out."""
         if self.multiples is not None:
             return self._first()._multiplied(collected(self.multiples, owner, count))
-        bare = collected(self.bare, owner, count)
-        return self if bare is self.bare else replace(self, bare=bare)
+        if isinstance(self.factor, float) or len(self.factor) == 1:
+            bare = collected(self.bare, owner, count)
+            return self if bare is self.bare else replace(self, bare=bare)
+        read = np.flatnonzero(owner >= 0)
+        if count == len(read) == 1:  # one of them
+            return replace(self, bare=self.bare[read], factor=self.factor[read])
+        return self.holding(collected(self.values, owner, count))
 
     def gathered(self) -> Covariance:
         """The sum over all pairs of sites, for one site that serves all of them."""
@@ -309,14 +314,12 @@ class Covariance:
                 return self._apart().gated(gate)
             return self._first().gated(gate)._multiplied(self.multiples)
         if gate.size == len(gate):
-            if (gate == gate[0]).all():
-                return self._scaled(gate.item(0))
-            return self.holding(self.bare * (gate * self.factor), uniform=None)
+            return self._scaled(gate.item(0) if (gate == gate[0]).all() else gate)
         index: list[slice] = [slice(None)]
         for have, n in zip(self.lags, gate.shape[1:1 + self.ndim]):
             index.append(slice(None) if n == 1 else slice(n // 2 - have, n // 2 + have + 1))
         gate = gate[tuple(index)]
-        if len(gate) == 1 and max(gate.shape[1 + self.ndim:]) == 1:  # alike at all sites
+        if len(gate) in (1, len(self.bare)) and max(gate.shape[1 + self.ndim:]) == 1:  # alike at all sites
             return self._scaled(gate.item() if gate.size == 1 else gate)
         for axis, (first, count) in enumerate(zip(self.start, self.bare.shape[1 + self.ndim:]), 1 + self.ndim):
             if gate.shape[axis] > 1:  # on the plane a gate is given for whole periods
@@ -450,14 +453,15 @@ class Covariance:
         if bias is not None and bias.ndim > 1:
             gate = bias[(slice(None), *(None,) * self.ndim)]
             return self.gated(gate).through_route(op, sizes, lags, channels)
+        here: Any
+        there: Any
         if self.multiples is not None and self.uniform is None:
             below = self._first().through_route(op._replace(opened=None), sizes, lags, channels)._multiplied(
                 self.multiples)
             if op.opened is not None and any(self.lags):  # groups differ at lag 0 only
                 rest, whole = self.bare * self.factor, below.values
-                here: Any = (slice(None), *self.lags)
+                here, there = (slice(None), *self.lags), (slice(None), *below.lags)
                 rest[here] = 0.0
-                there: Any = (slice(None), *below.lags)
                 whole[there] += opened_more(rest, self.start, op, sizes) * self.multiples.reshape(
                     -1, *(1,) * self.ndim)
                 below = below.holding(whole)
@@ -466,11 +470,12 @@ class Covariance:
         spread = routed(alone.values, alone.start, op, sizes)
         below = self.holding(spread[0], start=spread[1], uniform=None).with_lags(lags)
         if any(self.lags) or self.uniform is not None:
-            center: tuple[Any, ...] = (slice(None), *self.lags)
+            here, there = (slice(None), *self.lags), (slice(None), *lags)
             rest = self.values.copy()
-            rest[center] = 0
+            rest[here] = 0
             pairs, _ = routed_pairs(rest, self.start, op, sizes, lags)
-            below = below.holding(below.values + pairs)
+            pairs[there] += spread[0].reshape(pairs[there].shape)
+            below = below.holding(pairs)
             if self.uniform is not None:
                 both, _ = fixed_pairs(self.uniform, self.start, op, sizes, lags)
                 one, _ = fixed_pairs(refit_lags(alone.values, alone.lags, self.lags), self.start, op, sizes, lags)

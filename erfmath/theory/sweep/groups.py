@@ -73,7 +73,7 @@ def collected(values: npt.NDArray[np.float64], owner: Labels, count: int) -> npt
     """Sums over the first axis by `owner`, shape (groups,); -1 is left out."""
     if len(values) == count and (owner[0] == 0 if count == 1 else np.array_equal(owner, np.arange(count))):
         return values
-    out = np.zeros((count, *values.shape[1:]))
+    out = np.zeros_like(values, shape=(count, *values.shape[1:]))
     for g, k in enumerate(owner.tolist()):
         if k >= 0:
             out[k] += values[g]

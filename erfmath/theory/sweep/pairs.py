@@ -19,7 +19,7 @@ from ..memory import remembered
 from .lowering import Linear
 from .taps import REMEDY, Array, Taps, adjoint, border_gain
 
-__all__ = ["border", "border_pairs", "cut", "cut_pairs", "fixed_pairs", "opened_more", "refit_lags", "routed",
+__all__ = ["blank", "border", "border_pairs", "cut", "cut_pairs", "fixed_pairs", "opened_more", "refit_lags", "routed",
            "routed_pairs", "select_lags", "windows"]
 
 
@@ -36,13 +36,25 @@ def cut(values: Array, start: tuple[int, ...], sizes: tuple[int | None, ...],
     return values[tuple(index)], tuple(begin)
 
 
+def blank(shape: Sequence[int]) -> Array:
+    """Zeros of shape (groups, *lags, *lattice), with all lags of a site side by side in memory.
+
+    Layers move sites: what moves is then long runs of numbers.
+    """
+    ndim = len(shape) // 2
+    sites = np.zeros((shape[0], *shape[1 + ndim:], *shape[1:1 + ndim]))
+    return sites.transpose(0, *range(1 + ndim, 1 + 2 * ndim), *range(1, 1 + ndim))
+
+
 def refit_lags(values: Array, have: tuple[int, ...], want: tuple[int, ...]) -> Array:
     shape = (len(values), *(2 * w + 1 for w in want), *values.shape[1 + len(want):])
     check_bytes(8 * math.prod(shape), f"a covariance of shape {shape}", REMEDY)
-    index = [slice(None)] + [slice(max(h - w, 0), h + min(h, w) + 1) for h, w in zip(have, want)]
-    width = [(0, 0)] + [(max(w - h, 0),) * 2 for h, w in zip(have, want)]
-    width += [(0, 0)] * (values.ndim - len(width))
-    return np.pad(values[tuple(index)], width)
+    index = (slice(None), *(slice(max(h - w, 0), h + min(h, w) + 1) for h, w in zip(have, want)))
+    if all(h >= w for h, w in zip(have, want)):
+        return values[index]
+    fitted = blank(shape)
+    fitted[(slice(None), *(slice(max(w - h, 0), w + min(h, w) + 1) for h, w in zip(have, want)))] = values[index]
+    return fitted
 
 
 def select_lags(values: Array, axis: int, g: AxisGeometry, have: int, want: int) -> Array:
@@ -52,7 +64,7 @@ def select_lags(values: Array, axis: int, g: AxisGeometry, have: int, want: int)
     lead = (slice(None),) * axis
     shape = list(values.shape)
     shape[axis] = 2 * want + 1
-    chosen = np.zeros(shape)
+    chosen = np.zeros_like(values, shape=shape)
     if g.transposed:
         reach = min(want, have // g.stride)
         chosen[lead + (slice(want - reach, want + reach + 1),)] = values[
@@ -106,8 +118,8 @@ def border_pairs(values: Array, start: tuple[int, ...], taps: Taps, sizes: tuple
     gain = border_gain(taps, start[axis] - reach, count + 2 * reach, sizes[axis])
     if gain is None:
         return values
-    pair = np.stack([gain[reach:reach + count] * gain[lag:lag + count] for lag in range(2 * reach + 1)])
-    return _along(values, pair, 1 + axis, axis - len(start))
+    pair = gain[reach:reach + count, None] * np.lib.stride_tricks.sliding_window_view(gain, 2 * reach + 1)
+    return _along(values, pair.T, 1 + axis, axis - len(start))
 
 
 def _along(values: Array, factors: Array, *axes: int) -> Array:
@@ -171,26 +183,31 @@ def _one_end_then_other(values: Array, start: tuple[int, ...], taps: Taps, sizes
     ends = g.extent - 1
     least = max(-want, -g.stride * have)  # lags between the two steps, of which the second needs so many
     most = min(want + ends, g.stride * have + ends)
+    weights = taps.weights.tolist()
+    if taps.flat:
+        values, weights = values * weights[0]**2, [1.0] * len(weights)
     shape = list(values.shape)
     shape[lag] = max(most - least + 1, 0)
-    middle = np.zeros(shape)
-    for tap, w in enumerate(taps.weights):
+    middle = blank(shape)
+    for tap, w in enumerate(weights):
         first = -(-(least - g.dilation * tap + g.stride * have) // g.stride)
         first, stop = max(first, 0), min((most - g.dilation * tap + g.stride * have) // g.stride + 1, 2 * have + 1)
         if first < stop:
             to = g.stride * (first - have) + g.dilation * tap - least
             into = slice(to, to + g.stride * (stop - first - 1) + 1, g.stride)
-            middle[(slice(None),) * lag + (into,)] += w * values[(slice(None),) * lag + (slice(first, stop),)]
+            part = values[(slice(None),) * lag + (slice(first, stop),)]
+            middle[(slice(None),) * lag + (into,)] += part if w == 1 else w * part
     shape[lag], shape[site] = 2 * want + 1, g.stride * (count - 1) + g.extent
-    out = np.zeros(shape)
-    for tap, w in enumerate(taps.weights):
+    out = blank(shape)
+    for tap, w in enumerate(weights):
         low, high = max(-want, least - g.dilation * tap), min(want, most - g.dilation * tap)
         if low <= high:
             index = [slice(None)] * out.ndim
             index[lag] = slice(low + want, high + want + 1)
             index[site] = slice(g.dilation * tap, g.dilation * tap + g.stride * (count - 1) + 1, g.stride)
             read = slice(low + g.dilation * tap - least, high + g.dilation * tap - least + 1)
-            out[tuple(index)] += w * middle[(slice(None),) * lag + (read,)]
+            part = middle[(slice(None),) * lag + (read,)]
+            out[tuple(index)] += part if w == 1 else w * part
     begin = list(start)
     begin[axis] = g.stride * start[axis] - g.pads(sizes[axis])[0]
     return out, tuple(begin)
@@ -367,7 +384,8 @@ class _LagMix:
         if matrix.size == 1:
             return part * matrix.item()
         if len(self.axes) == (part.ndim - 1) // 2:  # all lags, in order
-            mixed = np.matmul(matrix, part.reshape(len(part), matrix.shape[1], -1))
+            flat = part.reshape(len(part), matrix.shape[1], -1)
+            mixed = np.matmul(flat.swapaxes(1, 2), matrix.T).swapaxes(1, 2)
             return mixed.reshape(len(part), *self.shape, *part.shape[1 + len(self.axes):])
         lag_axes = [1 + axis for axis in self.axes]
         front = np.moveaxis(part, lag_axes, range(len(lag_axes)))

@@ -131,12 +131,12 @@ def _scatter(values: Array, taps: Taps, lead: int, counts: list[int],
     check_bytes(8 * math.prod(shape), f"a field of shape {tuple(shape)}", REMEDY)
     landing = _landing(taps.axes, taps.geometry, lead, part.shape[lead:])
     if len(taps.axes) == 1 and taps.geometry[0].stride == 1:  # the first tap need not be added to anything
-        total, axis = np.empty(shape), lead + taps.axes[0]
+        total, axis = np.empty_like(part, shape=shape), lead + taps.axes[0]
         (_, first), *landing = landing
         total[first] = part
         total[(slice(None),) * axis + (slice(part.shape[axis], None),)] = 0.0
     else:
-        total = np.zeros(shape)
+        total = np.zeros_like(part, shape=shape)
     for tap, region in landing:
         if not flat and any(tap):
             part = weigh(tap, values)
