@@ -262,7 +262,8 @@ def _keeps_borders(seen: Seen, axis: AxisGeometry, out: Windows, n: int, pixels:
             or (axis.dilation > 1 and axis.kernel > 1) or max(axis.pads(n)) >= axis.kernel
             or len(windows.lo) > 1 or not windows.shift):
         return False
-    return (windows.local(0)[0] <= 0 and windows.local(n - 1)[1] >= pixels - 1 and out.local(0)[1] >= 0
+    first, last = windows.local(0), windows.local(n - 1)
+    return (first[0] <= 0 <= first[1] and last[0] <= pixels - 1 <= last[1] and out.local(0)[1] >= 0
             and out.local(axis.out(n) - 1)[0] < pixels and windows.whole in (None, (0, pixels - 1)))
 
 

@@ -168,6 +168,18 @@ def test_the_center_is_where_the_contract_puts_it() -> None:
                  *[em.Conv(3, stride=2, padding=1)] * 3).center(3) == (96, 96)
 
 
+@pytest.mark.parametrize("stride, pad, image", [(2, 1, 4), (2, 1, 5), (3, 2, 7), (3, 1, 8)])
+@pytest.mark.parametrize("last", [em.Conv(3), em.ConvTranspose(3, padding=1)])
+def test_sites_that_see_only_padding_add_nothing(stride: int, pad: int, image: int, last: em.Layer) -> None:
+    net = em.serial(em.Conv(1, stride=stride, padding=pad), last)
+    rf = em.receptive_field(net, image=image, ndim=1)
+    for unit in range(rf.shape[0] if rf.shape else 0):
+        (lo,), (hi,) = rf.window(unit)
+        mask, (start,) = em.support(net, image=image, unit=unit, ndim=1)
+        reached = start + np.flatnonzero(mask)
+        assert (max(lo, 0), min(hi, image - 1)) == (reached[0], reached[-1])
+
+
 def test_ties_go_to_the_lower_unit() -> None:
     rf = field(em.MaxPool(2), ndim=1)  # centres 0.5, 2.5, ...
     assert [rf.nearest_unit(x) for x in range(-1, 5)] == [(-1,), (0,), (0,), (1,), (1,), (2,)]
