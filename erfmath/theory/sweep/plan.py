@@ -98,22 +98,22 @@ class Graph:
     source: int = -1
 
     @staticmethod
-    def of(net: Network, settings: RunSettings, flat: bool = True, lean: bool = True) -> Graph:
+    def of(net: Network, settings: RunSettings, flat: bool = True, lean: bool = True, apart: bool = False) -> Graph:
         """Collect what the sweep needs of `net` up to the node of the run.
 
         Without given weights the last few graphs are remembered, by the identity of `net`.  Where `flat`, a sum that
         only another one reads is part of that, and activations go before layers with which they commute; else every
         node has the map that it has in `net`.  Where also `lean`, layers that do nothing are left out, and those in a
-        row that are one are one.
+        row that are one are one, where `apart` but for those that read several sites each.
         """
-        top, collect = net.index(settings.node), lambda: Graph._collect(net, settings, flat, lean and flat)
+        top, collect = net.index(settings.node), lambda: Graph._collect(net, settings, flat, lean and flat, apart)
         if settings.weights:  # arrays may change
             return collect()
         return _graphs.get(net, (top, settings.image, settings.ndim, settings.width, settings.channels_in,
-                                 settings.source, flat, lean), collect)
+                                 settings.source, flat, lean, apart), collect)
 
     @staticmethod
-    def _collect(net: Network, settings: RunSettings, flat: bool, lean: bool) -> Graph:
+    def _collect(net: Network, settings: RunSettings, flat: bool, lean: bool, apart: bool) -> Graph:
         top, ndim, channels_in, shapes = (net.index(settings.node), settings.ndim, settings.channels_in,
                                           settings.shapes(net))
         source = net.index(settings.source or "input")
@@ -124,8 +124,8 @@ class Graph:
             sizes = [*shapes.values()][:top + 1] + [settings.image]
         given = _check_names(net, settings.weights)
         if lean:
-            source = _without(simplified(names, layers, sources, sizes, channels, source, given), source, names, layers,
-                              sources, sizes, channels)
+            source = _without(simplified(names, layers, sources, sizes, channels, source, given, apart), source, names,
+                              layers, sources, sizes, channels)
         read = list(sources)
         ops: list[Linear] = []
         labels: list[Labels] = [*[whole(1)] * len(layers), whole(channels_in)]
@@ -273,6 +273,8 @@ def _owners(rule: Rule, layer: Layer, op: Linear, incoming: Sequence[Labels], la
     if not rule.moves and not labels.strides[0] and (
             not incoming[0].strides[0] if len(incoming) == 1 else not any(below.strides[0] for below in incoming)):
         return (ONE,) * len(incoming)
+    if op.fresh and op.groups > 1:  # sums of few terms are known by those of the group that they are of
+        return (spread_over(labels, incoming[0], op.groups).argmax(axis=1)[None],)
     if op.fresh or op.ties_channels:
         return (np.zeros((1, len(group_sizes(labels))), np.intp),)
     if len(incoming) == 1 and not rule.moves and incoming[0] is labels:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from erfmath import Activation, BatchNorm, Conv, predict, repeat, serial
+from erfmath import Activation, BatchNorm, Conv, MaxPool, concat, predict, repeat, serial
 from erfmath.theory.rules import functions
 from erfmath.theory.sweep.few_terms import FewTerms
 from erfmath.theory.sweep.values import Gaussian
@@ -91,3 +91,11 @@ def test_gates_of_terms_and_of_their_sum(function, terms, q, normed, sampled, er
     nodes, table = raw.source.pull(0, nodes, table)
     _, gained, _ = below.enter(nodes, table[None])
     assert abs(power * gained[0] - sampled) < 4 * error
+
+
+def test_terms_of_several_kinds_of_channels():
+    """A concatenation of layers that share nothing has the mean of their fields, also below what knows its terms."""
+    gate, last = Activation("relu"), (Conv(3, groups="depthwise"), Activation("sigmoid"))
+    one, other = serial(Conv(1, 4), MaxPool(3, 1, 1), gate), serial(Conv(3, 4), gate)
+    whole, *parts = (predict(serial(part, *last), ndim=1) for part in (concat(one, other), one, other))
+    assert_close(whole.total, np.mean([part.total for part in parts]), ROUNDING)
