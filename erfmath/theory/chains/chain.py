@@ -189,7 +189,8 @@ def chain(graph: Graph, mean: bool, inputs: InputModel, method: str, trf: Recept
                 return None
             op = graph.ops[a]
             if op.routes and not mean:
-                op, _ = prepared(graph, mean, inputs)[1].routes.get(a, (op, None))
+                route = prepared(graph, mean, inputs)[1].routes.get(a)
+                op = op if route is None else route.ops[0]
             if id(op) not in known:
                 known[id(op)] = op, _layer(op, graph.rules[a].walk_gain(op, mean), graph.ndim)
             step = known[id(op)][1]

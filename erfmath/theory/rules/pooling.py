@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
 from collections.abc import Sequence
@@ -44,14 +43,18 @@ class Route(NamedTuple):
 
     Attributes
     ----------
-    op : Linear
-        The pool, its taps the probabilities to win along each axis.
+    ops : tuple of Linear
+        The pool, its taps the probabilities to win along each axis: one for all channel groups, or one for each.
     bias : ndarray, shape (groups,) or (groups, *lattice)
         How much more often than in most windows the activation before it is open for winners.
     """
 
-    op: Linear
+    ops: tuple[Linear, ...]
     bias: Array
+
+    def of_group(self, g: int) -> tuple[Linear, Array]:
+        """Those of one of several groups."""
+        return self.ops[g], self.bias[g:g + 1]
 
 
 @rule_for(AvgPool)
@@ -252,8 +255,8 @@ class MaxPoolRule(Rule):
         if not at.op.routes:
             return super().forward(at, inputs)
         at.refuse_joint(inputs[0])
-        pooled, at.gates.routes[i] = max_pool(at.op, inputs[0], graph.shares(j), graph.sizes[j], graph.sizes[i],
-                                              at.extents[i], at.want, at.borders.within(i))
+        pooled, at.gates.routes[i] = max_pool(at.op, inputs[0], graph.sizes[j], graph.sizes[i], at.extents[i], at.want,
+                                              at.borders.within(i))
         if j in at.gates.normed and None not in graph.sizes[i]:
             at.gates.even[i] = max(self.gathers(at) - _won(at) * _of_winners(at, inputs[0]), 0.0), 1.0
         return pooled
@@ -282,8 +285,12 @@ class MaxPoolRule(Rule):
     def backward(self, at: Below, state: Covariance) -> Covariance:
         if not at.op.routes:
             return super().backward(at, state)
-        op, bias = at.gates.routes.get(at.i, (at.op, None))
-        return state.through_route(op, at.sizes, at.lags, at.channels[1], bias)
+        route = at.gates.routes.get(at.i)
+        if route is None or len(route.ops) == 1:
+            op, bias = (at.op, None) if route is None else (route.ops[0], route.bias)
+            return state.through_route(op, at.sizes, at.lags, at.channels[1], bias)
+        return Covariance.beside([state.of_group(g).through_route(op, at.sizes, at.lags, at.channels[1], bias)
+                                  for g, (op, bias) in enumerate(map(route.of_group, range(len(route.ops))))])
 
     def mean_factor(self, at: Below, factor: Factor) -> Factor:
         """Every site of a window has the same part in it."""
@@ -293,9 +300,19 @@ class MaxPoolRule(Rule):
         """The gradient of one window ends in one site."""
         if not at.op.routes:
             return super().transpose(at)
-        ndim, lags, values = at.graph.ndim, at.lags, at.input
+        route = at.gates.routes.get(at.i)
+        if route is None or len(route.ops) == 1:
+            found = self._taken(at, at.op if route is None else route.ops[0], at.input)
+        else:
+            found = np.concatenate([self._taken(at, op, at.input[:, g:g + 1]) for g, op in enumerate(route.ops)],
+                                   axis=1)
+        return found if route is None else found * _of_windows(route.bias, at.graph.ndim)
+
+    @staticmethod
+    def _taken(at: Above, op: Linear, values: Array) -> Array:
+        """What windows take of the sites that win them, of channels that are alike in this."""
+        ndim, lags = at.graph.ndim, at.lags
         zero, sizes = (0,) * ndim, at.graph.sizes[at.graph.sources[at.i][0]]
-        op, bias = at.gates.routes.get(at.i, (at.op, None))
         middle = (slice(None), slice(None), *(slice(n // 2, n // 2 + 1) for n in values.shape[2:2 + ndim]))
         alone = at.linear(op._replace(variances=True, inside_only=False), values[middle], zero)
         for taps in op.taps:
@@ -307,9 +324,7 @@ class MaxPoolRule(Rule):
             pairs = at.linear(op._replace(inside_only=False), values, lags)
             pairs[(slice(None), *lag_zero(lags))] = alone[(slice(None), *lag_zero(zero))]
             alone = pairs
-        if bias is None:
-            return alone
-        return alone * _of_windows(bias, ndim)
+        return alone
 
 
 @rule_for(AdaptiveMaxPool)
@@ -409,9 +424,9 @@ def _by_place(op: Linear, change: Any) -> Linear:
 # the largest of a window
 # ---------------------------------------------------------------------------------------------
 
-def max_pool(op: Linear, m: Moments, shares: Sequence[float], sizes_in: Sizes, sizes: Sizes, extent: tuple[int, ...],
-             lags: tuple[int, ...], alike: Array | None = None) -> tuple[Moments, Route]:
-    """Moments after the pool, and its route; `shares` are those of the groups.
+def max_pool(op: Linear, m: Moments, sizes_in: Sizes, sizes: Sizes, extent: tuple[int, ...], lags: tuple[int, ...],
+             alike: Array | None = None) -> tuple[Moments, Route]:
+    """Moments after the pool, and its route.
 
     For the distribution of the largest, the sites of a window are equally correlated; those outside the map never win.
     `alike`, per window, is how much of this correlation its sites have, if not all of it.
@@ -463,8 +478,10 @@ def max_pool(op: Linear, m: Moments, shares: Sequence[float], sizes_in: Sizes, s
     pooled = pooled.with_common(lambda: pooled.falling(means))
     after = _correlated(op, m, pooled, sizes_in, lags, [one.overlap(int(kinds[-1])) for one in before]
                         ) if any(lags) else pooled
-    winners = winning(op, m, shares, sizes)._replace(opened=_Opened(before))
-    return after, Route(winners, np.array(bias))
+    winners = winning(op, m, sizes)
+    opened = [before] if len(winners) == 1 else [[one] for one in before]
+    return after, Route(tuple(one._replace(opened=_Opened(those)) for one, those in zip(winners, opened)),
+                        np.array(bias))
 
 
 class _Opened:
@@ -503,29 +520,36 @@ def _inside(op: Linear, sizes_in: Sizes, sizes: Sizes) -> Array:
     return np.asarray(math.prod(np.ix_(*counts)))
 
 
-def winning(op: Linear, m: Moments, shares: Sequence[float], sizes: Sizes) -> Linear:
+def winning(op: Linear, m: Moments, sizes: Sizes) -> list[Linear]:
     """The pool with probabilities to win: the more a site has in common with its window, the fewer.
 
-    Of one window for the whole map (`sizes` of one site), also the lower the level of a site: at borders.
+    Of one window for the whole map (`sizes` of one site), also the lower the level of a site: at borders.  One for
+    all channel groups, or one for each.
     """
     windows = [taps.geometry[0] for taps in op.taps]
     kernel = tuple(w.kernel for w in windows)
-    corr_site = float(np.dot(shares, m.corr_site))
-    if op.by_rows or corr_site > 1 - ALIKE:
-        return op
+    if op.by_rows:
+        return [op]
     if set(sizes) == {1} and m.second.shape[1:] == kernel:
-        if (np.ptp(m.second.reshape(len(shares), -1), axis=1) <= ALIKE * m.average).all():
-            return op
-        wins = [share * _wins_by_level(m.second[g], _shared(m.value(g))) for g, share in enumerate(shares)]
-        return _with_wins(op, functools.reduce(np.add, wins))
-    if not _neighbours(m) or max(kernel) < 3:
-        return op
-    alike = np.tensordot(shares, _between_taps(windows, m), 1)
-    excess = np.lib.stride_tricks.sliding_window_view((alike - corr_site) / (1 - corr_site), kernel)
-    excess = excess.sum(axis=tuple(range(excess.ndim // 2, excess.ndim)))
-    count = excess.size
-    wins = np.maximum(1 / count - count / 2 * _lead(count) * (excess - excess.mean()), 0.0)
-    return _with_wins(op, wins)
+        wins = [None if np.ptp(level) <= ALIKE * whole else _wins_by_level(level, _shared(m.value(g)))
+                for g, (level, whole) in enumerate(zip(m.second, m.average))]
+    elif not _neighbours(m) or max(kernel) < 3:
+        return [op]
+    else:
+        count = math.prod(kernel)
+        wins = []
+        for between, shared in zip(_between_taps(windows, m), m.corr_site):
+            excess = np.lib.stride_tricks.sliding_window_view((between - shared) / max(1 - shared, ALIKE), kernel)
+            excess = excess.sum(axis=tuple(range(excess.ndim // 2, excess.ndim)))
+            wins.append(None if shared > 1 - ALIKE else np.maximum(
+                1 / count - count / 2 * _lead(count) * (excess - excess.mean()), 0.0))
+    ops = [op if one is None else _with_wins(op, one) for one in wins]
+    return ops[:1] if all(_same(ops[0], one) for one in ops) else ops
+
+
+def _same(one: Linear, other: Linear) -> bool:
+    """Whether sites win alike."""
+    return all(np.array_equal(a.weights, b.weights) for a, b in zip(one.taps, other.taps))
 
 
 def _with_wins(op: Linear, wins: Array) -> Linear:

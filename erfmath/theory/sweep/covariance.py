@@ -296,6 +296,16 @@ class Covariance:
             return replace(self, bare=self.bare[read], factor=self.factor[read])
         return self.holding(collected(self.values, owner, count))
 
+    def of_group(self, g: int) -> Covariance:
+        """One channel group alone."""
+        whole = self._apart()
+        return replace(whole, bare=whole.bare[g:g + 1], uniform=None)
+
+    @staticmethod
+    def beside(parts: Sequence[Covariance]) -> Covariance:
+        """Channel groups, each alone on the same sites, as one."""
+        return parts[0].holding(np.concatenate([part.values for part in parts]))
+
     def gathered(self) -> Covariance:
         """The sum over all pairs of sites, for one site that serves all of them."""
         axes = tuple(range(1, self.bare.ndim))

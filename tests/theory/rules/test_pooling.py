@@ -27,7 +27,7 @@ def wins(kernel: int, correlations: Array, rho: float = 0.0) -> list[Array]:
     ndim = correlations.ndim
     held = Moments(correlations.reshape(1, *correlations.shape, *(1,) * ndim), np.array([rho]), np.array([rho]),
                    (None,), True)
-    op = winning(MaxPoolRule().lower(em.MaxPool(kernel), (None,) * ndim, 1, 1), held, [1.0], (None,) * ndim)
+    op, = winning(MaxPoolRule().lower(em.MaxPool(kernel), (None,) * ndim, 1, 1), held, (None,) * ndim)
     return [taps.weights for taps in op.taps]
 
 
@@ -75,7 +75,7 @@ def test_only_pools_behind_overlapping_pools_have_uneven_winners() -> None:
     net = overlapping()
     graph = Graph.of(net, RunSettings.of(net, width=4))
     routes = prepared(graph, False, InputModel())[1].routes
-    first, second = (routes[net.index(name)].op.taps[0].weights for name in ("max_pool1", "max_pool2"))
+    first, second = (routes[net.index(name)].ops[0].taps[0].weights for name in ("max_pool1", "max_pool2"))
     assert_close(first, np.full(3, 1 / 3), ROUNDING)
     assert second[1] < 1 / 3 < second[0] and second[0] == second[2]
 
@@ -248,3 +248,14 @@ def test_winners_of_a_global_pool_avoid_borders() -> None:
     assert abs(erf.std[0] - 4.2) < 0.06  # sampled 4.22(4), 4.17(4) at 32 channels
     plane = em.predict(em.serial(em.Conv(1, 8), em.Activation("relu"), em.AdaptiveMaxPool(1)), image=16)
     assert math.isclose(plane.std[0], math.sqrt((16**2 - 1) / 12), rel_tol=1e-9)  # no borders, all sites alike
+
+
+@pytest.mark.parametrize("pool, rest", [(em.MaxPool(3, 1, 1), ()), (em.MaxPool(3, 2, 1), (em.Activation("tanh"),)),
+                                        (em.AdaptiveMaxPool(1), ())])
+def test_channels_of_several_kinds_have_winners_of_their_own(pool: em.Layer, rest: tuple[em.Layer, ...]) -> None:
+    """A concatenation of layers that share nothing has the mean of their fields."""
+    one, other = em.serial(em.Conv(3, 4), em.AvgPool(3, 1, 1)), em.Conv(5, 4)
+    whole, *parts = (em.predict(em.serial(part, pool, *rest), image=7, ndim=1, unit=0) for part in (
+        em.concat(one, other), one, other))
+    assert_close(whole.map, sum(part.map for part in parts) / 2, ROUNDING)
+    assert np.abs(parts[0].share - parts[1].share).max() > 0.01
