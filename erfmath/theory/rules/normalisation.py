@@ -134,7 +134,10 @@ class MapNormRule(NormRule):
         if None in sizes:
             return 1.0
         count = each * math.prod(sizes)
-        return count / (count - 3) if count > 3 else math.inf
+        if count <= 3:
+            raise NotImplementedError(f"over {count} values the mean of 1 / variance does not exist; take a larger "
+                                      "image or fewer groups, or use erfmath.measure")
+        return count / (count - 3)
 
     @staticmethod
     def patterned(at: Before, m: Moments, normalised: Callable[[], Array]) -> Array:

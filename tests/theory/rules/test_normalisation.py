@@ -70,6 +70,14 @@ def test_too_few_channels_are_refused_by_name(norm: em.Layer, channels: int) -> 
         em.predict(em.serial(em.Conv(1, channels), norm))
 
 
+@pytest.mark.parametrize("norm, image", [(em.InstanceNorm(), 3), (em.InstanceNorm(), 1), (em.GroupNorm(4), 1)])
+def test_statistics_of_too_few_values_are_refused_by_name(norm: em.Layer, image: int) -> None:
+    net = em.serial(em.Conv(1, 8), norm, em.Conv(1, 8))
+    with pytest.raises(NotImplementedError, match="norm1: over . values the mean of 1 / variance does not exist"):
+        em.predict(net, image=image, ndim=1)
+    assert em.predict(net, image=4, ndim=1).total > 0
+
+
 @pytest.mark.parametrize("norm", [em.BatchNorm(), em.LayerNorm(), em.RMSNorm(), em.GroupNorm(2), em.InstanceNorm()])
 def test_norms_divide_small_and_large_values_alike_or_refuse_them_by_name(norm: em.Layer) -> None:
     """A factor before a norm changes nothing; weights that take the values out of the range of floats are refused."""
