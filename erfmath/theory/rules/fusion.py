@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ...layers import (Activation, AdaptiveAvgPool, AdaptiveMaxPool, AvgPool, BlurPool, Conv, ConvTranspose, Dropout,
-                       GlobalAvgPool, Layer, MaxPool, Pad, PixelShuffle, PixelUnshuffle, Scale, Upsample)
+                       GlobalAvgPool, Identity, Layer, MaxPool, Pad, PixelShuffle, PixelUnshuffle, Scale, Upsample)
 from ...layers.base import Windowed
 from ...layers.geometry import SITE, AxisGeometry
 from ...layers.weights import Fixed, Random
@@ -29,7 +29,7 @@ LIMIT = 1e30
 #: The same of factors.
 LARGEST = 1e100
 #: Layers some of which are one with another kind of them.
-WINDOWS = (Windowed, Pad, Upsample, GlobalAvgPool, AdaptiveAvgPool, PixelUnshuffle)
+WINDOWS = (Windowed, Pad, Upsample, GlobalAvgPool, AdaptiveAvgPool, PixelUnshuffle, PixelShuffle)
 #: Functions that change nothing a second time, and odd ones.
 CLIPS, ODD = ("relu6", "hardtanh"), ("tanh", "hardtanh", "softsign")
 Sizes = tuple[Any, ...]
@@ -46,7 +46,9 @@ def alone(layer: Layer, sizes: Sizes, ndim: int) -> Layer:
     if isinstance(layer, AvgPool) and None not in sizes and all(
             g.kernel == n and g.dilation == 1 and not (isinstance(g.padding, str) or any(g.pads(n)))
             for g, n in zip(layer.geometry(ndim), sizes)):
-        return GlobalAvgPool()
+        layer = GlobalAvgPool()
+    if isinstance(layer, GlobalAvgPool):
+        return Identity() if set(sizes) == {1} else layer
     if isinstance(layer, Activation) and _slope(layer) == 0:
         return _RELU
     return layer
@@ -117,11 +119,11 @@ def _forwards(layer: ConvTranspose, ndim: int) -> Layer:
                 groups=layer.groups, weights=weights, bias=layer.bias)
 
 
-def _equal_bins(layer: Layer, sizes: Sizes, ndim: int, whole: bool = False) -> Layer:
-    """A pool to bins of one size as one of this kernel and stride; where `whole`, also one of the whole map."""
+def _equal_bins(layer: Layer, sizes: Sizes, ndim: int) -> Layer:
+    """A pool to bins of one size as one of this kernel and stride."""
     axes = layer.geometry(ndim)
     counts = [1 if g.padding == "whole" else g.resize.size if g.resize else None for g in axes]
-    if None in sizes or None in counts or (set(counts) == {1} and not whole):
+    if None in sizes or None in counts:
         return layer
     if any(n % count for n, count in zip(sizes, counts)):
         return layer
@@ -187,6 +189,8 @@ def as_one(first: Layer, second: Layer, sizes: tuple[Sizes, Sizes], channels: tu
             return pool
     if isinstance(first, PixelUnshuffle):
         return _unshuffled(first, second, channels, ndim)
+    if isinstance(second, PixelShuffle):
+        return _shuffled(first, second, channels, ndim)
     if gated and isinstance(first, Pad) and first.mode == "zeros":
         padded = _padded(first, second, ndim)
         if padded is not None:
@@ -283,11 +287,7 @@ def _unshuffled(first: PixelUnshuffle, conv: Layer, channels: tuple[int, int, in
     axes = conv.geometry(ndim)
     if any(g.dilation > 1 and g.kernel > 1 or isinstance(g.padding, str) or g.border != "zeros" for g in axes):
         return None
-    profile: Any = weights.profile
-    if profile is not None:
-        if np.ndim(profile) != ndim:  # the same line along all axes
-            profile = functools.reduce(np.multiply.outer, [np.asarray(profile)] * ndim)
-        profile = np.kron(profile, np.ones(r))
+    profile = _repeated(weights.profile, r, ndim)
     gain = weights.gain * {"in": 1.0, "out": channels[1] / channels[2]}.get(weights.fan, math.nan)
     if math.isnan(gain):
         return None
@@ -295,6 +295,35 @@ def _unshuffled(first: PixelUnshuffle, conv: Layer, channels: tuple[int, int, in
                 stride=tuple(s * g.stride for s, g in zip(r, axes)),
                 padding=tuple((s * p, s * q) for s, (p, q) in zip(r, (g.pads(None) for g in axes))),
                 weights=Random(gain=gain, profile=profile, law=weights.law))
+
+
+def _shuffled(conv: Layer, second: PixelShuffle, channels: tuple[int, int, int], ndim: int) -> Layer | None:
+    """A random convolution whose channels are brought to sites as a transposed one."""
+    weights, r = getattr(conv, "weights", None), [g.stride for g in second.geometry(ndim)]
+    if not isinstance(conv, Conv) or not isinstance(weights, Random) or conv.groups != 1 or conv.bias:
+        return None
+    axes = conv.geometry(ndim)
+    if any(g.stride > 1 or g.dilation > 1 and g.kernel > 1 or isinstance(g.padding, str) or g.border != "zeros"
+           or max(g.pads(None)) >= g.kernel for g in axes):
+        return None
+    profile = _repeated(weights.profile, r, ndim)
+    gain = weights.gain * {"in": 1.0, "out": channels[0] / channels[1]}.get(weights.fan, math.nan)
+    if math.isnan(gain):
+        return None
+    around = tuple((s * (g.kernel - 1 - p), s * (g.kernel - 1 - q)) for s, g in zip(r, axes) for p, q in (
+        g.pads(None),))
+    return ConvTranspose(tuple(s * g.kernel for s, g in zip(r, axes)), channels[2], stride=tuple(r), padding=around,
+                         weights=Random(gain=gain, profile=None if profile is None else np.flip(profile),
+                                        law=weights.law))
+
+
+def _repeated(profile: Any, times: list[int], ndim: int) -> Any:
+    """A profile each tap of which stands for so many along each axis."""
+    if profile is None:
+        return None
+    if np.ndim(profile) != ndim:  # the same line along all axes
+        profile = functools.reduce(np.multiply.outer, [np.asarray(profile)] * ndim)
+    return np.kron(profile, np.ones(times))
 
 
 def _padded(pad: Pad, window: Layer, ndim: int) -> Layer | None:
@@ -380,7 +409,7 @@ def _filter(first: Layer, second: Layer, sizes: tuple[Sizes, Sizes], channels: t
             ) -> Layer | None:
     """Two filters of each channel as one."""
     if isinstance(second, GlobalAvgPool):
-        second = _equal_bins(second, sizes[1], ndim, True)
+        second = _equal_bins(second, sizes[1], ndim)
     one, other = _taps(first, sizes[0], channels[:2]), _taps(second, sizes[1], channels[1:])
     if one is None or other is None:
         return None

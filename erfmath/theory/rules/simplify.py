@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from ...layers import (Activation, AdaptiveAvgPool, AvgPool, BatchNorm, BlurPool, Conv, Dropout, GlobalAvgPool,
-                       Identity, InstanceNorm, Layer, MaxPool, Pad, PixelShuffle, PixelUnshuffle, Scale, Shuffle,
-                       Upsample)
+from ...layers import (Activation, AdaptiveAvgPool, AdaptiveMaxPool, AvgPool, BatchNorm, BlurPool, Conv, Dropout,
+                       GlobalAvgPool, GroupNorm, Identity, InstanceNorm, Layer, LayerNorm, MaxPool, Pad, PixelShuffle,
+                       PixelUnshuffle, RMSNorm, Scale, Shuffle, Upsample)
 from ...layers.weights import Fixed
 from ..sweep.values import rounded
 from .base import rule_of
@@ -27,12 +27,15 @@ POSITIVE, RECTIFIERS = ("relu", "relu6", "sigmoid", "hardsigmoid", "softplus"), 
 #: Layers that do the same with each channel, whatever the others are.
 OF_CHANNELS = (Activation, MaxPool, AvgPool, BlurPool, GlobalAvgPool, AdaptiveAvgPool, Upsample, Pad, Scale, Dropout,
                BatchNorm, InstanceNorm)
+NORMS = (BatchNorm, InstanceNorm, GroupNorm, LayerNorm, RMSNorm)
+#: Layers some of which move, copy, pick or drop values and change none.
+PICKING = (Shuffle, PixelUnshuffle, Pad, Upsample, MaxPool, AdaptiveMaxPool, AvgPool, BlurPool, Dropout)
 #: Those of them that may as well come after a sum as before it.
 LINEAR = (Scale, AvgPool, BlurPool, GlobalAvgPool, AdaptiveAvgPool, Upsample, Pad)
 
 
 def simplified(names: list[str], layers: list[Layer], sources: list[tuple[int, ...]], sizes: list[Any],
-               channels: list[int], last: int, given: Mapping[str, Any]) -> list[int]:
+               channels: list[int], last: int, given: Mapping[str, Any], apart: bool = False) -> list[int]:
     """Rewire what reads a node that does nothing, and replace layers in a row, or side by side, by one.
 
     Parameters
@@ -43,13 +46,15 @@ def simplified(names: list[str], layers: list[Layer], sources: list[tuple[int, .
         The map that the field is on, which stays.
     given : mapping from str to array
         Given weights, whose nodes stay.
+    apart : bool
+        Whether no two layers that read several sites become one.
 
     Returns
     -------
     list of int
         The nodes that are left.
     """
-    return _Simplifying(names, layers, sources, sizes, channels, last, given).run()
+    return _Simplifying(names, layers, sources, sizes, channels, last, given, apart).run()
 
 
 class _Simplifying:
@@ -70,7 +75,8 @@ class _Simplifying:
     """
 
     def __init__(self, names: list[str], layers: list[Layer], sources: list[tuple[int, ...]], sizes: list[Any],
-                 channels: list[int], last: int, given: Mapping[str, Any]) -> None:
+                 channels: list[int], last: int, given: Mapping[str, Any], apart: bool) -> None:
+        self.apart = apart
         self.names, self.layers, self.sources, self.sizes, self.channels = names, layers, sources, sizes, channels
         self.last, self.given = last, given
         self.ndim, self.top = len(sizes[-1]), len(layers) - 1
@@ -106,7 +112,7 @@ class _Simplifying:
         layer = self.layers[i]
         if self.constant or getattr(layer, "factor", 1) == 0:
             _with_constants(i, self.layers, self.sources, self.sizes, self.channels, self.constant)
-        if len(self.sources[i]) > 1:
+        if len(self.sources[i]) > 1 and not self.apart:
             if layer.sums or layer.multiplies:
                 self._twice(i)
             if layer.joins_channels and not self.constant:
@@ -175,7 +181,8 @@ class _Simplifying:
         layer = self.layers[i] = alone(self.layers[i], sizes[j], self.ndim)
         while not nothing(layer, self.ndim):
             one, k = None, self.sources[j][0] if j >= 0 else j
-            if self._own(j) and len(self.sources[j]) == 1:
+            if self._own(j) and len(self.sources[j]) == 1 and not (
+                    self.apart and _spreads(self.layers[j], self.ndim) and _spreads(layer, self.ndim)):
                 one = as_one(self.layers[j], layer, (sizes[k], sizes[j]), (
                     self.channels[k], self.channels[j], self.channels[i]), self.gated and not self._common(i),
                     self.ndim)
@@ -205,12 +212,17 @@ class _Simplifying:
         below, layer = self.layers[j], self.layers[i]
         if not self._own(j) or len(self.sources[j]) > 1:
             return False
+        if isinstance(layer, Activation):
+            if isinstance(below, Scale) and not homogeneous(layer, below.factor):
+                return self._with_factor_below(i, j)
+            if not isinstance(below, (Scale, Shuffle, PixelUnshuffle)) and not _commute(layer, below, self.ndim):
+                return False
         if isinstance(below, Scale) and homogeneous(layer, below.factor):
             size, count = self.sizes[i], self.channels[i]
-        elif (isinstance(layer, Activation) and (isinstance(below, (Shuffle, PixelShuffle, PixelUnshuffle)) or (
-                isinstance(below, Pad) and _before_pad(layer, below, self.ndim)))) or (
-                isinstance(layer, BatchNorm) and isinstance(below, Upsample) and below.mode == "nearest"):
+        elif isinstance(layer, Activation) or (isinstance(layer, NORMS) and _copies(below, layer)):
             size, count = (each[self.sources[j][0]] for each in (self.sizes, self.channels))
+        elif isinstance(layer, PixelShuffle) and isinstance(below, Activation):
+            size, count = self.sizes[i], self.channels[i]  # next to a convolution, which is a transposed one then
         elif isinstance(below, Upsample) and below.mode == "nearest" and of_sites(layer, self.ndim):
             size, count = self.sizes[self.sources[j][0]], self.channels[i]
         elif isinstance(below, Upsample) and below.mode == "nearest" and isinstance(layer, Scale) and layer.factor < 0:
@@ -218,6 +230,19 @@ class _Simplifying:
         else:
             return False
         self._move_up(i, j, self.sources[j], size, count)
+        self._visit(j)
+        self._look_up(i)
+        return True
+
+    def _with_factor_below(self, i: int, j: int) -> bool:
+        """Put activation `i` and the factor `j` below it before what lies below both, where all of them commute."""
+        k, factor = self.sources[j][0], getattr(self.layers[j], "factor")
+        if not self._own(k) or len(self.sources[k]) > 1 or not homogeneous(self.layers[k], factor) or not _commute(
+                self.layers[i], self.layers[k], self.ndim):
+            return False
+        source = self.sources[k][0]
+        self._move_up(j, k, (source,), self.sizes[source], self.channels[source])
+        self._move_up(i, j, (k,), self.sizes[k], self.channels[k])
         self._visit(j)
         self._look_up(i)
         return True
@@ -289,11 +314,52 @@ class _Simplifying:
         while before != (before := self.sources[way[-1]]):
             self._flat(way[-1])
             self._as_one_beside(way[-1])
+            self._raise(self.sources[way[-1]])
             if self._alike(self.sources[way[-1]]):
                 way.append(self._after(way[-1]))
         for reader, j in zip(way[-2::-1], way[:0:-1]):  # from the concatenation up
             self._visit(j)
             self._look_up(reader)
+
+    def _raise(self, level: tuple[int, ...]) -> None:
+        """Let all nodes end with one layer, where those that do not have it below what it commutes with."""
+        tops = [self.layers[j] for j in level if self._own(j) and len(self.sources[j]) == 1]
+        if len(tops) < len(level) or all(_like(tops[0], one) for one in tops):
+            return
+        for layer in tops:
+            depths = [self._depth(j, layer) for j in level]
+            if None not in depths:
+                for j, depth in zip(level, depths):
+                    self._pull_up(j, depth or 0)
+                return
+
+    def _depth(self, j: int, layer: Layer) -> int | None:
+        """How many layers, with which it commutes, lie between node `j` and one like `layer`; None if there is none."""
+        depth = 0
+        while self._own(j) and len(self.sources[j]) == 1:
+            if _like(layer, self.layers[j]):
+                return depth
+            if not self._passes(layer, self.layers[j]):
+                break
+            depth, j = depth + 1, self.sources[j][0]
+        return None
+
+    def _passes(self, layer: Layer, above: Layer) -> bool:
+        """Whether a layer may as well come after the one above it."""
+        if isinstance(above, Scale):
+            return homogeneous(layer, above.factor)
+        if isinstance(layer, Activation):
+            return _commute(layer, above, self.ndim)
+        return isinstance(layer, NORMS) and _copies(above, layer)
+
+    def _pull_up(self, j: int, depth: int) -> None:
+        """Put what lies so many layers below node `j` there."""
+        if depth:
+            k = self.sources[j][0]
+            self._pull_up(k, depth - 1)
+            source = self.sources[k][0]
+            like = source if isinstance(self.layers[j], Scale) else j
+            self._move_up(j, k, (source,), self.sizes[like], self.channels[like])
 
     def _after(self, i: int) -> int:
         """Take one layer out of all inputs of node `i`; where `i` has moved to."""
@@ -356,10 +422,24 @@ def _like(one: Layer, other: Layer | None) -> bool:
     return one is other or (type(one) is type(other) and other is not None and unnamed(one) == unnamed(other))
 
 
-def _before_pad(gate: Layer, pad: Layer, ndim: int) -> bool:
-    """Whether an activation does the same before what pads a map."""
+def _spreads(layer: Layer, ndim: int) -> bool:
+    """Whether a layer reads more than one site."""
+    return any(g.kernel > 1 or g.resize is not None or g.padding == "whole" for g in layer.geometry(ndim))
+
+
+def _commute(gate: Layer, layer: Layer, ndim: int) -> bool:
+    """Whether an activation does the same before a layer that moves, copies or picks values as after it."""
+    if not isinstance(layer, PICKING):
+        return False
     phi = rule_of(gate).function(gate)
-    return phi is not None and rule_of(pad).commutes(pad, ndim, phi)
+    return phi is not None and (isinstance(layer, (Shuffle, PixelUnshuffle)) or rule_of(layer).commutes(
+        layer, ndim, phi))
+
+
+def _copies(layer: Layer, norm: Layer) -> bool:
+    """Whether a norm of copies of sites is one of these: statistics of the map must know each as often."""
+    return isinstance(layer, Upsample) and layer.mode == "nearest" and (
+        layer.by_taps or isinstance(norm, (LayerNorm, RMSNorm)))
 
 
 def _dead(name: str, layer: Layer, given: Mapping[str, Any], c_in: int, c_out: int, ndim: int) -> bool:

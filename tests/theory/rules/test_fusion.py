@@ -13,7 +13,7 @@ from erfmath.layers.weights import Random
 from erfmath.theory.rules.fusion import alone, as_one, homogeneous, nothing
 
 R, SIGMOID = em.Activation("relu"), em.Activation("sigmoid")
-UP = em.Upsample(2)
+UP, TANH = em.Upsample(2), em.Activation("tanh")
 LINE = np.array([.3, 1., .5])
 SUMS = em.add(em.Conv(3, 2, weights=Random(gain=1.)), em.Conv(1, 2, weights=Random(gain=.5)))
 WIDE = Random(gain=1.5, profile=np.pad([.5], 1) + 1 / 3)
@@ -49,6 +49,20 @@ PAIRS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
         em.add(em.serial(BLUR, em.BlurPool()), em.BlurPool()), SIGMOID, em.Conv(3, 2)), {}),
     "bins of bins": (em.serial(em.Conv(3, 4), R, em.AvgPool(24), SIGMOID), em.serial(
         em.Conv(3, 4), R, em.AvgPool(6), em.AvgPool(4), SIGMOID), {"image": 48}),
+    "one bin": (em.serial(em.Conv(3, 4, stride=2), em.MaxPool(3, 1, 1), em.AvgPool(5), SIGMOID), em.serial(
+        em.Conv(3, 4, stride=2), em.MaxPool(3, 1, 1), em.AdaptiveAvgPool(1), SIGMOID), {"image": 9, "unit": 0}),
+    "a factor between a pool and a gate": (
+        em.serial(em.Conv(3, 4), em.Scale(.65), em.MaxPool(3, 2, 1), TANH),
+        em.serial(em.Conv(3, 4), em.Scale(.65), TANH, em.MaxPool(3, 2, 1)), {"image": 9, "unit": 0}),
+    "a gate between copies and a norm": (
+        em.serial(em.Conv(3, 4), em.Upsample(3), TANH, em.BatchNorm(), em.Conv(3, 4), SIGMOID),
+        em.serial(em.Conv(3, 4), TANH, em.Upsample(3), em.BatchNorm(), em.Conv(3, 4), SIGMOID),
+        {"image": 4, "unit": 0}),
+    "a norm of copies": (em.serial(em.Conv(3, 8), UP, em.GroupNorm(2), R, em.Conv(3, 4)), em.serial(
+        em.Conv(3, 8), em.GroupNorm(2), UP, R, em.Conv(3, 4)), {"image": 4, "unit": 0}),
+    "channels to sites": (em.serial(em.ConvTranspose(6, 4, stride=2, padding=2), R, em.Conv(3, 4), em.GroupNorm(1)),
+                          em.serial(em.Conv(3, 8), R, em.PixelShuffle(2), em.Conv(3, 4), em.GroupNorm(1)),
+                          {"image": 4, "unit": 0}),
     "an identity matrix": (em.serial(em.Conv(3, 4), R, em.Conv(3, 4)), em.serial(em.Conv(3, 4), R, em.Conv(
         1, weights=em.Fixed(np.eye(4)[..., None])), em.Conv(3, 4)), {}),
 }
@@ -69,6 +83,7 @@ def test_one_function_has_one_field(name: str) -> None:
 #: What is taken out of the branches of a concatenation.
 BESIDE: dict[str, Any] = {
     "nearest": em.serial(UP, SIGMOID, em.MaxPool(2)), "relu": R, "pool": em.serial(em.MaxPool(2), R),
+    "scaled pool": em.serial(em.Scale(.7), em.MaxPool(2), em.Activation("tanh")), "padded": em.serial(em.Pad(1), R),
     "norm and gate": em.serial(em.BatchNorm(), SIGMOID), "scale": em.serial(em.Scale(.7), R),
     "depthwise": em.serial(em.Conv(3, groups="depthwise"), em.BatchNorm(), R)}
 
@@ -79,6 +94,16 @@ def test_layers_of_all_branches_come_after_the_concatenation(name: str) -> None:
     end = em.Conv(3, 4), em.BatchNorm()
     same(em.serial(em.concat(*branches), part, *end),
          em.serial(em.concat(*(em.serial(branch, part) for branch in branches)), *end), image=8, unit=0)
+
+
+def test_what_some_branches_have_before_a_factor_or_a_pad() -> None:
+    one, other, end = em.serial(em.Conv(3, 2), em.Scale(.6)), em.Conv(1, 4), (TANH, em.Conv(3, 2), SIGMOID)
+    pool, pad = em.MaxPool(2), em.Pad(1)
+    same(em.serial(em.concat(one, other), pool, *end),
+         em.serial(em.concat(em.serial(one, pool), em.serial(other, pool)), *end), image=8, unit=0)
+    same(em.serial(em.concat(em.serial(one, pad), em.Conv(3, 4, padding=2)), *end),
+         em.serial(em.concat(em.serial(one, TANH, pad), em.serial(em.Conv(3, 4, padding=2), TANH)), *end[1:]), image=8,
+         unit=0)
 
 
 def test_a_norm_of_channels_of_which_some_are_normalised() -> None:
