@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -233,22 +233,45 @@ def _left_out(net: Network, settings: RunSettings, erf: EffectiveReceptiveField,
     """By how much the variance falls when the taps of one layer are gathered in the middle one."""
     def variance_of(graph: Graph) -> float:
         return _variance(backward(graph, erf.unit, erf.statistic == "mean", InputModel())[0])
-    graph, written, lost = Graph.of(net, settings), Graph.of(net, settings, lean=False), {}
-    if _spreading(graph) != _spreading(written):  # several layers are one: as they are written
+    graph, written, lost = Graph.of(net, settings), Graph.of(net, settings, apart=True), {}
+    whole, whole_total = graph, total  # what layers are part of
+    if _spreading(graph) != _spreading(written):  # several layers are one: those as they are written
         try:
-            total, graph = variance_of(written), written
+            whole_total, whole = variance_of(written), written
         except NotImplementedError:  # only what they are together has a rule
             pass
-    for done, i in enumerate(graph.used):  # a pool right after another stands for both
-        show(done, len(graph.used))
-        name, op = graph.names[i], graph.ops[i]
+    place = {name: i for i, name in enumerate(graph.names)}
+    for done, i in enumerate(whole.used):  # a pool right after another stands for both
+        show(done, len(whole.used))
+        name, op = whole.names[i], whole.ops[i]
         gathered = tuple(_gathered(taps) for taps in op.taps)
-        if all(a.rows is None and (a.weights == b.weights).all() or a.rows is not None and b.rows is not None
-               and np.array_equal(a.rows.matrix, b.rows.matrix) for a, b in zip(gathered, op.taps)):
+        if _same_taps(gathered, op.taps):
             continue
-        ops = (*graph.ops[:i], op._replace(taps=gathered), *graph.ops[i + 1:])
-        lost[name] = total - variance_of(replace(graph, ops=ops))
+        alone = place.get(name, -1)
+        if whole is graph or (alone >= 0 and _same(graph.ops[alone], op)):
+            lost[name] = total - variance_of(_with_taps(graph, alone, gathered))
+        else:
+            lost[name] = whole_total - variance_of(_with_taps(whole, i, gathered))
     return lost
+
+
+def _with_taps(graph: Graph, i: int, taps: tuple[Taps, ...]) -> Graph:
+    """A graph one layer of which has other taps."""
+    return replace(graph, ops=(*graph.ops[:i], graph.ops[i]._replace(taps=taps), *graph.ops[i + 1:]))
+
+
+def _same(one: Linear, other: Linear) -> bool:
+    """Whether two layers do the same."""
+    rest, others = (op._replace(taps=(), fold=(), matrix=None) for op in (one, other))
+    return (rest == others and _same_taps(one.taps, other.taps) and _same_taps(one.fold, other.fold)
+            and one.matrix is other.matrix)
+
+
+def _same_taps(some: Sequence[Taps], others: Sequence[Taps]) -> bool:
+    return len(some) == len(others) and all(
+        a.geometry == b.geometry and np.array_equal(a.weights, b.weights) if a.rows is None and b.rows is None else
+        a.rows is not None and b.rows is not None and np.array_equal(a.rows.matrix, b.rows.matrix)
+        for a, b in zip(some, others))
 
 
 def _spreading(graph: Graph) -> set[str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import EXACT, FFT, ROUNDING, assert_close
+from helpers import EXACT, FFT, REWRITE, ROUNDING, assert_close
 
 import erfmath as em
 from erfmath.analysis.layer_shares import chain_variances
@@ -103,3 +103,19 @@ def test_pooling_the_whole_image() -> None:
     rows = em.layer_shares(net, image=8).layers
     assert [(row.node, row.trf) for row in rows] == [("conv1", None), ("global_avg_pool1", None)]
     assert rows[1].share > 0.8
+
+
+@pytest.mark.parametrize("one, other", [
+    (em.Conv(3, 4, weights=em.Random(gain=1.5)), em.add(*(em.Conv(3, 4, weights=em.Random(gain=.75)) for _ in "ab"))),
+    (em.Conv(1, 4, weights=em.Fixed(1.28 * np.eye(4).reshape(4, 4, 1))), em.Scale(1.28)),
+    (em.Identity(), em.serial(em.Upsample(2), em.MaxPool(1, 2)))])
+def test_shares_do_not_depend_on_how_other_layers_are_written(one: em.Layer, other: em.Layer) -> None:
+    def rows(part: em.Layer) -> dict[str, float]:
+        block = em.serial(em.residual(em.add(em.Conv(3, 4, name="inner"), em.Conv(1, 4))), em.Activation("relu"))
+        net = em.serial(em.Conv(3, 4, name="first"), em.Activation("relu"), block, part, em.BlurPool(3, 1, name="blur"),
+                        em.Activation("tanh"), em.Conv(3, 4, name="last"))
+        found = em.layer_shares(net, image=9, unit=0, ndim=1, channels_in=4)
+        return {row.node: row.variance for row in found.layers if row.node in ("first", "inner", "blur", "last")}
+    left, right = rows(one), rows(other)
+    assert left.keys() == right.keys() and len(left) == 4
+    assert_close(list(left.values()), list(right.values()), REWRITE, scale=1.0)
