@@ -23,8 +23,11 @@ Shape = tuple[int, ...]
 SIDES = {1: (9, 24), 2: (7, 14), 3: (4, 6)}
 #: Pixels that a unit may see by number of axes: correlations between sites cost their square.
 SEEN = {1: 200, 2: 2500, 3: 1000}
-CHANNELS = (2, 4, 6)
-FUNCTIONS = ("relu", "relu", "relu", "leaky_relu", "tanh", "sigmoid", "gelu", "silu", "elu", "softplus", "identity")
+CHANNELS = (2, 4, 6, 8)
+FUNCTIONS = ("relu", "relu", "relu", "relu", "leaky_relu", "tanh", "sigmoid", "gelu", "silu", "elu", "softplus",
+             "identity", "relu6", "hardtanh", "hardswish", "hardsigmoid", "mish", "selu", "celu", "gelu_tanh", "prelu",
+             "softsign", "relu_squared")
+BORDERS = ("reflect", "replicate", "circular")
 
 
 class Draw:
@@ -136,6 +139,10 @@ def kernel_of(fields: dict[str, Any], ndim: int) -> Shape:
 
 def conv(draw: Draw, place: Place) -> Part:
     fields = window(draw, place)
+    if draw.chance(.08) and place.shape is not None:
+        fields["padding_mode"] = draw.pick(BORDERS)
+    if draw.chance(.05):
+        fields["bias"] = .1
     return em.Conv(channels=draw.pick(CHANNELS), weights=weights(draw, kernel_of(fields, place.ndim)), **fields)
 
 
@@ -171,8 +178,9 @@ def conv_transpose(draw: Draw, place: Place) -> Part:
         kernel, stride = 3, 1
     padding = draw.pick((0, "same")) if kernel >= stride and not place.keep else (kernel - stride) // 2 if (
         kernel >= stride) else 0
+    more = {} if place.keep or draw.chance(.8) else draw.pick(({"dilation": 2}, {"output_padding": stride - 1}))
     return em.ConvTranspose(kernel, draw.pick(CHANNELS), stride=stride, padding=padding,
-                            weights=weights(draw, (kernel,) * place.ndim))
+                            weights=weights(draw, (kernel,) * place.ndim), **more)
 
 
 def pool(kind: Any) -> Make:
@@ -181,7 +189,13 @@ def pool(kind: Any) -> Make:
         kernel, stride, padding = draw.pick(((2, 2, 0), (2, 2, 0), (3, 2, 1), (3, 1, 1), (2, 1, 0), (3, 3, 0),
                                              (3, 2, "same"), (2, 2, "same")))
         options = {"count_include_pad": draw.chance(.5)} if kind is em.AvgPool else {}
-        return kind(3, 1, 1, **options) if place.keep else kind(kernel, stride, padding, **options)
+        if place.keep:
+            return kind(3, 1, 1, **options)
+        if draw.chance(.1) and padding != "same":
+            options["ceil_mode"] = True
+        if draw.chance(.1) and kind is em.MaxPool:
+            options["dilation"] = 2
+        return kind(kernel, stride, padding, **options)
     return make
 
 
@@ -190,7 +204,37 @@ def blur_pool(draw: Draw, place: Place) -> Part:
 
 
 def upsample(draw: Draw, place: Place) -> Part:
-    return em.Upsample(draw.pick((2, 2, 3)), draw.pick(("nearest", "bilinear")))
+    """To a multiple of the map, or to any size."""
+    mode = draw.pick(("nearest", "nearest", "bilinear", "bilinear", "bicubic"))
+    if place.shape is None or draw.chance(.7):
+        return em.Upsample(draw.pick((2, 2, 3)), mode)
+    size = tuple(draw.pick((n, n + 1, 2 * n - 1, max(n - 2, 1))) for n in place.shape)
+    return em.Upsample(mode=mode, size=size, align_corners=mode != "nearest" and draw.chance(.4))
+
+
+def adaptive(draw: Draw, place: Place) -> Part:
+    """Bins of one size, or not."""
+    if place.shape is None:
+        raise ValueError("the plane has no bins")
+    return draw.pick((em.AdaptiveAvgPool, em.AdaptiveAvgPool, em.AdaptiveMaxPool))(
+        tuple(draw.pick((max(n // 2, 1), max(n - 1, 1), 3)) for n in place.shape))
+
+
+def norm(draw: Draw, place: Place) -> Part:
+    """A normalisation other than by the statistics of the data."""
+    groups = [em.GroupNorm(g) for g in range(1, place.channels + 1) if place.channels % g == 0]
+    affine = {"scale_var": .2, "shift_var": .1}
+    return draw.pick((em.LayerNorm(), em.RMSNorm(), em.InstanceNorm(), draw.pick(groups), em.GRN(), em.GRN(.5, .2),
+                      em.BatchNorm("batch"), em.BatchNorm(**affine), em.LayerNorm(**affine)))
+
+
+def moved(draw: Draw, place: Place) -> Part:
+    """Channels in another order, fewer of them, or exchanged with sites."""
+    divisors = [g for g in range(2, place.channels + 1) if place.channels % g == 0]
+    if place.keep:
+        return em.Shuffle(draw.pick(divisors))
+    return draw.pick((em.Shuffle(draw.pick(divisors)), em.Slice(0, draw.pick(range(1, place.channels + 1))),
+                      em.Slice(place.channels // 2, place.channels), em.PixelShuffle(2), em.PixelUnshuffle(2)))
 
 
 def activation(draw: Draw, place: Place) -> Part:
@@ -199,7 +243,11 @@ def activation(draw: Draw, place: Place) -> Part:
 
 
 def pad(draw: Draw, place: Place) -> Part:
-    return em.Pad(0) if place.keep else em.Pad(draw.pick((1, (1, 0), (-1, 1), (0, -1))))
+    if place.keep:
+        return em.Pad(0)
+    if place.shape is not None and draw.chance(.3):
+        return em.Pad(draw.pick((1, (1, 0))), draw.pick(BORDERS))
+    return em.Pad(draw.pick((1, (1, 0), (-1, 1), (0, -1))))
 
 
 # ---------------------------------------------------------------------------------------------
@@ -286,6 +334,42 @@ def decoder(draw: Draw, place: Place) -> Part:
     return em.concat(em.Identity(), part)
 
 
+def gated(draw: Draw, place: Place) -> Part:
+    """A branch times another one of this map, or the map itself times what all of its sites tell."""
+    place = inner(place)
+    if place.shape is not None and draw.chance(.4):
+        squeeze = em.serial(em.GlobalAvgPool(), em.Conv(1, 2), em.Activation("relu"), em.Conv(1, place.channels))
+        return em.multiply(em.Identity(), em.serial(squeeze, em.Activation(draw.pick(("sigmoid", "hardsigmoid")))))
+    if draw.chance(.3):  # one channel for all
+        return em.multiply(branch(draw, place, (1, 2)), em.serial(em.Conv(1, 1), em.Activation("sigmoid")))
+    c = draw.pick(CHANNELS)
+    first = em.Identity() if draw.chance(.2) and place.channels == c else em.Conv(draw.pick((1, 3)), c)
+    return em.multiply(first, em.serial(em.Conv(draw.pick((1, 3)), c), activation(draw, place)))
+
+
+def parted(draw: Draw, place: Place) -> Part:
+    """Some channels through a branch, others past it."""
+    if place.channels < 2:
+        raise ValueError("one channel")
+    place, first = inner(place), draw.pick(range(1, place.channels))
+    rest = place.channels - first
+    sides = [em.Identity(), branch(draw, place._replace(channels=rest), (1, 2), draw.pick((None, rest)))]
+    part = em.split([first, rest], *sides)
+    return em.serial(part, em.Shuffle(2)) if draw.chance(.2) else part
+
+
+def selective(draw: Draw, place: Place) -> Part:
+    """Two branches weighed by a softmax, as in selective kernels."""
+    if place.shape is None:
+        raise ValueError("the plane has no average")
+    c = draw.pick(CHANNELS)
+    b = em.NetworkBuilder()
+    one, other = b(em.Conv(3, c), b.input), b(em.Conv(3, c, dilation=2, padding=2), b.input)
+    weighed = b(em.serial(em.GlobalAvgPool(), em.Conv(1, 2 * c), em.Softmax(2)), b.add(one, other))
+    parts = [b.multiply(part, b(em.Slice(k * c, (k + 1) * c), weighed)) for k, part in enumerate((one, other))]
+    return b.build(b.add(*parts))
+
+
 #: Every kind of part.  A new kind of layer is one line here.
 KINDS: dict[str, Kind] = {
     "conv": Kind(conv, 5),
@@ -300,7 +384,9 @@ KINDS: dict[str, Kind] = {
     "upsample": Kind(upsample, .4, keeps=False),
     "activation": Kind(activation, 4),
     "batch_norm": Kind(lambda draw, place: em.BatchNorm(draw.pick(("data", "data", "data", "identity"))), 1.5),
-    "layer_norm": Kind(lambda draw, place: em.LayerNorm(), .3),
+    "norm": Kind(norm, 1),
+    "moved": Kind(moved, .8),
+    "adaptive": Kind(adaptive, .3, keeps=False),
     "scale": Kind(lambda draw, place: em.Scale(draw.pick((-1, 1)) * draw.number()), .3),
     "dropout": Kind(lambda draw, place: em.Dropout(draw.pick((.1, .3, .5))), .3),
     "identity": Kind(lambda draw, place: em.Identity(), .2),
@@ -311,6 +397,9 @@ KINDS: dict[str, Kind] = {
     "sums": Kind(sums, .7, block=True),
     "concat": Kind(concat, 1.2, block=True),
     "decoder": Kind(decoder, .6, block=True),
+    "gated": Kind(gated, .8, block=True),
+    "parted": Kind(parted, .6, block=True),
+    "selective": Kind(selective, .15, block=True),
 }
 
 

@@ -112,6 +112,12 @@ def _(draw: Draw, place: Place) -> Pair:
     return None, em.Conv(3, weights=em.Fixed(np.pad(np.ones((1,) * place.ndim), 1)))
 
 
+def unpaid(draw: Draw, place: Place) -> em.Activation:
+    """An activation without parameters, of which several cost as much as one."""
+    gate = activation(draw, place)
+    return em.Activation("leaky_relu", slope=.25) if gate.function == "prelu" else gate
+
+
 def slope(draw: Draw) -> float:
     return draw.number(.1, .9)
 
@@ -549,7 +555,7 @@ def _(draw: Draw, place: Place) -> Pair:
 @rewrite("layer after a concat on each branch", free=True)
 def _(draw: Draw, place: Place) -> Pair:
     a, b = beside(draw, place), beside(draw, place)
-    layer = draw.pick((R, activation(draw, place), em.BatchNorm(), em.MaxPool(2), em.AvgPool(2), em.Upsample(2),
+    layer = draw.pick((R, unpaid(draw, place), em.BatchNorm(), em.MaxPool(2), em.AvgPool(2), em.Upsample(2),
                        em.Dropout(.2), em.Scale(.7), em.Conv(3, groups="depthwise")))
     return em.serial(em.concat(a, b), layer), em.concat(em.serial(a, layer), em.serial(b, layer))
 
@@ -605,7 +611,7 @@ def _(draw: Draw, place: Place) -> Pair:
 def _(draw: Draw, place: Place) -> Pair:
     if place.channels < 2:
         raise ValueError("one channel")
-    gate = activation(draw, place)
+    gate = unpaid(draw, place)
     return gate, em.split([1, place.channels - 1], gate, gate)
 
 
@@ -911,7 +917,10 @@ def shares(net: em.Network, options: dict[str, Any], host: em.Network) -> Any:
         return None
     found = em.layer_shares(net, **options)
     rows = [row for row in found.layers if row.node in host.names]
-    return {"nodes": " ".join(row.node for row in rows), "variance": [found.variance, *(row.variance for row in rows)],
+    # Shares are differences of variances, and compared on the scale of the whole.
+    whole = max(found.variance, 1.0)
+    return {"nodes": " ".join(row.node for row in rows),
+            "variance": [found.variance / whole, *(row.variance / whole for row in rows)], "whole": found.variance,
             "trf": [-1 if row.trf is None else row.trf for row in rows]}
 
 
