@@ -157,7 +157,7 @@ class Circuit:
                 continue
             nothing = [np.zeros((1, channels[j], 0, *held.shape), plan.recipe.dtype)
                        for j, held in zip(step.inputs, step.forward.held)]
-            pull = rule_of(step.layer).run(Call(step, by_node[i], 0, False, (), True), nothing)[1]
+            pull = rule_of(step.layer).run(Call(step, by_node[i], 0, False, (), True, True), nothing)[1]
             below = step.inputs[0]
             if (step.layer.takes_norm and below in program.path and below > program.source and readers[below] == 1
                     and isinstance(program.steps[below].layer, Conv) and step.backward.out == step.backward.held[0]):

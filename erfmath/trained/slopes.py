@@ -22,6 +22,11 @@ from ..empirics.rules import Step
 
 __all__ = ["Bins", "Gate", "Routes", "Slope", "Slopes", "signs", "signs_of_draws", "window_sites"]
 
+#: Of each byte its bits, (256, 8).
+BITS_OF_BYTES = np.unpackbits(np.arange(256, dtype=np.uint8)).reshape(256, 8)
+#: Gradients that a pool hands on together.
+BLOCK = 2**16
+
 
 class Slope(NamedTuple):
     """Mean and mean square of what multiplies gradients, (channels,) or (1,) each.
@@ -96,13 +101,20 @@ class Slopes(Gate):
         return [self._given(which, dy * (_wide(slope.spread, dy) * xi))
                 for which, (slope, xi) in enumerate(zip(self.slopes, numbers))]
 
-    def drawn(self, dy: Array, numbers: Sequence[Array]) -> list[Array]:
+    def sample(self, dy: Array, rng: np.random.Generator) -> list[Array]:
+        """Channel by channel, so that what is drawn stays in the cache."""
+        shapes = self.numbers(dy)
+        if any(shape != dy.shape[1:] for shape in shapes):
+            return super().sample(dy, rng)
         parts = []
-        for which, (slope, xi) in enumerate(zip(self.slopes, numbers)):
-            factor = xi * _wide(slope.spread, dy)
-            factor += _wide(slope.mean, dy)
-            parts.append(self._given(which, dy * factor if factor.shape != dy.shape else np.multiply(
-                dy, factor, out=factor)))
+        for which, slope in enumerate(self.slopes):
+            ends = np.stack([slope.mean - slope.spread, slope.mean + slope.spread], axis=1).astype(dy.dtype)
+            dx = np.empty_like(dy)
+            for c in range(dy.shape[1]):
+                of_byte = ends[c % len(ends)].take(BITS_OF_BYTES)
+                drawn = of_byte.take(_bits(rng, math.ceil(dy[:, c].size / 8), np.uint8), axis=0, mode="clip")
+                np.multiply(dy[:, c], drawn.ravel()[:dy[:, c].size].reshape(dy[:, c].shape), out=dx[:, c])
+            parts.append(self._given(which, dx))
         return parts
 
     def _given(self, which: int, dx: Array) -> Array:
@@ -143,22 +155,33 @@ class Routes(Gate):
         return [self._routed(common * dy, of_tap)]
 
     def sample(self, dy: Array, rng: np.random.Generator) -> list[Array]:
-        """A winner for each window."""
-        at = dy.ndim - 1 - len(self.step.geometry)
-        shape = dy.shape[1:at + 1] + dy.shape[:1] + dy.shape[at + 1:]
-        left = np.moveaxis(rng.random(shape, np.float32), at, 0).astype(dy.dtype, copy=False)
-        shares, won, last = self._by_tap(dy.dtype), np.empty_like(left, bool), np.zeros_like(left, bool)
-        winner = np.zeros_like(left, np.int16)
-        for share in shares[:-1]:
-            left -= share
-            winner += np.greater_equal(left, 0, out=won)
+        """A winner for each window, some channels after others, so that what is drawn stays in the cache."""
+        dx, ends = self._empty(dy), self._ends()
+        each = max(1, BLOCK * dy.shape[1] // max(dy.size, 1))
+        for first in range(0, dy.shape[1], each):
+            some = slice(first, first + each)
+            part = dy[:, some]
+            drawn = _bits(rng, part.size, np.uint16).reshape(np.moveaxis(part, 0, 2).shape)
+            winner, won = (np.empty(drawn.shape, dtype) for dtype in (np.uint8, bool))
+            winner[...] = 0
+            for end in ends:
+                winner += np.greater_equal(drawn, end[some if len(end) > 1 else slice(1)], out=won).view(np.uint8)
+            at, chosen = np.moveaxis(winner, 2, 0), np.moveaxis(won, 2, 0)
 
-        def of_tap(a: int, part: Array) -> Array:
-            return np.multiply(dy, np.equal(winner, a, out=last), out=part)
-        return [self._routed(dy, of_tap)]
+            def of_tap(a: int, product: Array, part: Array = part, at: Array = at, chosen: Array = chosen) -> Array:
+                return np.multiply(part, np.equal(at, a, out=chosen), out=product)
+            self._route(dx[:, some], part, of_tap)
+        return [self.step.backward.give_back(dx)]
+
+    def _ends(self) -> list[Array]:
+        """Of numbers 0 to 65535, from which on a tap further on wins, (channels or 1, 1, 1, *out)."""
+        if np.uint16 not in self.kept:
+            parts = np.cumsum(self._by_tap(np.float64)[:-1], axis=0)
+            self.kept[np.uint16] = list(np.minimum(parts * 2**16, 2**16 - 1).astype(np.uint16)[:, :, :, None])
+        return self.kept[np.uint16]
 
     def _by_tap(self, dtype: Any) -> list[Array]:
-        """Shares of each tap, for every window of the backward pass."""
+        """Shares of each tap, for every window of the backward pass, (channels or 1, 1, *out)."""
         if dtype not in self.kept:
             self.kept[dtype] = self._every_window(dtype)
         return self.kept[dtype]
@@ -171,20 +194,28 @@ class Routes(Gate):
         whole = np.divide(whole, total, out=np.zeros(whole.shape), where=total > 0).astype(dtype)
         return [whole[:, a, None] for a in range(whole.shape[1])]
 
+    def _empty(self, like: Array) -> Array:
+        """What `_route` fills: sites that no tap meets hold zeros."""
+        step = self.step
+        every = len(taps_by_rest(step.kernel, step.stride, step.dilation)) == math.prod(step.stride)
+        make = np.empty_like if every else np.zeros_like
+        return make(like, shape=(*like.shape[:3], *step.backward.reads[0].shape))
+
     def _routed(self, like: Array, of_tap: Callable[[int, Array], Array]) -> Array:
-        """The gradient of the input; `of_tap` puts what a tap gets into an array of the shape of `like`."""
-        step, window = self.step, self.step.backward
-        reached = taps_by_rest(step.kernel, step.stride, step.dilation)
-        whole = len(reached) == math.prod(step.stride)
-        dx = (np.empty_like if whole else np.zeros_like)(like, shape=(*like.shape[:3], *window.reads[0].shape))
-        part = np.empty_like(like)
-        for rest, meeting in reached.items():
+        """The gradient of the input."""
+        dx = self._empty(like)
+        self._route(dx, like, of_tap)
+        return self.step.backward.give_back(dx)
+
+    def _route(self, dx: Array, like: Array, of_tap: Callable[[int, Array], Array]) -> None:
+        """Into `dx`; `of_tap` puts what a tap gets into an array of the shape of `like`."""
+        step, part = self.step, np.empty_like(like)
+        for rest, meeting in taps_by_rest(step.kernel, step.stride, step.dilation).items():
             view = dx[on_space(slice(r, None, s) for r, s in zip(rest, step.stride))]
             sums = np.zeros_like(view)
             for a, offset in meeting:
-                sums[on_space(slice(q, q + n) for q, n in zip(offset, window.out.shape))] += of_tap(a, part)
+                sums[on_space(slice(q, q + n) for q, n in zip(offset, step.backward.out.shape))] += of_tap(a, part)
             view[...] = sums
-        return window.give_back(dx)
 
 
 def window_sites(step: Step, sites: tuple[int, ...] | None) -> Array:
@@ -235,11 +266,17 @@ class Bins(Gate):
             yield value, sites, 1 / math.prod(len(line) for line in lines)
 
 
+def _bits(rng: np.random.Generator, count: int, dtype: Any) -> Array:
+    """Independent unsigned integers."""
+    size = np.dtype(dtype).itemsize
+    return rng.bit_generator.random_raw(math.ceil(count * size / 8)).view(dtype)[:count]
+
+
 def signs(rng: np.random.Generator, shape: Sequence[int], dtype: Any) -> Array:
     """Independent -1 and 1."""
     count = math.prod(shape)
-    of_byte = (np.unpackbits(np.arange(256, dtype=np.uint8)).reshape(256, 8) * 2.0 - 1).astype(dtype)
-    drawn = of_byte.take(np.frombuffer(rng.bytes((count + 7) // 8), np.uint8), axis=0, mode="clip")
+    of_byte = (BITS_OF_BYTES * 2.0 - 1).astype(dtype)
+    drawn = of_byte.take(_bits(rng, math.ceil(count / 8), np.uint8), axis=0, mode="clip")
     return drawn.ravel()[:count].reshape(shape)
 
 

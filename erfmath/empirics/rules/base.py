@@ -109,6 +109,8 @@ class Call:
         One a draw, for dropout; without, nothing is dropped.
     to_inputs : bool
         Whether the gradients of the inputs are wanted.
+    coarse : bool
+        Whether these may be wrong by some 1e-5 of their size where that is faster.
     gradients : dict
         In training, after the pull: those of the parameters, by name.
     statistics : dict
@@ -121,6 +123,7 @@ class Call:
     training: bool
     generators: Sequence[np.random.Generator]
     to_inputs: bool
+    coarse: bool = False
     gradients: dict[str, Array] = field(default_factory=dict)
     statistics: dict[str, Array] = field(default_factory=dict)
 

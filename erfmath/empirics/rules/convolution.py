@@ -15,6 +15,7 @@ from ...layers.weights import Fixed
 from ..arrays import Array, channel_sums, per_channel, place
 from ..convolution import conv, conv_input_grad, conv_weight_grad
 from ..row_convolution import Rows, fits_rows
+from ..winograd import fits_tiles, tiled_input_grad
 from .base import Call, Parameter, Pull, Rule, Step, rule
 
 __all__ = ["kernel_parameter"]
@@ -99,7 +100,10 @@ class _Conv(_Weighted):
             # Of zeros around the map nobody wants the gradient.
             inside = reads if window.folds else reads.common(held)
             wanted = [(a - lo, b + 1 - lo) for a, b, lo in zip(*inside, reads.lo)]
-            dx = conv_input_grad(last.pop(), w, reads.shape, step.stride, step.dilation, groups, wanted)
+            if call.coarse and fits_tiles(last[0], w, step.stride, step.dilation, groups, wanted):
+                dx = tiled_input_grad(last.pop(), w, wanted)
+            else:
+                dx = conv_input_grad(last.pop(), w, reads.shape, step.stride, step.dilation, groups, wanted)
             return [window.give_back(dx) if window.folds else place(dx, inside, held)]
         return y, pull
 
