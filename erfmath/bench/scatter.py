@@ -149,7 +149,7 @@ CASES = (
     Case("8 layers of 5 taps, ReLU, 1-D", lambda width: repeat(serial(Conv(5), Activation("relu")), 8), 16, 500,
          {"image": 48, "ndim": 1}),
     Case("4 layers, ReLU, 3-D", _relu(4), 16, 500, {"image": 11, "ndim": 3}),
-    *(Case(name, _named(name), width, 100 if width < 32 else 150,
+    *(Case(name, _named(name), width, 200 if width < 32 else 150,
            {"image": size, **({"ndim": 1} if name == "tcn" else {})})
       for name, size in NETWORKS.items() for width in (16, 32)),
 )

@@ -301,9 +301,9 @@ def _variances(sweep: _Noted, fields: Array, moments: dict[int, Moments], images
         new = _summed(products**2 * (1 - _old_squares(sweep, i)))
         total += 2 * (one + pairs * r**2) * new @ (1 / np.array(graph.groups[i], float))
         if i >= 0 and graph.ops[i].routes and not graph.ops[i].by_rows:
-            won, twice = _shared_winners([taps.geometry[0] for taps in graph.ops[i].taps])
-            met = 2 * (one * won + pairs * r**2 * twice)
-            total += met * _summed(products**2) @ (1 / np.array(graph.groups[i], float))
+            shares = _shared_winners([taps.geometry[0] for taps in graph.ops[i].taps])
+            met = _of_neighbours(products, 2 * shares * (one + pairs * r**2 * shares))
+            total += met @ (1 / np.array(graph.groups[i], float))
         if i >= 0 and graph.layers[i].statistics == ("channels",):
             # The mean square of c values at a site fluctuates by 2 / c of itself, and the gradient's power against it.
             rho = _correlation(moments[graph.sources[i][0]])
@@ -319,15 +319,27 @@ def _variances(sweep: _Noted, fields: Array, moments: dict[int, Moments], images
     return np.maximum(total + sum(gate.variance(one, pairs) for gate in shared.values()), 0)
 
 
-def _shared_winners(geometry: Sequence[AxisGeometry]) -> tuple[float, float]:
-    """With how many other windows one shares its largest value, in the mean; and in each of two images.
+def _shared_winners(geometry: Sequence[AxisGeometry]) -> Array:
+    """How often windows at each distance have one largest value, 0 at distance 0, (*distances).
 
     Of so many independent values it is in what both windows have, of all that either has.
     """
     axes, reach = len(geometry), [(g.extent - 1) // g.stride for g in geometry]
     one, other, union = windows(geometry, (0,) * axes, (1,) * axes, (None,) * axes, reach)
-    part = (one + other - union) / union  # 1 of the window itself
-    return float(part.sum()) - 1, float((part**2).sum()) - 1
+    shares = ((one + other - union) / union).reshape([2 * n + 1 for n in reach])
+    shares[tuple(reach)] = 0.0
+    return np.asarray(shares)
+
+
+def _of_neighbours(products: Array, weights: Array) -> Array:
+    """Products of sites with those at each distance, times its weight, summed over both, (functions, groups)."""
+    total = np.zeros(products.shape[:2])
+    for place in np.argwhere(weights):
+        both: list[Any] = [(...,), (...,)]
+        for d, n in zip(place - np.array(weights.shape) // 2, products.shape[2:]):
+            both = [(*cut, slice(max(a, 0), max(n + min(a, 0), 0))) for cut, a in zip(both, (d, -d))]
+        total += weights[tuple(place)] * _summed(products[both[0]] * products[both[1]])
+    return total
 
 
 @dataclass
