@@ -35,7 +35,8 @@ class Activation(Layer):
         "relu6", "hardtanh" (or "clip", to -1..1), "hardswish", "hardsigmoid", "mish", "selu", "celu",
         "gelu_tanh", "prelu", "softsign" or "relu_squared"; case, spaces and underscores are forgiven.
         Or a formula in x: numbers, ``+ - * / **``, ``<``, ``>``, and exp, expm1, log, log1p, sqrt, abs, sign, floor,
-        ceil, round, sin, cos, tan, atan, sinh, cosh, asinh, tanh, sigmoid, softplus, erf, max, min, where(condition, a, b).
+        ceil, round, sin, cos, tan, atan, sinh, cosh, asinh, tanh, sigmoid, softplus, erf, max, min and
+        where(condition, a, b).
     slope : float
         Of "leaky_relu" (0.01 by default) and "prelu" (0.25) below zero.
     name : str, optional

@@ -472,10 +472,12 @@ class Plan:
         """Where the two have parted, and what each has passed since."""
         (edge, (source, one)), (other_edge, (_, other)) = pair
         start, since = _parting(source, one, other)
-        if any(self.parts_channels(k) for marks in since for k, _ in marks):
-            raise NotImplementedError("branches of one gradient, one of them through a concatenation or a part of the "
-                                      f"channels, meet again after {self.graph.name(i)} with no random layer between; "
-                                      f"{SAMPLE}")
+        parts = [k for marks in since for k, _ in marks if self.parts_channels(k)]
+        if parts:
+            raise NotImplementedError(
+                f"{self.graph.name(parts[0])} ({self.graph.layers[parts[0]].kind}): some channels of "
+                f"{self.graph.name(i)} come to the same channels by two ways, one of them through this layer, and "
+                f"others do not, with no random layer between; {SAMPLE}")
         return Meeting(start, (edge, since[0]), (other_edge, since[1]))
 
     def _late(self, i: int, meetings: list[Meeting]) -> list[Meeting]:
