@@ -387,10 +387,10 @@ def _of_winners(at: Before, m: Moments) -> float:
     """
     norm, total, steep = at.gates.normed[at.source], 0.0, 0.0
     left, along = at.gates.even[norm]
-    windows = [taps.geometry[0] for taps in at.op.taps]
-    often = np.bincount(_inside(at.op, at.graph.sizes[at.source], at.graph.sizes[at.i]).reshape(-1))
+    sizes_in = at.graph.sizes[at.source]
+    often = np.bincount(_inside(at.op, sizes_in, at.graph.sizes[at.i]).reshape(-1))
     counts, weight = np.flatnonzero(often), often[often > 0] / often.sum()
-    for g, (share, near) in enumerate(zip(at.graph.shares(at.source), _near(windows, m))):
+    for g, (share, near) in enumerate(zip(at.graph.shares(at.source), _near(at.op, m, sizes_in, at.extents[at.i]))):
         value = m.value(g) if near is None else m.value(g).sharing(near)
         site = at.gates.sites[norm][g]
         steps = 0 if site is None else len(site.steps)
@@ -445,7 +445,7 @@ def max_pool(op: Linear, m: Moments, sizes_in: Sizes, sizes: Sizes, extent: tupl
                        extent, zero)[lag_zero(zero)] * (kinds[-1] / count)
     scale = mixed / m.per_site(np.where(m.average > 0, m.average, 1.0))
     second, cov_far, corr_site, known, bias, level, before = [], [], [], [], [], [], []
-    for g, near in enumerate(_near([taps.geometry[0] for taps in op.taps], m)):
+    for g, near in enumerate(_near(op, m, sizes_in, extent)):
         site, whole = m.value(g) if near is None else m.value(g).sharing(near), float(m.average[g])
         distribution = site.distribution
         shared = (float(m.cov_site[g]) if near is None else near) / whole if whole else 0.0
@@ -467,7 +467,8 @@ def max_pool(op: Linear, m: Moments, sizes_in: Sizes, sizes: Sizes, extent: tupl
         together = distant(distribution.row_means, winner.row_means, distribution.share, float(m.cov_site[g]))
         corr_site.append(together / winner.second if winner.second else 0.0)
         local = near is not None and len(m.value(g).distribution.share) == 1
-        known.append(Largest.of(site, int(kinds[-1]), local).value())
+        own_source = m.value(g) if site.source.parts else site  # conditioning goes on below
+        known.append(Largest.of(own_source, int(kinds[-1]), local, site).value())
         before.append(distribution)
         gates = np.array([[one.mean_gate for one in row] for row in table]) / (distribution.mean_gate or 1.0)
         even = alike is None and len(kinds) == 1
@@ -600,10 +601,17 @@ def _neighbours(m: Moments) -> bool:
     return any(m.lags) or (m.plane is not None and any(m.plane.lags))
 
 
-def _near(windows: list[AxisGeometry], m: Moments) -> list[float | None]:
-    """Mean of M over the pairs of sites of one window, where lags say how neighbours are correlated."""
+def _near(op: Linear, m: Moments, sizes_in: Sizes, extent: tuple[int, ...]) -> list[float | None]:
+    """Mean of M over the pairs of sites of one window, where lags say how neighbours are correlated.
+
+    Where sites differ by phase, as after upsampling, those of a window may be copies of one, others not.
+    """
     if not _neighbours(m):
         return [None] * len(m.cov_far)
+    windows = [taps.geometry[0] for taps in op.taps]
+    if any(m.lags) and m.second[0].size > 1 and not op.by_rows and all(
+            h + 1 >= w.extent for h, w in zip(m.lags, windows)):
+        return _within(op, m, sizes_in, extent)
     middle = tuple(w.kernel - 1 for w in windows)
     pairs = np.asarray(math.prod(np.ix_(*(w.kernel - np.abs(np.arange(1 - w.kernel, w.kernel)) for w in windows))))
     pairs[middle] = 0
@@ -611,6 +619,20 @@ def _near(windows: list[AxisGeometry], m: Moments) -> list[float | None]:
         return [None] * len(m.cov_far)
     near = (_between_taps(windows, m) * pairs).reshape(len(m.cov_far), -1).sum(axis=1) / pairs.sum()
     return [float(one) for one in near * m.average]
+
+
+def _within(op: Linear, m: Moments, sizes_in: Sizes, extent: tuple[int, ...]) -> list[float | None]:
+    """Mean of M over the pairs of sites of each window that lies inside the map: that of an average, less its sites."""
+    zero = (0,) * m.ndim
+    average = op._replace(routes=False, inside_only=False)
+    both = linear(average, m, sizes_in, extent, zero)[lag_zero(zero)]
+    alone = linear(average._replace(variances=True), m.with_lags(zero), sizes_in, extent, zero)[lag_zero(zero)]
+    whole = _inside(op, sizes_in, tuple(None if n is None else k for n, k in zip(sizes_in, extent)))
+    count = int(whole.max())
+    inside = np.broadcast_to(whole == count, both.shape[1:])
+    found = [(count**2 * float(one[inside].mean()) - count * float(each[inside].mean())) / (count**2 - count)
+             if count > 1 else None for one, each in zip(both, alone)]
+    return [None if near is None else min(near, q) for near, q in zip(found, m.average.tolist())]
 
 
 def _correlated(op: Linear, m: Moments, pooled: Moments, sizes_in: Sizes, lags: tuple[int, ...],

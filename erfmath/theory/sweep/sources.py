@@ -207,6 +207,10 @@ class Sum(Source):
     def given(self, part: int, nodes: Nodes, table: Array) -> tuple[Nodes, Array]:
         return self.pull(part, nodes, table)
 
+    def sharing_more(self, part: float) -> Sum:
+        parts = [Value.of(one.source.sharing_more(part), one.steps) for one in self.parts]
+        return Sum.of(parts, self.q, self.c + part * (self.q - self.c))
+
     @property
     def _terms_of_all(self) -> tuple[list[Value], float, float]:
         """The parts, those that are sums themselves by what they are sums of, and the moments of all Gaussians."""
@@ -259,18 +263,20 @@ def _sum(parts: tuple[Value, ...], q: float, c: float) -> Sum:
 class Largest(Source):
     """The largest of `count` sites of one value, which share what sites of a channel do.
 
-    `local` says that sites of one window share it, and no others.
+    `window` is the value such that its sites share what those of one window do, if that is more; `local` says that
+    sites of one window share it, and no others.
     """
 
     parts: tuple[Value, ...]
     count: int
-    local: bool = False
+    local: bool
+    window: Value
 
     @staticmethod
     @remembered(256, lasting=False)
-    def of(value: Value, count: int, local: bool = False) -> Largest:
+    def of(value: Value, count: int, local: bool = False, window: Value | None = None) -> Largest:
         """The interned one."""
-        return Largest((value,), count, local)
+        return Largest((value,), count, local, window or value)
 
     def _make(self, knots: tuple[float, ...]) -> Nodes:
         value, = self.parts
@@ -281,8 +287,7 @@ class Largest(Source):
 
     def overlaps(self, above: Value) -> Array:
         """Correlations of a function of the largest between windows that have a part of their sites in common."""
-        value, = self.parts
-        found = value.distribution.overlap(self.count, above.at)
+        found = self.window.distribution.overlap(self.count, above.at)
         return np.asarray(found / (found[-1] or 1.0))
 
     def _winning(self, value: Value, below: Nodes) -> Array:
@@ -291,7 +296,7 @@ class Largest(Source):
         rising = (np.diff(x[np.argsort(below.u, kind="stable")]) >= 0).all()
         if isinstance(source, Gaussian) and rising:
             return source.winning(below.u, self.count)
-        distribution = value.distribution
+        distribution, source = self.window.distribution, self.window.source
         if len(distribution.share) == 1:
             if rising and isinstance(source, Sum) and source.smooth:
                 return np.asarray(self.count * cumulated(below.p)**(self.count - 1))
@@ -322,8 +327,7 @@ class Largest(Source):
 
     @functools.cached_property
     def _largest(self) -> SiteDistribution:
-        value, = self.parts
-        largest = value.distribution.largest_of(self.count)
+        largest = self.window.distribution.largest_of(self.count)
         return largest.as_one_row() if self.local else largest
 
     def distribution(self, knots: tuple[float, ...]) -> SiteDistribution:

@@ -135,6 +135,10 @@ class Source(ABC):
         """E[table at the source | value number `part` at one of its sites]; None where that is not known."""
         return None
 
+    def sharing_more(self, part: float) -> Source:
+        """The same, sites of which share this part of what else is their own, if it can tell."""
+        return self
+
     def passing(self, nodes: Nodes) -> Array:
         """Parts of the power of a gradient that passes what made the source, at its nodes; their sum is 1."""
         return nodes.p
@@ -193,8 +197,13 @@ class Value:
         return Value.of(self.source, (*self.steps, phi))
 
     def sharing(self, cov_site: float) -> Value:
-        """The same, such that E[v v'] of two sites is `cov_site`; only what is made of a Gaussian can tell."""
-        if not isinstance(self.source, Gaussian) or not self.source.q:
+        """The same, such that E[v v'] of two sites is `cov_site`, as far as its source can tell."""
+        if not isinstance(self.source, Gaussian):
+            parts = 0.0, 1.0
+            found = [self._sharing_more(part).distribution.cov_site for part in parts]
+            return self if found[-1] - found[0] <= 1e-9 * found[-1] else self._sharing_more(
+                float(np.interp(cov_site, found, parts)))
+        if not self.source.q:
             return self
         nodes, end = self.nodes, math.sqrt(self.source.q)
         hermite, v = functions.hermite(nodes.u / end, TERMS), self.at(nodes.u)
@@ -204,6 +213,10 @@ class Value:
         made = powers @ terms
         found = float(np.interp(cov_site, np.maximum.accumulate(made), corr_site))
         return Value.of(self.source.sharing(found * self.source.q), self.steps)
+
+    def _sharing_more(self, part: float) -> Value:
+        source = self.source.sharing_more(part)
+        return self if source is self.source else Value.of(source, self.steps)
 
     def times(self, a: float, b: float = 0.0) -> Value:
         """a v + b."""
@@ -366,6 +379,9 @@ class Gaussian(Source):
     def sharing(self, c: float) -> Gaussian:
         """The same distribution, of which another part is shared."""
         return Gaussian.of(self.q, c)
+
+    def sharing_more(self, part: float) -> Gaussian:
+        return self.sharing(self.c + part * (self.q - self.c))
 
     def winning(self, u: Array, count: int) -> Array:
         """`count` times the probability that the largest of `count` sites is one of value u."""
