@@ -17,7 +17,7 @@ from ..memory import replace
 from ..sweep.covariance import Covariance, Factor
 from ..sweep.few_terms import FewTerms, few, variances_of
 from ..sweep.lowering import SAMPLE, Linear, Norm, box, by_place, reach, separable, together
-from ..sweep.moments import Common, Moments, in_parts, mean_reads, read_sites
+from ..sweep.moments import Common, Map, Moments, in_parts, mean_reads, read_sites
 from ..sweep.rows import padding
 from ..sweep.taps import Array, Taps, reads
 from .alignment import Along, through_random
@@ -83,7 +83,11 @@ class ConvolutionRule(Rule):
         return Linear.random((taps,), total, groups), None
 
     def forward(self, at: Before, inputs: list[Moments]) -> Moments:
-        graph, op, m = at.graph, at.op, inputs[0]
+        after = self._made(at, inputs[0])
+        return after if not at.gates.products or not at.op.fresh else after.with_map(_map(at, inputs[0]))
+
+    def _made(self, at: Before, m: Moments) -> Moments:
+        graph, op = at.graph, at.op
         if op.ties_channels:
             raise NotImplementedError("a gate in a network with weights that are equal or given for all "
                                       f"channels: {SAMPLE}")
@@ -221,6 +225,18 @@ def _patterns(common: Common, shared: float, own: float, op: Linear, sizes: tupl
         z, inside = read_sites(g, n or 1, m or 1)
         within.append((inside * line[:, 0][z]).T)
     return border_patterns(own, shared, _weights(op), within, channels)
+
+
+def _map(at: Before, m: Moments) -> Map | None:
+    """What the values are made from, where their weights tell nothing of it but what its channels have in common.
+
+    A depthwise layer reads one channel: what others read, too, is the map further down.
+    """
+    known, inputs, q = m.made_from, at.graph.channels[at.source] // at.op.groups, float(m.average.mean())
+    if inputs > 1 and q:
+        alone = (1 + (float(m.cov_far.mean()) / q)**2) / inputs, (np.ones(1),) * m.ndim
+        known = Map(at.source, (alone, *(known.parts if known is not None else ())))
+    return None if known is None else known.through(at.op.taps)
 
 
 def _weights(op: Linear) -> Array:

@@ -68,6 +68,8 @@ class NormRule(Rule):
         at.gates.even[at.i] = left, left
         if left != 1:
             at.gates.normed[at.i] = at.i
+        if at.gates.products and not self.centres_far:
+            m = m.with_map(at.done[at.source].made_from)
         scale, shift = self._affine_at(at)
         if (scale, shift) == (1, 0):
             vars(m)["normed"] = (self.key(at),) * len(m.cov_far)

@@ -7,6 +7,7 @@ others.  A factor of one site or one channel serves all of them and gathers thei
 from __future__ import annotations
 
 import functools
+import math
 import operator
 from collections.abc import Sequence
 
@@ -53,7 +54,8 @@ class MultiplyRule(Rule):
             apart, near = apart * ratio(part.cov_far, part.level * part.average), near * part.corr_site
         sites = tuple(self._site(at, g, parts, [None if c is None else c[g] for c in constant])
                       for g in range(len(values)))
-        return Moments(values, apart * whole.level * whole.average, near, sites, whole.wraps)
+        shared = _by_map([part for part, one in zip(parts, one_site) if not one])
+        return Moments(values, apart * whole.level * whole.average + shared, near, sites, whole.wraps)
 
     @staticmethod
     def _refuse_dependent(at: Before, slots: Sequence[int]) -> None:
@@ -110,6 +112,21 @@ class MultiplyRule(Rule):
 def _values(part: Moments, lags: tuple[int, ...], one_site: bool) -> Array:
     """M(x, tau) over a box of lags; that of one site is the same everywhere."""
     return part.per_pair(part.average) if one_site else part.with_lags(lags).values
+
+
+def _by_map(parts: Sequence[Moments]) -> Array:
+    """What distant sites of a product share beyond the product of what they share of its factors.
+
+    Two factors that random layers have made from one map share at two sites what the map has in common there, a
+    mean over its channels: the mean of its square is more than the square of its mean.  Means over many sites see it.
+    """
+    nothing = np.zeros(len(parts[0].cov_far)) if parts else np.zeros(1)
+    if len(parts) != 2 or parts[0].made_from is None or parts[1].made_from is None:
+        return nothing
+    one, other = parts[0].made_from, parts[1].made_from
+    if one.node != other.node:
+        return nothing
+    return parts[0].average * parts[1].average * math.sqrt(one.varies * other.varies)
 
 
 def _constants(part: Moments) -> list[float] | None:

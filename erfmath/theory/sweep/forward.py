@@ -84,6 +84,8 @@ class Gates:
         Inputs of sums, as (node, slot), whose part in the sum is not known by its value.
     strict : bool
         Whether such sums are refused: where gates depend on what is asked for.
+    products : bool
+        Whether values are multiplied, so that it matters what they are made from.
     """
 
     power: dict[int, Array] = field(default_factory=dict)
@@ -105,6 +107,7 @@ class Gates:
     centred: dict[int, list[Dependence]] = field(default_factory=dict)
     unfollowed: set[tuple[int, int]] = field(default_factory=set)
     strict: bool = True
+    products: bool = False
 
 
 def forward(graph: Graph, plan: Plan, inputs: InputModel, seen: dict[int, Moments] | None = None) -> Gates:
@@ -129,7 +132,7 @@ def _averaged(ways: list[dict[int, float]]) -> dict[int, float]:
 class _Forward:
     def __init__(self, graph: Graph, plan: Plan, inputs: InputModel, seen: dict[int, Moments] | None = None) -> None:
         self.graph, self.plan, self.inputs, self.seen = graph, plan, inputs, seen
-        self.gates = Gates(strict=seen is None)
+        self.gates = Gates(strict=seen is None, products=any(layer.multiplies for layer in graph.layers))
         self.plane: dict[int, Moments] = {}
         self.done: dict[int, Moments] = {}
         self.spreads = graph.sizes[-1][0] is not None and any(

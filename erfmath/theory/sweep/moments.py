@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -27,7 +27,7 @@ from .values import Gaussian, SiteValue, Value
 if TYPE_CHECKING:
     from ..rules.directions import Patterns
 
-__all__ = ["Common", "Moments", "at", "concatenate", "far_factor", "folded", "in_parts", "inside", "linear",
+__all__ = ["Common", "Map", "Moments", "at", "concatenate", "far_factor", "folded", "in_parts", "inside", "linear",
            "mean_reads", "overlap", "random_map", "ratio", "read_sites", "refit", "shared_after"]
 
 
@@ -46,6 +46,47 @@ class Tilt(NamedTuple):
     group: int
     way: tuple[int, ...]
     ratios: Callable[[], Patterns | None]
+
+
+class Map(NamedTuple):
+    """The map that random layers have made values from: other layers that read it have its fluctuations in common.
+
+    What values share given a map is a mean over its channels, and varies with the distant sites (or inputs) that are
+    compared, as given the maps further down.
+
+    Attributes
+    ----------
+    node : int
+        That holds it.
+    parts : tuple of (float, tuple of ndarray)
+        For each map the variance over E[v^2]^2 right above it, and per axis how it is correlated over lags by now.
+    """
+
+    node: int
+    parts: tuple[tuple[float, tuple[Array, ...]], ...]
+
+    @property
+    def varies(self) -> float:
+        """The variance over distant pairs of sites, over E[v^2]^2."""
+        return sum(part * math.prod(float(line[len(line) // 2]) for line in lines) for part, lines in self.parts)
+
+    def through(self, taps: Sequence[Taps]) -> Map:
+        """After random weights: both sites read through the same tap."""
+        parts = self.parts
+        for one in taps:
+            if one.rows is not None or len(one.axes) > 1 or one.trivial:
+                continue
+            (axis,), (g,) = one.axes, one.geometry
+            weights = np.zeros(g.extent)
+            weights[::g.dilation] = one.weights / one.weights.sum()
+            pairs = np.convolve(weights, weights[::-1])
+            step = 1 if g.transposed else g.stride
+            found = []
+            for part, lines in parts:
+                line = np.convolve(lines[axis], pairs)
+                found.append((part, (*lines[:axis], line[len(line) // 2 % step::step], *lines[axis + 1:])))
+            parts = tuple(found)
+        return self._replace(parts=parts)
 
 
 @dataclass(eq=False)
@@ -80,6 +121,8 @@ class Moments:
     common : Common, optional
         Gives E[v(x) v'] over distant sites (or inputs) v', in parts of its average, per group and site.  None: it falls
         towards borders as `second` does.
+    made_from : Map, optional
+        What they were made from, where products may ask.
     """
 
     values: Array
@@ -93,6 +136,7 @@ class Moments:
     tilts: tuple[Tilt, ...] = ()
     common: Common | None = None
     offset: Array | None = None
+    made_from: Map | None = None
 
     @property
     def ndim(self) -> int:
@@ -261,6 +305,10 @@ class Moments:
     def with_tilt(self, i: int, ratios: Callable[[], Patterns | None]) -> Moments:
         """The same, with what a batch norm would do to single taps of the convolution `i`, found where one asks."""
         return self._with(tilts=(Tilt(0, (i,), ratios),))
+
+    def with_map(self, made_from: Map | None) -> Moments:
+        """The same, with what they were made from."""
+        return self._with(made_from=made_from)
 
     def alone(self) -> Moments:
         """The same without what ties it to other nodes, for what may be asked of it long after these are done."""

@@ -199,10 +199,9 @@ class Value:
     def sharing(self, cov_site: float) -> Value:
         """The same, such that E[v v'] of two sites is `cov_site`, as far as its source can tell."""
         if not isinstance(self.source, Gaussian):
-            parts = 0.0, 1.0
-            found = [self._sharing_more(part).distribution.cov_site for part in parts]
-            return self if found[-1] - found[0] <= 1e-9 * found[-1] else self._sharing_more(
-                float(np.interp(cov_site, found, parts)))
+            least, most = (value.distribution.cov_site for value in (self, self._sharing_more(1.0)))
+            return self if most - least <= 1e-9 * most else self._sharing_more(
+                float(np.clip((cov_site - least) / (most - least), 0.0, 1.0)))
         if not self.source.q:
             return self
         nodes, end = self.nodes, math.sqrt(self.source.q)

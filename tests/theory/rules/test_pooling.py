@@ -262,8 +262,7 @@ def test_channels_of_several_kinds_have_winners_of_their_own(pool: em.Layer, res
 
 
 @pytest.mark.parametrize("between, tolerance", [((), 0.002), ((RELU,), 0.05)])
-def test_the_largest_of_copies_of_one_site_and_what_is_added_to_them(between: tuple[Any, ...], tolerance: float
-                                                                    ) -> None:
+def test_the_largest_of_copies_of_one_site(between: tuple[Any, ...], tolerance: float) -> None:
     """A window of max(u + w_i), all of its sites with one u: as in the levels of a stacked hourglass.
 
     With sites drawn one by one; a mean over windows of all phases would be 1.29 and 1.72 times as much.

@@ -347,3 +347,17 @@ def test_backward_of_focal_modulation_compared_with_samples() -> None:
         erf, measured = (f(net, image=9, unit=unit, **more) for f, more in (
             (em.predict, {}), (em.measure, {"draws": 400, "rng": 1})))
         assert all(abs(a - b) < 4 * e + 0.02 * b for a, b, e in zip(erf.std, measured.std, measured.std_stderr))
+
+
+@pytest.mark.parametrize("taps", [1, 3])
+def test_two_random_maps_of_one_have_its_channels_in_common(taps: int) -> None:
+    """E[mean(a b)^2] = (1/N^2) sum over sites s, t of E[K^2], K the mean of x x' over the C channels of white x.
+
+    Its variance is 1 / C, or 2 / C where s = t; a mean over taps has other sites each.
+    """
+    sites, channels = 512, 16
+    more = [em.Conv((taps,), groups="depthwise", weights=G1, padding_mode="circular")] if taps > 1 else []
+    net = em.serial(em.multiply(em.serial(conv(1), *more), em.serial(conv(1), *more)), em.GlobalAvgPool())
+    found = em.signals(net, image=sites, channels_in=channels, ndim=1)["global_avg_pool1"].second
+    exact = (1 + 2 / taps / channels) / sites + (1 - 1 / sites) / taps / channels
+    assert abs(found / exact - 1) < 0.01  # 1 / N alone is a tenth of it
