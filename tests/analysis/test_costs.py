@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 from typing import Any
 
 import pytest
@@ -80,6 +82,66 @@ def test_parameters_of_sequences_and_volumes() -> None:
     assert weights == 19_069_955 - 2_336 - 3
     tcn = em.costs(em.zoo.tcn(), 100, channels_in=1, biases=True).total_parameters
     assert tcn == (7 * 25 + 25) + 15 * (7 * 25**2 + 25) + (25 + 25)
+
+
+#: Multiply-adds and parameters for an image, (channels, *space), counted with hooks on modules of torchvision 0.29 and
+#: timm 1.0.31, and written after the papers (tests/counted.py; with `-m torch` they are counted again).
+COUNTED = {
+    "repvgg_a0": ((3, 224, 224), 1_512_581_120, 9_108_968), "hrnet_w18": ((3, 224, 224), 3_281_983_152, 9_562_260),
+    "fpn_resnet50": ((3, 224, 224), 6_322_176_000, 25_082_176), "pspnet": ((3, 224, 224), 33_935_679_488, 46_592_597),
+    "edsr": ((3, 360, 640), 316_259_251_200, 1_369_883), "wavenet": ((1, 4000), 4_149_504_000, 1_056_384),
+    "tcn": ((1, 784), 51_606_800, 66_250), "unet3d": ((3, 40, 40, 40), 59_742_208_000, 19_069_955),
+    "unet_plus_plus": ((3, 96, 96), 4_849_238_016, 9_163_296), "preact_resnet20": ((3, 32, 32), 40_813_184, 272_282),
+    "preact_resnet56": ((3, 32, 32), 125_747_840, 855_578)}
+#: What those have that the zoo's do not: shifts of the mean of EDSR's colours, on the small and on the large image.
+MORE = {"edsr": (9 * 5 * 360 * 640, 2 * 12)}
+#: Which layers of them have biases: all, or those that no norm follows but the classifier's alone.
+BIASES = {"unet_plus_plus": True, "preact_resnet20": False, "preact_resnet56": False}
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_counted_otherwise(name: str) -> None:
+    (channels, *image), multiply_adds, parameters = COUNTED[name]
+    head = "head" in inspect.signature(getattr(em.zoo, name)).parameters
+    net = em.zoo.build(name, **({"head": True} if head else {}))
+    found = em.costs(net, tuple(image), channels_in=channels, biases=BIASES.get(name, "unnormed"))
+    more = MORE.get(name, (0, 0))
+    assert found.total_multiply_adds + more[0] == multiply_adds
+    here = found.total_parameters + more[1] + (10 if name.startswith("preact") else 0)
+    if name == "unet3d":  # counted without its norms, and with biases of what they normalise
+        normed = {node.inputs[0] for node in net.nodes if node.layer.statistics}
+        here += sum(net.channels()[one] for one in normed)
+        here -= sum(n for one, n in found.parameters.items() if one.startswith("batch_norm"))
+        here -= sum(net.channels()[node.name] for node in net.nodes if node.layer.op == "conv_transpose")
+    assert here == parameters
+
+
+@pytest.mark.torch
+def test_counted_again() -> None:
+    found = importlib.import_module("counted")
+    assert {name: (shape, *found.counted(make(), *shape)) for name, (make, shape) in found.MODULES.items()} == COUNTED
+
+
+def test_published_totals_of_papers() -> None:
+    """EDSR's baseline, 316.3 billion for an image of 1280 x 720 with its shifts of the mean (Ahn et al. 2018).
+
+    ResNets on CIFAR images without 1x1 shortcuts: 125.49 and 252.89 million (Lin et al. 2020, HRank).  The context
+    module: 64 C^2 parameters (Yu and Koltun 2016).  MobileNet: 569 million (Howard et al. 2017).  RepLKNet-31B with its
+    small kernels merged: 15.3 billion, cut off (Ding et al. 2022).  GoogLeNet: torchvision's.
+    """
+    def giga(net: em.Network, image: int = 224) -> float:
+        return em.costs(net, image).total_multiply_adds / 1e9
+
+    assert round((em.costs(em.zoo.edsr(), (360, 640)).total_multiply_adds + MORE["edsr"][0]) / 1e9, 1) == 316.3
+    shortcuts = 2 * 16 * 32 * 16**2 / 1e9
+    assert [round(1000 * (giga(em.zoo.cifar_resnet(depth, head=True), 32) - shortcuts), 2) for depth in (56, 110)] == [
+        125.49, 252.89]
+    module = em.zoo.context_module()
+    channels = module.channels()[module.output]
+    assert em.costs(module, 64, channels_in=channels).total_parameters == 64 * channels**2
+    assert round(giga(em.zoo.mobilenet_v1(head=True)), 3) == 0.569
+    assert int(10 * giga(em.zoo.replknet31b(head=True, small_kernel=None))) == 153
+    assert round(giga(em.zoo.googlenet(head=True, reduced=True)), 3) == 1.498
 
 
 @pytest.mark.parametrize("name, biases, published", [
