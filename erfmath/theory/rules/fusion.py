@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -17,10 +17,12 @@ from ...layers import (Activation, AdaptiveAvgPool, AdaptiveMaxPool, AvgPool, Bl
 from ...layers.base import Windowed
 from ...layers.geometry import SITE, AxisGeometry
 from ...layers.weights import Fixed, Random
+from ..memory import remembered
 from ..sweep.values import rounded
 from .base import rule_of
 
-__all__ = ["alone", "as_one", "beside", "homogeneous", "nothing", "of_sites", "one_convolution", "unnamed"]
+__all__ = ["alone", "as_one", "beside", "homogeneous", "like", "nothing", "of_sites", "one_convolution", "related",
+           "unnamed"]
 
 #: Taps along an axis of a filter that stands for two in a row, at most.
 MOST = 32
@@ -28,6 +30,8 @@ MOST = 32
 LIMIT = 1e30
 #: The same of factors.
 LARGEST = 1e100
+#: Layers that may be written as simpler ones.
+SIMPLER = (Conv, ConvTranspose, AdaptiveAvgPool, AvgPool, Activation)
 #: Layers some of which are one with another kind of them.
 WINDOWS = (Windowed, Pad, Upsample, GlobalAvgPool, AdaptiveAvgPool, PixelUnshuffle, PixelShuffle)
 #: Functions that change nothing a second time, and odd ones.
@@ -37,6 +41,8 @@ Sizes = tuple[Any, ...]
 
 def alone(layer: Layer, sizes: Sizes, ndim: int) -> Layer:
     """A layer that reads one map of `sizes`, as simple as it can be written."""
+    if not isinstance(layer, SIMPLER):
+        return layer
     if isinstance(layer, ConvTranspose):
         layer = _forwards(layer, ndim)
     if isinstance(layer, Conv):
@@ -149,6 +155,12 @@ def _trimmed(layer: Layer, ndim: int) -> Layer:
     return replace(spec, kernel_size=kept.shape, padding=pads, weights=Fixed(kept))
 
 
+def related(first: Layer, second: Layer) -> bool:
+    """Whether there are layers of these kinds that in a row are one."""
+    return type(first) is type(second) or isinstance(first, Scale) or (
+        isinstance(first, WINDOWS) and isinstance(second, WINDOWS))
+
+
 def as_one(first: Layer, second: Layer, sizes: tuple[Sizes, Sizes], channels: tuple[int, int, int], gated: bool,
            ndim: int) -> Layer | None:
     """One layer that does what two in a row do, None where there is none; `sizes` and `channels` are of what they read
@@ -156,7 +168,7 @@ def as_one(first: Layer, second: Layer, sizes: tuple[Sizes, Sizes], channels: tu
     """
     if isinstance(first, Scale):
         return _scaled(second, first.factor)
-    if type(first) is not type(second) and not (isinstance(first, WINDOWS) and isinstance(second, WINDOWS)):
+    if not related(first, second):
         return None
     if isinstance(first, Pad) and isinstance(second, Pad) and first.mode == second.mode == "zeros":
         pads = [(a.pads(None), b.pads(None)) for a, b in zip(first.geometry(ndim), second.geometry(ndim))]
@@ -396,8 +408,19 @@ def beside(one: Layer, other: Layer, channels: tuple[int, int]) -> Layer | None:
 
 def unnamed(layer: Any) -> Layer:
     """A layer whatever it is called."""
-    unnamed: Layer = replace(layer, name=None)
+    unnamed: Layer = layer if layer.name is None else replace(layer, name=None)
     return unnamed
+
+
+@remembered(256)
+def _fields(kind: type[Layer]) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind) if field.name != "name")
+
+
+def like(one: Layer, other: Layer | None) -> bool:
+    """Whether two layers are one but for their names."""
+    return one is other or (type(one) is type(other) and all(
+        getattr(one, name) == getattr(other, name) for name in _fields(type(one))))
 
 
 def _slope(layer: Activation) -> float | None:

@@ -17,7 +17,7 @@ from ...layers import (Activation, AdaptiveAvgPool, AdaptiveMaxPool, AvgPool, Ba
 from ...layers.weights import Fixed
 from ..sweep.values import rounded
 from .base import rule_of
-from .fusion import alone, as_one, beside, homogeneous, nothing, of_sites, one_convolution, unnamed
+from .fusion import alone, as_one, beside, homogeneous, like, nothing, of_sites, one_convolution, related, unnamed
 from .order import readers_of
 
 __all__ = ["simplified"]
@@ -170,7 +170,7 @@ class _Simplifying:
         elif self.normed and (layer.joins_channels or layer.moves_channels) and not isinstance(
                 layer, (PixelShuffle, PixelUnshuffle)):
             norm = self.normed.get(inputs[0])
-            if isinstance(norm, OF_CHANNELS) and all(_like(norm, self.normed.get(j)) for j in inputs):
+            if isinstance(norm, OF_CHANNELS) and all(like(norm, self.normed.get(j)) for j in inputs):
                 self.normed[i] = norm
 
     # -- layers in a row ----------------------------------------------------------------------
@@ -181,16 +181,17 @@ class _Simplifying:
         layer = self.layers[i] = alone(self.layers[i], sizes[j], self.ndim)
         while not nothing(layer, self.ndim):
             one, k = None, self.sources[j][0] if j >= 0 else j
-            if self._own(j) and len(self.sources[j]) == 1 and not (
+            own = len(self.sources[j]) == 1 and self._own(j)
+            if own and related(self.layers[j], layer) and not (
                     self.apart and _spreads(self.layers[j], self.ndim) and _spreads(layer, self.ndim)):
                 one = as_one(self.layers[j], layer, (sizes[k], sizes[j]), (
                     self.channels[k], self.channels[j], self.channels[i]), self.gated and not self._common(i),
                     self.ndim)
             if one is None:
                 if (isinstance(layer, Activation) and j in self.positive and layer.function in RECTIFIERS) or (
-                        layer.statistics and _like(layer, self.normed.get(j))):
+                        j in self.normed and layer.statistics and like(layer, self.normed[j])):
                     break  # positive, or normalised, already
-                if not self._exchange(i, j):
+                if not own or not self._exchange(i, j):
                     return False
                 (j,), layer = self.sources[i], self.layers[i]
                 continue
@@ -205,13 +206,11 @@ class _Simplifying:
         """Whether a sum reads the node whose other terms have passed the same layer: then that comes after the sum."""
         above = self.reader.get(i, i)
         return self.layers[above].sums and self._own(i) and any(
-            j != i and j >= 0 and _like(self.layers[i], self.layers[j]) for j in self.sources[above])
+            j != i and j >= 0 and like(self.layers[i], self.layers[j]) for j in self.sources[above])
 
     def _exchange(self, i: int, j: int) -> bool:
         """Put a factor, or what moves or copies values, node `j`, after the layer that reads it where they commute."""
         below, layer = self.layers[j], self.layers[i]
-        if not self._own(j) or len(self.sources[j]) > 1:
-            return False
         if isinstance(layer, Activation):
             if isinstance(below, Scale) and not homogeneous(layer, below.factor):
                 return self._with_factor_below(i, j)
@@ -270,7 +269,7 @@ class _Simplifying:
         for j in self.sources[i]:
             layer = self.layers[j]
             same = next((k for k in first if k != j and self._inner(k) and self._own(j) and self.sources[k] == (
-                self.sources[j]) and not (layer.random or layer.draws_noise) and _like(layer, self.layers[k])), j)
+                self.sources[j]) and not (layer.random or layer.draws_noise) and like(layer, self.layers[k])), j)
             first.append(same)
         if tuple(first) != self.sources[i]:
             gone = set(self.sources[i]).difference(first)
@@ -324,7 +323,7 @@ class _Simplifying:
     def _raise(self, level: tuple[int, ...]) -> None:
         """Let all nodes end with one layer, where those that do not have it below what it commutes with."""
         tops = [self.layers[j] for j in level if self._own(j) and len(self.sources[j]) == 1]
-        if len(tops) < len(level) or all(_like(tops[0], one) for one in tops):
+        if len(tops) < len(level) or all(like(tops[0], one) for one in tops):
             return
         for layer in tops:
             depths = [self._depth(j, layer) for j in level]
@@ -337,7 +336,7 @@ class _Simplifying:
         """How many layers, with which it commutes, lie between node `j` and one like `layer`; None if there is none."""
         depth = 0
         while self._own(j) and len(self.sources[j]) == 1:
-            if _like(layer, self.layers[j]):
+            if like(layer, self.layers[j]):
                 return depth
             if not self._passes(layer, self.layers[j]):
                 break
@@ -407,7 +406,7 @@ class _Simplifying:
             return False
         first, below = self.layers[level[0]], [self.sources[j][0] for j in level]
         return (self._by_channel(first) and len({self.sizes[j] for j in below}) == 1
-                and all(_like(first, self.layers[j]) and self.channels[j] == self.channels[k]
+                and all(like(first, self.layers[j]) and self.channels[j] == self.channels[k]
                         for j, k in zip(level, below)))
 
     def _by_channel(self, layer: Layer) -> bool:
@@ -415,11 +414,6 @@ class _Simplifying:
             return layer.groups == "depthwise" and not layer.bias and not (
                 isinstance(layer.weights, Fixed) and not layer.weights.per_channel(self.ndim))
         return isinstance(layer, OF_CHANNELS)
-
-
-def _like(one: Layer, other: Layer | None) -> bool:
-    """Whether two layers are one but for their names."""
-    return one is other or (type(one) is type(other) and other is not None and unnamed(one) == unnamed(other))
 
 
 def _spreads(layer: Layer, ndim: int) -> bool:
