@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib
 import re
+from collections.abc import Sequence
 from typing import Any
 
 __all__ = ["MEMORY_LIMIT", "MOST_CHANNELS", "MOST_NODES", "MOST_PHASES", "MOST_SITES", "MOST_TAPS", "MOST_WORK", "NODE",
-           "SizeError", "check_bytes", "check_count", "named", "optional", "quoted"]
+           "SizeError", "check_bytes", "check_count", "few", "named", "optional", "quoted"]
 
 #: Largest single array, in bytes, that erfmath builds unasked.
 MEMORY_LIMIT = 2**31
@@ -43,6 +44,17 @@ def quoted(value: Any) -> str:
         text = f"<{type(value).__name__}>"
     text = re.sub(" at 0x[0-9a-fA-F]+", "", " ".join(text.split()))
     return text if len(text) <= QUOTED else text[:QUOTED - 25] + "..."
+
+
+def few(names: Sequence[str]) -> str:
+    """The first three, as messages list them.
+
+    Examples
+    --------
+    >>> few(["conv1"]), few(["conv1", "conv2", "conv3", "conv4"])
+    ('conv1', 'conv1, conv2, conv3, ...')
+    """
+    return ", ".join([*names[:3], *["..."] * (len(names) > 3)])
 
 
 class SizeError(MemoryError, ValueError):

@@ -20,22 +20,10 @@ from .fused import Fused, fuse
 from .kinds import Origin, kind_of
 from .slopes import signs
 
-__all__ = ["Circuit", "add_to", "channels_of", "gates_of", "given_names", "origins", "streams", "sweep"]
+__all__ = ["Circuit", "add_to", "channels_of", "gates_of", "given_names", "missing_names", "origins", "streams"]
 
 #: What a node does to the gradient of its output.
 Pulls = Mapping[int, Callable[[Array], Sequence[Array]]]
-
-
-def sweep(program: Program, pulls: Pulls, waiting: dict[int, Array]) -> Array:
-    """The gradient of the program's source from gradients `waiting` at nodes, (draws, channels, images, *space).
-
-    Nodes above those that wait have no part in it.
-    """
-    waiting = dict(waiting)
-    for i in sorted(pulls, reverse=True):
-        if i in waiting:
-            add_to(program, waiting, i, pulls[i](waiting.pop(i)))
-    return waiting[program.source]
 
 
 def add_to(program: Program, waiting: dict[int, Array], i: int, parts: Sequence[Array]) -> None:
@@ -51,6 +39,11 @@ def given_names(plan: Plan) -> dict[int, set[str]]:
     for i, name in plan.recipe.given:
         found.setdefault(i, set()).add(name)
     return found
+
+
+def missing_names(net: Network, plan: Plan) -> tuple[str, ...]:
+    """What has no array and is random, by its name in `weights`."""
+    return tuple(net.names[i] + (f".{name}" if name == "bias" else "") for i, name in sorted(plan.recipe.drawn))
 
 
 def gates_of(plan: Plan) -> tuple[Program, dict[int, Fused], list[int]]:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 
 from ..empirics.arrays import Array, place
+from ..empirics.boxes import Program
 from ..empirics.sampling import generator
 from .circuit import Circuit, Pulls, add_to
 from .slopes import Gate
@@ -142,13 +143,17 @@ def exact(circuit: Circuit, gates: Mapping[int, Gate]) -> tuple[Array, Array, To
                 parts[which] = np.concatenate([_padded(parts[which], count), new])
                 count += len(new)
             ranges[i] = slice(first, count)
-        for j, part in zip(program.steps[i].inputs, parts):
-            if j in program.path:
-                known = waiting.get(j, part[:0])
-                longest = max(len(part), len(known))
-                waiting[j] = _padded(part, longest) + _padded(known, longest)
+        _add_columns(program, waiting, i, parts)
     power = squared(_padded(waiting[source], count))
     return power.sum(axis=0), power[:len(units)].sum(axis=0), {i: float(power[cut].sum()) for i, cut in ranges.items()}
+
+
+def _add_columns(program: Program, waiting: dict[int, Array], i: int, parts: Sequence[Array]) -> None:
+    """As `add_to`, where inputs may have fewer gradients waiting than others."""
+    longest = max([len(part) for part in parts] + [len(waiting[j]) for j in program.steps[i].inputs if j in waiting])
+    for j in set(program.steps[i].inputs) & set(waiting):
+        waiting[j] = _padded(waiting[j], longest)
+    add_to(program, waiting, i, [_padded(part, longest) for part in parts])
 
 
 def _padded(array: Array, length: int) -> Array:
@@ -208,14 +213,8 @@ class _Columns:
             parts = [np.concatenate(pair) for pair in zip(before, added)]
             self.ranges[i] = slice(self.count, self.count + len(added[0]))
             self.count += len(added[0])
-        self._hand(i, parts)
-
-    def _hand(self, i: int, parts: Sequence[Array]) -> None:
-        for j, part in zip(self.program.steps[i].inputs, parts):
-            if j in self.program.path:
-                longest = max(len(part), len(self.waiting.get(j, ())))
-                self.waiting[j] = (_padded(part, longest) + _padded(self.waiting[j], longest) if j in self.waiting
-                                   else part)
+        if parts:
+            _add_columns(self.program, self.waiting, i, parts)
 
     def totals(self) -> Totals:
         """Power of the gradients of each gate, at the source."""

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..base.errors import few
 from ..empirics.arrays import Array, place
 from ..empirics.boxes import Program, compile_network
 from ..empirics.measure import check_images
@@ -18,7 +19,7 @@ from ..empirics.rules import Pull, Step
 from ..empirics.run import forward
 from ..networks.network import Network
 from ..networks.settings import RunSettings
-from .circuit import channels_of, gates_of, given_names
+from .circuit import channels_of, gates_of, given_names, missing_names
 from .fused import fused_pull
 from .kinds import Observed, kind_of, per_channel
 from .slopes import Slope, signs
@@ -79,11 +80,9 @@ def activities(net: Network, weights: Mapping[str, Any], images: Any, *, node: s
                               weights=weights)
     plan = make_plan(net, settings, statistic="power", entropy=0, normalise=False, images=images, channel=None,
                      batch=None, dtype=None)
-    if plan.recipe.drawn:
-        missing = [net.names[i] + (f".{name}" if name == "bias" else "") for i, name in sorted(plan.recipe.drawn)]
-        words = ", ".join(missing[:3]) + ", ..." * (len(missing) > 3)
-        raise ValueError(f"weights: no array for {words}; activities are those of one network, all of whose weights "
-                         "are given")
+    if missing := missing_names(net, plan):
+        raise ValueError(f"weights: no array for {few(missing)}; activities are those of one network, all of whose "
+                         "weights are given")
     plan = all_units(net, settings, plan)
     channels = channels_of(net, settings)
     found, steps = observed(plan, np.moveaxis(images, 1, 0), channels, weighed=False), plan.program.steps

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..base.checks import choice, integer
-from ..base.errors import quoted
+from ..base.errors import few, quoted
 from ..base.progress import shown
 from ..empirics.arrays import Array, on_space, place
 from ..empirics.blas import one_thread
@@ -26,7 +26,7 @@ from ..networks.settings import RunSettings
 from ..results.assumptions import Assumed, Assumption
 from ..results.statistics import Moments
 from ..results.trained import TrainedReceptiveField
-from .circuit import Circuit, channels_of, origins
+from .circuit import Circuit, channels_of, missing_names, origins
 from .drawn import Grouping, drawn
 from .fused import fuse
 from .independent import coherent, exact, exact_fits, probed
@@ -76,11 +76,10 @@ def predict_through_gates(net: Network, settings: RunSettings, *, gates: Any, st
     plan = make_plan(net, settings, window=Box(lo, hi), statistic=statistic, entropy=seed_entropy(rng),
                      normalise=False, images=images, channel=None, batch=None,
                      dtype="float64" if statistic == "mean" else None)
-    missing = _missing(net, plan)
+    missing = missing_names(net, plan)
     if missing and statistic == "mean":
-        words = ", ".join(missing[:3]) + ", ..." * (len(missing) > 3)
-        raise ValueError(f"statistic='mean': {words} have random weights of mean zero (no array in weights=), so that "
-                         "the mean gradient is zero; use statistic='power'")
+        raise ValueError(f"statistic='mean': {few(missing)} have random weights of mean zero (no array in weights=), "
+                         "so that the mean gradient is zero; use statistic='power'")
     parts = _Parts(net, settings, plan, channels_of(net, settings), images, noise, grouping)
     about: dict[str, Any] = {"origin": lo, "shape": tuple(b - a + 1 for a, b in zip(lo, hi)), "unit": unit, "trf": trf,
                              "image": trf.image, "statistic": statistic, "seed": plan.recipe.entropy,
@@ -96,11 +95,6 @@ def predict_through_gates(net: Network, settings: RunSettings, *, gates: Any, st
     return TrainedReceptiveField(found.moments, plan.field, method=found.method, sampled=not found.exact,
                                  coherent_map=found.coherent, contributions=found.contributions,
                                  **{**about, "networks": found.moments.count if missing else 1})
-
-
-def _missing(net: Network, plan: Plan) -> tuple[str, ...]:
-    """What has no array and is random."""
-    return tuple(net.names[i] + (f".{name}" if name == "bias" else "") for i, name in sorted(plan.recipe.drawn))
 
 
 class _Found(NamedTuple):
@@ -172,7 +166,7 @@ class _Parts(NamedTuple):
                 raise ValueError(f"gates: the network has no node {quoted(name)}")
         missing = [name for name, i in by_name.items() if i not in found]
         if missing:
-            raise ValueError(f"gates: nothing is said of {', '.join(missing[:3])}{', ...' * (len(missing) > 3)}")
+            raise ValueError(f"gates: nothing is said of {few(missing)}")
         return found
 
     def inputs(self, plan: Plan, count: int) -> Array:

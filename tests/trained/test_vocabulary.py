@@ -20,7 +20,7 @@ from erfmath.empirics.rules import rule_of
 from erfmath.empirics.sampling import parameters_of
 from erfmath.networks.settings import RunSettings
 from erfmath.trained import independent
-from erfmath.trained.circuit import Circuit, channels_of, sweep
+from erfmath.trained.circuit import Circuit, channels_of
 from erfmath.trained.predicted import _gate, _Parts
 from erfmath.trained.slopes import Bins, Gate, Routes, Slopes
 
@@ -129,7 +129,7 @@ def sampled(circuit: Circuit, gates: Mapping[int, Gate], draws: int, rng: np.ran
             dx[sites] += value * np.eye(n)[rng.integers(0, n, dy.shape[:3])].reshape(bin_.shape)
         return [dx]
     pulls = {**circuit.linear, **{i: (lambda dy, gate=gate: through(gate, dy)) for i, gate in gates.items()}}
-    g = sweep(circuit.program, pulls, {top.index: place(units, circuit.program.unit, top.backward.out)})
+    g = next(independent.descend(circuit, pulls, {top.index: place(units, circuit.program.unit, top.backward.out)}, {}))
     return (g[:, :, 0]**2).sum(axis=1)
 
 
