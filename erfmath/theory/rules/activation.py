@@ -71,19 +71,21 @@ class ActivationRule(Rule):
         if not at.op.gate:
             return super().forward(at, inputs)
         phi, m = self.function(at.layer), inputs[0]  # type: ignore[arg-type]
-        at.refuse_joint(m)
         rectifies = phi.below is not None
-        if not m.gaussian and rectifies and phi.above == 1 and all(m.value(g).positive for g in range(len(m.sites))):
-            at.gates.power[at.i] = np.ones((len(m.sites), *(1,) * (2 * m.ndim)))
-            return m.with_lags(at.want)
+        if not m.gaussian:
+            at.refuse_joint(m)
+            if rectifies and phi.above == 1 and all(m.value(g).positive for g in range(len(m.sites))):
+                at.gates.power[at.i] = np.ones((len(m.sites), *(1,) * (2 * m.ndim)))
+                return m.with_lags(at.want)
         q, lags = m.average, at.lags
         # Both c and what a rectifier makes of it fall towards borders as the deviation does.
         level = m.level if rectifies else np.ones(len(q))
-        apart, near, mean, gate0 = _of_gaussians(phi, q, ratio(m.cov_far, q * level), m.corr_site)
+        apart, near, mean, gate0 = _of_gaussians(phi, q, ratio(m.cov_far, q * level) if m.coupled else m.cov_far,
+                                                 m.corr_site)
         cov_far, corr_site, pair_gate = apart * level, ratio(near, mean), np.zeros(len(q))
         before = [m.value(g) for g in range(len(q))]
         sites = [value.through(phi) for value in before]
-        non_gaussian = [g for g, site in enumerate(m.sites) if site is not None]
+        non_gaussian = [] if m.gaussian else [g for g, site in enumerate(m.sites) if site is not None]
         for g in non_gaussian:
             # Gates down to one source multiply to the moments of the whole slope.
             distribution, site = sites[g].distribution, sites[g]
@@ -95,14 +97,14 @@ class ActivationRule(Rule):
                                             distribution.share, apart)
             mean[g] = site.second
         gate = m.per_pair(gate0)
-        by_pair = bool(non_gaussian) or not any(m.lags) or any(h > k for h, k in zip(lags, m.lags))
-        if any(lags) and not by_pair:  # site by site, further down
-            gate = np.empty((len(q), *(2 * h + 1 for h in lags), *(1,) * m.ndim))
-        elif any(lags):
-            near = functions.gate_pair(phi, m.per_site(q), m.correlations(lags))
-            near[non_gaussian] = m.per_site(pair_gate)[non_gaussian]
-            near[lag_zero(lags)] = gate0
-            gate = near[(..., *(None,) * m.ndim)]
+        if any(lags):
+            if non_gaussian or not any(m.lags) or any(h > k for h, k in zip(lags, m.lags)):
+                near = functions.gate_pair(phi, m.per_site(q), m.correlations(lags))
+                near[non_gaussian] = m.per_site(pair_gate)[non_gaussian]
+                near[lag_zero(lags)] = gate0
+                gate = near[(..., *(None,) * m.ndim)]
+            else:  # site by site, further down
+                gate = np.empty((len(q), *(2 * h + 1 for h in lags), *(1,) * m.ndim))
         if rectifies:
             after = m.with_lags((0,) * m.ndim).multiple(ratio(mean, q), cov_far, corr_site, tuple(sites))
         else:
@@ -113,13 +115,15 @@ class ActivationRule(Rule):
             after = Moments(second[(slice(None), *(None,) * m.ndim)], cov_far, corr_site, tuple(sites), m.wraps)
         if len(non_gaussian) < len(q) and (any(m.lags) or not rectifies):
             gate, after = _site_by_site(phi, m, lags, gate, after, np.array([site is None for site in m.sites]))
-        if non_gaussian and any(m.lags):
-            after = _near(phi, m, after, non_gaussian)
-        if non_gaussian and m.second[0].size > 1 and (not rectifies or m.offset is not None):
-            gate, after = _by_level(phi, m, lags, gate, after, {g: before[g] for g in non_gaussian})
+        point = m.second[0].size == 1
+        if non_gaussian:
+            if any(m.lags):
+                after = _near(phi, m, after, non_gaussian)
+            if not point and (not rectifies or m.offset is not None):
+                gate, after = _by_level(phi, m, lags, gate, after, {g: before[g] for g in non_gaussian})
         at.gates.power[at.i] = gate
         self._even(at, phi, q)
-        if m.second[0].size == 1 or (rectifies and m.offset is None):
+        if point or (rectifies and m.offset is None):
             return after.with_lags(at.want).with_common(functools.partial(in_parts, m.falls))
         heights, inside = _means(phi, m, before)
         after = replace(after, cov_far=np.maximum(after.cov_far + m.mean(heights)**2 - inside**2, 0.0))

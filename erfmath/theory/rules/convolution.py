@@ -23,7 +23,7 @@ from ..sweep.taps import Array, Taps, reads
 from .alignment import Along, through_random
 from .base import Rule, gathered, rule_for
 from .context import Above, Before, Below
-from .directions import Patterns, border_patterns, faint, tap_ratios
+from .directions import Patterns, border_patterns, faint, faint_in_place, tap_ratios
 from .neighbours import Passage, through_taps
 
 __all__ = ["ConvolutionRule"]
@@ -96,10 +96,10 @@ class ConvolutionRule(Rule):
                 return self._of_few(at, m)
             if len(m.cov_far) > 1:
                 m = m.mixed(graph.mixture(at.i))
-            if at.i not in graph.biases and not op.fold and all(taps.trivial for taps in op.taps):
-                gain = op.gain * math.prod(taps.weights.item() for taps in op.taps)
-                after = m.with_lags(at.want).multiple(gain, m.cov_far * gain, m.corr_site, (None,) * len(m.cov_far))
-                return self._tilted(at, m, after.with_common(m.common))
+            if op.in_place and at.i not in graph.biases:
+                gain = op.gain * math.prod([taps.weights.item() for taps in op.taps])
+                return self._tilted(at, m, m.with_lags(at.want).multiple(
+                    gain, m.cov_far * gain, m.corr_site, (None,) * len(m.cov_far), m.common))
         return self._tilted(at, m, super().forward(at, [m]))
 
     @staticmethod
@@ -139,15 +139,15 @@ class ConvolutionRule(Rule):
         if not op.fresh or at.layer.transposed or at.i in graph.biases:
             return after
         channels, sizes = graph.channels[at.source] // op.groups, graph.sizes[at.source]
+        if m.pixels is None and (None in sizes or op.fold or len(m.cov_far) > 1 or not m.coupled):
+            return after
         ratios: Callable[[], Patterns | None]
         if m.pixels is not None:
             dilation = tuple(g.dilation for taps in op.taps for g in taps.geometry)
             ratios = functools.partial(tap_ratios, m.pixels, _weights(op), dilation, channels)
-        elif None in sizes or op.fold or len(m.cov_far) > 1 or not m.coupled:
-            return after
         else:
             ratios = functools.partial(
-                _patterns, m.common or Common(functools.partial(in_parts, m.second)), float(m.cov_far[0]),
+                _patterns, m.common or Common(functools.partial(in_parts, m.second)), m.alike, float(m.cov_far[0]),
                 float(m.average[0] - m.cov_site[0]), op, sizes, graph.sizes[at.i], channels)
         return after.with_tilt(at.i, ratios)
 
@@ -210,21 +210,29 @@ class ConvolutionRule(Rule):
         return at.linear(self._as_normed(at, at.op), values, at.lags)
 
 
-def _patterns(common: Common, shared: float, own: float, op: Linear, sizes: tuple[int | None, ...],
+def _patterns(common: Common, alike: bool, shared: float, own: float, op: Linear, sizes: tuple[int | None, ...],
               out: tuple[int | None, ...], channels: int) -> Patterns | None:
-    """What a batch norm makes of values that have a mean, which borders make a pattern of."""
-    if not own > 0 or all(len(taps.axes) == 1 for taps in op.taps) and faint(
-            channels * shared / own, channels, [(taps.weights, mean_reads(taps.geometry[0], n or 1, m or 1, line))
-                                                for taps, n, m, line in zip(op.taps, sizes, out, common.lines)]):
+    """What a batch norm makes of values that have a mean, which borders make a pattern of.
+
+    Where axes are `alike`, one of them is as all.
+    """
+    if not own > 0 or op.in_place and faint_in_place(channels * shared / own, channels, common()):
         return None
-    if min(float(line[:, 0].min()) for line in common.lines) < 0:
+    axes = [(taps.weights, g, n or 1, m or 1, line) for taps in op.taps for g, n, m, line in zip(
+        taps.geometry, *([each[axis] for axis in taps.axes] for each in (sizes, out, common.lines(alike))))]
+    if alike:
+        axes = axes[:1]
+    if op.by_axes and faint(channels * shared / own, channels, [
+            (power, mean_reads(g, n, m, line)) for power, g, n, m, line in axes], len(op.taps) // len(axes)):
+        return None
+    if min([np.minimum.reduce(line[:, 0]) for *_, line in axes]) < 0:
         return None  # filters that turn the sign of the mean here and there leave no product of lines
     within = []
-    for line, n, m, g in zip(common.lines, sizes, out, (g for taps in op.taps for g in taps.geometry)):
+    for _, g, n, m, line in axes:
         # Per axis, for each tap and site, what it reads of the mean, which is lower near borders, or 0 outside.
-        z, inside = read_sites(g, n or 1, m or 1)
+        z, inside = read_sites(g, n, m)
         within.append((inside * line[:, 0][z]).T)
-    return border_patterns(own, shared, _weights(op), within, channels)
+    return border_patterns(own, shared, _weights(op), within * (len(sizes) // len(axes)), channels)
 
 
 def _map(at: Before, m: Moments) -> Map | None:

@@ -7,7 +7,7 @@ of S carry it, as on photographs, its inverse is large on average, and larger fo
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 from ..sweep.inputs import InputModel
 from ..sweep.taps import Array
 
-__all__ = ["MOST", "Patterns", "border_patterns", "faint", "inverse_moments", "tap_ratios"]
+__all__ = ["MOST", "Patterns", "border_patterns", "faint", "faint_in_place", "inverse_moments", "tap_ratios"]
 
 #: More directions than this are many.
 MOST = 512
@@ -83,6 +83,14 @@ def _outer(parts: Sequence[Array]) -> Array:
     return np.asarray(functools.reduce(np.multiply.outer, parts).ravel())
 
 
+def _per_axis(make: Callable[[Array], Array], within: Sequence[Array]) -> list[Array]:
+    """What is made of each axis, once of axes that are the same object."""
+    made = [make(within[0])]
+    for one, before in zip(within[1:], within):
+        made.append(made[-1] if one is before else make(one))
+    return made
+
+
 def _over_axes(pairs: Sequence[Array]) -> Array:
     """Products over all axes of numbers for pairs of taps, shape (taps, taps)."""
     total = pairs[0]
@@ -92,16 +100,14 @@ def _over_axes(pairs: Sequence[Array]) -> Array:
     return total
 
 
-def _quadratic(weights: Array, mean: Array, within: Sequence[Array], products: Sequence[Array]) -> Array:
-    """(r - m)' W (r - m) at each site for what taps read there, shape (*sites): axis by axis, as r is a product.
-
-    `products` are those of what any two taps of an axis read.
-    """
+def _quadratic(weights: Array, mean: Array, within: Sequence[Array]) -> Array:
+    """(r - m)' W (r - m) at each site for what taps read there, shape (*sites): axis by axis, as r is a product."""
     counts, ndim = [len(inside) for inside in within], len(within)
     gone = np.dot(weights, mean)
     square, cross = weights, 2 * gone
     if ndim > 1:  # both taps of an axis side by side
         square = weights.reshape(counts + counts).transpose([axis + side for axis in range(ndim) for side in (0, ndim)])
+    products = _per_axis(lambda inside: (inside[:, None] * inside).reshape(-1, inside.shape[1]), within)
     for inside, pairs in zip(within, products):
         square = np.dot(square.reshape(len(pairs), -1).T, pairs)
         cross = np.dot(cross.reshape(len(inside), -1).T, inside)
@@ -110,19 +116,29 @@ def _quadratic(weights: Array, mean: Array, within: Sequence[Array], products: S
     return np.maximum(square, 0.0).reshape([inside.shape[1] for inside in within])
 
 
-def faint(shared: float, channels: int, axes: Sequence[tuple[Array, Array]]) -> bool:
+def faint(shared: float, channels: int, axes: Sequence[tuple[Array, Array]], times: int = 1) -> bool:
     """Whether a pattern at the borders makes no difference, of taps that are a product over axes.
 
-    `shared` is what all `channels` have in common over what each has of its own; per axis there are the variances of
-    the taps, and the mean over sites of what each reads and of its square, shape (taps, 2).
+    `shared` is what all `channels` have in common over what each has of its own; per axis, `times` over, there are the
+    variances of the taps, and the mean over sites of what each reads and of its square, shape (taps, 2).
     """
     alone = apart = square = 1.0
     for power, read in axes:
         mean = read[:, 0]
         one, both = np.dot(power, read).tolist()
         alone, apart, square = alone * one, apart * both, square * float(np.dot(power, mean * mean))
-    varied = shared * (apart - square)
-    return varied < FAINT * (channels * alone + varied)
+    varied = shared * (apart**times - square**times)
+    return varied < FAINT * (channels * alone**times + varied)
+
+
+def faint_in_place(shared: float, channels: int, common: Array) -> bool:
+    """The same where each site reads itself, and there is what all channels have in common there, of mean 1.
+
+    Lines of means along the axes, as `faint` takes them, together vary by no more than the map does.
+    """
+    ndim = common.ndim - 1
+    varied = shared * ((1 + (float(np.vdot(common, common)) / common.size - 1) / ndim)**ndim - 1)
+    return varied < FAINT * (channels + varied)
 
 
 def border_patterns(own: float, shared: float, variances: Array, within: Sequence[Array], channels: int
@@ -136,12 +152,10 @@ def border_patterns(own: float, shared: float, variances: Array, within: Sequenc
         return None
     shared *= channels / own  # ratios do not depend on the scale of values, which may be beyond that of floats
     # Of what taps read, per axis: means over the sites, and of products of two.
-    mean, power = _outer([np.add.reduce(inside, axis=1) / inside.shape[1] for inside in within]), variances.ravel()
-    products = [np.multiply(inside[:, None], inside).reshape(-1, inside.shape[1]) for inside in within]
-    means = [(np.add.reduce(each, axis=1) / each.shape[1]).reshape(len(inside), -1)
-             for each, inside in zip(products, within)]
+    mean = _outer(_per_axis(lambda inside: np.add.reduce(inside, axis=1) / inside.shape[1], within))
+    covariance = _over_axes(_per_axis(lambda inside: np.dot(inside, inside.T) / inside.shape[1], within))
+    power = variances.ravel()
     alone, root, many = mean * power, np.sqrt(power), len(mean)
-    covariance = _over_axes(means)
     covariance -= np.multiply.outer(mean, mean)
     both_roots = np.multiply.outer(root, root)
     covariance *= both_roots * shared
@@ -168,7 +182,7 @@ def border_patterns(own: float, shared: float, variances: Array, within: Sequenc
     found = (channels - 1) * inverse[:many] + np.dot(axes * axes, inverse[many:])
     weights = np.dot(axes * inverse[many:], axes.T) * both_roots
     return Patterns((found * (total / channels)).reshape(variances.shape), float(np.dot(found, alone)),
-                    _quadratic(weights * shared, mean, within, products))
+                    _quadratic(weights * shared, mean, within))
 
 
 def _log_product(factors: Array) -> Array:

@@ -100,7 +100,8 @@ class NormRule(Rule):
     def again(self, at: Before, m: Moments) -> bool:
         """Whether the values are normalised by the same statistics already: then these do not fluctuate."""
         idle = bool(m.normed) and all(self.again_in(at, m))
-        at.gates.idle.update({at.i} if idle else ())
+        if idle:
+            at.gates.idle.add(at.i)
         return idle
 
     def again_in(self, at: Before, m: Moments) -> list[bool]:
@@ -145,17 +146,19 @@ class MapNormRule(NormRule):
     def patterned(at: Before, m: Moments, normalised: Callable[[], Array]) -> Array:
         """Values over the variance of each channel, where few directions carry it; the gates of taps are noted."""
         readers = at.graph.readers
-        tilts = [(tilt, few) for tilt in m.tilts if all(readers[node] == 1 for node in tilt.way)
-                 for few in (tilt.ratios(),) if few is not None]
-        at.gates.tilts.update({tilt.way[0]: few.ratios for tilt, few in tilts})
-        if all(few.power is None for _, few in tilts):
+        powers = []
+        for g, way, ratios in m.tilts:
+            few = ratios() if [readers[node] for node in way].count(1) == len(way) else None
+            if few is not None:
+                at.gates.tilts[way[0]] = few.ratios
+                powers += [] if few.power is None else [(g, few.own, few.power)]
+        if not powers:
             return normalised()
         alone = len(m.cov_far) == 1 and not any(m.lags)
         values = m.values if alone else normalised()
         found = values[lag_zero(m.lags)].copy()
-        for (g, *_), few in tilts:
-            if few.power is not None:
-                found[g] = m.second[g] * ratio(few.own, m.mean(m.second[g:g + 1])[0], 0.0) + few.power
+        for g, own, power in powers:
+            found[g] = m.second[g] * (own / m.average[g]) + power
         if not any(m.lags):
             return found.reshape(m.values.shape)
         return values * m.products(np.sqrt(ratio(found, values[lag_zero(m.lags)])), m.lags)
@@ -301,29 +304,24 @@ class BatchNormRule(MapNormRule):
         if not at.op.gate:
             return self._frozen(at, super().forward(at, inputs))
         m, i = inputs[0], at.i
-        if any(c > near for c, near in zip(m.cov_far.tolist(), m.cov_site.tolist())):  # no pair shares more than a site
-            m = replace(m, cov_far=np.minimum(m.cov_far, m.cov_site))
-        spread, parts = m.average - m.cov_far, list(zip(m.average.tolist(), m.cov_far.tolist()))
-        if any(q - c <= max(1e-9 * q, LEAST) for q, c in parts):
-            raise ValueError("batch norm of values that do not vary between inputs or sites: the variance is zero, "
-                             "or too small for floats; give input_moments with E[x x'] below E[x^2]")
+        cov_far = np.minimum(m.cov_far, m.cov_site)  # no pair shares more than a site
+        spread = m.average - cov_far
+        parts = list(zip(m.average.tolist(), cov_far.tolist(), spread.tolist()))
+        for q, _, own in parts:
+            if own <= max(1e-9 * q, LEAST):
+                raise ValueError("batch norm of values that do not vary between inputs or sites: the variance is zero, "
+                                 "or too small for floats; give input_moments with E[x x'] below E[x^2]")
         once = 1.0 if self.again(at, m) else self.few(BATCH, at.graph.sizes[i])
-        at.gates.power[i] = m.per_pair(np.where(self.again_in(at, m), 1.0, once) / spread)
-        values = self.patterned(at, m, lambda: self._centred(m, spread))
-        if not m.wraps and any(c and value is None for (_, c), value in zip(parts, m.sites)):
-            few = [_of_patterns(q, site, c, 2 * m.ndim) if value is None else 1.0
-                   for (q, c), site, value in zip(parts, m.cov_site.tolist(), m.sites)]
-            for g, (node, *_), _ in m.tilts:
-                few[g] /= at.gates.tilts[node].mean() if node in at.gates.tilts else 1.0
-            if any(one != 1 for one in few):
-                at.gates.power[i] = at.gates.power[i] * m.per_pair(np.maximum(few, 1.0))
+        at.gates.power[i] = m.per_pair((np.where(self.again_in(at, m), 1.0, once) if m.normed else once) / spread)
+        values = self.patterned(at, m, lambda: self._centred(m, cov_far, spread))
+        if m.coupled and not m.wraps:
+            self._patterned_maps(at, m, parts)
         self.levelled(at, m, values)
-        steep = [2 * c > q for q, c in parts]
-        if any(steep):  # c is an average: its fall is not exact
+        steep = [2 * c > q for q, c, _ in parts]
+        if True in steep:  # c is an average: its fall is not exact
             values[lag_zero(m.lags)] = np.maximum(values[lag_zero(m.lags)], 0.0)
         sites = m.sites if m.gaussian else tuple(
-            None if site is None else _standardised(m.value(g), s) for g, (site, s) in
-            enumerate(zip(m.sites, spread.tolist())))
+            None if site is None else _standardised(m.value(g), parts[g][2]) for g, site in enumerate(m.sites))
         if i in at.graph.norms:
             norm = at.graph.norms[i]
             at.gates.power[i] = np.full(m.per_pair(spread).shape, norm.gain)
@@ -331,10 +329,10 @@ class BatchNormRule(MapNormRule):
             values = values * norm.scale + norm.shift
             corr_site = cov_far / ((norm.scale + norm.shift) or 1.0)
             return Moments(values, cov_far, corr_site, (None,) * len(spread), m.wraps)
-        after = Moments(values, np.zeros(len(spread)), np.zeros(len(spread)), sites, m.wraps)
-        vars(after)["average"] = np.ones(len(spread))
-        if any(steep):  # something may have been cut off
-            vars(after)["average"] = np.where(steep, after.mean(after.second), 1.0)
+        nothing = np.zeros(len(spread))
+        after = Moments(values, nothing, nothing, sites, m.wraps)
+        # Where it is steep something may have been cut off.
+        vars(after)["average"] = np.where(steep, after.mean(after.second), 1.0) if True in steep else nothing + 1.0
         if not (m.gaussian or m.wraps) and m.common is not None:
             means = m.means / np.sqrt(spread)
             if np.abs(means).max() > SMALL:
@@ -342,23 +340,32 @@ class BatchNormRule(MapNormRule):
         return self.scaled(at, after)
 
     @staticmethod
-    def _centred(m: Moments, spread: Array) -> Array:
+    def _patterned_maps(at: Before, m: Moments, parts: Sequence[tuple[float, float, float]]) -> None:
+        """More power where the maps of Gaussian channels, whose (q, c, q - c) are given, are patterns."""
+        few = [_of_patterns(q, site, c, 2 * m.ndim) if c and value is None else 1.0
+               for (q, c, _), site, value in zip(parts, m.cov_site.tolist(), m.sites)]
+        for g, (node, *_), _ in m.tilts:
+            if node in at.gates.tilts and m.sites.count(None):
+                few[g] /= at.gates.tilts[node].mean()
+        if few.count(1.0) < len(few):
+            at.gates.power[at.i] = at.gates.power[at.i] * m.per_pair(np.maximum(few, 1.0))
+
+    @staticmethod
+    def _centred(m: Moments, cov_far: Array, spread: Array) -> Array:
         """Values less the mean of each channel, over its deviation."""
         # E[v(x) mean] falls towards borders: less of the mean is in the values near one.
-        if any(m.lags) or m.common is not None:
-            p = m.common_map
-            if any(m.lags):  # p + p' - 1, in pairs
-                shared: Any = 1.0
-                if not m.wraps or (m.gaussian and p.size > len(p)):  # filters leave the mean the same in all phases
-                    shared = m.products(p, m.lags) - m.products(p - 1, m.lags)
-                values = (m.values - m.per_pair(m.cov_far) * shared) / m.per_pair(spread)
-            else:
-                values = m.values * m.per_pair(1 / spread)
-                values -= (p * m.per_site(2 * m.cov_far / spread)).reshape(values.shape)
-                values += m.per_pair(m.cov_far / spread)
+        if any(m.lags):
+            p = m.common_map  # p + p' - 1, in pairs
+            shared: Any = 1.0
+            if not m.wraps or (m.gaussian and p.size > len(p)):  # filters leave the mean the same in all phases
+                shared = m.products(p, m.lags) - m.products(p - 1, m.lags)
+            return (m.values - m.per_pair(cov_far) * shared) / m.per_pair(spread)
+        if m.common is None:
+            values = m.values * m.per_pair((1 - 2 * cov_far / m.average) / spread)
         else:
-            values = m.values * m.per_pair((1 - 2 * m.cov_far / m.average) / spread)
-            values += m.per_pair(m.cov_far / spread)
+            values = m.values * m.per_pair(1 / spread)
+            values -= (m.common() * m.per_site(2 * cov_far / spread)).reshape(values.shape)
+        values += m.per_pair(cov_far / spread)
         return values
 
     def _frozen(self, at: Before, m: Moments) -> Moments:

@@ -145,6 +145,17 @@ class _Forward:
         self.borders = Borders(graph, self.extent)
         self.depends_on = self._dependence()
         self.roots = self._roots()
+        self.alike = self._alike()
+
+    def _alike(self) -> bool:
+        """Whether all maps are the same along all axes."""
+        graph, size = self.graph, self.graph.sizes[-1]
+        if size[0] is None or len(set(size)) > 1 or self.inputs.covariance is not None:
+            return False
+        for op, rule in zip(graph.ops, graph.rules):
+            if op.taps and (rule.moves or len(op.taps) < graph.ndim or not op.like_axes):
+                return False
+        return True
 
     def _lags(self) -> dict[int, tuple[int, ...]]:
         """Lags to carry: needed by what lies above, and possibly different from c."""
@@ -299,7 +310,8 @@ class _Forward:
         values = self.inputs.values(self.need[-1], self.extent[-1], wraps)
         cov_far, corr_site = np.array([self.inputs.cov_far]), np.array([self.inputs.cov_far / self.inputs.second])
         pixels = None if self.inputs.covariance is None else self.inputs
-        self.done[-1] = Moments(values, cov_far, corr_site, (None,), wraps, self.plane.get(-1), pixels=pixels)
+        self.done[-1] = Moments(values, cov_far, corr_site, (None,), wraps, self.plane.get(-1), pixels=pixels,
+                                alike=self.alike)
         held = {root for roots in self.roots.values() for root in roots.whole}
         for i, roots in self.roots.items():  # what values that still depend on one another are made of
             if any(self.depends_on[j].meets(self.depends_on[k]) for j in roots.whole for k in roots.whole if j < k):
@@ -388,6 +400,7 @@ class _Forward:
         if i == self.graph.source:
             found = replace(found, sites=tuple(None if site is None else Itself.of(site).value()
                                                for site in found.sites))
+        found.alike = self.alike
         self.gates.sites[i] = found.sites
         if self.spreads and i not in self.gates.even:
             left = [self.gates.even.get(j, (1.0, 1.0))[0] for j in self.graph.sources[i]]

@@ -80,6 +80,22 @@ class Linear(NamedTuple):
         return self._replace(fold=())
 
     @property
+    def in_place(self) -> bool:
+        """Whether each site reads itself alone: values times a number, or mixed channels."""
+        for taps in self.taps:  # asked for many times over
+            if not taps.trivial:
+                return False
+        return not self.fold
+
+    @property
+    def by_axes(self) -> bool:
+        """Whether taps are products over axes."""
+        for taps in self.taps:
+            if len(taps.axes) > 1:
+                return False
+        return True
+
+    @property
     def by_rows(self) -> bool:
         """Whether weights depend on the place, and not by a padding of the map alone."""
         return any(taps.rows is not None and not taps.rows.fold for taps in self.taps)
@@ -110,7 +126,8 @@ class Linear(NamedTuple):
         first = self.taps[0] if self.taps else None
         return not self.fold and all(
             first is not None and taps.rows is first.rows and taps.geometry == first.geometry
-            and np.array_equal(taps.weights, first.weights) for taps in self.taps[1:])
+            and (taps.weights is first.weights or np.array_equal(taps.weights, first.weights))
+            for taps in self.taps[1:])
 
 
 class Norm(NamedTuple):
@@ -129,7 +146,8 @@ def separable(geometry: tuple[AxisGeometry, ...], weights: Any) -> tuple[Taps, .
 @remembered(256)
 def box(geometry: tuple[AxisGeometry, ...]) -> tuple[Taps, ...]:
     """Equal weights of sum 1 along each axis; many layers have the same."""
-    return separable(geometry, [np.full(g.kernel, 1 / g.kernel) for g in geometry])
+    weights = {g.kernel: np.full(g.kernel, 1 / g.kernel) for g in geometry}
+    return separable(geometry, [weights[g.kernel] for g in geometry])
 
 
 def together(geometry: tuple[AxisGeometry, ...], weights: Array) -> tuple[Taps, ...]:

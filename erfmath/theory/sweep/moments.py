@@ -115,6 +115,8 @@ class Moments:
     tilts : tuple of Tilt
         By what dividing by their variance multiplies the power of each tap of the convolutions that have just made the
         values, beyond the mean variance.
+    alike : bool
+        Whether the map is the same along all axes, as where the image is a square and no layer tells axes apart.
     offset : ndarray, shape (groups, *lattice), optional
         By what the mean of a site differs from that of the map, the same in all channels: so it is near borders where
         a batch norm takes one mean from values that have another there.
@@ -137,6 +139,7 @@ class Moments:
     common: Common | None = None
     offset: Array | None = None
     made_from: Map | None = None
+    alike: bool = False
 
     @property
     def ndim(self) -> int:
@@ -146,7 +149,7 @@ class Moments:
     @lazy
     def lags(self) -> tuple[int, ...]:
         """Half-widths of the box of lags."""
-        return tuple(n // 2 for n in self.values.shape[1:1 + self.ndim])
+        return tuple([n // 2 for n in self.values.shape[1:1 + self.ndim]])
 
     @lazy
     def second(self) -> Array:
@@ -282,10 +285,12 @@ class Moments:
         values = self.per_pair(self.average) * inside(extent, lags, self.wraps)
         return Moments(values, self.cov_far, self.corr_site, self.sites, self.wraps)
 
-    def multiple(self, factor: Any, cov_far: Array, corr_site: Array, sites: tuple[SiteValue, ...]) -> Moments:
+    def multiple(self, factor: Any, cov_far: Array, corr_site: Array, sites: tuple[SiteValue, ...],
+                 common: Callable[[], Array] | None = None) -> Moments:
         """M(x, tau) times a number (per group), all else as given: what the map is like need not be found again."""
         times = factor if isinstance(factor, float) else self.per_pair(np.asarray(factor))
-        out = Moments(self.values * times, cov_far, corr_site, sites, self.wraps)
+        out = Moments(self.values * times, cov_far, corr_site, sites, self.wraps,
+                      common=None if self.wraps else Common.of(common))
         known, other = self.__dict__, out.__dict__
         for name in ("lags", "level"):
             if name in known:
@@ -334,8 +339,8 @@ class Moments:
     def lines(self) -> tuple[Array, ...]:
         """Means of `means_map` along each axis, as `lines_of`."""
         if self.common is not None:
-            return self.common.lines
-        return lines_of(self.falls if len(self.sites) == 1 else self.deviation)
+            return self.common.lines(self.alike)
+        return lines_of(self.falls if len(self.sites) == 1 else self.deviation, self.alike)
 
     def falling(self, maps: Array) -> Array:
         """Maps in parts of their averages, per group; 1 where all is 0."""
@@ -390,24 +395,26 @@ class Common:
             self._made, self._make = self._make(), None
         return self._made
 
-    @property
-    def lines(self) -> tuple[Array, ...]:
-        """Per axis the mean across it at each site, in parts of that of all, and its square, shape (sites, 2)."""
+    def lines(self, alike: bool) -> tuple[Array, ...]:
+        """As `lines_of`."""
         if not self._lines:
-            self._lines = lines_of(self())
+            self._lines = lines_of(self(), alike)
         return self._lines
 
 
-def lines_of(maps: Array) -> tuple[Array, ...]:
-    """Per axis the mean across it at each site, in parts of that of all, and its square, shape (sites, 2)."""
+def lines_of(maps: Array, alike: bool) -> tuple[Array, ...]:
+    """Per axis the mean across it at each site, in parts of that of all, and its square, shape (sites, 2).
+
+    Of maps that are `alike` along all axes one line serves these.
+    """
     found = []
-    for axis in range(1, maps.ndim):
+    for axis in range(1, 2 if alike else maps.ndim):
         line = np.add.reduce(maps, axis=_ACROSS[maps.ndim, axis])
         both = np.empty((len(line), 2))
         both[:, 0] = line = line * (len(line) / np.add.reduce(line))
         np.multiply(line, line, both[:, 1])
         found.append(both)
-    return tuple(found)
+    return tuple(found * (maps.ndim - 1) if alike else found)
 
 
 #: All axes of a map of so many, but one.
@@ -644,20 +651,26 @@ def far_factor(op: Linear, m: Moments, sizes_in: tuple[int | None, ...], sizes: 
     factor = op.gain if op.variances else op.gain**2
     if op.fold:
         (m, sizes_in), op = folded(op, m, sizes_in, (0,) * m.ndim), op.unfolded
+    each: float | None = None
     for taps in op.taps:
-        if taps.rows is not None:
-            factor *= 1.0 if m.wraps else _mean_row(taps.rows.matrix, m, taps.axes[0])**2
-            continue
-        if taps.trivial:
-            factor *= taps.weights.item() if op.variances or op.inside_only else taps.weights.item()**2
-            continue
-        present = [_presence(g, m, axis, sizes_in[axis], sizes[axis]) for axis, g in zip(taps.axes, taps.geometry)]
-        within = present[0] if len(present) == 1 else np.asarray(math.prod(np.ix_(*present)))
-        if op.variances:
-            factor *= float(np.vdot(taps.weights, within * within))
-        elif not op.inside_only:
-            factor *= float((taps.weights * within).sum())**2
+        if each is None or not m.alike:
+            each = _far_factor(op, taps, m, sizes_in, sizes)
+        factor *= each
     return factor
+
+
+def _far_factor(op: Linear, taps: Taps, m: Moments, sizes_in: tuple[int | None, ...], sizes: tuple[int | None, ...]
+                ) -> float:
+    """The same of taps along some of the axes."""
+    if taps.rows is not None:
+        return 1.0 if m.wraps else _mean_row(taps.rows.matrix, m, taps.axes[0])**2
+    if taps.trivial:
+        return taps.weights.item() if op.variances or op.inside_only else taps.weights.item()**2
+    present = [_presence(g, m, axis, sizes_in[axis], sizes[axis]) for axis, g in zip(taps.axes, taps.geometry)]
+    within = present[0] if len(present) == 1 else np.asarray(math.prod(np.ix_(*present)))
+    if op.variances:
+        return float(np.vdot(taps.weights, within * within))
+    return 1.0 if op.inside_only else float((taps.weights * within).sum())**2
 
 
 def _mean_row(matrix: Array, m: Moments, axis: int) -> float:
@@ -670,12 +683,12 @@ def _presence(g: AxisGeometry, m: Moments, axis: int, n: int | None, n_out: Any)
     """For each tap, the mean over output sites of the sqrt(q) that it reads over that of all, zero outside the map."""
     if n is None:
         return np.full(g.kernel, 1 / g.stride if g.transposed else 1.0)
-    return np.asarray(mean_reads(g, n, n_out, m.lines[axis])[:, 0])
+    return mean_reads(g, n, n_out, m.lines[axis])[:, 0]
 
 
 def mean_reads(g: AxisGeometry, n: int, n_out: int, line: Array) -> Array:
     """Mean over output sites of what each tap reads of each column of `line`, zero outside, shape (taps, columns)."""
-    return np.asarray(np.dot(_read_shares(g, n, n_out), line))
+    return np.dot(_read_shares(g, n, n_out), line)
 
 
 @remembered(1024)

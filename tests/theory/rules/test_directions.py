@@ -7,7 +7,7 @@ from helpers import Tolerance, assert_close
 
 import erfmath as em
 from erfmath.layers.normalisation import BATCH
-from erfmath.theory.rules.directions import border_patterns, inverse_moments
+from erfmath.theory.rules.directions import border_patterns, faint, faint_in_place, inverse_moments
 
 RELU = em.Activation("relu")
 SAME = Tolerance(1e-9, 1e-12)
@@ -55,6 +55,19 @@ def test_patterns_at_borders() -> None:
     assert_close(got.power, patterns, Tolerance(0.01, 0.0))
     assert_close(got.own, 1 - patterns.mean(), Tolerance(0.01, 0.0))
     assert border_patterns(own, 0.0, np.ones(3), [within], channels) is None
+
+
+def test_faint_patterns_of_taps_in_place() -> None:
+    """What the map tells is never faint where its lines are not."""
+    rng, told = np.random.default_rng(2), 0
+    for shared in np.geomspace(0.01, 10.0, 200):
+        maps = rng.uniform(0.5, 1.5, (1, 6, 1)) * rng.uniform(0.5, 1.5, (1, 1, 7)) * rng.uniform(0.9, 1.1, (1, 6, 7))
+        maps /= maps.mean()
+        axes = [(np.ones(1), np.array([[1.0, (maps.mean(axis=(0, axis))**2).mean()]])) for axis in (1, 2)]
+        there = faint_in_place(shared, 4, maps)
+        assert there <= faint(shared, 4, axes)
+        told += there
+    assert 0 < told < 200
 
 
 def test_white_pixels_have_all_directions() -> None:

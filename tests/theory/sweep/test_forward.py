@@ -313,3 +313,28 @@ def test_second_moments_that_would_not_fit_are_refused() -> None:
                     em.Conv(3, 16))
     with pytest.raises(SizeError, match=r"of conv1 .* GiB\), more than 2 times the limit .* take a smaller image"):
         em.predict(net, image=96, input_covariance=em.natural_images())
+
+
+def test_one_axis_stands_for_all_where_they_are_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Square images and layers that treat axes alike: with each axis by itself the maps are the same."""
+    net = em.zoo.resnet18()
+
+    def found() -> list[Any]:
+        graph = Graph.of(net, RunSettings.of(net, image=64))
+        gates = moments.forward(graph, Plan(graph, False), InputModel())
+        assert gates.tilts
+        return [gate for kind in (gates.power, gates.tilts) for gate in kind.values()]
+
+    once = found()
+    monkeypatch.setattr(moments._Forward, "_alike", lambda self: False)
+    for one, other in zip(once, found()):
+        assert_close(one, other, Tolerance(1e-13, 0.0))
+
+
+@pytest.mark.parametrize("build, image", [
+    (lambda: em.serial(em.Conv(3), em.Conv((3, 1))), 8), (lambda: em.serial(em.Conv(3), em.Conv(3)), (8, 9)),
+    (lambda: em.Conv(3, weights=em.Fixed(np.arange(9.0).reshape(3, 3))), 8)])
+def test_axes_that_differ(build: Callable[[], Any], image: Any) -> None:
+    net = em.serial(build(), em.Activation("relu"), em.Conv(3))
+    graph = Graph.of(net, RunSettings.of(net, image=image, channels_in=4))
+    assert not moments._Forward(graph, Plan(graph, False), InputModel()).alike
