@@ -253,23 +253,23 @@ def _near(phi: Function, m: Moments, after: Moments, groups: Sequence[int]) -> M
 def _by_level(phi: Function, m: Moments, lags: tuple[int, ...], gate: Array, after: Moments, values: dict[int, Value]
               ) -> tuple[Array, Moments]:
     """Gates and second moments of groups that are not Gaussian, where values are smaller near borders, or lower."""
-    gate = np.broadcast_to(gate, (*gate.shape[:1 + m.ndim], *m.second.shape[1:])).copy()
-    second, passed = after.second.copy(), np.ones(m.second.shape)
+    whole = np.empty((*gate.shape[:1 + m.ndim], *m.second.shape[1:]))
+    whole[:], second = gate, after.second.copy()
     for g, value in values.items():
         where, nodes, there = _borders(m, g, value)
         if nodes[-1] - nodes[0] < 1e-3:
             continue
         sites = [one.through(phi) for one in there]
         open_gates = [over(site.squared_slope, one.squared_slope) for one, site in zip(there, sites)]
-        passed[g] = over(1.0, over(value.through(phi).squared_slope, value.squared_slope)) * np.interp(
+        passed = over(1.0, over(value.through(phi).squared_slope, value.squared_slope)) * np.interp(
             where, nodes, open_gates)
+        whole[g] *= m.products(np.sqrt(passed)[None], lags)[0]
         # Sites that are alike so far still differ by their second moments.
         level = ratio(m.second[g], np.interp(where, nodes, [one.second for one in there]))
         second[g] = np.interp(where, nodes, [site.second for site in sites]) * level
-    gate *= m.products(np.sqrt(passed), lags)
     moments = after.values.copy()
     moments[lag_zero(after.lags)] = second
-    return gate, replace(after, values=moments)
+    return whole, replace(after, values=moments)
 
 
 def _borders(m: Moments, g: int, value: Value) -> tuple[Array, Array, list[Value]]:

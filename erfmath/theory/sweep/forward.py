@@ -119,6 +119,8 @@ def forward(graph: Graph, plan: Plan, inputs: InputModel, seen: dict[int, Moment
         # Away from borders neighbours are correlated alike everywhere: once at a point will do.
         plane = _Forward(replace(graph, sizes=((None,) * graph.ndim,) * len(graph.sizes)), plan, inputs,
                          None if seen is None else {})
+        if seen is None:
+            plane.wanted &= plane.leading_to_lags()
         plane.run()
         sweep.plane, sweep.need = plane.done, {i: (0,) * graph.ndim for i in sweep.need}
     return sweep.run()
@@ -171,15 +173,24 @@ class _Forward:
             if before != zero:
                 for j in graph.sources[i]:
                     need[j] = before if need[j] == zero else widest([need[j], before])
-        if all(lags == zero for lags in need.values()):
-            return need
         made = {-1: self.inputs.reach(graph.ndim)}
-        for i, (inputs, op) in enumerate(zip(graph.sources, graph.ops)):
+        for i in range(max((i for i, lags in need.items() if lags != zero), default=-1) + 1):
+            inputs, op = graph.sources[i], graph.ops[i]
             here = made[inputs[0]] if len(inputs) == 1 else widest([made[j] for j in inputs])
             made[i] = reach(op, here, back=False) if op.taps else here
-        lags = {i: zero if zero in (need[i], made[i]) else tuple(map(min, need[i], made[i])) for i in made}
-        return {i: h if h == zero else tuple(m if n is None else min(m, n - 1) for m, n in zip(h, graph.sizes[i]))
-                for i, h in lags.items()}  # further apart there are no two sites
+        for i, here in made.items():
+            if need[i] != zero:  # further apart there are no two sites
+                need[i] = zero if here == zero else tuple(
+                    min(h, m, m if n is None else n - 1) for h, m, n in zip(need[i], here, graph.sizes[i]))
+        return need
+
+    def leading_to_lags(self) -> set[int]:
+        """Nodes whose lags are carried, and those that lead to them."""
+        found: set[int] = set()
+        for i in range(self.graph.top, -1, -1):
+            if i in found or any(self.need[i]):
+                found.update((i, *self.graph.sources[i]))
+        return found
 
     def _extents(self) -> dict[int, tuple[int, ...]]:
         """Extent of every map: that of the image; on the plane a torus where lags matter, else a point."""
@@ -214,6 +225,9 @@ class _Forward:
                 found[i] = Dependence({i: np.arange(graph.channels[i])}) if follow else Unfollowed(1 << (i + 1))
                 continue
             parts = [found[j] for j in graph.sources[i]]
+            if not follow and len(parts) == 1:
+                found[i] = parts[0]
+                continue
             if follow and graph.ops[i].ties_channels:
                 parts = [part.mixed(graph.channels[i]) for part in parts]
             elif follow and (len(parts) > 1 or graph.rules[i].moves):
@@ -223,11 +237,12 @@ class _Forward:
 
     def _wanted(self) -> set[int]:
         """Nodes whose values a gate or a pool further up depends on, and those themselves; all if `seen`."""
-        graph, found = self.graph, set()
+        graph = self.graph
+        found: set[int] = set()
         for i in range(graph.top, -1, -1):
-            asked = self.seen is not None or graph.ops[i].gate or graph.ops[i].routes
-            if (self.plan.edges[i] or i == graph.top) and (
-                    asked or any(e.reader in found for e in self.plan.edges[i])):
+            op, edges = graph.ops[i], self.plan.edges[i]
+            asked = self.seen is not None or op.gate or op.routes
+            if (edges or i == graph.top) and (asked or not found.isdisjoint([edge.reader for edge in edges])):
                 found.add(i)
         return found
 
@@ -285,18 +300,19 @@ class _Forward:
 
     def _check_memory(self, last: dict[int, int]) -> None:
         """Refuse what would be held at a time, with what a layer makes of it on its way."""
-        def needed(i: int) -> int:
-            lags = math.prod(2 * h + 1 for h in self.need[i])
-            return 8 * len(self.graph.groups[i]) * lags * math.prod(self.extent[i])
-        held, waiting = needed(-1), {-1}
+        needed = {i: 8 * len(self.graph.groups[i]) * math.prod([2 * h + 1 for h in self.need[i]])
+                  * math.prod(self.extent[i]) for i in (-1, *self.wanted)}
+        held, most, waiting, where = needed[-1], 0, {-1}, -1
         for i in sorted(self.wanted):
-            here = needed(i)
-            check_bytes(held + 2 * here, f"second moments up to {self.need[i]} sites apart, of "
-                        f"{self.graph.name(i)} and what is held beside it,",
-                        "take a smaller image, or sample it with erfmath.measure", arrays=2)
-            held, waiting = held + here, waiting | {i}
+            here = needed[i]
+            if held + 2 * here > most:
+                most, where = held + 2 * here, i
+            waiting.add(i)
             gone = {j for j in self.graph.sources[i] if j in waiting and last[j] == i}
-            held, waiting = held - sum(map(needed, gone)), waiting - gone
+            held += here - sum([needed[j] for j in gone])
+            waiting -= gone
+        check_bytes(most, f"second moments up to {self.need[where]} sites apart, of {self.graph.name(where)} and what "
+                    "is held beside it,", "take a smaller image, or sample it with erfmath.measure", arrays=2)
 
     def _run(self) -> Gates:
         graph = self.graph
@@ -321,7 +337,7 @@ class _Forward:
         for i in range(graph.top + 1):
             if i in self.wanted:
                 here = self._node(i, [self.done[j] for j in graph.sources[i]])
-                self.done[i] = here.beside(self.plane[i]) if self.plane else here
+                self.done[i] = here.beside(self.plane[i]) if i in self.plane else here
                 if self.seen is not None:
                     self.seen[i] = self.done[i]
                 if not wraps:  # what lies on the plane is small, and read once more by the sweep over the image
