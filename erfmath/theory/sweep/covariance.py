@@ -332,9 +332,13 @@ class Covariance:
         if len(gate) in (1, len(self.bare)) and max(gate.shape[1 + self.ndim:]) == 1:  # alike at all sites
             return self._scaled(gate.item() if gate.size == 1 else gate)
         for axis, (first, count) in enumerate(zip(self.start, self.bare.shape[1 + self.ndim:]), 1 + self.ndim):
-            if gate.shape[axis] > 1:  # on the plane a gate is given for whole periods
+            if first >= 0 and first + count <= gate.shape[axis]:
+                gate = gate[(slice(None),) * axis + (slice(first, first + count),)]
+            elif gate.shape[axis] > 1:  # on the plane a gate is given for whole periods
                 gate = gate.take(range(first, first + count), axis=axis, mode="wrap")
-        return self.holding(self.bare * (gate * self.factor), uniform=None)
+        values = self.bare * gate
+        values *= self.factor
+        return self.holding(values, uniform=None)
 
     def conditioned(self, power: Array, pairs: Array) -> Covariance:
         """Lag 0 times `power` and all other lags times `pairs`, numbers per channel group."""
@@ -352,7 +356,7 @@ class Covariance:
         center: tuple[Any, ...] = (slice(None), *self.lags)
         factors[:] = _column(pairs, self.ndim)
         factors[center] = power.reshape(-1, *(1,) * self.ndim)
-        if len(factors) == 1:
+        if len(factors) in (1, len(self.bare)):
             return self._scaled(factors)
         return self.holding(self.bare * (factors * self.factor), uniform=None)
 
