@@ -192,12 +192,12 @@ class Rule:
 
     def labels(self, layer: Layer, op: Linear, incoming: Sequence[Labels], channels: int, ndim: int) -> Labels:
         """Which channels of the output are alike: layers that mix channels leave one group."""
+        if not self.moves and not any([below.strides[0] for below in incoming]):  # one number for all of each
+            return groups.whole(channels)
         if op.ties_channels:
             return groups.whole(channels)
         if op.fresh:
             return groups.of_parts(incoming[0], op.groups, channels)
-        if not self.moves and not any(below.strides[0] for below in incoming):  # one number for all of each
-            return groups.whole(channels)
         if len(incoming) == 1 and not self.moves and len(incoming[0]) == channels:
             return incoming[0]
         counts = [len(below) for below in incoming]

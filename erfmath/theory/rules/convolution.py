@@ -38,7 +38,8 @@ class ConvolutionRule(Rule):
 
     def lower(self, layer: Weighted, sizes: tuple[int | None, ...], c_in: int, c_out: int) -> Linear:  # type: ignore
         geometry, fold = _folded(layer, sizes)
-        return self._lowered(layer, geometry, c_in, c_out)._replace(fold=fold)
+        op = self._lowered(layer, geometry, c_in, c_out)
+        return op._replace(fold=fold) if fold else op
 
     def _lowered(self, layer: Weighted, geometry: tuple[AxisGeometry, ...], c_in: int, c_out: int) -> Linear:
         weights = layer.weights

@@ -402,8 +402,7 @@ def beside(one: Layer, other: Layer, channels: tuple[int, int]) -> Layer | None:
     if not isinstance(one, Conv) or not isinstance(other, Conv) or one.groups != 1 or not isinstance(
             weights, Random) or weights.fan != "in" or other.weights != weights:
         return None
-    whole = replace(one, channels=sum(channels), name=None)
-    return whole if whole == replace(other, channels=sum(channels), name=None) else None
+    return replace(one, channels=sum(channels), name=None) if like(one, other, "channels") else None
 
 
 def unnamed(layer: Any) -> Layer:
@@ -417,10 +416,10 @@ def _fields(kind: type[Layer]) -> tuple[str, ...]:
     return tuple(field.name for field in fields(kind) if field.name != "name")
 
 
-def like(one: Layer, other: Layer | None) -> bool:
-    """Whether two layers are one but for their names."""
+def like(one: Layer, other: Layer | None, but: str | None = None) -> bool:
+    """Whether two layers are one but for their names, and the field `but`."""
     return one is other or (type(one) is type(other) and all(
-        getattr(one, name) == getattr(other, name) for name in _fields(type(one))))
+        getattr(one, name) == getattr(other, name) for name in _fields(type(one)) if name != but))
 
 
 def _slope(layer: Activation) -> float | None:

@@ -29,20 +29,18 @@ def rises(phi: Function) -> bool:
 
 def readers_of(sources: Sequence[tuple[int, ...]]) -> list[int]:
     """How many nodes that lead to the last one read each node; the last entry is that of the input."""
+    top = len(sources) - 1
     readers = [0] * (len(sources) + 1)
-    for i in leading(sources):
-        for j in sources[i]:
-            readers[j] += 1
+    for i in range(top, -1, -1):
+        if readers[i] or i == top:
+            for j in sources[i]:
+                readers[j] += 1
     return readers
 
 
 def leading(sources: Sequence[tuple[int, ...]]) -> list[int]:
     """The nodes that lead to the last one, and itself, from the input on."""
-    used = {len(sources) - 1}
-    for i in range(len(sources) - 1, -1, -1):
-        if i in used:
-            used.update(sources[i])
-    return sorted(used - {-1})
+    return [i for i, count in enumerate(readers_of(sources)[:-1]) if count or i == len(sources) - 1]
 
 
 def ordered(names: list[str], layers: list[Layer], rules: list[Rule], sources: Sequence[tuple[int, ...]],

@@ -32,6 +32,8 @@ __all__ = ["backward", "prepared"]
 KEPT = 2**25
 #: Power from which on, and below whose inverse, what is on its way is scaled.
 LIMIT = 2.0**300
+#: Gates change power by little: one in so many is looked at.
+SOME = 16
 #: Gradients linear in the unit's own numbers, by the concatenations that have parted them.
 Factors = dict[Any, Factor]
 State = Union[Factors, Covariance, Conditioned]
@@ -128,7 +130,8 @@ class _Sweep:
                     for start in ((j, None) if fresh else None, (i, edge.slot)):
                         if start in self.asked:
                             self._keep(start, j, part)
-            self._rescale(arrived, i)
+            if not graph.ops[i].gate or i % SOME == 0:
+                self._rescale(arrived, i)
         return np.zeros((0,) * graph.ndim), (0,) * graph.ndim, 0.0
 
     def _rescale(self, arrived: dict[int, list[State]], i: int) -> None:
@@ -264,12 +267,14 @@ class _Sweep:
 
     def _through(self, at: Below, state: Covariance) -> Covariance | None:
         """One part through the layer of an edge."""
-        passed = self.graph.rules[at.i].backward(at, state).times(at.edge.times)
+        passed = self.graph.rules[at.i].backward(at, state)
+        if at.edge.times != 1:
+            passed = passed.times(at.edge.times)
         if passed.uniform is not None and at.j not in self.plan.ones:
             passed = replace(passed, uniform=None)
         if at.sizes[0] is None and at.op.fresh:
             passed = passed.trimmed()
-        return passed.with_lags(self.plan.lags[at.j]) if passed.bare.size else None
+        return passed.with_lags(at.lags) if passed.bare.size else None
 
     # -- branches that meet -------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ import numpy as np
 from ...base.errors import check_bytes
 from ...lattice.field import add_on_hull
 from ..memory import lazy, replace
-from .groups import collected
+from .groups import collected, picked
 from .lowering import SAMPLE, Linear
 from .pairs import (blank, border, cut, cut_pairs, fixed_pairs, opened_more, refit_lags, routed, routed_pairs,
                     select_lags)
@@ -199,8 +199,9 @@ class Covariance:
         return Covariance(self.bare, self.start, None, self.mixing, self.factor)
 
     def _multiplied(self, multiples: Array) -> Covariance:
-        return (self._scaled(float(multiples[0])) if len(multiples) == 1 else
-                Covariance(self.bare, self.start, None, self.mixing, self.factor, multiples))
+        if len(multiples) == 1:
+            return self if multiples[0] == 1 else self._scaled(float(multiples[0]))
+        return Covariance(self.bare, self.start, None, self.mixing, self.factor, multiples)
 
     def _apart(self) -> Covariance:
         """The same with an array for each group."""
@@ -214,7 +215,7 @@ class Covariance:
     @lazy
     def lags(self) -> tuple[int, ...]:
         """Half-widths of the box of lags."""
-        return tuple(n // 2 for n in self.bare.shape[1:1 + self.ndim])
+        return tuple([n // 2 for n in self.bare.shape[1:1 + len(self.start)]])
 
     @property
     def power(self) -> Array:
@@ -288,13 +289,15 @@ class Covariance:
         """Channel groups summed into the `count` groups that `owner` says; -1 is left out."""
         if self.multiples is not None:
             return self._first()._multiplied(collected(self.multiples, owner, count))
-        if isinstance(self.factor, float) or len(self.factor) == 1:
-            bare = collected(self.bare, owner, count)
-            return self if bare is self.bare else replace(self, bare=bare)
-        read = np.flatnonzero(owner >= 0)
-        if count == len(read) == 1:  # one of them
-            return replace(self, bare=self.bare[read], factor=self.factor[read])
-        return self.holding(collected(self.values, owner, count))
+        found = picked(owner, count)
+        if found is None:
+            return self.holding(collected(self.values, owner, count))
+        if len(owner) == count:
+            return self
+        factor = self.factor
+        if not isinstance(factor, float) and len(factor) > 1:
+            factor = factor[found]
+        return replace(self, bare=self.bare[found], factor=factor)
 
     def of_group(self, g: int) -> Covariance:
         """One channel group alone."""

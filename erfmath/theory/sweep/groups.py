@@ -8,13 +8,14 @@ convolutions of groups of unequal channels leave several, which need not lie sid
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..memory import remembered
 
-__all__ = ["Labels", "ONE", "collected", "distinct", "of_parts", "owners", "sizes", "spread_over",
+__all__ = ["Labels", "ONE", "collected", "distinct", "of_parts", "owners", "picked", "sizes", "spread_over",
            "whole"]
 
 #: Per channel the number of its group; groups count from 0, in the order in which they come.
@@ -69,10 +70,21 @@ def spread_over(labels: Labels, below: Labels, parts: int) -> npt.NDArray[np.flo
     return np.asarray(per_part[first * parts // len(labels)])
 
 
+def picked(owner: Labels, count: int) -> Any:
+    """Index of the groups that `owner` numbers from 0 to `count`, None where some are sums or in another order."""
+    if len(owner) == count == 1 and owner[0] == 0:
+        return slice(None)
+    kept = np.flatnonzero(owner >= 0)
+    if len(kept) != count or (owner[kept] != np.arange(count)).any():
+        return None
+    return slice(kept[0], kept[-1] + 1) if kept[-1] - kept[0] < count else kept
+
+
 def collected(values: npt.NDArray[np.float64], owner: Labels, count: int) -> npt.NDArray[np.float64]:
-    """Sums over the first axis by `owner`, shape (groups,); -1 is left out."""
-    if len(values) == count and (owner[0] == 0 if count == 1 else np.array_equal(owner, np.arange(count))):
-        return values
+    """Sums over the first axis by `owner`, shape (groups,); -1 is left out.  What is only picked may be a view."""
+    found = picked(owner, count)
+    if found is not None:
+        return np.asarray(values[found])
     out = np.zeros_like(values, shape=(count, *values.shape[1:]))
     for g, k in enumerate(owner.tolist()):
         if k >= 0:

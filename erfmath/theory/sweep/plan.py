@@ -152,8 +152,9 @@ class Graph:
                 raise type(error)(f"{name}: {error}") from None
             ops.append(op)
             _stack(i, source, layers, rules, ops, sources, sizes)
-            labels[i] = rule.labels(layer, op, [labels[j] for j in inputs], channels[i], ndim)
-            owned.append(_owners(rule, layer, op, [labels[j] for j in inputs], labels[i], ndim))
+            incoming = [labels[j] for j in inputs]
+            labels[i] = rule.labels(layer, op, incoming, channels[i], ndim)
+            owned.append(_owners(rule, layer, op, incoming, labels[i], ndim))
         drawn = {i: layer.bias_variance(channels[read[i][0]], channels[i], ndim)
                  for i, layer in enumerate(layers)}
         biases = {i: float(np.mean(np.square(given[f"{name}.bias"]))) if f"{name}.bias" in given else drawn[i]
@@ -231,7 +232,9 @@ class Graph:
     def mixture(self, i: int) -> Array:
         """What part of what each group of node `i` reads, through weights, is of each group of its input."""
         j = self.sources[i][0]
-        if self.ops[i].groups == 1 or len(self.groups[j]) == 1:
+        if len(self.groups[j]) == 1:
+            return np.ones((len(self.groups[i]), 1))
+        if self.ops[i].groups == 1:
             return np.array([self.shares(j)] * len(self.groups[i]))
         return spread_over(self.labels[i], self.labels[j], self.ops[i].groups)
 
@@ -270,8 +273,7 @@ def _rule(name: str, layer: Layer) -> Rule:
 def _owners(rule: Rule, layer: Layer, op: Linear, incoming: Sequence[Labels], labels: Labels, ndim: int
             ) -> tuple[Labels, ...]:
     """Per input, the group there that each group of the output is made of."""
-    if not rule.moves and not labels.strides[0] and (
-            not incoming[0].strides[0] if len(incoming) == 1 else not any(below.strides[0] for below in incoming)):
+    if not rule.moves and not labels.strides[0] and not any([below.strides[0] for below in incoming]):
         return (ONE,) * len(incoming)
     if op.fresh and op.groups > 1:  # sums of few terms are known by those of the group that they are of
         return (spread_over(labels, incoming[0], op.groups).argmax(axis=1)[None],)
