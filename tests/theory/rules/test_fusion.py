@@ -148,7 +148,7 @@ def test_a_factor_before_one_of_several_depthwise_layers() -> None:
     left, right = (em.serial(part, em.AvgPool(3, 2, 1)) for part in (
         em.serial(em.concat(*branches), each), em.concat(*(em.serial(branch, each) for branch in branches))))
     for net in (left, right):  # one of them was predicted
-        with pytest.raises(NotImplementedError, match="meet again"):
+        with pytest.raises(NotImplementedError, match="come to the same channels"):
             em.predict(net, ndim=1, channels_in=2)
 
 

@@ -89,7 +89,7 @@ def test_the_sum_of_a_map_and_its_mean() -> None:
 @pytest.mark.parametrize("factors", [(em.MaxPool(3, 1, 1), S), (em.Slice(0, 4), em.serial(em.Slice(0, 4), S)),
                                      (em.Identity(), em.GlobalAvgPool())], ids=str)
 def test_dependent_factors_are_refused(factors: tuple[Any, ...]) -> None:
-    with pytest.raises(NotImplementedError, match=r"gate \(multiply\): factors that depend|meet again"):
+    with pytest.raises(NotImplementedError, match=r"gate \(multiply\): factors that depend|come to the same channels"):
         em.predict(em.serial(em.Conv(3, 8), em.multiply(*factors, name="gate"), em.Conv(3, 8)), image=8)
 
 
