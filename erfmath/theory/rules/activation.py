@@ -80,8 +80,7 @@ class ActivationRule(Rule):
         q, lags = m.average, at.lags
         # Both c and what a rectifier makes of it fall towards borders as the deviation does.
         level = m.level if rectifies else np.ones(len(q))
-        apart, near, mean, gate0 = _of_gaussians(phi, q, ratio(m.cov_far, q * level) if m.coupled else m.cov_far,
-                                                 m.corr_site)
+        apart, near, mean, gate0 = _of_gaussians(phi, q, _far(m, level), m.corr_site)
         cov_far, corr_site, pair_gate = apart * level, ratio(near, mean), np.zeros(len(q))
         before = [m.value(g) for g in range(len(q))]
         sites = [value.through(phi) for value in before]
@@ -157,6 +156,13 @@ class ActivationRule(Rule):
         slopes = [over(site.mean_slope, 1.0 if below is None else below.mean_slope)
                   for site, below in zip(after, before) if site is not None]
         return factor.times(float(np.dot(at.graph.shares(at.i), slopes)))
+
+
+def _far(m: Moments, level: Array) -> Array:
+    """Correlation of distant sites or inputs per group; of n numbers of sum zero, after a norm, it is -1 / (n - 1)."""
+    known = ratio(m.cov_far, m.average * level) if m.coupled else m.cov_far
+    counts = m.summed_to_zero
+    return known if counts is None else known - 1 / (counts - 1)
 
 
 def _of_gaussians(phi: Function, q: Array, corr_far: Array, corr_site: Array) -> tuple[Array, ...]:

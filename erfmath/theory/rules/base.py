@@ -11,7 +11,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -33,6 +33,9 @@ from .alignment import Along, through_sites
 from .context import Above, Before, Below
 from .functions import Function
 from .neighbours import Passage
+
+if TYPE_CHECKING:
+    from ..sweep.plan import Graph
 
 __all__ = ["RULES", "Rule", "filtered", "filtered_level", "gathered", "rule_for", "rule_of", "through_taps"]
 
@@ -262,6 +265,10 @@ class Rule:
     def spreads(self, layer: Layer) -> bool:
         """Whether the gradient of one site reaches all of the map."""
         return False
+
+    def spared(self, graph: Graph, i: int, taken: float) -> float:
+        """A factor on the power that passes node `i`, where the part `taken` of what it takes has been taken before."""
+        return 1.0
 
     def evenly(self, at: Before, left: float) -> float:
         """Of a gradient that is the same at all sites, its power further down over that of independent sites.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,6 +25,9 @@ from .alignment import PIXELS, REMOVED, Along
 from .base import Rule, rule_for
 from .context import Above, Before, Below
 from .functions import Function, chi_square
+
+if TYPE_CHECKING:
+    from ..sweep.plan import Graph
 
 #: Part of the variance below which a pattern makes no difference.
 FAINT = 0.05
@@ -191,6 +194,12 @@ class MapNormRule(NormRule):
 
     def spreads(self, layer: Any) -> bool:
         return layer.through_statistics
+
+    def spared(self, graph: Graph, i: int, taken: float) -> float:
+        sizes = graph.sizes[i]
+        count = math.prod(self.shared_by(graph.layers[i], graph.channels[i], len(sizes))) * math.prod(
+            n or 0 for n in sizes)
+        return 1 / (1 - 2 * taken / count) if count > 2 and i not in graph.norms else 1.0
 
     def levelled(self, at: Before, m: Moments, values: Array) -> None:
         """Note q of the normalised values, with which gradients that pass statistics go."""

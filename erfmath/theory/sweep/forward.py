@@ -360,20 +360,27 @@ class _Forward:
         # Per other input of a sum, its share, where one does; and where a random layer makes the branch independent.
         branch: dict[int, list[dict[int, float]]] = {}
         mixed: dict[int, list[dict[int, float]]] = {}
+        gone: dict[int, list[float]] = {}  # of what norms take, that which one further up has taken already
         for i in range(graph.top, -1, -1):
             there = normed.pop(i, None)
             if there is None:
                 continue
             part, layer = sum(there) / len(there), graph.layers[i]
+            before = gone.pop(i, [0.0])
+            taken = sum(before) / len(before)
             followed, known = _averaged(branch.pop(i, [])), _averaged(mixed.pop(i, []))
             if graph.ops[i].fresh:
                 followed, known = {}, followed or known
             if i in self.gates.aligned:
                 self.gates.aligned[i] += 2 * known.get(graph.sources[i][0], 0.0) * self.gates.again[i]
+                if taken and i not in self.gates.idle:
+                    self.gates.power[i] = self.gates.power[i] * graph.rules[i].spared(graph, i, taken)
                 part = 1.0
+                taken = 1 - min(self.gates.even.get(graph.sources[i][0], (1.0, 1.0))[0], 1.0)
             shares = [self.seconds.get(j, 0.0) / (self.seconds.get(i) or 1.0) for j in graph.sources[i]]
             for k, j in enumerate(graph.sources[i]):
                 normed.setdefault(j, []).append(part)
+                gone.setdefault(j, []).append(taken)
                 others = {n: share * part for n, share in zip(graph.sources[i], shares) if n != j}
                 summed = layer.sums and len(shares) > 1
                 branch.setdefault(j, []).append(others if summed else followed)

@@ -31,6 +31,10 @@ __all__ = ["Common", "Map", "Moments", "at", "concatenate", "far_factor", "folde
            "mean_reads", "overlap", "random_map", "ratio", "read_sites", "refit", "shared_after"]
 
 
+#: First parts of `Moments.normed` of norms that take the mean of a channel over its map.
+NORMS_OF_MAPS = ("batch_norm", "map")
+
+
 class Tilt(NamedTuple):
     """What a norm does to the taps of one convolution.
 
@@ -188,6 +192,15 @@ class Moments:
     def per_pair(self, numbers: Array) -> Array:
         """One number per group, shaped to multiply `values`."""
         return numbers.reshape((-1,) + (1,) * (2 * self.ndim))
+
+    @property
+    def summed_to_zero(self) -> Array | None:
+        """Per group, of how many values a norm has just taken the mean off; None of none."""
+        if not self.normed or self.wraps:
+            return None
+        sites = self.second[0].size
+        return np.array([math.inf if norm is None or norm[0] not in NORMS_OF_MAPS or norm[1] * sites < 2 else
+                         norm[1] * sites for norm in self.normed], dtype=float)
 
     def value(self, group: int) -> Value:
         """The value of a site of a group, at the average second moment."""

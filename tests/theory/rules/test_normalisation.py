@@ -285,3 +285,22 @@ def test_even_gradients_below_many_averages_in_a_row() -> None:
     predicted = em.predict(net, image=14, width=16)
     assert abs(predicted.total / measured.total - 1) < z_bound(1) * measured.total_stderr / measured.total + 0.1
     assert abs(predicted.std[0] / measured.std[0] - 1) < z_bound(1) * measured.std_stderr[0] / measured.std[0] + 0.05
+
+
+def test_norms_in_a_row_take_the_same_from_a_gradient_only_once() -> None:
+    """Of three instance norms over 24 sites; taken thrice, the total would be 8 % smaller (20 % over 12 sites)."""
+    layers = [em.serial(em.Conv((3,), 32), em.InstanceNorm(), em.Activation("relu")) for _ in range(3)]
+    net, about = em.serial(*layers), {"image": 24, "width": 32, "channels_in": 32, "ndim": 1}
+    sampled, theory = em.measure(net, draws=1000, rng=0, **about), em.predict(net, **about)
+    assert sampled.total_stderr is not None and sampled.total_stderr < 0.02 * sampled.total
+    assert abs(theory.total / sampled.total - 1) < 0.03
+    assert abs(theory.std[0] / sampled.std[0] - 1) < 0.02
+
+
+@pytest.mark.parametrize("norm", [em.BatchNorm(), em.InstanceNorm()], ids=["batch", "instance"])
+def test_of_numbers_whose_mean_is_taken_off_two_are_correlated(norm: em.Layer) -> None:
+    """-1 / (n - 1): after a rectifier distant sites share 1 / 2 pi less E[phi']^2 / (n - 1), to first order."""
+    net, sites = em.serial(em.Conv((1,)), norm, RELU), 16
+    count = sites * (BATCH if norm == em.BatchNorm() else 1)
+    shared = em.signals(net, image=sites, ndim=1)["relu1"].shared
+    assert abs(shared - (1 / (2 * math.pi) - 0.25 / (count - 1))) < 0.1 / (count - 1)**2
