@@ -11,6 +11,8 @@ site to site.  With P the power at a site, G the part of a functional of the fie
 
 from __future__ import annotations
 
+import functools
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,11 +35,12 @@ from .sweep.conditioning import Knowns, entry
 from .sweep.covariance import Covariance
 from .sweep.forward import Gates, forward
 from .sweep.inputs import input_model
+from .sweep.lowering import Linear
 from .sweep.moments import Moments
 from .sweep.moments import at as lag_zero
 from .sweep.pairs import windows
 from .sweep.plan import Edge, Graph, Plan
-from .sweep.taps import Array
+from .sweep.taps import Array, reads
 from .sweep.transpose import Reading, _Readout, can_read
 
 __all__ = ["Scatter", "scatter", "scatter_of"]
@@ -286,7 +289,7 @@ def _variances(sweep: _Noted, fields: Array, moments: dict[int, Moments], images
     read.kept[-1], read.scales[-1] = [first], 0.0
     total, alike = np.zeros(len(fields)), {graph.top: unit_correlation}
     one, pairs = 1 / images, 1 - 1 / images
-    values, shared = _values(graph), dict[Any, _Shared]()
+    values, shared, peaks = _values(graph), dict[Any, _Shared](), dict[int, float]()
     for i in range(graph.top, -2, -1):
         if i not in sweep.states:
             continue
@@ -300,6 +303,13 @@ def _variances(sweep: _Noted, fields: Array, moments: dict[int, Moments], images
         r = alike[i]
         new = _summed(products**2 * (1 - _old_squares(sweep, i)))
         total += 2 * (one + pairs * r**2) * new @ (1 / np.array(graph.groups[i], float))
+        handed = sweep.readers.get(i, [])
+        power = sum(part for _, part in handed)
+        peak = 3.0 + sum((part / power)**2 * (peaks[k] - 3) for k, part in handed)   # E g^4 / (E g^2)^2 of a channel
+        peaks[i] = peak if i >= 0 and not graph.ops[i].taps and not graph.ops[i].fresh else 3.0
+        if i >= 0 and graph.ops[i].fresh and graph.ops[i].groups > 1:
+            added, peaks[i] = _of_weights(sweep, read, i, products, one + pairs * r**2, peak)
+            total += added
         if i >= 0 and graph.ops[i].routes and not graph.ops[i].by_rows:
             shares = _shared_winners([taps.geometry[0] for taps in graph.ops[i].taps])
             met = _of_neighbours(products, 2 * shares * (one + pairs * r**2 * shares))
@@ -315,8 +325,67 @@ def _variances(sweep: _Noted, fields: Array, moments: dict[int, Moments], images
         for group, value in enumerate(values[graph.sources[i][0]]):
             known = shared.setdefault((value, getattr(graph.layers[i], "function", ""), products.shape[2:]),
                                       _Shared(graph.groups[i][group]))
-            known.add(products[:, group], r, fourth, kappa)
+            known.add(products[:, group], r, fourth, kappa, peak)
+        peaks[i] *= fourth
     return np.maximum(total + sum(gate.variance(one, pairs) for gate in shared.values()), 0)
+
+
+def _of_weights(sweep: _Noted, read: _Kept, i: int, products: Array, images: float, peak: float
+                ) -> tuple[Array, float]:
+    """What the few weights of a grouped convolution add; and the fourth moment of what it hands down, over its square.
+
+    All sites of a channel share a tap's weight w, by whose square the power of each varies.  And the sum over n taps of
+    w g, E g^4 = peak (E g^2)^2, varies more than a Gaussian.  A norm of the channel divides by the sum of all squares.
+    """
+    graph, op, j, layer = sweep.graph, sweep.graph.ops[i], sweep.graph.sources[i][0], sweep.graph.layers[i]
+    if op.fold or any(taps.rows is not None for taps in op.taps) or len(graph.groups[i]) != len(graph.groups[j]) or (
+            sum(len(taps.axes) for taps in op.taps) != graph.ndim):
+        return np.zeros(len(products)), 3.0
+    known = read.arrivals.get(j)
+    place = 0 if known is None else _place(known, entry(sweep.gates.sites[j]))
+    below = read.kept[j][place][(slice(None), *lag_zero(sweep.plan.lags[j]))]
+    above: Any = sum(_on_map(part.values[lag_zero(part.lags)], part.start, products.shape[2:]) for part, _ in
+                     sweep.states[i])
+    sums, squares, fewest = _by_tap(op, above, below)
+    taps, whole = len(sums), sums.sum(axis=0)
+    scale = np.divide(_summed(products)[-1], whole[-1], out=np.zeros(whole.shape[1]), where=whole[-1] != 0)
+    spread = 0.8 if getattr(layer, "weights").law == "uniform" else 2.0   # of a weight's square, over the mean's square
+    terms = fewest * graph.channels[i] / op.groups
+    handed = 3 + (3 * (peak - 1) + (spread - 2) * peak) / terms
+    shared, here = spread * (sums**2).sum(axis=0), spread / terms
+    if any(graph.layers[edge.reader].statistics and not graph.layers[edge.reader].mixes_channels
+           for edge in sweep.plan.edges[i]):
+        count = taps * graph.channels[j] / op.groups
+        part = count / (count + 2)
+        shared, here = part * (shared - spread * whole**2 / taps), spread * part * (1 / terms - 1 / taps)
+        handed *= part
+    alone = (handed - 3 - (peak - 1) / terms - here) * terms * images * squares
+    pairs = np.array(graph.groups[i]) * graph.channels[j] / op.groups    # of channels that have weights
+    return np.asarray((shared + alone) * scale**2 @ (1 / pairs)), handed
+
+
+def _by_tap(op: Linear, above: Array, below: Array) -> tuple[Array, Array, float]:
+    """What each tap of a kernel hands down of power `above`, times the values `below`.
+
+    Summed over sites, (taps, functions, groups); the squares of all, (functions, groups); and how many taps meet at a
+    site, for the last function.
+    """
+    geometry = sum((taps.geometry for taps in op.taps), ())
+    weights: Any = functools.reduce(np.multiply.outer, [taps.weights for taps in op.taps])
+    lines = [reads(g, np.arange(n), m) for g, n, m in zip(geometry, above.shape[1:], below.shape[2:])]
+    sums, squares, met = [], np.zeros(below.shape[:2]), np.zeros(below.shape[1:])
+    every = slice(None)
+    for tap in itertools.product(*(range(g.kernel) for g in geometry)):
+        sites = [np.flatnonzero(there[:, a] & (z[:, a] >= 0) & (z[:, a] < m)) for (z, there), a, m in zip(
+            lines, tap, below.shape[2:])]
+        into: Any = np.ix_(*sites)
+        out: Any = np.ix_(*(z[x, a] for (z, _), x, a in zip(lines, sites, tap)))
+        part = weights[tap] * above[(every, *into)] * below[(every, every, *out)]
+        sums.append(_summed(part))
+        squares += _summed(part**2)
+        met[(every, *out)] += part[-1]
+    least = float(squares[-1].sum())
+    return np.array(sums), squares, float((met**2).sum()) / least if least else 1.0
 
 
 def _shared_winners(geometry: Sequence[AxisGeometry]) -> Array:
@@ -351,18 +420,20 @@ class _Shared:
     paired: Array | float = 0.0
     fourth: float = 0.0             # sums over the gates, by their number below
     kappa: float = 0.0
+    peak: float = 0.0
     count: int = 0
 
-    def add(self, products: Array, r: float, fourth: float, kappa: float) -> None:
+    def add(self, products: Array, r: float, fourth: float, kappa: float, peak: float) -> None:
         """One more of them."""
         self.products, self.paired = self.products + products, self.paired + r * products
-        self.fourth, self.kappa, self.count = self.fourth + fourth, self.kappa + kappa, self.count + 1
+        self.fourth, self.kappa, self.peak = self.fourth + fourth, self.kappa + kappa, self.peak + peak
+        self.count += 1
 
     def variance(self, one: float, pairs: float) -> Array:
         """Of every functional, by equation (S3)."""
-        fourth, kappa = self.fourth / self.count, self.kappa / self.count
+        fourth, kappa, peak = (whole / self.count for whole in (self.fourth, self.kappa, self.peak))
         products, paired = (np.asarray(part)[:, None] for part in (self.products, self.paired))
-        return np.asarray(((3 * (fourth - 1) - kappa) * one * _summed(products**2) + pairs * 2 * kappa * _summed(
+        return np.asarray(((peak * (fourth - 1) - kappa) * one * _summed(products**2) + pairs * 2 * kappa * _summed(
             paired**2) + kappa * _summed(products)**2)[:, 0] / self.channels)
 
 

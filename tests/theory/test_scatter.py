@@ -131,6 +131,17 @@ def test_a_single_window_shares_with_none() -> None:
     assert np.isclose(one.log_total, other.log_total, rtol=1e-9) and np.isclose(one.size, other.size, rtol=1e-9)
 
 
+def test_few_weights_of_a_channel() -> None:
+    """Sums over c channels of d^2 sum_a w_a^2, d and w independent, and of what gates of those sites let through."""
+    c, about = 16, {"width": 16, "channels_in": 16, "ndim": 1}
+    for law, fourth in (("normal", 3.0), ("uniform", 1.8)):
+        alone = em.Conv(3, groups="depthwise", weights=em.Random(gain=1.0, law=law))
+        assert np.isclose(em.scatter(em.serial(alone), **about).log_total**2, (3 * (1 + (fourth - 1) / 3) - 1) / c)
+    gated = em.serial(em.Conv(1), em.Activation("relu"), em.Conv(3, groups="depthwise"))
+    squares = (3 * 3 / 2 + 6 / 4) / (9 / 4)     # E (sum_a w_a^2 open_a)^2 over the square of its mean
+    assert np.isclose(em.scatter(gated, **about).log_total**2, (3 * squares - 1 + 2 / 3) / c)
+
+
 def test_pools_in_a_row_are_one() -> None:
     """The windows are those of both together."""
     below, above = [em.Conv(3), em.Activation("relu")], [em.Conv(3), em.Activation("relu"), em.Conv(3)]
