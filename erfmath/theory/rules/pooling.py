@@ -52,10 +52,6 @@ class Route(NamedTuple):
     ops: tuple[Linear, ...]
     bias: Array
 
-    def of_group(self, g: int) -> tuple[Linear, Array]:
-        """Those of one of several groups."""
-        return self.ops[g], self.bias[g:g + 1]
-
 
 @rule_for(AvgPool)
 class AvgPoolRule(Rule):
@@ -285,12 +281,8 @@ class MaxPoolRule(Rule):
     def backward(self, at: Below, state: Covariance) -> Covariance:
         if not at.op.routes:
             return super().backward(at, state)
-        route = at.gates.routes.get(at.i)
-        if route is None or len(route.ops) == 1:
-            op, bias = (at.op, None) if route is None else (route.ops[0], route.bias)
-            return state.through_route(op, at.sizes, at.lags, at.channels[1], bias)
-        return Covariance.beside([state.of_group(g).through_route(op, at.sizes, at.lags, at.channels[1], bias)
-                                  for g, (op, bias) in enumerate(map(route.of_group, range(len(route.ops))))])
+        ops, bias = at.gates.routes.get(at.i, ((at.op,), None))
+        return state.through_route(ops, at.sizes, at.lags, at.channels[1], bias)
 
     def mean_factor(self, at: Below, factor: Factor) -> Factor:
         """Every site of a window has the same part in it."""

@@ -244,18 +244,32 @@ class Covariance:
         """Sum of any number of uncorrelated gradients, perhaps each times a number."""
         if factors is not None:
             parts = [part._scaled(factor) for part, factor in zip(parts, factors)]
-        total, *rest = parts
-        if len(rest) < 2 or any(part.mixing or part.multiples is not None for part in parts):
-            return functools.reduce(lambda one, other: one.merge(other, channels, ones), rest, total)
-        ndim = total.ndim
+        one, *others = parts
+        if any(part.mixing for part in parts) or (len(parts) == 2 and one.multiples is others[0].multiples is None):
+            return functools.reduce(lambda one, other: one.merge(other, channels, ones), others, one)
+        held = [(part, part.multiples) for part in parts if part.multiples is not None]
+        if len(held) > 1 and all(np.array_equal(multiples, held[0][1]) for _, multiples in held):
+            alike = Covariance.sum_of([part._first() for part, _ in held], channels, ones)._multiplied(held[0][1])
+            parts = [alike, *(part for part in parts if part.multiples is None)]
+            if len(parts) == 1:
+                return alike
+        ndim = one.ndim
         start = tuple(map(min, zip(*(part.start for part in parts))))
         stop = [max(part.start[axis] + part.bare.shape[axis - ndim] for part in parts) for axis in range(ndim)]
-        whole = blank((*total.bare.shape[:-ndim], *(b - a for a, b in zip(start, stop))))
-        into: list[Any] = [(..., *(slice(f - s, f - s + n) for f, s, n in zip(
-            part.start, start, part.bare.shape[-ndim:]))) for part in parts]
-        for part, place in zip(parts, into):
-            whole[place] += part._times_factor
+        count = max(len(part.bare if part.multiples is None else part.multiples) for part in parts)
+        whole = blank((count, *one.bare.shape[1:-ndim], *(b - a for a, b in zip(start, stop))))
+        for part in parts:
+            place = (..., *(slice(f - s, f - s + n) for f, s, n in zip(part.start, start, part.bare.shape[-ndim:])))
+            for g, group in enumerate(whole):  # one by one, as the processor keeps them at hand
+                group[place] += part._of_group(g)
         return Covariance(whole, start)
+
+    def _of_group(self, g: int) -> Array:
+        """M(x, tau) of one channel group, shape (*lags, *lattice)."""
+        factor = self.factor if isinstance(self.factor, float) else self.factor[g % len(self.factor)]
+        if self.multiples is not None:
+            factor = factor * self.multiples[g]
+        return self.bare[g % len(self.bare)] * factor
 
     def along_ones(self, channels: int) -> Array:
         """The uniform part, whether it is carried or follows from independence."""
@@ -298,16 +312,6 @@ class Covariance:
         if not isinstance(factor, float) and len(factor) > 1:
             factor = factor[found]
         return replace(self, bare=self.bare[found], factor=factor)
-
-    def of_group(self, g: int) -> Covariance:
-        """One channel group alone."""
-        whole = self._apart()
-        return replace(whole, bare=whole.bare[g:g + 1], uniform=None)
-
-    @staticmethod
-    def beside(parts: Sequence[Covariance]) -> Covariance:
-        """Channel groups, each alone on the same sites, as one."""
-        return parts[0].holding(np.concatenate([part.values for part in parts]))
 
     def gathered(self) -> Covariance:
         """The sum over all pairs of sites, for one site that serves all of them."""
@@ -459,43 +463,49 @@ class Covariance:
                                  summed.T @ summed / (c_out * per_group * op.groups))
         return Covariance(values, start, uniform, MIXED)
 
-    def through_route(self, op: Linear, sizes: tuple[int | None, ...], lags: tuple[int, ...],
+    def through_route(self, ops: Sequence[Linear], sizes: tuple[int | None, ...], lags: tuple[int, ...],
                       channels: int, bias: Array | None = None) -> Covariance:
         """Below max pooling: each window hands its gradient to one of its sites.
 
         The gradient of one window and channel ends in one place: lag 0 goes to lag 0, by the probability to
-        win.  Windows that overlap have winners in common; channels are routed independently.  `bias`, per
-        group, is how much more often than others the gate below is open for winners.
+        win.  Windows that overlap have winners in common; channels are routed independently.  `ops` is one for all
+        channel groups or one for each: they differ in who wins and how often its gate is open, so at lag 0 only.
+        `bias`, per group, is how much more often than others the gate below is open for winners.
         """
         if bias is not None and bias.ndim > 1:
             gate = bias[(slice(None), *(None,) * self.ndim)]
-            return self.gated(gate).through_route(op, sizes, lags, channels)
-        here: Any
-        there: Any
-        if self.multiples is not None and self.uniform is None:
-            below = self._first().through_route(op._replace(opened=None), sizes, lags, channels)._multiplied(
-                self.multiples)
-            if op.opened is not None and any(self.lags):  # groups differ at lag 0 only
-                rest, whole = self.bare * self.factor, below.values
-                here, there = (slice(None), *self.lags), (slice(None), *below.lags)
-                rest[here] = 0.0
-                whole[there] += opened_more(rest, self.start, op, sizes) * self.multiples.reshape(
-                    -1, *(1,) * self.ndim)
-                below = below.holding(whole)
-            return below if bias is None else below.gated(_column(bias, self.ndim))
-        alone = self.with_lags((0,) * self.ndim)
-        spread = routed(alone.values, alone.start, op, sizes)
-        below = self.holding(spread[0], start=spread[1], uniform=None).with_lags(lags)
+            return self.gated(gate).through_route(ops, sizes, lags, channels)
+        multiples = self.multiples if self.uniform is None else None
+        state = self._apart() if multiples is None else self._first()
+        alone = state.with_lags((0,) * self.ndim).values
+        spread = [routed(part, self.start, op, sizes) for op, part in zip(ops, _each(alone, len(ops)))]
+        power, start, uniform = np.concatenate([wins for wins, _ in spread]), spread[0][1], None
         if any(self.lags) or self.uniform is not None:
-            here, there = (slice(None), *self.lags), (slice(None), *lags)
-            rest = self.values.copy()
+            here: Any = (slice(None), *self.lags)
+            there: Any = (slice(None), *lags)
+            rest = state.values.copy()
             rest[here] = 0
-            pairs, _ = routed_pairs(rest, self.start, op, sizes, lags)
-            pairs[there] += spread[0].reshape(pairs[there].shape)
-            below = below.holding(pairs)
+            pairs, _ = routed_pairs(rest, self.start, ops[0]._replace(opened=None), sizes, lags)
             if self.uniform is not None:
-                both, _ = fixed_pairs(self.uniform, self.start, op, sizes, lags)
-                one, _ = fixed_pairs(refit_lags(alone.values, alone.lags, self.lags), self.start, op, sizes, lags)
-                below = replace(below, uniform=both + (refit_lags(spread[0], alone.lags, lags) - one
-                                                       ).sum(axis=0, keepdims=True) / channels)
+                both, _ = fixed_pairs(self.uniform, self.start, ops[0], sizes, lags)
+                one, _ = fixed_pairs(refit_lags(alone, (0,) * self.ndim, self.lags), self.start, ops[0], sizes, lags)
+                own = (refit_lags(power, (0,) * self.ndim, lags) - one).sum(axis=0, keepdims=True)
+                uniform = both + own / channels
+            if ops[0].opened is not None and any(self.lags):
+                more = np.concatenate([opened_more(part, self.start, op, sizes)
+                                       for op, part in zip(ops, _each(rest, len(ops)))])
+                power = power + more.reshape(len(more), *power.shape[1:])
+            if multiples is not None and len(power) > 1:
+                pairs, power, multiples = (*(each * _column(multiples, self.ndim) for each in (pairs, power)), None)
+            pairs[there] += power.reshape(pairs[there].shape)
+            power = pairs
+        below = self.holding(power, start=start, uniform=uniform).with_lags(lags)
+        if multiples is not None:
+            below = below._multiplied(multiples) if len(power) == 1 else below.holding(
+                below.bare * _column(multiples, self.ndim))
         return below if bias is None else below.gated(_column(bias, self.ndim))
+
+
+def _each(values: Array, count: int) -> list[Array]:
+    """The channel groups of `values` one by one, where there are several, or all as often as is asked for."""
+    return [values] * count if 1 in (count, len(values)) else [values[g:g + 1] for g in range(count)]

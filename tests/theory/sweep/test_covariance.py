@@ -80,7 +80,7 @@ def test_groups_that_are_multiples_of_one_are_found_as_each(layer: Any) -> None:
     once = Covariance(values, (0, 0), multiples=multiples)
     op = rule_of(layer).lower(layer, (9, 9), 3, 3)
     steps = [lambda state: state.through_fixed(op, (9, 9), (2, 2)),
-             lambda state: state.through_route(op, (9, 9), (2, 2), 3),
+             lambda state: state.through_route((op,), (9, 9), (2, 2), 3),
              lambda state: state.gated(np.array([2.0, 5.0, 0.5]).reshape(3, 1, 1, 1, 1)),
              lambda state: state.gated(np.random.default_rng(1).random((1, 5, 5, 9, 9))),
              lambda state: state.conditioned(np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.0, 3.0])),
