@@ -104,14 +104,16 @@ class ActivationRule(Rule):
                 gate = near[(..., *(None,) * m.ndim)]
             else:  # site by site, further down
                 gate = np.empty((len(q), *(2 * h + 1 for h in lags), *(1,) * m.ndim))
+        common = functools.partial(in_parts, m.falls)
         if rectifies:
-            after = m.with_lags((0,) * m.ndim).multiple(ratio(mean, q), cov_far, corr_site, tuple(sites))
+            after = m.with_lags((0,) * m.ndim).multiple(ratio(mean, q), cov_far, corr_site, tuple(sites), common)
         else:
             second = functions.second(phi, m.second)
             # In proportion to what comes in; of zeros, whatever the function makes of them.
             there = m.second * m.per_site(ratio(mean, q)) + m.per_site(np.where(q > 0, 0.0, mean))
             second[non_gaussian] = there[non_gaussian]
-            after = Moments(second[(slice(None), *(None,) * m.ndim)], cov_far, corr_site, tuple(sites), m.wraps)
+            after = Moments(second[(slice(None), *(None,) * m.ndim)], cov_far, corr_site, tuple(sites),
+                            m.wraps).with_common(common)
         if len(non_gaussian) < len(q) and (any(m.lags) or not rectifies):
             gate, after = _site_by_site(phi, m, lags, gate, after, np.array([site is None for site in m.sites]))
         point = m.second[0].size == 1
@@ -123,7 +125,7 @@ class ActivationRule(Rule):
         at.gates.power[at.i] = gate
         self._even(at, phi, q)
         if point or (rectifies and m.offset is None):
-            return after.with_lags(at.want).with_common(functools.partial(in_parts, m.falls))
+            return after.with_lags(at.want)
         heights, inside = _means(phi, m, before)
         after = replace(after, cov_far=np.maximum(after.cov_far + m.mean(heights)**2 - inside**2, 0.0))
         level = np.where(m.per_site(inside**2 > LEAST * q), heights, m.level_map)
@@ -218,19 +220,22 @@ def _site_by_site(phi: Function, m: Moments, lags: tuple[int, ...], gate: Array,
     """Gates and moments of Gaussian groups where they vary over the map or with a carried lag."""
     chosen: Any = slice(None) if gaussian.all() else gaussian  # a view where it can be
     site = m.second[chosen]
-    both = np.sqrt(m.products(site, m.lags))
-    corr_site = ratio(m.values[chosen], both)
-    near = functions.cross(phi, both, corr_site) * (both > 0)
-    values = near if gaussian.all() else after.with_lags(m.lags).values.copy()
-    values[chosen] = near
-    values[lag_zero(m.lags)] = after.second
-    open_pair = functions.gate_pair(phi, both, corr_site) if any(lags) else np.zeros(both.shape)
+    open_pair = np.zeros((len(site), *m.values.shape[1:]))
+    if any(m.lags):
+        both = np.sqrt(m.products(site, m.lags))
+        corr_site = ratio(m.values[chosen], both)
+        near = functions.cross(phi, both, corr_site) * (both > 0)
+        values = near if gaussian.all() else after.with_lags(m.lags).values.copy()
+        values[chosen] = near
+        values[lag_zero(m.lags)] = after.second
+        after = replace(after, values=values)
+        open_pair = functions.gate_pair(phi, both, corr_site) if any(lags) else open_pair
     open_pair[lag_zero(m.lags)] = functions.gate(phi, site)
     gate = np.broadcast_to(gate, (*gate.shape[:1 + m.ndim], *m.second.shape[1:])).copy()
     held, there = overlap(m.lags, lags)
     inner: Any = (chosen, *there[1:])
     gate[inner] = open_pair[held]
-    return gate, replace(after, values=values)
+    return gate, after
 
 
 def _near(phi: Function, m: Moments, after: Moments, groups: Sequence[int]) -> Moments:

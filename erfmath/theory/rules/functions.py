@@ -306,6 +306,8 @@ def _distinct(q: Array) -> tuple[Array, Array]:
     """Distinct roots of q (up to rounding; maps repeat them many times), and which is where."""
     s = np.sqrt(q)
     unit = np.max(s) or 1.0
+    if np.min(s) >= (1 - 4e-15) * unit:  # all are the same
+        return np.full(1, unit), np.zeros(np.shape(q), np.intp)
     found: Any = np.unique(np.round(s / unit, 14), return_inverse=True)
     return found[0] * unit, found[1].reshape(np.shape(q))
 
@@ -349,12 +351,20 @@ def _check_reach(phi: Function, s: Array) -> None:
 def _square(phi: Function, f: Callable[[Array], Array], q: Array) -> Array:
     s, where = _distinct(q)
     _check_reach(phi, s)
+    if len(s) == 1:
+        return np.full(np.shape(q), _mean_square(f, phi.knots, float(f"{s.item():.14e}")))
+    return np.asarray(_of_many(partial(_mean_squares, f, phi.knots), s, 64)[where])
 
-    def mean(s: Array) -> Array:
-        z, weights = _points(s, phi.knots)
-        return np.asarray((weights * f(s[:, None] * z)**2).sum(axis=1))
 
-    return np.asarray(_of_many(mean, s, 64)[where])
+def _mean_squares(f: Callable[[Array], Array], knots: tuple[float, ...], s: Array) -> Array:
+    z, weights = _points(s, knots)
+    return np.asarray((weights * f(s[:, None] * z)**2).sum(axis=1))
+
+
+@remembered(1024, lasting=False)
+def _mean_square(f: Callable[[Array], Array], knots: tuple[float, ...], s: float) -> float:
+    """The same of one deviation, up to rounding: many layers meet the same."""
+    return _mean_squares(f, knots, np.array([s])).item()
 
 
 def _pairs(phi: Function, f: Callable[[Array], Array], q: Array, rho: Array,

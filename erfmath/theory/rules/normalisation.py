@@ -431,8 +431,11 @@ class LayerNormRule(NormRule):
     def forward(self, at: Before, inputs: list[Moments]) -> Moments:
         m, share, lags = inputs[0], np.asarray(at.graph.shares(at.i)), at.lags
         means = m.means * self.centres
-        mean = np.tensordot(share * means, m.level_map, 1)[None]
-        spread = np.tensordot(share, m.second, 1)[None] - mean**2
+        centres = bool(means.any())
+        spread = np.dot(share, m.second.reshape(len(share), -1)).reshape(1, *m.second.shape[1:])
+        if centres:
+            mean = np.tensordot(share * means, m.level_map, 1)[None]
+            spread = spread - mean**2
         if not spread.max(initial=0.0) > LEAST:
             raise ValueError("norm of values that do not vary over the channels: their variance is zero, or too "
                              "small for floats")
@@ -440,20 +443,18 @@ class LayerNormRule(NormRule):
         power = np.repeat(m.products(root, lags), len(m.cov_far), axis=0)
         power[lag_zero(lags)] *= 1.0 if self.again(at, m) else self._few(at, m, share)
         at.gates.power[at.i] = power
-        # Less the mean over all channels, from which that of a group may differ.
-        own = m.per_site(means) * m.level_map
-        other = (m.products(own, m.lags) - m.products(own - mean, m.lags))
-        values = (m.values - other) * m.products(root, m.lags)
-        apart = ratio(m.cov_far, m.level * m.average)  # over sqrt(q q')
-        shift = (mean * root).mean()
-        cov_far = apart * m.mean(root * m.deviation)**2 - (
-            m.mean(own * root)**2 - (m.mean(own * root) - shift)**2)
-        square = m.mean(own * own - (own - mean)**2)
-        corr_site = ratio(m.cov_site - square, m.average - square)
+        values, q, near = m.values, m.average, m.cov_site
+        cov_far = ratio(m.cov_far, m.level * q) * m.mean(root * m.deviation)**2  # over sqrt(q q')
+        if centres:  # less the mean over all channels, from which that of a group may differ
+            own = m.per_site(means) * m.level_map
+            values = values - (m.products(own, m.lags) - m.products(own - mean, m.lags))
+            cov_far -= m.mean(own * root)**2 - (m.mean(own * root) - (mean * root).mean())**2
+            square = m.mean(own * own - (own - mean)**2)
+            q, near = q - square, near - square
         scale = float(ratio(1.0, np.sqrt(max(float(spread.mean()), 0.0))))
         sites = tuple(None if site is None else m.value(g).times(scale, -float(share @ means) * scale)
                       for g, site in enumerate(m.sites))
-        return self.scaled(at, Moments(values, cov_far, corr_site, sites, m.wraps))
+        return self.scaled(at, Moments(values * m.products(root, m.lags), cov_far, ratio(near, q), sites, m.wraps))
 
 
 @rule_for(RMSNorm)

@@ -191,7 +191,7 @@ class Moments:
 
     def per_pair(self, numbers: Array) -> Array:
         """One number per group, shaped to multiply `values`."""
-        return numbers.reshape((-1,) + (1,) * (2 * self.ndim))
+        return numbers.reshape((-1,) + (1,) * (self.values.ndim - 1))
 
     @property
     def summed_to_zero(self) -> Array | None:

@@ -97,7 +97,7 @@ class SiteDistribution:
         """E[phi'^2]."""
         return self._mean(self.slope**2)
 
-    @property
+    @functools.cached_property
     def pair_gate(self) -> float:
         """E[phi' phi'] of sites that share the row."""
         return float(self.share @ self.row_slopes**2)
@@ -164,9 +164,8 @@ def far_of(row_means: Array, share: Array, kappa: Array) -> Array:
     """
     if len(share) == 1:
         return np.full(np.shape(kappa), float(row_means[0])**2)
-    polynomials = _HERMITE if np.array_equal(share, SHARES) else hermite(_quantiles(share), len(_DEGREES))
     weighed = share * row_means
-    terms = (weighed @ polynomials)**2
+    terms = (weighed @ _polynomials(share.tobytes()))**2
     terms[-1] += weighed @ row_means - np.add.reduce(terms)
     return np.asarray(np.power.outer(kappa, _DEGREES) @ terms)
 
@@ -192,7 +191,13 @@ def distant(before: Array, after: Array, share: Array, cov_far: float) -> float:
 
 _DEGREES = np.arange(12)
 _KAPPAS = np.linspace(0, 1, 33)
-_HERMITE = hermite(ROWS, len(_DEGREES))
+
+
+@remembered(64)
+def _polynomials(share: bytes) -> Array:
+    """Hermite polynomials of what rows of these probabilities share, shape (rows, degrees)."""
+    shares = np.frombuffer(share)
+    return hermite(ROWS if np.array_equal(shares, SHARES) else _quantiles(shares), len(_DEGREES))
 
 
 def _quantiles(share: Array) -> Array:
