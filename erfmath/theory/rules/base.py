@@ -24,7 +24,7 @@ from ..sweep import groups
 from ..sweep.covariance import Covariance, Factor
 from ..sweep.groups import Labels
 from ..sweep.lowering import SAMPLE, Linear, Norm, reach
-from ..sweep.moments import (Moments, at as lag_zero, far_factor, in_parts, linear, random_map, ratio, read_sites,
+from ..sweep.moments import (Common, Moments, at as lag_zero, far_factor, in_parts, linear, random_map, ratio, read_sites,
                              shared_after)
 from ..sweep.sources import Sum, average
 from ..sweep.taps import Array, Taps, border_gain, forward
@@ -63,12 +63,14 @@ def through_taps(op: Linear, m: Moments, sizes_in: Sizes, sizes: Sizes, extent: 
     cov_far = m.cov_far * far_factor(op, m, sizes_in, sizes) if m.coupled else m.cov_far
     values = linear(op, m, sizes_in, extent, lags)
     corr_site = shared_after(op, m, values, sizes_in)
-    after = Moments(values, cov_far, corr_site, (None,) * len(cov_far), m.wraps)
-    if op.variances and m.common is not None and not m.wraps:
-        after = after.with_common(functools.partial(_common_after, op, m.common, len(cov_far), sizes_in, extent))
-    elif not (op.variances or m.wraps or op.fold) and m.coupled:
+    common: Callable[[], Array] | None = None
+    if op.variances and m.common is not None:
+        common = functools.partial(_common_after, op, m.common, len(cov_far), sizes_in, extent)
+    elif not (op.variances or op.fold) and m.coupled:
         before = m if m.common is None else m.alone().with_common(m.common)
-        after = after.with_common(lambda: in_parts(filtered_level(op, before.common_map, sizes_in, extent)))
+        common = functools.partial(_common_filtered, op, before, sizes_in, extent)
+    after = Moments(values, cov_far, corr_site, (None,) * len(cov_far), m.wraps,
+                    common=None if m.wraps else Common.of(common))
     if op.variances or not met or all(site is None for site in m.sites):
         return after
     q, cov_site = after.average, after.cov_site
@@ -86,6 +88,11 @@ def _common_after(op: Linear, common: Callable[[], Array], groups: int, sizes_in
     nothing = np.zeros(groups)
     alone = Moments(common()[(slice(None), *(None,) * len(extent))], nothing, nothing, (None,) * groups, False)
     return in_parts(linear(op, alone, sizes_in, extent, zero)[lag_zero(zero)])
+
+
+def _common_filtered(op: Linear, m: Moments, sizes_in: Sizes, extent: tuple[int, ...]) -> Array:
+    """The same after a filter."""
+    return in_parts(filtered_level(op, m.common_map, sizes_in, extent))
 
 
 def filtered_level(op: Linear, level: Array, sizes_in: Sizes, extent: tuple[int, ...]) -> Array:

@@ -17,7 +17,7 @@ from ..memory import replace
 from ..sweep.covariance import Covariance, Factor
 from ..sweep.few_terms import FewTerms, few, variances_of
 from ..sweep.lowering import SAMPLE, Linear, Norm, box, by_place, reach, separable, together
-from ..sweep.moments import Common, Map, Moments, in_parts, mean_reads, read_sites
+from ..sweep.moments import Common, Map, Moments, Tilt, in_parts, mean_reads, read_sites
 from ..sweep.rows import padding
 from ..sweep.taps import Array, Taps, reads
 from .alignment import Along, through_random
@@ -135,7 +135,7 @@ class ConvolutionRule(Rule):
 
     @staticmethod
     def _tilted(at: Before, m: Moments, after: Moments) -> Moments:
-        """With what a batch norm would do to single taps, where few directions carry the variance."""
+        """With what a batch norm would do to single taps, where few directions carry the variance; found if it asks."""
         op, graph = at.op, at.graph
         if not op.fresh or at.layer.transposed or at.i in graph.biases:
             return after
@@ -150,7 +150,8 @@ class ConvolutionRule(Rule):
             ratios = functools.partial(
                 _patterns, m.common or Common(functools.partial(in_parts, m.second)), m.alike, float(m.cov_far[0]),
                 float(m.average[0] - m.cov_site[0]), op, sizes, graph.sizes[at.i], channels)
-        return after.with_tilt(at.i, ratios)
+        after.tilts = (Tilt(0, (at.i,), ratios),)
+        return after
 
     def passage(self, layer: Weighted, op: Linear, ndim: int) -> Passage | None:  # type: ignore[override]
         if not op.fresh or layer.transposed or len(op.taps) != ndim or op.fold:
@@ -219,10 +220,9 @@ def _patterns(common: Common, alike: bool, shared: float, own: float, op: Linear
     """
     if not own > 0 or op.in_place and faint_in_place(channels * shared / own, channels, common()):
         return None
-    axes = [(taps.weights, g, n or 1, m or 1, line) for taps in op.taps for g, n, m, line in zip(
-        taps.geometry, *([each[axis] for axis in taps.axes] for each in (sizes, out, common.lines(alike))))]
-    if alike:
-        axes = axes[:1]
+    lines = common.lines(alike)
+    axes = [(taps.weights, g, sizes[axis] or 1, out[axis] or 1, lines[axis])
+            for taps in (op.taps[:1] if alike else op.taps) for axis, g in zip(taps.axes, taps.geometry)]
     if op.by_axes and faint(channels * shared / own, channels, [
             (power, mean_reads(g, n, m, line)) for power, g, n, m, line in axes], len(op.taps) // len(axes)):
         return None

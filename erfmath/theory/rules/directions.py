@@ -7,6 +7,7 @@ of S carry it, as on photographs, its inverse is large on average, and larger fo
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -172,7 +173,8 @@ def border_patterns(own: float, shared: float, variances: Array, within: Sequenc
     t = _T[:_points(both, many, channels - 1)] if many > 1 else _T
     spread = np.multiply.outer(both, 2 * t)
     spread += 1
-    others, whole = _log_product(spread[:many]), _log_product(spread[many:])
+    direct = many * math.log1p(2 * t.item(-1)) < 600  # products are within the range of floats
+    others, whole = _log_product(spread[:many], direct), _log_product(spread[many:], direct)
     others *= channels - 1
     others += whole
     others /= -2
@@ -185,9 +187,9 @@ def border_patterns(own: float, shared: float, variances: Array, within: Sequenc
                     _quadratic(weights * shared, mean, within))
 
 
-def _log_product(factors: Array) -> Array:
-    """Logarithm of products over the first axis, of numbers from 1 on."""
-    if np.add.reduce(np.log(factors[:, -1])) < 600:  # the largest is within the range of floats
+def _log_product(factors: Array, direct: bool) -> Array:
+    """Logarithm of products over the first axis, of which all are within the range of floats where `direct`."""
+    if direct:
         return np.asarray(np.log(np.multiply.reduce(factors, axis=0)))
     return np.asarray(np.add.reduce(np.log(factors), axis=0))
 

@@ -53,8 +53,8 @@ class AddRule(Rule):
             inputs = [self._filtered(at, root, ways) for root, ways in at.roots.whole.items()]
         if at.roots is None:
             inputs = [_times(one, graph.times(i, j)) for one, j in zip(inputs, nodes)]
-        sites = [one.gaussian for one in inputs].count(False)
-        if sites > 1 or sites and (len(inputs) > 2 or at.roots is not None):  # whatever order they are listed in
+        shaped = [one.gaussian for one in inputs].count(False)
+        if shaped > 1 or shaped and (len(inputs) > 2 or at.roots is not None):  # whatever order they are listed in
             order = sorted(range(len(nodes)), key=lambda n: _size(inputs[n]))
             nodes, inputs = [nodes[n] for n in order], [inputs[n] for n in order]
         parts = [self._spread(at, one, j).of_groups(graph.owner(i, j)) for one, j in zip(inputs, nodes)]

@@ -27,7 +27,7 @@ from .values import Gaussian, SiteValue, Value
 if TYPE_CHECKING:
     from ..rules.directions import Patterns
 
-__all__ = ["Common", "Map", "Moments", "at", "concatenate", "far_factor", "folded", "in_parts", "inside", "linear",
+__all__ = ["Common", "Map", "Moments", "Tilt", "at", "concatenate", "far_factor", "folded", "in_parts", "inside", "linear",
            "mean_reads", "overlap", "random_map", "ratio", "read_sites", "refit", "shared_after"]
 
 
@@ -319,10 +319,6 @@ class Moments:
     def with_common(self, common: Callable[[], Array] | None) -> Moments:
         """The same, where distant sites have so much in common."""
         return self if self.wraps or common is self.common else self._with(common=Common.of(common))
-
-    def with_tilt(self, i: int, ratios: Callable[[], Patterns | None]) -> Moments:
-        """The same, with what a batch norm would do to single taps of the convolution `i`, found where one asks."""
-        return self._with(tilts=(Tilt(0, (i,), ratios),))
 
     def with_map(self, made_from: Map | None) -> Moments:
         """The same, with what they were made from."""
