@@ -24,8 +24,8 @@ from ..sweep import groups
 from ..sweep.covariance import Covariance, Factor
 from ..sweep.groups import Labels
 from ..sweep.lowering import SAMPLE, Linear, Norm, reach
-from ..sweep.moments import (Common, Moments, at as lag_zero, far_factor, in_parts, linear, random_map, ratio, read_sites,
-                             shared_after)
+from ..sweep.moments import (Common, Moments, at as lag_zero, far_factor, in_parts, linear, random_map, ratio,
+                             read_sites, shared_after)
 from ..sweep.sources import Sum, average
 from ..sweep.taps import Array, Taps, border_gain, forward
 from ..sweep.values import Value

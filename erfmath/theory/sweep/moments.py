@@ -27,8 +27,8 @@ from .values import Gaussian, SiteValue, Value
 if TYPE_CHECKING:
     from ..rules.directions import Patterns
 
-__all__ = ["Common", "Map", "Moments", "Tilt", "at", "concatenate", "far_factor", "folded", "in_parts", "inside", "linear",
-           "mean_reads", "overlap", "random_map", "ratio", "read_sites", "refit", "shared_after"]
+__all__ = ["Common", "Map", "Moments", "Tilt", "at", "concatenate", "far_factor", "folded", "in_parts", "inside",
+           "linear", "mean_reads", "overlap", "random_map", "ratio", "read_sites", "refit", "shared_after"]
 
 
 #: First parts of `Moments.normed` of norms that take the mean of a channel over its map.
