@@ -47,8 +47,10 @@ def alone(layer: Layer, sizes: Sizes, ndim: int) -> Layer:
         layer = _forwards(layer, ndim)
     if isinstance(layer, Conv):
         return layer if layer.random else _one_tap(_trimmed(layer, ndim), ndim)
-    if isinstance(layer, AdaptiveAvgPool):
+    if isinstance(layer, (AdaptiveAvgPool, AdaptiveMaxPool)):
         layer = _equal_bins(layer, sizes, ndim)
+    elif isinstance(layer, Upsample):
+        return _by_scale(layer, sizes, ndim)
     if isinstance(layer, AvgPool) and None not in sizes and all(
             g.kernel == n and g.dilation == 1 and not (isinstance(g.padding, str) or any(g.pads(n)))
             for g, n in zip(layer.geometry(ndim), sizes)):
@@ -134,7 +136,17 @@ def _equal_bins(layer: Layer, sizes: Sizes, ndim: int) -> Layer:
     if any(n % count for n, count in zip(sizes, counts)):
         return layer
     kernel = tuple(n // count for n, count in zip(sizes, counts))
-    return AvgPool(kernel, kernel)
+    return MaxPool(kernel, kernel) if layer.routes else AvgPool(kernel, kernel)
+
+
+def _by_scale(layer: Upsample, sizes: Sizes, ndim: int) -> Layer:
+    """Resampling to a multiple of the map's size as one by this factor."""
+    if layer.size is None or layer.align_corners or None in sizes:
+        return layer
+    out = [g.out(n) for g, n in zip(layer.geometry(ndim), sizes)]
+    if any(m % n for m, n in zip(out, sizes)):
+        return layer
+    return Upsample(tuple(m // n for m, n in zip(out, sizes)), layer.mode)
 
 
 def _trimmed(layer: Layer, ndim: int) -> Layer:
@@ -194,7 +206,7 @@ def as_one(first: Layer, second: Layer, sizes: tuple[Sizes, Sizes], channels: tu
             for g, n in zip(first.geometry(ndim), sizes[0])):
         return second
     if isinstance(first, ConvTranspose):
-        return _spread(first, second, ndim)
+        return (_gathered if isinstance(second, PixelUnshuffle) else _spread)(first, second, ndim)
     if isinstance(first, AvgPool) and isinstance(second, AvgPool):
         pool = _bins_of_bins(first, second, ndim)
         if pool is not None:
@@ -203,8 +215,8 @@ def as_one(first: Layer, second: Layer, sizes: tuple[Sizes, Sizes], channels: tu
         return _unshuffled(first, second, channels, ndim)
     if isinstance(second, PixelShuffle):
         return _shuffled(first, second, channels, ndim)
-    if gated and isinstance(first, Pad) and first.mode == "zeros":
-        padded = _padded(first, second, ndim)
+    if gated and isinstance(first, Pad):
+        padded = (_padded if first.mode == "zeros" else _bordered)(first, second, ndim)
         if padded is not None:
             return padded
     return _strided(first, second, sizes[0], ndim) or (
@@ -329,6 +341,22 @@ def _shuffled(conv: Layer, second: PixelShuffle, channels: tuple[int, int, int],
                                         law=weights.law))
 
 
+def _gathered(conv: Layer, second: Layer, ndim: int) -> Layer | None:
+    """A random transposed convolution whose sites are brought to channels as a convolution."""
+    weights, r = getattr(conv, "weights", None), [g.stride for g in second.geometry(ndim)]
+    axes = conv.geometry(ndim)
+    if not isinstance(conv, ConvTranspose) or not isinstance(weights, Random) or conv.groups != 1 or conv.bias or (
+            weights.fan != "in" or weights.profile is not None or conv.output_padding):
+        return None
+    if any(isinstance(g.padding, str) or g.dilation > 1 or g.stride != s or g.kernel % s or any(
+            p % s or p // s >= g.kernel // s for p in g.pads(None)) for g, s in zip(axes, r)):
+        return None
+    channels = None if conv.channels is None else conv.channels * math.prod(r)
+    around = tuple((g.kernel // s - 1 - p // s, g.kernel // s - 1 - q // s) for g, s in zip(axes, r) for p, q in (
+        g.pads(None),))
+    return Conv(tuple(g.kernel // s for g, s in zip(axes, r)), channels, padding=around, weights=weights)
+
+
 def _repeated(profile: Any, times: list[int], ndim: int) -> Any:
     """A profile each tap of which stands for so many along each axis."""
     if profile is None:
@@ -353,6 +381,15 @@ def _padded(pad: Pad, window: Layer, ndim: int) -> Layer | None:
             around, (g.pads(None) for g in axes))))
     except ValueError:  # windows that would lie outside
         return None
+
+
+def _bordered(pad: Pad, conv: Layer, ndim: int) -> Layer | None:
+    """A convolution without padding of what has been padded by parts of the map as one with this padding."""
+    axes = pad.geometry(ndim)
+    if not isinstance(conv, Conv) or any(g.pads(None) != (0, 0) if not isinstance(g.padding, str) else True
+                                         for g in conv.geometry(ndim)) or min(min(g.pads(None)) for g in axes) < 0:
+        return None
+    return replace(conv, padding=tuple(g.pads(None) for g in axes), padding_mode=pad.mode)
 
 
 def _strided(conv: Layer, pick: Layer, sizes: Sizes, ndim: int) -> Layer | None:

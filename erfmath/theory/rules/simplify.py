@@ -111,10 +111,16 @@ class _Simplifying:
     def _visit(self, i: int) -> None:
         layer = self.layers[i]
         if self.constant or getattr(layer, "factor", 1) == 0:
+            before = self.sources[i]
             _with_constants(i, self.layers, self.sources, self.sizes, self.channels, self.constant)
+            after, self.sources[i] = self.sources[i], before
+            if after != before:
+                self._put(i, self.layers[i], after)
         if len(self.sources[i]) > 1 and not self.apart:
             if layer.sums or layer.multiplies:
                 self._twice(i)
+            if layer.multiplies:
+                self._flat(i)
             if layer.joins_channels and not self.constant:
                 self._side_by_side(i)
             elif layer.sums and self.gated:
@@ -128,9 +134,10 @@ class _Simplifying:
             if found is not None and self.sizes[found] == self.sizes[i]:
                 self._hand_on(i, found)
                 return
-        if isinstance(layer, PixelShuffle) and self._inner(inputs[0]):
+        if isinstance(layer, (PixelShuffle, PixelUnshuffle)) and self._inner(inputs[0]):
             below, k = self.layers[inputs[0]], self.sources[inputs[0]][0]
-            if isinstance(below, PixelUnshuffle) and below.scale == layer.scale and self.sizes[k] == self.sizes[i]:
+            if (isinstance(below, (PixelShuffle, PixelUnshuffle)) and type(below) is not type(layer)
+                    and below.scale == layer.scale and self.sizes[k] == self.sizes[i]):
                 self._hand_on(i, k)
 
     def _inner(self, j: int) -> bool:
@@ -146,18 +153,25 @@ class _Simplifying:
         if i == self.top:
             self._put(i, Identity(), (j,))
             return
-        for k in self.sources[i]:
-            self.readers[k] -= 1
+        self._count(j, self.readers[i])
+        self._count(i, -self.readers[i])
         self.same[i] = j
-        self.readers[j] += self.readers[i]
 
     def _put(self, i: int, layer: Layer, inputs: tuple[int, ...]) -> None:
         """Another layer in place of a node."""
-        for k in self.sources[i]:
-            self.readers[k] -= 1
-        for k in inputs:
-            self.readers[k] += 1
-        self.layers[i], self.sources[i] = layer, inputs
+        before, self.layers[i], self.sources[i] = self.sources[i], layer, inputs
+        if self.readers[i] or i == self.top:
+            for k in inputs:
+                self._count(k, 1)
+            for k in before:
+                self._count(k, -1)
+
+    def _count(self, j: int, more: int) -> None:
+        """So many more readers of a node; one that nobody reads does not read either."""
+        before, self.readers[j] = self.readers[j], self.readers[j] + more
+        if j >= 0 and not (before and self.readers[j]) and more:
+            for k in self.sources[j]:
+                self._count(k, 1 if more > 0 else -1)
 
     def _note(self, i: int) -> None:
         """What is known of the values of a node."""
@@ -185,8 +199,9 @@ class _Simplifying:
             if own and related(self.layers[j], layer) and not (
                     self.apart and _spreads(self.layers[j], self.ndim) and _spreads(layer, self.ndim)):
                 one = as_one(self.layers[j], layer, (sizes[k], sizes[j]), (
-                    self.channels[k], self.channels[j], self.channels[i]), self.gated and not self._common(i),
-                    self.ndim)
+                    self.channels[k], self.channels[j], self.channels[i]), self.gated, self.ndim)
+                if one is not None and not like(one, layer) and self._common(i):
+                    one = None
             if one is None:
                 if (isinstance(layer, Activation) and j in self.positive and layer.function in RECTIFIERS) or (
                         j in self.normed and layer.statistics and like(layer, self.normed[j])):
@@ -203,10 +218,23 @@ class _Simplifying:
         return i != self.top
 
     def _common(self, i: int) -> bool:
-        """Whether a sum reads the node whose other terms have passed the same layer: then that comes after the sum."""
-        above = self.reader.get(i, i)
-        return self.layers[above].sums and self._own(i) and any(
-            j != i and j >= 0 and like(self.layers[i], self.layers[j]) for j in self.sources[above])
+        """Whether all terms of a sum, or parts of a concatenation, have passed the same layers from node `i` on.
+
+        These come after it, then.
+        """
+        way = [i]
+        while (above := self.reader.get(way[-1])) is not None and len(self.sources[above]) == 1 and self._own(way[-1]):
+            way.append(above)
+        if above is None or len(self.sources[above]) < 2 or not self._own(way[-1]) or not (
+                self.layers[above].sums or self.layers[above].joins_channels):
+            return False
+        for j in self.sources[above]:
+            for layer in way[::-1]:
+                if j < 0 or not self._own(j) or len(self.sources[j]) > 1 or not like(
+                        self.layers[j], self.layers[layer]):
+                    return False
+                j = self.sources[j][0]
+        return True
 
     def _exchange(self, i: int, j: int) -> bool:
         """Put a factor, or what moves or copies values, node `j`, after the layer that reads it where they commute."""
@@ -370,16 +398,15 @@ class _Simplifying:
         return max(level)
 
     def _flat(self, i: int) -> None:
-        """Concatenations in a concatenation as parts of it."""
-        inputs = self.sources[i]
-        if not any(self._own(j) and self.layers[j].joins_channels for j in inputs):
+        """Concatenations in a concatenation, or products in a product, as parts of it."""
+        inputs, kind = self.sources[i], type(self.layers[i])
+        inner = [j for j in inputs if self._own(j) and isinstance(self.layers[j], kind) and (
+            self.layers[i].joins_channels or (self.sizes[j], self.channels[j]) == (self.sizes[i], self.channels[i]))]
+        if not inner:
             return
         flat: list[int] = []
         for j in inputs:
-            inner = self._own(j) and self.layers[j].joins_channels
-            flat += self.sources[j] if inner else (j,)
-            if inner:
-                self._put(j, self.layers[j], ())
+            flat += self.sources[j] if j in inner else (j,)
         self._put(i, self.layers[i], tuple(flat))
 
     def _as_one_beside(self, i: int) -> None:

@@ -13,7 +13,7 @@ from erfmath.layers.weights import Random
 from erfmath.theory.rules.fusion import alone, as_one, homogeneous, nothing
 
 R, SIGMOID = em.Activation("relu"), em.Activation("sigmoid")
-UP, TANH = em.Upsample(2), em.Activation("tanh")
+UP, TANH, GELU = em.Upsample(2), em.Activation("tanh"), em.Activation("gelu_tanh")
 LINE = np.array([.3, 1., .5])
 SUMS = em.add(em.Conv(3, 2, weights=Random(gain=1.)), em.Conv(1, 2, weights=Random(gain=.5)))
 WIDE = Random(gain=1.5, profile=np.pad([.5], 1) + 1 / 3)
@@ -63,6 +63,26 @@ PAIRS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "channels to sites": (em.serial(em.ConvTranspose(6, 4, stride=2, padding=2), R, em.Conv(3, 4), em.GroupNorm(1)),
                           em.serial(em.Conv(3, 8), R, em.PixelShuffle(2), em.Conv(3, 4), em.GroupNorm(1)),
                           {"image": 4, "unit": 0}),
+    "a border": (em.serial(em.Conv(3, 4), R, em.Conv(3, 4, padding=1, padding_mode="reflect"), SIGMOID), em.serial(
+        em.Conv(3, 4), R, em.Pad(1, "reflect"), em.Conv(3, 4, padding=0), SIGMOID), {"image": 7, "unit": 0}),
+    "twice the size": (em.serial(em.Conv(3, 4), UP, em.BatchNorm(), SIGMOID), em.serial(
+        em.Conv(3, 4), em.Upsample(size=8), em.BatchNorm(), SIGMOID), {"image": 4, "unit": 0}),
+    "the largest of bins": (em.serial(em.Conv(3, 4), em.BlurPool(3, 1), em.MaxPool(2), SIGMOID), em.serial(
+        em.Conv(3, 4), em.BlurPool(3, 1), em.AdaptiveMaxPool(4), SIGMOID), {"image": 8, "unit": 0}),
+    "to sites and back": (em.serial(em.Conv(3, 8), em.BlurPool(3, 1), SIGMOID), em.serial(
+        em.Conv(3, 8), em.PixelShuffle(2), em.PixelUnshuffle(2), em.BlurPool(3, 1), SIGMOID), {"image": 8, "unit": 0}),
+    "a product of three": (
+        em.serial(R, em.multiply(em.Conv(3, 4), em.serial(em.Conv(1, 4), TANH), em.serial(em.Conv(3, 4), SIGMOID)), R),
+        em.serial(R, em.multiply(em.Conv(3, 4), em.multiply(em.serial(em.Conv(1, 4), TANH), em.serial(
+            em.Conv(3, 4), SIGMOID))), R), {"image": 4, "unit": 0}),
+    "a factor of a product": (
+        em.serial(em.Conv(3, 4), R, em.multiply(em.serial(em.Conv(3, 4), em.Scale(.9)), em.serial(em.Conv(1, 4), GELU)),
+                  em.AvgPool(2), R),
+        em.serial(em.Conv(3, 4), R, em.multiply(em.Conv(3, 4), em.serial(em.Conv(1, 4), GELU)), em.AvgPool(2), R,
+                  em.Scale(.9)), {}),
+    "shuffled and shuffled again": (em.serial(em.Conv(5, 8), em.PixelShuffle(2), em.Conv(3, 4), SIGMOID), em.serial(
+        em.Conv(5, 8), em.Shuffle(2), em.Shuffle(4), em.Shuffle(4), em.Shuffle(2), em.PixelShuffle(2), em.Conv(3, 4),
+        SIGMOID), {"image": 6, "unit": 0}),
     "an identity matrix": (em.serial(em.Conv(3, 4), R, em.Conv(3, 4)), em.serial(em.Conv(3, 4), R, em.Conv(
         1, weights=em.Fixed(np.eye(4)[..., None])), em.Conv(3, 4)), {}),
 }
@@ -104,6 +124,14 @@ def test_what_some_branches_have_before_a_factor_or_a_pad() -> None:
     same(em.serial(em.concat(em.serial(one, pad), em.Conv(3, 4, padding=2)), *end),
          em.serial(em.concat(em.serial(one, TANH, pad), em.serial(em.Conv(3, 4, padding=2), TANH)), *end[1:]), image=8,
          unit=0)
+
+
+def test_a_filter_before_what_all_branches_end_with() -> None:
+    """Before a concatenation as after it: it is no part of that then."""
+    one, pool, end = BLUR, em.AvgPool(2), (em.Conv(1, 4), em.BatchNorm(), SIGMOID)
+    other = em.serial(em.BatchNorm(), em.MaxPool(3, 1, 1))
+    same(em.serial(em.Conv(3, 2), R, em.concat(one, other), pool, *end),
+         em.serial(em.Conv(3, 2), R, em.concat(em.serial(one, pool), em.serial(other, pool)), *end), image=8, unit=0)
 
 
 def test_a_norm_of_channels_of_which_some_are_normalised() -> None:
