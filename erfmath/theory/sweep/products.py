@@ -24,6 +24,8 @@ __all__ = ["Product", "Responsive", "constant_of"]
 
 #: Pairs of nodes above which values are put into so many bins per factor, and rows and columns of distributions.
 MOST, BINS, ROWS, COLUMNS = 600_000, 400, 8, 80
+#: Values are told apart in so many digits, and bins end so much early, so that rounding decides nothing.
+DIGITS, TIE = 9, 1e-7
 #: Part of its second moment above which a factor counts as its mean for pairs of distant sites.
 MOSTLY = 0.25
 #: What sites of a channel may differ by, as a part of the second moment, in a factor that they count as sharing.
@@ -60,11 +62,10 @@ class _Factor(NamedTuple):
 
 def _bins(v: Array, p: Array, count: int) -> Array:
     """Which of about `count` bins each value is put to: neighbours of one sign, of like mass and second moment."""
-    order = np.argsort(v, kind="stable")
     second = float(p @ v**2) or 1.0
-    mass = np.cumsum((p * (1 + v**2 / second))[order])
-    place = np.empty(len(v))
-    place[order] = np.minimum(np.floor(mass / mass[-1] * count), count - 1)
+    _, which = np.unique(np.round(v / math.sqrt(second), DIGITS), return_inverse=True)  # ties go to one bin
+    mass = np.cumsum(np.bincount(which, p * (1 + v**2 / second)))
+    place = np.minimum(np.floor(mass / mass[-1] * count + TIE), count - 1)[which]
     return np.asarray(np.unique(place + (count + 1) * np.sign(v), return_inverse=True)[1].reshape(-1))
 
 
@@ -87,7 +88,7 @@ class Product(Source):
     @staticmethod
     def of(parts: tuple[Value, ...]) -> Product:
         """The interned one; its parts are in an order of their own, so that it is the same however they came."""
-        return _product(tuple(sorted(parts, key=lambda part: (part.second, part.mean, len(part.steps)))))
+        return _product(tuple(sorted(parts, key=_shape)))
 
     @functools.cached_property
     def lasting(self) -> bool:
@@ -139,16 +140,24 @@ class Product(Source):
 
 
 @remembered(256, lasting=False)
+def _shape(value: Value) -> tuple[float, ...]:
+    """What tells values apart, whatever their scale is, and last their scale."""
+    second, fourth = value.second or 1.0, float(value.nodes.p @ np.asarray(value.at(value.nodes.u))**4)
+    return round(value.mean**2 / second, 9), round(fourth / second**2, 6), second
+
+
+@remembered(256, lasting=False)
 def _product(parts: tuple[Value, ...]) -> Product:
     return Product(parts)
 
 
 def _reduced(distribution: SiteDistribution, columns: int = COLUMNS) -> tuple[Array, Array, Array]:
     """Values, probabilities and shares of a few rows."""
-    order = np.argsort(distribution.row_means, kind="stable")
+    level = distribution.row_means / (math.sqrt(distribution.second) or 1.0)
+    order = np.argsort(np.round(level, DIGITS), kind="stable")
     share = distribution.share[order]
     middle = np.cumsum(share) - share / 2
-    into = np.minimum((middle * ROWS).astype(int), ROWS - 1)
+    into = np.minimum((middle * ROWS + TIE).astype(int), ROWS - 1)
     rows = []
     shares = []
     x = np.broadcast_to(distribution.x, distribution.p.shape)
