@@ -47,7 +47,7 @@ def check(seed: int) -> None:
         return
     if predicted.density.log_total > -math.inf:
         assert_close(sizes.total[sample.unit], predicted.total, ROUNDING, scale=predicted.total)
-        assert_close(sizes.std[(slice(None), *sample.unit)], predicted.std, ROUNDING, scale=1.0)
+        assert_close(sizes.std[(slice(None), *sample.unit)]**2, predicted.std**2, ROUNDING, scale=1.0)
     assert_close(em.predict(net, **options, width=4).map, predicted.map, EXACT)
     if not any(node.layer.is_gate or node.layer.statistics for node in net):
         # Of few draws the standard error is as uncertain as the total.

@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from generators import (CHANNELS, SEEN, Draw, Part, Place, Sample, activation, branch, draw_network, draw_unit, seen,
-                        weights)
+from generators import (BORDERS, CHANNELS, SEEN, Draw, Part, Place, Sample, activation, branch, draw_network,
+                        draw_unit, seen, weights)
 from helpers import REWRITE
 
 import erfmath as em
@@ -275,9 +275,16 @@ def _(draw: Draw, place: Place) -> Pair:
     return em.LayerNorm(), em.serial(em.LayerNorm(), em.LayerNorm())
 
 
+@rewrite("norms of a map twice")
+def _(draw: Draw, place: Place) -> Pair:
+    groups = draw.pick([g for g in range(1, place.channels + 1) if place.channels % g == 0])
+    norm = draw.pick((em.RMSNorm(), em.InstanceNorm(), em.GroupNorm(groups)))
+    return norm, em.serial(norm, norm)
+
+
 @rewrite("scale before a norm")
 def _(draw: Draw, place: Place) -> Pair:
-    norm = draw.pick((em.BatchNorm(), em.LayerNorm()))
+    norm = draw.pick((em.BatchNorm(), em.LayerNorm(), em.RMSNorm(), em.InstanceNorm(), em.GroupNorm(place.channels)))
     return norm, em.serial(em.Scale(draw.number()), norm)
 
 
@@ -732,6 +739,78 @@ def _(draw: Draw, place: Place) -> Pair:
 def _(draw: Draw, place: Place) -> Pair:
     up = em.Upsample(draw.pick((2, 3)))
     return em.serial(em.BatchNorm(), up), em.serial(up, em.BatchNorm())
+
+
+@rewrite("other norms and nearest exchanged", refusable="ever")
+def _(draw: Draw, place: Place) -> Pair:
+    norm = draw.pick((em.LayerNorm(), em.RMSNorm(), em.InstanceNorm(), em.GroupNorm(1)))
+    return em.serial(em.Upsample(2), norm), em.serial(norm, em.Upsample(2))
+
+
+@rewrite("border before a convolution", unlike=("shares",))
+def _(draw: Draw, place: Place) -> Pair:
+    if place.shape is None or min(place.shape) < 3:
+        raise ValueError("the plane has no border")
+    border = draw.pick(BORDERS)
+    return (em.Conv(3, 4, padding=1, padding_mode=border), em.serial(em.Pad(1, border), em.Conv(3, 4, padding=0)))
+
+
+@rewrite("nearest to twice the size", free=True, unlike=("TRF", "size map", "shares"))
+def _(draw: Draw, place: Place) -> Pair:
+    if place.shape is None:
+        raise ValueError("the plane has no size")
+    return em.Upsample(2), em.Upsample(size=tuple(2 * n for n in place.shape))
+
+
+@rewrite("adaptive max pool of equal bins", free=True, unlike=("TRF", "size map", "shares"))
+def _(draw: Draw, place: Place) -> Pair:
+    if place.shape is None or any(n % 2 for n in place.shape):
+        raise ValueError("bins of one size")
+    return em.MaxPool(2), em.AdaptiveMaxPool(tuple(n // 2 for n in place.shape))
+
+
+@rewrite("output padding of a transposed convolution", free=True)
+def _(draw: Draw, place: Place) -> Pair:
+    return (em.ConvTranspose(3, 4, stride=2, padding=(1, 0)),
+            em.ConvTranspose(3, 4, stride=2, padding=1, output_padding=1))
+
+
+@rewrite("nothing: shuffle to sites and back", unlike=("TRF", "support", "shares", "size map"), refusable="ever")
+def _(draw: Draw, place: Place) -> Pair:
+    if place.channels % 2**place.ndim:
+        raise ValueError("channels that do not make sites")
+    return None, em.serial(em.PixelShuffle(2), em.PixelUnshuffle(2))
+
+
+@rewrite("slice of a slice", free=True, refusable="ever")
+def _(draw: Draw, place: Place) -> Pair:
+    if place.channels < 4:
+        raise ValueError("few channels")
+    return em.Slice(1, 3), em.serial(em.Slice(1, place.channels), em.Slice(0, 2))
+
+
+@rewrite("product re-associated", free=True)
+def _(draw: Draw, place: Place) -> Pair:
+    gate = activation(draw, place)
+    a, b, c = em.Conv(3, 4), em.serial(em.Conv(1, 4), gate), em.serial(em.Conv(3, 4), em.Activation("sigmoid"))
+    end = draw.pick(((), (em.Conv(1, 4),)))
+    return (em.serial(em.multiply(a, b, c), *end), em.serial(em.multiply(a, em.multiply(b, c)), *end))
+
+
+@rewrite("scale of a product", free=True)
+def _(draw: Draw, place: Place) -> Pair:
+    a, b, factor = em.Conv(3, 4), em.serial(em.Conv(1, 4), activation(draw, place)), em.Scale(draw.number())
+    end = draw.pick(((), (R, em.Conv(1, 4))))
+    return (em.serial(em.multiply(em.serial(a, factor), b), *end), em.serial(em.multiply(a, b), factor, *end))
+
+
+@rewrite("map and what its mean tells commuted", free=True)
+def _(draw: Draw, place: Place) -> Pair:
+    if place.shape is None:
+        raise ValueError("the plane has no average")
+    squeeze = em.serial(em.GlobalAvgPool(), em.Conv(1, place.channels), em.Activation("sigmoid"))
+    end = draw.pick(((), (em.Conv(1, 4),)))
+    return (em.serial(em.multiply(em.Identity(), squeeze), *end), em.serial(em.multiply(squeeze, em.Identity()), *end))
 
 
 @rewrite("global pool of an average", free=True, unlike=("TRF", "shares", "size map"))
