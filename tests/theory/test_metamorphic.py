@@ -797,13 +797,6 @@ def _(draw: Draw, place: Place) -> Pair:
     return (em.serial(em.multiply(a, b, c), *end), em.serial(em.multiply(a, em.multiply(b, c)), *end))
 
 
-@rewrite("scale of a product", free=True)
-def _(draw: Draw, place: Place) -> Pair:
-    a, b, factor = em.Conv(3, 4), em.serial(em.Conv(1, 4), activation(draw, place)), em.Scale(draw.number())
-    end = draw.pick(((), (R, em.Conv(1, 4))))
-    return (em.serial(em.multiply(em.serial(a, factor), b), *end), em.serial(em.multiply(a, b), factor, *end))
-
-
 @rewrite("map and what its mean tells commuted", free=True)
 def _(draw: Draw, place: Place) -> Pair:
     if place.shape is None:

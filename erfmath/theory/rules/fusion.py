@@ -31,7 +31,7 @@ LIMIT = 1e30
 #: The same of factors.
 LARGEST = 1e100
 #: Layers that may be written as simpler ones.
-SIMPLER = (Conv, ConvTranspose, AdaptiveAvgPool, AvgPool, Activation)
+SIMPLER = (Conv, ConvTranspose, AdaptiveAvgPool, AdaptiveMaxPool, AvgPool, GlobalAvgPool, Upsample, Activation)
 #: Layers some of which are one with another kind of them.
 WINDOWS = (Windowed, Pad, Upsample, GlobalAvgPool, AdaptiveAvgPool, PixelUnshuffle, PixelShuffle)
 #: Functions that change nothing a second time, and odd ones.

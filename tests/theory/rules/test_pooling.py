@@ -250,7 +250,7 @@ def test_winners_of_a_global_pool_avoid_borders() -> None:
     assert math.isclose(plane.std[0], math.sqrt((16**2 - 1) / 12), rel_tol=1e-9)  # no borders, all sites alike
 
 
-@pytest.mark.parametrize("pool, rest", [(em.MaxPool(3, 1, 1), ()), (em.MaxPool(3, 2, 1), (em.Activation("tanh"),)),
+@pytest.mark.parametrize("pool, rest", [(em.MaxPool(3, 1, 1), ()), (em.MaxPool(3, 2, 1), (em.Activation("hardswish"),)),
                                         (em.AdaptiveMaxPool(1), ())])
 def test_channels_of_several_kinds_have_winners_of_their_own(pool: em.Layer, rest: tuple[em.Layer, ...]) -> None:
     """A concatenation of layers that share nothing has the mean of their fields."""
