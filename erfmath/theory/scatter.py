@@ -14,7 +14,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -313,6 +313,7 @@ def _variances(sweep: _Noted, fields: Array, moments: dict[int, Moments], images
         if i >= 0 and graph.ops[i].routes and not graph.ops[i].by_rows:
             shares = _shared_winners([taps.geometry[0] for taps in graph.ops[i].taps])
             met = _of_neighbours(products, 2 * shares * (one + pairs * r**2 * shares))
+            met += peak * one * _of_winners(sweep, read, i, products)
             total += met @ (1 / np.array(graph.groups[i], float))
         if i >= 0 and graph.layers[i].statistics == ("channels",):
             # The mean square of c values at a site fluctuates by 2 / c of itself, and the gradient's power against it.
@@ -341,9 +342,7 @@ def _of_weights(sweep: _Noted, read: _Kept, i: int, products: Array, images: flo
     if op.fold or any(taps.rows is not None for taps in op.taps) or len(graph.groups[i]) != len(graph.groups[j]) or (
             sum(len(taps.axes) for taps in op.taps) != graph.ndim):
         return np.zeros(len(products)), 3.0
-    known = read.arrivals.get(j)
-    place = 0 if known is None else _place(known, entry(sweep.gates.sites[j]))
-    below = read.kept[j][place][(slice(None), *lag_zero(sweep.plan.lags[j]))]
+    below = _entered(sweep, read, j)
     above: Any = sum(_on_map(part.values[lag_zero(part.lags)], part.start, products.shape[2:]) for part, _ in
                      sweep.states[i])
     sums, squares, fewest = _by_tap(op, above, below)
@@ -372,20 +371,49 @@ def _by_tap(op: Linear, above: Array, below: Array) -> tuple[Array, Array, float
     """
     geometry = sum((taps.geometry for taps in op.taps), ())
     weights: Any = functools.reduce(np.multiply.outer, [taps.weights for taps in op.taps])
-    lines = [reads(g, np.arange(n), m) for g, n, m in zip(geometry, above.shape[1:], below.shape[2:])]
     sums, squares, met = [], np.zeros(below.shape[:2]), np.zeros(below.shape[1:])
     every = slice(None)
-    for tap in itertools.product(*(range(g.kernel) for g in geometry)):
-        sites = [np.flatnonzero(there[:, a] & (z[:, a] >= 0) & (z[:, a] < m)) for (z, there), a, m in zip(
-            lines, tap, below.shape[2:])]
-        into: Any = np.ix_(*sites)
-        out: Any = np.ix_(*(z[x, a] for (z, _), x, a in zip(lines, sites, tap)))
+    for tap, into, out in _taps(geometry, above.shape[1:], below.shape[2:]):
         part = weights[tap] * above[(every, *into)] * below[(every, every, *out)]
         sums.append(_summed(part))
         squares += _summed(part**2)
         met[(every, *out)] += part[-1]
     least = float(squares[-1].sum())
     return np.array(sums), squares, float((met**2).sum()) / least if least else 1.0
+
+
+def _taps(geometry: Sequence[AxisGeometry], above: Sequence[int], below: Sequence[int]) -> Iterator[tuple[Any, ...]]:
+    """Each tap, the output sites that read a site of the map below through it, and these."""
+    lines = [reads(g, np.arange(n), m) for g, n, m in zip(geometry, above, below)]
+    for tap in itertools.product(*(range(g.kernel) for g in geometry)):
+        sites = [np.flatnonzero(there[:, a] & (z[:, a] >= 0) & (z[:, a] < m)) for (z, there), a, m in zip(
+            lines, tap, below)]
+        yield tap, np.ix_(*sites), np.ix_(*(z[x, a] for (z, _), x, a in zip(lines, sites, tap)))
+
+
+def _of_winners(sweep: _Noted, read: _Kept, i: int, products: Array) -> Array:
+    """What it adds that a window's gradient goes to one of its sites, whose values of a functional differ."""
+    below, axes = _entered(sweep, read, sweep.graph.sources[i][0]), products.ndim - 2
+    geometry = sum((taps.geometry for taps in sweep.graph.ops[i].taps), ())
+    if len(geometry) != axes:
+        return np.zeros(products.shape[:2])
+    count, mean, square = np.zeros(products.shape[2:]), np.zeros(products.shape), np.zeros(products.shape)
+    for _, into, out in _taps(geometry, products.shape[2:], below.shape[2:]):
+        part = below[(slice(None), slice(None), *out)]
+        count[into] += 1
+        mean[(slice(None), slice(None), *into)] += part
+        square[(slice(None), slice(None), *into)] += part**2
+    count = np.maximum(count, 1)
+    mean, square = mean / count, square / count
+    scale = np.divide(products[-1], mean[-1], out=np.zeros(mean.shape[1:]), where=mean[-1] != 0)
+    return _summed(scale**2 * np.maximum(square - mean**2, 0))
+
+
+def _entered(sweep: _Noted, read: _Kept, j: int) -> Array:
+    """Values of the functionals for unit power at the sites of a node, of which nothing is known."""
+    known = read.arrivals.get(j)
+    place = 0 if known is None else _place(known, entry(sweep.gates.sites[j]))
+    return read.kept[j][place][(slice(None), *lag_zero(sweep.plan.lags[j]))]
 
 
 def _shared_winners(geometry: Sequence[AxisGeometry]) -> Array:

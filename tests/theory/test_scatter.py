@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -140,6 +141,15 @@ def test_few_weights_of_a_channel() -> None:
     gated = em.serial(em.Conv(1), em.Activation("relu"), em.Conv(3, groups="depthwise"))
     squares = (3 * 3 / 2 + 6 / 4) / (9 / 4)     # E (sum_a w_a^2 open_a)^2 over the square of its mean
     assert np.isclose(em.scatter(gated, **about).log_total**2, (3 * squares - 1 + 2 / 3) / c)
+
+
+def test_winners_of_a_window_lie_at_different_sites() -> None:
+    """The mean over c channels of normal squares times those of the winners' distances, all independent."""
+    c, sizes = 16, {2: (0.5, 0.0), 3: (math.sqrt(2 / 3), 2 / 9)}   # root of the mean square distance, and its variance
+    for taps, (size, variance) in sizes.items():
+        net = em.serial(em.MaxPool(taps), em.Conv(1, c))
+        one = em.scatter(net, channels_in=c, ndim=1)
+        assert np.isclose(one.size, math.sqrt(3 * variance / c) / (2 * size)) and np.isclose(one.log_total**2, 4 / c)
 
 
 def test_pools_in_a_row_are_one() -> None:
