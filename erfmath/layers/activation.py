@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
+
+import numpy as np
 
 from ..base.checks import choice, real
 from ..base.errors import quoted
@@ -107,6 +109,14 @@ class Activation(Layer):
     @property
     def is_gate(self) -> bool:
         return not self.is_identity
+
+    def with_given(self, weights: Any) -> Activation:
+        """Of a PReLU: with the root mean square of its slopes `weights`, and the sign of their mean."""
+        slopes = np.asarray(weights)
+        if self.function != "prelu" or slopes.dtype.kind not in "fiu" or not slopes.size:
+            return self
+        root = float(np.sqrt(np.mean(np.square(slopes, dtype=float))))
+        return replace(self, slope=-root if slopes.mean() < 0 else root)
 
     def parameters(self, c_in: int, c_out: int, ndim: int, biases: bool = False) -> int:
         return int(self.function == "prelu")  # one slope for all channels

@@ -151,6 +151,10 @@ class Layer:
         """Whether a channel of the output depends on several of the input."""
         return "channels" in self.statistics
 
+    def with_given(self, weights: Any) -> Layer:
+        """The layer with the numbers that arrays `weights`, given for it, say of it, where it has any."""
+        return self
+
     def single_tap(self, ndim: int) -> bool:
         """Whether each output site reads one input site at most, in `ndim` dimensions."""
         return all(axis.kernel == 1 and axis.padding != "whole" for axis in self.geometry(ndim))

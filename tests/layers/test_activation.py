@@ -47,4 +47,6 @@ def test_activation_slopes() -> None:
     assert em.Activation("leaky_relu").slope == 0.01 and em.Activation("prelu").slope == 0.25
     assert em.serial(em.Activation("prelu")).to_dict()["nodes"][0] == {
         "name": "prelu1", "inputs": ["input"], "op": "activation", "function": "prelu"}
+    assert em.Activation("prelu").with_given([-0.3, -0.4]).slope == pytest.approx(-(0.125**0.5))
+    assert em.Activation("relu").with_given([1.0]).slope == em.Activation("relu").slope
     assert em.Activation("prelu").parameters(8, 8, 2) == 1 and em.Activation("relu").parameters(8, 8, 2) == 0

@@ -123,6 +123,8 @@ class Graph:
         if shapes is not None:
             sizes = [*shapes.values()][:top + 1] + [settings.image]
         given = _check_names(net, settings.weights)
+        if given:
+            layers = [layer.with_given(given[name]) if name in given else layer for name, layer in zip(names, layers)]
         if lean:
             source = _without(simplified(names, layers, sources, sizes, channels, source, given, apart), source, names,
                               layers, sources, sizes, channels)

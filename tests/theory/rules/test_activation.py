@@ -115,3 +115,16 @@ def test_biases_of_fixed_weights_between_activations() -> None:
     net = em.serial(em.Conv(3, weights=em.Random(gain=2.0)), RELU, one, RELU, em.Conv(1, weights=em.Random(gain=2.0)))
     both = 0.25 + math.asin(math.sqrt(2 / (2 + bias))) / (2 * math.pi)
     assert em.predict(net).total == pytest.approx(4 * both, rel=1e-3)
+
+
+def test_slopes_that_training_has_changed() -> None:
+    """Of given slopes predict takes the root mean square, whatever slope the layer began with."""
+    rng = np.random.default_rng(0)
+    kernels = {name: rng.standard_normal((4, 4, 3)) for name in ("conv1", "conv2")}
+    found, expected = (em.predict(em.serial(em.Conv((3,), 4), gate, em.Conv((3,), 4)), weights={**kernels, **slopes},
+                                  image=(9,), channels_in=4) for gate, slopes in (
+        (em.Activation("prelu"), {"prelu1": np.array([0.1, 0.7, 0.5, 0.5])}),
+        (em.Activation("leaky_relu", slope=0.5), {})))
+    assert_close(found.map, expected.map, ROUNDING)
+    with pytest.raises(ValueError, match=r"prelu1: weights: slopes of shape \(3,\); must be 1 or 4"):
+        em.predict(em.serial(em.Conv((3,), 4), em.Activation("prelu")), weights={"prelu1": np.ones(3)}, channels_in=4)
