@@ -177,8 +177,13 @@ class _Sweep:
 
     def _collect(self, i: int, parts: list[State]) -> State:
         """The gradient at node `i` from all that its readers handed down."""
-        if len(parts) == 1 and isinstance(parts[0], Covariance) and not conditional(self.gates.sites.get(i, ())):
-            return parts[0]
+        sites = self.gates.sites.get(i, ())
+        if len(parts) == 1:
+            part, = parts
+            if isinstance(part, Covariance) and not conditional(sites):
+                return part
+            if isinstance(part, Conditioned) and len(part.parts) == 1 and conditional(sites):
+                return part
         factors: Factors = {}
         for part in parts:
             if isinstance(part, dict):
@@ -189,7 +194,6 @@ class _Sweep:
         rest = [part for part in parts if isinstance(part, Covariance)]
         rest += [self._covariance(factors, i)] if factors else []
         known = [one for part in parts if isinstance(part, Conditioned) for one in part.parts]
-        sites = self.gates.sites.get(i, ())
         if not conditional(sites):
             return self._merge(i, rest + [part for part, _ in known])
         known += [(self._merge(i, rest), entry(sites))] if rest else []
@@ -238,6 +242,8 @@ class _Sweep:
         """What `state` at the reader's output becomes at its input, node `j`; None where nothing is left."""
         i = edge.reader
         rule, at = self.graph.rules[i], Below(self.plan, self.gates, edge, j)
+        if isinstance(state, Covariance):
+            return self._through(at, state)
         if isinstance(state, dict):
             if self.plan.keeps_factor(i):
                 parted = (((i, edge.slot),) if self.plan.channels == "one" and self.graph.layers[i].joins_channels

@@ -23,7 +23,7 @@ from .groups import collected, picked
 from .lowering import SAMPLE, Linear
 from .pairs import (blank, border, cut, cut_pairs, fixed_pairs, opened_more, refit_lags, routed, routed_pairs,
                     select_lags)
-from .taps import REMEDY, Array, adjoint
+from .taps import REMEDY, Array, Taps, adjoint
 
 __all__ = ["ALIKE", "Covariance", "EXCHANGEABLE", "Factor", "MIXED", "correlate"]
 
@@ -407,14 +407,19 @@ class Covariance:
         if any(lags) or any(self.lags):
             for axis, g in enumerate(g for taps in op.taps for g in taps.geometry):
                 values = select_lags(values, 1 + axis, g, self.lags[axis], lags[axis])
-        spread = [taps for taps in op.taps if not taps.trivial]
-        factor = op.gain * math.prod(t.weights.item(0) for t in op.taps if t.flat or t.trivial)
-        factor *= self.factor if isinstance(self.factor, float) else 1.0
-        strides = any(g.stride > 1 for taps in spread for g in taps.geometry)
-        if spread and (strides or not any(lags) or not TINY < factor < 1 / TINY):
+        factor = op.gain * (self.factor if isinstance(self.factor, float) else 1.0)
+        spread: list[tuple[Taps, bool]] = []
+        for taps in op.taps:
+            trivial, flat = taps.trivial, taps.flat
+            if trivial or flat:
+                factor *= taps.weights.item(0)
+            if not trivial:
+                spread.append((taps, flat))
+        if spread and (not any(lags) or not TINY < factor < 1 / TINY
+                       or any(g.stride > 1 for taps, _ in spread for g in taps.geometry)):
             values, factor = values * factor, 1.0  # above a layer that strides there are fewer sites to multiply
-        for taps in spread:
-            w, flat = taps.weights, taps.flat
+        for taps, flat in spread:
+            w = taps.weights
             values, start = adjoint(values, start, taps, sizes, lambda tap, part: part if flat else w[tap] * part, flat)
             values, start = cut_pairs(values, start, sizes, taps.axes)
         if len(shares) == 1 or self.multiples is not None:  # groups below are multiples of one

@@ -528,7 +528,7 @@ class Plan:
     def _ones(self) -> set[int]:
         found: set[int] = set()
         for i, op in enumerate(self.graph.ops):
-            if op.equal or (not op.fresh and any(j in found for j in self.graph.sources[i])):
+            if op.equal or (found and not op.fresh and not found.isdisjoint(self.graph.sources[i])):
                 found.add(i)
         return found
 
