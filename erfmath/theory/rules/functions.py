@@ -34,7 +34,7 @@ from .formula import Formula, followed, resolved
 from .truncated import Piecewise
 
 __all__ = ["Array", "Function", "cross", "function", "gate", "gate_pair", "hermite", "normal_cdf", "normal_points",
-           "rectifier", "second", "steepness"]
+           "rectifier", "second", "slant", "steepness"]
 
 Array = npt.NDArray[np.float64]
 
@@ -288,6 +288,16 @@ def steepness(phi: Function, q: float) -> float:
         return 1.0
     slopes = float(gate(phi, np.array(q)))
     return float(_square(phi, lambda z: phi.slope(z) * z, np.array(q))) / (slopes * q) if slopes else 1.0
+
+
+def slant(phi: Function, q: float) -> tuple[float, float]:
+    """E[phi'(z) z]^2 / (E[phi'(z)]^2 q) and E[phi'(z)^2] / E[phi'(z)]^2 - 1 for z ~ N(0, q): 2 / pi and 1 of ReLU."""
+    z, weights = normal_points(256, 0.1)
+    slopes = phi.slope(z * math.sqrt(q))
+    mean = float(weights @ slopes)**2
+    if mean <= 1e-12 * float(weights @ slopes**2):
+        return 0.0, 0.0
+    return float(weights @ (slopes * z))**2 / mean, float(weights @ slopes**2) / mean - 1
 
 
 def cross(phi: Function, q: Array, rho: Array) -> Array:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from ...layers import GRN, BatchNorm, GroupNorm, InstanceNorm, Layer, LayerNorm, RMSNorm
 from ...layers.normalisation import BATCH
@@ -39,6 +40,9 @@ SMALL = 1e-9
 __all__ = ["BatchNormRule", "GRNRule", "GroupNormRule", "LayerNormRule", "RMSNormRule"]
 
 Sizes = tuple[Any, ...]
+Pair = tuple[float, float]
+#: Negative power that a norm over a map may leave, in parts of what comes to it.
+SHORT = 0.01
 #: Lags up to which gradients that pass the statistics of a map are correlated as values are.
 NEAR = 2
 
@@ -171,11 +175,12 @@ class MapNormRule(NormRule):
         return 1 - 1 / k if images else 1.0
 
     def _kept(self, at: Below | Above, sizes: Sizes
-              ) -> tuple[Array, Array, float, float, tuple[float, float]] | None:
+              ) -> tuple[Array, Array, Pair, Pair, Pair, int] | None:
         """What is left of a site's power, E[v^2] of the values, and what each site gets of the power of the map.
 
         The first two are maps per group.  Of the last there are two: what is the same everywhere, and what goes with
-        the values; and of both kinds what a site loses for each that its gradient is correlated with.  None without
+        the values, each for gradients of one site and for what two sites have in common; then of both kinds what a site
+        loses for each that its gradient is correlated with.  Last, how many values share statistics.  None without
         borders.
         """
         graph, i = at.graph, at.i
@@ -190,7 +195,30 @@ class MapNormRule(NormRule):
         level = at.gates.levels[i][(slice(None), *(n // 2 for n in at.gates.levels[i].shape[1:1 + len(sizes)]))]
         steep, even = at.gates.steep.get(i, 1.0), 1 / (count * sites * images)
         stays = np.maximum(1 - 2 * (1 + steep * level) / count + (1 + fourth) / count**2, 0.0)
-        return stays, level, left * even, steep * even * pair * at.gates.aligned[i], (2 / count, 2 * steep / count)
+        given = (left * even, even), (steep * even * pair * at.gates.aligned[i], steep * even)
+        return stays, level, *given, (2 / count, 2 * steep / count), count
+
+    def _pairs(self, at: Below | Above, lags: tuple[int, ...], level: Array, count: float) -> Array:
+        """E[g g' v v'] / E[g g'] of pairs of sites, E[g^2 v^2] / E[g^2] at a site being `level`, up to steepness.
+
+        Values add up to zero over all `count` that share statistics.  Gradients that distant sites share go with the
+        values although these have nothing in common: a global pool after ReLU hands 1(v > 0) to each site, of which the
+        norm takes off its parts E[1(v > 0)] along one and E[1(v > 0) v] along the values.
+        """
+        known, ndim = at.gates.levels[at.i], len(lags)
+        axes, each = tuple(range(1, 1 + ndim)), (slice(None), *(None,) * ndim)
+        inner = inside(known.shape[-ndim:], tuple(n // 2 for n in known.shape[1:1 + ndim]))
+        mean = ((known * inner).sum(axis=axes) / count)[each]
+        pairs = (refit(known, lags, 1) - mean) / np.maximum(1 - ratio(mean, level[each]), 1 / count)
+        steep, (slant, more) = at.gates.steep.get(at.i, 1.0), at.gates.slant.get(at.i, (0.0, 0.0))
+        if slant or steep != 1:
+            root = np.sqrt(level)
+            whole = (root * root.mean(axis=tuple(range(1, 1 + ndim)), keepdims=True))[each]
+            rho = ratio(pairs, whole)
+            both = slant + rho + (steep * (1 + more) - 1 - slant) * rho**2
+            pairs = both / (steep * (1 + slant * rho + (more - slant) * rho**3)) * whole
+        pairs[(slice(None), *lags)] = level
+        return pairs
 
     def spreads(self, layer: Any) -> bool:
         return layer.through_statistics
@@ -216,25 +244,47 @@ class MapNormRule(NormRule):
         kept = self._kept(at, at.sizes)
         if kept is None or not below.bare.size:
             return below
-        stays, level, even, along, lost = kept
+        stays, level, even, along, lost, count = kept
         # What is the same everywhere takes the sum of the gradient, what goes with the values its sum with them.
         whole, axes = below.values, tuple(range(1, below.values.ndim))
         here: Any = (..., *(slice(first, first + n) for first, n in zip(below.start, whole.shape[1 + below.ndim:])))
-        pairs = refit(at.gates.levels[at.i], below.lags, 1)[here]
-        pairs[(slice(None), *below.lags)] = level[here]
-        sums, with_values = whole.sum(axis=axes), (whole * pairs).sum(axis=axes)
+        every = _every(below.lags, at.sizes)
+        if every:  # pairs of sites lose what all have in common, so that nothing of it comes to norms further down
+            even = even[1], even[1]
+            values = np.zeros((*whole.shape[:1 + below.ndim], *at.sizes))
+            values[here] = whole
+            whole, here = values, (...,)
+            below = replace(below.holding(whole), start=(0,) * below.ndim)
+        pairs = self._pairs(at, below.lags, level, count)[here]
+        evenly, with_values = ((whole * part * weights).sum(axis=axes) for part, weights in (
+            (1.0, by_lag(even, below.lags)), (pairs, by_lag(along, below.lags))))
+        middle: Any = (slice(None), *below.lags)
         others = whole * (lost[0] + lost[1] * pairs)
-        others[(slice(None), *below.lags)] = 0.0
+        others[middle] = 0.0
         gone = others.sum(axis=axes[:below.ndim])
+        if every:
+            rows = _of_both(whole.sum(axis=axes[:below.ndim]), below.lags) / count
+            inner = inside(whole.shape[-below.ndim:], below.lags)
+            rest = whole - inner * (rows - evenly.reshape((-1, *(1,) * (2 * below.ndim))))
+            rest[middle] = whole[middle]
+            below = below.holding(rest)
         below = below.with_lags(at.lags)
         center: Any = (slice(None), *below.lags)
         each = (-1, *(1,) * (2 * below.ndim))
         spread = np.zeros((*below.values.shape[:1 + below.ndim], *(n or 1 for n in at.sizes)))
         # Neighbours get what goes with the values as these are correlated.
-        spread += refit(at.gates.levels[at.i], below.lags, 1) * (along * with_values).reshape(each)
-        spread[center] += even * sums.reshape(each[:1 + below.ndim])
+        spread += refit(at.gates.levels[at.i], below.lags, 1) * with_values.reshape(each)
+        spread[center] += evenly.reshape(each[:1 + below.ndim])
         values = below.values.copy()
         values[center] = values[center] * stays[here] - gone
+        least, alone = -spread[center][here], values[center]
+        # What two branches have in common may be negative.
+        if below.values[center].min() >= 0 and (short := np.maximum(least - alone, 0.0).sum()) and (
+                short > SHORT * (alone - least).sum()):
+            # Hardly anything is left: it is not known to first order in 1 / n.
+            alone = np.maximum(alone, least)
+            values[:] = 0.0
+            values[center] = alone
         return below.holding(values).merge(Covariance(spread, (0,) * below.ndim), at.channels[0], False)
 
     def transpose(self, at: Above) -> Array:
@@ -243,25 +293,50 @@ class MapNormRule(NormRule):
         kept = self._kept(at, below.shape[-ndim:])
         if kept is None:
             return below
-        stays, level, even, along, lost = kept
+        stays, level, even, along, lost, count = kept
         center: Any = (slice(None), slice(None), *at.lags)
         alone, axes = below[center], tuple(range(2, 2 + ndim))
         out = below.copy()
-        pairs = at.gates.levels[at.i] * at.gates.power[at.i]
-        with_values = (at.input * refit(pairs, tuple(n // 2 for n in at.input.shape[2:2 + ndim]), 1)).sum(
-            axis=tuple(range(2, 2 + 2 * ndim)))
+        wide = tuple(n // 2 for n in at.input.shape[2:2 + ndim])
+        levels = refit(at.gates.levels[at.i] * at.gates.power[at.i], wide, 1)
+        with_values = (at.input * levels).sum(axis=tuple(range(2, 2 + 2 * ndim)))
         both = with_values.reshape(*with_values.shape, *(1,) * (2 * ndim))
         inner = inside(below.shape[-ndim:], at.lags)
         total = alone.sum(axis=axes).reshape(both.shape)
-        others = refit(at.gates.levels[at.i], at.lags, 1).copy()
-        middle: Any = (slice(None), *at.lags)
-        others[middle] = level
-        out += along * others * both + even * total * inner
+        others = self._pairs(at, at.lags, level, count) * inner
+        if _every(at.lags, below.shape[-ndim:]):
+            even, apart = (even[1], even[1]), below * inner
+            apart[center] = 0.0
+            of_rows = np.stack([_of_both(one, at.lags) for one in apart.sum(axis=axes[:ndim])])
+            out -= of_rows / count * inner
+            total = total + apart.sum(axis=tuple(range(2, 2 + 2 * ndim))).reshape(both.shape)
+        out += by_lag(along, at.lags) * others * both + by_lag(even, at.lags) * total * inner
         lags: Any = (slice(None), slice(None), *(None,) * ndim)
         fallen = alone[lags] * (lost[0] + lost[1] * others) * inner
         fallen[center] = alone * (1 - stays)
         out -= fallen
         return out
+
+
+def _every(lags: tuple[int, ...], sizes: Sizes) -> bool:
+    """Whether so many lags are those of all pairs of sites."""
+    return all(h >= n - 1 for h, n in zip(lags, sizes))
+
+
+def _of_both(values: Array, lags: tuple[int, ...]) -> Array:
+    """The sum of a map's values, (groups, *sites), at the two sites of each pair, (groups, *lags, *sites)."""
+    ndim = len(lags)
+    padded = np.pad(values, [(0, 0), *((h, h) for h in lags)])
+    other = sliding_window_view(padded, [2 * h + 1 for h in lags], tuple(range(1, 1 + ndim)))
+    each: Any = (slice(None), *(None,) * ndim)
+    return np.moveaxis(other, range(1 + ndim, 1 + 2 * ndim), range(1, 1 + ndim)) + values[each]
+
+
+def by_lag(weights: Pair, lags: tuple[int, ...]) -> Array:
+    """The first at lag 0, the second elsewhere, shape (*lags, 1, ...)."""
+    found = np.full((*(2 * h + 1 for h in lags), *(1,) * len(lags)), weights[1])
+    found[lags] = weights[0]
+    return found
 
 
 @rule_for(BatchNorm)

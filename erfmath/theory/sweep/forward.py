@@ -20,7 +20,7 @@ from ...base.errors import check_bytes
 from ..memory import replace
 from ..rules.context import Before, Roots
 from ..rules.alignment import PIXELS, Along
-from ..rules.functions import steepness
+from ..rules.functions import slant as slant_of, steepness
 from ..rules.neighbours import Borders
 from ..rules.pooling import Route
 from .dependence import Dependence, Unfollowed
@@ -72,6 +72,8 @@ class Gates:
         Per node, the same of a gradient in proportion to its values.
     steep : dict
         Per node that such norms lead to, E[g^2 v^2] / (E[g^2] E[v^2]) of gradients g that meet its values v.
+    slant : dict
+        Per such node, E[g v]^2 / (E[g]^2 E[v^2]) and E[g^2] / E[g]^2 - 1 of gradients that all sites share.
     winners : dict
         Per norm of whose values a max pool takes the largest, the same of gradients of winners.
     idle : set
@@ -101,6 +103,7 @@ class Gates:
     again: dict[int, float] = field(default_factory=dict)
     along: dict[int, Along] = field(default_factory=dict)
     steep: dict[int, float] = field(default_factory=dict)
+    slant: dict[int, tuple[float, float]] = field(default_factory=dict)
     winners: dict[int, float] = field(default_factory=dict)
     idle: set[int] = field(default_factory=set)
     tilts: dict[int, Array] = field(default_factory=dict)
@@ -388,22 +391,25 @@ class _Forward:
 
     def _steepness(self) -> None:
         """How steep gates are for large values, from the top down; random layers make gradients of no value."""
-        graph, found = self.graph, self.gates.steep
-        met: dict[int, list[float]] = {graph.top: [1.0]}
+        graph, gates = self.graph, self.gates
+        met: dict[int, list[tuple[float, float, float]]] = {graph.top: [(1.0, 0.0, 0.0)]}
         for i in range(graph.top, -1, -1):
             there = met.pop(i, None)
             if there is None:
                 continue
-            found[i] = here = self.gates.winners.get(i, sum(there) / len(there))
+            steep, slant, more = (sum(each) / len(there) for each in zip(*there))
+            if i in gates.winners:  # what winners have in common with the values is known otherwise
+                steep, slant, more = gates.winners[i], 0.0, 0.0
+            gates.steep[i], gates.slant[i] = steep, (slant, more)
             phi = graph.rules[i].function(graph.layers[i]) if graph.ops[i].gate else None  # scales keep what there is
             q = self.seconds.get(graph.sources[i][0], 0.0)
             if graph.ops[i].fresh or phi is not None:
-                here = 1.0 if phi is None or not q else steepness(phi, q)
+                steep, slant, more = (1.0, 0.0, 0.0) if phi is None or not q else (steepness(phi, q), *slant_of(phi, q))
             for j in set(graph.sources[i]):
                 # A part of a sum, by what it is of the variance.
                 parted = graph.layers[i].sums and i in self.seconds
                 part = min(self.seconds.get(j, 0.0) / self.seconds[i], 1.0) if parted else 1.0
-                met.setdefault(j, []).append(1 + (here - 1) * part)
+                met.setdefault(j, []).append((1 + (steep - 1) * part, slant * part, more))
 
     def _node(self, i: int, inputs: list[Moments]) -> Moments:
         at = Before(self.graph, i, self.plan.lags, self.need[i], self.extent, self.gates, self.borders,

@@ -9,6 +9,7 @@ random layer between, their powers do not add, and the part between must be cont
 from __future__ import annotations
 
 import functools
+import math
 import operator
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -38,8 +39,9 @@ Marks = tuple[tuple[int, int], ...]
 #: A source, and what has been passed since.
 Name = tuple[int, Marks]
 EVERY_LAG = 10**9
-#: Lags up to which norms of maps are told what gradients of neighbours have in common.
-SUMMED = 4
+#: Lags up to which norms of maps are told what gradients of neighbours have in common: all that a pool has made, where
+#: a map has so few pairs of sites.
+SUMMED, MOST_PAIRS = 4, 2**20
 #: How many networks made ready are remembered for the next call.
 RECENT = 4
 
@@ -576,7 +578,9 @@ class Plan:
             if i in far or i in gathering:
                 need[i] = (EVERY_LAG,) * graph.ndim
             elif image and graph.rules[i].spreads(graph.layers[i]):  # sums all of its gradient
-                need[i] = widest([need[i], (SUMMED,) * graph.ndim])
+                sizes = [n or 1 for n in graph.sizes[i]]
+                every = math.prod(sizes) * math.prod(2 * n - 1 for n in sizes) <= MOST_PAIRS
+                need[i] = widest([need[i], tuple(n - 1 for n in sizes) if every else (SUMMED,) * graph.ndim])
         made: dict[int, tuple[int, ...]] = {graph.top: zero}
         for i in range(graph.top - 1, -2, -1):
             edges = self.paths[i]

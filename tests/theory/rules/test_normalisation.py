@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from helpers import REWRITE, ROUNDING, Tolerance, assert_close, z_bound
+from helpers import REWRITE, ROUNDING, Tolerance, assert_close, assert_rate, assert_statistical, z_bound
 
 import erfmath as em
 from erfmath.layers.normalisation import BATCH
@@ -304,3 +304,40 @@ def test_of_numbers_whose_mean_is_taken_off_two_are_correlated(norm: em.Layer) -
     count = sites * (BATCH if norm == em.BatchNorm() else 1)
     shared = em.signals(net, image=sites, ndim=1)["relu1"].shared
     assert abs(shared - (1 / (2 * math.pi) - 0.25 / (count - 1))) < 0.1 / (count - 1)**2
+
+
+def test_what_distant_gradients_have_in_common_with_the_values() -> None:
+    """A global pool after ReLU hands 1(v > 0) to n sites: less its parts along 1 and v, 1/2 - 1/4 - 1/(2 pi)."""
+    net, sites = em.serial(C1, em.InstanceNorm(), RELU, em.GlobalAvgPool()), np.array([32, 64, 128, 256])
+    totals = np.array([em.predict(net, image=int(n), ndim=1).total for n in sites])
+    assert_rate(sites, np.abs(totals * sites / (1 / 4 - 1 / (2 * math.pi)) - 1), 1)
+
+
+@pytest.mark.parametrize("norm", [em.InstanceNorm(), em.GroupNorm(4), em.BatchNorm("batch")])
+def test_pools_that_gather_a_map_after_its_norm(norm: em.Layer) -> None:
+    net = em.serial(em.Conv(3), norm, RELU, em.AdaptiveAvgPool(2), em.Conv(1))
+    options = {"image": 10, "width": 16, "channels_in": 8}
+    assert em.compare(em.predict(net, **options), em.measure(net, **options, draws=400, rng=0)).agrees()
+
+
+def residual(norm: em.Layer) -> em.Network:
+    branch = em.serial(em.Conv(3), norm, RELU, em.Conv(3), norm)
+    return em.serial(em.Conv(3), norm, RELU, *[em.serial(em.residual(branch), RELU)] * 2, em.GlobalAvgPool())
+
+
+def test_norms_in_a_row_before_a_global_pool() -> None:
+    """The width of the field; of the total four times as much was lost as there was."""
+    net, options = residual(em.InstanceNorm()), {"image": 10, "width": 16, "channels_in": 8}
+    theory, sampled = em.predict(net, **options), em.measure(net, **options, draws=100, rng=0)
+    assert theory.total > 0
+    assert_statistical(sampled.std, sampled.std_stderr, theory.std)
+
+
+@pytest.mark.parametrize("function", ["relu", "silu"])
+def test_no_power_is_negative_on_maps_of_few_sites(function: str) -> None:
+    pooled = em.serial(em.AdaptiveAvgPool(2), em.Conv(1), em.InstanceNorm(), em.Activation(function),
+                       em.Upsample(size=12, mode="bilinear"))
+    net = em.serial(em.Conv(3), em.InstanceNorm(), em.Activation(function), em.concat(em.Identity(), pooled),
+                    em.Conv(1), em.InstanceNorm(), em.Activation(function))
+    found = em.predict(net, image=12)
+    assert found.map.min() >= 0 and np.isfinite(found.std).all()
