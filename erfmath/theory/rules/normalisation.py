@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 from ...layers import GRN, BatchNorm, GroupNorm, InstanceNorm, Layer, LayerNorm, RMSNorm
 from ...layers.normalisation import BATCH
@@ -17,6 +16,7 @@ from ..sweep.covariance import Covariance, Factor
 from ..sweep.few_terms import FewTerms
 from ..sweep.lowering import Linear, Norm
 from ..sweep.moments import Moments, at as lag_zero, inside, ratio, refit
+from ..sweep.pairs import by_lag, of_both
 from ..sweep.products import Product, Responsive
 from ..sweep.site_distribution import distant
 from ..sweep.sources import Standardised, Sum
@@ -263,7 +263,7 @@ class MapNormRule(NormRule):
         others[middle] = 0.0
         gone = others.sum(axis=axes[:below.ndim])
         if every:
-            rows = _of_both(whole.sum(axis=axes[:below.ndim]), below.lags) / count
+            rows = of_both(whole.sum(axis=axes[:below.ndim]), below.lags) / count
             inner = inside(whole.shape[-below.ndim:], below.lags)
             rest = whole - inner * (rows - evenly.reshape((-1, *(1,) * (2 * below.ndim))))
             rest[middle] = whole[middle]
@@ -307,7 +307,7 @@ class MapNormRule(NormRule):
         if _every(at.lags, below.shape[-ndim:]):
             even, apart = (even[1], even[1]), below * inner
             apart[center] = 0.0
-            of_rows = np.stack([_of_both(one, at.lags) for one in apart.sum(axis=axes[:ndim])])
+            of_rows = np.stack([of_both(one, at.lags) for one in apart.sum(axis=axes[:ndim])])
             out -= of_rows / count * inner
             total = total + apart.sum(axis=tuple(range(2, 2 + 2 * ndim))).reshape(both.shape)
         out += by_lag(along, at.lags) * others * both + by_lag(even, at.lags) * total * inner
@@ -321,22 +321,6 @@ class MapNormRule(NormRule):
 def _every(lags: tuple[int, ...], sizes: Sizes) -> bool:
     """Whether so many lags are those of all pairs of sites."""
     return all(h >= n - 1 for h, n in zip(lags, sizes))
-
-
-def _of_both(values: Array, lags: tuple[int, ...]) -> Array:
-    """The sum of a map's values, (groups, *sites), at the two sites of each pair, (groups, *lags, *sites)."""
-    ndim = len(lags)
-    padded = np.pad(values, [(0, 0), *((h, h) for h in lags)])
-    other = sliding_window_view(padded, [2 * h + 1 for h in lags], tuple(range(1, 1 + ndim)))
-    each: Any = (slice(None), *(None,) * ndim)
-    return np.moveaxis(other, range(1 + ndim, 1 + 2 * ndim), range(1, 1 + ndim)) + values[each]
-
-
-def by_lag(weights: Pair, lags: tuple[int, ...]) -> Array:
-    """The first at lag 0, the second elsewhere, shape (*lags, 1, ...)."""
-    found = np.full((*(2 * h + 1 for h in lags), *(1,) * len(lags)), weights[1])
-    found[lags] = weights[0]
-    return found
 
 
 @rule_for(BatchNorm)

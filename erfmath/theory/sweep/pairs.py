@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from ...base.errors import check_bytes
 from ...lattice.field import add_on_hull
@@ -19,8 +20,8 @@ from ..memory import remembered
 from .lowering import Linear
 from .taps import REMEDY, Array, Taps, adjoint, border_gain
 
-__all__ = ["blank", "border", "border_pairs", "cut", "cut_pairs", "fixed_pairs", "opened_more", "refit_lags", "routed",
-           "routed_pairs", "select_lags", "windows"]
+__all__ = ["blank", "border", "border_pairs", "by_lag", "cut", "cut_pairs", "fixed_pairs", "of_both", "opened_more",
+           "refit_lags", "routed", "routed_pairs", "select_lags", "windows"]
 
 
 def cut(values: Array, start: tuple[int, ...], sizes: tuple[int | None, ...],
@@ -44,6 +45,22 @@ def blank(shape: Sequence[int]) -> Array:
     ndim = len(shape) // 2
     sites = np.zeros((shape[0], *shape[1 + ndim:], *shape[1:1 + ndim]))
     return sites.transpose(0, *range(1 + ndim, 1 + 2 * ndim), *range(1, 1 + ndim))
+
+
+def of_both(values: Array, lags: tuple[int, ...]) -> Array:
+    """The sum of a map's values, (groups, *sites), at the two sites of each pair, (groups, *lags, *sites)."""
+    ndim = len(lags)
+    padded = np.pad(values, [(0, 0), *((h, h) for h in lags)])
+    other = sliding_window_view(padded, [2 * h + 1 for h in lags], tuple(range(1, 1 + ndim)))
+    each: Any = (slice(None), *(None,) * ndim)
+    return np.moveaxis(other, range(1 + ndim, 1 + 2 * ndim), range(1, 1 + ndim)) + values[each]
+
+
+def by_lag(weights: tuple[float, float], lags: tuple[int, ...]) -> Array:
+    """The first at lag 0, the second elsewhere, shape (*lags, 1, ...)."""
+    found = np.full((*(2 * h + 1 for h in lags), *(1,) * len(lags)), weights[1])
+    found[lags] = weights[0]
+    return found
 
 
 def refit_lags(values: Array, have: tuple[int, ...], want: tuple[int, ...]) -> Array:
