@@ -12,6 +12,7 @@ import numpy as np
 from ...layers import Activation
 from ...results.assumptions import Assumption
 from ..memory import remembered, replace
+from ..sweep import patterns
 from ..sweep.covariance import Factor
 from ..sweep.lowering import Linear, Norm
 from ..sweep.moments import Moments, at as lag_zero, in_parts, overlap, ratio
@@ -128,6 +129,12 @@ class ActivationRule(Rule):
         after = replace(after, cov_far=np.maximum(after.cov_far + m.mean(heights)**2 - inside**2, 0.0))
         level = np.where(m.per_site(inside**2 > LEAST * q), heights, m.level_map)
         return after.with_lags(at.want).with_common(functools.partial(in_parts, level))
+
+    def shared(self, at: Before, inputs: Sequence[Moments], after: Moments) -> Array | None:
+        known = at.gates.shared.get(at.source)
+        if known is None or not at.op.gate:
+            return known
+        return patterns.through_function(self.function(at.layer), inputs[0], after, known)  # type: ignore[arg-type]
 
     def along(self, at: Before, inputs: Sequence[Moments], below: Sequence[Along]) -> Along:
         q = float(inputs[0].average.mean())

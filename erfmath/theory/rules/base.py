@@ -297,6 +297,11 @@ class Rule:
         one = below[0] if len(below) == 1 else Along(*(shares @ np.array([one[:3] for one in below])).tolist())
         return through_sites(one, min(at.sites_per_input, 1.0))
 
+    def shared(self, at: Before, inputs: Sequence[Moments], after: Moments) -> Array | None:
+        """What two inputs have in common at any two sites of a small map (`sweep.patterns`), None if that is unknown."""
+        known = at.gates.shared.get(at.source)
+        return None if known is None or at.op.taps or at.op.gate or self.moves else known * at.op.gain**2
+
     def passage(self, layer: Layer, op: Linear, ndim: int) -> Passage | None:
         """How what neighbours share near borders passes, None where it is not followed (equation 62)."""
         return None

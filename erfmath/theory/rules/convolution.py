@@ -14,6 +14,7 @@ from ...layers.convolution import Weighted
 from ...layers.geometry import AxisGeometry
 from ...layers.weights import Constant, Fixed, Random
 from ..memory import replace
+from ..sweep import patterns
 from ..sweep.covariance import Covariance, Factor
 from ..sweep.few_terms import FewTerms, few, variances_of
 from ..sweep.lowering import SAMPLE, Linear, Norm, box, by_place, reach, separable, together
@@ -120,6 +121,14 @@ class ConvolutionRule(Rule):
         sites = tuple(None if g < 0 or m.sites[g] is None or m.value(g).plain else
                       FewTerms.of(m.value(g), variances).value() for g in alone)
         return replace(after, sites=sites) if any(sites) and alone == list(range(len(m.sites))) else after
+
+    def shared(self, at: Before, inputs: Sequence[Moments], after: Moments) -> Array | None:
+        sizes = at.graph.sizes[at.source]
+        if not at.op.fresh or at.i in at.graph.biases or None in sizes:
+            return None
+        known = at.gates.shared.get(at.source)
+        known = known if known is not None else patterns.of_moments(inputs[0])
+        return patterns.through_random(at.op, known, sizes, at.extents[at.i])
 
     def along(self, at: Before, inputs: Sequence[Moments], below: Sequence[Along]) -> Along:
         if not at.op.fresh:

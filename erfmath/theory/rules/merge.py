@@ -11,6 +11,7 @@ import numpy as np
 
 from ...layers import Add, Concat, Layer
 from ..memory import replace
+from ..sweep import patterns
 from ..sweep.branches import Branch, gathered
 from ..sweep.covariance import MIXED, Covariance, Factor
 from ..sweep.dependence import Dependence
@@ -88,6 +89,14 @@ class AddRule(Rule):
         if any(part.common is not None for part in parts):
             total = total.with_common(lambda: _common(parts, means))
         return total
+
+    def shared(self, at: Before, inputs: Sequence[Moments], after: Moments) -> Array | None:
+        known = [at.gates.shared.get(j) for j in at.graph.sources[at.i]]
+        if at.roots is not None or all(one is None for one in known) or any(
+                one.second.shape != after.second.shape for one in inputs):
+            return None
+        return patterns.of_sum(inputs, [patterns.of_moments(m) if one is None else one for m, one in zip(inputs, known)],
+                      [at.graph.times(at.i, j) for j in at.graph.sources[at.i]])
 
     @staticmethod
     def _common(at: Before, made_of: Sequence[set[int]]) -> float:

@@ -12,6 +12,7 @@ from ...layers import GRN, BatchNorm, GroupNorm, InstanceNorm, Layer, LayerNorm,
 from ...layers.normalisation import BATCH
 from ...results.assumptions import Assumption
 from ..memory import replace
+from ..sweep import patterns
 from ..sweep.covariance import Covariance, Factor
 from ..sweep.few_terms import FewTerms
 from ..sweep.lowering import Linear, Norm
@@ -382,7 +383,9 @@ class BatchNormRule(MapNormRule):
         once = 1.0 if self.again(at, m) else self.few(BATCH, at.graph.sizes[i])
         at.gates.power[i] = m.per_pair((np.where(self.again_in(at, m), 1.0, once) if m.normed else once) / spread)
         values = self.patterned(at, m, lambda: self._centred(m, cov_far, spread))
-        if m.coupled and not m.wraps:
+        if self._by_pairs(at, m):
+            pass
+        elif m.coupled and not m.wraps:
             self._patterned_maps(at, m, parts)
         self.levelled(at, m, values)
         steep = [2 * c > q for q, c, _ in parts]
@@ -417,6 +420,19 @@ class BatchNormRule(MapNormRule):
                 few[g] /= at.gates.tilts[node].mean()
         if few.count(1.0) < len(few):
             at.gates.power[at.i] = at.gates.power[at.i] * m.per_pair(np.maximum(few, 1.0))
+
+    def _by_pairs(self, at: Before, m: Moments) -> bool:
+        """Take the gain from what any two sites have in common, where that is followed."""
+        known = at.gates.shared.get(at.source)
+        if known is None or len(m.sites) > 1 or at.i in at.gates.idle or at.i in at.graph.norms:
+            return False
+        at.gates.shared[at.i], gain = patterns.through_batch_norm(m, known, BATCH)
+        tilt = [at.gates.tilts[node].mean() for _, (node, *_), _ in m.tilts if node in at.gates.tilts]
+        at.gates.power[at.i] = m.per_pair(np.array([gain / (tilt[0] if tilt else 1.0)]))
+        return True
+
+    def shared(self, at: Before, inputs: Sequence[Moments], after: Moments) -> Array | None:
+        return at.gates.shared.get(at.i) if at.op.gate else super().shared(at, inputs, after)
 
     @staticmethod
     def _centred(m: Moments, cov_far: Array, spread: Array) -> Array:

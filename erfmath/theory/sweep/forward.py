@@ -28,6 +28,7 @@ from .branches import Branch, filters
 from .inputs import InputModel
 from .lowering import reach
 from .moments import Moments
+from .patterns import LARGEST
 from .plan import Graph, Plan, widest
 from .sources import Itself
 from .taps import Array
@@ -35,6 +36,9 @@ from .together import made_of
 from .values import SiteValue
 
 __all__ = ["Gates", "forward"]
+
+#: A value at zero that is none.
+LIFTED = 0.05
 
 
 @dataclass
@@ -68,6 +72,8 @@ class Gates:
         Per such norm, how much more power what goes with the values has further down, where it stays along values.
     again : dict
         Of this, what goes with all that a stream holds, which other norms of the stream remove, too.
+    shared : dict
+        Per node with a small map, what two inputs have in common at any two sites, where that is followed.
     along : dict
         Per node, the same of a gradient in proportion to its values.
     steep : dict
@@ -101,6 +107,7 @@ class Gates:
     levels: dict[int, Array] = field(default_factory=dict)
     aligned: dict[int, float] = field(default_factory=dict)
     again: dict[int, float] = field(default_factory=dict)
+    shared: dict[int, Array] = field(default_factory=dict)
     along: dict[int, Along] = field(default_factory=dict)
     steep: dict[int, float] = field(default_factory=dict)
     slant: dict[int, tuple[float, float]] = field(default_factory=dict)
@@ -143,6 +150,7 @@ class _Forward:
         self.spreads = graph.sizes[-1][0] is not None and any(
             layer.is_gate and rule.spreads(layer) for layer, rule in zip(graph.layers, graph.rules))
         self.seconds: dict[int, float] = {}  # E[v^2], where norms have gradients pass their statistics
+        self.small = self._small()
         self.need = self._lags()
         self.neighbours = any(map(any, self.need.values()))
         self.wanted = self._wanted()
@@ -161,6 +169,19 @@ class _Forward:
             if op.taps and (rule.moves or len(op.taps) < graph.ndim or not op.like_axes):
                 return False
         return True
+
+    def _small(self) -> set[int]:
+        """Nodes with maps of a few sites, where batch norms divide by what patterns at borders are part of.
+
+        Of any map, where values that do not vary have a mean, as after sigmoids, which borders make patterns of.
+        """
+        graph = self.graph
+        if graph.sizes[-1][0] is None or not any(rule.centres_far for rule in graph.rules):
+            return set()
+        functions = {rule.function(layer) for rule, layer in zip(graph.rules, graph.layers)} - {None}
+        lifted = any(abs(float(phi.value(np.zeros(1))[0])) > LIFTED for phi in functions if phi is not None)
+        return {i for i, sizes in enumerate(graph.sizes[:-1])
+                if lifted or max(sizes) <= LARGEST}  # type: ignore[type-var]
 
     def _lags(self) -> dict[int, tuple[int, ...]]:
         """Lags to carry: needed by what lies above, and possibly different from c."""
@@ -431,6 +452,10 @@ class _Forward:
                                                for site in found.sites))
         found.alike = self.alike
         self.gates.sites[i] = found.sites
+        if i in self.small and len(found.sites) == 1 == len(inputs[0].sites):
+            known = self.graph.rules[i].shared(at, inputs, found)
+            if known is not None:
+                self.gates.shared[i] = known
         if self.spreads and i not in self.gates.even:
             left = [self.gates.even.get(j, (1.0, 1.0))[0] for j in self.graph.sources[i]]
             self.gates.even[i] = self.graph.rules[i].evenly(at, sum(left) / len(left)), 1.0

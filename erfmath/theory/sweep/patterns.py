@@ -1,0 +1,163 @@
+"""What two inputs have in common at any two sites of a small map: patterns that borders give each channel.
+
+`Moments` knows this as numbers (at one place, and on average over pairs of sites), and how it falls towards borders.
+On maps of a few sites, and after layers with large means, borders make patterns that go on through the layers: they are
+part of the variance of each channel, have few degrees of freedom, and make batch norms divide channels by variances
+that differ (docs/theory.md, equation 71).  Followed on sites that stand for others like them, in the middle of a map.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ...layers.geometry import AxisGeometry
+from ..memory import remembered
+from ..rules.functions import Function, cross
+from .lowering import Linear
+from .moments import Moments, read_sites, ratio
+from .taps import Array
+
+__all__ = ["LARGEST", "Shared", "inverse", "of_moments", "of_sum", "through_batch_norm", "through_function",
+           "through_random"]
+
+#: Sites per axis of the largest maps whose patterns are followed.
+LARGEST = 12
+#: Sites per axis that are followed one by one, else those near borders and one that stands for the others.
+APART = 7
+#: Points at which functions of correlated values are found.
+NODES = 7
+#: The quadrature of `inverse`, in the logarithm of its variable.
+_T = np.exp(np.linspace(-14.0, 12.0, 105))
+_STEP = 26.0 / 104
+#: A pattern that is less of the variance makes no difference.
+FAINT = 1e-6
+#: What counts as no variance, as part of the average one.
+LEAST = 1e-9
+
+#: E[v(x) v'(x')] of two inputs at any two of the sites that are followed, shape (sites, sites).
+Shared = Array
+
+
+@remembered(64)
+def _axis(n: int) -> tuple[Array, Array, Array]:
+    """Sites that stand for all of an axis, the part of all that each stands for, and which stands for each."""
+    if n <= APART:
+        return np.arange(n), np.full(n, 1 / n), np.arange(n)
+    kept, middle = np.array([0, 1, 2, n // 2, n - 3, n - 2, n - 1]), n - APART + 1
+    return kept, np.where(kept == n // 2, middle, 1) / n, np.concatenate([[0, 1, 2], np.full(middle, 3), [4, 5, 6]])
+
+
+@remembered(64)
+def _map(sizes: tuple[int, ...]) -> tuple[Any, Array]:
+    """Index of the sites of a map that are followed, and the part of all that each stands for."""
+    weights = functools.reduce(np.multiply.outer, [_axis(n)[1] for n in sizes])
+    return np.ix_(*(_axis(n)[0] for n in sizes)), np.ravel(weights)
+
+
+def _at(maps: Array) -> Array:
+    """A map at the sites that are followed, one after the other."""
+    return maps[_map(maps.shape)[0]].ravel()
+
+
+def of_moments(m: Moments) -> Shared:
+    """What is known where nothing is followed: means fall towards borders in the same way in all channels."""
+    if not m.coupled:
+        count = len(_map(m.second.shape[1:])[1])
+        return np.zeros((count, count))
+    level = _at(m.common_map[0])
+    return np.multiply.outer(level * float(m.cov_far[0]), level)
+
+
+def of_sum(parts: Sequence[Moments], shared: Sequence[Shared], times: Sequence[float]) -> Shared:
+    """Of a sum of independent values; their means are in common everywhere."""
+    total = sum(one if a == 1 else a * a * one for a, one in zip(times, shared))
+    means = [(a * float(part.means[0]), part) for a, part in zip(times, parts)]
+    means = [(mean, part) for mean, part in means if mean]
+    for n, (mean, part) in enumerate(means):
+        for other, another in means[:n]:
+            both = np.multiply.outer(_at(part.level_map[0]), _at(another.level_map[0])) * (mean * other)
+            total = total + both + both.T
+    return np.asarray(total)
+
+
+def through_random(op: Linear, shared: Shared, sizes_in: Sequence[int], sizes: Sequence[int]) -> Shared | None:
+    """After random weights: both sites read through the same tap."""
+    if op.fold or any(taps.rows is not None or len(taps.axes) > 1 or taps.geometry[0].transposed for taps in op.taps):
+        return None
+    ndim, passed = len(sizes), [np.ones((1, 1))] * len(sizes)
+    for taps in op.taps:
+        axis, = taps.axes
+        passed[axis] = _passage(taps.geometry[0], tuple(taps.weights.tolist()), sizes_in[axis], sizes[axis])
+    if any(one.size == 1 for one in passed):
+        return None
+    counts, after = ([len(_axis(n)[0]) for n in each] for each in (sizes_in, sizes))
+    order = [axis + side for axis in range(ndim) for side in (0, ndim)]
+    pairs = shared.reshape(counts + counts).transpose(order)
+    for axis in range(ndim):  # the first axis is the last one after it
+        pairs = np.dot(passed[axis], pairs.reshape(counts[axis]**2, -1)).T
+    back = [2 * axis + side for side in (0, 1) for axis in range(ndim)]
+    whole = pairs.reshape([n for n in after for _ in (0, 1)]).transpose(back)
+    return whole.reshape(math.prod(after), -1) * op.gain
+
+
+@remembered(256)
+def _passage(g: AxisGeometry, weights: tuple[float, ...], n: int, n_out: int) -> Array:
+    """What two sites of an axis make of any two of the input, shape (pairs of sites, pairs of the input's)."""
+    kept, stand = _axis(n_out)[0], _axis(n)[2]
+    z, inside = read_sites(g, n, n_out)
+    reads = np.zeros((g.kernel, len(kept), int(stand[-1]) + 1))
+    for tap in range(g.kernel):
+        there = inside[kept, tap]
+        reads[tap, np.flatnonzero(there), stand[z[kept, tap][there]]] = 1.0
+    pairs = np.einsum("a,axz,ayw->xyzw", np.array(weights), reads, reads)
+    return pairs.reshape(len(kept)**2, -1)
+
+
+def through_function(phi: Function, m: Moments, after: Moments, shared: Shared) -> Shared:
+    """Of a function of each value: to first order in what exceeds `of_moments`, of Gaussian values to any."""
+    base, q = of_moments(after), float(m.average[0])
+    if m.sites[0] is None and not m.coupled and q:
+        root = 1 / np.sqrt(np.maximum(_at(m.second[0]), LEAST * q))
+        corr = shared * np.multiply.outer(root, root)
+        nodes = np.linspace(min(float(corr.min()), 0.0), max(float(corr.max()), LEAST), NODES)
+        line = cross(phi, np.full(NODES, q), nodes)
+        return np.asarray(base + np.interp(corr, nodes, line - np.interp(0.0, nodes, line)))
+    value = m.value(0)
+    slope = float(value.nodes.p @ phi.slope(value.at(value.nodes.u)))
+    return np.asarray(base + slope**2 * (shared - of_moments(m)))
+
+
+def through_batch_norm(m: Moments, shared: Shared, count: int) -> tuple[Shared, float]:
+    """After a batch norm of `count` inputs, and E[1 / variance] of a channel.
+
+    The variance is that of `count` times as many values of their own as there are sites, and of a pattern.
+    """
+    sizes = m.second.shape[1:]
+    weights = _map(sizes)[1]
+    own = np.maximum(_at(m.second[0]) - shared.diagonal(), 0.0)
+    rows = np.dot(shared, weights)
+    pattern = shared - np.add.outer(rows - float(np.dot(weights, rows)), rows)
+    mean, square = float(np.dot(weights, own)), float(np.dot(weights, own**2))
+    varied = max(float(np.dot(weights, pattern.diagonal())), 0.0)
+    power = float(np.dot(weights, np.dot(pattern**2, weights)))
+    many = count * math.prod(sizes) * float(ratio(mean**2, square, 1.0)) - 1
+    if varied <= FAINT * mean:
+        return np.zeros(shared.shape), (many + 1) / max(many - 2, LEAST) / mean
+    whole, part = inverse(mean * many / (many + 1), many, varied, varied**2 / power)
+    return pattern * (part / varied), whole
+
+
+def inverse(own: float, many: float, pattern: float, freedoms: float) -> tuple[float, float]:
+    """E[1 / s^2] and E[p / s^2] of s^2 = o + p, means over `many` and `freedoms` squares of normal values.
+
+    The integral over t of E[exp(-t s^2)] = (1 + 2 t own / many)^(-many / 2) (1 + 2 t pattern / freedoms)^(-freedoms / 2).
+    """
+    t = _T / (own + pattern)
+    one, other = 2 * own / many, 2 * pattern / freedoms
+    density = np.exp(-many / 2 * np.log1p(one * t) - freedoms / 2 * np.log1p(other * t)) * t * _STEP
+    return float(density.sum()), float((density * pattern / (1 + other * t)).sum())

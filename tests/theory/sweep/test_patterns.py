@@ -1,0 +1,93 @@
+"""Patterns on small maps: against sums over sites one by one, sampled channels and networks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from helpers import ROUNDING, Tolerance, assert_close
+
+import erfmath as em
+from erfmath.layers.geometry import AxisGeometry
+from erfmath.networks.settings import RunSettings
+from erfmath.theory.sweep import patterns
+from erfmath.theory.sweep.backward import prepared
+from erfmath.theory.sweep.inputs import InputModel
+from erfmath.theory.sweep.lowering import Linear, separable
+from erfmath.theory.sweep.moments import Moments
+from erfmath.theory.sweep.plan import Graph
+
+#: Of the quadrature.
+NEAR = Tolerance(1e-5, 1e-9)
+
+
+def moments(q: np.ndarray) -> Moments:
+    return Moments(q[None, None, None], np.zeros(1), np.zeros(1), (None,), False)
+
+
+def test_variances_of_values_of_their_own_alone() -> None:
+    """Of n squares of normal values E[1 / mean] = n / (n - 2); a pattern of as many freedoms is more of the same."""
+    assert_close(patterns.inverse(2.0, 12, 0.0, 1.0), (12 / 10 / 2, 0.0), NEAR)
+    whole, part = patterns.inverse(1.5, 9, 0.5, 3)
+    assert_close((whole, part), (12 / 10 / 2, 0.25), NEAR)
+
+
+def test_random_weights_read_both_sites_through_one_tap() -> None:
+    rng = np.random.default_rng(0)
+    shared = rng.normal(size=(20, 20))
+    weights = [np.array([0.2, 0.5, 0.3]), np.array([0.6, 0.1, 0.3])]
+    geometry = (AxisGeometry(3, 1, padding=(1, 1)), AxisGeometry(3, 2, padding=(1, 1)))
+    op = Linear.random(separable(geometry, weights), 1.7, 1)
+    found = patterns.through_random(op, shared, (4, 5), (4, 3))
+    expected, before = np.zeros((4, 3, 4, 3)), shared.reshape(4, 5, 4, 5)
+    for x, y, z, w in np.ndindex(4, 3, 4, 3):
+        for a, b in np.ndindex(3, 3):
+            there = (x + a - 1, 2 * y + b - 1, z + a - 1, 2 * w + b - 1)
+            if all(0 <= place < size for place, size in zip(there, (4, 5, 4, 5))):
+                expected[x, y, z, w] += 1.7 * weights[0][a] * weights[1][b] * before[there]
+    assert found is not None
+    assert_close(found, expected.reshape(12, 12), ROUNDING)
+
+
+def test_large_maps_have_sites_that_stand_for_others() -> None:
+    """Means fall at both ends of an axis alone: all sites between are alike, and count as often as they are."""
+    op = Linear.random(separable((AxisGeometry(3, 1, padding=(1, 1)),), [np.full(3, 1 / 3)]), 1.0, 1)
+    small, large = (patterns.through_random(op, np.ones((min(n, 7),) * 2), (n,), (n,)) for n in (7, 30))
+    assert small is not None and large is not None
+    assert_close(small, large, ROUNDING)
+    shared = np.diag(np.full(7, 0.2)) + 0.1
+    after, gain = patterns.through_batch_norm(Moments(np.ones((1, 1, 7)), np.zeros(1), np.zeros(1), (None,), False),
+                                              shared, 8)
+    assert np.abs(after @ np.array([1, 1, 1, 1, 1, 1, 1]) / 7).max() < 1e-12
+    assert gain > 1 / 0.9
+
+
+def test_channels_of_a_batch_norm() -> None:
+    """E[1 / variance] and what is left of a pattern, of sampled channels: four sites, eight inputs."""
+    rng = np.random.default_rng(1)
+    root = np.array([[0.6, 0.0, 0.0, 0.0], [0.2, 0.3, 0.0, 0.0], [-0.4, 0.1, 0.1, 0.0], [0.0, 0.3, 0.2, 0.3]])
+    shared = root @ root.T
+    q = (shared.diagonal() + 0.5).reshape(2, 2)
+    common = rng.normal(size=(200_000, 1, 4)) @ root.T
+    v = common + rng.normal(size=(200_000, 8, 4)) * 0.5**0.5
+    v -= v.mean(axis=(1, 2), keepdims=True)
+    variance = (v**2).mean(axis=(1, 2))
+    after, gain = patterns.through_batch_norm(moments(q), shared, 8)
+    assert abs(gain * (1 / (1 / variance).mean()) - 1) < 0.02  # a pattern of three unequal parts
+    y = v / np.sqrt(variance)[:, None, None]
+    pairs = np.einsum("nx,ny->xy", y[:, 0], y[:, 1]) / len(y)
+    assert np.abs(after - pairs).max() < 0.06  # of 1; means over 8 inputs are taken off as well
+    assert abs(np.trace(after) - np.trace(pairs) - 4 / 31) < 0.1
+
+
+@pytest.mark.parametrize("function", ["sigmoid", "relu"])
+def test_residual_networks_on_small_maps(function: str) -> None:
+    """Sigmoids have large means: without patterns the total was 0.79 of the sampled one."""
+    def part(*more: em.Layer) -> em.Network:
+        return em.serial(em.Conv((3,), 32), em.BatchNorm(), *more)
+    act = em.Activation(function)
+    net = em.serial(part(act), *(em.serial(em.residual(em.serial(part(act), part())), act) for _ in range(3)))
+    about = {"image": 12, "ndim": 1, "width": 32, "channels_in": 32}
+    sampled, theory = em.measure(net, draws=300, rng=2, **about), em.predict(net, **about)
+    assert abs(theory.total / sampled.total - 1) < 0.1
+    graph = Graph.of(net, RunSettings.of(net, **about))
+    assert prepared(graph, False, InputModel())[1].shared
