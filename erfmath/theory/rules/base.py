@@ -298,7 +298,7 @@ class Rule:
         return through_sites(one, min(at.sites_per_input, 1.0))
 
     def shared(self, at: Before, inputs: Sequence[Moments], after: Moments) -> Array | None:
-        """What two inputs have in common at any two sites of a small map (`sweep.patterns`), None if that is unknown."""
+        """What two inputs have in common at any two sites of a small map (`sweep.patterns`), None if not known."""
         known = at.gates.shared.get(at.source)
         return None if known is None or at.op.taps or at.op.gate or self.moves else known * at.op.gain**2
 

@@ -123,12 +123,11 @@ class ConvolutionRule(Rule):
         return replace(after, sites=sites) if any(sites) and alone == list(range(len(m.sites))) else after
 
     def shared(self, at: Before, inputs: Sequence[Moments], after: Moments) -> Array | None:
-        sizes = at.graph.sizes[at.source]
-        if not at.op.fresh or at.i in at.graph.biases or None in sizes:
+        if not at.op.fresh or at.i in at.graph.biases:
             return None
         known = at.gates.shared.get(at.source)
         known = known if known is not None else patterns.of_moments(inputs[0])
-        return patterns.through_random(at.op, known, sizes, at.extents[at.i])
+        return patterns.through_random(at.op, known, at.extents[at.source], at.extents[at.i])
 
     def along(self, at: Before, inputs: Sequence[Moments], below: Sequence[Along]) -> Along:
         if not at.op.fresh:

@@ -95,8 +95,8 @@ class AddRule(Rule):
         if at.roots is not None or all(one is None for one in known) or any(
                 one.second.shape != after.second.shape for one in inputs):
             return None
-        return patterns.of_sum(inputs, [patterns.of_moments(m) if one is None else one for m, one in zip(inputs, known)],
-                      [at.graph.times(at.i, j) for j in at.graph.sources[at.i]])
+        each = [patterns.of_moments(m) if one is None else one for m, one in zip(inputs, known)]
+        return patterns.of_sum(inputs, each, [at.graph.times(at.i, j) for j in at.graph.sources[at.i]])
 
     @staticmethod
     def _common(at: Before, made_of: Sequence[set[int]]) -> float:

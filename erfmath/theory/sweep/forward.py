@@ -181,7 +181,7 @@ class _Forward:
         functions = {rule.function(layer) for rule, layer in zip(graph.rules, graph.layers)} - {None}
         lifted = any(abs(float(phi.value(np.zeros(1))[0])) > LIFTED for phi in functions if phi is not None)
         return {i for i, sizes in enumerate(graph.sizes[:-1])
-                if lifted or max(sizes) <= LARGEST}  # type: ignore[type-var]
+                if lifted or max(n or 0 for n in sizes) <= LARGEST}
 
     def _lags(self) -> dict[int, tuple[int, ...]]:
         """Lags to carry: needed by what lies above, and possibly different from c."""

@@ -155,7 +155,7 @@ def through_batch_norm(m: Moments, shared: Shared, count: int) -> tuple[Shared, 
 def inverse(own: float, many: float, pattern: float, freedoms: float) -> tuple[float, float]:
     """E[1 / s^2] and E[p / s^2] of s^2 = o + p, means over `many` and `freedoms` squares of normal values.
 
-    The integral over t of E[exp(-t s^2)] = (1 + 2 t own / many)^(-many / 2) (1 + 2 t pattern / freedoms)^(-freedoms / 2).
+    The integral over t of E[exp(-t s^2)], each of the two parts (1 + 2 t part / freedoms)^(-freedoms / 2).
     """
     t = _T / (own + pattern)
     one, other = 2 * own / many, 2 * pattern / freedoms
