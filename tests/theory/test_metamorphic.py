@@ -12,7 +12,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -797,6 +797,13 @@ def _(draw: Draw, place: Place) -> Pair:
     return (em.serial(em.multiply(a, b, c), *end), em.serial(em.multiply(a, em.multiply(b, c)), *end))
 
 
+@rewrite("scale of a product", free=True)
+def _(draw: Draw, place: Place) -> Pair:
+    a, b, factor = em.Conv(3, 4), em.serial(em.Conv(1, 4), activation(draw, place)), em.Scale(draw.number())
+    end = draw.pick(((), (R, em.Conv(1, 4))))
+    return (em.serial(em.multiply(em.serial(a, factor), b), *end), em.serial(em.multiply(a, b), factor, *end))
+
+
 @rewrite("map and what its mean tells commuted", free=True)
 def _(draw: Draw, place: Place) -> Pair:
     if place.shape is None:
@@ -885,7 +892,7 @@ class Case:
     unit: tuple[int, ...]
     node: str | None = None
 
-    @property
+    @cached_property
     def nets(self) -> tuple[em.Network, em.Network]:
         left, right = (with_part(self.host.net, self.edge, part) for part in self.pair)
         return left, right
@@ -934,7 +941,7 @@ def draw_case(name: str, rng: np.random.Generator, hosts: int) -> Case:
         unit = sample.unit
         if shape is not None and any(u >= n for u, n in zip(unit, shape)):
             unit = draw_unit(draw, shape, sample.ndim)
-        return replace(case, unit=unit)
+        return case if unit == sample.unit else replace(case, unit=unit)
 
 
 # ---------------------------------------------------------------------------------------------

@@ -346,15 +346,23 @@ def _gathered(conv: Layer, second: Layer, ndim: int) -> Layer | None:
     weights, r = getattr(conv, "weights", None), [g.stride for g in second.geometry(ndim)]
     axes = conv.geometry(ndim)
     if not isinstance(conv, ConvTranspose) or not isinstance(weights, Random) or conv.groups != 1 or conv.bias or (
-            weights.fan != "in" or weights.profile is not None or conv.output_padding):
+            weights.fan != "in" or conv.output_padding):
         return None
     if any(isinstance(g.padding, str) or g.dilation > 1 or g.stride != s or g.kernel % s or any(
             p % s or p // s >= g.kernel // s for p in g.pads(None)) for g, s in zip(axes, r)):
         return None
+    profile = _repeated(weights.profile, [1] * ndim, ndim)
+    if profile is not None:
+        parts = profile.reshape([n for g, s in zip(axes, r) for n in (g.kernel // s, s)])
+        each = parts[(slice(None), slice(1)) * ndim]
+        if (parts != each).any():  # channels that differ in their weights
+            return None
+        profile = np.flip(each.reshape([g.kernel // s for g, s in zip(axes, r)]))
     channels = None if conv.channels is None else conv.channels * math.prod(r)
     around = tuple((g.kernel // s - 1 - p // s, g.kernel // s - 1 - q // s) for g, s in zip(axes, r) for p, q in (
         g.pads(None),))
-    return Conv(tuple(g.kernel // s for g, s in zip(axes, r)), channels, padding=around, weights=weights)
+    return Conv(tuple(g.kernel // s for g, s in zip(axes, r)), channels, padding=around,
+                weights=replace(weights, profile=profile))
 
 
 def _repeated(profile: Any, times: list[int], ndim: int) -> Any:

@@ -116,9 +116,9 @@ class _Simplifying:
             after, self.sources[i] = self.sources[i], before
             if after != before:
                 self._put(i, self.layers[i], after)
+        if len(self.sources[i]) > 1 and (layer.sums or layer.multiplies):
+            self._twice(i)
         if len(self.sources[i]) > 1 and not self.apart:
-            if layer.sums or layer.multiplies:
-                self._twice(i)
             if layer.multiplies:
                 self._flat(i)
             if layer.joins_channels and not self.constant:
@@ -134,11 +134,21 @@ class _Simplifying:
             if found is not None and self.sizes[found] == self.sizes[i]:
                 self._hand_on(i, found)
                 return
-        if isinstance(layer, (PixelShuffle, PixelUnshuffle)) and self._inner(inputs[0]):
-            below, k = self.layers[inputs[0]], self.sources[inputs[0]][0]
+        if isinstance(layer, (PixelShuffle, PixelUnshuffle)):
+            same = self._shuffled_already(i, layer)
+            if same is not None:
+                self._hand_on(i, same)
+
+    def _shuffled_already(self, i: int, layer: PixelShuffle | PixelUnshuffle) -> int | None:
+        """The node whose values a pixel shuffle puts out: what has been unshuffled, or the same shuffle of one map."""
+        j, = self.sources[i]
+        if self._inner(j):
+            below, k = self.layers[j], self.sources[j][0]
             if (isinstance(below, (PixelShuffle, PixelUnshuffle)) and type(below) is not type(layer)
                     and below.scale == layer.scale and self.sizes[k] == self.sizes[i]):
-                self._hand_on(i, k)
+                return k
+        return next((k for k in range(max(j, self.last) + 1, i) if self.sources[k] == (j,) and self.readers[k]
+                     and self._inner(k) and like(self.layers[k], layer)), None)
 
     def _inner(self, j: int) -> bool:
         """Whether a node may be changed."""
@@ -193,6 +203,8 @@ class _Simplifying:
         """Simplify a layer of one input, alone and together with what it reads; whether it does nothing then."""
         (j,), sizes = self.sources[i], self.sizes
         layer = self.layers[i] = alone(self.layers[i], sizes[j], self.ndim)
+        if isinstance(layer, GroupNorm) and layer.groups == self.channels[j]:
+            layer = self.layers[i] = InstanceNorm(scale_var=layer.scale_var, shift_var=layer.shift_var)
         while not nothing(layer, self.ndim):
             one, k = None, self.sources[j][0] if j >= 0 else j
             own = len(self.sources[j]) == 1 and self._own(j)
@@ -294,12 +306,12 @@ class _Simplifying:
     def _twice(self, i: int) -> None:
         """Inputs that are the same function of one node as one of them; a sum of nothing else as a multiple."""
         first: list[int] = []
-        for j in self.sources[i]:
+        for j in self.sources[i] if not self.apart else ():
             layer = self.layers[j]
             same = next((k for k in first if k != j and self._inner(k) and self._own(j) and self.sources[k] == (
                 self.sources[j]) and not (layer.random or layer.draws_noise) and like(layer, self.layers[k])), j)
             first.append(same)
-        if tuple(first) != self.sources[i]:
+        if first and tuple(first) != self.sources[i]:
             gone = set(self.sources[i]).difference(first)
             self._put(i, self.layers[i], tuple(first))
             for j in gone:
@@ -315,6 +327,8 @@ class _Simplifying:
 
     def _sum(self, i: int) -> None:
         """A factor of all terms after a sum; convolutions of one map as one, as norms tell what channels are like."""
+        if any(isinstance(self.layers[j], Scale) for j in self.sources[i]):
+            self._raise(self.sources[i], linear=True)
         first = self.layers[self.sources[i][0]]
         if (isinstance(first, LINEAR) or (isinstance(first, Conv) and not first.random)) and self._alike(
                 self.sources[i]):
@@ -348,12 +362,14 @@ class _Simplifying:
             self._visit(j)
             self._look_up(reader)
 
-    def _raise(self, level: tuple[int, ...]) -> None:
+    def _raise(self, level: tuple[int, ...], linear: bool = False) -> None:
         """Let all nodes end with one layer, where those that do not have it below what it commutes with."""
         tops = [self.layers[j] for j in level if self._own(j) and len(self.sources[j]) == 1]
         if len(tops) < len(level) or all(like(tops[0], one) for one in tops):
             return
         for layer in tops:
+            if linear and not isinstance(layer, (*LINEAR, Conv)):
+                continue
             depths = [self._depth(j, layer) for j in level]
             if None not in depths:
                 for j, depth in zip(level, depths):

@@ -429,7 +429,7 @@ class _Forward:
             for j in set(graph.sources[i]):
                 # A part of a sum, by what it is of the variance.
                 parted = graph.layers[i].sums and i in self.seconds
-                part = min(self.seconds.get(j, 0.0) / self.seconds[i], 1.0) if parted else 1.0
+                part = min(self.seconds.get(j, 0.0) / (self.seconds[i] or 1.0), 1.0) if parted else 1.0
                 met.setdefault(j, []).append((1 + (steep - 1) * part, slant * part, more))
 
     def _node(self, i: int, inputs: list[Moments]) -> Moments:

@@ -35,6 +35,8 @@ FAINT = -138.0
 DEAD = 1e-9
 #: Terms above which the own part of a filter's average counts as Gaussian.
 MANY = 25
+#: Digits in which values are told apart, so that rounding decides nothing.
+DIGITS = 9
 
 
 # ---------------------------------------------------------------------------------------------
@@ -523,8 +525,10 @@ def from_rows(value: Value, table: Array, knots: tuple[float, ...]) -> tuple[Nod
     if base.x.shape == (1, len(nodes.u)) and np.array_equal(base.x[0], nodes.u):  # rows on these very points
         p, mean = weight.sum(axis=0), (table * weight).sum(axis=1)
         return nodes, np.divide(mean, p, out=np.ones(mean.shape), where=p > 0)
-    order = np.argsort(nodes.u, kind="stable")
-    target = nodes.u[order]
+    # Products have some values at several nodes, which know the same of them.
+    unit = float(np.abs(nodes.u).max()) or 1.0
+    _, first, which = np.unique(np.round(nodes.u / unit, DIGITS), return_index=True, return_inverse=True)
+    target = nodes.u[first]
     place = np.interp(np.broadcast_to(base.x, weight.shape).ravel(), target, np.arange(len(target)))
     low = np.minimum(place.astype(int), len(target) - 2)
     out = np.ones((len(table), len(target)))
@@ -536,8 +540,8 @@ def from_rows(value: Value, table: Array, knots: tuple[float, ...]) -> tuple[Nod
         made = np.zeros(len(target))
         for step, part in ((0, 1 - (place - low)), (1, place - low)):
             made += np.bincount(low + step, (weight * row).ravel() * part, len(target))
-        out[n, order] = np.interp(np.arange(len(target)), np.flatnonzero(met), made[met] / total[met])
-    return nodes, out
+        out[n] = np.interp(np.arange(len(target)), np.flatnonzero(met), made[met] / total[met])
+    return nodes, out[:, which]
 
 
 # ---------------------------------------------------------------------------------------------

@@ -47,6 +47,14 @@ PAIRS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
             R, em.Scale(.9), em.AvgPool(3, 1, 1)))), {"image": 6, "unit": 0}),
     "a filter after a sum of filters": (em.serial(em.residual(BLUR), em.BlurPool(), SIGMOID, em.Conv(3, 2)), em.serial(
         em.add(em.serial(BLUR, em.BlurPool()), em.BlurPool()), SIGMOID, em.Conv(3, 2)), {}),
+    "a factor of one of two filtered terms": (
+        em.serial(em.Conv(3, groups="depthwise"), em.residual(em.Scale(-.66)), em.BlurPool(), em.Activation("relu6")),
+        em.serial(em.Conv(3, groups="depthwise"), em.add(em.BlurPool(), em.serial(em.Scale(-.66), em.BlurPool())),
+                  em.Activation("relu6")), {}),
+    "norms of single channels": (
+        em.serial(em.Conv(3, 6, weights=Random(profile=LINE)), em.InstanceNorm(), em.InstanceNorm()),
+        em.serial(em.Conv(3, 6, weights=Random(profile=LINE)), em.InstanceNorm(), em.GroupNorm(6)),
+        {"image": 6, "unit": 0}),
     "bins of bins": (em.serial(em.Conv(3, 4), R, em.AvgPool(24), SIGMOID), em.serial(
         em.Conv(3, 4), R, em.AvgPool(6), em.AvgPool(4), SIGMOID), {"image": 48}),
     "one bin": (em.serial(em.Conv(3, 4, stride=2), em.MaxPool(3, 1, 1), em.AvgPool(5), SIGMOID), em.serial(
@@ -71,10 +79,23 @@ PAIRS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
         em.Conv(3, 4), em.BlurPool(3, 1), em.AdaptiveMaxPool(4), SIGMOID), {"image": 8, "unit": 0}),
     "to sites and back": (em.serial(em.Conv(3, 8), em.BlurPool(3, 1), SIGMOID), em.serial(
         em.Conv(3, 8), em.PixelShuffle(2), em.PixelUnshuffle(2), em.BlurPool(3, 1), SIGMOID), {"image": 8, "unit": 0}),
+    "to sites and back, by taps": (
+        em.serial(em.Conv(3, 8, weights=Random(profile=LINE)), em.BatchNorm("batch")),
+        em.serial(em.Conv(3, 8, weights=Random(profile=LINE)), em.PixelShuffle(2), em.PixelUnshuffle(2),
+                  em.BatchNorm("batch")), {"image": 4, "unit": 0}),
     "a product of three": (
         em.serial(R, em.multiply(em.Conv(3, 4), em.serial(em.Conv(1, 4), TANH), em.serial(em.Conv(3, 4), SIGMOID)), R),
         em.serial(R, em.multiply(em.Conv(3, 4), em.multiply(em.serial(em.Conv(1, 4), TANH), em.serial(
             em.Conv(3, 4), SIGMOID))), R), {"image": 4, "unit": 0}),
+    "unshuffled again": (
+        em.serial(em.Conv(3, 6), em.PixelUnshuffle(2), GELU, em.residual(em.serial(em.Conv(3, 12), em.BatchNorm()))),
+        em.serial(em.Conv(3, 6), em.PixelUnshuffle(2), GELU, em.residual(em.serial(
+            em.PixelShuffle(2), em.PixelUnshuffle(2), em.Conv(3, 12), em.BatchNorm()))), {"image": 4, "unit": 0}),
+    "a factor before a norm of a product": (
+        em.serial(GELU, em.multiply(em.serial(em.Conv(3, 4), em.Scale(.43)), em.serial(em.Conv(1, 4), em.Activation(
+            "elu"))), em.BatchNorm()),
+        em.serial(GELU, em.multiply(em.Conv(3, 4), em.serial(em.Conv(1, 4), em.Activation("elu"))), em.BatchNorm()),
+        {}),
     "a factor of a product": (
         em.serial(em.Conv(3, 4), R, em.multiply(em.serial(em.Conv(3, 4), em.Scale(.9)), em.serial(em.Conv(1, 4), GELU)),
                   em.AvgPool(2), R),

@@ -341,3 +341,11 @@ def test_no_power_is_negative_on_maps_of_few_sites(function: str) -> None:
                     em.Conv(1), em.InstanceNorm(), em.Activation(function))
     found = em.predict(net, image=12)
     assert found.map.min() >= 0 and np.isfinite(found.std).all()
+
+
+def test_sums_that_read_padding_alone_after_a_norm_of_a_map() -> None:
+    """All taps of the last but one convolution lie outside a map of one column: nothing is seen."""
+    block = em.residual(em.serial(em.Conv(1, 2), em.Conv(3, 8)))
+    net = em.serial(em.Conv(1, 4, stride=2, padding=0), em.Conv((1, 5), 4, padding=1, dilation=2), em.GroupNorm(4),
+                    em.Conv(2, 8, padding=1, dilation=2), block, em.Activation("relu"))
+    assert em.predict(net, image=14, unit=0, channels_in=4).total == 0
