@@ -127,7 +127,7 @@ class _Simplifying:
                 self._sum(i)
         if len(self.sources[i]) == 1 and self._in_a_row(i):
             return
-        layer, inputs = self.layers[i], self.sources[i]
+        layer = self.layers[i]
         self._note(i)
         if self.moved:
             found = _unmoved(i, layer, self.sources, self.channels, self.origin, self.ndim)
