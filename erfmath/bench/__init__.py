@@ -26,7 +26,7 @@ BENCHMARKS = {"accuracy": "accuracy", "agreement": "agreement", "dependence": "d
               "measure": "measure", "predict": "predict", "pretrained": "pretrained", "probes": "probes",
               "readers": "coverage",
               "scatter": "scatter",
-              "survey": "survey",
+              "survey": "survey", "trained": "trained",
               "train": "train", "walk": "walk", "width": "width"}
 
 
