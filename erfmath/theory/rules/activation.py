@@ -103,7 +103,7 @@ class ActivationRule(Rule):
                 gate = near[(..., *(None,) * m.ndim)]
             else:  # site by site, further down
                 gate = np.empty((len(q), *(2 * h + 1 for h in lags), *(1,) * m.ndim))
-        common = functools.partial(in_parts, m.falls)
+        common = m.falling_as_deviations
         if rectifies:
             after = m.with_lags((0,) * m.ndim).multiple(ratio(mean, q), cov_far, corr_site, tuple(sites), common)
         else:

@@ -174,10 +174,7 @@ def border_patterns(own: float, shared: float, variances: Array, within: Sequenc
     spread = np.multiply.outer(both, 2 * t)
     spread += 1
     direct = many * math.log1p(2 * t.item(-1)) < 600  # products are within the range of floats
-    others, whole = _log_product(spread[:many], direct), _log_product(spread[many:], direct)
-    others *= channels - 1
-    others += whole
-    others /= -2
+    others = np.dot([(1 - channels) / 2, -0.5], _log_products(spread.reshape(2, many, -1), direct))
     density = np.exp(others)
     density *= t * (_STEP / top)
     inverse = np.dot(1 / spread, density)
@@ -187,11 +184,11 @@ def border_patterns(own: float, shared: float, variances: Array, within: Sequenc
                     _quadratic(weights * shared, mean, within))
 
 
-def _log_product(factors: Array, direct: bool) -> Array:
-    """Logarithm of products over the first axis, of which all are within the range of floats where `direct`."""
+def _log_products(factors: Array, direct: bool) -> Array:
+    """Logarithms of products over the middle axis, of which all are within the range of floats where `direct`."""
     if direct:
-        return np.asarray(np.log(np.multiply.reduce(factors, axis=0)))
-    return np.asarray(np.add.reduce(np.log(factors), axis=0))
+        return np.asarray(np.log(np.multiply.reduce(factors, axis=1)))
+    return np.asarray(np.add.reduce(np.log(factors), axis=1))
 
 
 _ALL, _STEP = np.linspace(LOW, HIGH, POINTS, retstep=True)

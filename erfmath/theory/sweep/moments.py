@@ -6,6 +6,7 @@ or else (after upsampling, where sites differ by phase) a torus large enough tha
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Sequence
@@ -261,11 +262,23 @@ class Moments:
         """sqrt(q) per group and site, shape (groups, *lattice)."""
         return np.sqrt(self.second)
 
+    @lazy
+    def mean_deviation(self) -> Array:
+        """Mean of that over the map, per group."""
+        return self.mean(self.deviation)
+
     @property
     def falls(self) -> Array:
         """What is as `deviation` up to a factor per group."""
         known = self.__dict__.get("_falls")
         return self.deviation if known is None else known
+
+    @property
+    def falling_as_deviations(self) -> Callable[[], Array]:
+        """What makes `common` of values whose means fall as deviations do."""
+        if "_falls" in self.__dict__ or "mean_deviation" not in self.__dict__:
+            return functools.partial(in_parts, self.falls)
+        return functools.partial(in_parts, self.deviation, self.mean_deviation)
 
     @property
     def means(self) -> Array:
@@ -280,7 +293,7 @@ class Moments:
     @lazy
     def level(self) -> Array:
         """Mean over pairs of sites of sqrt(q q'), as a part of average q: c falls as these do."""
-        return ratio(self.mean(self.deviation)**2, self.average, 1.0)
+        return ratio(self.mean_deviation**2, self.average, 1.0)
 
     def with_lags(self, want: tuple[int, ...]) -> Moments:
         """The box of lags `want`; at lags that were not carried sites share `corr_site`."""
@@ -442,10 +455,11 @@ def inside(extent: tuple[int, ...], lags: tuple[int, ...], wraps: bool = False) 
     return total
 
 
-def in_parts(maps: Array) -> Array:
-    """Maps in parts of their averages, per group; 1 where all is 0."""
-    flat = maps.reshape(len(maps), -1)
-    mean = np.add.reduce(flat, axis=1) / flat.shape[1]
+def in_parts(maps: Array, mean: Array | None = None) -> Array:
+    """Maps in parts of their averages (which may be known), per group; 1 where all is 0."""
+    if mean is None:
+        flat = maps.reshape(len(maps), -1)
+        mean = np.add.reduce(flat, axis=1) / flat.shape[1]
     return ratio(maps, mean.reshape((-1,) + (1,) * (maps.ndim - 1)), 1.0)
 
 

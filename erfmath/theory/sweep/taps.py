@@ -67,9 +67,9 @@ def _region(first_axis: int, axes: tuple[int, ...], parts: list[slice]) -> tuple
     return tuple(index)
 
 
-def check_work(taps: Taps, sites: int) -> None:
+def check_work(geometry: tuple[AxisGeometry, ...], sites: int) -> None:
     """Refuse a layer of very many taps on very many sites."""
-    work = sites * math.prod(g.kernel for g in taps.geometry)
+    work = sites * math.prod(g.kernel for g in geometry)
     check_count(work, MOST_WORK, f"{work} multiplications in one layer", "take a smaller kernel or image", each=0)
 
 
@@ -110,7 +110,7 @@ def adjoint(values: Array, start: tuple[int, ...], taps: Taps, sizes: tuple[int 
             begin[axis] = g.stride * start[axis] - before
             counts.append(g.stride * (n - 1) + g.extent)
     if not flat:
-        check_work(taps, max(values.size, math.prod(values.shape[:lead]) * math.prod(counts)))
+        check_work(taps.geometry, max(values.size, math.prod(values.shape[:lead]) * math.prod(counts)))
     if taps.geometry[0].transposed:
         total = _gather(values, start, taps, lead, begin, counts, befores, weigh)
     else:
@@ -239,8 +239,7 @@ def forward(values: Array, taps: Taps, sizes_in: tuple[int | None, ...], extent:
     With equal weights along one axis the plain sum, that is, in units of the weight.
     """
     lead, shape = values.ndim - len(extent), values.shape
-    check_work(taps, math.prod(shape[:lead]) * math.prod(extent))
-    whole, moves = _moves(taps.axes, taps.geometry, lead, shape[lead:], sizes_in, extent)
+    whole, moves = _moves(taps.axes, taps.geometry, shape[:lead], shape[lead:], sizes_in, extent)
     flat = taps.flat
     if whole is not None:  # a tap that reads a site for each of the output
         tap, out = whole
@@ -253,13 +252,15 @@ def forward(values: Array, taps: Taps, sizes_in: tuple[int | None, ...], extent:
 
 
 @remembered(1024)
-def _moves(axes: tuple[int, ...], geometry: tuple[AxisGeometry, ...], lead: int, lattice: tuple[int, ...],
-           sizes_in: tuple[int | None, ...], extent: tuple[int, ...]
+def _moves(axes: tuple[int, ...], geometry: tuple[AxisGeometry, ...], leading: tuple[int, ...],
+           lattice: tuple[int, ...], sizes_in: tuple[int | None, ...], extent: tuple[int, ...]
            ) -> tuple[tuple[Any, Any] | None, tuple[tuple[Any, ...], ...]]:
     """Per tap, the output sites that read a site of `lattice` through it, and those sites.
 
     First, without the output sites, a tap through which all of them do, if there is one; then the others.
     """
+    check_work(geometry, math.prod(leading) * math.prod(extent))
+    lead = len(leading)
     spans = [_spans(g, g.pads(sizes_in[axis])[0], lattice[axis], extent[axis]) for axis, g in zip(axes, geometry)]
     whole, others = None, []
     for tap in itertools.product(*(range(g.kernel) for g in geometry)):
