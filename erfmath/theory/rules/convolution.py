@@ -18,13 +18,13 @@ from ..sweep import patterns
 from ..sweep.covariance import Covariance, Factor
 from ..sweep.few_terms import FewTerms, few, variances_of
 from ..sweep.lowering import SAMPLE, Linear, Norm, box, by_place, reach, separable, together
-from ..sweep.moments import Common, Map, Moments, Tilt, in_parts, mean_reads, read_sites
+from ..sweep.moments import Common, Map, Moments, Tilt, in_parts, read_sites
 from ..sweep.rows import padding
 from ..sweep.taps import Array, Taps, reads
 from .alignment import Along, through_random
 from .base import Rule, gathered, rule_for
 from .context import Above, Before, Below
-from .directions import Patterns, border_patterns, faint, faint_in_place, tap_ratios
+from .directions import Patterns, Reads, border_patterns, faint, faint_in_place, tap_ratios
 from .neighbours import Passage, through_taps
 
 __all__ = ["ConvolutionRule"]
@@ -222,26 +222,22 @@ class ConvolutionRule(Rule):
 
 def _patterns(common: Common, alike: bool, shared: float, own: float, op: Linear, sizes: tuple[int | None, ...],
               out: tuple[int | None, ...], channels: int) -> Patterns | None:
-    """What a batch norm makes of values that have a mean, which borders make a pattern of.
-
-    Where axes are `alike`, one of them is as all.
-    """
+    """What a batch norm makes of values that have a mean, which borders make a pattern of; axes may be `alike`."""
     if not own > 0 or op.in_place and faint_in_place(channels * shared / own, channels, common()):
         return None
     lines = common.lines(alike)
-    axes = [(taps.weights, g, sizes[axis] or 1, out[axis] or 1, lines[axis])
-            for taps in (op.taps[:1] if alike else op.taps) for axis, g in zip(taps.axes, taps.geometry)]
-    if op.by_axes and faint(channels * shared / own, channels, [
-            (power, mean_reads(g, n, m, line)) for power, g, n, m, line in axes], len(op.taps) // len(axes)):
+    axes: list[tuple[Array, Reads]] = []
+    for taps in op.taps:
+        for axis, g in zip(taps.axes, taps.geometry):
+            if not (axes and alike):
+                if np.minimum.reduce(lines[axis]) < 0:
+                    return None  # filters that turn the sign of the mean here and there leave no product of lines
+                z, inside = read_sites(g, sizes[axis] or 1, out[axis] or 1)
+                read = Reads.of((inside * lines[axis][z]).T)  # the mean is lower near borders
+            axes.append((taps.weights, read))
+    if op.by_axes and faint(channels * shared / own, channels, axes):
         return None
-    if min([np.minimum.reduce(line[:, 0]) for *_, line in axes]) < 0:
-        return None  # filters that turn the sign of the mean here and there leave no product of lines
-    within = []
-    for _, g, n, m, line in axes:
-        # Per axis, for each tap and site, what it reads of the mean, which is lower near borders, or 0 outside.
-        z, inside = read_sites(g, n, m)
-        within.append((inside * line[:, 0][z]).T)
-    return border_patterns(own, shared, _weights(op), within * (len(sizes) // len(axes)), channels)
+    return border_patterns(own, shared, _weights(op), [read for _, read in axes], channels)
 
 
 def _map(at: Before, m: Moments) -> Map | None:

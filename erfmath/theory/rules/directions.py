@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy as np
 from ..sweep.inputs import InputModel
 from ..sweep.taps import Array
 
-__all__ = ["MOST", "Patterns", "border_patterns", "faint", "faint_in_place", "inverse_moments", "tap_ratios"]
+__all__ = ["MOST", "Patterns", "border_patterns", "Reads", "faint", "faint_in_place", "inverse_moments", "tap_ratios"]
 
 #: More directions than this are many.
 MOST = 512
@@ -84,12 +84,27 @@ def _outer(parts: Sequence[Array]) -> Array:
     return np.asarray(functools.reduce(np.multiply.outer, parts).ravel())
 
 
-def _per_axis(make: Callable[[Array], Array], within: Sequence[Array]) -> list[Array]:
-    """What is made of each axis, once of axes that are the same object."""
-    made = [make(within[0])]
-    for one, before in zip(within[1:], within):
-        made.append(made[-1] if one is before else make(one))
-    return made
+class Reads(NamedTuple):
+    """What the taps of one axis read of a line, 0 outside the map.
+
+    Attributes
+    ----------
+    within : ndarray, shape (taps, sites)
+    mean : ndarray, shape (taps,)
+        Over the sites.
+    pairs : ndarray, shape (taps, taps)
+        The same of products of what two taps read.
+    """
+
+    within: Array
+    mean: Array
+    pairs: Array
+
+    @staticmethod
+    def of(within: Array) -> Reads:
+        """With the means."""
+        sites = within.shape[1]
+        return Reads(within, np.add.reduce(within, axis=1) / sites, np.dot(within, within.T) / sites)
 
 
 def _over_axes(pairs: Sequence[Array]) -> Array:
@@ -101,35 +116,36 @@ def _over_axes(pairs: Sequence[Array]) -> Array:
     return total
 
 
-def _quadratic(weights: Array, mean: Array, within: Sequence[Array]) -> Array:
+def _quadratic(weights: Array, mean: Array, axes: Sequence[Reads]) -> Array:
     """(r - m)' W (r - m) at each site for what taps read there, shape (*sites): axis by axis, as r is a product."""
-    counts, ndim = [len(inside) for inside in within], len(within)
+    counts, ndim = [len(read.mean) for read in axes], len(axes)
     gone = np.dot(weights, mean)
     square, cross = weights, 2 * gone
     if ndim > 1:  # both taps of an axis side by side
         square = weights.reshape(counts + counts).transpose([axis + side for axis in range(ndim) for side in (0, ndim)])
-    products = _per_axis(lambda inside: (inside[:, None] * inside).reshape(-1, inside.shape[1]), within)
-    for inside, pairs in zip(within, products):
-        square = np.dot(square.reshape(len(pairs), -1).T, pairs)
-        cross = np.dot(cross.reshape(len(inside), -1).T, inside)
+    for n, read in enumerate(axes):
+        if not n or read is not axes[n - 1]:
+            products = (read.within[:, None] * read.within).reshape(-1, read.within.shape[1])
+        square = np.dot(square.reshape(len(products), -1).T, products)
+        cross = np.dot(cross.reshape(len(read.mean), -1).T, read.within)
     square -= cross
     square += float(np.dot(mean, gone))
-    return np.maximum(square, 0.0).reshape([inside.shape[1] for inside in within])
+    return np.maximum(square, 0.0).reshape([read.within.shape[1] for read in axes])
 
 
-def faint(shared: float, channels: int, axes: Sequence[tuple[Array, Array]], times: int = 1) -> bool:
+def faint(shared: float, channels: int, axes: Sequence[tuple[Array, Reads]]) -> bool:
     """Whether a pattern at the borders makes no difference, of taps that are a product over axes.
 
-    `shared` is what all `channels` have in common over what each has of its own; per axis, `times` over, there are the
-    variances of the taps, and the mean over sites of what each reads and of its square, shape (taps, 2).
+    `shared` is what all `channels` have in common over what each has of its own; per axis there are the variances of
+    the taps and what these read.
     """
     alone = apart = square = 1.0
     for power, read in axes:
-        mean = read[:, 0]
-        one, both = np.dot(power, read).tolist()
-        alone, apart, square = alone * one, apart * both, square * float(np.dot(power, mean * mean))
-    varied = shared * (apart**times - square**times)
-    return varied < FAINT * (channels * alone**times + varied)
+        alone *= float(np.dot(power, read.mean))
+        apart *= float(np.dot(power, read.pairs.diagonal()))
+        square *= float(np.dot(power, read.mean * read.mean))
+    varied = shared * (apart - square)
+    return varied < FAINT * (channels * alone + varied)
 
 
 def faint_in_place(shared: float, channels: int, common: Array) -> bool:
@@ -142,19 +158,17 @@ def faint_in_place(shared: float, channels: int, common: Array) -> bool:
     return varied < FAINT * (channels + varied)
 
 
-def border_patterns(own: float, shared: float, variances: Array, within: Sequence[Array], channels: int
+def border_patterns(own: float, shared: float, variances: Array, axes: Sequence[Reads], channels: int
                     ) -> Patterns | None:
     """The same where borders give every channel a pattern of its own; None where that is faint.
 
-    Each of `channels` has values of variance `own` about a mean of square `shared`, of which taps read `within`, as for
-    `presence`.  The mean makes one direction a tap: its sum over the channels.
+    Each of `channels` has values of variance `own` about a mean of square `shared`, of which taps read `axes`.  The
+    mean makes one direction a tap: its sum over the channels.
     """
     if not own > 0:
         return None
     shared *= channels / own  # ratios do not depend on the scale of values, which may be beyond that of floats
-    # Of what taps read, per axis: means over the sites, and of products of two.
-    mean = _outer(_per_axis(lambda inside: np.add.reduce(inside, axis=1) / inside.shape[1], within))
-    covariance = _over_axes(_per_axis(lambda inside: np.dot(inside, inside.T) / inside.shape[1], within))
+    mean, covariance = _outer([read.mean for read in axes]), _over_axes([read.pairs for read in axes])
     power = variances.ravel()
     alone, root, many = mean * power, np.sqrt(power), len(mean)
     covariance -= np.multiply.outer(mean, mean)
@@ -167,10 +181,11 @@ def border_patterns(own: float, shared: float, variances: Array, within: Sequenc
     if varied < FAINT * total:
         return None
     diagonal += alone
-    levels, axes = np.linalg.eigh(covariance) if many > 1 else (covariance[0], np.ones((1, 1)))
+    levels, modes = np.linalg.eigh(covariance) if many > 1 else (covariance[0], np.ones((1, 1)))
     top = float(levels[-1])
-    both = np.concatenate([alone, np.maximum(levels, 0.0)]) / top
-    t = _T[:_points(both, many, channels - 1)] if many > 1 else _T
+    both = np.concatenate([alone, np.maximum(levels, 0.0)])
+    both /= top
+    t = _T[:_points(float(np.minimum.reduce(alone)) / top, many * channels, total / top)]
     spread = np.multiply.outer(both, 2 * t)
     spread += 1
     direct = many * math.log1p(2 * t.item(-1)) < 600  # products are within the range of floats
@@ -178,10 +193,10 @@ def border_patterns(own: float, shared: float, variances: Array, within: Sequenc
     density = np.exp(others)
     density *= t * (_STEP / top)
     inverse = np.dot(1 / spread, density)
-    found = (channels - 1) * inverse[:many] + np.dot(axes * axes, inverse[many:])
-    weights = np.dot(axes * inverse[many:], axes.T) * both_roots
+    found = (channels - 1) * inverse[:many] + np.dot(modes * modes, inverse[many:])
+    weights = np.dot(modes * inverse[many:], modes.T) * both_roots
     return Patterns((found * (total / channels)).reshape(variances.shape), float(np.dot(found, alone)),
-                    _quadratic(weights * shared, mean, within))
+                    _quadratic(weights * shared, mean, axes))
 
 
 def _log_products(factors: Array, direct: bool) -> Array:
@@ -196,14 +211,11 @@ _T, _SKIP = np.exp(_ALL), (POINTS - 1) // 40
 _COARSE, _COARSE_T = _ALL[::_SKIP], 2 * np.exp(_ALL[::_SKIP])
 
 
-def _points(levels: Array, many: int, times: int) -> int:
+def _points(least: float, count: int, total: float) -> int:
     """How many points of the quadrature there are before the integrand is lost.
 
-    The first `many` levels are there `times`, the others once.  The logarithm of the integrand is concave, and what
-    multiplies that falls.
+    Of `count` levels that add up to `total` none is less than `least`.  At 1 / total the logarithm of the integrand is
+    within 1 of that of its variable, and what multiplies the integrand falls.
     """
-    logs = np.log1p(np.multiply.outer(levels, _COARSE_T))
-    count = np.full(len(levels), 0.5)
-    count[:many] *= times
-    height = _COARSE - np.dot(count, logs)
-    return int((np.flatnonzero(height > height.max() - LOST)[-1] + 1) * _SKIP + 1)
+    height = _COARSE - count / 2 * np.log1p(least * _COARSE_T)
+    return int((np.flatnonzero(height > -math.log(total) - 1 - LOST)[-1] + 1) * _SKIP + 1)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ..rules.directions import Patterns
 
 __all__ = ["Common", "Map", "Moments", "Tilt", "at", "concatenate", "far_factor", "folded", "in_parts", "inside",
-           "linear", "mean_reads", "overlap", "random_map", "ratio", "read_sites", "refit", "shared_after"]
+           "linear", "overlap", "random_map", "ratio", "read_sites", "refit", "shared_after"]
 
 
 #: First parts of `Moments.normed` of norms that take the mean of a channel over its map.
@@ -425,17 +425,15 @@ class Common:
 
 
 def lines_of(maps: Array, alike: bool) -> tuple[Array, ...]:
-    """Per axis the mean across it at each site, in parts of that of all, and its square, shape (sites, 2).
+    """Per axis the mean across it at each site, in parts of that of all, shape (sites,).
 
     Of maps that are `alike` along all axes one line serves these.
     """
     found = []
     for axis in range(1, 2 if alike else maps.ndim):
         line = np.add.reduce(maps, axis=_ACROSS[maps.ndim, axis])
-        both = np.empty((len(line), 2))
-        both[:, 0] = line = line * (len(line) / np.add.reduce(line))
-        np.multiply(line, line, both[:, 1])
-        found.append(both)
+        line *= len(line) / np.add.reduce(line)
+        found.append(line)
     return tuple(found * (maps.ndim - 1) if alike else found)
 
 
@@ -706,12 +704,7 @@ def _presence(g: AxisGeometry, m: Moments, axis: int, n: int | None, n_out: Any)
     """For each tap, the mean over output sites of the sqrt(q) that it reads over that of all, zero outside the map."""
     if n is None:
         return np.full(g.kernel, 1 / g.stride if g.transposed else 1.0)
-    return mean_reads(g, n, n_out, m.lines[axis])[:, 0]
-
-
-def mean_reads(g: AxisGeometry, n: int, n_out: int, line: Array) -> Array:
-    """Mean over output sites of what each tap reads of each column of `line`, zero outside, shape (taps, columns)."""
-    return np.dot(_read_shares(g, n, n_out), line)
+    return np.dot(_read_shares(g, n, n_out), m.lines[axis])
 
 
 @remembered(1024)

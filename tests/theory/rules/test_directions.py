@@ -7,7 +7,7 @@ from helpers import Tolerance, assert_close
 
 import erfmath as em
 from erfmath.layers.normalisation import BATCH
-from erfmath.theory.rules.directions import border_patterns, faint, faint_in_place, inverse_moments
+from erfmath.theory.rules.directions import Reads, border_patterns, faint, faint_in_place, inverse_moments
 
 RELU = em.Activation("relu")
 SAME = Tolerance(1e-9, 1e-12)
@@ -47,14 +47,14 @@ def test_patterns_at_borders() -> None:
     means = np.einsum("nia,ax->nx", w, within) * shared**0.5
     variance = own * np.einsum("nia,ax->n", w**2, within) / 4 + means.var(axis=1)
     expected = (w**2 / variance[:, None, None]).mean(axis=(0, 1)) * variance.mean()
-    got = border_patterns(own, shared, np.ones(3), [within], channels)
+    got = border_patterns(own, shared, np.ones(3), [Reads.of(within)], channels)
     assert got is not None
     assert_close(got.ratios, expected, Tolerance(0.01, 0.0))
     patterns = ((means - means.mean(axis=1, keepdims=True))**2 / variance[:, None]).mean(axis=0)
     assert got.power is not None
     assert_close(got.power, patterns, Tolerance(0.01, 0.0))
     assert_close(got.own, 1 - patterns.mean(), Tolerance(0.01, 0.0))
-    assert border_patterns(own, 0.0, np.ones(3), [within], channels) is None
+    assert border_patterns(own, 0.0, np.ones(3), [Reads.of(within)], channels) is None
 
 
 def test_faint_patterns_of_taps_in_place() -> None:
@@ -63,7 +63,7 @@ def test_faint_patterns_of_taps_in_place() -> None:
     for shared in np.geomspace(0.01, 10.0, 200):
         maps = rng.uniform(0.5, 1.5, (1, 6, 1)) * rng.uniform(0.5, 1.5, (1, 1, 7)) * rng.uniform(0.9, 1.1, (1, 6, 7))
         maps /= maps.mean()
-        axes = [(np.ones(1), np.array([[1.0, (maps.mean(axis=(0, axis))**2).mean()]])) for axis in (1, 2)]
+        axes = [(np.ones(1), Reads.of(maps.mean(axis=(0, axis))[None])) for axis in (1, 2)]
         there = faint_in_place(shared, 4, maps)
         assert there <= faint(shared, 4, axes)
         told += there
