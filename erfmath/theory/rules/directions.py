@@ -15,8 +15,10 @@ import numpy as np
 
 from ..sweep.inputs import InputModel
 from ..sweep.taps import Array
+from .functions import chi_square
 
-__all__ = ["MOST", "Patterns", "border_patterns", "Reads", "faint", "faint_in_place", "inverse_moments", "tap_ratios"]
+__all__ = ["MOST", "Patterns", "Reads", "border_patterns", "by_spread", "faint", "faint_in_place", "inverse_moments",
+           "of_patterns", "tap_ratios"]
 
 #: More directions than this are many.
 MOST = 512
@@ -27,6 +29,8 @@ POINTS, LOW, HIGH = 561, -40.0, 120.0
 LOST = 40.0
 #: A pattern at the borders with a smaller part of the variance makes no difference.
 FAINT = 0.02
+#: The same of one that all inputs share.
+WEAK = 0.05
 
 
 def inverse_moments(covariance: Array) -> Array:
@@ -219,3 +223,28 @@ def _points(least: float, count: int, total: float) -> int:
     """
     height = _COARSE - count / 2 * np.log1p(least * _COARSE_T)
     return int((np.flatnonzero(height > -math.log(total) - 1 - LOST)[-1] + 1) * _SKIP + 1)
+
+
+def of_patterns(q: float, site: float, far: float, freedoms: int) -> float:
+    """E[1 / variance] of a channel over that of the mean variance, where its map is a pattern that all inputs share.
+
+    After nearly constant values (sigmoid, softplus) borders make most of what varies, a few numbers a channel:
+    one at each end of each axis.
+    """
+    own, pattern = max(q - site, 0.0), site - far
+    if pattern <= WEAK * (q - far):
+        return 1.0
+    t, p = chi_square(freedoms)
+    return float(p @ (1 / (own + pattern * t / freedoms))) * (own + pattern)
+
+
+def by_spread(k: int, own: float, between: float, fluctuates: bool) -> tuple[float, float]:
+    """E[1 / s^2] and E[b / s^2] of s^2 = own + b, b = between t / k with t of k - 1 freedoms."""
+    if k == 1 or not between:
+        return 1 / own, 0.0
+    if k > 300 or not fluctuates:  # beyond so many it hardly does
+        mean = between * (1 - 1 / k)
+        return 1 / (own + mean), mean / (own + mean)
+    t, p = chi_square(k - 1)
+    part = between * t / k
+    return float(p @ (1 / (own + part))), float(p @ (part / (own + part)))

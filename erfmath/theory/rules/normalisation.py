@@ -26,13 +26,12 @@ from ..sweep.values import Affine, Value
 from .alignment import PIXELS, REMOVED, Along
 from .base import Rule, rule_for
 from .context import Above, Before, Below
-from .functions import Function, chi_square
+from .directions import by_spread, of_patterns
+from .functions import Function
 
 if TYPE_CHECKING:
     from ..sweep.plan import Graph
 
-#: Part of the variance below which a pattern makes no difference.
-FAINT = 0.05
 #: Variances that are too small for floats: what is divided by them is not.
 LEAST = 1e-300
 #: Means that are smaller, in deviations, are none.
@@ -413,7 +412,7 @@ class BatchNormRule(MapNormRule):
     @staticmethod
     def _patterned_maps(at: Before, m: Moments, parts: Sequence[tuple[float, float, float]]) -> None:
         """More power where the maps of Gaussian channels, whose (q, c, q - c) are given, are patterns."""
-        few = [_of_patterns(q, site, c, 2 * m.ndim) if c and value is None else 1.0
+        few = [of_patterns(q, site, c, 2 * m.ndim) if c and value is None else 1.0
                for (q, c, _), site, value in zip(parts, m.cov_site.tolist(), m.sites)]
         for g, (node, *_), _ in m.tilts:
             if node in at.gates.tilts and m.sites.count(None):
@@ -638,35 +637,10 @@ def _within_groups(m: Moments, labels: Array, fluctuates: bool) -> tuple[Array, 
         if own + between * (1 - 1 / k) <= max(1e-9 * float(share @ m.average), LEAST):
             raise ValueError("norm of values that do not vary within a group: their variance is zero, or too "
                              "small for floats")
-        inverse, rest = _by_spread(k, own, between, fluctuates)
+        inverse, rest = by_spread(k, own, between, fluctuates)
         found += times * each * np.stack(np.broadcast_arrays(
             1.0, inverse, taken * inverse, rest * apart / between if between else 0.0, mean))
     return tuple(found[1:] / found[0])
-
-
-def _of_patterns(q: float, site: float, far: float, freedoms: int) -> float:
-    """E[1 / variance] of a channel over that of the mean variance, where its map is a pattern that all inputs share.
-
-    After nearly constant values (sigmoid, softplus) borders make most of what varies, a few numbers a channel:
-    one at each end of each axis.
-    """
-    own, pattern = max(q - site, 0.0), site - far
-    if pattern <= FAINT * (q - far):
-        return 1.0
-    t, p = chi_square(freedoms)
-    return float(p @ (1 / (own + pattern * t / freedoms))) * (own + pattern)
-
-
-def _by_spread(k: int, own: float, between: float, fluctuates: bool) -> tuple[float, float]:
-    """E[1 / s^2] and E[b / s^2] of s^2 = own + b, b = between t / k with t of k - 1 freedoms."""
-    if k == 1 or not between:
-        return 1 / own, 0.0
-    if k > 300 or not fluctuates:  # beyond so many it hardly does
-        mean = between * (1 - 1 / k)
-        return 1 / (own + mean), mean / (own + mean)
-    t, p = chi_square(k - 1)
-    part = between * t / k
-    return float(p @ (1 / (own + part))), float(p @ (part / (own + part)))
 
 
 def _standardised(value: Value, spread: float) -> Value:
