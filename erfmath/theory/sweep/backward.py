@@ -208,12 +208,8 @@ class _Sweep:
         if found is None or any(part.mixing or part.multiples is not None for part, _ in parts):
             return Conditioned(tuple(parts))
         chosen, coefficients = found
-        sums = []
-        for k, factors in zip(chosen, coefficients.T.tolist()):
-            there = [(part, factor) for (part, _), factor in zip(parts, factors) if factor]
-            sums.append((Covariance.sum_of([part for part, _ in there], self.graph.channels[i], False,
-                                           [factor for _, factor in there]), parts[k][1]))
-        return Conditioned(tuple(sums))
+        sums = Covariance.combinations([part for part, _ in parts], coefficients.T)
+        return Conditioned(tuple((part, parts[k][1]) for k, part in zip(chosen, sums)))
 
     def _conditioned(self, i: int, state: Covariance) -> Covariance | Conditioned:
         """A gradient of whose value at node `i` nothing is known yet."""

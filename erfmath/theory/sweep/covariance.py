@@ -134,6 +134,8 @@ def _column(numbers: Array, ndim: int) -> Array:
 FAINT, WIDE = 1e-60, 128
 #: Factors between which, and its inverse, may wait for an array that is made anyway.
 TINY = 1e-60
+#: Numbers that the processor keeps at hand.
+CACHED = 2**16
 #: How the channels of a covariance relate: independent and alike, exchangeable, or neither.
 ALIKE, EXCHANGEABLE, MIXED = 0, 1, 2
 
@@ -239,11 +241,8 @@ class Covariance:
         return Covariance(values, start, uniform, mixing)
 
     @staticmethod
-    def sum_of(parts: Sequence[Covariance], channels: int, ones: bool, factors: Sequence[float] | None = None
-               ) -> Covariance:
-        """Sum of any number of uncorrelated gradients, perhaps each times a number."""
-        if factors is not None:
-            parts = [part._scaled(factor) for part, factor in zip(parts, factors)]
+    def sum_of(parts: Sequence[Covariance], channels: int, ones: bool) -> Covariance:
+        """Sum of any number of uncorrelated gradients."""
         one, *others = parts
         if any(part.mixing for part in parts) or (len(parts) == 2 and one.multiples is others[0].multiples is None):
             return functools.reduce(lambda one, other: one.merge(other, channels, ones), others, one)
@@ -253,13 +252,11 @@ class Covariance:
             parts = [alike, *(part for part in parts if part.multiples is None)]
             if len(parts) == 1:
                 return alike
-        ndim = one.ndim
-        start = tuple(map(min, zip(*(part.start for part in parts))))
-        stop = [max(part.start[axis] + part.bare.shape[axis - ndim] for part in parts) for axis in range(ndim)]
-        count = max(len(part.bare if part.multiples is None else part.multiples) for part in parts)
-        whole = blank((count, *one.bare.shape[1:-ndim], *(b - a for a, b in zip(start, stop))))
+        start, shape = _hull(parts)
+        whole = blank(shape)
         for part in parts:
-            place = (..., *(slice(f - s, f - s + n) for f, s, n in zip(part.start, start, part.bare.shape[-ndim:])))
+            counts = part.bare.shape[-part.ndim:]
+            place = (..., *(slice(f - s, f - s + n) for f, s, n in zip(part.start, start, counts)))
             for g, group in enumerate(whole):  # one by one, as the processor keeps them at hand
                 group[place] += part._of_group(g)
         return Covariance(whole, start)
@@ -270,6 +267,33 @@ class Covariance:
         if self.multiples is not None:
             factor = factor * self.multiples[g]
         return self.bare[g % len(self.bare)] * factor
+
+    @staticmethod
+    def combinations(parts: Sequence[Covariance], coefficients: Array) -> list[Covariance]:
+        """Sums of uncorrelated gradients, each times a number of an array of shape (sums, parts).
+
+        Of channels that are alike, each group with an array of its own.
+        """
+        (start, shape), ndim = _hull(parts), parts[0].ndim
+        wholes = [blank(shape) for _ in coefficients]
+        rows = max(CACHED * shape[1 + ndim] // (len(parts) * math.prod(shape) or 1), 1)
+        lines = (slice(None),) * (1 + ndim)
+        order = (0, 1, *range(2 + ndim, 2 + 2 * ndim), *range(2, 2 + ndim))  # from sites, lags to lags, sites
+        for first in range(0, shape[1 + ndim], rows):  # a few lines at a time, as the processor keeps them at hand
+            here = min(rows, shape[1 + ndim] - first)
+            held = np.zeros((len(parts), shape[0], here, *shape[2 + ndim:], *shape[1:1 + ndim]))
+            for part, into in zip(parts, held.transpose(order)):
+                begin, *others = (f - s for f, s in zip(part.start, start))
+                low, high = max(begin, first), min(begin + part.bare.shape[-ndim], first + rows)
+                if low < high:
+                    place = (slice(low - first, high - first), *(
+                        slice(f, f + n) for f, n in zip(others, part.bare.shape[2 + ndim:])))
+                    read = part.bare[(*lines, slice(low - begin, high - begin))]
+                    np.multiply(read, part.factor, out=into[(*lines, *place)])
+            made = coefficients @ held.reshape(len(parts), -1)
+            for whole, line in zip(wholes, made.reshape(-1, *held.shape[1:]).transpose(order)):
+                whole[(*lines, slice(first, first + rows))] = line
+        return [Covariance(whole, start) for whole in wholes]
 
     def along_ones(self, channels: int) -> Array:
         """The uniform part, whether it is carried or follows from independence."""
@@ -509,6 +533,15 @@ class Covariance:
             below = below._multiplied(multiples) if len(power) == 1 else below.holding(
                 below.bare * _column(multiples, self.ndim))
         return below if bias is None else below.gated(_column(bias, self.ndim))
+
+
+def _hull(parts: Sequence[Covariance]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Start and shape, (groups, *lags, *lattice), of the smallest array that holds all of them."""
+    ndim = parts[0].ndim
+    start = tuple(map(min, zip(*(part.start for part in parts))))
+    stop = [max(part.start[axis] + part.bare.shape[axis - ndim] for part in parts) for axis in range(ndim)]
+    count = max(len(part.bare if part.multiples is None else part.multiples) for part in parts)
+    return start, (count, *parts[0].bare.shape[1:-ndim], *(b - a for a, b in zip(start, stop)))
 
 
 def _each(values: Array, count: int) -> list[Array]:

@@ -13,6 +13,7 @@ from site_pairs import NEAREST, RANDOM1, avg, lines
 
 import erfmath as em
 from erfmath.theory.rules.registry import rule_of
+from erfmath.theory.sweep import covariance
 from erfmath.theory.sweep.covariance import FAINT, WIDE, Covariance
 
 Array = Any
@@ -115,3 +116,46 @@ def test_sums_of_many_gradients() -> None:
     total = Covariance.sum_of(parts, 8, False)
     assert total.start == both.start
     assert_close(total.values, both.values, ROUNDING)
+
+
+@pytest.mark.parametrize("cached", [1, 2**16])
+def test_combinations_of_gradients(cached: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However few lines are taken at a time."""
+    monkeypatch.setattr(covariance, "CACHED", cached)
+    rng = np.random.default_rng(0)
+    parts = [Covariance(rng.random((2, 3, 1, n + 2, 5 - n)), (-n, n), factor=rng.random((1, 3, 1, 1, 1)))
+             for n in range(4)]
+    coefficients = rng.normal(size=(3, 4))
+    for found, numbers in zip(Covariance.combinations(parts, coefficients), coefficients):
+        each = [Covariance(part.values * number, part.start) for part, number in zip(parts, numbers)]
+        total = functools.reduce(lambda one, other: one.merge(other, 8, False), each)
+        assert found.start == total.start
+        np.testing.assert_allclose(found.values, total.values, rtol=0, atol=1e-14)
+
+
+def test_sums_of_gradients_of_several_groups() -> None:
+    """Some of which are multiples of one array, with factors for each lag and group."""
+    rng = np.random.default_rng(1)
+    shares = np.array([1.0, 2.0, 3.0])
+    parts = [Covariance(rng.random((1, 3, 4)), (0,), multiples=shares),
+             Covariance(rng.random((1, 3, 2)), (1,), multiples=shares),
+             Covariance(rng.random((3, 3, 5)), (-2,), factor=rng.random((3, 3, 1)))]
+    total = Covariance.sum_of(parts, 8, False)
+    assert total.start == (-2,)
+    whole = sum(np.pad(part.values, [(0, 0), (0, 0), (part.start[0] + 2, 4 - part.start[0] - part.bare.shape[2])])
+                for part in parts)
+    assert_close(total.values, whole, ROUNDING)
+
+
+def test_groups_with_winners_of_their_own_are_found_as_each() -> None:
+    """Who wins a window, and how often its gate is open, is what groups differ in."""
+    pool = rule_of(em.MaxPool(3, stride=2)).lower(em.MaxPool(3, stride=2), (9,), 2, 2)
+    ops = [pool._replace(taps=(pool.taps[0]._replace(weights=np.array(weights)),),
+                         opened=lambda counts, more=more: 1 + more * counts / (1 + counts))
+           for weights, more in (([0.3, 0.4, 0.3], 0.1), ([0.4, 0.2, 0.4], 0.2))]
+    values, multiples = np.random.default_rng(2).random((1, 5, 4)), np.array([1.0, 0.25])
+    for state in (Covariance(values, (0,), multiples=multiples), Covariance(np.concatenate([values, values**2]), (0,))):
+        together = state.through_route(ops, (9,), (4,), 2).values
+        for g, op in enumerate(ops):
+            alone = Covariance(state.values[g:g + 1], (0,)).through_route((op,), (9,), (4,), 2)
+            assert_close(together[g:g + 1], alone.values, ROUNDING)
