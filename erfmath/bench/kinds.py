@@ -6,11 +6,12 @@ Most are a stem and a few blocks on small images; width and draws are such that 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from ..layers import (Activation, AdaptiveAvgPool, AvgPool, BatchNorm, BlurPool, Conv, ConvTranspose, Dropout,
                       GlobalAvgPool, GroupNorm, Identity, InstanceNorm, LayerNorm, MaxPool, PixelShuffle,
-                      PixelUnshuffle, RMSNorm, Scale, Shuffle, Slice, Upsample)
+                      PixelUnshuffle, RMSNorm, Scale, Shuffle, Slice, Softmax, Upsample)
 from ..networks.builder import NetworkBuilder
 from ..networks.building import Part, add, concat, multiply, repeat, residual, serial, split
 from ..networks.network import Network
@@ -123,8 +124,12 @@ def _csp(width: int) -> Network:
 
 
 def _selective(width: int) -> Network:
-    """Selective kernels with the gates' logits at zero: the mean of both branches."""
-    return serial(add(_conv(width, 3), _conv(width, 3, dilation=2, padding=2)), Scale(0.5))
+    """Two branches, weighted channel by channel by a softmax of what is pooled from their sum."""
+    b = NetworkBuilder()
+    one, two = b(_conv(width), b.input), b(_conv(width, dilation=2, padding=2), b.input)
+    gates = b(serial(GlobalAvgPool(), _conv(width // 2, 1), Conv(1, 2 * width), Softmax(2)), b.add(one, two))
+    first, second = (b(Slice(n * width, (n + 1) * width), gates) for n in range(2))
+    return b.build(b.add(b.multiply(one, first), b.multiply(two, second)))
 
 
 def _naf(width: int) -> Network:
@@ -297,7 +302,7 @@ def _case(name: str, build: Callable[..., Network], draws: int = 200, image: int
     return Case(name, build, image, draws, width=width, channels_in=options.pop("channels_in", width), **options)
 
 
-CASES = (
+_CASES = (
     _case("residual, post-activation", _stack(_basic, 3)),
     _case("residual, corner unit", _stack(_basic, 3), unit=0),
     _case("residual, ReLU before the sum", _stack(lambda c: residual(_conv(c)), 3)),
@@ -360,3 +365,11 @@ CASES = (
     _case("3-D residual", _stack(_basic), 100, image=10, width=16, ndim=3),
     _case("3-D U-Net", lambda width: _unet(width, ConvTranspose(2, width, stride=2)), 100, image=12, width=16, ndim=3),
 )
+#: Of what people build from the newer layers, once more with as many channels as are usual.
+_WIDE = ("squeeze and excite", "ShuffleNet", "cross-stage partial, pyramid pooling", "Res2Net", "WaveNet", "NAFNet",
+         "group norms", "diffusion block", "CycleGAN", "CycleGAN, corner unit", "MobileNet-v3", "ReLU6, no norm",
+         "EDSR", "space-to-depth stem", "atrous pyramid, image pooling", "pyramid pooling", "selective kernels")
+
+CASES = (*_CASES, *(
+    replace(case, name=f"{case.name}, 64 channels", width=64, channels_in=64 if case.channels_in == case.width else 3)
+    for case in _CASES if case.name in _WIDE))

@@ -11,10 +11,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..memory import remembered
+from ..sweep.values import Value
 from . import functions
 from .functions import Function
 
-__all__ = ["Along", "PIXELS", "REMOVED", "of_sum", "through_function", "through_random", "through_sites"]
+__all__ = ["Along", "PIXELS", "REMOVED", "of_sum", "through_function", "through_random", "through_sites",
+           "with_value"]
 
 
 class Along(NamedTuple):
@@ -105,3 +107,13 @@ def of_sum(parts: Sequence[Along], shares: Sequence[float], channels: int) -> Al
             alone += 2 * a * b * (1 + both * least.alone)
             shared += 2 * a * b * both * least.shared
     return Along(alone, shared, linear)
+
+
+def with_value(site: Value | None) -> float:
+    """E[D^2 y^2] / (E[D^2] E[y^2]) of a value y less its mean, D its derivative by the source: 1 where it is that."""
+    if site is None or not site.steps:
+        return 1.0
+    u, p = site.nodes.u, site.nodes.p
+    values, slopes = site.at(u), site.slope(u)**2
+    squares = (values - p @ values)**2
+    return float(p @ (slopes * squares)) / (float(p @ slopes) * float(p @ squares) or 1.0)

@@ -23,7 +23,7 @@ from ..sweep.site_distribution import distant
 from ..sweep.sources import Standardised, Sum
 from ..sweep.taps import Array
 from ..sweep.values import Affine, Value
-from .alignment import PIXELS, REMOVED, Along
+from .alignment import PIXELS, REMOVED, Along, with_value
 from .base import Rule, rule_for
 from .context import Above, Before, Below
 from .directions import by_spread, of_patterns
@@ -235,6 +235,10 @@ class MapNormRule(NormRule):
         if images:
             along, gates = at.gates.along.get(at.source, PIXELS), at.gates
             gates.levels[at.i], gates.aligned[at.i] = values, along.normed(k)
+            made = at.graph.made_by(at.source)
+            if made != at.source and gates.sites.get(made, (None,)) == (None,) * len(m.sites):  # functions of one value
+                passed = sum(share * with_value(site) for share, site in zip(at.graph.shares(at.source), m.sites))
+                gates.aligned[at.i] = gates.along.get(made, PIXELS).normed(k) * passed
             # Channels that a branch mixes have little in common one by one, until they are led back to the same pixels.
             part = k / at.graph.channels[at.i]
             gates.again[at.i] = part * along.normed(k) + (1 - part) * along.shared * k

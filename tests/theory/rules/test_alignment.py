@@ -10,8 +10,9 @@ from helpers import ROUNDING, Tolerance, assert_close, z_bound
 
 import erfmath as em
 from erfmath.theory.rules.alignment import (PIXELS, REMOVED, Along, of_sum, through_function, through_random,
-                                            through_sites)
+                                            through_sites, with_value)
 from erfmath.theory.rules.functions import function
+from erfmath.theory.sweep.values import Gaussian
 
 #: Of sums over points of functions with a kink.
 POINTS = Tolerance(1e-3, 0.0)
@@ -126,3 +127,11 @@ def test_branches_that_are_made_of_the_stream_itself_are_no_others() -> None:
     measured = em.measure(net, image=16, width=16, draws=400, rng=0)
     ratio = em.predict(net, image=16, width=16).std[0] / measured.std[0]
     assert abs(ratio - 1) < z_bound(1) * measured.std_stderr[0] / measured.std[0] + 0.03
+
+
+def test_slopes_where_values_are_large() -> None:
+    """ReLU: the mean of (z - m)^2 over open sites, 1 - 4 m^2 + m^2, by the variance 1 / 2 - m^2, m = 1 / sqrt(2 pi)."""
+    gaussian, mean = Gaussian.of(1.0, 0.0).value(), 1 / (2 * np.pi)
+    assert with_value(None) == with_value(gaussian) == 1
+    expected = (1 - 4 * mean + mean) / (0.5 - mean)
+    assert_close(with_value(gaussian.through(function(em.Activation("relu")))), expected, POINTS)

@@ -349,3 +349,13 @@ def test_sums_that_read_padding_alone_after_a_norm_of_a_map() -> None:
     net = em.serial(em.Conv(1, 4, stride=2, padding=0), em.Conv((1, 5), 4, padding=1, dilation=2), em.GroupNorm(4),
                     em.Conv(2, 8, padding=1, dilation=2), block, em.Activation("relu"))
     assert em.predict(net, image=14, unit=0, channels_in=4).total == 0
+
+
+@pytest.mark.parametrize("functions", [("relu",), ("tanh", "hardswish")])
+def test_what_goes_with_the_values_meets_the_gates_below(functions: tuple[str, ...]) -> None:
+    """E[D^2 y^2] of the slopes D down to the last random layer: .4 to 1.5 of E[D^2].  Without, 7 and 32 % too wide."""
+    norms = [em.BatchNorm()] * (len(functions) - 1) + [em.InstanceNorm()]
+    gates = [part for function, norm in zip(functions, norms) for part in (em.Activation(function), norm)]
+    net, options = em.serial(em.Conv(3, 32), *gates), {"image": 26, "width": 32, "channels_in": 32, "ndim": 1}
+    theory, sampled = em.predict(net, **options), em.measure(net, **options, draws=400, rng=0)
+    assert abs(theory.std[0] / sampled.std[0] - 1) < z_bound(1) * sampled.std_stderr[0] / sampled.std[0]
