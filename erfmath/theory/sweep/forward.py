@@ -178,8 +178,9 @@ class _Forward:
         graph = self.graph
         if graph.sizes[-1][0] is None or not any(rule.centres_far for rule in graph.rules):
             return set()
-        functions = {rule.function(layer) for rule, layer in zip(graph.rules, graph.layers)} - {None}
-        lifted = any(abs(float(phi.value(np.zeros(1))[0])) > LIFTED for phi in functions if phi is not None)
+        functions = [rule.function(layer) for rule, layer, op in zip(graph.rules, graph.layers, graph.ops) if op.gate]
+        lifted = any(abs(float(phi.value(np.zeros(1))[0])) > LIFTED  # of many layers with few functions
+                     for phi in {id(phi): phi for phi in functions}.values() if phi is not None)
         return {i for i, sizes in enumerate(graph.sizes[:-1])
                 if lifted or max(n or 0 for n in sizes) <= LARGEST}
 
