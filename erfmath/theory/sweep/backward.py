@@ -180,8 +180,8 @@ class _Sweep:
         sites = self.gates.sites.get(i, ())
         if len(parts) == 1:
             part, = parts
-            if isinstance(part, Covariance) and not conditional(sites):
-                return part
+            if isinstance(part, Covariance):
+                return self._conditioned(i, part)
             if isinstance(part, Conditioned) and len(part.parts) == 1 and conditional(sites):
                 return part
         factors: Factors = {}
