@@ -11,10 +11,7 @@ site to site.  With P the power at a site, G the part of a functional of the fie
 
 from __future__ import annotations
 
-import functools
-import itertools
 import math
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,24 +20,22 @@ import numpy as np
 from ..base.checks import integer
 from ..base.progress import Report, shown
 from ..layers import Activation, BatchNorm, Identity
-from ..layers.geometry import AxisGeometry
 from ..networks.network import Network
 from ..networks.settings import RunSettings
 from ..results.assumptions import Assumed, Assumption, Stated
 from ..results.field import EffectiveReceptiveField
 from .predict import predict
 from .rules.functions import Function, function, gate, gate_pair, normal_points
+from .scatter_terms import of_neighbours, of_pixels, of_weights, of_winners, shared_winners, summed
 from .sweep.backward import State, _Sweep
 from .sweep.conditioning import Knowns, entry
 from .sweep.covariance import Covariance
 from .sweep.forward import Gates, forward
 from .sweep.inputs import input_model
-from .sweep.lowering import Linear
 from .sweep.moments import Moments
 from .sweep.moments import at as lag_zero
-from .sweep.pairs import windows
 from .sweep.plan import Edge, Graph, Plan
-from .sweep.taps import Array, reads
+from .sweep.taps import Array
 from .sweep.transpose import Reading, _Readout, can_read
 
 __all__ = ["Scatter", "scatter", "scatter_of"]
@@ -301,25 +296,28 @@ def _variances(sweep: _Noted, fields: Array, moments: dict[int, Moments], images
         scale = math.exp(sweep.scales[-1] - sweep.scales[i] - read.scales[i])
         products = scale * _products(sweep, read, i)      # (functions, groups, *map)
         r = alike[i]
-        new = _summed(products**2 * (1 - _old_squares(sweep, i)))
+        new = summed(products**2 * (1 - _old_squares(sweep, i)))
         total += 2 * (one + pairs * r**2) * new @ (1 / np.array(graph.groups[i], float))
         handed = sweep.readers.get(i, [])
         power = sum(part for _, part in handed)
         peak = 3.0 + sum((part / power)**2 * (peaks[k] - 3) for k, part in handed)   # E g^4 / (E g^2)^2 of a channel
         peaks[i] = peak if i >= 0 and not graph.ops[i].taps and not graph.ops[i].fresh else 3.0
         if i >= 0 and graph.ops[i].fresh and graph.ops[i].groups > 1:
-            added, peaks[i] = _of_weights(sweep, read, i, products, one + pairs * r**2, peak)
+            below = _entered(sweep, read, graph.sources[i][0])
+            added, peaks[i] = of_weights(sweep.plan, i, products, _power(sweep, i, products.shape[2:]), below,
+                                         one + pairs * r**2, peak)
             total += added
         if i >= 0 and graph.ops[i].routes and not graph.ops[i].by_rows:
-            shares = _shared_winners([taps.geometry[0] for taps in graph.ops[i].taps])
-            met = _of_neighbours(products, 2 * shares * (one + pairs * r**2 * shares))
-            met += peak * one * _of_winners(sweep, read, i, products)
+            shares = shared_winners([taps.geometry[0] for taps in graph.ops[i].taps])
+            met = of_neighbours(products, 2 * shares * (one + pairs * r**2 * shares))
+            met += peak * one * of_winners(graph.ops[i], products, _entered(sweep, read, graph.sources[i][0]))
             total += met @ (1 / np.array(graph.groups[i], float))
         if i >= 0 and graph.layers[i].statistics == ("channels",):
             # The mean square of c values at a site fluctuates by 2 / c of itself, and the gradient's power against it.
             rho = _correlation(moments[graph.sources[i][0]])
-            apart = 2 * (1 - rho**2) * one * _summed(products.sum(axis=1, keepdims=True)**2)[:, 0]
+            apart = 2 * (1 - rho**2) * one * summed(products.sum(axis=1, keepdims=True)**2)[:, 0]
             total += (apart + 2 * rho**2 * products.reshape(len(products), -1).sum(axis=1)**2) / graph.channels[i]
+            total += one * of_pixels(graph, i, products.sum(axis=1))
         if not _is_gate(graph, i):
             continue
         fourth, kappa, _ = _gate(sweep, moments, i)
@@ -329,114 +327,6 @@ def _variances(sweep: _Noted, fields: Array, moments: dict[int, Moments], images
             known.add(products[:, group], r, fourth, kappa, peak)
         peaks[i] *= fourth
     return np.maximum(total + sum(gate.variance(one, pairs) for gate in shared.values()), 0)
-
-
-def _of_weights(sweep: _Noted, read: _Kept, i: int, products: Array, images: float, peak: float
-                ) -> tuple[Array, float]:
-    """What the few weights of a grouped convolution add; and the fourth moment of what it hands down, over its square.
-
-    All sites of a channel share a tap's weight w, by whose square the power of each varies.  And the sum over n taps of
-    w g, E g^4 = peak (E g^2)^2, varies more than a Gaussian.  A norm of the channel divides by the sum of all squares.
-    """
-    graph, op, j, layer = sweep.graph, sweep.graph.ops[i], sweep.graph.sources[i][0], sweep.graph.layers[i]
-    if op.fold or any(taps.rows is not None for taps in op.taps) or len(graph.groups[i]) != len(graph.groups[j]) or (
-            sum(len(taps.axes) for taps in op.taps) != graph.ndim):
-        return np.zeros(len(products)), 3.0
-    below = _entered(sweep, read, j)
-    above: Any = sum(_on_map(part.values[lag_zero(part.lags)], part.start, products.shape[2:]) for part, _ in
-                     sweep.states[i])
-    sums, squares, fewest = _by_tap(op, above, below)
-    taps, whole = len(sums), sums.sum(axis=0)
-    scale = np.divide(_summed(products)[-1], whole[-1], out=np.zeros(whole.shape[1]), where=whole[-1] != 0)
-    spread = 0.8 if getattr(layer, "weights").law == "uniform" else 2.0   # of a weight's square, over the mean's square
-    terms = fewest * graph.channels[i] / op.groups
-    handed = 3 + (3 * (peak - 1) + (spread - 2) * peak) / terms
-    shared, here = spread * (sums**2).sum(axis=0), spread / terms
-    if any(graph.layers[edge.reader].statistics and not graph.layers[edge.reader].mixes_channels
-           for edge in sweep.plan.edges[i]):
-        count = taps * graph.channels[j] / op.groups
-        part = count / (count + 2)
-        shared, here = part * (shared - spread * whole**2 / taps), spread * part * (1 / terms - 1 / taps)
-        handed *= part
-    alone = (handed - 3 - (peak - 1) / terms - here) * terms * images * squares
-    pairs = np.array(graph.groups[i]) * graph.channels[j] / op.groups    # of channels that have weights
-    return np.asarray((shared + alone) * scale**2 @ (1 / pairs)), handed
-
-
-def _by_tap(op: Linear, above: Array, below: Array) -> tuple[Array, Array, float]:
-    """What each tap of a kernel hands down of power `above`, times the values `below`.
-
-    Summed over sites, (taps, functions, groups); the squares of all, (functions, groups); and how many taps meet at a
-    site, for the last function.
-    """
-    geometry = sum((taps.geometry for taps in op.taps), ())
-    weights: Any = functools.reduce(np.multiply.outer, [taps.weights for taps in op.taps])
-    sums, squares, met = [], np.zeros(below.shape[:2]), np.zeros(below.shape[1:])
-    every = slice(None)
-    for tap, into, out in _taps(geometry, above.shape[1:], below.shape[2:]):
-        part = weights[tap] * above[(every, *into)] * below[(every, every, *out)]
-        sums.append(_summed(part))
-        squares += _summed(part**2)
-        met[(every, *out)] += part[-1]
-    least = float(squares[-1].sum())
-    return np.array(sums), squares, float((met**2).sum()) / least if least else 1.0
-
-
-def _taps(geometry: Sequence[AxisGeometry], above: Sequence[int], below: Sequence[int]) -> Iterator[tuple[Any, ...]]:
-    """Each tap, the output sites that read a site of the map below through it, and these."""
-    lines = [reads(g, np.arange(n), m) for g, n, m in zip(geometry, above, below)]
-    for tap in itertools.product(*(range(g.kernel) for g in geometry)):
-        sites = [np.flatnonzero(there[:, a] & (z[:, a] >= 0) & (z[:, a] < m)) for (z, there), a, m in zip(
-            lines, tap, below)]
-        yield tap, np.ix_(*sites), np.ix_(*(z[x, a] for (z, _), x, a in zip(lines, sites, tap)))
-
-
-def _of_winners(sweep: _Noted, read: _Kept, i: int, products: Array) -> Array:
-    """What it adds that a window's gradient goes to one of its sites, whose values of a functional differ."""
-    below, axes = _entered(sweep, read, sweep.graph.sources[i][0]), products.ndim - 2
-    geometry = sum((taps.geometry for taps in sweep.graph.ops[i].taps), ())
-    if len(geometry) != axes:
-        return np.zeros(products.shape[:2])
-    count, mean, square = np.zeros(products.shape[2:]), np.zeros(products.shape), np.zeros(products.shape)
-    for _, into, out in _taps(geometry, products.shape[2:], below.shape[2:]):
-        part = below[(slice(None), slice(None), *out)]
-        count[into] += 1
-        mean[(slice(None), slice(None), *into)] += part
-        square[(slice(None), slice(None), *into)] += part**2
-    count = np.maximum(count, 1)
-    mean, square = mean / count, square / count
-    scale = np.divide(products[-1], mean[-1], out=np.zeros(mean.shape[1:]), where=mean[-1] != 0)
-    return _summed(scale**2 * np.maximum(square - mean**2, 0))
-
-
-def _entered(sweep: _Noted, read: _Kept, j: int) -> Array:
-    """Values of the functionals for unit power at the sites of a node, of which nothing is known."""
-    known = read.arrivals.get(j)
-    place = 0 if known is None else _place(known, entry(sweep.gates.sites[j]))
-    return read.kept[j][place][(slice(None), *lag_zero(sweep.plan.lags[j]))]
-
-
-def _shared_winners(geometry: Sequence[AxisGeometry]) -> Array:
-    """How often windows at each distance have one largest value, 0 at distance 0, (*distances).
-
-    Of so many independent values it is in what both windows have, of all that either has.
-    """
-    axes, reach = len(geometry), [(g.extent - 1) // g.stride for g in geometry]
-    one, other, union = windows(geometry, (0,) * axes, (1,) * axes, (None,) * axes, reach)
-    shares = ((one + other - union) / union).reshape([2 * n + 1 for n in reach])
-    shares[tuple(reach)] = 0.0
-    return np.asarray(shares)
-
-
-def _of_neighbours(products: Array, weights: Array) -> Array:
-    """Products of sites with those at each distance, times its weight, summed over both, (functions, groups)."""
-    total = np.zeros(products.shape[:2])
-    for place in np.argwhere(weights):
-        both: list[Any] = [(...,), (...,)]
-        for d, n in zip(place - np.array(weights.shape) // 2, products.shape[2:]):
-            both = [(*cut, slice(max(a, 0), max(n + min(a, 0), 0))) for cut, a in zip(both, (d, -d))]
-        total += weights[tuple(place)] * _summed(products[both[0]] * products[both[1]])
-    return total
 
 
 @dataclass
@@ -461,8 +351,8 @@ class _Shared:
         """Of every functional, by equation (S3)."""
         fourth, kappa, peak = (whole / self.count for whole in (self.fourth, self.kappa, self.peak))
         products, paired = (np.asarray(part)[:, None] for part in (self.products, self.paired))
-        return np.asarray(((peak * (fourth - 1) - kappa) * one * _summed(products**2) + pairs * 2 * kappa * _summed(
-            paired**2) + kappa * _summed(products)**2)[:, 0] / self.channels)
+        return np.asarray(((peak * (fourth - 1) - kappa) * one * summed(products**2) + pairs * 2 * kappa * summed(
+            paired**2) + kappa * summed(products)**2)[:, 0] / self.channels)
 
 
 def _is_gate(graph: Graph, i: int) -> bool:
@@ -487,9 +377,17 @@ def _values(graph: Graph) -> dict[int, list[Any]]:
     return found
 
 
-def _summed(products: Array) -> Array:
-    """Over the sites of a map, (functions, groups)."""
-    return products.reshape(*products.shape[:2], -1).sum(axis=2)
+def _entered(sweep: _Noted, read: _Kept, j: int) -> Array:
+    """Values of the functionals for unit power at the sites of a node, of which nothing is known."""
+    known = read.arrivals.get(j)
+    place = 0 if known is None else _place(known, entry(sweep.gates.sites[j]))
+    return read.kept[j][place][(slice(None), *lag_zero(sweep.plan.lags[j]))]
+
+
+def _power(sweep: _Noted, i: int, shape: tuple[int, ...]) -> Array:
+    """Of a node's gradient per channel group, whatever is known of it, on all sites of its map."""
+    whole: Any = sum(_on_map(part.values[lag_zero(part.lags)], part.start, shape) for part, _ in sweep.states[i])
+    return np.asarray(whole)
 
 
 def _products(sweep: _Noted, read: _Kept, i: int) -> Array:
@@ -527,7 +425,7 @@ def _old_squares(sweep: _Noted, i: int) -> Array:
     if i not in sweep.old:
         return np.zeros(())
     size = tuple(n or 1 for n in sweep.graph.sizes[i])
-    whole: Any = sum(_on_map(part.values[lag_zero(part.lags)], part.start, size) for part, _ in sweep.states[i])
+    whole = _power(sweep, i, size)
     parts: Any = sum(_on_map(part.values[lag_zero(part.lags)], part.start, size)**2 for part in sweep.old[i])
     return np.minimum(np.divide(parts, whole**2, out=np.zeros(whole.shape), where=whole > 0), 1)
 
