@@ -23,6 +23,7 @@ from generators import (BORDERS, CHANNELS, SEEN, Draw, Part, Place, Sample, acti
 from helpers import REWRITE
 
 import erfmath as em
+from erfmath.base.errors import SizeError
 
 R = em.Activation("relu")
 Pair = tuple[Part, Part]  #: None is nothing at all.
@@ -1027,7 +1028,7 @@ ALWAYS, SELDOM = ("field", "TRF", "support", "costs"), ("size map", "shares")
 def _known(look: str, net: em.Network, options: tuple[Any, ...], host: em.Network) -> Any:
     try:
         return LOOKS[look](net, dict(options), host)
-    except NotImplementedError:
+    except (NotImplementedError, SizeError):
         return Refused()
     except ValueError as error:
         if "that do not vary" in str(error):  # windows that lie outside the map alone

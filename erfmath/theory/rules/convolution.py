@@ -53,8 +53,12 @@ class ConvolutionRule(Rule):
             if weights.profile is None:
                 return Linear.random(box(geometry), gain, groups)
             parts = weights.variances(kernel)
-            split = len(parts) == len(kernel)
-            return Linear.random(separable(geometry, parts) if split else together(geometry, parts[0]), gain, groups)
+            if len(parts) < len(kernel):  # a product of lines is followed along each axis
+                taps = _factors(geometry, parts[0])
+                if len(taps) < len(kernel):
+                    return Linear.random(together(geometry, parts[0]), gain, groups)
+                parts = [line.weights.ravel() / line.weights.sum() for line in taps]
+            return Linear.random(separable(geometry, parts), gain, groups)
         if isinstance(weights, Constant):
             return Linear(box(geometry), groups=groups, equal=not groups == c_in == c_out)
         assert isinstance(weights, Fixed)

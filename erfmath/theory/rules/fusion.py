@@ -34,8 +34,8 @@ LARGEST = 1e100
 SIMPLER = (Conv, ConvTranspose, AdaptiveAvgPool, AdaptiveMaxPool, AvgPool, GlobalAvgPool, Upsample, Activation)
 #: Layers some of which are one with another kind of them.
 WINDOWS = (Windowed, Pad, Upsample, GlobalAvgPool, AdaptiveAvgPool, PixelUnshuffle, PixelShuffle)
-#: Functions that change nothing a second time, and odd ones.
-CLIPS, ODD = ("relu6", "hardtanh"), ("tanh", "hardtanh", "softsign")
+#: Functions that change nothing a second time.
+CLIPS = ("relu6", "hardtanh")
 Sizes = tuple[Any, ...]
 
 
@@ -212,7 +212,7 @@ def as_one(first: Layer, second: Layer, sizes: tuple[Sizes, Sizes], channels: tu
         if pool is not None:
             return pool
     if isinstance(first, PixelUnshuffle):
-        return _unshuffled(first, second, channels, ndim)
+        return _unshuffled(first, second, sizes[0], channels, ndim)
     if isinstance(second, PixelShuffle):
         return _shuffled(first, second, channels, ndim)
     if gated and isinstance(first, Pad):
@@ -253,7 +253,7 @@ def of_sites(layer: Layer, ndim: int) -> bool:
 def homogeneous(layer: Layer, factor: float) -> bool:
     """Whether a layer makes `factor` times as much of a map that is this times as large."""
     if isinstance(layer, Activation):
-        return (factor > 0 and _slope(layer) is not None) or (factor == -1 and layer.function in ODD)
+        return factor > 0 and _slope(layer) is not None
     if isinstance(layer, (Conv, ConvTranspose)):
         return not (layer.random or layer.bias)
     if isinstance(layer, (MaxPool, AdaptiveMaxPool)) or (isinstance(layer, Upsample) and layer.mode == "nearest"):
@@ -303,10 +303,13 @@ def _spread(first: ConvTranspose, conv: Layer, ndim: int) -> Layer | None:
                          padding=around, weights=replace(weights, gain=gain, profile=profile))
 
 
-def _unshuffled(first: PixelUnshuffle, conv: Layer, channels: tuple[int, int, int], ndim: int) -> Layer | None:
+def _unshuffled(first: PixelUnshuffle, conv: Layer, sizes: Sizes, channels: tuple[int, int, int], ndim: int
+                ) -> Layer | None:
     """A convolution of sites that have been brought to channels as one with a larger kernel and stride."""
     weights, r = getattr(conv, "weights", None), [g.stride for g in first.geometry(ndim)]
     if not isinstance(conv, Conv) or not isinstance(weights, Random) or conv.groups != 1 or conv.bias:
+        return None
+    if any(n is not None and n % s for n, s in zip(sizes, r)):  # sites are left out
         return None
     axes = conv.geometry(ndim)
     if any(g.dilation > 1 and g.kernel > 1 or isinstance(g.padding, str) or g.border != "zeros" for g in axes):

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from ...layers import (Activation, AdaptiveAvgPool, AdaptiveMaxPool, AvgPool, BatchNorm, BlurPool, Conv, Dropout,
-                       GlobalAvgPool, GroupNorm, Identity, InstanceNorm, Layer, LayerNorm, MaxPool, Pad, PixelShuffle,
-                       PixelUnshuffle, RMSNorm, Scale, Shuffle, Upsample)
+                       GlobalAvgPool, GroupNorm, Identity, InstanceNorm, Layer, LayerNorm, MaxPool, Pad,
+                       PixelShuffle, PixelUnshuffle, RMSNorm, Scale, Shuffle, Upsample)
 from ...layers.weights import Fixed
 from ..sweep.values import rounded
 from .base import rule_of
@@ -22,6 +22,8 @@ from .order import readers_of
 
 __all__ = ["simplified"]
 
+#: Odd functions.
+ODD = ("tanh", "hardtanh", "softsign")
 #: Functions that are never below zero, and those that leave alone what is not.
 POSITIVE, RECTIFIERS = ("relu", "relu6", "sigmoid", "hardsigmoid", "softplus"), ("relu", "leaky_relu", "prelu")
 #: Layers that do the same with each channel, whatever the others are.
@@ -29,7 +31,7 @@ OF_CHANNELS = (Activation, MaxPool, AvgPool, BlurPool, GlobalAvgPool, AdaptiveAv
                BatchNorm, InstanceNorm)
 NORMS = (BatchNorm, InstanceNorm, GroupNorm, LayerNorm, RMSNorm)
 #: Layers some of which move, copy, pick or drop values and change none.
-PICKING = (Shuffle, PixelUnshuffle, Pad, Upsample, MaxPool, AdaptiveMaxPool, AvgPool, BlurPool, Dropout)
+PICKING = (Shuffle, PixelShuffle, PixelUnshuffle, Pad, Upsample, MaxPool, AdaptiveMaxPool, AvgPool, BlurPool, Dropout)
 #: Those of them that may as well come after a sum as before it.
 LINEAR = (Scale, AvgPool, BlurPool, GlobalAvgPool, AdaptiveAvgPool, Upsample, Pad)
 
@@ -254,14 +256,14 @@ class _Simplifying:
         if isinstance(layer, Activation):
             if isinstance(below, Scale) and not homogeneous(layer, below.factor):
                 return self._with_factor_below(i, j)
-            if not isinstance(below, (Scale, Shuffle, PixelUnshuffle)) and not _commute(layer, below, self.ndim):
+            if not isinstance(below, Scale) and not _commute(layer, below, self.ndim):
                 return False
         if isinstance(below, Scale) and homogeneous(layer, below.factor):
             size, count = self.sizes[i], self.channels[i]
         elif isinstance(layer, Activation) or (isinstance(layer, NORMS) and _copies(below, layer)):
             size, count = (each[self.sources[j][0]] for each in (self.sizes, self.channels))
-        elif isinstance(layer, PixelShuffle) and isinstance(below, Activation):
-            size, count = self.sizes[i], self.channels[i]  # next to a convolution, which is a transposed one then
+        elif isinstance(below, Activation) and self._before_gate(layer, below, self.sources[j][0]):
+            size, count = self.sizes[i], self.channels[i]
         elif isinstance(below, Upsample) and below.mode == "nearest" and of_sites(layer, self.ndim):
             size, count = self.sizes[self.sources[j][0]], self.channels[i]
         elif isinstance(below, Upsample) and below.mode == "nearest" and isinstance(layer, Scale) and layer.factor < 0:
@@ -272,6 +274,13 @@ class _Simplifying:
         self._visit(j)
         self._look_up(i)
         return True
+
+    def _before_gate(self, layer: Layer, gate: Activation, k: int) -> bool:
+        """Whether a layer goes before an activation of node `k`: where that is a convolution that it is one with."""
+        if isinstance(layer, Scale):
+            return layer.factor == -1 and gate.function in ODD
+        return isinstance(layer, (PixelShuffle, PixelUnshuffle)) and self._own(k) and self.layers[k].random and as_one(
+            self.layers[k], layer, (self.sizes[k],) * 2, (self.channels[k],) * 3, self.gated, self.ndim) is not None
 
     def _with_factor_below(self, i: int, j: int) -> bool:
         """Put activation `i` and the factor `j` below it before what lies below both, where all of them commute."""
@@ -454,8 +463,9 @@ class _Simplifying:
 
     def _by_channel(self, layer: Layer) -> bool:
         if isinstance(layer, Conv):
-            return layer.groups == "depthwise" and not layer.bias and not (
-                isinstance(layer.weights, Fixed) and not layer.weights.per_channel(self.ndim))
+            if isinstance(layer.weights, Fixed):
+                return layer.weights.per_channel(self.ndim) and not layer.bias
+            return layer.groups == "depthwise" and not layer.bias
         return isinstance(layer, OF_CHANNELS)
 
 
@@ -469,7 +479,7 @@ def _commute(gate: Layer, layer: Layer, ndim: int) -> bool:
     if not isinstance(layer, PICKING):
         return False
     phi = rule_of(gate).function(gate)
-    return phi is not None and (isinstance(layer, (Shuffle, PixelUnshuffle)) or rule_of(layer).commutes(
+    return phi is not None and (isinstance(layer, (Shuffle, PixelShuffle, PixelUnshuffle)) or rule_of(layer).commutes(
         layer, ndim, phi))
 
 

@@ -169,6 +169,9 @@ class Graph:
                 *given, *(names[i] for i in biases)}, ops):
             for i in range(len(layers)):
                 _stack(i, source, layers, rules, ops, sources, sizes)
+        if changed.nodes:  # what has moved has other channels
+            for i, layer in enumerate(layers):
+                labels[i] = rules[i].labels(layer, ops[i], [labels[j] for j in sources[i]], channels[i], ndim)
         for i in changed.nodes:
             owned[i] = _owners(rules[i], layers[i], ops[i], [labels[j] for j in sources[i]], labels[i],
                                ndim)

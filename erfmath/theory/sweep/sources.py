@@ -554,6 +554,8 @@ def average(value: Value, weights: Sequence[float], q: float, c: float) -> Value
     Where the sites have more in common than their channel, the sum has fewer independent terms.
     """
     taps = sorted(w for w in weights if w)
+    if not taps:
+        return value.times(0.0)
     distribution = value.distribution
     total, own = sum(taps), max(distribution.second - distribution.cov_site, 0.0)
     apart = sum(w * w for w in taps) * own

@@ -19,6 +19,9 @@ SUMS = em.add(em.Conv(3, 2, weights=Random(gain=1.)), em.Conv(1, 2, weights=Rand
 WIDE = Random(gain=1.5, profile=np.pad([.5], 1) + 1 / 3)
 BLUR = em.Conv(3, groups="depthwise", weights=em.Fixed(np.array([-.7, -.1, 1.3])))
 
+TWICE, LAST = em.concat(em.Identity(), em.Identity()), em.Conv(3, weights=em.Fixed(np.array([-.6, -.5, .2])))
+GROUPED = em.serial(em.Conv(3, 4, groups=2, dilation=2), em.Conv(5, 2), em.Conv(1, 8))
+
 #: Two ways to write one function, and what they are put into; each was told apart once.
 PAIRS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "a pool of copies after a pool": (em.serial(em.Conv(3, 4), em.MaxPool(3, 2, 1), em.MaxPool(2)), em.serial(
@@ -55,6 +58,19 @@ PAIRS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
         em.serial(em.Conv(3, 6, weights=Random(profile=LINE)), em.InstanceNorm(), em.InstanceNorm()),
         em.serial(em.Conv(3, 6, weights=Random(profile=LINE)), em.InstanceNorm(), em.GroupNorm(6)),
         {"image": 6, "unit": 0}),
+    "sites that are left out": (
+        em.serial(em.PixelUnshuffle(2), em.Conv(3, 4), em.GlobalAvgPool()),
+        em.serial(em.Pad((0, -1)), em.PixelUnshuffle(2), em.Conv(3, 4), em.GlobalAvgPool()), {"image": 5}),
+    "a sign and an odd function": (
+        em.serial(em.Conv(3, 4), em.Scale(1.1), em.Activation("softsign"), em.Scale(-1.), em.MaxPool(3, 1, 1), SIGMOID),
+        em.serial(em.Conv(3, 4), em.Scale(-1.1), em.Activation("softsign"), em.MaxPool(3, 1, 1), SIGMOID), {}),
+    "a gate between sites and channels": (
+        em.serial(em.Conv(3, 4), em.residual(em.serial(SIGMOID, em.Conv(3, 4))), em.BlurPool(), SIGMOID),
+        em.serial(em.Conv(3, 4), em.residual(em.serial(em.PixelShuffle(2), SIGMOID, em.PixelUnshuffle(2), em.Conv(
+            3, 4))), em.BlurPool(), SIGMOID), {"image": 8, "unit": 0}),
+    "a filter of both terms": (
+        em.serial(em.Conv(1, 4), TWICE, em.residual(GROUPED), LAST, em.Conv(1, 4)),
+        em.serial(em.Conv(1, 4), TWICE, em.add(em.serial(GROUPED, LAST), LAST), em.Conv(1, 4)), {}),
     "bins of bins": (em.serial(em.Conv(3, 4), R, em.AvgPool(24), SIGMOID), em.serial(
         em.Conv(3, 4), R, em.AvgPool(6), em.AvgPool(4), SIGMOID), {"image": 48}),
     "one bin": (em.serial(em.Conv(3, 4, stride=2), em.MaxPool(3, 1, 1), em.AvgPool(5), SIGMOID), em.serial(
@@ -145,6 +161,15 @@ def test_what_some_branches_have_before_a_factor_or_a_pad() -> None:
     same(em.serial(em.concat(em.serial(one, pad), em.Conv(3, 4, padding=2)), *end),
          em.serial(em.concat(em.serial(one, TANH, pad), em.serial(em.Conv(3, 4, padding=2), TANH)), *end[1:]), image=8,
          unit=0)
+
+
+def test_a_product_of_profiles_is_followed_along_each_axis() -> None:
+    end = em.Activation("leaky_relu", slope=.1), em.MaxPool(3, 1, 1)
+    one, other = (em.serial(R, em.Conv(3, 4, weights=Random(profile=profile)), *end)
+                  for profile in (LINE, np.outer(LINE, LINE)))
+    same(one, other, ndim=2, image=5, unit=0)
+    same(em.serial(R, em.Conv(3, 4), *end), em.serial(R, em.Conv(3, 4, weights=Random(profile=np.ones((3, 3)))), *end),
+         ndim=2, image=5, unit=0)
 
 
 def test_a_filter_before_what_all_branches_end_with() -> None:
