@@ -691,7 +691,7 @@ def _(draw: Draw, place: Place) -> Pair:
     return None, em.serial(there, back, back, there)
 
 
-@rewrite("halves of the channels pooled", free=True, refusable="ever")
+@rewrite("halves of the channels pooled", free=True, refusable="ever", unlike=("shares",))  # pools in a row are one
 def _(draw: Draw, place: Place) -> Pair:
     if place.channels < 2:
         raise ValueError("one channel")
