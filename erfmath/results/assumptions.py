@@ -59,14 +59,14 @@ COSTS: dict[str, str] = {
     "INDEPENDENT_GATES": "none for many channels; for few it is part of the error of Gaussian values",
     "INPUT_MOMENTS": "none for such inputs; for photographs use natural_images",
     "DISTANT_SITES": "1 % of the std, 2 % for units in corners; 5 % of the total",
-    "BATCH_STATISTICS": "1 % of the std, 5 % of the total; after sigmoid or softplus on small maps, and on natural "
-                        "images, totals by a factor of 2",
+    "BATCH_STATISTICS": "1 % of the std, 5 % of the total; in residual networks of small images and of sigmoids 10 to "
+                        "15 % of the total, on natural images a factor of 2",
     "NORM_STATISTICS": "1 % of the std, 3 % for units in corners, 10 % between activations; 8 % of "
                        "the total",
     "MAX_POOL_ROUTING": "0.5 % of the std in U-Nets, 2 % in pyramids of pools; 5 and 27 % of the total",
     "EQUICORRELATED_POOLS": "1 % of the std, 9 % of the total",
     "NEIGHBOURS": "0.5 % of the std, 1 % of the total",
-    "DEPENDENT_BRANCHES": "2 % of the std of sums with a pool, 1 and 4 % of one and two hourglasses; 3, 10 and 20 % of "
+    "DEPENDENT_BRANCHES": "2 % of the std of sums with a pool, 1 and 2 % of one and two hourglasses; 3, 10 and 4 % of "
                           "the total",
     "INDEPENDENT_FACTORS": "1 % of the std, 4 % of the total; 9 % of the std for squeeze and excite before a batch "
                            "norm",

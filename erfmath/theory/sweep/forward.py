@@ -181,8 +181,12 @@ class _Forward:
         functions = [rule.function(layer) for rule, layer, op in zip(graph.rules, graph.layers, graph.ops) if op.gate]
         lifted = any(abs(float(phi.value(np.zeros(1))[0])) > LIFTED  # of many layers with few functions
                      for phi in {id(phi): phi for phi in functions}.values() if phi is not None)
-        return {i for i, sizes in enumerate(graph.sizes[:-1])
-                if lifted or max(n or 0 for n in sizes) <= LARGEST}
+        small = {i for i, sizes in enumerate(graph.sizes[:-1]) if lifted or max(n or 0 for n in sizes) <= LARGEST}
+        asked: set[int] = set()
+        for i in sorted(small, reverse=True):  # what such a norm further up depends on
+            if i in asked or graph.rules[i].centres_far:
+                asked.update(graph.sources[i])
+        return small & asked
 
     def _lags(self) -> dict[int, tuple[int, ...]]:
         """Lags to carry: needed by what lies above, and possibly different from c."""
