@@ -355,7 +355,11 @@ class Covariance:
                 return self._apart().gated(gate)
             return self._first().gated(gate)._multiplied(self.multiples)
         if gate.size == len(gate):
-            return self._scaled(gate.item(0) if (gate == gate[0]).all() else gate)
+            if (gate == gate[0]).all():
+                return self._scaled(gate.item(0))
+            if len(gate) == len(self.bare):
+                return self._scaled(gate)
+            return self.holding(self.bare * (gate * self.factor), uniform=None)
         index: list[slice] = [slice(None)]
         for have, n in zip(self.lags, gate.shape[1:1 + self.ndim]):
             index.append(slice(None) if n == 1 else slice(n // 2 - have, n // 2 + have + 1))
