@@ -364,7 +364,9 @@ class Scaled(Dense):
 
     def __init__(self, share: npt.ArrayLike, origin: Sequence[int], log_total: float) -> None:
         given = Dense(share, origin)
-        self._hold(share=given.share, origin=given.origin, shape=given.shape, log_total=log_total, _sign=given.sign)
+        # What has sum 1 up to rounding is a share already, as one read from a file.
+        one = given.map if abs(given.map.sum() - 1) < 1e-14 else given.share
+        self._hold(share=one, origin=given.origin, shape=given.shape, log_total=log_total, _sign=given.sign)
 
     @property
     def total(self) -> float:
