@@ -130,7 +130,10 @@ class ConvolutionRule(Rule):
         if not at.op.fresh or at.i in at.graph.biases:
             return None
         known = at.gates.shared.get(at.source)
-        known = known if known is not None else patterns.of_moments(inputs[0])
+        if known is None:
+            known = patterns.of_moments(inputs[0])
+            if patterns.unknown(inputs[0], known):
+                return None
         return patterns.through_random(at.op, known, at.extents[at.source], at.extents[at.i])
 
     def along(self, at: Before, inputs: Sequence[Moments], below: Sequence[Along]) -> Along:

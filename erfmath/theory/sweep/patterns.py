@@ -23,7 +23,7 @@ from .moments import Moments, read_sites, ratio
 from .taps import Array
 
 __all__ = ["LARGEST", "Shared", "inverse", "of_moments", "of_sum", "through_batch_norm", "through_function",
-           "through_random"]
+           "through_random", "unknown"]
 
 #: Sites per axis of the largest maps whose patterns are followed.
 LARGEST = 12
@@ -36,6 +36,8 @@ _T = np.exp(np.linspace(-14.0, 12.0, 105))
 _STEP = 26.0 / 104
 #: A pattern that is less of the variance makes no difference.
 FAINT = 1e-6
+#: The same of one that is not followed.
+UNKNOWN = 0.05
 #: What counts as no variance, as part of the average one.
 LEAST = 1e-9
 
@@ -73,6 +75,12 @@ def of_moments(m: Moments) -> Shared:
     return np.multiply.outer(level * float(m.cov_far[0]), level)
 
 
+def unknown(m: Moments, shared: Shared) -> bool:
+    """Whether two inputs have more in common at one place than `of_moments` says: a pattern that is not followed."""
+    known = float(np.dot(_map(m.second.shape[1:])[1], shared.diagonal()))
+    return float(m.cov_site[0]) > known + UNKNOWN * float(m.average[0])
+
+
 def of_sum(parts: Sequence[Moments], shared: Sequence[Shared], times: Sequence[float]) -> Shared:
     """Of a sum of independent values; their means are in common everywhere."""
     total = sum(one if a == 1 else a * a * one for a, one in zip(times, shared))
@@ -87,7 +95,7 @@ def of_sum(parts: Sequence[Moments], shared: Sequence[Shared], times: Sequence[f
 
 def through_random(op: Linear, shared: Shared, sizes_in: Sequence[int], sizes: Sequence[int]) -> Shared | None:
     """After random weights: both sites read through the same tap."""
-    if op.fold or any(taps.rows is not None or len(taps.axes) > 1 or taps.geometry[0].transposed for taps in op.taps):
+    if op.fold or any(taps.rows is not None or len(taps.axes) > 1 for taps in op.taps):
         return None
     ndim, passed = len(sizes), [np.ones((1, 1))] * len(sizes)
     for taps in op.taps:
@@ -120,16 +128,17 @@ def _passage(g: AxisGeometry, weights: tuple[float, ...], n: int, n_out: int) ->
 
 def through_function(phi: Function, m: Moments, after: Moments, shared: Shared) -> Shared:
     """Of a function of each value: to first order in what exceeds `of_moments`, of Gaussian values to any."""
-    base, q = of_moments(after), float(m.average[0])
-    if m.sites[0] is None and not m.coupled and q:
+    base, before, q = of_moments(after), of_moments(m), float(m.average[0])
+    if m.sites[0] is None and q:
         root = 1 / np.sqrt(np.maximum(_at(m.second[0]), LEAST * q))
-        corr = shared * np.multiply.outer(root, root)
-        nodes = np.linspace(min(float(corr.min()), 0.0), max(float(corr.max()), LEAST), NODES)
+        corr, known = (np.clip(one * np.multiply.outer(root, root), -1, 1) for one in (shared, before))
+        ends = min(float(corr.min()), float(known.min())), max(float(corr.max()), float(known.max()), LEAST)
+        nodes = np.linspace(*ends, NODES)
         line = cross(phi, np.full(NODES, q), nodes)
-        return np.asarray(base + np.interp(corr, nodes, line - np.interp(0.0, nodes, line)))
+        return np.asarray(base + np.interp(corr, nodes, line) - np.interp(known, nodes, line))
     value = m.value(0)
     slope = float(value.nodes.p @ phi.slope(value.at(value.nodes.u)))
-    return np.asarray(base + slope**2 * (shared - of_moments(m)))
+    return np.asarray(base + slope**2 * (shared - before))
 
 
 def through_batch_norm(m: Moments, shared: Shared, count: int) -> tuple[Shared, float]:

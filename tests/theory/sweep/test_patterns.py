@@ -48,6 +48,22 @@ def test_random_weights_read_both_sites_through_one_tap() -> None:
     assert_close(found, expected.reshape(12, 12), ROUNDING)
 
 
+def test_transposed_layers_read_both_sites_through_one_phase() -> None:
+    shared = np.random.default_rng(3).normal(size=(3, 3))
+    op = Linear.random(separable((AxisGeometry(2, 2, transposed=True),), [np.array([0.3, 0.7])]), 2.0, 1)
+    found = patterns.through_random(op, shared, (3,), (6,))
+    expected = [[2 * (0.3, 0.7)[y % 2] * shared[y // 2, w // 2] * (y % 2 == w % 2) for w in range(6)] for y in range(6)]
+    assert found is not None
+    assert_close(found, np.array(expected), ROUNDING)
+
+
+def test_patterns_that_are_not_followed_are_unknown() -> None:
+    even = Moments(np.ones((1, 1, 5)), np.array([0.2]), np.array([0.2]), (None,), False)
+    uneven = Moments(np.ones((1, 1, 5)), np.array([0.2]), np.array([0.4]), (None,), False)
+    assert not patterns.unknown(even, patterns.of_moments(even))
+    assert patterns.unknown(uneven, patterns.of_moments(uneven))
+
+
 def test_large_maps_have_sites_that_stand_for_others() -> None:
     """Means fall at both ends of an axis alone: all sites between are alike, and count as often as they are."""
     op = Linear.random(separable((AxisGeometry(3, 1, padding=(1, 1)),), [np.full(3, 1 / 3)]), 1.0, 1)
