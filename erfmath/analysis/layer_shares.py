@@ -240,18 +240,20 @@ def _left_out(net: Network, settings: RunSettings, erf: EffectiveReceptiveField,
             whole_total, whole = variance_of(written), written
         except NotImplementedError:  # only what they are together has a rule
             pass
-    place = {name: i for i, name in enumerate(graph.names)}
-    for done, i in enumerate(whole.used):  # a pool right after another stands for both
-        show(done, len(whole.used))
-        name, op = whole.names[i], whole.ops[i]
-        gathered = tuple(_gathered(taps) for taps in op.taps)
-        if _same_taps(gathered, op.taps):
+    place, places = ({one.names[i]: i for i in one.used} for one in (graph, whole))
+    names = [name for name in net.names if name in place or name in places]
+    for done, name in enumerate(names):  # a pool right after another stands for both
+        show(done, len(names))
+        i, k = place.get(name, -1), places.get(name, -1)
+        alone = i >= 0 and (whole is graph or graph.layers[i] is net[name].layer or (
+            k >= 0 and _same(graph.ops[i], whole.ops[k])))
+        if not alone and k < 0:
             continue
-        alone = place.get(name, -1)
-        if whole is graph or (alone >= 0 and _same(graph.ops[alone], op)):
-            lost[name] = total - variance_of(_with_taps(graph, alone, gathered))
-        else:
-            lost[name] = whole_total - variance_of(_with_taps(whole, i, gathered))
+        here, i, before = (graph, i, total) if alone else (whole, k, whole_total)
+        op = here.ops[i]
+        gathered = tuple(_gathered(taps) for taps in op.taps)
+        if not _same_taps(gathered, op.taps):
+            lost[name] = before - variance_of(_with_taps(here, i, gathered))
     return lost
 
 

@@ -119,3 +119,10 @@ def test_shares_do_not_depend_on_how_other_layers_are_written(one: em.Layer, oth
     left, right = rows(one), rows(other)
     assert left.keys() == right.keys() and len(left) == 4
     assert_close(list(left.values()), list(right.values()), REWRITE, scale=1.0)
+
+
+def test_a_pool_of_copies_has_a_row_however_these_are_made() -> None:
+    rows = [[row.node for row in em.layer_shares(em.serial(
+        em.Conv(3, 4), *up, em.AvgPool(2, 2, "same", count_include_pad=False, name="pool"), em.Activation("gelu"),
+        em.GlobalAvgPool()), image=6, ndim=1).layers] for up in ([em.Upsample(4)], [em.Upsample(2)] * 2)]
+    assert rows[0] == rows[1]

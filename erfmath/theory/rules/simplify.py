@@ -255,7 +255,7 @@ class _Simplifying:
         below, layer = self.layers[j], self.layers[i]
         if isinstance(layer, Activation):
             if isinstance(below, Scale) and not homogeneous(layer, below.factor):
-                return self._with_factor_below(i, j)
+                return self._with_factor_below(i, j) or self._before_sign(i, j)
             if not isinstance(below, Scale) and not _commute(layer, below, self.ndim):
                 return False
         if isinstance(below, Scale) and homogeneous(layer, below.factor):
@@ -281,6 +281,17 @@ class _Simplifying:
             return layer.factor == -1 and gate.function in ODD
         return isinstance(layer, (PixelShuffle, PixelUnshuffle)) and self._own(k) and self.layers[k].random and as_one(
             self.layers[k], layer, (self.sizes[k],) * 2, (self.channels[k],) * 3, self.gated, self.ndim) is not None
+
+    def _before_sign(self, i: int, j: int) -> bool:
+        """Put an odd function `i` before a sign `j` that is after a pool which it may go before."""
+        k = self.sources[j][0]
+        if getattr(self.layers[j], "factor") != -1 or getattr(self.layers[i], "function") not in ODD or not self._own(
+                k) or not isinstance(self.layers[k], MaxPool):
+            return False
+        self._move_up(i, j, (k,), self.sizes[k], self.channels[k])
+        self._visit(j)
+        self._look_up(i)
+        return True
 
     def _with_factor_below(self, i: int, j: int) -> bool:
         """Put activation `i` and the factor `j` below it before what lies below both, where all of them commute."""

@@ -64,6 +64,10 @@ PAIRS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "a sign and an odd function": (
         em.serial(em.Conv(3, 4), em.Scale(1.1), em.Activation("softsign"), em.Scale(-1.), em.MaxPool(3, 1, 1), SIGMOID),
         em.serial(em.Conv(3, 4), em.Scale(-1.1), em.Activation("softsign"), em.MaxPool(3, 1, 1), SIGMOID), {}),
+    "a sign after a pool": (
+        em.serial(em.Conv(3, 4, padding=2), em.Activation("softsign"), em.MaxPool(3, 1, 1), em.Scale(-1.)),
+        em.serial(em.Conv(3, 4, padding=2), em.MaxPool(3, 1, 1), em.Scale(-1.), em.Activation("softsign")),
+        {"image": 4, "unit": 0}),
     "a gate between sites and channels": (
         em.serial(em.Conv(3, 4), em.residual(em.serial(SIGMOID, em.Conv(3, 4))), em.BlurPool(), SIGMOID),
         em.serial(em.Conv(3, 4), em.residual(em.serial(em.PixelShuffle(2), SIGMOID, em.PixelUnshuffle(2), em.Conv(
