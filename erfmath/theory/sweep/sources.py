@@ -338,7 +338,8 @@ class Largest(Source):
 
 def _wins(x: Array, p: Array, count: int) -> Array:
     """`count` times the probability that the largest of `count` sites is one of value x; equal ones win equally."""
-    _, which = np.unique(x, return_inverse=True)
+    unit = float(np.abs(x).max(initial=0.0)) or 1.0
+    _, which = np.unique(np.round(x / unit, DIGITS), return_inverse=True)
     mass = np.bincount(which, p)
     reached = np.minimum(np.cumsum(mass), 1.0)
     won = np.diff(reached**count, prepend=0.0)

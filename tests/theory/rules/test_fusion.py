@@ -116,6 +116,11 @@ PAIRS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
             "elu"))), em.BatchNorm()),
         em.serial(GELU, em.multiply(em.Conv(3, 4), em.serial(em.Conv(1, 4), em.Activation("elu"))), em.BatchNorm()),
         {}),
+    "a factor of a pooled product": (
+        em.serial(em.multiply(em.serial(em.Conv(3, 4), em.Scale(.44)), em.serial(em.Conv(1, 4), em.Activation(
+            "leaky_relu", slope=.19))), em.MaxPool(2)),
+        em.serial(em.multiply(em.Conv(3, 4), em.serial(em.Conv(1, 4), em.Activation("leaky_relu", slope=.19))),
+                  em.MaxPool(2), em.Scale(.44)), {"ndim": 2, "channels_in": 4}),
     "a factor of a product": (
         em.serial(em.Conv(3, 4), R, em.multiply(em.serial(em.Conv(3, 4), em.Scale(.9)), em.serial(em.Conv(1, 4), GELU)),
                   em.AvgPool(2), R),
