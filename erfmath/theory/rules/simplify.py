@@ -13,7 +13,7 @@ import numpy as np
 
 from ...layers import (Activation, AdaptiveAvgPool, AdaptiveMaxPool, AvgPool, BatchNorm, BlurPool, Conv, Dropout,
                        GlobalAvgPool, GroupNorm, Identity, InstanceNorm, Layer, LayerNorm, MaxPool, Pad,
-                       PixelShuffle, PixelUnshuffle, RMSNorm, Scale, Shuffle, Upsample)
+                       PixelShuffle, PixelUnshuffle, RMSNorm, Scale, Shuffle, Slice, Upsample)
 from ...layers.weights import Fixed
 from ..sweep.values import rounded
 from .base import rule_of
@@ -136,10 +136,27 @@ class _Simplifying:
             if found is not None and self.sizes[found] == self.sizes[i]:
                 self._hand_on(i, found)
                 return
-        if isinstance(layer, (PixelShuffle, PixelUnshuffle)):
+        if isinstance(layer, Slice):
+            self._parts_of(i, layer)
+        elif isinstance(layer, (PixelShuffle, PixelUnshuffle)):
             same = self._shuffled_already(i, layer)
             if same is not None:
                 self._hand_on(i, same)
+
+    def _parts_of(self, i: int, layer: Slice) -> None:
+        """Whole parts of a concatenation: what is not among them is left out of it."""
+        j, = self.sources[i]
+        if not self._own(j) or not self.layers[j].joins_channels:
+            return
+        ends = np.cumsum([0, *(self.channels[k] for k in self.sources[j])]).tolist()
+        if layer.start not in ends or layer.stop not in ends:
+            return
+        kept = self.sources[j][ends.index(layer.start):ends.index(layer.stop)]
+        if all(self.sizes[k] == self.sizes[i] for k in kept):
+            self._put(j, self.layers[j], kept)
+            self.channels[j] = self.channels[i]
+            self.origin.pop(j, None)
+            self._hand_on(i, kept[0] if len(kept) == 1 else j)
 
     def _shuffled_already(self, i: int, layer: PixelShuffle | PixelUnshuffle) -> int | None:
         """The node whose values a pixel shuffle puts out: what has been unshuffled, or the same shuffle of one map."""
@@ -264,6 +281,8 @@ class _Simplifying:
             size, count = (each[self.sources[j][0]] for each in (self.sizes, self.channels))
         elif isinstance(below, Activation) and self._before_gate(layer, below, self.sources[j][0]):
             size, count = self.sizes[i], self.channels[i]
+        elif isinstance(layer, Slice) and isinstance(below, OF_CHANNELS):
+            size, count = self.sizes[self.sources[j][0]], self.channels[i]
         elif isinstance(below, Upsample) and below.mode == "nearest" and of_sites(layer, self.ndim):
             size, count = self.sizes[self.sources[j][0]], self.channels[i]
         elif isinstance(below, Upsample) and below.mode == "nearest" and isinstance(layer, Scale) and layer.factor < 0:

@@ -116,6 +116,10 @@ PAIRS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
             "elu"))), em.BatchNorm()),
         em.serial(GELU, em.multiply(em.Conv(3, 4), em.serial(em.Conv(1, 4), em.Activation("elu"))), em.BatchNorm()),
         {}),
+    "a part of what lies side by side": (
+        em.serial(em.Conv(3, 2), em.MaxPool(3, 1, 1), em.MaxPool(3, 1, 1), em.Conv(1, 4), SIGMOID),
+        em.serial(em.Conv(3, 2), em.concat(em.serial(em.MaxPool(3, 1, 1), em.MaxPool(3, 1, 1)), em.serial(
+            R, em.MaxPool(3, 1, 1))), em.Slice(0, 2), em.Conv(1, 4), SIGMOID), {}),
     "a factor of a pooled product": (
         em.serial(em.multiply(em.serial(em.Conv(3, 4), em.Scale(.44)), em.serial(em.Conv(1, 4), em.Activation(
             "leaky_relu", slope=.19))), em.MaxPool(2)),
