@@ -57,8 +57,11 @@ def alone(layer: Layer, sizes: Sizes, ndim: int) -> Layer:
         layer = GlobalAvgPool()
     if isinstance(layer, GlobalAvgPool):
         return Identity() if set(sizes) == {1} else layer
-    if isinstance(layer, Activation) and _slope(layer) == 0:
-        return _RELU
+    if isinstance(layer, Activation):
+        if layer.function == "prelu":
+            layer = Activation("leaky_relu", slope=layer.slope)
+        if _slope(layer) == 0:
+            return _RELU
     return layer
 
 

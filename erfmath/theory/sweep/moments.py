@@ -377,6 +377,8 @@ class Moments:
                        common=None if common is None else Common(lambda: common()[owner]),
                        offset=None if self.offset is None else self.offset[owner],
                        normed=self.normed and tuple(self.normed[k] for k in owner),
+                       tilts=tuple(Tilt(n, way, ratios) for g, way, ratios in self.tilts
+                                   for n in np.flatnonzero(np.asarray(owner) == g).tolist()),
                        sites=tuple(self.sites[k] for k in owner))
 
     def _mixed_common(self, share: Array) -> Array:

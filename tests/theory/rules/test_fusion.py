@@ -133,6 +133,8 @@ PAIRS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "shuffled and shuffled again": (em.serial(em.Conv(5, 8), em.PixelShuffle(2), em.Conv(3, 4), SIGMOID), em.serial(
         em.Conv(5, 8), em.Shuffle(2), em.Shuffle(4), em.Shuffle(4), em.Shuffle(2), em.PixelShuffle(2), em.Conv(3, 4),
         SIGMOID), {"image": 6, "unit": 0}),
+    "a rectifier of one slope": (em.serial(em.Conv(3, 4), em.Activation("prelu"), em.MaxPool(3, 1, 1), R), em.serial(
+        em.Conv(3, 4), em.Activation("leaky_relu", slope=.25), em.MaxPool(3, 1, 1), R), {"image": 6, "unit": 0}),
     "an identity matrix": (em.serial(em.Conv(3, 4), R, em.Conv(3, 4)), em.serial(em.Conv(3, 4), R, em.Conv(
         1, weights=em.Fixed(np.eye(4)[..., None])), em.Conv(3, 4)), {}),
 }

@@ -359,3 +359,13 @@ def test_what_goes_with_the_values_meets_the_gates_below(functions: tuple[str, .
     net, options = em.serial(em.Conv(3, 32), *gates), {"image": 26, "width": 32, "channels_in": 32, "ndim": 1}
     theory, sampled = em.predict(net, **options), em.measure(net, **options, draws=400, rng=0)
     assert abs(theory.std[0] / sampled.std[0] - 1) < z_bound(1) * sampled.std_stderr[0] / sampled.std[0]
+
+
+def test_a_norm_of_a_slice_that_leaves_kinds_of_channels_out() -> None:
+    """Of three kinds side by side the first and a part of the second, as they are without the third."""
+    def net(*rest: em.Layer, stop: int) -> em.Network:
+        parts = em.concat(em.Identity(), em.Conv(1, 8), *rest)
+        return em.serial(parts, em.Slice(0, stop), em.BatchNorm())
+    conv = em.serial(em.Activation("sigmoid"), em.Conv(3, 6))
+    left, right = (em.predict(one, image=4, unit=0, channels_in=4) for one in (net(conv, stop=9), net(stop=9)))
+    assert_close(left.map, right.map, ROUNDING)
