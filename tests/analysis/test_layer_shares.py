@@ -126,3 +126,9 @@ def test_a_pool_of_copies_has_a_row_however_these_are_made() -> None:
         em.Conv(3, 4), *up, em.AvgPool(2, 2, "same", count_include_pad=False, name="pool"), em.Activation("gelu"),
         em.GlobalAvgPool()), image=6, ndim=1).layers] for up in ([em.Upsample(4)], [em.Upsample(2)] * 2)]
     assert rows[0] == rows[1]
+
+
+def test_shares_of_a_pixel_shuffle_after_a_gate() -> None:
+    """Layers that stay apart do not change places again and again."""
+    net = em.serial(em.Conv(3, 4), em.Activation("relu"), em.PixelShuffle(2), em.Conv(3, 2, stride=2))
+    assert [row.node for row in em.layer_shares(net, image=6, ndim=1).layers][:1] == ["conv1"]

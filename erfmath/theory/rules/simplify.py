@@ -298,6 +298,8 @@ class _Simplifying:
         """Whether a layer goes before an activation of node `k`: where that is a convolution that it is one with."""
         if isinstance(layer, Scale):
             return layer.factor == -1 and gate.function in ODD
+        if self.apart:  # they stay two
+            return False
         return isinstance(layer, (PixelShuffle, PixelUnshuffle)) and self._own(k) and self.layers[k].random and as_one(
             self.layers[k], layer, (self.sizes[k],) * 2, (self.channels[k],) * 3, self.gated, self.ndim) is not None
 
