@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import functools
 import threading
-import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-__all__ = ["PerObject", "Recent", "forget", "lazy", "remembered", "replace"]
+__all__ = ["Recent", "forget", "lazy", "remembered", "replace"]
 
 T = TypeVar("T")
 _forgetters: list[Callable[[], None]] = []
+_values: list[Callable[[], None]] = []  # those of them that drop what functions made of values
+#: Owners after which these are dropped: networks of other values hardly ask for them again.
+OWNERS = 32
 
 
 if TYPE_CHECKING:
@@ -50,53 +52,48 @@ def forget() -> None:
 def remembered(maxsize: int, lasting: bool = True) -> Callable[[Callable[..., T]], Callable[..., T]]:
     """Decorate a function of hashable arguments to remember its last `maxsize` results.
 
-    Those that are not `lasting` are dropped by `forget`.
+    Those that are not `lasting` are dropped by `forget`, and as `Recent` values are made for ever new owners.
     """
     def decorate(function: Callable[..., T]) -> Callable[..., T]:
         cached = functools.lru_cache(maxsize=maxsize)(function)
         if not lasting:
             _forgetters.append(cached.cache_clear)
+            _values.append(cached.cache_clear)
         return cached
     return decorate
 
 
 class Recent(Generic[T]):
-    """The last few values made for an object, which is told by its identity, and a key."""
+    """The last few values made for an object, which is told by its identity, and a key.
+
+    What is made for ever new objects makes room for itself: a sweep over thousands of networks would otherwise hold
+    what `remembered` functions returned for thousands of them.
+    """
 
     def __init__(self, size: int) -> None:
         self._size, self._lock = size, threading.Lock()
         self._held: list[tuple[Any, Any, T]] = []
+        self._made = 0
         _forgetters.append(self._held.clear)
 
-    def get(self, owner: Any, key: Any, make: Callable[[], T]) -> T:
-        """The value for `owner` and `key`, made where it is not known."""
+    def find(self, owner: Any, key: Any) -> T | None:
+        """The value for `owner` and `key`, where it is known."""
         with self._lock:
-            for whose, what, value in self._held:
-                if whose is owner and what == key:
-                    return value
-        value = make()
-        with self._lock:
-            self._held[:] = [(owner, key, value), *self._held[:self._size - 1]]
-        return value
-
-
-class PerObject(Generic[T]):
-    """A few values for each object, for as long as the object lives."""
-
-    def __init__(self, size: int) -> None:
-        self._size, self._lock = size, threading.Lock()
-        self._held: weakref.WeakKeyDictionary[Any, dict[Any, T]] = weakref.WeakKeyDictionary()
-        _forgetters.append(self._held.clear)
-
-    def get(self, owner: Any, key: Any) -> T | None:
-        """The value for `owner` and `key`, where there is one."""
-        with self._lock:
-            return self._held.get(owner, {}).get(key)
+            return next((value for whose, what, value in self._held if whose is owner and what == key), None)
 
     def put(self, owner: Any, key: Any, value: T) -> None:
         """Hold `value`; the oldest one goes where there are too many."""
         with self._lock:
-            held = self._held.setdefault(owner, {})
-            if len(held) >= self._size:
-                del held[next(iter(held))]
-            held[key] = value
+            self._made += 1
+            if self._made % OWNERS == 0:
+                for drop in _values:
+                    drop()
+            self._held[:] = [(owner, key, value), *self._held[:self._size - 1]]
+
+    def get(self, owner: Any, key: Any, make: Callable[[], T]) -> T:
+        """The value for `owner` and `key`, made where it is not known."""
+        value = self.find(owner, key)
+        if value is None:
+            value = make()
+            self.put(owner, key, value)
+        return value

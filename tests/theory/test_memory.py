@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gc
 import threading
+import weakref
 
-from erfmath.theory.memory import PerObject, Recent, forget, remembered
+from erfmath.theory.memory import OWNERS, Recent, forget, remembered
 
 
 class Owner:
@@ -33,16 +34,28 @@ def test_recent_values_are_made_once_per_owner_and_key() -> None:
     assert recent.get(first, 1, make) == len(made) - 1 == 3
 
 
-def test_values_of_an_object_go_with_it() -> None:
-    held: PerObject[list[int]] = PerObject(2)
-    owner = type("Plain", (), {})()
+def test_values_of_functions_are_dropped_as_owners_are_new() -> None:
+    recent: Recent[Owner] = Recent(2)
+    of_values, of_tables = (remembered(10 * OWNERS, lasting=lasting)(Owner) for lasting in (False, True))
+    value, table = of_values(), of_tables()
+    for _ in range(OWNERS):
+        assert of_values() is value
+        recent.get(Owner(), 0, Owner)
+    assert of_values() is not value and of_tables() is table
+
+
+def test_the_oldest_goes_even_where_it_knows_its_owner() -> None:
+    """As what has been made ready for a network does: by weak references alone it would stay for ever."""
+    recent: Recent[list[Owner]] = Recent(2)
+    gone = []
     for key in range(3):
-        held.put(owner, key, [key])
-    assert [held.get(owner, key) for key in range(3)] == [None, [1], [2]]
-    assert held.get(type("Plain", (), {})(), 1) is None
+        owner = Owner()
+        recent.put(owner, key, [owner])
+        assert recent.find(owner, key) == [owner] and recent.find(owner, key + 1) is recent.find(Owner(), key) is None
+        gone.append(weakref.ref(owner))
     del owner
     gc.collect()
-    assert not len(held._held)
+    assert [one() is None for one in gone] == [True, False, False]
 
 
 def test_threads_may_share() -> None:

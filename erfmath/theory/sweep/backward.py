@@ -14,7 +14,7 @@ from typing import Any, Union
 import numpy as np
 
 from ...base.errors import check_bytes
-from ..memory import PerObject, replace
+from ..memory import Recent, replace
 from ..rules.context import Below
 from .conditioning import MOST, Conditioned, Knowns, Told, conditional, crossing, entry, handed, spanned, told
 from .covariance import Covariance, Factor
@@ -73,13 +73,13 @@ def backward(graph: Graph, unit: tuple[int, ...], mean: bool, inputs: InputModel
     return _Sweep(graph, mean, *(ready or prepared(graph, mean, inputs))).run(unit)
 
 
-_prepared: PerObject[tuple[Plan, Gates]] = PerObject(RECENT)
+_prepared: Recent[tuple[Plan, Gates]] = Recent(RECENT)
 
 
 def prepared(graph: Graph, mean: bool, inputs: InputModel) -> tuple[Plan, Gates]:
     """Plan and gates; those of a graph are the same for all its units, and remembered unless large."""
     about = mean, inputs.second, inputs.cov_far
-    known = _prepared.get(graph, about) if inputs.covariance is None else None
+    known = _prepared.find(graph, about) if inputs.covariance is None else None
     if known is not None:
         return known
     plan = Plan(graph, mean)
