@@ -79,10 +79,14 @@ class Recent(Generic[T]):
     def find(self, owner: Any, key: Any) -> T | None:
         """The value for `owner` and `key`, where it is known."""
         with self._lock:
-            return next((value for whose, what, value in self._held if whose is owner and what == key), None)
+            for place, (whose, what, value) in enumerate(self._held):
+                if whose is owner and what == key:
+                    self._held.insert(0, self._held.pop(place))
+                    return value
+        return None
 
     def put(self, owner: Any, key: Any, value: T) -> None:
-        """Hold `value`; the oldest one goes where there are too many."""
+        """Hold `value`; the one that was asked for longest ago goes where there are too many."""
         with self._lock:
             self._made += 1
             if self._made % OWNERS == 0:

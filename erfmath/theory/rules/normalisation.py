@@ -168,7 +168,10 @@ class MapNormRule(NormRule):
             found[g] = m.second[g] * (own / m.average[g]) + power
         if not any(m.lags):
             return found.reshape(m.values.shape)
-        return values * m.products(np.sqrt(ratio(found, values[lag_zero(m.lags)])), m.lags)
+        # A mean taken off where little is left may leave less than nothing: such a site has no neighbours.
+        pairs = values * m.products(np.sqrt(ratio(found, np.maximum(values[lag_zero(m.lags)], 0))), m.lags)
+        pairs[lag_zero(m.lags)] = found
+        return pairs
 
     def spares(self, at: Before) -> float:
         k, images = self.shared_by(at.layer, at.graph.channels[at.i], at.graph.ndim)

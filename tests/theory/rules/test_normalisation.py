@@ -9,6 +9,7 @@ import pytest
 from helpers import REWRITE, ROUNDING, Tolerance, assert_close, assert_rate, assert_statistical, z_bound
 
 import erfmath as em
+from erfmath.bench import survey
 from erfmath.layers.normalisation import BATCH
 from erfmath.networks.settings import RunSettings
 from erfmath.theory.sweep.forward import forward
@@ -369,3 +370,10 @@ def test_a_norm_of_a_slice_that_leaves_kinds_of_channels_out() -> None:
     conv = em.serial(em.Activation("sigmoid"), em.Conv(3, 6))
     left, right = (em.predict(one, image=4, unit=0, channels_in=4) for one in (net(conv, stop=9), net(stop=9)))
     assert_close(left.map, right.map, ROUNDING)
+
+
+def test_a_mean_may_take_off_more_than_a_site_has() -> None:
+    """In a corner of this map the mean's part is taken to be larger than the mean square: its root was no number."""
+    net, image = survey.drawn(498)
+    erf = em.predict(net, image=image, width=survey.WIDTH, channels_in=survey.WIDTH)
+    assert np.isfinite(erf.total) and erf.total > 0 and (erf.map >= 0).all()
