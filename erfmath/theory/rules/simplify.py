@@ -24,6 +24,8 @@ __all__ = ["simplified"]
 
 #: Odd functions.
 ODD = ("tanh", "hardtanh", "softsign")
+#: Layers in a row that another one passes at most; more of them would not fit into Python's calls within calls.
+DEEPEST = 60
 #: Functions that are never below zero, and those that leave alone what is not.
 POSITIVE, RECTIFIERS = ("relu", "relu6", "sigmoid", "hardsigmoid", "softplus"), ("relu", "leaky_relu", "prelu")
 #: Layers that do the same with each channel, whatever the others are.
@@ -78,7 +80,7 @@ class _Simplifying:
 
     def __init__(self, names: list[str], layers: list[Layer], sources: list[tuple[int, ...]], sizes: list[Any],
                  channels: list[int], last: int, given: Mapping[str, Any], apart: bool) -> None:
-        self.apart = apart
+        self.apart, self.within = apart, 0
         self.names, self.layers, self.sources, self.sizes, self.channels = names, layers, sources, sizes, channels
         self.last, self.given = last, given
         self.ndim, self.top = len(sizes[-1]), len(layers) - 1
@@ -197,10 +199,12 @@ class _Simplifying:
 
     def _count(self, j: int, more: int) -> None:
         """So many more readers of a node; one that nobody reads does not read either."""
-        before, self.readers[j] = self.readers[j], self.readers[j] + more
-        if j >= 0 and not (before and self.readers[j]) and more:
-            for k in self.sources[j]:
-                self._count(k, 1 if more > 0 else -1)
+        changes = [(j, more)]
+        while changes:
+            j, more = changes.pop()
+            before, self.readers[j] = self.readers[j], self.readers[j] + more
+            if j >= 0 and not (before and self.readers[j]) and more:
+                changes += [(k, 1 if more > 0 else -1) for k in self.sources[j]]
 
     def _note(self, i: int) -> None:
         """What is known of the values of a node."""
@@ -242,8 +246,8 @@ class _Simplifying:
                 (j,), layer = self.sources[i], self.layers[i]
                 continue
             layer = alone(one, sizes[k], self.ndim)
+            self._put(i, layer, (k,))  # first, as what is below must not be without a reader meanwhile
             self._put(j, self.layers[j], ())
-            self._put(i, layer, (k,))
             j = k
         self._hand_on(i, j)
         return i != self.top
@@ -267,9 +271,17 @@ class _Simplifying:
                 j = self.sources[j][0]
         return True
 
+    def _again(self, j: int) -> None:
+        """Visit a node once more, from within a visit further up."""
+        self.within += 1
+        self._visit(j)
+        self.within -= 1
+
     def _exchange(self, i: int, j: int) -> bool:
         """Put a factor, or what moves or copies values, node `j`, after the layer that reads it where they commute."""
         below, layer = self.layers[j], self.layers[i]
+        if self.within == DEEPEST:
+            return False
         if isinstance(layer, Activation):
             if isinstance(below, Scale) and not homogeneous(layer, below.factor):
                 return self._with_factor_below(i, j) or self._before_sign(i, j)
@@ -290,7 +302,7 @@ class _Simplifying:
         else:
             return False
         self._move_up(i, j, self.sources[j], size, count)
-        self._visit(j)
+        self._again(j)
         self._look_up(i)
         return True
 
@@ -310,7 +322,7 @@ class _Simplifying:
                 k) or not isinstance(self.layers[k], MaxPool):
             return False
         self._move_up(i, j, (k,), self.sizes[k], self.channels[k])
-        self._visit(j)
+        self._again(j)
         self._look_up(i)
         return True
 
@@ -323,7 +335,7 @@ class _Simplifying:
         source = self.sources[k][0]
         self._move_up(j, k, (source,), self.sizes[source], self.channels[source])
         self._move_up(i, j, (k,), self.sizes[k], self.channels[k])
-        self._visit(j)
+        self._again(j)
         self._look_up(i)
         return True
 

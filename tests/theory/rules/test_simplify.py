@@ -186,3 +186,17 @@ def test_two_in_a_row_are_one_with_nothing_between(nothing: Layer) -> None:
     one, *others = (em.predict(net, image=12, ndim=1) for net in nets)
     for other in others:
         assert_close(other.map, one.map, ROUNDING)
+
+
+@pytest.mark.parametrize("block, times", [
+    ([em.Conv(3, 4), em.Activation("relu"), em.Activation("relu")], 500),
+    ([em.Pad(1), em.Conv(3, 4, padding=0), em.Activation("relu")], 500),
+    ([em.Pad(1), em.Shuffle(2)], 200)], ids=["gates", "pads", "pads of pads"])
+def test_deep_networks_are_simplified_without_calls_within_calls(block: list[Layer], times: int) -> None:
+    """A few hundred layers, each of which is one with another, were beyond Python's recursion limit."""
+    net = em.serial(em.Conv(3, 4), *block * times, em.Activation("relu"), em.Conv(3, 4))
+    plain = em.serial(em.Conv(3, 4), *([em.Conv(3, 4), em.Activation("relu")] * times if len(block) == 3 else []),
+                      em.Activation("relu"), em.Conv(3, 4))
+    image = 8 if len(block) == 3 else 8 + 2 * times
+    assert_close(em.predict(net, image=8, ndim=1, unit=image // 2).std, em.predict(plain, image=8, ndim=1, unit=4).std,
+                 REWRITE)
