@@ -11,8 +11,8 @@ __all__ = ["Recent", "forget", "lazy", "remembered", "replace"]
 
 T = TypeVar("T")
 _forgetters: list[Callable[[], None]] = []
-_values: list[Callable[[], None]] = []  # those of them that drop what functions made of values
-#: Owners after which these are dropped: networks of other values hardly ask for them again.
+_values: list[Callable[[], None]] = []  # those that drop what functions made of values
+#: Owners after which they are called: networks of other values hardly ask for them again.
 OWNERS = 32
 
 
@@ -45,7 +45,7 @@ def replace(of: T, **changes: Any) -> T:
 
 def forget() -> None:
     """Drop what is remembered of networks and of their values; index tables that any network may use stay."""
-    for drop in _forgetters:
+    for drop in (*_forgetters, *_values):
         drop()
 
 
@@ -57,7 +57,6 @@ def remembered(maxsize: int, lasting: bool = True) -> Callable[[Callable[..., T]
     def decorate(function: Callable[..., T]) -> Callable[..., T]:
         cached = functools.lru_cache(maxsize=maxsize)(function)
         if not lasting:
-            _forgetters.append(cached.cache_clear)
             _values.append(cached.cache_clear)
         return cached
     return decorate

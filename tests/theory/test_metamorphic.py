@@ -662,11 +662,16 @@ def _(draw: Draw, place: Place) -> Pair:
     return a, em.serial(em.concat(a, b), em.Slice(0, place.channels))
 
 
-@rewrite("adaptive pool of equal bins", free=True, unlike=("TRF", "size map", "shares"))
-def _(draw: Draw, place: Place) -> Pair:
+def bins_of_two(place: Place) -> tuple[int, ...]:
+    """How many bins of two sites there are along each axis."""
     if place.shape is None or any(n % 2 for n in place.shape):
         raise ValueError("bins of one size")
-    return em.AvgPool(2), em.AdaptiveAvgPool(tuple(n // 2 for n in place.shape))
+    return tuple(n // 2 for n in place.shape)
+
+
+@rewrite("adaptive pool of equal bins", free=True, unlike=("TRF", "size map", "shares"))
+def _(draw: Draw, place: Place) -> Pair:
+    return em.AvgPool(2), em.AdaptiveAvgPool(bins_of_two(place))
 
 
 @rewrite("dilation of a single tap, and biases of no variance", free=True)
@@ -765,9 +770,7 @@ def _(draw: Draw, place: Place) -> Pair:
 
 @rewrite("adaptive max pool of equal bins", free=True, unlike=("TRF", "size map", "shares"))
 def _(draw: Draw, place: Place) -> Pair:
-    if place.shape is None or any(n % 2 for n in place.shape):
-        raise ValueError("bins of one size")
-    return em.MaxPool(2), em.AdaptiveMaxPool(tuple(n // 2 for n in place.shape))
+    return em.MaxPool(2), em.AdaptiveMaxPool(bins_of_two(place))
 
 
 @rewrite("output padding of a transposed convolution", free=True)
