@@ -240,26 +240,29 @@ def _left_out(net: Network, settings: RunSettings, erf: EffectiveReceptiveField,
             whole_total, whole = variance_of(written), written
         except NotImplementedError:  # only what they are together has a rule
             pass
-    place, places = ({one.names[i]: i for i in one.used} for one in (graph, whole))
+    place, places = map(_by_name, (graph, whole))
     names = [name for name in net.names if name in place or name in places]
     for done, name in enumerate(names):  # a pool right after another stands for both
         show(done, len(names))
-        i, k = place.get(name, -1), places.get(name, -1)
-        alone = i >= 0 and (whole is graph or graph.layers[i] is net[name].layer or (
-            k >= 0 and _same(graph.ops[i], whole.ops[k])))
-        if not alone and k < 0:
+        some, others = place.get(name, ()), places.get(name, ())
+        alone = bool(some) and (whole is graph or all(graph.layers[i] is net[name].layer for i in some) or (
+            len(some) == len(others) and all(_same(graph.ops[i], whole.ops[k]) for i, k in zip(some, others))))
+        if not (alone or others):
             continue
-        here, i, before = (graph, i, total) if alone else (whole, k, whole_total)
-        op = here.ops[i]
-        gathered = tuple(_gathered(taps) for taps in op.taps)
-        if not _same_taps(gathered, op.taps):
-            lost[name] = before - variance_of(_with_taps(here, i, gathered))
+        here, some, before = (graph, some, total) if alone else (whole, others, whole_total)
+        ops = {i: here.ops[i]._replace(taps=tuple(map(_gathered, here.ops[i].taps))) for i in some}
+        if not all(_same_taps(op.taps, here.ops[i].taps) for i, op in ops.items()):
+            changed = tuple(ops.get(i, op) for i, op in enumerate(here.ops))
+            lost[name] = before - variance_of(replace(here, ops=changed))
     return lost
 
 
-def _with_taps(graph: Graph, i: int, taps: tuple[Taps, ...]) -> Graph:
-    """A graph one layer of which has other taps."""
-    return replace(graph, ops=(*graph.ops[:i], graph.ops[i]._replace(taps=taps), *graph.ops[i + 1:]))
+def _by_name(graph: Graph) -> dict[str, tuple[int, ...]]:
+    """The nodes of each name: a pool of a concatenation may have become one of each of its parts."""
+    found: dict[str, tuple[int, ...]] = {}
+    for i in graph.used:
+        found[graph.names[i]] = (*found.get(graph.names[i], ()), i)
+    return found
 
 
 def _same(one: Linear, other: Linear) -> bool:

@@ -22,7 +22,7 @@ from ..sweep.values import rounded
 from .base import rule_of
 
 __all__ = ["alone", "as_one", "beside", "homogeneous", "like", "nothing", "of_sites", "one_convolution", "related",
-           "unnamed"]
+           "slope_below", "unnamed"]
 
 #: Taps along an axis of a filter that stands for two in a row, at most.
 MOST = 32
@@ -60,7 +60,7 @@ def alone(layer: Layer, sizes: Sizes, ndim: int) -> Layer:
     if isinstance(layer, Activation):
         if layer.function == "prelu":
             layer = Activation("leaky_relu", slope=layer.slope)
-        if _slope(layer) == 0:
+        if slope_below(layer) == 0:
             return _RELU
     return layer
 
@@ -195,7 +195,7 @@ def as_one(first: Layer, second: Layer, sizes: tuple[Sizes, Sizes], channels: tu
     if isinstance(first, Activation) and isinstance(second, Activation):
         if first.function in CLIPS and first == replace(second, name=first.name):
             return second
-        below, then = _slope(first), _slope(second)
+        below, then = slope_below(first), slope_below(second)
         if below == 0 and second.function == "relu6":
             return second
         if below is None or then is None:
@@ -256,7 +256,7 @@ def of_sites(layer: Layer, ndim: int) -> bool:
 def homogeneous(layer: Layer, factor: float) -> bool:
     """Whether a layer makes `factor` times as much of a map that is this times as large."""
     if isinstance(layer, Activation):
-        return factor > 0 and _slope(layer) is not None
+        return factor > 0 and slope_below(layer) is not None
     if isinstance(layer, (Conv, ConvTranspose)):
         return not (layer.random or layer.bias)
     if isinstance(layer, (MaxPool, AdaptiveMaxPool)) or (isinstance(layer, Upsample) and layer.mode == "nearest"):
@@ -473,7 +473,7 @@ def like(one: Layer, other: Layer | None, but: str | None = None) -> bool:
         getattr(one, name) == getattr(other, name) for name in _fields(type(one)) if name != but))
 
 
-def _slope(layer: Activation) -> float | None:
+def slope_below(layer: Activation) -> float | None:
     """Of a rectifier, below zero."""
     return {"relu": 0.0, "leaky_relu": layer.slope}.get(layer.function)
 

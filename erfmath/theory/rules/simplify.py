@@ -14,11 +14,15 @@ import numpy as np
 from ...layers import (Activation, AdaptiveAvgPool, AdaptiveMaxPool, AvgPool, BatchNorm, BlurPool, Conv, Dropout,
                        GlobalAvgPool, GroupNorm, Identity, InstanceNorm, Layer, LayerNorm, MaxPool, Pad,
                        PixelShuffle, PixelUnshuffle, RMSNorm, Scale, Shuffle, Slice, Upsample)
+from ...layers.base import STEEPEST
 from ...layers.weights import Fixed
 from ..sweep.values import rounded
 from .base import rule_of
-from .fusion import alone, as_one, beside, homogeneous, like, nothing, of_sites, one_convolution, related, unnamed
+from .constants import dead, with_constants
+from .fusion import (alone, as_one, beside, homogeneous, like, nothing, of_sites, one_convolution, related,
+                     slope_below, unnamed)
 from .order import readers_of
+from .parts import belongs_to_parts
 
 __all__ = ["simplified"]
 
@@ -58,7 +62,12 @@ def simplified(names: list[str], layers: list[Layer], sources: list[tuple[int, .
     list of int
         The nodes that are left.
     """
-    return _Simplifying(names, layers, sources, sizes, channels, last, given, apart).run()
+    while True:
+        before = _Simplifying(names, layers, sources, sizes, channels, last, given, apart)
+        readers = before.readers.copy()
+        kept = before.run()
+        if not [1 for had, has in zip(readers, before.readers) if had > has == 1]:
+            return kept
 
 
 class _Simplifying:
@@ -104,19 +113,19 @@ class _Simplifying:
                 self._stays(i)
             elif self.readers[i] or i == self.top:
                 self._visit(i)
-        read = readers_of(self.sources)
+        read = self.readers = readers_of(self.sources)
         return [i for i in range(len(self.layers)) if read[i] or i in (self.last, self.top)]
 
     def _stays(self, i: int) -> None:
         name, j = self.names[i], self.sources[i][0]
-        if i > self.last and _dead(name, self.layers[i], self.given, self.channels[j], self.channels[i], self.ndim):
+        if i > self.last and dead(name, self.layers[i], self.given, self.channels[j], self.channels[i], self.ndim):
             self.constant[i] = 0.0
 
     def _visit(self, i: int) -> None:
         layer = self.layers[i]
         if self.constant or getattr(layer, "factor", 1) == 0:
             before = self.sources[i]
-            _with_constants(i, self.layers, self.sources, self.sizes, self.channels, self.constant)
+            with_constants(i, self.layers, self.sources, self.sizes, self.channels, self.constant)
             after, self.sources[i] = self.sources[i], before
             if after != before:
                 self._put(i, self.layers[i], after)
@@ -329,11 +338,15 @@ class _Simplifying:
     def _with_factor_below(self, i: int, j: int) -> bool:
         """Put activation `i` and the factor `j` below it before what lies below both, where all of them commute."""
         k, factor = self.sources[j][0], getattr(self.layers[j], "factor")
-        if not self._own(k) or len(self.sources[k]) > 1 or not homogeneous(self.layers[k], factor) or not _commute(
-                self.layers[i], self.layers[k], self.ndim):
+        if not self._own(k) or len(self.sources[k]) > 1 or not homogeneous(self.layers[k], factor):
             return False
-        source = self.sources[k][0]
+        source, gates = self.sources[k][0], isinstance(self.layers[k], Activation)
+        if not (gates and as_one(self.layers[k], self.layers[i], (self.sizes[k],) * 2, (self.channels[k],) * 3,
+                                 self.gated, self.ndim) or _commute(self.layers[i], self.layers[k], self.ndim)):
+            return False
         self._move_up(j, k, (source,), self.sizes[source], self.channels[source])
+        if gates:  # next to one that it is one with
+            return True
         self._move_up(i, j, (k,), self.sizes[k], self.channels[k])
         self._again(j)
         self._look_up(i)
@@ -370,13 +383,61 @@ class _Simplifying:
             for j in gone:
                 self._put(j, self.layers[j], ())
         if self.layers[i].sums:
-            parts = [(self.sources[j][0], self.layers[j]) if self._own(j) and isinstance(self.layers[j], Scale) else
+            if [1 for j in self.sources[i] if isinstance(self.layers[j], (Activation, Scale))]:
+                self._rectified(i)
+            parts = [(self.sources[j][0], self.layers[j]) if isinstance(self.layers[j], Scale) and self._own(j) else
                      (j, None) for j in self.sources[i]]
             factor = sum(1.0 if scale is None else getattr(scale, "factor") for _, scale in parts)
             if len({j for j, _ in parts}) == 1 and abs(factor) > 1e-6:
                 for j in {j for j, (_, scale) in zip(self.sources[i], parts) if scale is not None}:
                     self._put(j, self.layers[j], ())
                 self._put(i, Scale(rounded(factor)), (parts[0][0],))
+
+    def _rectified(self, i: int) -> None:
+        """Terms that are rectifiers of one node, times factors, as one rectifier times a factor."""
+        terms: dict[int, list[tuple[int, tuple[float, float], list[int]]]] = {}
+        for j in self.sources[i]:
+            base, slopes, nodes = self._slopes(j)
+            terms.setdefault(base, []).append((j, slopes, nodes))
+        for base, some in terms.items():
+            nodes = sorted({k for _, _, way in some for k in way})
+            above, below = (rounded(sum(slopes[side] for _, slopes, _ in some)) for side in (0, 1))
+            whole = len(terms) == 1 or above == 1
+            if len(some) < 2 or not any(isinstance(self.layers[k], Activation) for k in nodes) or abs(above) < 1e-6 or (
+                    abs(below) > STEEPEST * abs(above)) or not (whole or len(nodes) > 1):
+                continue
+            at, gone = nodes[-1] if whole else nodes[-2], {j for j, _, _ in some}
+            end = at if above == 1 else i if whole else nodes[-1]
+            kept = tuple(j for j in self.sources[i] if j not in gone)
+            self._put(i, Scale(above), (at,)) if end == i else self._put(i, self.layers[i], (*kept, end))
+            for k in nodes:
+                self._put(k, self.layers[k], ())
+            self._put(at, Activation("leaky_relu", slope=rounded(below / above)), (base,))
+            if end not in (i, at):
+                self._put(end, Scale(above), (at,))
+            self.positive.difference_update(nodes)
+            self._again(at)
+            self._look_up(i if end in (i, at) else end)
+            if end != i:
+                self._look_up(i)
+
+    def _slopes(self, j: int) -> tuple[int, tuple[float, float], list[int]]:
+        """What node `j` is a rectifier of, its slopes above and below zero, and the nodes that make it, read only here.
+        """
+        way = []
+        while self._own(j) and (isinstance(self.layers[j], Scale) or (
+                isinstance(self.layers[j], Activation) and slope_below(self.layers[j]) is not None)):
+            way.append(j)
+            j, = self.sources[j]
+        above, below = 1.0, 1.0
+        for k in reversed(way):
+            layer = self.layers[k]
+            if isinstance(layer, Scale):
+                above, below = above * layer.factor, below * layer.factor
+            else:
+                least = slope_below(layer) or 0.0
+                above, below = above * (1.0 if above > 0 else least), below * (1.0 if below < 0 else least)
+        return j, (above, below), way
 
     def _sum(self, i: int) -> None:
         """A factor of all terms after a sum; convolutions of one map as one, as norms tell what channels are like."""
@@ -421,7 +482,8 @@ class _Simplifying:
         if len(tops) < len(level) or all(like(tops[0], one) for one in tops):
             return
         for layer in tops:
-            if linear and not isinstance(layer, (*LINEAR, Conv)):
+            if linear and not isinstance(layer, (*LINEAR, Conv)) or belongs_to_parts(
+                    layer, level, self.layers, self.sources, self.last):
                 continue
             depths = [self._depth(j, layer) for j in level]
             if None not in depths:
@@ -501,6 +563,8 @@ class _Simplifying:
         if not all(self._own(j) and len(self.sources[j]) == 1 for j in level):
             return False
         first, below = self.layers[level[0]], [self.sources[j][0] for j in level]
+        if belongs_to_parts(first, below, self.layers, self.sources, self.last):
+            return False
         return (self._by_channel(first) and len({self.sizes[j] for j in below}) == 1
                 and all(like(first, self.layers[j]) and self.channels[j] == self.channels[k]
                         for j, k in zip(level, below)))
@@ -531,45 +595,6 @@ def _copies(layer: Layer, norm: Layer) -> bool:
     """Whether a norm of copies of sites is one of these: statistics of the map must know each as often."""
     return isinstance(layer, Upsample) and layer.mode == "nearest" and (
         layer.by_taps or isinstance(norm, (LayerNorm, RMSNorm)))
-
-
-def _dead(name: str, layer: Layer, given: Mapping[str, Any], c_in: int, c_out: int, ndim: int) -> bool:
-    """Whether given weights make a node zero, as those at the end of a residual branch often do at initialisation."""
-    if name not in given or np.any(given.get(f"{name}.bias", getattr(layer, "bias", 0.0))):
-        return False
-    array = np.asarray(given[name])
-    if np.any(array[:2] if layer.statistics else array):  # scales and shifts
-        return False
-    try:
-        rule_of(layer).given(layer, array, ndim, c_in, c_out)
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from None
-    return True
-
-
-def _with_constants(i: int, layers: list[Layer], sources: list[tuple[int, ...]], sizes: list[Any], channels: list[int],
-                    constant: dict[int, float]) -> tuple[Layer, tuple[int, ...]]:
-    """Note whether a node is constant; take constant factors, and terms of zero, out of products and sums."""
-    layer, inputs = layers[i], sources[i]
-    if len(inputs) == 1:
-        below, factor = constant.get(inputs[0]), getattr(layer, "factor", None)
-        if factor == 0:
-            constant[i] = 0.0
-        elif below is not None:
-            phi = rule_of(layer).function(layer)
-            if phi is not None:
-                constant[i] = float(phi.value(np.array([below]))[0])
-            elif factor is not None or layer.is_identity:
-                constant[i] = below * (1.0 if factor is None else factor)
-        return layer, inputs
-    rest = tuple(j for j in inputs if j not in constant)
-    alike = all(sizes[j] == sizes[i] and channels[j] == channels[i] for j in rest)
-    if len(rest) == 1 and alike and layer.multiplies:
-        layers[i] = Scale(math.prod(constant[j] for j in inputs if j in constant))
-        sources[i] = rest
-    elif rest and alike and layer.sums and not any(constant.get(j) for j in inputs):
-        sources[i] = rest
-    return layers[i], sources[i]
 
 
 def _positive(layer: Layer, inputs: tuple[int, ...], positive: set[int]) -> bool:

@@ -24,6 +24,7 @@ from ...networks.settings import RunSettings
 from ..memory import Recent
 from ..rules.merging import Merged, Wiring, merged
 from ..rules.order import leading, ordered
+from ..rules.parts import into_parts
 from ..rules.registry import Rule, rule_of
 from ..rules.simplify import simplified
 from .dependence import SEVERAL, meet, pulled_through
@@ -128,8 +129,10 @@ class Graph:
         if given:
             layers = [layer.with_given(given[name]) if name in given else layer for name, layer in zip(names, layers)]
         if lean:
-            source = _without(simplified(names, layers, sources, sizes, channels, source, given, apart), source, names,
-                              layers, sources, sizes, channels)
+            lists = names, layers, sources, sizes, channels
+            source = _without(simplified(*lists, source, given, apart), source, *lists)
+            while (place := into_parts(*lists, source, given)) is not None:
+                source = _without(simplified(*lists, place, given, apart), place, *lists)
         read = list(sources)
         ops: list[Linear] = []
         labels: list[Labels] = [*[whole(1)] * len(layers), whole(channels_in)]

@@ -1,0 +1,119 @@
+"""Max pools, and functions that pools commute with, in the parts of concatenations that hold pooled values.
+
+The largest of a window is taken channel by channel, and of a window of windows it is the largest of one larger window.
+Above a concatenation nobody sees that; in each part a pool is one with the one below, and a function goes before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from ...layers import Activation, Concat, Identity, Layer, MaxPool, Scale
+from .base import rule_of
+from .order import readers_of, rises
+
+__all__ = ["belongs_to_parts", "into_parts"]
+
+#: Layers that commute with max pools, some of them.
+FUNCTIONS = (Activation, Scale, Identity)
+
+
+def belongs_to_parts(layer: Layer, parts: Sequence[int], layers: Sequence[Layer], sources: Sequence[tuple[int, ...]],
+                     last: int) -> bool:
+    """Whether a layer goes into the `parts` of a concatenation rather than after it."""
+    if not isinstance(layer, (Activation, MaxPool)) or not any(_pooled(j, layers, sources, last) for j in parts):
+        return False
+    return isinstance(layer, MaxPool) or _rises(layer)
+
+
+def _pooled(j: int, layers: Sequence[Layer], sources: Sequence[tuple[int, ...]], last: int) -> bool:
+    """Whether node `j` is a max pool, or made of one (or more) by layers with which max pools commute."""
+    waiting = [j]
+    while waiting:
+        j = waiting.pop()
+        if j <= last:
+            continue
+        layer = layers[j]
+        if isinstance(layer, MaxPool):
+            return True
+        if layer.joins_channels or _rises(layer):
+            waiting += sources[j]
+    return False
+
+
+def into_parts(names: list[str], layers: list[Layer], sources: list[tuple[int, ...]], sizes: list[Any],
+               channels: list[int], last: int, given: Collection[str]) -> int | None:
+    """Put max pools and functions into the parts of concatenations that hold pooled values, with what is below them.
+
+    Parameters
+    ----------
+    names, layers, sources, sizes, channels
+        By position of the node; changed.  Copies have the name of what they copy.  What nothing reads any more stays.
+    last : int
+        The map that the field is on: what lies below stays as it is.
+    given : collection of str
+        Nodes with given weights, which stay, too.
+
+    Returns
+    -------
+    int or None
+        The new position of `last`, None if nothing has changed.
+    """
+    kinds = [type(layer) for layer in layers]
+    if MaxPool not in kinds or Concat not in kinds:
+        return None
+    readers, ways = readers_of(sources), {}
+    for i, kind in enumerate(kinds):
+        if (kind is MaxPool or kind is Activation) and i > last and kinds[sources[i][0]] in (Concat, *FUNCTIONS):
+            way = _way(i, layers, sources, readers, last) if readers[i] or i == len(layers) - 1 else ()
+            if way and not any(names[j] in given for j in way) and belongs_to_parts(
+                    layers[i], sources[way[0]], layers, sources, last):
+                ways[i] = way
+    if not ways:
+        return None
+    place: dict[int, int] = {-1: -1}
+    made: list[tuple[str, Layer, tuple[int, ...], Any, int]] = []
+
+    def add(like: int, inputs: tuple[int, ...], size: Any, count: int) -> int:
+        made.append((names[like], layers[like], inputs, size, count))
+        return len(made) - 1
+
+    for i, inputs in enumerate(sources):
+        if i not in ways:
+            place[i] = add(i, tuple(place[j] for j in inputs), sizes[i], channels[i])
+            continue
+        joint, *way = ways[i]
+        parts = []
+        for part in sources[joint]:
+            end = place[part]
+            for j in way:
+                end = add(j, (end,), sizes[j], channels[part])
+            parts.append(end)
+        place[i] = add(joint, tuple(parts), sizes[i], channels[i])
+    names[:], layers[:], sources[:], here, counts = map(list, zip(*made))
+    sizes[:], channels[:] = [*here, sizes[-1]], [*counts, channels[-1]]
+    return place[last]
+
+
+def _way(i: int, layers: Sequence[Layer], sources: Sequence[tuple[int, ...]], readers: Sequence[int], last: int
+         ) -> list[int]:
+    """From a concatenation to node `i`, with what lies between and commutes with pools; nothing if there is none."""
+    way = [i]
+    while (j := sources[way[-1]][0]) > last:
+        if layers[j].joins_channels:
+            return [j, *way[::-1]]
+        if readers[j] > 1 or not _rises(layers[j]):
+            break
+        way.append(j)
+    return []
+
+
+def _rises(layer: Layer) -> bool:
+    """Whether a layer is a function that never falls."""
+    if isinstance(layer, Scale):
+        return layer.factor > 0
+    if isinstance(layer, Activation):
+        phi = rule_of(layer).function(layer)
+        return phi is not None and rises(phi)
+    return layer.is_identity and not layer.many_inputs

@@ -1,0 +1,57 @@
+"""Max pools of concatenations that hold pooled values."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+import erfmath as em
+
+R = em.Activation("relu")
+
+
+def uniform(*widths: int, gated: bool = False) -> float:
+    """Variance of a mixture of centred uniform distributions on so many sites: largest of independent values.
+
+    Where `gated`, weighed by how often these are positive.
+    """
+    weights = [1 - Fraction(1, 2**n) if gated else Fraction(1) for n in widths]
+    return float(sum(w * Fraction(n * n - 1, 12) for w, n in zip(weights, widths)) / sum(weights))
+
+
+@pytest.mark.parametrize("between", [(), (R,), (em.Scale(.7),), (R, em.Scale(2.), em.Identity())])
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("after", [False, True])
+def test_pool_of_a_concatenation_is_that_of_its_parts(between: tuple[em.Layer, ...], shared: bool, after: bool
+                                                      ) -> None:
+    """Windows of 3 of windows of 3 are windows of 5, whose sites are equally likely to win."""
+    inner = em.MaxPool(3, 1, 1)
+    parts = em.concat(em.Conv(1, 4), em.serial(em.Conv(1, 4), inner))
+    if shared:  # the pool is read once more
+        parts = em.serial(em.Conv(1, 4), em.concat(em.Identity(), em.MaxPool(3, 1, 1)))
+    pool = em.MaxPool(3, 1, 1)
+    erf = em.predict(em.serial(parts, *((pool, *between) if after else (*between, pool))), ndim=1)
+    np.testing.assert_allclose(erf.std**2, [uniform(3, 5, gated=R in between)], rtol=1e-6)
+
+
+def test_pools_of_all_parts_stay_one() -> None:
+    erf = em.predict(em.serial(em.concat(em.Conv(1, 4), em.Conv(3, 4)), em.MaxPool(3, 1, 1)), ndim=1)
+    np.testing.assert_allclose(erf.std**2, [1.5 * uniform(3)], rtol=1e-9)
+
+
+def test_concatenations_in_a_concatenation() -> None:
+    pool = em.MaxPool(3, 1, 1)
+    inner = em.serial(em.concat(em.Conv(1, 4), em.serial(em.Conv(1, 4), pool)), pool)
+    erf = em.predict(em.serial(em.concat(em.Conv(1, 8), inner), pool), ndim=1)
+    # 8 channels through one pool, 4 through two, 4 through three
+    np.testing.assert_allclose(erf.std**2, [uniform(3, 3, 5, 7)], rtol=1e-9)
+
+
+def test_shares_of_a_pool_with_copies() -> None:
+    """A pool in two parts has one row: what the field loses without both of them."""
+    pool = em.MaxPool(3, 1, 1)
+    shares = em.layer_shares(em.serial(em.concat(em.Conv(1, 4), em.serial(em.Conv(1, 4), pool)), pool), ndim=1)
+    assert [row.node for row in shares.layers] == ["max_pool2"]
+    assert shares.layers[0].variance == pytest.approx(uniform(3, 5))
