@@ -473,7 +473,7 @@ def like(one: Layer, other: Layer | None, but: str | None = None) -> bool:
         getattr(one, name) == getattr(other, name) for name in _fields(type(one)) if name != but))
 
 
-def slope_below(layer: Activation) -> float | None:
+def slope_below(layer: Any) -> float | None:
     """Of a rectifier, below zero."""
     return {"relu": 0.0, "leaky_relu": layer.slope}.get(layer.function)
 

@@ -5,7 +5,6 @@ What these are is told by the specs alone, so that one function written in sever
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -383,8 +382,9 @@ class _Simplifying:
             for j in gone:
                 self._put(j, self.layers[j], ())
         if self.layers[i].sums:
-            if [1 for j in self.sources[i] if isinstance(self.layers[j], (Activation, Scale))]:
+            if [1 for j in self.sources[i] if self.readers[j] == 1 and type(self.layers[j]) in (Activation, Scale)]:
                 self._rectified(i)
+        if self.layers[i].sums:
             parts = [(self.sources[j][0], self.layers[j]) if isinstance(self.layers[j], Scale) and self._own(j) else
                      (j, None) for j in self.sources[i]]
             factor = sum(1.0 if scale is None else getattr(scale, "factor") for _, scale in parts)

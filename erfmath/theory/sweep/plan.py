@@ -131,8 +131,8 @@ class Graph:
         if lean:
             lists = names, layers, sources, sizes, channels
             source = _without(simplified(*lists, source, given, apart), source, *lists)
-            while (place := into_parts(*lists, source, given)) is not None:
-                source = _without(simplified(*lists, place, given, apart), place, *lists)
+            while (moved := into_parts(*lists, source, given)) is not None:
+                source = _without(simplified(*lists, moved, given, apart), moved, *lists)
         read = list(sources)
         ops: list[Linear] = []
         labels: list[Labels] = [*[whole(1)] * len(layers), whole(channels_in)]
