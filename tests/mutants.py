@@ -59,8 +59,8 @@ FAULTS: dict[str, list[Fault]] = {
               "empirics/rules/test_elementwise.py"),
     ],
     "sweeps": [
-        Fault("theory/sweep/covariance.py", "* _column(np.asarray(groups) / count,",
-              "* _column(np.asarray(groups) / 1,", "theory/sweep/test_backward.py theory/test_predict.py"),
+        Fault("theory/sweep/factor.py", "* column(np.asarray(groups) / count,",
+              "* column(np.asarray(groups) / 1,", "theory/sweep/test_backward.py theory/test_predict.py"),
         Fault("theory/sweep/covariance.py", "return self._scaled(factor**2)", "return self._scaled(factor)",
               "theory/sweep/test_backward.py theory/rules/test_elementwise.py"),
         Fault("theory/sweep/covariance.py", "noise = drop / (1 - drop) * self.values[center]",

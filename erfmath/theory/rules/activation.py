@@ -13,7 +13,7 @@ from ...layers import Activation
 from ...results.assumptions import Assumption
 from ..memory import remembered, replace
 from ..sweep import patterns
-from ..sweep.covariance import Factor
+from ..sweep.factor import Factor
 from ..sweep.lowering import Linear, Norm
 from ..sweep.moments import Moments, at as lag_zero, in_parts, overlap, ratio
 from ..sweep.site_distribution import distant

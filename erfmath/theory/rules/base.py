@@ -21,7 +21,8 @@ from ...layers.registry import Registry
 from ...results.assumptions import Assumption
 from ..memory import remembered, replace
 from ..sweep import groups
-from ..sweep.covariance import Covariance, Factor
+from ..sweep.covariance import Covariance
+from ..sweep.factor import Factor
 from ..sweep.groups import Labels
 from ..sweep.lowering import SAMPLE, Linear, Norm, reach
 from ..sweep.moments import (Common, Moments, at as lag_zero, far_factor, in_parts, linear, random_map, ratio,

@@ -13,7 +13,8 @@ from ...layers import Activation, Layer, PixelShuffle, PixelUnshuffle, Shuffle, 
 from ...results.assumptions import Assumption
 from ..memory import remembered, replace
 from ..sweep import groups
-from ..sweep.covariance import MIXED, Covariance, Factor
+from ..sweep.covariance import MIXED, Covariance
+from ..sweep.factor import Factor
 from ..sweep.groups import Labels
 from ..sweep.lowering import SAMPLE, Linear, box
 from ..sweep.moments import Moments, at as lag_zero, ratio

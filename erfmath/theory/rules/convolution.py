@@ -15,7 +15,8 @@ from ...layers.geometry import AxisGeometry
 from ...layers.weights import Constant, Fixed, Random
 from ..memory import replace
 from ..sweep import patterns
-from ..sweep.covariance import Covariance, Factor
+from ..sweep.covariance import Covariance
+from ..sweep.factor import Factor
 from ..sweep.few_terms import FewTerms, few, variances_of
 from ..sweep.lowering import SAMPLE, Linear, Norm, box, by_place, reach, separable, together
 from ..sweep.moments import Common, Map, Moments, Tilt, in_parts, read_sites

@@ -7,7 +7,8 @@ import numpy as np
 
 from ...layers import Dropout, Identity, Layer, Pad, Scale
 from ..memory import replace
-from ..sweep.covariance import Covariance, Factor
+from ..sweep.covariance import Covariance
+from ..sweep.factor import Factor
 from ..sweep.lowering import Linear, by_place, separable
 from ..sweep.moments import Moments, at as lag_zero
 from ..sweep.rows import padding

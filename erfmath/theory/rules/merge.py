@@ -13,8 +13,9 @@ from ...layers import Add, Concat, Layer
 from ..memory import replace
 from ..sweep import patterns
 from ..sweep.branches import Branch, gathered
-from ..sweep.covariance import MIXED, Covariance, Factor
+from ..sweep.covariance import MIXED, Covariance
 from ..sweep.dependence import Dependence
+from ..sweep.factor import Factor
 from ..sweep.groups import Labels, sizes
 from ..sweep.lowering import SAMPLE, Linear
 from ..sweep.moments import Moments, at as lag_zero, concatenate, ratio

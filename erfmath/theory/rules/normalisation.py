@@ -13,7 +13,8 @@ from ...layers.normalisation import BATCH
 from ...results.assumptions import Assumption
 from ..memory import replace
 from ..sweep import patterns
-from ..sweep.covariance import Covariance, Factor
+from ..sweep.covariance import Covariance
+from ..sweep.factor import Factor
 from ..sweep.few_terms import FewTerms
 from ..sweep.lowering import Linear, Norm
 from ..sweep.moments import Moments, at as lag_zero, inside, ratio, refit

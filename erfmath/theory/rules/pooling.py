@@ -13,7 +13,8 @@ from ...layers import AdaptiveAvgPool, AdaptiveMaxPool, AvgPool, BlurPool, Globa
 from ...layers.geometry import AxisGeometry
 from ...results.assumptions import Assumption
 from ..memory import remembered, replace
-from ..sweep.covariance import Covariance, Factor
+from ..sweep.covariance import Covariance
+from ..sweep.factor import Factor
 from ..sweep.lowering import Linear, box, by_place, separable
 from ..sweep.moments import Moments, at as lag_zero, linear, ratio, read_sites, shared_after
 from ..sweep.rows import Rows

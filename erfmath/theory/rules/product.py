@@ -15,7 +15,8 @@ import numpy as np
 
 from ...layers import Multiply
 from ...results.assumptions import Assumption
-from ..sweep.covariance import Covariance, Factor
+from ..sweep.covariance import Covariance
+from ..sweep.factor import Factor
 from ..sweep.lowering import SAMPLE, Linear
 from ..sweep.moments import Moments, ratio
 from ..sweep.products import Product, constant_of

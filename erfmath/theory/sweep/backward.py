@@ -17,9 +17,10 @@ from ...base.errors import check_bytes
 from ..memory import Recent, replace
 from ..rules.context import Below
 from .conditioning import MOST, Conditioned, Knowns, Told, conditional, crossing, entry, handed, spanned, told
-from .covariance import Covariance, Factor
-from .forward import Gates, forward
+from .covariance import Covariance
 from .crossing import joint_of, matrix_of, pairs_of
+from .factor import Factor
+from .forward import Gates, forward
 from .inputs import InputModel
 from .lowering import SAMPLE
 from .plan import RECENT, Edge, Graph, Marks, Plan, Start
@@ -276,7 +277,7 @@ class _Sweep:
             passed = replace(passed, uniform=None)
         if at.sizes[0] is None and at.op.fresh:
             passed = passed.trimmed()
-        return passed.with_lags(at.lags) if passed.bare.size else None
+        return passed.with_lags(at.lags).halved() if passed.bare.size else None
 
     # -- branches that meet -------------------------------------------------------------------
 

@@ -1,9 +1,8 @@
-"""What the backward sweep carries: gradients as they are, or their covariance.
+"""What the backward sweep carries: gradients as they are (`factor`), or their covariance.
 
-`Factor` is the gradient itself, linear in the few random numbers of one source; it lasts as long as
-only deterministic layers have been passed.  `Covariance` is M(x, tau) = E[g(x) g(x + tau)], summed
-over the channels of a group, for the lags tau that are needed below.  Random layers keep every lag
-and mix sites; fixed layers mix lags; see docs/theory.md, equations 18 to 26.
+A gradient is itself linear in the few random numbers of one source as long as only deterministic layers have been
+passed.  `Covariance` is M(x, tau) = E[g(x) g(x + tau)], summed over the channels of a group, for the lags tau that are
+needed below.  Random layers keep every lag and mix sites; fixed layers mix lags (docs/theory.md, equations 18 to 26).
 """
 
 from __future__ import annotations
@@ -16,116 +15,19 @@ from typing import Any
 
 import numpy as np
 
-from ...base.errors import check_bytes
 from ...lattice.field import add_on_hull
 from ..memory import lazy, replace
 from .groups import collected, picked
 from .lowering import SAMPLE, Linear
-from .pairs import (blank, border, cut, cut_pairs, fixed_pairs, opened_more, refit_lags, routed, routed_pairs,
-                    select_lags)
-from .taps import REMEDY, Array, Taps, adjoint
+from .mirror import half_fixed, half_routed, halved, keeps_half, mirrored, nearby
+from .pairs import (blank, cut_pairs, fixed_pairs, of_both, opened_more, overlapping, refit_lags, routed,
+                    routed_pairs, select_lags)
+from .taps import Array, Taps, adjoint
 
-__all__ = ["ALIKE", "Covariance", "EXCHANGEABLE", "Factor", "MIXED", "correlate"]
-
-
-@dataclass(eq=False)
-class Factor:
-    """Gradients per independent random number of the source: values (numbers, channels, *lattice).
-
-    One channel stands for all where the layers passed treat all channels alike.
-    """
-
-    values: Array
-    start: tuple[int, ...]
-
-    def __add__(self, other: Factor) -> Factor:
-        return Factor(*add_on_hull(self.values, self.start, other.values, other.start))
-
-    def times(self, factor: float) -> Factor:
-        """The gradient multiplied by a number."""
-        return self if factor == 1 else replace(self, values=self.values * factor)
-
-    def through(self, op: Linear, sizes: tuple[int | None, ...]) -> Factor:
-        """Below a layer that acts on each channel by itself."""
-        values, start = self.values * op.gain if op.gain != 1 else self.values, self.start
-        for taps in op.taps:
-            w = taps.weights
-            if taps.rows is not None:
-                axis, = taps.axes
-                values, first = taps.rows.adjoint(values, axis - len(start), start[axis])
-                start = (*start[:axis], first, *start[axis + 1:])
-                continue
-            if op.inside_only:
-                values = border(values, start, taps, sizes)
-            values, start = adjoint(values, start, taps, sizes, lambda tap, part: w[tap] * part, taps.flat)
-            values, start = cut(values, start, sizes, taps.axes)
-        return Factor(values, start)
-
-    def gathered(self) -> Factor:
-        """The sum over all sites, for one that serves all of them."""
-        whole = self.values.sum(axis=tuple(range(2, self.values.ndim)), keepdims=True)
-        return Factor(whole, (0,) * len(self.start))
-
-    def gated(self, gate: Array) -> Factor:
-        """Times a factor per site, given as of `Covariance.gated` for a single channel group."""
-        middle = tuple(n // 2 for n in gate.shape[1:1 + len(self.start)])
-        factors = gate[(slice(None), *middle)].mean(axis=0, keepdims=True)
-        for axis, (first, count) in enumerate(zip(self.start, self.values.shape[2:]), 1):
-            if factors.shape[axis] > 1:
-                factors = factors.take(range(first, first + count), axis=axis, mode="wrap")
-        return replace(self, values=self.values * factors)
-
-    def through_constant(self, op: Linear, sizes: tuple[int | None, ...], c_in: int, c_out: int) -> Factor:
-        """Below a convolution whose weights are all equal, with explicit channels."""
-        shape = self.values.shape
-        summed = self.values.reshape(shape[0], op.groups, c_out // op.groups, *shape[2:]).sum(axis=2)
-        below = Factor(summed, self.start).through(op, sizes)
-        return replace(below, values=np.repeat(below.values, c_in // op.groups, axis=1)).times(op.groups / c_in)
-
-    def through_full(self, op: Linear, sizes: tuple[int | None, ...]) -> Factor:
-        """Below a convolution with given weights that mix channels, with explicit channels."""
-        assert op.matrix is not None
-        taps, = op.taps
-        matrix = op.matrix.reshape(op.groups, -1, *op.matrix.shape[1:])
-
-        def weigh(tap: tuple[int, ...], part: Array) -> Array:
-            grouped = part.reshape(part.shape[0], *matrix.shape[:2], *part.shape[2:])
-            mixed = np.einsum("goi,bgo...->bgi...", matrix[(slice(None),) * 3 + tap], grouped)
-            return mixed.reshape(part.shape[0], op.groups * matrix.shape[2], *part.shape[2:])
-
-        return Factor(*cut(*adjoint(self.values, self.start, taps, sizes, weigh), sizes, taps.axes))
-
-    def covariance(self, lags: tuple[int, ...], groups: Sequence[int], channels: str) -> Covariance:
-        """Sum over numbers and channels of g(x) g(x + tau), per channel group.
-
-        `channels` says how the values carry their channels, as in `Plan`.
-        """
-        count = sum(groups)
-        if channels == "explicit":
-            values = np.concatenate([correlate(part, part, lags) for part in
-                                     np.split(self.values, np.cumsum(groups)[:-1], axis=1)])
-            ones = self.values.sum(axis=1, keepdims=True)
-            return Covariance(values, self.start, correlate(ones, ones, lags) / count, MIXED)
-        power = correlate(self.values, self.values, lags) * _column(np.asarray(groups) / count, self.values.ndim - 2)
-        if channels == "one":
-            return Covariance(power, self.start)
-        return Covariance(power, self.start, correlate(self.values[:1], self.values[:1], lags), EXCHANGEABLE)
+__all__ = ["ALIKE", "Covariance", "EXCHANGEABLE", "MIXED", "column"]
 
 
-def correlate(f: Array, g: Array, lags: tuple[int, ...]) -> Array:
-    """sum over the two leading axes of f(x) g(x + tau), shape (1, *lags, *lattice)."""
-    lattice = f.shape[2:]
-    padded = np.pad(g, [(0, 0), (0, 0), *((h, h) for h in lags)]) if any(lags) else g
-    shape = (1, *(2 * h + 1 for h in lags), *lattice)
-    check_bytes(8 * math.prod(shape), f"a covariance of shape {shape}", REMEDY)
-    total = np.empty(shape)
-    for tau in np.ndindex(*shape[1:len(lattice) + 1]):
-        window: tuple[Any, ...] = tuple(slice(t, t + n) for t, n in zip(tau, lattice))
-        total[(0, *tau)] = np.einsum("bc...,bc...->...", f, padded[(..., *window)])
-    return total
-
-
-def _column(numbers: Array, ndim: int) -> Array:
+def column(numbers: Array, ndim: int) -> Array:
     """`numbers` along the group axis of a covariance over `ndim` dimensions."""
     return numbers.reshape(-1, *(1,) * (2 * ndim))
 
@@ -146,7 +48,9 @@ class Covariance:
 
     `values` is `bare` times `factor`: a number that multiplies everything, or one for each lag and perhaps group, of
     shape (groups or 1, *lags, 1, ...), waits for an array that is made anyway.
-    Where there are `multiples`, one for each group, `bare` has one group, of which these are the groups.
+    Where there are `multiples`, one for each group, `bare` has one group, of which these are the groups; at lag 0
+    `alone`, of shape (groups, *lattice), comes on top.  Where `half`, lags along the first axis are those from 0 on, as
+    in `mirror`.
     `uniform` is the part along the direction in which all channels are equal, which a `Constant`
     convolution reads.  Where channels are independent and alike it is M / channels and not stored.
     """
@@ -157,21 +61,32 @@ class Covariance:
     mixing: int = ALIKE
     factor: float | Array = 1.0
     multiples: Array | None = None
+    alone: Array | None = None
+    half: bool = False
 
     @lazy
     def values(self) -> Array:
         """M(x, tau)."""
-        if self.multiples is not None:
-            return self.bare * (_column(self.multiples, self.ndim) * self.factor)
-        return self._times_factor
+        return mirrored(self.held) if self.half else self.held
+
+    @lazy
+    def held(self) -> Array:
+        """M(x, tau), of the lags that `bare` has."""
+        if self.multiples is None:
+            return self.bare if isinstance(self.factor, float) and self.factor == 1 else self.bare * self.factor
+        held = self.bare * (column(self.multiples, self.ndim) * self.factor)
+        if self.alone is not None:
+            held[self.center] += self.alone * self._factor_alone
+        return held
 
     @lazy
     def peak(self) -> float:
-        """The largest of `bare` at lag 0; with others or at lags covariances are below it."""
-        center: tuple[Any, ...] = (slice(None), *self.lags)
-        alone = self.bare[center] if any(self.lags) else self.bare
-        peak = float(np.maximum.reduce(alone, axis=None, initial=0.0))
-        return peak if self.multiples is None else peak * float(self.multiples.max())
+        """A bound for `bare` at lag 0, and what comes on top; with others or at lags covariances are below it."""
+        center = self.bare[self.center] if any(self.lags) else self.bare
+        peak = float(np.maximum.reduce(center, axis=None, initial=0.0))
+        if self.multiples is not None:
+            peak *= float(self.multiples.max())
+        return peak if self.alone is None else peak + float(self.alone.max(initial=0.0))
 
     @property
     def largest(self) -> float:
@@ -179,8 +94,23 @@ class Covariance:
         return self.peak * (abs(self.factor) if isinstance(self.factor, float) else float(np.abs(self.factor).max()))
 
     @property
-    def _times_factor(self) -> Array:
-        return self.bare if isinstance(self.factor, float) and self.factor == 1 else self.bare * self.factor
+    def center(self) -> tuple[Any, ...]:
+        """Where lag 0 is in `bare`."""
+        first, *others = self.lags
+        return slice(None), 0 if self.half else first, *others
+
+    @property
+    def _factor_alone(self) -> float | Array:
+        """The factor at lag 0: a number, or one for each group, of shape (groups, 1, ...)."""
+        if isinstance(self.factor, float):
+            return self.factor
+        return np.asarray(self.factor[tuple([where if n > 1 else 0 if isinstance(where, int) else where
+                                             for where, n in zip(self.center, self.factor.shape)])])
+
+    @property
+    def _by_group(self) -> bool:
+        """Whether `factor` differs from group to group."""
+        return not isinstance(self.factor, float) and len(self.factor) > 1
 
     def _scaled(self, factor: float | Array) -> Covariance:
         """The same array times one more number, or one for each lag, without the uniform part.
@@ -191,23 +121,46 @@ class Covariance:
         known = out.__dict__
         known.update(self.__dict__, uniform=None, factor=self.factor * factor)
         known.pop("values", None)
+        known.pop("held", None)
         return out
 
-    def holding(self, values: Array, **others: Any) -> Covariance:
-        """The same with other values."""
-        return replace(self, bare=values, factor=1.0, multiples=None, **others)
+    def holding(self, values: Array, half: bool = False, **others: Any) -> Covariance:
+        """The same with other values, of all lags or half of them."""
+        return replace(self, bare=values, factor=1.0, multiples=None, alone=None, half=half, **others)
 
     def _first(self) -> Covariance:
-        return Covariance(self.bare, self.start, None, self.mixing, self.factor)
+        """What groups are multiples of."""
+        return Covariance(self.bare, self.start, None, self.mixing, self.factor, half=self.half)
 
-    def _multiplied(self, multiples: Array) -> Covariance:
-        if len(multiples) == 1:
+    def _multiplied(self, multiples: Array, alone: Array | None = None) -> Covariance:
+        """Groups that are multiples of the only one; `alone` comes on top of them."""
+        if len(multiples) == 1 and alone is None:
             return self if multiples[0] == 1 else self._scaled(float(multiples[0]))
-        return Covariance(self.bare, self.start, None, self.mixing, self.factor, multiples)
+        found = Covariance(self.bare, self.start, None, self.mixing, self.factor, multiples, alone, self.half)
+        return found if len(multiples) > 1 else found._apart()
 
     def _apart(self) -> Covariance:
         """The same with an array for each group."""
-        return self if self.multiples is None else self.holding(self.values)
+        return self if self.multiples is None else self.holding(self.held, self.half)
+
+    def _by_one(self) -> Covariance:
+        """The same, each group with an array of its own unless they are multiples of one at all lags."""
+        return self._apart() if self.alone is not None or (self.multiples is not None and self._by_group) else self
+
+    def halved(self) -> Covariance:
+        """The same with half of the lags, where there are any and channels are independent."""
+        if self.half or self.lags[0] == 0 or self.mixing or self.uniform is not None:
+            return self
+        factor = self.factor if isinstance(self.factor, float) else halved(self.factor)  # of one lag, that
+        return replace(self, bare=halved(self.bare), factor=factor, half=True)
+
+    def _alone_times(self, numbers: Array) -> Array | None:
+        """What comes on top, times a number for each group."""
+        return None if self.alone is None else self.alone * numbers.reshape(-1, *(1,) * self.ndim)
+
+    def whole(self) -> Covariance:
+        """The same with all lags."""
+        return self.holding(self.values) if self.half else self
 
     @property
     def ndim(self) -> int:
@@ -217,28 +170,36 @@ class Covariance:
     @lazy
     def lags(self) -> tuple[int, ...]:
         """Half-widths of the box of lags."""
-        return tuple([n // 2 for n in self.bare.shape[1:1 + len(self.start)]])
+        first, *others = self.bare.shape[1:1 + len(self.start)]
+        return first - 1 if self.half else first // 2, *[n // 2 for n in others]
 
     @property
     def power(self) -> Array:
         """E[g(x)^2] summed over channels, shape (*lattice)."""
-        center: tuple[Any, ...] = (slice(None), *self.lags)
-        if self.multiples is not None and isinstance(self.factor, float):
-            return np.asarray(self.bare[center][0] * (self.factor * self.multiples.sum()))
-        alone = self.values[center]
-        return np.asarray(alone[0] if len(alone) == 1 else alone.sum(axis=0))
+        factor = self._factor_alone
+        if self.multiples is None:
+            alone = self.bare[self.center] * factor
+            return np.asarray(alone[0] if len(alone) == 1 else alone.sum(axis=0))
+        if not isinstance(factor, float):
+            return np.asarray(self.held[self.center].sum(axis=0))
+        power = self.bare[self.center][0] * (factor * self.multiples.sum())
+        return np.asarray(power if self.alone is None else power + factor * self.alone.sum(axis=0))
 
     def merge(self, other: Covariance, channels: int, ones: bool) -> Covariance:
         """Sum of two uncorrelated gradients; `ones` says whether the uniform part is needed."""
-        if self.multiples is not None and other.multiples is not None and np.array_equal(
-                self.multiples, other.multiples):
-            return self._first().merge(other._first(), channels, False)._multiplied(self.multiples)
-        values, start = add_on_hull(self.values, self.start, other.values, other.start)
-        mixing, uniform = max(self.mixing, other.mixing), None
+        mixing = max(self.mixing, other.mixing)
+        if not mixing and not (self.multiples is other.multiples is None):
+            return Covariance.sum_of([self, other], channels, ones)
+        if self.half != other.half:
+            if mixing:
+                return self.whole().merge(other.whole(), channels, ones)
+            return self.halved().merge(other.halved(), channels, ones)
+        values, start = add_on_hull(self.held, self.start, other.held, other.start)
+        uniform = None
         if mixing and ones:
             uniform, _ = add_on_hull(self.along_ones(channels), self.start,
                                      other.along_ones(channels), other.start)
-        return Covariance(values, start, uniform, mixing)
+        return Covariance(values, start, uniform, mixing, half=self.half)
 
     @staticmethod
     def sum_of(parts: Sequence[Covariance], channels: int, ones: bool) -> Covariance:
@@ -246,27 +207,33 @@ class Covariance:
         one, *others = parts
         if any(part.mixing for part in parts) or (len(parts) == 2 and one.multiples is others[0].multiples is None):
             return functools.reduce(lambda one, other: one.merge(other, channels, ones), others, one)
-        held = [(part, part.multiples) for part in parts if part.multiples is not None]
+        if any(part.half for part in parts):
+            parts = [part.halved() for part in parts]
+        held = [(part, part.multiples) for part in parts if part.multiples is not None and not part._by_group]
         if len(held) > 1 and all(np.array_equal(multiples, held[0][1]) for _, multiples in held):
-            alike = Covariance.sum_of([part._first() for part, _ in held], channels, ones)._multiplied(held[0][1])
-            parts = [alike, *(part for part in parts if part.multiples is None)]
+            alike = Covariance.sum_of([part._first() for part, _ in held], channels, ones)
+            alike = alike._multiplied(held[0][1], _on_top([part for part, _ in held], alike))
+            parts = [alike, *(part for part in parts if part.multiples is None or part._by_group)]
             if len(parts) == 1:
                 return alike
         start, shape = _hull(parts)
         whole = blank(shape)
         for part in parts:
-            counts = part.bare.shape[-part.ndim:]
-            place = (..., *(slice(f - s, f - s + n) for f, s, n in zip(part.start, start, counts)))
+            place = (..., *_place(part, start))
             for g, group in enumerate(whole):  # one by one, as the processor keeps them at hand
                 group[place] += part._of_group(g)
-        return Covariance(whole, start)
+        return Covariance(whole, start, half=parts[0].half)
 
     def _of_group(self, g: int) -> Array:
         """M(x, tau) of one channel group, shape (*lags, *lattice)."""
         factor = self.factor if isinstance(self.factor, float) else self.factor[g % len(self.factor)]
         if self.multiples is not None:
             factor = factor * self.multiples[g]
-        return self.bare[g % len(self.bare)] * factor
+        group = self.bare[g % len(self.bare)] * factor
+        if self.alone is not None:
+            alone = self._factor_alone
+            group[self.center[1:]] += self.alone[g] * (alone if isinstance(alone, float) else alone[g % len(alone)])
+        return np.asarray(group)
 
     @staticmethod
     def combinations(parts: Sequence[Covariance], coefficients: Array) -> list[Covariance]:
@@ -274,6 +241,8 @@ class Covariance:
 
         Of channels that are alike, each group with an array of its own.
         """
+        if any(part.half for part in parts):
+            parts = [part.halved() for part in parts]
         (start, shape), ndim = _hull(parts), parts[0].ndim
         wholes = [blank(shape) for _ in coefficients]
         rows = max(CACHED * shape[1 + ndim] // (len(parts) * math.prod(shape) or 1), 1)
@@ -293,7 +262,7 @@ class Covariance:
             made = coefficients @ held.reshape(len(parts), -1)
             for whole, line in zip(wholes, made.reshape(-1, *held.shape[1:]).transpose(order)):
                 whole[(*lines, slice(first, first + rows))] = line
-        return [Covariance(whole, start) for whole in wholes]
+        return [Covariance(whole, start, half=parts[0].half) for whole in wholes]
 
     def along_ones(self, channels: int) -> Array:
         """The uniform part, whether it is carried or follows from independence."""
@@ -308,28 +277,37 @@ class Covariance:
             return self
         if self.uniform is None:
             return self._scaled(factor**2)
-        uniform = self.uniform * factor**2
-        return Covariance(self.bare, self.start, uniform, self.mixing, self.factor * factor**2, self.multiples)
+        return replace(self, uniform=self.uniform * factor**2, factor=self.factor * factor**2)
 
     def with_lags(self, lags: tuple[int, ...]) -> Covariance:
         """Cut, or filled with zeros, to the box of lags of half-widths `lags`."""
         if lags == self.lags:
             return self
-        bare, factor, uniform = refit_lags(self.bare, self.lags, lags), self.factor, self.uniform
+        if self.half and not lags[0]:
+            factor = self.factor if isinstance(self.factor, float) else self.factor[:, :1]
+            return replace(self, bare=self.bare[:, :1], factor=factor, half=False).with_lags(lags)
+        bare, factor, uniform = refit_lags(self.bare, self.lags, lags, self.half), self.factor, self.uniform
         if not isinstance(factor, float):
             each_lag = (len(factor), *self.bare.shape[1:1 + self.ndim], *(1,) * self.ndim)
-            factor = refit_lags(np.broadcast_to(factor, each_lag), self.lags, lags)
+            factor = refit_lags(np.broadcast_to(factor, each_lag), self.lags, lags, self.half)
         if uniform is not None:
             uniform = refit_lags(uniform, self.lags, lags)
         return replace(self, bare=bare, uniform=uniform, factor=factor)
 
     def into_groups(self, owner: Array, count: int) -> Covariance:
         """Channel groups summed into the `count` groups that `owner` says; -1 is left out."""
-        if self.multiples is not None:
-            return self._first()._multiplied(collected(self.multiples, owner, count))
         found = picked(owner, count)
+        if self.multiples is not None:
+            if found is None and self._by_group:
+                return self._apart().into_groups(owner, count)
+            multiples = collected(self.multiples, owner, count)
+            alone = None if self.alone is None else collected(self.alone, owner, count)
+            first = self._first()
+            if self._by_group:
+                first = replace(first, factor=first.factor[found])  # type: ignore[index]
+            return first._multiplied(multiples, alone)
         if found is None:
-            return self.holding(collected(self.values, owner, count))
+            return self.holding(collected(self.held, owner, count), self.half)
         if len(owner) == count:
             return self
         factor = self.factor
@@ -339,6 +317,8 @@ class Covariance:
 
     def gathered(self) -> Covariance:
         """The sum over all pairs of sites, for one site that serves all of them."""
+        if self.half or self.alone is not None:
+            return self.holding(self.values).gathered()
         axes = tuple(range(1, self.bare.ndim))
         uniform = None if self.uniform is None else self.uniform.sum(axis=axes, keepdims=True)
         whole = self if isinstance(self.factor, float) else self.holding(self.values)
@@ -348,32 +328,41 @@ class Covariance:
         """Below a gate, given as factors on M(x, tau) over (groups, lags, map), extents 1 for all alike."""
         if gate.size == 1:
             return self._scaled(gate.item())
-        if self.multiples is not None:
-            if gate.size == len(gate):  # one number per group
-                return self._first()._multiplied(self.multiples * gate.reshape(-1))
-            if len(gate) > 1:
-                return self._apart().gated(gate)
-            return self._first().gated(gate)._multiplied(self.multiples)
-        if gate.size == len(gate):
+        groups = len(self.bare if self.multiples is None else self.multiples)
+        if gate.size == len(gate):  # one number per group
             if (gate == gate[0]).all():
                 return self._scaled(gate.item(0))
-            if len(gate) == len(self.bare):
+            if self.multiples is not None:
+                numbers = gate.reshape(-1)
+                return self._first()._multiplied(self.multiples * numbers, self._alone_times(numbers))
+            if len(gate) == groups:
                 return self._scaled(gate)
-            return self.holding(self.bare * (gate * self.factor), uniform=None)
+            return self.holding(self.bare * (gate * self.factor), self.half, uniform=None)
         index: list[slice] = [slice(None)]
-        for have, n in zip(self.lags, gate.shape[1:1 + self.ndim]):
-            index.append(slice(None) if n == 1 else slice(n // 2 - have, n // 2 + have + 1))
+        for axis, (have, n) in enumerate(zip(self.lags, gate.shape[1:1 + self.ndim])):
+            low = 0 if self.half and axis == 0 else have
+            index.append(slice(None) if n == 1 else slice(n // 2 - low, n // 2 + have + 1))
         gate = gate[tuple(index)]
-        if len(gate) in (1, len(self.bare)) and max(gate.shape[1 + self.ndim:]) == 1:  # alike at all sites
+        if len(gate) in (1, groups) and max(gate.shape[1 + self.ndim:]) == 1:  # alike at all sites
             return self._scaled(gate.item() if gate.size == 1 else gate)
         for axis, (first, count) in enumerate(zip(self.start, self.bare.shape[1 + self.ndim:]), 1 + self.ndim):
             if first >= 0 and first + count <= gate.shape[axis]:
                 gate = gate[(slice(None),) * axis + (slice(first, first + count),)]
             elif gate.shape[axis] > 1:  # on the plane a gate is given for whole periods
                 gate = gate.take(range(first, first + count), axis=axis, mode="wrap")
-        values = self.bare * gate
-        values *= self.factor
-        return self.holding(values, uniform=None)
+        if any(self.lags) and gate.size == math.prod(gate.shape[1 + self.ndim:]) * len(gate):
+            # Of one site: the mean of both of a pair, so that pairs stay what they are from either side.
+            sites = gate.reshape(len(gate), *gate.shape[1 + self.ndim:])
+            gate = of_both(np.broadcast_to(sites, (len(gate), *self.bare.shape[1 + self.ndim:])), self.lags) / 2
+            gate = halved(gate) if self.half else gate
+        state = self if len(gate) == 1 else self._apart()
+        values = state.bare * gate
+        if state.multiples is None:
+            values *= state.factor
+            return state.holding(values, self.half, uniform=None)
+        alone = None if state.alone is None else state.alone * gate[self.center if gate.shape[1] > 1 else (
+            slice(None), *(n // 2 for n in gate.shape[1:1 + self.ndim]))]
+        return replace(state, bare=values, uniform=None, alone=alone)
 
     def conditioned(self, power: Array, pairs: Array) -> Covariance:
         """Lag 0 times `power` and all other lags times `pairs`, numbers per channel group."""
@@ -381,24 +370,21 @@ class Covariance:
             return self if power[0] == 1 == pairs[0] else self._scaled(float(power[0]))
         if (power == power[0]).all() and (pairs == power[0]).all():
             return self if power[0] == 1 else self._scaled(float(power[0]))
-        if self.multiples is not None:
-            if not any(self.lags) or np.array_equal(power, pairs):
-                return self._first()._multiplied(self.multiples * power)
-            if (power == power[0]).all() and (pairs == pairs[0]).all():
-                return self._first().conditioned(power[:1], pairs[:1])._multiplied(self.multiples)
-            return self._apart().conditioned(power, pairs)
+        if self.multiples is not None and (not any(self.lags) or np.array_equal(power, pairs)):
+            return self._first()._multiplied(self.multiples * power, self._alone_times(power))
         factors = np.empty((len(power), *self.bare.shape[1:1 + self.ndim], *(1,) * self.ndim))
-        center: tuple[Any, ...] = (slice(None), *self.lags)
-        factors[:] = _column(pairs, self.ndim)
-        factors[center] = power.reshape(-1, *(1,) * self.ndim)
-        if len(factors) in (1, len(self.bare)):
+        factors[:] = column(pairs, self.ndim)
+        factors[self.center] = power.reshape(-1, *(1,) * self.ndim)
+        if len(factors) in (1, len(self.bare if self.multiples is None else self.multiples)):
             return self._scaled(factors)
-        return self.holding(self.bare * (factors * self.factor), uniform=None)
+        return self.holding(self.bare * (factors * self.factor), self.half, uniform=None)
 
     def trimmed(self) -> Covariance:
         """Without margins of a wide map where all is less than `FAINT` of the largest power, if there are any."""
         if max(self.bare.shape[1 + self.ndim:]) < WIDE or self.uniform is not None:
             return self
+        if self.half or self.alone is not None:
+            return self.holding(self.values).trimmed()
         start, least, index = list(self.start), FAINT * self.peak, [slice(None)] * self.bare.ndim
         for axis in range(1 + self.ndim, self.bare.ndim):
             line = self.bare.max(axis=tuple(a for a in range(self.bare.ndim) if a != axis))
@@ -412,7 +398,7 @@ class Covariance:
 
     def masked(self, drop: float, channels: int) -> Covariance:
         """Below inverted dropout: noise that is independent at each site and channel, at lag 0."""
-        center: tuple[Any, ...] = (slice(None), *self.lags)
+        center: Any = (slice(None), *self.lags)
         noise = drop / (1 - drop) * self.values[center]
         values = self.values.copy()
         values[center] += noise
@@ -431,11 +417,18 @@ class Covariance:
         The channels below are independent; of groups above that differ they remember the power.  `shares[g, h]` is
         what part of what group g reads is of group h.
         """
-        values, start = (self.bare, self.start) if isinstance(self.factor, float) else (self._times_factor, self.start)
+        state = self._by_one()
+        multiples = state.multiples
+        values, start, factor, half = state.bare, state.start, state.factor, state.half
+        if not isinstance(factor, float):
+            values, factor = values * factor, 1.0
         if any(lags) or any(self.lags):
+            half = half and lags[0] > 0
+            values = values if half == state.half else values[:, :1]
             for axis, g in enumerate(g for taps in op.taps for g in taps.geometry):
-                values = select_lags(values, 1 + axis, g, self.lags[axis], lags[axis])
-        factor = op.gain * (self.factor if isinstance(self.factor, float) else 1.0)
+                have = self.lags[axis] if half or axis or not state.half else 0
+                values = select_lags(values, 1 + axis, g, have, lags[axis], half and axis == 0)
+        factor = op.gain * factor
         spread: list[tuple[Taps, bool]] = []
         for taps in op.taps:
             trivial, flat = taps.trivial, taps.flat
@@ -449,12 +442,12 @@ class Covariance:
         for taps, flat in spread:
             w = taps.weights
             values, start = adjoint(values, start, taps, sizes, lambda tap, part: part if flat else w[tap] * part, flat)
-            values, start = cut_pairs(values, start, sizes, taps.axes)
-        if len(shares) == 1 or self.multiples is not None:  # groups below are multiples of one
-            each = shares[0] if self.multiples is None else np.dot(self.multiples, shares)
-            below = Covariance(values, start, None, ALIKE, factor)._multiplied(each)
+            values, start = cut_pairs(values, start, sizes, taps.axes, half)
+        if len(shares) == 1 or multiples is not None:  # groups below are multiples of one
+            each = shares[0] if multiples is None else np.dot(multiples, shares)
+            below = Covariance(values, start, None, ALIKE, factor, half=half)._multiplied(each)
         else:
-            below = Covariance(np.tensordot(shares, values, (0, 0)) * factor, start)
+            below = Covariance(np.tensordot(shares, values, (0, 0)) * factor, start, half=half)
         if op.groups > 1 and self.mixing == MIXED:
             whole = below.values
             return Covariance(whole, start, whole.sum(axis=0, keepdims=True) / channels, MIXED)
@@ -463,7 +456,13 @@ class Covariance:
     def through_fixed(self, op: Linear, sizes: tuple[int | None, ...], lags: tuple[int, ...]) -> Covariance:
         """Below the same filter on each channel: w_a w_b over all pairs of taps."""
         if self.multiples is not None and self.uniform is None:
-            return self._first().through_fixed(op, sizes, lags)._multiplied(self.multiples)
+            state = self._by_one()
+            if state.multiples is not None:
+                return state._first().through_fixed(op, sizes, lags)._multiplied(state.multiples)
+            return state.through_fixed(op, sizes, lags)
+        if self.half and lags[0] and keeps_half(op):
+            held, start = half_fixed(self.held, self.start, op, sizes, lags)
+            return self.holding(held, half=True, start=start)
         values, start = fixed_pairs(self.values, self.start, op, sizes, lags)
         uniform = self.uniform
         if uniform is not None:
@@ -479,7 +478,7 @@ class Covariance:
         below = Covariance(self.along_ones(c_out), self.start).through_fixed(op, sizes, lags)
         uniform = below.values * (c_out / c_in)  # the part along the ones of all channels
         power = uniform * op.groups              # and along those of each group
-        return Covariance(power * _column(np.asarray(shares), self.ndim), below.start, uniform, EXCHANGEABLE)
+        return Covariance(power * column(np.asarray(shares), self.ndim), below.start, uniform, EXCHANGEABLE)
 
     def through_full(self, op: Linear, sizes: tuple[int | None, ...], lags: tuple[int, ...]) -> Covariance:
         """Below given weights that mix channels; the channels above must be independent and alike."""
@@ -508,35 +507,66 @@ class Covariance:
         if bias is not None and bias.ndim > 1:
             gate = bias[(slice(None), *(None,) * self.ndim)]
             return self.gated(gate).through_route(ops, sizes, lags, channels)
-        multiples = self.multiples if self.uniform is None else None
-        state = self._apart() if multiples is None else self._first()
-        alone = state.with_lags((0,) * self.ndim).values
-        spread = [routed(part, self.start, op, sizes) for op, part in zip(ops, _each(alone, len(ops)))]
+        state = self._by_one() if self.uniform is None else self.whole()._apart()
+        multiples = state.multiples
+        state = state if multiples is None else state._first()
+        none = (0,) * self.ndim
+        single = state.with_lags(none).values
+        spread = [routed(part, self.start, op, sizes) for op, part in zip(ops, _each(single, len(ops)))]
         power, start, uniform = np.concatenate([wins for wins, _ in spread]), spread[0][1], None
-        if any(self.lags) or self.uniform is not None:
-            here: Any = (slice(None), *self.lags)
-            there: Any = (slice(None), *lags)
-            rest = state.values.copy()
-            rest[here] = 0
-            pairs, _ = routed_pairs(rest, self.start, ops[0]._replace(opened=None), sizes, lags)
-            if self.uniform is not None:
-                both, _ = fixed_pairs(self.uniform, self.start, ops[0], sizes, lags)
-                one, _ = fixed_pairs(refit_lags(alone, (0,) * self.ndim, self.lags), self.start, ops[0], sizes, lags)
-                own = (refit_lags(power, (0,) * self.ndim, lags) - one).sum(axis=0, keepdims=True)
-                uniform = both + own / channels
-            if ops[0].opened is not None and any(self.lags):
-                more = np.concatenate([opened_more(part, self.start, op, sizes)
-                                       for op, part in zip(ops, _each(rest, len(ops)))])
-                power = power + more.reshape(len(more), *power.shape[1:])
-            if multiples is not None and len(power) > 1:
-                pairs, power, multiples = (*(each * _column(multiples, self.ndim) for each in (pairs, power)), None)
-            pairs[there] += power.reshape(pairs[there].shape)
-            power = pairs
-        below = self.holding(power, start=start, uniform=uniform).with_lags(lags)
-        if multiples is not None:
-            below = below._multiplied(multiples) if len(power) == 1 else below.holding(
-                below.bare * _column(multiples, self.ndim))
-        return below if bias is None else below.gated(_column(bias, self.ndim))
+        if not any(self.lags) and self.uniform is None:
+            below = self.holding(power, start=start)
+            if multiples is not None:
+                below = below._multiplied(multiples) if len(power) == 1 else below.holding(
+                    power * column(multiples, self.ndim))
+            return (below if bias is None else below.gated(column(bias, self.ndim))).with_lags(lags)
+        geometry = [taps.geometry[0] for taps in ops[0].taps]
+        near, half = overlapping(geometry, self.lags), state.half and lags[0] > 0
+        if state.half and not half or near == self.lags:
+            state, half = state.whole(), False
+        rest, plain = state.held.copy(), ops[0]._replace(opened=None)
+        rest[state.center] = 0
+        if half:
+            pairs, _ = half_routed(rest, self.start, plain, sizes, lags, near)
+        else:
+            pairs, _ = routed_pairs(rest, self.start, plain, sizes, lags)
+        if self.uniform is not None:
+            both, _ = fixed_pairs(self.uniform, self.start, ops[0], sizes, lags)
+            one, _ = fixed_pairs(refit_lags(single, none, self.lags), self.start, ops[0], sizes, lags)
+            own = (refit_lags(power, none, lags) - one).sum(axis=0, keepdims=True)
+            uniform = both + own / channels
+        if ops[0].opened is not None and any(self.lags):
+            rest = nearby(rest, near) if half else rest
+            more = np.concatenate([opened_more(part, self.start, op, sizes)
+                                   for op, part in zip(ops, _each(rest, len(ops)))])
+            power = power + more.reshape(len(more), *power.shape[1:])
+        alone = power.reshape(len(power), *power.shape[1 + self.ndim:])
+        below = self.holding(pairs, half, start=start, uniform=uniform)
+        if multiples is not None and len(alone) > 1:
+            below = below._multiplied(multiples, alone * multiples.reshape(-1, *(1,) * self.ndim))
+        else:
+            pairs[below.center] += alone
+            below = below if multiples is None else below._multiplied(multiples)
+        below = below.with_lags(lags)
+        return below if bias is None else below.gated(column(bias, self.ndim))
+
+
+def _on_top(parts: Sequence[Covariance], whole: Covariance) -> Array | None:
+    """What comes on top of the parts at lag 0, at the sites of their sum."""
+    if all(part.alone is None for part in parts):
+        return None
+    groups = next(len(part.multiples) for part in parts if part.multiples is not None)
+    total = np.zeros((groups, *whole.bare.shape[1 + whole.ndim:]))
+    for part in parts:
+        if part.alone is not None:
+            place: Any = (..., *_place(part, whole.start))
+            total[place] += part.alone * part._factor_alone
+    return total
+
+
+def _place(part: Covariance, start: tuple[int, ...]) -> list[slice]:
+    """Where its sites are on a lattice that begins at `start`."""
+    return [slice(f - s, f - s + n) for f, s, n in zip(part.start, start, part.bare.shape[-part.ndim:])]
 
 
 def _hull(parts: Sequence[Covariance]) -> tuple[tuple[int, ...], tuple[int, ...]]:

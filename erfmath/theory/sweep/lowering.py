@@ -80,6 +80,12 @@ class Linear(NamedTuple):
         return self._replace(fold=())
 
     @property
+    def evenly(self) -> Linear:
+        """Windows that hand what they have to all their sites alike."""
+        return self._replace(taps=tuple(taps._replace(weights=np.full(taps.weights.shape, 1 / taps.weights.size))
+                                        for taps in self.taps), routes=False, inside_only=True, gain=1.0)
+
+    @property
     def in_place(self) -> bool:
         """Whether each site reads itself alone: values times a number, or mixed channels."""
         for taps in self.taps:  # asked for many times over

@@ -1,6 +1,7 @@
 """Pairs of sites through linear layers: M(x, tau) for all lags of a box, shape (groups, *lags, *lattice).
 
-Random layers keep every lag and mix sites, fixed ones mix lags (docs/theory.md, equations 18 to 26).
+Random layers keep every lag and mix sites, fixed ones mix lags (docs/theory.md, equations 18 to 26).  Where `half` is
+asked for, lags along the first axis are those from 0 on: M(x, -tau) = M(x - tau, tau) tells the others (`mirror`).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from .lowering import Linear
 from .taps import REMEDY, Array, Taps, adjoint, border_gain
 
 __all__ = ["blank", "border", "border_pairs", "by_lag", "cut", "cut_pairs", "fixed_pairs", "of_both", "opened_more",
-           "refit_lags", "routed", "routed_pairs", "select_lags", "windows"]
+           "one_end_then_other", "overlapping", "refit_lags", "routed", "routed_pairs", "select_lags", "windows"]
 
 
 def cut(values: Array, start: tuple[int, ...], sizes: tuple[int | None, ...],
@@ -63,60 +64,65 @@ def by_lag(weights: tuple[float, float], lags: tuple[int, ...]) -> Array:
     return found
 
 
-def refit_lags(values: Array, have: tuple[int, ...], want: tuple[int, ...]) -> Array:
-    shape = (len(values), *(2 * w + 1 for w in want), *values.shape[1 + len(want):])
+def refit_lags(values: Array, have: tuple[int, ...], want: tuple[int, ...], half: bool = False) -> Array:
+    """Cut, or filled with zeros, from a box of lags of half-widths `have` to one of `want`."""
+    into, out, counts = [], [], []
+    for axis, (h, w) in enumerate(zip(have, want)):
+        least = min(h, w)
+        low, first, zero = (0, 0, 0) if half and axis == 0 else (least, h, w)  # where lag 0 is, before and after
+        out.append(slice(first - low, first + least + 1))
+        into.append(slice(zero - low, zero + least + 1))
+        counts.append(zero + w + 1)
+    shape = (len(values), *counts, *values.shape[1 + len(want):])
     check_bytes(8 * math.prod(shape), f"a covariance of shape {shape}", REMEDY)
-    index = (slice(None), *(slice(max(h - w, 0), h + min(h, w) + 1) for h, w in zip(have, want)))
     if all(h >= w for h, w in zip(have, want)):
-        return values[index]
+        return values[(slice(None), *out)]
     fitted = blank(shape)
-    fitted[(slice(None), *(slice(max(w - h, 0), w + min(h, w) + 1) for h, w in zip(have, want)))] = values[index]
+    fitted[(slice(None), *into)] = values[(slice(None), *out)]
     return fitted
 
 
-def select_lags(values: Array, axis: int, g: AxisGeometry, have: int, want: int) -> Array:
+def select_lags(values: Array, axis: int, g: AxisGeometry, have: int, want: int, half: bool = False) -> Array:
     """Lags below a random layer: lag tau' comes from lag tau with tau' = s tau (transposed: tau = s tau')."""
     if g.stride == 1 and have == want:
         return values
-    lead = (slice(None),) * axis
+    lead, (before, after) = (slice(None),) * axis, (0, 0) if half else (have, want)  # where lag 0 is
     shape = list(values.shape)
-    shape[axis] = 2 * want + 1
+    shape[axis] = after + want + 1
     chosen = np.zeros_like(values, shape=shape)
-    if g.transposed:
-        reach = min(want, have // g.stride)
-        chosen[lead + (slice(want - reach, want + reach + 1),)] = values[
-            lead + (slice(have - reach * g.stride, have + reach * g.stride + 1, g.stride),)]
-    else:
-        reach = min(have, want // g.stride)
-        chosen[lead + (slice(want - reach * g.stride, want + reach * g.stride + 1, g.stride),)] = values[
-            lead + (slice(have - reach, have + reach + 1),)]
+    wide, narrow = (1, g.stride) if g.transposed else (g.stride, 1)
+    reach = min(want // wide, have // narrow)
+    down = 0 if half else reach
+    chosen[lead + (slice(after - down * wide, after + reach * wide + 1, wide),)] = values[
+        lead + (slice(before - down * narrow, before + reach * narrow + 1, narrow),)]
     return chosen
 
 
-def cut_pairs(values: Array, start: tuple[int, ...], sizes: tuple[int | None, ...],
-              axes: tuple[int, ...]) -> tuple[Array, tuple[int, ...]]:
+def cut_pairs(values: Array, start: tuple[int, ...], sizes: tuple[int | None, ...], axes: tuple[int, ...],
+              half: bool = False) -> tuple[Array, tuple[int, ...]]:
     """Drop sites outside the map, and, in place, pairs whose partner is outside."""
     ndim = len(start)
     values, start = cut(values, start, sizes, axes)
     for axis in axes:
-        n, reach, count = sizes[axis], values.shape[1 + axis] // 2, values.shape[1 + ndim + axis]
-        if n is None or reach == 0:
+        n, lags, count = sizes[axis], values.shape[1 + axis], values.shape[1 + ndim + axis]
+        if n is None or lags == 1:
             continue
         index: list[Any] = [slice(None)] * values.ndim
-        for index[1 + axis], index[1 + ndim + axis] in _alone(start[axis], n, reach, count):
+        for index[1 + axis], index[1 + ndim + axis] in _alone(start[axis], n, 0 if half and axis == 0 else -(lags // 2),
+                                                              lags, count):
             values[tuple(index)] = 0.0
     return values, start
 
 
 @remembered(1024)
-def _alone(start: int, n: int, reach: int, count: int) -> tuple[tuple[int, slice], ...]:
-    """Per lag, which of `count` sites from `start` on have no partner on a map of `n`."""
+def _alone(start: int, n: int, first: int, lags: int, count: int) -> tuple[tuple[int, slice], ...]:
+    """Per lag, from `first` on, which of `count` sites from `start` on have no partner on a map of `n`."""
     found = []
-    for tau in range(-reach, reach + 1):
+    for place, tau in enumerate(range(first, first + lags)):
         low, high = -start - tau, n - start - tau  # sites with a partner
         for none in (slice(0, min(max(low, 0), count)), slice(min(max(high, 0), count), count)):
             if none.start < none.stop:
-                found.append((tau + reach, none))
+                found.append((place, none))
     return tuple(found)
 
 
@@ -128,14 +134,16 @@ def border(values: Array, start: tuple[int, ...], taps: Taps, sizes: tuple[int |
     return values if gain is None else _along(values, gain, axis - len(start))
 
 
-def border_pairs(values: Array, start: tuple[int, ...], taps: Taps, sizes: tuple[int | None, ...]) -> Array:
-    """The same for both sites of each pair."""
+def border_pairs(values: Array, start: tuple[int, ...], taps: Taps, sizes: tuple[int | None, ...],
+                 first: int | None = None) -> Array:
+    """The same for both sites of each pair; lags along the axis go from `first` on, by default to both sides of 0."""
     axis, = taps.axes
-    reach, count = values.shape[1 + axis] // 2, values.shape[axis - len(start)]
-    gain = border_gain(taps, start[axis] - reach, count + 2 * reach, sizes[axis])
+    lags, count = values.shape[1 + axis], values.shape[axis - len(start)]
+    low = -(lags // 2) if first is None else first
+    gain = border_gain(taps, start[axis] + low, count + lags - 1, sizes[axis])
     if gain is None:
         return values
-    pair = gain[reach:reach + count, None] * np.lib.stride_tricks.sliding_window_view(gain, 2 * reach + 1)
+    pair = gain[-low:count - low, None] * sliding_window_view(gain, lags)
     return _along(values, pair.T, 1 + axis, axis - len(start))
 
 
@@ -171,7 +179,8 @@ def fixed_pairs(values: Array, start: tuple[int, ...], op: Linear, sizes: tuple[
         want = tuple(lags[axis] for axis in taps.axes)
         if weights is None and any(have + want) and len(taps.axes) == 1 and (
                 not taps.geometry[0].transposed or taps.geometry[0].stride == 1):
-            values, start = _one_end_then_other(values, start, _downward(taps, sizes), sizes, want[0])
+            values, start = one_end_then_other(values, start, _downward(taps, sizes), sizes, (-have[0], have[0]),
+                                               (-want[0], want[0]))
             values, start = cut_pairs(values, start, sizes, taps.axes)
             continue
         mix = _LagMix(taps, have, want, product)
@@ -191,42 +200,44 @@ def _downward(taps: Taps, sizes: tuple[int | None, ...]) -> Taps:
     return taps._replace(geometry=(turned,), weights=taps.weights[::-1])
 
 
-def _one_end_then_other(values: Array, start: tuple[int, ...], taps: Taps, sizes: tuple[int | None, ...], want: int
-                        ) -> tuple[Array, tuple[int, ...]]:
-    """A filter along one axis on the second site of each pair, which moves lags, then on the first, as sums of taps."""
+def one_end_then_other(values: Array, start: tuple[int, ...], taps: Taps, sizes: tuple[int | None, ...],
+                       have: tuple[int, int], want: tuple[int, int]) -> tuple[Array, tuple[int, ...]]:
+    """A filter along one axis on the second site of each pair, which moves lags, then on the first, as sums of taps.
+
+    `have` and `want` are the first and the last lag above and below.
+    """
     (axis,), (g,), ndim = taps.axes, taps.geometry, len(start)
     lag, site = 1 + axis, 1 + ndim + axis
-    have, count = values.shape[lag] // 2, values.shape[site]
-    ends = g.extent - 1
-    least = max(-want, -g.stride * have)  # lags between the two steps, of which the second needs so many
-    most = min(want + ends, g.stride * have + ends)
+    count, ends, stride = values.shape[site], g.extent - 1, g.stride
+    least = max(want[0], stride * have[0])  # lags between the two steps, of which the second needs so many
+    most = min(want[1] + ends, stride * have[1] + ends)
     weights = taps.weights.tolist()
     if taps.flat:
         values, weights = values * weights[0]**2, [1.0] * len(weights)
     shape = list(values.shape)
     shape[lag] = max(most - least + 1, 0)
     middle = blank(shape)
+    lead = (slice(None),) * lag
     for tap, w in enumerate(weights):
-        first = -(-(least - g.dilation * tap + g.stride * have) // g.stride)
-        first, stop = max(first, 0), min((most - g.dilation * tap + g.stride * have) // g.stride + 1, 2 * have + 1)
-        if first < stop:
-            to = g.stride * (first - have) + g.dilation * tap - least
-            into = slice(to, to + g.stride * (stop - first - 1) + 1, g.stride)
-            part = values[(slice(None),) * lag + (slice(first, stop),)]
-            middle[(slice(None),) * lag + (into,)] += part if w == 1 else w * part
-    shape[lag], shape[site] = 2 * want + 1, g.stride * (count - 1) + g.extent
+        shift = g.dilation * tap
+        first, last = max(-((shift - least) // stride), have[0]), min((most - shift) // stride, have[1])
+        if first <= last:
+            to = stride * first + shift - least
+            part = values[(*lead, slice(first - have[0], last - have[0] + 1))]
+            middle[(*lead, slice(to, to + stride * (last - first) + 1, stride))] += part if w == 1 else w * part
+    shape[lag], shape[site] = want[1] - want[0] + 1, stride * (count - 1) + g.extent
     out = blank(shape)
     for tap, w in enumerate(weights):
-        low, high = max(-want, least - g.dilation * tap), min(want, most - g.dilation * tap)
+        shift = g.dilation * tap
+        low, high = max(want[0], least - shift), min(want[1], most - shift)
         if low <= high:
             index = [slice(None)] * out.ndim
-            index[lag] = slice(low + want, high + want + 1)
-            index[site] = slice(g.dilation * tap, g.dilation * tap + g.stride * (count - 1) + 1, g.stride)
-            read = slice(low + g.dilation * tap - least, high + g.dilation * tap - least + 1)
-            part = middle[(slice(None),) * lag + (read,)]
+            index[lag] = slice(low - want[0], high - want[0] + 1)
+            index[site] = slice(shift, shift + stride * (count - 1) + 1, stride)
+            part = middle[(*lead, slice(low + shift - least, high + shift - least + 1))]
             out[tuple(index)] += part if w == 1 else w * part
     begin = list(start)
-    begin[axis] = g.stride * start[axis] - g.pads(sizes[axis])[0]
+    begin[axis] = stride * start[axis] - g.pads(sizes[axis])[0]
     return out, tuple(begin)
 
 
@@ -252,14 +263,12 @@ def routed_pairs(values: Array, start: tuple[int, ...], op: Linear, sizes: tuple
     geometry, ndim = tuple(taps.geometry[0] for taps in op.taps), len(start)
     upward = geometry[0].transposed
     have = tuple(n // 2 for n in values.shape[1:1 + ndim])
-    near = _overlapping(geometry, have)  # further apart, both winners are anywhere
+    near = overlapping(geometry, have)  # further apart, both winners are anywhere
     if not upward and near != have:
         inner = (slice(None), *(slice(h - m, h + m + 1) for h, m in zip(have, near)))
         rest = values.copy()
         rest[inner] = 0.0
-        even = op._replace(taps=tuple(taps._replace(weights=np.full(taps.weights.shape, 1 / taps.weights.size))
-                                      for taps in op.taps), routes=False, inside_only=True, gain=1.0)
-        apart, first = fixed_pairs(rest, start, even, sizes, lags)
+        apart, first = fixed_pairs(rest, start, op.evenly, sizes, lags)
         close = tuple(min(lag, g.stride * h + g.extent - 1) for lag, g, h in zip(lags, geometry, near))
         together, there = routed_pairs(values[inner], start, op, sizes, close)
         if there != first or together.shape[1 + ndim:] != apart.shape[1 + ndim:]:
@@ -301,7 +310,7 @@ def opened_more(values: Array, start: tuple[int, ...], op: Linear, sizes: tuple[
     assert op.opened is not None
     geometry, ndim = tuple(taps.geometry[0] for taps in op.taps), len(start)
     have = tuple(n // 2 for n in values.shape[1:1 + ndim])
-    near = _overlapping(geometry, have)
+    near = overlapping(geometry, have)
     inner: Any = (slice(None), *(slice(h - m, h + m + 1) for h, m in zip(have, near)))
     values = values[inner]
     one, other, union = windows(geometry, start, values.shape[1 + ndim:], sizes, near)
@@ -313,7 +322,7 @@ def opened_more(values: Array, start: tuple[int, ...], op: Linear, sizes: tuple[
     return np.asarray(found[center])
 
 
-def _overlapping(geometry: Sequence[AxisGeometry], lags: Sequence[int]) -> tuple[int, ...]:
+def overlapping(geometry: Sequence[AxisGeometry], lags: Sequence[int]) -> tuple[int, ...]:
     """Up to which of the lags two windows have sites in common."""
     return tuple(min(h, (g.extent - 1) // g.stride) for h, g in zip(lags, geometry))
 

@@ -15,6 +15,7 @@ import erfmath as em
 from erfmath.theory.rules.registry import rule_of
 from erfmath.theory.sweep import covariance
 from erfmath.theory.sweep.covariance import FAINT, WIDE, Covariance
+from erfmath.theory.sweep.factor import correlate
 
 Array = Any
 
@@ -159,3 +160,71 @@ def test_groups_with_winners_of_their_own_are_found_as_each() -> None:
         for g, op in enumerate(ops):
             alone = Covariance(state.values[g:g + 1], (0,)).through_route((op,), (9,), (4,), 2)
             assert_close(together[g:g + 1], alone.values, ROUNDING)
+
+
+def by_lags(rng: np.random.Generator, lags: tuple[int, int]) -> Array:
+    """A factor for each lag, the same for opposite ones."""
+    g = rng.random((1, 1, 4, 3))
+    return correlate(g, g, lags).sum(axis=(3, 4), keepdims=True)
+
+
+def states() -> dict[str, Covariance]:
+    """Gradients of three groups: each by itself, multiples of one, with factors for groups and lags, more at lag 0."""
+    rng, multiples = np.random.default_rng(3), np.array([1.0, 0.25, 3.0])
+    one, *others = (correlate(g, g, (3, 2)) for g in rng.normal(size=(4, 5, 1, 5, 4)))
+    factor = by_lags(rng, (3, 2)) * np.array([1.5, 2.0, 0.5]).reshape(3, 1, 1, 1, 1)
+    alone = np.array([other[0, 3, 2] for other in others])
+    return {"each": Covariance(np.concatenate(others), (1, 2)),
+            "factors": Covariance(np.concatenate(others), (1, 2), factor=factor),
+            "multiples": Covariance(one, (1, 2), multiples=multiples),
+            "multiples and factors": Covariance(one, (1, 2), multiples=multiples, factor=factor),
+            "more at lag 0": Covariance(one, (1, 2), multiples=multiples, alone=alone, factor=0.5),
+            "all": Covariance(one, (1, 2), multiples=multiples, alone=alone, factor=factor)}
+
+
+@pytest.mark.parametrize("name", states())
+def test_halves_and_what_is_not_made_yet(name: str) -> None:
+    """However a covariance is held, layers do to it what they do to all its values."""
+    state = states()[name]
+    plain = state.holding(state.values)
+    rng, sizes = np.random.default_rng(4), (11, 11)
+    conv = rule_of(em.Conv(3)).lower(em.Conv(3, padding=1), sizes, 3, 3)
+    wide = rule_of(em.Conv(3)).lower(em.Conv(3, stride=2, padding=1), sizes, 3, 3)
+    average = rule_of(em.AvgPool(3)).lower(em.AvgPool(3, stride=2, padding=1), sizes, 3, 3)
+    pool = rule_of(em.MaxPool(3)).lower(em.MaxPool(3, stride=2, padding=1), sizes, 3, 3)
+    pools = [pool._replace(opened=lambda counts, more=more: 1 + more * counts / (1 + counts)) for more in (.1, .2, .3)]
+    shares, numbers = rng.random((3, 2)), np.array([2.0, 5.0, 0.5])
+    by_site = rng.random((3, 1, 1, 11, 11))
+    steps = {
+        "random": lambda m: m.through_random(conv, sizes, (3, 2), shares, 3),
+        "fewer lags": lambda m: m.through_random(wide, sizes, (0, 1), shares, 3),
+        "more lags": lambda m: m.through_random(wide, sizes, (5, 7), shares, 3),
+        "average": lambda m: m.through_fixed(average, sizes, (4, 6)), "power": lambda m: m.through_fixed(
+            average, sizes, (0, 0)), "max": lambda m: m.through_route(pools, sizes, (6, 5), 3),
+        "max of one": lambda m: m.through_route(pools[:1], sizes, (6, 5), 3, numbers),
+        "max, power": lambda m: m.through_route(pools, sizes, (0, 0), 3),
+        "max by place": lambda m: m.through_route(pools, sizes, (6, 5), 3, by_site[:, 0, 0, :6, :6]),
+        "groups": lambda m: m.gated(numbers.reshape(3, 1, 1, 1, 1)), "lags": lambda m: m.gated(
+            by_lags(rng, (6, 6))),
+        "sites": lambda m: m.gated(by_site), "times": lambda m: m.times(3.0).gated(by_site[:1]),
+        "conditioned": lambda m: m.conditioned(numbers, numbers[::-1]), "conditioned alike": lambda m: m.conditioned(
+            numbers, numbers), "cut": lambda m: m.with_lags((1, 0)), "filled": lambda m: m.with_lags((4, 1)),
+        "alone": lambda m: m.with_lags((0, 1)), "picked": lambda m: m.into_groups(np.array([-1, 0, -1]), 1),
+        "two": lambda m: m.into_groups(np.array([-1, 0, 1]), 2), "summed": lambda m: m.into_groups(
+            np.array([0, 1, 0]), 2), "gathered": lambda m: m.gathered(), "masked": lambda m: m.masked(0.25, 3),
+        "merged": lambda m: m.merge(m.times(2.0), 3, False), "sum": lambda m: Covariance.sum_of(
+            [m, plain, m.with_lags((3, 2)).times(0.5)], 3, False)}
+    for step, through in steps.items():
+        rng = np.random.default_rng(5)
+        want = through(plain)
+        for held in (state, state.halved(), plain.halved()):
+            rng = np.random.default_rng(5)
+            found = through(held)
+            assert (found.start, found.lags) == (want.start, want.lags), step
+            unit = float(np.abs(want.values).max())
+            assert_close(found.values, want.values, ROUNDING, scale=unit)
+            assert_close(found.power, want.power, ROUNDING, scale=unit)
+            assert found.largest >= found.power.max() / 3 * (1 - 1e-9)
+    for held in (state, state.halved()):
+        both = Covariance.combinations([held._apart(), plain], np.array([[1.0, 2.0]]))[0]
+        assert_close(both.values, 3 * plain.values, ROUNDING, scale=1.0)

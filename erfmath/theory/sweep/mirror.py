@@ -1,0 +1,92 @@
+"""Half of all lags: M(x, -tau) = M(x - tau, tau), so that those from 0 on along the first axis tell the others.
+
+Arrays are of shape (groups, *lags, *lattice), the first of the lags from 0 on, all others to both sides of 0.  Layers
+that look at lags as they come (random layers, gates) take them as they are; a fixed layer moves some of them over 0,
+and gets as many of the others as it needs.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .lowering import Linear
+from .pairs import blank, border_pairs, cut_pairs, one_end_then_other, routed_pairs
+from .taps import Array
+
+__all__ = ["half_fixed", "half_routed", "halved", "keeps_half", "mirrored", "nearby"]
+
+
+def halved(values: Array) -> Array:
+    """A view of half of all lags."""
+    return values[:, values.shape[1] // 2:]
+
+
+def mirrored(values: Array) -> Array:
+    """All lags."""
+    return _extended(values, values.shape[1] - 1)
+
+
+def nearby(values: Array, lags: tuple[int, ...]) -> Array:
+    """All lags of a box of half-widths `lags`, which are among those given."""
+    ndim = len(lags)
+    inner = tuple(slice(n // 2 - h, n // 2 + h + 1) for n, h in zip(values.shape[2:1 + ndim], lags[1:]))
+    return mirrored(values[(slice(None), slice(lags[0] + 1), *inner)])
+
+
+def _extended(values: Array, more: int) -> Array:
+    """With so many lags below 0 along the first axis."""
+    if not more:
+        return values
+    ndim, shape = values.ndim // 2, list(values.shape)
+    sites, others, ends = shape[1 + ndim:], shape[2:1 + ndim], [n - 1 for n in shape[2:1 + ndim]]
+    shape[1] += more
+    out = blank(shape)
+    out[:, more:] = values
+    for lag in range(1, min(more + 1, values.shape[1])):
+        for place in np.ndindex(*others):
+            tau = (-lag, *(k - end // 2 for k, end in zip(place, ends)))
+            here = (slice(max(-t, 0), max(n - max(t, 0), 0)) for t, n in zip(tau, sites))
+            there = (slice(max(t, 0), max(n - max(-t, 0), 0)) for t, n in zip(tau, sites))
+            turned = (end - k for k, end in zip(place, ends))
+            out[(slice(None), more - lag, *place, *here)] = values[(slice(None), lag, *turned, *there)]
+    return out
+
+
+def keeps_half(op: Linear) -> bool:
+    """Whether a fixed layer is one of filters along axes, which half of all lags do for."""
+    return not any(len(taps.axes) > 1 or taps.rows is not None or taps.geometry[0].transposed for taps in op.taps)
+
+
+def half_fixed(values: Array, start: tuple[int, ...], op: Linear, sizes: tuple[int | None, ...], lags: tuple[int, ...]
+               ) -> tuple[Array, tuple[int, ...]]:
+    """Filters along axes on both sites of each pair, of which half of all lags are given and found."""
+    values = values * op.gain**2 if op.gain != 1 else values
+    for taps in op.taps:
+        (axis,), (g,), have = taps.axes, taps.geometry, values.shape[1 + taps.axes[0]]
+        low, want = -(have // 2), -lags[axis]
+        if axis == 0:  # of lags below 0, those that come over it
+            low, want = -min((g.extent - 1) // g.stride, have - 1), 0
+            values = _extended(values, -low)
+        if op.inside_only:
+            values = border_pairs(values, start, taps, sizes, low)
+        ends = low, low + values.shape[1 + axis] - 1
+        values, start = one_end_then_other(values, start, taps, sizes, ends, (want, lags[axis]))
+        values, start = cut_pairs(values, start, sizes, taps.axes, half=True)
+    return values, start
+
+
+def half_routed(values: Array, start: tuple[int, ...], op: Linear, sizes: tuple[int | None, ...],
+                lags: tuple[int, ...], near: tuple[int, ...]) -> tuple[Array, tuple[int, ...]]:
+    """A max pool on the gradients of pairs of windows, of which those up to lags `near` overlap (`routed_pairs`)."""
+    inner = (slice(None), slice(near[0] + 1), *(
+        slice(n // 2 - m, n // 2 + m + 1) for n, m in zip(values.shape[2:], near[1:])))
+    rest = values.copy()
+    rest[inner] = 0.0
+    apart, first = half_fixed(rest, start, op.evenly, sizes, lags)
+    geometry = [taps.geometry[0] for taps in op.taps]
+    close = tuple(min(lag, g.stride * m + g.extent - 1) for lag, g, m in zip(lags, geometry, near))
+    together, there = routed_pairs(nearby(values, near), start, op, sizes, close)
+    assert there == first
+    others = (slice(h - c, h + c + 1) for h, c in zip(lags[1:], close[1:]))
+    apart[(slice(None), slice(close[0] + 1), *others)] += halved(together)
+    return apart, first
