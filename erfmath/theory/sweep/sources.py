@@ -83,17 +83,17 @@ class _Lattice(NamedTuple):
             out[n] = here + part * (there - here)
         return out
 
-    def cut(self, p: Array, knots: Sequence[float]) -> tuple[Array, Array, list[tuple[int, float]]]:
+    def cut(self, p: Array, knots: Sequence[float], heap: bool) -> tuple[Array, Array, list[tuple[int, float]]]:
         """Points and probabilities (per row), the cells around `knots` in two; which those are, and their parts below.
 
-        What is at 0 is exactly there.
+        Where there is a `heap` at 0, as rectifiers make it, what is there is exactly there.
         """
         u = self.step * (self.first + np.arange(self.size))
         cuts: list[tuple[int, float]] = []
         for knot in sorted(knots, reverse=True):
             near = round(knot / self.step)
             n, below = near - self.first, knot / self.step - near + 0.5
-            if near and 0 <= n < self.size and (not cuts or cuts[-1][0] != n):
+            if (near or not heap) and 0 <= n < self.size and (not cuts or cuts[-1][0] != n):
                 cuts.append((n, below))
                 u = np.insert(u, n + 1, knot + (1 - below) / 2 * self.step)
                 u[n] = knot - below / 2 * self.step
@@ -196,7 +196,8 @@ class Sum(Source):
 
     def _on_lattice(self, knots: tuple[float, ...]) -> Nodes:
         lattice = self._terms[0]
-        u, p, cuts = lattice.cut(lattice.rows(self._spectra), knots)
+        heap = not self.q and all((x == 0).any() for x in self._terms[2])
+        u, p, cuts = lattice.cut(lattice.rows(self._spectra), knots, heap)
         return Nodes(u, p[0], cuts)
 
     def pull(self, part: int, nodes: Nodes, table: Array) -> tuple[Nodes, Array]:
@@ -347,15 +348,14 @@ def _wins(x: Array, p: Array, count: int) -> Array:
 
 
 def _at(targets: Array, x: Array, weight: Array, table: Array) -> Array:
-    """Weighted means of a table over points x, at targets near to them."""
-    order = np.argsort(targets, kind="stable")
-    edges = (targets[order][1:] + targets[order][:-1]) / 2
-    bins = np.searchsorted(edges, x.ravel(), side="right")
-    total, sums = (np.bincount(bins, w.ravel(), len(targets)) for w in (weight, weight * table))
+    """Weighted means of a table over points x, at targets near to them; rounding does not tell targets apart."""
+    unit = float(np.abs(targets).max(initial=0.0)) or 1.0
+    distinct, which = np.unique(np.round(targets / unit, DIGITS), return_inverse=True)
+    edges = (distinct[1:] + distinct[:-1]) / 2 + 10.0**-DIGITS / 4  # beside what has been rounded
+    bins = np.searchsorted(edges, np.round(x.ravel() / unit, DIGITS))
+    total, sums = (np.bincount(bins, w.ravel(), len(distinct)) for w in (weight, weight * table))
     met = np.flatnonzero(total > 0)
-    out = np.empty(len(targets))
-    out[order] = np.interp(np.arange(len(targets)), met, sums[met] / total[met])
-    return out
+    return np.interp(np.arange(len(distinct)), met, sums[met] / total[met])[which.reshape(-1)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -608,6 +608,11 @@ class Averaged(Source):
         return _Lattice.over([(min(w * lo, w * hi), max(w * lo, w * hi)) for w in self.weights], GRID)
 
     @functools.cached_property
+    def _heap(self) -> bool:
+        """Whether sites are often exactly zero."""
+        return bool((self._sites[0] == 0).any())
+
+    @functools.cached_property
     def _spectra(self) -> dict[float, Array]:
         x, p = self._sites
         return {w: self._lattice.spectrum(w * x, p) for w in set(self.weights)}
@@ -617,7 +622,7 @@ class Averaged(Source):
         return self._lattice.rows([self._spectra[w] for w in self.weights])
 
     def _make(self, knots: tuple[float, ...]) -> Nodes:
-        u, rows, cuts = self._lattice.cut(self._rows, knots)
+        u, rows, cuts = self._lattice.cut(self._rows, knots, self._heap)
         return Nodes(u, self.parts[0].distribution.share @ rows, cuts)
 
     def pull(self, part: int, nodes: Nodes, table: Array) -> tuple[Nodes, Array]:
@@ -640,5 +645,5 @@ class Averaged(Source):
         return from_rows(self.parts[0], total / sum(often[w] for w in self.weights), self._knots)
 
     def distribution(self, knots: tuple[float, ...]) -> SiteDistribution:
-        u, rows, _ = self._lattice.cut(self._rows, knots)
+        u, rows, _ = self._lattice.cut(self._rows, knots, self._heap)
         return SiteDistribution(u[None], rows, np.ones((1, len(u))), self.parts[0].distribution.share)
