@@ -1,7 +1,8 @@
-"""Max pools, and functions that pools commute with, in the parts of concatenations that hold pooled values.
+"""Layers in the parts of concatenations that are one with what is there.
 
 The largest of a window is taken channel by channel, and of a window of windows it is the largest of one larger window.
 Above a concatenation nobody sees that; in each part a pool is one with the one below, and a function goes before it.
+A norm does nothing to a part that it has normalised already.
 """
 
 from __future__ import annotations
@@ -9,14 +10,17 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from ...layers import Activation, Concat, Identity, Layer, MaxPool, Scale
+from ...layers import Activation, BatchNorm, Concat, Identity, InstanceNorm, Layer, MaxPool, Scale
 from .base import rule_of
+from .fusion import like
 from .order import readers_of, rises
 
 __all__ = ["belongs_to_parts", "into_parts"]
 
 #: Layers that commute with max pools, some of them.
 FUNCTIONS = (Activation, Scale, Identity)
+#: Norms of each channel by itself.
+NORMS = (BatchNorm, InstanceNorm)
 
 
 def belongs_to_parts(layer: Layer, parts: Sequence[int], layers: Sequence[Layer], sources: Sequence[tuple[int, ...]],
@@ -44,7 +48,7 @@ def _pooled(j: int, layers: Sequence[Layer], sources: Sequence[tuple[int, ...]],
 
 def into_parts(names: list[str], layers: list[Layer], sources: list[tuple[int, ...]], sizes: list[Any],
                channels: list[int], last: int, given: Collection[str]) -> int | None:
-    """Put max pools and functions into the parts of concatenations that hold pooled values, with what is below them.
+    """Put max pools and functions into the parts of concatenations that hold pooled values, norms into normalised ones.
 
     Parameters
     ----------
@@ -61,15 +65,20 @@ def into_parts(names: list[str], layers: list[Layer], sources: list[tuple[int, .
         The new position of `last`, None if nothing has changed.
     """
     kinds = [type(layer) for layer in layers]
-    if MaxPool not in kinds or Concat not in kinds:
+    if Concat not in kinds:
         return None
     readers, ways = readers_of(sources), {}
+    moving = (*NORMS, MaxPool, Activation) if MaxPool in kinds else NORMS
     for i, kind in enumerate(kinds):
-        if (kind is MaxPool or kind is Activation) and i > last and kinds[sources[i][0]] in (Concat, *FUNCTIONS):
-            way = _way(i, layers, sources, readers, last) if readers[i] or i == len(layers) - 1 else ()
-            if way and not any(names[j] in given for j in way) and belongs_to_parts(
-                    layers[i], sources[way[0]], layers, sources, last):
-                ways[i] = way
+        if kind not in moving or i <= last or not (readers[i] or i == len(layers) - 1) or kinds[sources[i][0]] not in (
+                Concat, *FUNCTIONS):
+            continue
+        way = _way(i, layers, sources, readers, last)
+        if way and not any(names[j] in given for j in way) and (
+                _normed(way, layers, [j for j in sources[way[0]] if j > last and names[j] not in given])
+                if kind in NORMS else
+                belongs_to_parts(layers[i], sources[way[0]], layers, sources, last)):
+            ways[i] = way
     if not ways:
         return None
     place: dict[int, int] = {-1: -1}
@@ -107,6 +116,12 @@ def _way(i: int, layers: Sequence[Layer], sources: Sequence[tuple[int, ...]], re
             break
         way.append(j)
     return []
+
+
+def _normed(way: Sequence[int], layers: Sequence[Layer], parts: Sequence[int]) -> bool:
+    """Whether a norm right after a concatenation changes nothing in one of these parts of it."""
+    norm: Any = layers[way[-1]]
+    return len(way) == 2 and not (norm.scale_var or norm.shift_var) and any(like(norm, layers[j]) for j in parts)
 
 
 def _rises(layer: Layer) -> bool:

@@ -131,7 +131,10 @@ class Graph:
         if lean:
             lists = names, layers, sources, sizes, channels
             source = _without(simplified(*lists, source, given, apart), source, *lists)
-            while (moved := into_parts(*lists, source, given)) is not None:
+            for _ in range(len(names)):
+                moved = into_parts(*lists, source, given)
+                if moved is None:
+                    break
                 source = _without(simplified(*lists, moved, given, apart), moved, *lists)
         read = list(sources)
         ops: list[Linear] = []

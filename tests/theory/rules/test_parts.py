@@ -55,3 +55,13 @@ def test_shares_of_a_pool_with_copies() -> None:
     shares = em.layer_shares(em.serial(em.concat(em.Conv(1, 4), em.serial(em.Conv(1, 4), pool)), pool), ndim=1)
     assert [row.node for row in shares.layers] == ["max_pool2"]
     assert shares.layers[0].variance == pytest.approx(uniform(3, 5))
+
+
+def test_norms_of_parts_that_have_been_normalised() -> None:
+    """A norm changes nothing in a part that it has normalised: as if it were on the other part alone."""
+    for norm in (em.BatchNorm(), em.InstanceNorm()):
+        part = em.serial(norm, em.Activation("selu"))
+        both = em.serial(em.Conv(3, 4), norm, em.concat(em.Identity(), part), norm)
+        alone = em.serial(em.Conv(3, 4), norm, em.concat(em.Identity(), em.serial(part, norm)))
+        one, other = (em.predict(net, image=6, unit=0) for net in (both, alone))
+        np.testing.assert_allclose(one.map, other.map, rtol=1e-12)
