@@ -20,11 +20,12 @@ from ..sweep.site_distribution import distant
 from ..sweep.sources import Largest
 from ..sweep.taps import Array
 from ..sweep.values import Value
-from . import functions
+from . import functions, images
 from .alignment import Along, through_function
 from .base import Rule, rule_for
 from .context import Before, Below
 from .functions import Function
+from .images import Images
 from .neighbours import Line, Passage, through_activation
 
 #: Part of the second moment below which a mean counts as none.
@@ -135,6 +136,12 @@ class ActivationRule(Rule):
         if known is None or not at.op.gate:
             return known
         return patterns.through_function(self.function(at.layer), inputs[0], after, known)  # type: ignore[arg-type]
+
+    def images(self, at: Before, inputs: Sequence[Moments], after: Moments) -> Images | None:
+        known = at.gates.images.get(at.source)
+        if known is None or not at.op.gate:
+            return known
+        return images.through_function(self.function(at.layer), inputs[0], after, known)  # type: ignore[arg-type]
 
     def along(self, at: Before, inputs: Sequence[Moments], below: Sequence[Along]) -> Along:
         q = float(inputs[0].average.mean())

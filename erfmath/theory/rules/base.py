@@ -33,6 +33,7 @@ from ..sweep.values import Value
 from .alignment import Along, through_sites
 from .context import Above, Before, Below
 from .functions import Function
+from .images import Images, through_filter
 from .neighbours import Passage
 
 if TYPE_CHECKING:
@@ -302,6 +303,13 @@ class Rule:
         """What two inputs have in common at any two sites of a small map (`sweep.patterns`), None if not known."""
         known = at.gates.shared.get(at.source)
         return None if known is None or at.op.taps or at.op.gate or self.moves else known * at.op.gain**2
+
+    def images(self, at: Before, inputs: Sequence[Moments], after: Moments) -> Images | None:
+        """What two samples of correlated pixels have in common (`rules.images`), None if not known."""
+        known = at.gates.images.get(at.source)
+        if known is None or at.op.gate or self.moves or at.op.fresh:
+            return None
+        return through_filter(at.op, known) if at.op.taps else known.times(at.op.gain**2)
 
     def passage(self, layer: Layer, op: Linear, ndim: int) -> Passage | None:
         """How what neighbours share near borders passes, None where it is not followed (equation 62)."""

@@ -22,10 +22,12 @@ from ..sweep.lowering import SAMPLE, Linear, Norm, box, by_place, reach, separab
 from ..sweep.moments import Common, Map, Moments, Tilt, in_parts, read_sites
 from ..sweep.rows import padding
 from ..sweep.taps import Array, Taps, reads
+from . import images
 from .alignment import Along, through_random
 from .base import Rule, gathered, rule_for
 from .context import Above, Before, Below
 from .directions import Patterns, Reads, border_patterns, faint, faint_in_place, tap_ratios
+from .images import Images
 from .neighbours import Passage, through_taps
 
 __all__ = ["ConvolutionRule"]
@@ -136,6 +138,18 @@ class ConvolutionRule(Rule):
             if patterns.unknown(inputs[0], known):
                 return None
         return patterns.through_random(at.op, known, at.extents[at.source], at.extents[at.i])
+
+    def images(self, at: Before, inputs: Sequence[Moments], after: Moments) -> Images | None:
+        op, m = at.op, inputs[0]
+        if not op.fresh or at.layer.transposed:
+            return super().images(at, inputs, after)
+        if m.pixels is None:
+            known = at.gates.images.get(at.source)
+            return None if known is None else images.through_random(op, known)
+        geometry = [g for taps in op.taps for g in taps.geometry]
+        return None if op.fold or op.groups > 1 else images.of_pixels(
+            m.pixels, _weights(op), [g.dilation for g in geometry], [g.stride for g in geometry],
+            at.graph.channels[at.source], float(after.average[0] - after.cov_far[0]))
 
     def along(self, at: Before, inputs: Sequence[Moments], below: Sequence[Along]) -> Along:
         if not at.op.fresh:

@@ -17,7 +17,7 @@ from ..sweep.inputs import InputModel
 from ..sweep.taps import Array
 from .functions import chi_square
 
-__all__ = ["MOST", "Patterns", "Reads", "border_patterns", "by_spread", "faint", "faint_in_place", "inverse_moments",
+__all__ = ["MOST", "Patterns", "Reads", "along_axes", "border_patterns", "by_spread", "faint", "faint_in_place", "inverse_moments",
            "of_patterns", "tap_ratios"]
 
 #: More directions than this are many.
@@ -36,6 +36,11 @@ WEAK = 0.05
 def inverse_moments(covariance: Array) -> Array:
     """E[w_a^2 / (w' S w)] for independent standard normal w: the integral of |T|^(-1/2) [T^(-1)]_aa, T = I + 2 t S."""
     levels, axes = np.linalg.eigh(covariance)
+    return np.asarray(axes**2 @ along_axes(levels))
+
+
+def along_axes(levels: Array) -> Array:
+    """The same along the eigenvectors of S, from its eigenvalues."""
     top = float(levels.max(initial=0.0))
     if not top > 0:
         raise ValueError("a covariance without variance")
@@ -43,8 +48,7 @@ def inverse_moments(covariance: Array) -> Array:
     u = np.linspace(LOW, HIGH, POINTS)
     spread = 1 + 2 * np.exp(u)[:, None] * levels
     density = np.exp(u - np.log(spread).sum(axis=1) / 2)
-    inner = (density[:, None] / spread).sum(axis=0) * (u[1] - u[0])
-    return np.asarray(axes**2 @ inner / top)
+    return np.asarray((density[:, None] / spread).sum(axis=0) * ((u[1] - u[0]) / top))
 
 
 class Patterns(NamedTuple):

@@ -25,10 +25,12 @@ from ..sweep.sources import Joint, Sum, average
 from ..sweep.taps import Array, Taps
 from ..sweep.together import covariance
 from ..sweep.values import Affine, SiteValue, Source, Value
+from . import images
 from .alignment import Along, of_sum
 from .base import Rule, rule_for
 from .context import Above, Before, Below
 from .functions import Function
+from .images import Images
 
 __all__ = ["AddRule", "ConcatRule"]
 
@@ -98,6 +100,13 @@ class AddRule(Rule):
             return None
         each = [patterns.of_moments(m) if one is None else one for m, one in zip(inputs, known)]
         return patterns.of_sum(inputs, each, [at.graph.times(at.i, j) for j in at.graph.sources[at.i]])
+
+    def images(self, at: Before, inputs: Sequence[Moments], after: Moments) -> Images | None:
+        sources = at.graph.sources[at.i]
+        known = [at.gates.images[j] for j in sources if j in at.gates.images]
+        if len(known) < len(sources) or any(one.second.shape != after.second.shape for one in inputs):
+            return None
+        return images.of_sum(known, [at.graph.times(at.i, j) for j in sources])
 
     @staticmethod
     def _common(at: Before, made_of: Sequence[set[int]]) -> float:

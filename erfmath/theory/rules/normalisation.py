@@ -24,11 +24,13 @@ from ..sweep.site_distribution import distant
 from ..sweep.sources import Standardised, Sum
 from ..sweep.taps import Array
 from ..sweep.values import Affine, Value
+from . import images
 from .alignment import PIXELS, REMOVED, Along, with_value
 from .base import Rule, rule_for
 from .context import Above, Before, Below
 from .directions import by_spread, of_patterns
 from .functions import Function
+from .images import Images
 
 if TYPE_CHECKING:
     from ..sweep.plan import Graph
@@ -394,6 +396,8 @@ class BatchNormRule(MapNormRule):
             pass
         elif m.coupled and not m.wraps:
             self._patterned_maps(at, m, parts)
+        if at.source in at.gates.images and i not in at.graph.norms and not any(self.again_in(at, m)):
+            values = self._of_images(at, m, values)
         self.levelled(at, m, values)
         steep = [2 * c > q for q, c, _ in parts]
         if True in steep:  # c is an average: its fall is not exact
@@ -427,6 +431,25 @@ class BatchNormRule(MapNormRule):
                 few[g] /= at.gates.tilts[node].mean()
         if few.count(1.0) < len(few):
             at.gates.power[at.i] = at.gates.power[at.i] * m.per_pair(np.maximum(few, 1.0))
+
+    @staticmethod
+    def _of_images(at: Before, m: Moments, values: Array) -> Array:
+        """Values less what goes with few directions, and the gain with what their fluctuations make of it."""
+        known = at.gates.images[at.source]
+        gain, left = images.through_batch_norm(known, at.graph.sizes[at.i], BATCH)
+        at.gates.power[at.i] = at.gates.power[at.i] * gain
+        at.gates.images[at.i] = left
+        if not any(m.lags):
+            return values
+        change = left.within - known.within / known.variance
+        here = tuple(slice(max(n // 2 - h, 0), n // 2 + h + 1) for n, h in zip(change.shape, m.lags))
+        return values + refit(change[here], m.lags, 0)[(None, ..., *(None,) * m.ndim)] * (values != 0)
+
+    def images(self, at: Before, inputs: Sequence[Moments], after: Moments) -> Images | None:
+        known = at.gates.images.get(at.i)
+        if known is None or not at.op.gate:
+            return None if at.op.gate else super().images(at, inputs, after)
+        return known.times(self._affine_at(at)[0])
 
     def _by_pairs(self, at: Before, m: Moments) -> bool:
         """Take the gain from what any two sites have in common, where that is followed."""

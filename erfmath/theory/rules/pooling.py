@@ -22,9 +22,10 @@ from ..sweep.site_distribution import OVERLAPS, SiteDistribution, distant
 from ..sweep.sources import Largest
 from ..sweep.taps import Array, Taps, border_gain
 from ..sweep.values import Gaussian, SiteValue, Value
-from . import functions
+from . import functions, images
 from .base import Rule, filtered, filtered_level, rule_for
 from .context import Above, Before, Below
+from .images import Images
 from .neighbours import Passage, through_pool
 from .order import rises
 
@@ -257,6 +258,12 @@ class MaxPoolRule(Rule):
         if j in at.gates.normed and None not in graph.sizes[i]:
             at.gates.even[i] = max(self.gathers(at) - _won(at) * _of_winners(at, inputs[0]), 0.0), 1.0
         return pooled
+
+    def images(self, at: Before, inputs: Sequence[Moments], after: Moments) -> Images | None:
+        known = at.gates.images.get(at.source)
+        if known is None or not at.op.routes:
+            return super().images(at, inputs, after)
+        return images.through_pool(at.op, known, inputs[0], after)
 
     def evenly(self, at: Before, left: float) -> float:
         """Where no norm comes right after it, further down, which sites win is random."""

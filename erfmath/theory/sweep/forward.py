@@ -20,6 +20,7 @@ from ...base.errors import check_bytes
 from ..memory import replace
 from ..rules.context import Before, Roots
 from ..rules.alignment import PIXELS, Along
+from ..rules.images import Images
 from ..rules.functions import slant as slant_of, steepness
 from ..rules.neighbours import Borders
 from ..rules.pooling import Route
@@ -74,6 +75,8 @@ class Gates:
         Of this, what goes with all that a stream holds, which other norms of the stream remove, too.
     shared : dict
         Per node with a small map, what two inputs have in common at any two sites, where that is followed.
+    images : dict
+        Per node, what two samples of correlated pixels have in common, where that is followed.
     along : dict
         Per node, the same of a gradient in proportion to its values.
     steep : dict
@@ -108,6 +111,7 @@ class Gates:
     aligned: dict[int, float] = field(default_factory=dict)
     again: dict[int, float] = field(default_factory=dict)
     shared: dict[int, Array] = field(default_factory=dict)
+    images: dict[int, Images] = field(default_factory=dict)
     along: dict[int, Along] = field(default_factory=dict)
     steep: dict[int, float] = field(default_factory=dict)
     slant: dict[int, tuple[float, float]] = field(default_factory=dict)
@@ -461,6 +465,10 @@ class _Forward:
             known = self.graph.rules[i].shared(at, inputs, found)
             if known is not None:
                 self.gates.shared[i] = known
+        if self.inputs.covariance is not None and len(found.sites) == 1:
+            scene = self.graph.rules[i].images(at, inputs, found)
+            if scene is not None and scene.variance > 0:
+                self.gates.images[i] = scene
         if self.spreads and i not in self.gates.even:
             left = [self.gates.even.get(j, (1.0, 1.0))[0] for j in self.graph.sources[i]]
             self.gates.even[i] = self.graph.rules[i].evenly(at, sum(left) / len(left)), 1.0
