@@ -60,7 +60,7 @@ COSTS: dict[str, str] = {
     "INPUT_MOMENTS": "none for such inputs; for photographs use natural_images",
     "DISTANT_SITES": "1 % of the std, 2 % for units in corners; 5 % of the total",
     "BATCH_STATISTICS": "1 % of the std, 5 % of the total; in residual networks of small images and of sigmoids 10 to "
-                        "15 % of the total, on natural images a factor of 2",
+                        "15 % of the total, on natural images 10 %, and more after concatenations",
     "NORM_STATISTICS": "1 % of the std, 3 % for units in corners, 10 % between activations; 8 % of "
                        "the total",
     "MAX_POOL_ROUTING": "0.5 % of the std in U-Nets, 2 % in pyramids of pools; 5 and 27 % of the total",

@@ -17,8 +17,8 @@ from ..sweep.inputs import InputModel
 from ..sweep.taps import Array
 from .functions import chi_square
 
-__all__ = ["MOST", "Patterns", "Reads", "along_axes", "border_patterns", "by_spread", "faint", "faint_in_place", "inverse_moments",
-           "of_patterns", "tap_ratios"]
+__all__ = ["MOST", "Patterns", "Reads", "along_axes", "border_patterns", "by_spread", "faint", "faint_in_place",
+           "inverse_moments", "of_patterns", "tap_ratios"]
 
 #: More directions than this are many.
 MOST = 512

@@ -3,7 +3,7 @@
 Given the images, a channel of random weights is a Gaussian process over all sites of all images, of covariance
 Q(i, j) = E[v(i) v(j)] between two samples.  Its eigenfunctions are the directions of the channel's variance, and their
 parts of it have the sum of squares E[Q^2] over pairs of samples, less the mean.  Batch norms divide by variances that
-fluctuate with the strongest of them, and leave these less of the values (docs/theory.md, equations 71 and 75).
+fluctuate with the strongest of them, and leave these less of the values (docs/theory.md, equations 71 and 72).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["Images", "of_pixels", "of_sum", "through_batch_norm", "through_filte
            "through_random"]
 
 #: Lags that are followed, from the middle, by the number of axes.
-LAGS = {1: 512, 2: 96, 3: 24}
+LAGS = {1: 512, 2: 64, 3: 16}
 #: Squares of normal values that make the part of the variance that fluctuates: for the mean of 1 / variance the
 #: strongest direction counts, for what batch norms leave of all others, too.
 STRONGEST, OTHERS = 1.0, 2.0
@@ -233,21 +233,21 @@ def of_sum(known: Sequence[Images], times: Sequence[float]) -> Images:
 
 
 def through_batch_norm(known: Images, sizes: Sequence[int | None], batch: int) -> tuple[float, Images]:
-    """By what a batch norm exceeds 1 / variance of wide batches, and what it leaves.
+    """By what the mean of 1 / variance exceeds that of 1 / mean variance over many images, and what is left.
 
-    Sites of one image have much in common: `batch` images are so many values rather than all sites.
+    Sites of one image have much in common: the mean over `batch` images takes a part of that, too, and the variance
+    fluctuates with what each of them adds.
     """
     relative = known.within / known.variance
-    mean, square = (_over_pairs(values, sizes) for values in (relative, relative**2))
-    few = 1 / (1 - mean / batch)
-    if known.normed is not None:
-        return few * (1 + 2 * square / batch), known.normed
-    varies = known.varies / known.variance**2
-    _, whole, _ = _split(varies + square / (batch - 1))
-    part, _, left = _split(varies, OTHERS)
-    along = known.along
-    within = (relative - part * along) * ((1 - left) / (1 - part)) + left * along
-    return few * whole, Images(left**2 / OTHERS, along, within)
+    left, whole = known.normed, 1.0
+    if left is None:  # else the taps know
+        varies = known.varies / known.variance**2
+        part, _, rest = _split(varies, OTHERS)
+        within = (relative - part * known.along) * ((1 - rest) / (1 - part)) + rest * known.along
+        left = Images(rest**2 / OTHERS, known.along, within)
+        _, whole, _ = _split(varies + _over_pairs(relative**2, sizes) / (batch - 1))
+    # Slow directions lose most to the mean of a few images: it counts what is left of them.
+    return whole / (1 - _over_pairs(left.within, sizes) / batch), left
 
 
 def _split(varies: float, freedoms: float = STRONGEST) -> tuple[float, float, float]:

@@ -16,7 +16,7 @@ from ..memory import remembered, replace
 from ..sweep.covariance import Covariance
 from ..sweep.factor import Factor
 from ..sweep.lowering import Linear, box, by_place, separable
-from ..sweep.moments import Moments, at as lag_zero, linear, ratio, read_sites, shared_after
+from ..sweep.moments import Moments, at as lag_zero, inside, linear, ratio, read_sites, shared_after
 from ..sweep.rows import Rows
 from ..sweep.site_distribution import OVERLAPS, SiteDistribution, distant
 from ..sweep.sources import Largest
@@ -444,7 +444,7 @@ def max_pool(op: Linear, m: Moments, sizes_in: Sizes, sizes: Sizes, extent: tupl
         mixed = linear(op._replace(variances=True, inside_only=False), replace(m, values=m.values[middle]), sizes_in,
                        extent, zero)[lag_zero(zero)] * (kinds[-1] / count)
     scale = mixed / m.per_site(np.where(m.average > 0, m.average, 1.0))
-    second, cov_far, corr_site, known, bias, level, before = [], [], [], [], [], [], []
+    second, cov_far, corr_site, known, bias, level, before, best = [], [], [], [], [], [], [], []
     for g, near in enumerate(_near(op, m, sizes_in, extent)):
         site, whole = m.value(g) if near is None else m.value(g).sharing(near), float(m.average[g])
         distribution = site.distribution
@@ -470,6 +470,7 @@ def max_pool(op: Linear, m: Moments, sizes_in: Sizes, sizes: Sizes, extent: tupl
         own_source = m.value(g) if site.source.parts else site  # conditioning goes on below
         known.append(Largest.of(own_source, int(kinds[-1]), local, site).value())
         before.append(distribution)
+        best.append(winner)
         gates = np.array([[one.mean_gate for one in row] for row in table]) / (distribution.mean_gate or 1.0)
         even = alike is None and len(kinds) == 1
         bias.append(np.ones(()) if even else _per_window(gates / (gates[0, -1] or 1.0), place, nodes, own))
@@ -477,8 +478,11 @@ def max_pool(op: Linear, m: Moments, sizes_in: Sizes, sizes: Sizes, extent: tupl
     pooled = Moments(q[(slice(None), *(None,) * m.ndim)], np.array(cov_far), np.array(corr_site), tuple(known), m.wraps)
     means = np.broadcast_to(np.stack(level), q.shape)
     pooled = pooled.with_common(lambda: pooled.falling(means))
-    after = _correlated(op, m, pooled, sizes_in, lags, [one.overlap(int(kinds[-1])) for one in before]
-                        ) if any(lags) else pooled
+    after = pooled
+    if any(lags):
+        apart = _apart(op) and all(len(one.share) > 1 for one in before)
+        overlaps = [] if apart else [one.overlap(int(kinds[-1])) for one in before]
+        after = _correlated(op, m, pooled, sizes_in, lags, overlaps, list(zip(before, best)) if apart else [])
     winners = winning(op, m, sizes)
     opened = [before] if len(winners) == 1 else [[one] for one in before]
     return after, Route(tuple(one._replace(opened=_Opened(those)) for one, those in zip(winners, opened)),
@@ -635,11 +639,18 @@ def _within(op: Linear, m: Moments, sizes_in: Sizes, extent: tuple[int, ...]) ->
     return [None if near is None else min(near, q) for near, q in zip(found, m.average.tolist())]
 
 
+def _apart(op: Linear) -> bool:
+    """Whether no site is in two windows."""
+    return not op.by_rows and all(g.stride >= g.extent for taps in op.taps for g in taps.geometry)
+
+
 def _correlated(op: Linear, m: Moments, pooled: Moments, sizes_in: Sizes, lags: tuple[int, ...],
-                overlaps: Sequence[Array]) -> Moments:
+                overlaps: Sequence[Array], largest: Sequence[tuple[SiteDistribution, SiteDistribution]]) -> Moments:
     """Neighbours after the pool: what they share beyond `corr_site`.
 
     Windows have as many sites in common as the covariance of an average pool says, which is proportional to them.
+    Those with none share what their sites have in common, given which the `largest` of each, after the value of a site,
+    are independent.
     """
     op = op._replace(routes=False)  # as an average
     values = linear(op, m, sizes_in, pooled.second.shape[1:], lags)
@@ -647,6 +658,13 @@ def _correlated(op: Linear, m: Moments, pooled: Moments, sizes_in: Sizes, lags: 
     excess = mean.values - mean.shared(lags)
     excess *= mean.per_pair(ratio(1.0, excess[lag_zero(lags)].mean(axis=tuple(range(1, 1 + m.ndim)))))
     whole = pooled.average - pooled.cov_site
+    inner = inside(pooled.second.shape[1:], lags, m.wraps)
+    for g, (site, winner) in enumerate(largest):
+        pairs = values[g].reshape(*values.shape[1:1 + m.ndim], -1).mean(axis=-1)
+        both = np.array([distant(site.row_means, winner.row_means, site.share, pair)
+                         for pair in pairs.ravel().tolist()])
+        part = ratio(both.reshape(pairs.shape) - pooled.cov_site[g], whole[g])
+        excess[g] = np.maximum(part, 0.0)[(..., *(None,) * m.ndim)] * inner
     for g, (part, most) in enumerate(zip(overlaps, whole)):
         # What sites have of their own is compared with fewer of another window than they are averaged with.
         own = part[-1] / most if most else 0.0

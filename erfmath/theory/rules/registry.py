@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from . import activation, channels, convolution, elementwise, merge, normalisation, pooling, product, resampling
+from . import (activation, channel_norms, channels, convolution, elementwise, merge, normalisation, pooling, product,
+               resampling)
 from .base import RULES, Rule, rule_of
 
 __all__ = ["FAMILIES", "RULES", "Rule", "rule_of"]
 
 #: A family of layers has one module of rules.
-FAMILIES = (activation, channels, convolution, elementwise, merge, normalisation, pooling, product, resampling)
+FAMILIES = (activation, channel_norms, channels, convolution, elementwise, merge, normalisation, pooling, product,
+            resampling)

@@ -11,7 +11,7 @@ from helpers import FFT, ROUNDING, Tolerance, assert_close, assert_rate, assert_
 
 import erfmath as em
 from erfmath.networks.settings import RunSettings
-from erfmath.theory.rules.pooling import MaxPoolRule, _wins_by_level, winning
+from erfmath.theory.rules.pooling import MaxPoolRule, _wins_by_level, max_pool, winning
 from erfmath.theory.sweep.backward import backward, prepared
 from erfmath.theory.sweep.inputs import InputModel
 from erfmath.theory.sweep.moments import Moments
@@ -41,6 +41,23 @@ def test_the_middle_of_three_wins_by_the_angle_of_its_differences() -> None:
     assert (found[:, 1] < 1 / 3).all()
     assert_rate(1 / r, np.abs(found[:, 1] - exact), 2)
     assert_rate(1 / r, 1 / 3 - exact, 1)
+
+
+def test_neighbours_of_a_pool_of_correlated_values() -> None:
+    """Windows of two sites side by side, of values whose correlation falls by 0.9 a site: sampled.
+
+    Averages of two would be correlated by 0.855.
+    """
+    rng, fall, count = np.random.default_rng(0), 0.9, 400_000
+    values = [rng.standard_normal(count)]
+    for _ in range(3):
+        values.append(fall * values[-1] + math.sqrt(1 - fall**2) * rng.standard_normal(count))
+    largest = np.maximum(values[0], values[1]), np.maximum(values[2], values[3])
+    line = fall**np.abs(np.arange(-4.0, 5))
+    m = Moments(line.reshape(1, 9, 1), np.zeros(1), np.zeros(1), (None,), True)
+    op = MaxPoolRule().lower(em.MaxPool(2), (None,), 1, 1)
+    pooled, _ = max_pool(op, m, (None,), (None,), (1,), (1,))
+    assert_close(pooled.values[0, :, 0], [np.mean(largest[0] * largest[k]) for k in (1, 0, 1)], Tolerance(0.005, 0.0))
 
 
 def test_what_all_sites_share_decides_nothing() -> None:
