@@ -31,6 +31,7 @@ LARGEST = 12
 APART = 7
 #: Points at which functions of correlated values are found.
 NODES = 7
+_PARTS = np.linspace(0, 1, NODES)
 #: The quadrature of `inverse`, in the logarithm of its variable.
 _T = np.exp(np.linspace(-14.0, 12.0, 105))
 _STEP = 26.0 / 104
@@ -95,8 +96,10 @@ def of_sum(parts: Sequence[Moments], shared: Sequence[Shared], times: Sequence[f
 
 def through_random(op: Linear, shared: Shared, sizes_in: Sequence[int], sizes: Sequence[int]) -> Shared | None:
     """After random weights: both sites read through the same tap."""
-    if op.fold or any(taps.rows is not None or len(taps.axes) > 1 for taps in op.taps):
+    if op.fold or any([taps.rows is not None or len(taps.axes) > 1 for taps in op.taps]):
         return None
+    if op.in_place:
+        return shared * (op.gain * math.prod([taps.weights.item() for taps in op.taps]))
     ndim, passed = len(sizes), [np.ones((1, 1))] * len(sizes)
     for taps in op.taps:
         axis, = taps.axes
@@ -128,17 +131,26 @@ def _passage(g: AxisGeometry, weights: tuple[float, ...], n: int, n_out: int) ->
 
 def through_function(phi: Function, m: Moments, after: Moments, shared: Shared) -> Shared:
     """Of a function of each value: to first order in what exceeds `of_moments`, of Gaussian values to any."""
-    base, before, q = of_moments(after), of_moments(m), float(m.average[0])
+    base, q = of_moments(after), float(m.average[0])
+    before = of_moments(m) if m.coupled else np.zeros((1, 1))
     if m.sites[0] is None and q:
         root = 1 / np.sqrt(np.maximum(_at(m.second[0]), LEAST * q))
-        corr, known = (np.clip(one * np.multiply.outer(root, root), -1, 1) for one in (shared, before))
-        ends = min(float(corr.min()), float(known.min())), max(float(corr.max()), float(known.max()), LEAST)
-        nodes = np.linspace(*ends, NODES)
+        roots = np.multiply.outer(root, root)
+        corr, known = _within_one(shared * roots), _within_one(before * roots) if m.coupled else before
+        low = float(min(np.minimum.reduce(corr, axis=None), np.minimum.reduce(known, axis=None)))
+        high = float(max(np.maximum.reduce(corr, axis=None), np.maximum.reduce(known, axis=None), LEAST))
+        nodes = low + (high - low) * _PARTS
         line = cross(phi, np.full(NODES, q), nodes)
-        return np.asarray(base + np.interp(corr, nodes, line) - np.interp(known, nodes, line))
+        base += np.interp(corr, nodes, line)
+        base -= np.interp(known, nodes, line)
+        return base
     value = m.value(0)
     slope = float(value.nodes.p @ phi.slope(value.at(value.nodes.u)))
     return np.asarray(base + slope**2 * (shared - before))
+
+
+def _within_one(corr: Array) -> Array:
+    return np.minimum(np.maximum(corr, -1), 1)
 
 
 def through_batch_norm(m: Moments, shared: Shared, count: int) -> tuple[Shared, float]:
