@@ -26,6 +26,8 @@ Array = npt.NDArray[Any]
 
 #: Taps of one weight above which a box sum by doubling takes fewer steps than one of tap after tap.
 MANY = 12
+#: Sites of the input times sites of the output, along an axis, up to which taps are a matrix.
+FEW = 400
 REMEDY = "give an image, take a smaller network, or sample it with erfmath.measure"
 
 
@@ -238,9 +240,14 @@ def forward(values: Array, taps: Taps, sizes_in: tuple[int | None, ...], extent:
 
     With equal weights along one axis the plain sum, that is, in units of the weight.
     """
-    lead, shape = values.ndim - len(extent), values.shape
+    lead, shape, flat = values.ndim - len(extent), values.shape, taps.flat
+    if flat:
+        axis, = taps.axes
+        after = lead + axis - values.ndim
+        if after >= -2 and shape[after] * extent[axis] <= FEW:  # one product costs less than a few sums
+            counts = _counts(taps.geometry[0], sizes_in[axis], shape[after], extent[axis])
+            return np.dot(values, counts.T) if after == -1 else np.matmul(counts, values)
     whole, moves = _moves(taps.axes, taps.geometry, shape[:lead], shape[lead:], sizes_in, extent)
-    flat = taps.flat
     if whole is not None:  # a tap that reads a site for each of the output
         tap, out = whole
         total = values[out].copy() if flat else taps.weights[tap] * values[out]
@@ -271,6 +278,15 @@ def _moves(axes: tuple[int, ...], geometry: tuple[AxisGeometry, ...], leading: t
         else:
             others.append((tap, _region(lead, axes, into), _region(lead, axes, out)))
     return whole, tuple(others)
+
+
+@remembered(256)
+def _counts(g: AxisGeometry, size: int | None, n: int, n_out: int) -> Array:
+    """How often each output site reads each site, shape (n_out, n)."""
+    found = np.zeros((n_out, n))
+    for into, out in _spans(g, g.pads(size)[0], n, n_out):
+        found[np.arange(n_out)[into], np.arange(n)[out]] += 1.0
+    return found
 
 
 def _spans(g: AxisGeometry, before: int, n: int, n_out: int) -> list[tuple[slice, slice]]:
