@@ -19,7 +19,7 @@ from ..sweep.covariance import Covariance
 from ..sweep.factor import Factor
 from ..sweep.few_terms import FewTerms, few, variances_of
 from ..sweep.lowering import SAMPLE, Linear, Norm, box, by_place, reach, separable, together
-from ..sweep.moments import Common, Map, Moments, Tilt, in_parts, read_sites
+from ..sweep.moments import Common, Map, Moments, Tilt, in_parts, read_shares, read_sites
 from ..sweep.rows import padding
 from ..sweep.taps import Array, Taps, reads
 from . import images
@@ -248,18 +248,21 @@ def _patterns(common: Common, alike: bool, shared: float, own: float, op: Linear
     if not own > 0 or op.in_place and faint_in_place(channels * shared / own, channels, common()):
         return None
     lines = common.lines(alike)
-    axes: list[tuple[Array, Reads]] = []
-    for taps in op.taps:
-        for axis, g in zip(taps.axes, taps.geometry):
-            if not (axes and alike):
-                if np.minimum.reduce(lines[axis]) < 0:
-                    return None  # filters that turn the sign of the mean here and there leave no product of lines
-                z, inside = read_sites(g, sizes[axis] or 1, out[axis] or 1)
-                read = Reads.of((inside * lines[axis][z]).T)  # the mean is lower near borders
-            axes.append((taps.weights, read))
-    if op.by_axes and faint(channels * shared / own, channels, axes):
+    axes = [(taps.weights, lines[axis], g, sizes[axis] or 1, out[axis] or 1)
+            for taps in op.taps for axis, g in zip(taps.axes, taps.geometry)]
+    each = axes[:1] if alike else axes
+    times = len(axes) // len(each)
+    for _, line, *_ in each:
+        if np.minimum.reduce(line) < 0:
+            return None  # filters that turn the sign of the mean here and there leave no product of lines
+    if op.by_axes and faint(channels * shared / own, channels, times * [
+            (power, *(np.dot(read_shares(*how), one) for one in (line, line * line))) for power, line, *how in each]):
         return None
-    return border_patterns(own, shared, _weights(op), [read for _, read in axes], channels)
+    reads = []
+    for _, line, *how in each:
+        z, inside = read_sites(*how)
+        reads.append(Reads.of((inside * line[z]).T))  # the mean is lower near borders
+    return border_patterns(own, shared, _weights(op), times * reads, channels)
 
 
 def _map(at: Before, m: Moments) -> Map | None:

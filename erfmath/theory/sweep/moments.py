@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ..rules.directions import Patterns
 
 __all__ = ["Common", "Map", "Moments", "Tilt", "at", "concatenate", "far_factor", "folded", "in_parts", "inside",
-           "linear", "overlap", "random_map", "ratio", "read_sites", "refit", "shared_after"]
+           "linear", "overlap", "random_map", "ratio", "read_shares", "read_sites", "refit", "shared_after"]
 
 
 #: First parts of `Moments.normed` of norms that take the mean of a channel over its map.
@@ -706,11 +706,11 @@ def _presence(g: AxisGeometry, m: Moments, axis: int, n: int | None, n_out: Any)
     """For each tap, the mean over output sites of the sqrt(q) that it reads over that of all, zero outside the map."""
     if n is None:
         return np.full(g.kernel, 1 / g.stride if g.transposed else 1.0)
-    return np.dot(_read_shares(g, n, n_out), m.lines[axis])
+    return np.dot(read_shares(g, n, n_out), m.lines[axis])
 
 
 @remembered(1024)
-def _read_shares(g: AxisGeometry, n: int, n_out: int) -> Array:
+def read_shares(g: AxisGeometry, n: int, n_out: int) -> Array:
     """Which part of the output sites reads each site through each tap, shape (taps, sites)."""
     z, within = read_sites(g, n, n_out)
     return np.stack([np.bincount(z[within[:, a], a], minlength=n) for a in range(g.kernel)]) / n_out

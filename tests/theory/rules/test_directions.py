@@ -71,7 +71,8 @@ def test_faint_patterns_of_taps_in_place() -> None:
     for shared in np.geomspace(0.01, 10.0, 200):
         maps = rng.uniform(0.5, 1.5, (1, 6, 1)) * rng.uniform(0.5, 1.5, (1, 1, 7)) * rng.uniform(0.9, 1.1, (1, 6, 7))
         maps /= maps.mean()
-        axes = [(np.ones(1), Reads.of(maps.mean(axis=(0, axis))[None])) for axis in (1, 2)]
+        lines = [maps.mean(axis=(0, axis)) for axis in (1, 2)]
+        axes = [(np.ones(1), np.array([line.mean()]), np.array([(line**2).mean()])) for line in lines]
         there = faint_in_place(shared, 4, maps)
         assert there <= faint(shared, 4, axes)
         told += there
