@@ -77,6 +77,8 @@ class ActivationRule(Rule):
             if rectifies and phi.above == 1 and all(m.value(g).positive for g in range(len(m.sites))):
                 at.gates.power[at.i] = np.ones((len(m.sites), *(1,) * (2 * m.ndim)))
                 return m.with_lags(at.want)
+        if rectifies and len(m.sites) == 1 and m.offset is None and not any(at.lags) and not any(m.lags):
+            return self._rectified(at, phi, m)
         q, lags = m.average, at.lags
         # Both c and what a rectifier makes of it fall towards borders as the deviation does.
         level = m.level if rectifies else np.ones(len(q))
@@ -130,6 +132,25 @@ class ActivationRule(Rule):
         after = replace(after, cov_far=np.maximum(after.cov_far + m.mean(heights)**2 - inside**2, 0.0))
         level = np.where(m.per_site(inside**2 > LEAST * q), heights, m.level_map)
         return after.with_lags(at.want).with_common(functools.partial(in_parts, level))
+
+    def _rectified(self, at: Before, phi: Function, m: Moments) -> Moments:
+        """A rectifier of one group of channels, of which no lags are carried: nearly all layers of many networks."""
+        q, level, c, corr_site = m.average.item(), m.level.item(), m.cov_far.item(), m.corr_site.item()
+        counts = m.summed_to_zero
+        corr_far = over(c, q * level) - (0.0 if counts is None else 1 / (counts.item() - 1))
+        (apart,), (near,), (mean,), (gate,) = _of_gaussian(phi, q, corr_far, corr_site)
+        value = m.value(0)
+        site = value.through(phi)
+        cov_far, corr_site = apart * level, over(near, mean)
+        if m.sites[0] is not None:
+            gate = over(site.squared_slope, value.squared_slope)
+            before, after, mean = value.distribution, site.distribution, site.second
+            cov_far = level * distant(before.row_means, after.row_means, after.share, c / level)
+            corr_site = over(after.cov_site, mean)
+        at.gates.power[at.i] = np.full((1,) * (1 + 2 * m.ndim), gate)
+        self._even(at, phi, m.average)
+        return m.multiple(over(mean, q), np.array([cov_far]), np.array([corr_site]), (site,),
+                          m.falling_as_deviations).with_lags(at.want)
 
     def shared(self, at: Before, inputs: Sequence[Moments], after: Moments) -> Array | None:
         known = at.gates.shared.get(at.source)

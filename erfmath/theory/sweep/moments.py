@@ -293,6 +293,9 @@ class Moments:
     @lazy
     def level(self) -> Array:
         """Mean over pairs of sites of sqrt(q q'), as a part of average q: c falls as these do."""
+        if len(self.average) == 1:
+            mean, q = self.mean_deviation.item(), self.average.item()
+            return np.array([mean * mean / q if q else 1.0])
         return ratio(self.mean_deviation**2, self.average, 1.0)
 
     def with_lags(self, want: tuple[int, ...]) -> Moments:

@@ -67,7 +67,7 @@ class SiteDistribution:
     def _mean(self, values: Array) -> float:
         return float(self.share @ self._row_means(values))
 
-    @property
+    @functools.cached_property
     def mean(self) -> float:
         """E[x]."""
         return float(self.share @ self.row_means)
@@ -87,7 +87,7 @@ class SiteDistribution:
         """Probability of each column."""
         return np.asarray(self.share @ self.p)
 
-    @property
+    @functools.cached_property
     def cov_site(self) -> float:
         """E[x x'] of sites that share the row."""
         return float(self.share @ self.row_means**2)
