@@ -381,16 +381,18 @@ class BatchNormRule(MapNormRule):
         if not at.op.gate:
             return self._frozen(at, super().forward(at, inputs))
         m, i = inputs[0], at.i
-        cov_far = np.minimum(m.cov_far, m.cov_site)  # no pair shares more than a site
-        spread = m.average - cov_far
-        parts = list(zip(m.average.tolist(), cov_far.tolist(), spread.tolist()))
-        for q, _, own in parts:
-            if own <= max(1e-9 * q, LEAST):
+        parts = []
+        for q, c, corr_site in zip(m.average.tolist(), m.cov_far.tolist(), m.corr_site.tolist()):
+            c = min(c, corr_site * q)  # no pair shares more than a site
+            if q - c <= max(1e-9 * q, LEAST):
                 raise ValueError("batch norm of values that do not vary between inputs or sites: the variance is zero, "
                                  "or too small for floats; give input_moments with E[x x'] below E[x^2]")
+            parts.append((q, c, q - c))
         once = 1.0 if self.again(at, m) else self.few(BATCH, at.graph.sizes[i])
-        at.gates.power[i] = m.per_pair((np.where(self.again_in(at, m), 1.0, once) if m.normed else once) / spread)
-        values = self.patterned(at, m, lambda: self._centred(m, cov_far, spread))
+        again = self.again_in(at, m) if m.normed else [False] * len(parts)
+        at.gates.power[i] = m.per_pair(np.array([(1.0 if idle else once) / own
+                                                 for idle, (_, _, own) in zip(again, parts)]))
+        values = self.patterned(at, m, lambda: self._centred(m, parts))
         if self._by_pairs(at, m):
             pass
         elif m.coupled and not m.wraps:
@@ -405,17 +407,17 @@ class BatchNormRule(MapNormRule):
             None if site is None else _standardised(m.value(g), parts[g][2]) for g, site in enumerate(m.sites))
         if i in at.graph.norms:
             norm = at.graph.norms[i]
-            at.gates.power[i] = np.full(m.per_pair(spread).shape, norm.gain)
-            cov_far = np.full(len(spread), norm.shift)
+            at.gates.power[i] = np.full(at.gates.power[i].shape, norm.gain)
+            cov_far = np.full(len(parts), norm.shift)
             values = values * norm.scale + norm.shift
             corr_site = cov_far / ((norm.scale + norm.shift) or 1.0)
-            return Moments(values, cov_far, corr_site, (None,) * len(spread), m.wraps)
-        nothing = np.zeros(len(spread))
+            return Moments(values, cov_far, corr_site, (None,) * len(parts), m.wraps)
+        nothing = np.zeros(len(parts))
         after = Moments(values, nothing, nothing, sites, m.wraps)
         # Where it is steep something may have been cut off.
         vars(after)["average"] = np.where(steep, after.mean(after.second), 1.0) if True in steep else nothing + 1.0
         if not (m.gaussian or m.wraps) and m.common is not None:
-            means = m.means / np.sqrt(spread)
+            means = m.means / np.sqrt([own for _, _, own in parts])
             if np.abs(means).max() > SMALL:
                 vars(after)["offset"] = (m.common_map - 1) * m.per_site(means)
         return self.scaled(at, after)
@@ -464,22 +466,23 @@ class BatchNormRule(MapNormRule):
         return at.gates.shared.get(at.i) if at.op.gate else super().shared(at, inputs, after)
 
     @staticmethod
-    def _centred(m: Moments, cov_far: Array, spread: Array) -> Array:
-        """Values less the mean of each channel, over its deviation."""
+    def _centred(m: Moments, parts: Sequence[tuple[float, float, float]]) -> Array:
+        """Values less the mean of each channel, over its deviation; per group there are (q, c, q - c)."""
         # E[v(x) mean] falls towards borders: less of the mean is in the values near one.
         if any(m.lags):
+            cov_far, spread = (m.per_pair(np.array([part[n] for part in parts])) for n in (1, 2))
             p = m.common_map  # p + p' - 1, in pairs
             shared: Any = 1.0
             if not m.wraps or (m.gaussian and p.size > len(p)):  # filters leave the mean the same in all phases
                 shared = m.products(p, m.lags) - m.products(p - 1, m.lags)
-            return (m.values - m.per_pair(cov_far) * shared) / m.per_pair(spread)
-        if m.common is None:
-            values = m.values * m.per_pair((1 - 2 * cov_far / m.average) / spread)
-        else:
-            values = m.values * m.per_pair(1 / spread)
-            values -= (m.common() * m.per_site(2 * cov_far / spread)).reshape(values.shape)
-        values += m.per_pair(cov_far / spread)
-        return values
+            return (m.values - cov_far * shared) / spread
+        each: Any = parts[0] if len(parts) == 1 else [m.per_site(np.array(numbers)) for numbers in zip(*parts)]
+        q, c, own = each
+        values = m.second * ((1 - 2 * c / q if m.common is None else 1.0) / own)
+        if m.common is not None:
+            values -= m.common() * (2 * c / own)
+        values += c / own
+        return values.reshape(m.values.shape)
 
     def _frozen(self, at: Before, m: Moments) -> Moments:
         """As the identity: the scale is the layer's gain already."""
