@@ -13,7 +13,7 @@ from ...layers import Conv, ConvTranspose
 from ...layers.convolution import Weighted
 from ...layers.geometry import AxisGeometry
 from ...layers.weights import Constant, Fixed, Random
-from ..memory import replace
+from ..memory import remembered, replace
 from ..sweep import patterns
 from ..sweep.covariance import Covariance
 from ..sweep.factor import Factor
@@ -258,11 +258,21 @@ def _patterns(common: Common, alike: bool, shared: float, own: float, op: Linear
     if op.by_axes and faint(channels * shared / own, channels, times * [
             (power, *(np.dot(read_shares(*how), one) for one in (line, line * line))) for power, line, *how in each]):
         return None
+    weights = tuple([(taps.weights.tobytes(), taps.weights.shape) for taps in op.taps])
+    return _border_patterns(shared / own, weights, times, tuple([(line.tobytes(), *how) for _, line, *how in each]),
+                            channels)
+
+
+@remembered(256, lasting=False)
+def _border_patterns(shared: float, weights: tuple[tuple[bytes, tuple[int, ...]], ...], times: int,
+                     lines: tuple[tuple[bytes, AxisGeometry, int, int], ...], channels: int) -> Patterns | None:
+    """The same of lines of means that taps read, each along so many axes: layers and networks share many."""
     reads = []
-    for _, line, *how in each:
+    for line, *how in lines:
         z, inside = read_sites(*how)
-        reads.append(Reads.of((inside * line[z]).T))  # the mean is lower near borders
-    return border_patterns(own, shared, _weights(op), times * reads, channels)
+        reads.append(Reads.of((inside * np.frombuffer(line)[z]).T))  # the mean is lower near borders
+    taps = [np.frombuffer(each).reshape(shape) for each, shape in weights]
+    return border_patterns(1.0, shared, functools.reduce(np.multiply.outer, taps), times * reads, channels)
 
 
 def _map(at: Before, m: Moments) -> Map | None:
