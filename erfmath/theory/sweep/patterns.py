@@ -145,7 +145,8 @@ def through_function(phi: Function, m: Moments, after: Moments, shared: Shared) 
         base -= np.interp(known, nodes, line)
         return base
     value = m.value(0)
-    slope = float(value.nodes.p @ phi.slope(value.at(value.nodes.u)))
+    nodes = value.through(phi).nodes  # split at the kinks of the function
+    slope = float(nodes.p @ phi.slope(value.at(nodes.u)))
     return np.asarray(base + slope**2 * (shared - before))
 
 

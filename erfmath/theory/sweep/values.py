@@ -153,6 +153,12 @@ class Source(ABC):
         """Whether gradients are followed to a value that went into it, and not to what that was made of."""
         return any(part.source.ends for part in self.parts)
 
+    @lazy
+    def second(self) -> float:
+        """E[u^2]."""
+        nodes = self.nodes(())
+        return float(nodes.p @ nodes.u**2)
+
     def reach(self) -> tuple[float, float]:
         """Where its values lie."""
         u = self.nodes(()).u
@@ -276,7 +282,7 @@ class Value:
     @lazy
     def second(self) -> float:
         """E[v^2]."""
-        return float(self.nodes.p @ self.at(self.nodes.u)**2)
+        return self.source.second if not self.steps else float(self.nodes.p @ self.at(self.nodes.u)**2)
 
     @lazy
     def mean(self) -> float:
