@@ -389,13 +389,10 @@ class BatchNormRule(MapNormRule):
                                  "or too small for floats; give input_moments with E[x x'] below E[x^2]")
             parts.append((q, c, q - c))
         once = 1.0 if self.again(at, m) else self.few(BATCH, at.graph.sizes[i])
-        again = self.again_in(at, m) if m.normed else [False] * len(parts)
-        at.gates.power[i] = m.per_pair(np.array([(1.0 if idle else once) / own
-                                                 for idle, (_, _, own) in zip(again, parts)]))
+        fluctuate = [1.0 if idle else once for idle in self.again_in(at, m)] if m.normed else [once] * len(parts)
+        at.gates.power[i] = m.per_pair(np.array([more / own for more, (_, _, own) in zip(fluctuate, parts)]))
         values = self.patterned(at, m, lambda: self._centred(m, parts))
-        if self._by_pairs(at, m):
-            pass
-        elif m.coupled and not m.wraps:
+        if not self._by_pairs(at, m) and m.coupled and not m.wraps:
             self._patterned_maps(at, m, parts)
         if at.source in at.gates.images and i not in at.graph.norms and not any(self.again_in(at, m)):
             values = self._of_images(at, m, values)

@@ -139,10 +139,10 @@ def through_function(phi: Function, m: Moments, after: Moments, shared: Shared) 
         corr, known = _within_one(shared * roots), _within_one(before * roots) if m.coupled else before
         low = float(min(np.minimum.reduce(corr, axis=None), np.minimum.reduce(known, axis=None)))
         high = float(max(np.maximum.reduce(corr, axis=None), np.maximum.reduce(known, axis=None), LEAST))
-        nodes = low + (high - low) * _PARTS
-        line = cross(phi, np.full(NODES, q), nodes)
-        base += np.interp(corr, nodes, line)
-        base -= np.interp(known, nodes, line)
+        at = low + (high - low) * _PARTS
+        line = cross(phi, np.full(NODES, q), at)
+        base += np.interp(corr, at, line)
+        base -= np.interp(known, at, line)
         return base
     value = m.value(0)
     nodes = value.through(phi).nodes  # split at the kinks of the function

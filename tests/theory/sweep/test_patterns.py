@@ -9,12 +9,15 @@ from helpers import ROUNDING, Tolerance, assert_close
 import erfmath as em
 from erfmath.layers.geometry import AxisGeometry
 from erfmath.networks.settings import RunSettings
+from erfmath.theory.rules.functions import rectifier
 from erfmath.theory.sweep import patterns
 from erfmath.theory.sweep.backward import prepared
 from erfmath.theory.sweep.inputs import InputModel
 from erfmath.theory.sweep.lowering import Linear, separable
 from erfmath.theory.sweep.moments import Moments
 from erfmath.theory.sweep.plan import Graph
+from erfmath.theory.sweep.sources import Sum
+from erfmath.theory.sweep.values import Gaussian
 
 #: Of the quadrature.
 NEAR = Tolerance(1e-5, 1e-9)
@@ -55,6 +58,15 @@ def test_transposed_layers_read_both_sites_through_one_phase() -> None:
     expected = [[2 * (0.3, 0.7)[y % 2] * shared[y // 2, w // 2] * (y % 2 == w % 2) for w in range(6)] for y in range(6)]
     assert found is not None
     assert_close(found, np.array(expected), ROUNDING)
+
+
+def test_rectified_sums_let_patterns_pass_as_often_as_they_are_positive() -> None:
+    """Of independent standard normal values relu(z) + z' is so with probability 5/8."""
+    relu = rectifier(1.0, 0.0)
+    value = Sum.of((Gaussian.of(1.0, 0.0).value().through(relu),), 1.0, 0.0).value()
+    m = Moments(np.full((1, 1, 1, 2, 2), 1.5), np.zeros(1), np.zeros(1), (value,), False)
+    shared = np.random.default_rng(5).normal(size=(4, 4))
+    assert_close(patterns.through_function(relu, m, m, shared), (5 / 8)**2 * shared, Tolerance(1e-12, 1e-12))
 
 
 def test_patterns_that_are_not_followed_are_unknown() -> None:
