@@ -84,6 +84,8 @@ def test_layer_traits() -> None:
     assert em.ConvTranspose(3).transposed and em.Upsample(2).transposed and not conv.transposed
     assert em.Conv(1, stride=2).single_tap(2) and em.Conv((1, 3)).single_tap(2) is False
     assert em.Scale(2).single_tap(3) and not em.GlobalAvgPool().single_tap(1)
+    assert em.Upsample(size=5).single_tap(2) and not em.Upsample(size=5, mode="bilinear").single_tap(2)
+    assert not em.AdaptiveMaxPool(5).single_tap(2)
 
 
 def test_weight_shape() -> None:

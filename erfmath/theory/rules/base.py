@@ -159,6 +159,8 @@ class Rule:
     #: Whether channels of the output are others than those of the input.
     moves: ClassVar[bool] = False
 
+    #: Whether what comes out has a size of its own, whatever the size of what comes in.
+    normalises: ClassVar[bool] = False
     #: Whether a norm takes away what all sites of a channel share.
     centres_far: ClassVar[bool] = False
 

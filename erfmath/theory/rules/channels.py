@@ -78,6 +78,9 @@ class ShuffleRule(_Moved):
 
     fields = frozenset({"groups"})
 
+    def commutes(self, layer: Layer, ndim: int, phi: functions.Function) -> bool:
+        return True
+
     def reads(self, layer: Any, slot: int, incoming: Sequence[int], channels: int, ndim: int) -> Labels:
         return np.asarray(layer.channel_reads([np.arange(channels)], channels, ndim))
 
@@ -142,6 +145,9 @@ class _Phased(_Moved):
     """Base of layers between r x ... x r channels of a site and as many sites of a channel, its phases."""
 
     fields = frozenset({"scale"})
+
+    def commutes(self, layer: Layer, ndim: int, phi: functions.Function) -> bool:
+        return True
 
     def lower(self, layer: Layer, sizes: Sizes, c_in: int, c_out: int) -> Linear:
         # As taps of equal variances: lags pass without mixing, and so does the total power.

@@ -52,6 +52,8 @@ NEAR = 2
 class NormRule(Rule):
     """Base of norms: after what they normalise a scale and a shift for each channel, random at initialisation."""
 
+    normalises = True
+
     @staticmethod
     def affine(layer: Any) -> tuple[float, float]:
         """Mean square of the scales, about 1, and variance of the shifts."""

@@ -70,7 +70,7 @@ def ordered(names: list[str], layers: list[Layer], rules: list[Rule], sources: S
         while phi is not None and (readers[first] or first == top):
             j = sources[i][0]
             if (j <= last or names[j] in given or readers[j] != 1 or len(sources[j]) != 1
-                    or not rules[j].commutes(layers[j], ndim, phi)
+                    or rules[j].moves or not rules[j].commutes(layers[j], ndim, phi)
                     or (ops is not None and layers[j].is_identity and ops[j].gain != 1)):  # a sum of one value
                 break
             lists: list[list[Any]] = [names, layers, rules, *([] if ops is None else [ops])]

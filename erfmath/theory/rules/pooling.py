@@ -204,7 +204,7 @@ class MaxPoolRule(Rule):
         return Linear(box(geometry), inside_only=routes, routes=routes)
 
     def commutes(self, layer: Layer, ndim: int, phi: functions.Function) -> bool:
-        return rises(phi) or all(g.kernel == 1 for g in layer.geometry(ndim))
+        return rises(phi) or layer.single_tap(ndim)
 
     def stacked(self, layer: Layer, op: Linear, before: Layer, lower: Linear, sizes: Sizes, between: Sizes
                 ) -> Linear | None:

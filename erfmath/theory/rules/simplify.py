@@ -10,35 +10,23 @@ from typing import Any
 
 import numpy as np
 
-from ...layers import (Activation, AdaptiveAvgPool, AdaptiveMaxPool, AvgPool, BatchNorm, BlurPool, Conv, Dropout,
-                       GlobalAvgPool, GroupNorm, Identity, InstanceNorm, Layer, LayerNorm, MaxPool, Pad,
-                       PixelShuffle, PixelUnshuffle, RMSNorm, Scale, Shuffle, Slice, Upsample)
+from ...layers import Activation, Identity, Layer, PixelShuffle, PixelUnshuffle, Scale, Slice
 from ...layers.base import STEEPEST
-from ...layers.weights import Fixed
 from ..sweep.values import rounded
 from .base import rule_of
 from .constants import dead, with_constants
-from .fusion import (alone, as_one, beside, homogeneous, like, nothing, of_sites, one_convolution, related,
-                     slope_below, unnamed)
+from .fusion import Row, as_one, related
 from .order import readers_of
+from .parallel import beside, one_convolution
 from .parts import belongs_to_parts
+from .single import alone
+from .traits import (by_channel, commutes, copies, function_of, homogeneous, keeps_positive, like, linear, nothing, odd,
+                     of_copies, of_sites, slope_below, spares_positive, spreads, unnamed)
 
 __all__ = ["simplified"]
 
-#: Odd functions.
-ODD = ("tanh", "hardtanh", "softsign")
 #: Layers in a row that another one passes at most; more of them would not fit into Python's calls within calls.
 DEEPEST = 60
-#: Functions that are never below zero, and those that leave alone what is not.
-POSITIVE, RECTIFIERS = ("relu", "relu6", "sigmoid", "hardsigmoid", "softplus"), ("relu", "leaky_relu", "prelu")
-#: Layers that do the same with each channel, whatever the others are.
-OF_CHANNELS = (Activation, MaxPool, AvgPool, BlurPool, GlobalAvgPool, AdaptiveAvgPool, Upsample, Pad, Scale, Dropout,
-               BatchNorm, InstanceNorm)
-NORMS = (BatchNorm, InstanceNorm, GroupNorm, LayerNorm, RMSNorm)
-#: Layers some of which move, copy, pick or drop values and change none.
-PICKING = (Shuffle, PixelShuffle, PixelUnshuffle, Pad, Upsample, MaxPool, AdaptiveMaxPool, AvgPool, BlurPool, Dropout)
-#: Those of them that may as well come after a sum as before it.
-LINEAR = (Scale, AvgPool, BlurPool, GlobalAvgPool, AdaptiveAvgPool, Upsample, Pad)
 
 
 def simplified(names: list[str], layers: list[Layer], sources: list[tuple[int, ...]], sizes: list[Any],
@@ -217,15 +205,15 @@ class _Simplifying:
     def _note(self, i: int) -> None:
         """What is known of the values of a node."""
         layer, inputs = self.layers[i], self.sources[i]
-        if self.gated and _positive(layer, inputs, self.positive):
+        if self.gated and keeps_positive(layer, bool(self.positive) and self.positive.issuperset(inputs)):
             self.positive.add(i)
         if layer.statistics:
-            if not (getattr(layer, "scale_var", 0) or getattr(layer, "shift_var", 0)) and layer.op != "grn":
+            if rule_of(layer).normalises and not (getattr(layer, "scale_var", 0) or getattr(layer, "shift_var", 0)):
                 self.normed[i] = layer
         elif self.normed and (layer.joins_channels or layer.moves_channels) and not isinstance(
                 layer, (PixelShuffle, PixelUnshuffle)):
             norm = self.normed.get(inputs[0])
-            if isinstance(norm, OF_CHANNELS) and all(like(norm, self.normed.get(j)) for j in inputs):
+            if norm is not None and by_channel(norm) and all(like(norm, self.normed.get(j)) for j in inputs):
                 self.normed[i] = norm
 
     # -- layers in a row ----------------------------------------------------------------------
@@ -233,32 +221,35 @@ class _Simplifying:
     def _in_a_row(self, i: int) -> bool:
         """Simplify a layer of one input, alone and together with what it reads; whether it does nothing then."""
         (j,), sizes = self.sources[i], self.sizes
-        layer = self.layers[i] = alone(self.layers[i], sizes[j], self.ndim)
-        if isinstance(layer, GroupNorm) and layer.groups == self.channels[j]:
-            layer = self.layers[i] = InstanceNorm(scale_var=layer.scale_var, shift_var=layer.shift_var)
+        layer = self.layers[i] = alone(self.layers[i], sizes[j], self.channels[j], self.ndim)
         while not nothing(layer, self.ndim):
             one, k = None, self.sources[j][0] if j >= 0 else j
             own = len(self.sources[j]) == 1 and self._own(j)
-            if own and related(self.layers[j], layer) and not (
-                    self.apart and _spreads(self.layers[j], self.ndim) and _spreads(layer, self.ndim)):
-                one = as_one(self.layers[j], layer, (sizes[k], sizes[j]), (
-                    self.channels[k], self.channels[j], self.channels[i]), self.gated, self.ndim)
+            if own and related(type(self.layers[j]), type(layer)) and not (
+                    self.apart and spreads(self.layers[j], self.ndim) and spreads(layer, self.ndim)):
+                one = as_one(Row(self.layers[j], layer, (sizes[k], sizes[j]), (
+                    self.channels[k], self.channels[j], self.channels[i]), self.gated, self.ndim))
                 if one is not None and not like(one, layer) and self._common(i):
                     one = None
             if one is None:
-                if (isinstance(layer, Activation) and j in self.positive and layer.function in RECTIFIERS) or (
+                if (j in self.positive and self._spares_positive(layer)) or (
                         j in self.normed and layer.statistics and like(layer, self.normed[j])):
                     break  # positive, or normalised, already
                 if not own or not self._exchange(i, j):
                     return False
                 (j,), layer = self.sources[i], self.layers[i]
                 continue
-            layer = alone(one, sizes[k], self.ndim)
+            layer = alone(one, sizes[k], self.channels[k], self.ndim)
             self._put(i, layer, (k,))  # first, as what is below must not be without a reader meanwhile
             self._put(j, self.layers[j], ())
             j = k
         self._hand_on(i, j)
         return i != self.top
+
+    @staticmethod
+    def _spares_positive(layer: Layer) -> bool:
+        phi = function_of(layer)
+        return phi is not None and spares_positive(phi)
 
     def _common(self, i: int) -> bool:
         """Whether all terms of a sum, or parts of a concatenation, have passed the same layers from node `i` on.
@@ -293,19 +284,19 @@ class _Simplifying:
         if isinstance(layer, Activation):
             if isinstance(below, Scale) and not homogeneous(layer, below.factor):
                 return self._with_factor_below(i, j) or self._before_sign(i, j)
-            if not isinstance(below, Scale) and not _commute(layer, below, self.ndim):
+            if not isinstance(below, Scale) and not commutes(layer, below, self.ndim):
                 return False
         if isinstance(below, Scale) and homogeneous(layer, below.factor):
             size, count = self.sizes[i], self.channels[i]
-        elif isinstance(layer, Activation) or (isinstance(layer, NORMS) and _copies(below, layer)):
+        elif isinstance(layer, Activation) or of_copies(below, layer):
             size, count = (each[self.sources[j][0]] for each in (self.sizes, self.channels))
         elif isinstance(below, Activation) and self._before_gate(layer, below, self.sources[j][0]):
             size, count = self.sizes[i], self.channels[i]
-        elif isinstance(layer, Slice) and isinstance(below, OF_CHANNELS):
+        elif isinstance(layer, Slice) and by_channel(below) and not below.takes_weights:
             size, count = self.sizes[self.sources[j][0]], self.channels[i]
-        elif isinstance(below, Upsample) and below.mode == "nearest" and of_sites(layer, self.ndim):
+        elif copies(below) and of_sites(layer, self.ndim):
             size, count = self.sizes[self.sources[j][0]], self.channels[i]
-        elif isinstance(below, Upsample) and below.mode == "nearest" and isinstance(layer, Scale) and layer.factor < 0:
+        elif copies(below) and isinstance(layer, Scale) and layer.factor < 0:
             size, count = (each[self.sources[j][0]] for each in (self.sizes, self.channels))  # next to pools
         else:
             return False
@@ -317,17 +308,22 @@ class _Simplifying:
     def _before_gate(self, layer: Layer, gate: Activation, k: int) -> bool:
         """Whether a layer goes before an activation of node `k`: where that is a convolution that it is one with."""
         if isinstance(layer, Scale):
-            return layer.factor == -1 and gate.function in ODD
-        if self.apart:  # they stay two
+            return layer.factor == -1 and self._odd(gate)
+        if self.apart or not (isinstance(layer, (PixelShuffle, PixelUnshuffle)) and self._own(k)):  # or they stay two
             return False
-        return isinstance(layer, (PixelShuffle, PixelUnshuffle)) and self._own(k) and self.layers[k].random and as_one(
-            self.layers[k], layer, (self.sizes[k],) * 2, (self.channels[k],) * 3, self.gated, self.ndim) is not None
+        row = Row(self.layers[k], layer, (self.sizes[k],) * 2, (self.channels[k],) * 3, self.gated, self.ndim)
+        return self.layers[k].random and as_one(row) is not None
+
+    @staticmethod
+    def _odd(layer: Layer) -> bool:
+        phi = function_of(layer)
+        return phi is not None and odd(phi)
 
     def _before_sign(self, i: int, j: int) -> bool:
         """Put an odd function `i` before a sign `j` that is after a pool which it may go before."""
         k = self.sources[j][0]
-        if getattr(self.layers[j], "factor") != -1 or getattr(self.layers[i], "function") not in ODD or not self._own(
-                k) or not isinstance(self.layers[k], MaxPool):
+        if getattr(self.layers[j], "factor") != -1 or not self._odd(self.layers[i]) or not self._own(k) or not (
+                self.layers[k].routes):
             return False
         self._move_up(i, j, (k,), self.sizes[k], self.channels[k])
         self._again(j)
@@ -340,8 +336,8 @@ class _Simplifying:
         if not self._own(k) or len(self.sources[k]) > 1 or not homogeneous(self.layers[k], factor):
             return False
         source, gates = self.sources[k][0], isinstance(self.layers[k], Activation)
-        if not (gates and as_one(self.layers[k], self.layers[i], (self.sizes[k],) * 2, (self.channels[k],) * 3,
-                                 self.gated, self.ndim) or _commute(self.layers[i], self.layers[k], self.ndim)):
+        if not (gates and as_one(Row(self.layers[k], self.layers[i], (self.sizes[k],) * 2, (self.channels[k],) * 3,
+                                     self.gated, self.ndim)) or commutes(self.layers[i], self.layers[k], self.ndim)):
             return False
         self._move_up(j, k, (source,), self.sizes[source], self.channels[source])
         if gates:  # next to one that it is one with
@@ -442,10 +438,9 @@ class _Simplifying:
     def _sum(self, i: int) -> None:
         """A factor of all terms after a sum; convolutions of one map as one, as norms tell what channels are like."""
         if any(isinstance(self.layers[j], Scale) for j in self.sources[i]):
-            self._raise(self.sources[i], linear=True)
+            self._raise(self.sources[i], only_linear=True)
         first = self.layers[self.sources[i][0]]
-        if (isinstance(first, LINEAR) or (isinstance(first, Conv) and not first.random)) and self._alike(
-                self.sources[i]):
+        if linear(first) and self._alike(self.sources[i]):
             place = self._after(i)
             self._visit(place)
             self._look_up(i)
@@ -476,13 +471,13 @@ class _Simplifying:
             self._visit(j)
             self._look_up(reader)
 
-    def _raise(self, level: tuple[int, ...], linear: bool = False) -> None:
+    def _raise(self, level: tuple[int, ...], only_linear: bool = False) -> None:
         """Let all nodes end with one layer, where those that do not have it below what it commutes with."""
         tops = [self.layers[j] for j in level if self._own(j) and len(self.sources[j]) == 1]
         if len(tops) < len(level) or all(like(tops[0], one) for one in tops):
             return
         for layer in tops:
-            if linear and not isinstance(layer, (*LINEAR, Conv)) or belongs_to_parts(
+            if only_linear and not linear(layer) or belongs_to_parts(
                     layer, level, self.layers, self.sources, self.last):
                 continue
             depths = [self._depth(j, layer) for j in level]
@@ -507,8 +502,8 @@ class _Simplifying:
         if isinstance(above, Scale):
             return homogeneous(layer, above.factor)
         if isinstance(layer, Activation):
-            return _commute(layer, above, self.ndim)
-        return isinstance(layer, NORMS) and _copies(above, layer)
+            return commutes(layer, above, self.ndim)
+        return of_copies(above, layer)
 
     def _pull_up(self, j: int, depth: int) -> None:
         """Put what lies so many layers below node `j` there."""
@@ -565,49 +560,9 @@ class _Simplifying:
         first, below = self.layers[level[0]], [self.sources[j][0] for j in level]
         if belongs_to_parts(first, below, self.layers, self.sources, self.last):
             return False
-        return (self._by_channel(first) and len({self.sizes[j] for j in below}) == 1
+        return (by_channel(first) and len({self.sizes[j] for j in below}) == 1
                 and all(like(first, self.layers[j]) and self.channels[j] == self.channels[k]
                         for j, k in zip(level, below)))
-
-    def _by_channel(self, layer: Layer) -> bool:
-        if isinstance(layer, Conv):
-            if isinstance(layer.weights, Fixed):
-                return layer.weights.per_channel(self.ndim) and not layer.bias
-            return layer.groups == "depthwise" and not layer.bias
-        return isinstance(layer, OF_CHANNELS)
-
-
-def _spreads(layer: Layer, ndim: int) -> bool:
-    """Whether a layer reads more than one site."""
-    return any(g.kernel > 1 or g.resize is not None or g.padding == "whole" for g in layer.geometry(ndim))
-
-
-def _commute(gate: Layer, layer: Layer, ndim: int) -> bool:
-    """Whether an activation does the same before a layer that moves, copies or picks values as after it."""
-    if not isinstance(layer, PICKING):
-        return False
-    phi = rule_of(gate).function(gate)
-    return phi is not None and (isinstance(layer, (Shuffle, PixelShuffle, PixelUnshuffle)) or rule_of(layer).commutes(
-        layer, ndim, phi))
-
-
-def _copies(layer: Layer, norm: Layer) -> bool:
-    """Whether a norm of copies of sites is one of these: statistics of the map must know each as often."""
-    return isinstance(layer, Upsample) and layer.mode == "nearest" and (
-        layer.by_taps or isinstance(norm, (LayerNorm, RMSNorm)))
-
-
-def _positive(layer: Layer, inputs: tuple[int, ...], positive: set[int]) -> bool:
-    """Whether a layer puts out nothing below zero, and no gradient passes where it puts out zero."""
-    if isinstance(layer, Activation):
-        return layer.function in POSITIVE
-    if not positive or not positive.issuperset(inputs):
-        return False
-    if isinstance(layer, Scale):
-        return layer.factor > 0
-    return (layer.many_inputs or layer.draws_noise or layer.moves_channels
-            or isinstance(layer, (MaxPool, AvgPool, BlurPool, GlobalAvgPool, AdaptiveAvgPool, Pad))
-            or (isinstance(layer, Upsample) and layer.by_taps))
 
 
 def _origin(j: int, channels: list[int], origin: dict[int, Any]) -> Any:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
 import pytest
 from helpers import REWRITE, assert_close
+from single_layers import close, drawn, run_of
+from vocabulary import LAYERS
 
 import erfmath as em
+from erfmath.layers.base import KINDS
 from erfmath.layers.weights import Random
-from erfmath.theory.rules.fusion import alone, as_one, homogeneous, nothing
+from erfmath.theory.rules.fusion import Row, as_one, related
+from erfmath.theory.rules.traits import homogeneous
 
 R, SIGMOID = em.Activation("relu"), em.Activation("sigmoid")
 UP, TANH, GELU = em.Upsample(2), em.Activation("tanh"), em.Activation("gelu_tanh")
@@ -215,12 +220,22 @@ def test_filters_that_turn_the_sign_of_the_mean_have_no_pattern_at_borders() -> 
     assert em.predict(net, image=4, unit=0).total > 0
 
 
-def test_layers_alone() -> None:
-    assert alone(em.AvgPool(4), (4, 4), 2) == em.GlobalAvgPool()
-    assert alone(em.AvgPool(4), (5, 4), 2) == em.AvgPool(4)
-    assert alone(em.Conv(1, weights=em.Fixed(np.full((1, 1), .5))), (4, 4), 2) == em.Scale(.5)
-    assert alone(em.Activation("leaky_relu", slope=0.), (4,), 1) == R
-    assert nothing(em.MaxPool(1), 2) and not nothing(em.MaxPool(1, 2), 2)
+@pytest.mark.parametrize("first, second", [pair for pair in itertools.product(LAYERS, LAYERS) if related(
+    KINDS[pair[0]], KINDS[pair[1]]) and pair[1] != "batch_norm"])
+def test_one_layer_does_what_two_in_a_row_do(first: str, second: str) -> None:
+    """Of layers without random weights, whatever their options are."""
+    for (below, f, x), (above, _, _) in itertools.product(drawn(first), drawn(second)):
+        if below.random or above.random or getattr(below, "p", 0) or getattr(above, "p", 0):
+            continue
+        try:
+            y = f(x - 1)
+            z = run_of(above, y.shape[3:], y.shape[1])(y)
+        except ValueError:  # no such layer on this map
+            continue
+        row = Row(below, above, (x.shape[3:], y.shape[3:]), (x.shape[1], y.shape[1], z.shape[1]), True, x.ndim - 3)
+        one = as_one(row)
+        if one is not None and not above.statistics:
+            close(run_of(one, x.shape[3:])(x - 1), z)
 
 
 def test_random_and_given_weights_side_by_side_stay_two() -> None:
@@ -255,10 +270,10 @@ def test_multiples_of_one_value_are_a_multiple() -> None:
 def test_factors() -> None:
     sizes, channels = ((8,), (8,)), (4, 4, 4)
     half, back = em.Scale(.5), em.Scale(-2.)
-    assert as_one(half, back, sizes, channels, True, 1) == em.Scale(-1.)
-    louder = as_one(back, em.Conv(3), sizes, channels, True, 1)
+    assert as_one(Row(half, back, sizes, channels, True, 1)) == em.Scale(-1.)
+    louder = as_one(Row(back, em.Conv(3), sizes, channels, True, 1))
     assert louder == em.Conv(3, weights=Random(gain=4 * em.Conv(3).weights.gain))
-    assert as_one(half, em.BatchNorm(), sizes, channels, True, 1) == em.BatchNorm()
-    assert as_one(back, em.BatchNorm(), sizes, channels, True, 1) is None
+    assert as_one(Row(half, em.BatchNorm(), sizes, channels, True, 1)) == em.BatchNorm()
+    assert as_one(Row(back, em.BatchNorm(), sizes, channels, True, 1)) is None
     assert homogeneous(R, .5) and not homogeneous(R, -.5) and not homogeneous(SIGMOID, .5)
     assert homogeneous(em.AvgPool(2), -.5) and not homogeneous(em.MaxPool(2), -.5)

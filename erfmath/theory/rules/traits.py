@@ -1,0 +1,188 @@
+"""What is true of one layer, as its spec tells: it does nothing, is linear, goes channel by channel, commutes.
+
+Sums, concatenations, factors and functions of values change places with layers of which these are true.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import fields, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ...layers import AvgPool, BlurPool, Conv, ConvTranspose, Layer, MaxPool, Upsample
+from ...layers.geometry import SITE, AxisGeometry
+from ...layers.weights import Fixed
+from ..memory import remembered
+from .base import rule_of
+from .functions import Function
+
+__all__ = ["absorbs", "by_channel", "commutes", "copies", "function_of", "homogeneous", "keeps_positive", "like",
+           "linear", "nothing", "odd", "of_copies", "of_sites", "plain", "slope_below", "spares_positive", "spreads",
+           "unnamed"]
+
+Array = npt.NDArray[np.float64]
+#: Values above and below zero at which functions are compared.
+_RISING = np.sinh(np.linspace(0, 17, 3401)[1:])
+_FALLING = -_RISING
+#: What rounding leaves of zero in functions put together of several.
+SMALL = 1e-12
+
+
+def _of_functions(question: Callable[..., bool]) -> Callable[..., bool]:
+    """Ask once, of functions that are finite; the answer is no of others."""
+    @remembered(256)
+    @functools.wraps(question)
+    def asked(*functions: Function) -> bool:
+        try:
+            return question(*functions)
+        except NotImplementedError:
+            return False
+    return asked
+
+
+def unnamed(layer: Any) -> Layer:
+    """A layer whatever it is called."""
+    unnamed: Layer = layer if layer.name is None else replace(layer, name=None)
+    return unnamed
+
+
+@remembered(256)
+def _fields(kind: type[Layer]) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind) if field.name != "name")
+
+
+def like(one: Layer, other: Layer | None, but: str | None = None) -> bool:
+    """Whether two layers are one but for their names, and the field `but`."""
+    return one is other or (type(one) is type(other) and all(
+        getattr(one, name) == getattr(other, name) for name in _fields(type(one)) if name != but))
+
+
+def nothing(layer: Layer, ndim: int) -> bool:
+    """Whether a layer hands on its only input as it is."""
+    if layer.is_identity or layer.many_inputs:
+        return True
+    if isinstance(layer, (MaxPool, AvgPool, BlurPool)):
+        return all(g.kernel == g.stride == 1 and g.padding in ((0, 0), "same") for g in layer.geometry(ndim))
+    if isinstance(layer, (Conv, ConvTranspose)) and isinstance(layer.weights, Fixed) and not layer.bias:
+        array = layer.weights.array
+        return (array.size == 1 and layer.weights.per_channel(ndim) and array.item() == 1
+                and all(map(plain, layer.geometry(ndim))))
+    return False
+
+
+def plain(g: AxisGeometry) -> bool:
+    """Whether nothing happens along an axis."""
+    return g._replace(transposed=False, dilation=1, border="zeros",
+                      padding=(0, 0) if g.padding == "same" and g.kernel == 1 else g.padding) == SITE
+
+
+def of_sites(layer: Layer, ndim: int) -> bool:
+    """Whether a convolution reads the site alone that it makes."""
+    return isinstance(layer, Conv) and all(map(plain, layer.geometry(ndim)))
+
+
+def spreads(layer: Layer, ndim: int) -> bool:
+    """Whether a layer reads more than one site."""
+    return any(g.kernel > 1 or g.resize is not None or g.padding == "whole" for g in layer.geometry(ndim))
+
+
+def copies(layer: Layer) -> bool:
+    """Whether a layer puts out copies of sites."""
+    return isinstance(layer, Upsample) and layer.mode == "nearest"
+
+
+def of_copies(layer: Layer, norm: Layer) -> bool:
+    """Whether a norm of the copies of sites that a layer makes is these of the norm.
+
+    Statistics of the map must know each site as often.
+    """
+    return bool(norm.statistics) and copies(layer) and (getattr(layer, "by_taps") or "space" not in norm.statistics)
+
+
+def linear(layer: Layer) -> bool:
+    """Whether a sum of maps, or a multiple of one, may as well be taken after it."""
+    return not (layer.needs_data or layer.draws_noise or layer.random or layer.multiplies or layer.takes_norm
+                or getattr(layer, "bias", False))
+
+
+def homogeneous(layer: Layer, factor: float) -> bool:
+    """Whether a layer makes `factor` times as much of a map that is this times as large, and is no factor itself.
+
+    A sign goes before copies of sites, next to the pools there.
+    """
+    if layer.routes or copies(layer):
+        return factor > 0
+    if layer.draws_noise or linear(layer):
+        return not hasattr(layer, "factor")
+    phi = function_of(layer)
+    return factor > 0 and phi is not None and phi.below is not None
+
+
+def by_channel(layer: Layer) -> bool:
+    """Whether a layer does the same with each channel, whatever the others are."""
+    return not (layer.mixes_channels or rule_of(layer).moves or layer.many_inputs or getattr(layer, "bias", False))
+
+
+def function_of(layer: Layer) -> Function | None:
+    """The function of each value, for layers that are one that is known."""
+    try:
+        return rule_of(layer).function(layer)
+    except NotImplementedError:  # refused later, by the name of the node
+        return None
+
+
+def slope_below(layer: Layer) -> float | None:
+    """The slope below zero of a rectifier that leaves what is above zero as it is."""
+    phi = function_of(layer)
+    return phi.below if phi is not None and phi.above == 1 else None
+
+
+def commutes(gate: Layer, layer: Layer, ndim: int) -> bool:
+    """Whether a function of each value does the same before a layer as after it."""
+    phi = function_of(gate)
+    return phi is not None and rule_of(layer).commutes(layer, ndim, phi)
+
+
+def keeps_positive(layer: Layer, below: bool) -> bool:
+    """Whether a layer puts out nothing below zero, and no gradient passes where it puts out zero.
+
+    `below` says so of what it reads.
+    """
+    if layer.is_gate and not layer.many_inputs:
+        phi = function_of(layer)
+        return phi is not None and _never_negative(phi)
+    return below and getattr(layer, "factor", 1) > 0 and getattr(layer, "by_taps", True) and not (
+        layer.takes_weights or layer.takes_norm)
+
+
+@_of_functions
+def _never_negative(phi: Function) -> bool:
+    """Whether a function is flat where it is zero, and above zero elsewhere."""
+    value, slope = phi.value(_FALLING), phi.slope(_FALLING)
+    return bool(min(value.min(), phi.value(_RISING).min()) > -SMALL and (np.abs(slope[value < SMALL]) < SMALL).all())
+
+
+@_of_functions
+def spares_positive(phi: Function) -> bool:
+    """Whether a function leaves values above zero as they are."""
+    return bool((phi.value(_RISING) == _RISING).all())
+
+
+@_of_functions
+def odd(phi: Function) -> bool:
+    """Whether a function of minus a value is minus the function of it."""
+    return _equal(phi.value(_FALLING), -phi.value(_RISING))
+
+
+@_of_functions
+def absorbs(phi: Function, before: Function) -> bool:
+    """Whether a function is the same of values that have passed another one before."""
+    return all(_equal(phi.value(before.value(z)), phi.value(z)) for z in (_RISING, _FALLING))
+
+
+def _equal(one: Array, other: Array) -> bool:
+    return bool((np.abs(one - other) <= SMALL * np.maximum(np.abs(other), 1)).all())

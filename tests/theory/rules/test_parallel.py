@@ -1,0 +1,46 @@
+"""Convolutions of one map, summed or side by side, have the variances of one."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+from helpers import ROUNDING, assert_close
+
+import erfmath as em
+from erfmath.layers.weights import Random
+from erfmath.theory.rules.parallel import beside, one_convolution
+
+
+def variances(conv: Any) -> Any:
+    """Of each tap, in units of one over the number of channels."""
+    power = functools.reduce(np.multiply.outer, conv.weights.variances(conv.kernel_size))
+    power = np.broadcast_to(power, conv.kernel_size)
+    return conv.weights.gain * power / power.sum()
+
+
+def test_sums() -> None:
+    terms = [em.Conv(3, 8, padding=1, weights=Random(gain=.9)), em.Conv(1, 8, weights=Random(gain=.5)),
+             em.Conv((1, 5), 8, padding=((0, 0), (2, 2)), weights=Random(gain=2.))]
+    whole: Any = one_convolution(terms, 2)
+    expected = np.zeros((3, 5))
+    expected[:, 1:4] += .1
+    expected[1, 2] += .5
+    expected[1] += .4
+    assert_close(variances(whole), expected, ROUNDING)
+    assert whole.padding == ((1, 1), (2, 2)) and whole.channels == 8
+
+
+def test_terms_that_stay_apart() -> None:
+    conv = em.Conv(3, 8)
+    for other in (em.Conv(3, 8, stride=2), em.Conv(3, 8, groups=2), em.Conv(3, 8, bias=.1), em.Conv(3, 4),
+                  em.Conv(3, 8, weights=em.Constant()), em.Conv(3, 8, padding_mode="reflect"), em.MaxPool(3, 1, 1),
+                  em.Conv(3, 8, weights=Random(fan="out"))):
+        assert one_convolution([conv, other], 2) is None
+
+
+def test_side_by_side() -> None:
+    assert beside(em.Conv(3, 8, name="a"), em.Conv(3, 4, name="b"), (8, 4)) == em.Conv(3, 12)
+    for other in (em.Conv(5, 4), em.Conv(3, 4, weights=Random(gain=3.)), em.MaxPool(3, 1, 1)):
+        assert beside(em.Conv(3, 8), other, (8, 4)) is None
