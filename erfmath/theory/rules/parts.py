@@ -12,8 +12,8 @@ from typing import Any
 
 from ...layers import Activation, BatchNorm, Concat, Identity, InstanceNorm, Layer, MaxPool, Scale
 from .base import rule_of
-from .fusion import like
 from .order import readers_of, rises
+from .traits import like
 
 __all__ = ["belongs_to_parts", "into_parts"]
 
