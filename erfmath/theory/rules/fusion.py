@@ -23,7 +23,7 @@ from .base import rule_of
 from .single import Sizes, equal_bins, scale
 from .traits import absorbs, copies, function_of, plain, slope_below
 
-__all__ = ["Row", "as_one", "related"]
+__all__ = ["Row", "as_one", "fewer_copies", "related"]
 
 #: Taps along an axis of a filter that stands for two in a row, at most.
 MOST = 32
@@ -185,7 +185,27 @@ def _of_copies(row: Row) -> Layer | None:
             g.extent <= g.stride and s % g.stride == 0 and g.padding == (0, 0)
             for g, s in zip(second.geometry(ndim), scales)):
         return Upsample(tuple(s // g.stride for g, s in zip(second.geometry(ndim), scales)))
+    fewer = fewer_copies(up, second, ndim)
+    if fewer is not None and all(g.stride == 1 for g in fewer[0].geometry(ndim)):
+        return fewer[1]
     return second if isinstance(second, GlobalAvgPool) else None
+
+
+def fewer_copies(up: Any, pool: Any, ndim: int) -> tuple[Upsample, Layer] | None:
+    """The same of fewer copies of sites, where windows begin and steps end between copies of different sites."""
+    if not (copies(up) and up.by_taps) or not isinstance(pool, (MaxPool, AvgPool)) or pool.ceil_mode:
+        return None
+    axes = list(zip(up.geometry(ndim), pool.geometry(ndim)))
+    if any(g.dilation > 1 or isinstance(g.padding, str) for _, g in axes):
+        return None
+    shared = [math.gcd(each.stride, g.stride, *g.pads(None), *(() if pool.routes else (g.kernel,)))
+              for each, g in axes]
+    if max(shared) == 1:
+        return None
+    return Upsample(tuple(each.stride // d for (each, _), d in zip(axes, shared))), replace(
+        pool, kernel_size=tuple(-(-g.kernel // d) for (_, g), d in zip(axes, shared)),
+        stride=tuple(g.stride // d for (_, g), d in zip(axes, shared)),
+        padding=tuple((p // d, q // d) for (_, g), d in zip(axes, shared) for p, q in (g.pads(None),)))
 
 
 @joins(AvgPool, AvgPool)

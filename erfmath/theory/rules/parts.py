@@ -2,7 +2,8 @@
 
 The largest of a window is taken channel by channel, and of a window of windows it is the largest of one larger window.
 Above a concatenation nobody sees that; in each part a pool is one with the one below, and a function goes before it.
-A norm does nothing to a part that it has normalised already.
+A norm does nothing to a part that it has normalised already.  In the same way a factor that several layers read is one
+for each of them, which may be part of it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from ...layers import Activation, BatchNorm, Concat, Identity, InstanceNorm, Layer, MaxPool, Scale
+from ..sweep.values import rounded
 from .base import rule_of
 from .order import readers_of, rises
 from .traits import like
@@ -65,10 +67,11 @@ def into_parts(names: list[str], layers: list[Layer], sources: list[tuple[int, .
         The new position of `last`, None if nothing has changed.
     """
     kinds = [type(layer) for layer in layers]
-    if Concat not in kinds:
+    if Concat not in kinds and Scale not in kinds:
         return None
     readers, ways = readers_of(sources), {}
     moving = (*NORMS, MaxPool, Activation) if MaxPool in kinds else NORMS
+    factors = {i for i, kind in enumerate(kinds) if kind is Scale and i > last and readers[i] > 1}
     for i, kind in enumerate(kinds):
         if kind not in moving or i <= last or not (readers[i] or i == len(layers) - 1) or kinds[sources[i][0]] not in (
                 Concat, *FUNCTIONS):
@@ -79,23 +82,32 @@ def into_parts(names: list[str], layers: list[Layer], sources: list[tuple[int, .
                 if kind in NORMS else
                 belongs_to_parts(layers[i], sources[way[0]], layers, sources, last)):
             ways[i] = way
-    if not ways:
+    if not ways and not factors:
         return None
     place: dict[int, int] = {-1: -1}
     made: list[tuple[str, Layer, tuple[int, ...], Any, int]] = []
 
-    def add(like: int, inputs: tuple[int, ...], size: Any, count: int) -> int:
-        made.append((names[like], layers[like], inputs, size, count))
+    def add(like: int, inputs: tuple[int, ...], size: Any, count: int, layer: Layer | None = None) -> int:
+        made.append((names[like], layer or layers[like], inputs, size, count))
         return len(made) - 1
 
+    def end_of(j: int) -> int:
+        """Where a node is, or a new copy of a factor."""
+        base, factor = j, 1.0
+        while base in factors:
+            factor, base = factor * getattr(layers[base], "factor"), sources[base][0]
+        return place[j] if j == base else add(j, (place[base],), sizes[j], channels[j], Scale(rounded(factor)))
+
     for i, inputs in enumerate(sources):
+        if i in factors:
+            continue
         if i not in ways:
-            place[i] = add(i, tuple(place[j] for j in inputs), sizes[i], channels[i])
+            place[i] = add(i, tuple(map(end_of, inputs)), sizes[i], channels[i])
             continue
         joint, *way = ways[i]
         parts = []
         for part in sources[joint]:
-            end = place[part]
+            end = end_of(part)
             for j in way:
                 end = add(j, (end,), sizes[j], channels[part])
             parts.append(end)

@@ -15,7 +15,7 @@ from ...layers.base import STEEPEST
 from ..sweep.values import rounded
 from .base import rule_of
 from .constants import dead, with_constants
-from .fusion import Row, as_one, related
+from .fusion import Row, as_one, fewer_copies, related
 from .order import readers_of
 from .parallel import beside, one_convolution
 from .parts import belongs_to_parts
@@ -281,6 +281,8 @@ class _Simplifying:
         below, layer = self.layers[j], self.layers[i]
         if self.within == DEEPEST:
             return False
+        if isinstance(below, Upsample) and not self.apart and self._fewer_copies(i, j):
+            return True
         if isinstance(layer, Activation):
             if isinstance(below, Scale) and not homogeneous(layer, below.factor):
                 return self._with_factor_below(i, j) or self._before_sign(i, j)
@@ -303,6 +305,16 @@ class _Simplifying:
         self._move_up(i, j, self.sources[j], size, count)
         self._again(j)
         self._look_up(i)
+        return True
+
+    def _fewer_copies(self, i: int, j: int) -> bool:
+        """Let pool `i` read fewer copies of sites, where as many will do; whether it does."""
+        fewer = fewer_copies(self.layers[j], self.layers[i], self.ndim)
+        if fewer is None:
+            return False
+        self.layers[j], self.layers[i] = fewer
+        self.sizes[j] = tuple(None if n is None else g.stride * n for n, g in zip(
+            self.sizes[self.sources[j][0]], fewer[0].geometry(self.ndim)))
         return True
 
     def _before_gate(self, layer: Layer, gate: Activation, k: int) -> bool:
