@@ -77,10 +77,11 @@ def into_parts(names: list[str], layers: list[Layer], sources: list[tuple[int, .
                 Concat, *FUNCTIONS):
             continue
         way = _way(i, layers, sources, readers, last)
-        if way and not any(names[j] in given for j in way) and (
-                _normed(way, layers, [j for j in sources[way[0]] if j > last and names[j] not in given])
-                if kind in NORMS else
-                belongs_to_parts(layers[i], sources[way[0]], layers, sources, last)):
+        parts = sources[way[0]] if way else ()
+        if any(names[j] in given for j in way) or any(sizes[j] != sizes[way[0]] for j in parts):
+            continue  # one site that serves all stays one
+        if (_normed(way, layers, [j for j in parts if j > last and names[j] not in given]) if kind in NORMS else
+                belongs_to_parts(layers[i], parts, layers, sources, last)):
             ways[i] = way
     if not ways and not factors:
         return None
@@ -105,13 +106,13 @@ def into_parts(names: list[str], layers: list[Layer], sources: list[tuple[int, .
             place[i] = add(i, tuple(map(end_of, inputs)), sizes[i], channels[i])
             continue
         joint, *way = ways[i]
-        parts = []
+        ends = []
         for part in sources[joint]:
             end = end_of(part)
             for j in way:
                 end = add(j, (end,), sizes[j], channels[part])
-            parts.append(end)
-        place[i] = add(joint, tuple(parts), sizes[i], channels[i])
+            ends.append(end)
+        place[i] = add(joint, tuple(ends), sizes[i], channels[i])
     names[:], layers[:], sources[:], here, counts = map(list, zip(*made))
     sizes[:], channels[:] = [*here, sizes[-1]], [*counts, channels[-1]]
     return place[last]
@@ -132,8 +133,10 @@ def _way(i: int, layers: Sequence[Layer], sources: Sequence[tuple[int, ...]], re
 
 def _normed(way: Sequence[int], layers: Sequence[Layer], parts: Sequence[int]) -> bool:
     """Whether a norm right after a concatenation changes nothing in one of these parts of it."""
+    if len(way) != 2:
+        return False
     norm: Any = layers[way[-1]]
-    return len(way) == 2 and not (norm.scale_var or norm.shift_var) and any(like(norm, layers[j]) for j in parts)
+    return not (norm.scale_var or norm.shift_var) and any(like(norm, layers[j]) for j in parts)
 
 
 def _rises(layer: Layer) -> bool:

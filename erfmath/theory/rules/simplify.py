@@ -281,7 +281,7 @@ class _Simplifying:
         below, layer = self.layers[j], self.layers[i]
         if self.within == DEEPEST:
             return False
-        if isinstance(below, Upsample) and not self.apart and self._fewer_copies(i, j):
+        if copies(below) and not self.apart and self._fewer_copies(i, j):
             return True
         if isinstance(layer, Activation):
             if isinstance(below, Scale) and not homogeneous(layer, below.factor):

@@ -57,6 +57,12 @@ def test_shares_of_a_pool_with_copies() -> None:
     assert shares.layers[0].variance == pytest.approx(uniform(3, 5))
 
 
+def test_one_site_that_serves_all_stays_one() -> None:
+    pooled = em.serial(em.GlobalAvgPool(), em.Conv(1, 4))
+    net = em.serial(em.Conv(3, 4), em.concat(em.MaxPool(3, 1, 1), pooled), em.Activation("relu6"), em.AvgPool(3, 3))
+    assert em.predict(net, image=6, unit=0, ndim=1).total > 0
+
+
 def test_norms_of_parts_that_have_been_normalised() -> None:
     """A norm changes nothing in a part that it has normalised: as if it were on the other part alone."""
     for norm in (em.BatchNorm(), em.InstanceNorm()):
