@@ -20,6 +20,7 @@ from ..networks.windows import sweep
 from ..results.field import EffectiveReceptiveField
 from ..theory.chains.variance import variance_terms
 from ..theory.predict import predict
+from ..theory.rules.traits import spreads
 from ..theory.sweep.backward import backward
 from ..theory.sweep.inputs import InputModel
 from ..theory.sweep.lowering import Linear
@@ -203,7 +204,7 @@ def chain_variances(net: Network, settings: RunSettings, statistic: str = "power
         return None
     if any(g.padding == "whole" for axes in net.geometry(ndim) for g in axes):
         return None
-    graph = Graph.of(net, settings)
+    graph = Graph.of(net, settings, apart=frozenset(net.names))
     distinct = {id(op): (op, layer) for op, layer in zip(graph.ops, graph.layers)}  # repeated layers share theirs
     if not all(_lawful(op, layer.routes, statistic) for op, layer in distinct.values()):
         return None
@@ -233,24 +234,21 @@ def _left_out(net: Network, settings: RunSettings, erf: EffectiveReceptiveField,
     """By how much the variance falls when the taps of one layer are gathered in the middle one."""
     def variance_of(graph: Graph) -> float:
         return _variance(backward(graph, erf.unit, erf.statistic == "mean", InputModel())[0])
-    graph, written, lost = Graph.of(net, settings), Graph.of(net, settings, apart=True), {}
-    whole, whole_total = graph, total  # what layers are part of
-    if _spreading(graph) != _spreading(written):  # several layers are one: those as they are written
-        try:
-            whole_total, whole = variance_of(written), written
-        except NotImplementedError:  # only what they are together has a rule
-            pass
-    place, places = map(_by_name, (graph, whole))
-    names = [name for name in net.names if name in place or name in places]
-    for done, name in enumerate(names):  # a pool right after another stands for both
+    graph, lost = Graph.of(net, settings), {}
+    known = _by_name(graph)
+    names = [name for name in net.names if spreads(net[name].layer, settings.ndim)]
+    for done, name in enumerate(names):
         show(done, len(names))
-        some, others = place.get(name, ()), places.get(name, ())
-        alone = bool(some) and (whole is graph or all(graph.layers[i] is net[name].layer for i in some) or (
-            len(some) == len(others) and all(_same(graph.ops[i], whole.ops[k]) for i, k in zip(some, others))))
-        if not (alone or others):
-            continue
-        here, some, before = (graph, some, total) if alone else (whole, others, whole_total)
-        ops = {i: here.ops[i]._replace(taps=tuple(map(_gathered, here.ops[i].taps))) for i in some}
+        here, before, places = graph, total, known.get(name, ())
+        if not places or any(graph.layers[i] is not net[name].layer for i in places):
+            alone = Graph.of(net, settings, apart=frozenset((name,)))  # others are part of it, or it is part of others
+            some = _by_name(alone).get(name, ())
+            if len(some) != len(places) or not all(_same(graph.ops[i], alone.ops[k]) for i, k in zip(places, some)):
+                try:
+                    here, before, places = alone, variance_of(alone), some
+                except NotImplementedError:  # only what they are together has a rule
+                    pass
+        ops = {i: here.ops[i]._replace(taps=tuple(map(_gathered, here.ops[i].taps))) for i in places}
         if not all(_same_taps(op.taps, here.ops[i].taps) for i, op in ops.items()):
             changed = tuple(ops.get(i, op) for i, op in enumerate(here.ops))
             lost[name] = before - variance_of(replace(here, ops=changed))
@@ -277,12 +275,6 @@ def _same_taps(some: Sequence[Taps], others: Sequence[Taps]) -> bool:
         a.geometry == b.geometry and np.array_equal(a.weights, b.weights) if a.rows is None and b.rows is None else
         a.rows is not None and b.rows is not None and np.array_equal(a.rows.matrix, b.rows.matrix)
         for a, b in zip(some, others))
-
-
-def _spreading(graph: Graph) -> set[str]:
-    """Names of the layers that read more than one site."""
-    return {graph.names[i] for i in graph.used if any(
-        taps.rows is not None or taps.weights.size > 1 for taps in graph.ops[i].taps)}
 
 
 def _variance(values: Array) -> float:

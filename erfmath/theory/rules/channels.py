@@ -283,6 +283,10 @@ class PixelUnshuffleRule(_Phased):
     def _each(self, at: Before | Below | Above, op: Linear) -> list[tuple[int, tuple[int, ...], int]]:
         """Group, phase, and group of the input."""
         graph, phases = at.graph, list(self.phases(op))
+        for axis, taps in enumerate(op.taps):
+            if not taps.weights.all():  # all sites of a block count as the one that is left
+                left = int(np.argmax(taps.weights))
+                phases = [(*phase[:axis], left, *phase[axis + 1:]) for phase in phases]
         _, first = np.unique(graph.labels[at.i], return_index=True)
         return [(g, phases[channel % len(phases)], int(graph.owners[at.i][0][0, g])) for g, channel in enumerate(first)]
 

@@ -21,7 +21,7 @@ from .parallel import beside, one_convolution
 from .parts import belongs_to_parts
 from .single import alone
 from .traits import (by_channel, commutes, copies, function_of, homogeneous, keeps_positive, like, linear, nothing, odd,
-                     of_copies, of_sites, slope_below, spares_positive, spreads, unnamed)
+                     of_copies, of_sites, slope_below, spares_positive, unnamed)
 
 __all__ = ["simplified"]
 
@@ -30,7 +30,8 @@ DEEPEST = 60
 
 
 def simplified(names: list[str], layers: list[Layer], sources: list[tuple[int, ...]], sizes: list[Any],
-               channels: list[int], last: int, given: Mapping[str, Any], apart: bool = False) -> list[int]:
+               channels: list[int], last: int, given: Mapping[str, Any], apart: frozenset[str] = frozenset()
+               ) -> list[int]:
     """Rewire what reads a node that does nothing, and replace layers in a row, or side by side, by one.
 
     Parameters
@@ -41,8 +42,8 @@ def simplified(names: list[str], layers: list[Layer], sources: list[tuple[int, .
         The map that the field is on, which stays.
     given : mapping from str to array
         Given weights, whose nodes stay.
-    apart : bool
-        Whether no two layers that read several sites become one.
+    apart : frozenset of str
+        Nodes that stay as they are, too.
 
     Returns
     -------
@@ -75,8 +76,8 @@ class _Simplifying:
     """
 
     def __init__(self, names: list[str], layers: list[Layer], sources: list[tuple[int, ...]], sizes: list[Any],
-                 channels: list[int], last: int, given: Mapping[str, Any], apart: bool) -> None:
-        self.apart, self.within = apart, 0
+                 channels: list[int], last: int, given: Mapping[str, Any], apart: frozenset[str]) -> None:
+        self.within = 0
         self.names, self.layers, self.sources, self.sizes, self.channels = names, layers, sources, sizes, channels
         self.last, self.given = last, given
         self.ndim, self.top = len(sizes[-1]), len(layers) - 1
@@ -84,7 +85,7 @@ class _Simplifying:
         self.moved = any(layer.moves_channels for layer in layers)
         self.readers = readers_of(sources)
         self.reader = {j: i for i, inputs in enumerate(sources) for j in inputs}
-        self.steady = frozenset(name.removesuffix(".bias") for name in given)
+        self.steady = apart.union(name.removesuffix(".bias") for name in given)
         self.same: dict[int, int] = {}
         self.origin: dict[int, Any] = {}
         self.positive: set[int] = set()
@@ -118,7 +119,7 @@ class _Simplifying:
                 self._put(i, self.layers[i], after)
         if len(self.sources[i]) > 1 and (layer.sums or layer.multiplies):
             self._twice(i)
-        if len(self.sources[i]) > 1 and not self.apart:
+        if len(self.sources[i]) > 1:
             if layer.multiplies:
                 self._flat(i)
             if layer.joins_channels and not self.constant:
@@ -225,8 +226,7 @@ class _Simplifying:
         while not nothing(layer, self.ndim):
             one, k = None, self.sources[j][0] if j >= 0 else j
             own = len(self.sources[j]) == 1 and self._own(j)
-            if own and related(type(self.layers[j]), type(layer)) and not (
-                    self.apart and spreads(self.layers[j], self.ndim) and spreads(layer, self.ndim)):
+            if own and related(type(self.layers[j]), type(layer)):
                 one = as_one(Row(self.layers[j], layer, (sizes[k], sizes[j]), (
                     self.channels[k], self.channels[j], self.channels[i]), self.gated, self.ndim))
                 if one is not None and not like(one, layer) and self._common(i):
@@ -281,7 +281,7 @@ class _Simplifying:
         below, layer = self.layers[j], self.layers[i]
         if self.within == DEEPEST:
             return False
-        if copies(below) and not self.apart and self._fewer_copies(i, j):
+        if copies(below) and self._fewer_copies(i, j):
             return True
         if isinstance(layer, Activation):
             if isinstance(below, Scale) and not homogeneous(layer, below.factor):
@@ -321,7 +321,7 @@ class _Simplifying:
         """Whether a layer goes before an activation of node `k`: where that is a convolution that it is one with."""
         if isinstance(layer, Scale):
             return layer.factor == -1 and self._odd(gate)
-        if self.apart or not (isinstance(layer, (PixelShuffle, PixelUnshuffle)) and self._own(k)):  # or they stay two
+        if not (isinstance(layer, (PixelShuffle, PixelUnshuffle)) and self._own(k)):
             return False
         row = Row(self.layers[k], layer, (self.sizes[k],) * 2, (self.channels[k],) * 3, self.gated, self.ndim)
         return self.layers[k].random and as_one(row) is not None
@@ -379,7 +379,7 @@ class _Simplifying:
     def _twice(self, i: int) -> None:
         """Inputs that are the same function of one node as one of them; a sum of nothing else as a multiple."""
         first: list[int] = []
-        for j in self.sources[i] if not self.apart else ():
+        for j in self.sources[i]:
             layer = self.layers[j]
             same = next((k for k in first if k != j and self._inner(k) and self._own(j) and self.sources[k] == (
                 self.sources[j]) and not (layer.random or layer.draws_noise) and like(layer, self.layers[k])), j)

@@ -101,13 +101,14 @@ class Graph:
     source: int = -1
 
     @staticmethod
-    def of(net: Network, settings: RunSettings, flat: bool = True, lean: bool = True, apart: bool = False) -> Graph:
+    def of(net: Network, settings: RunSettings, flat: bool = True, lean: bool = True,
+           apart: frozenset[str] = frozenset()) -> Graph:
         """Collect what the sweep needs of `net` up to the node of the run.
 
         Without given weights the last few graphs are remembered, by the identity of `net`.  Where `flat`, a sum that
         only another one reads is part of that, and activations go before layers with which they commute; else every
         node has the map that it has in `net`.  Where also `lean`, layers that do nothing are left out, and those in a
-        row that are one are one, where `apart` but for those that read several sites each.
+        row that are one are one, but for the nodes `apart`.
         """
         top, collect = net.index(settings.node), lambda: Graph._collect(net, settings, flat, lean and flat, apart)
         if settings.weights:  # arrays may change
@@ -116,7 +117,8 @@ class Graph:
                                  settings.source, flat, lean, apart), collect)
 
     @staticmethod
-    def _collect(net: Network, settings: RunSettings, flat: bool, lean: bool, apart: bool) -> Graph:
+    def _collect(net: Network, settings: RunSettings, flat: bool, lean: bool,
+                 apart: frozenset[str]) -> Graph:
         top, ndim, channels_in, shapes = (net.index(settings.node), settings.ndim, settings.channels_in,
                                           settings.shapes(net))
         source = net.index(settings.source or "input")
@@ -132,7 +134,7 @@ class Graph:
             lists = names, layers, sources, sizes, channels
             source = _without(simplified(*lists, source, given, apart), source, *lists)
             for _ in range(len(names)):
-                moved = into_parts(*lists, source, given)
+                moved = into_parts(*lists, source, apart.union(given))
                 if moved is None:
                     break
                 source = _without(simplified(*lists, moved, given, apart), moved, *lists)
