@@ -537,8 +537,7 @@ class Covariance:
             uniform = both + own / channels
         if ops[0].opened is not None and any(self.lags):
             rest = nearby(rest, near) if half else rest
-            more = np.concatenate([opened_more(part, self.start, op, sizes)
-                                   for op, part in zip(ops, _each(rest, len(ops)))])
+            more = opened_more(rest, self.start, ops, sizes)
             power = power + more.reshape(len(more), *power.shape[1:])
         alone = power.reshape(len(power), *power.shape[1 + self.ndim:])
         below = self.holding(pairs, half, start=start, uniform=uniform)

@@ -7,8 +7,11 @@ and gets as many of the others as it needs.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from ..memory import remembered
 from .lowering import Linear
 from .pairs import blank, border_pairs, cut_pairs, one_end_then_other, routed_pairs
 from .taps import Array
@@ -37,19 +40,26 @@ def _extended(values: Array, more: int) -> Array:
     """With so many lags below 0 along the first axis."""
     if not more:
         return values
-    ndim, shape = values.ndim // 2, list(values.shape)
-    sites, others, ends = shape[1 + ndim:], shape[2:1 + ndim], [n - 1 for n in shape[2:1 + ndim]]
-    shape[1] += more
-    out = blank(shape)
+    out = blank((len(values), values.shape[1] + more, *values.shape[2:]))
     out[:, more:] = values
-    for lag in range(1, min(more + 1, values.shape[1])):
-        for place in np.ndindex(*others):
-            tau = (-lag, *(k - end // 2 for k, end in zip(place, ends)))
-            here = (slice(max(-t, 0), max(n - max(t, 0), 0)) for t, n in zip(tau, sites))
-            there = (slice(max(t, 0), max(n - max(-t, 0), 0)) for t, n in zip(tau, sites))
-            turned = (end - k for k, end in zip(place, ends))
-            out[(slice(None), more - lag, *place, *here)] = values[(slice(None), lag, *turned, *there)]
+    for into, read in _turned(values.shape[1:], more):
+        out[into] = values[read]
     return out
+
+
+@remembered(256)
+def _turned(shape: tuple[int, ...], more: int) -> list[tuple[Any, Any]]:
+    """Where so many lags below 0 are to be put, and where they are read."""
+    ndim, found = len(shape) // 2, []
+    sites, ends = shape[ndim:], [n - 1 for n in shape[1:ndim]]
+    for lag in range(1, min(more + 1, shape[0])):
+        for place in np.ndindex(*shape[1:ndim]):
+            tau = (-lag, *(k - end // 2 for k, end in zip(place, ends)))
+            here = [slice(max(-t, 0), max(n - max(t, 0), 0)) for t, n in zip(tau, sites)]
+            there = [slice(max(t, 0), max(n - max(-t, 0), 0)) for t, n in zip(tau, sites)]
+            turned = [end - k for k, end in zip(place, ends)]
+            found.append(((slice(None), more - lag, *place, *here), (slice(None), lag, *turned, *there)))
+    return found
 
 
 def keeps_half(op: Linear) -> bool:

@@ -275,51 +275,113 @@ def routed_pairs(values: Array, start: tuple[int, ...], op: Linear, sizes: tuple
             return add_on_hull(apart, first, refit_lags(together, close, lags), there)
         apart[(slice(None), *(slice(h - c, h + c + 1) for h, c in zip(lags, close)))] += together
         return apart, first
-    above = lags if upward else tuple(n // 2 for n in values.shape[1:1 + ndim])
-    below = [None if end is None else n for end, n in zip(sizes, values.shape[1 + ndim:])] if upward else sizes
-    joint = _all_taps(op, geometry)
-    total: Any = 0.0
-    close = lags if upward else tuple(min(lag, g.stride * h + g.extent - 1) for lag, g, h in zip(lags, geometry, above))
-    winners = _winners(geometry, above)
+    if upward:
+        return _routed_up(values, start, op, sizes, lags)
+    close = tuple(min(lag, g.stride * h + g.extent - 1) for lag, g, h in zip(lags, geometry, near))
+    one, other, union = windows(geometry, start, values.shape[1 + ndim:], sizes, near)
+    chance = _inverse(union)
+    both = chance
+    if op.opened is not None:
+        more = _opened(op, one, other, union)
+        both = chance * np.concatenate([more] * (len(values) // len(more)))
+    power, first = _won_twice(values * both, start, geometry, sizes)
     if not any(close):  # one site cannot be in one window only and in the other
-        winners = winners[:1]
-    for which, weights in enumerate(winners):
-        def odds(array: Array, first: tuple[int, ...]) -> Array:
-            one, other, union = windows(geometry, first, array.shape[1 + ndim:], below, above)
-            chance = _inverse((1.0, other, one)[which] * union)
-            if which == 0 and op.opened is not None:
-                more = _opened(op, one, other, union)
-                chance = chance * np.concatenate([more] * (len(array) // len(more)))
-            return np.asarray(array * chance)
-        if upward:
-            part, first = fixed_pairs(values, start, joint, sizes, lags, weights)
-            part = odds(part, first)
-        else:
-            box = close if which else (0,) * ndim  # the same site
-            part, first = fixed_pairs(odds(values, start), start, joint, sizes, box, weights)
-            part = part if box == close else refit_lags(part, box, close)
-        total = total + part
+        return refit_lags(power.reshape(len(power), *(1,) * ndim, *power.shape[1:]), close, lags), first
+    weighted = np.stack([values * (chance * _inverse(count)) for count in (other, one)], axis=1)
+    matrices, counts = _to_others(geometry, near, close), values.shape[1 + ndim:]
+
+    def weigh(tap: tuple[int, ...], part: Array) -> Array:
+        return np.matmul(matrices[tap], part.reshape(*part.shape[:2], -1)).reshape(len(part), -1, *counts)
+
+    flat = weighted.reshape(len(values), -1, *counts)
+    total, first = adjoint(flat, start, _all_taps(op, geometry).taps[0], sizes, weigh)
+    total = total.reshape(len(total), *(2 * h + 1 for h in close), *total.shape[2:])
+    total, first = cut_pairs(total, first, sizes, tuple(range(ndim)))
+    middle: Any = (slice(None), *close)
+    total[middle] += power
     return total if close == lags else refit_lags(total, close, lags), first
 
 
-def opened_more(values: Array, start: tuple[int, ...], op: Linear, sizes: tuple[int | None, ...]) -> Array:
+def _routed_up(values: Array, start: tuple[int, ...], op: Linear, sizes: tuple[int | None, ...], lags: tuple[int, ...]
+               ) -> tuple[Array, tuple[int, ...]]:
+    """`routed_pairs` from the sites that win to the windows."""
+    geometry, ndim, total = tuple(taps.geometry[0] for taps in op.taps), len(start), np.zeros(())
+    below = [None if end is None else n for end, n in zip(sizes, values.shape[1 + ndim:])]
+    winners = _winners(geometry, lags)
+    for which, weights in enumerate(winners if any(lags) else winners[:1]):
+        part, first = fixed_pairs(values, start, _all_taps(op, geometry), sizes, lags, weights)
+        one, other, union = windows(geometry, first, part.shape[1 + ndim:], below, lags)
+        chance = _inverse((1.0, other, one)[which] * union)
+        if which == 0 and op.opened is not None:
+            more = _opened(op, one, other, union)
+            chance = chance * np.concatenate([more] * (len(part) // len(more)))
+        total = total + part * chance
+    return total, first
+
+
+def opened_more(values: Array, start: tuple[int, ...], ops: Sequence[Linear], sizes: tuple[int | None, ...]) -> Array:
     """What gates that sites open which win both of two windows add to the power below, shape (groups, *lattice).
 
-    `values` is for one group, and has nothing at lag 0; `routed_pairs` with and without `opened` differ by that.
+    `values` has nothing at lag 0; `routed_pairs` with and without `opened` differ by that.  `ops` are one for all
+    groups or one for each.
     """
-    assert op.opened is not None
-    geometry, ndim = tuple(taps.geometry[0] for taps in op.taps), len(start)
+    geometry, ndim = tuple(taps.geometry[0] for taps in ops[0].taps), len(start)
     have = tuple(n // 2 for n in values.shape[1:1 + ndim])
     near = overlapping(geometry, have)
-    inner: Any = (slice(None), *(slice(h - m, h + m + 1) for h, m in zip(have, near)))
-    values = values[inner]
-    one, other, union = windows(geometry, start, values.shape[1 + ndim:], sizes, near)
-    gain = _opened(op, one, other, union) - 1
-    zero = (0,) * ndim
-    found, _ = fixed_pairs(values * _inverse(union) * gain, start, _all_taps(op, geometry), sizes, zero,
-                           _winners(geometry, near)[0])
-    center: Any = (slice(None), *zero)
-    return np.asarray(found[center])
+    inner: Any = (slice(None), slice(have[0], have[0] + near[0] + 1), *(
+        slice(h - m, h + m + 1) for h, m in zip(have[1:], near[1:])))
+    values = values[inner]  # pairs that are each other's mirror images give the same
+    one, other, union = (np.broadcast_to(count, (1, *(2 * m + 1 for m in near), *count.shape[1 + ndim:]))[:, near[0]:]
+                         for count in windows(geometry, start, values.shape[1 + ndim:], sizes, near))
+    gain = np.concatenate([_opened(op, one, other, union) for op in ops]) - 1
+    found, _ = _won_twice(values * _inverse(union) * gain, start, geometry, sizes, half=True)
+    return found
+
+
+def _won_twice(values: Array, start: tuple[int, ...], geometry: Sequence[AxisGeometry], sizes: tuple[int | None, ...],
+               half: bool = False) -> tuple[Array, tuple[int, ...]]:
+    """What each site gets that is in both of two windows, from each pair of windows, shape (groups, *lattice).
+
+    Where `half`, of lags from 0 on along the first axis, those of pairs whose mirror images give the same.
+    """
+    ndim, counts = len(start), values.shape[1 + len(start):]
+    ends = [g.stride * (n - 1) + g.extent for g, n in zip(geometry, counts)]
+    total = np.zeros((len(values), *ends))
+    middle = [0 if half and axis == 0 else n // 2 for axis, n in enumerate(values.shape[1:1 + ndim])]
+    for place in np.ndindex(*values.shape[1:1 + ndim]):
+        tau = tuple(k - h for k, h in zip(place, middle))
+        common = [_in_both(g, t) for g, t in zip(geometry, tau)]
+        if not all(common) or (half and tau <= (0,) * ndim):
+            continue
+        part = values[(slice(None), *place)]
+        for axis, (g, taps, n) in enumerate(zip(geometry, common, counts)):
+            out = total if axis == ndim - 1 else np.zeros((len(values), *ends[:axis + 1], *counts[axis + 1:]))
+            for tap in taps:
+                out[(slice(None),) * (1 + axis) + (slice(tap, tap + g.stride * (n - 1) + 1, g.stride),)] += part
+            part = out
+    begin = tuple(g.stride * first - g.pads(n)[0] for g, first, n in zip(geometry, start, sizes))
+    return cut(2 * total if half else total, begin, sizes, tuple(range(ndim)))
+
+
+def _in_both(g: AxisGeometry, lag: int) -> range:
+    """Sites of a window, from its first, that are in the one so many windows on, too."""
+    apart = g.stride * lag
+    return range(max(apart, 0), min(g.extent, g.extent + apart), g.dilation) if apart % g.dilation == 0 else range(0)
+
+
+@remembered(64)
+def _to_others(geometry: tuple[AxisGeometry, ...], near: tuple[int, ...], close: tuple[int, ...]
+               ) -> dict[tuple[int, ...], Array]:
+    """Per tap of the first window, from pairs of windows to pairs of sites of which one is in one window only.
+
+    Shape (lags of sites, which of both is alone and lags of windows).
+    """
+    found, winners = {}, _winners(geometry, near)[1:]
+    kernel = tuple(g.kernel for g in geometry)
+    for tap, (valid, index) in _partners(geometry, near, close).items():
+        lag, place = np.arange(valid.shape[1]), np.ravel_multi_index(tap, kernel)
+        found[tap] = np.concatenate([np.where(valid, alone[lag, place, index], 0.0) for alone in winners], axis=1)
+    return found
 
 
 def overlapping(geometry: Sequence[AxisGeometry], lags: Sequence[int]) -> tuple[int, ...]:
