@@ -257,6 +257,7 @@ class ConcatRule(Rule):
     def backward(self, at: Below, state: Covariance) -> Covariance:
         if state.mixing == MIXED or (state.mixing and at.j in at.plan.ones):
             raise NotImplementedError(f"a concatenation between deterministic layers that mix channels: {SAMPLE}")
+        state = state if at.gathers else state.with_lags(at.lags)  # of which most are made when groups are taken apart
         state = replace(state.into_groups(at.owner, len(at.graph.groups[at.j])), uniform=None)
         return state.gathered() if at.gathers else state
 

@@ -48,9 +48,9 @@ class Covariance:
 
     `values` is `bare` times `factor`: a number that multiplies everything, or one for each lag and perhaps group, of
     shape (groups or 1, *lags, 1, ...), waits for an array that is made anyway.
-    Where there are `multiples`, one for each group, `bare` has one group, of which these are the groups; at lag 0
-    `alone`, of shape (groups, *lattice), comes on top.  Where `half`, lags along the first axis are those from 0 on, as
-    in `mirror`.
+    Where there are `multiples`, one for each group, `bare` has one array, of which these are the groups, or with
+    `multiples` of shape (groups, arrays) several, of which they are sums; at lag 0 `alone` stands for them, of shape
+    (groups, *lattice).  Where `half`, lags along the first axis are those from 0 on, as in `mirror`.
     `uniform` is the part along the direction in which all channels are equal, which a `Constant`
     convolution reads.  Where channels are independent and alike it is M / channels and not stored.
     """
@@ -74,19 +74,31 @@ class Covariance:
         """M(x, tau), of the lags that `bare` has."""
         if self.multiples is None:
             return self.bare if isinstance(self.factor, float) and self.factor == 1 else self.bare * self.factor
+        if self.multiples.ndim > 1:
+            return np.stack([self._of_group(g) for g in range(len(self.multiples))])
         held = self.bare * (column(self.multiples, self.ndim) * self.factor)
         if self.alone is not None:
-            held[self.center] += self.alone * self._factor_alone
+            held[self.center] = self.alone * self._factor_alone
         return held
 
     @lazy
     def peak(self) -> float:
-        """A bound for `bare` at lag 0, and what comes on top; with others or at lags covariances are below it."""
+        """A bound for the power but for `factor`; with others or at lags covariances are below it."""
+        if self.alone is not None or (self.multiples is not None and self.multiples.ndim > 1):
+            return float(self._lag_zero.max(initial=0.0))
         center = self.bare[self.center] if any(self.lags) else self.bare
         peak = float(np.maximum.reduce(center, axis=None, initial=0.0))
-        if self.multiples is not None:
-            peak *= float(self.multiples.max())
-        return peak if self.alone is None else peak + float(self.alone.max(initial=0.0))
+        return peak if self.multiples is None else peak * float(self.multiples.max())
+
+    @property
+    def _lag_zero(self) -> Array:
+        """What groups are at lag 0 but for `factor`, shape (groups, *lattice)."""
+        if self.alone is not None:
+            return self.alone
+        center = self.bare[self.center]
+        if self.multiples is None:
+            return np.asarray(center)
+        return np.tensordot(self.multiples.reshape(len(self.multiples), -1), center, 1)
 
     @property
     def largest(self) -> float:
@@ -133,9 +145,9 @@ class Covariance:
         return Covariance(self.bare, self.start, None, self.mixing, self.factor, half=self.half)
 
     def _multiplied(self, multiples: Array, alone: Array | None = None) -> Covariance:
-        """Groups that are multiples of the only one; `alone` comes on top of them."""
-        if len(multiples) == 1 and alone is None:
-            return self if multiples[0] == 1 else self._scaled(float(multiples[0]))
+        """Groups that are multiples of the only array, or sums of several."""
+        if multiples.size == 1 and alone is None:
+            return self if multiples.item() == 1 else self._scaled(multiples.item())
         found = Covariance(self.bare, self.start, None, self.mixing, self.factor, multiples, alone, self.half)
         return found if len(multiples) > 1 else found._apart()
 
@@ -145,7 +157,8 @@ class Covariance:
 
     def _by_one(self) -> Covariance:
         """The same, each group with an array of its own unless they are multiples of one at all lags."""
-        return self._apart() if self.alone is not None or (self.multiples is not None and self._by_group) else self
+        plain = self.multiples is None or (self.alone is None and self.multiples.ndim == 1 and not self._by_group)
+        return self if plain else self._apart()
 
     def halved(self) -> Covariance:
         """The same with half of the lags, where there are any and channels are independent."""
@@ -154,9 +167,13 @@ class Covariance:
         factor = self.factor if isinstance(self.factor, float) else halved(self.factor)  # of one lag, that
         return replace(self, bare=halved(self.bare), factor=factor, half=True)
 
-    def _alone_times(self, numbers: Array) -> Array | None:
-        """What comes on top, times a number for each group."""
-        return None if self.alone is None else self.alone * numbers.reshape(-1, *(1,) * self.ndim)
+    def _each_times(self, numbers: Array, lag_zero: Array) -> Covariance:
+        """Groups that are multiples, each times a number, and at lag 0 times another."""
+        assert self.multiples is not None
+        multiples = self.multiples * numbers.reshape(-1, *(1,) * (self.multiples.ndim - 1))
+        if self.alone is None and (numbers is lag_zero or not any(self.lags)):
+            return self._first()._multiplied(multiples)
+        return self._first()._multiplied(multiples, self._lag_zero * lag_zero.reshape(-1, *(1,) * self.ndim))
 
     def whole(self) -> Covariance:
         """The same with all lags."""
@@ -177,13 +194,10 @@ class Covariance:
     def power(self) -> Array:
         """E[g(x)^2] summed over channels, shape (*lattice)."""
         factor = self._factor_alone
-        if self.multiples is None:
-            alone = self.bare[self.center] * factor
-            return np.asarray(alone[0] if len(alone) == 1 else alone.sum(axis=0))
-        if not isinstance(factor, float):
-            return np.asarray(self.held[self.center].sum(axis=0))
-        power = self.bare[self.center][0] * (factor * self.multiples.sum())
-        return np.asarray(power if self.alone is None else power + factor * self.alone.sum(axis=0))
+        if self.multiples is not None and self.multiples.ndim == 1 and self.alone is None and isinstance(factor, float):
+            return np.asarray(self.bare[self.center][0] * (factor * self.multiples.sum()))
+        alone = self._lag_zero * factor
+        return np.asarray(alone[0] if len(alone) == 1 else alone.sum(axis=0))
 
     def merge(self, other: Covariance, channels: int, ones: bool) -> Covariance:
         """Sum of two uncorrelated gradients; `ones` says whether the uniform part is needed."""
@@ -209,30 +223,52 @@ class Covariance:
             return functools.reduce(lambda one, other: one.merge(other, channels, ones), others, one)
         if any(part.half for part in parts):
             parts = [part.halved() for part in parts]
-        held = [(part, part.multiples) for part in parts if part.multiples is not None and not part._by_group]
-        if len(held) > 1 and all(np.array_equal(multiples, held[0][1]) for _, multiples in held):
-            alike = Covariance.sum_of([part._first() for part, _ in held], channels, ones)
-            alike = alike._multiplied(held[0][1], _on_top([part for part, _ in held], alike))
-            parts = [alike, *(part for part in parts if part.multiples is None or part._by_group)]
-            if len(parts) == 1:
-                return alike
-        start, shape = _hull(parts)
-        whole = blank(shape)
+        kinds: list[Array] = []  # multiples that differ
+        which: list[int] = []  # -1: none
         for part in parts:
-            place = (..., *_place(part, start))
+            if part.multiples is None or part.multiples.ndim > 1 or part._by_group:
+                which.append(-1)
+                continue
+            k = next((k for k, known in enumerate(kinds) if np.array_equal(known, part.multiples)), len(kinds))
+            kinds[k:] = kinds[k:] or [part.multiples]
+            which.append(k)
+        start, shape = _hull(parts)
+        alike = -1 not in which and len(kinds) < shape[0]
+        whole = blank((len(kinds), *shape[1:]) if alike else shape)
+        for k, part in zip(which, parts):
+            place = _place(part, start)
+            if alike:
+                whole[k][place] += part._first().held[0]
+                continue
             for g, group in enumerate(whole):  # one by one, as the processor keeps them at hand
                 group[place] += part._of_group(g)
-        return Covariance(whole, start, half=parts[0].half)
+        total = Covariance(whole, start, half=parts[0].half)
+        if not alike:
+            return total
+        alone = None
+        if any(part.alone is not None for part in parts):
+            alone = np.zeros((shape[0], *shape[-total.ndim:]))
+            for part in parts:
+                alone[_place(part, start)] += part._lag_zero * part._factor_alone
+        return total._multiplied(kinds[0] if len(kinds) == 1 else np.stack(kinds, axis=1), alone)
 
     def _of_group(self, g: int) -> Array:
         """M(x, tau) of one channel group, shape (*lags, *lattice)."""
         factor = self.factor if isinstance(self.factor, float) else self.factor[g % len(self.factor)]
-        if self.multiples is not None:
-            factor = factor * self.multiples[g]
-        group = self.bare[g % len(self.bare)] * factor
+        if self.multiples is not None and self.multiples.ndim > 1:
+            first, *others = zip(self.multiples[g].tolist(), self.bare)
+            group = np.multiply(*first)
+            for number, array in others:
+                group += number * array
+            if not isinstance(factor, float) or factor != 1:
+                group *= factor
+        else:
+            if self.multiples is not None:
+                factor = factor * self.multiples[g]
+            group = self.bare[g % len(self.bare)] * factor
         if self.alone is not None:
             alone = self._factor_alone
-            group[self.center[1:]] += self.alone[g] * (alone if isinstance(alone, float) else alone[g % len(alone)])
+            group[self.center[1:]] = self.alone[g] * (alone if isinstance(alone, float) else alone[g % len(alone)])
         return np.asarray(group)
 
     @staticmethod
@@ -334,7 +370,7 @@ class Covariance:
                 return self._scaled(gate.item(0))
             if self.multiples is not None:
                 numbers = gate.reshape(-1)
-                return self._first()._multiplied(self.multiples * numbers, self._alone_times(numbers))
+                return self._each_times(numbers, numbers)
             if len(gate) == groups:
                 return self._scaled(gate)
             return self.holding(self.bare * (gate * self.factor), self.half, uniform=None)
@@ -360,9 +396,10 @@ class Covariance:
         if state.multiples is None:
             values *= state.factor
             return state.holding(values, self.half, uniform=None)
-        alone = None if state.alone is None else state.alone * gate[self.center if gate.shape[1] > 1 else (
-            slice(None), *(n // 2 for n in gate.shape[1:1 + self.ndim]))]
-        return replace(state, bare=values, uniform=None, alone=alone)
+        if state.alone is None:
+            return replace(state, bare=values, uniform=None)
+        here: Any = (slice(None), *(c if n > 1 else 0 for c, n in zip(self.center[1:], gate.shape[1:])))
+        return replace(state, bare=values, uniform=None, alone=state.alone * gate[here])
 
     def conditioned(self, power: Array, pairs: Array) -> Covariance:
         """Lag 0 times `power` and all other lags times `pairs`, numbers per channel group."""
@@ -370,8 +407,8 @@ class Covariance:
             return self if power[0] == 1 == pairs[0] else self._scaled(float(power[0]))
         if (power == power[0]).all() and (pairs == power[0]).all():
             return self if power[0] == 1 else self._scaled(float(power[0]))
-        if self.multiples is not None and (not any(self.lags) or np.array_equal(power, pairs)):
-            return self._first()._multiplied(self.multiples * power, self._alone_times(power))
+        if self.multiples is not None and len(power) == len(self.multiples):
+            return self._each_times(power if not any(self.lags) else pairs, power)
         factors = np.empty((len(power), *self.bare.shape[1:1 + self.ndim], *(1,) * self.ndim))
         factors[:] = column(pairs, self.ndim)
         factors[self.center] = power.reshape(-1, *(1,) * self.ndim)
@@ -539,33 +576,20 @@ class Covariance:
             rest = nearby(rest, near) if half else rest
             more = opened_more(rest, self.start, ops, sizes)
             power = power + more.reshape(len(more), *power.shape[1:])
-        alone = power.reshape(len(power), *power.shape[1 + self.ndim:])
         below = self.holding(pairs, half, start=start, uniform=uniform)
+        alone = pairs[below.center] + power.reshape(len(power), *power.shape[1 + self.ndim:])
         if multiples is not None and len(alone) > 1:
             below = below._multiplied(multiples, alone * multiples.reshape(-1, *(1,) * self.ndim))
         else:
-            pairs[below.center] += alone
+            pairs[below.center] = alone
             below = below if multiples is None else below._multiplied(multiples)
         below = below.with_lags(lags)
         return below if bias is None else below.gated(column(bias, self.ndim))
 
 
-def _on_top(parts: Sequence[Covariance], whole: Covariance) -> Array | None:
-    """What comes on top of the parts at lag 0, at the sites of their sum."""
-    if all(part.alone is None for part in parts):
-        return None
-    groups = next(len(part.multiples) for part in parts if part.multiples is not None)
-    total = np.zeros((groups, *whole.bare.shape[1 + whole.ndim:]))
-    for part in parts:
-        if part.alone is not None:
-            place: Any = (..., *_place(part, whole.start))
-            total[place] += part.alone * part._factor_alone
-    return total
-
-
-def _place(part: Covariance, start: tuple[int, ...]) -> list[slice]:
+def _place(part: Covariance, start: tuple[int, ...]) -> Any:
     """Where its sites are on a lattice that begins at `start`."""
-    return [slice(f - s, f - s + n) for f, s, n in zip(part.start, start, part.bare.shape[-part.ndim:])]
+    return ..., *(slice(f - s, f - s + n) for f, s, n in zip(part.start, start, part.bare.shape[-part.ndim:]))
 
 
 def _hull(parts: Sequence[Covariance]) -> tuple[tuple[int, ...], tuple[int, ...]]:

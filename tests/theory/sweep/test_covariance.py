@@ -179,6 +179,9 @@ def states() -> dict[str, Covariance]:
             "multiples": Covariance(one, (1, 2), multiples=multiples),
             "multiples and factors": Covariance(one, (1, 2), multiples=multiples, factor=factor),
             "more at lag 0": Covariance(one, (1, 2), multiples=multiples, alone=alone, factor=0.5),
+            "sums": Covariance(np.concatenate([one, others[0]]), (1, 2), multiples=rng.random((3, 2)), factor=factor),
+            "sums and more": Covariance(np.concatenate([one, others[0]]), (1, 2), multiples=rng.random((3, 2)),
+                                        alone=alone),
             "all": Covariance(one, (1, 2), multiples=multiples, alone=alone, factor=factor)}
 
 
@@ -213,7 +216,9 @@ def test_halves_and_what_is_not_made_yet(name: str) -> None:
         "two": lambda m: m.into_groups(np.array([-1, 0, 1]), 2), "summed": lambda m: m.into_groups(
             np.array([0, 1, 0]), 2), "gathered": lambda m: m.gathered(), "masked": lambda m: m.masked(0.25, 3),
         "merged": lambda m: m.merge(m.times(2.0), 3, False), "sum": lambda m: Covariance.sum_of(
-            [m, plain, m.with_lags((3, 2)).times(0.5)], 3, False)}
+            [m, plain, m.with_lags((3, 2)).times(0.5)], 3, False),
+        "sum of other multiples": lambda m: Covariance.sum_of([
+            m.gated(numbers.reshape(3, 1, 1, 1, 1)), m], 3, False)}
     for step, through in steps.items():
         rng = np.random.default_rng(5)
         want = through(plain)
