@@ -204,7 +204,12 @@ class ConvolutionRule(Rule):
         if at.i not in at.gates.tilts:
             return op
         geometry = tuple(g for taps in op.taps for g in taps.geometry)
-        return op._replace(taps=together(geometry, np.asarray(_weights(op) * at.gates.tilts[at.i])))
+        weights = np.asarray(_weights(op) * at.gates.tilts[at.i])
+        if max(weights.shape) == weights.size:  # along one axis
+            only = int(np.argmax(weights.shape))
+            return op._replace(taps=separable(geometry, [weights.ravel() if axis == only else np.ones(1)
+                                                         for axis in range(weights.ndim)]))
+        return op._replace(taps=together(geometry, weights))
 
     def _below(self, at: Below, state: Covariance, op: Linear, sizes: tuple[int | None, ...], lags: tuple[int, ...]
                ) -> Covariance:

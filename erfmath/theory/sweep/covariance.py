@@ -477,8 +477,7 @@ class Covariance:
                        or any(g.stride > 1 for taps, _ in spread for g in taps.geometry)):
             values, factor = values * factor, 1.0  # above a layer that strides there are fewer sites to multiply
         for taps, flat in spread:
-            w = taps.weights
-            values, start = adjoint(values, start, taps, sizes, lambda tap, part: part if flat else w[tap] * part, flat)
+            values, start = adjoint(values, start, taps, sizes, flat=flat)
             values, start = cut_pairs(values, start, sizes, taps.axes, half)
         if len(shares) == 1 or multiples is not None:  # groups below are multiples of one
             each = shares[0] if multiples is None else np.dot(multiples, shares)

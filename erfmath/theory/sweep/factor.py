@@ -41,7 +41,6 @@ class Factor:
         """Below a layer that acts on each channel by itself."""
         values, start = self.values * op.gain if op.gain != 1 else self.values, self.start
         for taps in op.taps:
-            w = taps.weights
             if taps.rows is not None:
                 axis, = taps.axes
                 values, first = taps.rows.adjoint(values, axis - len(start), start[axis])
@@ -49,7 +48,9 @@ class Factor:
                 continue
             if op.inside_only:
                 values = border(values, start, taps, sizes)
-            values, start = adjoint(values, start, taps, sizes, lambda tap, part: w[tap] * part, taps.flat)
+            flat = taps.flat
+            values = values * taps.weights.item(0) if flat else values
+            values, start = adjoint(values, start, taps, sizes, flat=flat)
             values, start = cut(values, start, sizes, taps.axes)
         return Factor(values, start)
 

@@ -28,6 +28,9 @@ Array = npt.NDArray[Any]
 MANY = 12
 #: Sites of the input times sites of the output, along an axis, up to which taps are a matrix.
 FEW = 400
+#: Sites for each tap along an axis up to which a product of matrices takes less time than steps, of equal taps and of
+#: others, in arrays of so many numbers at least.
+FLAT_SITES, SITES, LARGE = 2.5, 5.0, 2**12
 REMEDY = "give an image, take a smaller network, or sample it with erfmath.measure"
 
 
@@ -76,7 +79,7 @@ def check_work(geometry: tuple[AxisGeometry, ...], sites: int) -> None:
 
 
 def adjoint(values: Array, start: tuple[int, ...], taps: Taps, sizes: tuple[int | None, ...],
-            weigh: Callable[[tuple[int, ...], Array], Array], flat: bool = False
+            weigh: Callable[[tuple[int, ...], Array], Array] | None = None, flat: bool = False
             ) -> tuple[Array, tuple[int, ...]]:
     """Hand `values` at output sites back to the input sites, over all taps.
 
@@ -88,11 +91,11 @@ def adjoint(values: Array, start: tuple[int, ...], taps: Taps, sizes: tuple[int 
     taps : Taps
     sizes : tuple of (int or None)
         Sites of the layer's input along each axis, for paddings that depend on it; None is the plane.
-    weigh : callable
-        ``weigh(tap, part)`` is what tap `tap` hands on of `part`: a multiple, or a mixture along the
-        leading axes.
+    weigh : callable, optional
+        ``weigh(tap, part)`` is what tap `tap` hands on of `part`: a multiple, or a mixture along the leading axes.
+        By default that times its weight, or where `flat` as it is.
     flat : bool
-        Whether `weigh` does the same for every tap (one axis only): a box sum then does it.
+        Whether every tap hands on the same (one axis only): a box sum then does it.
 
     Returns
     -------
@@ -114,18 +117,27 @@ def adjoint(values: Array, start: tuple[int, ...], taps: Taps, sizes: tuple[int 
     if not flat:
         check_work(taps.geometry, max(values.size, math.prod(values.shape[:lead]) * math.prod(counts)))
     if taps.geometry[0].transposed:
-        total = _gather(values, start, taps, lead, begin, counts, befores, weigh)
+        total = _gather(values, start, taps, lead, begin, counts, befores, weigh, flat)
     else:
         total = _scatter(values, taps, lead, counts, weigh, flat)
     return total, tuple(begin)
 
 
 def _scatter(values: Array, taps: Taps, lead: int, counts: list[int],
-             weigh: Callable[[tuple[int, ...], Array], Array], flat: bool) -> Array:
+             weigh: Callable[[tuple[int, ...], Array], Array] | None, flat: bool) -> Array:
     """out[s x + d a] += weigh(a, values[x])."""
-    part = weigh((0,) * len(taps.axes), values)
-    if flat and taps.geometry[0].kernel > MANY:
-        axis, g = lead + taps.axes[0], taps.geometry[0]
+    axis, g = lead + taps.axes[0], taps.geometry[0]
+    if weigh is None and len(taps.axes) == 1 and values.size >= LARGE and (
+            values.shape[axis] <= g.kernel * (FLAT_SITES if flat else SITES)):
+        found = _product(_band(g, np.ones(g.kernel) if flat else taps.weights, values.shape[axis]), values, axis)
+        if found is not None:
+            return found
+    weights = None if flat or weigh is not None else taps.weights
+    if weigh is not None:
+        part = weigh((0,) * len(taps.axes), values)
+    else:
+        part = values if weights is None else weights.item(0) * values
+    if flat and g.kernel > MANY:
         return _box(_insert_zeros(part, g.stride, axis), g.kernel, g.dilation, axis)
     shape = list(part.shape)
     for axis, count in zip(taps.axes, counts):
@@ -139,11 +151,40 @@ def _scatter(values: Array, taps: Taps, lead: int, counts: list[int],
         total[(slice(None),) * axis + (slice(part.shape[axis], None),)] = 0.0
     else:
         total = np.zeros_like(part, shape=shape)
+    if weights is not None:  # taps of one weight with each other
+        weight = weights.item(0)
+        for other, _, region in sorted((weights[tap].item(), n, region) for n, (tap, region) in enumerate(landing)):
+            if other != weight:
+                weight, part = other, other * values
+            total[region] += part
+        return total
     for tap, region in landing:
-        if not flat and any(tap):
+        if weigh is not None and not flat and any(tap):
             part = weigh(tap, values)
         total[region] += part
     return total
+
+
+def _band(g: AxisGeometry, weights: Array, count: int) -> Array:
+    """What `count` output sites hand to all input sites that they read, as a matrix."""
+    band = np.zeros((g.stride * (count - 1) + g.extent, count))
+    x = np.arange(count)
+    for tap, weight in enumerate(weights.tolist()):
+        band[g.stride * x + g.dilation * tap, x] = weight
+    return band
+
+
+def _product(matrix: Array, values: Array, axis: int) -> Array | None:
+    """A matrix along an axis of values that lie one after the other in memory; None of others."""
+    order = sorted(range(values.ndim), key=values.strides.__getitem__, reverse=True)
+    there = values.transpose(order)
+    if not there.flags.c_contiguous:
+        return None
+    place = order.index(axis)
+    before, after = there.shape[:place], there.shape[place + 1:]
+    flat = there.reshape(math.prod(before), there.shape[place], math.prod(after))
+    found = np.matmul(matrix, flat).reshape(*before, len(matrix), *after)
+    return found.transpose(np.argsort(order))
 
 
 @remembered(1024)
@@ -157,7 +198,8 @@ def _landing(axes: tuple[int, ...], geometry: tuple[AxisGeometry, ...], lead: in
 
 
 def _gather(values: Array, start: tuple[int, ...], taps: Taps, lead: int, begin: list[int],
-            counts: list[int], befores: list[int], weigh: Callable[[tuple[int, ...], Array], Array]) -> Array:
+            counts: list[int], befores: list[int], weigh: Callable[[tuple[int, ...], Array], Array] | None, flat: bool
+            ) -> Array:
     """out[z] += weigh(a, values[s z + d a - p])."""
     width = [(0, 0)] * values.ndim
     for axis, g, count, before in zip(taps.axes, taps.geometry, counts, befores):
@@ -171,7 +213,10 @@ def _gather(values: Array, start: tuple[int, ...], taps: Taps, lead: int, begin:
         offsets = [g.dilation * a for g, a in zip(taps.geometry, tap)]
         spans = [slice(a, a + g.stride * (count - 1) + 1 if count else a, g.stride)
                  for g, a, count in zip(taps.geometry, offsets, counts)]
-        total = total + weigh(tap, values[_region(lead, taps.axes, spans)])
+        part = values[_region(lead, taps.axes, spans)]
+        if weigh is not None:
+            part = weigh(tap, part)
+        total = total + (part if weigh is not None or flat else taps.weights[tap] * part)
     return np.asarray(total)
 
 

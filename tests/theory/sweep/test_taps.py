@@ -12,6 +12,7 @@ from helpers import EXACT, ROUNDING, assert_close
 from erfmath.base import errors
 from erfmath.base.errors import SizeError
 from erfmath.layers.geometry import AxisGeometry
+from erfmath.theory.sweep import taps as taps_module
 from erfmath.theory.sweep.taps import MANY, Taps, adjoint, border_gain, forward
 
 Array = Any
@@ -76,6 +77,27 @@ def test_adjoint_by_definition(ndim: int, axes: Site) -> None:
         sizes = tuple(None if rng.random() < .5 else int(n) for n in rng.integers(1, 9, ndim))
         below = adjoint(values, start, taps, sizes, lambda tap, part: taps.weights[tap] * part)
         assert as_sites(*below) == by_definition(values, start, taps, sizes), (taps, start, sizes)
+        assert as_sites(*adjoint(values, start, taps, sizes)) == as_sites(*below)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])
+def test_products_of_matrices_are_sums_over_taps(order: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the order of values in memory; where there are gaps between them, taps are added."""
+    monkeypatch.setattr(taps_module, "LARGE", 0)
+    rng, made = np.random.default_rng(3), 0
+    for _ in range(25):
+        taps = random_taps(rng, (int(rng.integers(2)),))
+        values = rng.integers(-9, 10, (3, 4, 5)).astype(float).transpose(order).copy().transpose(np.argsort(order))
+        for part in (values, values[:2, 1:, ::2]):
+            below, start = adjoint(part, (1, -2), taps, (None, None))
+            plain, first = adjoint(part, (1, -2), taps, (None, None), lambda tap, part: taps.weights[tap] * part)
+            assert start == first
+            assert_close(below, plain, EXACT)
+            flat = taps._replace(weights=np.full(taps.weights.shape, 2.0))
+            assert_close(adjoint(part, (1, -2), flat, (None, None), flat=True)[0] * 2,
+                         adjoint(part, (1, -2), flat, (None, None))[0], EXACT)
+        made += not taps.geometry[0].transposed
+    assert made > 5
 
 
 @pytest.mark.parametrize("ndim, axes", [(1, (0,)), (2, (1,)), (2, (0, 1)), (3, (0, 2))])
