@@ -7,14 +7,15 @@ and gets as many of the others as it needs.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from ..memory import remembered
 from .lowering import Linear
-from .pairs import blank, border_pairs, cut_pairs, one_end_then_other, routed_pairs
-from .taps import Array
+from .pairs import blank, cut_pairs, one_end_then_other, routed_pairs
+from .taps import Array, Taps, border_gain
 
 __all__ = ["half_fixed", "half_routed", "halved", "keeps_half", "mirrored", "nearby"]
 
@@ -70,19 +71,37 @@ def keeps_half(op: Linear) -> bool:
 def half_fixed(values: Array, start: tuple[int, ...], op: Linear, sizes: tuple[int | None, ...], lags: tuple[int, ...]
                ) -> tuple[Array, tuple[int, ...]]:
     """Filters along axes on both sites of each pair, of which half of all lags are given and found."""
-    values = values * op.gain**2 if op.gain != 1 else values
+    flat = [taps.weights.item(0) if taps.flat else 1.0 for taps in op.taps]
+    values = values * (op.gain * math.prod(flat))**2
+    for taps in op.taps if op.inside_only else ():
+        _at_borders(values, start, taps, sizes)
     for taps in op.taps:
+        taps = taps._replace(weights=np.ones(len(taps.weights))) if taps.flat else taps
         (axis,), (g,), have = taps.axes, taps.geometry, values.shape[1 + taps.axes[0]]
         low, want = -(have // 2), -lags[axis]
         if axis == 0:  # of lags below 0, those that come over it
             low, want = -min((g.extent - 1) // g.stride, have - 1), 0
             values = _extended(values, -low)
-        if op.inside_only:
-            values = border_pairs(values, start, taps, sizes, low)
         ends = low, low + values.shape[1 + axis] - 1
         values, start = one_end_then_other(values, start, taps, sizes, ends, (want, lags[axis]))
         values, start = cut_pairs(values, start, sizes, taps.axes, half=True)
     return values, start
+
+
+def _at_borders(values: Array, start: tuple[int, ...], taps: Taps, sizes: tuple[int | None, ...]) -> None:
+    """Multiply, in place, both sites of pairs at windows that overlap the border, as `border_gain` says."""
+    (axis,), lags = taps.axes, values.shape[1 + taps.axes[0]]
+    count, low = values.shape[axis - len(start)], 0 if axis == 0 else -(lags // 2)
+    gain = border_gain(taps, start[axis], count, sizes[axis])
+    if gain is None:
+        return
+    index: list[Any] = [slice(None)] * values.ndim
+    for x in np.flatnonzero(gain != 1).tolist():
+        index[1 + axis], index[axis - len(start)] = slice(None), x
+        values[tuple(index)] *= gain[x]
+        for index[1 + axis] in range(max(0, x - count + 1 - low), min(lags, x + 1 - low)):  # as the second of a pair
+            index[axis - len(start)] = x - low - index[1 + axis]
+            values[tuple(index)] *= gain[x]
 
 
 def half_routed(values: Array, start: tuple[int, ...], op: Linear, sizes: tuple[int | None, ...],

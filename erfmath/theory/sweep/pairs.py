@@ -38,13 +38,14 @@ def cut(values: Array, start: tuple[int, ...], sizes: tuple[int | None, ...],
     return values[tuple(index)], tuple(begin)
 
 
-def blank(shape: Sequence[int]) -> Array:
-    """Zeros of shape (groups, *lags, *lattice), with all lags of a site side by side in memory.
+def blank(shape: Sequence[int], anything: bool = False) -> Array:
+    """Zeros, or `anything`, of shape (groups, *lags, *lattice), with all lags of a site side by side in memory.
 
     Layers move sites: what moves is then long runs of numbers.
     """
     ndim = len(shape) // 2
-    sites = np.zeros((shape[0], *shape[1 + ndim:], *shape[1:1 + ndim]))
+    make = np.empty if anything else np.zeros
+    sites = make((shape[0], *shape[1 + ndim:], *shape[1:1 + ndim]))
     return sites.transpose(0, *range(1 + ndim, 1 + 2 * ndim), *range(1, 1 + ndim))
 
 
@@ -213,10 +214,12 @@ def one_end_then_other(values: Array, start: tuple[int, ...], taps: Taps, sizes:
     most = min(want[1] + ends, stride * have[1] + ends)
     weights = taps.weights.tolist()
     if taps.flat:
-        values, weights = values * weights[0]**2, [1.0] * len(weights)
+        values, weights = values if weights[0] == 1 else values * weights[0]**2, [1.0] * len(weights)
     shape = list(values.shape)
     shape[lag] = max(most - least + 1, 0)
-    middle = blank(shape)
+    # Where each tap tells all lags, the first need not be added to anything.
+    every = stride == 1 and least - ends >= have[0] and most <= have[1]
+    middle = blank(shape, every)
     lead = (slice(None),) * lag
     for tap, w in enumerate(weights):
         shift = g.dilation * tap
@@ -224,9 +227,14 @@ def one_end_then_other(values: Array, start: tuple[int, ...], taps: Taps, sizes:
         if first <= last:
             to = stride * first + shift - least
             part = values[(*lead, slice(first - have[0], last - have[0] + 1))]
-            middle[(*lead, slice(to, to + stride * (last - first) + 1, stride))] += part if w == 1 else w * part
+            part = part if w == 1 else w * part
+            if every and not tap:
+                middle[...] = part
+            else:
+                middle[(*lead, slice(to, to + stride * (last - first) + 1, stride))] += part
     shape[lag], shape[site] = want[1] - want[0] + 1, stride * (count - 1) + g.extent
-    out = blank(shape)
+    every = stride == 1 and least <= want[0] and want[1] + ends <= most
+    out = blank(shape, every)
     for tap, w in enumerate(weights):
         shift = g.dilation * tap
         low, high = max(want[0], least - shift), min(want[1], most - shift)
@@ -235,7 +243,12 @@ def one_end_then_other(values: Array, start: tuple[int, ...], taps: Taps, sizes:
             index[lag] = slice(low - want[0], high - want[0] + 1)
             index[site] = slice(shift, shift + stride * (count - 1) + 1, stride)
             part = middle[(*lead, slice(low + shift - least, high + shift - least + 1))]
-            out[tuple(index)] += part if w == 1 else w * part
+            part = part if w == 1 else w * part
+            if every and not tap:
+                out[tuple(index)] = part
+                out[(slice(None),) * site + (slice(count, None),)] = 0.0
+            else:
+                out[tuple(index)] += part
     begin = list(start)
     begin[axis] = stride * start[axis] - g.pads(sizes[axis])[0]
     return out, tuple(begin)
