@@ -528,12 +528,13 @@ class _Simplifying:
 
     def _after(self, i: int) -> int:
         """Take one layer out of all inputs of node `i`; where `i` has moved to."""
-        level = self.sources[i]
+        level, place = self.sources[i], max(self.sources[i])
         below = tuple(self.sources[j][0] for j in level)
-        for j in level:
-            self._put(j, self.layers[j], ())
-        self._move_up(i, max(level), below, self.sizes[below[0]], self.channels[i])
-        return max(level)
+        self._move_up(i, place, below, self.sizes[below[0]], self.channels[i])
+        for j in level:  # last, as what is below must not be without a reader meanwhile
+            if j != place:
+                self._put(j, self.layers[j], ())
+        return place
 
     def _flat(self, i: int) -> None:
         """Concatenations in a concatenation, or products in a product, as parts of it."""
