@@ -30,6 +30,8 @@ class Along(NamedTuple):
         What is added for each other channel that has its sign in common.
     linear : float
         Its part in proportion to the pixels, over what a network of linear layers would leave.
+    coherent : float
+        Of `alone`, what weights lead back along what they read, in which other branches of that agree.
     weights : float
         How many of a channel have just made the values: a norm of it alone divides by their squares.
     """
@@ -37,6 +39,7 @@ class Along(NamedTuple):
     alone: float
     shared: float
     linear: float
+    coherent: float
     weights: float = math.inf
 
     def of(self, channels: float) -> float:
@@ -49,9 +52,9 @@ class Along(NamedTuple):
 
 
 #: Of pixels, where gradients end.
-PIXELS = Along(1.0, 0.0, 1.0)
+PIXELS = Along(1.0, 0.0, 1.0, 0.0)
 #: Below a norm that gradients pass, which takes away all that is in proportion to its values.
-REMOVED = Along(0.0, 0.0, 0.0)
+REMOVED = Along(0.0, 0.0, 0.0, 0.0)
 
 
 def through_random(below: Along, channels: int, groups: int, taps: int, sites: float) -> Along:
@@ -60,21 +63,24 @@ def through_random(below: Along, channels: int, groups: int, taps: int, sites: f
     The sum w w' over a channel's own n weights has fourth moments, which add 1 / n.
     """
     if groups == channels > 1:
-        return Along(1 + 1 / taps + sites * below.alone, sites * below.shared, below.linear, taps)
+        return Along(1 + 1 / taps + sites * below.alone, sites * below.shared, below.linear, sites * below.alone,
+                     taps)
     each = channels / groups
     shared = sites * below.of(each) / each
-    return Along(1 + shared + 1 / (each * taps), shared, below.linear, each * taps)
+    return Along(1 + shared + 1 / (each * taps), shared, below.linear, shared, each * taps)
 
 
 def through_sites(below: Along, kept: float) -> Along:
     """Below what picks or averages sites, a part of which is `kept`."""
-    return below if kept == 1 else Along(1 - kept + kept * below.alone, kept * below.shared, below.linear)
+    return below if kept == 1 else Along(1 - kept + kept * below.alone, kept * below.shared, below.linear,
+                                           kept * below.coherent)
 
 
 def through_function(below: Along, phi: Function, q: float) -> Along:
     """Below a function of each value, of variance `q`."""
     more, part, left = _of_function(phi, q)
-    return Along(more * (1 - part + part * below.alone), more * part * below.shared, below.linear * left)
+    return Along(more * (1 - part + part * below.alone), more * part * below.shared, below.linear * left,
+                 more * part * below.coherent)
 
 
 @remembered(256)
@@ -82,6 +88,7 @@ def _of_function(phi: Function, q: float) -> tuple[float, float, float]:
     """E[(phi phi')^2] over E[phi^2] E[phi'^2], the part of it in proportion to z, and E[z phi phi'] over E[phi^2]."""
     z = math.sqrt(q) * _POINTS
     value, slope = phi.value(z), phi.slope(z)
+    value = value - _WEIGHTS @ value  # of which the norm has taken the mean
     second = float(_WEIGHTS @ value**2)
     power, gates, rise = (float(_WEIGHTS @ x) for x in ((value * slope)**2, slope**2, z * value * slope))
     if not (second and gates and power):
@@ -97,16 +104,19 @@ def of_sum(parts: Sequence[Along], shares: Sequence[float], channels: int) -> Al
 
     Parts that are made of the same pixels are led back to the same.
     """
-    alone = shared = linear = 0.0
+    alone = shared = linear = coherent = 0.0
     for k, (one, a) in enumerate(zip(parts, shares)):
-        alone, shared, linear = alone + a**2 * one.alone, shared + a**2 * one.shared, linear + a * one.linear
+        alone, shared = alone + a**2 * one.alone, shared + a**2 * one.shared
+        linear, coherent = linear + a * one.linear, coherent + a**2 * one.coherent
         for other, b in zip(parts[k + 1:], shares[k + 1:]):
             most = max(one.linear, other.linear)
             both = min(one.linear, other.linear) / most if most > 0 else 0.0
-            least = min(one, other, key=lambda part: part.of(channels))
-            alone += 2 * a * b * (1 + both * least.alone)
-            shared += 2 * a * b * both * least.shared
-    return Along(alone, shared, linear)
+            # One may be what the other is made of: it is led back to no less than the whole of that.
+            own = min(one.alone, other.alone, max(one.coherent, other.coherent))
+            common = min(one.of(channels) / channels, other.of(channels) / channels, max(one.shared, other.shared))
+            alone, coherent = alone + 2 * a * b * (1 + both * own), coherent + 2 * a * b * both * own
+            shared += 2 * a * b * both * common
+    return Along(alone, shared, linear, coherent)
 
 
 def with_value(site: Value | None) -> float:

@@ -298,7 +298,7 @@ class Rule:
     def along(self, at: Before, inputs: Sequence[Moments], below: Sequence[Along]) -> Along:
         """What becomes of a gradient in proportion to the values, from the same of its inputs."""
         shares = np.full(len(below), 1 / len(below))
-        one = below[0] if len(below) == 1 else Along(*(shares @ np.array([one[:3] for one in below])).tolist())
+        one = below[0] if len(below) == 1 else Along(*(shares @ np.array([one[:4] for one in below])).tolist())
         return through_sites(one, min(at.sites_per_input, 1.0))
 
     def shared(self, at: Before, inputs: Sequence[Moments], after: Moments) -> Array | None:

@@ -243,7 +243,9 @@ class MapNormRule(NormRule):
             along, gates = at.gates.along.get(at.source, PIXELS), at.gates
             gates.levels[at.i], gates.aligned[at.i] = values, along.normed(k)
             made = at.graph.made_by(at.source)
-            if made != at.source and gates.sites.get(made, (None,)) == (None,) * len(m.sites):  # functions of one value
+            before = gates.sites.get(made, (None,))
+            if made != at.source and len(before) == len(m.sites) and not any(
+                    site is not None and site.steps for site in before):  # functions of one value
                 passed = sum(share * with_value(site) for share, site in zip(at.graph.shares(at.source), m.sites))
                 gates.aligned[at.i] = gates.along.get(made, PIXELS).normed(k) * passed
             # Channels that a branch mixes have little in common one by one, until they are led back to the same pixels.
