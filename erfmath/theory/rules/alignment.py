@@ -72,8 +72,9 @@ def through_random(below: Along, channels: int, groups: int, taps: int, sites: f
 
 def through_sites(below: Along, kept: float) -> Along:
     """Below what picks or averages sites, a part of which is `kept`."""
-    return below if kept == 1 else Along(1 - kept + kept * below.alone, kept * below.shared, below.linear,
-                                           kept * below.coherent)
+    if kept == 1:
+        return below
+    return Along(1 - kept + kept * below.alone, kept * below.shared, below.linear, kept * below.coherent)
 
 
 def through_function(below: Along, phi: Function, q: float) -> Along:

@@ -124,7 +124,7 @@ def test_what_norms_spread_over_the_map(name: str) -> None:
 
 @pytest.mark.parametrize("blocks, tail, error", [(1, 5.08e-3, 1.6e-4), (2, 7.37e-3, 2.4e-4)])
 def test_what_one_channel_spreads_through_open_gates(blocks: int, tail: float, error: float) -> None:
-    """A norm of each channel after a residual stream: power far away, of 480 draws of `measure`; theory was 1.8 and 2.2 times that."""
+    """A norm of each channel after a stream: power far away, of 480 draws; it was 1.8 and 2.2 times that."""
     relu, norm = em.Activation("relu"), em.BatchNorm()
 
     def conv() -> em.Network:
