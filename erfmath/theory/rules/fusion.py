@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...layers import (Activation, AvgPool, BlurPool, Conv, ConvTranspose, Dropout, GlobalAvgPool, Layer, MaxPool, Pad,
-                       PixelShuffle, PixelUnshuffle, Scale, Upsample)
+                       PixelShuffle, PixelUnshuffle, Scale, Slice, Upsample)
 from ...layers.base import Windowed
 from ...layers.geometry import SITE
 from ...layers.weights import Fixed, Random
@@ -231,6 +231,13 @@ def _bins_of_all(row: Row) -> Layer | None:
 # ---------------------------------------------------------------------------------------------
 # sites and channels
 # ---------------------------------------------------------------------------------------------
+
+@joins(Slice, Slice)
+def _part_of_part(row: Row) -> Layer | None:
+    """Channels of channels."""
+    first, second = row.first, row.second
+    return Slice(first.start + second.start, first.start + second.stop)
+
 
 @joins(PixelUnshuffle, Conv)
 def _unshuffled(row: Row) -> Layer | None:

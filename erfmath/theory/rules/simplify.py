@@ -143,19 +143,23 @@ class _Simplifying:
                 self._hand_on(i, same)
 
     def _parts_of(self, i: int, layer: Slice) -> None:
-        """Whole parts of a concatenation: what is not among them is left out of it."""
+        """Parts of a concatenation that none of the channels come from are left out."""
         j, = self.sources[i]
-        if not self._own(j) or not self.layers[j].joins_channels:
+        if not self._inner(j) or not self.layers[j].joins_channels or self.within == DEEPEST:
             return
         ends = np.cumsum([0, *(self.channels[k] for k in self.sources[j])]).tolist()
-        if layer.start not in ends or layer.stop not in ends:
+        read = [n for n in range(len(ends) - 1) if ends[n] < layer.stop and layer.start < ends[n + 1]]
+        kept, first = self.sources[j][read[0]:read[-1] + 1], ends[read[0]]
+        if len(kept) == len(ends) - 1 or any(self.sizes[k] != self.sizes[i] for k in kept) or not (
+                len(kept) == 1 or self._own(j)):
             return
-        kept = self.sources[j][ends.index(layer.start):ends.index(layer.stop)]
-        if all(self.sizes[k] == self.sizes[i] for k in kept):
+        if len(kept) > 1:
             self._put(j, self.layers[j], kept)
-            self.channels[j] = self.channels[i]
+            self.channels[j] = ends[read[-1] + 1] - first
             self.origin.pop(j, None)
-            self._hand_on(i, kept[0] if len(kept) == 1 else j)
+        self._put(i, Slice(layer.start - first, layer.stop - first), kept if len(kept) == 1 else (j,))
+        self.origin.pop(i, None)
+        self._again(i)
 
     def _shuffled_already(self, i: int, layer: PixelShuffle | PixelUnshuffle) -> int | None:
         """The node whose values a pixel shuffle puts out: what has been unshuffled, or the same shuffle of one map."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...layers import (Activation, AdaptiveAvgPool, AdaptiveMaxPool, AvgPool, Conv, ConvTranspose, GlobalAvgPool,
                        GroupNorm, Identity, InstanceNorm, Layer, MaxPool, Scale, Upsample)
-from ...layers.weights import Fixed, Random
+from ...layers.weights import Constant, Fixed, Random
 from ..sweep.values import rounded
 from .traits import plain
 
@@ -33,7 +33,12 @@ def alone(layer: Layer, sizes: Sizes, channels: int, ndim: int) -> Layer:
     if isinstance(layer, ConvTranspose):
         layer = _forwards(layer, ndim)
     if isinstance(layer, Conv):
-        return layer if layer.random else _one_tap(_trimmed(layer, ndim), ndim)
+        if layer.random:
+            return layer
+        layer = _one_tap(_trimmed(layer, ndim), ndim)
+        if not isinstance(layer, Conv) or not isinstance(layer.weights, Constant):
+            return layer
+        layer = _mean_of_taps(layer, channels, ndim)
     if isinstance(layer, (AdaptiveAvgPool, AdaptiveMaxPool)):
         layer = equal_bins(layer, sizes, ndim)
     elif isinstance(layer, Upsample):
@@ -64,6 +69,15 @@ def _one_tap(layer: Layer, ndim: int) -> Layer:
     if factor == 1 and all(plain(g._replace(stride=1)) for g in axes) and max(g.stride for g in axes) > 1:
         return AvgPool(1, tuple(g.stride for g in axes))
     return (scale(factor) if all(map(plain, axes)) else None) or layer
+
+
+def _mean_of_taps(layer: Conv, channels: int, ndim: int) -> Layer:
+    """Equal weights of single channels as an average pool."""
+    axes = layer.geometry(ndim)
+    if layer.groups not in ("depthwise", channels) or layer.channels not in (None, channels) or layer.bias or any(
+            g.dilation > 1 and g.kernel > 1 or g.border != "zeros" or isinstance(g.padding, str) for g in axes):
+        return layer
+    return AvgPool(tuple(g.kernel for g in axes), tuple(g.stride for g in axes), tuple(g.pads(None) for g in axes))
 
 
 def scale(factor: float) -> Layer | None:
