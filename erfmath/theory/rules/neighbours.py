@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, Union
 import numpy as np
 
 from ...layers.geometry import AxisGeometry
+from ..memory import remembered
 from ..sweep.moments import Moments, ratio
 from ..sweep.taps import Array, Taps, forward
 
@@ -64,8 +65,11 @@ class Borders:
             self.lines[i] = self._none
             return
         lines, sizes = self.lines.get(self._graph.sources[i][0], self._none), m.second.shape[1:]
-        levels = [np.add.reduce(m.second, axis=tuple(a for a in range(1 + m.ndim) if a != 1 + axis))
-                  for axis in range(m.ndim)] if passage.by_level else [np.zeros(0)] * m.ndim
+        if m.alike and all(line is lines[0] for line in lines):
+            level = _along(m, 0) if passage.by_level else np.zeros(0)
+            self.lines[i] = (passage.through(0, lines[0], m, level, self._extents[i][0]),) * m.ndim
+            return
+        levels = [_along(m, axis) for axis in range(m.ndim)] if passage.by_level else [np.zeros(0)] * m.ndim
         found: list[Line] = []
         for axis, (line, n, level, n_out) in enumerate(zip(lines, sizes, levels, self._extents[i])):
             like = line is lines[0] and op.like_axes and n == sizes[0]
@@ -82,6 +86,11 @@ class Borders:
         return within_windows(self.lines.get(j, ()), geometry, self._extents[j], self._extents[i])
 
 
+def _along(m: Moments, axis: int) -> Array:
+    """Second moments along an axis."""
+    return np.asarray(np.add.reduce(m.second, axis=tuple(a for a in range(1 + m.ndim) if a != 1 + axis)))
+
+
 def _even(line: Line, n: int) -> Array:
     return np.ones((min(REACH, n - 1) + 1, n)) if line is None else line
 
@@ -96,7 +105,8 @@ def through_taps(line: Line, level: Array, taps: Taps, n_out: int) -> Array:
 
 def _products(own: Array, distances: int, step: int) -> Array:
     """Root of own(x) own(x + d) for d = 0, step, ...; 0 where that is beyond the map."""
-    root = np.sqrt(np.pad(own, (0, step * (distances - 1))))
+    root = np.zeros(len(own) + step * (distances - 1))
+    np.sqrt(own, out=root[:len(own)])
     return root[:len(own)] * np.lib.stride_tricks.sliding_window_view(root, len(own))[::step]
 
 
@@ -134,10 +144,16 @@ def within_windows(lines: Sequence[Line], geometry: Sequence[AxisGeometry], size
 
 def _pairs(line: Array, g: AxisGeometry, n: int, windows: int, d: int) -> tuple[Array, Array]:
     """Sum over pairs of sites of windows y and y + d, and how many pairs there are."""
+    distance, first, there, count = _places(len(line), g, n, windows, d)
+    return np.add.reduce(there * line[distance, first], axis=(0, 1)), count
+
+
+@remembered(256)
+def _places(distances: int, g: AxisGeometry, n: int, windows: int, d: int) -> tuple[Array, Array, Array, Array]:
+    """Of these pairs the distance, the first site, whether both are on the map, and how many are, per window."""
     first = g.stride * np.arange(max(windows, 0)) - g.pads(n)[0]
     taps = np.arange(0, g.extent, g.dilation)
     x, z = first + taps[:, None, None], first + g.stride * d + taps[:, None]
     there = (x >= 0) & (x < n) & (z >= 0) & (z < n)
-    distance = np.minimum(np.abs(z - x), len(line) - 1)
-    total = np.where(there, line[distance, np.clip(np.minimum(x, z), 0, n - 1)], 0.0)
-    return total.sum(axis=(0, 1)), there.sum(axis=(0, 1)) * 1.0
+    distance = np.minimum(np.abs(z - x), distances - 1)
+    return distance, np.clip(np.minimum(x, z), 0, n - 1), there * 1.0, there.sum(axis=(0, 1)) * 1.0

@@ -210,14 +210,18 @@ class Value:
                 float(np.clip((cov_site - least) / (most - least), 0.0, 1.0)))
         if not self.source.q:
             return self
+        found = float(np.interp(cov_site, self._made_of_correlations, _powers()[0]))
+        return Value.of(self.source.sharing(found * self.source.q), self.steps)
+
+    @lazy
+    def _made_of_correlations(self) -> Array:
+        """E[v v'] where two values of its Gaussian source have the correlations of `_powers`."""
+        assert isinstance(self.source, Gaussian)
         nodes, end = self.nodes, math.sqrt(self.source.q)
         hermite, v = functions.hermite(nodes.u / end, TERMS), self.at(nodes.u)
         terms = ((nodes.p * v) @ hermite)**2
         terms[-1] += max(float(nodes.p @ v**2) - terms.sum(), 0.0)
-        corr_site, powers = _powers()
-        made = powers @ terms
-        found = float(np.interp(cov_site, np.maximum.accumulate(made), corr_site))
-        return Value.of(self.source.sharing(found * self.source.q), self.steps)
+        return np.asarray(np.maximum.accumulate(_powers()[1] @ terms))
 
     def _sharing_more(self, part: float) -> Value:
         source = self.source.sharing_more(part)
