@@ -274,11 +274,11 @@ class Moments:
         return self.deviation if known is None else known
 
     @property
-    def falling_as_deviations(self) -> Callable[[], Array]:
-        """What makes `common` of values whose means fall as deviations do."""
+    def falling_as_deviations(self) -> Common:
+        """`common` of values whose means fall as deviations do."""
         if "_falls" in self.__dict__ or "mean_deviation" not in self.__dict__:
-            return functools.partial(in_parts, self.falls)
-        return functools.partial(in_parts, self.deviation, self.mean_deviation)
+            return Common(functools.partial(in_parts, self.falls), self.falls)
+        return Common(functools.partial(in_parts, self.deviation, self.mean_deviation), self.deviation)
 
     @property
     def means(self) -> Array:
@@ -405,11 +405,12 @@ class Moments:
 class Common:
     """A map of what distant sites have in common, made when it is asked for, and once: several layers may ask."""
 
-    __slots__ = ("_lines", "_made", "_make")
+    __slots__ = ("_falls", "_lines", "_made", "_make")
 
-    def __init__(self, make: Callable[[], Array]) -> None:
+    def __init__(self, make: Callable[[], Array], falls: Array | None = None) -> None:
         self._make: Callable[[], Array] | None = make
         self._made: Array
+        self._falls = falls  # a multiple of it, which does for its lines
         self._lines: tuple[Array, ...] = ()
 
     @staticmethod
@@ -419,13 +420,14 @@ class Common:
 
     def __call__(self) -> Array:
         if self._make is not None:
-            self._made, self._make = self._make(), None
+            self._made, self._make, self._falls = self._make(), None, None
         return self._made
 
     def lines(self, alike: bool) -> tuple[Array, ...]:
         """As `lines_of`."""
         if not self._lines:
-            self._lines = lines_of(self(), alike)
+            known = self._falls
+            self._lines = lines_of(self() if known is None or len(known) > 1 else known, alike)
         return self._lines
 
 
@@ -437,7 +439,8 @@ def lines_of(maps: Array, alike: bool) -> tuple[Array, ...]:
     found = []
     for axis in range(1, 2 if alike else maps.ndim):
         line = np.add.reduce(maps, axis=_ACROSS[maps.ndim, axis])
-        line *= len(line) / np.add.reduce(line)
+        total = np.add.reduce(line)
+        line *= len(line) / (total or 1.0)
         found.append(line)
     return tuple(found * (maps.ndim - 1) if alike else found)
 
