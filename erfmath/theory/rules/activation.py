@@ -32,6 +32,10 @@ from .neighbours import Line, Passage, through_activation
 LEAST = 1e-6
 #: Deviations of sites at which gates are found, between the smallest and the largest of a map.
 LEVELS = 5
+#: Kinds of groups that are taken one by one.
+KINDS = 2
+#: Second moments of sites that differ by rounding.
+SAME = 1 - 8e-15
 
 __all__ = ["ActivationRule"]
 
@@ -72,6 +76,7 @@ class ActivationRule(Rule):
             return super().forward(at, inputs)
         phi, m = self.function(at.layer), inputs[0]  # type: ignore[arg-type]
         rectifies = phi.below is not None
+        point = m.second[0].size == 1
         if not m.gaussian:
             at.refuse_joint(m)
             if rectifies and phi.above == 1 and all(m.value(g).positive for g in range(len(m.sites))):
@@ -79,6 +84,9 @@ class ActivationRule(Rule):
                 return m.with_lags(at.want)
         if rectifies and len(m.sites) == 1 and m.offset is None and not any(at.lags) and not any(m.lags):
             return self._rectified(at, phi, m)
+        if not (point or rectifies or any(m.lags)) and m.gaussian and m.offset is None:
+            point = bool(np.minimum.reduce(m.second, axis=None) >= SAME * np.maximum.reduce(m.second, axis=None)) and (
+                len(m.sites) == 1)  # all sites are alike, as after layer norms
         q, lags = m.average, at.lags
         # Both c and what a rectifier makes of it fall towards borders as the deviation does.
         level = m.level if rectifies else np.ones(len(q))
@@ -110,15 +118,15 @@ class ActivationRule(Rule):
         if rectifies:
             after = m.with_lags((0,) * m.ndim).multiple(ratio(mean, q), cov_far, corr_site, tuple(sites), common)
         else:
-            second = functions.second(phi, m.second)
-            # In proportion to what comes in; of zeros, whatever the function makes of them.
-            there = m.second * m.per_site(ratio(mean, q)) + m.per_site(np.where(q > 0, 0.0, mean))
-            second[non_gaussian] = there[non_gaussian]
+            second = np.empty(m.second.shape)
+            second[:] = m.per_site(mean) if point else functions.second(phi, m.second)
+            if non_gaussian:  # in proportion to what comes in; of zeros, whatever the function makes of them
+                there = m.second * m.per_site(ratio(mean, q)) + m.per_site(np.where(q > 0, 0.0, mean))
+                second[non_gaussian] = there[non_gaussian]
             after = Moments(second[(slice(None), *(None,) * m.ndim)], cov_far, corr_site, tuple(sites),
                             m.wraps).with_common(common)
-        if len(non_gaussian) < len(q) and (any(m.lags) or not rectifies):
+        if len(non_gaussian) < len(q) and (any(m.lags) or not (rectifies or point)):
             gate, after = _site_by_site(phi, m, lags, gate, after, np.array([site is None for site in m.sites]))
-        point = m.second[0].size == 1
         if non_gaussian:
             if any(m.lags):
                 after = _near(phi, m, after, non_gaussian)
@@ -202,8 +210,11 @@ def _far(m: Moments, level: Array) -> Array:
 
 def _of_gaussians(phi: Function, q: Array, corr_far: Array, corr_site: Array) -> tuple[Array, ...]:
     """E[phi phi'] of distant sites and at one place, E[phi^2] and E[phi'^2] for values of variances q."""
-    if len(q) == 1:  # many layers meet the same numbers
-        return tuple(map(np.array, _of_gaussian(phi, q.item(), corr_far.item(), corr_site.item())))
+    groups = list(zip(q.tolist(), corr_far.tolist(), corr_site.tolist()))
+    kinds = set(groups)
+    if len(kinds) <= KINDS:  # many layers, and groups of many, meet the same numbers
+        known = {kind: _of_gaussian(phi, *kind) for kind in kinds}
+        return tuple([np.array([known[group][n][0] for group in groups]) for n in range(4)])
     apart, near = functions.cross(phi, q, np.array([corr_far, corr_site]))
     return apart, near, functions.second(phi, q), functions.gate(phi, q)
 
@@ -255,9 +266,14 @@ def _site_by_site(phi: Function, m: Moments, lags: tuple[int, ...], gate: Array,
     site = m.second[chosen]
     open_pair = np.zeros((len(site), *m.values.shape[1:]))
     if any(m.lags):
-        both = np.sqrt(m.products(site, m.lags))
+        if m.wraps and site.size == len(site):  # a point is its own neighbour
+            both = site[(slice(None), *(None,) * m.ndim)]
+        else:
+            both = np.sqrt(m.products(site, m.lags))
         corr_site = ratio(m.values[chosen], both)
-        near = functions.cross(phi, both, corr_site) * (both > 0)
+        near = functions.cross(phi, both, corr_site)
+        if not both.all():
+            near = near * (both > 0)
         values = near if gaussian.all() else after.with_lags(m.lags).values.copy()
         values[chosen] = near
         values[lag_zero(m.lags)] = after.second

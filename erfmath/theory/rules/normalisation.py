@@ -416,7 +416,9 @@ class BatchNormRule(MapNormRule):
         nothing = np.zeros(len(parts))
         after = Moments(values, nothing, nothing, sites, m.wraps)
         # Where it is steep something may have been cut off.
-        vars(after)["average"] = np.where(steep, after.mean(after.second), 1.0) if True in steep else nothing + 1.0
+        average = vars(after)["average"] = nothing + 1.0
+        if True in steep:
+            average[steep] = after.mean(after.second[steep])
         if not (m.gaussian or m.wraps) and m.common is not None:
             means = m.means / np.sqrt([own for _, _, own in parts])
             if np.abs(means).max() > SMALL:

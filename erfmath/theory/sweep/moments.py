@@ -293,6 +293,8 @@ class Moments:
     @lazy
     def level(self) -> Array:
         """Mean over pairs of sites of sqrt(q q'), as a part of average q: c falls as these do."""
+        if self.second[0].size == 1:
+            return np.ones(len(self.average))
         if len(self.average) == 1:
             mean, q = self.mean_deviation.item(), self.average.item()
             return np.array([mean * mean / q if q else 1.0])
@@ -504,7 +506,8 @@ def concatenate(parts: list[Moments], node: int | None = None) -> Moments:
     """Groups of several nodes, one after the other, in `node`; the lags must agree."""
     values, cov_far, corr_site = (np.concatenate([getattr(part, what) for part in parts])
                                   for what in ("values", "cov_far", "corr_site"))
-    out = Moments(values, cov_far, corr_site, tuple(site for part in parts for site in part.sites), parts[0].wraps)
+    out = Moments(values, cov_far, corr_site, tuple([site for part in parts for site in part.sites]), parts[0].wraps)
+    vars(out)["average"] = np.concatenate([part.average for part in parts])
     if any(part.offset is not None for part in parts):
         offsets = [np.zeros(part.second.shape) if part.offset is None else part.offset for part in parts]
         out = out._with(offset=np.concatenate(offsets))
