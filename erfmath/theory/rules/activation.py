@@ -39,6 +39,9 @@ SAME = 1 - 8e-15
 
 __all__ = ["ActivationRule"]
 
+#: What tells sites of a group apart, some of its values in order, and what a site is there.
+Sites = tuple[Array, Array, list[Value]]
+
 
 @rule_for(Activation)
 class ActivationRule(Rule):
@@ -127,16 +130,18 @@ class ActivationRule(Rule):
                             m.wraps).with_common(common)
         if len(non_gaussian) < len(q) and (any(m.lags) or not (rectifies or point)):
             gate, after = _site_by_site(phi, m, lags, gate, after, np.array([site is None for site in m.sites]))
+        borders: dict[int, Sites] = {}
         if non_gaussian:
             if any(m.lags):
                 after = _near(phi, m, after, non_gaussian)
             if not point and (not rectifies or m.offset is not None):
-                gate, after = _by_level(phi, m, lags, gate, after, {g: before[g] for g in non_gaussian})
+                borders = {g: _borders(m, g, before[g]) for g in non_gaussian}
+                gate, after = _by_level(phi, m, lags, gate, after, before, borders)
         at.gates.power[at.i] = gate
         self._even(at, phi, q)
         if point or (rectifies and m.offset is None):
             return after.with_lags(at.want)
-        heights, inside = _means(phi, m, before)
+        heights, inside = _means(phi, m, before, borders)
         after = replace(after, cov_far=np.maximum(after.cov_far + m.mean(heights)**2 - inside**2, 0.0))
         level = np.where(m.per_site(inside**2 > LEAST * q), heights, m.level_map)
         return after.with_lags(at.want).with_common(functools.partial(in_parts, level))
@@ -226,7 +231,7 @@ def _of_gaussian(phi: Function, q: float, corr_far: float, corr_site: float) -> 
     return apart, near, functions.second(phi, one).tolist(), functions.gate(phi, one).tolist()
 
 
-def _means(phi: Function, m: Moments, values: Sequence[Value]) -> tuple[Array, Array]:
+def _means(phi: Function, m: Moments, values: Sequence[Value], borders: dict[int, Sites]) -> tuple[Array, Array]:
     """Size of E[phi] at each site, which falls towards borders as values do, and at the average level, per group.
 
     It is what distant sites have in common where they had nothing before.
@@ -234,7 +239,7 @@ def _means(phi: Function, m: Moments, values: Sequence[Value]) -> tuple[Array, A
     maps, inside = np.empty(m.second.shape), np.empty(len(values))
     for g, value in enumerate(values):
         if m.offset is not None and m.sites[g] is not None:
-            levels, nodes, there = _borders(m, g, value)
+            levels, nodes, there = borders[g] if g in borders else _borders(m, g, value)
             one = np.array([abs(site.through(phi).mean) for site in (*there, value)])
             maps[g], inside[g] = np.interp(levels, nodes, one[:-1]), one[-1]
             continue
@@ -310,13 +315,13 @@ def _near(phi: Function, m: Moments, after: Moments, groups: Sequence[int]) -> M
     return replace(after, values=values)
 
 
-def _by_level(phi: Function, m: Moments, lags: tuple[int, ...], gate: Array, after: Moments, values: dict[int, Value]
-              ) -> tuple[Array, Moments]:
+def _by_level(phi: Function, m: Moments, lags: tuple[int, ...], gate: Array, after: Moments, values: Sequence[Value],
+              borders: dict[int, Sites]) -> tuple[Array, Moments]:
     """Gates and second moments of groups that are not Gaussian, where values are smaller near borders, or lower."""
     whole = np.empty((*gate.shape[:1 + m.ndim], *m.second.shape[1:]))
     whole[:], second = gate, after.second.copy()
-    for g, value in values.items():
-        where, nodes, there = _borders(m, g, value)
+    for g, (where, nodes, there) in borders.items():
+        value = values[g]
         if nodes[-1] - nodes[0] < 1e-3:
             continue
         sites = [one.through(phi) for one in there]
@@ -332,7 +337,7 @@ def _by_level(phi: Function, m: Moments, lags: tuple[int, ...], gate: Array, aft
     return whole, replace(after, values=moments)
 
 
-def _borders(m: Moments, g: int, value: Value) -> tuple[Array, Array, list[Value]]:
+def _borders(m: Moments, g: int, value: Value) -> Sites:
     """What tells sites of a group apart, some of its values in order, and what a site is there."""
     levels, nodes = _levels(m, g)
     if m.offset is None or not m.offset[g].any():
@@ -341,7 +346,8 @@ def _borders(m: Moments, g: int, value: Value) -> tuple[Array, Array, list[Value
     nodes = np.linspace(offset.min(), offset.max(), LEVELS)
     # What is left of the second moment, at the sites that are nearest.
     own = np.maximum(q - offset**2, 0.0)
-    near = np.abs(offset[None] - nodes.reshape(-1, *(1,) * offset.ndim)).argmin(axis=0).ravel()
+    step = (nodes[-1] - nodes[0]) / (LEVELS - 1)
+    near = np.ceil(((offset - nodes[0]) / (step or 1.0) - 0.5).ravel()).astype(np.intp)
     count = np.bincount(near, minlength=LEVELS)
     met = np.flatnonzero(count)
     mean = np.interp(nodes, nodes[met], np.bincount(near, own.ravel(), LEVELS)[met] / count[met])

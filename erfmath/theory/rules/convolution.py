@@ -114,9 +114,10 @@ class ConvolutionRule(Rule):
     @staticmethod
     def _few(at: Before) -> bool:
         """Whether its sums are of few terms, whatever the width: those of groups of few channels."""
+        if at.op.groups == 1 or at.layer.transposed:
+            return False
         inputs = at.graph.channels[at.source] // at.op.groups
-        taps = math.prod(taps.weights.size for taps in at.op.taps)
-        return at.op.groups > 1 and not at.layer.transposed and few(taps, inputs)
+        return few(math.prod(taps.weights.size for taps in at.op.taps), inputs)
 
     def _of_few(self, at: Before, m: Moments) -> Moments:
         """With what sums of few values are, where they are of one kind of channel, which is not Gaussian."""

@@ -18,7 +18,7 @@ from ..sweep.taps import Array
 from .functions import chi_square
 
 __all__ = ["MOST", "Patterns", "Reads", "along_axes", "border_patterns", "by_spread", "faint", "faint_in_place",
-           "inverse_moments", "of_patterns", "tap_ratios"]
+           "inverse_moments", "of_patterns", "tap_ratios", "WEAK"]
 
 #: More directions than this are many.
 MOST = 512

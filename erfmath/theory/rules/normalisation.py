@@ -27,7 +27,7 @@ from . import images
 from .alignment import PIXELS, REMOVED, Along, with_value
 from .base import Rule, rule_for
 from .context import Above, Before, Below
-from .directions import by_spread, of_patterns
+from .directions import WEAK, by_spread, of_patterns
 from .functions import Function
 from .images import Images
 
@@ -428,8 +428,8 @@ class BatchNormRule(MapNormRule):
     @staticmethod
     def _patterned_maps(at: Before, m: Moments, parts: Sequence[tuple[float, float, float]]) -> None:
         """More power where the maps of Gaussian channels, whose (q, c, q - c) are given, are patterns."""
-        few = [of_patterns(q, site, c, 2 * m.ndim) if c and value is None else 1.0
-               for (q, c, _), site, value in zip(parts, m.cov_site.tolist(), m.sites)]
+        few = [of_patterns(q, site, c, 2 * m.ndim) if value is None and c and site - c > WEAK * own else 1.0
+               for (q, c, own), site, value in zip(parts, m.cov_site.tolist(), m.sites)]
         for g, (node, *_), _ in m.tilts:
             if node in at.gates.tilts and m.sites.count(None):
                 few[g] /= at.gates.tilts[node].mean()
