@@ -20,7 +20,8 @@ from ...layers.geometry import AxisGeometry
 from ..memory import lazy, remembered, replace
 from .inputs import InputModel
 from .lowering import Linear, reach
-from .pairs import border_pairs, cut_pairs, fixed_pairs, routed_pairs, select_lags
+from .pairs import border_pairs, cut_pairs, fixed_pairs, select_lags
+from .pooled_pairs import pooled_pairs
 from .site_distribution import SiteDistribution
 from .taps import REMEDY, Array, Taps, adjoint, forward, reads
 from .values import Gaussian, SiteValue, Value
@@ -547,7 +548,8 @@ def linear(op: Linear, m: Moments, sizes_in: tuple[int | None, ...], extent: tup
     if op.variances:
         values, start = _random_torus(flipped, before, start, lags)
     elif op.routes:
-        values, start = routed_pairs(before, start, flipped, bounds, lags)
+        assert not m.wraps  # forwards, sites that win are an average's
+        values = pooled_pairs(before, flipped, extent, lags)
     else:
         values, start = fixed_pairs(before, start, flipped, bounds, lags)
     values = _placed(values, start, extent)

@@ -21,8 +21,9 @@ from ..memory import remembered
 from .lowering import Linear
 from .taps import REMEDY, Array, Taps, adjoint, border_gain
 
-__all__ = ["blank", "border", "border_pairs", "by_lag", "cut", "cut_pairs", "fixed_pairs", "of_both", "opened_more",
-           "one_end_then_other", "overlapping", "refit_lags", "routed", "routed_pairs", "select_lags", "windows"]
+__all__ = ["blank", "border", "border_pairs", "by_lag", "cut", "cut_pairs", "fixed_pairs", "inverse", "of_both",
+           "one_end_then_other", "opened", "opened_more", "overlapping", "refit_lags", "routed", "routed_pairs",
+           "select_lags", "windows"]
 
 
 def cut(values: Array, start: tuple[int, ...], sizes: tuple[int | None, ...],
@@ -271,13 +272,12 @@ def routed_pairs(values: Array, start: tuple[int, ...], op: Linear, sizes: tuple
 
     With U sites in the union of two windows of |A| and |B| sites, the winners are z and w with probability
     [z = w in both]/U + [z in A only, w in B]/(U |B|) + [w in B only, z in A]/(U |A|).  A site that wins both is the
-    largest of more, and its gate open more often.  Works in both directions.
+    largest of more, and its gate open more often.  `pooled_pairs` is the other direction.
     """
     geometry, ndim = tuple(taps.geometry[0] for taps in op.taps), len(start)
-    upward = geometry[0].transposed
     have = tuple(n // 2 for n in values.shape[1:1 + ndim])
     near = overlapping(geometry, have)  # further apart, both winners are anywhere
-    if not upward and near != have:
+    if near != have:
         inner = (slice(None), *(slice(h - m, h + m + 1) for h, m in zip(have, near)))
         rest = values.copy()
         rest[inner] = 0.0
@@ -288,19 +288,17 @@ def routed_pairs(values: Array, start: tuple[int, ...], op: Linear, sizes: tuple
             return add_on_hull(apart, first, refit_lags(together, close, lags), there)
         apart[(slice(None), *(slice(h - c, h + c + 1) for h, c in zip(lags, close)))] += together
         return apart, first
-    if upward:
-        return _routed_up(values, start, op, sizes, lags)
     close = tuple(min(lag, g.stride * h + g.extent - 1) for lag, g, h in zip(lags, geometry, near))
     one, other, union = windows(geometry, start, values.shape[1 + ndim:], sizes, near)
-    chance = _inverse(union)
+    chance = inverse(union)
     both = chance
     if op.opened is not None:
-        more = _opened(op, one, other, union)
+        more = opened(op, one, other, union)
         both = chance * np.concatenate([more] * (len(values) // len(more)))
     power, first = _won_twice(values * both, start, geometry, sizes)
     if not any(close):  # one site cannot be in one window only and in the other
         return refit_lags(power.reshape(len(power), *(1,) * ndim, *power.shape[1:]), close, lags), first
-    weighted = np.stack([values * (chance * _inverse(count)) for count in (other, one)], axis=1)
+    weighted = np.stack([values * (chance * inverse(count)) for count in (other, one)], axis=1)
     matrices, counts = _to_others(geometry, near, close), values.shape[1 + ndim:]
 
     def weigh(tap: tuple[int, ...], part: Array) -> Array:
@@ -313,23 +311,6 @@ def routed_pairs(values: Array, start: tuple[int, ...], op: Linear, sizes: tuple
     middle: Any = (slice(None), *close)
     total[middle] += power
     return total if close == lags else refit_lags(total, close, lags), first
-
-
-def _routed_up(values: Array, start: tuple[int, ...], op: Linear, sizes: tuple[int | None, ...], lags: tuple[int, ...]
-               ) -> tuple[Array, tuple[int, ...]]:
-    """`routed_pairs` from the sites that win to the windows."""
-    geometry, ndim, total = tuple(taps.geometry[0] for taps in op.taps), len(start), np.zeros(())
-    below = [None if end is None else n for end, n in zip(sizes, values.shape[1 + ndim:])]
-    winners = _winners(geometry, lags)
-    for which, weights in enumerate(winners if any(lags) else winners[:1]):
-        part, first = fixed_pairs(values, start, _all_taps(op, geometry), sizes, lags, weights)
-        one, other, union = windows(geometry, first, part.shape[1 + ndim:], below, lags)
-        chance = _inverse((1.0, other, one)[which] * union)
-        if which == 0 and op.opened is not None:
-            more = _opened(op, one, other, union)
-            chance = chance * np.concatenate([more] * (len(part) // len(more)))
-        total = total + part * chance
-    return total, first
 
 
 def opened_more(values: Array, start: tuple[int, ...], ops: Sequence[Linear], sizes: tuple[int | None, ...]) -> Array:
@@ -346,8 +327,8 @@ def opened_more(values: Array, start: tuple[int, ...], ops: Sequence[Linear], si
     values = values[inner]  # pairs that are each other's mirror images give the same
     one, other, union = (np.broadcast_to(count, (1, *(2 * m + 1 for m in near), *count.shape[1 + ndim:]))[:, near[0]:]
                          for count in windows(geometry, start, values.shape[1 + ndim:], sizes, near))
-    gain = np.concatenate([_opened(op, one, other, union) for op in ops]) - 1
-    found, _ = _won_twice(values * _inverse(union) * gain, start, geometry, sizes, half=True)
+    gain = np.concatenate([opened(op, one, other, union) for op in ops]) - 1
+    found, _ = _won_twice(values * inverse(union) * gain, start, geometry, sizes, half=True)
     return found
 
 
@@ -417,12 +398,12 @@ def windows(geometry: Sequence[AxisGeometry], first: tuple[int, ...], counts: Se
     return one, other, one + other - both
 
 
-def _inverse(counts: Array) -> Array:
+def inverse(counts: Array) -> Array:
     """1 over numbers, 0 of none."""
     return np.divide(1.0, counts, out=np.zeros(counts.shape), where=counts > 0)
 
 
-def _opened(op: Linear, one: Array, other: Array, union: Array) -> Array:
+def opened(op: Linear, one: Array, other: Array, union: Array) -> Array:
     """How much more often than those of single windows gates of sites are open that win both."""
     assert op.opened is not None
     alone = op.opened(one) * op.opened(other)
