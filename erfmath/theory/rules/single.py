@@ -75,7 +75,8 @@ def _mean_of_taps(layer: Conv, channels: int, ndim: int) -> Layer:
     """Equal weights of single channels as an average pool."""
     axes = layer.geometry(ndim)
     if layer.groups not in ("depthwise", channels) or layer.channels not in (None, channels) or layer.bias or any(
-            g.dilation > 1 and g.kernel > 1 or g.border != "zeros" or isinstance(g.padding, str) for g in axes):
+            g.dilation > 1 and g.kernel > 1 or g.border != "zeros" or isinstance(g.padding, str)
+            or max(g.pads(None)) >= g.kernel for g in axes):
         return layer
     return AvgPool(tuple(g.kernel for g in axes), tuple(g.stride for g in axes), tuple(g.pads(None) for g in axes))
 
