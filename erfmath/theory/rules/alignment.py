@@ -15,7 +15,7 @@ from ..sweep.values import Value
 from . import functions
 from .functions import Function
 
-__all__ = ["Along", "PIXELS", "REMOVED", "of_sum", "through_function", "through_random", "through_sites",
+__all__ = ["Along", "PIXELS", "of_sum", "through_function", "through_norm", "through_random", "through_sites",
            "with_value"]
 
 
@@ -44,7 +44,7 @@ class Along(NamedTuple):
 
     def of(self, channels: float) -> float:
         """If so many channels have their sign in common."""
-        return self.alone + self.shared * (channels - 1)
+        return max(self.alone + self.shared * (channels - 1), 0.0)
 
     def normed(self, channels: int) -> float:
         """The same where a norm divides them by their deviation."""
@@ -53,8 +53,17 @@ class Along(NamedTuple):
 
 #: Of pixels, where gradients end.
 PIXELS = Along(1.0, 0.0, 1.0, 0.0)
-#: Below a norm that gradients pass, which takes away all that is in proportion to its values.
-REMOVED = Along(0.0, 0.0, 0.0, 0.0)
+
+
+def through_norm(below: Along, channels: int) -> Along:
+    """Below a norm whose statistics `channels` share: of their signs it takes away the mean.
+
+    Each is left with 1 - 1 / n of its variance, and two are correlated by -1 / (n - 1).
+    """
+    if channels == 1:
+        return Along(0.0, 0.0, 0.0, 0.0)
+    left, apart = 1 - 1 / channels, below.alone - below.shared
+    return Along(left * apart, -apart / channels, left * below.linear, left * below.coherent)
 
 
 def through_random(below: Along, channels: int, groups: int, taps: int, sites: float) -> Along:

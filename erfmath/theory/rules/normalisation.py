@@ -24,7 +24,7 @@ from ..sweep.sources import Standardised, Sum
 from ..sweep.taps import Array
 from ..sweep.values import Affine, Value
 from . import images
-from .alignment import PIXELS, REMOVED, Along, with_value
+from .alignment import PIXELS, Along, through_norm, with_value
 from .base import Rule, rule_for
 from .context import Above, Before, Below
 from .directions import WEAK, by_spread, of_patterns
@@ -99,7 +99,9 @@ class NormRule(Rule):
                        corr_site=(m.cov_site * scale + shift) / average, sites=tuple(sites))
 
     def along(self, at: Before, inputs: Sequence[Moments], below: Sequence[Along]) -> Along:
-        return REMOVED if at.layer.through_statistics else super().along(at, inputs, below)
+        if not at.layer.through_statistics:
+            return super().along(at, inputs, below)
+        return through_norm(below[0], self.shared_by(at.layer, at.graph.channels[at.i], at.graph.ndim)[0])
 
     def assumptions(self, op: Linear) -> tuple[Assumption, ...]:
         return (Assumption.NORM_STATISTICS,)
@@ -119,6 +121,10 @@ class NormRule(Rule):
         """The same of each channel group, for norms of single channels."""
         return [norm == self.key(at) for norm in m.normed or (None,) * len(m.cov_far)]
 
+    def shared_by(self, layer: Any, channels: int, ndim: int) -> tuple[int, int]:
+        """Channels of one site, and images, that share statistics; no images where gradients do not pass them."""
+        return channels, 1
+
     def spares(self, at: Before) -> float:
         """What is left of the power of a gradient that is the same at all sites."""
         return 1.0
@@ -134,10 +140,6 @@ class MapNormRule(NormRule):
     for each, twice, as both act on the gradient and its square; what is taken away spreads evenly over the n.  The
     half that comes from the mean is the same everywhere, and mostly ends at the next such norm further down.
     """
-
-    def shared_by(self, layer: Any, channels: int, ndim: int) -> tuple[int, int]:
-        """Channels of one site, and images, that share statistics; no images where gradients do not pass them."""
-        raise NotImplementedError
 
     def key(self, at: Before) -> tuple[str, int]:
         return "map", math.prod(self.shared_by(at.layer, at.graph.channels[at.i], at.graph.ndim)) or -1
