@@ -239,7 +239,7 @@ class _Simplifying:
                 if (j in self.positive and self._spares_positive(layer)) or (
                         j in self.normed and layer.statistics and like(layer, self.normed[j])):
                     break  # positive, or normalised, already
-                if not own or not self._exchange(i, j):
+                if not own or not (self._near_function(i, j) or self._exchange(i, j)):
                     return False
                 (j,), layer = self.sources[i], self.layers[i]
                 continue
@@ -310,6 +310,28 @@ class _Simplifying:
         self._again(j)
         self._look_up(i)
         return True
+
+    def _near_function(self, i: int, j: int) -> bool:
+        """Put a function that is one with function `i` next to it, if what lies between commutes; whether it does."""
+        if not isinstance(self.layers[i], Activation) or not self._lets_pass(self.layers[j]):
+            return False
+        between, k = [], j
+        while self._lets_pass(self.layers[k]):
+            between.append(self.layers[k])
+            k, = self.sources[k]
+            if not self._own(k) or len(self.sources[k]) > 1:
+                return False
+        if not isinstance(self.layers[k], Activation) or as_one(Row(
+                self.layers[k], self.layers[i], (self.sizes[k],) * 2, (self.channels[k],) * 3, self.gated,
+                self.ndim)) is None or not all(commutes(self.layers[k], layer, self.ndim) for layer in between):
+            return False
+        self._pull_up(j, len(between))
+        return True
+
+    @staticmethod
+    def _lets_pass(layer: Layer) -> bool:
+        """Whether functions of values may commute with a layer."""
+        return layer.draws_noise or layer.routes or copies(layer)
 
     def _fewer_copies(self, i: int, j: int) -> bool:
         """Let pool `i` read fewer copies of sites, where as many will do; whether it does."""
