@@ -24,8 +24,8 @@ class _FrozenArray:
         return tuple((v.shape, v.tobytes()) if isinstance(v, np.ndarray) else v for v in values)
 
     def __eq__(self, other: object) -> bool:
-        return (isinstance(other, _FrozenArray) and type(other) is type(self)
-                and self._key() == other._key())
+        return self is other or (isinstance(other, _FrozenArray) and type(other) is type(self)
+                                 and self._key() == other._key())
 
     def __hash__(self) -> int:
         return hash((type(self).__name__, self._key()))

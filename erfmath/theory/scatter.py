@@ -221,6 +221,8 @@ class _Noted(_Sweep):
         Per edge the part of the power that is handed down.
     """
 
+    visits_all = True
+
     def __init__(self, graph: Graph, mean: bool, plan: Plan, gates: Gates) -> None:
         super().__init__(graph, mean, plan, gates)
         self.states: dict[int, list[tuple[Covariance, Knowns]]] = {}
@@ -239,9 +241,9 @@ class _Noted(_Sweep):
         self.states[i], self.scales[i] = self._parts(state, i), -2 * self.log_scale
         return state
 
-    def _rescale(self, arrived: dict[int, list[State]], i: int) -> None:
+    def _rescale(self, arrived: dict[int, list[State]], handed: list[State]) -> None:
         before = self.log_scale
-        super()._rescale(arrived, i)
+        super()._rescale(arrived, handed)
         if self.log_scale != before:
             factor = math.exp(before - self.log_scale)
             self.old = {j: [part.times(factor) for part in parts] for j, parts in self.old.items()}

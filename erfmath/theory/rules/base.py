@@ -327,6 +327,12 @@ class Rule:
             raise NotImplementedError(f"a gate between deterministic layers that mix channels: {SAMPLE}")
         return state.gated(at.gates.power[at.i])
 
+    def number(self, at: Below) -> float | None:
+        """What the power of all gradients is multiplied by, where channels are independent; None for more than that."""
+        if type(self).backward is not Rule.backward or not at.op.gate or at.gates.power[at.i].size > 1:
+            return None
+        return at.gates.power[at.i].item()
+
     def factor(self, at: Below, factor: Factor) -> Factor:
         """The same for a gradient as it is, where `keeps_factor`."""
         return factor.through(at.op, at.sizes)

@@ -199,6 +199,12 @@ class ConvolutionRule(Rule):
         below = self._below(at, state, op.unfolded, op.padded(at.sizes), apart)
         return below.through_fixed(op.folding, at.sizes, at.lags)
 
+    def number(self, at: Below) -> float | None:
+        op, graph = at.op, at.graph
+        if not (op.fresh and op.in_place and op.groups == len(graph.groups[at.i]) == len(graph.groups[at.j]) == 1):
+            return None
+        return op.gain * math.prod(taps.weights.item() for taps in self._as_normed(at, op).taps)
+
     @staticmethod
     def _as_normed(at: Below | Above, op: Linear) -> Linear:
         """With the power of its taps as a batch norm right after it leaves it."""

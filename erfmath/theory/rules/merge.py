@@ -16,7 +16,7 @@ from ..sweep.branches import Branch, gathered
 from ..sweep.covariance import MIXED, Covariance
 from ..sweep.dependence import Dependence
 from ..sweep.factor import Factor
-from ..sweep.groups import Labels, sizes
+from ..sweep.groups import Labels, count
 from ..sweep.lowering import SAMPLE, Linear
 from ..sweep.moments import Moments, at as lag_zero, concatenate, ratio
 from ..sweep.site_distribution import distant
@@ -242,8 +242,11 @@ class ConcatRule(Rule):
         return True  # of one input
 
     def labels(self, layer: Layer, op: Linear, incoming: Sequence[Labels], channels: int, ndim: int) -> Labels:
-        counts = [len(sizes(below)) for below in incoming]
-        return np.concatenate([first + below for first, below in zip(np.cumsum([0, *counts]), incoming)])
+        found, first = [], 0
+        for below in incoming:
+            found.append(first + below if first else below)
+            first += count(below)
+        return np.concatenate(found)
 
     def reads(self, layer: Layer, slot: int, incoming: Sequence[int], channels: int, ndim: int) -> Labels:
         first = sum(incoming[:slot])

@@ -254,6 +254,10 @@ class MapNormRule(NormRule):
             part = k / at.graph.channels[at.i]
             gates.again[at.i] = part * along.normed(k) + (1 - part) * along.shared * k
 
+    def number(self, at: Below) -> float | None:
+        power = at.gates.power[at.i] if at.op.gate else np.ones(1)
+        return power.item() if power.size == 1 and self._kept(at, at.sizes) is None else None
+
     def backward(self, at: Below, state: Covariance) -> Covariance:
         below = super().backward(at, state)
         kept = self._kept(at, at.sizes)

@@ -94,6 +94,9 @@ def prepared(graph: Graph, mean: bool, inputs: InputModel) -> tuple[Plan, Gates]
 class _Sweep:
     """One sweep over one graph."""
 
+    #: Whether each node is visited, those of gates that are numbers, too.
+    visits_all = False
+
     def __init__(self, graph: Graph, mean: bool, plan: Plan, gates: Gates) -> None:
         self.graph, self.mean, self.plan, self.gates = graph, mean, plan, gates
         self.below = plan.below
@@ -121,24 +124,52 @@ class _Sweep:
                 self._keep((i, None), i, state)
             if i == graph.source:
                 return (*self._finish(state), self.log_scale * (1 if self.mean else 2))
+            handed: list[State] = []
             for j, edge in self.below[i]:
                 part = self._pass(state, edge, j)
                 if part is not None:
                     if isinstance(part, dict) and j in meetings:  # branches are added as powers and what they share
                         part = self._conditioned(j, self._covariance(part, j))
+                    if self.asked:
+                        fresh = graph.ops[i].fresh and j not in self.plan.cuts
+                        for start in ((j, None) if fresh else None, (i, edge.slot)):
+                            if start in self.asked:
+                                self._keep(start, j, part)
+                    if isinstance(part, Covariance) and not (part.mixing or self.visits_all):
+                        j, part = self._through_numbers(j, part)
                     arrived[j].append(part)
-                    fresh = graph.ops[i].fresh and j not in self.plan.cuts
-                    for start in ((j, None) if fresh else None, (i, edge.slot)):
-                        if start in self.asked:
-                            self._keep(start, j, part)
+                    handed.append(part)
             if not graph.ops[i].gate or i % SOME == 0:
-                self._rescale(arrived, i)
+                self._rescale(arrived, handed)
         return np.zeros((0,) * graph.ndim), (0,) * graph.ndim, 0.0
 
-    def _rescale(self, arrived: dict[int, list[State]], i: int) -> None:
-        """Multiply all that is on its way by a power of two, if what node `i` has handed down nears a limit."""
-        for j, _ in self.below[i]:
-            if arrived[j] and not 1 / LIMIT < _power(arrived[j][-1]) < LIMIT:
+    def _through_numbers(self, i: int, state: Covariance) -> tuple[int, Covariance]:
+        """From node `i` on, as far as there is one way on, of layers that are numbers: where that is, and the state."""
+        number, known = 1.0, self.gates.numbers
+        while True:
+            if i not in known:
+                known[i] = self._number(i)
+            step = known[i]
+            if step is None:
+                return i, state if number == 1 else state._scaled(number)
+            i, number = step[0], number * step[1]
+
+    def _number(self, i: int) -> tuple[int, float] | None:
+        """What the layer of node `i` hands to its only input, if it multiplies power by a number, and its input."""
+        plan = self.plan
+        if (i <= self.graph.source or i in plan.meetings or i in plan.compared or i in plan.cuts
+                or len(plan.paths[i]) != 1 or len(self.below[i]) != 1 or conditional(self.gates.sites.get(i, ()))):
+            return None
+        (j, edge), = self.below[i]
+        if edge.times != 1 or plan.lags[i] != plan.lags[j] or (i, edge.slot) in self.asked or (j, None) in self.asked:
+            return None
+        number = self.graph.rules[i].number(Below(plan, self.gates, edge, j))
+        return None if number is None else (j, number)
+
+    def _rescale(self, arrived: dict[int, list[State]], handed: list[State]) -> None:
+        """Multiply all that is on its way by a power of two, if what a node has handed down nears a limit."""
+        for state in handed:
+            if not 1 / LIMIT < _power(state) < LIMIT:
                 break
         else:
             return

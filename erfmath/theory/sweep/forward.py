@@ -97,6 +97,9 @@ class Gates:
         Whether such sums are refused: where gates depend on what is asked for.
     products : bool
         Whether values are multiplied, so that it matters what they are made from.
+    numbers : dict
+        Per node whose layer multiplies the power of gradients by a number, its input and that; None of others.  The
+        backward sweep notes it.
     """
 
     power: dict[int, Array] = field(default_factory=dict)
@@ -122,6 +125,7 @@ class Gates:
     unfollowed: set[tuple[int, int]] = field(default_factory=set)
     strict: bool = True
     products: bool = False
+    numbers: dict[int, tuple[int, float] | None] = field(default_factory=dict)
 
 
 def forward(graph: Graph, plan: Plan, inputs: InputModel, seen: dict[int, Moments] | None = None) -> Gates:

@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from ..memory import remembered
 
-__all__ = ["Labels", "ONE", "collected", "distinct", "of_parts", "owners", "picked", "sizes", "spread_over",
-           "whole"]
+__all__ = ["Labels", "ONE", "collected", "count", "distinct", "of_parts", "owners", "picked", "side_by_side", "sizes",
+           "spread_over", "whole"]
 
 #: Per channel the number of its group; groups count from 0, in the order in which they come.
 Labels = npt.NDArray[np.intp]
@@ -47,6 +47,22 @@ def sizes(labels: Labels) -> tuple[int, ...]:
     if not labels.strides[0]:  # one number for all
         return (len(labels),)
     return tuple(np.bincount(labels).tolist())
+
+
+def count(labels: Labels) -> int:
+    """How many groups there are."""
+    return int(labels.max()) + 1 if labels.strides[0] else 1
+
+
+def side_by_side(counts: Sequence[int]) -> tuple[Labels, ...]:
+    """`owners` for each input of a concatenation, of so many groups each."""
+    found, first, total = [], 0, sum(counts)
+    for each in counts:
+        owner = np.full((1, total), -1)
+        owner[0, first:first + each] = np.arange(each)
+        found.append(owner)
+        first += each
+    return tuple(found)
 
 
 def owners(labels: Labels, reads: Labels, below: Labels) -> Labels:

@@ -60,6 +60,8 @@ class _Watched(_Sweep):
     gates before it are for this gradient (`conditioning`).  The power itself is then the sum of what readers hand down.
     """
 
+    visits_all = True
+
     def __init__(self, graph: Graph, plan: Plan, gates: Gates) -> None:
         super().__init__(graph, False, plan, gates)
         self.arriving: dict[int, float] = {}

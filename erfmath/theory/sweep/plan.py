@@ -28,7 +28,7 @@ from ..rules.parts import into_parts
 from ..rules.registry import Rule, rule_of
 from ..rules.simplify import simplified
 from .dependence import SEVERAL, meet, pulled_through
-from .groups import ONE, Labels, owners, sizes as group_sizes, spread_over, whole
+from .groups import ONE, Labels, count, owners, side_by_side, sizes as group_sizes, spread_over, whole
 from .lowering import SAMPLE, Linear, Norm, reach
 from .taps import Array
 from .ways import span
@@ -186,7 +186,7 @@ class Graph:
         one_site = frozenset((i, slot) for i in range(len(layers)) if len(sources[i]) > 1 and shapes is not None
                              for slot, j in enumerate(sources[i]) if sizes[j] != sizes[i])
         return Graph(tuple(names), tuple(layers), tuple(sources),
-                     tuple(sizes), tuple(channels), tuple(labels), tuple(map(group_sizes, labels)), tuple(owned),
+                     tuple(sizes), tuple(channels), tuple(labels), tuple(_sizes_of(labels)), tuple(owned),
                      one_site, tuple(ops), tuple(rules), ndim, norms, biases, changed, source)
 
     @functools.cached_property
@@ -303,12 +303,25 @@ def _owners(rule: Rule, layer: Layer, op: Linear, incoming: Sequence[Labels], la
     if op.fresh and op.groups > 1:  # sums of few terms are known by those of the group that they are of
         return (spread_over(labels, incoming[0], op.groups).argmax(axis=1)[None],)
     if op.fresh or op.ties_channels:
-        return (np.zeros((1, len(group_sizes(labels))), np.intp),)
+        return (np.zeros((1, count(labels)), np.intp),)
     if len(incoming) == 1 and not rule.moves and incoming[0] is labels:
-        return (np.arange(len(group_sizes(labels)))[None],)
+        return (np.arange(count(labels))[None],)
+    if layer.joins_channels:
+        return side_by_side([count(below) for below in incoming])
     counts = [len(below) for below in incoming]
     return tuple(owners(labels, rule.reads(layer, slot, counts, len(labels), ndim), below)
                  for slot, below in enumerate(incoming))
+
+
+def _sizes_of(labels: Sequence[Labels]) -> list[tuple[int, ...]]:
+    """Channels of each group of each node; many have the labels of the node below."""
+    found: list[tuple[int, ...]] = []
+    known: dict[int, tuple[int, ...]] = {}
+    for each in labels:
+        if id(each) not in known:
+            known[id(each)] = group_sizes(each)
+        found.append(known[id(each)])
+    return found
 
 
 _graphs: Recent[Graph] = Recent(RECENT)
