@@ -240,6 +240,9 @@ class Covariance:
             if alike:
                 whole[k][place] += part._first().held[0]
                 continue
+            if whole.size <= CACHED:
+                whole[place] += part.held
+                continue
             for g, group in enumerate(whole):  # one by one, as the processor keeps them at hand
                 group[place] += part._of_group(g)
         total = Covariance(whole, start, half=parts[0].half)
