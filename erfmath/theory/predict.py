@@ -14,14 +14,16 @@ from ..base.progress import Report, shown
 from ..lattice.field import Field
 from ..networks.network import Network
 from ..networks.settings import RunSettings
+from ..networks.trf import ReceptiveField
 from ..results.assumptions import Assumed, Assumption
 from ..results.density import scaled
 from ..results.field import EffectiveReceptiveField
 from .chains.chain import chain, folded, predict_chain
 from .finite_width import narrowed
+from .memory import Recent
 from .sweep.backward import backward, prepared
 from .sweep.inputs import input_model
-from .sweep.plan import Graph, Meeting
+from .sweep.plan import RECENT, Graph, Meeting
 
 __all__ = ["predict"]
 
@@ -161,6 +163,10 @@ def _through_gates(net: Network, settings: RunSettings, **how: Any) -> Effective
     return predict_through_gates(net, settings, **how)
 
 
+_fields: Recent[tuple[ReceptiveField, str]] = Recent(RECENT)
+_assumed: Recent[tuple[Assumed, ...]] = Recent(RECENT)
+
+
 def _predict(net: Network, settings: RunSettings, statistic: str | None, method: str) -> EffectiveReceptiveField:
     fold, at_width, plane = None, method == "finite_width", settings.image is None
     inner = settings.source is not None
@@ -169,7 +175,7 @@ def _predict(net: Network, settings: RunSettings, statistic: str | None, method:
                                   "method='exact'")
     if plane and not (inner or settings.weights or at_width):  # a million equal layers as two
         fold = folded(net, settings, method, statistic)
-    trf = fold.trf if fold else settings.receptive_field(net)
+    trf, kind = (fold.trf, None) if fold else _seen(net, settings)
     net, settings = (fold.net, settings.but(node=None)) if fold else (net, settings)
     unit = settings.unit_of(net)
     if trf.infinite:
@@ -177,14 +183,15 @@ def _predict(net: Network, settings: RunSettings, statistic: str | None, method:
     inputs = input_model(settings.input_moments, settings.input_covariance, settings.ndim)
     graph = Graph.of(net, settings, lean=fold is None)
     used = graph.used
-    mean = _is_mean(graph, used, net, statistic or settings.default_statistic(net))
+    mean = _is_mean(graph, used, net, statistic or kind or settings.default_statistic(net))
     if at_width:
         if settings.weights:
             raise NotImplementedError("method='finite_width' is for random weights, not for weights=; use "
                                       "method='exact'")
         graph = narrowed(graph, inputs)
     about: dict[str, Any] = {"unit": unit, "trf": trf, "statistic": "mean" if mean else "power", "method": method,
-                             "assumptions": _assumptions(graph, used, bool(settings.weights), at_width)}
+                             "assumptions": _assumptions(graph, used, True, at_width) if settings.weights else
+                             _assumed.get(graph, at_width, lambda: _assumptions(graph, used, False, at_width))}
     steps = None if inner or not plane else chain(graph, mean, inputs, method, trf, fold and fold.counts)
     if steps is not None:
         return predict_chain(steps, about)
@@ -202,6 +209,16 @@ def _predict(net: Network, settings: RunSettings, statistic: str | None, method:
     if met:
         about["assumptions"] += (Assumed(Assumption.DEPENDENT_BRANCHES, tuple(map(graph.name, sorted(met)))),)
     return EffectiveReceptiveField.of(scaled(whole.values, lo, log_scale), image=size, **about)
+
+
+def _seen(net: Network, settings: RunSettings) -> tuple[ReceptiveField, str]:
+    """The theoretical receptive field, and the statistic that it has by default."""
+    def look() -> tuple[ReceptiveField, str]:
+        return settings.receptive_field(net), settings.default_statistic(net)
+    if settings.weights:  # which make it random
+        return look()
+    about = settings.node, settings.image, settings.ndim, settings.source, settings.channels_in
+    return _fields.get(net, about, look)
 
 
 def _by_means(graph: Graph, met: Meeting) -> bool:

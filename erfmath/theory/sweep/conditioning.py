@@ -173,6 +173,14 @@ class Handed(NamedTuple):
 
 def handed(graph: Graph, gates: Gates, edge: Edge, j: int, parts: Sequence[Knowns]) -> list[list[Handed]]:
     """From a node to its input `j`, for what is known of each part at its output; mostly one item for each."""
+    what = edge.reader, edge.slot, j, *parts
+    found = gates.handed.get(what)
+    if found is None:
+        found = gates.handed[what] = _handed(graph, gates, edge, j, parts)
+    return found
+
+
+def _handed(graph: Graph, gates: Gates, edge: Edge, j: int, parts: Sequence[Knowns]) -> list[list[Handed]]:
     i = edge.reader
     above, below, owner = gates.sites[i], gates.sites.get(j, (None,)), _owners(graph, edge, j)
     found: list[list[Passed]] = []  # per channel group, then per part

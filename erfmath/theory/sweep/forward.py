@@ -13,6 +13,7 @@ import functools
 import math
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
@@ -98,8 +99,10 @@ class Gates:
     products : bool
         Whether values are multiplied, so that it matters what they are made from.
     numbers : dict
-        Per node whose layer multiplies the power of gradients by a number, its input and that; None of others.  The
-        backward sweep notes it.
+        Per node whose layer multiplies the power of gradients by a number, its input and that; None of others.
+    handed : dict
+        Per edge and what is known of a gradient above it, what is below (`conditioning`).  The backward sweep notes
+        these two.
     """
 
     power: dict[int, Array] = field(default_factory=dict)
@@ -126,6 +129,7 @@ class Gates:
     strict: bool = True
     products: bool = False
     numbers: dict[int, tuple[int, float] | None] = field(default_factory=dict)
+    handed: dict[tuple[object, ...], Any] = field(default_factory=dict)
 
 
 def forward(graph: Graph, plan: Plan, inputs: InputModel, seen: dict[int, Moments] | None = None) -> Gates:
