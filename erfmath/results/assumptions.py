@@ -35,7 +35,7 @@ class Assumption(enum.Enum):
                            "factor of one site receives from distant sites are uncorrelated")
     CHANNEL_NORMS = ("the norm of a channel over the map depends on the component shared by all its sites, and is a "
                      "constant")
-    SMALL_LOGITS = "in a softmax over more than two parts, the parts other than the one considered are equal"
+    SMALL_LOGITS = "in a softmax over more than two parts, the sum of the others' exponentials is log-normal"
     TAP_MOMENTS = "given weights enter as their mean square per tap, the same for all channels"
     GATES_INDEPENDENT = ("gates of all layers, channels and sites are independent, each open with the frequency of its "
                          "channel")

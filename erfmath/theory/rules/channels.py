@@ -89,7 +89,7 @@ class ShuffleRule(_Moved):
 class SoftmaxRule(Rule):
     """g = sigmoid(z - log of the sum of the others' exponentials), as if that were Gaussian, too.
 
-    Exact for two parts.  The gradient that passes to all logits is E[g^2 (1 - g)^2] r / (r - 1).
+    Exact for two parts.  The power of the gradient that passes to all logits is exact for any number.
     """
 
     fields = frozenset({"parts"})
@@ -110,8 +110,7 @@ class SoftmaxRule(Rule):
         q, near = m.average * more, functions.cross(phi, m.average * more, m.corr_site)
         far = functions.cross(phi, q, ratio(m.cov_far, m.average * m.level))
         site = Gaussian.of(float(q[0]), float(m.cov_site[0]) * more).value().through(phi)
-        passed = functions.gate(phi, q) * (parts / max(parts - 1, 1))
-        at.gates.power[at.i] = m.per_pair(passed)
+        at.gates.power[at.i] = m.per_pair(np.array([_passed(parts, float(m.average[0]))]))
         values, second = m.products(np.ones(m.second.shape), at.want), functions.second(phi, q)
         if any(at.want):
             alike = functions.cross(phi, m.per_site(q), m.correlations(at.want))
@@ -135,6 +134,26 @@ def _share(parts: int, q: float) -> tuple[functions.Function, float]:
     scale = 1 / (parts * float(weights @ part.value(math.sqrt(q + spread) * z - middle)))  # they add up to 1
     return (functions.Function(lambda z: scale * part.value(z - middle), lambda z: scale * part.slope(z - middle)),
             1 + spread / q if q else parts / (parts - 1))
+
+
+@remembered(64, lasting=False)
+def _passed(parts: int, q: float) -> float:
+    """E[g^2 ((1 - g)^2 + sum of the others' squares)], for logits of variance q: the power that passes to all of them.
+
+    With 1 / S^n as the integral of t^(n - 1) exp(-t S) / (n - 1)! over t, S the sum of exponentials, expectations are
+    products of those of one logit.
+    """
+    if parts == 1:
+        return 0.0
+    root, (z, weights) = math.sqrt(q), functions.normal_points(256, 1.0)
+    reach = 9 * root
+    t = np.linspace(-reach - math.log(parts) - 18, reach + 6, 64 + math.ceil(20 * reach))  # its logarithm
+    x = np.minimum(t[:, None] + root * z, 700.0)
+    decay = np.exp(x)
+    of = [np.exp(n * x - decay) @ weights for n in range(5)]  # E[(t e^z)^n exp(-t e^z)]
+    second, third, fourth, pair = ((t[1] - t[0]) / math.gamma(n) * float(one @ of[0]**(parts - m)) for n, one, m in (
+        (2, of[2], 1), (3, of[3], 1), (4, of[4], 1), (4, of[2]**2, 2)))
+    return second - 2 * third + fourth + (parts - 1) * pair
 
 
 # ---------------------------------------------------------------------------------------------

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import REWRITE, assert_close
+from helpers import REWRITE, Tolerance, assert_close
 
 import erfmath as em
+from erfmath.theory.rules.channels import _passed
 
 R, G1 = em.Activation("relu"), em.Random(gain=1)
 
@@ -84,3 +85,16 @@ def test_one_value_through_two_slices() -> None:
     for other, factor in ((em.Identity(), 2), (em.Scale(2.), 3)):
         net = em.serial(em.Conv(3, 4), em.concat(em.Identity(), other), halves, em.Conv(3, 4))
         assert_close(em.predict(net).total, factor**2 * alone, REWRITE)
+
+
+@pytest.mark.parametrize("q", [0.3, 2.0])
+def test_power_that_passes_a_softmax_of_three(q: float) -> None:
+    """By a product of three quadratures; and of many parts at small logits, (1 - 1 / r) / r^2."""
+    z, w = np.polynomial.hermite_e.hermegauss(60)
+    w = w / w.sum()
+    a, b, c = np.meshgrid(*(np.exp(np.sqrt(q) * z),) * 3, indexing="ij")
+    total = a + b + c
+    squares = (a / total)**2 * ((1 - a / total)**2 + (b / total)**2 + (c / total)**2)
+    assert_close(_passed(3, q), float(np.einsum("ijk,i,j,k", squares, w, w, w)), Tolerance(1e-6, 0.0))
+    assert_close(_passed(50, 1e-8), (1 - 1 / 50) / 50**2, Tolerance(1e-6, 0.0))
+    assert _passed(1, q) == 0
