@@ -24,13 +24,19 @@ from ..layers.weights import Random
 from ..networks import zoo
 from ..networks.building import repeat
 from ..networks.network import Network
+from ..networks.settings import RunSettings
 from ..results.field import EffectiveReceptiveField
 from ..theory.memory import forget
 from ..theory.predict import predict
 from ..theory.sweep import moments as maps, taps
+from ..theory.sweep.backward import prepared
+from ..theory.sweep.few_terms import FewTerms
+from ..theory.sweep.inputs import InputModel
+from ..theory.sweep.plan import Graph
+from ..theory.sweep.sources import Largest, Sum
 from . import Table
 
-__all__ = ["dense_sweep", "linear_part", "run", "site_taps"]
+__all__ = ["dense_sweep", "linear_part", "met_by_gates", "run", "site_taps"]
 
 Array = npt.NDArray[np.float64]
 
@@ -45,6 +51,8 @@ ERROR = 0.005
 MOST_MS, LEAST_RATIO = 30.0, 1000.0
 #: The same of other networks: image and milliseconds.
 TARGETS = {"inception_v3": (zoo.inception_v3, 299, 150.0)}
+#: What values that are not Gaussian are, by their sources.
+NOT_GAUSSIAN = {Sum: "sums", Largest: "pools", FewTerms: "sums of few terms"}
 
 
 class _Cost(NamedTuple):
@@ -63,8 +71,10 @@ def run(quick: bool = False) -> Table:
              f"both in NumPy at width {WIDTH}; draws: for a standard error of {ERROR:.1%} of the std;",
              "site-taps: sites times taps of all steps, forwards and backwards; maps: peak memory over",
              "that of one map of the image's size (the chain: of one of its two lines)"]
+    met: dict[str, str] = {}
     for name, build in itertools.islice(NETWORKS.items(), 1 if quick else None):
         net = build(width=WIDTH)
+        met[name] = ", ".join(met_by_gates(net, image))
         cost = costs({
             "predict": lambda: _first(net, image),
             "again": lambda: predict(net, image=image),
@@ -80,7 +90,13 @@ def run(quick: bool = False) -> Table:
                      site_taps(lambda: _first(net, image)) / 1e6, peak(lambda: _first(net, image)) / (8 * image**2)))
         if name == "resnet50":
             notes += [_target(build(), image), _beside_dense(net, image, rounds)]
-            notes += [] if quick else [_within(each, *about) for each, about in TARGETS.items()]
+            for each, (other, size, most) in {} if quick else TARGETS.items():
+                notes.append(_within(each, other, size, most))
+                met[each] = ", ".join(met_by_gates(other(), size))
+    notes.append("tables of one-site distributions: " + ("; ".join(
+        f"{name} (gates meet {kinds})" for name, kinds in met.items() if kinds) or "none"))
+    notes.append("all that gates meet is Gaussian: " + (", ".join(
+        name for name, kinds in met.items() if not kinds) or "nowhere"))
     chain = repeat(Conv(3), 100 if quick else CHAIN)
     cost = costs({"predict": lambda: predict(chain)}, rounds)
     rows.append((f"{len(chain)} layers, plane", len(chain), 1e3 * cost["predict"].wall, 1e3 * cost["predict"].cpu,
@@ -93,6 +109,18 @@ def _first(net: Network, image: int) -> EffectiveReceptiveField:
     """A prediction that finds nothing remembered."""
     forget()
     return predict(net, image=image)
+
+
+def met_by_gates(net: Network, image: int) -> list[str]:
+    """Kinds of values that gates met when the network was predicted, other than Gaussian ones.
+
+    Each needs a table of its distribution at one site.
+    """
+    graph = Graph.of(net, RunSettings.of(net, image=image))
+    _, gates = prepared(graph, False, InputModel())
+    sites = [site for i in graph.used if graph.ops[i].gate for site in gates.sites.get(graph.sources[i][0], ())]
+    kinds = {type(site.source) for site in sites if site is not None and site.source.parts}
+    return sorted(NOT_GAUSSIAN.get(kind, kind.__name__) for kind in kinds)
 
 
 def costs(work: Mapping[str, Callable[[], Any]], rounds: int, more: Mapping[str, int] | None = None

@@ -75,3 +75,12 @@ def test_costs_take_turns_and_give_medians(monkeypatch: pytest.MonkeyPatch) -> N
     cost = predict.costs({"a": lambda: work("a"), "b": lambda: work("b")}, 3)
     assert calls == ["a", "b"] * 4  # the first round warms up
     assert cost == {"a": (4, 2), "b": (8, 4)}
+
+
+def test_what_gates_meet() -> None:
+    """A stream, a pool and a layer of few terms for each channel before a gate, and none of them."""
+    conv, relu = em.Conv(3), em.Activation("relu")
+    nets = {"sums": [relu, em.residual(conv), relu], "pools": [em.MaxPool(2), em.Activation("gelu")],
+            "sums of few terms": [relu, em.Conv(3, groups="depthwise"), relu], "": [relu, em.MaxPool(2), conv, relu]}
+    for kinds, layers in nets.items():
+        assert predict.met_by_gates(em.serial(conv, *layers, conv), 16) == [kind for kind in [kinds] if kind]
