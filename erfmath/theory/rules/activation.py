@@ -226,6 +226,10 @@ def _of_gaussians(phi: Function, q: Array, corr_far: Array, corr_site: Array) ->
 
 @remembered(1024, lasting=False)
 def _of_gaussian(phi: Function, q: float, corr_far: float, corr_site: float) -> tuple[list[float], ...]:
+    if phi.below is not None:
+        apart, near = (functions.of_rectified(phi, q, corr) for corr in (corr_far, corr_site))
+        gate = (phi.above**2 + phi.below**2) / 2
+        return [apart], [near], [q * gate], [gate]
     one = np.array([q])
     apart, near = functions.cross(phi, one, np.array([[corr_far], [corr_site]])).tolist()
     return apart, near, functions.second(phi, one).tolist(), functions.gate(phi, one).tolist()

@@ -34,7 +34,7 @@ from .formula import Formula, followed, resolved
 from .truncated import Piecewise
 
 __all__ = ["Array", "Function", "cross", "function", "gate", "gate_pair", "hermite", "normal_cdf", "normal_points",
-           "rectifier", "second", "slant", "steepness"]
+           "of_rectified", "rectifier", "second", "slant", "steepness"]
 
 Array = npt.NDArray[np.float64]
 
@@ -304,6 +304,14 @@ def cross(phi: Function, q: Array, rho: Array) -> Array:
     """E[phi(z) phi(z')] for two such variables of correlation rho, elementwise."""
     rho = np.minimum(np.maximum(rho, -1), 1)
     return _pairs(phi, phi.value, q, rho, phi.leaps) if phi.cross is None else phi.cross(np.asarray(q), rho)
+
+
+def of_rectified(phi: Function, q: float, rho: float) -> float:
+    """`cross` of a rectifier of two numbers."""
+    assert phi.below is not None
+    rho = min(max(rho, -1.0), 1.0)
+    relu = math.sqrt(1 - rho * rho) + rho * (math.pi / 2 + math.asin(rho))
+    return q * (phi.above * phi.below * rho + (phi.above - phi.below)**2 * relu / (2 * math.pi))
 
 
 def gate_pair(phi: Function, q: Array, rho: Array) -> Array:

@@ -185,14 +185,14 @@ class Sum(Source):
         count = max(math.ceil((hi - lo) / (PANEL * spread)), 1)
         ends = {*np.linspace(lo, hi, count + 1).tolist(), *(k for k in (0.0, *knots) if lo < k < hi)}
         v, w = panels(np.array(sorted(ends)))
-        kernel = np.subtract.outer(np.clip(self.parts[0].at(below.u), lo, hi) / spread, v / spread)
-        np.square(kernel, out=kernel)
-        kernel *= -0.5
-        np.maximum(kernel, FAINT, out=kernel)  # numbers below the normal range are slow
-        np.exp(kernel, out=kernel)
-        kernel *= w
-        kernel /= kernel.sum(axis=1, keepdims=True)
-        return Nodes(v, below.p @ kernel, kernel)
+        unit = math.sqrt(0.5) / spread
+        bells = np.subtract.outer(unit * np.clip(self.parts[0].at(below.u), lo, hi), unit * v)
+        np.multiply(bells, bells, out=bells)
+        np.negative(bells, out=bells)
+        np.maximum(bells, FAINT, out=bells)  # numbers below the normal range are slow
+        np.exp(bells, out=bells)
+        whole = bells @ w  # of each row, which is a distribution
+        return Nodes(v, (below.p / whole) @ bells * w, (bells, w, whole))
 
     @functools.cached_property
     def _terms(self) -> tuple[_Lattice, list[Nodes], list[Array]]:
@@ -214,7 +214,8 @@ class Sum(Source):
 
     def pull(self, part: int, nodes: Nodes, table: Array) -> tuple[Nodes, Array]:
         if self.smooth:
-            return self._narrow, table @ nodes.below.T
+            bells, w, whole = nodes.below
+            return self._narrow, (table * w) @ bells.T / whole
         lattice, terms, values = self._terms
         rest = [one for n, one in enumerate(self._spectra) if n != part]
         return terms[part], lattice.given(values[part], rest, lattice.whole(table, nodes.below))[:, 0]

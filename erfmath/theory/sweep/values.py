@@ -190,12 +190,11 @@ class Value:
 
     def slope(self, u: Array) -> Array:
         """Its derivative by the source."""
-        total = np.ones(np.shape(u))
-        for step in self.steps:
-            if isinstance(step, Affine):
-                total, u = total * step.a, u * step.a + step.b
-            else:
-                total, u = total * step.slope(u), step.value(u)
+        total, last = np.ones(np.shape(u)), len(self.steps) - 1
+        for n, step in enumerate(self.steps):
+            total *= step.a if isinstance(step, Affine) else step.slope(u)
+            if n < last:
+                u = u * step.a + step.b if isinstance(step, Affine) else step.value(u)
         return total
 
     def through(self, phi: Function) -> Value:
