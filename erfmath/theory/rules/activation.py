@@ -109,7 +109,11 @@ class ActivationRule(Rule):
                                             distribution.share, apart)
             mean[g] = site.second
         gate = m.per_pair(gate0)
-        if any(lags):
+        # Far from borders rectifiers are open together as often as they are on the plane.
+        opened = m.plane.opened(phi, lags) if rectifies and m.plane is not None and not non_gaussian else None
+        if opened is not None:
+            gate = opened
+        elif any(lags):
             if non_gaussian or not any(m.lags) or any(h > k for h, k in zip(lags, m.lags)):
                 near = functions.gate_pair(phi, m.per_site(q), m.correlations(lags))
                 near[non_gaussian] = m.per_site(pair_gate)[non_gaussian]
@@ -130,6 +134,8 @@ class ActivationRule(Rule):
                             m.wraps).with_common(common)
         if len(non_gaussian) < len(q) and (any(m.lags) or not (rectifies or point)):
             gate, after = _site_by_site(phi, m, lags, gate, after, np.array([site is None for site in m.sites]))
+            if rectifies and m.wraps and point and m.gaussian:
+                m.open_pairs(phi, lags, gate)
         borders: dict[int, Sites] = {}
         if non_gaussian:
             if any(m.lags):

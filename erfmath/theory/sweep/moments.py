@@ -28,6 +28,7 @@ from .values import Gaussian, SiteValue, Value
 
 if TYPE_CHECKING:
     from ..rules.directions import Patterns
+    from ..rules.functions import Function
 
 __all__ = ["Common", "Map", "Moments", "Tilt", "at", "concatenate", "far_factor", "folded", "in_parts", "inside",
            "linear", "overlap", "random_map", "ratio", "read_shares", "read_sites", "refit", "shared_after"]
@@ -253,6 +254,15 @@ class Moments:
         held, there = overlap(self.lags, box)
         out[there] = carried[held]
         return out
+
+    def open_pairs(self, function: Function, lags: tuple[int, ...], gates: Array) -> None:
+        """Note how often a function of two sites is open at both, for `opened`."""
+        self.__dict__["_opened"] = function, lags, gates
+
+    def opened(self, function: Function, lags: tuple[int, ...]) -> Array | None:
+        """How often that is, for every lag of a box, shape (groups, *lags, *lattice), where it has been noted."""
+        known = self.__dict__.get("_opened")
+        return known[2] if known is not None and known[0] is function and known[1] == lags else None
 
     def shared(self, box: tuple[int, ...]) -> Array:
         """What nearby sites share if they share `corr_site`, for every lag of a box, as `values`."""
