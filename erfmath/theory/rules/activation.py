@@ -15,7 +15,7 @@ from ..memory import remembered, replace
 from ..sweep import patterns
 from ..sweep.factor import Factor
 from ..sweep.lowering import Linear, Norm
-from ..sweep.moments import Moments, at as lag_zero, in_parts, overlap, ratio
+from ..sweep.moments import Moments, at as lag_zero, in_parts, overlap, ratio, refit
 from ..sweep.site_distribution import distant
 from ..sweep.sources import Largest
 from ..sweep.taps import Array
@@ -87,6 +87,9 @@ class ActivationRule(Rule):
                 return m.with_lags(at.want)
         if rectifies and len(m.sites) == 1 and m.offset is None and not any(at.lags) and not any(m.lags):
             return self._rectified(at, phi, m)
+        if rectifies and point and m.wraps and m.gaussian and any(m.lags) and not any(
+                [h > k for h, k in zip(at.lags, m.lags)]):
+            return self._at_point(at, phi, m)
         if not (point or rectifies or any(m.lags)) and m.gaussian and m.offset is None:
             point = bool(np.minimum.reduce(m.second, axis=None) >= SAME * np.maximum.reduce(m.second, axis=None)) and (
                 len(m.sites) == 1)  # all sites are alike, as after layer norms
@@ -134,8 +137,6 @@ class ActivationRule(Rule):
                             m.wraps).with_common(common)
         if len(non_gaussian) < len(q) and (any(m.lags) or not (rectifies or point)):
             gate, after = _site_by_site(phi, m, lags, gate, after, np.array([site is None for site in m.sites]))
-            if rectifies and m.wraps and point and m.gaussian:
-                m.open_pairs(phi, lags, gate)
         borders: dict[int, Sites] = {}
         if non_gaussian:
             if any(m.lags):
@@ -170,6 +171,21 @@ class ActivationRule(Rule):
         self._even(at, phi, m.average)
         return m.multiple(over(mean, q), np.array([cov_far]), np.array([corr_site]), (site,),
                           m.falling_as_deviations).with_lags(at.want)
+
+    def _at_point(self, at: Before, phi: Function, m: Moments) -> Moments:
+        """A rectifier on the plane, where all sites are alike, of Gaussian values whose lags are carried."""
+        q, middle = m.average, lag_zero(m.lags)
+        apart, near, mean, gate = _of_gaussians(phi, q, _far(m, m.level), m.corr_site)
+        both = m.per_pair(q)
+        corr = ratio(m.values, both)
+        values, pairs = functions.cross(phi, both, corr), functions.gate_pair(phi, both, corr)
+        values[middle], pairs[middle] = m.per_site(mean), m.per_site(gate)
+        pairs = refit(pairs, at.lags, 1)
+        at.gates.power[at.i] = pairs
+        m.open_pairs(phi, at.lags, pairs)
+        self._even(at, phi, q)
+        sites = tuple([m.value(g).through(phi) for g in range(len(q))])
+        return Moments(values, apart, ratio(near, mean), sites, True).with_lags(at.want)
 
     def shared(self, at: Before, inputs: Sequence[Moments], after: Moments) -> Array | None:
         known = at.gates.shared.get(at.source)
