@@ -407,8 +407,9 @@ class BatchNormRule(MapNormRule):
         if at.source in at.gates.images and i not in at.graph.norms and not any(self.again_in(at, m)):
             values = self._of_images(at, m, values)
         self.levelled(at, m, values)
-        steep = [2 * c > q for q, c, _ in parts]
-        if True in steep:  # c is an average: its fall is not exact
+        # Where it is steep something may have to be cut off: c is an average, its fall is not exact.
+        cut = any([2 * c > q for q, c, _ in parts]) and np.minimum.reduce(values[lag_zero(m.lags)], axis=None) < 0
+        if cut:
             values[lag_zero(m.lags)] = np.maximum(values[lag_zero(m.lags)], 0.0)
         sites = m.sites if m.gaussian else tuple(
             None if site is None else _standardised(m.value(g), parts[g][2]) for g, site in enumerate(m.sites))
@@ -421,10 +422,7 @@ class BatchNormRule(MapNormRule):
             return Moments(values, cov_far, corr_site, (None,) * len(parts), m.wraps)
         nothing = np.zeros(len(parts))
         after = Moments(values, nothing, nothing, sites, m.wraps)
-        # Where it is steep something may have been cut off.
-        average = vars(after)["average"] = nothing + 1.0
-        if True in steep:
-            average[steep] = after.mean(after.second[steep])
+        vars(after)["average"] = after.mean(after.second) if cut else nothing + 1.0
         if not (m.gaussian or m.wraps) and m.common is not None:
             means = m.means / np.sqrt([own for _, _, own in parts])
             if np.abs(means).max() > SMALL:
