@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -38,9 +38,6 @@ KINDS = 2
 SAME = 1 - 8e-15
 
 __all__ = ["ActivationRule"]
-
-#: What tells sites of a group apart, some of its values in order, and what a site is there.
-Sites = tuple[Array, Array, list[Value]]
 
 
 @rule_for(Activation)
@@ -137,13 +134,15 @@ class ActivationRule(Rule):
                             m.wraps).with_common(common)
         if len(non_gaussian) < len(q) and (any(m.lags) or not (rectifies or point)):
             gate, after = _site_by_site(phi, m, lags, gate, after, np.array([site is None for site in m.sites]))
-        borders: dict[int, Sites] = {}
+        borders: dict[int, Varied] = {}
         if non_gaussian:
             if any(m.lags):
                 after = _near(phi, m, after, non_gaussian)
             if not point and (not rectifies or m.offset is not None):
-                borders = {g: _borders(m, g, before[g]) for g in non_gaussian}
-                gate, after = _by_level(phi, m, lags, gate, after, before, borders)
+                borders = {g: _varied(phi, before[g], m.average.item(g), m.second[g].tobytes(), m.second.shape[1:],
+                                      lags, m.wraps, None if m.offset is None else m.offset[g].tobytes())
+                           for g in non_gaussian}
+                gate, after = _by_level(m, gate, after, borders)
         at.gates.power[at.i] = gate
         self._even(at, phi, q)
         if point or (rectifies and m.offset is None):
@@ -257,24 +256,19 @@ def _of_gaussian(phi: Function, q: float, corr_far: float, corr_site: float) -> 
     return apart, near, functions.second(phi, one).tolist(), functions.gate(phi, one).tolist()
 
 
-def _means(phi: Function, m: Moments, values: Sequence[Value], borders: dict[int, Sites]) -> tuple[Array, Array]:
+def _means(phi: Function, m: Moments, values: Sequence[Value], borders: dict[int, Varied]) -> tuple[Array, Array]:
     """Size of E[phi] at each site, which falls towards borders as values do, and at the average level, per group.
 
     It is what distant sites have in common where they had nothing before.
     """
     maps, inside = np.empty(m.second.shape), np.empty(len(values))
-    for g, value in enumerate(values):
-        if m.offset is not None and m.sites[g] is not None:
-            levels, nodes, there = borders[g] if g in borders else _borders(m, g, value)
-            one = np.array([abs(site.through(phi).mean) for site in (*there, value)])
-            maps[g], inside[g] = np.interp(levels, nodes, one[:-1]), one[-1]
+    for g in range(len(values)):
+        if g in borders:
+            maps[g], inside[g] = borders[g].heights, borders[g].inside
             continue
         levels, nodes = _levels(m, g)
         ends = [*nodes.tolist(), 1.0]
-        if m.sites[g] is None:
-            one = np.sqrt(np.maximum(functions.cross(phi, m.average[g] * np.square(ends), np.zeros(len(ends))), 0.0))
-        else:
-            one = np.array([abs(value.times(level).through(phi).mean) for level in ends])
+        one = np.sqrt(np.maximum(functions.cross(phi, m.average[g] * np.square(ends), np.zeros(len(ends))), 0.0))
         maps[g], inside[g] = np.interp(levels, nodes, one[:-1]), one[-1]
     return maps, inside
 
@@ -341,29 +335,63 @@ def _near(phi: Function, m: Moments, after: Moments, groups: Sequence[int]) -> M
     return replace(after, values=values)
 
 
-def _by_level(phi: Function, m: Moments, lags: tuple[int, ...], gate: Array, after: Moments, values: Sequence[Value],
-              borders: dict[int, Sites]) -> tuple[Array, Moments]:
+def _by_level(m: Moments, gate: Array, after: Moments, borders: dict[int, Varied]) -> tuple[Array, Moments]:
     """Gates and second moments of groups that are not Gaussian, where values are smaller near borders, or lower."""
     whole = np.empty((*gate.shape[:1 + m.ndim], *m.second.shape[1:]))
     whole[:], second = gate, after.second.copy()
-    for g, (where, nodes, there) in borders.items():
-        value = values[g]
-        if nodes[-1] - nodes[0] < 1e-3:
-            continue
-        sites = [one.through(phi) for one in there]
-        open_gates = [over(site.squared_slope, one.squared_slope) for one, site in zip(there, sites)]
-        passed = over(1.0, over(value.through(phi).squared_slope, value.squared_slope)) * np.interp(
-            where, nodes, open_gates)
-        whole[g] *= m.products(np.sqrt(passed)[None], lags)[0]
-        # Sites that are alike so far still differ by their second moments.
-        level = ratio(m.second[g], np.interp(where, nodes, [one.second for one in there]))
-        second[g] = np.interp(where, nodes, [site.second for site in sites]) * level
+    for g, one in borders.items():
+        if one.gates is not None:
+            whole[g] *= one.gates
+            second[g] = one.second
     moments = after.values.copy()
     moments[lag_zero(after.lags)] = second
     return whole, replace(after, values=moments)
 
 
-def _borders(m: Moments, g: int, value: Value) -> Sites:
+class Varied(NamedTuple):
+    """A function of values that are smaller near borders, or lower.
+
+    Attributes
+    ----------
+    gates : ndarray, shape (*lags, *lattice), optional
+        Of pairs of sites, in parts of that of the average site; None where sites are alike.
+    second : ndarray, shape (*lattice)
+        E[phi^2].
+    heights : ndarray, shape (*lattice)
+        Size of E[phi].
+    inside : float
+        The same of the average site.
+    """
+
+    gates: Array | None
+    second: Array
+    heights: Array
+    inside: float
+
+
+@remembered(16, lasting=False)
+def _varied(phi: Function, value: Value, q: float, second: bytes, shape: tuple[int, ...], lags: tuple[int, ...],
+            wraps: bool, offset: bytes | None) -> Varied:
+    """The function of a group's sites; layers that read the same values after each other meet the same ones."""
+    ndim, nothing = len(shape), np.zeros(1)
+    q_map = np.frombuffer(second).reshape(shape)
+    m = Moments(q_map[(None,) * (1 + ndim)], nothing, nothing, (value,), wraps,
+                offset=None if offset is None else np.frombuffer(offset).reshape(1, *shape))
+    vars(m)["average"] = np.array([q])
+    where, nodes, there = _borders(m, 0, value)
+    sites, whole = [one.through(phi) for one in there], value.through(phi)
+    heights, inside = np.interp(where, nodes, [abs(site.mean) for site in sites]), abs(whole.mean)
+    if nodes[-1] - nodes[0] < 1e-3:
+        return Varied(None, q_map, heights, inside)
+    open_gates = [over(site.squared_slope, one.squared_slope) for one, site in zip(there, sites)]
+    passed = over(1.0, over(whole.squared_slope, value.squared_slope)) * np.interp(where, nodes, open_gates)
+    # Sites that are alike so far still differ by their second moments.
+    level = ratio(q_map, np.interp(where, nodes, [one.second for one in there]))
+    return Varied(m.products(np.sqrt(passed)[None], lags)[0],
+                  np.interp(where, nodes, [site.second for site in sites]) * level, heights, inside)
+
+
+def _borders(m: Moments, g: int, value: Value) -> tuple[Array, Array, list[Value]]:
     """What tells sites of a group apart, some of its values in order, and what a site is there."""
     levels, nodes = _levels(m, g)
     if m.offset is None or not m.offset[g].any():
