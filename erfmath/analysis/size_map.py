@@ -19,7 +19,7 @@ from ..networks.trf import ReceptiveField
 from ..results.density import LARGEST_LOG, SAFE_LOG, ReadOnlyCopies, readonly
 from ..results.sizes import KINDS
 from ..theory.predict import predict
-from ..theory.sweep.forward import Gates, forward
+from ..theory.sweep.forward import Gates, needed
 from ..theory.sweep.inputs import input_model
 from ..theory.sweep.plan import Graph, Plan
 from ..theory.sweep.transpose import can_read, readout
@@ -108,7 +108,7 @@ def prepare(net: Network, settings: RunSettings, flat: bool = True) -> tuple[Pla
     inputs = input_model(settings.input_moments, settings.input_covariance, settings.ndim)
     if not can_read(plan):
         return None
-    return plan, forward(graph, plan, inputs) if plan.gated else Gates()
+    return plan, needed(graph, plan, inputs)
 
 
 def _check_size(image: tuple[int, ...]) -> None:

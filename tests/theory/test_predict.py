@@ -400,8 +400,8 @@ def test_what_is_remembered_of_a_network_changes_nothing(monkeypatch: pytest.Mon
                                  {"node": "batch_norm3"}, {"input_covariance": np.ones((1, 1))}, {}]
     fresh = [em.predict(build(), **{"image": 32, **one}).map for one in ask]
     net, sweeps = build(), []
-    sweep = power.forward
-    monkeypatch.setattr(power, "forward", lambda *args: sweeps.append(1) or sweep(*args))
+    sweep = power.needed
+    monkeypatch.setattr(power, "needed", lambda *args: sweeps.append(1) or sweep(*args))
     for one, wanted in zip(ask, fresh):
         assert_close(em.predict(net, **{"image": 32, **one}).map, wanted, EXACT)
     assert len(sweeps) == 6  # of nine calls three are units of what is known

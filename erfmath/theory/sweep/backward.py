@@ -20,7 +20,7 @@ from .conditioning import MOST, Conditioned, Knowns, Told, conditional, crossing
 from .covariance import Covariance
 from .crossing import joint_of, matrix_of, pairs_of
 from .factor import Factor
-from .forward import Gates, forward
+from .forward import Gates, needed
 from .inputs import InputModel
 from .lowering import SAMPLE
 from .plan import RECENT, Edge, Graph, Marks, Plan, Start
@@ -84,7 +84,7 @@ def prepared(graph: Graph, mean: bool, inputs: InputModel) -> tuple[Plan, Gates]
     if known is not None:
         return known
     plan = Plan(graph, mean)
-    gates = forward(graph, plan, inputs) if plan.gated else Gates()
+    gates = needed(graph, plan, inputs)
     kept = sum(gate.nbytes for gate in (*gates.power.values(), *gates.factors.values()))
     if inputs.covariance is None and kept <= KEPT:
         _prepared.put(graph, about, (plan, gates))

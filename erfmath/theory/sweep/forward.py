@@ -37,7 +37,7 @@ from .taps import Array
 from .together import made_of
 from .values import SiteValue
 
-__all__ = ["Gates", "forward"]
+__all__ = ["Gates", "forward", "needed"]
 
 #: A value at zero that is none.
 LIFTED = 0.05
@@ -146,6 +146,16 @@ def forward(graph: Graph, plan: Plan, inputs: InputModel, seen: dict[int, Moment
         plane.run()
         sweep.plane, sweep.need = plane.done, {i: (0,) * graph.ndim for i in sweep.need}
     return sweep.run()
+
+
+def needed(graph: Graph, plan: Plan, inputs: InputModel) -> Gates:
+    """The gates where there are any, or max pools of whole maps; sites of unknown values win alike."""
+    if plan.gated:
+        return forward(graph, plan, inputs)
+    try:
+        return forward(graph, plan, inputs) if plan.routed else Gates()
+    except NotImplementedError:
+        return Gates()
 
 
 def _averaged(ways: list[dict[int, float]]) -> dict[int, float]:

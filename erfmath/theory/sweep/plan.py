@@ -342,8 +342,9 @@ class Plan:
         Per node (and -1), the edges through which it is read by nodes that lead to the top.
     paths : dict
         Those of the edges that lead on from the map that the field is on.
-    gated : bool
-        Whether any node is a gate, so that a forward sweep must come first.
+    gated, routed : bool
+        Whether any node is a gate, or a max pool of a whole map, whose sites win less often near its borders, so that
+        a forward sweep must come first.
     factor : set of int
         Nodes whose gradient is still linear in the random numbers of the unit itself.
     channels : str
@@ -369,7 +370,9 @@ class Plan:
         self.graph, self.mean = graph, mean
         self.edges = _edges(graph)
         self.paths = _paths(graph, self.edges)
-        self.gated = any(op.gate for i, op in enumerate(graph.ops) if self.edges[i] or i == graph.top)
+        used = [i for i in range(len(graph.ops)) if self.edges[i] or i == graph.top]
+        self.gated = any(graph.ops[i].gate for i in used)
+        self.routed = any(graph.ops[i].routes and set(graph.sizes[i]) == {1} for i in used)
         self.moved = any(rule.moves for rule in graph.rules)
         self.channels = "explicit"
         self.factor = self._factor_region()

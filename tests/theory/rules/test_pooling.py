@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import FFT, ROUNDING, Tolerance, assert_close, assert_rate, assert_statistical, z_bound
+from scipy.special import ndtr
 
 import erfmath as em
 from erfmath.networks.settings import RunSettings
@@ -293,3 +294,15 @@ def test_the_largest_of_copies_of_one_site(between: tuple[Any, ...], tolerance: 
     expected = (0.4 * opened + 0.6) / (float(w.var()) + 0.6)
     few = 8 * 16**2 / (8 * 16**2 - 3)  # numbers that a batch of 8 has its statistics from
     assert abs(em.predict(net, image=32).total / (few * expected) - 1) < tolerance
+
+
+@pytest.mark.parametrize("padding, levels", [(1, [2, 3, 3, 3, 2]), (2, [1, 2, 3, 3, 3, 2, 1])])
+def test_sites_at_borders_win_a_whole_map_less_often(padding: int, levels: list[int]) -> None:
+    """Without any activation, too: independent Gaussian values, whose variances padding lowers, by quadrature."""
+    deviations = np.sqrt(levels)[:, None]
+    z = np.linspace(-9, 9, 4001) * deviations.max()
+    density, below = np.exp(-(z / deviations)**2 / 2) / deviations, ndtr(z / deviations)
+    wins = np.array([(density[k] * np.delete(below, k, axis=0).prod(axis=0)).sum() for k in range(len(levels))])
+    expected = np.convolve(wins / wins.sum(), np.ones(3) / 3)[padding:padding + 5]
+    net = em.serial(em.Conv(3, 8, padding=padding, weights=em.Random(gain=1.)), em.AdaptiveMaxPool(1))
+    assert_close(em.predict(net, image=(5,), channels_in=8, width=8).map, expected, Tolerance(2e-3, 0.0))
