@@ -20,7 +20,7 @@ from ...layers import Layer
 from ...layers.registry import Registry
 from ...results.assumptions import Assumption
 from ..memory import remembered, replace
-from ..sweep import groups
+from ..sweep import groups, patterns
 from ..sweep.covariance import Covariance
 from ..sweep.factor import Factor
 from ..sweep.groups import Labels
@@ -114,6 +114,19 @@ def filtered_level(op: Linear, level: Array, sizes_in: Sizes, extent: tuple[int,
                 level = level if gain is None else level * gain.reshape(-1, *(1,) * (ndim - 1 - axis))
         sizes = list(level.shape[1:])
     return level
+
+
+def axis_weights(op: Linear, sizes_in: Sizes, sizes: Sizes) -> list[Array] | None:
+    """Weights of a filter per axis, shape (sites out, sites in) each; None where axes are not apart."""
+    if op.ties_channels or op.fold or not op.by_axes:
+        return None
+    found = [np.eye(n) for n in sizes_in if n is not None]
+    for taps in op.taps:
+        axis, = taps.axes
+        one = op._replace(taps=(taps._replace(axes=(0,)),))
+        unit = float(taps.weights[0]) if taps.flat else 1.0  # sums are in units of equal weights
+        found[axis] = unit * filtered_level(one, np.eye(len(found[axis])), (sizes_in[axis],), (sizes[axis],)).T
+    return found if len(found) == len(sizes) else None
 
 
 def _of_one_phase(taps: Taps) -> Array:
@@ -303,8 +316,17 @@ class Rule:
 
     def shared(self, at: Before, inputs: Sequence[Moments], after: Moments) -> Array | None:
         """What two inputs have in common at any two sites of a small map (`sweep.patterns`), None if not known."""
-        known = at.gates.shared.get(at.source)
-        return None if known is None or at.op.taps or at.op.gate or self.moves else known * at.op.gain**2
+        known, op = at.gates.shared.get(at.source), at.op
+        if known is None or op.gate or self.moves or op.fresh or op.routes:
+            return None
+        if op.taps:
+            lines = axis_weights(op, at.extents[at.source], at.extents[at.i])
+            if lines is None:
+                return None
+            before, known = known, patterns.through_filter(lines, known)
+            if op.gain == 1 and not any(after.lags):
+                patterns.refill(inputs[0], after, before, known)
+        return known * op.gain**2
 
     def images(self, at: Before, inputs: Sequence[Moments], after: Moments) -> Images | None:
         """What two samples of correlated pixels have in common (`rules.images`), None if not known."""

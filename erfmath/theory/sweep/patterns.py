@@ -22,8 +22,8 @@ from .lowering import Linear
 from .moments import Moments, read_sites, ratio
 from .taps import Array
 
-__all__ = ["LARGEST", "Shared", "inverse", "of_moments", "of_sum", "through_batch_norm", "through_function",
-           "through_random", "unknown"]
+__all__ = ["LARGEST", "Shared", "inverse", "of_moments", "of_sum", "through_batch_norm", "through_filter",
+           "through_function", "through_random", "unknown"]
 
 #: Sites per axis of the largest maps whose patterns are followed.
 LARGEST = 12
@@ -114,6 +114,41 @@ def through_random(op: Linear, shared: Shared, sizes_in: Sequence[int], sizes: S
     back = [2 * axis + side for side in (0, 1) for axis in range(ndim)]
     whole = pairs.reshape([n for n in after for _ in (0, 1)]).transpose(back)
     return whole.reshape(math.prod(after), -1) * op.gain
+
+
+def through_filter(lines: Sequence[Array], shared: Shared) -> Shared:
+    """After weights that are the same in all channels: per axis, shape (sites out, sites in)."""
+    parts = []
+    for line in lines:
+        kept, stand = _axis(len(line))[0], _axis(line.shape[1])[2]
+        part = np.zeros((len(kept), int(stand[-1]) + 1))
+        np.add.at(part.T, stand, line[kept].T)
+        parts.append(part)
+    whole = functools.reduce(np.kron, parts)
+    return np.asarray(whole @ shared @ whole.T)
+
+
+def _everywhere(values: Array, sizes: Sequence[int]) -> Array:
+    """A map from the sites that are followed."""
+    axes = [_axis(n) for n in sizes]
+    return values.reshape([len(kept) for kept, _, _ in axes])[np.ix_(*(stand for _, _, stand in axes))]
+
+
+def refill(before: Moments, after: Moments, shared: Shared, filtered: Shared) -> None:
+    """Correct E[v^2] after a filter: of what patterns hold, more is left than of what single inputs have alone."""
+    known, own = before.average - before.cov_site, before.average - _mean(before, shared)
+    near = _mean(after, filtered)
+    alone = np.maximum((after.average - after.cov_site) * ratio(np.maximum(own, 0.0), known, 1.0), 0.0)
+    second = _everywhere(filtered.diagonal(), after.second.shape[1:]) + alone * ratio(after.second[0], after.average)
+    after.values = second[(None, *(None,) * second.ndim)]
+    for name in ("second", "average", "cov_site", "deviation", "mean_deviation", "level", "_falls"):
+        vars(after).pop(name, None)
+    after.corr_site = np.minimum(ratio(near, after.average), 1.0)
+
+
+def _mean(m: Moments, shared: Shared) -> Array:
+    """E[v v'] of two inputs at one place, averaged over the map, shape (1,)."""
+    return np.array([float(np.dot(_map(m.second.shape[1:])[1], shared.diagonal()))])
 
 
 @remembered(256)
