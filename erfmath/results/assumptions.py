@@ -24,6 +24,8 @@ class Assumption(enum.Enum):
     DISTANT_SITES = ("the covariance of values at two sites is approximated by one value for neighbours and one for "
                      "distant sites")
     BATCH_STATISTICS = "batch norms divide by the statistics of many inputs, which are constants in the backward pass"
+    NEARLY_CONSTANT = ("what batch norms divide by is mostly a pattern that all inputs share, made by borders from "
+                       "values that hardly vary: few numbers a channel, whose fluctuations are known roughly")
     NORM_STATISTICS = "statistics of one site, one map or one batch fluctuate like those of independent values"
     MAX_POOL_ROUTING = ("each site of a max-pooling window is equally likely to be the maximum, up to correlations to "
                         "first order")
@@ -61,6 +63,8 @@ COSTS: dict[str, str] = {
     "DISTANT_SITES": "1 % of the std, 2 % for units in corners; 5 % of the total",
     "BATCH_STATISTICS": "1 % of the std, 5 % of the total; in residual networks of small images and of sigmoids 10 to "
                         "15 % of the total, on natural images 10 %, and more after concatenations",
+    "NEARLY_CONSTANT": "1 % of the std, in one case 10 %; in random networks totals of 0.4 to 1.5 times the sampled "
+                       "one",
     "NORM_STATISTICS": "1 % of the std, 3 % for units in corners, 10 % between activations; 8 % of "
                        "the total",
     "MAX_POOL_ROUTING": "0.5 % of the std in U-Nets, 2 % in pyramids of pools; 5 and 27 % of the total",

@@ -208,6 +208,8 @@ def _predict(net: Network, settings: RunSettings, statistic: str | None, method:
     met = gates.uncorrelated | {i for i, found in plan.meetings.items() if any(_by_means(graph, m) for m in found)}
     if met:
         about["assumptions"] += (Assumed(Assumption.DEPENDENT_BRANCHES, tuple(map(graph.name, sorted(met)))),)
+    if gates.patterned:
+        about["assumptions"] += (Assumed(Assumption.NEARLY_CONSTANT, tuple(map(graph.name, sorted(gates.patterned)))),)
     return EffectiveReceptiveField.of(scaled(whole.values, lo, log_scale), image=size, **about)
 
 

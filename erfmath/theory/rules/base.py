@@ -118,8 +118,9 @@ def filtered_level(op: Linear, level: Array, sizes_in: Sizes, extent: tuple[int,
 
 def axis_weights(op: Linear, sizes_in: Sizes, sizes: Sizes) -> list[Array] | None:
     """Weights of a filter per axis, shape (sites out, sites in) each; None where axes are not apart."""
-    if op.ties_channels or op.fold or not op.by_axes:
-        return None
+    phases = op.by_rows or any(taps.geometry[0].transposed for taps in op.taps)
+    if op.ties_channels or op.fold or not op.by_axes or (phases and max(n or 0 for n in sizes) > patterns.APART):
+        return None  # where sites differ by phase none stands for others
     found = [np.eye(n) for n in sizes_in if n is not None]
     for taps in op.taps:
         axis, = taps.axes
@@ -324,7 +325,7 @@ class Rule:
             if lines is None:
                 return None
             before, known = known, patterns.through_filter(lines, known)
-            if op.gain == 1 and not any(after.lags):
+            if op.gain == 1 and not any(after.lags) and any(np.count_nonzero(line, axis=1).max() > 1 for line in lines):
                 patterns.refill(inputs[0], after, before, known)
         return known * op.gain**2
 

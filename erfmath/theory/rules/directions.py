@@ -14,12 +14,15 @@ from typing import NamedTuple
 import numpy as np
 
 from ..sweep.inputs import InputModel
+from ..sweep.moments import Moments
 from ..sweep.taps import Array
 from .functions import chi_square
 
-__all__ = ["MOST", "Patterns", "Reads", "along_axes", "border_patterns", "by_spread", "faint", "faint_in_place",
-           "inverse_moments", "of_patterns", "tap_ratios", "WEAK"]
+__all__ = ["LEAST", "MOST", "Patterns", "Reads", "WEAK", "along_axes", "border_patterns", "by_spread", "faint",
+           "faint_in_place", "inverse_moments", "of_patterns", "tap_ratios", "within_groups"]
 
+#: Variances that are too small for floats: what is divided by them is not.
+LEAST = 1e-300
 #: More directions than this are many.
 MOST = 512
 #: The quadrature of integrals over t from 0 on: even steps in u, t = exp(u - exp(-u)) (Takahasi and Mori 1974), which
@@ -252,3 +255,26 @@ def by_spread(k: int, own: float, between: float, fluctuates: bool) -> tuple[flo
     t, p = chi_square(k - 1)
     part = between * t / k
     return float(p @ (1 / (own + part))), float(p @ (part / (own + part)))
+
+
+def within_groups(m: Moments, labels: Array, fluctuates: bool) -> tuple[Array, Array, Array, Array]:
+    """Per channel group: E[1 / s^2], what is taken off E[v v'] and comes back of it over s^2, and the mean taken off.
+
+    `labels` has the channels of each norm's group as a row; one channel alone loses what it shares with distant sites.
+    """
+    kinds, count = np.unique(np.sort(labels, axis=1), axis=0, return_counts=True)
+    means, k, found = m.means, labels.shape[1], np.zeros((5, len(m.cov_far)))
+    apart = np.maximum(m.cov_far - means**2, 0.0)
+    for row, times in zip(kinds, count.tolist()):
+        each = np.bincount(row, minlength=len(means))
+        share = each / k
+        mean = float(share @ means)
+        taken = m.cov_far if k == 1 else 2 * mean * means - mean**2 + apart
+        between, own = float(share @ apart), float(share @ (m.average - taken))
+        if own + between * (1 - 1 / k) <= max(1e-9 * float(share @ m.average), LEAST):
+            raise ValueError("norm of values that do not vary within a group: their variance is zero, or too "
+                             "small for floats")
+        inverse, rest = by_spread(k, own, between, fluctuates)
+        found += times * each * np.stack(np.broadcast_arrays(
+            1.0, inverse, taken * inverse, rest * apart / between if between else 0.0, mean))
+    return tuple(found[1:] / found[0])

@@ -27,15 +27,13 @@ from . import images
 from .alignment import PIXELS, Along, through_norm, with_value
 from .base import Rule, rule_for
 from .context import Above, Before, Below
-from .directions import WEAK, by_spread, of_patterns
+from .directions import LEAST, WEAK, of_patterns, within_groups
 from .functions import Function
 from .images import Images
 
 if TYPE_CHECKING:
     from ..sweep.plan import Graph
 
-#: Variances that are too small for floats: what is divided by them is not.
-LEAST = 1e-300
 #: Means that are smaller, in deviations, are none.
 SMALL = 1e-9
 
@@ -43,6 +41,8 @@ __all__ = ["BatchNormRule", "GroupNormRule", "LayerNormRule", "RMSNormRule"]
 
 Sizes = tuple[Any, ...]
 Pair = tuple[float, float]
+#: Part of the variance of a channel that is the same for all inputs, beyond which the errors of totals are large.
+PATTERNED = 0.45
 #: Negative power that a norm over a map may leave, in parts of what comes to it.
 SHORT = 0.01
 #: Lags up to which gradients that pass the statistics of a map are correlated as values are.
@@ -406,6 +406,9 @@ class BatchNormRule(MapNormRule):
             self._patterned_maps(at, m, parts)
         if at.source in at.gates.images and i not in at.graph.norms and not any(self.again_in(at, m)):
             values = self._of_images(at, m, values)
+        if m.coupled and max((site - c) / own for (_, c, own), site in zip(parts, m.cov_site.tolist())) > PATTERNED or (
+                i in at.gates.shared and patterns.at_one_place(m, at.gates.shared[i]) > PATTERNED):
+            at.gates.patterned.add(i)
         self.levelled(at, m, values)
         # Where it is steep something may have to be cut off: c is an average, its fall is not exact.
         cut = any([2 * c > q for q, c, _ in parts]) and np.minimum.reduce(values[lag_zero(m.lags)], axis=None) < 0
@@ -603,7 +606,7 @@ class GroupNormRule(MapNormRule):
         m = inputs[0]
         k, _ = self.shared_by(at.layer, at.graph.channels[at.i], m.ndim)
         again = self.again(at, m)
-        inverse, taken, rest, mean = _within_groups(m, at.graph.labels[at.i].reshape(-1, k), fluctuates=not again)
+        inverse, taken, rest, mean = within_groups(m, at.graph.labels[at.i].reshape(-1, k), fluctuates=not again)
         at.gates.power[at.i] = m.per_pair(inverse * (1.0 if again else self.few(k, at.graph.sizes[at.i])))
         # The mean of a channel is the same everywhere; what a site has of it follows the q map (as for batch norm).
         p = m.second / m.per_site(m.average)
@@ -617,29 +620,6 @@ class GroupNormRule(MapNormRule):
         sites = tuple(None if site is None else _standardised(m.value(g), 1 / inverse[g]) if k == 1 else
                       m.value(g).times(inverse[g]**0.5, -mean[g] * inverse[g]**0.5) for g, site in enumerate(m.sites))
         return self.scaled(at, Moments(values, cov_far, corr_site, sites, m.wraps))
-
-
-def _within_groups(m: Moments, labels: Array, fluctuates: bool) -> tuple[Array, Array, Array, Array]:
-    """Per channel group: E[1 / s^2], what is taken off E[v v'] and comes back of it over s^2, and the mean taken off.
-
-    `labels` has the channels of each norm's group as a row; one channel alone loses what it shares with distant sites.
-    """
-    kinds, count = np.unique(np.sort(labels, axis=1), axis=0, return_counts=True)
-    means, k, found = m.means, labels.shape[1], np.zeros((5, len(m.cov_far)))
-    apart = np.maximum(m.cov_far - means**2, 0.0)
-    for row, times in zip(kinds, count.tolist()):
-        each = np.bincount(row, minlength=len(means))
-        share = each / k
-        mean = float(share @ means)
-        taken = m.cov_far if k == 1 else 2 * mean * means - mean**2 + apart
-        between, own = float(share @ apart), float(share @ (m.average - taken))
-        if own + between * (1 - 1 / k) <= max(1e-9 * float(share @ m.average), LEAST):
-            raise ValueError("norm of values that do not vary within a group: their variance is zero, or too "
-                             "small for floats")
-        inverse, rest = by_spread(k, own, between, fluctuates)
-        found += times * each * np.stack(np.broadcast_arrays(
-            1.0, inverse, taken * inverse, rest * apart / between if between else 0.0, mean))
-    return tuple(found[1:] / found[0])
 
 
 def _standardised(value: Value, spread: float) -> Value:

@@ -92,6 +92,8 @@ class Gates:
         Per convolution right before a batch norm, factors on the power that each tap hands down.
     centred : dict
         Per product, what those of its factors depend on whose mean is zero.
+    patterned : set
+        Batch norms of values most of whose variance is a pattern that all inputs share.
     unfollowed : set
         Inputs of sums, as (node, slot), whose part in the sum is not known by its value.
     strict : bool
@@ -125,6 +127,7 @@ class Gates:
     idle: set[int] = field(default_factory=set)
     tilts: dict[int, Array] = field(default_factory=dict)
     centred: dict[int, list[Dependence]] = field(default_factory=dict)
+    patterned: set[int] = field(default_factory=set)
     unfollowed: set[tuple[int, int]] = field(default_factory=set)
     strict: bool = True
     products: bool = False

@@ -22,8 +22,8 @@ from .lowering import Linear
 from .moments import Moments, read_sites, ratio
 from .taps import Array
 
-__all__ = ["LARGEST", "Shared", "inverse", "of_moments", "of_sum", "through_batch_norm", "through_filter",
-           "through_function", "through_random", "unknown"]
+__all__ = ["APART", "LARGEST", "Shared", "at_one_place", "inverse", "of_moments", "of_sum", "refill",
+           "through_batch_norm", "through_filter", "through_function", "through_random", "unknown"]
 
 #: Sites per axis of the largest maps whose patterns are followed.
 LARGEST = 12
@@ -78,8 +78,7 @@ def of_moments(m: Moments) -> Shared:
 
 def unknown(m: Moments, shared: Shared) -> bool:
     """Whether two inputs have more in common at one place than `of_moments` says: a pattern that is not followed."""
-    known = float(np.dot(_map(m.second.shape[1:])[1], shared.diagonal()))
-    return float(m.cov_site[0]) > known + UNKNOWN * float(m.average[0])
+    return float(m.cov_site[0]) > at_one_place(m, shared) + UNKNOWN * float(m.average[0])
 
 
 def of_sum(parts: Sequence[Moments], shared: Sequence[Shared], times: Sequence[float]) -> Shared:
@@ -124,7 +123,9 @@ def through_filter(lines: Sequence[Array], shared: Shared) -> Shared:
         part = np.zeros((len(kept), int(stand[-1]) + 1))
         np.add.at(part.T, stand, line[kept].T)
         parts.append(part)
-    whole = functools.reduce(np.kron, parts)
+    whole: Array = parts[0]
+    for part in parts[1:]:
+        whole = np.asarray(np.kron(whole, part))
     return np.asarray(whole @ shared @ whole.T)
 
 
@@ -136,8 +137,8 @@ def _everywhere(values: Array, sizes: Sequence[int]) -> Array:
 
 def refill(before: Moments, after: Moments, shared: Shared, filtered: Shared) -> None:
     """Correct E[v^2] after a filter: of what patterns hold, more is left than of what single inputs have alone."""
-    known, own = before.average - before.cov_site, before.average - _mean(before, shared)
-    near = _mean(after, filtered)
+    known, own = before.average - before.cov_site, before.average - at_one_place(before, shared)
+    near = np.array([at_one_place(after, filtered)])
     alone = np.maximum((after.average - after.cov_site) * ratio(np.maximum(own, 0.0), known, 1.0), 0.0)
     second = _everywhere(filtered.diagonal(), after.second.shape[1:]) + alone * ratio(after.second[0], after.average)
     after.values = second[(None, *(None,) * second.ndim)]
@@ -146,9 +147,9 @@ def refill(before: Moments, after: Moments, shared: Shared, filtered: Shared) ->
     after.corr_site = np.minimum(ratio(near, after.average), 1.0)
 
 
-def _mean(m: Moments, shared: Shared) -> Array:
-    """E[v v'] of two inputs at one place, averaged over the map, shape (1,)."""
-    return np.array([float(np.dot(_map(m.second.shape[1:])[1], shared.diagonal()))])
+def at_one_place(m: Moments, shared: Shared) -> float:
+    """E[v v'] of two inputs at one place, averaged over the map."""
+    return float(np.dot(_map(m.second.shape[1:])[1], shared.diagonal()))
 
 
 @remembered(256)

@@ -69,7 +69,6 @@ FILTERS = [
     (em.BlurPool(3, 2), np.array([[2, 1, 0, 0, 0, 0], [0, 1, 2, 1, 0, 0], [0, 0, 0, 1, 2, 1]]) / 4),
     (em.AdaptiveAvgPool(4),
      np.array([[1, 1, 0, 0, 0, 0], [0, 1, 1, 0, 0, 0], [0, 0, 0, 1, 1, 0], [0, 0, 0, 0, 1, 1]]) / 2),
-    (em.Upsample(2), np.repeat(np.eye(6), 2, axis=0)),
 ]
 
 
@@ -81,6 +80,14 @@ def test_filters_read_patterns_site_by_site(layer: em.Layer, weights: np.ndarray
     shared = np.cov(np.random.default_rng(0).normal(size=(6, 50)))
     kept = patterns._axis(len(weights))[0]
     assert_close(patterns.through_filter(lines, shared), (weights @ shared @ weights.T)[np.ix_(kept, kept)], ROUNDING)
+
+
+def test_copies_of_few_sites() -> None:
+    lines = axis_weights(rule_of(em.Upsample(2)).lower(em.Upsample(2), (3,), 1, 1), (3,), (6,))
+    assert lines is not None
+    assert_close(lines[0], np.repeat(np.eye(3), 2, axis=0), ROUNDING)
+    # Of more, sites differ by phase, so that none stands for others.
+    assert axis_weights(rule_of(em.Upsample(2)).lower(em.Upsample(2), (6,), 1, 1), (6,), (12,)) is None
 
 
 def test_patterns_after_blurs() -> None:
