@@ -381,9 +381,9 @@ def test_a_mean_may_take_off_more_than_a_site_has() -> None:
 
 @pytest.mark.parametrize("function, named", [("softplus", ("batch_norm2",)), ("relu", ())])
 def test_batch_norms_of_nearly_constant_values_are_named(function: str, named: tuple[str, ...]) -> None:
-    """Twice softplus leaves 1 % of the square: what varies on 8 sites is what zeros at borders make."""
+    """Twice softplus leaves a tenth of the square: most of what varies on 4 sites is what zeros at borders make."""
     gate = em.Activation(function)
     net = em.serial(em.Conv((3,), 64), em.BatchNorm(), gate, gate, em.Conv((3,), 64), em.BatchNorm(),
                     em.Activation("relu"))
-    found = [a.nodes for a in em.predict(net, image=8).assumptions if a.name == "NEARLY_CONSTANT"]
+    found = [a.nodes for a in em.predict(net, image=4).assumptions if a.name == "NEARLY_CONSTANT"]
     assert found == ([named] if named else [])
