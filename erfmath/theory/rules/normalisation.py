@@ -255,7 +255,7 @@ class MapNormRule(NormRule):
             gates.again[at.i] = part * along.normed(k) + (1 - part) * along.shared * k
 
     def number(self, at: Below) -> float | None:
-        power = at.gates.power[at.i] if at.op.gate else np.ones(1)
+        power = at.gates.power[at.i] if at.op.gate else np.array(at.op.gain**2)
         return power.item() if power.size == 1 and self._kept(at, at.sizes) is None else None
 
     def backward(self, at: Below, state: Covariance) -> Covariance:

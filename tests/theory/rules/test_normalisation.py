@@ -387,3 +387,10 @@ def test_batch_norms_of_nearly_constant_values_are_named(function: str, named: t
                     em.Activation("relu"))
     found = [a.nodes for a in em.predict(net, image=4).assumptions if a.name == "NEARLY_CONSTANT"]
     assert found == ([named] if named else [])
+
+
+@pytest.mark.parametrize("around", [(), (em.Activation("relu"),)])
+def test_scales_of_frozen_norms(around: tuple[em.Activation, ...]) -> None:
+    """The mean square of the scales, 1 + 2, with and without what needs a forward sweep."""
+    net = em.serial(em.BatchNorm("identity", scale_var=2.), em.Conv(1, 8, weights=em.Random(gain=1.)), *around)
+    assert em.predict(net, ndim=1).total == pytest.approx(3.0 / (2 if around else 1), rel=1e-12)
