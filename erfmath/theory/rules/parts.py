@@ -3,15 +3,16 @@
 The largest of a window is taken channel by channel, and of a window of windows it is the largest of one larger window.
 Above a concatenation nobody sees that; in each part a pool is one with the one below, and a function goes before it.
 A norm does nothing to a part that it has normalised already.  In the same way a factor that several layers read is one
-for each of them, which may be part of it.
+for each of them, which may be part of it; those of a product come after it.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from ...layers import Activation, BatchNorm, Concat, Identity, InstanceNorm, Layer, MaxPool, Scale
+from ...layers import Activation, BatchNorm, Concat, Identity, InstanceNorm, Layer, MaxPool, Multiply, Scale
 from ..sweep.values import rounded
 from .base import rule_of
 from .order import readers_of, rises
@@ -83,7 +84,9 @@ def into_parts(names: list[str], layers: list[Layer], sources: list[tuple[int, .
         if (_normed(way, layers, [j for j in parts if j > last and names[j] not in given]) if kind in NORMS else
                 belongs_to_parts(layers[i], parts, layers, sources, last)):
             ways[i] = way
-    if not ways and not factors:
+    scaled = {i: held for i, kind in enumerate(kinds) if kind is Multiply and i > last and Scale in kinds and (
+        held := [j for j in sources[i] if j > last and kinds[j] is Scale and names[j] not in given])}
+    if not ways and not factors and not scaled:
         return None
     place: dict[int, int] = {-1: -1}
     made: list[tuple[str, Layer, tuple[int, ...], Any, int]] = []
@@ -101,6 +104,12 @@ def into_parts(names: list[str], layers: list[Layer], sources: list[tuple[int, .
 
     for i, inputs in enumerate(sources):
         if i in factors:
+            continue
+        if i in scaled:  # the product of what the factors multiply, then these
+            bare = tuple(end_of(sources[j][0]) if j in scaled[i] else end_of(j) for j in inputs)
+            factor = math.prod(getattr(layers[j], "factor") for j in scaled[i])
+            place[i] = add(scaled[i][0], (add(i, bare, sizes[i], channels[i]),), sizes[i], channels[i],
+                           Scale(rounded(factor)))
             continue
         if i not in ways:
             place[i] = add(i, tuple(map(end_of, inputs)), sizes[i], channels[i])
