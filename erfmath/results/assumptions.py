@@ -117,6 +117,9 @@ class Assumed:
         return (self.assumption.value + (f": {where}" if where else "")
                 + (f"; error: {self.cost}" if self.cost else ""))
 
+    def __str__(self) -> str:
+        return self.value
+
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Assumed):
             return (self.assumption, self.nodes) == (other.assumption, other.nodes)
@@ -138,6 +141,9 @@ class Stated:
 
     name: str
     value: str
+
+    def __str__(self) -> str:
+        return self.value
 
 
 def as_stored(assumptions: Iterable[Union[Assumed, Assumption, Stated]]) -> list[Any]:

@@ -35,6 +35,7 @@ def test_an_assumption_of_one_prediction_names_its_layers_and_its_cost() -> None
 def test_it_is_the_member_that_it_tells_of() -> None:
     one = Assumed(Assumption.NEIGHBOURS, ("a",))
     assert one == Assumption.NEIGHBOURS and Assumption.NEIGHBOURS in (one,) and one in {Assumption.NEIGHBOURS}
+    assert str(one) == one.value and str(Stated("A", "words")) == "words"
     assert one != Assumption.DISTANT_SITES and one != Assumed(Assumption.NEIGHBOURS) and one != "NEIGHBOURS"
     assert from_stored(as_stored([one])) == [one]
     with pytest.raises((KeyError, TypeError)):
