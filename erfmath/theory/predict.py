@@ -28,6 +28,8 @@ from .sweep.plan import RECENT, Graph, Meeting
 __all__ = ["predict"]
 
 METHODS = ("exact", "normal", "finite_width")
+#: Input channels with which gradients of means over maps are listed as too small.
+FEW_CHANNELS = 16
 
 
 @hinted(seed="rng", size="image", input_size="image", input_shape="image", shape="image", layer="node",
@@ -255,6 +257,14 @@ def _exact(graph: Graph, used: list[int]) -> bool:
     return all(len(graph.sources[i]) == 1 and plain(i) for i in used)
 
 
+def _over_maps(graph: Graph, used: list[int]) -> list[int]:
+    """Means over all sites of a map that activations have made."""
+    gates = [i for i in used if graph.rules[i].function(graph.layers[i]) is not None and graph.ops[i].gate]
+    return [i for i in used if gates and i > gates[0] and graph.ops[i].taps and not (
+        graph.ops[i].variances or graph.ops[i].routes) and set(graph.sizes[i]) == {1} != set(
+        graph.sizes[graph.sources[i][0]])]
+
+
 def _assumptions(graph: Graph, used: list[int], trained: bool, at_width: bool) -> tuple[Assumed, ...]:
     gated = any(graph.ops[i].gate for i in used) and not _exact(graph, used)
     borders = graph.sizes[-1][0] is not None
@@ -267,6 +277,7 @@ def _assumptions(graph: Graph, used: list[int], trained: bool, at_width: bool) -
         Assumption.INFINITE_WIDTH: gated and not at_width and random,
         Assumption.LEADING_WIDTH: gated and at_width and random,
         Assumption.INDEPENDENT_GATES: gated and not at_width and made.get(Assumption.INDEPENDENT_GATES),
+        Assumption.FEW_INPUTS: graph.channels[-1] <= FEW_CHANNELS and _over_maps(graph, used),
         Assumption.INPUT_MOMENTS: gated and [i for i in used if -1 in graph.sources[i]],
         Assumption.DISTANT_SITES: gated and borders and gates,
         Assumption.BATCH_STATISTICS: gated and made.get(Assumption.BATCH_STATISTICS),
