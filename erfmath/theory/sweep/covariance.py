@@ -553,7 +553,13 @@ class Covariance:
         single = state.with_lags(none).values
         spread = [routed(part, self.start, op, sizes) for op, part in zip(ops, _each(single, len(ops)))]
         power, start, uniform = np.concatenate([wins for wins, _ in spread]), spread[0][1], None
-        if not any(self.lags) and self.uniform is None:
+        if any(self.lags) and not any(lags) and self.uniform is None:  # of pairs what one site wins twice
+            near = overlapping([taps.geometry[0] for taps in ops[0].taps], self.lags)
+            rest = nearby(state.held, near) if state.half else state.held.copy()
+            rest[(slice(None), *(n // 2 for n in rest.shape[1:1 + self.ndim]))] = 0
+            more = opened_more(rest, self.start, ops, sizes, 0.0)
+            power = power + more.reshape(len(more), *power.shape[1:])
+        if not (any(self.lags) and any(lags)) and self.uniform is None:
             below = self.holding(power, start=start)
             if multiples is not None:
                 below = below._multiplied(multiples) if len(power) == 1 else below.holding(

@@ -313,11 +313,12 @@ def routed_pairs(values: Array, start: tuple[int, ...], op: Linear, sizes: tuple
     return total if close == lags else refit_lags(total, close, lags), first
 
 
-def opened_more(values: Array, start: tuple[int, ...], ops: Sequence[Linear], sizes: tuple[int | None, ...]) -> Array:
+def opened_more(values: Array, start: tuple[int, ...], ops: Sequence[Linear], sizes: tuple[int | None, ...],
+                besides: float = 1.0) -> Array:
     """What gates that sites open which win both of two windows add to the power below, shape (groups, *lattice).
 
     `values` has nothing at lag 0; `routed_pairs` with and without `opened` differ by that.  `ops` are one for all
-    groups or one for each.
+    groups or one for each.  With `besides` 0 all that such sites get.
     """
     geometry, ndim = tuple(taps.geometry[0] for taps in ops[0].taps), len(start)
     have = tuple(n // 2 for n in values.shape[1:1 + ndim])
@@ -327,8 +328,8 @@ def opened_more(values: Array, start: tuple[int, ...], ops: Sequence[Linear], si
     values = values[inner]  # pairs that are each other's mirror images give the same
     one, other, union = (np.broadcast_to(count, (1, *(2 * m + 1 for m in near), *count.shape[1 + ndim:]))[:, near[0]:]
                          for count in windows(geometry, start, values.shape[1 + ndim:], sizes, near))
-    gain = np.concatenate([opened(op, one, other, union) for op in ops]) - 1
-    found, _ = _won_twice(values * inverse(union) * gain, start, geometry, sizes, half=True)
+    gain = np.concatenate([np.ones(union.shape) if op.opened is None else opened(op, one, other, union) for op in ops])
+    found, _ = _won_twice(values * inverse(union) * (gain - besides), start, geometry, sizes, half=True)
     return found
 
 
