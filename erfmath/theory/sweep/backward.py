@@ -33,8 +33,9 @@ __all__ = ["backward", "prepared"]
 KEPT = 2**25
 #: Power from which on, and below whose inverse, what is on its way is scaled.
 LIMIT = 2.0**300
-#: Gates change power by little: one in so many is looked at.
-SOME = 16
+#: Gates, random layers, sums and concatenations change power by little: one in so many is looked at, and those of a gain
+#: beyond this, or below its inverse.
+SOME, LARGE = 8, 2.0**20
 #: Gradients linear in the unit's own numbers, by the concatenations that have parted them.
 Factors = dict[Any, Factor]
 State = Union[Factors, Covariance, Conditioned]
@@ -107,7 +108,7 @@ class _Sweep:
         self.log_scale = 0.0  # of the amplitude: all states are times its exponential
 
     def run(self, unit: tuple[int, ...]) -> tuple[Array, tuple[int, ...], float]:
-        graph, meetings = self.graph, self.plan.meetings
+        graph, meetings, passed = self.graph, self.plan.meetings, 0
         arrived: dict[int, list[State]] = {i: [] for i in self.plan.edges}
         arrived[graph.top].append({(): self._unit(unit)})
         for i in range(graph.top, -2, -1):
@@ -139,7 +140,10 @@ class _Sweep:
                         j, part = self._through_numbers(j, part)
                     arrived[j].append(part)
                     handed.append(part)
-            if not graph.ops[i].gate or i % SOME == 0:
+            op = graph.ops[i]
+            passed += 1
+            if passed % SOME == 0 or not op.gate and (op.taps and not op.variances or op.matrix is not None or (
+                    graph.layers[i].multiplies) or not 1 / LARGE < op.gain < LARGE):
                 self._rescale(arrived, handed)
         return np.zeros((0,) * graph.ndim), (0,) * graph.ndim, 0.0
 
@@ -150,7 +154,7 @@ class _Sweep:
             if i not in known:
                 known[i] = self._number(i)
             step = known[i]
-            if step is None:
+            if step is None or not 1 / LARGE < number < LARGE:
                 return i, state if number == 1 else state._scaled(number)
             i, number = step[0], number * step[1]
 

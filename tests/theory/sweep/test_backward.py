@@ -656,3 +656,16 @@ def test_constant_beside_an_identity_by_hand() -> None:
     net = em.serial(em.Conv(1, weights=em.Random(gain=1)), em.residual(em.Conv(3, weights=em.Constant())))
     erf = em.predict(net, width=2, channels_in=1, ndim=1)
     assert_close(erf.map, np.array([1, 25, 1]) / 18, ROUNDING)
+
+
+@pytest.mark.parametrize("kernel", [1, 3])
+@pytest.mark.parametrize("gain", [1e-4, 3.0])
+def test_what_hundreds_of_layers_leave_is_beyond_floats(kernel: int, gain: float) -> None:
+    """The shape of the field is that of layers that keep the power, however few are looked at on the way."""
+    def field(gain: float) -> em.EffectiveReceptiveField:
+        layers = em.Conv(kernel, weights=em.Random(gain=gain)), em.Activation("relu")
+        return em.predict(em.serial(em.repeat(em.serial(*layers), 250), em.Conv(3)), ndim=1, image=9)
+    found, plain = field(gain), field(2.0)
+    assert_close(found.share, plain.share, ROUNDING)
+    with pytest.raises(OverflowError, match="beyond the range of floats"):
+        field(gain**4).total
