@@ -33,7 +33,7 @@ __all__ = ["backward", "prepared"]
 KEPT = 2**25
 #: Power from which on, and below whose inverse, what is on its way is scaled.
 LIMIT = 2.0**300
-#: Gates, random layers, sums and concatenations change power by little: one in so many is looked at, and those of a gain
+#: Gates, random layers, sums and concatenations change power by little: one in so many is looked at, and any of a gain
 #: beyond this, or below its inverse.
 SOME, LARGE = 8, 2.0**20
 #: Gradients linear in the unit's own numbers, by the concatenations that have parted them.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import operator
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -151,9 +152,12 @@ def _scatter(values: Array, taps: Taps, lead: int, counts: list[int],
         total[(slice(None),) * axis + (slice(part.shape[axis], None),)] = 0.0
     else:
         total = np.zeros_like(part, shape=shape)
-    if weights is not None:  # taps of one weight with each other
+    if weights is not None:
+        each = [(weights[tap].item(), region) for tap, region in landing]
+        if values.size >= LARGE:  # taps of one weight with each other
+            each.sort(key=operator.itemgetter(0))
         weight = weights.item(0)
-        for other, _, region in sorted((weights[tap].item(), n, region) for n, (tap, region) in enumerate(landing)):
+        for other, region in each:
             if other != weight:
                 weight, part = other, other * values
             total[region] += part

@@ -175,13 +175,10 @@ def states() -> dict[str, Covariance]:
     factor = by_lags(rng, (3, 2)) * np.array([1.5, 2.0, 0.5]).reshape(3, 1, 1, 1, 1)
     alone = np.array([other[0, 3, 2] for other in others])
     return {"each": Covariance(np.concatenate(others), (1, 2)),
-            "factors": Covariance(np.concatenate(others), (1, 2), factor=factor),
-            "multiples": Covariance(one, (1, 2), multiples=multiples),
             "multiples and factors": Covariance(one, (1, 2), multiples=multiples, factor=factor),
             "more at lag 0": Covariance(one, (1, 2), multiples=multiples, alone=alone, factor=0.5),
-            "sums": Covariance(np.concatenate([one, others[0]]), (1, 2), multiples=rng.random((3, 2)), factor=factor),
             "sums and more": Covariance(np.concatenate([one, others[0]]), (1, 2), multiples=rng.random((3, 2)),
-                                        alone=alone),
+                                        alone=alone, factor=factor),
             "all": Covariance(one, (1, 2), multiples=multiples, alone=alone, factor=factor)}
 
 
