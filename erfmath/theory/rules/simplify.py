@@ -16,6 +16,7 @@ from ..sweep.values import rounded
 from .base import rule_of
 from .constants import dead, with_constants
 from .fusion import Row, as_one, fewer_copies, related
+from .moved import unmoved
 from .order import readers_of
 from .parallel import beside, one_convolution
 from .parts import belongs_to_parts
@@ -65,6 +66,8 @@ class _Simplifying:
     ----------
     same : dict
         Nodes that do nothing, and what they hand on.
+    made : dict
+        Nodes that read one map, by this map.
     origin : dict
         Of channels that are only moved: the node and the channels that they come from.
     positive : set
@@ -87,6 +90,7 @@ class _Simplifying:
         self.reader = {j: i for i, inputs in enumerate(sources) for j in inputs}
         self.steady = apart.union(name.removesuffix(".bias") for name in given)
         self.same: dict[int, int] = {}
+        self.made: dict[int, tuple[int, ...]] = {}
         self.origin: dict[int, Any] = {}
         self.positive: set[int] = set()
         self.constant: dict[int, float] = {}
@@ -130,15 +134,22 @@ class _Simplifying:
             return
         layer = self.layers[i]
         self._note(i)
+        j, *others = self.sources[i]
+        if not others:
+            same = self._made_already(i) if self.readers[j] > 1 and j in self.made and not layer.random else None
+            if same is not None:
+                self._hand_on(i, same)
+                return
+            self.made[j] = (*self.made[j], i) if j in self.made else (i,)
         if self.moved:
-            found = _unmoved(i, layer, self.sources, self.channels, self.origin, self.ndim)
+            found = unmoved(i, layer, self.sources, self.channels, self.origin, self.ndim)
             if found is not None and self.sizes[found] == self.sizes[i]:
                 self._hand_on(i, found)
                 return
         if isinstance(layer, Slice):
             self._parts_of(i, layer)
         elif isinstance(layer, (PixelShuffle, PixelUnshuffle)):
-            same = self._shuffled_already(i, layer)
+            same = self._shuffled_back(i, layer)
             if same is not None:
                 self._hand_on(i, same)
 
@@ -161,16 +172,23 @@ class _Simplifying:
         self.origin.pop(i, None)
         self._again(i)
 
-    def _shuffled_already(self, i: int, layer: PixelShuffle | PixelUnshuffle) -> int | None:
-        """The node whose values a pixel shuffle puts out: what has been unshuffled, or the same shuffle of one map."""
-        j, = self.sources[i]
-        if self._inner(j):
-            below, k = self.layers[j], self.sources[j][0]
-            if (isinstance(below, (PixelShuffle, PixelUnshuffle)) and type(below) is not type(layer)
-                    and below.scale == layer.scale and self.sizes[k] == self.sizes[i]):
-                return k
-        return next((k for k in range(max(j, self.last) + 1, i) if self.sources[k] == (j,) and self.readers[k]
+    def _made_already(self, i: int) -> int | None:
+        """A node that is the same function of the same map."""
+        (j,), layer = self.sources[i], self.layers[i]
+        if layer.draws_noise or any(getattr(layer, name, None) for name in ("scale_var", "shift_var")):
+            return None
+        return next((k for k in self.made[j] if k != i and self.sources[k] == (j,) and self.readers[k]
                      and self._inner(k) and like(self.layers[k], layer)), None)
+
+    def _shuffled_back(self, i: int, layer: PixelShuffle | PixelUnshuffle) -> int | None:
+        """The node whose values a pixel shuffle puts out, of what has been unshuffled."""
+        j, = self.sources[i]
+        if not self._inner(j):
+            return None
+        below, k = self.layers[j], self.sources[j][0]
+        back = isinstance(below, (PixelShuffle, PixelUnshuffle)) and type(below) is not type(layer) and (
+            below.scale == layer.scale and self.sizes[k] == self.sizes[i])
+        return k if back else None
 
     def _inner(self, j: int) -> bool:
         """Whether a node may be changed."""
@@ -602,27 +620,3 @@ class _Simplifying:
         return (by_channel(first) and len({self.sizes[j] for j in below}) == 1
                 and all(like(first, self.layers[j]) and self.channels[j] == self.channels[k]
                         for j, k in zip(level, below)))
-
-
-def _origin(j: int, channels: list[int], origin: dict[int, Any]) -> Any:
-    """For each channel of a node, the node and the channel that it is, moved about; shape (2, channels)."""
-    return origin[j] if j in origin else np.stack([np.full(channels[j], j), np.arange(channels[j])])
-
-
-def _all_of(parts: list[Any], channels: list[int]) -> int | None:
-    """The node of which these are all channels in their order, if they are that."""
-    bases, reads = np.concatenate(parts, axis=1)
-    base = int(bases[0])
-    return base if (bases == base).all() and np.array_equal(reads, np.arange(channels[base])) else None
-
-
-def _unmoved(i: int, layer: Layer, sources: list[tuple[int, ...]], channels: list[int], origin: dict[int, Any],
-             ndim: int) -> int | None:
-    """The node of which this one is all channels in their order, moved about and back."""
-    parts = [_origin(j, channels, origin) for j in sources[i]]
-    if layer.moves_channels:
-        parts = [np.concatenate([layer.channel_reads([row], channels[i], ndim) for row in parts[0]])]
-    elif not layer.joins_channels:
-        return None
-    origin[i] = np.concatenate(parts, axis=1)
-    return _all_of(parts, channels)

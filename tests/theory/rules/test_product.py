@@ -86,11 +86,18 @@ def test_the_sum_of_a_map_and_its_mean() -> None:
     assert_close(erf.map, (np.where(np.arange(n) == 2, 1.0, 0.0) + 1 / n)**2, ROUNDING)
 
 
-@pytest.mark.parametrize("factors", [(em.MaxPool(3, 1, 1), S), (em.Slice(0, 4), em.serial(em.Slice(0, 4), S)),
+@pytest.mark.parametrize("factors", [(em.MaxPool(3, 1, 1), S), (em.Slice(0, 4), em.serial(em.Slice(2, 6), S)),
                                      (em.Identity(), em.GlobalAvgPool())], ids=str)
 def test_dependent_factors_are_refused(factors: tuple[Any, ...]) -> None:
     with pytest.raises(NotImplementedError, match=r"gate \(multiply\): factors that depend|come to the same channels"):
         em.predict(em.serial(em.Conv(3, 8), em.multiply(*factors, name="gate"), em.Conv(3, 8)), image=8)
+
+
+def test_a_product_of_functions_of_the_same_channels_is_one() -> None:
+    gate = em.multiply(em.Slice(0, 4), em.serial(em.Slice(0, 4), S))
+    one, other = (em.predict(em.serial(em.Conv(3, 8), *part, em.Conv(3, 8)), image=8) for part in (
+        (gate,), (em.Slice(0, 4), em.Activation("silu"))))
+    assert_close(one.map, other.map, REWRITE)
 
 
 def test_halves_of_one_layer_are_independent() -> None:
