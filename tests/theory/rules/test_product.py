@@ -86,7 +86,7 @@ def test_the_sum_of_a_map_and_its_mean() -> None:
     assert_close(erf.map, (np.where(np.arange(n) == 2, 1.0, 0.0) + 1 / n)**2, ROUNDING)
 
 
-@pytest.mark.parametrize("factors", [(em.MaxPool(3, 1, 1), S), (em.Slice(0, 4), em.serial(em.Slice(2, 6), S)),
+@pytest.mark.parametrize("factors", [(em.MaxPool(3, 1, 1), S),
                                      (em.Identity(), em.GlobalAvgPool())], ids=str)
 def test_dependent_factors_are_refused(factors: tuple[Any, ...]) -> None:
     with pytest.raises(NotImplementedError, match=r"gate \(multiply\): factors that depend|come to the same channels"):
