@@ -420,7 +420,7 @@ def test_dilated_transposed_filters_reach_the_sites_of_the_measurement(stride: i
 
 @pytest.mark.parametrize("channels, named", [(3, ["global_avg_pool1"]), (64, [])])
 def test_means_over_maps_of_few_channels_are_named(channels: int, named: list[str]) -> None:
-    """Of three such layers on 16 pixels sampled totals are 1.18(5) of predicted ones with 3 channels, 1.03(3) with 64."""
+    """Of three such layers sampled totals are 1.18(5) of predicted ones with 3 channels, 1.03(3) with 64."""
     net = em.serial(em.Conv(3, 64), em.BatchNorm(), em.Activation("relu"), em.GlobalAvgPool(), em.Conv(1, 10))
     erf = em.predict(net, image=8, channels_in=channels, width=64)
     assert [node for a in erf.assumptions if a.name == "FEW_INPUTS" for node in a.nodes] == named

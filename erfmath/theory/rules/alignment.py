@@ -46,6 +46,10 @@ class Along(NamedTuple):
         """If so many channels have their sign in common."""
         return max(self.alone + self.shared * (channels - 1), 0.0)
 
+    def with_more(self, part: float) -> Along:
+        """With power that goes along nothing."""
+        return self._replace(alone=self.alone + part, weights=math.inf)
+
     def normed(self, channels: int) -> float:
         """The same where a norm divides them by their deviation."""
         return self.of(channels) / (1 + 2 / self.weights if channels == 1 else 1.0)

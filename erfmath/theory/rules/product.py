@@ -22,6 +22,7 @@ from ..sweep.moments import Moments, ratio
 from ..sweep.products import Product, constant_of
 from ..sweep.taps import Array
 from ..sweep.values import SiteValue
+from .alignment import Along
 from .base import Rule, rule_for
 from .context import Above, Before, Below
 
@@ -57,6 +58,22 @@ class MultiplyRule(Rule):
                       for g in range(len(values)))
         shared = _by_map([part for part, one in zip(parts, one_site) if not one])
         return Moments(values, apart * whole.level * whole.average + shared, near, sites, whole.wraps)
+
+    def along(self, at: Before, inputs: Sequence[Moments], below: Sequence[Along]) -> Along:
+        """Of a gradient along a b each factor gets that along its own times b^2, of which large b have most."""
+        graph, weights, found = at.graph, [], []
+        maps = [slot for slot in range(len(inputs)) if (at.i, slot) not in graph.one_site]
+        for slot in maps:
+            j, fourth, power = graph.sources[at.i][slot], 1.0, 1.0
+            for other in maps:
+                if other != slot:
+                    second, more = _second_and_fourth(inputs[other])
+                    power, fourth = power * second, fourth * more
+            weights.append(power * (float(at.gates.power[j].mean()) if j in at.gates.power else 1.0))
+            found.append(below[slot].with_more(fourth - 1))
+        share = np.array(weights) / (sum(weights) or 1.0)
+        return Along(*(share @ np.array([one[:4] for one in found])).tolist()) if maps else super().along(
+            at, inputs, below)
 
     @staticmethod
     def _refuse_dependent(at: Before, slots: Sequence[int]) -> None:
@@ -113,6 +130,16 @@ class MultiplyRule(Rule):
 def _values(part: Moments, lags: tuple[int, ...], one_site: bool) -> Array:
     """M(x, tau) over a box of lags; that of one site is the same everywhere."""
     return part.per_pair(part.average) if one_site else part.with_lags(lags).values
+
+
+def _second_and_fourth(m: Moments) -> tuple[float, float]:
+    """E[v^2], and E[v^4] over its square."""
+    if m.sites[0] is None:
+        return float(m.average[0]), 3.0
+    value = m.value(0)
+    squares = value.at(value.nodes.u)**2
+    second = float(value.nodes.p @ squares)
+    return second, float(value.nodes.p @ squares**2) / (second**2 or 1.0)
 
 
 def _by_map(parts: Sequence[Moments]) -> Array:
