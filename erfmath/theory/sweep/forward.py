@@ -206,7 +206,8 @@ class _Forward:
         functions = [rule.function(layer) for rule, layer, op in zip(graph.rules, graph.layers, graph.ops) if op.gate]
         lifted = any(abs(float(phi.value(np.zeros(1))[0])) > LIFTED  # of many layers with few functions
                      for phi in {id(phi): phi for phi in functions}.values() if phi is not None)
-        small = {i for i, sizes in enumerate(graph.sizes[:-1]) if lifted or max(n or 0 for n in sizes) <= LARGEST}
+        few = {sizes for sizes in set(graph.sizes) if lifted or max([n or 0 for n in sizes]) <= LARGEST}
+        small = {i for i, sizes in enumerate(graph.sizes[:-1]) if sizes in few} if few else set()
         asked: set[int] = set()
         for i in sorted(small, reverse=True):  # what such a norm further up depends on
             if i in asked or graph.rules[i].centres_far:
@@ -388,16 +389,18 @@ class _Forward:
                 held.update(*(made_of(graph, j) for j in graph.sources[i]))
         if self.seen is not None:
             self.seen[-1] = self.done[-1]
+        leaving: dict[int, list[int]] = {}  # by the last reader; what lies on the plane is small, and read once more
+        for j, i in last.items():
+            if not wraps and j not in held:
+                leaving.setdefault(i, []).append(j)
         for i in range(graph.top + 1):
             if i in self.wanted:
                 here = self._node(i, [self.done[j] for j in graph.sources[i]])
                 self.done[i] = here.beside(self.plane[i]) if i in self.plane else here
                 if self.seen is not None:
                     self.seen[i] = self.done[i]
-                if not wraps:  # what lies on the plane is small, and read once more by the sweep over the image
-                    for j in set(graph.sources[i]):
-                        if last[j] == i and j not in held:
-                            del self.done[j]
+                for j in leaving.get(i, ()):
+                    del self.done[j]
         if self.gates.levels:
             self._steepness()
             self._met_again()

@@ -46,6 +46,8 @@ class InputModel:
         """M(x, tau) on a map, shape (1, *lags, *extent); pairs that leave an image are 0."""
         check_bytes(8 * math.prod(2 * h + 1 for h in lags) * math.prod(extent), f"second moments of {extent} pixels",
                     "take a smaller image")
+        if not any(lags):  # one number, which is everywhere
+            return np.broadcast_to(np.float64(self.second), (1, *(1,) * len(lags), *extent))
         out = np.zeros((1, *(2 * h + 1 for h in lags), *extent))
         for place in np.ndindex(*out.shape[1:1 + len(lags)]):
             tau = [t - h for t, h in zip(place, lags)]
