@@ -92,7 +92,7 @@ class SiteDistribution:
         """E[x x'] of sites that share the row."""
         return float(self.share @ self.row_means**2)
 
-    @property
+    @functools.cached_property
     def mean_gate(self) -> float:
         """E[phi'^2]."""
         return self._mean(self.slope**2)
@@ -107,6 +107,7 @@ class SiteDistribution:
         """E[phi'] given the shared part."""
         return self._row_means(self.slope)
 
+    @remembered(128, lasting=False)
     def largest_of(self, count: int) -> SiteDistribution:
         """The largest of `count` sites that share the row."""
         rises = bool((self.x[:, 1:] >= self.x[:, :-1]).all())
