@@ -64,7 +64,7 @@ def through_taps(op: Linear, m: Moments, sizes_in: Sizes, sizes: Sizes, extent: 
         return m.with_lags(lags)  # nothing happens
     cov_far = m.cov_far * far_factor(op, m, sizes_in, sizes) if m.coupled else m.cov_far
     values = linear(op, m, sizes_in, extent, lags)
-    corr_site = shared_after(op, m, values, sizes_in)
+    corr_site = _shared_after(op, m, values, sizes_in, extent)
     common: Callable[[], Array] | None = None
     if op.variances and m.common is not None:
         common = functools.partial(_common_after, op, m.common, len(cov_far), sizes_in, extent)
@@ -79,6 +79,16 @@ def through_taps(op: Linear, m: Moments, sizes_in: Sizes, sizes: Sizes, extent: 
     return replace(after, sites=tuple(
         None if site is None else filtered(op, m.value(g), float(q[g]), float(cov_site[g]))
         for g, site in enumerate(m.sites)))
+
+
+def _shared_after(op: Linear, m: Moments, after: Array, sizes_in: Sizes, extent: tuple[int, ...]) -> Array:
+    """`corr_site` after a layer: what sites share of a filter is a product of two sites, which it gathers like values."""
+    if m.wraps or op.variances or op.fold or op.routes or op.ties_channels or not any(m.corr_site.tolist()):
+        return shared_after(op, m, after, sizes_in)
+    unit = op.gain * math.prod([taps.weights.item(0) for taps in op.taps if taps.flat])  # levels are in units of it
+    level = filtered_level(op, m.deviation, sizes_in, extent) * unit
+    middle = tuple([n // 2 for n in after.shape[1:1 + m.ndim]])
+    return np.minimum(ratio(m.corr_site * m.mean(level * level), m.mean(after[lag_zero(middle)])), 1.0)
 
 
 def _common_after(op: Linear, common: Callable[[], Array], groups: int, sizes_in: Sizes, extent: tuple[int, ...]
