@@ -36,6 +36,8 @@ Sizes = tuple[int | None, ...]
 ALIKE = 1e-9
 #: Windows of more sites an axis hold mostly distant ones.
 NEAR = 4
+#: Over so many lags sums are left out (photographs).
+MANY_LAGS = 400
 #: Correlations at which the distribution of the largest is made, where those of windows differ.
 NODES = 4
 
@@ -183,13 +185,23 @@ class GlobalAvgPoolRule(Rule):
 
     def forward(self, at: Before, inputs: list[Moments]) -> Moments:
         m = inputs[0]
-        q = m.cov_far + (m.average - m.cov_far / m.level) / m.second[0].size
+        q = m.cov_far + (m.average - m.cov_far / m.level + _of_neighbours(m)) / m.second[0].size
         sites: tuple[SiteValue, ...] = (None,) * len(q)
         if at.met and any(site is not None for site in m.sites):
             shared = _averaged(at, inputs)[0].corr_site * m.average
             sites = tuple(None if site is None else filtered(at.op, m.value(g), float(q[g]), float(shared[g]))
                           for g, site in enumerate(m.sites))
         return Moments(m.per_pair(q), m.cov_far, ratio(m.cov_far, q), sites, m.wraps)
+
+
+def _of_neighbours(m: Moments) -> Array:
+    """Per group, what a site shares with its neighbours beyond what distant sites share, summed over these."""
+    lags = m.lags if any(m.lags) or m.plane is None else m.plane.lags
+    if not any(lags) or math.prod(2 * h + 1 for h in lags) > MANY_LAGS:
+        return np.zeros(len(m.cov_far))
+    pairs = m.with_lags(lags).values - m.per_pair(m.cov_far / m.level) * m.products(m.level_map, lags)
+    pairs[lag_zero(lags)] = 0.0
+    return np.asarray(pairs.reshape(len(pairs), -1).sum(axis=1) / m.second[0].size)
 
 
 @rule_for(MaxPool)

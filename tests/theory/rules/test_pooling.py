@@ -306,3 +306,23 @@ def test_sites_at_borders_win_a_whole_map_less_often(padding: int, levels: list[
     expected = np.convolve(wins / wins.sum(), np.ones(3) / 3)[padding:padding + 5]
     net = em.serial(em.Conv(3, 8, padding=padding, weights=em.Random(gain=1.)), em.AdaptiveMaxPool(1))
     assert_close(em.predict(net, image=(5,), channels_in=8, width=8).map, expected, Tolerance(2e-3, 0.0))
+
+
+def test_global_pools_of_neighbours_that_share_sites() -> None:
+    """The mean of averages of three over a line of 8: weights 2, 3, ..., 3, 2 over 24; a third of it without lags.
+
+    Neighbours near borders count as in the interior: 4 % less.
+    """
+    mix = em.Conv((1,), 64, weights=em.Random(gain=1))
+    net = em.serial(mix, em.AvgPool(3, 1, 1), em.GlobalAvgPool(), em.LayerNorm(), mix)
+    second = {one.node: one.second for one in em.signals(net, image=8, width=64).nodes}
+    assert_close(second["global_avg_pool1"], (2 * 2**2 + 6 * 3**2) / 24**2, Tolerance(0.04, 0.0))
+
+
+@pytest.mark.parametrize("pool, total, error", [(em.MaxPool(3, 1, 1), 1.0, 0.04)])
+def test_global_pools_of_overlapping_maxima(pool: em.Layer, total: float, error: float) -> None:
+    """By 100 draws of `measure` (width 64): 2.9 times that, had maxima of overlapping windows nothing in common."""
+    net = em.serial(em.Conv((3,), 64), pool, em.GlobalAvgPool(), em.LayerNorm(), em.Conv((1,), 64))
+    got = em.predict(net, image=16, width=64, channels_in=64).total
+    sampled = em.measure(net, image=16, width=64, channels_in=64, draws=60, rng=3)
+    assert_close(got / sampled.total, total, Tolerance(0.12 + 3 * error, 0.0))
