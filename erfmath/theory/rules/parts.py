@@ -2,8 +2,8 @@
 
 The largest of a window is taken channel by channel, and of a window of windows it is the largest of one larger window.
 Above a concatenation nobody sees that; in each part a pool is one with the one below, and a function goes before it.
-A norm does nothing to a part that it has normalised already.  In the same way a factor that several layers read is one
-for each of them, which may be part of it; those of a product come after it.
+A norm does nothing to a part that it has normalised already, and functions in a row may be one.  In the same way a
+factor that several layers read is one for each of them, which may be part of it; those of a product come after it.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Any
 
 from ...layers import Activation, BatchNorm, Concat, Identity, InstanceNorm, Layer, MaxPool, Multiply, Scale
 from ..sweep.values import rounded
-from .base import rule_of
+from .fusion import Row, as_one
 from .order import readers_of, rises
-from .traits import like
+from .traits import function_of, like
 
 __all__ = ["belongs_to_parts", "into_parts"]
 
@@ -71,7 +71,7 @@ def into_parts(names: list[str], layers: list[Layer], sources: list[tuple[int, .
     if Concat not in kinds and Scale not in kinds:
         return None
     readers, ways = readers_of(sources), {}
-    moving = (*NORMS, MaxPool, Activation) if MaxPool in kinds else NORMS
+    moving = (*NORMS, MaxPool, Activation)
     factors = {i for i, kind in enumerate(kinds) if kind is Scale and i > last and readers[i] > 1}
     for i, kind in enumerate(kinds):
         if kind not in moving or i <= last or not (readers[i] or i == len(layers) - 1) or kinds[sources[i][0]] not in (
@@ -81,8 +81,9 @@ def into_parts(names: list[str], layers: list[Layer], sources: list[tuple[int, .
         parts = sources[way[0]] if way else ()
         if any(names[j] in given for j in way) or any(sizes[j] != sizes[way[0]] for j in parts):
             continue  # one site that serves all stays one
-        if (_normed(way, layers, [j for j in parts if j > last and names[j] not in given]) if kind in NORMS else
-                belongs_to_parts(layers[i], parts, layers, sources, last)):
+        free = [j for j in parts if j > last and names[j] not in given]
+        next_to = [layers[j] for j in free if kind in NORMS or readers[j] == 1] if len(way) == 2 else []
+        if _one_with(layers[i], next_to, sizes[i]) or belongs_to_parts(layers[i], parts, layers, sources, last):
             ways[i] = way
     scaled = {i: held for i, kind in enumerate(kinds) if kind is Multiply and i > last and Scale in kinds and (
         held := [j for j in sources[i] if j > last and kinds[j] is Scale and names[j] not in given])}
@@ -140,12 +141,13 @@ def _way(i: int, layers: Sequence[Layer], sources: Sequence[tuple[int, ...]], re
     return []
 
 
-def _normed(way: Sequence[int], layers: Sequence[Layer], parts: Sequence[int]) -> bool:
-    """Whether a norm right after a concatenation changes nothing in one of these parts of it."""
-    if len(way) != 2:
-        return False
-    norm: Any = layers[way[-1]]
-    return not (norm.scale_var or norm.shift_var) and any(like(norm, layers[j]) for j in parts)
+def _one_with(layer: Any, parts: Sequence[Layer], size: Any) -> bool:
+    """Whether one of these parts has been normalised by this norm, or is a function that this one is one with."""
+    if isinstance(layer, NORMS):
+        return not (layer.scale_var or layer.shift_var) and any(like(layer, part) for part in parts)
+    return isinstance(layer, Activation) and any(
+        isinstance(part, Activation) and as_one(Row(part, layer, (size, size), (1, 1, 1), True, len(size))) is not None
+        for part in parts)
 
 
 def _rises(layer: Layer) -> bool:
@@ -153,6 +155,6 @@ def _rises(layer: Layer) -> bool:
     if isinstance(layer, Scale):
         return layer.factor > 0
     if isinstance(layer, Activation):
-        phi = rule_of(layer).function(layer)
+        phi = function_of(layer)
         return phi is not None and rises(phi)
     return layer.is_identity and not layer.many_inputs
