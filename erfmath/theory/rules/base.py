@@ -82,10 +82,10 @@ def through_taps(op: Linear, m: Moments, sizes_in: Sizes, sizes: Sizes, extent: 
 
 
 def _shared_after(op: Linear, m: Moments, after: Array, sizes_in: Sizes, extent: tuple[int, ...]) -> Array:
-    """`corr_site` after a layer: what sites share of a filter is a product of two sites, which it gathers like values."""
+    """`corr_site` after a layer: what two sites share is a product, of which a filter gathers each like values."""
     if m.wraps or op.variances or op.fold or op.routes or op.ties_channels or not any(m.corr_site.tolist()):
         return shared_after(op, m, after, sizes_in)
-    unit = op.gain * math.prod([taps.weights.item(0) for taps in op.taps if taps.flat])  # levels are in units of it
+    unit = op.gain * math.prod([taps.weights.item(0) for taps in op.taps if taps.flat])  # of levels
     level = filtered_level(op, m.deviation, sizes_in, extent) * unit
     middle = tuple([n // 2 for n in after.shape[1:1 + m.ndim]])
     return np.minimum(ratio(m.corr_site * m.mean(level * level), m.mean(after[lag_zero(middle)])), 1.0)
