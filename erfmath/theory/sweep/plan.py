@@ -571,12 +571,26 @@ class Plan:
                 found.add(i)
         return found
 
-    def _between(self, k: int, slot: int) -> bool:
-        """Whether branches meet beyond product `k` whose factor `slot` gathers over sites that have a mean."""
-        ops, sources = self.graph.ops, self.graph.sources[k]
-        if all(ops[j].fresh for n, j in enumerate(sources) if n != slot):
-            return False
-        return any(self.above[i] >> (k + 1) & self.above[k] >> (self.begin(start) + 1) & 1 for start, i in self.near)
+    def _made(self, apart: Mapping[tuple[int, int], tuple[int, ...]] | None) -> dict[int, tuple[int, ...]]:
+        """Lags that layers make, per node, as half-widths.
+
+        `apart` is how far branches that meet lie apart; without it, lags end at the next random layer.
+        """
+        graph, zero, met = self.graph, (0,) * self.graph.ndim, {i for _, i in self.near}
+        made: dict[int, tuple[int, ...]] = {graph.top: zero}
+        for i in range(graph.top - 1, -2, -1):
+            above = [zero if apart is None and graph.ops[e.reader].fresh else graph.rules[e.reader].lags_below(
+                graph.ops[e.reader], made[e.reader]) for e in self.paths[i]]
+            made[i] = above[0] if len(above) == 1 else widest(above) if above else zero
+            if i in met and apart is not None:
+                made[i] = (EVERY_LAG,) * graph.ndim if any(
+                    reach is None for (_, j), reach in self.near.items() if j == i) else widest(
+                        [made[i], *(more(made[begin], by) for (begin, j), by in apart.items() if j == i)])
+        return made
+
+    def _has_mean(self, k: int, slot: int) -> bool:
+        """Whether what factor `slot` of product `k` gathers over sites may have a mean: its lags count then."""
+        return not all(j >= 0 and self.graph.ops[j].fresh for n, j in enumerate(self.graph.sources[k]) if n != slot)
 
     def _seen(self) -> dict[int, tuple[int, ...]]:
         """Per node, an upper bound for the sites along each axis that the gradient of one unit reaches."""
@@ -603,8 +617,11 @@ class Plan:
         graph, zero = self.graph, (0,) * self.graph.ndim
         far = {self.begin(start) for (start, _), reach in self.near.items() if reach is None}
         apart = {(self.begin(start), i): reach.apart for (start, i), reach in self.near.items() if reach is not None}
-        begins, ends = {begin for begin, _ in apart}, {i for _, i in self.near}
-        gathering = {k for k, slot in graph.one_site if not graph.layers[k].multiplies or self._between(k, slot)}
+        begins = {begin for begin, _ in apart}
+        products = {k for k, slot in graph.one_site if graph.layers[k].multiplies and self._has_mean(k, slot)}
+        gathering = {k for k, _ in graph.one_site if not graph.layers[k].multiplies or k in products and any(
+            self.above[i] >> (k + 1) & self.above[k] >> (self.begin(start) + 1) & 1 for start, i in self.near)}
+        near = self._made(None) if products else {}
         image = graph.sizes[-1][0] is not None
         need: dict[int, tuple[int, ...]] = {-1: zero}
         for i, (inputs, op) in enumerate(zip(graph.sources, graph.ops)):
@@ -614,19 +631,13 @@ class Plan:
                 need[i] = widest([here, *(more(need[j], by) for (begin, j), by in apart.items() if begin == i)])
             if i in far or i in gathering:
                 need[i] = (EVERY_LAG,) * graph.ndim
+            elif i in products:
+                need[i] = widest([need[i], near[i]])
             elif image and graph.rules[i].spreads(graph.layers[i]):  # sums all of its gradient
                 sizes = [n or 1 for n in graph.sizes[i]]
                 every = math.prod(sizes) * math.prod(2 * n - 1 for n in sizes) <= MOST_PAIRS
                 need[i] = widest([need[i], tuple(n - 1 for n in sizes) if every else (SUMMED,) * graph.ndim])
-        made: dict[int, tuple[int, ...]] = {graph.top: zero}
-        for i in range(graph.top - 1, -2, -1):
-            edges = self.paths[i]
-            above = [graph.rules[e.reader].lags_below(graph.ops[e.reader], made[e.reader]) for e in edges]
-            made[i] = above[0] if len(above) == 1 else widest(above) if above else zero
-            if i in ends:
-                made[i] = (EVERY_LAG,) * graph.ndim if any(
-                    reach is None for (_, j), reach in self.near.items() if j == i) else widest(
-                        [made[i], *(more(made[begin], by) for (begin, j), by in apart.items() if j == i)])
+        made = self._made(apart)
         carried = {i: zero if zero in (h, made[i]) else tuple(map(min, h, made[i])) for i, h in need.items()}
         if zero in carried.values() and len(set(carried.values())) == 1:
             return carried

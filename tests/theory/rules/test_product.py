@@ -368,3 +368,14 @@ def test_two_random_maps_of_one_have_its_channels_in_common(taps: int) -> None:
     found = em.signals(net, image=sites, channels_in=channels, ndim=1)["global_avg_pool1"].second
     exact = (1 + 2 / taps / channels) / sites + (1 - 1 / sites) / taps / channels
     assert abs(found / exact - 1) < 0.01  # 1 / N alone is a tenth of it
+
+
+@pytest.mark.parametrize("window", [1, 2, 6])
+def test_a_gate_of_one_site_gathers_neighbours_that_a_mean_has_made_alike(window: int) -> None:
+    """Pixels with E[x x'] = c: of the gate's gradient E[(sum b x)^2] / n, of the pixels' own sum b^2 E[(mean x)^2]."""
+    n, c = 6, 0.4
+    gate = em.multiply(em.Identity(), em.serial(em.GlobalAvgPool(), conv(1)))
+    net = em.serial(gate, em.AvgPool((window,), 1), conv(1))
+    erf = em.predict(net, image=(n,), channels_in=8, width=8, input_moments=(1.0, c))
+    own, gathered = (1 + (n - 1) * c) / n / window, (1 + (window - 1) * c) / window / n
+    assert_close(erf.total, own + gathered, REWRITE)
