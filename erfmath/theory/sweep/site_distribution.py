@@ -112,10 +112,12 @@ class SiteDistribution:
         """The largest of `count` sites that share the row."""
         rises = bool((self.x[:, 1:] >= self.x[:, :-1]).all())
         if rises and self.below is not None:
-            p = self.p * self.below**(count - 1)
-            return replace(self, p=p / p.sum(axis=1, keepdims=True), below=self.below**count)
+            others = _power(self.below, count - 1)
+            p = self.p * others
+            p /= p.sum(axis=1, keepdims=True)
+            return replace(self, p=p, below=others * self.below)
         distribution = self if rises else self._ascending
-        reached = functools.reduce(np.multiply, [distribution._reached] * count)
+        reached = _power(distribution._reached, count)
         return replace(distribution, p=np.diff(reached, axis=1, prepend=0.0), below=None)
 
     @remembered(64, lasting=False)
@@ -156,6 +158,17 @@ class SiteDistribution:
     def _reached(self) -> Array:
         """Probability of each column and those before it."""
         return np.minimum(np.cumsum(self.p, axis=1), 1.0)
+
+
+def _power(base: Array, n: int) -> Array:
+    """A whole power, by products, which take half the time."""
+    found = None
+    while n:
+        if n & 1:
+            found = base if found is None else found * base
+        n >>= 1
+        base = base * base if n else base
+    return np.ones(base.shape) if found is None else found
 
 
 def far_of(row_means: Array, share: Array, kappa: Array) -> Array:
