@@ -14,7 +14,7 @@ import numpy as np
 
 from ..memory import remembered
 from .lowering import Linear
-from .pairs import blank, cut_pairs, one_end_then_other, routed_pairs
+from .pairs import blank, close_pairs, cut_pairs, one_end_then_other
 from .taps import Array, Taps, border_gain
 
 __all__ = ["half_fixed", "half_routed", "halved", "keeps_half", "mirrored", "nearby"]
@@ -114,8 +114,8 @@ def half_routed(values: Array, start: tuple[int, ...], op: Linear, sizes: tuple[
     apart, first = half_fixed(rest, start, op.evenly, sizes, lags)
     geometry = [taps.geometry[0] for taps in op.taps]
     close = tuple(min(lag, g.stride * m + g.extent - 1) for lag, g, m in zip(lags, geometry, near))
-    together, there = routed_pairs(nearby(values, near), start, op, sizes, close)
+    together, there = close_pairs(nearby(values, near), start, op, sizes, close, half=True)
     assert there == first
     others = (slice(h - c, h + c + 1) for h, c in zip(lags[1:], close[1:]))
-    apart[(slice(None), slice(close[0] + 1), *others)] += halved(together)
+    apart[(slice(None), slice(close[0] + 1), *others)] += together
     return apart, first

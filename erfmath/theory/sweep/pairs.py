@@ -21,9 +21,9 @@ from ..memory import remembered
 from .lowering import Linear
 from .taps import REMEDY, Array, Taps, adjoint, border_gain
 
-__all__ = ["blank", "border", "border_pairs", "by_lag", "cut", "cut_pairs", "fixed_pairs", "inverse", "of_both",
-           "one_end_then_other", "opened", "opened_more", "overlapping", "refit_lags", "routed", "routed_pairs",
-           "select_lags", "windows"]
+__all__ = ["blank", "border", "border_pairs", "by_lag", "close_pairs", "cut", "cut_pairs", "fixed_pairs", "inverse",
+           "of_both", "one_end_then_other", "opened", "opened_more", "overlapping", "refit_lags", "routed",
+           "routed_pairs", "select_lags", "windows"]
 
 
 def cut(values: Array, start: tuple[int, ...], sizes: tuple[int | None, ...],
@@ -283,12 +283,21 @@ def routed_pairs(values: Array, start: tuple[int, ...], op: Linear, sizes: tuple
         rest[inner] = 0.0
         apart, first = fixed_pairs(rest, start, op.evenly, sizes, lags)
         close = tuple(min(lag, g.stride * h + g.extent - 1) for lag, g, h in zip(lags, geometry, near))
-        together, there = routed_pairs(values[inner], start, op, sizes, close)
+        together, there = close_pairs(values[inner], start, op, sizes, close)
         if there != first or together.shape[1 + ndim:] != apart.shape[1 + ndim:]:
             return add_on_hull(apart, first, refit_lags(together, close, lags), there)
         apart[(slice(None), *(slice(h - c, h + c + 1) for h, c in zip(lags, close)))] += together
         return apart, first
     close = tuple(min(lag, g.stride * h + g.extent - 1) for lag, g, h in zip(lags, geometry, near))
+    total, first = close_pairs(values, start, op, sizes, close)
+    return total if close == lags else refit_lags(total, close, lags), first
+
+
+def close_pairs(values: Array, start: tuple[int, ...], op: Linear, sizes: tuple[int | None, ...],
+                close: tuple[int, ...], half: bool = False) -> tuple[Array, tuple[int, ...]]:
+    """`routed_pairs` of windows that overlap, for sites that are up to lags `close` apart, or half of these lags."""
+    geometry, ndim = tuple(taps.geometry[0] for taps in op.taps), len(start)
+    near = tuple(n // 2 for n in values.shape[1:1 + ndim])
     one, other, union = windows(geometry, start, values.shape[1 + ndim:], sizes, near)
     chance = inverse(union)
     both = chance
@@ -297,20 +306,22 @@ def routed_pairs(values: Array, start: tuple[int, ...], op: Linear, sizes: tuple
         both = chance * np.concatenate([more] * (len(values) // len(more)))
     power, first = _won_twice(values * both, start, geometry, sizes)
     if not any(close):  # one site cannot be in one window only and in the other
-        return refit_lags(power.reshape(len(power), *(1,) * ndim, *power.shape[1:]), close, lags), first
+        return power.reshape(len(power), *(1,) * ndim, *power.shape[1:]), first
     weighted = np.stack([values * (chance * inverse(count)) for count in (other, one)], axis=1)
-    matrices, counts = _to_others(geometry, near, close), values.shape[1 + ndim:]
+    matrices, counts = _to_others(geometry, near, close, half), values.shape[1 + ndim:]
 
     def weigh(tap: tuple[int, ...], part: Array) -> Array:
         return np.matmul(matrices[tap], part.reshape(*part.shape[:2], -1)).reshape(len(part), -1, *counts)
 
     flat = weighted.reshape(len(values), -1, *counts)
     total, first = adjoint(flat, start, _all_taps(op, geometry).taps[0], sizes, weigh)
-    total = total.reshape(len(total), *(2 * h + 1 for h in close), *total.shape[2:])
-    total, first = cut_pairs(total, first, sizes, tuple(range(ndim)))
-    middle: Any = (slice(None), *close)
+    before = 0 if half else close[0]  # lags below 0 along the first axis
+    lags = before + close[0] + 1, *(2 * h + 1 for h in close[1:])
+    total = total.reshape(len(total), *lags, *total.shape[2:])
+    total, first = cut_pairs(total, first, sizes, tuple(range(ndim)), half)
+    middle: Any = (slice(None), before, *close[1:])
     total[middle] += power
-    return total if close == lags else refit_lags(total, close, lags), first
+    return total, first
 
 
 def opened_more(values: Array, start: tuple[int, ...], ops: Sequence[Linear], sizes: tuple[int | None, ...],
@@ -365,7 +376,7 @@ def _in_both(g: AxisGeometry, lag: int) -> range:
 
 
 @remembered(64)
-def _to_others(geometry: tuple[AxisGeometry, ...], near: tuple[int, ...], close: tuple[int, ...]
+def _to_others(geometry: tuple[AxisGeometry, ...], near: tuple[int, ...], close: tuple[int, ...], half: bool
                ) -> dict[tuple[int, ...], Array]:
     """Per tap of the first window, from pairs of windows to pairs of sites of which one is in one window only.
 
@@ -375,7 +386,8 @@ def _to_others(geometry: tuple[AxisGeometry, ...], near: tuple[int, ...], close:
     kernel = tuple(g.kernel for g in geometry)
     for tap, (valid, index) in _partners(geometry, near, close).items():
         lag, place = np.arange(valid.shape[1]), np.ravel_multi_index(tap, kernel)
-        found[tap] = np.concatenate([np.where(valid, alone[lag, place, index], 0.0) for alone in winners], axis=1)
+        matrix = np.concatenate([np.where(valid, alone[lag, place, index], 0.0) for alone in winners], axis=1)
+        found[tap] = matrix[len(matrix) // (2 * close[0] + 1) * close[0]:] if half else matrix
     return found
 
 
