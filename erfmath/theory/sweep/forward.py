@@ -203,7 +203,8 @@ class _Forward:
         graph = self.graph
         if graph.sizes[-1][0] is None or not any(rule.centres_far for rule in graph.rules):
             return set()
-        functions = [rule.function(layer) for rule, layer, op in zip(graph.rules, graph.layers, graph.ops) if op.gate]
+        functions = [graph.rules[i].function(graph.layers[i]) for i, edges in self.plan.edges.items()
+                     if (edges or i == graph.top) and i >= 0 and graph.ops[i].gate]
         lifted = any(abs(float(phi.value(np.zeros(1))[0])) > LIFTED  # of many layers with few functions
                      for phi in {id(phi): phi for phi in functions}.values() if phi is not None)
         few = {sizes for sizes in set(graph.sizes) if lifted or max([n or 0 for n in sizes]) <= LARGEST}

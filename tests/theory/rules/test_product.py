@@ -100,6 +100,13 @@ def test_a_product_of_functions_of_the_same_channels_is_one() -> None:
     assert_close(one.map, other.map, REWRITE)
 
 
+def test_a_factor_that_is_part_of_a_function_says_nothing_of_norms() -> None:
+    """x sigmoid(x) is silu, though the sigmoid alone would have a mean."""
+    one, other = (em.predict(em.serial(gate, em.Conv(3, 4), em.BatchNorm()), image=13, unit=0, ndim=1) for gate in (
+        em.Activation("silu"), em.multiply(em.Identity(), em.Activation("sigmoid"))))
+    assert_close(one.map, other.map, REWRITE)
+
+
 def test_halves_of_one_layer_are_independent() -> None:
     """As two layers of half the channels."""
     halves = em.serial(conv(3, 8), em.multiply(em.Slice(0, 4), em.serial(em.Slice(4, 8), S)))
