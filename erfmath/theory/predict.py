@@ -257,6 +257,12 @@ def _exact(graph: Graph, used: list[int]) -> bool:
     return all(len(graph.sources[i]) == 1 and plain(i) for i in used)
 
 
+def _scaled(graph: Graph, gates: list[int]) -> list[int]:
+    """Norms with random scales, where there are curved functions."""
+    curved = [i for i in gates if (phi := graph.rules[i].function(graph.layers[i])) is not None and phi.below is None]
+    return [i for i in gates if getattr(graph.layers[i], "scale_var", 0)] if curved else []
+
+
 def _over_maps(graph: Graph, used: list[int]) -> list[int]:
     """Means over all sites of a map that activations have made."""
     gates = [i for i in used if graph.rules[i].function(graph.layers[i]) is not None and graph.ops[i].gate]
@@ -282,6 +288,7 @@ def _assumptions(graph: Graph, used: list[int], trained: bool, at_width: bool) -
         Assumption.DISTANT_SITES: gated and borders and gates,
         Assumption.BATCH_STATISTICS: gated and made.get(Assumption.BATCH_STATISTICS),
         Assumption.NORM_STATISTICS: gated and made.get(Assumption.NORM_STATISTICS),
+        Assumption.RANDOM_SCALES: _scaled(graph, gates),
         Assumption.MAX_POOL_ROUTING: made.get(Assumption.MAX_POOL_ROUTING),
         Assumption.EQUICORRELATED_POOLS: gated and made.get(Assumption.EQUICORRELATED_POOLS),
         Assumption.NEIGHBOURS: gated and borders and made.get(Assumption.NEIGHBOURS),

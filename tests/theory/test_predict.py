@@ -426,3 +426,12 @@ def test_means_over_maps_of_few_channels_are_named(channels: int, named: list[st
     assert [node for a in erf.assumptions if a.name == "FEW_INPUTS" for node in a.nodes] == named
     alone = em.predict(em.serial(em.Conv(3, 64), em.GlobalAvgPool()), image=8, channels_in=3, width=64)
     assert "FEW_INPUTS" not in [a.name for a in alone.assumptions]
+
+
+def test_random_scales_before_curved_functions_are_named() -> None:
+    def named(function: str, scale_var: float) -> list[str]:
+        net = em.serial(em.Conv(3), em.BatchNorm(scale_var=scale_var), em.Activation(function), em.Conv(3))
+        return [node for a in em.predict(net, image=8).assumptions if a.name == "RANDOM_SCALES" for node in a.nodes]
+
+    assert named("tanh", 0.5) == ["batch_norm1"]
+    assert named("relu", 0.5) == named("tanh", 0.0) == []
