@@ -93,8 +93,8 @@ def run(quick: bool = False) -> Table:
             for each, (other, size, most) in {} if quick else TARGETS.items():
                 notes.append(_within(each, other, size, most))
                 met[each] = ", ".join(met_by_gates(other(), size))
-    notes.append("tables of one-site distributions: " + ("; ".join(
-        f"{name} (gates meet {kinds})" for name, kinds in met.items() if kinds) or "none"))
+    notes.append("gates need tables of one site: " + ("; ".join(
+        f"{name} ({kinds})" for name, kinds in met.items() if kinds) or "nowhere"))
     notes.append("all that gates meet is Gaussian: " + (", ".join(
         name for name, kinds in met.items() if not kinds) or "nowhere"))
     chain = repeat(Conv(3), 100 if quick else CHAIN)
