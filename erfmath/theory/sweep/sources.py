@@ -185,14 +185,17 @@ class Sum(Source):
         count = max(math.ceil((hi - lo) / (PANEL * spread)), 1)
         ends = {*np.linspace(lo, hi, count + 1).tolist(), *(k for k in (0.0, *knots) if lo < k < hi)}
         v, w = panels(np.array(sorted(ends)))
-        unit = math.sqrt(0.5) / spread
-        bells = np.subtract.outer(unit * np.clip(self.parts[0].at(below.u), lo, hi), unit * v)
+        unit, x = math.sqrt(0.5) / spread, np.clip(self.parts[0].at(below.u), lo, hi)
+        same = max(int(np.argmax(x != x[0])), 1)  # what a rectifier stops is one value
+        bells = np.subtract.outer(unit * x[same - 1:], unit * v)
         np.multiply(bells, bells, out=bells)
         np.negative(bells, out=bells)
         np.maximum(bells, FAINT, out=bells)  # numbers below the normal range are slow
         np.exp(bells, out=bells)
         whole = bells @ w  # of each row, which is a distribution
-        return Nodes(v, (below.p / whole) @ bells * w, (bells, w, whole))
+        p = below.p[same - 1:].copy()
+        p[0] = np.add.reduce(below.p[:same])
+        return Nodes(v, (p / whole) @ bells * w, (bells, w, whole, same))
 
     @functools.cached_property
     def _terms(self) -> tuple[_Lattice, list[Nodes], list[Array]]:
@@ -214,8 +217,9 @@ class Sum(Source):
 
     def pull(self, part: int, nodes: Nodes, table: Array) -> tuple[Nodes, Array]:
         if self.smooth:
-            bells, w, whole = nodes.below
-            return self._narrow, (table * w) @ bells.T / whole
+            bells, w, whole, same = nodes.below
+            found = (table * w) @ bells.T / whole
+            return self._narrow, np.concatenate([np.repeat(found[:, :1], same - 1, axis=1), found], axis=1)
         lattice, terms, values = self._terms
         rest = [one for n, one in enumerate(self._spectra) if n != part]
         return terms[part], lattice.given(values[part], rest, lattice.whole(table, nodes.below))[:, 0]
