@@ -263,7 +263,9 @@ def within_groups(m: Moments, labels: Array, fluctuates: bool) -> tuple[Array, A
     `labels` has the channels of each norm's group as a row; one channel alone loses what it shares with distant sites.
     """
     kinds, count = np.unique(np.sort(labels, axis=1), axis=0, return_counts=True)
-    means, k, found = m.means, labels.shape[1], np.zeros((5, len(m.cov_far)))
+    # Means of sites that differ, as windows of fewer sites at borders do, are no more than what distant sites share.
+    means = np.sign(m.means) * np.minimum(np.abs(m.means), np.sqrt(np.maximum(m.cov_far, 0.0)))
+    k, found = labels.shape[1], np.zeros((5, len(m.cov_far)))
     apart = np.maximum(m.cov_far - means**2, 0.0)
     for row, times in zip(kinds, count.tolist()):
         each = np.bincount(row, minlength=len(means))

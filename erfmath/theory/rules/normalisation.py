@@ -551,7 +551,8 @@ class LayerNormRule(NormRule):
         centres = bool(means.any())
         spread = np.dot(share, m.second.reshape(len(share), -1)).reshape(1, *m.second.shape[1:])
         if centres:
-            mean = np.tensordot(share * means, m.level_map, 1)[None]
+            own = m.mean_map
+            mean = np.tensordot(share, own, 1)[None]
             spread = spread - mean**2
         if not spread.max(initial=0.0) > LEAST:
             raise ValueError("norm of values that do not vary over the channels: their variance is zero, or too "
@@ -563,7 +564,6 @@ class LayerNormRule(NormRule):
         values, q, near = m.values, m.average, m.cov_site
         cov_far = ratio(m.cov_far, m.level * q) * m.mean(root * m.deviation)**2  # over sqrt(q q')
         if centres:  # less the mean over all channels, from which that of a group may differ
-            own = m.per_site(means) * m.level_map
             values = values - (m.products(own, m.lags) - m.products(own - mean, m.lags))
             cov_far -= m.mean(own * root)**2 - (m.mean(own * root) - (mean * root).mean())**2
             square = m.mean(own * own - (own - mean)**2)

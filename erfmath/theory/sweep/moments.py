@@ -297,6 +297,20 @@ class Moments:
         return np.array([0.0 if site is None else self.value(g).mean for g, site in enumerate(self.sites)])
 
     @property
+    def mean_map(self) -> Array:
+        """E[v] per group and site.
+
+        Means fall towards borders as deviations do, unless that is more than distant sites share: the largest of fewer
+        sites has another mean.
+        """
+        means = self.per_site(self.means) * self.level_map
+        less = self.means**2 * self.level > self.cov_far * (1 + 1e-6)
+        if self.common is None or not less.any():
+            return means
+        shared = np.copysign(np.sqrt(np.maximum(self.cov_far, 0.0)), self.means)
+        return np.where(self.per_site(less), self.per_site(shared) * self.common_map, means)
+
+    @property
     def level_map(self) -> Array:
         """sqrt(q) over that of the average, per group and site: means fall towards borders as deviations do."""
         return self.deviation / self.per_site(np.where(self.average > 0, np.sqrt(self.average), 1.0))

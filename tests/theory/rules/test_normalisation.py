@@ -394,3 +394,15 @@ def test_scales_of_frozen_norms(around: tuple[em.Activation, ...]) -> None:
     """The mean square of the scales, 1 + 2, with and without what needs a forward sweep."""
     net = em.serial(em.BatchNorm("identity", scale_var=2.), em.Conv(1, 8, weights=em.Random(gain=1.)), *around)
     assert em.predict(net, ndim=1).total == pytest.approx(3.0 / (2 if around else 1), rel=1e-12)
+
+
+def test_norms_after_padded_max_pools() -> None:
+    """Windows of 1, 2, 4 sites: means 0, 1 / sqrt(pi), 1.029375, mean squares 1, 1, 1.551329 (Teichroew 1956)."""
+    mean, square = np.array([0.0, math.pi**-0.5, 1.029375]), np.array([1.0, 1.0, 1.551329])
+    part = np.array([4, 28, 49]) / 81
+    pool, last = em.MaxPool(2, 1, 1), em.Conv(1, 64, weights=em.Random(gain=1.))
+    layer, group = em.serial(pool, em.LayerNorm(), last), em.serial(pool, em.GroupNorm(1), last)
+    options = {"image": 8, "channels_in": 64, "width": 64}
+    totals = np.array([em.predict(layer, unit=unit, **options).total for unit in ((0, 0), (0, 4), (4, 4))])
+    assert_close(totals / totals[-1], (square - mean**2)[-1] / (square - mean**2), Tolerance(0.01, 0.0))
+    assert_close(em.predict(group, **options).total, 1 / (part @ square - (part @ mean)**2), Tolerance(0.01, 0.0))
