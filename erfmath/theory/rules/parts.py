@@ -4,6 +4,7 @@ The largest of a window is taken channel by channel, and of a window of windows 
 Above a concatenation nobody sees that; in each part a pool is one with the one below, and a function goes before it.
 A norm does nothing to a part that it has normalised already, and functions in a row may be one.  In the same way a
 factor that several layers read is one for each of them, which may be part of it; those of a product come after it.
+Sums of concatenations are concatenations of sums.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import math
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from ...layers import Activation, BatchNorm, Concat, Identity, InstanceNorm, Layer, MaxPool, Multiply, Scale
+from ...layers import Activation, Add, BatchNorm, Concat, Identity, InstanceNorm, Layer, MaxPool, Multiply, Scale
 from ..sweep.values import rounded
 from .fusion import Row, as_one
 from .order import readers_of, rises
@@ -87,7 +88,10 @@ def into_parts(names: list[str], layers: list[Layer], sources: list[tuple[int, .
             ways[i] = way
     scaled = {i: held for i, kind in enumerate(kinds) if kind is Multiply and i > last and Scale in kinds and (
         held := [j for j in sources[i] if j > last and kinds[j] is Scale and names[j] not in given])}
-    if not ways and not factors and not scaled:
+    summed = [i for i, kind in enumerate(kinds) if kind is Add and i > last and len(sources[i]) > 1 and all(
+        j > last and kinds[j] is Concat for j in sources[i])]
+    summed = [i for i in summed if _side_by_side([sources[j] for j in sources[i]], sizes, channels)]
+    if not ways and not factors and not scaled and not summed:
         return None
     place: dict[int, int] = {-1: -1}
     made: list[tuple[str, Layer, tuple[int, ...], Any, int]] = []
@@ -111,6 +115,11 @@ def into_parts(names: list[str], layers: list[Layer], sources: list[tuple[int, .
             factor = math.prod(getattr(layers[j], "factor") for j in scaled[i])
             place[i] = add(scaled[i][0], (add(i, bare, sizes[i], channels[i]),), sizes[i], channels[i],
                            Scale(rounded(factor)))
+            continue
+        if i in summed:  # part by part
+            terms = [add(i, tuple(map(end_of, each)), sizes[i], channels[each[0]])
+                     for each in zip(*(sources[j] for j in inputs))]
+            place[i] = add(inputs[0], tuple(terms), sizes[i], channels[i])
             continue
         if i not in ways:
             place[i] = add(i, tuple(map(end_of, inputs)), sizes[i], channels[i])
@@ -139,6 +148,12 @@ def _way(i: int, layers: Sequence[Layer], sources: Sequence[tuple[int, ...]], re
             break
         way.append(j)
     return []
+
+
+def _side_by_side(parts: Sequence[tuple[int, ...]], sizes: Sequence[Any], channels: Sequence[int]) -> bool:
+    """Whether concatenations of these parts have maps of one size and the same numbers of channels side by side."""
+    return len({tuple(channels[j] for j in each) for each in parts}) == 1 and len(
+        {sizes[j] for each in parts for j in each}) == 1
 
 
 def _one_with(layer: Any, parts: Sequence[Layer], size: Any) -> bool:

@@ -71,3 +71,12 @@ def test_norms_of_parts_that_have_been_normalised() -> None:
         alone = em.serial(em.Conv(3, 4), norm, em.concat(em.Identity(), em.serial(part, norm)))
         one, other = (em.predict(net, image=6, unit=0) for net in (both, alone))
         np.testing.assert_allclose(one.map, other.map, rtol=1e-12)
+
+
+def test_sums_of_concatenations_are_concatenations_of_sums() -> None:
+    """A gate after x beside x, plus f(x) beside g(x), sees x + f(x) and x + g(x)."""
+    f, g = em.Conv(3, 4), em.serial(em.Conv(1, 4), em.Activation("tanh"))
+    both = em.serial(em.add(em.concat(f, g), em.concat(em.Identity(), em.Identity())), R)
+    each = em.serial(em.concat(em.residual(f), em.residual(g)), R)
+    one, other = (em.predict(em.serial(em.Conv(3, 4), net), image=6, unit=1, ndim=1) for net in (both, each))
+    np.testing.assert_allclose(one.map, other.map, rtol=1e-12)
