@@ -131,8 +131,10 @@ class ConvolutionRule(Rule):
         return replace(after, sites=sites) if any(sites) and alone == list(range(len(m.sites))) else after
 
     def shared(self, at: Before, inputs: Sequence[Moments], after: Moments) -> Array | None:
-        if not at.op.fresh or at.i in at.graph.biases:
+        if at.i in at.graph.biases:
             return None
+        if not at.op.fresh:
+            return super().shared(at, inputs, after)
         known = at.gates.shared.get(at.source)
         if known is None:
             known = patterns.of_moments(inputs[0])

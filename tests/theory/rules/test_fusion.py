@@ -29,6 +29,10 @@ GROUPED = em.serial(em.Conv(3, 4, groups=2, dilation=2), em.Conv(5, 2), em.Conv(
 
 #: Two ways to write one function, and what they are put into; each was told apart once.
 PAIRS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
+    "an average as a filter, before a norm": (
+        em.serial(em.Conv(2, 4, stride=2, padding=((0, 1),)), em.AvgPool(3, 1, 1), em.BatchNorm()),
+        em.serial(em.Conv(2, 4, stride=2, padding=((0, 1),)), em.Conv(3, groups="depthwise", weights=em.Fixed(
+            np.full(3, 1 / 3))), em.BatchNorm()), {"image": 5, "unit": 0}),
     "a pool of copies after a pool": (em.serial(em.Conv(3, 4), em.MaxPool(3, 2, 1), em.MaxPool(2)), em.serial(
         em.Conv(3, 4), em.MaxPool(3, 2, 1), UP, em.MaxPool(4)), {}),
     "copies of copies": (em.serial(SIGMOID, em.Upsample(4), em.MaxPool(2, 2, "same"), em.Conv(3, 2), SIGMOID),
