@@ -17,6 +17,8 @@ __all__ = ["Sizes", "alone", "equal_bins", "scale"]
 
 #: Factors of one layer lie between this and one over it.
 LARGEST = 1e100
+#: Weights that differ by less, as a part, are equal.
+ROUNDING = 1e-12
 #: Layers that may be written as simpler ones.
 SIMPLER = (Conv, ConvTranspose, AdaptiveAvgPool, AdaptiveMaxPool, AvgPool, GlobalAvgPool, Upsample, Activation,
            GroupNorm)
@@ -36,7 +38,7 @@ def alone(layer: Layer, sizes: Sizes, channels: int, ndim: int) -> Layer:
         if layer.random:
             return layer
         layer = _one_tap(_trimmed(layer, ndim), ndim)
-        if not isinstance(layer, Conv) or not isinstance(layer.weights, Constant):
+        if not isinstance(layer, Conv):
             return layer
         layer = _mean_of_taps(layer, channels, ndim)
     if isinstance(layer, (AdaptiveAvgPool, AdaptiveMaxPool)):
@@ -72,9 +74,14 @@ def _one_tap(layer: Layer, ndim: int) -> Layer:
 
 
 def _mean_of_taps(layer: Conv, channels: int, ndim: int) -> Layer:
-    """Equal weights of single channels as an average pool."""
-    axes = layer.geometry(ndim)
-    if layer.groups not in ("depthwise", channels) or layer.channels not in (None, channels) or layer.bias or any(
+    """Equal weights of single channels, of sum 1, as an average pool."""
+    axes, weights = layer.geometry(ndim), layer.weights
+    if isinstance(weights, Fixed):
+        equal = weights.per_channel(ndim) and weights.array.size > 1 and (
+            np.abs(weights.array * weights.array.size - 1) < ROUNDING).all()
+    else:
+        equal = isinstance(weights, Constant) and layer.groups in ("depthwise", channels)
+    if not equal or layer.channels not in (None, channels) or layer.bias or any(
             g.dilation > 1 and g.kernel > 1 or g.border != "zeros" or isinstance(g.padding, str)
             or max(g.pads(None)) >= g.kernel for g in axes):
         return layer
