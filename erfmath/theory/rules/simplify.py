@@ -51,12 +51,13 @@ def simplified(names: list[str], layers: list[Layer], sources: list[tuple[int, .
     list of int
         The nodes that are left.
     """
-    while True:
+    for _ in range(len(layers)):
         before = _Simplifying(names, layers, sources, sizes, channels, last, given, apart)
         readers = before.readers.copy()
         kept = before.run()
-        if not [1 for had, has in zip(readers, before.readers) if had > has == 1]:
-            return kept
+        if not before.repeat and not [1 for had, has in zip(readers, before.readers) if had > has == 1]:
+            break
+    return kept
 
 
 class _Simplifying:
@@ -80,7 +81,7 @@ class _Simplifying:
 
     def __init__(self, names: list[str], layers: list[Layer], sources: list[tuple[int, ...]], sizes: list[Any],
                  channels: list[int], last: int, given: Mapping[str, Any], apart: frozenset[str]) -> None:
-        self.within = 0
+        self.within, self.repeat = 0, False
         self.names, self.layers, self.sources, self.sizes, self.channels = names, layers, sources, sizes, channels
         self.last, self.given = last, given
         self.ndim, self.top = len(sizes[-1]), len(layers) - 1
@@ -177,8 +178,11 @@ class _Simplifying:
         (j,), layer = self.sources[i], self.layers[i]
         if layer.draws_noise or any(getattr(layer, name, None) for name in ("scale_var", "shift_var")):
             return None
-        return next((k for k in self.made[j] if k != i and self.sources[k] == (j,) and self.readers[k]
-                     and self._inner(k) and like(self.layers[k], layer)), None)
+        same = [k for k in self.made[j] if k != i and self.sources[k] == (j,) and self.readers[k]
+                and self._inner(k) and like(self.layers[k], layer)]
+        first = min(same, default=i)
+        self.repeat = self.repeat or first > i  # once more, from the first on
+        return first if first < i else None
 
     def _shuffled_back(self, i: int, layer: PixelShuffle | PixelUnshuffle) -> int | None:
         """The node whose values a pixel shuffle puts out, of what has been unshuffled."""

@@ -80,3 +80,12 @@ def test_sums_of_concatenations_are_concatenations_of_sums() -> None:
     each = em.serial(em.concat(em.residual(f), em.residual(g)), R)
     one, other = (em.predict(em.serial(em.Conv(3, 4), net), image=6, unit=1, ndim=1) for net in (both, each))
     np.testing.assert_allclose(one.map, other.map, rtol=1e-12)
+
+
+def test_a_function_of_a_map_beside_pools_of_it() -> None:
+    """Moved below the pools it is the same function of the same map once more."""
+    pool = em.MaxPool(3, 1, 1)
+    one, other = (em.predict(em.serial(parts, R, em.Conv(3, 4)), ndim=1) for parts in (
+        em.concat(em.Identity(), em.Conv(3, 4), em.serial(pool, pool)),
+        em.concat(em.Identity(), em.concat(em.Conv(3, 4), em.MaxPool(5, 1, 2)))))
+    np.testing.assert_allclose(one.map, other.map, rtol=1e-12)
