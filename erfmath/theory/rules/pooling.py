@@ -624,7 +624,9 @@ def _near(op: Linear, m: Moments, sizes_in: Sizes, extent: tuple[int, ...]) -> l
     """
     if not _neighbours(m):
         return [None] * len(m.cov_far)
-    windows = [taps.geometry[0] for taps in op.taps]
+    windows = [AxisGeometry()] * m.ndim  # along axes without bins of unequal sizes
+    for taps in op.taps:
+        windows[taps.axes[0]] = taps.geometry[0]
     if any(m.lags) and m.second[0].size > 1 and not op.by_rows and all(
             h + 1 >= w.extent for h, w in zip(m.lags, windows)):
         return _within(op, m, sizes_in, extent)

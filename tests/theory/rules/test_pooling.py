@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import FFT, ROUNDING, Tolerance, assert_close, assert_rate, assert_statistical, z_bound
+from helpers import FFT, REWRITE, ROUNDING, Tolerance, assert_close, assert_rate, assert_statistical, z_bound
 from scipy.special import ndtr
 
 import erfmath as em
@@ -326,3 +326,11 @@ def test_global_pools_of_overlapping_maxima(pool: em.Layer, total: float, error:
     got = em.predict(net, image=16, width=64, channels_in=64).total
     sampled = em.measure(net, image=16, width=64, channels_in=64, draws=60, rng=3)
     assert_close(got / sampled.total, total, Tolerance(0.12 + 3 * error, 0.0))
+
+
+def test_bins_of_unequal_sizes_along_one_axis_after_a_filter() -> None:
+    """Bins of one site along an axis are no bins: as if the axis were alone with them."""
+    net = em.serial(em.Conv(3, 4), em.BlurPool((3, 1), (1, 1)), em.AdaptiveMaxPool((3, 6)))
+    line = em.serial(em.Conv(3, 4), em.BlurPool(3, 1), em.AdaptiveMaxPool(3))
+    image, one = em.predict(net, image=(4, 6), unit=(1, 3)), em.predict(line, image=4, unit=1, ndim=1)
+    assert_close(image.map.sum(axis=1) / image.total, one.map / one.total, REWRITE)
