@@ -175,7 +175,9 @@ class _Simplifying:
 
     def _made_already(self, i: int) -> int | None:
         """A node that is the same function of the same map."""
-        (j,), layer = self.sources[i], self.layers[i]
+        (j,), layer, above = self.sources[i], self.layers[i], self.reader.get(i)
+        if above is not None and self.layers[above].joins_channels:  # after which it may come
+            return None
         if layer.draws_noise or any(getattr(layer, name, None) for name in ("scale_var", "shift_var")):
             return None
         same = [k for k in self.made[j] if k != i and self.sources[k] == (j,) and self.readers[k]
