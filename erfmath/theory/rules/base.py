@@ -64,6 +64,10 @@ def through_taps(op: Linear, m: Moments, sizes_in: Sizes, sizes: Sizes, extent: 
         return m.with_lags(lags)  # nothing happens
     cov_far = m.cov_far * far_factor(op, m, sizes_in, sizes) if m.coupled else m.cov_far
     values = linear(op, m, sizes_in, extent, lags)
+    if any(m.lags) and not op.variances:
+        power = values[lag_zero(lags)]
+        if power.min(initial=0.0) < 0:  # covariances of neighbours are not exact: more than a site has may be taken off
+            np.maximum(power, 0.0, out=power)
     corr_site = _shared_after(op, m, values, sizes_in, extent)
     common: Callable[[], Array] | None = None
     if op.variances and m.common is not None:

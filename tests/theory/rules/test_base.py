@@ -86,3 +86,13 @@ def test_a_kind_without_a_rule_is_refused_by_name(kinds: None) -> None:
         rule_of(Unknown())
     with pytest.raises(NotImplementedError, match="unknown: the theory has no rule"):
         em.predict(em.serial(em.Conv(3), Unknown()))
+
+
+def test_filters_of_neighbours_that_differ_more_than_they_can() -> None:
+    """Sites whose mean square was negative: a root that was no number, and a warning."""
+    net = em.serial(em.Conv(1, 6), em.MaxPool(2), em.BlurPool(5, 1), em.InstanceNorm(), em.Upsample(2, "bilinear"),
+                    em.MaxPool(3, 3))
+    theory, sampled = (ask(net, image=(6, 6), unit=(0, 0), channels_in=64, width=64, **options) for ask, options in (
+        (em.predict, {}), (em.measure, {"draws": 60, "rng": 0})))
+    assert np.isfinite(theory.total) and theory.map.min() >= 0
+    assert theory.std == pytest.approx(sampled.std, rel=0.1)
