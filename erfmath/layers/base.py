@@ -157,8 +157,8 @@ class Layer:
 
     def single_tap(self, ndim: int) -> bool:
         """Whether each output site reads one input site at most, in `ndim` dimensions."""
-        return all(axis.kernel == 1 and axis.padding != "whole" and (axis.resize is None or axis.resize.mode == "nearest")
-                   for axis in self.geometry(ndim))
+        return all(axis.kernel == 1 and axis.padding != "whole" and (
+            axis.resize is None or axis.resize.mode == "nearest") for axis in self.geometry(ndim))
 
     def default(self, field: str) -> Any:
         """What `field` is if nothing is given for it, `dataclasses.MISSING` if something must be."""

@@ -76,8 +76,8 @@ COSTS: dict[str, str] = {
     "MAX_POOL_ROUTING": "0.5 % of the std in U-Nets, 2 % in pyramids of pools; 5 and 27 % of the total",
     "EQUICORRELATED_POOLS": "1 % of the std, 9 % of the total",
     "NEIGHBOURS": "0.5 % of the std, 1 % of the total",
-    "DEPENDENT_BRANCHES": "2 % of the std of sums with a pool, 6 % of a max pool and a larger one, 1 and 2 % of one and "
-                          "two hourglasses; 3, 25, 10 and 4 % of the total",
+    "DEPENDENT_BRANCHES": "2 % of the std of sums with a pool, 6 % of a max pool and a larger one, 1 and 2 % of one "
+                          "and two hourglasses; 3, 25, 10 and 4 % of the total",
     "INDEPENDENT_FACTORS": "1 % of the std, 4 % of the total; 9 % of the std for squeeze and excite before a batch "
                            "norm",
     "CHANNEL_NORMS": "1 % of the std, 10 % of the total",
