@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 import threading
+import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-__all__ = ["Recent", "forget", "lazy", "remembered", "replace"]
+__all__ = ["Recent", "forget", "interned", "lazy", "remembered", "replace"]
 
 T = TypeVar("T")
 _forgetters: list[Callable[[], None]] = []
@@ -59,6 +60,23 @@ def remembered(maxsize: int, lasting: bool = True) -> Callable[[Callable[..., T]
         if not lasting:
             _values.append(cached.cache_clear)
         return cached
+    return decorate
+
+
+def interned(maxsize: int) -> Callable[[Callable[..., T]], Callable[..., T]]:
+    """Decorate what makes objects that are told by their identity: one for the same arguments while any is in use.
+
+    The last `maxsize` are kept; those that networks hold on to stay the only ones, whatever is dropped meanwhile.
+    """
+    def decorate(make: Callable[..., T]) -> Callable[..., T]:
+        alive: weakref.WeakValueDictionary[tuple[Any, ...], Any] = weakref.WeakValueDictionary()
+
+        @remembered(maxsize, lasting=False)
+        @functools.wraps(make)
+        def found(*arguments: Any) -> T:
+            known: T | None = alive.get(arguments)
+            return alive.setdefault(arguments, make(*arguments)) if known is None else known
+        return found
     return decorate
 
 

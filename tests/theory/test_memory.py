@@ -5,8 +5,15 @@ from __future__ import annotations
 import gc
 import threading
 import weakref
+from typing import Any
 
-from erfmath.theory.memory import OWNERS, Recent, forget, remembered
+import pytest
+from helpers import EXACT, assert_close
+
+import erfmath as em
+from erfmath.theory import memory
+from erfmath.theory.memory import OWNERS, Recent, forget, interned, remembered
+from erfmath.theory.sweep import backward
 
 
 class Owner:
@@ -94,3 +101,41 @@ def test_only_what_does_not_last_is_forgotten() -> None:
     forget()
     assert table(1) == value(1) == 1
     assert calls == ["table", "value", "value"]
+
+
+def test_interned_objects_are_one_while_any_is_in_use() -> None:
+    made: list[int] = []
+
+    @interned(2)
+    def make(number: int) -> Owner:
+        made.append(number)
+        return Owner()
+
+    one = make(1)
+    for number in range(2, 9):  # more than are kept
+        make(number)
+    forget()
+    assert make(1) is one and made.count(1) == 1
+    del one
+    forget()
+    gc.collect()
+    make(1)
+    assert made.count(1) == 2
+
+
+def test_what_is_dropped_in_the_middle_of_a_prediction_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another thread may drop what functions returned, or many values push it out: was a matmul of two sizes."""
+    part = em.concat(em.Identity(), em.serial(em.BatchNorm(), em.BlurPool(5, 1), em.Conv(3, 4)))
+    net = em.serial(em.Conv(3, 2), em.MaxPool(3, 3, dilation=2), em.Conv(3, groups="depthwise", padding="valid"), part,
+                    em.Conv(6, 4, stride=2, padding=2))
+    wanted = em.predict(net, ndim=2, channels_in=2).map
+    passed = backward._Sweep._pass
+
+    def dropping(*arguments: Any) -> Any:
+        for drop in memory._values:
+            drop()
+        return passed(*arguments)
+
+    monkeypatch.setattr(backward._Sweep, "_pass", dropping)
+    memory.forget()
+    assert_close(em.predict(net, ndim=2, channels_in=2).map, wanted, EXACT)

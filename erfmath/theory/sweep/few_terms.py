@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..memory import remembered
+from ..memory import interned, remembered
 from ..rules.functions import chi_square
 from .site_distribution import SiteDistribution
 from .sources import from_rows
@@ -175,7 +175,7 @@ class _Terms(NamedTuple):
     spectra: list[Array]
 
 
-@remembered(256, lasting=False)
+@interned(256)
 def _few_terms(value: Value, variances: tuple[float, ...], normed: bool) -> FewTerms:
     return FewTerms(value, variances, normed)
 

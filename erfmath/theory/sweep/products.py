@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..memory import remembered
+from ..memory import interned, remembered
 from .site_distribution import SiteDistribution
 from .sources import ROWS_SPLIT, from_rows, split_into
 from .taps import Array
@@ -146,7 +146,7 @@ def _shape(value: Value) -> tuple[float, ...]:
     return round(value.mean**2 / second, 9), round(fourth / second**2, 6), second
 
 
-@remembered(256, lasting=False)
+@interned(256)
 def _product(parts: tuple[Value, ...]) -> Product:
     return Product(parts)
 
@@ -188,7 +188,7 @@ class Responsive(Source):
     beta: float
 
     @staticmethod
-    @remembered(64, lasting=False)
+    @interned(64)
     def of(value: Value, gamma: float, beta: float) -> Responsive:
         """The interned one."""
         return Responsive((value,), gamma, beta)

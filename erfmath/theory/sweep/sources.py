@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..memory import lazy, remembered
+from ..memory import interned, lazy
 from ..rules.functions import Function
 from . import site_distribution
 from .site_distribution import SiteDistribution
@@ -270,7 +270,7 @@ def split_into(value: Value, count: int) -> tuple[float, ...]:
     return tuple(sorted({*value.knots, *ends[1:-1].tolist()}))
 
 
-@remembered(256, lasting=False)
+@interned(256)
 def _sum(parts: tuple[Value, ...], q: float, c: float) -> Sum:
     return Sum(parts, q, c)
 
@@ -293,7 +293,7 @@ class Largest(Source):
     window: Value
 
     @staticmethod
-    @remembered(256, lasting=False)
+    @interned(256)
     def of(value: Value, count: int, local: bool = False, window: Value | None = None) -> Largest:
         """The interned one."""
         return Largest((value,), count, local, window or value)
@@ -383,7 +383,7 @@ class Dropped(Source):
     p: float
 
     @staticmethod
-    @remembered(256, lasting=False)
+    @interned(256)
     def of(value: Value, p: float) -> Dropped:
         """The interned one."""
         return Dropped((value,), p)
@@ -413,7 +413,7 @@ class Itself(Source):
     ends = True
 
     @staticmethod
-    @remembered(256, lasting=False)
+    @interned(256)
     def of(value: Value) -> Itself:
         """The interned one."""
         return Itself((value,))
@@ -440,7 +440,7 @@ class Joint(Source):
     joint = True
 
     @staticmethod
-    @remembered(256, lasting=False)
+    @interned(256)
     def of(parts: tuple[Value, ...]) -> Joint:
         """The interned one."""
         return Joint(parts)
@@ -476,7 +476,7 @@ class Standardised(Source):
     parts: tuple[Value, ...]
 
     @staticmethod
-    @remembered(256, lasting=False)
+    @interned(256)
     def of(value: Value) -> Standardised:
         """The interned one."""
         return Standardised((value,))
@@ -591,12 +591,12 @@ def average(value: Value, weights: Sequence[float], q: float, c: float) -> Value
     return both.times(math.sqrt(q / both.second)) if both.second > 0 and q > 0 else both
 
 
-@remembered(128, lasting=False)
+@interned(128)
 def _row_means(value: Value) -> RowMeans:
     return RowMeans((value,))
 
 
-@remembered(128, lasting=False)
+@interned(128)
 def _averaged(value: Value, weights: tuple[float, ...]) -> Averaged:
     return Averaged((value,), weights)
 

@@ -21,7 +21,7 @@ from typing import Any, ClassVar, NamedTuple, Union
 
 import numpy as np
 
-from ..memory import lazy, remembered
+from ..memory import interned, lazy, remembered
 from ..rules import functions
 from ..rules.functions import Function, normal_cdf
 from . import site_distribution
@@ -177,7 +177,7 @@ class Value:
     steps: tuple[Step, ...] = ()
 
     @staticmethod
-    @remembered(4096, lasting=False)
+    @interned(4096)
     def of(source: Source, steps: tuple[Step, ...] = ()) -> Value:
         """The interned one."""
         return Value(source, steps)
@@ -361,7 +361,7 @@ class Gaussian(Source):
     parts: ClassVar[tuple[Value, ...]] = ()  # type: ignore[misc]
 
     @staticmethod
-    @remembered(1024, lasting=False)
+    @interned(1024)
     def of(q: float, c: float) -> Gaussian:
         """The one with rounded moments."""
         q = max(rounded(q), 0.0)
