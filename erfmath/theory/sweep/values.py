@@ -361,11 +361,11 @@ class Gaussian(Source):
     parts: ClassVar[tuple[Value, ...]] = ()  # type: ignore[misc]
 
     @staticmethod
-    @interned(1024)
+    @remembered(1024, lasting=False)
     def of(q: float, c: float) -> Gaussian:
         """The one with rounded moments."""
         q = max(rounded(q), 0.0)
-        return Gaussian(q, rounded(min(max(c, 0.0), q)))
+        return _gaussian(q, rounded(min(max(c, 0.0), q)))
 
     def reach(self) -> tuple[float, float]:
         end = REACH * math.sqrt(self.q)
@@ -414,6 +414,11 @@ def gauss_hermite(count: int) -> tuple[Array, Array]:
     """Points and probabilities of a standard normal variable."""
     z, w = np.polynomial.hermite_e.hermegauss(count)
     return z, w / w.sum()
+
+
+@interned(1024)
+def _gaussian(q: float, c: float) -> Gaussian:
+    return Gaussian(q, c)
 
 
 def _bell(middle: Array, spread: float, knots: tuple[float, ...]) -> tuple[Array, Array]:
