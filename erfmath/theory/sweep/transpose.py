@@ -180,7 +180,7 @@ class _Readout:
             j = graph.sources[i][slot]
             if graph.sources[i].index(j) != slot:
                 continue
-            others = {k: np.zeros_like(values[k]) for k in values if k != j}
+            others = {k: np.zeros_like(self.values[k][0]) for k in graph.sources[i] if k != j}
             # As in the backward sweep: at the input of layers with taps, else at the output.
             taps = bool(graph.ops[i].taps) and not graph.rules[i].moves
             mine = self._times(values[j], one, j) if taps else values[j]
