@@ -149,7 +149,8 @@ def test_sums_one_term_of_which_is_known_in_more_ways_than_the_other() -> None:
     """Dropout on one side, a max pool of some channels on the other, before a product: was a KeyError."""
     one = em.serial(em.concat(em.Conv(1, 6), em.Identity()), em.Conv(1, 4), em.Dropout(.2))
     other = em.concat(em.Slice(0, 2), em.serial(em.Slice(2, 4), em.MaxPool(3, 1, 1)))
-    net = em.serial(em.Conv(3, 4, stride=2, padding="same"), em.add(one, other), em.multiply(em.Conv(1, 8), em.Conv(3, 8)))
+    product = em.multiply(em.Conv(1, 8), em.Conv(3, 8))
+    net = em.serial(em.Conv(3, 4, stride=2, padding="same"), em.add(one, other), product)
     options = {"image": (4, 4), "channels_in": 2}
     found = em.erf_size_map(net, **options)
     for unit in ((0, 0), (1, 0)):
