@@ -21,7 +21,7 @@ from ...layers.weights import Fixed, Random
 from ..memory import remembered
 from .base import rule_of
 from .single import Sizes, equal_bins, scale
-from .traits import absorbs, copies, function_of, plain, slope_below
+from .traits import absorbs, copies, plain, slope_below
 
 __all__ = ["Row", "as_one", "fewer_copies", "related"]
 
@@ -120,8 +120,7 @@ def _functions(row: Row) -> Layer | None:
     if below is not None and then is not None:
         slope = below * (then if below > 0 else 1.0)
         return Activation("leaky_relu", slope=slope) if slope else Activation("relu")
-    first, second = function_of(row.first), function_of(row.second)
-    return row.second if first is not None and second is not None and absorbs(second, first) else None
+    return row.second if absorbs(row.second, row.first) else None
 
 
 @joins(Dropout, Dropout)

@@ -21,7 +21,7 @@ from .order import readers_of
 from .parallel import beside, one_convolution
 from .parts import belongs_to_parts
 from .single import alone
-from .traits import (by_channel, commutes, copies, function_of, homogeneous, keeps_positive, like, linear, nothing, odd,
+from .traits import (by_channel, commutes, copies, homogeneous, keeps_positive, like, linear, nothing, odd,
                      of_copies, of_sites, slope_below, spares_positive, unnamed)
 
 __all__ = ["simplified"]
@@ -260,7 +260,7 @@ class _Simplifying:
                 if one is not None and not like(one, layer) and self._common(i):
                     one = None
             if one is None:
-                if (j in self.positive and self._spares_positive(layer)) or (
+                if (j in self.positive and spares_positive(layer)) or (
                         j in self.normed and layer.statistics and like(layer, self.normed[j])):
                     break  # positive, or normalised, already
                 if not own or not (self._near_function(i, j) or self._exchange(i, j)):
@@ -273,11 +273,6 @@ class _Simplifying:
             j = k
         self._hand_on(i, j)
         return i != self.top
-
-    @staticmethod
-    def _spares_positive(layer: Layer) -> bool:
-        phi = function_of(layer)
-        return phi is not None and spares_positive(phi)
 
     def _common(self, i: int) -> bool:
         """Whether all terms of a sum, or parts of a concatenation, have passed the same layers from node `i` on.
@@ -370,21 +365,16 @@ class _Simplifying:
     def _before_gate(self, layer: Layer, gate: Activation, k: int) -> bool:
         """Whether a layer goes before an activation of node `k`: where that is a convolution that it is one with."""
         if isinstance(layer, Scale):
-            return layer.factor == -1 and self._odd(gate)
+            return layer.factor == -1 and odd(gate)
         if not (isinstance(layer, (PixelShuffle, PixelUnshuffle)) and self._own(k)):
             return False
         row = Row(self.layers[k], layer, (self.sizes[k],) * 2, (self.channels[k],) * 3, self.gated, self.ndim)
         return self.layers[k].random and as_one(row) is not None
 
-    @staticmethod
-    def _odd(layer: Layer) -> bool:
-        phi = function_of(layer)
-        return phi is not None and odd(phi)
-
     def _before_sign(self, i: int, j: int) -> bool:
         """Put an odd function `i` before a sign `j` that is after a pool which it may go before."""
         k = self.sources[j][0]
-        if getattr(self.layers[j], "factor") != -1 or not self._odd(self.layers[i]) or not self._own(k) or not (
+        if getattr(self.layers[j], "factor") != -1 or not odd(self.layers[i]) or not self._own(k) or not (
                 self.layers[k].routes):
             return False
         self._move_up(i, j, (k,), self.sizes[k], self.channels[k])

@@ -33,14 +33,18 @@ SMALL = 1e-12
 
 
 def _of_functions(question: Callable[..., bool]) -> Callable[..., bool]:
-    """Ask once, of functions that are finite; the answer is no of others."""
+    """Ask layers what is true of their functions, of each function once; no where one is not known or not finite."""
     @remembered(256)
-    @functools.wraps(question)
-    def asked(*functions: Function) -> bool:
+    def answer(*functions: Function) -> bool:
         try:
             return question(*functions)
         except NotImplementedError:
             return False
+
+    @functools.wraps(question)
+    def asked(*layers: Layer) -> bool:
+        functions = [function_of(layer) for layer in layers]
+        return None not in functions and answer(*functions)
     return asked
 
 
@@ -153,8 +157,7 @@ def keeps_positive(layer: Layer, below: bool) -> bool:
     `below` says so of what it reads.
     """
     if layer.is_gate and not layer.many_inputs:
-        phi = function_of(layer)
-        return phi is not None and _never_negative(phi)
+        return _never_negative(layer)
     return below and getattr(layer, "factor", 1) > 0 and getattr(layer, "by_taps", True) and not (
         layer.takes_weights or layer.takes_norm)
 
