@@ -21,7 +21,8 @@ from .base import rule_of
 from .functions import Function
 
 __all__ = ["absorbs", "by_channel", "commutes", "copies", "function_of", "homogeneous", "keeps_positive", "like",
-           "linear", "nothing", "odd", "of_copies", "of_sites", "plain", "slope_below", "spares_positive", "unnamed"]
+           "linear", "nothing", "odd", "of_copies", "of_sites", "plain", "slope_below", "spares_positive", "spreads",
+           "unnamed"]
 
 Array = npt.NDArray[np.float64]
 #: Values above and below zero at which functions are compared.
@@ -86,6 +87,11 @@ def plain(g: AxisGeometry) -> bool:
 def of_sites(layer: Layer, ndim: int) -> bool:
     """Whether a convolution reads the site alone that it makes."""
     return isinstance(layer, Conv) and all(map(plain, layer.geometry(ndim)))
+
+
+def spreads(layer: Layer, ndim: int) -> bool:
+    """Whether a layer reads more than one site."""
+    return any(g.kernel > 1 or g.resize is not None or g.padding == "whole" for g in layer.geometry(ndim))
 
 
 def copies(layer: Layer) -> bool:
