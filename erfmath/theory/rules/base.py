@@ -352,7 +352,7 @@ class Rule:
 
     def passage(self, layer: Layer, op: Linear, ndim: int) -> Passage | None:
         """How what neighbours share near borders passes, None where it is not followed (equation 62)."""
-        return None
+        return None if op.taps or op.gate else Passage(lambda axis, line, m, level, n_out: line)
 
     # -- backward -----------------------------------------------------------------------------
 

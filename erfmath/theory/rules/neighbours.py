@@ -28,6 +28,8 @@ __all__ = ["Borders", "Line", "Passage", "through_activation", "through_pool", "
 Line = Union[Array, None]
 #: Distances that are followed: a pool of stride s divides them by s.
 REACH = 32
+#: What counts as no difference.
+ROUNDING = 1e-12
 
 
 class Passage(NamedTuple):
@@ -54,6 +56,8 @@ class Borders:
                     self._followed.add(graph.sources[i][0])
 
     def _passage(self, i: int) -> Passage | None:
+        if len(self._graph.sources[i]) > 1:
+            return None
         return self._graph.rules[i].passage(self._graph.layers[i], self._graph.ops[i], self._graph.ndim)
 
     def follow(self, i: int, m: Moments) -> None:
@@ -95,12 +99,17 @@ def _even(line: Line, n: int) -> Array:
     return np.ones((min(REACH, n - 1) + 1, n)) if line is None else line
 
 
-def through_taps(line: Line, level: Array, taps: Taps, n_out: int) -> Array:
+def through_taps(line: Line, level: Array, taps: Taps, n_out: int) -> Line:
     """After a random convolution; `level` is the second moment along the axis before it."""
     n, stride = len(level), taps.geometry[0].stride
     line = _even(line, n)[::stride]
     both = forward(line * _products(level, len(line), stride), taps._replace(axes=(0,)), (n,), (n_out,))
-    return ratio(both, _products(both[0], len(both), 1), 1.0)
+    return _uneven(ratio(both, _products(both[0], len(both), 1), 1.0))
+
+
+def _uneven(line: Array) -> Line:
+    """The line, unless it says of all sites alike but for rounding, so that it is none."""
+    return None if (np.abs(line - 1) < ROUNDING).all() else line
 
 
 def _products(own: Array, distances: int, step: int) -> Array:

@@ -35,3 +35,15 @@ def test_what_neighbours_share_near_borders(stride: int) -> None:
             for d in range(1, min(len(line), n)):
                 assert_close(line[d, :n - d], found.diagonal(d), ROUNDING)
     assert min(float(line.min()) for line in sweep.borders.lines[2]) < 0.95
+
+
+@pytest.mark.parametrize("between", [(), (em.Shuffle(2),), (em.Dropout(0.0),)])
+@pytest.mark.parametrize("gate", ["gelu", "tanh"])
+def test_factors_between_a_convolution_and_a_pool(gate: str, between: tuple[em.Layer, ...]) -> None:
+    """A factor before or after a convolution is one of its weights, with biases that borders tell from values, too."""
+    first = em.Conv(5, 6, padding="same", dilation=2, bias=0.1)
+    nets = [em.serial(first, *ways, em.Activation(gate), em.MaxPool(2, 2)) for ways in (
+        (em.Conv(1, 6), em.Scale(2.0), *between), (em.Scale(2.0), em.Conv(1, 6), *between),
+        (em.Conv(1, 6, weights=em.Random(gain=8.0)), *between))]
+    totals = [em.predict(net, image=8, unit=0, channels_in=3).total for net in nets]
+    assert_close(totals, [totals[0]] * 3, ROUNDING)
