@@ -43,7 +43,8 @@ class AddRule(Rule):
         return True  # of one input
 
     def along(self, at: Before, inputs: Sequence[Moments], below: Sequence[Along]) -> Along:
-        power = np.array([float(one.average.mean()) for one in inputs])
+        power = np.array([float(one.average.mean()) * at.graph.times(at.i, j)**2
+                          for one, j in zip(inputs, at.graph.sources[at.i])])
         return of_sum(below, ratio(power, power.sum(), 1 / len(power)).tolist(), at.graph.channels[at.i])
 
     def forward(self, at: Before, inputs: list[Moments]) -> Moments:

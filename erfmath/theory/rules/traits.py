@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from ...layers import AvgPool, BlurPool, Conv, ConvTranspose, Layer, MaxPool, Upsample
 from ...layers.geometry import SITE, AxisGeometry
-from ...layers.weights import Fixed
+from ...layers.weights import Constant, Fixed
 from ..memory import remembered
 from .base import rule_of
 from .functions import Function
@@ -158,8 +158,14 @@ def keeps_positive(layer: Layer, below: bool) -> bool:
     """
     if layer.is_gate and not layer.many_inputs:
         return _never_negative(layer)
-    return below and getattr(layer, "factor", 1) > 0 and getattr(layer, "by_taps", True) and not (
-        layer.takes_weights or layer.takes_norm)
+    return below and getattr(layer, "factor", 1) > 0 and getattr(layer, "by_taps", True) and not layer.takes_norm and (
+        not layer.takes_weights or _never_negative_weights(layer))
+
+
+def _never_negative_weights(layer: Any) -> bool:
+    """Whether a layer has weights that are the same in all networks, and none below zero."""
+    weights = layer.weights
+    return not layer.bias and (isinstance(weights, Constant) or isinstance(weights, Fixed) and weights.array.min() >= 0)
 
 
 @_of_functions

@@ -435,7 +435,7 @@ class _Forward:
                     self.gates.power[i] = self.gates.power[i] * graph.rules[i].spared(graph, i, taken)
                 part = 1.0
                 taken = 1 - min(self.gates.even.get(graph.sources[i][0], (1.0, 1.0))[0], 1.0)
-            shares = [self.seconds.get(j, 0.0) / (self.seconds.get(i) or 1.0) for j in graph.sources[i]]
+            shares = [self._share(i, j) for j in graph.sources[i]]
             for k, j in enumerate(graph.sources[i]):
                 normed.setdefault(j, []).append(part)
                 gone.setdefault(j, []).append(taken)
@@ -443,6 +443,10 @@ class _Forward:
                 summed = layer.sums and len(shares) > 1
                 branch.setdefault(j, []).append(others if summed else followed)
                 mixed.setdefault(j, []).append({} if summed else known)
+
+    def _share(self, i: int, j: int) -> float:
+        """What part of E[v^2] of node `i` its input `j` has."""
+        return self.seconds.get(j, 0.0) * self.graph.times(i, j)**2 / (self.seconds.get(i) or 1.0)
 
     def _steepness(self) -> None:
         """How steep gates are for large values, from the top down; random layers make gradients of no value."""
@@ -463,7 +467,7 @@ class _Forward:
             for j in set(graph.sources[i]):
                 # A part of a sum, by what it is of the variance.
                 parted = graph.layers[i].sums and i in self.seconds
-                part = min(self.seconds.get(j, 0.0) / (self.seconds[i] or 1.0), 1.0) if parted else 1.0
+                part = min(self._share(i, j), 1.0) if parted else 1.0
                 met.setdefault(j, []).append((1 + (steep - 1) * part, slant * part, more))
 
     def _node(self, i: int, inputs: list[Moments]) -> Moments:
