@@ -32,6 +32,9 @@ from .graph_edit import upto
 
 __all__ = ["LayerShare", "LayerShares", "chain_variances", "layer_shares"]
 
+#: What rounding leaves of weights that add up to zero, as a part of the largest.
+NOTHING = 1e-12
+
 
 @dataclass(frozen=True)
 class LayerShare:
@@ -288,7 +291,10 @@ def _variance(values: Array) -> float:
 
 
 def _gathered(taps: Taps) -> Taps:
-    """All weight in the middle tap along each axis; of a transposed layer in its middle stride."""
+    """All weight in the middle tap along each axis; of a transposed layer in its middle stride.
+
+    Weights that add up to zero leave the root of the sum of their squares there, or nothing would pass the layer.
+    """
     weights = taps.weights
     if taps.rows is not None:  # the site nearest to the centroid of each row
         matrix = taps.rows.matrix
@@ -309,6 +315,8 @@ def _gathered(taps: Taps) -> Taps:
         else:
             middle = lines
         weights = np.moveaxis(middle, 0, place)
+    if not any(g.transposed for g in taps.geometry) and np.abs(weights).max() <= NOTHING * np.abs(taps.weights).max():
+        weights[tuple((g.kernel - 1) // 2 for g in taps.geometry)] = np.sqrt((taps.weights**2).sum())
     return taps._replace(weights=weights)
 
 

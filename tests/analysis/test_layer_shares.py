@@ -132,3 +132,14 @@ def test_shares_of_a_pixel_shuffle_after_a_gate() -> None:
     """Layers that stay apart do not change places again and again."""
     net = em.serial(em.Conv(3, 4), em.Activation("relu"), em.PixelShuffle(2), em.Conv(3, 2, stride=2))
     assert [row.node for row in em.layer_shares(net, image=6, ndim=1).layers][:1] == ["conv1"]
+
+
+def test_filters_whose_weights_add_up_to_zero_have_shares() -> None:
+    """Without its other taps a Laplacian would let nothing pass, and a batch norm would have nothing to divide by."""
+    lines = [em.Fixed([[1.0], [-2.0], [1.0]]), em.Fixed([[0.5, 0.29, -0.79]])]
+    whole = em.serial(Conv(5, 4), Conv(3, weights=em.Fixed(lines[0].array * lines[1].array)), em.BatchNorm(), Relu)
+    parts = em.serial(Conv(5, 4), Conv((3, 1), weights=lines[0]), Conv((1, 3), weights=lines[1]), em.BatchNorm(), Relu)
+    one, other = (em.layer_shares(net) for net in (whole, parts))
+    first = [row.variance for row in one.layers if row.node == "conv1"]
+    assert_close([row.variance for row in other.layers if row.node == "conv1"], first, FFT)
+    assert len(one.layers) == 2 and len(other.layers) == 3 and all(np.isfinite(row.variance) for row in other.layers)
