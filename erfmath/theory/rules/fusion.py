@@ -235,11 +235,9 @@ def _bins_of_all(row: Row) -> Layer | None:
 def _fewer_channels(row: Row) -> Layer | None:
     """Some of the channels that a random convolution makes."""
     conv, part, weights = row.first, row.second, row.first.weights
-    if not isinstance(weights, Random) or conv.groups != 1 or weights.fan not in ("in", "out") or conv.bias:
+    if not isinstance(weights, Random) or conv.groups != 1 or weights.fan != "in":
         return None
-    if weights.fan == "out":
-        weights = replace(weights, gain=weights.gain * row.channels[0] / row.channels[1], fan="in")
-    return replace(conv, channels=part.stop - part.start, weights=weights)
+    return replace(conv, channels=part.stop - part.start)
 
 
 @joins(Slice, Slice)

@@ -23,6 +23,7 @@ from .activation import ActivationRule
 from .base import Rule, rule_of
 from .functions import Function, rectifier
 from .order import readers_of
+from .sums import PLACE
 
 __all__ = ["Merged", "PointwiseRule", "Wiring", "combined", "merged"]
 
@@ -41,7 +42,7 @@ class Wiring(NamedTuple):
     ops: list[Linear]
     rules: list[Rule]
     labels: Sequence[Labels]
-    channels: Sequence[int]
+    channels: list[int]
     sizes: list[Any]
     biases: Mapping[int, float]
 
@@ -174,6 +175,7 @@ class _Merging:
         self.times: dict[tuple[int, int], float] = {}
         self.changed: set[int] = set()
         self.chains = _Chains(self._chain)
+        self.places = [i for i, layer in enumerate(wiring.layers) if layer is PLACE]  # and sums that are part of others
 
     def run(self) -> Merged:
         wiring = self.wiring
@@ -246,7 +248,9 @@ class _Merging:
                 self._put(i, base, phi)
                 return
             place = max((j for j, _ in group if self._free(j, base)), default=None)
-            if place is None:  # all of them are read elsewhere, too: moments will be followed, but no gate after them
+            if place is None:
+                place = self._place(i, base)
+            if place is None:  # moments will be followed, but no gate after them
                 for j, a in group:
                     found[j] = found.get(j, 0.0) + a
                 continue
@@ -303,6 +307,14 @@ class _Merging:
         return (self.readers[j] == 1 and j > base and not wiring.layers[j].sums
                 and np.array_equal(wiring.labels[j], wiring.labels[base]))
 
+    def _place(self, i: int, base: int) -> int | None:
+        """A node that nothing reads for a function of `base` that sum `i` reads, where there is one."""
+        place = max((j for j in self.places if base < j < i), default=None)
+        if place is not None:
+            self.places.remove(place)
+            self.wiring.sizes[place], self.wiring.channels[place] = self.wiring.sizes[i], self.wiring.channels[i]
+        return place
+
     def _broadcasts(self, i: int) -> bool:
         """Whether one site or one channel of an input serves all."""
         channels, sizes = self.wiring.channels, self.wiring.sizes
@@ -320,6 +332,7 @@ class _Merging:
         while self.flat and self.readers[j] == 1 and j > self.last:
             sources = self.wiring.sources[j]
             if self.wiring.layers[j].sums and len(sources) > 1 and not self._broadcasts(j):
+                self.places.append(j)
                 return [(k, factor * self.times.get((j, k), 1.0)) for k in sources]
             step = self._step(j)
             if step is None or not isinstance(step[0], Affine) or len(sources) > 1 or (

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...layers import Conv, Layer
+from ...layers import Conv, Layer, Slice
 from ...layers.weights import Random
 from .traits import like
 
@@ -43,7 +43,12 @@ def one_convolution(layers: list[Layer], ndim: int) -> Layer | None:
 
 
 def beside(one: Layer, other: Layer, channels: tuple[int, int]) -> Layer | None:
-    """Convolutions of one map with independent weights, of `channels` side by side, as one of all these."""
+    """Convolutions of one map with independent weights, of `channels` side by side, as one of all these.
+
+    Or parts of it that follow on one another.
+    """
+    if isinstance(one, Slice) and isinstance(other, Slice) and one.stop == other.start:
+        return Slice(one.start, other.stop)
     weights = getattr(one, "weights", None)
     if not isinstance(one, Conv) or not isinstance(other, Conv) or one.groups != 1 or not isinstance(
             weights, Random) or weights.fan != "in" or other.weights != weights:

@@ -2,9 +2,10 @@
 
 The largest of a window is taken channel by channel, and of a window of windows it is the largest of one larger window.
 Above a concatenation nobody sees that; in each part a pool is one with the one below, and a function goes before it.
-A norm does nothing to a part that it has normalised already, and functions in a row may be one.  In the same way a
-factor that several layers read is one for each of them, which may be part of it; those of a product come after it.
-Sums of concatenations are concatenations of sums.
+A norm does nothing to a part that it has normalised already, nor a rectifier to one that is positive, and functions in
+a row may be one.  In the same way a factor that several layers read is one for each of them, which may be part of it;
+those of a product come after it.  Sums of concatenations are concatenations of sums, and channels of one are channels
+of its parts.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ import math
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from ...layers import Activation, Add, BatchNorm, Concat, Identity, InstanceNorm, Layer, MaxPool, Multiply, Scale
+from ...layers import Activation, Add, BatchNorm, Concat, Identity, InstanceNorm, Layer, MaxPool, Multiply, Scale, Slice
 from ..sweep.values import rounded
 from .fusion import Row, as_one
 from .order import readers_of, rises
-from .traits import function_of, like
+from .traits import function_of, keeps_positive, like, spares_positive
 
 __all__ = ["belongs_to_parts", "into_parts"]
 
@@ -28,11 +29,15 @@ NORMS = (BatchNorm, InstanceNorm)
 
 
 def belongs_to_parts(layer: Layer, parts: Sequence[int], layers: Sequence[Layer], sources: Sequence[tuple[int, ...]],
-                     last: int) -> bool:
-    """Whether a layer goes into the `parts` of a concatenation rather than after it."""
-    if not isinstance(layer, (Activation, MaxPool)) or not any(_pooled(j, layers, sources, last) for j in parts):
-        return False
-    return isinstance(layer, MaxPool) or _rises(layer)
+                     last: int, positive: Collection[int] = ()) -> bool:
+    """Whether a layer goes into the `parts` of a concatenation rather than after it.
+
+    `positive` are nodes that are never below zero, of which rectifiers do nothing.
+    """
+    if isinstance(layer, Activation) and any(j in positive for j in parts) and spares_positive(layer):
+        return True
+    return isinstance(layer, (Activation, MaxPool)) and any(_pooled(j, layers, sources, last) for j in parts) and (
+        isinstance(layer, MaxPool) or _rises(layer))
 
 
 def _pooled(j: int, layers: Sequence[Layer], sources: Sequence[tuple[int, ...]], last: int) -> bool:
@@ -72,7 +77,7 @@ def into_parts(names: list[str], layers: list[Layer], sources: list[tuple[int, .
     if Concat not in kinds and Scale not in kinds:
         return None
     readers, ways = readers_of(sources), {}
-    moving = (*NORMS, MaxPool, Activation)
+    moving, positive = (*NORMS, MaxPool, Activation), _positive(layers, sources, last)
     factors = {i for i, kind in enumerate(kinds) if kind is Scale and i > last and readers[i] > 1}
     for i, kind in enumerate(kinds):
         if kind not in moving or i <= last or not (readers[i] or i == len(layers) - 1) or kinds[sources[i][0]] not in (
@@ -84,14 +89,17 @@ def into_parts(names: list[str], layers: list[Layer], sources: list[tuple[int, .
             continue  # one site that serves all stays one
         free = [j for j in parts if j > last and names[j] not in given]
         next_to = [layers[j] for j in free if kind in NORMS or readers[j] == 1] if len(way) == 2 else []
-        if _one_with(layers[i], next_to, sizes[i]) or belongs_to_parts(layers[i], parts, layers, sources, last):
+        if _one_with(layers[i], next_to, sizes[i]) or belongs_to_parts(
+                layers[i], parts, layers, sources, last, positive):
             ways[i] = way
     scaled = {i: held for i, kind in enumerate(kinds) if kind is Multiply and i > last and Scale in kinds and (
         held := [j for j in sources[i] if j > last and kinds[j] is Scale and names[j] not in given])}
     summed = [i for i, kind in enumerate(kinds) if kind is Add and i > last and len(sources[i]) > 1 and all(
         j > last and kinds[j] is Concat for j in sources[i])]
     summed = [i for i in summed if _side_by_side([sources[j] for j in sources[i]], sizes, channels)]
-    if not ways and not factors and not scaled and not summed:
+    sliced = {i for i, kind in enumerate(kinds) if kind is Slice and (j := sources[i][0]) > last and (
+        kinds[j] is Concat and all(sizes[k] == sizes[i] for k in sources[j]))}
+    if not ways and not factors and not scaled and not summed and not sliced:
         return None
     place: dict[int, int] = {-1: -1}
     made: list[tuple[str, Layer, tuple[int, ...], Any, int]] = []
@@ -121,6 +129,13 @@ def into_parts(names: list[str], layers: list[Layer], sources: list[tuple[int, .
                      for each in zip(*(sources[j] for j in inputs))]
             place[i] = add(inputs[0], tuple(terms), sizes[i], channels[i])
             continue
+        if i in sliced:
+            joint, = inputs
+            ends = [add(i, (end_of(k),), sizes[i], part.stop - part.start, part)
+                    for k, part in zip(sources[joint], _within(layers[i], [channels[k] for k in sources[joint]]))
+                    if part]
+            place[i] = ends[0] if len(ends) == 1 else add(joint, tuple(ends), sizes[i], channels[i])
+            continue
         if i not in ways:
             place[i] = add(i, tuple(map(end_of, inputs)), sizes[i], channels[i])
             continue
@@ -135,6 +150,26 @@ def into_parts(names: list[str], layers: list[Layer], sources: list[tuple[int, .
     names[:], layers[:], sources[:], here, counts = map(list, zip(*made))
     sizes[:], channels[:] = [*here, sizes[-1]], [*counts, channels[-1]]
     return place[last]
+
+
+def _within(whole: Any, channels: Sequence[int]) -> list[Slice | None]:
+    """Of parts with so many channels side by side those that are in a slice of all, None of others."""
+    found: list[Slice | None] = []
+    first = 0
+    for count in channels:
+        start, stop = (min(max(end - first, 0), count) for end in (whole.start, whole.stop))
+        found.append(Slice(start, stop) if start < stop else None)
+        first += count
+    return found
+
+
+def _positive(layers: Sequence[Layer], sources: Sequence[tuple[int, ...]], last: int) -> set[int]:
+    """Nodes that are never below zero."""
+    found: set[int] = set()
+    for i, layer in enumerate(layers):
+        if i > last and keeps_positive(layer, found.issuperset(sources[i])):
+            found.add(i)
+    return found
 
 
 def _way(i: int, layers: Sequence[Layer], sources: Sequence[tuple[int, ...]], readers: Sequence[int], last: int

@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from ...layers import Activation, Identity, Layer, PixelShuffle, PixelUnshuffle, Scale, Slice
 from ...layers.base import STEEPEST
 from ..sweep.values import rounded
@@ -21,6 +19,7 @@ from .order import readers_of
 from .parallel import beside, one_convolution
 from .parts import belongs_to_parts
 from .single import alone
+from .sums import flattened
 from .traits import (by_channel, commutes, copies, homogeneous, keeps_positive, like, linear, nothing, odd,
                      of_copies, of_sites, slope_below, spares_positive, unnamed)
 
@@ -32,7 +31,7 @@ DEEPEST = 60
 
 def simplified(names: list[str], layers: list[Layer], sources: list[tuple[int, ...]], sizes: list[Any],
                channels: list[int], last: int, given: Mapping[str, Any], apart: frozenset[str] = frozenset()
-               ) -> list[int]:
+               ) -> tuple[list[int], int]:
     """Rewire what reads a node that does nothing, and replace layers in a row, or side by side, by one.
 
     Parameters
@@ -48,16 +47,23 @@ def simplified(names: list[str], layers: list[Layer], sources: list[tuple[int, .
 
     Returns
     -------
-    list of int
+    kept : list of int
         The nodes that are left.
+    last : int
+        The new position of the map `last`.
     """
+    lists = names, layers, sources, sizes, channels
+    steady = apart.union(name.removesuffix(".bias") for name in given)
     for _ in range(len(layers)):
-        before = _Simplifying(names, layers, sources, sizes, channels, last, given, apart)
+        before = _Simplifying(*lists, last, given, steady)
         readers = before.readers.copy()
         kept = before.run()
-        if not before.repeat and not [1 for had, has in zip(readers, before.readers) if had > has == 1]:
+        flat = flattened(*lists, last, steady)
+        if flat is not None:
+            last = flat
+        elif not before.repeat and not [1 for had, has in zip(readers, before.readers) if had > has == 1]:
             break
-    return kept
+    return kept, last
 
 
 class _Simplifying:
@@ -80,7 +86,7 @@ class _Simplifying:
     """
 
     def __init__(self, names: list[str], layers: list[Layer], sources: list[tuple[int, ...]], sizes: list[Any],
-                 channels: list[int], last: int, given: Mapping[str, Any], apart: frozenset[str]) -> None:
+                 channels: list[int], last: int, given: Mapping[str, Any], steady: frozenset[str]) -> None:
         self.within, self.repeat = 0, False
         self.names, self.layers, self.sources, self.sizes, self.channels = names, layers, sources, sizes, channels
         self.last, self.given = last, given
@@ -89,7 +95,7 @@ class _Simplifying:
         self.moved = any(layer.moves_channels for layer in layers)
         self.readers = readers_of(sources)
         self.reader = {j: i for i, inputs in enumerate(sources) for j in inputs}
-        self.steady = apart.union(name.removesuffix(".bias") for name in given)
+        self.steady = steady
         self.same: dict[int, int] = {}
         self.made: dict[int, tuple[int, ...]] = {}
         self.origin: dict[int, Any] = {}
@@ -129,7 +135,7 @@ class _Simplifying:
                 self._flat(i)
             if layer.joins_channels and not self.constant:
                 self._side_by_side(i)
-            elif layer.sums and self.gated:
+            elif layer.sums:
                 self._sum(i)
         if len(self.sources[i]) == 1 and self._in_a_row(i):
             return
@@ -143,35 +149,36 @@ class _Simplifying:
                 return
             self.made[j] = (*self.made[j], i) if j in self.made else (i,)
         if self.moved:
-            found = unmoved(i, layer, self.sources, self.channels, self.origin, self.ndim)
+            found = unmoved(i, layer, self.sources, self.channels, self.origin, self.ndim,
+                            lambda j: j < i and self.readers[j] > 0 and self.sizes[j] == self.sizes[i])
             if found is not None and self.sizes[found] == self.sizes[i]:
                 self._hand_on(i, found)
                 return
         if isinstance(layer, Slice):
-            self._parts_of(i, layer)
+            self._apart(self.sources[i][0])
         elif isinstance(layer, (PixelShuffle, PixelUnshuffle)):
             same = self._shuffled_back(i, layer)
             if same is not None:
                 self._hand_on(i, same)
 
-    def _parts_of(self, i: int, layer: Slice) -> None:
-        """Parts of a concatenation that none of the channels come from are left out."""
-        j, = self.sources[i]
-        if not self._inner(j) or not self.layers[j].joins_channels or self.within == DEEPEST:
+    def _apart(self, j: int) -> None:
+        """A random convolution whose channels are read in parts that do not overlap as one of each part."""
+        readers, layer = self.made.get(j, ()), self.layers[j]
+        readers = tuple(i for i in readers if self.readers[i] and self.sources[i] == (j,))
+        if not (self._inner(j) and layer.random and 1 < len(readers) == self.readers[j]):
             return
-        ends = np.cumsum([0, *(self.channels[k] for k in self.sources[j])]).tolist()
-        read = [n for n in range(len(ends) - 1) if ends[n] < layer.stop and layer.start < ends[n + 1]]
-        kept, first = self.sources[j][read[0]:read[-1] + 1], ends[read[0]]
-        if len(kept) == len(ends) - 1 or any(self.sizes[k] != self.sizes[i] for k in kept) or not (
-                len(kept) == 1 or self._own(j)):
+        parts: list[Any] = sorted((self.layers[i] for i in readers if isinstance(self.layers[i], Slice)),
+                                  key=lambda part: part.start)
+        if len(parts) < len(readers) or any(one.stop > other.start for one, other in zip(parts, parts[1:])):
             return
-        if len(kept) > 1:
-            self._put(j, self.layers[j], kept)
-            self.channels[j] = ends[read[-1] + 1] - first
-            self.origin.pop(j, None)
-        self._put(i, Slice(layer.start - first, layer.stop - first), kept if len(kept) == 1 else (j,))
-        self.origin.pop(i, None)
-        self._again(i)
+        (k,), whole = self.sources[j], self.channels[j]
+        row = Row(layer, None, (self.sizes[k], self.sizes[j]), (self.channels[k], whole, whole), self.gated, self.ndim)
+        made = [as_one(row._replace(second=self.layers[i])) for i in readers]
+        for i, one in zip(readers, made):
+            if one is not None:
+                self._put(i, one, (k,))
+                self.origin.pop(i, None)
+        self.repeat = True
 
     def _made_already(self, i: int) -> int | None:
         """A node that is the same function of the same map."""
@@ -589,7 +596,8 @@ class _Simplifying:
         self._put(i, self.layers[i], tuple(flat))
 
     def _as_one_beside(self, i: int) -> None:
-        """Convolutions of one map next to one another that differ in their numbers of channels as one."""
+        """Parts of one map next to one another, or convolutions of it that differ in their numbers of channels, as one.
+        """
         found: list[int] = []
         for j in self.sources[i]:
             k = found[-1] if found else j
@@ -611,7 +619,7 @@ class _Simplifying:
         if not all(self._own(j) and len(self.sources[j]) == 1 for j in level):
             return False
         first, below = self.layers[level[0]], [self.sources[j][0] for j in level]
-        if belongs_to_parts(first, below, self.layers, self.sources, self.last):
+        if belongs_to_parts(first, below, self.layers, self.sources, self.last, self.positive):
             return False
         return (by_channel(first) and len({self.sizes[j] for j in below}) == 1
                 and all(like(first, self.layers[j]) and self.channels[j] == self.channels[k]

@@ -24,9 +24,9 @@ from ...networks.settings import RunSettings
 from ..memory import Recent
 from ..rules.merging import Merged, Wiring, merged
 from ..rules.order import leading, ordered
-from ..rules.parts import into_parts
 from ..rules.registry import Rule, rule_of
-from ..rules.simplify import simplified
+from ..rules.simplest import simplest
+from ..rules.sums import with_places
 from .dependence import SEVERAL, meet, pulled_through
 from .groups import ONE, Labels, count, owners, side_by_side, sizes as group_sizes, spread_over, whole
 from .lowering import SAMPLE, Linear, Norm, reach
@@ -131,13 +131,9 @@ class Graph:
         if given:
             layers = [layer.with_given(given[name]) if name in given else layer for name, layer in zip(names, layers)]
         if lean:
-            lists = names, layers, sources, sizes, channels
-            source = _without(simplified(*lists, source, given, apart), source, *lists)
-            for _ in range(len(names)):
-                moved = into_parts(*lists, source, apart.union(given))
-                if moved is None:
-                    break
-                source = _without(simplified(*lists, moved, given, apart), moved, *lists)
+            source = simplest(names, layers, sources, sizes, channels, source, given, apart)
+        if flat:
+            source = with_places(names, layers, sources, sizes, channels, source)
         read = list(sources)
         ops: list[Linear] = []
         labels: list[Labels] = [*[whole(1)] * len(layers), whole(channels_in)]
@@ -272,20 +268,6 @@ def _stack(i: int, source: int, layers: list[Layer], rules: list[Rule], ops: lis
         if joint is None:
             return
         ops[i], sources[i] = joint, sources[below]
-
-
-def _without(kept: list[int], source: int, names: list[str], layers: list[Layer], sources: list[tuple[int, ...]],
-             sizes: list[Any], channels: list[int]) -> int:
-    """Leave out all nodes but those `kept`; the new position of the source."""
-    if len(kept) == len(layers):
-        return source
-    place = {-1: -1, **{i: n for n, i in enumerate(kept)}}
-    lists: tuple[list[Any], ...] = names, layers, sources
-    for each in lists:
-        each[:] = [each[i] for i in kept]
-    sources[:] = [tuple(place[j] for j in inputs) for inputs in sources]
-    sizes[:], channels[:] = ([each[i] for i in (*kept, -1)] for each in (sizes, channels))
-    return place[source]
 
 
 def _rule(name: str, layer: Layer) -> Rule:

@@ -44,3 +44,19 @@ def test_side_by_side() -> None:
     assert beside(em.Conv(3, 8, name="a"), em.Conv(3, 4, name="b"), (8, 4)) == em.Conv(3, 12)
     for other in (em.Conv(5, 4), em.Conv(3, 4, weights=Random(gain=3.)), em.MaxPool(3, 1, 1)):
         assert beside(em.Conv(3, 8), other, (8, 4)) is None
+
+
+def test_parts_of_a_convolution_are_convolutions() -> None:
+    """Channels 1 to 3 and 4 to 8 of a random convolution have weights of their own, as two convolutions do."""
+    parts = em.serial(em.Conv(3, 9), em.concat(em.serial(em.Slice(1, 3), em.Activation("tanh")), em.Slice(4, 8)))
+    each = em.concat(em.serial(em.Conv(3, 2), em.Activation("tanh")), em.Conv(3, 4))
+    both = [em.predict(em.serial(net, em.Conv(3, 4)), channels_in=3).map for net in (parts, each)]
+    assert_close(both[0], both[1], ROUNDING)
+
+
+def test_channels_that_two_parts_have_are_not_parted() -> None:
+    """x times itself is no product of two independent convolutions."""
+    parts = em.serial(em.Conv(3, 6), em.multiply(em.Slice(0, 4), em.Slice(0, 4)))
+    apart = em.serial(em.multiply(em.Conv(3, 4), em.Conv(3, 4)))
+    square, product = (em.predict(net, channels_in=3).total for net in (parts, apart))
+    assert square / product > 1.9

@@ -89,3 +89,19 @@ def test_a_function_of_a_map_beside_pools_of_it() -> None:
         em.concat(em.Identity(), em.Conv(3, 4), em.serial(pool, pool)),
         em.concat(em.Identity(), em.concat(em.Conv(3, 4), em.MaxPool(5, 1, 2)))))
     np.testing.assert_allclose(one.map, other.map, rtol=1e-12)
+
+
+def test_rectifiers_of_positive_parts() -> None:
+    """relu(x beside y) is x beside relu(y) where x is never below zero: two groups of channels of a norm, or three."""
+    positive = em.serial(em.Conv(3, 4), em.Activation("hardsigmoid"))
+    ends = em.Conv(3, 4), em.BatchNorm()
+    one, other = (em.serial(em.Conv(3, 4), em.concat(*parts), *after, *ends) for parts, after in ((
+        (positive, em.Conv(3, 4)), (R,)), ((positive, em.serial(em.Conv(3, 4), R)), ())))
+    np.testing.assert_allclose(*(em.predict(net, image=6, unit=0).map for net in (one, other)), rtol=1e-9)
+
+
+def test_channels_of_a_concatenation_are_those_of_its_parts() -> None:
+    """Channels 2 to 5 of four beside four: pooled once more, as the largest of larger windows."""
+    pool = em.MaxPool(3, 1, 1)
+    net = em.serial(em.concat(em.Conv(1, 4), em.serial(em.Conv(1, 4), pool)), em.Slice(2, 6), pool)
+    np.testing.assert_allclose(em.predict(net, ndim=1).std**2, [uniform(3, 5)], rtol=1e-9)

@@ -1,0 +1,72 @@
+"""Sums of sums, and functions of some terms of a sum."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import erfmath as em
+from erfmath.layers import Add, Conv, Layer, Scale
+from erfmath.theory.rules.sums import PLACE, flattened, with_places
+
+R, S = em.Activation("relu"), em.Activation("softsign")
+
+
+def lists(layers: list[Layer], sources: list[tuple[int, ...]]) -> Any:
+    return ([f"n{i}" for i in range(len(layers))], layers, sources, [(None,)] * (len(layers) + 1),
+            [4] * (len(layers) + 1))
+
+
+def test_factors_between_sums_go_to_the_terms() -> None:
+    """-2 (x + 3 (x + a)) + b = -2 x - 6 x - 6 a + b."""
+    layers: list[Layer] = [Conv(3), Add(), Scale(3.), Add(), Scale(-2.), Conv(1), Add()]
+    made = lists(layers, [(-1,), (-1, 0), (1,), (-1, 2), (3,), (-1,), (4, 5)])
+    last = flattened(*made, -1, frozenset())
+    _, after, sources, sizes, channels = made
+    assert last == -1 and len(after) == len(sources) == len(sizes) - 1 == len(channels) - 1 == 10
+    terms = [(after[j].factor, sources[j][0]) if isinstance(after[j], Scale) else (1.0, j) for j in sources[-1]]
+    assert terms == [(-2.0, -1), (-6.0, -1), (-6.0, 0), (1.0, 5)]
+    assert flattened(*made, -1, frozenset()) is None
+
+
+def test_sums_that_others_read_or_that_stay_are_kept() -> None:
+    layers: list[Layer] = [Add(), Scale(2.), Add()]
+    for sources, steady in (([(-1, -1), (0,), (0, 1)], ()), ([(-1, -1), (0,), (-1, 1)], ("n0",))):
+        assert flattened(*lists(list(layers), list(sources)), -1, frozenset(steady)) is None
+
+
+def test_places_are_read_by_nothing_and_the_source_moves() -> None:
+    made = lists([Conv(3), Conv(3), Add(), Conv(1), Add()], [(-1,), (-1,), (0, 1, -1), (2,), (2, 3)])
+    assert with_places(*made, 2) == 3
+    _, layers, sources, sizes, channels = made
+    assert layers[2] is PLACE and not any(2 in inputs for inputs in sources)
+    assert sources[3:] == [(0, 1, -1), (3,), (3, 4)] and len(sizes) == len(channels) == 7
+
+
+@pytest.mark.parametrize("gate", [S, R, em.Activation("tanh")])
+@pytest.mark.parametrize("pool", [em.MaxPool(3, 2, 1), R])
+def test_functions_among_other_terms(gate: Layer, pool: Layer) -> None:
+    """x + f(x) + g(f(x)) is (x + f(x)) + g(f(x)), also where f(x) is read by both and a pool or a gate follows."""
+    branch = em.serial(gate, em.Conv(3, 4))
+    nested = em.serial(em.Conv(3, 4), em.add(branch, em.add(em.Identity(), gate)), pool, em.Conv(1, 4))
+    flat = em.serial(em.Conv(3, 4), em.add(branch, gate, em.Identity()), pool, em.Conv(1, 4))
+    one, other = (em.predict(net, channels_in=3) for net in (nested, flat))
+    np.testing.assert_allclose(other.map, one.map, rtol=1e-9)
+    sampled = em.measure(em.serial(em.Conv(3, 64), em.add(em.serial(gate, em.Conv(3, 64)), gate, em.Identity()), pool,
+                                   em.Conv(1, 64)), channels_in=3, draws=400, rng=0)
+    assert abs(sampled.total / one.total - 1) < .15  # a tenth is what finite width makes
+
+
+@pytest.mark.parametrize("factor", [1.55, -0.6])
+def test_scaled_sums_of_concatenations(factor: float) -> None:
+    """a c + b relu(x) + x, as a sum of three and as b ((a / b) c + relu(x)) + x; x has parts of unlike channels."""
+    parts = em.concat(em.MaxPool(3, 1, 1), em.Conv(3, 6), em.Conv(1, 6))
+    conv = em.serial(em.Conv(3, 8), em.Conv(1, 14))
+    flat = em.serial(em.Conv(1, 2), parts, em.add(em.serial(conv, em.Scale(2.4)), em.serial(R, em.Scale(factor)),
+                                                  em.Identity()), R)
+    nested = em.serial(em.Conv(1, 2), parts, em.add(em.serial(em.add(em.serial(conv, em.Scale(2.4 / factor)), R),
+                                                              em.Scale(factor)), em.Identity()), R)
+    one, other = (em.predict(net, channels_in=4) for net in (flat, nested))
+    np.testing.assert_allclose(other.map, one.map, rtol=1e-9)
