@@ -20,6 +20,7 @@ from ...layers.geometry import SITE
 from ...layers.weights import Fixed, Random
 from ..memory import remembered
 from .base import rule_of
+from .parallel import of_fan_in
 from .single import Sizes, equal_bins, scale
 from .traits import absorbs, copies, plain, slope_below
 
@@ -235,9 +236,9 @@ def _bins_of_all(row: Row) -> Layer | None:
 def _fewer_channels(row: Row) -> Layer | None:
     """Some of the channels that a random convolution makes."""
     conv, part, weights = row.first, row.second, row.first.weights
-    if not isinstance(weights, Random) or conv.groups != 1 or weights.fan != "in":
+    if not isinstance(weights, Random) or conv.groups != 1:
         return None
-    return replace(conv, channels=part.stop - part.start)
+    return replace(of_fan_in(conv, row.channels[0]), channels=part.stop - part.start)
 
 
 @joins(Slice, Slice)

@@ -12,14 +12,24 @@ from ...layers import Conv, Layer, Slice
 from ...layers.weights import Random
 from .traits import like
 
-__all__ = ["beside", "one_convolution"]
+__all__ = ["beside", "of_fan_in", "one_convolution"]
 
 
-def one_convolution(layers: list[Layer], ndim: int) -> Layer | None:
-    """The sum of convolutions of one map with random weights as one, whose taps have the variances of all of them."""
+def of_fan_in(layer: Any, channels: int) -> Any:
+    """A layer of random weights whose variance is that over the incoming `channels`; others as they are."""
+    weights = getattr(layer, "weights", None)
+    if not isinstance(weights, Random) or weights.fan == "in":
+        return layer
+    gain = weights.gain * channels / weights.fan_channels(channels, layer.channels or channels)
+    return replace(layer, weights=replace(weights, gain=gain, fan="in"))
+
+
+def one_convolution(layers: list[Layer], channels: int, ndim: int) -> Layer | None:
+    """The sum of convolutions of one map of `channels` with random weights as one, whose taps have all variances."""
+    layers = [of_fan_in(one, channels) for one in layers]
     first: Any = layers[0]
     if any(not isinstance(one, Conv) or not isinstance(one.weights, Random) or one.groups != 1 or one.bias
-           or one.weights.fan != "in" or one.channels != first.channels or one.weights.law != first.weights.law
+           or one.channels != first.channels or one.weights.law != first.weights.law
            for one in layers):
         return None
     axes = [one.geometry(ndim) for one in layers]
@@ -42,15 +52,16 @@ def one_convolution(layers: list[Layer], ndim: int) -> Layer | None:
                 weights=Random(gain=float(total.sum()), profile=total, law=first.weights.law))
 
 
-def beside(one: Layer, other: Layer, channels: tuple[int, int]) -> Layer | None:
-    """Convolutions of one map with independent weights, of `channels` side by side, as one of all these.
+def beside(one: Layer, other: Layer, channels: tuple[int, int, int]) -> Layer | None:
+    """Convolutions of one map with independent weights side by side as one; `channels` of the map, and of the two.
 
     Or parts of it that follow on one another.
     """
     if isinstance(one, Slice) and isinstance(other, Slice) and one.stop == other.start:
         return Slice(one.start, other.stop)
+    one, other = (of_fan_in(layer, channels[0]) for layer in (one, other))
     weights = getattr(one, "weights", None)
     if not isinstance(one, Conv) or not isinstance(other, Conv) or one.groups != 1 or not isinstance(
-            weights, Random) or weights.fan != "in" or other.weights != weights:
+            weights, Random) or other.weights != weights:
         return None
-    return replace(one, channels=sum(channels), name=None) if like(one, other, "channels") else None
+    return replace(one, channels=sum(channels[1:]), name=None) if like(one, other, "channels") else None

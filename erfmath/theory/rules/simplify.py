@@ -509,10 +509,11 @@ class _Simplifying:
             if self._own(j) and self.layers[j].random:
                 groups.setdefault((*self.sources[j], self.sizes[j]), []).append(j)
         for terms in groups.values():
-            whole = one_convolution([self.layers[j] for j in terms], self.ndim) if len(terms) > 1 else None
+            place, inputs = max(terms), self.sources[terms[0]]
+            whole = None if len(terms) == 1 else one_convolution(
+                [self.layers[j] for j in terms], self.channels[inputs[0]], self.ndim)
             if whole is None:
                 continue
-            place, inputs = max(terms), self.sources[terms[0]]
             for j in terms:
                 self._put(j, whole, inputs if j == place else ())
             self._put(i, self.layers[i], tuple(j for j in self.sources[i] if j == place or j not in terms))
@@ -602,7 +603,8 @@ class _Simplifying:
         for j in self.sources[i]:
             k = found[-1] if found else j
             if k != j and self._own(j) and self._own(k) and self.sources[j] == self.sources[k]:
-                whole = beside(self.layers[k], self.layers[j], (self.channels[k], self.channels[j]))
+                whole = beside(self.layers[k], self.layers[j], (
+                    self.channels[self.sources[j][0]], self.channels[k], self.channels[j]))
                 if whole is not None:
                     place = max(j, k)
                     self._put(min(j, k), self.layers[k], ())

@@ -32,8 +32,6 @@ def alone(layer: Layer, sizes: Sizes, channels: int, ndim: int) -> Layer:
         return layer
     if isinstance(layer, GroupNorm):
         return InstanceNorm(scale_var=layer.scale_var, shift_var=layer.shift_var) if layer.groups == channels else layer
-    if isinstance(layer, (Conv, ConvTranspose)) and layer.random:
-        layer = _of_fan_in(layer, channels)
     if isinstance(layer, ConvTranspose):
         layer = _forwards(layer, ndim)
     if isinstance(layer, Conv):
@@ -59,16 +57,6 @@ def alone(layer: Layer, sizes: Sizes, channels: int, ndim: int) -> Layer:
         if layer.function == "leaky_relu" and layer.slope == 0:
             return _RELU
     return layer
-
-
-def _of_fan_in(layer: Any, channels: int) -> Layer:
-    """A convolution of random weights whose variance is that over the incoming channels."""
-    weights = layer.weights
-    if not isinstance(weights, Random) or weights.fan == "in":
-        return layer
-    gain = weights.gain * channels / weights.fan_channels(channels, layer.channels or channels)
-    of_fan_in: Layer = replace(layer, weights=replace(weights, gain=gain, fan="in"))
-    return of_fan_in
 
 
 def _one_tap(layer: Layer, ndim: int) -> Layer:

@@ -50,12 +50,3 @@ def test_names_of_simple_layers() -> None:
     assert alone(em.Activation("leaky_relu", slope=0.), (4,), 8, 1) == em.Activation("relu")
     assert alone(em.GroupNorm(8), (4,), 8, 1) == em.InstanceNorm() and alone(em.GroupNorm(4), (4,), 8, 1) == (
         em.GroupNorm(4))
-
-
-@pytest.mark.parametrize("fan", ["out", "average"])
-@pytest.mark.parametrize("kind", [em.Conv, em.ConvTranspose])
-def test_variances_over_other_channels(fan: str, kind: type[em.Conv]) -> None:
-    """2 / 12, or 2 / 9, of 6 incoming and 12 outgoing channels is 1 / 6, or 4 / 3 over 6."""
-    layer = alone(kind(3, 12, stride=2, weights=em.Random(fan=fan)), (8,), 6, 1)  # type: ignore[arg-type]
-    gain = 1.0 if fan == "out" else 4 / 3
-    assert layer == kind(3, 12, stride=2, weights=em.Random(gain=gain))
