@@ -20,7 +20,7 @@ LARGEST = 1e100
 #: Weights that differ by less, as a part, are equal.
 ROUNDING = 1e-12
 #: Layers that may be written as simpler ones.
-SIMPLER = (Conv, ConvTranspose, AdaptiveAvgPool, AdaptiveMaxPool, AvgPool, GlobalAvgPool, Upsample, Activation,
+SIMPLER = (Conv, ConvTranspose, AdaptiveAvgPool, AdaptiveMaxPool, AvgPool, MaxPool, GlobalAvgPool, Upsample, Activation,
            GroupNorm)
 Sizes = tuple[Any, ...]
 _RELU = Activation("relu")
@@ -49,6 +49,8 @@ def alone(layer: Layer, sizes: Sizes, channels: int, ndim: int) -> Layer:
             g.kernel == n and g.dilation == 1 and not (isinstance(g.padding, str) or any(g.pads(n)))
             for g, n in zip(layer.geometry(ndim), sizes)):
         layer = GlobalAvgPool()
+    if isinstance(layer, (AvgPool, MaxPool)) and (layer.ceil_mode or not getattr(layer, "count_include_pad", True)):
+        return _by_whole_windows(layer, sizes, ndim)
     if isinstance(layer, GlobalAvgPool):
         return Identity() if set(sizes) == {1} else layer
     if isinstance(layer, Activation):
@@ -127,6 +129,19 @@ def equal_bins(layer: Layer, sizes: Sizes, ndim: int) -> Layer:
         return layer
     kernel = tuple(n // count for n, count in zip(sizes, counts))
     return MaxPool(kernel, kernel) if layer.routes else AvgPool(kernel, kernel)
+
+
+def _by_whole_windows(layer: Any, sizes: Sizes, ndim: int) -> Layer:
+    """A pool without what tells windows that end outside the map, where there are none."""
+    axes = layer.geometry(ndim)
+    if layer.ceil_mode and None not in sizes and all(g.out(n) == g._replace(ceil_mode=False).out(n)
+                                                     for g, n in zip(axes, sizes)):
+        layer = replace(layer, ceil_mode=False)
+    if not (getattr(layer, "count_include_pad", True) or layer.ceil_mode or any(
+            isinstance(g.padding, str) or any(g.padding) for g in axes)):
+        layer = replace(layer, count_include_pad=True)
+    whole: Layer = layer
+    return whole
 
 
 def _by_scale(layer: Upsample, sizes: Sizes, ndim: int) -> Layer:

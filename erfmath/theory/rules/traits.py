@@ -28,6 +28,8 @@ Array = npt.NDArray[np.float64]
 #: Values above and below zero at which functions are compared.
 _RISING = np.sinh(np.linspace(0, 17, 3401)[1:])
 _FALLING = -_RISING
+#: Fields that tell the windows of a layer, in one of several ways.
+WINDOW = frozenset({"kernel_size", "stride", "padding", "dilation", "padding_mode", "output_padding", "scale"})
 #: What rounding leaves of zero in functions put together of several.
 SMALL = 1e-12
 
@@ -60,9 +62,30 @@ def _fields(kind: type[Layer]) -> tuple[str, ...]:
 
 
 def like(one: Layer, other: Layer | None, but: str | None = None) -> bool:
-    """Whether two layers are one but for their names, and the field `but`."""
-    return one is other or (type(one) is type(other) and all(
-        getattr(one, name) == getattr(other, name) for name in _fields(type(one)) if name != but))
+    """Whether two layers are one but for their names, the field `but`, and how their windows are written."""
+    if one is other:
+        return True
+    if type(one) is not type(other) or other is None:
+        return False
+    written_alike = True
+    for name in _fields(type(one)):
+        if name != but and getattr(one, name) != getattr(other, name):
+            if name not in WINDOW:
+                return False
+            written_alike = False
+    if written_alike:
+        return True
+    ndim = max(one.dimensions() & other.dimensions(), default=0)
+    return ndim > 0 and list(map(_window, one.geometry(ndim))) == list(map(_window, other.geometry(ndim)))
+
+
+def _window(g: AxisGeometry) -> AxisGeometry:
+    """An axis without what makes no difference."""
+    if g.kernel == 1:
+        g = g._replace(dilation=1)
+    if g.padding == "same" and g.stride == 1 and not g.transposed:
+        g = g._replace(padding=((g.extent - 1) // 2, g.extent // 2))
+    return g if isinstance(g.padding, str) or any(g.padding) else g._replace(border="zeros")
 
 
 def nothing(layer: Layer, ndim: int) -> bool:

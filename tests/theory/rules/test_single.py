@@ -50,3 +50,11 @@ def test_names_of_simple_layers() -> None:
     assert alone(em.Activation("leaky_relu", slope=0.), (4,), 8, 1) == em.Activation("relu")
     assert alone(em.GroupNorm(8), (4,), 8, 1) == em.InstanceNorm() and alone(em.GroupNorm(4), (4,), 8, 1) == (
         em.GroupNorm(4))
+
+
+def test_windows_that_end_inside() -> None:
+    whole = em.MaxPool(2, 2, ceil_mode=True), em.AvgPool(2, 2, count_include_pad=False)
+    assert [alone(layer, (8,), 4, 1) for layer in whole] == [em.MaxPool(2, 2), em.AvgPool(2, 2)]
+    assert alone(whole[0], (9,), 4, 1) == whole[0] and alone(whole[0], (None,), 4, 1) == whole[0]
+    padded = em.AvgPool(3, 2, 1, count_include_pad=False)
+    assert alone(padded, (8,), 4, 1) == padded

@@ -101,3 +101,16 @@ def test_layers_that_do_nothing_and_layers_by_another_name() -> None:
     assert traits.nothing(em.MaxPool(1), 2) and not traits.nothing(em.MaxPool(1, 2), 2)
     assert traits.like(em.Conv(3, name="a"), em.Conv(3, name="b")) and not traits.like(em.Conv(3), em.Conv(3, 4))
     assert traits.like(em.Conv(3, 2), em.Conv(3, 4), "channels") and not traits.like(em.MaxPool(2), em.AvgPool(2))
+
+
+def test_windows_written_in_several_ways() -> None:
+    conv, average = em.Conv(3, 4), em.AvgPool(3, 1, 1)
+    for one, other in ((average, em.AvgPool((3, 3), (1, 1), ((1, 1), (1, 1)))), (em.Pad(1), em.Pad((1, 1))),
+                       (em.Conv(5, 4, padding="same"), em.Conv(5, 4, padding=2)), (em.Upsample(2), em.Upsample((2, 2))),
+                       (em.Conv(1, 4, dilation=3), em.Conv(1, 4, padding="valid")),
+                       (em.Conv(3, 4, padding="valid", padding_mode="reflect"), em.Conv(3, 4, padding=0))):
+        assert traits.like(one, other) and traits.like(other, one)
+    for one, other in ((em.AvgPool((3,), 1, 1), em.AvgPool((3, 3), 1, 1)), (conv, em.Conv(3, 4, padding="valid")),
+                       (em.Conv(3, 4, stride=2, padding="same"), em.Conv(3, 4, stride=2)), (conv, em.Conv(3, 8)),
+                       (em.MaxPool(3, 1, 1), average)):
+        assert not traits.like(one, other)
