@@ -100,13 +100,11 @@ class ActivationRule(Rule):
         non_gaussian = [] if m.gaussian else [g for g, site in enumerate(m.sites) if site is not None]
         for g in non_gaussian:
             # Gates down to one source multiply to the moments of the whole slope.
-            distribution, site = sites[g].distribution, sites[g]
+            site = sites[g]
             gate0[g] = over(site.squared_slope, before[g].squared_slope)
-            pair_gate[g] = over(distribution.pair_gate, before[g].distribution.pair_gate)
-            corr_site[g] = over(distribution.cov_site, site.second)
-            apart = m.cov_far[g] / level[g]
-            cov_far[g] = level[g] * distant(before[g].distribution.row_means, distribution.row_means,
-                                            distribution.share, apart)
+            pair_gate[g] = over(site.distribution.pair_gate, before[g].distribution.pair_gate) if any(lags) else 0.0
+            corr_site[g] = over(site.cov_site, site.second)
+            cov_far[g] = level[g] * distant(before[g].rows[0], *site.rows, m.cov_far[g] / level[g])
             mean[g] = site.second
         gate = m.per_pair(gate0)
         # Far from borders rectifiers are open together as often as they are on the plane.
@@ -163,10 +161,9 @@ class ActivationRule(Rule):
         cov_far, corr_site = apart * level, over(near, mean)
         if m.sites[0] is not None:
             gate = over(site.squared_slope, value.squared_slope)
-            before, after, mean = value.distribution, site.distribution, site.second
-            cov_far = level * distant(before.row_means, after.row_means, after.share, c / level)
-            corr_site = over(after.cov_site, mean)
-        at.gates.power[at.i] = np.full((1,) * (1 + 2 * m.ndim), gate)
+            mean, corr_site = site.second, over(site.cov_site, site.second)
+            cov_far = level * distant(value.rows[0], *site.rows, c / level)
+        at.gates.power[at.i] = np.array(gate, ndmin=1 + 2 * m.ndim)
         self._even(at, phi, m.average)
         return m.multiple(over(mean, q), np.array([cov_far]), np.array([corr_site]), (site,),
                           m.falling_as_deviations).with_lags(at.want)

@@ -52,8 +52,7 @@ class GRNRule(Rule):
         second = np.array([site.second for site in sites])
         shift = np.array([site.distribution.mean * beta * 2 - beta**2 for site in sites])  # 2 beta E[k v] + beta^2
         stretch = ratio(second - shift, m.average, 1.0)
-        rows = [m.value(g).distribution for g in range(len(sites))]
-        cov_far = np.array([distant(a.row_means, site.distribution.row_means, a.share, float(c)) for a, site, c in
-                            zip(rows, sites, m.cov_far)])
-        corr_site = ratio(np.array([site.distribution.cov_site for site in sites]), second)
+        cov_far = np.array([distant(m.value(g).rows[0], *site.rows, float(m.cov_far[g]))
+                            for g, site in enumerate(sites)])
+        corr_site = ratio(np.array([site.cov_site for site in sites]), second)
         return Moments(m.values * m.per_pair(stretch) + m.per_pair(shift), cov_far, corr_site, sites, m.wraps)

@@ -374,8 +374,7 @@ def _same_site(one: Moments, other: Moments) -> Moments | None:
         return None
     sites = [Joint.of((a, b)).value() for a, b in values]
     second = np.array([site.second for site in sites])
-    rows = [(a.distribution, site.distribution) for (a, _), site in zip(values, sites)]
-    cov_far = np.array([distant(a.row_means, b.row_means, a.share, float(c / level)) * level for (a, b), c, level in
-                        zip(rows, one.cov_far, one.level)])
-    cov_site = np.array([site.distribution.cov_site for site in sites])
+    cov_far = np.array([distant(a.rows[0], *site.rows, float(c / level)) * level for (a, _), site, c, level in
+                        zip(values, sites, one.cov_far, one.level)])
+    cov_site = np.array([site.cov_site for site in sites])
     return one.multiple(ratio(second, one.average), cov_far, ratio(cov_site, second), tuple(sites))

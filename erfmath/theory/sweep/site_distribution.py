@@ -21,7 +21,7 @@ import numpy as np
 from ..memory import remembered
 from ..rules.functions import Array, hermite, normal_points
 
-__all__ = ["SiteDistribution", "distant", "far_of", "plus", "share_of", "shared"]
+__all__ = ["SiteDistribution", "distant", "far_of", "plus", "share_of", "shared", "shares"]
 
 #: Values of the shared part, dense where a rectifier leaves a kink in the rows' means.
 ROWS, SHARES = normal_points(48, 0.3, reach=7.0)
@@ -222,9 +222,14 @@ def _quantiles(share: Array) -> Array:
     return np.where(below < 0.5, ndtri(np.minimum(below, 0.5)), -ndtri(np.minimum(above, 0.5)))
 
 
+def shares(q: float, c: float) -> bool:
+    """Whether sites of a channel share a part c of q that is more than rounding."""
+    return c > 1e-12 * q
+
+
 def shared(q: float, c: float) -> tuple[Array, Array]:
     """Values and probabilities of the part c shared by all sites of a channel."""
-    if c <= 1e-12 * q:
+    if not shares(q, c):
         return np.zeros(1), np.ones(1)
     return np.sqrt(c) * ROWS, SHARES
 

@@ -247,8 +247,12 @@ class Sum(Source):
             q, c = q + factor**2 * more, c + factor**2 * shared
         return found, q, c
 
+    @functools.cached_property
+    def alone(self) -> bool:
+        return not self.c and all(part.source.alone for part in self.parts)
+
     def distribution(self, knots: tuple[float, ...]) -> SiteDistribution:
-        if not self.c and all(len(part.distribution.share) == 1 for part in self.parts):
+        if not self.c and all(len(part.rows[1]) == 1 for part in self.parts):
             nodes = self.nodes(knots)
             below = cumulated(nodes.p[None]) if self.smooth else None
             return SiteDistribution(nodes.u[None], nodes.p[None], np.ones((1, len(nodes.u))), np.ones(1), below)

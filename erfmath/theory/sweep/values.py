@@ -153,6 +153,11 @@ class Source(ABC):
         """Whether gradients are followed to a value that went into it, and not to what that was made of."""
         return any(part.source.ends for part in self.parts)
 
+    @property
+    def alone(self) -> bool:
+        """Whether it is known at once that sites of a channel share nothing: their distribution has one row."""
+        return False
+
     @lazy
     def second(self) -> float:
         """E[u^2]."""
@@ -293,9 +298,22 @@ class Value:
         return float(self.nodes.p @ self.at(self.nodes.u))
 
     @lazy
+    def rows(self) -> tuple[Array, Array]:
+        """E[v] given what all sites of a channel share, and the probabilities of that."""
+        if self.source.alone:
+            return np.array([self.mean]), _ONE
+        return self.distribution.row_means, self.distribution.share
+
+    @lazy
+    def cov_site(self) -> float:
+        """E[v v'] of sites that share all of that."""
+        means, share = self.rows
+        return float(share @ means**2)
+
+    @lazy
     def squared_slope(self) -> float:
         """E of the squared derivative by the source."""
-        return float(self.source.passing(self.nodes) @ self.slope(self.nodes.u)**2)
+        return float(self.source.passing(self.nodes) @ self._slopes[0])
 
     @lazy
     def mean_slope(self) -> float:
@@ -316,34 +334,41 @@ class Value:
     @lazy
     def entry(self) -> tuple[Nodes, Array]:
         """What is known of a gradient that enters here, once it is at the source: slope^2 and slope, of mean 1."""
-        return self.nodes, normalised(self.nodes, self._weights(self.nodes.u), self.source.passing(self.nodes))[0]
+        return self.nodes, normalised(self._slopes, self.source.passing(self.nodes))[0]
 
-    def _weights(self, u: Array) -> Array:
-        slope = self.slope(u)
-        return np.stack([slope**2, slope])
+    @lazy
+    def _slopes(self) -> Array:
+        return self._slopes_at(self.nodes)
+
+    def _slopes_at(self, nodes: Nodes) -> Array:
+        """slope^2 and slope at nodes, shape (2, nodes)."""
+        slope = self.slope(nodes.u)
+        return np.array([slope * slope, slope])
 
     def enter(self, nodes: Nodes, table: Array) -> tuple[Array, Array, Array]:
         """Tables over its source, seen at this value, taken on to the source; `table` has shape (parts, 2, nodes).
 
         Returns the tables there, and what power and pairs of distant sites gain over independence.
         """
-        slopes, p = self._weights(nodes.u), self.source.passing(nodes)
+        slopes = self._slopes if nodes is self.nodes else self._slopes_at(nodes)
+        p = self.source.passing(nodes)
         alone = slopes @ p
-        onward, gained = normalised(nodes, slopes * table, p)
+        onward, gained = normalised(slopes * table, p)
         there = np.abs(alone) > 1e-12 * np.abs(slopes).max()
-        ratio = np.where(there, gained / np.where(there, alone, 1.0), 1.0)
+        ratio = np.divide(gained, alone, out=np.ones(gained.shape), where=there)
         return onward, ratio[:, 0], ratio[:, 1]**2
 
 
+_ONE = np.ones(1)
 #: What the value of a site is; None is a Gaussian that a random layer has just put out.
 SiteValue = Union[Value, None]
 
 
-def normalised(nodes: Nodes, table: Array, p: Array | None = None) -> tuple[Array, Array]:
-    """Rows of a table over their means (by probabilities `p`), and the means; rows of mean 0 become ones."""
-    means = table @ (nodes.p if p is None else p)
-    safe = np.abs(means) > 1e-12 * (np.abs(table) @ (nodes.p if p is None else p))
-    out = np.where(safe[..., None], table / np.where(safe, means, 1.0)[..., None], 1.0)
+def normalised(table: Array, p: Array) -> tuple[Array, Array]:
+    """Rows of a table over their means by probabilities `p`, and the means; rows of mean 0 become ones."""
+    means = table @ p
+    safe = np.abs(means) > 1e-12 * (np.abs(table) @ p)
+    out = np.divide(table, means[..., None], out=np.ones(table.shape), where=safe[..., None])
     out[np.abs(out) < NOTHING] = 0.0
     return out, means
 
@@ -366,6 +391,10 @@ class Gaussian(Source):
         """The one with rounded moments."""
         q = max(rounded(q), 0.0)
         return _gaussian(q, rounded(min(max(c, 0.0), q)))
+
+    @property
+    def alone(self) -> bool:
+        return not site_distribution.shares(self.q, self.c)
 
     def reach(self) -> tuple[float, float]:
         end = REACH * math.sqrt(self.q)

@@ -124,9 +124,9 @@ def test_planted_faults_are_seen(wrong: str, monkeypatch: pytest.MonkeyPatch) ->
     elif wrong == "spread in place of its square":
         monkeypatch.setattr(sources.Sum, "of", staticmethod(lambda parts, q, c, made=Sum.of: made(parts, q**0.5, c)))
     elif wrong == "no normalisation":
-        monkeypatch.setattr(values, "normalised", lambda nodes, table: (table, table @ nodes.p))
+        monkeypatch.setattr(values, "normalised", lambda table, p: (table, table @ p))
     elif wrong == "slope in place of its square":
-        monkeypatch.setattr(Value, "_weights", lambda self, u: np.stack([self.at(u), self.slope(u)]))
+        monkeypatch.setattr(Value, "_slopes_at", lambda self, nodes: np.stack([self.at(nodes.u), self.slope(nodes.u)]))
     else:
         monkeypatch.setattr(conditioning, "entering", None)
         monkeypatch.setattr(Value, "entry", property(lambda self: (self.nodes, np.ones((2, len(self.nodes.u))))))
