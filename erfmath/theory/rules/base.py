@@ -45,6 +45,8 @@ Sizes = tuple[Any, ...]
 #: The rule of each kind of layer.
 RULES: Registry[Rule] = Registry("the theory has no rule for this kind of layer; erfmath.measure may have one")
 rule_for, rule_of = RULES.enter, RULES.of
+#: Layers that act on each site: those that are no gates, and those that are.
+_OF_SITES = Linear(), Linear(gate=True)
 
 
 def filtered(op: Linear, value: Value, q: float, cov_site: float) -> Value:
@@ -209,7 +211,7 @@ class Rule:
 
     def lower(self, layer: Layer, sizes: tuple[int | None, ...], c_in: int, c_out: int) -> Linear:
         """The layer as taps, on an input of `sizes` sites (None: the plane); without taps it acts on each site."""
-        return Linear(gate=layer.is_gate)
+        return _OF_SITES[layer.is_gate]
 
     def given(self, layer: Layer, weights: Any, ndim: int, c_in: int, c_out: int) -> tuple[Linear, Norm | None]:
         """The layer with trained `weights`; a ValueError says what is wrong with them."""

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...layers.geometry import AxisGeometry
-from ..memory import remembered
+from ..memory import lazy, remembered
 from .rows import Rows
 from .taps import Array, Taps
 
@@ -17,7 +17,23 @@ __all__ = ["Linear", "Norm", "SAMPLE", "box", "by_place", "reach", "separable", 
 SAMPLE = "the theory has no rule for it; use erfmath.measure"
 
 
-class Linear(NamedTuple):
+class _Fields(NamedTuple):
+    taps: tuple[Taps, ...] = ()
+    gain: float = 1.0
+    inside_only: bool = False
+    groups: int = 1
+    fresh: bool = False
+    zero_mean: bool = False
+    variances: bool = False
+    equal: bool = False
+    matrix: Array | None = None
+    gate: bool = False
+    routes: bool = False
+    fold: tuple[Taps, ...] = ()
+    opened: Callable[[Array], Array] | None = None
+
+
+class Linear(_Fields):
     """A layer between two maps.
 
     Attributes
@@ -50,31 +66,17 @@ class Linear(NamedTuple):
         Whether values are multiplied by what depends on them: an activation or a normalisation.
     """
 
-    taps: tuple[Taps, ...] = ()
-    gain: float = 1.0
-    inside_only: bool = False
-    groups: int = 1
-    fresh: bool = False
-    zero_mean: bool = False
-    variances: bool = False
-    equal: bool = False
-    matrix: Array | None = None
-    gate: bool = False
-    routes: bool = False
-    fold: tuple[Taps, ...] = ()
-    opened: Callable[[Array], Array] | None = None
-
     @staticmethod
     def random(taps: tuple[Taps, ...], gain: float, groups: int) -> Linear:
         """Independent weights of zero mean, whose variances are the taps."""
         return Linear(taps, gain, groups=groups, fresh=True, zero_mean=True, variances=True)
 
-    @property
+    @lazy
     def folding(self) -> Linear:
         """The fixed layer that the input passes first."""
         return Linear(self.fold)
 
-    @property
+    @lazy
     def unfolded(self) -> Linear:
         """What comes after it."""
         return self._replace(fold=())
@@ -85,23 +87,17 @@ class Linear(NamedTuple):
         return self._replace(taps=tuple(taps._replace(weights=np.full(taps.weights.shape, 1 / taps.weights.size))
                                         for taps in self.taps), routes=False, inside_only=True, gain=1.0)
 
-    @property
+    @lazy
     def in_place(self) -> bool:
         """Whether each site reads itself alone: values times a number, or mixed channels."""
-        for taps in self.taps:  # asked for many times over
-            if not taps.trivial:
-                return False
-        return not self.fold
+        return not self.fold and all(taps.trivial for taps in self.taps)
 
-    @property
+    @lazy
     def by_axes(self) -> bool:
         """Whether taps are products over axes."""
-        for taps in self.taps:
-            if len(taps.axes) > 1:
-                return False
-        return True
+        return all(len(taps.axes) == 1 for taps in self.taps)
 
-    @property
+    @lazy
     def by_rows(self) -> bool:
         """Whether weights depend on the place, and not by a padding of the map alone."""
         return any(taps.rows is not None and not taps.rows.fold for taps in self.taps)
@@ -126,7 +122,7 @@ class Linear(NamedTuple):
         """Whether the channels below are correlated, by weights that are no random ones."""
         return self.equal or self.matrix is not None
 
-    @property
+    @lazy
     def like_axes(self) -> bool:
         """Whether a layer of one `Taps` an axis, or none, does the same along all of them."""
         first = self.taps[0] if self.taps else None

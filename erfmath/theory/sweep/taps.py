@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from ...base.errors import MOST_WORK, check_bytes, check_count
 from ...layers.geometry import AxisGeometry
-from ..memory import remembered
+from ..memory import lazy, remembered
 from .rows import Rows
 
 __all__ = ["Array", "Taps", "adjoint", "border_gain", "forward", "reads"]
@@ -35,7 +35,14 @@ FLAT_SITES, SITES, LARGE = 2.5, 5.0, 2**12
 REMEDY = "give an image, take a smaller network, or sample it with erfmath.measure"
 
 
-class Taps(NamedTuple):
+class _Fields(NamedTuple):
+    axes: tuple[int, ...]
+    geometry: tuple[AxisGeometry, ...]
+    weights: Array
+    rows: Rows | None = None
+
+
+class Taps(_Fields):
     """Weights of a layer along some axes.
 
     A separable layer has one `Taps` per axis and applies them in turn; any other has a single one
@@ -43,17 +50,12 @@ class Taps(NamedTuple):
     `rows` has them, along one axis, and `weights` are those of a typical row.
     """
 
-    axes: tuple[int, ...]
-    geometry: tuple[AxisGeometry, ...]
-    weights: Array
-    rows: Rows | None = None
-
-    @property
+    @lazy
     def flat(self) -> bool:
         """Whether all taps weigh the same, along one axis."""
         return self.rows is None and self.weights.ndim == 1 and len(set(self.weights.tolist())) == 1
 
-    @property
+    @lazy
     def trivial(self) -> bool:
         """Whether this is one tap in place, so that only its weight matters."""
         return self.rows is None and self.weights.size == 1 and _in_place(self.geometry)
