@@ -265,10 +265,11 @@ def _scaled(graph: Graph, gates: list[int]) -> list[int]:
 
 def _over_maps(graph: Graph, used: list[int]) -> list[int]:
     """Means over all sites of a map that activations have made."""
-    gates = [i for i in used if graph.rules[i].function(graph.layers[i]) is not None and graph.ops[i].gate]
-    return [i for i in used if gates and i > gates[0] and graph.ops[i].taps and not (
-        graph.ops[i].variances or graph.ops[i].routes) and set(graph.sizes[i]) == {1} != set(
-        graph.sizes[graph.sources[i][0]])]
+    pools = [i for i in used if graph.ops[i].taps and not (graph.ops[i].variances or graph.ops[i].routes)
+             and set(graph.sizes[i]) == {1} != set(graph.sizes[graph.sources[i][0]])]
+    gates = (i for i in used if graph.ops[i].gate and graph.rules[i].function(graph.layers[i]) is not None)
+    first = next(gates, graph.top) if pools else graph.top
+    return [i for i in pools if i > first]
 
 
 def _assumptions(graph: Graph, used: list[int], trained: bool, at_width: bool) -> tuple[Assumed, ...]:

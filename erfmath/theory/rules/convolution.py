@@ -269,8 +269,9 @@ def _patterns(common: Common, alike: bool, shared: float, own: float, op: Linear
     for _, line, *_ in each:
         if np.minimum.reduce(line) < 0:
             return None  # filters that turn the sign of the mean here and there leave no product of lines
-    if op.by_axes and faint(channels * shared / own, channels, times * [
-            (power, *(np.dot(read_shares(*how), one) for one in (line, line * line))) for power, line, *how in each]):
+    if op.by_axes and faint(channels * shared / own, channels, [
+            (power, np.dot(read := read_shares(*how), line), np.dot(read, line * line)) for power, line, *how in each],
+            times):
         return None
     weights = tuple([(taps.weights.tobytes(), taps.weights.shape) for taps in op.taps])
     return _border_patterns(shared / own, weights, times, tuple([(line.tobytes(), *how) for _, line, *how in each]),

@@ -146,17 +146,17 @@ def _quadratic(weights: Array, mean: Array, axes: Sequence[Reads]) -> Array:
     return np.maximum(square, 0.0).reshape([read.within.shape[1] for read in axes])
 
 
-def faint(shared: float, channels: int, axes: Sequence[tuple[Array, Array, Array]]) -> bool:
-    """Whether a pattern at the borders makes no difference, of taps that are a product over axes.
+def faint(shared: float, channels: int, axes: Sequence[tuple[Array, Array, Array]], times: int = 1) -> bool:
+    """Whether a pattern at the borders makes no difference, of taps that are a product over axes, so many like each.
 
     `shared` is what all `channels` have in common over what each has of its own; per axis there are the variances of
     the taps, and the means of what these read and of its square.
     """
     alone = apart = square = 1.0
     for power, mean, squared in axes:
-        alone *= float(np.dot(power, mean))
-        apart *= float(np.dot(power, squared))
-        square *= float(np.dot(power, mean * mean))
+        alone *= float(np.dot(power, mean))**times
+        apart *= float(np.dot(power, squared))**times
+        square *= float(np.dot(power, mean * mean))**times
     varied = shared * (apart - square)
     return varied < FAINT * (channels * alone + varied)
 

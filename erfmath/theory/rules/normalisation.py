@@ -41,6 +41,8 @@ __all__ = ["BatchNormRule", "GroupNormRule", "LayerNormRule", "RMSNormRule"]
 
 Sizes = tuple[Any, ...]
 Pair = tuple[float, float]
+#: Of a channel group q, c, q - c and E[v v'] at one place.
+Part = tuple[float, float, float, float]
 #: Part of the variance of a channel that is the same for all inputs, beyond which the errors of totals are large.
 PATTERNED = 0.45
 #: Negative power that a norm over a map may leave, in parts of what comes to it.
@@ -392,26 +394,26 @@ class BatchNormRule(MapNormRule):
             return self._frozen(at, super().forward(at, inputs))
         m, i = inputs[0], at.i
         parts = []
-        for q, c, corr_site in zip(m.average.tolist(), m.cov_far.tolist(), m.corr_site.tolist()):
-            c = min(c, corr_site * q)  # no pair shares more than a site
+        for q, c, site in zip(m.average.tolist(), m.cov_far.tolist(), m.cov_site.tolist()):
+            c = min(c, site)  # no pair shares more than a site
             if q - c <= max(1e-9 * q, LEAST):
                 raise ValueError("batch norm of values that do not vary between inputs or sites: the variance is zero, "
                                  "or too small for floats; give input_moments with E[x x'] below E[x^2]")
-            parts.append((q, c, q - c))
+            parts.append((q, c, q - c, site))
         once = 1.0 if self.again(at, m) else self.few(BATCH, at.graph.sizes[i])
         fluctuate = [1.0 if idle else once for idle in self.again_in(at, m)] if m.normed else [once] * len(parts)
-        at.gates.power[i] = m.per_pair(np.array([more / own for more, (_, _, own) in zip(fluctuate, parts)]))
+        at.gates.power[i] = m.per_pair(np.array([more / own for more, (_, _, own, _) in zip(fluctuate, parts)]))
         values = self.patterned(at, m, lambda: self._centred(m, parts))
         if not self._by_pairs(at, m) and m.coupled and not m.wraps:
             self._patterned_maps(at, m, parts)
         if at.source in at.gates.images and i not in at.graph.norms and not any(self.again_in(at, m)):
             values = self._of_images(at, m, values)
-        if m.coupled and max((site - c) / own for (_, c, own), site in zip(parts, m.cov_site.tolist())) > PATTERNED or (
+        if m.coupled and max([(site - c) / own for _, c, own, site in parts]) > PATTERNED or (
                 i in at.gates.shared and patterns.at_one_place(m, at.gates.shared[i]) > PATTERNED):
             at.gates.patterned.add(i)
         self.levelled(at, m, values)
         # Where it is steep something may have to be cut off: c is an average, its fall is not exact.
-        cut = any([2 * c > q for q, c, _ in parts]) and np.minimum.reduce(values[lag_zero(m.lags)], axis=None) < 0
+        cut = any([2 * c > q for q, c, *_ in parts]) and np.minimum.reduce(values[lag_zero(m.lags)], axis=None) < 0
         if cut:
             values[lag_zero(m.lags)] = np.maximum(values[lag_zero(m.lags)], 0.0)
         sites = m.sites if m.gaussian else tuple(
@@ -425,18 +427,18 @@ class BatchNormRule(MapNormRule):
             return Moments(values, cov_far, corr_site, (None,) * len(parts), m.wraps)
         nothing = np.zeros(len(parts))
         after = Moments(values, nothing, nothing, sites, m.wraps)
-        vars(after)["average"] = after.mean(after.second) if cut else nothing + 1.0
+        vars(after).update(average=after.mean(after.second) if cut else nothing + 1.0, lags=m.lags, coupled=False)
         if not (m.gaussian or m.wraps) and m.common is not None:
-            means = m.means / np.sqrt([own for _, _, own in parts])
+            means = m.means / np.sqrt([own for _, _, own, _ in parts])
             if np.abs(means).max() > SMALL:
                 vars(after)["offset"] = (m.common_map - 1) * m.per_site(means)
         return self.scaled(at, after)
 
     @staticmethod
-    def _patterned_maps(at: Before, m: Moments, parts: Sequence[tuple[float, float, float]]) -> None:
-        """More power where the maps of Gaussian channels, whose (q, c, q - c) are given, are patterns."""
+    def _patterned_maps(at: Before, m: Moments, parts: Sequence[Part]) -> None:
+        """More power where the maps of Gaussian channels are patterns."""
         few = [of_patterns(q, site, c, 2 * m.ndim) if value is None and c and site - c > WEAK * own else 1.0
-               for (q, c, own), site, value in zip(parts, m.cov_site.tolist(), m.sites)]
+               for (q, c, own, site), value in zip(parts, m.sites)]
         for g, (node, *_), _ in m.tilts:
             if node in at.gates.tilts and m.sites.count(None):
                 few[g] /= at.gates.tilts[node].mean()
@@ -476,8 +478,8 @@ class BatchNormRule(MapNormRule):
         return at.gates.shared.get(at.i) if at.op.gate else super().shared(at, inputs, after)
 
     @staticmethod
-    def _centred(m: Moments, parts: Sequence[tuple[float, float, float]]) -> Array:
-        """Values less the mean of each channel, over its deviation; per group there are (q, c, q - c)."""
+    def _centred(m: Moments, parts: Sequence[Part]) -> Array:
+        """Values less the mean of each channel, over its deviation."""
         # E[v(x) mean] falls towards borders: less of the mean is in the values near one.
         if any(m.lags):
             cov_far, spread = (m.per_pair(np.array([part[n] for part in parts])) for n in (1, 2))
@@ -487,7 +489,7 @@ class BatchNormRule(MapNormRule):
                 shared = m.products(p, m.lags) - m.products(p - 1, m.lags)
             return (m.values - cov_far * shared) / spread
         each: Any = parts[0] if len(parts) == 1 else [m.per_site(np.array(numbers)) for numbers in zip(*parts)]
-        q, c, own = each
+        q, c, own, _ = each
         values = m.second * ((1 - 2 * c / q if m.common is None else 1.0) / own)
         if m.common is not None:
             values -= m.common() * (2 * c / own)
@@ -629,7 +631,7 @@ def _standardised(value: Value, spread: float) -> Value:
     """
     if isinstance(value.source, FewTerms) and all(isinstance(step, Affine) for step in value.steps):
         return value.source.standardised().value()
-    if np.ptp(value.distribution.row_means) <= 1e-12 * math.sqrt(spread) or isinstance(
+    if np.ptp(value.rows[0]) <= 1e-12 * math.sqrt(spread) or isinstance(
             value.source, Product) and value.source.lasting:
         return value.times(spread**-0.5, -value.mean * spread**-0.5)
     return Standardised.of(value).value()

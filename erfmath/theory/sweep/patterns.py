@@ -59,7 +59,7 @@ def _axis(n: int) -> tuple[Array, Array, Array]:
 def _map(sizes: tuple[int, ...]) -> tuple[Any, Array]:
     """Index of the sites of a map that are followed, and the part of all that each stands for."""
     weights = functools.reduce(np.multiply.outer, [_axis(n)[1] for n in sizes])
-    return np.ix_(*(_axis(n)[0] for n in sizes)), np.ravel(weights)
+    return ... if max(sizes) <= APART else np.ix_(*(_axis(n)[0] for n in sizes)), np.ravel(weights)
 
 
 def _at(maps: Array) -> Array:
@@ -187,7 +187,8 @@ def through_function(phi: Function, m: Moments, after: Moments, shared: Shared) 
 
 
 def _within_one(corr: Array) -> Array:
-    return np.minimum(np.maximum(corr, -1), 1)
+    """Correlations, in place, without what rounding leaves beyond 1."""
+    return np.minimum(np.maximum(corr, -1, out=corr), 1, out=corr)
 
 
 def through_batch_norm(m: Moments, shared: Shared, count: int) -> tuple[Shared, float]:

@@ -297,13 +297,8 @@ def _owners(rule: Rule, layer: Layer, op: Linear, incoming: Sequence[Labels], la
 
 def _sizes_of(labels: Sequence[Labels]) -> list[tuple[int, ...]]:
     """Channels of each group of each node; many have the labels of the node below."""
-    found: list[tuple[int, ...]] = []
-    known: dict[int, tuple[int, ...]] = {}
-    for each in labels:
-        if id(each) not in known:
-            known[id(each)] = group_sizes(each)
-        found.append(known[id(each)])
-    return found
+    known = {key: group_sizes(each) for key, each in {id(each): each for each in labels}.items()}
+    return [known[id(each)] for each in labels]
 
 
 _graphs: Recent[Graph] = Recent(RECENT)
@@ -619,6 +614,8 @@ class Plan:
                 sizes = [n or 1 for n in graph.sizes[i]]
                 every = math.prod(sizes) * math.prod(2 * n - 1 for n in sizes) <= MOST_PAIRS
                 need[i] = widest([need[i], tuple(n - 1 for n in sizes) if every else (SUMMED,) * graph.ndim])
+        if not any(map(any, need.values())):
+            return need
         made = self._made(apart)
         carried = {i: zero if zero in (h, made[i]) else tuple(map(min, h, made[i])) for i, h in need.items()}
         if zero in carried.values() and len(set(carried.values())) == 1:
