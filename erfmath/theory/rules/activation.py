@@ -16,6 +16,7 @@ from ..sweep import patterns
 from ..sweep.factor import Factor
 from ..sweep.lowering import Linear, Norm
 from ..sweep.moments import Moments, at as lag_zero, in_parts, overlap, ratio, refit
+from ..sweep.patterns import Known
 from ..sweep.site_distribution import distant
 from ..sweep.sources import Largest
 from ..sweep.taps import Array
@@ -146,8 +147,12 @@ class ActivationRule(Rule):
         if point or (rectifies and m.offset is None):
             return after.with_lags(at.want)
         heights, inside = _means(phi, m, before, borders)
-        after = replace(after, cov_far=np.maximum(after.cov_far + m.mean(heights)**2 - inside**2, 0.0))
+        more = m.mean(heights)**2 - inside**2
         level = np.where(m.per_site(inside**2 > LEAST * q), heights, m.level_map)
+        if m.offset is not None and rectifies:  # what falls as deviations do is in c already
+            moved = np.asarray(m.offset.reshape(len(q), -1).any(axis=1))
+            more, level = more * moved, np.where(m.per_site(moved), level, m.deviation)
+        after = replace(after, cov_far=np.maximum(after.cov_far + more, 0.0))
         return after.with_lags(at.want).with_common(functools.partial(in_parts, level))
 
     def _rectified(self, at: Before, phi: Function, m: Moments) -> Moments:
@@ -183,11 +188,13 @@ class ActivationRule(Rule):
         sites = tuple([m.value(g).through(phi) for g in range(len(q))])
         return Moments(values, apart, ratio(near, mean), sites, True).with_lags(at.want)
 
-    def shared(self, at: Before, inputs: Sequence[Moments], after: Moments) -> Array | None:
-        known = at.gates.shared.get(at.source)
-        if known is None or not at.op.gate:
+    def shared(self, at: Before, inputs: Sequence[Moments], after: Moments) -> Known:
+        known = at.shared()
+        if not at.op.gate:
             return known
-        return patterns.through_function(self.function(at.layer), inputs[0], after, known)  # type: ignore[arg-type]
+        phi = self.function(at.layer)  # type: ignore[arg-type]
+        return tuple([None if one is None else patterns.through_function(phi, inputs[0], after, one, g)
+                      for g, one in enumerate(known)])
 
     def images(self, at: Before, inputs: Sequence[Moments], after: Moments) -> Images | None:
         known = at.gates.images.get(at.source)
@@ -254,14 +261,16 @@ def _of_gaussian(phi: Function, q: float, corr_far: float, corr_site: float) -> 
 
 
 def _means(phi: Function, m: Moments, values: Sequence[Value], borders: dict[int, Varied]) -> tuple[Array, Array]:
-    """Size of E[phi] at each site, which falls towards borders as values do, and at the average level, per group.
+    """E[phi] at each site, which falls towards borders as values do, and at the average level, per group.
 
-    It is what distant sites have in common where they had nothing before.
+    Of such a sign that its mean over the map is positive; it is what distant sites have in common where they had
+    nothing before.
     """
     maps, inside = np.empty(m.second.shape), np.empty(len(values))
     for g in range(len(values)):
         if g in borders:
-            maps[g], inside[g] = borders[g].heights, borders[g].inside
+            known = borders[g]
+            maps[g], inside[g] = known.heights * math.copysign(1.0, known.heights.mean()), known.inside
             continue
         levels, nodes = _levels(m, g)
         ends = [*nodes.tolist(), 1.0]
@@ -355,9 +364,9 @@ class Varied(NamedTuple):
     second : ndarray, shape (*lattice)
         E[phi^2].
     heights : ndarray, shape (*lattice)
-        Size of E[phi].
+        E[phi].
     inside : float
-        The same of the average site.
+        Size of that of the average site.
     """
 
     gates: Array | None
@@ -377,7 +386,7 @@ def _varied(phi: Function, value: Value, q: float, second: bytes, shape: tuple[i
     vars(m)["average"] = np.array([q])
     where, nodes, there = _borders(m, 0, value)
     sites, whole = [one.through(phi) for one in there], value.through(phi)
-    heights, inside = np.interp(where, nodes, [abs(site.mean) for site in sites]), abs(whole.mean)
+    heights, inside = np.interp(where, nodes, [site.mean for site in sites]), abs(whole.mean)
     if nodes[-1] - nodes[0] < 1e-3:
         return Varied(None, q_map, heights, inside)
     open_gates = [over(site.squared_slope, one.squared_slope) for one, site in zip(there, sites)]

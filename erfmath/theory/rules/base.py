@@ -25,6 +25,7 @@ from ..sweep.covariance import Covariance
 from ..sweep.factor import Factor
 from ..sweep.groups import Labels
 from ..sweep.lowering import SAMPLE, Linear, Norm, reach
+from ..sweep.patterns import Known
 from ..sweep.moments import (Common, Moments, at as lag_zero, far_factor, in_parts, linear, random_map, ratio,
                              read_sites, shared_after)
 from ..sweep.sources import Sum, average
@@ -331,19 +332,21 @@ class Rule:
         one = below[0] if len(below) == 1 else Along(*(shares @ np.array([one[:4] for one in below])).tolist())
         return through_sites(one, min(at.sites_per_input, 1.0))
 
-    def shared(self, at: Before, inputs: Sequence[Moments], after: Moments) -> Array | None:
-        """What two inputs have in common at any two sites of a small map (`sweep.patterns`), None if not known."""
-        known, op = at.gates.shared.get(at.source), at.op
-        if known is None or op.gate or self.moves or op.fresh or op.routes:
-            return None
+    def shared(self, at: Before, inputs: Sequence[Moments], after: Moments) -> Known:
+        """What two inputs have in common at any two sites of a small map (`sweep.patterns`), per channel group."""
+        known, op = at.shared(), at.op
+        nothing: Known = (None,) * len(known)
+        if op.gate or op.fresh or op.routes or self.moves and op.taps or all([one is None for one in known]):
+            return nothing
         if op.taps:
             lines = axis_weights(op, at.extents[at.source], at.extents[at.i])
             if lines is None:
-                return None
-            before, known = known, patterns.through_filter(lines, known)
+                return nothing
+            before, known = known, tuple([None if one is None else patterns.through_filter(lines, one)
+                                          for one in known])
             if op.gain == 1 and not any(after.lags) and any(np.count_nonzero(line, axis=1).max() > 1 for line in lines):
                 patterns.refill(inputs[0], after, before, known)
-        return known * op.gain**2
+        return known if op.gain == 1 else tuple([None if one is None else one * op.gain**2 for one in known])
 
     def images(self, at: Before, inputs: Sequence[Moments], after: Moments) -> Images | None:
         """What two samples of correlated pixels have in common (`rules.images`), None if not known."""

@@ -17,6 +17,7 @@ from ..sweep.taps import Array
 if TYPE_CHECKING:
     from ..sweep.dependence import Dependence
     from ..sweep.forward import Gates
+    from ..sweep.patterns import Known
     from ..sweep.plan import Edge, Graph, Plan
     from .neighbours import Borders
 
@@ -89,6 +90,11 @@ class Before:
     def sites_per_input(self) -> float:
         """Sites of the map over those of the (first) input's."""
         return math.prod((m or 1) / (n or 1) for m, n in zip(self.graph.sizes[self.i], self.graph.sizes[self.source]))
+
+    def shared(self, slot: int = 0) -> Known:
+        """`Gates.shared` of an input, by the channel groups of the node."""
+        known, owner = self.gates.shared.get(self.graph.sources[self.i][slot]), self.graph.owners[self.i][slot][0]
+        return (None,) * len(owner) if known is None else tuple([None if k < 0 else known[k] for k in owner.tolist()])
 
     def dependence(self, slot: int) -> Dependence:
         """The random layers that an input depends on, by the channels of the node."""

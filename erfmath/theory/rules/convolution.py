@@ -20,6 +20,7 @@ from ..sweep.factor import Factor
 from ..sweep.few_terms import FewTerms, few, variances_of
 from ..sweep.lowering import SAMPLE, Linear, Norm, box, by_place, reach, separable, together
 from ..sweep.moments import Common, Map, Moments, Tilt, in_parts, read_shares, read_sites
+from ..sweep.patterns import Known
 from ..sweep.rows import padding
 from ..sweep.taps import Array, Taps, reads
 from . import images
@@ -130,17 +131,15 @@ class ConvolutionRule(Rule):
                       FewTerms.of(m.value(g), variances).value() for g in alone)
         return replace(after, sites=sites) if any(sites) and alone == list(range(len(m.sites))) else after
 
-    def shared(self, at: Before, inputs: Sequence[Moments], after: Moments) -> Array | None:
+    def shared(self, at: Before, inputs: Sequence[Moments], after: Moments) -> Known:
         if at.i in at.graph.biases:
-            return None
+            return (None,) * len(after.sites)
         if not at.op.fresh:
             return super().shared(at, inputs, after)
-        known = at.gates.shared.get(at.source)
-        if known is None:
-            known = patterns.of_moments(inputs[0])
-            if patterns.unknown(inputs[0], known):
-                return None
-        return patterns.through_random(at.op, known, at.extents[at.source], at.extents[at.i])
+        known = at.gates.shared.get(at.source, (None,) * len(inputs[0].sites))
+        found = [patterns.mixed(inputs[0], known, share) for share in at.graph.mixture(at.i)]
+        return tuple([None if one is None else patterns.through_random(
+            at.op, one, at.extents[at.source], at.extents[at.i]) for one in found])
 
     def images(self, at: Before, inputs: Sequence[Moments], after: Moments) -> Images | None:
         op, m = at.op, inputs[0]

@@ -19,6 +19,7 @@ from ..sweep.factor import Factor
 from ..sweep.groups import Labels, count
 from ..sweep.lowering import SAMPLE, Linear
 from ..sweep.moments import Moments, at as lag_zero, concatenate, ratio
+from ..sweep.patterns import Known
 from ..sweep.site_distribution import distant
 from ..sweep.products import Product
 from ..sweep.sources import Joint, Sum, average
@@ -94,13 +95,15 @@ class AddRule(Rule):
             total = total.with_common(lambda: _common(parts, means))
         return total
 
-    def shared(self, at: Before, inputs: Sequence[Moments], after: Moments) -> Array | None:
-        known = [at.gates.shared.get(j) for j in at.graph.sources[at.i]]
-        if at.roots is not None or all(one is None for one in known) or any(
-                one.second.shape != after.second.shape for one in inputs):
-            return None
-        each = [patterns.of_moments(m) if one is None else one for m, one in zip(inputs, known)]
-        return patterns.of_sum(inputs, each, [at.graph.times(at.i, j) for j in at.graph.sources[at.i]])
+    def shared(self, at: Before, inputs: Sequence[Moments], after: Moments) -> Known:
+        known = list(zip(*[at.shared(slot) for slot in range(len(inputs))]))
+        if at.roots is not None or any(one.second[0].shape != after.second[0].shape for one in inputs):
+            return (None,) * len(known)
+        parts = [m.of_groups(owner[0]) for m, owner in zip(inputs, at.graph.owners[at.i])]
+        times = [at.graph.times(at.i, j) for j in at.graph.sources[at.i]]
+        return tuple([None if all(one is None for one in each) else patterns.of_sum(
+            parts, [patterns.of_moments(m, g) if one is None else one for m, one in zip(parts, each)], times, g)
+            for g, each in enumerate(known)])
 
     def images(self, at: Before, inputs: Sequence[Moments], after: Moments) -> Images | None:
         sources = at.graph.sources[at.i]
@@ -254,6 +257,11 @@ class ConcatRule(Rule):
         read = np.full((1, channels), -1)
         read[0, first:first + incoming[slot]] = np.arange(incoming[slot])
         return read
+
+    def shared(self, at: Before, inputs: Sequence[Moments], after: Moments) -> Known:
+        known = [at.gates.shared.get(j, (None,) * len(m.sites)) if m.second[0].shape == after.second[0].shape else
+                 (None,) * len(m.sites) for j, m in zip(at.graph.sources[at.i], inputs)]
+        return tuple(itertools.chain(*known))
 
     def forward(self, at: Before, inputs: list[Moments]) -> Moments:
         return concatenate([at.spread(one, slot) for slot, one in enumerate(inputs)], at.i)

@@ -19,6 +19,7 @@ from ..sweep.few_terms import FewTerms
 from ..sweep.lowering import Linear, Norm
 from ..sweep.moments import Moments, at as lag_zero, inside, ratio, refit
 from ..sweep.pairs import by_lag, of_both
+from ..sweep.patterns import Known
 from ..sweep.products import Product
 from ..sweep.sources import Standardised, Sum
 from ..sweep.taps import Array
@@ -404,12 +405,13 @@ class BatchNormRule(MapNormRule):
         fluctuate = [1.0 if idle else once for idle in self.again_in(at, m)] if m.normed else [once] * len(parts)
         at.gates.power[i] = m.per_pair(np.array([more / own for more, (_, _, own, _) in zip(fluctuate, parts)]))
         values = self.patterned(at, m, lambda: self._centred(m, parts))
-        if not self._by_pairs(at, m) and m.coupled and not m.wraps:
-            self._patterned_maps(at, m, parts)
+        known = self._by_pairs(at, m)
+        if m.coupled and not m.wraps:
+            self._patterned_maps(at, m, parts, known)
         if at.source in at.gates.images and i not in at.graph.norms and not any(self.again_in(at, m)):
             values = self._of_images(at, m, values)
         if m.coupled and max([(site - c) / own for _, c, own, site in parts]) > PATTERNED or (
-                i in at.gates.shared and patterns.at_one_place(m, at.gates.shared[i]) > PATTERNED):
+                any([one is not None and patterns.at_one_place(m, one) > PATTERNED for one in known])):
             at.gates.patterned.add(i)
         self.levelled(at, m, values)
         # Where it is steep something may have to be cut off: c is an average, its fall is not exact.
@@ -430,15 +432,16 @@ class BatchNormRule(MapNormRule):
         vars(after).update(average=after.mean(after.second) if cut else nothing + 1.0, lags=m.lags, coupled=False)
         if not (m.gaussian or m.wraps) and m.common is not None:
             means = m.means / np.sqrt([own for _, _, own, _ in parts])
-            if np.abs(means).max() > SMALL:
+            means[np.abs(means) <= SMALL] = 0.0
+            if means.any():
                 vars(after)["offset"] = (m.common_map - 1) * m.per_site(means)
         return self.scaled(at, after)
 
     @staticmethod
-    def _patterned_maps(at: Before, m: Moments, parts: Sequence[Part]) -> None:
-        """More power where the maps of Gaussian channels are patterns."""
-        few = [of_patterns(q, site, c, 2 * m.ndim) if value is None and c and site - c > WEAK * own else 1.0
-               for (q, c, own, site), value in zip(parts, m.sites)]
+    def _patterned_maps(at: Before, m: Moments, parts: Sequence[Part], known: Known) -> None:
+        """More power where the maps of Gaussian channels are patterns that are not `known`."""
+        few = [of_patterns(q, site, c, 2 * m.ndim) if one is value is None and c and site - c > WEAK * own else 1.0
+               for (q, c, own, site), value, one in zip(parts, m.sites, known)]
         for g, (node, *_), _ in m.tilts:
             if node in at.gates.tilts and m.sites.count(None):
                 few[g] /= at.gates.tilts[node].mean()
@@ -464,18 +467,26 @@ class BatchNormRule(MapNormRule):
             return None if at.op.gate else super().images(at, inputs, after)
         return known.times(self._affine_at(at)[0])
 
-    def _by_pairs(self, at: Before, m: Moments) -> bool:
-        """Take the gain from what any two sites have in common, where that is followed."""
-        known = at.gates.shared.get(at.source)
-        if known is None or len(m.sites) > 1 or at.i in at.gates.idle or at.i in at.graph.norms:
-            return False
-        at.gates.shared[at.i], gain = patterns.through_batch_norm(m, known, BATCH)
-        tilt = [at.gates.tilts[node].mean() for _, (node, *_), _ in m.tilts if node in at.gates.tilts]
-        at.gates.power[at.i] = m.per_pair(np.array([gain / (tilt[0] if tilt else 1.0)]))
-        return True
+    def _by_pairs(self, at: Before, m: Moments) -> Known:
+        """Take the gain of a group from what any two sites have in common, where that is followed; what is left."""
+        known = list(at.shared())
+        if at.source not in at.gates.shared or at.i in at.graph.norms:
+            return (None,) * len(known)
+        tilts = {g: at.gates.tilts[node].mean() for g, (node, *_), _ in m.tilts if node in at.gates.tilts}
+        for g, (one, idle) in enumerate(zip(known, self.again_in(at, m))):
+            if one is not None and not idle:
+                known[g], gain = patterns.through_batch_norm(m, one, BATCH, g)
+                at.gates.power[at.i][g] = gain / tilts.get(g, 1.0)
+        at.gates.shared[at.i] = tuple(known)
+        return tuple(known)
 
-    def shared(self, at: Before, inputs: Sequence[Moments], after: Moments) -> Array | None:
-        return at.gates.shared.get(at.i) if at.op.gate else super().shared(at, inputs, after)
+    def shared(self, at: Before, inputs: Sequence[Moments], after: Moments) -> Known:
+        scale, shift = self._affine_at(at)
+        known = at.gates.shared.get(at.i, (None,) * len(after.sites))
+        if not at.op.gate:
+            known, scale = super().shared(at, inputs, after), 1.0
+        return known if (scale, shift) == (1, 0) else tuple([None if one is None else one * scale + shift
+                                                             for one in known])
 
     @staticmethod
     def _centred(m: Moments, parts: Sequence[Part]) -> Array:

@@ -30,7 +30,7 @@ from .branches import Branch, filters
 from .inputs import InputModel
 from .lowering import reach
 from .moments import Moments
-from .patterns import LARGEST
+from .patterns import LARGEST, Known
 from .plan import Graph, Plan, widest
 from .sources import Itself
 from .taps import Array
@@ -75,7 +75,8 @@ class Gates:
     again : dict
         Of this, what goes with all that a stream holds, which other norms of the stream remove, too.
     shared : dict
-        Per node with a small map, what two inputs have in common at any two sites, where that is followed.
+        Per node with a small map and channel group, what two inputs have in common at any two sites; None where that
+        is not followed.
     images : dict
         Per node, what two samples of correlated pixels have in common, where that is followed.
     along : dict
@@ -118,7 +119,7 @@ class Gates:
     levels: dict[int, Array] = field(default_factory=dict)
     aligned: dict[int, float] = field(default_factory=dict)
     again: dict[int, float] = field(default_factory=dict)
-    shared: dict[int, Array] = field(default_factory=dict)
+    shared: dict[int, Known] = field(default_factory=dict)
     images: dict[int, Images] = field(default_factory=dict)
     along: dict[int, Along] = field(default_factory=dict)
     steep: dict[int, float] = field(default_factory=dict)
@@ -490,9 +491,9 @@ class _Forward:
                                                for site in found.sites))
         found.alike = self.alike
         self.gates.sites[i] = found.sites
-        if i in self.small and len(found.sites) == 1 == len(inputs[0].sites):
+        if i in self.small:
             known = self.graph.rules[i].shared(at, inputs, found)
-            if known is not None:
+            if any([one is not None for one in known]):
                 self.gates.shared[i] = known
         if self.inputs.covariance is not None and len(found.sites) == 1:
             scene = self.graph.rules[i].images(at, inputs, found)

@@ -701,11 +701,13 @@ def _average(values: Array, ndim: int) -> Array:
     return np.asarray(values[at(middle)].reshape(len(values), -1).mean(axis=1))
 
 
-def far_factor(op: Linear, m: Moments, sizes_in: tuple[int | None, ...], sizes: tuple[int | None, ...]) -> float:
-    """What a layer makes of c: pairs of distant sites read through the same tap, or through any two.
+def far_factor(op: Linear, m: Moments, sizes_in: tuple[int | None, ...], sizes: tuple[int | None, ...]) -> Any:
+    """What a layer makes of c, per group: pairs of distant sites read through the same tap, or through any two.
 
     Towards borders c falls as sqrt(q), here the product of its means along each axis.
     """
+    if len(m.cov_far) > 1 and not m.wraps:
+        return np.array([far_factor(op, m.of_groups(np.array([g])), sizes_in, sizes) for g in range(len(m.cov_far))])
     factor = op.gain if op.variances else op.gain**2
     if op.fold:
         (m, sizes_in), op = folded(op, m, sizes_in, (0,) * m.ndim), op.unfolded

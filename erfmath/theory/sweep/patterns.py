@@ -22,8 +22,8 @@ from .lowering import Linear
 from .moments import Moments, read_sites, ratio
 from .taps import Array
 
-__all__ = ["APART", "LARGEST", "Shared", "at_one_place", "inverse", "of_moments", "of_sum", "refill",
-           "through_batch_norm", "through_filter", "through_function", "through_random", "unknown"]
+__all__ = ["APART", "Known", "LARGEST", "Shared", "at_one_place", "inverse", "mixed", "of_moments", "of_sum",
+           "refill", "through_batch_norm", "through_filter", "through_function", "through_random"]
 
 #: Sites per axis of the largest maps whose patterns are followed.
 LARGEST = 12
@@ -44,6 +44,8 @@ LEAST = 1e-9
 
 #: E[v(x) v'(x')] of two inputs at any two of the sites that are followed, shape (sites, sites).
 Shared = Array
+#: That of each channel group of a node, None where it is not known.
+Known = tuple[Shared | None, ...]
 
 
 @remembered(64)
@@ -67,28 +69,36 @@ def _at(maps: Array) -> Array:
     return maps[_map(maps.shape)[0]].ravel()
 
 
-def of_moments(m: Moments) -> Shared:
-    """What is known where nothing is followed: means fall towards borders in the same way in all channels."""
-    if not m.coupled:
+def of_moments(m: Moments, g: int = 0) -> Shared:
+    """What is known of a group where nothing is followed: means fall towards borders alike in all its channels."""
+    if not m.cov_far[g]:
         count = len(_map(m.second.shape[1:])[1])
         return np.zeros((count, count))
-    level = _at(m.common_map[0])
-    return np.multiply.outer(level * float(m.cov_far[0]), level)
+    level = _at(m.common_map[g])
+    return np.multiply.outer(level * float(min(m.cov_far[g], m.cov_site[g])), level)  # no pair has more than a site
 
 
-def unknown(m: Moments, shared: Shared) -> bool:
-    """Whether two inputs have more in common at one place than `of_moments` says: a pattern that is not followed."""
-    return float(m.cov_site[0]) > at_one_place(m, shared) + UNKNOWN * float(m.average[0])
+def mixed(m: Moments, known: Known, share: Array) -> Shared | None:
+    """The mean over groups that have a `share` in it; None where much of it is a pattern that is not followed.
+
+    There two inputs have more in common at one place than `of_moments` says.
+    """
+    parts = [of_moments(m, g) if one is None else one for g, one in enumerate(known)]
+    more = sum([part * max(float(m.cov_site[g]) - at_one_place(m, parts[g]), 0.0)
+                for g, part in enumerate(share.tolist()) if known[g] is None])
+    if more > UNKNOWN * float(np.dot(share, m.average)):
+        return None
+    return parts[0] if len(parts) == 1 else np.asarray(np.tensordot(share, np.stack(parts), 1))
 
 
-def of_sum(parts: Sequence[Moments], shared: Sequence[Shared], times: Sequence[float]) -> Shared:
-    """Of a sum of independent values; their means are in common everywhere."""
+def of_sum(parts: Sequence[Moments], shared: Sequence[Shared], times: Sequence[float], g: int = 0) -> Shared:
+    """Of a sum of independent values of a group; their means are in common everywhere."""
     total = sum(one if a == 1 else a * a * one for a, one in zip(times, shared))
-    means = [(a * float(part.means[0]), part) for a, part in zip(times, parts)]
+    means = [(a * float(part.means[g]), part) for a, part in zip(times, parts)]
     means = [(mean, part) for mean, part in means if mean]
     for n, (mean, part) in enumerate(means):
         for other, another in means[:n]:
-            both = np.multiply.outer(_at(part.level_map[0]), _at(another.level_map[0])) * (mean * other)
+            both = np.multiply.outer(_at(part.level_map[g]), _at(another.level_map[g])) * (mean * other)
             total = total + both + both.T
     return np.asarray(total)
 
@@ -135,13 +145,18 @@ def _everywhere(values: Array, sizes: Sequence[int]) -> Array:
     return values.reshape([len(kept) for kept, _, _ in axes])[np.ix_(*(stand for _, _, stand in axes))]
 
 
-def refill(before: Moments, after: Moments, shared: Shared, filtered: Shared) -> None:
+def refill(before: Moments, after: Moments, shared: Known, filtered: Known) -> None:
     """Correct E[v^2] after a filter: of what patterns hold, more is left than of what single inputs have alone."""
-    known, own = before.average - before.cov_site, before.average - at_one_place(before, shared)
-    near = np.array([at_one_place(after, filtered)])
-    alone = np.maximum((after.average - after.cov_site) * ratio(np.maximum(own, 0.0), known, 1.0), 0.0)
-    second = _everywhere(filtered.diagonal(), after.second.shape[1:]) + alone * ratio(after.second[0], after.average)
-    after.values = second[(None, *(None,) * second.ndim)]
+    values, near = after.values.copy(), after.cov_site.copy()
+    for g, (one, left) in enumerate(zip(shared, filtered)):
+        if one is None or left is None:
+            continue
+        known, own = before.average[g] - before.cov_site[g], before.average[g] - at_one_place(before, one)
+        near[g] = at_one_place(after, left)
+        alone = max((after.average[g] - after.cov_site[g]) * ratio(max(own, 0.0), known, 1.0), 0.0)
+        values[g] = _everywhere(left.diagonal(), after.second.shape[1:]) + alone * ratio(
+            after.second[g], after.average[g])
+    after.values = values
     for name in ("second", "average", "cov_site", "deviation", "mean_deviation", "level", "_falls"):
         vars(after).pop(name, None)
     after.corr_site = np.minimum(ratio(near, after.average), 1.0)
@@ -165,25 +180,31 @@ def _passage(g: AxisGeometry, weights: tuple[float, ...], n: int, n_out: int) ->
     return pairs.reshape(len(kept)**2, -1)
 
 
-def through_function(phi: Function, m: Moments, after: Moments, shared: Shared) -> Shared:
+def through_function(phi: Function, m: Moments, after: Moments, shared: Shared, g: int = 0) -> Shared:
     """Of a function of each value: to first order in what exceeds `of_moments`, of Gaussian values to any."""
-    base, q = of_moments(after), float(m.average[0])
-    before = of_moments(m) if m.coupled else np.zeros((1, 1))
-    if m.sites[0] is None and q:
-        root = 1 / np.sqrt(np.maximum(_at(m.second[0]), LEAST * q))
-        roots = np.multiply.outer(root, root)
-        corr, known = _within_one(shared * roots), _within_one(before * roots) if m.coupled else before
-        low = float(min(np.minimum.reduce(corr, axis=None), np.minimum.reduce(known, axis=None)))
-        high = float(max(np.maximum.reduce(corr, axis=None), np.maximum.reduce(known, axis=None), LEAST))
-        at = low + (high - low) * _PARTS
-        line = cross(phi, np.full(NODES, q), at)
-        base += np.interp(corr, at, line)
-        base -= np.interp(known, at, line)
-        return base
-    value = m.value(0)
+    base, q = of_moments(after, g), float(m.average[g])
+    before = of_moments(m, g) if m.cov_far[g] else np.zeros((1, 1))
+    if m.sites[g] is None and q:
+        return base + _of_gaussian(phi, q, _at(m.second[g]).tobytes(), shared.tobytes(), before.tobytes())
+    value = m.value(g)
     nodes = value.through(phi).nodes  # split at the kinks of the function
     slope = float(nodes.p @ phi.slope(value.at(nodes.u)))
     return np.asarray(base + slope**2 * (shared - before))
+
+
+@remembered(64, lasting=False)
+def _of_gaussian(phi: Function, q: float, second: bytes, shared: bytes, before: bytes) -> Shared:
+    """The same of Gaussian values: concatenations in a row hold the same channels, and are read by the same layers."""
+    sites, after, less = (np.frombuffer(each) for each in (second, shared, before))
+    root = 1 / np.sqrt(np.maximum(sites, LEAST * q))
+    roots = np.multiply.outer(root, root)
+    corr = _within_one(after.reshape(roots.shape) * roots)
+    known = _within_one(less.reshape(roots.shape) * roots) if less.size == corr.size else less
+    low = float(min(np.minimum.reduce(corr, axis=None), np.minimum.reduce(known, axis=None)))
+    high = float(max(np.maximum.reduce(corr, axis=None), np.maximum.reduce(known, axis=None), LEAST))
+    at = low + (high - low) * _PARTS
+    line = cross(phi, np.full(NODES, q), at)
+    return np.asarray(np.interp(corr, at, line) - np.interp(known, at, line))
 
 
 def _within_one(corr: Array) -> Array:
@@ -191,14 +212,20 @@ def _within_one(corr: Array) -> Array:
     return np.minimum(np.maximum(corr, -1, out=corr), 1, out=corr)
 
 
-def through_batch_norm(m: Moments, shared: Shared, count: int) -> tuple[Shared, float]:
+def through_batch_norm(m: Moments, shared: Shared, count: int, g: int = 0) -> tuple[Shared, float]:
     """After a batch norm of `count` inputs, and E[1 / variance] of a channel.
 
     The variance is that of `count` times as many values of their own as there are sites, and of a pattern.
     """
-    sizes = m.second.shape[1:]
+    return _batch_norm(m.second.shape[1:], _at(m.second[g]).tobytes(), shared.tobytes(), count)
+
+
+@remembered(64, lasting=False)
+def _batch_norm(sizes: tuple[int, ...], second: bytes, known: bytes, count: int) -> tuple[Shared, float]:
+    """The same of second moments at the sites that are followed."""
     weights = _map(sizes)[1]
-    own = np.maximum(_at(m.second[0]) - shared.diagonal(), 0.0)
+    shared = np.frombuffer(known).reshape(len(weights), -1)
+    own = np.maximum(np.frombuffer(second) - shared.diagonal(), 0.0)
     rows = np.dot(shared, weights)
     pattern = shared - np.add.outer(rows - float(np.dot(weights, rows)), rows)
     mean, square = float(np.dot(weights, own)), float(np.dot(weights, own**2))
