@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..memory import interned, remembered
+from ..memory import interned, lazy, remembered
 from ..rules.functions import chi_square
 from .site_distribution import SiteDistribution
 from .sources import from_rows
@@ -51,7 +51,7 @@ class FewTerms(Source):
     @functools.cached_property
     def parts(self) -> tuple[Value, ...]:  # type: ignore[override]
         """The value, or, if normed, the sum before."""
-        return (FewTerms.of(self.of_value, self.variances).value(),) if self.normed else (self.of_value,)
+        return (self._plain.value(),) if self.normed else (self.of_value,)
 
     @staticmethod
     def of(value: Value, variances: tuple[float, ...], normed: bool = False) -> FewTerms:
@@ -65,8 +65,15 @@ class FewTerms(Source):
         return FewTerms.of(self.of_value, self.variances, True)
 
     @functools.cached_property
+    def _plain(self) -> FewTerms:
+        """The sum, before a norm."""
+        return FewTerms.of(self.of_value, self.variances) if self.normed else self
+
+    @functools.cached_property
     def _terms(self) -> _Terms:
         """Directions of the weights, and the terms of each."""
+        if self.normed:
+            return self._plain._terms
         weights = _directions(len(self.variances)) * np.sqrt(np.array(self.variances) * len(self.variances))
         sites = self.of_value.distribution
         row = np.searchsorted(np.cumsum(sites.share), _mixed(len(weights)) * (1 - 1e-12))
@@ -92,19 +99,43 @@ class FewTerms(Source):
         return [first * last for first, last in zip(before, after[::-1])]
 
     @functools.cached_property
+    def _units(self) -> tuple[Array, Array]:
+        """Values of mean 0 and variance 1, and their probabilities, of channels and of those of opposite weights."""
+        grid, own = _summed(self._terms.spectra)
+        return np.concatenate([grid, -grid]), np.concatenate([own, own])
+
+    @functools.cached_property
+    def _scales(self) -> tuple[Array, Array, Array]:
+        """Per direction the length of the weights, and deviation and mean of a channel of it."""
+        weights, _, _, mean, spread, _, _ = self._terms
+        length = np.sqrt((weights**2).sum(axis=1))
+        return length, length * spread, weights.sum(axis=1) * mean
+
+    @property
+    def _lengths(self) -> tuple[Array, Array]:
+        """By what channels are larger than that, and how often."""
+        squares, shares = chi_square(len(self.variances), LENGTHS[len(self.variances) > 8])
+        return np.sqrt(squares / len(self.variances)), shares
+
+    @lazy
+    def second(self) -> float:
+        """E[u^2], as the nodes have it, of which nobody else may ask."""
+        if self.normed:
+            return 1.0
+        (_, level, shift), (lengths, shares) = self._scales, self._lengths
+        return float(shares @ lengths**2 * np.mean(level**2 + shift**2))
+
+    @functools.cached_property
     def _channels(self) -> tuple[Array, Array, Array, Array]:
         """Values x and probabilities p (channels, columns), the power of the weights, and shares, (channels,)."""
-        weights, _, _, mean, spread, _, spectra = self._terms
-        length = np.sqrt((weights**2).sum(axis=1))
-        grid, own = _summed(spectra)
-        power, shift = length**2 / np.mean(length**2), weights.sum(axis=1) * mean
-        both = np.concatenate([grid, -grid]), np.concatenate([own, own])
+        both = self._plain._units
         if self.normed:
-            count = 2 * len(weights)
+            count = len(both[0])
             return *both, np.ones(count), np.full(count, 1 / count)
-        level = np.tile(length * spread, 2)[:, None]
-        squares, shares = chi_square(len(self.variances), LENGTHS[len(self.variances) > 8])
-        lengths = np.sqrt(squares / len(self.variances))
+        length, level, shift = self._scales
+        power = length**2 / np.mean(length**2)
+        lengths, shares = self._lengths
+        level = np.tile(level, 2)[:, None]
         x = both[0] * level + np.concatenate([shift, -shift])[:, None]
         return (np.concatenate([x * one for one in lengths]), np.tile(both[1], (len(lengths), 1)),
                 np.concatenate([np.tile(power, 2) * one**2 for one in lengths]),
@@ -127,8 +158,7 @@ class FewTerms(Source):
         x, _, power, share = self._channels
         rows = table.reshape(len(table), len(x), COLUMNS)
         if self.normed:
-            below = self.parts[0].source
-            assert isinstance(below, FewTerms)
+            below = self._plain
             gain = 1 / below._channels[2]
             gains = np.stack([gain, np.sqrt(gain)])[np.arange(len(table)) % 2]
             every = np.tile(rows, (1, len(gain) // len(x), 1)) * gains[:, :, None]

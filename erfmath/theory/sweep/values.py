@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Union
 
@@ -72,6 +72,16 @@ class Affine(NamedTuple):
 
 
 Step = Union[Function, Affine]
+
+
+def _inverse(step: Step) -> Callable[[Sequence[float]], list[float]] | None:
+    """Where a step that never falls, or always does, and is of straight lines passes any of some values."""
+    if isinstance(step, Affine):
+        return (lambda values: [(v - step.b) / step.a for v in values]) if step.a else None
+    above, below = step.above, step.below
+    if below is None or not above > 0 or below < 0:
+        return None
+    return lambda values: [v / above if v >= 0 else v / below for v in values if v >= 0 or below]
 
 
 def rounded(x: float) -> float:
@@ -260,6 +270,15 @@ class Value:
         """Values of the source at which this one passes any of `knots`."""
         if not self.steps:
             return tuple(knots)
+        (lo, hi), steps = self.source.reach(), self.steps
+        while steps and (inverse := _inverse(steps[-1])) is not None:
+            knots, steps = inverse(knots), steps[:-1]
+        ends = Value.of(self.source, steps)._passing(knots) if steps else [end for end in knots if lo < end < hi]
+        # Rectifiers are split where they always are, not one rounding beside it.
+        return tuple(0.0 if abs(end) < 1e-13 * (hi - lo) else rounded(end) for end in ends)
+
+    def _passing(self, knots: Sequence[float]) -> list[float]:
+        """The same of functions that are known by their values."""
         lo, hi = self.source.reach()
         u, level = np.linspace(lo, hi, 2001), np.asarray(knots)[:, None]
         above = self.at(u) > level
@@ -273,8 +292,7 @@ class Value:
             passed[-1] = True
             after = np.argmax(passed, axis=0) + 1
             left, right = inner[after - 1, each], inner[after, each]
-        # Rectifiers are split where they always are, not one rounding beside it.
-        return tuple(0.0 if abs(end) < 1e-13 * (hi - lo) else rounded(end) for end in right.tolist())
+        return list(right.tolist())
 
     @lazy
     def nodes(self) -> Nodes:

@@ -24,6 +24,15 @@ def test_moments(terms):
     assert_close(normed.through(RELU).second, 0.5, ROUNDING)
 
 
+@pytest.mark.parametrize("normed", (False, True))
+@pytest.mark.parametrize("shared", (0.0, 0.3))
+def test_second_moment_is_that_of_the_nodes(shared, normed):
+    for variances in ((1.0,), (0.5, 0.25, 0.25), (1 / 9,) * 9):
+        source = FewTerms.of(Gaussian.of(1.0, shared).value().through(RELU), variances, normed)
+        nodes = source.nodes(())
+        assert_close(source.second, nodes.p @ nodes.u**2, ROUNDING)
+
+
 @pytest.mark.parametrize("terms, error", ((2, 0.06), (3, 0.06), (9, 0.06), (25, 0.08)))
 def test_kurtosis(terms, error):
     """Excess of a channel: that of a site times sum w^4 / (sum w^2)^2, on average 3 / (terms + 2)."""

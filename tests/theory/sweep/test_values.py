@@ -153,6 +153,16 @@ def test_every_passage_of_a_level_is_found() -> None:
     assert gaussian().preimage((0.3, -4.0)) == (0.3, -4.0)
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_straight_lines_pass_levels_where_values_say(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    value, levels = gaussian(), (*rng.normal(size=4).tolist(), 0.0)
+    for _ in range(rng.integers(1, 5)):
+        value = value.through([RELU, LEAKY, TANH][rng.integers(3)]).times(float(rng.choice([-1.0, 1.0]) * rng.uniform(
+            0.3, 3.0)), float(rng.normal()))
+    assert_close(sorted(value.preimage(levels)), sorted(value._passing(levels)), REWRITE)
+
+
 # ---------------------------------------------------------------------------------------------
 # probabilities below, and who wins
 # ---------------------------------------------------------------------------------------------
