@@ -68,7 +68,7 @@ class Images(NamedTuple):
 
     def times(self, factor: float) -> Images:
         """Of values whose squares are so many times as large."""
-        return Images(self.varies * factor**2, self.along, self.within * factor)
+        return Images(self.varies * factor**2, self.along, self.within * factor, self.normed)
 
 
 def _middle(values: Array) -> tuple[int, ...]:

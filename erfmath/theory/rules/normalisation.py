@@ -472,7 +472,9 @@ class BatchNormRule(MapNormRule):
         known = list(at.shared())
         if at.source not in at.gates.shared or at.i in at.graph.norms:
             return (None,) * len(known)
-        tilts = {g: at.gates.tilts[node].mean() for g, (node, *_), _ in m.tilts if node in at.gates.tilts}
+        scene = at.gates.images.get(at.source)
+        tilts = {g: at.gates.tilts[node].mean() for g, (node, *_), _ in m.tilts if node in at.gates.tilts and (
+            scene is None or scene.normed is None)}  # directions of pixels come on top of patterns
         for g, (one, idle) in enumerate(zip(known, self.again_in(at, m))):
             if one is not None and not idle:
                 known[g], gain = patterns.through_batch_norm(m, one, BATCH, g)

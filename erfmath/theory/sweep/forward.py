@@ -30,7 +30,7 @@ from .branches import Branch, filters
 from .inputs import InputModel
 from .lowering import reach
 from .moments import Moments
-from .patterns import LARGEST, Known
+from .patterns import APART, LARGEST, WIDEST, Known
 from .plan import Graph, Plan, widest
 from .sources import Itself
 from .taps import Array
@@ -208,7 +208,11 @@ class _Forward:
                      if (edges or i == graph.top) and i >= 0 and graph.ops[i].gate]
         lifted = any(abs(float(phi.value(np.zeros(1))[0])) > LIFTED  # of many layers with few functions
                      for phi in {id(phi): phi for phi in functions}.values() if phi is not None)
-        few = {sizes for sizes in set(graph.sizes) if lifted or max([n or 0 for n in sizes]) <= LARGEST}
+        # What wide layers make of more sites than are followed would not be resolved.
+        wide = set() if lifted else {sizes for op, sizes in zip(graph.ops, graph.sizes) if not op.routes and any(
+            g.extent > WIDEST * g.stride and not g.transposed and max([n or 0 for n in sizes]) > APART
+            for taps in op.taps for g in taps.geometry)}
+        few = {sizes for sizes in set(graph.sizes) - wide if lifted or max([n or 0 for n in sizes]) <= LARGEST}
         small = {i for i, sizes in enumerate(graph.sizes[:-1]) if sizes in few} if few else set()
         asked: set[int] = set()
         for i in sorted(small, reverse=True):  # what such a norm further up depends on

@@ -383,6 +383,11 @@ class Moments:
         return self.falling(self.second) if self.common is None else self.common()
 
     @property
+    def common_falls(self) -> Array:
+        """The same up to a factor per group."""
+        return self.second if self.common is None else self.common.falls
+
+    @property
     def means_map(self) -> Array:
         """What distant sites have in common falls towards borders in proportion to this, per group and site."""
         return self.deviation if self.common is None else self.common()
@@ -449,6 +454,11 @@ class Common:
         if self._make is not None:
             self._made, self._make, self._falls = self._make(), None, None
         return self._made
+
+    @property
+    def falls(self) -> Array:
+        """The map up to a factor per group."""
+        return self() if self._falls is None else self._falls
 
     def lines(self, alike: bool) -> tuple[Array, ...]:
         """As `lines_of`."""

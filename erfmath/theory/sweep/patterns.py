@@ -22,16 +22,23 @@ from .lowering import Linear
 from .moments import Moments, read_sites, ratio
 from .taps import Array
 
-__all__ = ["APART", "Known", "LARGEST", "Shared", "at_one_place", "inverse", "mixed", "of_moments", "of_sum",
+__all__ = ["APART", "Known", "LARGEST", "Shared", "WIDEST", "at_one_place", "inverse", "mixed", "of_moments", "of_sum",
            "refill", "through_batch_norm", "through_filter", "through_function", "through_random"]
 
 #: Sites per axis of the largest maps whose patterns are followed.
-LARGEST = 12
+LARGEST = 24
 #: Sites per axis that are followed one by one, else those near borders and one that stands for the others.
 APART = 7
+#: Sites that a layer of stride 1 may read, of one that does less than all sites of a map.
+WIDEST = 3
+#: What remains of a pattern from site to site, between those near borders and the middle.
+FALL = 0.25
 #: Points at which functions of correlated values are found.
-NODES = 7
-_PARTS = np.linspace(0, 1, NODES)
+NODES = 5
+_PARTS = (1 - np.cos(np.pi * (np.arange(NODES) + 0.5) / NODES)) / 2
+#: Coefficients of the polynomial through these points.
+_POWERS = np.linalg.inv(np.vander(_PARTS, increasing=True))
+_NOTHING = np.zeros((1, 1))
 #: The quadrature of `inverse`, in the logarithm of its variable.
 _T = np.exp(np.linspace(-14.0, 12.0, 105))
 _STEP = 26.0 / 104
@@ -49,18 +56,25 @@ Known = tuple[Shared | None, ...]
 
 
 @remembered(64)
-def _axis(n: int) -> tuple[Array, Array, Array]:
-    """Sites that stand for all of an axis, the part of all that each stands for, and which stands for each."""
+def _axis(n: int) -> tuple[Array, Array]:
+    """Sites of an axis that are followed, and what each site is made of them, shape (n, sites)."""
     if n <= APART:
-        return np.arange(n), np.full(n, 1 / n), np.arange(n)
-    kept, middle = np.array([0, 1, 2, n // 2, n - 3, n - 2, n - 1]), n - APART + 1
-    return kept, np.where(kept == n // 2, middle, 1) / n, np.concatenate([[0, 1, 2], np.full(middle, 3), [4, 5, 6]])
+        return np.arange(n), np.eye(n)
+    side = APART // 2
+    kept = np.array([*range(side), n // 2, *range(n - side, n)])
+    depth = np.arange(1, n - 2 * side + 1)  # beyond the last of those at one border, and at the other
+    made = np.zeros((n, APART))
+    made[kept, np.arange(APART)] = 1.0
+    made[side:n - side, side - 1], made[side:n - side, side + 1] = FALL**depth, FALL**depth[::-1]
+    made[n // 2, [side - 1, side + 1]] = 0.0
+    made[side:n - side, side] = 1 - made[side:n - side, side - 1] - made[side:n - side, side + 1]
+    return kept, made
 
 
 @remembered(64)
 def _map(sizes: tuple[int, ...]) -> tuple[Any, Array]:
     """Index of the sites of a map that are followed, and the part of all that each stands for."""
-    weights = functools.reduce(np.multiply.outer, [_axis(n)[1] for n in sizes])
+    weights = functools.reduce(np.multiply.outer, [_axis(n)[1].mean(axis=0) for n in sizes])
     return ... if max(sizes) <= APART else np.ix_(*(_axis(n)[0] for n in sizes)), np.ravel(weights)
 
 
@@ -74,8 +88,12 @@ def of_moments(m: Moments, g: int = 0) -> Shared:
     if not m.cov_far[g]:
         count = len(_map(m.second.shape[1:])[1])
         return np.zeros((count, count))
-    level = _at(m.common_map[g])
-    return np.multiply.outer(level * float(min(m.cov_far[g], m.cov_site[g])), level)  # no pair has more than a site
+    falls = m.common_falls
+    level, mean = _at(falls[g]), m.mean(falls)[g].item()
+    if not mean:
+        level, mean = np.ones(len(level)), 1.0
+    far = min(m.cov_far[g].item(), m.cov_site[g].item())  # no pair has more than a site
+    return np.multiply.outer(level * (far / (mean * mean)), level)
 
 
 def mixed(m: Moments, known: Known, share: Array) -> Shared | None:
@@ -129,10 +147,7 @@ def through_filter(lines: Sequence[Array], shared: Shared) -> Shared:
     """After weights that are the same in all channels: per axis, shape (sites out, sites in)."""
     parts = []
     for line in lines:
-        kept, stand = _axis(len(line))[0], _axis(line.shape[1])[2]
-        part = np.zeros((len(kept), int(stand[-1]) + 1))
-        np.add.at(part.T, stand, line[kept].T)
-        parts.append(part)
+        parts.append(line[_axis(len(line))[0]] @ _axis(line.shape[1])[1])
     whole: Array = parts[0]
     for part in parts[1:]:
         whole = np.asarray(np.kron(whole, part))
@@ -141,8 +156,10 @@ def through_filter(lines: Sequence[Array], shared: Shared) -> Shared:
 
 def _everywhere(values: Array, sizes: Sequence[int]) -> Array:
     """A map from the sites that are followed."""
-    axes = [_axis(n) for n in sizes]
-    return values.reshape([len(kept) for kept, _, _ in axes])[np.ix_(*(stand for _, _, stand in axes))]
+    whole = values.reshape([len(_axis(n)[0]) for n in sizes])
+    for n in sizes:  # the first axis is the last one after it
+        whole = np.tensordot(whole, _axis(n)[1], (0, 1))
+    return whole
 
 
 def refill(before: Moments, after: Moments, shared: Known, filtered: Known) -> None:
@@ -170,12 +187,9 @@ def at_one_place(m: Moments, shared: Shared) -> float:
 @remembered(256)
 def _passage(g: AxisGeometry, weights: tuple[float, ...], n: int, n_out: int) -> Array:
     """What two sites of an axis make of any two of the input, shape (pairs of sites, pairs of the input's)."""
-    kept, stand = _axis(n_out)[0], _axis(n)[2]
+    kept, made = _axis(n_out)[0], _axis(n)[1]
     z, inside = read_sites(g, n, n_out)
-    reads = np.zeros((g.kernel, len(kept), int(stand[-1]) + 1))
-    for tap in range(g.kernel):
-        there = inside[kept, tap]
-        reads[tap, np.flatnonzero(there), stand[z[kept, tap][there]]] = 1.0
+    reads = np.where(inside[kept].T[..., None], made[np.clip(z[kept].T, 0, n - 1)], 0.0)
     pairs = np.einsum("a,axz,ayw->xyzw", np.array(weights), reads, reads)
     return pairs.reshape(len(kept)**2, -1)
 
@@ -183,7 +197,7 @@ def _passage(g: AxisGeometry, weights: tuple[float, ...], n: int, n_out: int) ->
 def through_function(phi: Function, m: Moments, after: Moments, shared: Shared, g: int = 0) -> Shared:
     """Of a function of each value: to first order in what exceeds `of_moments`, of Gaussian values to any."""
     base, q = of_moments(after, g), float(m.average[g])
-    before = of_moments(m, g) if m.cov_far[g] else np.zeros((1, 1))
+    before = of_moments(m, g) if m.cov_far[g] else _NOTHING
     if m.sites[g] is None and q:
         return base + _of_gaussian(phi, q, _at(m.second[g]).tobytes(), shared.tobytes(), before.tobytes())
     value = m.value(g)
@@ -192,19 +206,29 @@ def through_function(phi: Function, m: Moments, after: Moments, shared: Shared, 
     return np.asarray(base + slope**2 * (shared - before))
 
 
+def _polynomial(powers: Sequence[float], at: Any, low: float, high: float) -> Any:
+    """That of these coefficients, from the lowest, of the place between `low` and `high`."""
+    place = (at - low) * (1 / (high - low))
+    total = place * powers[-1]
+    for one in powers[-2:0:-1]:
+        total += one
+        total *= place
+    total += powers[0]
+    return total
+
+
 @remembered(64, lasting=False)
 def _of_gaussian(phi: Function, q: float, second: bytes, shared: bytes, before: bytes) -> Shared:
     """The same of Gaussian values: concatenations in a row hold the same channels, and are read by the same layers."""
     sites, after, less = (np.frombuffer(each) for each in (second, shared, before))
-    root = 1 / np.sqrt(np.maximum(sites, LEAST * q))
+    root = np.sqrt(np.maximum(sites, LEAST * q))
     roots = np.multiply.outer(root, root)
-    corr = _within_one(after.reshape(roots.shape) * roots)
-    known = _within_one(less.reshape(roots.shape) * roots) if less.size == corr.size else less
-    low = float(min(np.minimum.reduce(corr, axis=None), np.minimum.reduce(known, axis=None)))
-    high = float(max(np.maximum.reduce(corr, axis=None), np.maximum.reduce(known, axis=None), LEAST))
-    at = low + (high - low) * _PARTS
-    line = cross(phi, np.full(NODES, q), at)
-    return np.asarray(np.interp(corr, at, line) - np.interp(known, at, line))
+    corr = _within_one(after.reshape(roots.shape) / roots)
+    known: Any = _within_one(less.reshape(roots.shape) / roots) if less.size == corr.size else 0.0
+    low = min(float(np.minimum.reduce(one, axis=None)) for one in (corr, known))
+    high = max(*(float(np.maximum.reduce(one, axis=None)) for one in (corr, known)), low + LEAST)
+    line = np.dot(_POWERS, cross(phi, np.full(NODES, q), low + (high - low) * _PARTS)).tolist()
+    return np.asarray(_polynomial(line, corr, low, high) - _polynomial(line, known, low, high))
 
 
 def _within_one(corr: Array) -> Array:
@@ -227,23 +251,29 @@ def _batch_norm(sizes: tuple[int, ...], second: bytes, known: bytes, count: int)
     shared = np.frombuffer(known).reshape(len(weights), -1)
     own = np.maximum(np.frombuffer(second) - shared.diagonal(), 0.0)
     rows = np.dot(shared, weights)
-    pattern = shared - np.add.outer(rows - float(np.dot(weights, rows)), rows)
-    mean, square = float(np.dot(weights, own)), float(np.dot(weights, own**2))
+    pattern = shared - rows
+    rows -= float(np.dot(weights, rows))
+    pattern -= rows[:, None]
+    mean, square = float(np.dot(weights, own)), float(np.dot(weights, own * own))
     varied = max(float(np.dot(weights, pattern.diagonal())), 0.0)
-    power = float(np.dot(weights, np.dot(pattern**2, weights)))
-    many = count * math.prod(sizes) * float(ratio(mean**2, square, 1.0)) - 1
+    many = count * math.prod(sizes) * float(mean * mean / square if square else 1.0) - 1
     if varied <= FAINT * mean:
         return np.zeros(shared.shape), (many + 1) / max(many - 2, LEAST) / mean
+    power = float(np.dot(weights, np.dot(pattern * pattern, weights)))
     whole, part = inverse(mean * many / (many + 1), many, varied, varied**2 / power)
-    return pattern * (part / varied), whole
+    pattern *= part / varied
+    return pattern, whole
 
 
 def inverse(own: float, many: float, pattern: float, freedoms: float) -> tuple[float, float]:
-    """E[1 / s^2] and E[p / s^2] of s^2 = o + p, means over `many` and `freedoms` squares of normal values.
+    """E[1 / s^2] and E[p / s^2] of the mean square s^2 of a pattern p and values o of its own at `many` samples.
 
-    The integral over t of E[exp(-t s^2)], each of the two parts (1 + 2 t part / freedoms)^(-freedoms / 2).
+    Along each of the `freedoms` directions of the pattern own values add to it, o / many + p / freedoms, and have
+    o / many along others.  The integral over t of E[exp(-t s^2)], (1 + 2 t part)^(-1/2) for each.
     """
     t = _T / (own + pattern)
-    one, other = 2 * own / many, 2 * pattern / freedoms
-    density = np.exp(-many / 2 * np.log1p(one * t) - freedoms / 2 * np.log1p(other * t)) * t * _STEP
+    freedoms = min(freedoms, many)
+    one = 2 * own / many
+    other = one + 2 * pattern / freedoms
+    density = np.exp(-(many - freedoms) / 2 * np.log1p(one * t) - freedoms / 2 * np.log1p(other * t)) * t * _STEP
     return float(density.sum()), float((density * pattern / (1 + other * t)).sum())
