@@ -20,7 +20,7 @@ from ..networks.windows import sweep
 from ..results.field import EffectiveReceptiveField
 from ..theory.chains.variance import variance_terms
 from ..theory.predict import predict
-from ..theory.rules.traits import spreads
+from ..theory.rules.traits import like, nothing, spreads
 from ..theory.sweep.backward import backward
 from ..theory.sweep.inputs import InputModel
 from ..theory.sweep.lowering import Linear
@@ -240,13 +240,17 @@ def _left_out(net: Network, settings: RunSettings, erf: EffectiveReceptiveField,
     graph, lost = Graph.of(net, settings), {}
     known = _by_name(graph)
     names = [name for name in net.names if spreads(net[name].layer, settings.ndim)]
+    below = {name: (_below(net, net.sources[net.index(name)][0], settings.ndim), net[name].layer) for name in names}
     for done, name in enumerate(names):
         show(done, len(names))
         here, before, places = graph, total, known.get(name, ())
-        if not places or any(graph.layers[i] is not net[name].layer for i in places):
+        joined = any(other not in known and below[other][0] == below[name][0] and like(below[other][1], below[name][1])
+                     for other in names)  # with what does the same
+        if joined or not places or any(graph.layers[i] is not net[name].layer for i in places):
             alone = Graph.of(net, settings, apart=frozenset((name,)))  # others are part of it, or it is part of others
             some = _by_name(alone).get(name, ())
-            if len(some) != len(places) or not all(_same(graph.ops[i], alone.ops[k]) for i, k in zip(places, some)):
+            if joined or len(some) != len(places) or not all(
+                    _same(graph.ops[i], alone.ops[k]) for i, k in zip(places, some)):
                 try:
                     here, before, places = alone, variance_of(alone), some
                 except NotImplementedError:  # only what they are together has a rule
@@ -256,6 +260,13 @@ def _left_out(net: Network, settings: RunSettings, erf: EffectiveReceptiveField,
             changed = tuple(ops.get(i, op) for i, op in enumerate(here.ops))
             lost[name] = before - variance_of(replace(here, ops=changed))
     return lost
+
+
+def _below(net: Network, i: int, ndim: int) -> int:
+    """A node, or what it hands on where it does nothing."""
+    while i >= 0 and len(net.sources[i]) == 1 and nothing(net.layers[i], ndim):
+        i = net.sources[i][0]
+    return i
 
 
 def _by_name(graph: Graph) -> dict[str, tuple[int, ...]]:

@@ -45,8 +45,8 @@ class Strands(NamedTuple):
     own: Mapping[int, tuple[AxisGeometry, ...]]
 
 
-def strands(layers: Sequence[Layer], inputs: Sources, channels: Sequence[int | None], ndim: int, source: int = -1
-            ) -> Strands:
+def strands(layers: Sequence[Layer], inputs: Sources, channels: Sequence[int | None], ndim: int, source: int = -1,
+            channels_in: int | None = None) -> Strands:
     """The strands of a graph.
 
     Parameters
@@ -59,6 +59,8 @@ def strands(layers: Sequence[Layer], inputs: Sources, channels: Sequence[int | N
     ndim : int
     source : int
         The node whose map the field is on; -1 is the network's input.
+    channels_in : int, optional
+        Channels of the network's input, where they are known.
     """
     phases = [layer.phases(ndim) for layer in layers]
     shuffled = {phase[0][0].transposed for phase in phases if phase}  # to sites, to channels
@@ -66,7 +68,8 @@ def strands(layers: Sequence[Layer], inputs: Sources, channels: Sequence[int | N
         each = range(len(layers))
         return Strands(each, inputs, [(i,) for i in each], {})
     # Labels of a map are the strands of its channels; one int where their number is not known.
-    labels: dict[int, Union[int, Labels]] = {-1: DEAD if source >= 0 else -1}
+    below = DEAD if source >= 0 else -1
+    labels: dict[int, Union[int, Labels]] = {-1: below if channels_in is None else np.full(channels_in, below)}
     made = _Made()
     of_node: list[tuple[int, ...]] = []
     for i, (layer, js, c_out) in enumerate(zip(layers, inputs, channels)):
@@ -215,7 +218,7 @@ def paths(net: Network, ndim: int, *, image: Any = None, source: str | None = No
     if channels_in is not None and any(layer.moves_channels for layer in layers):
         open_counts = True
     channels = net.known_channels_in(ndim, channels_in) if open_counts else net.known_channels
-    found = strands(layers, inputs, channels, ndim, root)
+    found = strands(layers, inputs, channels, ndim, root, channels_in)
     shapes = sizes = None
     if image is not None:
         pixels = image_shape(image, ndim)

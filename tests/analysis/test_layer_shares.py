@@ -143,3 +143,12 @@ def test_filters_whose_weights_add_up_to_zero_have_shares() -> None:
     first = [row.variance for row in one.layers if row.node == "conv1"]
     assert_close([row.variance for row in other.layers if row.node == "conv1"], first, FFT)
     assert len(one.layers) == 2 and len(other.layers) == 3 and all(np.isfinite(row.variance) for row in other.layers)
+
+
+def test_branches_that_are_alike_are_left_out_one_by_one() -> None:
+    """(b + b) / 2 has the variance 1 / 2 of b, of which (1 + b) / 2 has half: as a pool and as a filter."""
+    blur = em.BlurPool(3, 1)
+    for other in (blur, Conv(3, weights=em.Fixed(np.outer([1, 2, 1], [1, 2, 1]) / 16))):
+        shares = em.layer_shares(em.serial(em.add(blur, other)), ndim=2, channels_in=2)
+        assert_close(shares.variance, 0.5, ROUNDING)
+        assert_close([row.variance for row in shares.layers], [0.25, 0.25], ROUNDING)

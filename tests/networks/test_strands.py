@@ -245,3 +245,12 @@ def test_strands_of_a_whole_block_are_one() -> None:
         for what in ("size", "stride", "padding", "shift_invariant"):
             assert getattr(plain, what) == getattr(picked, what)
         assert plain.window(3) == picked.window(3) and plain.center(1) == picked.center(1)
+
+
+def test_a_part_that_is_the_input() -> None:
+    """Channel 0 of the input, of its channels in another order, or of a convolution: one pixel, or the kernel."""
+    conv = em.Conv(3, 2)
+    for first, size in ((em.Identity(), 1), (em.Shuffle(2), 1), (conv, 3)):
+        net = em.serial(em.concat(first, em.Identity(), em.Conv(5, 2)), em.Activation("relu"), em.Slice(0, 1))
+        assert em.receptive_field(net, channels_in=2, ndim=1).size == (size,)
+        assert em.support(net, channels_in=2, ndim=1)[0].sum() == size

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -54,6 +54,16 @@ _ONE: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Any]]] = {
     "tanh": (np.tanh, _tanh_slope),
     "sigmoid": (_sigmoid, lambda x: _sigmoid(x) * _sigmoid(-x)), "softplus": (lambda x: np.logaddexp(0, x), _sigmoid),
     "erf": (_erf, lambda x: 2 * np.exp(-x**2) / math.sqrt(math.pi))}
+
+
+class Curve(Protocol):
+    """A function and its derivative."""
+
+    @property
+    def value(self) -> Callable[[Array], Array]: ...
+
+    @property
+    def slope(self) -> Callable[[Array], Array]: ...
 
 
 class Formula(NamedTuple):
@@ -211,7 +221,7 @@ def followed(formula: Formula) -> float:
     return math.inf
 
 
-def resolved(formula: Formula, knots: tuple[float, ...]) -> tuple[float, ...]:
+def resolved(formula: Curve, knots: tuple[float, ...]) -> tuple[float, ...]:
     """Ends of panels on which polynomials of degree 9 follow phi and phi', beyond those there are by default."""
     ends = sorted({*PANELS, *knots})
     waiting, found = list(zip(ends, ends[1:])), set(knots)
@@ -228,7 +238,7 @@ def resolved(formula: Formula, knots: tuple[float, ...]) -> tuple[float, ...]:
     return tuple(sorted(found))
 
 
-def _off(formula: Formula, a: Array, b: Array) -> Array:
+def _off(formula: Curve, a: Array, b: Array) -> Array:
     """How far polynomials of degree 9 on panels from `a` to `b` are off phi and phi', in units of what is asked."""
     x = np.polynomial.legendre.leggauss(10)[0]
     between = np.array([-0.97, -0.5, 0.02, 0.51, 0.98])

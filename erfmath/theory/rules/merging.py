@@ -7,7 +7,7 @@ terms.  Gates along such branches open together, which no rule that sees one bra
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -21,6 +21,7 @@ from ..sweep.taps import Array
 from ..sweep.values import Affine, Step, rounded
 from .activation import ActivationRule
 from .base import Rule, rule_of
+from .formula import resolved
 from .functions import Function, rectifier
 from .order import readers_of
 from .sums import PLACE
@@ -45,6 +46,7 @@ class Wiring(NamedTuple):
     channels: list[int]
     sizes: list[Any]
     biases: Mapping[int, float]
+    apart: Collection[int] = ()  # nodes that stay where they are
 
 
 @dataclass(frozen=True)
@@ -95,8 +97,8 @@ def combined(branches: tuple[Steps, ...], product: bool = False) -> Function:
                               for n, (_, slope) in enumerate(both)))
 
     sides = slope(np.array([-1e-12, 1e-12]))
-    return Function(value, slope, knots=(0.0,), jumps=((0.0, float(sides[1] - sides[0])),),
-                    branches=branches)
+    whole = Function(value, slope, knots=(0.0,), jumps=((0.0, float(sides[1] - sides[0])),), branches=branches)
+    return whole._replace(knots=resolved(whole, whole.knots)) if product else whole
 
 
 def _slopes(steps: Steps) -> tuple[float, float] | None:
@@ -286,7 +288,7 @@ class _Merging:
             return None
         spec = replace(wiring.layers[first], name=None)  # type: ignore[call-arg]
         alike = all(len(wiring.sources[j]) == 1 and self.readers[j] == 1 and j > self.last
-                    and j not in wiring.biases for j in inputs) and all(
+                    and j not in wiring.biases and j not in wiring.apart for j in inputs) and all(
             type(wiring.layers[j]) is type(spec) and replace(wiring.layers[j], name=None) == spec  # type: ignore
             and ops[j].gain == op.gain for j in others)
         below = [wiring.sources[j][0] for j in inputs]

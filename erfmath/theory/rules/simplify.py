@@ -20,7 +20,7 @@ from .parallel import beside, one_convolution
 from .parts import belongs_to_parts
 from .single import alone
 from .sums import flattened
-from .traits import (by_channel, commutes, copies, homogeneous, keeps_positive, like, linear, nothing, odd,
+from .traits import (by_channel, commutes, copies, filters, homogeneous, keeps_positive, like, linear, nothing, odd,
                      of_copies, of_sites, slope_below, spares_positive, unnamed)
 
 __all__ = ["simplified"]
@@ -241,7 +241,8 @@ class _Simplifying:
     def _note(self, i: int) -> None:
         """What is known of the values of a node."""
         layer, inputs = self.layers[i], self.sources[i]
-        if self.gated and keeps_positive(layer, bool(self.positive) and self.positive.issuperset(inputs)):
+        square = layer.multiplies and len(set(inputs)) == 1 and len(inputs) % 2 == 0
+        if self.gated and (square or keeps_positive(layer, bool(self.positive) and self.positive.issuperset(inputs))):
             self.positive.add(i)
         if layer.statistics:
             if rule_of(layer).normalises and not (getattr(layer, "scale_var", 0) or getattr(layer, "shift_var", 0)):
@@ -328,6 +329,8 @@ class _Simplifying:
             size, count = self.sizes[self.sources[j][0]], self.channels[i]
         elif copies(below) and of_sites(layer, self.ndim):
             size, count = self.sizes[self.sources[j][0]], self.channels[i]
+        elif of_sites(below, self.ndim) and below.random and filters(layer):
+            size, count = self.sizes[i], self.channels[self.sources[j][0]]
         elif copies(below) and isinstance(layer, Scale) and layer.factor < 0:
             size, count = (each[self.sources[j][0]] for each in (self.sizes, self.channels))  # next to pools
         else:
@@ -610,6 +613,8 @@ class _Simplifying:
                     self._put(min(j, k), self.layers[k], ())
                     self._put(place, whole, self.sources[place])
                     self.channels[place] = self.channels[j] + self.channels[k]
+                    self.origin.pop(place, None)
+                    self.repeat = True
                     found[-1] = place
                     continue
             found.append(j)

@@ -20,9 +20,9 @@ from ..memory import remembered
 from .base import rule_of
 from .functions import Function
 
-__all__ = ["absorbs", "by_channel", "commutes", "copies", "function_of", "homogeneous", "keeps_positive", "like",
-           "linear", "nothing", "odd", "of_copies", "of_sites", "plain", "slope_below", "spares_positive", "spreads",
-           "unnamed"]
+__all__ = ["absorbs", "by_channel", "commutes", "copies", "filters", "function_of", "homogeneous", "keeps_positive",
+           "like", "linear", "nothing", "odd", "of_copies", "of_sites", "plain", "slope_below", "spares_positive",
+           "spreads", "unnamed"]
 
 Array = npt.NDArray[np.float64]
 #: Values above and below zero at which functions are compared.
@@ -152,6 +152,11 @@ def homogeneous(layer: Layer, factor: float) -> bool:
 def by_channel(layer: Layer) -> bool:
     """Whether a layer does the same with each channel, whatever the others are."""
     return not (layer.mixes_channels or rule_of(layer).moves or layer.many_inputs or getattr(layer, "bias", False))
+
+
+def filters(layer: Layer) -> bool:
+    """Whether a layer is one filter of each channel, so that sums of channels may as well be taken after it."""
+    return linear(layer) and by_channel(layer) and not (copies(layer) or hasattr(layer, "factor"))
 
 
 def function_of(layer: Layer) -> Function | None:

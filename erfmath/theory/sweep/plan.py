@@ -167,7 +167,8 @@ class Graph:
                  for i, layer in enumerate(layers)}
         biases = {i: float(np.mean(np.square(given[f"{name}.bias"]))) if f"{name}.bias" in given else drawn[i]
                   for i, name in enumerate(names) if drawn[i] or f"{name}.bias" in given}
-        wiring = Wiring(layers, sources, ops, rules, labels, channels, sizes, biases)
+        wiring = Wiring(layers, sources, ops, rules, labels, channels, sizes, biases,
+                        [i for i, name in enumerate(names) if name in apart])
         changed = merged(wiring, source, flat)
         if flat and changed.nodes and ordered(names, layers, rules, sources, sizes, source, {
                 *given, *(names[i] for i in biases)}, ops):
