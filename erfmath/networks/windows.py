@@ -294,8 +294,9 @@ def _on_plane(windows: Windows, axis: AxisGeometry, n: int | None) -> Windows:
 
 def _union(branches: Sequence[Seen], units: Sequence[int] | None, pixels: int | None) -> Seen:
     """What the units of a merged map see; `units` are the sizes of the maps that meet."""
-    kept = [(seen, 0 if units is None else n) for seen, n in zip(branches, units or [0] * len(branches))
-            if seen.windows.sees]
+    most = max(units or (0,))
+    kept = [(seen, n) if units is None else (_serving(seen, n, most), most)
+            for seen, n in zip(branches, units or [0] * len(branches)) if seen.windows.sees]
     if len(kept) < 2 or all(seen.ends is None and seen.windows == kept[0][0].windows for seen, _ in kept):
         return kept[0][0] if kept else branches[0]
     out = _union_of_windows([seen.windows for seen, _ in kept], max(size for _, size in kept))
@@ -304,6 +305,15 @@ def _union(branches: Sequence[Seen], units: Sequence[int] | None, pixels: int | 
     ends = [seen.explicit(size, pixels) for seen, size in kept]
     first, last = (np.broadcast_arrays(*those) for those in zip(*ends))
     return Seen.of(out, (np.minimum.reduce(first), np.maximum.reduce(last)), pixels)
+
+
+def _serving(seen: Seen, own: int, units: int) -> Seen:
+    """What all `units` see through a map of `own` sites: of one site, which serves them all, the same."""
+    if own > 1 or own == units or not seen.windows.shift:
+        return seen
+    (lo, hi), ends = seen.windows.local(0), seen.ends
+    return Seen(Windows(0, (lo,), (hi,), seen.windows.aligned),
+                None if ends is None else (np.resize(ends[0], units), np.resize(ends[1], units)))
 
 
 def _plain(seen: Seen, n: int, pixels: int) -> bool:
@@ -360,7 +370,7 @@ def sweep(geometry: Sequence[AxisGeometry], sources: Sequence[tuple[int, ...]], 
     for i, (axis, inputs) in enumerate(zip(geometry, sources)):
         branches = [roots[j] if j < 0 else done[j] for j in inputs]
         if axis == SITE and len(branches) == 1:
-            done.append(branches[0])
+            done.append(branches[0] if sizes is None else _serving(branches[0], sizes[inputs[0]], sizes[i]))
             continue
         units = None if sizes is None else [sizes[j] for j in inputs]
         pixels = None if sizes is None else sizes[-1]

@@ -254,3 +254,18 @@ def test_a_part_that_is_the_input() -> None:
         net = em.serial(em.concat(first, em.Identity(), em.Conv(5, 2)), em.Activation("relu"), em.Slice(0, 1))
         assert em.receptive_field(net, channels_in=2, ndim=1).size == (size,)
         assert em.support(net, channels_in=2, ndim=1)[0].sum() == size
+
+
+def test_stride_beside_one_site_that_serves_all() -> None:
+    """It is that of the other branch, in whatever order and parts they are joined."""
+    def net(*names: str) -> em.Network:
+        nodes = [{"name": "bins", "inputs": ["input"], "op": "adaptive_avg_pool", "size": [2]},
+                 {"name": "one", "inputs": ["bins"], "op": "avg_pool", "kernel_size": 2, "stride": 2},
+                 {"name": "part", "inputs": ["one"], "op": "slice", "start": 0, "stop": 1},
+                 {"name": "rest", "inputs": ["one"], "op": "slice", "start": 1, "stop": 2},
+                 {"name": "both", "inputs": ["part", "rest"], "op": "concat"},
+                 {"name": "all", "inputs": list(names), "op": "concat"}]
+        return em.Network.from_dict({**em.serial(em.Conv(1)).to_dict(), "nodes": nodes, "output": "all"})
+    for names in (("one", "bins"), ("bins", "one"), ("both", "bins"), ("bins", "both")):
+        rf = em.receptive_field(net(*names), image=4, ndim=1, channels_in=2).on_plane()
+        assert rf.stride == (2,) and rf.size == (4,)
