@@ -519,9 +519,14 @@ class _Opened:
 
 
 def _per_window(table: Any, place: Array, nodes: Array, at: Array) -> Array:
-    """A table over `nodes` and numbers of sites, read `at` the node and `place` of each window."""
-    lines = np.array([np.interp(at, nodes, line) for line in np.transpose(table)])
-    return np.take_along_axis(lines, place[None], axis=0)[0] if lines.ndim > 1 else np.asarray(lines[place])
+    """A table over `nodes`, evenly apart, and numbers of sites, read `at` the node and `place` of each window."""
+    table, step = np.asarray(table), (nodes[-1] - nodes[0]) / max(len(nodes) - 1, 1)
+    if not step:
+        return np.asarray(table[-1][place])
+    where = (at - nodes[0]) / step
+    low = np.minimum(where.astype(np.intp), len(nodes) - 2)
+    below = table[low, place]
+    return np.asarray(below + (where - low) * (table[low + 1, place] - below))
 
 
 def _inside(op: Linear, sizes_in: Sizes, sizes: Sizes) -> Array:
