@@ -57,29 +57,40 @@ class Assumption(enum.Enum):
     WEIGHTS_DRAWN = "weights that are not given are random; the ERF is a mean over networks"
 
 
-#: Errors due to an assumption, from `erfmath bench accuracy`, `width` and `survey`, and by docs/theory.md, section 12.
+#: Errors due to an assumption, from `erfmath bench accuracy`, `width`, `survey`, and docs/theory.md, section 12;
+#: after a dot those of networks of one kind.
 COSTS: dict[str, str] = {
-    "INFINITE_WIDTH": "none under ReLU; in 10 layers of GELU or SiLU 0.3 % of the std and 12 % of the total at 64 "
-                      "channels, 2 and 80 % at 16",
-    "LEADING_WIDTH": "0.1 % of the variance at 64 channels, 0.5 % at 16",
+    "INFINITE_WIDTH": "none of the total, 1.5 % of the std at 16 to 32 channels, 1 % at 64, none in chains",
+    "INFINITE_WIDTH.curved": "in 10 layers of GELU or SiLU 0.3 % of the std and 12 % of the total at 64 channels, 2 "
+                             "and 80 % at 16; in 20 layers 1.2 and 3 % of the std, totals 14 and 46 times too small",
+    "INFINITE_WIDTH.norms": "totals too large: of ResNet-50 by 20 to 30 % at 16 channels, 10 to 15 % at 32 and 64; of "
+                            "MobileNet-v2, whose bottlenecks are narrow, by 10 % on 224 pixels, 24 % on 96, at any "
+                            "width; 4 % of the std of pools to few bins at 32 channels, 6 and 3 % after sums of "
+                            "branches without norms at 16 and 64",
+    "LEADING_WIDTH": "0.1 % of the variance at 64 channels, 0.5 % at 16; totals are those of infinite width, 14 and 46 "
+                     "times too small in 20 layers of GELU, 12 and 80 % in 10",
     "INDEPENDENT_GATES": "none for many channels; for few it is part of the error of Gaussian values",
     "FEW_INPUTS": "totals 28 % too small with one input channel, 8 to 18 % with 3, 6 % with 8; none of the std",
     "INPUT_MOMENTS": "none for such inputs; for photographs use natural_images",
-    "DISTANT_SITES": "1 % of the std, 2 % for units in corners; 5 % of the total",
-    "BATCH_STATISTICS": "1 % of the std, 5 % of the total; in residual networks of small images and of sigmoids 10 to "
-                        "15 % of the total, on natural images 10 %, and more after concatenations",
+    "DISTANT_SITES": "1 % of the std, 2 % for units in corners; 5 % of the total, 20 to 30 % where sites that a "
+                     "transposed convolution has made are averaged",
+    "BATCH_STATISTICS": "1 % of the std, 5 % of the total; in residual networks of sigmoids up to 15 % of the total, "
+                        "in DenseNet-121 11 to 18 %, on natural images 10 %, and more after concatenations",
     "NEARLY_CONSTANT": "1 % of the std, in one case 10 %; in random networks totals of 0.4 to 1.5 times the sampled "
                        "one",
-    "NORM_STATISTICS": "1 % of the std, 3 % for units in corners, 10 % between activations; 8 % of "
-                       "the total",
+    "NORM_STATISTICS": "1 % of the std, 3 % for units in corners, 10 % between activations, after products and of what "
+                       "has been upsampled; 8 % of the total, 10 to 25 % before pools of whole maps and of what has "
+                       "been upsampled",
     "RANDOM_SCALES": "none of the std; totals 30 % too large under tanh, 4 to 15 % too small under GELU, SiLU",
     "MAX_POOL_ROUTING": "0.5 % of the std in U-Nets, 2 % in pyramids of pools; 5 and 27 % of the total",
     "EQUICORRELATED_POOLS": "1 % of the std, 9 % of the total",
     "NEIGHBOURS": "0.5 % of the std, 1 % of the total",
     "DEPENDENT_BRANCHES": "2 % of the std of sums with a pool, 6 % of a max pool and a larger one, 1 and 2 % of one "
-                          "and two hourglasses; 3, 25, 10 and 4 % of the total",
-    "INDEPENDENT_FACTORS": "1 % of the std, 4 % of the total; 9 % of the std for squeeze and excite before a batch "
-                           "norm",
+                          "and two hourglasses; 3, 25, 10 and 8 % of the total",
+    "INDEPENDENT_FACTORS": "1 % of the std, 4 % of the total; of products of products (NAFNet) 2 and 15 % at 64 "
+                           "channels, 27 % of the total at 32; 9 % of the std for squeeze and excite before a batch "
+                           "norm, and on products totals 2.3 times the sampled one; 12 and 36 % for averages of "
+                           "upsampled products before a batch norm",
     "CHANNEL_NORMS": "1 % of the std, 10 % of the total",
     "SMALL_LOGITS": "0.2 % of the std, 5 % of the total",
     "SCATTER_BY_WIDTH": "20 % of the scatter of sizes, 25 % of that of log totals",
@@ -99,10 +110,13 @@ class Assumed:
     assumption : Assumption
     nodes : tuple of str
         Layers, by name; empty where it concerns all.
+    kind : str
+        Of networks, where the cost differs.
     """
 
     assumption: Assumption
     nodes: tuple[str, ...] = ()
+    kind: str = ""
 
     @property
     def name(self) -> str:
@@ -112,7 +126,7 @@ class Assumed:
     @property
     def cost(self) -> str:
         """The error of results that rely on it, from the benchmarks; empty where it is not known."""
-        return COSTS.get(self.name, "")
+        return COSTS.get(f"{self.name}.{self.kind}", COSTS.get(self.name, ""))
 
     @property
     def value(self) -> str:
@@ -128,7 +142,7 @@ class Assumed:
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Assumed):
-            return (self.assumption, self.nodes) == (other.assumption, other.nodes)
+            return (self.assumption, self.nodes, self.kind) == (other.assumption, other.nodes, other.kind)
         return self.assumption is other if isinstance(other, Assumption) else NotImplemented
 
     def __hash__(self) -> int:
@@ -154,8 +168,8 @@ class Stated:
 
 def as_stored(assumptions: Iterable[Union[Assumed, Assumption, Stated]]) -> list[Any]:
     """Assumptions as plain values."""
-    return [[a.name, a.value] if isinstance(a, Stated) else {"name": a.name, "nodes": list(a.nodes)}
-            if isinstance(a, Assumed) else a.name for a in assumptions]
+    return [[a.name, a.value] if isinstance(a, Stated) else a.name if isinstance(a, Assumption) else
+            {"name": a.name, "nodes": list(a.nodes), **({"kind": a.kind} if a.kind else {})} for a in assumptions]
 
 
 def from_stored(values: list[Any]) -> list[Union[Assumed, Assumption, Stated]]:
@@ -171,7 +185,8 @@ def from_stored(values: list[Any]) -> list[Union[Assumed, Assumption, Stated]]:
         if isinstance(value, str):
             found.append(Assumption[value])
         elif isinstance(value, dict):
-            found.append(Assumed(Assumption[value["name"]], tuple(map(str, value["nodes"]))))
+            nodes, kind = tuple(map(str, value["nodes"])), str(value.get("kind", ""))
+            found.append(Assumed(Assumption[value["name"]], nodes, kind))
         else:
             name, words = value
             found.append(Stated(str(name), str(words)))

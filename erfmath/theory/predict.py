@@ -298,5 +298,15 @@ def _assumptions(graph: Graph, used: list[int], trained: bool, at_width: bool) -
         Assumption.SMALL_LOGITS: made.get(Assumption.SMALL_LOGITS),
         Assumption.TAP_MOMENTS: trained and random,
     }
-    return tuple(Assumed(assumption, tuple(graph.names[i] for i in nodes)) for assumption, nodes in holds.items()
+    kind = {Assumption.INFINITE_WIDTH: _kind(graph, gates)}
+    return tuple(Assumed(assumption, tuple(graph.names[i] for i in nodes), kind.get(assumption, ""))
+                 for assumption, nodes in holds.items()
                  if nodes or (nodes is not False and nodes is not None and assumption is Assumption.TAP_MOMENTS))
+
+
+def _kind(graph: Graph, gates: list[int]) -> str:
+    """Of networks, by what a finite number of channels changes: norms, else curved functions, "" of rectifiers."""
+    if any(graph.rules[i].normalises for i in gates):
+        return "norms"
+    functions = (graph.rules[i].function(graph.layers[i]) for i in gates)
+    return "curved" if any(phi is not None and phi.below is None for phi in functions) else ""

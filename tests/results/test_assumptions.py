@@ -43,7 +43,19 @@ def test_it_is_the_member_that_it_tells_of() -> None:
 
 
 def test_every_assumption_of_the_theory_has_a_cost() -> None:
-    assert set(COSTS) == {one.name for one in Assumption if not one.name.startswith("GATES_")}
+    assert {key.partition(".")[0] for key in COSTS} == {
+        one.name for one in Assumption if not one.name.startswith("GATES_")}
+
+
+@pytest.mark.parametrize(("layers", "kind"), [
+    ((em.Activation("gelu"),), "curved"), ((em.BatchNorm(), em.Activation("gelu")), "norms"),
+    ((em.Activation("relu"), em.AvgPool(2)), "")])
+def test_what_few_channels_cost_depends_on_the_network(layers: tuple[em.Layer, ...], kind: str) -> None:
+    """Sampled: with GELU alone totals are 12 % off at 64 channels, with batch norms 10 to 30 %, of rectifiers none."""
+    net = em.serial(em.Conv(3), *layers, em.Conv(3))
+    one, = (one for one in em.predict(net, image=12).assumptions if one == Assumption.INFINITE_WIDTH)
+    assert isinstance(one, Assumed) and one.cost == COSTS[f"INFINITE_WIDTH.{kind}".rstrip(".")]
+    assert from_stored(as_stored([one])) == [one] and one != Assumed(one.assumption, one.nodes, "other")
 
 
 @pytest.mark.parametrize("net", [em.repeat(em.serial(em.Conv(3), em.Activation("relu")), 3), em.repeat(em.Conv(3), 4),
