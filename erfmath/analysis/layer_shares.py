@@ -20,7 +20,7 @@ from ..networks.windows import sweep
 from ..results.field import EffectiveReceptiveField
 from ..theory.chains.variance import variance_terms
 from ..theory.predict import predict
-from ..theory.rules.traits import like, nothing, spreads
+from ..theory.rules.traits import like, nothing, rising, spreads
 from ..theory.sweep.backward import backward
 from ..theory.sweep.inputs import InputModel
 from ..theory.sweep.lowering import Linear
@@ -240,7 +240,7 @@ def _left_out(net: Network, settings: RunSettings, erf: EffectiveReceptiveField,
     graph, lost = Graph.of(net, settings), {}
     known = _by_name(graph)
     names = [name for name in net.names if spreads(net[name].layer, settings.ndim)]
-    below = {name: (_below(net, net.sources[net.index(name)][0], settings.ndim), net[name].layer) for name in names}
+    below = {name: (_below(net, net.index(name), settings.ndim), net[name].layer) for name in names}
     for done, name in enumerate(names):
         show(done, len(names))
         here, before, places = graph, total, known.get(name, ())
@@ -263,10 +263,12 @@ def _left_out(net: Network, settings: RunSettings, erf: EffectiveReceptiveField,
 
 
 def _below(net: Network, i: int, ndim: int) -> int:
-    """A node, or what it hands on where it does nothing."""
-    while i >= 0 and len(net.sources[i]) == 1 and nothing(net.layers[i], ndim):
-        i = net.sources[i][0]
-    return i
+    """What a node reads, below what does nothing, or does not matter to who wins in a pool."""
+    j = net.sources[i][0]
+    while j >= 0 and len(net.sources[j]) == 1 and (
+            nothing(net.layers[j], ndim) or (net.layers[i].routes and rising(net.layers[j]))):
+        j = net.sources[j][0]
+    return j
 
 
 def _by_name(graph: Graph) -> dict[str, tuple[int, ...]]:

@@ -17,8 +17,8 @@ from typing import Any
 from ...layers import Activation, Add, BatchNorm, Concat, Identity, InstanceNorm, Layer, MaxPool, Multiply, Scale, Slice
 from ..sweep.values import rounded
 from .fusion import Row, as_one
-from .order import readers_of, rises
-from .traits import function_of, keeps_positive, like, spares_positive
+from .order import readers_of
+from .traits import keeps_positive, like, rising, spares_positive
 
 __all__ = ["belongs_to_parts", "into_parts"]
 
@@ -37,7 +37,7 @@ def belongs_to_parts(layer: Layer, parts: Sequence[int], layers: Sequence[Layer]
     if isinstance(layer, Activation) and any(j in positive for j in parts) and spares_positive(layer):
         return True
     return isinstance(layer, (Activation, MaxPool)) and any(_pooled(j, layers, sources, last) for j in parts) and (
-        isinstance(layer, MaxPool) or _rises(layer))
+        isinstance(layer, MaxPool) or rising(layer))
 
 
 def _pooled(j: int, layers: Sequence[Layer], sources: Sequence[tuple[int, ...]], last: int) -> bool:
@@ -50,7 +50,7 @@ def _pooled(j: int, layers: Sequence[Layer], sources: Sequence[tuple[int, ...]],
         layer = layers[j]
         if isinstance(layer, MaxPool):
             return True
-        if layer.joins_channels or _rises(layer):
+        if layer.joins_channels or rising(layer):
             waiting += sources[j]
     return False
 
@@ -179,7 +179,7 @@ def _way(i: int, layers: Sequence[Layer], sources: Sequence[tuple[int, ...]], re
     while (j := sources[way[-1]][0]) > last:
         if layers[j].joins_channels:
             return [j, *way[::-1]]
-        if readers[j] > 1 or not _rises(layers[j]):
+        if readers[j] > 1 or not rising(layers[j]):
             break
         way.append(j)
     return []
@@ -198,13 +198,3 @@ def _one_with(layer: Any, parts: Sequence[Layer], size: Any) -> bool:
     return isinstance(layer, Activation) and any(
         isinstance(part, Activation) and as_one(Row(part, layer, (size, size), (1, 1, 1), True, len(size))) is not None
         for part in parts)
-
-
-def _rises(layer: Layer) -> bool:
-    """Whether a layer is a function that never falls."""
-    if isinstance(layer, Scale):
-        return layer.factor > 0
-    if isinstance(layer, Activation):
-        phi = function_of(layer)
-        return phi is not None and rises(phi)
-    return layer.is_identity and not layer.many_inputs

@@ -8,20 +8,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ...layers import Activation, Identity, Layer, PixelShuffle, PixelUnshuffle, Scale, Slice
+from ...layers import Activation, Layer, PixelShuffle, PixelUnshuffle, Scale, Slice
 from ...layers.base import STEEPEST
 from ..sweep.values import rounded
 from .base import rule_of
 from .constants import dead, with_constants
 from .fusion import Row, as_one, fewer_copies, related
 from .moved import unmoved
+from .nodes import Nodes
 from .order import readers_of
 from .parallel import beside, one_convolution
 from .parts import belongs_to_parts
 from .single import alone
 from .sums import flattened
 from .traits import (by_channel, commutes, copies, filters, homogeneous, keeps_positive, like, linear, nothing, odd,
-                     of_copies, of_sites, slope_below, spares_positive, unnamed)
+                     of_copies, of_sites, rising, slope_below, spares_positive)
 
 __all__ = ["simplified"]
 
@@ -66,42 +67,28 @@ def simplified(names: list[str], layers: list[Layer], sources: list[tuple[int, .
     return kept, last
 
 
-class _Simplifying:
+class _Simplifying(Nodes):
     """One pass along the nodes.
 
     Attributes
     ----------
-    same : dict
-        Nodes that do nothing, and what they hand on.
     made : dict
         Nodes that read one map, by this map.
-    origin : dict
-        Of channels that are only moved: the node and the channels that they come from.
-    positive : set
-        Nodes that are never below zero, and lose gradients where they are zero.
     constant : dict
         Nodes of one value, whatever comes in.
-    normed : dict
-        By what norm the values of a node have been normalised, and nothing else since.
+    repeat : bool
+        Whether there is more to be found once all nodes have been visited.
     """
 
     def __init__(self, names: list[str], layers: list[Layer], sources: list[tuple[int, ...]], sizes: list[Any],
                  channels: list[int], last: int, given: Mapping[str, Any], steady: frozenset[str]) -> None:
-        self.within, self.repeat = 0, False
-        self.names, self.layers, self.sources, self.sizes, self.channels = names, layers, sources, sizes, channels
-        self.last, self.given = last, given
-        self.ndim, self.top = len(sizes[-1]), len(layers) - 1
+        super().__init__(names, layers, sources, sizes, channels, last, steady)
+        self.within, self.repeat, self.given = 0, False, given
         self.gated = any(layer.is_gate for layer in layers)
         self.moved = any(layer.moves_channels for layer in layers)
-        self.readers = readers_of(sources)
         self.reader = {j: i for i, inputs in enumerate(sources) for j in inputs}
-        self.steady = steady
-        self.same: dict[int, int] = {}
         self.made: dict[int, tuple[int, ...]] = {}
-        self.origin: dict[int, Any] = {}
-        self.positive: set[int] = set()
         self.constant: dict[int, float] = {}
-        self.normed: dict[int, Layer] = {}
 
     def run(self) -> list[int]:
         """The nodes that are left."""
@@ -143,6 +130,9 @@ class _Simplifying:
         self._note(i)
         j, *others = self.sources[i]
         if not others:
+            if layer.routes:
+                self._pooled_already(i)
+                layer, (j,) = self.layers[i], self.sources[i]
             same = self._made_already(i) if self.readers[j] > 1 and j in self.made and not layer.random else None
             if same is not None:
                 self._hand_on(i, same)
@@ -193,6 +183,18 @@ class _Simplifying:
         self.repeat = self.repeat or first > i  # once more, from the first on
         return first if first < i else None
 
+    def _pooled_already(self, i: int) -> None:
+        """A pool of a function that never falls as this function of a pool, where there is one of the same values."""
+        j, = self.sources[i]
+        if self._own(j) and len(self.sources[j]) == 1 and rising(self.layers[j]):
+            k, = self.sources[j]
+            pool = next((p for p in self.made.get(k, ()) if p < i and self.readers[p] and self.sources[p] == (k,)
+                         and self._inner(p) and like(self.layers[p], self.layers[i])), None)
+            if pool is not None:
+                self._put(i, self.layers[j], (pool,))
+                self._put(j, self.layers[j], ())
+                self.names[i] = self.names[j]
+
     def _shuffled_back(self, i: int, layer: PixelShuffle | PixelUnshuffle) -> int | None:
         """The node whose values a pixel shuffle puts out, of what has been unshuffled."""
         j, = self.sources[i]
@@ -202,41 +204,6 @@ class _Simplifying:
         back = isinstance(below, (PixelShuffle, PixelUnshuffle)) and type(below) is not type(layer) and (
             below.scale == layer.scale and self.sizes[k] == self.sizes[i])
         return k if back else None
-
-    def _inner(self, j: int) -> bool:
-        """Whether a node may be changed."""
-        return j > self.last and self.names[j] not in self.steady
-
-    def _own(self, j: int) -> bool:
-        """Whether one node alone reads a node that may be changed."""
-        return self.readers[j] == 1 and self._inner(j)
-
-    def _hand_on(self, i: int, j: int) -> None:
-        """What reads node `i` reads node `j` from now on, and `i` nothing; the last node only hands on."""
-        if i == self.top:
-            self._put(i, Identity(), (j,))
-            return
-        self._count(j, self.readers[i])
-        self._count(i, -self.readers[i])
-        self.same[i] = j
-
-    def _put(self, i: int, layer: Layer, inputs: tuple[int, ...]) -> None:
-        """Another layer in place of a node."""
-        before, self.layers[i], self.sources[i] = self.sources[i], layer, inputs
-        if self.readers[i] or i == self.top:
-            for k in inputs:
-                self._count(k, 1)
-            for k in before:
-                self._count(k, -1)
-
-    def _count(self, j: int, more: int) -> None:
-        """So many more readers of a node; one that nobody reads does not read either."""
-        changes = [(j, more)]
-        while changes:
-            j, more = changes.pop()
-            before, self.readers[j] = self.readers[j], self.readers[j] + more
-            if j >= 0 and not (before and self.readers[j]) and more:
-                changes += [(k, 1 if more > 0 else -1) for k in self.sources[j]]
 
     def _note(self, i: int) -> None:
         """What is known of the values of a node."""
@@ -329,7 +296,7 @@ class _Simplifying:
             size, count = self.sizes[self.sources[j][0]], self.channels[i]
         elif copies(below) and of_sites(layer, self.ndim):
             size, count = self.sizes[self.sources[j][0]], self.channels[i]
-        elif of_sites(below, self.ndim) and below.random and filters(layer):
+        elif self._goes_before(layer, below) and not self._common(i):
             size, count = self.sizes[i], self.channels[self.sources[j][0]]
         elif copies(below) and isinstance(layer, Scale) and layer.factor < 0:
             size, count = (each[self.sources[j][0]] for each in (self.sizes, self.channels))  # next to pools
@@ -408,21 +375,6 @@ class _Simplifying:
         self._again(j)
         self._look_up(i)
         return True
-
-    def _move_up(self, i: int, j: int, inputs: tuple[int, ...], size: Any, channels: int) -> None:
-        """Let nodes `i` and `j`, which it reads, change places; the layer below reads `inputs`."""
-        below, above = self.layers[i], unnamed(self.layers[j])
-        self._put(j, below, inputs)
-        self._put(i, above, (j,))
-        self.sizes[j], self.channels[j] = size, channels
-        self.names[i], self.names[j] = self.names[j], self.names[i]
-        for known in (self.origin, self.normed):
-            known.pop(j, None)
-        self.positive.discard(j)
-
-    def _look_up(self, i: int) -> None:
-        """What node `i` reads, of what others hand on."""
-        self.sources[i] = tuple(self.same.get(j, j) for j in self.sources[i])
 
     # -- layers side by side ------------------------------------------------------------------
 
@@ -566,7 +518,11 @@ class _Simplifying:
             return homogeneous(layer, above.factor)
         if isinstance(layer, Activation):
             return commutes(layer, above, self.ndim)
-        return of_copies(above, layer)
+        return of_copies(above, layer) or self._goes_before(layer, above)
+
+    def _goes_before(self, layer: Layer, below: Layer) -> bool:
+        """Whether a filter of each channel may as well read what a layer of random weights of single sites reads."""
+        return below.random and filters(layer) and of_sites(below, self.ndim)
 
     def _pull_up(self, j: int, depth: int) -> None:
         """Put what lies so many layers below node `j` there."""

@@ -19,10 +19,11 @@ from ...layers.weights import Constant, Fixed
 from ..memory import remembered
 from .base import rule_of
 from .functions import Function
+from .order import rises
 
 __all__ = ["absorbs", "by_channel", "commutes", "copies", "filters", "function_of", "homogeneous", "keeps_positive",
-           "like", "linear", "nothing", "odd", "of_copies", "of_sites", "plain", "slope_below", "spares_positive",
-           "spreads", "unnamed"]
+           "like", "linear", "nothing", "odd", "of_copies", "of_sites", "plain", "rising", "slope_below",
+           "spares_positive", "spreads", "unnamed"]
 
 Array = npt.NDArray[np.float64]
 #: Values above and below zero at which functions are compared.
@@ -165,6 +166,16 @@ def function_of(layer: Layer) -> Function | None:
         return rule_of(layer).function(layer)
     except NotImplementedError:  # refused later, by the name of the node
         return None
+
+
+def rising(layer: Layer) -> bool:
+    """Whether a layer is a function of each value that never falls."""
+    if hasattr(layer, "factor"):
+        return layer.factor > 0
+    if layer.is_gate and not layer.many_inputs:
+        phi = function_of(layer)
+        return phi is not None and rises(phi)
+    return layer.is_identity and not layer.many_inputs
 
 
 def slope_below(layer: Layer) -> float | None:

@@ -200,3 +200,13 @@ def test_deep_networks_are_simplified_without_calls_within_calls(block: list[Lay
     image = 8 if len(block) == 3 else 8 + 2 * times
     assert_close(em.predict(net, image=8, ndim=1, unit=image // 2).std, em.predict(plain, image=8, ndim=1, unit=4).std,
                  REWRITE)
+
+
+@pytest.mark.parametrize("gate", ["tanh", "sigmoid"])
+def test_pools_that_are_read_with_and_without_a_function(gate: str) -> None:
+    """tanh of a pool is that pool of tanh: the same sites win in both branches, which share what they hand down."""
+    pool, phi = em.MaxPool(3, 1, 1), em.Activation(gate)
+    ends = [em.serial(em.Conv(3, 4), em.concat(pool, em.Identity(), em.serial(*way, em.Conv(3, 4))), em.Conv(1, 4))
+            for way in ((pool, phi), (phi, pool))]
+    maps = [em.predict(net, ndim=1).map for net in ends]
+    assert_close(maps[0], maps[1], REWRITE)

@@ -1,0 +1,90 @@
+"""The nodes of a network while it is rewired: who reads whom, which may be changed, what is known of their values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...layers import Identity, Layer
+from .order import readers_of
+from .traits import unnamed
+
+__all__ = ["Nodes"]
+
+
+class Nodes:
+    """A network by position of the node, with its readers counted.
+
+    Attributes
+    ----------
+    readers : list of int
+        How many nodes that lead to the last one read each node.
+    same : dict
+        Nodes that do nothing, and what they hand on.
+    origin : dict
+        Of channels that are only moved: the node and the channels that they come from.
+    positive : set
+        Nodes that are never below zero, and lose gradients where they are zero.
+    normed : dict
+        By what norm the values of a node have been normalised, and nothing else since.
+    """
+
+    def __init__(self, names: list[str], layers: list[Layer], sources: list[tuple[int, ...]], sizes: list[Any],
+                 channels: list[int], last: int, steady: frozenset[str]) -> None:
+        self.names, self.layers, self.sources, self.sizes, self.channels = names, layers, sources, sizes, channels
+        self.last, self.steady = last, steady
+        self.ndim, self.top = len(sizes[-1]), len(layers) - 1
+        self.readers = readers_of(sources)
+        self.same: dict[int, int] = {}
+        self.origin: dict[int, Any] = {}
+        self.positive: set[int] = set()
+        self.normed: dict[int, Layer] = {}
+
+    def _inner(self, j: int) -> bool:
+        """Whether a node may be changed."""
+        return j > self.last and self.names[j] not in self.steady
+
+    def _own(self, j: int) -> bool:
+        """Whether one node alone reads a node that may be changed."""
+        return self.readers[j] == 1 and self._inner(j)
+
+    def _hand_on(self, i: int, j: int) -> None:
+        """What reads node `i` reads node `j` from now on, and `i` nothing; the last node only hands on."""
+        if i == self.top:
+            self._put(i, Identity(), (j,))
+            return
+        self._count(j, self.readers[i])
+        self._count(i, -self.readers[i])
+        self.same[i] = j
+
+    def _put(self, i: int, layer: Layer, inputs: tuple[int, ...]) -> None:
+        """Another layer in place of a node."""
+        before, self.layers[i], self.sources[i] = self.sources[i], layer, inputs
+        if self.readers[i] or i == self.top:
+            for k in inputs:
+                self._count(k, 1)
+            for k in before:
+                self._count(k, -1)
+
+    def _count(self, j: int, more: int) -> None:
+        """So many more readers of a node; one that nobody reads does not read either."""
+        changes = [(j, more)]
+        while changes:
+            j, more = changes.pop()
+            before, self.readers[j] = self.readers[j], self.readers[j] + more
+            if j >= 0 and not (before and self.readers[j]) and more:
+                changes += [(k, 1 if more > 0 else -1) for k in self.sources[j]]
+
+    def _move_up(self, i: int, j: int, inputs: tuple[int, ...], size: Any, channels: int) -> None:
+        """Let nodes `i` and `j`, which it reads, change places; the layer below reads `inputs`."""
+        below, above = self.layers[i], unnamed(self.layers[j])
+        self._put(j, below, inputs)
+        self._put(i, above, (j,))
+        self.sizes[j], self.channels[j] = size, channels
+        self.names[i], self.names[j] = self.names[j], self.names[i]
+        for known in (self.origin, self.normed):
+            known.pop(j, None)
+        self.positive.discard(j)
+
+    def _look_up(self, i: int) -> None:
+        """What node `i` reads, of what others hand on."""
+        self.sources[i] = tuple(self.same.get(j, j) for j in self.sources[i])
