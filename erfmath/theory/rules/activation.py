@@ -22,7 +22,7 @@ from ..sweep.sources import Largest
 from ..sweep.taps import Array
 from ..sweep.values import Value
 from . import functions, images
-from .alignment import Along, through_function
+from .alignment import Along, Even, through_function
 from .base import Rule, rule_for
 from .context import Before, Below
 from .functions import Function
@@ -80,7 +80,7 @@ class ActivationRule(Rule):
         point = m.second[0].size == 1
         if not m.gaussian:
             at.refuse_joint(m)
-            if rectifies and phi.above == 1 and all(m.value(g).positive for g in range(len(m.sites))):
+            if _positive(phi, m):
                 at.gates.power[at.i] = np.ones((len(m.sites), *(1,) * (2 * m.ndim)))
                 return m.with_lags(at.want)
         if rectifies and len(m.sites) == 1 and m.offset is None and not any(at.lags) and not any(m.lags):
@@ -143,7 +143,6 @@ class ActivationRule(Rule):
                            for g in non_gaussian}
                 gate, after = _by_level(m, gate, after, borders)
         at.gates.power[at.i] = gate
-        self._even(at, phi, q)
         if point or (rectifies and m.offset is None):
             return after.with_lags(at.want)
         heights, inside = _means(phi, m, before, borders)
@@ -169,7 +168,6 @@ class ActivationRule(Rule):
             mean, corr_site = site.second, over(site.cov_site, site.second)
             cov_far = level * distant(value.rows[0], *site.rows, c / level)
         at.gates.power[at.i] = np.array(gate, ndmin=1 + 2 * m.ndim)
-        self._even(at, phi, m.average)
         return m.multiple(over(mean, q), np.array([cov_far]), np.array([corr_site]), (site,),
                           m.falling_as_deviations).with_lags(at.want)
 
@@ -184,7 +182,6 @@ class ActivationRule(Rule):
         pairs = refit(pairs, at.lags, 1)
         at.gates.power[at.i] = pairs
         m.open_pairs(phi, at.lags, pairs)
-        self._even(at, phi, q)
         sites = tuple([m.value(g).through(phi) for g in range(len(q))])
         return Moments(values, apart, ratio(near, mean), sites, True).with_lags(at.want)
 
@@ -202,26 +199,28 @@ class ActivationRule(Rule):
             return known
         return images.through_function(self.function(at.layer), inputs[0], after, known)  # type: ignore[arg-type]
 
-    def along(self, at: Before, inputs: Sequence[Moments], below: Sequence[Along]) -> Along:
-        q = float(inputs[0].average.mean())
-        if not at.op.gate or not q:
-            return super().along(at, inputs, below)
-        return through_function(below[0], self.function(at.layer), q)  # type: ignore[arg-type]
+    def along(self, at: Before, inputs: Sequence[Moments]) -> list[Along]:
+        below = super().along(at, inputs)
+        if not at.op.gate:
+            return below
+        phi = self.function(at.layer)  # type: ignore[arg-type]
+        return [through_function(one, phi, q) if q else one for one, q in zip(below, inputs[0].average.tolist())]
 
-    @staticmethod
-    def _even(at: Before, phi: Function, q: Array) -> None:
+    def even(self, at: Before, inputs: Sequence[Moments]) -> list[Even]:
         """Of a gradient that is the same everywhere, gates leave parts in proportion to one and to the values."""
-        left, along = at.gates.even.get(at.source, (1.0, 1.0))
-        if left == along == 1:
-            return
-        if at.source in at.gates.normed:
-            at.gates.normed[at.i] = at.gates.normed[at.source]
-        step = 1e-3
+        known = at.gates.even.get(at.source)
+        if not at.op.gate or known is None:
+            return super().even(at, inputs)
+        phi, m, step = self.function(at.layer), inputs[0], 1e-3  # type: ignore[arg-type]
+        if _positive(phi, m):
+            return [Even(one.left) for one in known]
+        q = m.average
         power, even = functions.gate(phi, q), functions.gate_pair(phi, q, np.zeros(q.shape))
         up, down = (functions.gate_pair(phi, q, np.full(q.shape, sign * step)) for sign in (1, -1))
-        rise = up - down
-        gone = ratio(even * (1 - left) + rise / (2 * step) * (1 - along), power)
-        at.gates.even[at.i] = 1 - float(np.dot(at.graph.shares(at.i), gone)), 1.0
+        left, along = (np.array([one[n] for one in known]) for n in (0, 1))
+        gone = ratio(even * (1 - left) + (up - down) / (2 * step) * (1 - along), power)
+        return [one if one.left == one.along == 1 else Even(1 - taken, 1.0, one.norm)
+                for one, taken in zip(known, gone.tolist())]
 
     def mean_factor(self, at: Below, factor: Factor) -> Factor:
         """E[phi'], the same at all sites; gates down to one source multiply to the mean of the whole slope."""
@@ -229,6 +228,12 @@ class ActivationRule(Rule):
         slopes = [over(site.mean_slope, 1.0 if below is None else below.mean_slope)
                   for site, below in zip(after, before) if site is not None]
         return factor.times(float(np.dot(at.graph.shares(at.i), slopes)))
+
+
+def _positive(phi: Function, m: Moments) -> bool:
+    """Whether a rectifier leaves all values as they are."""
+    return phi.below is not None and phi.above == 1 and not m.gaussian and all(
+        m.value(g).positive for g in range(len(m.sites)))
 
 
 def _far(m: Moments, level: Array) -> Array:

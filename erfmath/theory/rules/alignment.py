@@ -10,13 +10,16 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from ..memory import remembered
+from ..sweep.taps import Array
 from ..sweep.values import Value
 from . import functions
 from .functions import Function
 
-__all__ = ["Along", "PIXELS", "of_sum", "through_function", "through_norm", "through_random", "through_sites",
-           "with_value"]
+__all__ = ["Along", "Even", "PIXELS", "above_norm", "mean", "of_sum", "through_function", "through_norm",
+           "through_random", "through_sites", "with_value"]
 
 
 class Along(NamedTuple):
@@ -59,6 +62,31 @@ class Along(NamedTuple):
 PIXELS = Along(1.0, 0.0, 1.0, 0.0)
 
 
+class Even(NamedTuple):
+    """How much norms further down leave of the power of a gradient that is the same at all sites.
+
+    Attributes
+    ----------
+    left : float
+    along : float
+        The same of one in proportion to the values.
+    norm : (int, int), optional
+        The norm over a map that does not leave all of it, and the channel group there, of which the values are a
+        function site by site.
+    """
+
+    left: float = 1.0
+    along: float = 1.0
+    norm: tuple[int, int] | None = None
+
+
+def mean(parts: Sequence[Along], shares: Sequence[float]) -> Along:
+    """Of channels of several kinds, which have `shares` in it."""
+    if len(parts) == 1:
+        return parts[0]
+    return Along(*[sum(share * one[n] for one, share in zip(parts, shares)) for n in range(4)])
+
+
 def through_norm(below: Along, channels: int) -> Along:
     """Below a norm whose statistics `channels` share: of their signs it takes away the mean.
 
@@ -81,6 +109,21 @@ def through_random(below: Along, channels: int, groups: int, taps: int, sites: f
     each = channels / groups
     shared = sites * below.of(each) / each
     return Along(1 + shared + 1 / (each * taps), shared, below.linear, shared, each * taps)
+
+
+def above_norm(along: Sequence[Along], made: Sequence[Along | None], sites: Sequence[Value | None],
+               shares: Sequence[float], part: float, channels: int) -> tuple[Array, Array]:
+    """Power further down of what a norm over so many `channels`, a `part` of all, takes along the values, per group.
+
+    `made` is that along the values that these are functions of, at their `sites`, where there are such; signs are
+    shared with channels of all groups, which have `shares` of them.  Then what other norms take of it: channels that
+    a branch mixes have little in common one by one, until they are led back to the same pixels.
+    """
+    parts = [(one, 1.0) if first is None else (first, with_value(site))
+             for one, first, site in zip(along, made, sites)]
+    shared = sum(share * one.shared for share, (one, _) in zip(shares, parts))
+    again = [part * one.normed(channels) + (1 - part) * one.shared * channels for one in along]
+    return np.array([one._replace(shared=shared).normed(channels) * passed for one, passed in parts]), np.array(again)
 
 
 def through_sites(below: Along, kept: float) -> Along:

@@ -31,7 +31,7 @@ from ..sweep.moments import (Common, Moments, at as lag_zero, far_factor, in_par
 from ..sweep.sources import Sum, average
 from ..sweep.taps import Array, Taps, border_gain, forward
 from ..sweep.values import Value
-from .alignment import Along, through_sites
+from .alignment import PIXELS, Along, Even, mean, through_sites
 from .context import Above, Before, Below
 from .functions import Function
 from .images import Images, through_filter
@@ -287,10 +287,6 @@ class Rule:
     def forward(self, at: Before, inputs: list[Moments]) -> Moments:
         """Moments at the output; a gate also leaves ``at.gates.power[at.i]``."""
         graph, i, m = at.graph, at.i, inputs[0]
-        if not (at.op.taps or at.op.gate or self.moves):  # a number times values is still a function of the same norm
-            for kept in (at.gates.even, at.gates.normed):
-                if at.source in kept:
-                    kept[i] = kept[at.source]  # type: ignore[assignment]
         after = through_taps(at.op, m, graph.sizes[at.source], graph.sizes[i], at.extents[i], at.want, at.met)
         if i not in graph.biases:
             return after
@@ -326,11 +322,24 @@ class Rule:
         together = (max(left, 1.0)**power + wide**power - 1)**(1 / power)
         return copies * min(left, 1.0) * min(together, math.prod(n or 1 for n in sizes))
 
-    def along(self, at: Before, inputs: Sequence[Moments], below: Sequence[Along]) -> Along:
-        """What becomes of a gradient in proportion to the values, from the same of its inputs."""
-        shares = np.full(len(below), 1 / len(below))
-        one = below[0] if len(below) == 1 else Along(*(shares @ np.array([one[:4] for one in below])).tolist())
-        return through_sites(one, min(at.sites_per_input, 1.0))
+    def even(self, at: Before, inputs: Sequence[Moments]) -> list[Even]:
+        """What norms further down leave of a gradient that is the same at all sites, per channel group."""
+        if at.op.fresh:
+            known = at.gates.even.get(at.source, [Even()] * len(inputs[0].sites))
+            lefts = np.dot(at.graph.mixture(at.i), [one.left for one in known]).tolist()
+        else:
+            below = at.below(at.gates.even, Even())
+            if not (at.op.taps or at.op.gate) and all(len(each) == 1 for each in below):
+                return [one for one, in below]  # a number times values is still a function of the same norm
+            lefts = [sum(one.left for one in each) / len(each) for each in below]
+        found = {left: self.evenly(at, left) for left in set(lefts)}
+        return [Even(found[left]) for left in lefts]
+
+    def along(self, at: Before, inputs: Sequence[Moments]) -> list[Along]:
+        """What becomes of a gradient in proportion to the values, from the same of the inputs, per channel group."""
+        kept = min(at.sites_per_input, 1.0)
+        return [through_sites(mean(each, [1 / len(each)] * len(each)), kept)
+                for each in at.below(at.gates.along, PIXELS)]
 
     def shared(self, at: Before, inputs: Sequence[Moments], after: Moments) -> Known:
         """What two inputs have in common at any two sites of a small map (`sweep.patterns`), per channel group."""

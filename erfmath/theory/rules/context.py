@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from .neighbours import Borders
 
 __all__ = ["Above", "Before", "Below", "Roots"]
+
+T = TypeVar("T")
 
 
 class Roots(NamedTuple):
@@ -90,6 +92,19 @@ class Before:
     def sites_per_input(self) -> float:
         """Sites of the map over those of the (first) input's."""
         return math.prod((m or 1) / (n or 1) for m, n in zip(self.graph.sizes[self.i], self.graph.sizes[self.source]))
+
+    def below(self, known: Mapping[int, Sequence[T]], otherwise: T) -> list[list[T]]:
+        """What is known of the channel groups of the inputs, for each of the node: of all that its channels read.
+
+        Not asked of random layers, which read a mixture.
+        """
+        found: list[list[T]] = [[] for _ in self.graph.groups[self.i]]
+        for j, owner in zip(self.graph.sources[self.i], self.graph.owners[self.i]):
+            for row in owner.tolist():
+                for g, k in enumerate(row):
+                    if k >= 0:
+                        found[g].append(known[j][k] if j in known else otherwise)
+        return found
 
     def shared(self, slot: int = 0) -> Known:
         """`Gates.shared` of an input, by the channel groups of the node."""

@@ -24,7 +24,7 @@ from ..sweep.patterns import Known
 from ..sweep.rows import padding
 from ..sweep.taps import Array, Taps, reads
 from . import images
-from .alignment import Along, through_random
+from .alignment import PIXELS, Along, mean, through_random
 from .base import Rule, gathered, rule_for
 from .context import Above, Before, Below
 from .directions import Patterns, Reads, border_patterns, faint, faint_in_place, tap_ratios
@@ -153,11 +153,14 @@ class ConvolutionRule(Rule):
             m.pixels, _weights(op), [g.dilation for g in geometry], [g.stride for g in geometry],
             at.graph.channels[at.source], float(after.average[0] - after.cov_far[0]))
 
-    def along(self, at: Before, inputs: Sequence[Moments], below: Sequence[Along]) -> Along:
+    def along(self, at: Before, inputs: Sequence[Moments]) -> list[Along]:
         if not at.op.fresh:
-            return super().along(at, inputs, below)
-        taps = math.prod(taps.weights.size for taps in at.op.taps)
-        return through_random(below[0], at.graph.channels[at.source], at.op.groups, taps, at.sites_per_input)
+            return super().along(at, inputs)
+        taps, q = math.prod(taps.weights.size for taps in at.op.taps), inputs[0].average
+        below = at.gates.along.get(at.source, [PIXELS] * len(q))
+        shares = in_parts(at.graph.mixture(at.i) * (q if q.any() else 1.0)) / len(q)  # led back along values
+        return [through_random(mean(below, share), at.graph.channels[at.source], at.op.groups, taps,
+                               at.sites_per_input) for share in shares.tolist()]
 
     def evenly(self, at: Before, left: float) -> float:
         if not at.op.fresh:

@@ -27,7 +27,7 @@ from ..sweep.taps import Array, Taps
 from ..sweep.together import covariance
 from ..sweep.values import Affine, SiteValue, Source, Value
 from . import images
-from .alignment import Along, of_sum
+from .alignment import PIXELS, Along, of_sum
 from .base import Rule, rule_for
 from .context import Above, Before, Below
 from .functions import Function
@@ -43,15 +43,16 @@ class AddRule(Rule):
     def commutes(self, layer: Layer, ndim: int, phi: Function) -> bool:
         return True  # of one input
 
-    def along(self, at: Before, inputs: Sequence[Moments], below: Sequence[Along]) -> Along:
-        power = np.array([float(one.average.mean()) * at.graph.times(at.i, j)**2
-                          for one, j in zip(inputs, at.graph.sources[at.i])])
-        return of_sum(below, ratio(power, power.sum(), 1 / len(power)).tolist(), at.graph.channels[at.i])
+    def along(self, at: Before, inputs: Sequence[Moments]) -> list[Along]:
+        graph, i = at.graph, at.i
+        power = np.stack([m.average[owner[0]] * graph.times(i, j)**2
+                          for m, owner, j in zip(inputs, graph.owners[i], graph.sources[i])])
+        shares = ratio(power, power.sum(axis=0), 1 / len(power)).T.tolist()
+        return [of_sum(each, share, graph.channels[i])
+                for each, share in zip(at.below(at.gates.along, PIXELS), shares)]
 
     def forward(self, at: Before, inputs: list[Moments]) -> Moments:
         graph, i, nodes = at.graph, at.i, list(at.graph.sources[at.i])
-        left = [at.gates.even.get(j, (1.0, 1.0))[0] for j in nodes]
-        at.gates.even[i] = sum(left) / len(left), 1.0
         made_of = [{j} for j in nodes]
         if at.roots is not None:  # inputs that depend on one another, as sums of values that do not
             made_of = [set(part) for part in at.roots.parts]

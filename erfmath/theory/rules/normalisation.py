@@ -25,7 +25,7 @@ from ..sweep.sources import Standardised, Sum
 from ..sweep.taps import Array
 from ..sweep.values import Affine, Value
 from . import images
-from .alignment import PIXELS, Along, through_norm, with_value
+from .alignment import PIXELS, Along, Even, above_norm, through_norm
 from .base import Rule, rule_for
 from .context import Above, Before, Below
 from .directions import LEAST, WEAK, of_patterns, within_groups
@@ -41,7 +41,7 @@ SMALL = 1e-9
 __all__ = ["BatchNormRule", "GroupNormRule", "LayerNormRule", "RMSNormRule"]
 
 Sizes = tuple[Any, ...]
-Pair = tuple[float, float]
+Pair = tuple[Any, Any]  # numbers, or one a group
 #: Of a channel group q, c, q - c and E[v v'] at one place.
 Part = tuple[float, float, float, float]
 #: Part of the variance of a channel that is the same for all inputs, beyond which the errors of totals are large.
@@ -78,10 +78,6 @@ class NormRule(Rule):
 
     def scaled(self, at: Before, m: Moments) -> Moments:
         """Moments after scale and shift, which all sites of a channel share."""
-        left = at.gates.even.get(at.source, (1.0, 1.0))[0] * self.spares(at)
-        at.gates.even[at.i] = left, left
-        if left != 1:
-            at.gates.normed[at.i] = at.i
         if at.gates.products and not self.centres_far:
             m = m.with_map(at.done[at.source].made_from)
         scale, shift = self._affine_at(at)
@@ -101,10 +97,18 @@ class NormRule(Rule):
         return replace(m, values=m.values * scale + shift, cov_far=m.cov_far * scale + shift,
                        corr_site=(m.cov_site * scale + shift) / average, sites=tuple(sites))
 
-    def along(self, at: Before, inputs: Sequence[Moments], below: Sequence[Along]) -> Along:
+    def even(self, at: Before, inputs: Sequence[Moments]) -> list[Even]:
+        if not at.op.gate:
+            return super().even(at, inputs)
+        lefts = [one.left * self.spares(at) for one, in at.below(at.gates.even, Even())]
+        return [Even(left, left, (at.i, g) if left != 1 else None) for g, left in enumerate(lefts)]
+
+    def along(self, at: Before, inputs: Sequence[Moments]) -> list[Along]:
+        below = super().along(at, inputs)
         if not at.layer.through_statistics:
-            return super().along(at, inputs, below)
-        return through_norm(below[0], self.shared_by(at.layer, at.graph.channels[at.i], at.graph.ndim)[0])
+            return below
+        channels, _ = self.shared_by(at.layer, at.graph.channels[at.i], at.graph.ndim)
+        return [through_norm(one, channels) for one in below]
 
     def assumptions(self, op: Linear) -> tuple[Assumption, ...]:
         return (Assumption.NORM_STATISTICS,)
@@ -115,10 +119,10 @@ class NormRule(Rule):
 
     def again(self, at: Before, m: Moments) -> bool:
         """Whether the values are normalised by the same statistics already: then these do not fluctuate."""
-        idle = bool(m.normed) and all(self.again_in(at, m))
-        if idle:
-            at.gates.idle.add(at.i)
-        return idle
+        again = np.array(self.again_in(at, m) if m.normed else [False])
+        if again.any() and (again.all() or self.shared_by(at.layer, at.graph.channels[at.i], m.ndim)[0] == 1):
+            at.gates.idle[at.i] = again
+        return bool(again.all())
 
     def again_in(self, at: Before, m: Moments) -> list[bool]:
         """The same of each channel group, for norms of single channels."""
@@ -197,18 +201,22 @@ class MapNormRule(NormRule):
         """
         graph, i = at.graph, at.i
         k, images = self.shared_by(graph.layers[i], graph.channels[i], len(sizes))
-        if not images or None in sizes or not at.op.gate or i in at.gates.idle:
+        idle = at.gates.idle.get(i, np.zeros(1, bool))
+        if not images or None in sizes or not at.op.gate or idle.all():
             return None
         sites = math.prod(sizes)
         count = sites * k * images
         fourth = 3 * (count - 1) / (count + 1)  # of a number over the deviation of all
         pair = max((count - fourth - 2) / (count - 1), 0.0) if count > 1 else 0.0  # E[v^2 v'^2] + 2 E[v v'] of two
-        left, _ = at.gates.even.get(graph.sources[i][0], (1.0, 1.0))
+        left = np.array([one.left for one in at.gates.even.get(graph.sources[i][0], [Even()])])
         level = at.gates.levels[i][(slice(None), *(n // 2 for n in at.gates.levels[i].shape[1:1 + len(sizes)]))]
-        steep, even = at.gates.steep.get(i, 1.0), 1 / (count * sites * images)
-        stays = np.maximum(1 - 2 * (1 + steep * level) / count + (1 + fourth) / count**2, 0.0)
-        given = (left * even, even), (steep * even * pair * at.gates.aligned[i], steep * even)
-        return stays, level, *given, (2 / count, 2 * steep / count), count
+        numbers = at.gates.steep.get(i, np.ones(1)), 1.0 - idle, left, at.gates.aligned[i]
+        steep, takes, _, _ = (each.reshape(-1, *(1,) * len(sizes)) for each in numbers)
+        stays = 1 - takes * (2 * (1 + steep * level) / count - (1 + fourth) / count**2)
+        steep, takes, left, aligned = (each.reshape(-1, *(1,) * (2 * len(sizes))) for each in numbers)
+        even, lost = takes / (count * sites * images), 2 * takes / count
+        along = steep * even * pair * aligned, steep * even
+        return np.maximum(stays, 0.0), level, (left * even, even), along, (lost, lost * steep), count
 
     def _pairs(self, at: Below | Above, lags: tuple[int, ...], level: Array, count: float) -> Array:
         """E[g g' v v'] / E[g g'] of pairs of sites, E[g^2 v^2] / E[g^2] at a site being `level`, up to steepness.
@@ -222,8 +230,9 @@ class MapNormRule(NormRule):
         inner = inside(known.shape[-ndim:], tuple(n // 2 for n in known.shape[1:1 + ndim]))
         mean = ((known * inner).sum(axis=axes) / count)[each]
         pairs = (refit(known, lags, 1) - mean) / np.maximum(1 - ratio(mean, level[each]), 1 / count)
-        steep, (slant, more) = at.gates.steep.get(at.i, 1.0), at.gates.slant.get(at.i, (0.0, 0.0))
-        if slant or steep != 1:
+        steep, slant, more = (np.reshape(each, (-1, *(1,) * (2 * ndim))) for each in (
+            at.gates.steep.get(at.i, 1.0), *at.gates.slant.get(at.i, (0.0, 0.0))))
+        if slant.any() or (steep != 1).any():
             root = np.sqrt(level)
             whole = (root * root.mean(axis=tuple(range(1, 1 + ndim)), keepdims=True))[each]
             rho = ratio(pairs, whole)
@@ -245,17 +254,10 @@ class MapNormRule(NormRule):
         """Note q of the normalised values, with which gradients that pass statistics go."""
         k, images = self.shared_by(at.layer, at.graph.channels[at.i], m.ndim)
         if images:
-            along, gates = at.gates.along.get(at.source, PIXELS), at.gates
-            gates.levels[at.i], gates.aligned[at.i] = values, along.normed(k)
-            made = at.graph.made_by(at.source)
-            before = gates.sites.get(made, (None,))
-            if made != at.source and len(before) == len(m.sites) and not any(
-                    site is not None and site.steps for site in before):  # functions of one value
-                passed = sum(share * with_value(site) for share, site in zip(at.graph.shares(at.source), m.sites))
-                gates.aligned[at.i] = gates.along.get(made, PIXELS).normed(k) * passed
-            # Channels that a branch mixes have little in common one by one, until they are led back to the same pixels.
-            part = k / at.graph.channels[at.i]
-            gates.again[at.i] = part * along.normed(k) + (1 - part) * along.shared * k
+            gates, alone, shares = at.gates, [PIXELS] * len(m.sites), at.graph.shares(at.source)
+            along, made = gates.along.get(at.source, alone), gates.made.get(at.source, alone)
+            found = above_norm(along, made, m.sites, shares, k / at.graph.channels[at.i], k)
+            gates.levels[at.i], gates.aligned[at.i], gates.again[at.i] = values, *found
 
     def number(self, at: Below) -> float | None:
         power = at.gates.power[at.i] if at.op.gate else np.array(at.op.gain**2)
@@ -287,7 +289,7 @@ class MapNormRule(NormRule):
         if every:
             rows = of_both(whole.sum(axis=axes[:below.ndim]), below.lags) / count
             inner = inside(whole.shape[-below.ndim:], below.lags)
-            rest = whole - inner * (rows - evenly.reshape((-1, *(1,) * (2 * below.ndim))))
+            rest = whole - lost[0] * count / 2 * inner * (rows - evenly.reshape((-1, *(1,) * (2 * below.ndim))))
             rest[middle] = whole[middle]
             below = below.holding(rest)
         below = below.with_lags(at.lags)
@@ -330,7 +332,7 @@ class MapNormRule(NormRule):
             even, apart = (even[1], even[1]), below * inner
             apart[center] = 0.0
             of_rows = np.stack([of_both(one, at.lags) for one in apart.sum(axis=axes[:ndim])])
-            out -= of_rows / count * inner
+            out -= lost[0] / 2 * of_rows * inner
             total = total + apart.sum(axis=tuple(range(2, 2 + 2 * ndim))).reshape(both.shape)
         out += by_lag(along, at.lags) * others * both + by_lag(even, at.lags) * total * inner
         lags: Any = (slice(None), slice(None), *(None,) * ndim)
@@ -483,12 +485,11 @@ class BatchNormRule(MapNormRule):
         return tuple(known)
 
     def shared(self, at: Before, inputs: Sequence[Moments], after: Moments) -> Known:
-        scale, shift = self._affine_at(at)
-        known = at.gates.shared.get(at.i, (None,) * len(after.sites))
+        known, (scale, shift) = at.gates.shared.get(at.i, (None,) * len(after.sites)), self._affine_at(at)
         if not at.op.gate:
             known, scale = super().shared(at, inputs, after), 1.0
-        return known if (scale, shift) == (1, 0) else tuple([None if one is None else one * scale + shift
-                                                             for one in known])
+        return tuple([None if one is None else one if scale == 1 and not shift else one * scale + shift
+                      for one in known])
 
     @staticmethod
     def _centred(m: Moments, parts: Sequence[Part]) -> Array:
@@ -622,7 +623,8 @@ class GroupNormRule(MapNormRule):
         k, _ = self.shared_by(at.layer, at.graph.channels[at.i], m.ndim)
         again = self.again(at, m)
         inverse, taken, rest, mean = within_groups(m, at.graph.labels[at.i].reshape(-1, k), fluctuates=not again)
-        at.gates.power[at.i] = m.per_pair(inverse * (1.0 if again else self.few(k, at.graph.sizes[at.i])))
+        fluctuates = 1.0 if again else np.where(at.gates.idle.get(at.i, False), 1.0, self.few(k, at.graph.sizes[at.i]))
+        at.gates.power[at.i] = m.per_pair(inverse * fluctuates)
         # The mean of a channel is the same everywhere; what a site has of it follows the q map (as for batch norm).
         p = m.second / m.per_site(m.average)
         level = m.products(p, m.lags) - m.products(p - 1, m.lags)

@@ -25,6 +25,7 @@ from ..sweep.values import Gaussian, SiteValue, Value
 from . import functions, images
 from .base import Rule, filtered, filtered_level, rule_for
 from .context import Above, Before, Below
+from .alignment import Even
 from .images import Images
 from .neighbours import Passage, through_pool
 from .order import rises
@@ -267,8 +268,6 @@ class MaxPoolRule(Rule):
         at.refuse_joint(inputs[0])
         pooled, at.gates.routes[i] = max_pool(at.op, inputs[0], graph.sizes[j], graph.sizes[i], at.extents[i], at.want,
                                               at.borders.within(i))
-        if j in at.gates.normed and None not in graph.sizes[i]:
-            at.gates.even[i] = max(self.gathers(at) - _won(at) * _of_winners(at, inputs[0]), 0.0), 1.0
         return pooled
 
     def images(self, at: Before, inputs: Sequence[Moments], after: Moments) -> Images | None:
@@ -276,6 +275,14 @@ class MaxPoolRule(Rule):
         if known is None or not at.op.routes:
             return super().images(at, inputs, after)
         return images.through_pool(at.op, known, inputs[0], after)
+
+    def even(self, at: Before, inputs: Sequence[Moments]) -> list[Even]:
+        found, known = super().even(at, inputs), at.gates.even.get(at.source)
+        if not at.op.routes or known is None or None in at.graph.sizes[at.i]:
+            return found
+        near, gathers = _near(at.op, inputs[0], at.graph.sizes[at.source], at.extents[at.i]), self.gathers(at)
+        return [Even(max(gathers - _won(at) * _of_winners(at, inputs[0], g, one, near[g]), 0.0)) if one.norm else below
+                for g, (one, below) in enumerate(zip(known, found))]
 
     def evenly(self, at: Before, left: float) -> float:
         """Where no norm comes right after it, further down, which sites win is random."""
@@ -391,34 +398,31 @@ def _won(at: Before) -> float:
     return math.prod((m or 1) / (n or 1) for m, n in zip(at.graph.sizes[at.i], at.graph.sizes[at.source]))
 
 
-def _of_winners(at: Before, m: Moments) -> float:
-    """What a norm, of whose values those before the pool are a function, takes of a gradient that all windows share.
+def _of_winners(at: Before, m: Moments, g: int, known: Even, near: float | None) -> float:
+    """What a norm, of whose values those of a group are a function, takes of a gradient that all windows share.
 
     Winners are sites of large values, so that this has a part in proportion to these besides the one in proportion to
     one: of sites that win each E[phi']^2 and E[phi' v]^2 / Var[v], over E[phi'^2].
     """
-    norm, total, steep = at.gates.normed[at.source], 0.0, 0.0
-    left, along = at.gates.even[norm]
-    sizes_in = at.graph.sizes[at.source]
-    often = np.bincount(_inside(at.op, sizes_in, at.graph.sizes[at.i]).reshape(-1))
+    assert known.norm is not None
+    norm, group = known.norm
+    left, along, _ = at.gates.even[norm][group]
+    often = np.bincount(_inside(at.op, at.graph.sizes[at.source], at.graph.sizes[at.i]).reshape(-1))
     counts, weight = np.flatnonzero(often), often[often > 0] / often.sum()
-    for g, (share, near) in enumerate(zip(at.graph.shares(at.source), _near(at.op, m, sizes_in, at.extents[at.i]))):
-        value = m.value(g) if near is None else m.value(g).sharing(near)
-        site = at.gates.sites[norm][g]
-        steps = 0 if site is None else len(site.steps)
-        base, before = value.source.distribution(value.knots), value.distribution
-        v = Value.of(value.source, value.steps[:steps]).at(base.x)
-        slope, far = Value.of(value.source, value.steps[steps:]).slope(v), float(m.cov_far[g] / m.level[g])
-        passed = [[replace(before, slope=a).largest_of(int(n)) for n in counts] for a in (slope, slope * v)]
-        even, rise = (distant(before.row_means, weight @ np.stack([one.row_slopes for one in part]), before.share, far)
-                      for part in passed)
-        power, with_values = (float(weight @ [one.mean_gate for one in part]) for part in passed)
-        variance = replace(base, x=v).second - replace(base, x=v).mean**2
-        total += share * float((1 - left) * even + (1 - along) * rise / variance) / (power or 1.0)
-        steep += share * with_values / (variance * power or 1.0)
+    value = m.value(g) if near is None else m.value(g).sharing(near)
+    site = at.gates.sites[norm][group]
+    steps = 0 if site is None else len(site.steps)
+    base, before = value.source.distribution(value.knots), value.distribution
+    v = Value.of(value.source, value.steps[:steps]).at(base.x)
+    slope, far = Value.of(value.source, value.steps[steps:]).slope(v), float(m.cov_far[g] / m.level[g])
+    passed = [[replace(before, slope=a).largest_of(int(n)) for n in counts] for a in (slope, slope * v)]
+    even, rise = (distant(before.row_means, weight @ np.stack([one.row_slopes for one in part]), before.share, far)
+                  for part in passed)
+    power, with_values = (float(weight @ [one.mean_gate for one in part]) for part in passed)
+    variance = replace(base, x=v).second - replace(base, x=v).mean**2
     if at.graph.readers[norm] == at.graph.readers[at.source] == 1:
-        at.gates.winners[norm] = steep
-    return total
+        at.gates.winners[known.norm] = with_values / (variance * power or 1.0)
+    return float((1 - left) * even + (1 - along) * rise / variance) / (power or 1.0)
 
 
 def _of_windows(bias: Array, ndim: int) -> Array:

@@ -22,7 +22,7 @@ from ..sweep.moments import Moments, ratio
 from ..sweep.products import Product, constant_of
 from ..sweep.taps import Array
 from ..sweep.values import SiteValue
-from .alignment import Along
+from .alignment import PIXELS, Along, mean
 from .base import Rule, rule_for
 from .context import Above, Before, Below
 
@@ -59,21 +59,28 @@ class MultiplyRule(Rule):
         shared = _by_map([part for part, one in zip(parts, one_site) if not one])
         return Moments(values, apart * whole.level * whole.average + shared, near, sites, whole.wraps)
 
-    def along(self, at: Before, inputs: Sequence[Moments], below: Sequence[Along]) -> Along:
+    def along(self, at: Before, inputs: Sequence[Moments]) -> list[Along]:
+        maps = [slot for slot in range(len(inputs)) if (at.i, slot) not in at.graph.one_site]
+        if not maps:
+            return super().along(at, inputs)
+        return [self._along(at, inputs, maps, g, below) for g, below in enumerate(at.below(at.gates.along, PIXELS))]
+
+    @staticmethod
+    def _along(at: Before, inputs: Sequence[Moments], maps: Sequence[int], g: int, below: Sequence[Along]) -> Along:
         """Of a gradient along a b each factor gets that along its own times b^2, of which large b have most."""
         graph, weights, found = at.graph, [], []
-        maps = [slot for slot in range(len(inputs)) if (at.i, slot) not in graph.one_site]
+        owners = [int(owner[0, g]) for owner in graph.owners[at.i]]
         for slot in maps:
             j, fourth, power = graph.sources[at.i][slot], 1.0, 1.0
             for other in maps:
                 if other != slot:
-                    second, more = _second_and_fourth(inputs[other])
+                    second, more = _second_and_fourth(inputs[other], owners[other])
                     power, fourth = power * second, fourth * more
-            weights.append(power * (float(at.gates.power[j].mean()) if j in at.gates.power else 1.0))
+            gate = at.gates.power.get(j, np.ones(len(graph.groups[j])))
+            weights.append(power * float(gate[owners[slot]].mean()))
             found.append(below[slot].with_more(fourth - 1))
-        share = np.array(weights) / (sum(weights) or 1.0)
-        return Along(*(share @ np.array([one[:4] for one in found])).tolist()) if maps else super().along(
-            at, inputs, below)
+        whole = sum(weights) or 1.0
+        return mean(found, [weight / whole for weight in weights])
 
     @staticmethod
     def _refuse_dependent(at: Before, slots: Sequence[int]) -> None:
@@ -132,11 +139,11 @@ def _values(part: Moments, lags: tuple[int, ...], one_site: bool) -> Array:
     return part.per_pair(part.average) if one_site else part.with_lags(lags).values
 
 
-def _second_and_fourth(m: Moments) -> tuple[float, float]:
+def _second_and_fourth(m: Moments, g: int) -> tuple[float, float]:
     """E[v^2], and E[v^4] over its square."""
-    if m.sites[0] is None:
-        return float(m.average[0]), 3.0
-    value = m.value(0)
+    if m.sites[g] is None:
+        return float(m.average[g]), 3.0
+    value = m.value(g)
     squares = value.at(value.nodes.u)**2
     second = float(value.nodes.p @ squares)
     return second, float(value.nodes.p @ squares**2) / (second**2 or 1.0)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -20,7 +21,7 @@ import numpy as np
 from ...base.errors import check_bytes
 from ..memory import replace
 from ..rules.context import Before, Roots
-from ..rules.alignment import PIXELS, Along
+from ..rules.alignment import PIXELS, Along, Even
 from ..rules.images import Images
 from ..rules.functions import slant as slant_of, steepness
 from ..rules.neighbours import Borders
@@ -63,15 +64,13 @@ class Gates:
     uncorrelated : set
         Sums of values that depend on one another in a way that is not followed, and count as uncorrelated.
     even : dict
-        Per node, how much norms further down leave of the power of a gradient that is the same at all sites, and of
-        one in proportion to the values; all of it where nothing is said.
-    normed : dict
-        Per node whose values are a function, site by site, of what a norm over a map puts out: this norm, if it does
-        not leave all of such gradients.
+        Per node and channel group, how much norms further down leave of the power of a gradient that is the same at
+        all sites, and of one in proportion to the values; all of it where nothing is said.
     levels : dict
         Per norm over a map whose statistics gradients pass, E[v^2] at each site, shape (groups, *lattice).
     aligned : dict
-        Per such norm, how much more power what goes with the values has further down, where it stays along values.
+        Per such norm and channel group, how much more power what goes with the values has further down, where it stays
+        along values.
     again : dict
         Of this, what goes with all that a stream holds, which other norms of the stream remove, too.
     shared : dict
@@ -80,15 +79,18 @@ class Gates:
     images : dict
         Per node, what two samples of correlated pixels have in common, where that is followed.
     along : dict
-        Per node, the same of a gradient in proportion to its values.
+        Per node and channel group, the same of a gradient in proportion to its values.
+    made : dict
+        The same of the value that they are a function of, site by site; None where it is one of others.
     steep : dict
-        Per node that such norms lead to, E[g^2 v^2] / (E[g^2] E[v^2]) of gradients g that meet its values v.
+        Per node that such norms lead to and channel group, E[g^2 v^2] / (E[g^2] E[v^2]) of gradients g that meet its
+        values v.
     slant : dict
         Per such node, E[g v]^2 / (E[g]^2 E[v^2]) and E[g^2] / E[g]^2 - 1 of gradients that all sites share.
     winners : dict
-        Per norm of whose values a max pool takes the largest, the same of gradients of winners.
-    idle : set
-        Norms of values that are normalised already, whose statistics do not fluctuate.
+        Per norm and group of whose values a max pool takes the largest, the same of gradients of winners.
+    idle : dict
+        Per norm, channel groups of values that are normalised already, whose statistics do not fluctuate.
     tilts : dict
         Per convolution right before a batch norm, factors on the power that each tap hands down.
     centred : dict
@@ -114,18 +116,18 @@ class Gates:
     sites: dict[int, tuple[SiteValue, ...]] = field(default_factory=dict)
     parts: dict[tuple[int, int], dict[int, int]] = field(default_factory=dict)
     uncorrelated: set[int] = field(default_factory=set)
-    even: dict[int, tuple[float, float]] = field(default_factory=dict)
-    normed: dict[int, int] = field(default_factory=dict)
+    even: dict[int, list[Even]] = field(default_factory=dict)
     levels: dict[int, Array] = field(default_factory=dict)
-    aligned: dict[int, float] = field(default_factory=dict)
-    again: dict[int, float] = field(default_factory=dict)
+    aligned: dict[int, Array] = field(default_factory=dict)
+    again: dict[int, Array] = field(default_factory=dict)
     shared: dict[int, Known] = field(default_factory=dict)
     images: dict[int, Images] = field(default_factory=dict)
-    along: dict[int, Along] = field(default_factory=dict)
-    steep: dict[int, float] = field(default_factory=dict)
-    slant: dict[int, tuple[float, float]] = field(default_factory=dict)
-    winners: dict[int, float] = field(default_factory=dict)
-    idle: set[int] = field(default_factory=set)
+    along: dict[int, list[Along]] = field(default_factory=dict)
+    made: dict[int, list[Along | None]] = field(default_factory=dict)
+    steep: dict[int, Array] = field(default_factory=dict)
+    slant: dict[int, tuple[Array, Array]] = field(default_factory=dict)
+    winners: dict[tuple[int, int], float] = field(default_factory=dict)
+    idle: dict[int, Array] = field(default_factory=dict)
     tilts: dict[int, Array] = field(default_factory=dict)
     centred: dict[int, list[Dependence]] = field(default_factory=dict)
     patterned: set[int] = field(default_factory=set)
@@ -162,9 +164,31 @@ def needed(graph: Graph, plan: Plan, inputs: InputModel) -> Gates:
         return Gates()
 
 
-def _averaged(ways: list[dict[int, float]]) -> dict[int, float]:
-    """Means over several ways, of what is 0 where a way does not say."""
-    return {j: sum(way.get(j, 0.0) for way in ways) / len(ways) for j in set().union(*ways)}
+def _averaged(ways: list[tuple[float, dict[int, float]]]) -> dict[int, float]:
+    """Means over several ways, each of a weight, of what is 0 where a way does not say."""
+    whole = sum(weight for weight, _ in ways)
+    return {j: sum(weight * way.get(j, 0.0) for weight, way in ways) / (whole or 1.0)
+            for j in set().union(*[way for _, way in ways])}
+
+
+class _Met:
+    """Numbers of each channel group that readers hand down, each with what part of the group's channels it reads."""
+
+    def __init__(self, graph: Graph, top: Sequence[float]) -> None:
+        count = len(graph.groups[graph.top])
+        self._known = {graph.top: [(np.ones((count, 1)), np.array([top] * count))]}
+
+    def add(self, j: int, read: Array, numbers: Array) -> None:
+        """What a reader hands down, shape (its groups, any); `read` has shape (groups, its groups)."""
+        self._known.setdefault(j, []).append((read.sum(axis=1, keepdims=True), read @ numbers))
+
+    def pop(self, i: int) -> Array | None:
+        """The mean over readers, shape (groups, any); None without any."""
+        there = self._known.pop(i, None)
+        if there is None:
+            return None
+        whole = sum(weight for weight, _ in there)
+        return np.asarray(sum(numbers for _, numbers in there) / np.where(whole > 0, whole, 1.0))
 
 
 class _Forward:
@@ -175,7 +199,7 @@ class _Forward:
         self.done: dict[int, Moments] = {}
         self.spreads = graph.sizes[-1][0] is not None and any(
             layer.is_gate and rule.spreads(layer) for layer, rule in zip(graph.layers, graph.rules))
-        self.seconds: dict[int, float] = {}  # E[v^2], where norms have gradients pass their statistics
+        self.seconds: dict[int, Array] = {}  # E[v^2] per group, where norms have gradients pass their statistics
         self.small = self._small()
         self.need = self._lags()
         self.neighbours = any(map(any, self.need.values()))
@@ -412,68 +436,89 @@ class _Forward:
             self._met_again()
         return self.gates
 
+    def _handed(self, i: int, slot: int) -> Array:
+        """What part of the channels of each group of an input those of each group of a node read."""
+        graph = self.graph
+        j, sizes = graph.sources[i][slot], np.array(graph.groups[i], dtype=float)
+        read = np.zeros((len(graph.groups[j]), len(sizes)))
+        if graph.ops[i].fresh:
+            read += (graph.mixture(i) * sizes[:, None]).T
+            return read / np.maximum(read.sum(axis=1, keepdims=True), 1e-300)
+        for row in graph.owners[i][slot]:
+            np.add.at(read, (row[row >= 0], np.flatnonzero(row >= 0)), sizes[row >= 0])
+        read /= np.array(graph.groups[j], dtype=float)[:, None]
+        return read / np.maximum(read.sum(axis=1, keepdims=True), 1.0)
+
     def _met_again(self) -> None:
         """Norms at the start of a branch take the same from a stream as those that the stream passes later on.
 
         A norm over x + f takes from a gradient its part along the values, one in f that along those of f, as
         gradients of f are led back to x: the two are correlated by the share of x.
         """
-        graph = self.graph
-        normed: dict[int, list[float]] = {graph.top: [0.0]}  # parts of gradients that come from such norms
+        graph, gates = self.graph, self.gates
+        # Parts of gradients that come from such norms; and of what norms take, what one further up has taken.
+        met = _Met(graph, (0.0, 0.0))
         # Per other input of a sum, its share, where one does; and where a random layer makes the branch independent.
-        branch: dict[int, list[dict[int, float]]] = {}
-        mixed: dict[int, list[dict[int, float]]] = {}
-        gone: dict[int, list[float]] = {}  # of what norms take, that which one further up has taken already
+        branch: dict[int, list[tuple[float, dict[int, float]]]] = {}
+        mixed: dict[int, list[tuple[float, dict[int, float]]]] = {}
         for i in range(graph.top, -1, -1):
-            there = normed.pop(i, None)
+            there = met.pop(i)
             if there is None:
                 continue
-            part, layer = sum(there) / len(there), graph.layers[i]
-            before = gone.pop(i, [0.0])
-            taken = sum(before) / len(before)
+            (part, taken), layer = there.T, graph.layers[i]
             followed, known = _averaged(branch.pop(i, [])), _averaged(mixed.pop(i, []))
             if graph.ops[i].fresh:
                 followed, known = {}, followed or known
-            if i in self.gates.aligned:
-                self.gates.aligned[i] += 2 * known.get(graph.sources[i][0], 0.0) * self.gates.again[i]
-                if taken and i not in self.gates.idle:
-                    self.gates.power[i] = self.gates.power[i] * graph.rules[i].spared(graph, i, taken)
-                part = 1.0
-                taken = 1 - min(self.gates.even.get(graph.sources[i][0], (1.0, 1.0))[0], 1.0)
-            shares = [self._share(i, j) for j in graph.sources[i]]
-            for k, j in enumerate(graph.sources[i]):
-                normed.setdefault(j, []).append(part)
-                gone.setdefault(j, []).append(taken)
-                others = {n: share * part for n, share in zip(graph.sources[i], shares) if n != j}
+            if i in gates.aligned:
+                gates.aligned[i] = gates.aligned[i] + 2 * known.get(graph.sources[i][0], 0.0) * gates.again[i]
+                if taken.any():
+                    spared = np.array([graph.rules[i].spared(graph, i, one)
+                                       for one in np.where(gates.idle.get(i, False), 0.0, taken).tolist()])
+                    gates.power[i] = gates.power[i] * spared.reshape(-1, *(1,) * (2 * graph.ndim))
+                part = np.ones(len(part))
+                below = gates.even.get(graph.sources[i][0], [Even()] * len(part))
+                taken = np.array([1 - min(one.left, 1.0) for one in below])
+            power = [float(np.dot(graph.shares(j), self.seconds[j])) if j in self.seconds else 0.0
+                     for j in (i, *graph.sources[i])]
+            shares = [one / (power[0] or 1.0) for one in power[1:]]
+            whole = float(np.dot(graph.shares(i), part))
+            for slot, j in enumerate(graph.sources[i]):
+                read = self._handed(i, slot)
+                met.add(j, read, np.stack([part, taken], axis=1))
+                weight = float(np.dot(graph.shares(j), read.sum(axis=1)))
+                others = {n: share * whole for n, share in zip(graph.sources[i], shares) if n != j}
                 summed = layer.sums and len(shares) > 1
-                branch.setdefault(j, []).append(others if summed else followed)
-                mixed.setdefault(j, []).append({} if summed else known)
-
-    def _share(self, i: int, j: int) -> float:
-        """What part of E[v^2] of node `i` its input `j` has."""
-        return self.seconds.get(j, 0.0) * self.graph.times(i, j)**2 / (self.seconds.get(i) or 1.0)
+                branch.setdefault(j, []).append((weight, others if summed else followed))
+                mixed.setdefault(j, []).append((weight, {} if summed else known))
 
     def _steepness(self) -> None:
         """How steep gates are for large values, from the top down; random layers make gradients of no value."""
         graph, gates = self.graph, self.gates
-        met: dict[int, list[tuple[float, float, float]]] = {graph.top: [(1.0, 0.0, 0.0)]}
+        met = _Met(graph, (1.0, 0.0, 0.0))
         for i in range(graph.top, -1, -1):
-            there = met.pop(i, None)
+            there = met.pop(i)
             if there is None:
                 continue
-            steep, slant, more = (sum(each) / len(there) for each in zip(*there))
-            if i in gates.winners:  # what winners have in common with the values is known otherwise
-                steep, slant, more = gates.winners[i], 0.0, 0.0
-            gates.steep[i], gates.slant[i] = steep, (slant, more)
+            for g in range(len(there)):
+                if (i, g) in gates.winners:  # what winners have in common with the values is known otherwise
+                    there[g] = gates.winners[i, g], 0.0, 0.0
+            gates.steep[i], gates.slant[i] = there[:, 0], (there[:, 1], there[:, 2])
             phi = graph.rules[i].function(graph.layers[i]) if graph.ops[i].gate else None  # scales keep what there is
-            q = self.seconds.get(graph.sources[i][0], 0.0)
-            if graph.ops[i].fresh or phi is not None:
-                steep, slant, more = (1.0, 0.0, 0.0) if phi is None or not q else (steepness(phi, q), *slant_of(phi, q))
-            for j in set(graph.sources[i]):
-                # A part of a sum, by what it is of the variance.
-                parted = graph.layers[i].sums and i in self.seconds
-                part = min(self._share(i, j), 1.0) if parted else 1.0
-                met.setdefault(j, []).append((1 + (steep - 1) * part, slant * part, more))
+            for slot, j in enumerate(graph.sources[i]):
+                if j in graph.sources[i][:slot]:
+                    continue
+                read, q = self._handed(i, slot), self.seconds.get(j, np.zeros(len(graph.groups[j])))
+                if graph.ops[i].fresh or phi is not None:
+                    each = [(1.0, 0.0, 0.0) if phi is None or not one else (steepness(phi, one), *slant_of(phi, one))
+                            for one in q.tolist()]
+                    met.add(j, read.sum(axis=1, keepdims=True) * np.eye(len(q)), np.array(each))
+                    continue
+                handed = there
+                if graph.layers[i].sums and i in self.seconds:  # a part of a sum, by what it is of the variance
+                    whole = self.seconds[i]
+                    part = np.minimum(q[graph.owners[i][slot][0]] / np.where(whole, whole, 1.0), 1.0)
+                    handed = np.stack([1 + (there[:, 0] - 1) * part, there[:, 1] * part, there[:, 2]], axis=1)
+                met.add(j, read, handed)
 
     def _node(self, i: int, inputs: list[Moments]) -> Moments:
         at = Before(self.graph, i, self.plan.lags, self.need[i], self.extent, self.gates, self.borders,
@@ -503,11 +548,21 @@ class _Forward:
             scene = self.graph.rules[i].images(at, inputs, found)
             if scene is not None and scene.variance > 0:
                 self.gates.images[i] = scene
-        if self.spreads and i not in self.gates.even:
-            left = [self.gates.even.get(j, (1.0, 1.0))[0] for j in self.graph.sources[i]]
-            self.gates.even[i] = self.graph.rules[i].evenly(at, sum(left) / len(left)), 1.0
         if self.spreads:
-            below = [self.gates.along.get(j, PIXELS) for j in self.graph.sources[i]]
-            self.gates.along[i] = self.graph.rules[i].along(at, inputs, below)
-            self.seconds[i] = float(found.average.mean())
+            gates, rule = self.gates, self.graph.rules[i]
+            gates.even[i], gates.along[i] = rule.even(at, inputs), rule.along(at, inputs)
+            gates.made[i] = self._made(at, found)
+            self.seconds[i] = found.average
         return found
+
+    def _made(self, at: Before, found: Moments) -> list[Along | None]:
+        """Per channel group, `Gates.along` of the value below activations and norms in a row, which has functions.
+
+        Norms through whose statistics gradients pass are not passed.
+        """
+        op, layer, i = at.op, at.layer, at.i
+        one = len(self.graph.sources[i]) == 1 or layer.joins_channels
+        if one and not (op.fresh or op.taps or layer.through_statistics):
+            return [made for made, in at.below(self.gates.made, PIXELS)]
+        return [None if site is not None and site.steps else along
+                for along, site in zip(self.gates.along[i], found.sites)]

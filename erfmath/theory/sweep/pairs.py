@@ -59,10 +59,11 @@ def of_both(values: Array, lags: tuple[int, ...]) -> Array:
     return np.moveaxis(other, range(1 + ndim, 1 + 2 * ndim), range(1, 1 + ndim)) + values[each]
 
 
-def by_lag(weights: tuple[float, float], lags: tuple[int, ...]) -> Array:
-    """The first at lag 0, the second elsewhere, shape (*lags, 1, ...)."""
-    found = np.full((*(2 * h + 1 for h in lags), *(1,) * len(lags)), weights[1])
-    found[lags] = weights[0]
+def by_lag(weights: tuple[Any, Any], lags: tuple[int, ...]) -> Array:
+    """The first at lag 0, the second elsewhere, shape (groups, *lags, 1, ...); each one number or one a group."""
+    here, there = (np.reshape(each, (-1, *(1,) * (2 * len(lags)))) for each in weights)
+    found = np.zeros((len(here), *(2 * h + 1 for h in lags), *(1,) * len(lags))) + there
+    found[(slice(None), *(slice(h, h + 1) for h in lags))] = here
     return found
 
 

@@ -217,16 +217,6 @@ class Graph:
         """Position of the node whose unit is looked at."""
         return len(self.layers) - 1
 
-    def made_by(self, i: int) -> int:
-        """The node below activations and norms in a row up to node `i`, of whose values that has functions.
-
-        Norms through whose statistics gradients pass are not passed.
-        """
-        while i >= 0 and len(self.sources[i]) == 1 and not (self.ops[i].fresh or self.ops[i].taps or self.rules[i].moves
-                                                            or self.layers[i].through_statistics):
-            i = self.sources[i][0]
-        return i
-
     def times(self, i: int, j: int) -> float:
         """How often node `i`, a sum, has node `j` in it."""
         return self.merged.times.get((i, j), 1.0) * self.sources[i].count(j)

@@ -213,8 +213,8 @@ def test_norms_take_what_all_windows_share_with_their_values(kernel: int, stride
     gates = prepared(graph, False, InputModel())[1]
     pool, = gates.routes
     norm = min(gates.levels)
-    assert_close(gates.even[pool][0], left.mean() / power, Tolerance(0.02, 0.0))
-    assert_close(gates.steep[norm], steep, Tolerance(0.02, 0.0))
+    assert_close(gates.even[pool][0].left, left.mean() / power, Tolerance(0.02, 0.0))
+    assert_close(gates.steep[norm][0], steep, Tolerance(0.02, 0.0))
 
 
 def test_sites_that_a_stride_drops_are_seen_by_no_pool_after_it() -> None:

@@ -74,9 +74,9 @@ def test_cut_pairs_whose_partner_is_outside() -> None:
 
 def test_sums_of_both_sites_and_weights_by_lag() -> None:
     values, lags = np.arange(1.0, 7.0).reshape(1, 2, 3), (1, 2)
-    found, weights = pairs.of_both(values, lags), pairs.by_lag((2.0, 5.0), lags)
+    found, weights = pairs.of_both(values, lags), pairs.by_lag((np.array([2.0, 3.0]), 5.0), lags)
     for tau, x in itertools.product(np.ndindex(3, 5), np.ndindex(2, 3)):
         other = tuple(a + t - h for a, t, h in zip(x, tau, lags))
         inside = all(0 <= a < n for a, n in zip(other, (2, 3)))
         assert found[(0, *tau, *x)] == values[(0, *x)] + (values[(0, *other)] if inside else 0)
-        assert weights[(*tau, 0, 0)] == (2 if tau == lags else 5)
+        assert weights[(..., *tau, 0, 0)].tolist() == ([2, 3] if tau == lags else [5, 5])
