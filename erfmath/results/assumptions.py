@@ -72,8 +72,7 @@ COSTS: dict[str, str] = {
     "INDEPENDENT_GATES": "none for many channels; for few it is part of the error of Gaussian values",
     "FEW_INPUTS": "totals 28 % too small with one input channel, 8 to 18 % with 3, 6 % with 8; none of the std",
     "INPUT_MOMENTS": "none for such inputs; for photographs use natural_images",
-    "DISTANT_SITES": "1 % of the std, 2 % for units in corners; 5 % of the total, 20 to 30 % where sites that a "
-                     "transposed convolution has made are averaged",
+    "DISTANT_SITES": "1 % of the std, 2 % for units in corners; 5 % of the total",
     "BATCH_STATISTICS": "1 % of the std, 5 % of the total; in residual networks of sigmoids up to 15 % of the total, "
                         "in DenseNet-121 11 to 18 %, on natural images 10 %, and more after concatenations",
     "NEARLY_CONSTANT": "1 % of the std, in one case 10 %; in random networks totals of 0.4 to 1.5 times the sampled "

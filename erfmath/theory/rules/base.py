@@ -90,7 +90,8 @@ def through_taps(op: Linear, m: Moments, sizes_in: Sizes, sizes: Sizes, extent: 
 
 def _shared_after(op: Linear, m: Moments, after: Array, sizes_in: Sizes, extent: tuple[int, ...]) -> Array:
     """`corr_site` after a layer: what two sites share is a product, of which a filter gathers each like values."""
-    if m.wraps or op.variances or op.fold or op.routes or op.ties_channels or not any(m.corr_site.tolist()):
+    if m.wraps or any(m.lags) or op.variances or op.fold or op.routes or op.ties_channels or not any(
+            m.corr_site.tolist()):
         return shared_after(op, m, after, sizes_in)
     unit = op.gain * math.prod([taps.weights.item(0) for taps in op.taps if taps.flat])  # of levels
     level = filtered_level(op, m.deviation, sizes_in, extent) * unit
@@ -353,6 +354,9 @@ class Rule:
                 return nothing
             before, known = known, tuple([None if one is None else patterns.through_filter(lines, one)
                                           for one in known])
+            if any(inputs[0].lags):  # sites of other phases, which none stands for, share less
+                known = tuple([None if one is None or patterns.beyond(after, one, g) else one
+                               for g, one in enumerate(known)])
             if op.gain == 1 and not any(after.lags) and any(np.count_nonzero(line, axis=1).max() > 1 for line in lines):
                 patterns.refill(inputs[0], after, before, known)
         return known if op.gain == 1 else tuple([None if one is None else one * op.gain**2 for one in known])

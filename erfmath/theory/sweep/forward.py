@@ -191,6 +191,10 @@ class _Met:
         return np.asarray(sum(numbers for _, numbers in there) / np.where(whole > 0, whole, 1.0))
 
 
+#: More lags than there are.
+EVERY = 2**24
+
+
 class _Forward:
     def __init__(self, graph: Graph, plan: Plan, inputs: InputModel, seen: dict[int, Moments] | None = None) -> None:
         self.graph, self.plan, self.inputs, self.seen = graph, plan, inputs, seen
@@ -263,6 +267,8 @@ class _Forward:
             inputs, op = graph.sources[i], graph.ops[i]
             here = made[inputs[0]] if len(inputs) == 1 else widest([made[j] for j in inputs])
             made[i] = reach(op, here, back=False) if op.taps else here
+            if op.fresh and any([g.transposed and g.stride > 1 for taps in op.taps for g in taps.geometry]):
+                made[i] = (EVERY,) * graph.ndim  # sites of one phase have something in common, of others nothing
         for i, here in made.items():
             if need[i] != zero:  # further apart there are no two sites
                 need[i] = zero if here == zero else tuple(

@@ -699,8 +699,11 @@ def shared_after(op: Linear, m: Moments, after: Array, sizes_in: tuple[int | Non
     """`corr_site` after a layer that makes M(x, tau) = `after`: random layers leave it, filters gather like values."""
     if op.variances or not any(m.corr_site.tolist()):
         return m.corr_site
-    alike = replace(m, values=m.shared(reach(op, (0,) * m.ndim, back=True)), corr_site=np.ones(len(m.corr_site)),
-                    plane=None)
+    box = reach(op, (0,) * m.ndim, back=True)
+    values = m.shared(box)
+    if any(m.lags):  # two inputs share no more at two sites than one of them does
+        values = np.minimum(values, np.maximum(m.with_lags(box).values, 0.0))
+    alike = replace(m, values=values, corr_site=np.ones(len(m.corr_site)), plane=None)
     part = linear(op, alike, sizes_in, after.shape[1 + m.ndim:], (0,) * m.ndim)
     return np.minimum(ratio(_average(part, m.ndim), _average(after, m.ndim)), 1.0)
 

@@ -179,6 +179,11 @@ def refill(before: Moments, after: Moments, shared: Known, filtered: Known) -> N
     after.corr_site = np.minimum(ratio(near, after.average), 1.0)
 
 
+def beyond(m: Moments, shared: Shared, g: int) -> bool:
+    """Whether more is followed at one place than two inputs of a group have in common there."""
+    return at_one_place(m, shared) > float(m.cov_site[g]) + UNKNOWN * float(m.average[g])
+
+
 def at_one_place(m: Moments, shared: Shared) -> float:
     """E[v v'] of two inputs at one place, averaged over the map."""
     return float(np.dot(_map(m.second.shape[1:])[1], shared.diagonal()))
