@@ -131,6 +131,8 @@ class _Simplifying(Nodes):
         j, *others = self.sources[i]
         if not others:
             if layer.routes:
+                if self._pooled_before(i):
+                    return
                 self._pooled_already(i)
                 layer, (j,) = self.layers[i], self.sources[i]
             same = self._made_already(i) if self.readers[j] > 1 and j in self.made and not layer.random else None
@@ -194,6 +196,19 @@ class _Simplifying(Nodes):
                 self._put(i, self.layers[j], (pool,))
                 self._put(j, self.layers[j], ())
                 self.names[i] = self.names[j]
+
+    def _pooled_before(self, i: int) -> bool:
+        """Let a pool of such a function further down be this pool, with the function after it; whether there is one."""
+        j, = self.sources[i]
+        for f in self.made.get(j, ()):
+            if f < i and self._own(f) and self.sources[f] == (j,) and rising(self.layers[f]):
+                for k in self.made.get(f, ()):
+                    if k < i and self._inner(k) and self.sources[k] == (f,) and self.layers[k].routes and like(
+                            self.layers[k], self.layers[i]):
+                        self._move_up(k, f, (j,), self.sizes[k], self.channels[k])
+                        self._hand_on(i, f)
+                        return True
+        return False
 
     def _shuffled_back(self, i: int, layer: PixelShuffle | PixelUnshuffle) -> int | None:
         """The node whose values a pixel shuffle puts out, of what has been unshuffled."""

@@ -206,7 +206,9 @@ def test_deep_networks_are_simplified_without_calls_within_calls(block: list[Lay
 def test_pools_that_are_read_with_and_without_a_function(gate: str) -> None:
     """tanh of a pool is that pool of tanh: the same sites win in both branches, which share what they hand down."""
     pool, phi = em.MaxPool(3, 1, 1), em.Activation(gate)
-    ends = [em.serial(em.Conv(3, 4), em.concat(pool, em.Identity(), em.serial(*way, em.Conv(3, 4))), em.Conv(1, 4))
-            for way in ((pool, phi), (phi, pool))]
+    ways = [[pool, em.Identity(), em.serial(*way, em.Conv(3, 4))] for way in ((pool, phi), (phi, pool))]
+    ends = [em.serial(em.Conv(3, 4), joint(*parts), em.Conv(1, 4)) for joint in (em.concat, em.add)
+            for way in ways for parts in (way, way[::-1])]
     maps = [em.predict(net, ndim=1).map for net in ends]
-    assert_close(maps[0], maps[1], REWRITE)
+    for k, found in enumerate(maps):
+        assert_close(found, maps[k - k % 4], REWRITE)
