@@ -114,6 +114,12 @@ def _louder(layer: Layer, factor: float) -> Layer | None:
     return louder
 
 
+@joins((Conv, ConvTranspose), Scale)
+def _multiple(row: Row) -> Layer | None:
+    """A multiple of what random weights make as what larger ones make."""
+    return _louder(row.first, row.second.factor)
+
+
 @joins(Activation, Activation)
 def _functions(row: Row) -> Layer | None:
     """Rectifiers as a leaky one, and a function that is the same without the one before it."""

@@ -22,7 +22,7 @@ from .parts import belongs_to_parts
 from .single import alone
 from .sums import flattened
 from .traits import (by_channel, commutes, copies, filters, homogeneous, keeps_positive, like, linear, nothing, odd,
-                     of_copies, of_sites, rising, slope_below, spares_positive)
+                     of_copies, of_sites, rising, slope_below, spares_positive, spreads)
 
 __all__ = ["simplified"]
 
@@ -537,7 +537,7 @@ class _Simplifying(Nodes):
 
     def _goes_before(self, layer: Layer, below: Layer) -> bool:
         """Whether a filter of each channel may as well read what a layer of random weights of single sites reads."""
-        return below.random and filters(layer) and of_sites(below, self.ndim)
+        return below.random and filters(layer) and spreads(layer, self.ndim) and of_sites(below, self.ndim)
 
     def _pull_up(self, j: int, depth: int) -> None:
         """Put what lies so many layers below node `j` there."""
