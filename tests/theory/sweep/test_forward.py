@@ -62,7 +62,7 @@ def swept(net: em.Network, image: tuple[int, int], monkeypatch: pytest.MonkeyPat
             return self.all[i]
 
     monkeypatch.setattr(moments, "_Forward", Kept)
-    graph = Graph.of(net, RunSettings.of(net, image=image, channels_in=16))
+    graph = Graph.of(net, RunSettings.of(net, image=image, channels_in=16), apart=frozenset(net.names))
     gates = moments.forward(graph, Plan(graph, False), InputModel(q, c))
     place = {node.name: i for i, node in enumerate(net)}
     assert set(sweeps[0].done) == {len(net) - 1}  # maps that nothing will read are let go
