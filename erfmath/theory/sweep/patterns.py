@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ...layers.geometry import AxisGeometry
-from ..memory import remembered
+from ..memory import Same, remembered
 from ..rules.functions import Function, cross
 from .lowering import Linear
 from .moments import Moments, read_sites, ratio
@@ -42,7 +42,6 @@ NODES = 5
 _PARTS = (1 - np.cos(np.pi * (np.arange(NODES) + 0.5) / NODES)) / 2
 #: Coefficients of the polynomial through these points.
 _POWERS = np.linalg.inv(np.vander(_PARTS, increasing=True))
-_NOTHING = np.zeros((1, 1))
 #: The quadrature of `inverse`, in the logarithm of its variable.
 _T = np.exp(np.linspace(-14.0, 12.0, 105))
 _STEP = 26.0 / 104
@@ -89,15 +88,23 @@ def _at(maps: Array) -> Array:
 
 def of_moments(m: Moments, g: int = 0) -> Shared:
     """What is known of a group where nothing is followed: means fall towards borders alike in all its channels."""
-    if not m.cov_far[g]:
-        count = len(_map(m.second.shape[1:])[1])
-        return np.zeros((count, count))
-    falls = m.common_falls
-    level, mean = _at(falls[g]), m.mean(falls)[g].item()
-    if not mean:
-        level, mean = np.ones(len(level)), 1.0
+    return _of_fall(*_fall(m, g))
+
+
+def _fall(m: Moments, g: int) -> tuple[float, bytes]:
+    """What any two sites have in common of that, in parts of the product of two levels, and these; 0 of nothing."""
     far = min(m.cov_far[g].item(), m.cov_site[g].item())  # no pair has more than a site
-    return np.multiply.outer(level * (far / (mean * mean)), level)
+    if not m.cov_far[g]:
+        return 0.0, np.ones(len(_map(m.second.shape[1:])[1])).tobytes()
+    falls = m.common_falls[g]
+    mean = float(np.add.reduce(falls, axis=None)) / falls.size
+    level = _at(falls) if mean else np.ones(len(_map(falls.shape)[1]))
+    return far / (mean * mean or 1.0), level.tobytes()
+
+
+def _of_fall(far: float, levels: bytes) -> Shared:
+    level = np.frombuffer(levels)
+    return np.multiply.outer(level * far, level)
 
 
 def mixed(m: Moments, known: Known, share: Array) -> Shared | None:
@@ -110,7 +117,8 @@ def mixed(m: Moments, known: Known, share: Array) -> Shared | None:
                 for g, part in enumerate(share.tolist()) if known[g] is None])
     if more > UNKNOWN * float(np.dot(share, m.average)):
         return None
-    return parts[0] if len(parts) == 1 else np.asarray(np.tensordot(share, np.stack(parts), 1))
+    return parts[0] if len(parts) == 1 else np.dot(
+        share, np.array(parts).reshape(len(parts), -1)).reshape(parts[0].shape)
 
 
 def of_sum(parts: Sequence[Moments], shared: Sequence[Shared], times: Sequence[float], g: int = 0) -> Shared:
@@ -205,14 +213,13 @@ def _passage(g: AxisGeometry, weights: tuple[float, ...], n: int, n_out: int) ->
 
 def through_function(phi: Function, m: Moments, after: Moments, shared: Shared, g: int = 0) -> Shared:
     """Of a function of each value: to first order in what exceeds `of_moments`, of Gaussian values to any."""
-    base, q = of_moments(after, g), float(m.average[g])
-    before = of_moments(m, g) if m.cov_far[g] else _NOTHING
+    q = float(m.average[g])
     if m.sites[g] is None and q:
-        return base + _of_gaussian(phi, q, _at(m.second[g]).tobytes(), shared.tobytes(), before.tobytes())
+        return _of_gaussian(phi, q, _at(m.second[g]).tobytes(), Same(shared), _fall(m, g), _fall(after, g))
     value = m.value(g)
     nodes = value.through(phi).nodes  # split at the kinks of the function
     slope = float(nodes.p @ phi.slope(value.at(nodes.u)))
-    return np.asarray(base + slope**2 * (shared - before))
+    return np.asarray(of_moments(after, g) + slope**2 * (shared - of_moments(m, g)))
 
 
 def _polynomial(powers: Sequence[float], at: Any, low: float, high: float) -> Any:
@@ -227,17 +234,17 @@ def _polynomial(powers: Sequence[float], at: Any, low: float, high: float) -> An
 
 
 @remembered(64, lasting=False)
-def _of_gaussian(phi: Function, q: float, second: bytes, shared: bytes, before: bytes) -> Shared:
+def _of_gaussian(phi: Function, q: float, second: bytes, shared: Same[Shared], before: tuple[float, bytes],
+                 after: tuple[float, bytes]) -> Shared:
     """The same of Gaussian values: concatenations in a row hold the same channels, and are read by the same layers."""
-    sites, after, less = (np.frombuffer(each) for each in (second, shared, before))
-    root = np.sqrt(np.maximum(sites, LEAST * q))
+    root = np.sqrt(np.maximum(np.frombuffer(second), LEAST * q))
     roots = np.multiply.outer(root, root)
-    corr = _within_one(after.reshape(roots.shape) / roots)
-    known: Any = _within_one(less.reshape(roots.shape) / roots) if less.size == corr.size else 0.0
+    corr = _within_one(shared.of / roots)
+    known: Any = _within_one(_of_fall(*before) / roots) if before[0] else 0.0
     low = min(float(np.minimum.reduce(one, axis=None)) for one in (corr, known))
     high = max(*(float(np.maximum.reduce(one, axis=None)) for one in (corr, known)), low + LEAST)
     line = np.dot(_POWERS, cross(phi, np.full(NODES, q), low + (high - low) * _PARTS)).tolist()
-    return np.asarray(_polynomial(line, corr, low, high) - _polynomial(line, known, low, high))
+    return np.asarray(_of_fall(*after) + (_polynomial(line, corr, low, high) - _polynomial(line, known, low, high)))
 
 
 def _within_one(corr: Array) -> Array:
@@ -250,14 +257,13 @@ def through_batch_norm(m: Moments, shared: Shared, count: int, g: int = 0) -> tu
 
     The variance is that of `count` times as many values of their own as there are sites, and of a pattern.
     """
-    return _batch_norm(m.second.shape[1:], _at(m.second[g]).tobytes(), shared.tobytes(), count)
+    return _batch_norm(m.second.shape[1:], _at(m.second[g]).tobytes(), Same(shared), count)
 
 
 @remembered(64, lasting=False)
-def _batch_norm(sizes: tuple[int, ...], second: bytes, known: bytes, count: int) -> tuple[Shared, float]:
+def _batch_norm(sizes: tuple[int, ...], second: bytes, known: Same[Shared], count: int) -> tuple[Shared, float]:
     """The same of second moments at the sites that are followed."""
-    weights = _map(sizes)[1]
-    shared = np.frombuffer(known).reshape(len(weights), -1)
+    weights, shared = _map(sizes)[1], known.of
     own = np.maximum(np.frombuffer(second) - shared.diagonal(), 0.0)
     rows = np.dot(shared, weights)
     pattern = shared - rows
