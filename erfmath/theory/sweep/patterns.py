@@ -88,14 +88,16 @@ def _at(maps: Array) -> Array:
 
 def of_moments(m: Moments, g: int = 0) -> Shared:
     """What is known of a group where nothing is followed: means fall towards borders alike in all its channels."""
-    return _of_fall(*_fall(m, g))
+    far, levels = _fall(m, g)
+    count = len(_map(m.second.shape[1:])[1])
+    return _of_fall(far, levels) if far else np.zeros((count, count))
 
 
 def _fall(m: Moments, g: int) -> tuple[float, bytes]:
     """What any two sites have in common of that, in parts of the product of two levels, and these; 0 of nothing."""
+    if not m.coupled or not m.cov_far[g]:
+        return 0.0, b""
     far = min(m.cov_far[g].item(), m.cov_site[g].item())  # no pair has more than a site
-    if not m.cov_far[g]:
-        return 0.0, np.ones(len(_map(m.second.shape[1:])[1])).tobytes()
     falls = m.common_falls[g]
     mean = float(np.add.reduce(falls, axis=None)) / falls.size
     level = _at(falls) if mean else np.ones(len(_map(falls.shape)[1]))
@@ -244,7 +246,8 @@ def _of_gaussian(phi: Function, q: float, second: bytes, shared: Same[Shared], b
     low = min(float(np.minimum.reduce(one, axis=None)) for one in (corr, known))
     high = max(*(float(np.maximum.reduce(one, axis=None)) for one in (corr, known)), low + LEAST)
     line = np.dot(_POWERS, cross(phi, np.full(NODES, q), low + (high - low) * _PARTS)).tolist()
-    return np.asarray(_of_fall(*after) + (_polynomial(line, corr, low, high) - _polynomial(line, known, low, high)))
+    found = np.asarray(_polynomial(line, corr, low, high) - _polynomial(line, known, low, high))
+    return found + _of_fall(*after) if after[0] else found
 
 
 def _within_one(corr: Array) -> Array:
