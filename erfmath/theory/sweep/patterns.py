@@ -75,15 +75,16 @@ def _axis(n: int) -> tuple[Array, Array]:
 
 
 @remembered(64)
-def _map(sizes: tuple[int, ...]) -> tuple[Any, Array]:
-    """Index of the sites of a map that are followed, and the part of all that each stands for."""
+def _map(sizes: tuple[int, ...]) -> tuple[Array, Array]:
+    """Places of the sites of a map that are followed, in its order, and the part of all that each stands for."""
     weights = functools.reduce(np.multiply.outer, [_axis(n)[1].mean(axis=0) for n in sizes])
-    return ... if max(sizes) <= APART else np.ix_(*(_axis(n)[0] for n in sizes)), np.ravel(weights)
+    places = np.arange(math.prod(sizes)).reshape(sizes)[np.ix_(*(_axis(n)[0] for n in sizes))]
+    return places.ravel(), np.ravel(weights)
 
 
 def _at(maps: Array) -> Array:
     """A map at the sites that are followed, one after the other."""
-    return maps[_map(maps.shape)[0]].ravel()
+    return maps.take(_map(maps.shape)[0])
 
 
 def of_moments(m: Moments, g: int = 0) -> Shared:
