@@ -187,11 +187,10 @@ class ActivationRule(Rule):
 
     def shared(self, at: Before, inputs: Sequence[Moments], after: Moments) -> Known:
         known = at.shared()
-        if not at.op.gate:
+        if not at.op.gate or at.source not in at.gates.shared:
             return known
         phi = self.function(at.layer)  # type: ignore[arg-type]
-        return tuple([None if one is None else patterns.through_function(phi, inputs[0], after, one, g)
-                      for g, one in enumerate(known)])
+        return patterns.through_function(phi, inputs[0], after, known)
 
     def images(self, at: Before, inputs: Sequence[Moments], after: Moments) -> Images | None:
         known = at.gates.images.get(at.source)

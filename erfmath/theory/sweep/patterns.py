@@ -83,26 +83,25 @@ def _map(sizes: tuple[int, ...]) -> tuple[Array, Array]:
 
 
 def _at(maps: Array) -> Array:
-    """A map at the sites that are followed, one after the other."""
-    return maps.take(_map(maps.shape)[0])
+    """Maps at the sites that are followed, one after the other, shape (groups, sites)."""
+    return maps.reshape(len(maps), -1).take(_map(maps.shape[1:])[0], axis=1)
 
 
 def of_moments(m: Moments, g: int = 0) -> Shared:
     """What is known of a group where nothing is followed: means fall towards borders alike in all its channels."""
-    far, levels = _fall(m, g)
+    far, levels = _falls(m)[g]
     count = len(_map(m.second.shape[1:])[1])
     return _of_fall(far, levels) if far else np.zeros((count, count))
 
 
-def _fall(m: Moments, g: int) -> tuple[float, bytes]:
-    """What any two sites have in common of that, in parts of the product of two levels, and these; 0 of nothing."""
-    if not m.coupled or not m.cov_far[g]:
-        return 0.0, b""
-    far = min(m.cov_far[g].item(), m.cov_site[g].item())  # no pair has more than a site
-    falls = m.common_falls[g]
-    mean = float(np.add.reduce(falls, axis=None)) / falls.size
-    level = _at(falls) if mean else np.ones(len(_map(falls.shape)[1]))
-    return far / (mean * mean or 1.0), level.tobytes()
+def _falls(m: Moments) -> list[tuple[float, bytes]]:
+    """Per group what any two sites have in common of that, over the product of two levels, and these; 0 of nothing."""
+    if not m.coupled:
+        return [(0.0, b"")] * len(m.cov_far)
+    levels, means = _at(m.common_falls), m.mean(m.common_falls).tolist()
+    far = np.minimum(m.cov_far, m.cov_site).tolist()  # no pair has more than a site
+    return [(c / (mean * mean or 1.0), (level if mean else np.ones(len(level))).tobytes()) if c else (0.0, b"")
+            for c, mean, level in zip(far, means, levels)]
 
 
 def _of_fall(far: float, levels: bytes) -> Shared:
@@ -131,7 +130,7 @@ def of_sum(parts: Sequence[Moments], shared: Sequence[Shared], times: Sequence[f
     means = [(mean, part) for mean, part in means if mean]
     for n, (mean, part) in enumerate(means):
         for other, another in means[:n]:
-            both = np.multiply.outer(_at(part.level_map[g]), _at(another.level_map[g])) * (mean * other)
+            both = np.multiply.outer(_at(part.level_map)[g], _at(another.level_map)[g]) * (mean * other)
             total = total + both + both.T
     return np.asarray(total)
 
@@ -214,15 +213,21 @@ def _passage(g: AxisGeometry, weights: tuple[float, ...], n: int, n_out: int) ->
     return pairs.reshape(len(kept)**2, -1)
 
 
-def through_function(phi: Function, m: Moments, after: Moments, shared: Shared, g: int = 0) -> Shared:
+def through_function(phi: Function, m: Moments, after: Moments, known: Known) -> Known:
     """Of a function of each value: to first order in what exceeds `of_moments`, of Gaussian values to any."""
-    q = float(m.average[g])
-    if m.sites[g] is None and q:
-        return _of_gaussian(phi, q, _at(m.second[g]).tobytes(), Same(shared), _fall(m, g), _fall(after, g))
-    value = m.value(g)
-    nodes = value.through(phi).nodes  # split at the kinks of the function
-    slope = float(nodes.p @ phi.slope(value.at(nodes.u)))
-    return np.asarray(of_moments(after, g) + slope**2 * (shared - of_moments(m, g)))
+    before, then, second = _falls(m), _falls(after), _at(m.second)
+    found: list[Shared | None] = []
+    for g, (shared, site, q) in enumerate(zip(known, m.sites, m.average.tolist())):
+        if shared is None:
+            found.append(None)
+        elif site is None and q:
+            found.append(_of_gaussian(phi, q, second[g].tobytes(), Same(shared), before[g], then[g]))
+        else:
+            value = m.value(g)
+            nodes = value.through(phi).nodes  # split at the kinks of the function
+            slope = float(nodes.p @ phi.slope(value.at(nodes.u)))
+            found.append(np.asarray(of_moments(after, g) + slope**2 * (shared - of_moments(m, g))))
+    return tuple(found)
 
 
 def _polynomial(powers: Sequence[float], at: Any, low: float, high: float) -> Any:
@@ -261,7 +266,7 @@ def through_batch_norm(m: Moments, shared: Shared, count: int, g: int = 0) -> tu
 
     The variance is that of `count` times as many values of their own as there are sites, and of a pattern.
     """
-    return _batch_norm(m.second.shape[1:], _at(m.second[g]).tobytes(), Same(shared), count)
+    return _batch_norm(m.second.shape[1:], _at(m.second[g:g + 1]).tobytes(), Same(shared), count)
 
 
 @remembered(64, lasting=False)

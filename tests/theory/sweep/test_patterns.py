@@ -118,7 +118,7 @@ def test_rectified_sums_let_patterns_pass_as_often_as_they_are_positive() -> Non
     value = Sum.of((Gaussian.of(1.0, 0.0).value().through(relu),), 1.0, 0.0).value()
     m = Moments(np.full((1, 1, 1, 2, 2), 1.5), np.zeros(1), np.zeros(1), (value,), False)
     shared = np.random.default_rng(5).normal(size=(4, 4))
-    assert_close(patterns.through_function(relu, m, m, shared), (5 / 8)**2 * shared, Tolerance(1e-12, 1e-12))
+    assert_close(patterns.through_function(relu, m, m, (shared,))[0], (5 / 8)**2 * shared, Tolerance(1e-12, 1e-12))
 
 
 def test_patterns_that_are_not_followed_are_unknown() -> None:
