@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-__all__ = ["Recent", "Same", "forget", "interned", "lazy", "remembered", "replace"]
+__all__ = ["Recent", "forget", "interned", "lazy", "remembered", "replace"]
 
 T = TypeVar("T")
 _forgetters: list[Callable[[], None]] = []
@@ -78,21 +78,6 @@ def interned(maxsize: int) -> Callable[[Callable[..., T]], Callable[..., T]]:
             return alive.setdefault(arguments, make(*arguments)) if known is None else known
         return found
     return decorate
-
-
-class Same(Generic[T]):
-    """What is told by its identity, as an argument of what is remembered, which holds on to it."""
-
-    __slots__ = ("of",)
-
-    def __init__(self, of: T) -> None:
-        self.of = of
-
-    def __hash__(self) -> int:
-        return id(self.of)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Same) and self.of is other.of
 
 
 class Recent(Generic[T]):

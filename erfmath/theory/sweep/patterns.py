@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ...layers.geometry import AxisGeometry
-from ..memory import Same, remembered
+from ..memory import remembered
 from ..rules.functions import Function, cross
 from .lowering import Linear
 from .moments import Moments, read_sites, ratio
@@ -56,6 +56,19 @@ LEAST = 1e-9
 Shared = Array
 #: That of each channel group of a node, None where it is not known.
 Known = tuple[Shared | None, ...]
+
+
+class _Same:
+    """What is shared, as an argument of what is remembered: looked up by one site, compared by all."""
+
+    def __init__(self, of: Shared) -> None:
+        self.of = of
+
+    def __hash__(self) -> int:
+        return hash(self.of[0].tobytes())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and (self.of is other.of or np.array_equal(self.of, other.of))
 
 
 @remembered(64)
@@ -221,7 +234,7 @@ def through_function(phi: Function, m: Moments, after: Moments, known: Known) ->
         if shared is None:
             found.append(None)
         elif site is None and q:
-            found.append(_of_gaussian(phi, q, second[g].tobytes(), Same(shared), before[g], then[g]))
+            found.append(_of_gaussian(phi, q, second[g].tobytes(), _Same(shared), before[g], then[g]))
         else:
             value = m.value(g)
             nodes = value.through(phi).nodes  # split at the kinks of the function
@@ -242,7 +255,7 @@ def _polynomial(powers: Sequence[float], at: Any, low: float, high: float) -> An
 
 
 @remembered(64, lasting=False)
-def _of_gaussian(phi: Function, q: float, second: bytes, shared: Same[Shared], before: tuple[float, bytes],
+def _of_gaussian(phi: Function, q: float, second: bytes, shared: _Same, before: tuple[float, bytes],
                  after: tuple[float, bytes]) -> Shared:
     """The same of Gaussian values: concatenations in a row hold the same channels, and are read by the same layers."""
     root = np.sqrt(np.maximum(np.frombuffer(second), LEAST * q))
@@ -266,11 +279,11 @@ def through_batch_norm(m: Moments, shared: Shared, count: int, g: int = 0) -> tu
 
     The variance is that of `count` times as many values of their own as there are sites, and of a pattern.
     """
-    return _batch_norm(m.second.shape[1:], _at(m.second[g:g + 1]).tobytes(), Same(shared), count)
+    return _batch_norm(m.second.shape[1:], _at(m.second[g:g + 1]).tobytes(), _Same(shared), count)
 
 
 @remembered(64, lasting=False)
-def _batch_norm(sizes: tuple[int, ...], second: bytes, known: Same[Shared], count: int) -> tuple[Shared, float]:
+def _batch_norm(sizes: tuple[int, ...], second: bytes, known: _Same, count: int) -> tuple[Shared, float]:
     """The same of second moments at the sites that are followed."""
     weights, shared = _map(sizes)[1], known.of
     own = np.maximum(np.frombuffer(second) - shared.diagonal(), 0.0)
