@@ -64,7 +64,7 @@ COSTS: dict[str, str] = {
     "INFINITE_WIDTH.curved": "in 10 layers of GELU or SiLU 0.3 % of the std and 12 % of the total at 64 channels, 2 "
                              "and 80 % at 16; in 20 layers 1.2 and 3 % of the std, totals 14 and 46 times too small",
     "INFINITE_WIDTH.norms": "totals too large: of ResNet-50 by 20 to 30 % at 16 channels, 10 to 15 % at 32 and 64; of "
-                            "MobileNet-v2, whose bottlenecks are narrow, by 10 % on 224 pixels, 24 % on 96, at any "
+                            "MobileNet-v2, whose bottlenecks are narrow, by 7 % on 224 pixels, 24 % on 96, at any "
                             "width; 4 % of the std of pools to few bins at 32 channels, 6 and 3 % after sums of "
                             "branches without norms at 16 and 64",
     "LEADING_WIDTH": "0.1 % of the variance at 64 channels, 0.5 % at 16; totals are those of infinite width, 14 and 46 "

@@ -31,7 +31,7 @@ from .branches import Branch, filters
 from .inputs import InputModel
 from .lowering import reach
 from .moments import Moments
-from .patterns import APART, KINDS, LARGE, LARGEST, WIDEST, Known
+from .patterns import APART, EARLY, KINDS, LARGEST, PART, WIDEST, Known
 from .plan import Graph, Plan, widest
 from .sources import Itself
 from .taps import Array
@@ -241,8 +241,9 @@ class _Forward:
             g.extent > WIDEST * g.stride and not g.transposed and max([n or 0 for n in sizes]) > APART
             for taps in op.taps for g in taps.geometry)}
         many = {sizes for groups, sizes in zip(graph.groups, graph.sizes) if len(groups) > KINDS}
-        few = {sizes for sizes in set(graph.sizes) - wide
-               if lifted or max([n or 0 for n in sizes]) <= (LARGE if sizes in many else LARGEST)}
+        whole = max(n or 0 for n in graph.sizes[-1])
+        few = {sizes for sizes in set(graph.sizes) - wide if lifted or (most := max(n or 0 for n in sizes)) <= LARGEST
+               or (most <= EARLY and most >= PART * whole and sizes not in many)}
         small = {i for i, sizes in enumerate(graph.sizes[:-1]) if sizes in few} if few else set()
         asked: set[int] = set()
         for i in sorted(small, reverse=True):  # what such a norm further up depends on

@@ -22,15 +22,15 @@ from .lowering import Linear
 from .moments import Moments, read_sites, ratio
 from .taps import Array
 
-__all__ = ["APART", "KINDS", "LARGE", "LARGEST", "Known", "Shared", "WIDEST", "at_one_place", "beyond", "inverse",
-           "mixed", "of_moments", "of_sum", "refill", "through_batch_norm", "through_filter", "through_function",
-           "through_random"]
+__all__ = ["APART", "EARLY", "KINDS", "Known", "LARGEST", "PART", "Shared", "WIDEST", "at_one_place", "beyond",
+           "inverse", "mixed", "of_moments", "of_sum", "refill", "through_batch_norm", "through_filter",
+           "through_function", "through_random"]
 
 #: Sites per axis of the largest maps whose patterns are followed.
-LARGEST = 24
-#: The same where more than so many kinds of channels lie side by side: patterns of one are little of all, and each
-#: takes its time.
-LARGE, KINDS = 12, 8
+LARGEST = 12
+#: The same of maps that are at least this part of the image, on which most layers of a network are, and of no more
+#: kinds of channels side by side: patterns of one are little of all, and each takes its time.
+EARLY, PART, KINDS = 24, 1 / 8, 8
 #: Sites per axis that are followed one by one, else those near borders and one that stands for the others.
 APART = 7
 #: Sites that a layer of stride 1 may read, of one that does less than all sites of a map.
