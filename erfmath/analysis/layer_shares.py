@@ -20,6 +20,7 @@ from ..networks.windows import sweep
 from ..results.field import EffectiveReceptiveField
 from ..theory.chains.variance import variance_terms
 from ..theory.predict import predict
+from ..theory.rules.single import alone
 from ..theory.rules.traits import like, nothing, rising, spreads
 from ..theory.sweep.backward import backward
 from ..theory.sweep.inputs import InputModel
@@ -240,19 +241,22 @@ def _left_out(net: Network, settings: RunSettings, erf: EffectiveReceptiveField,
     graph, lost = Graph.of(net, settings), {}
     known = _by_name(graph)
     names = [name for name in net.names if spreads(net[name].layer, settings.ndim)]
-    below = {name: (_below(net, net.index(name), settings.ndim), net[name].layer) for name in names}
+    channels = {**settings.channels(net), "input": settings.channels_in}
+    simple = {name: alone(net[name].layer, (None,) * settings.ndim, channels[net[name].inputs[0]] or 1, settings.ndim)
+              for name in names}
+    below = {name: (_below(net, net.index(name), settings.ndim), simple[name]) for name in names}
     for done, name in enumerate(names):
         show(done, len(names))
         here, before, places = graph, total, known.get(name, ())
         joined = any(other not in known and below[other][0] == below[name][0] and like(below[other][1], below[name][1])
                      for other in names)  # with what does the same
         if joined or not places or any(graph.layers[i] is not net[name].layer for i in places):
-            alone = Graph.of(net, settings, apart=frozenset((name,)))  # others are part of it, or it is part of others
-            some = _by_name(alone).get(name, ())
+            apart = Graph.of(net, settings, apart=frozenset((name,)))  # others are part of it, or it is part of others
+            some = _by_name(apart).get(name, ())
             if joined or len(some) != len(places) or not all(
-                    _same(graph.ops[i], alone.ops[k]) for i, k in zip(places, some)):
+                    _same(graph.ops[i], apart.ops[k]) for i, k in zip(places, some)):
                 try:
-                    here, before, places = alone, variance_of(alone), some
+                    here, before, places = apart, variance_of(apart), some
                 except NotImplementedError:  # only what they are together has a rule
                     pass
         ops = {i: here.ops[i]._replace(taps=tuple(map(_gathered, here.ops[i].taps))) for i in places}

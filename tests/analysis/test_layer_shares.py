@@ -152,3 +152,7 @@ def test_branches_that_are_alike_are_left_out_one_by_one() -> None:
         shares = em.layer_shares(em.serial(em.add(blur, other)), ndim=2, channels_in=2)
         assert_close(shares.variance, 0.5, ROUNDING)
         assert_close([row.variance for row in shares.layers], [0.25, 0.25], ROUNDING)
+    mean, ones = em.AvgPool(3, 1, 1), Conv(3, groups="depthwise", weights=em.Constant())
+    for other in (mean, ones):
+        shares = em.layer_shares(em.serial(em.add(mean, other)), ndim=2, channels_in=2)
+        assert_close([row.variance for row in shares.layers], [1 / 3, 1 / 3], ROUNDING)

@@ -241,6 +241,8 @@ class _Simplifying(Nodes):
         """Simplify a layer of one input, alone and together with what it reads; whether it does nothing then."""
         (j,), sizes = self.sources[i], self.sizes
         layer = self.layers[i] = alone(self.layers[i], sizes[j], self.channels[j], self.ndim)
+        if isinstance(layer, Scale) and layer.factor < 0 and self._of_any_sign(j):
+            layer = self.layers[i] = Scale(-layer.factor)
         while not nothing(layer, self.ndim):
             one, k = None, self.sources[j][0] if j >= 0 else j
             own = len(self.sources[j]) == 1 and self._own(j)
@@ -263,6 +265,17 @@ class _Simplifying(Nodes):
             j = k
         self._hand_on(i, j)
         return i != self.top
+
+    def _of_any_sign(self, j: int) -> bool:
+        """Whether values of a node that is read once are as likely as minus these: random weights have made them."""
+        while self._own(j) and len(self.sources[j]) == 1:
+            layer = self.layers[j]
+            if layer.random:
+                return True
+            if not (linear(layer) or odd(layer) or layer.draws_noise or rule_of(layer).normalises):
+                break
+            j, = self.sources[j]
+        return False
 
     def _common(self, i: int) -> bool:
         """Whether all terms of a sum, or parts of a concatenation, have passed the same layers from node `i` on.

@@ -212,3 +212,15 @@ def test_pools_that_are_read_with_and_without_a_function(gate: str) -> None:
     maps = [em.predict(net, ndim=1).map for net in ends]
     for k, found in enumerate(maps):
         assert_close(found, maps[k - k % 4], REWRITE)
+
+
+@pytest.mark.parametrize("between", [(em.Pad(1), em.Activation("softsign")), (em.BatchNorm(), em.AvgPool(2, 2)),
+                                     (em.Activation("tanh"), em.Dropout(0.2), em.Scale(3.0))])
+def test_signs_of_what_random_weights_make(between: tuple[Layer, ...]) -> None:
+    """The largest of minus values that are as likely as these is as the largest of these; not after a rectifier."""
+    ends = [em.serial(em.Conv(3, 4), *between, *sign, em.MaxPool(2, 2)) for sign in ((), (em.Scale(-1.0),))]
+    assert_close(*(em.predict(net, image=12, unit=1, channels_in=2).map for net in ends), REWRITE)
+    relu = [em.serial(em.Conv(3, 4), em.Activation("relu"), *sign, em.MaxPool(2, 2))
+            for sign in ((), (em.Scale(-1.0),))]
+    one, other = (em.predict(net, image=12, unit=1, channels_in=2).total for net in relu)
+    assert one > 1.5 * other
