@@ -203,20 +203,17 @@ def chain_variances(net: Network, settings: RunSettings, statistic: str = "power
     variance is no longer a sum over layers.
     """
     ndim = settings.ndim
-    chained = all(inputs == (i - 1,) for i, inputs in enumerate(net.sources)) and net.index(None) == len(net) - 1
-    if settings.image is not None or not chained:
+    if settings.image is not None or net.index(None) != len(net) - 1 or any(
+            g.padding == "whole" for axes in net.geometry(ndim) for g in axes):
         return None
-    if any(g.padding == "whole" for axes in net.geometry(ndim) for g in axes):
+    graph = Graph.of(net, settings, apart=frozenset(
+        name for name, layer in zip(net.names, net.layers) if spreads(layer, ndim)))
+    if any(len(graph.sources[i]) > 1 for i in graph.used):
         return None
-    graph = Graph.of(net, settings, apart=frozenset(net.names))
-    distinct = {id(op): (op, layer) for op, layer in zip(graph.ops, graph.layers)}  # repeated layers share theirs
+    path = graph.used  # a pool right after another stands for both
+    distinct = {id(graph.ops[i]): (graph.ops[i], graph.layers[i]) for i in path}  # repeated layers share theirs
     if not all(_lawful(op, layer.routes, statistic) for op, layer in distinct.values()):
         return None
-    path, i = [], graph.top  # a pool right after another stands for both
-    while i >= 0:
-        path.append(i)
-        i = graph.sources[i][0]
-    path.reverse()
     terms = variance_terms([graph.ops[i] for i in path], ndim)
     return {graph.names[i]: float(term.mean()) for i, term in zip(path, terms) if term.any()}
 

@@ -68,16 +68,16 @@ class MultiplyRule(Rule):
     @staticmethod
     def _along(at: Before, inputs: Sequence[Moments], maps: Sequence[int], g: int, below: Sequence[Along]) -> Along:
         """Of a gradient along a b each factor gets that along its own times b^2, of which large b have most."""
-        weights, found = [], []
-        owners = [int(owner[0, g]) for owner in at.graph.owners[at.i]]
+        graph, weights, found = at.graph, [], []
+        owners = [int(owner[0, g]) for owner in graph.owners[at.i]]
         for slot in maps:
-            fourth, power = 1.0, 1.0
+            j, fourth, power = graph.sources[at.i][slot], 1.0, 1.0
             for other in maps:
                 if other != slot:
                     second, more = _second_and_fourth(inputs[other], owners[other])
                     power, fourth = power * second, fourth * more
-            value = inputs[slot].value(owners[slot])  # what it hands down grows with its own power, too
-            weights.append(power * value.squared_slope * value.source.second)
+            gate = at.gates.power.get(j, np.ones(len(graph.groups[j])))
+            weights.append(power * float(gate[owners[slot]].mean()))
             found.append(below[slot].with_more(fourth - 1))
         whole = sum(weights) or 1.0
         return mean(found, [weight / whole for weight in weights])

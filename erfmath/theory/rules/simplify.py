@@ -249,7 +249,7 @@ class _Simplifying(Nodes):
             if own and related(type(self.layers[j]), type(layer)):
                 one = as_one(Row(self.layers[j], layer, (sizes[k], sizes[j]), (
                     self.channels[k], self.channels[j], self.channels[i]), self.gated, self.ndim))
-                if one is not None and not like(one, layer) and self._common(i):
+                if one is not None and not like(one, layer) and (self._common(i) or self._multiplied(i)):
                     one = None
             if one is None:
                 if (j in self.positive and spares_positive(layer)) or (
@@ -276,6 +276,11 @@ class _Simplifying(Nodes):
                 break
             j, = self.sources[j]
         return False
+
+    def _multiplied(self, i: int) -> bool:
+        """Whether a node is a multiple that a product reads, after which the factor comes."""
+        above = self.reader.get(i)
+        return isinstance(self.layers[i], Scale) and above is not None and self.layers[above].multiplies
 
     def _common(self, i: int) -> bool:
         """Whether all terms of a sum, or parts of a concatenation, have passed the same layers from node `i` on.
