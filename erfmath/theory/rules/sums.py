@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ...layers import Identity, Layer, Scale
 from .order import readers_of
 from .single import scale
+from .traits import filters, like, spreads
 
 __all__ = ["PLACE", "flattened", "with_places"]
+
+Term = tuple[int, float]  #: a node, and how often a sum has it
 
 #: A node that nothing reads, before a sum: where a function of some of its terms may go.
 PLACE = Identity("place of a function")
@@ -17,7 +20,9 @@ PLACE = Identity("place of a function")
 
 def flattened(names: list[str], layers: list[Layer], sources: list[tuple[int, ...]], sizes: list[Any],
               channels: list[int], last: int, steady: frozenset[str]) -> int | None:
-    """Let sums read the terms of sums that they alone read, times factors between; None where there are none.
+    """Let sums read the terms of sums that they alone read, times factors between, and one filter of terms of the same.
+
+    None where there is nothing of this.
 
     Parameters
     ----------
@@ -34,23 +39,28 @@ def flattened(names: list[str], layers: list[Layer], sources: list[tuple[int, ..
         The new position of the map `last`.
     """
     sums = [i for i, layer in enumerate(layers) if layer.sums and i > last and len(sources[i]) > 1]
-    if len(sums) < 2:
+    if len(sums) < 2 and not any(len(sources[i]) > 2 for i in sums):
         return None
     readers = readers_of(sources)
 
     def own(j: int) -> bool:
         return j > last and readers[j] == 1 and names[j] not in steady
 
+    def bare(j: int) -> Term:
+        """What a term is a multiple of, and by what."""
+        factor = 1.0
+        while own(j) and isinstance(layers[j], Scale):
+            factor, j = factor * layers[j].factor, sources[j][0]  # type: ignore[attr-defined]
+        return j, factor
+
     def whole(j: int) -> tuple[float, int] | None:
         """What sum a term is, times what."""
-        factor, k = 1.0, j
-        while own(k) and isinstance(layers[k], Scale):
-            factor, k = factor * layers[k].factor, sources[k][0]  # type: ignore[attr-defined]
+        k, factor = bare(j)
         found = own(k) and layers[k].sums and len(sources[k]) > 1 and all(
             (sizes[n], channels[n]) == (sizes[j], channels[j]) for n in sources[k])
         return (factor, k) if found else None
 
-    flat: dict[int, list[tuple[int, float]]] = {}
+    flat: dict[int, list[list[Term]]] = {}
     gone: set[int] = set()
     for i in reversed(sums):  # the last sum of sums reads the terms of all of them
         if i in gone or names[i] in steady or not (readers[i] or i == len(layers) - 1):
@@ -64,23 +74,61 @@ def flattened(names: list[str], layers: list[Layer], sources: list[tuple[int, ..
                 continue
             gone.add(inner[1])
             waiting += [(k, factor * inner[0]) for k in reversed(sources[inner[1]])]
-        if tuple(j for j, _ in terms) != sources[i]:
-            flat[i] = terms
+        groups = _of_one_filter(terms, bare, own, layers, sources, sizes, channels)
+        if tuple(j for j, _ in terms) != sources[i] or len(groups) < len(terms):
+            flat[i] = groups
     if not flat:
         return None
-    more = {i: sum(factor != 1 for _, factor in terms) for i, terms in flat.items()}
+    more = {i: sum(len(group) + 3 if len(group) > 1 else group[0][1] != 1 for group in groups)
+            for i, groups in flat.items()}
     where = _insert(more, names, layers, sources, sizes, channels)
-    for i, terms in flat.items():
+    before = list(layers), list(sources)
+    for i, groups in flat.items():
         place, inputs = where[i] - more[i], []
-        for j, factor in terms:
-            if factor == 1:
-                inputs.append(where[j])
-                continue
-            layers[place], sources[place] = scale(factor) or layers[place], (where[j],)
-            inputs.append(place)
+
+        def put(layer: Layer, read: tuple[int, ...], like: int) -> int:
+            nonlocal place
+            layers[place], sources[place], sizes[place], channels[place] = layer, read, sizes[like], channels[like]
             place += 1
+            return place - 1
+
+        def times(j: int, factor: float) -> int:
+            return j if factor == 1 else put(scale(factor) or layers[j], (j,), j)
+
+        for group in groups:
+            first, most = where[group[0][0]], max((factor for _, factor in group), key=abs)
+            if len(group) == 1:
+                inputs.append(times(first, most))
+                continue
+            below = [before[1][where[j]][0] for j, _ in group]
+            joint = put(layers[where[i]], tuple(times(j, f / most) for j, (_, f) in zip(below, group)), below[0])
+            inputs.append(times(put(before[0][first], (joint,), first), most))
         sources[where[i]] = tuple(inputs)
     return where[last]
+
+
+def _of_one_filter(terms: list[Term], bare: Callable[[int], Term], own: Callable[[int], bool], layers: list[Layer],
+                   sources: list[tuple[int, ...]], sizes: list[Any], channels: list[int]) -> list[list[Term]]:
+    """Terms that one filter makes of maps of one size together, unless all are such; each other by itself."""
+    groups: list[list[Term]] = []
+    for term in terms:
+        j, factor = bare(term[0])
+        if own(j) and len(sources[j]) == 1 and spreads(layers[j], len(sizes[-1])) and filters(layers[j]):
+            term, k = (j, factor * term[1]), sources[j][0]
+            for group in groups:
+                first, = sources[group[0][0]][:1]
+                if own(group[0][0]) and like(layers[j], layers[group[0][0]]) and (
+                        sizes[k], channels[k]) == (sizes[first], channels[first]):
+                    group.append(term)
+                    break
+            else:
+                groups.append([term])
+        else:
+            groups.append([term])
+    alone = [term for group in groups if len(group) == 1 for term in group]
+    if len(groups) == 1 or len(alone) == len(groups):
+        return [[term] for term in terms]
+    return groups
 
 
 def with_places(names: list[str], layers: list[Layer], sources: list[tuple[int, ...]], sizes: list[Any],
