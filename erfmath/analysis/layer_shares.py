@@ -21,7 +21,7 @@ from ..results.field import EffectiveReceptiveField
 from ..theory.chains.variance import variance_terms
 from ..theory.predict import predict
 from ..theory.rules.single import alone
-from ..theory.rules.traits import like, nothing, rising, spreads
+from ..theory.rules.traits import like, rising, spreads
 from ..theory.sweep.backward import backward
 from ..theory.sweep.inputs import InputModel
 from ..theory.sweep.lowering import Linear
@@ -241,11 +241,10 @@ def _left_out(net: Network, settings: RunSettings, erf: EffectiveReceptiveField,
     channels = {**settings.channels(net), "input": settings.channels_in}
     simple = {name: alone(net[name].layer, (None,) * settings.ndim, channels[net[name].inputs[0]] or 1, settings.ndim)
               for name in names}
-    below = {name: (_below(net, net.index(name), settings.ndim), simple[name]) for name in names}
     for done, name in enumerate(names):
         show(done, len(names))
         here, before, places = graph, total, known.get(name, ())
-        joined = any(other not in known and below[other][0] == below[name][0] and like(below[other][1], below[name][1])
+        joined = any(other not in known and like(simple[other], simple[name]) and _alike(net, settings, name, other)
                      for other in names)  # with what does the same
         if joined or not places or any(graph.layers[i] is not net[name].layer for i in places):
             apart = Graph.of(net, settings, apart=frozenset((name,)))  # others are part of it, or it is part of others
@@ -263,13 +262,16 @@ def _left_out(net: Network, settings: RunSettings, erf: EffectiveReceptiveField,
     return lost
 
 
-def _below(net: Network, i: int, ndim: int) -> int:
-    """What a node reads, below what does nothing, or does not matter to who wins in a pool."""
-    j = net.sources[i][0]
-    while j >= 0 and len(net.sources[j]) == 1 and (
-            nothing(net.layers[j], ndim) or (net.layers[i].routes and rising(net.layers[j]))):
-        j = net.sources[j][0]
-    return j
+def _alike(net: Network, settings: RunSettings, name: str, other: str) -> bool:
+    """Whether two nodes of like layers read one value; or pools read functions of it, which say nothing of who wins."""
+    graph = Graph.of(net, settings, apart=frozenset((name, other)))
+    places, below = _by_name(graph), []
+    for i in (*places.get(name, ())[:1], *places.get(other, ())[:1]):
+        j = graph.sources[i][0]
+        while j >= 0 and len(graph.sources[j]) == 1 and graph.layers[i].routes and rising(graph.layers[j]):
+            j = graph.sources[j][0]
+        below.append(j)
+    return len(below) == 2 and below[0] == below[1]
 
 
 def _by_name(graph: Graph) -> dict[str, tuple[int, ...]]:

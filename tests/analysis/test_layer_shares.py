@@ -156,3 +156,13 @@ def test_branches_that_are_alike_are_left_out_one_by_one() -> None:
     for other in (mean, ones):
         shares = em.layer_shares(em.serial(em.add(mean, other)), ndim=2, channels_in=2)
         assert_close([row.variance for row in shares.layers], [1 / 3, 1 / 3], ROUNDING)
+
+
+def test_a_pool_like_another_one_of_the_same_values() -> None:
+    """The share of one of two pools is what goes without it alone, whatever lies before it that does nothing."""
+    other, pool = em.serial(em.MaxPool(3, 1, 1), Conv(3, 2)), em.MaxPool(3, 1, 1, name="a")
+    nets = [em.serial(em.concat(em.serial(*way, pool), other)) for way in ((), (em.Upsample(2), em.MaxPool(1, 2)))]
+    shares = [[row.variance for row in em.layer_shares(net, channels_in=4, ndim=2).layers if row.node == "a"]
+              for net in nets]
+    assert_close(shares[1], shares[0], ROUNDING)
+    assert shares[0][0] > 0
