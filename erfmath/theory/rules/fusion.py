@@ -167,6 +167,14 @@ def _padded(row: Row) -> Layer | None:
         return None
 
 
+@joins(Pad, GlobalAvgPool)
+def _padded_site(row: Row) -> Layer | None:
+    """The mean of one site and of zeros around it as a factor."""
+    if row.first.mode != "zeros" or set(row.sizes[0]) != {1}:
+        return None
+    return Scale(1 / math.prod(row.sizes[1]))
+
+
 @joins(Pad, Conv)
 def _bordered(row: Row) -> Layer | None:
     """A convolution without padding of what has been padded by parts of the map as one with this padding."""

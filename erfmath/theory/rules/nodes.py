@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...layers import Identity, Layer
+from ...layers import Identity, Layer, Scale
 from .order import readers_of
 from .traits import unnamed
 
@@ -18,6 +18,8 @@ class Nodes:
     ----------
     readers : list of int
         How many nodes that lead to the last one read each node.
+    reader : dict
+        The last of those that have read each node from the beginning.
     same : dict
         Nodes that do nothing, and what they hand on.
     origin : dict
@@ -34,6 +36,7 @@ class Nodes:
         self.last, self.steady = last, steady
         self.ndim, self.top = len(sizes[-1]), len(layers) - 1
         self.readers = readers_of(sources)
+        self.reader = {j: i for i, inputs in enumerate(sources) for j in inputs}
         self.same: dict[int, int] = {}
         self.origin: dict[int, Any] = {}
         self.positive: set[int] = set()
@@ -88,3 +91,13 @@ class Nodes:
     def _look_up(self, i: int) -> None:
         """What node `i` reads, of what others hand on."""
         self.sources[i] = tuple(self.same.get(j, j) for j in self.sources[i])
+
+    def _beside(self, k: int, i: int) -> bool:
+        """Whether two nodes are parts of one concatenation, after which what they have in common comes."""
+        above = self.reader.get(i)
+        return above is not None and above == self.reader.get(k) and self.layers[above].joins_channels
+
+    def _multiplied(self, i: int) -> bool:
+        """Whether a node is a multiple that a product reads, after which the factor comes."""
+        above = self.reader.get(i)
+        return isinstance(self.layers[i], Scale) and above is not None and self.layers[above].multiplies

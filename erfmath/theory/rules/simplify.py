@@ -86,7 +86,6 @@ class _Simplifying(Nodes):
         self.within, self.repeat, self.given = 0, False, given
         self.gated = any(layer.is_gate for layer in layers)
         self.moved = any(layer.moves_channels for layer in layers)
-        self.reader = {j: i for i, inputs in enumerate(sources) for j in inputs}
         self.made: dict[int, tuple[int, ...]] = {}
         self.constant: dict[int, float] = {}
 
@@ -191,7 +190,7 @@ class _Simplifying(Nodes):
         if self._own(j) and len(self.sources[j]) == 1 and rising(self.layers[j]):
             k, = self.sources[j]
             pool = next((p for p in self.made.get(k, ()) if p < i and self.readers[p] and self.sources[p] == (k,)
-                         and self._inner(p) and like(self.layers[p], self.layers[i])), None)
+                         and self._inner(p) and like(self.layers[p], self.layers[i]) and not self._beside(p, i)), None)
             if pool is not None:
                 self._put(i, self.layers[j], (pool,))
                 self._put(j, self.layers[j], ())
@@ -204,7 +203,7 @@ class _Simplifying(Nodes):
             if f < i and self._own(f) and self.sources[f] == (j,) and rising(self.layers[f]):
                 for k in self.made.get(f, ()):
                     if k < i and self._inner(k) and self.sources[k] == (f,) and self.layers[k].routes and like(
-                            self.layers[k], self.layers[i]):
+                            self.layers[k], self.layers[i]) and not self._beside(k, i):
                         self._move_up(k, f, (j,), self.sizes[k], self.channels[k])
                         self._hand_on(i, f)
                         return True
@@ -276,11 +275,6 @@ class _Simplifying(Nodes):
                 break
             j, = self.sources[j]
         return False
-
-    def _multiplied(self, i: int) -> bool:
-        """Whether a node is a multiple that a product reads, after which the factor comes."""
-        above = self.reader.get(i)
-        return isinstance(self.layers[i], Scale) and above is not None and self.layers[above].multiplies
 
     def _common(self, i: int) -> bool:
         """Whether all terms of a sum, or parts of a concatenation, have passed the same layers from node `i` on.

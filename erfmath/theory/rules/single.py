@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -49,6 +50,8 @@ def alone(layer: Layer, sizes: Sizes, channels: int, ndim: int) -> Layer:
             g.kernel == n and g.dilation == 1 and not (isinstance(g.padding, str) or any(g.pads(n)))
             for g, n in zip(layer.geometry(ndim), sizes)):
         layer = GlobalAvgPool()
+    if isinstance(layer, AvgPool) and set(sizes) == {1}:
+        return _of_one_site(layer, ndim)
     if isinstance(layer, (AvgPool, MaxPool)) and (layer.ceil_mode or not getattr(layer, "count_include_pad", True)):
         return _by_whole_windows(layer, sizes, ndim)
     if isinstance(layer, GlobalAvgPool):
@@ -129,6 +132,14 @@ def equal_bins(layer: Layer, sizes: Sizes, ndim: int) -> Layer:
         return layer
     kernel = tuple(n // count for n, count in zip(sizes, counts))
     return MaxPool(kernel, kernel) if layer.routes else AvgPool(kernel, kernel)
+
+
+def _of_one_site(layer: AvgPool, ndim: int) -> Layer:
+    """A pool of one site to one site as a factor."""
+    axes = layer.geometry(ndim)
+    if any(g.out(1) != 1 or g.pads(1)[0] % g.dilation or g.pads(1)[0] // g.dilation >= g.kernel for g in axes):
+        return layer
+    return Scale(1 / math.prod(g.kernel for g in axes)) if layer.count_include_pad else Identity()
 
 
 def _by_whole_windows(layer: Any, sizes: Sizes, ndim: int) -> Layer:

@@ -224,3 +224,11 @@ def test_signs_of_what_random_weights_make(between: tuple[Layer, ...]) -> None:
             for sign in ((), (em.Scale(-1.0),))]
     one, other = (em.predict(net, image=12, unit=1, channels_in=2).total for net in relu)
     assert one > 1.5 * other
+
+
+def test_pools_of_parts_that_are_functions_of_one_value() -> None:
+    """A pool of selu(x) beside x is one pool, whether it is written after the concatenation or in each part."""
+    selu, pool = em.Activation("selu"), em.MaxPool(2, 2)
+    after = em.serial(em.Conv(5, 2, stride=2), em.concat(selu, em.Identity()), pool)
+    parts = em.serial(em.Conv(5, 2, stride=2), em.concat(em.serial(selu, pool), pool))
+    assert_close(*(em.predict(net, image=4, unit=0, channels_in=4, ndim=2).map for net in (after, parts)), REWRITE)

@@ -9,6 +9,7 @@ from vocabulary import LAYERS
 
 import erfmath as em
 from erfmath.layers import Layer
+from erfmath.theory.rules.fusion import Row, as_one
 from erfmath.theory.rules.single import alone
 
 #: Layers without random weights that have a simpler form on a map of 7 x 8 sites.
@@ -58,3 +59,11 @@ def test_windows_that_end_inside() -> None:
     assert alone(whole[0], (9,), 4, 1) == whole[0] and alone(whole[0], (None,), 4, 1) == whole[0]
     padded = em.AvgPool(3, 2, 1, count_include_pad=False)
     assert alone(padded, (8,), 4, 1) == padded
+
+
+def test_means_of_one_site() -> None:
+    """A site and eight zeros around it, or it alone."""
+    assert alone(em.AvgPool(3, 2, 1), (1, 1), 4, 2) == em.Scale(1 / 9)
+    assert alone(em.AvgPool(3, 2, 1, count_include_pad=False), (1, 1), 4, 2) == em.Identity()
+    assert as_one(Row(em.Pad(1), em.GlobalAvgPool(), ((1, 1), (3, 3)), (4, 4, 4), True, 2)) == em.Scale(1 / 9)
+    assert as_one(Row(em.Pad(1), em.GlobalAvgPool(), ((2, 1), (4, 3)), (4, 4, 4), True, 2)) is None
