@@ -549,7 +549,7 @@ class _Simplifying(Nodes):
 
     def _goes_before(self, layer: Layer, below: Layer) -> bool:
         """Whether a filter of each channel may as well read what a layer of random weights of single sites reads."""
-        return below.random and filters(layer) and spreads(layer, self.ndim) and of_sites(below, self.ndim)
+        return below.random and filters(layer, self.ndim) and spreads(layer, self.ndim) and of_sites(below, self.ndim)
 
     def _pull_up(self, j: int, depth: int) -> None:
         """Put what lies so many layers below node `j` there."""

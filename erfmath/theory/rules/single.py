@@ -137,7 +137,8 @@ def equal_bins(layer: Layer, sizes: Sizes, ndim: int) -> Layer:
 def _of_one_site(layer: AvgPool, ndim: int) -> Layer:
     """A pool of one site to one site as a factor."""
     axes = layer.geometry(ndim)
-    if any(g.out(1) != 1 or g.pads(1)[0] % g.dilation or g.pads(1)[0] // g.dilation >= g.kernel for g in axes):
+    if any(isinstance(g.padding, str) or g.out(1) != 1 or g.pads(1)[0] % g.dilation
+           or g.pads(1)[0] // g.dilation >= g.kernel for g in axes):
         return layer
     return Scale(1 / math.prod(g.kernel for g in axes)) if layer.count_include_pad else Identity()
 

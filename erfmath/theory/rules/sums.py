@@ -113,7 +113,8 @@ def _of_one_filter(terms: list[Term], bare: Callable[[int], Term], own: Callable
     groups: list[list[Term]] = []
     for term in terms:
         j, factor = bare(term[0])
-        if own(j) and len(sources[j]) == 1 and spreads(layers[j], len(sizes[-1])) and filters(layers[j]):
+        if own(j) and len(sources[j]) == 1 and spreads(layers[j], len(sizes[-1])) and filters(
+                layers[j], len(sizes[-1])):
             term, k = (j, factor * term[1]), sources[j][0]
             for group in groups:
                 first, = sources[group[0][0]][:1]

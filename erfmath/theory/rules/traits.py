@@ -155,9 +155,11 @@ def by_channel(layer: Layer) -> bool:
     return not (layer.mixes_channels or rule_of(layer).moves or layer.many_inputs or getattr(layer, "bias", False))
 
 
-def filters(layer: Layer) -> bool:
+def filters(layer: Layer, ndim: int) -> bool:
     """Whether a layer is one filter of each channel, so that sums of channels may as well be taken after it."""
-    return linear(layer) and by_channel(layer) and not (copies(layer) or hasattr(layer, "factor"))
+    weights = getattr(layer, "weights", None)
+    each = by_channel(layer) or isinstance(weights, Fixed) and weights.per_channel(ndim)
+    return each and linear(layer) and not (copies(layer) or hasattr(layer, "factor"))
 
 
 def function_of(layer: Layer) -> Function | None:

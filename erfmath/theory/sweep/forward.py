@@ -191,8 +191,9 @@ class _Met:
         return np.asarray(sum(numbers for _, numbers in there) / np.where(whole > 0, whole, 1.0))
 
 
-#: More lags than there are.
-EVERY = 2**24
+#: Lags up to which sites of different phases of a transposed convolution are told apart; those of a whole map would
+#: be too many.
+PHASED = 3
 
 
 class _Forward:
@@ -271,7 +272,7 @@ class _Forward:
             here = made[inputs[0]] if len(inputs) == 1 else widest([made[j] for j in inputs])
             made[i] = reach(op, here, back=False) if op.taps else here
             if op.fresh and any([g.transposed and g.stride > 1 for taps in op.taps for g in taps.geometry]):
-                made[i] = (EVERY,) * graph.ndim  # sites of one phase have something in common, of others nothing
+                made[i] = widest([made[i], (PHASED,) * graph.ndim])  # one phase has something in common, others nothing
         for i, here in made.items():
             if need[i] != zero:  # further apart there are no two sites
                 need[i] = zero if here == zero else tuple(

@@ -65,5 +65,7 @@ def test_means_of_one_site() -> None:
     """A site and eight zeros around it, or it alone."""
     assert alone(em.AvgPool(3, 2, 1), (1, 1), 4, 2) == em.Scale(1 / 9)
     assert alone(em.AvgPool(3, 2, 1, count_include_pad=False), (1, 1), 4, 2) == em.Identity()
+    same = em.AvgPool(3, 2, "same")  # counts no zeros
+    assert alone(same, (1, 1), 4, 2) == same
     assert as_one(Row(em.Pad(1), em.GlobalAvgPool(), ((1, 1), (3, 3)), (4, 4, 4), True, 2)) == em.Scale(1 / 9)
     assert as_one(Row(em.Pad(1), em.GlobalAvgPool(), ((2, 1), (4, 3)), (4, 4, 4), True, 2)) is None

@@ -72,11 +72,13 @@ def test_scaled_sums_of_concatenations(factor: float) -> None:
     np.testing.assert_allclose(other.map, one.map, rtol=1e-9)
 
 
-@pytest.mark.parametrize("low", [em.AvgPool(3, 1, 1), em.BlurPool(3, 1)])
-def test_terms_of_one_filter(low: Layer) -> None:
+@pytest.mark.parametrize("ndim", [1, 2])
+@pytest.mark.parametrize("low", [em.AvgPool(3, 1, 1), em.BlurPool(3, 1), None])
+def test_terms_of_one_filter(low: Layer | None, ndim: int) -> None:
     """a p(f(x)) + b p(x) + x is b p((a / b) f(x) + x) + x."""
+    low = low or em.Conv(3, weights=em.Fixed(np.arange(1.0, 3**ndim + 1).reshape((3,) * ndim) / 3**ndim))
     flat = em.add(em.serial(S, low, em.Scale(0.5)), em.serial(low, em.Scale(0.8)), em.Identity())
     nested = em.add(em.serial(em.add(em.serial(S, em.Scale(0.625)), em.Identity()), low, em.Scale(0.8)), em.Identity())
-    maps = [em.predict(em.serial(em.Conv(3, 4), net, R, em.Conv(1, 4)), channels_in=3, ndim=1).map for net in (
+    maps = [em.predict(em.serial(em.Conv(3, 4), net, R, em.Conv(1, 4)), channels_in=3, ndim=ndim).map for net in (
         flat, nested)]
     np.testing.assert_allclose(maps[1], maps[0], rtol=1e-9)
