@@ -238,14 +238,15 @@ def _left_out(net: Network, settings: RunSettings, erf: EffectiveReceptiveField,
     graph, lost = Graph.of(net, settings), {}
     known = _by_name(graph)
     names = [name for name in net.names if spreads(net[name].layer, settings.ndim)]
+    gone = [name for name in names if name not in known]
     channels = {**settings.channels(net), "input": settings.channels_in}
     simple = {name: alone(net[name].layer, (None,) * settings.ndim, channels[net[name].inputs[0]] or 1, settings.ndim)
-              for name in names}
+              for name in names if gone}
     for done, name in enumerate(names):
         show(done, len(names))
         here, before, places = graph, total, known.get(name, ())
-        joined = any(other not in known and like(simple[other], simple[name]) and _alike(net, settings, name, other)
-                     for other in names)  # with what does the same
+        joined = any(like(simple[other], simple[name]) and _alike(net, settings, name, other)
+                     for other in gone)  # with what does the same
         if joined or not places or any(graph.layers[i] is not net[name].layer for i in places):
             apart = Graph.of(net, settings, apart=frozenset((name,)))  # others are part of it, or it is part of others
             some = _by_name(apart).get(name, ())

@@ -59,7 +59,7 @@ def simplified(names: list[str], layers: list[Layer], sources: list[tuple[int, .
         before = _Simplifying(*lists, last, given, steady)
         readers = before.readers.copy()
         kept = before.run()
-        flat = flattened(*lists, last, steady)
+        flat = flattened(before)
         if flat is not None:
             last = flat
         elif not before.repeat and not [1 for had, has in zip(readers, before.readers) if had > has == 1]:

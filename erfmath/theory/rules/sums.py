@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ...layers import Identity, Layer, Scale
-from .order import readers_of
+from .nodes import Nodes
 from .single import scale
 from .traits import filters, like, spreads
 
@@ -18,33 +18,24 @@ Term = tuple[int, float]  #: a node, and how often a sum has it
 PLACE = Identity("place of a function")
 
 
-def flattened(names: list[str], layers: list[Layer], sources: list[tuple[int, ...]], sizes: list[Any],
-              channels: list[int], last: int, steady: frozenset[str]) -> int | None:
+def flattened(nodes: Nodes) -> int | None:
     """Let sums read the terms of sums that they alone read, times factors between, and one filter of terms of the same.
-
-    None where there is nothing of this.
 
     Parameters
     ----------
-    names, layers, sources, sizes, channels
-        By position of the node; changed.
-    last : int
-        The map that the field is on, which stays.
-    steady : frozenset of str
-        Nodes that stay as they are, too.
+    nodes : Nodes
+        Changed.
 
     Returns
     -------
     int or None
-        The new position of the map `last`.
+        The new position of the map that the field is on, None where there is nothing of this.
     """
-    sums = [i for i, layer in enumerate(layers) if layer.sums and i > last and len(sources[i]) > 1]
+    layers, sources, sizes, channels = nodes.layers, nodes.sources, nodes.sizes, nodes.channels
+    sums = [i for i, layer in enumerate(layers) if layer.sums and i > nodes.last and len(sources[i]) > 1]
     if len(sums) < 2 and not any(len(sources[i]) > 2 for i in sums):
         return None
-    readers = readers_of(sources)
-
-    def own(j: int) -> bool:
-        return j > last and readers[j] == 1 and names[j] not in steady
+    own = nodes._own
 
     def bare(j: int) -> Term:
         """What a term is a multiple of, and by what."""
@@ -53,27 +44,25 @@ def flattened(names: list[str], layers: list[Layer], sources: list[tuple[int, ..
             factor, j = factor * layers[j].factor, sources[j][0]  # type: ignore[attr-defined]
         return j, factor
 
-    def whole(j: int) -> tuple[float, int] | None:
-        """What sum a term is, times what."""
-        k, factor = bare(j)
-        found = own(k) and layers[k].sums and len(sources[k]) > 1 and all(
-            (sizes[n], channels[n]) == (sizes[j], channels[j]) for n in sources[k])
-        return (factor, k) if found else None
+    def is_sum(k: int, like: int) -> bool:
+        """Whether a node is a sum of terms of the size of node `like`."""
+        return own(k) and layers[k].sums and len(sources[k]) > 1 and all(
+            (sizes[n], channels[n]) == (sizes[like], channels[like]) for n in (k, *sources[k]))
 
     flat: dict[int, list[list[Term]]] = {}
     gone: set[int] = set()
     for i in reversed(sums):  # the last sum of sums reads the terms of all of them
-        if i in gone or names[i] in steady or not (readers[i] or i == len(layers) - 1):
+        if i in gone or nodes.names[i] in nodes.steady or not (nodes.readers[i] or i == nodes.top):
             continue
         waiting, terms = [(j, 1.0) for j in reversed(sources[i])], []
         while waiting:
             j, factor = waiting.pop()
-            inner = whole(j) if (sizes[j], channels[j]) == (sizes[i], channels[i]) else None
-            if inner is None or scale(factor * inner[0]) is None:
+            inner, times_inner = bare(j)
+            if not is_sum(inner, i) or scale(factor * times_inner) is None:
                 terms.append((j, factor))
                 continue
-            gone.add(inner[1])
-            waiting += [(k, factor * inner[0]) for k in reversed(sources[inner[1]])]
+            gone.add(inner)
+            waiting += [(k, factor * times_inner) for k in reversed(sources[inner])]
         groups = _of_one_filter(terms, bare, own, layers, sources, sizes, channels)
         if tuple(j for j, _ in terms) != sources[i] or len(groups) < len(terms):
             flat[i] = groups
@@ -81,7 +70,7 @@ def flattened(names: list[str], layers: list[Layer], sources: list[tuple[int, ..
         return None
     more = {i: sum(len(group) + 3 if len(group) > 1 else group[0][1] != 1 for group in groups)
             for i, groups in flat.items()}
-    where = _insert(more, names, layers, sources, sizes, channels)
+    where = _insert(more, nodes.names, layers, sources, sizes, channels)
     before = list(layers), list(sources)
     for i, groups in flat.items():
         place, inputs = where[i] - more[i], []
@@ -104,7 +93,7 @@ def flattened(names: list[str], layers: list[Layer], sources: list[tuple[int, ..
             joint = put(layers[where[i]], tuple(times(j, f / most) for j, (_, f) in zip(below, group)), below[0])
             inputs.append(times(put(before[0][first], (joint,), first), most))
         sources[where[i]] = tuple(inputs)
-    return where[last]
+    return where[nodes.last]
 
 
 def _of_one_filter(terms: list[Term], bare: Callable[[int], Term], own: Callable[[int], bool], layers: list[Layer],

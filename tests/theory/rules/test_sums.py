@@ -9,6 +9,7 @@ import pytest
 
 import erfmath as em
 from erfmath.layers import Add, Conv, Layer, Scale
+from erfmath.theory.rules.nodes import Nodes
 from erfmath.theory.rules.sums import PLACE, flattened, with_places
 
 R, S = em.Activation("relu"), em.Activation("softsign")
@@ -23,18 +24,18 @@ def test_factors_between_sums_go_to_the_terms() -> None:
     """-2 (x + 3 (x + a)) + b = -2 x - 6 x - 6 a + b."""
     layers: list[Layer] = [Conv(3), Add(), Scale(3.), Add(), Scale(-2.), Conv(1), Add()]
     made = lists(layers, [(-1,), (-1, 0), (1,), (-1, 2), (3,), (-1,), (4, 5)])
-    last = flattened(*made, -1, frozenset())
+    last = flattened(Nodes(*made, -1, frozenset()))
     _, after, sources, sizes, channels = made
     assert last == -1 and len(after) == len(sources) == len(sizes) - 1 == len(channels) - 1 == 10
     terms = [(after[j].factor, sources[j][0]) if isinstance(after[j], Scale) else (1.0, j) for j in sources[-1]]
     assert terms == [(-2.0, -1), (-6.0, -1), (-6.0, 0), (1.0, 5)]
-    assert flattened(*made, -1, frozenset()) is None
+    assert flattened(Nodes(*made, -1, frozenset())) is None
 
 
 def test_sums_that_others_read_or_that_stay_are_kept() -> None:
     layers: list[Layer] = [Add(), Scale(2.), Add()]
     for sources, steady in (([(-1, -1), (0,), (0, 1)], ()), ([(-1, -1), (0,), (-1, 1)], ("n0",))):
-        assert flattened(*lists(list(layers), list(sources)), -1, frozenset(steady)) is None
+        assert flattened(Nodes(*lists(list(layers), list(sources)), -1, frozenset(steady))) is None
 
 
 def test_places_are_read_by_nothing_and_the_source_moves() -> None:
