@@ -519,7 +519,7 @@ class _Simplifying(Nodes):
         if len(tops) < len(level) or all(like(tops[0], one) for one in tops):
             return
         for layer in tops:
-            if only_linear and not linear(layer) or belongs_to_parts(
+            if layer.random or only_linear and not linear(layer) or belongs_to_parts(
                     layer, level, self.layers, self.sources, self.last):
                 continue
             depths = [self._depth(j, layer) for j in level]

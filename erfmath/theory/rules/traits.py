@@ -31,6 +31,8 @@ _RISING = np.sinh(np.linspace(0, 17, 3401)[1:])
 _FALLING = -_RISING
 #: Fields that tell the windows of a layer, in one of several ways.
 WINDOW = frozenset({"kernel_size", "stride", "padding", "dilation", "padding_mode", "output_padding", "scale"})
+#: Those of them that tell windows apart wherever they are written in one way.
+TELLING = frozenset({"kernel_size", "stride", "scale"})
 #: What rounding leaves of zero in functions put together of several.
 SMALL = 1e-12
 
@@ -70,8 +72,8 @@ def like(one: Layer, other: Layer | None, but: str | None = None) -> bool:
         return False
     written_alike = True
     for name in _fields(type(one)):
-        if name != but and getattr(one, name) != getattr(other, name):
-            if name not in WINDOW:
+        if name != but and (here := getattr(one, name)) != (there := getattr(other, name)):
+            if name not in WINDOW or (name in TELLING and type(here) is type(there)):
                 return False
             written_alike = False
     if written_alike:
