@@ -510,14 +510,17 @@ class _Opened:
 
     def __init__(self, before: Sequence[SiteDistribution]) -> None:
         self._before = before
-        self._known: dict[int, list[float]] = {0: [1.0] * len(before)}
+        self._known: dict[int, tuple[float, ...]] = {0: (1.0,) * len(before)}
 
     def __call__(self, counts: Array) -> Array:
         which = counts[0].astype(int)
-        table = np.ones((len(self._before), which.max(initial=0) + 1))
-        for n in np.flatnonzero(np.bincount(which.ravel())).tolist():
-            if n not in self._known:
-                self._known[n] = [one.largest_of(n).mean_gate for one in self._before]
+        often = np.bincount(which.ravel())
+        there = np.flatnonzero(often).tolist()
+        new = [n for n in there if n not in self._known]
+        if new:
+            self._known.update(zip(new, zip(*(one.gates_of_largest(new) for one in self._before))))
+        table = np.ones((len(self._before), len(often)))
+        for n in there:
             table[:, n] = self._known[n]
         return np.asarray(table[:, which])
 

@@ -12,7 +12,7 @@ rectifiers to 1e-4 and of saturating functions to 1.5e-3; along runs of residual
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -120,6 +120,20 @@ class SiteDistribution:
         reached = _power(distribution._reached, count)
         return replace(distribution, p=np.diff(reached, axis=1, prepend=0.0), below=None)
 
+    def gates_of_largest(self, counts: Sequence[int]) -> list[float]:
+        """`mean_gate` of the largest of so many sites, for each of `counts`, in ascending order."""
+        rises = bool((self.x[:, 1:] >= self.x[:, :-1]).all())
+        if not rises or self.below is None:
+            return [self.largest_of(count).mean_gate for count in counts]
+        opened, found = self.p * self.slope**2, []
+        power, others = 0, np.ones(self.p.shape)
+        for count in counts:
+            while power < count - 1:
+                others, power = others * self.below, power + 1
+            part, whole = (np.einsum("rc,rc->r", others, p) for p in (opened, self.p))
+            found.append(float(self.share @ (part / whole)))
+        return found
+
     @remembered(64, lasting=False)
     def overlap(self, count: int, function: Callable[[Array], Array] | None = None) -> Array:
         """Covariances of the largest of two windows of `count` sites, of which a part is common: each of `OVERLAPS`.
@@ -133,11 +147,16 @@ class SiteDistribution:
         ordered = self if rises else self._ascending
         below, steps = ordered.below, np.diff(ordered.x if function is None else function(ordered.x), axis=1)
         f = ordered._reached[:, :-1] if below is None else (below[:, 1:] + below[:, :-1]) / 2
-        one = f**count * steps
+        powers = np.empty((len(OVERLAPS) + 1, *f.shape))  # of F^n, from none of it on
+        powers[0], powers[1] = 1.0, f**(count * OVERLAPS[0])
+        for n in range(1, len(OVERLAPS)):
+            np.multiply(powers[n], powers[1], out=powers[n + 1])
+        one = powers[-1] * steps
         before = 2 * np.cumsum(one, axis=1) - one  # a < b, b < a, and the diagonal once
-        alone = f[:, :, None]**(count * (1 - OVERLAPS))
-        both = np.einsum("rc,rcs->rs", before * steps, alone - f[:, :, None]**count)
-        return np.asarray(self.share @ both)
+        before *= steps
+        before *= self.share[:, None]
+        moments = powers.reshape(len(powers), -1) @ before.ravel()
+        return np.asarray(moments[-2::-1] - moments[-1])
 
     def as_one_row(self) -> SiteDistribution:
         """The distribution of a site where others share nothing with it."""
