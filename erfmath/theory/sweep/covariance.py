@@ -476,12 +476,13 @@ class Covariance:
                 factor *= taps.weights.item(0)
             if not trivial:
                 spread.append((taps, flat))
-        if spread and (not any(lags) or not TINY < factor < 1 / TINY
-                       or any(g.stride > 1 for taps, _ in spread for g in taps.geometry)):
-            values, factor = values * factor, 1.0  # above a layer that strides there are fewer sites to multiply
+        now = spread and (not any(lags) or not TINY < factor < 1 / TINY or not spread[0][1]
+                          or any(g.stride > 1 for taps, _ in spread for g in taps.geometry))
+        first, factor = (factor, 1.0) if now else (1.0, factor)  # above a stride there are fewer sites to multiply
         for taps, flat in spread:
-            values, start = adjoint(values, start, taps, sizes, flat=flat)
+            values, start = adjoint(values, start, taps, sizes, flat=flat, factor=first)
             values, start = cut_pairs(values, start, sizes, taps.axes, half)
+            first = 1.0
         if len(shares) == 1 or multiples is not None:  # groups below are multiples of one
             each = shares[0] if multiples is None else np.dot(multiples, shares)
             below = Covariance(values, start, None, ALIKE, factor, half=half)._multiplied(each)

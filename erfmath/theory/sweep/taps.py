@@ -82,7 +82,7 @@ def check_work(geometry: tuple[AxisGeometry, ...], sites: int) -> None:
 
 
 def adjoint(values: Array, start: tuple[int, ...], taps: Taps, sizes: tuple[int | None, ...],
-            weigh: Callable[[tuple[int, ...], Array], Array] | None = None, flat: bool = False
+            weigh: Callable[[tuple[int, ...], Array], Array] | None = None, flat: bool = False, factor: float = 1.0
             ) -> tuple[Array, tuple[int, ...]]:
     """Hand `values` at output sites back to the input sites, over all taps.
 
@@ -99,6 +99,8 @@ def adjoint(values: Array, start: tuple[int, ...], taps: Taps, sizes: tuple[int 
         By default that times its weight, or where `flat` as it is.
     flat : bool
         Whether every tap hands on the same (one axis only): a box sum then does it.
+    factor : float
+        Multiplies all of it, without `weigh`.
 
     Returns
     -------
@@ -120,26 +122,30 @@ def adjoint(values: Array, start: tuple[int, ...], taps: Taps, sizes: tuple[int 
     if not flat:
         check_work(taps.geometry, max(values.size, math.prod(values.shape[:lead]) * math.prod(counts)))
     if taps.geometry[0].transposed:
-        total = _gather(values, start, taps, lead, begin, counts, befores, weigh, flat)
+        total = _gather(values if factor == 1 else values * factor, start, taps, lead, begin, counts, befores, weigh,
+                        flat)
     else:
-        total = _scatter(values, taps, lead, counts, weigh, flat)
+        total = _scatter(values, taps, lead, counts, weigh, flat, factor)
     return total, tuple(begin)
 
 
 def _scatter(values: Array, taps: Taps, lead: int, counts: list[int],
-             weigh: Callable[[tuple[int, ...], Array], Array] | None, flat: bool) -> Array:
+             weigh: Callable[[tuple[int, ...], Array], Array] | None, flat: bool, factor: float = 1.0) -> Array:
     """out[s x + d a] += weigh(a, values[x])."""
     axis, g = lead + taps.axes[0], taps.geometry[0]
+    weights = None if flat or weigh is not None else taps.weights * factor
     if weigh is None and len(taps.axes) == 1 and values.size >= LARGE and (
             values.shape[axis] <= g.kernel * (FLAT_SITES if flat else SITES)):
-        found = _product(_band(g, np.ones(g.kernel) if flat else taps.weights, values.shape[axis]), values, axis)
+        band = _band(g, np.full(g.kernel, factor) if weights is None else weights, values.shape[axis])
+        found = _product(band, values, axis)
         if found is not None:
             return found
-    weights = None if flat or weigh is not None else taps.weights
     if weigh is not None:
         part = weigh((0,) * len(taps.axes), values)
+    elif weights is not None:
+        part = weights.item(0) * values
     else:
-        part = values if weights is None else weights.item(0) * values
+        part = values if factor == 1 else factor * values
     if flat and g.kernel > MANY:
         return _box(_insert_zeros(part, g.stride, axis), g.kernel, g.dilation, axis)
     shape = list(part.shape)
