@@ -2,17 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ...layers import Identity, Layer, Scale
 from .order import readers_of
 from .traits import unnamed
 
-__all__ = ["Nodes"]
+__all__ = ["Lists", "Nodes"]
+
+
+@dataclass
+class Lists:
+    """A network that is rewired, by position of the node; the lists stay the same objects.
+
+    Attributes
+    ----------
+    names : list of str
+    layers : list of Layer
+    sources : list of tuple of int
+        What each node reads; -1 is the input.
+    sizes, channels : list
+        Of the nodes, then of the input.
+    last : int
+        The map that the field is on: it stays, and so does what lies below.
+    """
+
+    names: list[str]
+    layers: list[Layer]
+    sources: list[tuple[int, ...]]
+    sizes: list[Any]
+    channels: list[int]
+    last: int
+
+    def take(self, kept: Sequence[int]) -> dict[int, int]:
+        """Leave the nodes `kept`, each as often as it is there; where each of them, or its last copy, is then."""
+        where = {-1: -1, **{i: n for n, i in enumerate(kept)}}
+        self.names[:] = [self.names[i] for i in kept]
+        self.layers[:] = [self.layers[i] for i in kept]
+        self.sources[:] = [tuple(where[j] for j in self.sources[i]) for i in kept]
+        self.sizes[:], self.channels[:] = ([each[i] for i in (*kept, -1)] for each in (self.sizes, self.channels))
+        self.last = where[self.last]
+        return where
 
 
 class Nodes:
-    """A network by position of the node, with its readers counted.
+    """A network with its readers counted, and what is known of its nodes.
 
     Attributes
     ----------
@@ -30,13 +66,13 @@ class Nodes:
         By what norm the values of a node have been normalised, and nothing else since.
     """
 
-    def __init__(self, names: list[str], layers: list[Layer], sources: list[tuple[int, ...]], sizes: list[Any],
-                 channels: list[int], last: int, steady: frozenset[str]) -> None:
-        self.names, self.layers, self.sources, self.sizes, self.channels = names, layers, sources, sizes, channels
-        self.last, self.steady = last, steady
-        self.ndim, self.top = len(sizes[-1]), len(layers) - 1
-        self.readers = readers_of(sources)
-        self.reader = {j: i for i, inputs in enumerate(sources) for j in inputs}
+    def __init__(self, lists: Lists, steady: frozenset[str]) -> None:
+        self.lists, self.last, self.steady = lists, lists.last, steady
+        self.names, self.layers, self.sources = lists.names, lists.layers, lists.sources
+        self.sizes, self.channels = lists.sizes, lists.channels
+        self.ndim, self.top = len(self.sizes[-1]), len(self.layers) - 1
+        self.readers = readers_of(self.sources)
+        self.reader = {j: i for i, inputs in enumerate(self.sources) for j in inputs}
         self.same: dict[int, int] = {}
         self.origin: dict[int, Any] = {}
         self.positive: set[int] = set()

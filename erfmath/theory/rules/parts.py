@@ -17,6 +17,7 @@ from typing import Any
 from ...layers import Activation, Add, BatchNorm, Concat, Identity, InstanceNorm, Layer, MaxPool, Multiply, Scale, Slice
 from ..sweep.values import rounded
 from .fusion import Row, as_one
+from .nodes import Lists
 from .order import readers_of
 from .traits import keeps_positive, like, rising, spares_positive
 
@@ -28,69 +29,66 @@ FUNCTIONS = (Activation, Scale, Identity)
 NORMS = (BatchNorm, InstanceNorm)
 
 
-def belongs_to_parts(layer: Layer, parts: Sequence[int], layers: Sequence[Layer], sources: Sequence[tuple[int, ...]],
-                     last: int, positive: Collection[int] = ()) -> bool:
+def belongs_to_parts(layer: Layer, parts: Sequence[int], lists: Lists, positive: Collection[int] = ()) -> bool:
     """Whether a layer goes into the `parts` of a concatenation rather than after it.
 
     `positive` are nodes that are never below zero, of which rectifiers do nothing.
     """
     if isinstance(layer, Activation) and any(j in positive for j in parts) and spares_positive(layer):
         return True
-    return isinstance(layer, (Activation, MaxPool)) and any(_pooled(j, layers, sources, last) for j in parts) and (
+    return isinstance(layer, (Activation, MaxPool)) and any(_pooled(j, lists) for j in parts) and (
         isinstance(layer, MaxPool) or rising(layer))
 
 
-def _pooled(j: int, layers: Sequence[Layer], sources: Sequence[tuple[int, ...]], last: int) -> bool:
+def _pooled(j: int, lists: Lists) -> bool:
     """Whether node `j` is a max pool, or made of one (or more) by layers with which max pools commute."""
     waiting = [j]
     while waiting:
         j = waiting.pop()
-        if j <= last:
+        if j <= lists.last:
             continue
-        layer = layers[j]
+        layer = lists.layers[j]
         if isinstance(layer, MaxPool):
             return True
         if layer.joins_channels or rising(layer):
-            waiting += sources[j]
+            waiting += lists.sources[j]
     return False
 
 
-def into_parts(names: list[str], layers: list[Layer], sources: list[tuple[int, ...]], sizes: list[Any],
-               channels: list[int], last: int, given: Collection[str]) -> int | None:
+def into_parts(lists: Lists, given: Collection[str]) -> bool:
     """Put max pools and functions into the parts of concatenations that hold pooled values, norms into normalised ones.
 
     Parameters
     ----------
-    names, layers, sources, sizes, channels
-        By position of the node; changed.  Copies have the name of what they copy.  What nothing reads any more stays.
-    last : int
-        The map that the field is on: what lies below stays as it is.
+    lists : Lists
+        Changed.  Copies have the name of what they copy.  What nothing reads any more stays.
     given : collection of str
-        Nodes with given weights, which stay, too.
+        Nodes with given weights, which stay.
 
     Returns
     -------
-    int or None
-        The new position of `last`, None if nothing has changed.
+    bool
+        Whether anything has changed.
     """
+    names, layers, sources, sizes, channels, last = (
+        lists.names, lists.layers, lists.sources, lists.sizes, lists.channels, lists.last)
     kinds = [type(layer) for layer in layers]
     if Concat not in kinds and Scale not in kinds:
-        return None
+        return False
     readers, ways = readers_of(sources), {}
-    moving, positive = (*NORMS, MaxPool, Activation), _positive(layers, sources, last)
+    moving, positive = (*NORMS, MaxPool, Activation), _positive(lists)
     factors = {i for i, kind in enumerate(kinds) if kind is Scale and i > last and readers[i] > 1}
     for i, kind in enumerate(kinds):
         if kind not in moving or i <= last or not (readers[i] or i == len(layers) - 1) or kinds[sources[i][0]] not in (
                 Concat, *FUNCTIONS):
             continue
-        way = _way(i, layers, sources, readers, last)
+        way = _way(i, lists, readers)
         parts = sources[way[0]] if way else ()
         if any(names[j] in given for j in way) or any(sizes[j] != sizes[way[0]] for j in parts):
             continue  # one site that serves all stays one
         free = [j for j in parts if j > last and names[j] not in given]
         next_to = [layers[j] for j in free if kind in NORMS or readers[j] == 1] if len(way) == 2 else []
-        if _one_with(layers[i], next_to, sizes[i]) or belongs_to_parts(
-                layers[i], parts, layers, sources, last, positive):
+        if _one_with(layers[i], next_to, sizes[i]) or belongs_to_parts(layers[i], parts, lists, positive):
             ways[i] = way
     scaled = {i: held for i, kind in enumerate(kinds) if kind is Multiply and i > last and Scale in kinds and (
         held := [j for j in sources[i] if j > last and kinds[j] is Scale and names[j] not in given])}
@@ -100,7 +98,7 @@ def into_parts(names: list[str], layers: list[Layer], sources: list[tuple[int, .
     sliced = {i for i, kind in enumerate(kinds) if kind is Slice and (j := sources[i][0]) > last and (
         kinds[j] is Concat and all(sizes[k] == sizes[i] for k in sources[j]))}
     if not ways and not factors and not scaled and not summed and not sliced:
-        return None
+        return False
     place: dict[int, int] = {-1: -1}
     made: list[tuple[str, Layer, tuple[int, ...], Any, int]] = []
 
@@ -149,7 +147,8 @@ def into_parts(names: list[str], layers: list[Layer], sources: list[tuple[int, .
         place[i] = add(joint, tuple(ends), sizes[i], channels[i])
     names[:], layers[:], sources[:], here, counts = map(list, zip(*made))
     sizes[:], channels[:] = [*here, sizes[-1]], [*counts, channels[-1]]
-    return place[last]
+    lists.last = place[last]
+    return True
 
 
 def _within(whole: Any, channels: Sequence[int]) -> list[Slice | None]:
@@ -163,23 +162,22 @@ def _within(whole: Any, channels: Sequence[int]) -> list[Slice | None]:
     return found
 
 
-def _positive(layers: Sequence[Layer], sources: Sequence[tuple[int, ...]], last: int) -> set[int]:
+def _positive(lists: Lists) -> set[int]:
     """Nodes that are never below zero."""
     found: set[int] = set()
-    for i, layer in enumerate(layers):
-        if i > last and keeps_positive(layer, found.issuperset(sources[i])):
+    for i, layer in enumerate(lists.layers):
+        if i > lists.last and keeps_positive(layer, found.issuperset(lists.sources[i])):
             found.add(i)
     return found
 
 
-def _way(i: int, layers: Sequence[Layer], sources: Sequence[tuple[int, ...]], readers: Sequence[int], last: int
-         ) -> list[int]:
+def _way(i: int, lists: Lists, readers: Sequence[int]) -> list[int]:
     """From a concatenation to node `i`, with what lies between and commutes with pools; nothing if there is none."""
     way = [i]
-    while (j := sources[way[-1]][0]) > last:
-        if layers[j].joins_channels:
+    while (j := lists.sources[way[-1]][0]) > lists.last:
+        if lists.layers[j].joins_channels:
             return [j, *way[::-1]]
-        if readers[j] > 1 or not rising(layers[j]):
+        if readers[j] > 1 or not rising(lists.layers[j]):
             break
         way.append(j)
     return []

@@ -15,7 +15,7 @@ from .base import rule_of
 from .constants import dead, with_constants
 from .fusion import Row, as_one, fewer_copies, related
 from .moved import unmoved
-from .nodes import Nodes
+from .nodes import Lists, Nodes
 from .order import readers_of
 from .parallel import beside, one_convolution
 from .parts import belongs_to_parts
@@ -30,41 +30,30 @@ __all__ = ["simplified"]
 DEEPEST = 60
 
 
-def simplified(names: list[str], layers: list[Layer], sources: list[tuple[int, ...]], sizes: list[Any],
-               channels: list[int], last: int, given: Mapping[str, Any], apart: frozenset[str] = frozenset()
-               ) -> tuple[list[int], int]:
-    """Rewire what reads a node that does nothing, and replace layers in a row, or side by side, by one.
+def simplified(lists: Lists, given: Mapping[str, Any], apart: frozenset[str] = frozenset()) -> None:
+    """Leave out nodes that do nothing, and replace layers in a row, or side by side, by one.
 
     Parameters
     ----------
-    names, layers, sources, sizes, channels
-        By position of the node; changed.
-    last : int
-        The map that the field is on, which stays.
+    lists : Lists
+        Changed.
     given : mapping from str to array
         Given weights, whose nodes stay.
     apart : frozenset of str
         Nodes that stay as they are, too.
-
-    Returns
-    -------
-    kept : list of int
-        The nodes that are left.
-    last : int
-        The new position of the map `last`.
     """
-    lists = names, layers, sources, sizes, channels
     steady = apart.union(name.removesuffix(".bias") for name in given)
-    for _ in range(len(layers)):
-        before = _Simplifying(*lists, last, given, steady)
+    for _ in range(len(lists.layers)):
+        before = _Simplifying(lists, given, steady)
         readers = before.readers.copy()
         kept = before.run()
-        flat = flattened(before)
-        if flat is not None:
-            last = flat
-        elif not before.repeat and not [1 for had, has in zip(readers, before.readers) if had > has == 1]:
+        if flattened(before):
+            continue
+        fewer = [1 for had, has in zip(readers, before.readers) if had > has == 1]
+        if len(kept) < len(lists.layers):
+            lists.take(kept)
+        if not before.repeat and not fewer:
             break
-    return kept, last
 
 
 class _Simplifying(Nodes):
@@ -80,12 +69,11 @@ class _Simplifying(Nodes):
         Whether there is more to be found once all nodes have been visited.
     """
 
-    def __init__(self, names: list[str], layers: list[Layer], sources: list[tuple[int, ...]], sizes: list[Any],
-                 channels: list[int], last: int, given: Mapping[str, Any], steady: frozenset[str]) -> None:
-        super().__init__(names, layers, sources, sizes, channels, last, steady)
+    def __init__(self, lists: Lists, given: Mapping[str, Any], steady: frozenset[str]) -> None:
+        super().__init__(lists, steady)
         self.within, self.repeat, self.given = 0, False, given
-        self.gated = any(layer.is_gate for layer in layers)
-        self.moved = any(layer.moves_channels for layer in layers)
+        self.gated = any(layer.is_gate for layer in self.layers)
+        self.moved = any(layer.moves_channels for layer in self.layers)
         self.made: dict[int, tuple[int, ...]] = {}
         self.constant: dict[int, float] = {}
 
@@ -519,8 +507,7 @@ class _Simplifying(Nodes):
         if len(tops) < len(level) or all(like(tops[0], one) for one in tops):
             return
         for layer in tops:
-            if layer.random or only_linear and not linear(layer) or belongs_to_parts(
-                    layer, level, self.layers, self.sources, self.last):
+            if layer.random or only_linear and not linear(layer) or belongs_to_parts(layer, level, self.lists):
                 continue
             depths = [self._depth(j, layer) for j in level]
             if None not in depths:
@@ -609,7 +596,7 @@ class _Simplifying(Nodes):
         if not all(self._own(j) and len(self.sources[j]) == 1 for j in level):
             return False
         first, below = self.layers[level[0]], [self.sources[j][0] for j in level]
-        if belongs_to_parts(first, below, self.layers, self.sources, self.last, self.positive):
+        if belongs_to_parts(first, below, self.lists, self.positive):
             return False
         return (by_channel(first) and len({self.sizes[j] for j in below}) == 1
                 and all(like(first, self.layers[j]) and self.channels[j] == self.channels[k]

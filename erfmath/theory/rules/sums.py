@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from ...layers import Identity, Layer, Scale
-from .nodes import Nodes
+from .nodes import Lists, Nodes
 from .single import scale
 from .traits import filters, like, spreads
 
@@ -18,23 +18,23 @@ Term = tuple[int, float]  #: a node, and how often a sum has it
 PLACE = Identity("place of a function")
 
 
-def flattened(nodes: Nodes) -> int | None:
+def flattened(nodes: Nodes) -> bool:
     """Let sums read the terms of sums that they alone read, times factors between, and one filter of terms of the same.
 
     Parameters
     ----------
     nodes : Nodes
-        Changed.
+        Their lists are changed, of which they know nothing then.
 
     Returns
     -------
-    int or None
-        The new position of the map that the field is on, None where there is nothing of this.
+    bool
+        Whether there is anything of this.
     """
     layers, sources, sizes, channels = nodes.layers, nodes.sources, nodes.sizes, nodes.channels
     sums = [i for i, layer in enumerate(layers) if layer.sums and i > nodes.last and len(sources[i]) > 1]
     if len(sums) < 2 and not any(len(sources[i]) > 2 for i in sums):
-        return None
+        return False
     own = nodes._own
 
     def bare(j: int) -> Term:
@@ -67,10 +67,10 @@ def flattened(nodes: Nodes) -> int | None:
         if tuple(j for j, _ in terms) != sources[i] or len(groups) < len(terms):
             flat[i] = groups
     if not flat:
-        return None
+        return False
     more = {i: sum(len(group) + 3 if len(group) > 1 else group[0][1] != 1 for group in groups)
             for i, groups in flat.items()}
-    where = _insert(more, nodes.names, layers, sources, sizes, channels)
+    where = _insert(more, nodes.lists)
     before = list(layers), list(sources)
     for i, groups in flat.items():
         place, inputs = where[i] - more[i], []
@@ -93,7 +93,7 @@ def flattened(nodes: Nodes) -> int | None:
             joint = put(layers[where[i]], tuple(times(j, f / most) for j, (_, f) in zip(below, group)), below[0])
             inputs.append(times(put(before[0][first], (joint,), first), most))
         sources[where[i]] = tuple(inputs)
-    return where[nodes.last]
+    return True
 
 
 def _of_one_filter(terms: list[Term], bare: Callable[[int], Term], own: Callable[[int], bool], layers: list[Layer],
@@ -121,31 +121,18 @@ def _of_one_filter(terms: list[Term], bare: Callable[[int], Term], own: Callable
     return groups
 
 
-def with_places(names: list[str], layers: list[Layer], sources: list[tuple[int, ...]], sizes: list[Any],
-                channels: list[int], last: int) -> int:
-    """Put places for functions before sums of more than two terms; the new position of the map `last`.
-
-    The lists are changed.
-    """
+def with_places(lists: Lists) -> None:
+    """Put places for functions before sums of more than two terms."""
+    layers, sources = lists.layers, lists.sources
     more = {i: len(sources[i]) // 2 for i, layer in enumerate(layers) if layer.sums and len(sources[i]) > 2}
     if not more:
-        return last
-    where = _insert(more, names, layers, sources, sizes, channels)
+        return
+    where = _insert(more, lists)
     for i, count in more.items():
         for place in range(where[i] - count, where[i]):
             layers[place], sources[place] = PLACE, sources[place][:1]
-    return where[last]
 
 
-def _insert(more: dict[int, int], names: list[str], layers: list[Layer], sources: list[tuple[int, ...]],
-            sizes: list[Any], channels: list[int]) -> dict[int, int]:
+def _insert(more: dict[int, int], lists: Lists) -> dict[int, int]:
     """Put so many copies of nodes before them, which nothing reads; where each node is then."""
-    kept = [i for i in range(len(layers)) for _ in range(more.get(i, 0) + 1)]
-    where = {-1: -1, **{i: n for n, i in enumerate(kept)}}  # the last of its copies
-    every: Sequence[list[Any]] = names, layers, sources
-    for each in every:
-        each[:] = [each[i] for i in kept]
-    sources[:] = [tuple(where[j] for j in inputs) for inputs in sources]
-    sizes[:] = [sizes[i] for i in (*kept, -1)]
-    channels[:] = [channels[i] for i in (*kept, -1)]
-    return where
+    return lists.take([i for i in range(len(lists.layers)) for _ in range(more.get(i, 0) + 1)])

@@ -23,6 +23,7 @@ from ...networks.network import Network
 from ...networks.settings import RunSettings
 from ..memory import Recent
 from ..rules.merging import Merged, Wiring, merged
+from ..rules.nodes import Lists
 from ..rules.order import leading, ordered
 from ..rules.registry import Rule, rule_of
 from ..rules.simplest import simplest
@@ -130,10 +131,12 @@ class Graph:
         given = _check_names(net, settings.weights)
         if given:
             layers = [layer.with_given(given[name]) if name in given else layer for name, layer in zip(names, layers)]
+        lists = Lists(names, layers, sources, sizes, channels, source)
         if lean:
-            source = simplest(names, layers, sources, sizes, channels, source, given, apart)
+            simplest(lists, given, apart)
         if flat:
-            source = with_places(names, layers, sources, sizes, channels, source)
+            with_places(lists)
+        source = lists.last
         read = list(sources)
         ops: list[Linear] = []
         labels: list[Labels] = [*[whole(1)] * len(layers), whole(channels_in)]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import erfmath as em
-from erfmath.theory.rules.nodes import Nodes
+from erfmath.theory.rules.nodes import Lists, Nodes
 
 
 def nodes(net: em.Network, last: int = -1, steady: frozenset[str] = frozenset()) -> Nodes:
     count = len(net)
-    return Nodes(list(net.names), list(net.layers), list(net.sources), [(None,)] * (count + 1), [4] * (count + 1), last,
-                 steady)
+    return Nodes(Lists(list(net.names), list(net.layers), list(net.sources), [(None,)] * (count + 1), [4] * (count + 1),
+                       last), steady)
 
 
 def test_readers_are_counted() -> None:

@@ -2,48 +2,45 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 
 import erfmath as em
 from erfmath.layers import Add, Conv, Layer, Scale
-from erfmath.theory.rules.nodes import Nodes
+from erfmath.theory.rules.nodes import Lists, Nodes
 from erfmath.theory.rules.sums import PLACE, flattened, with_places
 
 R, S = em.Activation("relu"), em.Activation("softsign")
 
 
-def lists(layers: list[Layer], sources: list[tuple[int, ...]]) -> Any:
-    return ([f"n{i}" for i in range(len(layers))], layers, sources, [(None,)] * (len(layers) + 1),
-            [4] * (len(layers) + 1))
+def lists(layers: list[Layer], sources: list[tuple[int, ...]], last: int = -1) -> Lists:
+    return Lists([f"n{i}" for i in range(len(layers))], layers, sources, [(None,)] * (len(layers) + 1),
+                 [4] * (len(layers) + 1), last)
 
 
 def test_factors_between_sums_go_to_the_terms() -> None:
     """-2 (x + 3 (x + a)) + b = -2 x - 6 x - 6 a + b."""
     layers: list[Layer] = [Conv(3), Add(), Scale(3.), Add(), Scale(-2.), Conv(1), Add()]
     made = lists(layers, [(-1,), (-1, 0), (1,), (-1, 2), (3,), (-1,), (4, 5)])
-    last = flattened(Nodes(*made, -1, frozenset()))
-    _, after, sources, sizes, channels = made
-    assert last == -1 and len(after) == len(sources) == len(sizes) - 1 == len(channels) - 1 == 10
+    assert flattened(Nodes(made, frozenset()))
+    after, sources = made.layers, made.sources
+    assert made.last == -1 and len(after) == len(sources) == len(made.sizes) - 1 == len(made.channels) - 1 == 10
     terms = [(after[j].factor, sources[j][0]) if isinstance(after[j], Scale) else (1.0, j) for j in sources[-1]]
     assert terms == [(-2.0, -1), (-6.0, -1), (-6.0, 0), (1.0, 5)]
-    assert flattened(Nodes(*made, -1, frozenset())) is None
+    assert not flattened(Nodes(made, frozenset()))
 
 
 def test_sums_that_others_read_or_that_stay_are_kept() -> None:
     layers: list[Layer] = [Add(), Scale(2.), Add()]
     for sources, steady in (([(-1, -1), (0,), (0, 1)], ()), ([(-1, -1), (0,), (-1, 1)], ("n0",))):
-        assert flattened(Nodes(*lists(list(layers), list(sources)), -1, frozenset(steady))) is None
+        assert not flattened(Nodes(lists(list(layers), list(sources)), frozenset(steady)))
 
 
 def test_places_are_read_by_nothing_and_the_source_moves() -> None:
-    made = lists([Conv(3), Conv(3), Add(), Conv(1), Add()], [(-1,), (-1,), (0, 1, -1), (2,), (2, 3)])
-    assert with_places(*made, 2) == 3
-    _, layers, sources, sizes, channels = made
-    assert layers[2] is PLACE and not any(2 in inputs for inputs in sources)
-    assert sources[3:] == [(0, 1, -1), (3,), (3, 4)] and len(sizes) == len(channels) == 7
+    made = lists([Conv(3), Conv(3), Add(), Conv(1), Add()], [(-1,), (-1,), (0, 1, -1), (2,), (2, 3)], 2)
+    with_places(made)
+    assert made.last == 3 and made.layers[2] is PLACE and not any(2 in inputs for inputs in made.sources)
+    assert made.sources[3:] == [(0, 1, -1), (3,), (3, 4)] and len(made.sizes) == len(made.channels) == 7
 
 
 @pytest.mark.parametrize("gate", [S, R, em.Activation("tanh")])
