@@ -26,8 +26,8 @@ from ..sweep.factor import Factor
 from ..sweep.groups import Labels
 from ..sweep.lowering import SAMPLE, Linear, Norm, reach
 from ..sweep.patterns import Known
-from ..sweep.moments import (Common, Moments, at as lag_zero, far_factor, in_parts, linear, random_map, ratio,
-                             read_sites, shared_after)
+from ..sweep.moments import (Common, Moments, at as lag_zero, far_factor, filtered_values, in_parts, linear,
+                             random_map, ratio, read_sites, shared_after)
 from ..sweep.sources import Sum, average
 from ..sweep.taps import Array, Taps, border_gain, forward
 from ..sweep.values import Value
@@ -66,11 +66,7 @@ def through_taps(op: Linear, m: Moments, sizes_in: Sizes, sizes: Sizes, extent: 
     if op.gain == 1 and not (op.variances or op.fold) and all(t.trivial and t.weights.item() == 1 for t in op.taps):
         return m.with_lags(lags)  # nothing happens
     cov_far = m.cov_far * far_factor(op, m, sizes_in, sizes) if m.coupled else m.cov_far
-    values = linear(op, m, sizes_in, extent, lags)
-    if any(m.lags) and not op.variances:
-        power = values[lag_zero(lags)]
-        if power.min(initial=0.0) < 0:  # covariances of neighbours are not exact: more than a site has may be taken off
-            np.maximum(power, 0.0, out=power)
+    values = filtered_values(op, m, sizes_in, extent, lags)
     corr_site = _shared_after(op, m, values, sizes_in, extent)
     common: Callable[[], Array] | None = None
     if op.variances and m.common is not None:

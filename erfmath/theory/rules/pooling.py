@@ -16,7 +16,8 @@ from ..memory import remembered, replace
 from ..sweep.covariance import Covariance
 from ..sweep.factor import Factor
 from ..sweep.lowering import Linear, box, by_place, separable
-from ..sweep.moments import Moments, at as lag_zero, inside, linear, ratio, read_sites, shared_after
+from ..sweep.moments import (Moments, at as lag_zero, filtered_values, inside, linear, ratio, read_sites,
+                             shared_after)
 from ..sweep.rows import Rows
 from ..sweep.site_distribution import OVERLAPS, SiteDistribution, distant
 from ..sweep.sources import Largest
@@ -679,7 +680,7 @@ def _correlated(op: Linear, m: Moments, pooled: Moments, sizes_in: Sizes, lags: 
     are independent.
     """
     op = op._replace(routes=False)  # as an average
-    values = linear(op, m, sizes_in, pooled.second.shape[1:], lags)
+    values = filtered_values(op, m, sizes_in, pooled.second.shape[1:], lags)
     mean = replace(m, values=values, corr_site=shared_after(op, m, values, sizes_in))
     excess = mean.values - mean.shared(lags)
     excess *= mean.per_pair(ratio(1.0, excess[lag_zero(lags)].mean(axis=tuple(range(1, 1 + m.ndim)))))

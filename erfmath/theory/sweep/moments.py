@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from ..rules.directions import Patterns
     from ..rules.functions import Function
 
-__all__ = ["Common", "Map", "Moments", "Tilt", "at", "concatenate", "far_factor", "folded", "in_parts", "inside",
-           "linear", "overlap", "random_map", "ratio", "read_shares", "read_sites", "refit", "shared_after"]
+__all__ = ["Common", "Map", "Moments", "Tilt", "at", "concatenate", "far_factor", "filtered_values", "folded",
+           "in_parts", "inside", "linear", "overlap", "random_map", "ratio", "read_shares", "read_sites", "refit",
+           "shared_after"]
 
 
 #: First parts of `Moments.normed` of norms that take the mean of a channel over its map.
@@ -590,6 +591,17 @@ def linear(op: Linear, m: Moments, sizes_in: tuple[int | None, ...], extent: tup
     if op.inside_only:
         for taps in op.taps:
             values = border_pairs(values, (0,) * m.ndim, taps, sizes_in)
+    return values
+
+
+def filtered_values(op: Linear, m: Moments, sizes_in: tuple[int | None, ...], extent: tuple[int, ...],
+                    lags: tuple[int, ...]) -> Array:
+    """The same of values, whose mean squares are not negative."""
+    values = linear(op, m, sizes_in, extent, lags)
+    if any(m.lags) and not op.variances:
+        power = values[at(lags)]
+        if power.min(initial=0.0) < 0:  # covariances of neighbours are not exact: more than a site has may be taken off
+            np.maximum(power, 0.0, out=power)
     return values
 
 

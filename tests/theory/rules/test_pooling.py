@@ -334,3 +334,13 @@ def test_bins_of_unequal_sizes_along_one_axis_after_a_filter() -> None:
     line = em.serial(em.Conv(3, 4), em.BlurPool(3, 1), em.AdaptiveMaxPool(3))
     image, one = em.predict(net, image=(4, 6), unit=(1, 3)), em.predict(line, image=4, unit=1, ndim=1)
     assert_close(image.map.sum(axis=1) / image.total, one.map / one.total, REWRITE)
+
+
+@pytest.mark.parametrize("image", [9, 10, 12])
+def test_averages_of_neighbours_never_take_off_more_than_a_site_has(image: int) -> None:
+    """Copies of values less their mean: a window of them has a mean square, where the covariances said less than 0."""
+    net = em.serial(em.Conv(2, 64, padding=((0, 1), (0, 1))), em.MaxPool(3, 2, 1, dilation=2), em.GroupNorm(1),
+                    em.Upsample(), em.MaxPool(3, 1, 1), em.GlobalAvgPool())
+    field = em.predict(net, image=image)
+    assert np.isfinite(field.map).all() and field.map.min() >= 0
+    assert abs(em.measure(net, image=image, draws=100, rng=0).total / field.total - 1) < .2
