@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Iterator, Sequence
@@ -12,13 +13,14 @@ import numpy as np
 from ...layers import Activation, Layer, PixelShuffle, PixelUnshuffle, Shuffle, Slice, Softmax
 from ...results.assumptions import Assumption
 from ..memory import remembered, replace
-from ..sweep import groups
+from ..sweep import groups, patterns
 from ..sweep.covariance import MIXED, Covariance
 from ..sweep.factor import Factor
 from ..sweep.groups import Labels
 from ..sweep.lowering import SAMPLE, Linear, box
-from ..sweep.moments import Moments, at as lag_zero, ratio
+from ..sweep.moments import Common, Moments, at as lag_zero, in_parts, ratio
 from ..sweep.pairs import cut_pairs, select_lags
+from ..sweep.patterns import Known
 from ..sweep.taps import Array
 from ..sweep.values import Gaussian
 from . import functions
@@ -225,28 +227,69 @@ class PixelShuffleRule(_Phased):
                                       f"different distributions: {SAMPLE}")
         whole, ndim = extent == (1,) * m.ndim, m.ndim
         shape = *(2 * h + 1 for h in at.want), *extent
-        values, level = np.zeros((owner.shape[1], *shape)), np.zeros((owner.shape[1], *extent))
+        values, level = np.zeros((owner.shape[1], *shape)), self._level(at, m)
         coarse = _lags_of_phases(m.with_lags(tuple(h // s for h, s in zip(at.want, strides))).values, 1, op, at.want,
                                  coarser=False)
         for phase, k in zip(self.phases(op), owner):
             index: Any = ... if whole else _every(strides, phase)
             values[index] += coarse[k] / (len(owner) if whole else 1)
-            level[index] += (m.level_map * m.per_site(means))[k] / (len(owner) if whole else 1)
         if means.any() and any(at.want):  # sites of different phases have their means in common
             multiple = np.ones(shape[:ndim], bool)
             for axis, s in enumerate(strides):
                 tau = np.abs(np.arange(-at.want[axis], at.want[axis] + 1)) % s == 0
                 multiple &= tau.reshape([-1 if a == axis else 1 for a in range(ndim)])
             values[:, ~multiple] = m.products(level, at.want)[:, ~multiple]
-        count, mean = len(owner), means[owner].sum(axis=0)
-        apart = mean**2 - (means[owner]**2).sum(axis=0)  # of sites of different phases
+        count, means = len(owner), m.mean(m.level_map) * means
+        apart = means[owner].sum(axis=0)**2 - (means[owner]**2).sum(axis=0)  # of sites of different phases
         q, cov_far, cov_site = (per_group[owner].sum(axis=0) for per_group in (m.average, m.cov_far, m.cov_site))
         if self._one_channel(at):  # an unshuffled map: all its sites have in common what they had
             if any(at.want):
                 raise NotImplementedError(f"{at.graph.name(at.i)} ({at.layer.kind}): neighbours of a map that was "
                                           f"unshuffled with no random layer between: {SAMPLE}")
             return Moments(values, cov_far / count, ratio(cov_site, q), sites, m.wraps)
-        return Moments(values, (cov_far + apart) / count**2, ratio(cov_site, q), sites, m.wraps)
+        after = Moments(values, (cov_far + apart) / count**2, ratio(cov_site, q), sites, m.wraps)
+        return after.with_common(functools.partial(self._common, at, m, means)) if after.coupled else after
+
+    def _common(self, at: Before, m: Moments, means: Array) -> Array:
+        """What distant sites have in common: those of a site's phase what they had, others their `means`."""
+        found, owner = self._level(at, m), at.graph.owners[at.i][0]
+        far, total = m.common_map * m.per_site(m.cov_far), means[owner].sum(axis=0)
+        for phase, k in zip(self.phases(at.op), owner):
+            here = _every(self.strides(at.op), phase)
+            found[here] = far[k] + found[here] * m.per_site(total - means[k])
+        return in_parts(found)
+
+    def _level(self, at: Before, m: Moments) -> Array:
+        """Means of the sites of each channel group, which fall towards borders; on the plane over all phases."""
+        owner, extent = at.graph.owners[at.i][0], at.extents[at.i]
+        whole, means = extent == (1,) * m.ndim, m.level_map * m.per_site(m.means)
+        level = np.zeros((owner.shape[1], *extent))
+        for phase, k in zip(self.phases(at.op), owner):
+            level[... if whole else _every(self.strides(at.op), phase)] += means[k] / (len(owner) if whole else 1)
+        return level
+
+    def shared(self, at: Before, inputs: Sequence[Moments], after: Moments) -> Known:
+        """Sites of one phase have what they had below; those of two have their means."""
+        known, owner, extent = at.gates.shared.get(at.source), at.graph.owners[at.i][0], at.extents[at.i]
+        if known is None or max(extent) > patterns.APART or self._one_channel(at):
+            return (None,) * len(after.sites)
+        lines = [np.repeat(np.eye(n), s, axis=0) for n, s in zip(at.extents[at.source], self.strides(at.op))]
+        phase = np.zeros(extent, int)
+        for n, place in enumerate(self.phases(at.op)):
+            phase[_every(self.strides(at.op), place)] = n
+        levels, phase = self._level(at, inputs[0]).reshape(len(after.sites), -1), phase.ravel()
+        found: list[Array | None] = []
+        for level, below in zip(levels, owner.T):
+            alone = {k: known[k] for k in set(below.tolist())}
+            if any(one is None for one in alone.values()):
+                found.append(None)
+                continue
+            pairs = np.multiply.outer(level, level)
+            for k, one in alone.items():
+                here = (phase[:, None] == phase) & (below[phase] == k)
+                pairs[here] = patterns.through_filter(lines, one)[here]
+            found.append(pairs)
+        return tuple(found)
 
     @staticmethod
     def _one_channel(at: Before) -> bool:
@@ -319,7 +362,23 @@ class PixelUnshuffleRule(_Phased):
             part = fine[k] if alone else fine[k][_every(strides, phase)]
             values[g] = part[_upto(extent)]
         owner = np.array([k for _, _, k in each])
-        return Moments(values, m.cov_far[owner], m.corr_site[owner], tuple(m.sites[k] for k in owner), m.wraps)
+        cov_far = m.cov_far[owner]
+        if not (m.coupled and not alone):
+            return Moments(values, cov_far, m.corr_site[owner], tuple(m.sites[k] for k in owner), m.wraps)
+        common = np.stack([m.common_map[k][_every(strides, phase)][_upto(extent)] for _, phase, k in each])
+        return Moments(values, cov_far * m.mean(common)**2, m.corr_site[owner], tuple(m.sites[k] for k in owner),
+                       m.wraps, common=Common.of(functools.partial(in_parts, common)))
+
+    def shared(self, at: Before, inputs: Sequence[Moments], after: Moments) -> Known:
+        known, nothing = at.gates.shared.get(at.source), (None,) * len(after.sites)
+        if known is None:
+            return nothing
+        found = list[Array | None](nothing)
+        for g, phase, k in self._each(at, at.op):
+            lines = [np.eye(n)[p::s][:m] for n, p, s, m in zip(
+                at.extents[at.source], phase, self.strides(at.op), at.extents[at.i])]
+            found[g] = None if (one := known[k]) is None else patterns.through_filter(lines, one)
+        return tuple(found)
 
     def backward(self, at: Below, state: Covariance) -> Covariance:
         refuse_mixed(at, state)

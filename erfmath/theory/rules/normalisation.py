@@ -499,7 +499,11 @@ class BatchNormRule(MapNormRule):
             cov_far, spread = (m.per_pair(np.array([part[n] for part in parts])) for n in (1, 2))
             p = m.common_map  # p + p' - 1, in pairs
             shared: Any = 1.0
-            if not m.wraps or (m.gaussian and p.size > len(p)):  # filters leave the mean the same in all phases
+            if m.wraps and not m.gaussian and (m.second < m.per_site(m.cov_far)).any():
+                p = m.falling(m.deviation)  # phases of less have a lower mean
+            elif m.wraps and not (m.gaussian and p.size > len(p)):
+                p = None  # filters leave the mean the same in all phases
+            if p is not None:
                 shared = m.products(p, m.lags) - m.products(p - 1, m.lags)
             return (m.values - cov_far * shared) / spread
         each: Any = parts[0] if len(parts) == 1 else [m.per_site(np.array(numbers)) for numbers in zip(*parts)]

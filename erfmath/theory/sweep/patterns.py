@@ -157,6 +157,8 @@ def through_random(op: Linear, shared: Shared, sizes_in: Sequence[int], sizes: S
     ndim, passed = len(sizes), [np.ones((1, 1))] * len(sizes)
     for taps in op.taps:
         axis, = taps.axes
+        if taps.geometry[0].transposed and taps.geometry[0].stride > 1 and sizes[axis] > APART:
+            return None  # where sites differ by phase none stands for others
         passed[axis] = _passage(taps.geometry[0], tuple(taps.weights.tolist()), sizes_in[axis], sizes[axis])
     if any(one.size == 1 for one in passed):
         return None
@@ -262,7 +264,7 @@ def _of_gaussian(phi: Function, q: float, second: bytes, shared: _Same, before: 
     roots = np.multiply.outer(root, root)
     corr = _within_one(shared.of / roots)
     known: Any = _within_one(_of_fall(*before) / roots) if before[0] else 0.0
-    low = min(float(np.minimum.reduce(one, axis=None)) for one in (corr, known))
+    low = min(0.0, *(float(np.minimum.reduce(one, axis=None)) for one in (corr, known)))  # as of all phases of a map
     high = max(*(float(np.maximum.reduce(one, axis=None)) for one in (corr, known)), low + LEAST)
     line = np.dot(_POWERS, cross(phi, np.full(NODES, q), low + (high - low) * _PARTS)).tolist()
     found = np.asarray(_polynomial(line, corr, low, high) - _polynomial(line, known, low, high))

@@ -48,6 +48,22 @@ def test_pixel_shuffle_after_a_convolution_is_a_transposed_one(k: int, place: di
     assert_same(around(em.Conv(k, 8 * 2**ndim), em.PixelShuffle(2), R), around(whole, R), place)
 
 
+@pytest.mark.parametrize("image", [(6, 6), (10, 10), (4, 8)])
+@pytest.mark.parametrize("first", [em.Conv(3, 8), em.serial(em.Conv(3, 8), R)], ids=str)
+def test_patterns_go_through_shuffles(first: Any, image: tuple[int, int]) -> None:
+    """Of an unshuffled map a convolution and a pixel shuffle are a transposed convolution; a batch norm asks for them.
+
+    After a rectifier distant sites of one phase have something in common, which is averaged on either side of it.
+    """
+    shuffled = em.serial(first, em.PixelUnshuffle(2), em.Conv(1, 32), em.PixelShuffle(2), R, em.Conv(3, 4),
+                         em.BatchNorm())
+    transposed = em.serial(first, em.PixelUnshuffle(2), em.ConvTranspose(2, 8, stride=2), R, em.Conv(3, 4),
+                           em.BatchNorm())
+    one, other = (em.predict(net, image=image, channels_in=4) for net in (shuffled, transposed))
+    level = REWRITE if isinstance(first, em.Conv) else Tolerance(5e-3, 1e-3)
+    assert_close(one.map, other.map, level)
+
+
 @pytest.mark.parametrize("place", PLACES)
 def test_space_to_depth_stem_is_a_strided_convolution(place: dict[str, Any]) -> None:
     net = em.serial(em.PixelUnshuffle(2), em.Conv(3, 8), R, em.Conv(3, 4))

@@ -250,6 +250,16 @@ def test_a_mean_that_filters_leave_is_the_same_in_all_phases() -> None:
     assert abs(fields[0] / fields[1] - 1) < .1
 
 
+@pytest.mark.parametrize("kernel, stride", [(1, 2), (2, 3), (2, 2)])
+def test_phases_with_other_means(kernel: int, stride: int) -> None:
+    """Sites that no tap of a transposed convolution reads are zero: less the mean they have its square, not less."""
+    net = em.serial(em.Conv(3, 64), em.Activation("relu"), em.ConvTranspose(kernel, 64, stride=stride),
+                    em.Activation("relu"), em.BatchNorm(), em.AvgPool(2), em.Conv(3, 64))
+    plane, image = (em.predict(net, ndim=2, channels_in=64, image=size) for size in (None, 12))
+    assert np.isfinite(plane.map).all() and plane.map.min() >= 0
+    assert abs(image.total / plane.total - 1) < .15  # it was 10 with one tap of two, 1.25 with two
+
+
 def test_no_pair_of_sites_shares_more_than_a_site() -> None:
     """Sites that a stride picks lie nearer to borders than others: some variance is left on nearly constant maps."""
     net = em.serial(em.Conv(3, 6, weights=em.Random(gain=.5)), em.Activation("relu"), em.Activation("sigmoid"),
