@@ -28,7 +28,7 @@ from ..networks.settings import RunSettings
 from ..results.field import EffectiveReceptiveField
 from ..theory.memory import forget
 from ..theory.predict import predict
-from ..theory.sweep import moments as maps, taps
+from ..theory.sweep import linear_layers, taps
 from ..theory.sweep.backward import prepared
 from ..theory.sweep.few_terms import FewTerms
 from ..theory.sweep.inputs import InputModel
@@ -168,7 +168,7 @@ def _counted() -> Iterator[list[int]]:
         return counted
 
     with (mock.patch.multiple(taps, _scatter=counting(taps._scatter), _gather=counting(taps._gather)),
-          mock.patch.object(maps, "forward", counting(maps.forward))):
+          mock.patch.object(linear_layers, "forward", counting(linear_layers.forward))):
         yield count
 
 

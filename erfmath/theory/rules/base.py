@@ -26,8 +26,8 @@ from ..sweep.factor import Factor
 from ..sweep.groups import Labels
 from ..sweep.lowering import SAMPLE, Linear, Norm, reach
 from ..sweep.patterns import Known
-from ..sweep.moments import (Common, Moments, at as lag_zero, far_factor, filtered_values, in_parts, linear,
-                             random_map, ratio, read_sites, shared_after)
+from ..sweep.linear_layers import far_factor, filtered_values, linear, random_map, read_sites, shared_after
+from ..sweep.moments import Common, Moments, at as lag_zero, in_parts, ratio
 from ..sweep.sources import Sum, average
 from ..sweep.taps import Array, Taps, border_gain, forward
 from ..sweep.values import Value

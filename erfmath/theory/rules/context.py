@@ -11,7 +11,8 @@ import numpy as np
 from ...base.errors import check_bytes
 from ..sweep.branches import Branch
 from ..sweep.lowering import SAMPLE, Linear, reach
-from ..sweep.moments import Moments, inside, linear, refit
+from ..sweep.linear_layers import linear
+from ..sweep.moments import Moments, inside, refit
 from ..sweep.taps import Array
 
 if TYPE_CHECKING:

@@ -19,7 +19,8 @@ from ..sweep.covariance import Covariance
 from ..sweep.factor import Factor
 from ..sweep.few_terms import FewTerms, few, variances_of
 from ..sweep.lowering import SAMPLE, Linear, Norm, box, by_place, reach, separable, together
-from ..sweep.moments import Common, Map, Moments, Tilt, in_parts, read_shares, read_sites
+from ..sweep.linear_layers import read_shares, read_sites
+from ..sweep.moments import Common, Map, Moments, Tilt, in_parts
 from ..sweep.patterns import Known
 from ..sweep.rows import padding
 from ..sweep.taps import Array, Taps, reads

@@ -190,8 +190,7 @@ class MapNormRule(NormRule):
         k, images = self.shared_by(at.layer, at.graph.channels[at.i], at.graph.ndim)
         return 1 - 1 / k if images else 1.0
 
-    def _kept(self, at: Below | Above, sizes: Sizes
-              ) -> tuple[Array, Array, Pair, Pair, Pair, int] | None:
+    def _kept(self, at: Below | Above, sizes: Sizes) -> tuple[Array, Array, Pair, Pair, Pair, int] | None:
         """What is left of a site's power, E[v^2] of the values, and what each site gets of the power of the map.
 
         The first two are maps per group.  Of the last there are two: what is the same everywhere, and what goes with
@@ -497,13 +496,10 @@ class BatchNormRule(MapNormRule):
         # E[v(x) mean] falls towards borders: less of the mean is in the values near one.
         if any(m.lags):
             cov_far, spread = (m.per_pair(np.array([part[n] for part in parts])) for n in (1, 2))
-            p = m.common_map  # p + p' - 1, in pairs
-            shared: Any = 1.0
-            if m.wraps and not m.gaussian and (m.second < m.per_site(m.cov_far)).any():
-                p = m.falling(m.deviation)  # phases of less have a lower mean
-            elif m.wraps and not (m.gaussian and p.size > len(p)):
-                p = None  # filters leave the mean the same in all phases
-            if p is not None:
+            shared: Any = 1.0  # p + p' - 1, in pairs
+            low = m.wraps and not m.gaussian and bool((m.second < m.per_site(m.cov_far)).any())
+            p = m.falling(m.deviation) if low else m.common_map  # phases of less than the mean have a lower one
+            if low or not m.wraps or (m.gaussian and p.size > len(p)):  # filters leave it the same in all phases
                 shared = m.products(p, m.lags) - m.products(p - 1, m.lags)
             return (m.values - cov_far * shared) / spread
         each: Any = parts[0] if len(parts) == 1 else [m.per_site(np.array(numbers)) for numbers in zip(*parts)]

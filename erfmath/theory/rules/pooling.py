@@ -16,8 +16,8 @@ from ..memory import remembered, replace
 from ..sweep.covariance import Covariance
 from ..sweep.factor import Factor
 from ..sweep.lowering import Linear, box, by_place, separable
-from ..sweep.moments import (Moments, at as lag_zero, filtered_values, inside, linear, ratio, read_sites,
-                             shared_after)
+from ..sweep.linear_layers import filtered_values, linear, read_sites, shared_after
+from ..sweep.moments import Moments, at as lag_zero, inside, ratio
 from ..sweep.rows import Rows
 from ..sweep.site_distribution import OVERLAPS, SiteDistribution, distant
 from ..sweep.sources import Largest

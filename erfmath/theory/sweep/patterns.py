@@ -19,7 +19,8 @@ from ...layers.geometry import AxisGeometry
 from ..memory import remembered
 from ..rules.functions import Function, cross
 from .lowering import Linear
-from .moments import Moments, read_sites, ratio
+from .linear_layers import read_sites
+from .moments import Moments, ratio
 from .taps import Array
 
 __all__ = ["APART", "EARLY", "KINDS", "Known", "LARGEST", "PART", "Shared", "WIDEST", "at_one_place", "beyond",

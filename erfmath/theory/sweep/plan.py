@@ -12,7 +12,7 @@ import functools
 import math
 import operator
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Union
 
@@ -24,7 +24,7 @@ from ...networks.settings import RunSettings
 from ..memory import Recent
 from ..rules.merging import Merged, Wiring, merged
 from ..rules.nodes import Lists
-from ..rules.order import leading, ordered
+from ..rules.order import leading, ordered, readers_of
 from ..rules.registry import Rule, rule_of
 from ..rules.simplest import simplest
 from ..rules.sums import with_places
@@ -144,8 +144,12 @@ class Graph:
         norms: dict[int, Norm] = {}
         seen: dict[Any, Linear] = {}  # repeated parts hold the same layer objects
         rules = [_rule(name, layer) for name, layer in zip(names, layers)]
+        free: set[int] = set()  # functions that may move: those that one node alone reads
         if flat:
             ordered(names, layers, rules, sources, sizes, source, given)
+            readers = readers_of(sources)
+            free.update(i for i, name in enumerate(names) if i > source and readers[i] == 1 and layers[i].is_gate
+                        and name not in given and name not in apart)
         for i, (name, layer, rule, inputs) in enumerate(zip(names, layers, rules, read)):
             below = inputs[0]
             place = id(layer), sizes[below], channels[below], channels[i]
@@ -162,7 +166,7 @@ class Graph:
             except (ValueError, NotImplementedError) as error:
                 raise type(error)(f"{name}: {error}") from None
             ops.append(op)
-            _stack(i, source, layers, rules, ops, sources, sizes)
+            _stack(i, source, layers, rules, ops, sources, sizes, free)
             incoming = [labels[j] for j in inputs]
             labels[i] = rule.labels(layer, op, incoming, channels[i], ndim)
             owned.append(_owners(rule, layer, op, incoming, labels[i], ndim))
@@ -176,7 +180,7 @@ class Graph:
         if flat and changed.nodes and ordered(names, layers, rules, sources, sizes, source, {
                 *given, *(names[i] for i in biases)}, ops):
             for i in range(len(layers)):
-                _stack(i, source, layers, rules, ops, sources, sizes)
+                _stack(i, source, layers, rules, ops, sources, sizes, free)
         if changed.nodes:  # what has moved has other channels
             for i, layer in enumerate(layers):
                 labels[i] = rules[i].labels(layer, ops[i], [labels[j] for j in sources[i]], channels[i], ndim)
@@ -255,13 +259,24 @@ class Graph:
 
 
 def _stack(i: int, source: int, layers: list[Layer], rules: list[Rule], ops: list[Linear],
-           sources: list[tuple[int, ...]], sizes: list[Any]) -> None:
-    """Let a layer that does with the one before it what one layer does read what that reads."""
-    while (below := sources[i][0]) >= 0 and below != source:
-        joint = rules[i].stacked(layers[i], ops[i], layers[below], ops[below], sizes[sources[below][0]], sizes[below])
+           sources: list[tuple[int, ...]], sizes: list[Any], free: Collection[int]) -> None:
+    """Let a layer that does with the one before it what one layer does read what that reads.
+
+    Functions between that are `free` and commute with it read that, too: the one before has other readers.
+    """
+    ndim, functions = len(sizes[-1]), [i]
+    while (below := sources[functions[-1]][0]) >= 0 and below != source:
+        phi = rules[below].function(layers[below]) if below in free else None
+        if phi is not None and len(sources[below]) == 1 and rules[i].commutes(layers[i], ndim, phi):
+            functions.append(below)
+            continue
+        before = sources[below]
+        joint = rules[i].stacked(layers[i], ops[i], layers[below], ops[below], sizes[before[0]], sizes[below])
         if joint is None:
             return
-        ops[i], sources[i] = joint, sources[below]
+        ops[i], sources[functions[-1]] = joint, before
+        for j in functions[1:]:
+            sizes[j] = sizes[before[0]]
 
 
 def _rule(name: str, layer: Layer) -> Rule:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 import erfmath as em
@@ -42,6 +43,19 @@ def test_a_map_that_others_read_stays() -> None:
     pooled = b(em.MaxPool(2), b(em.Conv(3, 4), b.input))
     net = b.build(b.concat(b(R, pooled), b(em.Conv(1, 4), pooled)))
     assert order(net) == list(net.names)
+
+
+@pytest.mark.parametrize("between", [(R,), (R, em.Activation("tanh")), (em.Identity(), R)], ids=len)
+def test_a_pool_of_functions_of_a_pool_that_others_read(between: tuple[em.Layer, ...]) -> None:
+    """Largest of largest of five sites, though another branch asks for those of three."""
+    b = em.NetworkBuilder()
+    first = b(em.Conv(3, 4), b.input)
+    pooled = b(em.MaxPool(3, 1, 1), first)
+    ends = [b(em.serial(*between, em.MaxPool(3, 1, 1)), pooled), b(em.serial(*between, em.MaxPool(5, 1, 2)), first)]
+    nested, whole = (b.build(b.concat(pooled, b(em.Conv(3, 4), end))) for end in ends)
+    for image in (None, 9):
+        one, other = (em.predict(net, image=image, ndim=2, channels_in=3).map for net in (nested, whole))
+        np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
 
 
 def test_a_convolution_of_which_sites_are_picked() -> None:

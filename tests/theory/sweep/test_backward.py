@@ -614,9 +614,10 @@ def test_plane_is_an_image_without_borders(name: str) -> None:
 
 
 def plant_tap(monkeypatch: pytest.MonkeyPatch) -> None:
-    def wrong(values: Array, start: Any, layer: Any, sizes: Any, weigh: Any = None, flat: bool = False) -> Any:
+    def wrong(values: Array, start: Any, layer: Any, sizes: Any, weigh: Any = None, flat: bool = False,
+              factor: float = 1.0) -> Any:
         def weigh_wrongly(tap: tuple[int, ...], part: Array) -> Array:
-            whole = part * (1.0 if flat else layer.weights[tap]) if weigh is None else weigh(tap, part)
+            whole = part * factor * (1.0 if flat else layer.weights[tap]) if weigh is None else weigh(tap, part)
             return whole * (1.01 if tap[-1] == 1 else 1.0)
         return taps.adjoint(values, start, layer, sizes, weigh_wrongly)
     for module in (covariance, pairs):

@@ -8,7 +8,7 @@ from helpers import ROUNDING, assert_close
 
 import erfmath as em
 from erfmath.networks.settings import RunSettings
-from erfmath.theory.sweep.moments import _flip
+from erfmath.theory.sweep.linear_layers import _flip
 from erfmath.theory.sweep.plan import Graph
 from erfmath.theory.sweep.pooled_pairs import pooled_pairs
 
