@@ -817,6 +817,19 @@ def _(draw: Draw, place: Place) -> Pair:
     return (em.serial(em.multiply(em.Identity(), squeeze), *end), em.serial(em.multiply(squeeze, em.Identity()), *end))
 
 
+@rewrite("layer of each channel of a map times what its mean tells", unlike=("TRF",))
+def _(draw: Draw, place: Place) -> Pair:
+    if place.shape is None:
+        raise ValueError("the plane has no average")
+    gate = em.Activation(draw.pick(("sigmoid", "hardsigmoid", "softplus")))
+    squeeze = em.serial(em.GlobalAvgPool(), em.Conv(1, 4), gate)
+    layer = draw.pick((some_pool(draw), some_pool(draw), em.BlurPool(3, 2), em.Upsample(2), R, em.serial(
+        some_pool(draw, em.MaxPool), R)))
+    begin = em.serial(em.Conv(3, 4), *draw.pick(((), (R,), (em.BatchNorm(), R))))
+    return (em.serial(begin, em.multiply(em.Identity(), squeeze), layer, em.Conv(1, 4)),
+            em.serial(begin, em.multiply(layer, squeeze), em.Conv(1, 4)))
+
+
 @rewrite("global pool of an average", free=True, unlike=("TRF", "shares", "size map"))
 def _(draw: Draw, place: Place) -> Pair:
     if place.shape is None or any(n % 2 for n in place.shape):

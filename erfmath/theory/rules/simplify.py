@@ -13,6 +13,7 @@ from ...layers.base import STEEPEST
 from ..sweep.values import rounded
 from .base import rule_of
 from .constants import dead, with_constants
+from .factors import before_factors
 from .fusion import Row, as_one, fewer_copies, related
 from .moved import unmoved
 from .nodes import Lists, Nodes
@@ -74,6 +75,7 @@ class _Simplifying(Nodes):
         self.within, self.repeat, self.given = 0, False, given
         self.gated = any(layer.is_gate for layer in self.layers)
         self.moved = any(layer.moves_channels for layer in self.layers)
+        self.products = any(layer.multiplies for layer in self.layers)
         self.made: dict[int, tuple[int, ...]] = {}
         self.constant: dict[int, float] = {}
 
@@ -111,6 +113,9 @@ class _Simplifying(Nodes):
                 self._side_by_side(i)
             elif layer.sums:
                 self._sum(i)
+        if self.products and len(self.sources[i]) == 1 and before_factors(self, i):
+            self.repeat = True
+            return
         if len(self.sources[i]) == 1 and self._in_a_row(i):
             return
         layer = self.layers[i]

@@ -50,7 +50,7 @@ def alone(layer: Layer, sizes: Sizes, channels: int, ndim: int) -> Layer:
             g.kernel == n and g.dilation == 1 and not (isinstance(g.padding, str) or any(g.pads(n)))
             for g, n in zip(layer.geometry(ndim), sizes)):
         layer = GlobalAvgPool()
-    if isinstance(layer, AvgPool) and set(sizes) == {1}:
+    if isinstance(layer, (AvgPool, MaxPool)) and set(sizes) == {1}:
         return _of_one_site(layer, ndim)
     if isinstance(layer, (AvgPool, MaxPool)) and (layer.ceil_mode or not getattr(layer, "count_include_pad", True)):
         return _by_whole_windows(layer, sizes, ndim)
@@ -134,13 +134,14 @@ def equal_bins(layer: Layer, sizes: Sizes, ndim: int) -> Layer:
     return MaxPool(kernel, kernel) if layer.routes else AvgPool(kernel, kernel)
 
 
-def _of_one_site(layer: AvgPool, ndim: int) -> Layer:
-    """A pool of one site to one site as a factor."""
+def _of_one_site(layer: AvgPool | MaxPool, ndim: int) -> Layer:
+    """A pool of one site to one site as a factor; the largest of one is this one."""
     axes = layer.geometry(ndim)
     if any(isinstance(g.padding, str) or g.out(1) != 1 or g.pads(1)[0] % g.dilation
            or g.pads(1)[0] // g.dilation >= g.kernel for g in axes):
         return layer
-    return Scale(1 / math.prod(g.kernel for g in axes)) if layer.count_include_pad else Identity()
+    padded = getattr(layer, "count_include_pad", False)
+    return Scale(1 / math.prod(g.kernel for g in axes)) if padded else Identity()
 
 
 def _by_whole_windows(layer: Any, sizes: Sizes, ndim: int) -> Layer:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,9 +17,9 @@ import numpy as np
 
 from ..memory import interned, remembered
 from .site_distribution import SiteDistribution
-from .sources import ROWS_SPLIT, from_rows, split_into
+from .sources import ROWS_SPLIT, Largest, from_rows, largest_wins, split_into
 from .taps import Array
-from .values import Nodes, Source, Value
+from .values import Affine, Gaussian, Nodes, Source, Step, Value
 
 __all__ = ["Product", "Responsive", "constant_of"]
 
@@ -91,19 +92,21 @@ class Product(Source):
         return _product(tuple(sorted(parts, key=_shape)))
 
     @functools.cached_property
+    def _lasting(self) -> list[bool]:
+        """Of each factor whether all sites and inputs have it in common, but for little of it."""
+        return [part.second - part.distribution.cov_site <= LASTING * part.second for part in self.parts]
+
+    @property
     def lasting(self) -> bool:
-        """Whether all sites and inputs have a factor in common, but for little of it."""
-        return any(part.second - part.distribution.cov_site <= LASTING * part.second for part in self.parts)
+        """Whether there is such a factor."""
+        return any(self._lasting)
 
     def _make(self, knots: tuple[float, ...]) -> Nodes:
         factors = [_Factor.of(part, None) for part in self.parts]
         if math.prod(len(f.v) for f in factors) > MOST:
             bins = BINS if len(self.parts) == 2 else int(MOST**(1 / len(self.parts)))
             factors = [_Factor.of(part, bins) for part in self.parts]
-        u, p = np.ones(1), np.ones(1)
-        for f in factors:
-            u, p = np.multiply.outer(u, f.v).ravel(), np.multiply.outer(p, f.p).ravel()
-        return Nodes(u, p, factors)
+        return Nodes(*_pairs(factors), factors)
 
     def nodes(self, knots: tuple[float, ...]) -> Nodes:
         return super().nodes(())  # split at zero as they are; other kinks lie between many points
@@ -118,6 +121,36 @@ class Product(Source):
         out = np.stack(rows, axis=1).reshape(len(table), -1)
         which = factors[part].which
         return factors[part].nodes, out if which is None else out[:, which]
+
+    def winning_sites(self, value: Value, nodes: Nodes, count: int) -> Array | None:
+        """Of sites that share a factor the one wins whose other factors make the largest value."""
+        own, shared = ([k for k, lasts in enumerate(self._lasting) if lasts is kind] for kind in (False, True))
+        if not own or not shared:
+            return None
+        factors: list[_Factor] = nodes.below
+        others, weights = _pairs([factors[k] for k in shared])
+        rises = bool((np.diff(value.at(np.sort(nodes.u))) >= 0).all())
+        kinds = np.sign(others).astype(int) if rises else _bins(others, weights, ROWS)
+        sizes = [len(factors[k].v) for k in (*own, *shared)]
+        wins = np.ones((math.prod(sizes[:len(own)]), len(others)))
+        for kind in np.unique(kinds[others != 0]):
+            these = kinds == kind
+            factor = float(kind) if rises else float(np.average(others[these], weights=weights[these]))
+            wins[:, these] = self._winning(own, factors, factor, () if rises else value.steps, count)[:, None]
+        return np.moveaxis(wins.reshape(sizes), range(len(sizes)), (*own, *shared)).ravel()
+
+    def _winning(self, own: Sequence[int], factors: Sequence[_Factor], factor: float, steps: Sequence[Step], count: int
+                 ) -> Array:
+        """How much oftener than others a site wins, of the product of some factors times a number."""
+        part, (nodes, _, _, which) = self.parts[own[0]], factors[own[0]]
+        if len(own) > 1:  # as if no two sites had anything of these in common
+            x, p = _pairs([factors[k] for k in own])
+            return largest_wins(_stepped(Gaussian.of(1.0, 0.0).value().times(factor), steps).at(x), p, count)
+        won = Largest.of(_stepped(part.times(factor), steps), count).winning(nodes)
+        if which is None:
+            return won
+        total = np.bincount(which, nodes.p)
+        return np.asarray(np.bincount(which, nodes.p * won) / np.where(total > 0, total, 1.0))
 
     def _weights(self, k: int, f: _Factor) -> tuple[Array, Array]:
         """Probabilities of a factor's points, weighed by what it multiplies power and pairs by; each of sum 1."""
@@ -137,6 +170,21 @@ class Product(Source):
             share = np.outer(share, other).ravel()
             x, p, share = _reduced(SiteDistribution(x, p, np.ones(x.shape), share), 3 * COLUMNS)
         return SiteDistribution(x, p, np.ones(x.shape), share)
+
+
+def _pairs(factors: Sequence[_Factor]) -> tuple[Array, Array]:
+    """Products of all points of all factors, and their probabilities."""
+    u, p = np.ones(1), np.ones(1)
+    for f in factors:
+        u, p = np.multiply.outer(u, f.v).ravel(), np.multiply.outer(p, f.p).ravel()
+    return u, p
+
+
+def _stepped(value: Value, steps: Sequence[Step]) -> Value:
+    """A value after more steps."""
+    for step in steps:
+        value = value.times(step.a, step.b) if isinstance(step, Affine) else value.through(step)
+    return value
 
 
 @remembered(256, lasting=False)

@@ -21,7 +21,8 @@ from .site_distribution import SiteDistribution
 from .taps import Array
 from .values import ORDER, PANEL, REACH, Affine, Gaussian, Nodes, Source, Value, cumulated, panels, rounded
 
-__all__ = ["Averaged", "Dropped", "Itself", "Joint", "Largest", "RowMeans", "Standardised", "Sum", "average"]
+__all__ = ["Averaged", "Dropped", "Itself", "Joint", "Largest", "RowMeans", "Standardised", "Sum", "average",
+           "largest_wins"]
 
 #: Points of a lattice for filters and for sums, and panels of the values that go onto either.
 GRID, FINE, ROWS_SPLIT, SPLIT = 1024, 4096, 64, 256
@@ -305,7 +306,7 @@ class Largest(Source):
     def _make(self, knots: tuple[float, ...]) -> Nodes:
         value, = self.parts
         below = value.source.nodes(tuple(sorted({*value.knots, *value.preimage(knots)})))
-        wins = self._winning(value, below)
+        wins = self.winning(below)
         wins /= below.p @ wins
         return Nodes(value.at(below.u), below.p * wins, (below, wins))
 
@@ -314,9 +315,13 @@ class Largest(Source):
         found = self.window.distribution.overlap(self.count, above.at)
         return np.asarray(found / (found[-1] or 1.0))
 
-    def _winning(self, value: Value, below: Nodes) -> Array:
-        """How much oftener than others a site wins, at the nodes of its source."""
+    def winning(self, below: Nodes) -> Array:
+        """How much oftener than others a site wins, at nodes of the source of its value."""
+        value, = self.parts
         source, x = value.source, value.at(below.u)
+        joint = source.winning_sites(value, below, self.count)
+        if joint is not None:
+            return joint
         rising = (np.diff(x[np.argsort(below.u, kind="stable")]) >= 0).all()
         if isinstance(source, Gaussian) and rising:
             return source.winning(below.u, self.count)
@@ -324,11 +329,11 @@ class Largest(Source):
         if len(distribution.share) == 1:
             if rising and isinstance(source, Sum) and source.smooth:
                 return np.asarray(self.count * cumulated(below.p)**(self.count - 1))
-            return _wins(x, below.p, self.count)
+            return largest_wins(x, below.p, self.count)
         # Rows on their own points: what a site wins given its value, averaged over rows.
         base = source.distribution(value.knots)
         at = np.broadcast_to(value.at(base.x), base.p.shape)
-        wins = np.stack([_wins(row, p, self.count) for row, p in zip(at, base.p)])
+        wins = np.stack([largest_wins(row, p, self.count) for row, p in zip(at, base.p)])
         where = base.x if rising else value.at(base.x)
         weight = base.share[:, None] * base.p
         return _at(below.u if rising else x, np.broadcast_to(where, weight.shape), weight, wins)
@@ -358,7 +363,7 @@ class Largest(Source):
         return replace(self._largest, slope=np.ones(self._largest.x.shape))
 
 
-def _wins(x: Array, p: Array, count: int) -> Array:
+def largest_wins(x: Array, p: Array, count: int) -> Array:
     """`count` times the probability that the largest of `count` sites is one of value x; equal ones win equally."""
     unit = float(np.abs(x).max(initial=0.0)) or 1.0
     _, which = np.unique(np.round(x / unit, DIGITS), return_inverse=True)

@@ -145,6 +145,13 @@ class Source(ABC):
         """E[table at the source | value number `part` at one of its sites]; None where that is not known."""
         return None
 
+    def winning_sites(self, value: Value, nodes: Nodes, count: int) -> Array | None:
+        """How much oftener than others a site wins of `count` of a value of it, at its nodes; None: as the value says.
+
+        Where sites have part of a source in common, a larger one is no reason to win.
+        """
+        return None
+
     def sharing_more(self, part: float) -> Source:
         """The same, sites of which share this part of what else is their own, if it can tell."""
         return self

@@ -7,13 +7,15 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 from helpers import REWRITE, ROUNDING, Tolerance, assert_close
 from scipy.integrate import quad
-from scipy.special import expit, k0
+from scipy.special import expit, k0, ndtr
 
 import erfmath as em
 from erfmath.theory.rules.functions import function
 from erfmath.theory.sweep.products import Product
+from erfmath.theory.sweep.sources import Largest
 from erfmath.theory.sweep.values import Gaussian
 
 R = em.Activation("relu")
@@ -43,6 +45,32 @@ def test_what_is_known_given_one_factor() -> None:
         below, table = product.pull(0, nodes, np.stack([h, h]).astype(float))
         met = below.p > 0
         assert_close(table[0][met], wanted(below.u[met]), REWRITE)
+
+
+@pytest.mark.parametrize("name", [None, "sigmoid", "tanh"])
+def test_the_largest_of_sites_that_share_a_factor(name: str | None) -> None:
+    """Of nine normal values times one factor b of all: |b| times the largest, whose mean is 1.4850 (order statistics).
+
+    Whichever wins, b^2 has the mean that it has.
+    """
+    shared = Gaussian.of(1.0, 1.0).value()
+    shared = shared if name is None else shared.through(function(em.Activation(name)))
+    product = Product.of((Gaussian.of(1.0, 0.0).value(), shared))
+    largest = Largest.of(product.value(), 9).nodes(())
+    factors, b = product.nodes(()).below, product.parts.index(shared)
+    square = np.moveaxis(np.broadcast_to(factors[b].v**2, (len(factors[1 - b].v), len(factors[b].v))), 1, b).ravel()
+    size = float(factors[b].p @ np.abs(factors[b].v))
+    assert_close(np.array([largest.p @ largest.u, largest.p @ square]), np.array([1.4850131622 * size, shared.second]),
+                 Tolerance(3e-3, 0.0))
+
+
+def test_the_largest_of_sites_that_share_a_factor_after_a_function_that_falls() -> None:
+    """What wins is decided among the own factors of sites, whatever the function: GELU rises from -0.75 on."""
+    shared = Gaussian.of(1.0, 1.0).value().through(function(em.Activation("sigmoid")))
+    value = Product.of((Gaussian.of(1.0, 0.0).value(), shared)).value().through(function(em.Activation("gelu")))
+    nodes, rng = Largest.of(value, 4).nodes(()), np.random.default_rng(0)
+    v = rng.standard_normal((4, 200_000)) * expit(rng.standard_normal(200_000))
+    assert abs(nodes.p @ nodes.u / np.mean(np.max(v * ndtr(v), axis=0)) - 1) < 0.01
 
 
 def test_response_norm() -> None:

@@ -1,0 +1,41 @@
+"""Layers that do the same with each channel, and factors that all sites of a channel share (squeeze and excite)."""
+
+from __future__ import annotations
+
+from .nodes import Nodes
+from .traits import by_channel, filters, homogeneous, rising
+
+__all__ = ["before_factors"]
+
+
+def before_factors(nodes: Nodes, i: int) -> bool:
+    """Put filters of a product, and its max pools and rectifiers, before factors of one site; whether node `i` is such.
+
+    Of one channel such factors are numbers; these are positive for pools and rectifiers.  Functions between a pool and
+    the product come after both then.
+    """
+    layers, sources, sizes = nodes.layers, nodes.sources, nodes.sizes
+    layer, way = layers[i], [i]
+    while (j := sources[way[-1]][0]) >= 0 and layer.routes and nodes._own(j) and len(sources[j]) == 1 and (
+            rising(layers[j])):
+        way.append(j)
+    if not nodes._own(j) or not layers[j].multiplies:
+        return False
+    maps = [k for k in sources[j] if sizes[k] == sizes[j]]
+    factors = [k for k in sources[j] if k not in maps]
+    if len(maps) != 1 or not factors or nodes.channels[maps[0]] != nodes.channels[j]:
+        return False
+    if not filters(layer, nodes.ndim) and not (nodes.positive.issuperset(factors) and homogeneous(layer, 2.0)
+                                               and by_channel(layer) and not layer.draws_noise):
+        return False
+    places = [j, *way[::-1]]
+    moved = [layer, *(layers[k] for k in places[:-1])]
+    names = [nodes.names[i], *(nodes.names[k] for k in places[:-1])]
+    inputs = [(maps[0],), (j, *factors), *((k,) for k in places[1:-1])]
+    for k, name, one, read in reversed(list(zip(places, names, moved, inputs))):
+        nodes._put(k, one, read)
+        nodes.names[k], sizes[k] = name, sizes[i]
+        nodes.positive.discard(k)
+        for known in (nodes.origin, nodes.normed):
+            known.pop(k, None)
+    return True
