@@ -71,6 +71,7 @@ def ordered(names: list[str], layers: list[Layer], rules: list[Rule], sources: S
             j = sources[i][0]
             if (j <= last or names[j] in given or readers[j] != 1 or len(sources[j]) != 1
                     or rules[j].moves or not rules[j].commutes(layers[j], ndim, phi)
+                    or (phi.below is None and layers[j].routes)  # each site has a curve of its own
                     or (ops is not None and layers[j].is_identity and ops[j].gain != 1)):  # a sum of one value
                 break
             lists: list[list[Any]] = [names, layers, rules, *([] if ops is None else [ops])]

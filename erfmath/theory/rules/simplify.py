@@ -22,8 +22,8 @@ from .parallel import beside, one_convolution
 from .parts import belongs_to_parts
 from .single import alone
 from .sums import flattened
-from .traits import (by_channel, commutes, copies, filters, homogeneous, keeps_positive, like, linear, nothing, odd,
-                     of_copies, of_sites, rising, slope_below, spares_positive, spreads)
+from .traits import (by_channel, commutes, copies, curved, filters, homogeneous, keeps_positive, like, linear, nothing,
+                     odd, of_copies, of_sites, rising, slope_below, spares_positive, spreads)
 
 __all__ = ["simplified"]
 
@@ -295,7 +295,10 @@ class _Simplifying(Nodes):
         self.within -= 1
 
     def _exchange(self, i: int, j: int) -> bool:
-        """Put a factor, or what moves or copies values, node `j`, after the layer that reads it where they commute."""
+        """Put a factor, or what moves or copies values, node `j`, after the layer that reads it where they commute.
+
+        Max pools go before curved functions, of which each site has its own then, and after rectifiers.
+        """
         below, layer = self.layers[j], self.layers[i]
         if self.within == DEEPEST:
             return False
@@ -304,7 +307,8 @@ class _Simplifying(Nodes):
         if isinstance(layer, Activation):
             if isinstance(below, Scale) and not homogeneous(layer, below.factor):
                 return self._with_factor_below(i, j) or self._before_sign(i, j)
-            if not isinstance(below, Scale) and not commutes(layer, below, self.ndim):
+            if not isinstance(below, Scale) and (
+                    not commutes(layer, below, self.ndim) or curved(layer) and below.routes):
                 return False
         if isinstance(below, Scale) and homogeneous(layer, below.factor):
             size, count = self.sizes[i], self.channels[i]
@@ -314,6 +318,8 @@ class _Simplifying(Nodes):
             size, count = self.sizes[i], self.channels[i]
         elif isinstance(layer, Slice) and by_channel(below) and not below.takes_weights:
             size, count = self.sizes[self.sources[j][0]], self.channels[i]
+        elif layer.routes and curved(below) and commutes(below, layer, self.ndim):
+            size, count = self.sizes[i], self.channels[j]
         elif copies(below) and of_sites(layer, self.ndim):
             size, count = self.sizes[self.sources[j][0]], self.channels[i]
         elif self._goes_before(layer, below) and not self._common(i):
@@ -369,10 +375,9 @@ class _Simplifying(Nodes):
         return self.layers[k].random and as_one(row) is not None
 
     def _before_sign(self, i: int, j: int) -> bool:
-        """Put an odd function `i` before a sign `j` that is after a pool which it may go before."""
+        """Put an odd function `i` before a sign `j`."""
         k = self.sources[j][0]
-        if getattr(self.layers[j], "factor") != -1 or not odd(self.layers[i]) or not self._own(k) or not (
-                self.layers[k].routes):
+        if getattr(self.layers[j], "factor") != -1 or not odd(self.layers[i]):
             return False
         self._move_up(i, j, (k,), self.sizes[k], self.channels[k])
         self._again(j)
@@ -382,7 +387,8 @@ class _Simplifying(Nodes):
     def _with_factor_below(self, i: int, j: int) -> bool:
         """Put activation `i` and the factor `j` below it before what lies below both, where all of them commute."""
         k, factor = self.sources[j][0], getattr(self.layers[j], "factor")
-        if not self._own(k) or len(self.sources[k]) > 1 or not homogeneous(self.layers[k], factor):
+        if not self._own(k) or len(self.sources[k]) > 1 or not homogeneous(self.layers[k], factor) or (
+                self.layers[k].routes and curved(self.layers[i])):
             return False
         source, gates = self.sources[k][0], isinstance(self.layers[k], Activation)
         if not (gates and as_one(Row(self.layers[k], self.layers[i], (self.sizes[k],) * 2, (self.channels[k],) * 3,

@@ -21,9 +21,9 @@ from .base import rule_of
 from .functions import Function
 from .order import rises
 
-__all__ = ["absorbs", "by_channel", "commutes", "copies", "filters", "function_of", "homogeneous", "keeps_positive",
-           "like", "linear", "nothing", "odd", "of_copies", "of_sites", "plain", "rising", "slope_below",
-           "spares_positive", "spreads", "unnamed"]
+__all__ = ["absorbs", "by_channel", "commutes", "copies", "curved", "filters", "function_of", "homogeneous",
+           "keeps_positive", "like", "linear", "nothing", "odd", "of_copies", "of_sites", "plain", "rising",
+           "slope_below", "spares_positive", "spreads", "unnamed"]
 
 Array = npt.NDArray[np.float64]
 #: Values above and below zero at which functions are compared.
@@ -180,6 +180,12 @@ def rising(layer: Layer) -> bool:
         phi = function_of(layer)
         return phi is not None and rises(phi)
     return layer.is_identity and not layer.many_inputs
+
+
+def curved(layer: Layer) -> bool:
+    """Whether a layer is a function of each value, and no rectifier: of values twice as large it is not twice it."""
+    phi = function_of(layer)
+    return phi is not None and phi.below is None
 
 
 def slope_below(layer: Layer) -> float | None:
