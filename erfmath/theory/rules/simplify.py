@@ -306,7 +306,7 @@ class _Simplifying(Nodes):
             return True
         if isinstance(layer, Activation):
             if isinstance(below, Scale) and not homogeneous(layer, below.factor):
-                return self._with_factor_below(i, j) or self._before_sign(i, j)
+                return self._with_factor_below(i, j)
             if not isinstance(below, Scale) and (
                     not commutes(layer, below, self.ndim) or curved(layer) and below.routes):
                 return False
@@ -373,16 +373,6 @@ class _Simplifying(Nodes):
             return False
         row = Row(self.layers[k], layer, (self.sizes[k],) * 2, (self.channels[k],) * 3, self.gated, self.ndim)
         return self.layers[k].random and as_one(row) is not None
-
-    def _before_sign(self, i: int, j: int) -> bool:
-        """Put an odd function `i` before a sign `j`."""
-        k = self.sources[j][0]
-        if getattr(self.layers[j], "factor") != -1 or not odd(self.layers[i]):
-            return False
-        self._move_up(i, j, (k,), self.sizes[k], self.channels[k])
-        self._again(j)
-        self._look_up(i)
-        return True
 
     def _with_factor_below(self, i: int, j: int) -> bool:
         """Put activation `i` and the factor `j` below it before what lies below both, where all of them commute."""
