@@ -19,7 +19,7 @@ from ..sweep.values import rounded
 from .fusion import Row, as_one
 from .nodes import Lists
 from .order import readers_of
-from .traits import keeps_positive, like, rising, spares_positive
+from .traits import curved, keeps_positive, like, rising, spares_positive
 
 __all__ = ["belongs_to_parts", "into_parts"]
 
@@ -36,8 +36,17 @@ def belongs_to_parts(layer: Layer, parts: Sequence[int], lists: Lists, positive:
     """
     if isinstance(layer, Activation) and any(j in positive for j in parts) and spares_positive(layer):
         return True
+    if isinstance(layer, MaxPool) and any(_rises_curved(j, lists) for j in parts):
+        return True
     return isinstance(layer, (Activation, MaxPool)) and any(_pooled(j, lists) for j in parts) and (
         isinstance(layer, MaxPool) or rising(layer))
+
+
+def _rises_curved(j: int, lists: Lists) -> bool:
+    """Whether node `j` is a curved function, times a factor perhaps, that max pools go before."""
+    while j > lists.last and getattr(lists.layers[j], "factor", 0) > 0:
+        j, = lists.sources[j]
+    return j > lists.last and curved(lists.layers[j]) and rising(lists.layers[j])
 
 
 def _pooled(j: int, lists: Lists) -> bool:
