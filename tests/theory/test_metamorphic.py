@@ -819,11 +819,11 @@ def _(draw: Draw, place: Place) -> Pair:
 
 @rewrite("layer of each channel of a map times what its mean tells", unlike=("TRF",))
 def _(draw: Draw, place: Place) -> Pair:
-    if place.shape is None:
-        raise ValueError("the plane has no average")
+    if place.shape is None or max(place.shape) == 1:
+        raise ValueError("the plane has no average, one site is one")
     gate = em.Activation(draw.pick(("sigmoid", "hardsigmoid", "softplus")))
     squeeze = em.serial(em.GlobalAvgPool(), em.Conv(1, 4), gate)
-    layer = draw.pick((some_pool(draw), some_pool(draw), em.BlurPool(3, 2), em.Upsample(2), R, em.serial(
+    layer = draw.pick((some_pool(draw), some_pool(draw), em.BlurPool(3, 2), em.Upsample(2, "bilinear"), R, em.serial(
         some_pool(draw, em.MaxPool), R)))
     begin = em.serial(em.Conv(3, 4), *draw.pick(((), (R,), (em.BatchNorm(), R))))
     return (em.serial(begin, em.multiply(em.Identity(), squeeze), layer, em.Conv(1, 4)),

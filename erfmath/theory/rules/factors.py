@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from ...layers import Pad
 from .nodes import Nodes
-from .traits import by_channel, filters, homogeneous, rising
+from .traits import by_channel, copies, filters, homogeneous, rising
 
 __all__ = ["before_factors"]
 
@@ -16,6 +17,8 @@ def before_factors(nodes: Nodes, i: int) -> bool:
     """
     layers, sources, sizes = nodes.layers, nodes.sources, nodes.sizes
     layer, way = layers[i], [i]
+    if copies(layer) or isinstance(layer, Pad) or layer.draws_noise:  # which come after functions
+        return False
     while (j := sources[way[-1]][0]) >= 0 and layer.routes and nodes._own(j) and len(sources[j]) == 1 and (
             rising(layers[j])):
         way.append(j)
@@ -25,8 +28,8 @@ def before_factors(nodes: Nodes, i: int) -> bool:
     factors = [k for k in sources[j] if k not in maps]
     if len(maps) != 1 or not factors or nodes.channels[maps[0]] != nodes.channels[j]:
         return False
-    if not filters(layer, nodes.ndim) and not (nodes.positive.issuperset(factors) and homogeneous(layer, 2.0)
-                                               and by_channel(layer) and not layer.draws_noise):
+    if not filters(layer, nodes.ndim) and not (
+            nodes.positive.issuperset(factors) and homogeneous(layer, 2.0) and by_channel(layer)):
         return False
     places = [j, *way[::-1]]
     moved = [layer, *(layers[k] for k in places[:-1])]

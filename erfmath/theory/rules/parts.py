@@ -4,8 +4,8 @@ The largest of a window is taken channel by channel, and of a window of windows 
 Above a concatenation nobody sees that; in each part a pool is one with the one below, and a function goes before it.
 A norm does nothing to a part that it has normalised already, nor a rectifier to one that is positive, and functions in
 a row may be one.  In the same way a factor that several layers read is one for each of them, which may be part of it;
-those of a product come after it.  Sums of concatenations are concatenations of sums, and channels of one are channels
-of its parts.
+those of a product come after it, and so do copies of sites and pads.  Sums of concatenations are concatenations of
+sums, and channels of one are channels of its parts.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ import math
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from ...layers import Activation, Add, BatchNorm, Concat, Identity, InstanceNorm, Layer, MaxPool, Multiply, Scale, Slice
+from ...layers import (Activation, Add, BatchNorm, Concat, Identity, InstanceNorm, Layer, MaxPool, Multiply, Pad,
+                       Scale, Slice)
 from ..sweep.values import rounded
 from .fusion import Row, as_one
 from .nodes import Lists
 from .order import readers_of
-from .traits import curved, keeps_positive, like, rising, spares_positive
+from .traits import copies, curved, keeps_positive, like, rising, spares_positive
 
 __all__ = ["belongs_to_parts", "into_parts"]
 
@@ -82,7 +83,7 @@ def into_parts(lists: Lists, given: Collection[str]) -> bool:
     names, layers, sources, sizes, channels, last = (
         lists.names, lists.layers, lists.sources, lists.sizes, lists.channels, lists.last)
     kinds = [type(layer) for layer in layers]
-    if Concat not in kinds and Scale not in kinds:
+    if not {Concat, Scale, Multiply}.intersection(kinds):
         return False
     readers, ways = readers_of(sources), {}
     moving, positive = (*NORMS, MaxPool, Activation), _positive(lists)
@@ -101,12 +102,15 @@ def into_parts(lists: Lists, given: Collection[str]) -> bool:
             ways[i] = way
     scaled = {i: held for i, kind in enumerate(kinds) if kind is Multiply and i > last and Scale in kinds and (
         held := [j for j in sources[i] if j > last and kinds[j] is Scale and names[j] not in given])}
+    copied = {i: j for i, kind in enumerate(kinds) if kind is Multiply and i > last for j in sources[i]
+              if j > last and readers[j] == 1 and (kinds[j] is Pad or copies(layers[j])) and names[j] not in given
+              and all(j == k or set(sizes[k]) == {1} for k in sources[i])}
     summed = [i for i, kind in enumerate(kinds) if kind is Add and i > last and len(sources[i]) > 1 and all(
         j > last and kinds[j] is Concat for j in sources[i])]
     summed = [i for i in summed if _side_by_side([sources[j] for j in sources[i]], sizes, channels)]
     sliced = {i for i, kind in enumerate(kinds) if kind is Slice and (j := sources[i][0]) > last and (
         kinds[j] is Concat and all(sizes[k] == sizes[i] for k in sources[j]))}
-    if not ways and not factors and not scaled and not summed and not sliced:
+    if not (ways or factors or scaled or copied or summed or sliced):
         return False
     place: dict[int, int] = {-1: -1}
     made: list[tuple[str, Layer, tuple[int, ...], Any, int]] = []
@@ -130,6 +134,11 @@ def into_parts(lists: Lists, given: Collection[str]) -> bool:
             factor = math.prod(getattr(layers[j], "factor") for j in scaled[i])
             place[i] = add(scaled[i][0], (add(i, bare, sizes[i], channels[i]),), sizes[i], channels[i],
                            Scale(rounded(factor)))
+            continue
+        if i in copied:  # the product of what is copied, and factors of one site
+            j = copied[i]
+            bare = tuple(end_of(sources[j][0] if k == j else k) for k in inputs)
+            place[i] = add(j, (add(i, bare, sizes[sources[j][0]], channels[i]),), sizes[i], channels[i])
             continue
         if i in summed:  # part by part
             terms = [add(i, tuple(map(end_of, each)), sizes[i], channels[each[0]])

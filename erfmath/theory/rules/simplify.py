@@ -302,7 +302,7 @@ class _Simplifying(Nodes):
         below, layer = self.layers[j], self.layers[i]
         if self.within == DEEPEST:
             return False
-        if copies(below) and self._fewer_copies(i, j):
+        if copies(below) and (self._fewer_copies(i, j) or self._before_curve(i, j)):
             return True
         if isinstance(layer, Activation):
             if isinstance(below, Scale) and not homogeneous(layer, below.factor):
@@ -363,6 +363,17 @@ class _Simplifying(Nodes):
         self.layers[j], self.layers[i] = fewer
         self.sizes[j] = tuple(None if n is None else g.stride * n for n, g in zip(
             self.sizes[self.sources[j][0]], fewer[0].geometry(self.ndim)))
+        return True
+
+    def _before_curve(self, i: int, j: int) -> bool:
+        """Let max pool `i` of copies `j` of a curved function's values be the function of a pool of copies."""
+        k, pool = self.sources[j][0], self.layers[i]
+        if not (pool.routes and self._own(k) and curved(self.layers[k]) and commutes(self.layers[k], pool, self.ndim)):
+            return False
+        self._move_up(j, k, self.sources[k], self.sizes[j], self.channels[j])
+        self._move_up(i, j, (k,), self.sizes[i], self.channels[j])
+        self._again(j)
+        self._look_up(i)
         return True
 
     def _before_gate(self, layer: Layer, gate: Activation, k: int) -> bool:
