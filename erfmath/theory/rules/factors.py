@@ -24,9 +24,10 @@ def before_factors(nodes: Nodes, i: int) -> bool:
         way.append(j)
     if not nodes._own(j) or not layers[j].multiplies:
         return False
-    maps = [k for k in sources[j] if sizes[k] == sizes[j]]
+    one_site = layer.is_gate and set(sizes[j]) == {1}
+    maps = [k for k in sources[j] if (k not in nodes.positive if one_site else sizes[k] == sizes[j])]
     factors = [k for k in sources[j] if k not in maps]
-    if len(maps) != 1 or not factors or nodes.channels[maps[0]] != nodes.channels[j]:
+    if len(maps) != 1 or not factors or any(known[maps[0]] != known[j] for known in (sizes, nodes.channels)):
         return False
     if not filters(layer, nodes.ndim) and not (
             nodes.positive.issuperset(factors) and homogeneous(layer, 2.0) and by_channel(layer)):

@@ -44,8 +44,8 @@ def belongs_to_parts(layer: Layer, parts: Sequence[int], lists: Lists, positive:
 
 
 def _rises_curved(j: int, lists: Lists) -> bool:
-    """Whether node `j` is a curved function, times a factor perhaps, that max pools go before."""
-    while j > lists.last and getattr(lists.layers[j], "factor", 0) > 0:
+    """Whether node `j` is a function that never falls, and it or one right below it is curved: pools go before it."""
+    while j > lists.last and rising(lists.layers[j]) and not curved(lists.layers[j]):
         j, = lists.sources[j]
     return j > lists.last and curved(lists.layers[j]) and rising(lists.layers[j])
 

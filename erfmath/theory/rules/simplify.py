@@ -20,6 +20,7 @@ from .nodes import Lists, Nodes
 from .order import readers_of
 from .parallel import beside, one_convolution
 from .parts import belongs_to_parts
+from .pools import functions_below
 from .single import alone
 from .sums import flattened
 from .traits import (by_channel, commutes, copies, curved, filters, homogeneous, keeps_positive, like, linear, nothing,
@@ -302,7 +303,12 @@ class _Simplifying(Nodes):
         below, layer = self.layers[j], self.layers[i]
         if self.within == DEEPEST:
             return False
-        if copies(below) and (self._fewer_copies(i, j) or self._before_curve(i, j)):
+        if copies(below) and self._fewer_copies(i, j):
+            return True
+        if layer.routes and (depth := functions_below(self, i)):
+            self._pull_up(i, depth)
+            self._again(self.sources[i][0])
+            self._look_up(i)
             return True
         if isinstance(layer, Activation):
             if isinstance(below, Scale) and not homogeneous(layer, below.factor):
@@ -318,8 +324,6 @@ class _Simplifying(Nodes):
             size, count = self.sizes[i], self.channels[i]
         elif isinstance(layer, Slice) and by_channel(below) and not below.takes_weights:
             size, count = self.sizes[self.sources[j][0]], self.channels[i]
-        elif layer.routes and curved(below) and commutes(below, layer, self.ndim):
-            size, count = self.sizes[i], self.channels[j]
         elif copies(below) and of_sites(layer, self.ndim):
             size, count = self.sizes[self.sources[j][0]], self.channels[i]
         elif self._goes_before(layer, below) and not self._common(i):
@@ -363,17 +367,6 @@ class _Simplifying(Nodes):
         self.layers[j], self.layers[i] = fewer
         self.sizes[j] = tuple(None if n is None else g.stride * n for n, g in zip(
             self.sizes[self.sources[j][0]], fewer[0].geometry(self.ndim)))
-        return True
-
-    def _before_curve(self, i: int, j: int) -> bool:
-        """Let max pool `i` of copies `j` of a curved function's values be the function of a pool of copies."""
-        k, pool = self.sources[j][0], self.layers[i]
-        if not (pool.routes and self._own(k) and curved(self.layers[k]) and commutes(self.layers[k], pool, self.ndim)):
-            return False
-        self._move_up(j, k, self.sources[k], self.sizes[j], self.channels[j])
-        self._move_up(i, j, (k,), self.sizes[i], self.channels[j])
-        self._again(j)
-        self._look_up(i)
         return True
 
     def _before_gate(self, layer: Layer, gate: Activation, k: int) -> bool:
@@ -610,6 +603,7 @@ class _Simplifying(Nodes):
         first, below = self.layers[level[0]], [self.sources[j][0] for j in level]
         if belongs_to_parts(first, below, self.lists, self.positive):
             return False
-        return (by_channel(first) and len({self.sizes[j] for j in below}) == 1
+        each = by_channel(first) or filters(first, self.ndim)
+        return (each and len({self.sizes[j] for j in below}) == 1
                 and all(like(first, self.layers[j]) and self.channels[j] == self.channels[k]
                         for j, k in zip(level, below)))
