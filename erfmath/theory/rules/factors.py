@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...layers import Pad
+from ...layers import ConvTranspose, Pad
 from .nodes import Nodes
 from .traits import by_channel, copies, filters, homogeneous, rising
 
@@ -17,7 +17,7 @@ def before_factors(nodes: Nodes, i: int) -> bool:
     """
     layers, sources, sizes = nodes.layers, nodes.sources, nodes.sizes
     layer, way = layers[i], [i]
-    if copies(layer) or isinstance(layer, Pad) or layer.draws_noise:  # which come after functions
+    if copies(layer) or isinstance(layer, (Pad, ConvTranspose)) or layer.draws_noise:  # one with what comes after
         return False
     while (j := sources[way[-1]][0]) >= 0 and layer.routes and nodes._own(j) and len(sources[j]) == 1 and (
             rising(layers[j])):

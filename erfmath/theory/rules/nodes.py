@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...layers import Identity, Layer, Scale
+from ...layers import Activation, Identity, Layer, Scale
 from .order import readers_of
-from .traits import unnamed
+from .traits import slope_below, unnamed
 
 __all__ = ["Lists", "Nodes"]
 
@@ -137,3 +137,21 @@ class Nodes:
         """Whether a node is a multiple that a product reads, after which the factor comes."""
         above = self.reader.get(i)
         return isinstance(self.layers[i], Scale) and above is not None and self.layers[above].multiplies
+
+    def _slopes(self, j: int) -> tuple[int, tuple[float, float], list[int]]:
+        """What node `j` is a rectifier of, its slopes above and below zero, and the nodes that make it, read only here.
+        """
+        way = []
+        while self._own(j) and (isinstance(self.layers[j], Scale) or (
+                isinstance(self.layers[j], Activation) and slope_below(self.layers[j]) is not None)):
+            way.append(j)
+            j, = self.sources[j]
+        above, below = 1.0, 1.0
+        for k in reversed(way):
+            layer = self.layers[k]
+            if isinstance(layer, Scale):
+                above, below = above * layer.factor, below * layer.factor
+            else:
+                least = slope_below(layer) or 0.0
+                above, below = above * (1.0 if above > 0 else least), below * (1.0 if below < 0 else least)
+        return j, (above, below), way

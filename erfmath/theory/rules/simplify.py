@@ -24,7 +24,7 @@ from .pools import functions_below
 from .single import alone
 from .sums import flattened
 from .traits import (by_channel, commutes, copies, curved, filters, homogeneous, keeps_positive, like, linear, nothing,
-                     odd, of_copies, of_sites, rising, slope_below, spares_positive, spreads)
+                     odd, of_copies, of_sites, rising, spares_positive, spreads)
 
 __all__ = ["simplified"]
 
@@ -313,8 +313,8 @@ class _Simplifying(Nodes):
         if isinstance(layer, Activation):
             if isinstance(below, Scale) and not homogeneous(layer, below.factor):
                 return self._with_factor_below(i, j)
-            if not isinstance(below, Scale) and (
-                    not commutes(layer, below, self.ndim) or curved(layer) and below.routes):
+            if not isinstance(below, Scale) and (not commutes(layer, below, self.ndim) or below.routes and (
+                    curved(layer) or self._one_with_above(i))):
                 return False
         if isinstance(below, Scale) and homogeneous(layer, below.factor):
             size, count = self.sizes[i], self.channels[i]
@@ -324,6 +324,9 @@ class _Simplifying(Nodes):
             size, count = self.sizes[i], self.channels[i]
         elif isinstance(layer, Slice) and by_channel(below) and not below.takes_weights:
             size, count = self.sizes[self.sources[j][0]], self.channels[i]
+        elif isinstance(layer, Scale) and below.draws_noise and self.layers[self.sources[j][0]].random and (
+                self._own(self.sources[j][0])):  # whose weights take it up
+            size, count = self.sizes[i], self.channels[i]
         elif copies(below) and of_sites(layer, self.ndim):
             size, count = self.sizes[self.sources[j][0]], self.channels[i]
         elif self._goes_before(layer, below) and not self._common(i):
@@ -336,6 +339,14 @@ class _Simplifying(Nodes):
         self._again(j)
         self._look_up(i)
         return True
+
+    def _one_with_above(self, i: int) -> bool:
+        """Whether function `i` and one that alone reads it are one."""
+        above = self.reader.get(i)
+        return above is not None and self._own(i) and self.sources[above] == (i,) and isinstance(
+            self.layers[above], Activation) and as_one(Row(
+                self.layers[i], self.layers[above], (self.sizes[i],) * 2, (self.channels[i],) * 3, self.gated,
+                self.ndim)) is not None
 
     def _near_function(self, i: int, j: int) -> bool:
         """Put a function that is one with function `i` next to it, if what lies between commutes; whether it does."""
@@ -450,24 +461,6 @@ class _Simplifying(Nodes):
             self._look_up(i if end in (i, at) else end)
             if end != i:
                 self._look_up(i)
-
-    def _slopes(self, j: int) -> tuple[int, tuple[float, float], list[int]]:
-        """What node `j` is a rectifier of, its slopes above and below zero, and the nodes that make it, read only here.
-        """
-        way = []
-        while self._own(j) and (isinstance(self.layers[j], Scale) or (
-                isinstance(self.layers[j], Activation) and slope_below(self.layers[j]) is not None)):
-            way.append(j)
-            j, = self.sources[j]
-        above, below = 1.0, 1.0
-        for k in reversed(way):
-            layer = self.layers[k]
-            if isinstance(layer, Scale):
-                above, below = above * layer.factor, below * layer.factor
-            else:
-                least = slope_below(layer) or 0.0
-                above, below = above * (1.0 if above > 0 else least), below * (1.0 if below < 0 else least)
-        return j, (above, below), way
 
     def _sum(self, i: int) -> None:
         """A factor of all terms after a sum; convolutions of one map as one, as norms tell what channels are like."""
