@@ -37,7 +37,7 @@ def alone(layer: Layer, sizes: Sizes, channels: int, ndim: int) -> Layer:
         layer = _forwards(layer, ndim)
     if isinstance(layer, Conv):
         if layer.random:
-            return layer
+            return _of_variances(layer)
         layer = _one_tap(_trimmed(layer, ndim), ndim)
         if not isinstance(layer, Conv):
             return layer
@@ -62,6 +62,15 @@ def alone(layer: Layer, sizes: Sizes, channels: int, ndim: int) -> Layer:
         if layer.function == "leaky_relu" and layer.slope == 0:
             return _RELU
     return layer
+
+
+def _of_variances(layer: Conv) -> Layer:
+    """Random weights by their variances alone: neither their law nor a flat profile tells them apart."""
+    weights: Any = layer.weights
+    profile = None if weights.profile is None or np.ptp(weights.profile) == 0 else weights.profile
+    if profile is weights.profile and weights.law == "normal":
+        return layer
+    return replace(layer, weights=replace(weights, profile=profile, law="normal"))
 
 
 def _one_tap(layer: Layer, ndim: int) -> Layer:
