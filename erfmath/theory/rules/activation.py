@@ -95,6 +95,9 @@ class ActivationRule(Rule):
         # Both c and what a rectifier makes of it fall towards borders as the deviation does.
         level = m.level if rectifies else np.ones(len(q))
         apart, near, mean, gate0 = _of_gaussians(phi, q, _far(m, level), m.corr_site)
+        if m.far_phases is not None:  # more than of the mean correlation
+            of_each = functions.cross(phi, q[:, None], m.far_phases).mean(axis=1)
+            apart = apart + of_each - functions.cross(phi, q, m.far_phases.mean(axis=1))
         cov_far, corr_site, pair_gate = apart * level, ratio(near, mean), np.zeros(len(q))
         before = [m.value(g) for g in range(len(q))]
         sites = [value.through(phi) for value in before]

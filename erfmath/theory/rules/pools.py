@@ -15,8 +15,11 @@ __all__ = ["functions_below"]
 def functions_below(nodes: Nodes, i: int) -> int:
     """How far below max pool `i` the first function is that it goes before, in layers; 0 where there is none.
 
-    One of the functions is curved, and all commute with the pool and with what lies between.
+    One of the functions is curved, and all commute with the pool and with what lies between.  Pools that other pools
+    read beside other layers stay, as those may be one with them.
     """
+    if nodes.readers[i] > 1 and any(i in read and nodes.layers[k].routes for k, read in enumerate(nodes.sources)):
+        return 0
     between, depth = [nodes.layers[i]], 0
     k, = nodes.sources[i]
     while nodes._own(k) and len(nodes.sources[k]) == 1:

@@ -191,9 +191,17 @@ class _Met:
         return np.asarray(sum(numbers for _, numbers in there) / np.where(whole > 0, whole, 1.0))
 
 
-#: Lags up to which sites of different phases of a transposed convolution are told apart; those of a whole map would
-#: be too many.
-PHASED = 3
+#: Lags up to which sites of different phases of a transposed convolution are told apart, at least and at most, and the
+#: numbers that are carried for it: those of all lags of a whole map would be too many.
+PHASED, FARTHEST, CARRIED = 3, 12, 2**17
+
+
+def _phased(sizes: Sequence[int | None], stride: int) -> int:
+    """Lags up to which sites of a map of these sizes are told apart by their phases, of which there are so many."""
+    sites, lag = math.prod(n or 1 for n in sizes), max(PHASED, stride)
+    while lag < FARTHEST and sites * (2 * lag + 3)**len(sizes) <= CARRIED:
+        lag += 1
+    return lag
 
 
 class _Forward:
@@ -214,6 +222,22 @@ class _Forward:
         self.depends_on = self._dependence()
         self.roots = self._roots()
         self.alike = self._alike()
+        self.periods = self._periods()
+
+    def _periods(self) -> dict[int, tuple[int, ...]]:
+        """After how many sites phases repeat that transposed layers of random weights have made, where any have."""
+        found: dict[int, tuple[int, ...]] = {}
+        for i, (op, sources) in enumerate(zip(self.graph.ops, self.graph.sources)):
+            below = [found[j] for j in sources if j in found]
+            if op.fresh:
+                below = [(1,) * self.graph.ndim] * any([taps.geometry[0].transposed for taps in op.taps])
+            here = [math.lcm(*periods) for periods in zip(*below)]
+            for taps in op.taps if below else ():
+                for axis, g in zip(taps.axes, taps.geometry):
+                    here[axis] = here[axis] * g.stride if g.transposed else here[axis] // math.gcd(here[axis], g.stride)
+            if max(here, default=1) > 1:
+                found[i] = tuple(here)
+        return found
 
     def _alike(self) -> bool:
         """Whether all maps are the same along all axes."""
@@ -272,7 +296,9 @@ class _Forward:
             here = made[inputs[0]] if len(inputs) == 1 else widest([made[j] for j in inputs])
             made[i] = reach(op, here, back=False) if op.taps else here
             if op.fresh and any([g.transposed and g.stride > 1 for taps in op.taps for g in taps.geometry]):
-                made[i] = widest([made[i], (PHASED,) * graph.ndim])  # one phase has something in common, others nothing
+                # Sites of one phase have something in common, others nothing.
+                phases = max([g.stride for taps in op.taps for g in taps.geometry])
+                made[i] = widest([made[i], (_phased(graph.sizes[i], phases),) * graph.ndim])
         for i, here in made.items():
             if need[i] != zero:  # further apart there are no two sites
                 need[i] = zero if here == zero else tuple(
@@ -548,7 +574,7 @@ class _Forward:
         if i == self.graph.source:
             found = replace(found, sites=tuple(None if site is None else Itself.of(site).value()
                                                for site in found.sites))
-        found.alike = self.alike
+        found.alike, found.periods = self.alike, self.periods.get(i, ())
         self.gates.sites[i] = found.sites
         if i in self.small:
             known = self.graph.rules[i].shared(at, inputs, found)

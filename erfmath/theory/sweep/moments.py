@@ -127,6 +127,8 @@ class Moments:
         towards borders as `second` does.
     made_from : Map, optional
         What they were made from, where products may ask.
+    periods : tuple of int
+        After how many sites phases of a transposed layer repeat, along each axis; empty where there are none.
     """
 
     values: Array
@@ -142,6 +144,7 @@ class Moments:
     offset: Array | None = None
     made_from: Map | None = None
     alike: bool = False
+    periods: tuple[int, ...] = ()
 
     @property
     def ndim(self) -> int:
@@ -244,11 +247,31 @@ class Moments:
             return carried
         shape = len(q), *(2 * h + 1 for h in box)
         check_bytes(8 * math.prod(shape), f"correlations of shape {shape}", REMEDY)
+        if self.by_phase is not None:
+            places = np.ix_(np.arange(len(q)), *map(_of_phases, self.lags, box, self.periods))
+            return np.asarray(self.by_phase[places])
         out = np.empty(shape)
         out[:] = self.per_site(self.corr_site)
         held, there = overlap(self.lags, box)
         out[there] = carried[held]
         return out
+
+    @lazy
+    def by_phase(self) -> Array | None:
+        """The same of carried lags, of pairs on the map; None where these are not of all phases, or there are none."""
+        if not self.periods or any(h < period for h, period in zip(self.lags, self.periods)):
+            return None
+        pairs, among = (values.reshape(*values.shape[:1 + self.ndim], -1).sum(axis=-1) for values in (
+            self.values, self.products(self.deviation, self.lags)))
+        return ratio(pairs, among)
+
+    @property
+    def far_phases(self) -> Array | None:
+        """Correlations of the farthest sites of each phase that lags are carried for, shape (groups, phases)."""
+        if self.by_phase is None:
+            return None
+        last = (slice(None), *(slice(2 * h + 1 - period, None) for h, period in zip(self.lags, self.periods)))
+        return self.by_phase[last].reshape(len(self.by_phase), -1)
 
     def open_pairs(self, function: Function, lags: tuple[int, ...], gates: Array) -> None:
         """Note how often a function of two sites is open at both, for `opened`."""
@@ -479,6 +502,13 @@ def lines_of(maps: Array, alike: bool) -> tuple[Array, ...]:
 
 #: All axes of a map of so many, but one.
 _ACROSS = {(ndim, axis): tuple(a for a in range(ndim) if a != axis) for ndim in range(2, 8) for axis in range(1, ndim)}
+
+
+def _of_phases(have: int, want: int, period: int) -> Array:
+    """Places of carried lags that stand for those of a wider box: the farthest of the same phase."""
+    lags = np.arange(-want, want + 1)
+    beyond = have - (have - np.abs(lags)) % period
+    return have + np.where(np.abs(lags) <= have, lags, np.sign(lags) * beyond)
 
 
 def inside(extent: tuple[int, ...], lags: tuple[int, ...], wraps: bool = False) -> Array:
