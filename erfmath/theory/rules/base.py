@@ -68,6 +68,8 @@ def through_taps(op: Linear, m: Moments, sizes_in: Sizes, sizes: Sizes, extent: 
     cov_far = m.cov_far * far_factor(op, m, sizes_in, sizes) if m.coupled else m.cov_far
     values = filtered_values(op, m, sizes_in, extent, lags)
     corr_site = _shared_after(op, m, values, sizes_in, extent)
+    if m.periods:  # at one place no less than at distant ones, which share by their phases
+        corr_site = np.maximum(corr_site, ratio(cov_far, m.mean(values[lag_zero(lags)])))
     common: Callable[[], Array] | None = None
     if op.variances and m.common is not None:
         common = functools.partial(_common_after, op, m.common, len(cov_far), sizes_in, extent)

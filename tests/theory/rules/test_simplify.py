@@ -232,3 +232,14 @@ def test_pools_of_parts_that_are_functions_of_one_value() -> None:
     after = em.serial(em.Conv(5, 2, stride=2), em.concat(selu, em.Identity()), pool)
     parts = em.serial(em.Conv(5, 2, stride=2), em.concat(em.serial(selu, pool), pool))
     assert_close(*(em.predict(net, image=4, unit=0, channels_in=4, ndim=2).map for net in (after, parts)), REWRITE)
+
+
+@pytest.mark.parametrize("twice", [False, True])
+def test_factors_and_dropout_between_random_weights_and_a_sum(twice: bool) -> None:
+    """A factor goes into the weights below a dropout; where both terms have it, it stays, and the search ends."""
+    def net(*ends: em.Layer) -> em.Network:
+        branch = em.serial(em.Conv(3, 4), *ends)
+        return em.serial(em.Conv(3, 4), R, em.add(branch, branch if twice else em.Conv(1, 4)), R)
+    one, other = (em.predict(net(*ends), image=6, channels_in=2, ndim=2).map
+                  for ends in ((em.Scale(2.0), em.Dropout(.3)), (em.Dropout(.3), em.Scale(2.0))))
+    assert_close(one, other, REWRITE)

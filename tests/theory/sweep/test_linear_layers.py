@@ -56,6 +56,17 @@ def test_averages_over_many_phases_of_a_transposed_convolution(kernel: int, samp
     assert abs(em.predict(net, image=8, ndim=2, channels_in=64).total / sampled - 1) < .2
 
 
+def test_what_phases_share_at_one_place() -> None:
+    """No less than at distant ones: a second batch norm after an average of 64 sites had a fifth of the sampled gain.
+
+    Sampled with 120 draws of 32 channels: total 1.29 +- 0.03.
+    """
+    relu, wide = em.Activation("relu"), em.Conv(3, 32)
+    net = em.serial(wide, relu, em.ConvTranspose(2, 32, stride=2), em.BatchNorm(), relu, em.AvgPool(8), em.BatchNorm(),
+                    relu)
+    assert abs(em.predict(net, image=24, ndim=2, channels_in=32).total / 1.29 - 1) < .15
+
+
 def test_lags_of_phases() -> None:
     """Of a period of two, carried up to three sites: farther ones are as the last of their phase."""
     assert _of_phases(3, 6, 2).tolist() == [1, 0, 1, 0, 1, 2, 3, 4, 5, 6, 5, 6, 5]
