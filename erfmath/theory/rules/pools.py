@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ...layers import Activation
 from .nodes import Nodes
-from .traits import commutes, curved
+from .traits import commutes, curved, odd
 
 __all__ = ["functions_below"]
 
@@ -26,7 +26,8 @@ def functions_below(nodes: Nodes, i: int) -> int:
         layer = nodes.layers[k]
         if not isinstance(layer, Activation):
             between.append(layer)
-        elif not all(commutes(layer, one, nodes.ndim) for one in between):
+        elif not all(commutes(layer, one, nodes.ndim) or getattr(one, "factor", 0) == -1 and odd(layer)
+                     for one in between):
             break
         else:
             depth = depth or len(between)

@@ -115,10 +115,10 @@ class _Simplifying(Nodes):
                 self._side_by_side(i)
             elif layer.sums:
                 self._sum(i)
+        if len(self.sources[i]) == 1 and self._in_a_row(i):
+            return
         if self.products and len(self.sources[i]) == 1 and before_factors(self, i):
             self.repeat = True
-            return
-        if len(self.sources[i]) == 1 and self._in_a_row(i):
             return
         layer = self.layers[i]
         self._note(i)
