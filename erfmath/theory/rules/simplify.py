@@ -323,7 +323,8 @@ class _Simplifying(Nodes):
             size, count = (each[self.sources[j][0]] for each in (self.sizes, self.channels))
         elif isinstance(below, Activation) and self._before_gate(layer, below, self.sources[j][0]):
             size, count = self.sizes[i], self.channels[i]
-        elif isinstance(layer, Slice) and by_channel(below) and not below.takes_weights:
+        elif isinstance(layer, Slice) and (by_channel(below) and not below.takes_weights or (
+                filters(below, self.ndim) and getattr(below, "channels", None) is None)):
             size, count = self.sizes[self.sources[j][0]], self.channels[i]
         elif isinstance(layer, Scale) and below.draws_noise and self.layers[self.sources[j][0]].random and (
                 self._own(self.sources[j][0])) and i not in self.sunk:  # whose weights take it up, if they may
