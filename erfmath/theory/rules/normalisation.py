@@ -479,7 +479,7 @@ class BatchNormRule(MapNormRule):
         for g, (one, idle) in enumerate(zip(known, self.again_in(at, m))):
             if one is not None and not idle:
                 known[g], gain = patterns.through_batch_norm(m, one, BATCH, g)
-                at.gates.power[at.i][g] = gain / tilts.get(g, 1.0)
+                at.gates.power[at.i][g] = gain / tilts.get(g, 1.0) or at.gates.power[at.i][g]
         at.gates.shared[at.i] = tuple(known)
         return tuple(known)
 

@@ -280,7 +280,8 @@ def _within_one(corr: Array) -> Array:
 def through_batch_norm(m: Moments, shared: Shared, count: int, g: int = 0) -> tuple[Shared, float]:
     """After a batch norm of `count` inputs, and E[1 / variance] of a channel.
 
-    The variance is that of `count` times as many values of their own as there are sites, and of a pattern.
+    The variance is that of `count` times as many values of their own as there are sites, and of a pattern; 0 for the
+    mean where rounding has left neither.
     """
     return _batch_norm(m.second.shape[1:], _at(m.second[g:g + 1]).tobytes(), _Same(shared), count)
 
@@ -297,6 +298,8 @@ def _batch_norm(sizes: tuple[int, ...], second: bytes, known: _Same, count: int)
     mean, square = float(np.dot(weights, own)), float(np.dot(weights, own * own))
     varied = max(float(np.dot(weights, pattern.diagonal())), 0.0)
     many = count * math.prod(sizes) * float(mean * mean / square if square else 1.0) - 1
+    if not mean and not varied:
+        return np.zeros(shared.shape), 0.0
     if varied <= FAINT * mean:
         return np.zeros(shared.shape), (many + 1) / max(many - 2, LEAST) / mean
     power = float(np.dot(weights, np.dot(pattern * pattern, weights)))

@@ -221,3 +221,12 @@ def test_residual_networks_on_small_maps(function: str) -> None:
     assert abs(theory.total / sampled.total - 1) < 0.1
     graph = Graph.of(net, RunSettings.of(net, **about))
     assert prepared(graph, False, InputModel())[1].shared
+
+
+def test_values_that_are_all_in_common_leave_the_gain_of_a_norm() -> None:
+    """A pool of one site beside what it pools: rounding leaves nothing of its own, and no mean of 1 / variance."""
+    net = em.serial(em.MaxPool(3, 1, 1), em.Conv(3, 2, groups=2), em.GlobalAvgPool(),
+                    em.concat(em.MaxPool(3, 1, 1), em.BatchNorm("identity")), em.BatchNorm())
+    place = {"image": 4, "ndim": 3, "channels_in": 2, "unit": 0}
+    assert em.predict(net, **place).total > 0
+    em.layer_shares(net, **place)  # the same with the pool left as it is
