@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from functools import cached_property as lazy
 else:
     class lazy:
-        """As `functools.cached_property`, without the lock of Pythons before 3.12: threads may run it twice."""
+        """As `functools.cached_property`, without the lock of Pythons before 3.12.
+
+        Threads may run it twice; what the first has found is what all get, as values are told by their identity.
+        """
 
         def __init__(self, find: Callable[[Any], Any]) -> None:
             self._find, self.__doc__ = find, find.__doc__
@@ -32,8 +35,7 @@ else:
         def __get__(self, of: Any, owner: type | None = None) -> Any:
             if of is None:
                 return self
-            found = of.__dict__[self._name] = self._find(of)
-            return found
+            return of.__dict__.setdefault(self._name, self._find(of))
 
 
 def replace(of: T, **changes: Any) -> T:

@@ -121,9 +121,8 @@ class Source(ABC):
 
     def nodes(self, knots: tuple[float, ...]) -> Nodes:
         """Nodes on panels split at `knots`: the same object for the same knots."""
-        if knots not in self._made:
-            self._made[knots] = self._make(knots)
-        return self._made[knots]
+        made = self._made.get(knots)
+        return self._made.setdefault(knots, self._make(knots)) if made is None else made  # of two threads the first
 
     @lazy
     def _made(self) -> dict[tuple[float, ...], Nodes]:
