@@ -227,7 +227,7 @@ class PixelShuffleRule(_Phased):
                                       f"different distributions: {SAMPLE}")
         whole, ndim = extent == (1,) * m.ndim, m.ndim
         shape = *(2 * h + 1 for h in at.want), *extent
-        values, level = np.zeros((owner.shape[1], *shape)), self._level(at, m)
+        values = np.zeros((owner.shape[1], *shape))
         coarse = _lags_of_phases(m.with_lags(tuple(h // s for h, s in zip(at.want, strides))).values, 1, op, at.want,
                                  coarser=False)
         for phase, k in zip(self.phases(op), owner):
@@ -238,7 +238,7 @@ class PixelShuffleRule(_Phased):
             for axis, s in enumerate(strides):
                 tau = np.abs(np.arange(-at.want[axis], at.want[axis] + 1)) % s == 0
                 multiple &= tau.reshape([-1 if a == axis else 1 for a in range(ndim)])
-            values[:, ~multiple] = m.products(level, at.want)[:, ~multiple]
+            values[:, ~multiple] = m.products(self._level(at, m), at.want)[:, ~multiple]
         count, means = len(owner), m.mean(m.level_map) * means
         apart = means[owner].sum(axis=0)**2 - (means[owner]**2).sum(axis=0)  # of sites of different phases
         q, cov_far, cov_site = (per_group[owner].sum(axis=0) for per_group in (m.average, m.cov_far, m.cov_site))
