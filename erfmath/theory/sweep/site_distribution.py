@@ -110,20 +110,18 @@ class SiteDistribution:
     @remembered(128, lasting=False)
     def largest_of(self, count: int) -> SiteDistribution:
         """The largest of `count` sites that share the row."""
-        rises = bool((self.x[:, 1:] >= self.x[:, :-1]).all())
-        if rises and self.below is not None:
+        if self._rises and self.below is not None:
             others = _power(self.below, count - 1)
             p = self.p * others
             p /= p.sum(axis=1, keepdims=True)
             return replace(self, p=p, below=others * self.below)
-        distribution = self if rises else self._ascending
+        distribution = self if self._rises else self._ascending
         reached = _power(distribution._reached, count)
         return replace(distribution, p=np.diff(reached, axis=1, prepend=0.0), below=None)
 
     def gates_of_largest(self, counts: Sequence[int]) -> list[float]:
         """`mean_gate` of the largest of so many sites, for each of `counts`, in ascending order."""
-        rises = bool((self.x[:, 1:] >= self.x[:, :-1]).all())
-        if not rises or self.below is None:
+        if not self._rises or self.below is None:
             return [self.largest_of(count).mean_gate for count in counts]
         opened, found = self.p * self.slope**2, []
         power, others = 0, np.ones(self.p.shape)
@@ -143,8 +141,7 @@ class SiteDistribution:
         sites in common, the covariance is the integral of P(both below a and b) - P(one below a) P(other below b),
         which for a < b is F(a)^n F(b)^(n - s) (1 - F(b)^s).
         """
-        rises = bool((self.x[:, 1:] >= self.x[:, :-1]).all())
-        ordered = self if rises else self._ascending
+        ordered = self if self._rises else self._ascending
         below, steps = ordered.below, np.diff(ordered.x if function is None else function(ordered.x), axis=1)
         f = ordered._reached[:, :-1] if below is None else (below[:, 1:] + below[:, :-1]) / 2
         powers = np.empty((len(OVERLAPS) + 1, *f.shape))  # of F^n, from none of it on
@@ -164,6 +161,11 @@ class SiteDistribution:
         order = np.argsort(x, kind="stable")
         p = (self.share[:, None] * self.p).ravel()[order]
         return SiteDistribution(x[None, order], p[None], slope[None, order], np.ones(1))
+
+    @functools.cached_property
+    def _rises(self) -> bool:
+        """Whether the values of each row are in order."""
+        return bool((self.x[:, 1:] >= self.x[:, :-1]).all())
 
     @functools.cached_property
     def _ascending(self) -> SiteDistribution:
