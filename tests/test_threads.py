@@ -10,8 +10,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 
 import erfmath as em
+from erfmath.theory import memory
 
 NETS = {
     "unet": em.zoo.unet(width=2), "plain": em.zoo.plain(4),
@@ -37,10 +39,16 @@ def answer(net: em.Network) -> bytes:
     return bytes(em.predict(net, image=16, width=4).map.tobytes())
 
 
-def test_eight_threads_give_the_bits_of_one() -> None:
-    """All at once on networks that nobody has looked at yet, and then what one thread says."""
+@pytest.mark.parametrize("forgetful", [False, True])
+def test_eight_threads_give_the_bits_of_one(forgetful: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All at once on networks that nobody has looked at yet, and then what one thread says.
+
+    Where forgetful, what is remembered is dropped at every look, as networks of other threads may have it dropped.
+    """
     for name, net in NETS.items():
         NETS[name] = pickle.loads(pickle.dumps(net))  # with nothing remembered
+    if forgetful:
+        monkeypatch.setattr(memory, "OWNERS", 1)
     todo = jobs() * 3
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         together = list(pool.map(lambda job: job(), todo))

@@ -16,12 +16,11 @@ from typing import TYPE_CHECKING, NamedTuple, Union
 
 import numpy as np
 
-from ..memory import remembered
 from .covariance import Covariance
 from .lowering import SAMPLE
 from .plan import Edge
 from .taps import Array
-from .values import Nodes, SiteValue, Source, Value
+from .values import Known, Nodes, SiteValue, Source, Value
 
 if TYPE_CHECKING:
     from .forward import Gates
@@ -32,37 +31,14 @@ FLAT = 1e-9
 #: Parts of a gradient from which on those whose tables are combinations of others, up to such an error, go with them.
 MOST, NEGLIGIBLE = 30, 1e-13
 
-__all__ = ["Conditioned", "Handed", "Known", "Knowns", "Told", "conditional", "conditioned_gain", "crossing",
+__all__ = ["Conditioned", "Handed", "Knowns", "Told", "conditional", "conditioned_gain", "crossing",
            "entry", "handed", "spanned", "told"]
 
 
-@dataclass(frozen=True, eq=False)
-class Known:
-    """Second and first moment of what gates multiply a gradient by, given the source: each of mean 1.
-
-    Attributes
-    ----------
-    nodes : Nodes
-        Of the source.
-    table : ndarray, shape (2, nodes)
-        For the power, and for pairs of distant sites.
-    """
-
-    nodes: Nodes
-    table: Array
-
-
-@remembered(4096, lasting=False)
-def entering(value: Value) -> Known:
-    """What is known, at its source, of a gradient that enters at `value`."""
-    return Known(*value.entry)
-
-
 #: What is known after a passage, and what power and pairs of distant sites gain over independence.
-Passed = tuple[Union["Known", None], float, float]
+Passed = tuple[Union[Known, None], float, float]
 
 
-@remembered(1024, lasting=False)
 def passed(knowns: tuple[Known, ...], source: Source, part: int, below: Value) -> tuple[Passed, ...]:
     """From a source to the value number `part` that it was made of, and through that to its own source.
 
@@ -78,8 +54,15 @@ def passed(knowns: tuple[Known, ...], source: Source, part: int, below: Value) -
     Returns
     -------
     tuple
-        For each of `knowns`; None is known where conditioning ends, at a Gaussian.
+        For each of `knowns`; None is known where conditioning ends, at a Gaussian.  The same objects for the same
+        arguments, as parts of which the same is known go together.
     """
+    further, key = knowns[0].further, (knowns[1:], source, part, below)
+    made: tuple[Passed, ...] | None = further.get(key)
+    return further.setdefault(key, _passed(knowns, source, part, below)) if made is None else made
+
+
+def _passed(knowns: tuple[Known, ...], source: Source, part: int, below: Value) -> tuple[Passed, ...]:
     found: dict[Known, Passed] = {}
     for same in {id(known.nodes): known.nodes for known in knowns}.values():
         these = [known for known in knowns if known.nodes is same]
@@ -115,7 +98,7 @@ def conditional(sites: Sequence[SiteValue]) -> bool:
 
 def entry(sites: Sequence[SiteValue]) -> Knowns:
     """What is known of a gradient that a random layer hands to a node with these values."""
-    return tuple(entering(site) if site is not None and site.source.parts else None for site in sites)
+    return tuple(site.entry if site is not None and site.source.parts else None for site in sites)
 
 
 def spanned(knowns: Sequence[Knowns]) -> tuple[list[int], Array] | None:
@@ -326,7 +309,7 @@ def _along(site: SiteValue, knowns: Sequence[Known | None], below: SiteValue, pa
         if not site.source.parts:
             return [(None, 1.0, 1.0)] * len(knowns)
         below = site.source.parts[part]
-    fresh = entering(below) if below.source.parts else None, 1.0, 1.0
+    fresh = below.entry if below.source.parts else None, 1.0, 1.0
     if site is None:
         return [fresh] * len(knowns)
     if site.source is below.source:

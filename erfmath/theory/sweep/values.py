@@ -28,7 +28,7 @@ from . import site_distribution
 from .site_distribution import SiteDistribution
 from .taps import Array
 
-__all__ = ["Affine", "Gaussian", "Nodes", "ORDER", "PANEL", "POINTS", "REACH", "SiteValue", "Source", "Value",
+__all__ = ["Affine", "Gaussian", "Known", "Nodes", "ORDER", "PANEL", "POINTS", "REACH", "SiteValue", "Source", "Value",
            "cumulated", "gauss_hermite", "panels", "rounded"]
 
 #: How far nodes of a Gaussian reach, in standard deviations, the width of their panels, and points on each.
@@ -62,6 +62,27 @@ class Nodes(NamedTuple):
         """A function given at these points, at others."""
         order = np.argsort(self.u, kind="stable")
         return np.asarray(np.interp(u, self.u[order], table[order]))
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """Second and first moment of what gates multiply a gradient by, given the source: each of mean 1.
+
+    Attributes
+    ----------
+    nodes : Nodes
+        Of the source.
+    table : ndarray, shape (2, nodes)
+        For the power, and for pairs of distant sites.
+    """
+
+    nodes: Nodes
+    table: Array
+
+    @lazy
+    def further(self) -> dict[Any, Any]:
+        """What it becomes below, as `conditioning.passed` has found it."""
+        return {}
 
 
 class Affine(NamedTuple):
@@ -356,9 +377,9 @@ class Value:
         return not self.source.parts and all(isinstance(step, Affine) for step in self.steps)
 
     @lazy
-    def entry(self) -> tuple[Nodes, Array]:
+    def entry(self) -> Known:
         """What is known of a gradient that enters here, once it is at the source: slope^2 and slope, of mean 1."""
-        return self.nodes, normalised(self._slopes, self.source.passing(self.nodes))[0]
+        return Known(self.nodes, normalised(self._slopes, self.source.passing(self.nodes))[0])
 
     @lazy
     def _slopes(self) -> Array:

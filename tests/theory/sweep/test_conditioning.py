@@ -15,12 +15,11 @@ from erfmath.networks.settings import RunSettings
 from erfmath.theory.rules import functions as activations
 from erfmath.theory.sweep import backward, conditioning, sources, values
 from erfmath.theory.sweep.backward import _Sweep, prepared
-from erfmath.theory.sweep.conditioning import (MOST, Conditioned, Known, conditional, conditioned_gain, entering,
-                                               passed, spanned)
+from erfmath.theory.sweep.conditioning import MOST, Conditioned, conditional, conditioned_gain, passed, spanned
 from erfmath.theory.sweep.inputs import InputModel
 from erfmath.theory.sweep.plan import Edge, Graph
 from erfmath.theory.sweep.sources import Dropped, Joint, Largest, Standardised, Sum
-from erfmath.theory.sweep.values import Gaussian, Nodes, Value
+from erfmath.theory.sweep.values import Gaussian, Known, Nodes, Value
 
 Array = Any
 
@@ -62,7 +61,7 @@ def streamed(run: list[tuple[float, float]]) -> list[Value]:
 
 def open_together(stream: list[Value], first: int, last: int) -> float:
     """P(gates first..last open), by what is known of a gradient that enters at the last."""
-    known: Known | None = entering(stream[last])
+    known: Known | None = stream[last].entry
     chance = stream[last].squared_slope
     for k in range(last - 1, first - 1, -1):
         assert known is not None
@@ -128,8 +127,7 @@ def test_planted_faults_are_seen(wrong: str, monkeypatch: pytest.MonkeyPatch) ->
     elif wrong == "slope in place of its square":
         monkeypatch.setattr(Value, "_slopes_at", lambda self, nodes: np.stack([self.at(nodes.u), self.slope(nodes.u)]))
     else:
-        monkeypatch.setattr(conditioning, "entering", None)
-        monkeypatch.setattr(Value, "entry", property(lambda self: (self.nodes, np.ones((2, len(self.nodes.u))))))
+        monkeypatch.setattr(Value, "entry", property(lambda self: Known(self.nodes, np.ones((2, len(self.nodes.u))))))
     expected = 0.25 + math.asin(1 / math.sqrt(1 + q)) / (2 * math.pi)
     assert abs(joint(q) / expected - 1) > 100 * ALONE.rtol
 
@@ -152,7 +150,7 @@ PASSAGES: dict[str, tuple[Value, Value]] = {
 def test_what_is_known_has_mean_one_and_power_is_kept(name: str) -> None:
     """E[h slope^2] is the same before and after, and h has mean one."""
     above, below = PASSAGES[name]
-    known = entering(above.times(1.0, -0.5).through(RELU))
+    known = above.times(1.0, -0.5).through(RELU).entry
     assert_close(known.table @ known.nodes.p, [1.0, 1.0], ROUNDING)
     (after, power, pairs), = passed((known,), above.source, 0, below)
     assert after is None  # what a Gaussian is made of is not known
@@ -174,7 +172,7 @@ def test_nothing_known_gains_nothing() -> None:
 def test_parts_of_one_gradient_go_together() -> None:
     """As one by one, and each is found again in its place."""
     above, below = PASSAGES["sum"]
-    one, other = entering(above.through(RELU)), entering(above.times(1.0, -0.5).through(RELU))
+    one, other = above.through(RELU).entry, above.times(1.0, -0.5).through(RELU).entry
     other = Known(one.nodes, np.stack([np.exp(-one.nodes.u), np.ones(len(one.nodes.u))]))
     both = passed((one, other, one), above.source, 0, below)
     alone = [passed((known,), above.source, 0, below)[0] for known in (one, other, one)]
@@ -202,7 +200,7 @@ def handed(net: em.Network, node: str, knowns: Any = None) -> list[list[Any]]:
 def test_layers_that_do_nothing_hand_on_the_very_same() -> None:
     net = em.serial(conv(), R, em.residual(conv()), em.Identity("nothing"), em.Pad(0, name="none"), R, conv(), R)
     graph, (_, gates) = ready(net, channels_in=16, ndim=1)
-    known = entering(gates.sites[graph.names.index("relu2")][0])
+    known = gates.sites[graph.names.index("relu2")][0].entry
     for name in ("nothing", "none"):
         (one,), = handed(net, name, (known,))
         assert one.knowns == (known,) and one.knowns[0] is known

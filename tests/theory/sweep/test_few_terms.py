@@ -89,7 +89,7 @@ def test_gates_of_terms_and_of_their_sum(function, terms, q, normed, sampled, er
     raw = FewTerms.of(below, (1 / terms,) * terms).value()
     source = raw.source.standardised() if normed else raw.source
     above = (source.value() if normed else raw.times(2**0.5)).through(phi)
-    nodes, table = above.entry
+    nodes, table = above.entry.nodes, above.entry.table
     power = above.squared_slope * below.squared_slope
     if normed:
         nodes, table = source.pull(0, nodes, table)

@@ -12,8 +12,9 @@ from helpers import ROUNDING, assert_close
 import erfmath as em
 from erfmath.analysis.size_map import prepare
 from erfmath.networks.settings import RunSettings
+from erfmath.theory.memory import forget
 from erfmath.theory.sweep.forward import Gates
-from erfmath.theory.sweep.transpose import readout
+from erfmath.theory.sweep.transpose import _Readout, readout
 
 Conv, Relu = em.Conv, em.Activation("relu")
 
@@ -85,6 +86,17 @@ def test_sites_left_out_are_borders() -> None:
     inner = readout(plan, Gates(), np.ones((1, 20)), keep).values[0]
     for unit in range(stop - first):
         assert_close(inner[first + unit], em.predict(net, image=stop - first, unit=unit, ndim=1).total, ROUNDING)
+
+
+def test_what_is_known_stays_whatever_other_threads_forget() -> None:
+    """Another network in another thread may drop what is remembered between any two steps."""
+    net, fields = stream(2), np.ones((1, 16, 16))
+    swept = prepare(net, RunSettings.of(net, image=(16, 16)))
+    assert swept is not None
+    expected = readout(*swept, fields).values
+    started = _Readout(*swept, {})
+    forget()
+    assert np.array_equal(started.run(fields).values, expected)
 
 
 @pytest.mark.parametrize("net", [
