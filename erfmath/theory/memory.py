@@ -72,12 +72,17 @@ def interned(maxsize: int) -> Callable[[Callable[..., T]], Callable[..., T]]:
     """
     def decorate(make: Callable[..., T]) -> Callable[..., T]:
         alive: weakref.WeakValueDictionary[tuple[Any, ...], Any] = weakref.WeakValueDictionary()
+        lock = threading.Lock()  # weak dictionaries look first and set then
 
         @remembered(maxsize, lasting=False)
         @functools.wraps(make)
         def found(*arguments: Any) -> T:
             known: T | None = alive.get(arguments)
-            return alive.setdefault(arguments, make(*arguments)) if known is None else known
+            if known is None:
+                made = make(*arguments)
+                with lock:
+                    known = alive.setdefault(arguments, made)
+            return known
         return found
     return decorate
 
