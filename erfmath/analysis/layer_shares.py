@@ -247,7 +247,7 @@ def _left_out(net: Network, settings: RunSettings, erf: EffectiveReceptiveField,
         here, before, places = graph, total, known.get(name, ())
         joined = any(like(simple[other], simple[name]) and _alike(net, settings, name, other)
                      for other in gone)  # with what does the same
-        if joined or not places or any(graph.layers[i] is not net[name].layer for i in places):
+        if joined or not places or not all(like(graph.layers[i], net[name].layer) for i in places):
             apart = Graph.of(net, settings, apart=frozenset((name,)))  # others are part of it, or it is part of others
             some = _by_name(apart).get(name, ())
             if joined or len(some) != len(places) or not all(
