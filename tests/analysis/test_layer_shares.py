@@ -166,3 +166,11 @@ def test_a_pool_like_another_one_of_the_same_values() -> None:
               for net in nets]
     assert_close(shares[1], shares[0], ROUNDING)
     assert shares[0][0] > 0
+
+
+def test_pools_in_a_row_in_a_part_of_a_concatenation_whatever_reads_it() -> None:
+    """Windows of 5 in 2 of 10 channels, of power 1, of 3 in 8, of power 2: all variance goes with the last pool."""
+    pools = (em.concat(em.MaxPool(3, 1, 1), Conv(1, 8)), em.MaxPool(3, 1, 1))
+    for top in ((), (em.concat(em.Slice(0, 2), em.Slice(2, 10)),)):
+        found = em.layer_shares(em.serial(*pools, *top), channels_in=2)
+        assert_close([found.layers[-1].variance, found.layers[-1].share], [(0.2 * 2 + 1.6 * 2 / 3) / 1.8, 1.0], REWRITE)

@@ -176,6 +176,7 @@ class _Met:
 
     def __init__(self, graph: Graph, top: Sequence[float]) -> None:
         count = len(graph.groups[graph.top])
+        self._top = np.array(top)
         self._known = {graph.top: [(np.ones((count, 1)), np.array([top] * count))]}
 
     def add(self, j: int, read: Array, numbers: Array) -> None:
@@ -183,12 +184,13 @@ class _Met:
         self._known.setdefault(j, []).append((read.sum(axis=1, keepdims=True), read @ numbers))
 
     def pop(self, i: int) -> Array | None:
-        """The mean over readers, shape (groups, any); None without any."""
+        """The mean over readers, shape (groups, any), that of the top for groups without any; None of nodes without."""
         there = self._known.pop(i, None)
         if there is None:
             return None
         whole = sum(weight for weight, _ in there)
-        return np.asarray(sum(numbers for _, numbers in there) / np.where(whole > 0, whole, 1.0))
+        mean = sum(numbers for _, numbers in there) / np.where(whole > 0, whole, 1.0)
+        return np.where(whole > 0, mean, self._top)
 
 
 #: Lags up to which sites of different phases of a transposed convolution are told apart, at least and at most, and the

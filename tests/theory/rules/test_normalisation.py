@@ -416,3 +416,13 @@ def test_norms_after_padded_max_pools() -> None:
     totals = np.array([em.predict(layer, unit=unit, **options).total for unit in ((0, 0), (0, 4), (4, 4))])
     assert_close(totals / totals[-1], (square - mean**2)[-1] / (square - mean**2), Tolerance(0.01, 0.0))
     assert_close(em.predict(group, **options).total, 1 / (part @ square - (part @ mean)**2), Tolerance(0.01, 0.0))
+
+
+def test_halves_that_nothing_reads_change_nothing() -> None:
+    """Groups of one half of the channels are those of that half alone; gradients of the other half are none."""
+    conv, above = em.Conv(5, 8, padding="same"), (em.residual(em.MaxPool(3, 1, 1)), em.Slice(1, 3))
+    one = em.serial(conv, em.GroupNorm(2), *above)
+    both = em.serial(conv, em.concat(em.Identity(), em.Identity()), em.GroupNorm(4), *above)
+    for unit in (0, 2):
+        one_map, two_map = (em.predict(net, image=4, unit=unit, width=8).map for net in (one, both))
+        assert_close(two_map, one_map, REWRITE)
