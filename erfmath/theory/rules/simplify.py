@@ -240,10 +240,11 @@ class _Simplifying(Nodes):
         while not nothing(layer, self.ndim):
             one, k = None, self.sources[j][0] if j >= 0 else j
             own = len(self.sources[j]) == 1 and self._own(j)
-            if own and related(type(self.layers[j]), type(layer)):
+            if len(self.sources[j]) == 1 and self._inner(j) and related(type(self.layers[j]), type(layer)):
                 one = as_one(Row(self.layers[j], layer, (sizes[k], sizes[j]), (
                     self.channels[k], self.channels[j], self.channels[i]), self.gated, self.ndim))
-                if one is not None and not like(one, layer) and (self._common(i) or self._multiplied(i)):
+                if one is not None and not like(one, layer) and (
+                        not own or self._common(i) or self._multiplied(i)):
                     one = None
             if one is None:
                 if (j in self.positive and spares_positive(layer)) or (
@@ -255,7 +256,8 @@ class _Simplifying(Nodes):
                 continue
             layer = alone(one, sizes[k], self.channels[k], self.ndim)
             self._put(i, layer, (k,))  # first, as what is below must not be without a reader meanwhile
-            self._put(j, self.layers[j], ())
+            if own:
+                self._put(j, self.layers[j], ())
             j = k
         self._hand_on(i, j)
         return i != self.top

@@ -243,3 +243,15 @@ def test_factors_and_dropout_between_random_weights_and_a_sum(twice: bool) -> No
     one, other = (em.predict(net(*ends), image=6, channels_in=2, ndim=2).map
                   for ends in ((em.Scale(2.0), em.Dropout(.3)), (em.Dropout(.3), em.Scale(2.0))))
     assert_close(one, other, REWRITE)
+
+
+@pytest.mark.parametrize("below, above, image", [
+    (em.AvgPool(2), em.GlobalAvgPool(), 12), (em.Upsample(2), em.GlobalAvgPool(), 6),
+    (em.MaxPool(2), em.AdaptiveMaxPool(1), 12), (R, R, 6)])
+def test_layers_that_take_in_one_that_others_read(below: em.Layer, above: em.Layer, image: int) -> None:
+    """The mean of all sites is not the mean of means for that something else reads these."""
+    other = em.serial(below, em.BatchNorm(), em.Activation("gelu"), em.Conv(1, 4), em.GlobalAvgPool())
+    nets = [em.serial(em.Conv(3, 4), em.AvgPool(2, 1), em.Conv(1, 4), em.add(
+        other, em.serial(*part, em.Conv(1, 4), em.GlobalAvgPool()))) for part in ((above,), (below, above))]
+    one, two = (em.predict(net, image=image + 3, unit=0, channels_in=2, ndim=2).map for net in nets)
+    assert_close(one, two, REWRITE)
