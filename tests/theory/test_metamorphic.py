@@ -568,6 +568,14 @@ def _(draw: Draw, place: Place) -> Pair:
     return em.serial(em.concat(a, b), layer), em.concat(em.serial(a, layer), em.serial(b, layer))
 
 
+@rewrite("layer before a concat on each branch", unlike=("shares",))
+def _(draw: Draw, place: Place) -> Pair:
+    a, b = beside(draw, place), beside(draw, place)
+    layer = draw.pick((R, unpaid(draw, place), em.BatchNorm(), em.MaxPool(2), em.AvgPool(2), em.Upsample(2),
+                       em.MaxPool(3, 1, 1), em.AvgPool(3, 1, 1), em.Scale(.7), em.Pad(1)))
+    return em.serial(layer, em.concat(a, b)), em.concat(em.serial(layer, a), em.serial(layer, b))
+
+
 @rewrite("linear layer after a sum on each branch")
 def _(draw: Draw, place: Place) -> Pair:
     f = keeping(draw, place)

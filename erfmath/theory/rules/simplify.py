@@ -13,6 +13,7 @@ from ...layers.base import STEEPEST
 from ..sweep.values import rounded
 from .base import rule_of
 from .constants import dead, with_constants
+from .copied import norms_before_copies
 from .factors import before_factors
 from .fusion import Row, as_one, fewer_copies, related
 from .moved import unmoved
@@ -49,7 +50,7 @@ def simplified(lists: Lists, given: Mapping[str, Any], apart: frozenset[str] = f
         before = _Simplifying(lists, given, steady)
         readers = before.readers.copy()
         kept = before.run()
-        if flattened(before):
+        if flattened(before) or norms_before_copies(before):
             continue
         fewer = [1 for had, has in zip(readers, before.readers) if had > has == 1]
         if len(kept) < len(lists.layers):
@@ -365,7 +366,9 @@ class _Simplifying(Nodes):
                 return False
         if not isinstance(self.layers[k], Activation) or as_one(Row(
                 self.layers[k], self.layers[i], (self.sizes[k],) * 2, (self.channels[k],) * 3, self.gated,
-                self.ndim)) is None or not all(commutes(self.layers[k], layer, self.ndim) for layer in between):
+                self.ndim)) is None or not all(
+                    commutes(self.layers[k], layer, self.ndim)
+                    or homogeneous(self.layers[k], getattr(layer, "factor", 0)) for layer in between):
             return False
         self._pull_up(j, len(between))
         return True
@@ -373,7 +376,7 @@ class _Simplifying(Nodes):
     @staticmethod
     def _lets_pass(layer: Layer) -> bool:
         """Whether functions of values may commute with a layer."""
-        return layer.draws_noise or layer.routes or copies(layer)
+        return layer.draws_noise or layer.routes or copies(layer) or isinstance(layer, Scale)
 
     def _fewer_copies(self, i: int, j: int) -> bool:
         """Let pool `i` read fewer copies of sites, where as many will do; whether it does."""

@@ -255,3 +255,15 @@ def test_layers_that_take_in_one_that_others_read(below: em.Layer, above: em.Lay
         other, em.serial(*part, em.Conv(1, 4), em.GlobalAvgPool()))) for part in ((above,), (below, above))]
     one, two = (em.predict(net, image=image + 3, unit=0, channels_in=2, ndim=2).map for net in nets)
     assert_close(one, two, REWRITE)
+
+
+@pytest.mark.parametrize("between", [(em.MaxPool(3, 2, padding="same"), em.Scale(.7)), (em.Scale(.7), em.MaxPool(2)),
+                                     (em.Upsample(2), em.Scale(3.), em.Dropout(.2))])
+def test_rectifiers_that_a_function_further_up_takes_in(between: tuple[em.Layer, ...]) -> None:
+    """ReLU6 leaves nothing of what a ReLU below takes away, pools and factors between or not."""
+    six = em.Activation("relu6")
+    nets = [em.serial(em.Conv(3, 6, padding="valid"), *gate)
+            for gate in ((*between, six), (*between, R, six), (R, *between, six))]
+    one, *others = (em.predict(net, image=14, unit=(5, 0), channels_in=2, ndim=2).map for net in nets)
+    for other in others:
+        assert_close(one, other, REWRITE)
