@@ -24,6 +24,7 @@ from ..sweep.values import Value
 from . import functions, images
 from .alignment import Along, Even, through_function
 from .base import Rule, rule_for
+from .composed import function_in_row
 from .context import Before, Below
 from .functions import Function
 from .images import Images
@@ -45,10 +46,10 @@ __all__ = ["ActivationRule"]
 class ActivationRule(Rule):
     """A gate E[phi'^2] at each site, and the distribution of what passed it."""
 
-    fields = frozenset({"function", "slope"})
+    fields = frozenset({"function", "slope", "below"})
 
     def function(self, layer: Activation) -> Function:  # type: ignore[override]
-        return functions.function(layer)
+        return function_in_row(layer)
 
     def given(self, layer: Activation, weights: Any, ndim: int, c_in: int, c_out: int  # type: ignore[override]
               ) -> tuple[Linear, Norm | None]:
@@ -83,7 +84,8 @@ class ActivationRule(Rule):
             if _positive(phi, m):
                 at.gates.power[at.i] = np.ones((len(m.sites), *(1,) * (2 * m.ndim)))
                 return m.with_lags(at.want)
-        if rectifies and len(m.sites) == 1 and m.offset is None and not any(at.lags) and not any(m.lags):
+        even = m.offset is None and m.windows is None
+        if rectifies and len(m.sites) == 1 and even and not any(at.lags) and not any(m.lags):
             return self._rectified(at, phi, m)
         if rectifies and point and m.wraps and m.gaussian and any(m.lags) and not any(
                 [h > k for h, k in zip(at.lags, m.lags)]):
@@ -140,13 +142,15 @@ class ActivationRule(Rule):
         if non_gaussian:
             if any(m.lags):
                 after = _near(phi, m, after, non_gaussian)
-            if not point and (not rectifies or m.offset is not None):
+            if not point and not (rectifies and even):
                 borders = {g: _varied(phi, before[g], m.average.item(g), m.second[g].tobytes(), m.second.shape[1:],
-                                      lags, m.wraps, None if m.offset is None else m.offset[g].tobytes())
-                           for g in non_gaussian}
+                                      lags, m.wraps, *(None if one is None else one[g].tobytes()
+                                                       for one in (m.offset, m.windows))) for g in non_gaussian}
                 gate, after = _by_level(m, gate, after, borders)
         at.gates.power[at.i] = gate
-        if point or (rectifies and m.offset is None):
+        if m.windows is not None:
+            after = after._with(windows=m.windows)
+        if point or (rectifies and even):
             return after.with_lags(at.want)
         heights, inside = _means(phi, m, before, borders)
         more = m.mean(heights)**2 - inside**2
@@ -384,24 +388,42 @@ class Varied(NamedTuple):
 
 @remembered(16, lasting=False)
 def _varied(phi: Function, value: Value, q: float, second: bytes, shape: tuple[int, ...], lags: tuple[int, ...],
-            wraps: bool, offset: bytes | None) -> Varied:
+            wraps: bool, offset: bytes | None, windows: bytes | None) -> Varied:
     """The function of a group's sites; layers that read the same values after each other meet the same ones."""
     ndim, nothing = len(shape), np.zeros(1)
     q_map = np.frombuffer(second).reshape(shape)
     m = Moments(q_map[(None,) * (1 + ndim)], nothing, nothing, (value,), wraps,
                 offset=None if offset is None else np.frombuffer(offset).reshape(1, *shape))
     vars(m)["average"] = np.array([q])
-    where, nodes, there = _borders(m, 0, value)
-    sites, whole = [one.through(phi) for one in there], value.through(phi)
-    heights, inside = np.interp(where, nodes, [site.mean for site in sites]), abs(whole.mean)
-    if nodes[-1] - nodes[0] < 1e-3:
-        return Varied(None, q_map, heights, inside)
-    open_gates = [over(site.squared_slope, one.squared_slope) for one, site in zip(there, sites)]
-    passed = over(1.0, over(whole.squared_slope, value.squared_slope)) * np.interp(where, nodes, open_gates)
-    # Sites that are alike so far still differ by their second moments.
-    level = ratio(q_map, np.interp(where, nodes, [one.second for one in there]))
-    return Varied(m.products(np.sqrt(passed)[None], lags)[0],
-                  np.interp(where, nodes, [site.second for site in sites]) * level, heights, inside)
+    whole, source = value.through(phi), value.source
+    passed, squares, heights = (np.empty(shape) for _ in range(3))
+    counts = np.zeros(shape) if windows is None else np.frombuffer(windows).reshape(shape)
+    if not (isinstance(source, Largest) and counts.all()):
+        kinds: list[tuple[Any, Array, Array, list[Value]]] = [(..., *_borders(m, 0, value))]
+        alike = float(np.ptp(kinds[0][1])) < 1e-3
+    else:
+        alike = False
+        kinds = [(counts == n, *_of_window(q_map[counts == n], Value.of(source.of_sites(int(n)), value.steps)))
+                 for n in np.unique(counts)]
+    for there, where, nodes, ones in kinds:
+        sites = [one.through(phi) for one in ones]
+        heights[there] = np.interp(where, nodes, [site.mean for site in sites])
+        open_gates = [over(site.squared_slope, one.squared_slope) for one, site in zip(ones, sites)]
+        passed[there] = np.interp(where, nodes, open_gates)
+        # Sites that are alike so far still differ by their second moments.
+        level = ratio(q_map[there], np.interp(where, nodes, [one.second for one in ones]))
+        squares[there] = np.interp(where, nodes, [site.second for site in sites]) * level
+    if alike:
+        return Varied(None, q_map, heights, abs(whole.mean))
+    passed = over(1.0, over(whole.squared_slope, value.squared_slope)) * passed
+    return Varied(m.products(np.sqrt(passed)[None], lags)[0], squares, heights, abs(whole.mean))
+
+
+def _of_window(q: Array, value: Value) -> tuple[Array, Array, list[Value]]:
+    """What tells sites that are the largest of as many apart, some of its values in order, and what a site is there."""
+    levels = np.sqrt(q / value.second) if value.second else np.zeros(q.shape)
+    nodes = np.linspace(levels.min(), levels.max(), LEVELS if np.ptp(levels) > 1e-9 else 1)
+    return levels, nodes, [value.times(level) for level in nodes.tolist()]
 
 
 def _borders(m: Moments, g: int, value: Value) -> tuple[Array, Array, list[Value]]:

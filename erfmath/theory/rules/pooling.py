@@ -492,7 +492,8 @@ def max_pool(op: Linear, m: Moments, sizes_in: Sizes, sizes: Sizes, extent: tupl
         even = alike is None and len(kinds) == 1
         bias.append(np.ones(()) if even else _per_window(gates / (gates[0, -1] or 1.0), place, nodes, own))
     q = np.broadcast_to(np.stack(second) * scale, (len(cov_far), *extent))
-    pooled = Moments(q[(slice(None), *(None,) * m.ndim)], np.array(cov_far), np.array(corr_site), tuple(known), m.wraps)
+    pooled = Moments(q[(slice(None), *(None,) * m.ndim)], np.array(cov_far), np.array(corr_site), tuple(known), m.wraps,
+                     windows=np.broadcast_to(count.astype(float), q.shape) if len(kinds) > 1 else None)
     means = np.broadcast_to(np.stack(level), q.shape)
     pooled = pooled.with_common(lambda: pooled.falling(means))
     after = pooled

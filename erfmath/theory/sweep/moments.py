@@ -122,6 +122,8 @@ class Moments:
     offset : ndarray, shape (groups, *lattice), optional
         By what the mean of a site differs from that of the map, the same in all channels: so it is near borders where
         a batch norm takes one mean from values that have another there.
+    windows : ndarray, shape (groups, *lattice), optional
+        Of how many sites each is the largest, or a function of that: of fewer at borders.  0 of groups of others.
     common : Common, optional
         Gives E[v(x) v'] over distant sites (or inputs) v', in parts of its average, per group and site.  None: it falls
         towards borders as `second` does.
@@ -142,6 +144,7 @@ class Moments:
     tilts: tuple[Tilt, ...] = ()
     common: Common | None = None
     offset: Array | None = None
+    windows: Array | None = None
     made_from: Map | None = None
     alike: bool = False
     periods: tuple[int, ...] = ()
@@ -429,6 +432,7 @@ class Moments:
         return replace(self, values=self.values[owner], cov_far=self.cov_far[owner], corr_site=self.corr_site[owner],
                        common=None if common is None else Common(lambda: common()[owner]),
                        offset=None if self.offset is None else self.offset[owner],
+                       windows=None if self.windows is None else self.windows[owner],
                        normed=self.normed and tuple(self.normed[k] for k in owner),
                        tilts=tuple(Tilt(n, way, ratios) for g, way, ratios in self.tilts
                                    for n in np.flatnonzero(np.asarray(owner) == g).tolist()),
@@ -568,9 +572,11 @@ def concatenate(parts: list[Moments], node: int | None = None) -> Moments:
                                   for what in ("values", "cov_far", "corr_site"))
     out = Moments(values, cov_far, corr_site, tuple([site for part in parts for site in part.sites]), parts[0].wraps)
     vars(out)["average"] = np.concatenate([part.average for part in parts])
-    if any(part.offset is not None for part in parts):
-        offsets = [np.zeros(part.second.shape) if part.offset is None else part.offset for part in parts]
-        out = out._with(offset=np.concatenate(offsets))
+    for name in ("offset", "windows"):
+        maps = [getattr(part, name) for part in parts]
+        if any(one is not None for one in maps):
+            out = out._with(**{name: np.concatenate([
+                np.zeros(part.second.shape) if one is None else one for part, one in zip(parts, maps)])})
     if node is not None and any(part.tilts for part in parts):
         first = itertools.accumulate((len(part.cov_far) for part in parts), initial=0)
         out = out._with(tilts=tuple(Tilt(before + group, (*way, node), ratios) for before, part in zip(first, parts)

@@ -303,6 +303,10 @@ class Largest(Source):
         """The interned one."""
         return Largest((value,), count, local, window or value)
 
+    def of_sites(self, count: int) -> Largest:
+        """The largest of so many of these sites."""
+        return Largest.of(self.parts[0], count, self.local, self.window)
+
     def _make(self, knots: tuple[float, ...]) -> Nodes:
         value, = self.parts
         below = value.source.nodes(tuple(sorted({*value.knots, *value.preimage(knots)})))

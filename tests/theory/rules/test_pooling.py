@@ -12,6 +12,7 @@ from scipy.special import ndtr
 
 import erfmath as em
 from erfmath.networks.settings import RunSettings
+from erfmath.theory.rules import functions
 from erfmath.theory.rules.pooling import MaxPoolRule, _wins_by_level, max_pool, winning
 from erfmath.theory.sweep.backward import backward, prepared
 from erfmath.theory.sweep.inputs import InputModel
@@ -305,7 +306,7 @@ def test_sites_at_borders_win_a_whole_map_less_often(padding: int, levels: list[
     wins = np.array([(density[k] * np.delete(below, k, axis=0).prod(axis=0)).sum() for k in range(len(levels))])
     expected = np.convolve(wins / wins.sum(), np.ones(3) / 3)[padding:padding + 5]
     net = em.serial(em.Conv(3, 8, padding=padding, weights=em.Random(gain=1.)), em.AdaptiveMaxPool(1))
-    assert_close(em.predict(net, image=(5,), channels_in=8, width=8).map, expected, Tolerance(2e-3, 0.0))
+    assert_close(em.predict(net, image=(5,), channels_in=8, width=8).map, expected, Tolerance(1e-6, 0.0))
 
 
 def test_global_pools_of_neighbours_that_share_sites() -> None:
@@ -344,3 +345,15 @@ def test_averages_of_neighbours_never_take_off_more_than_a_site_has(image: int) 
     field = em.predict(net, image=image)
     assert np.isfinite(field.map).all() and field.map.min() >= 0
     assert abs(em.measure(net, image=image, draws=100, rng=0).total / field.total - 1) < .2
+
+
+@pytest.mark.parametrize("after", ["tanh", "relu6", "softsign"])
+def test_functions_of_the_largest_of_fewer_sites(after: str) -> None:
+    """At corners and sides of a padded pool of independent values: n Phi^(n - 1) for 4, 6 and 9 sites."""
+    net = em.serial(em.Conv(1, 8, weights=em.Random(gain=1.)), em.MaxPool(3, 1, 1), em.Activation(after))
+    x = np.linspace(-9, 9, 18000)
+    weight = np.exp(-x**2 / 2)
+    below, slope = ndtr(x), functions.function(em.Activation(after)).slope(x)
+    for unit, count in (((0, 0), 4), ((0, 3), 6), ((3, 3), 9)):
+        expected = weight @ (count * below**(count - 1) * slope**2) / weight.sum()
+        assert_close(em.predict(net, image=7, unit=unit, ndim=2).total, expected, Tolerance(1e-6, 0.0))
