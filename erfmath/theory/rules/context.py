@@ -230,13 +230,14 @@ class Above(NamedTuple):
     def linear(self, op: Linear, values: Array, lags: tuple[int, ...]) -> Array:
         """A layer of taps, forwards: each adjoint's adjoint."""
         graph, j = self.graph, self.graph.sources[self.i][0]
-        flat = refit(values, reach(op, lags, back=True) if op.taps else lags, 2)
+        box = reach(op, lags, back=True) if op.taps else lags
+        before, extent = (tuple(n or 1 for n in graph.sizes[k]) for k in (j, self.i))
+        most = max(math.prod(2 * h + 1 for h in far) * math.prod(n) for far, n in ((box, before), (lags, extent)))
+        check_bytes(8 * math.prod(values.shape[:2]) * most, f"what is read out at {self.graph.name(self.i)}",
+                    "take a smaller image, or units one by one with predict")
+        flat = refit(values, box, 2)
         shape = flat.shape
         flat = flat.reshape(-1, *shape[2:])
-        extent = tuple(n or 1 for n in graph.sizes[self.i])
-        check_bytes(8 * len(flat) * math.prod(2 * h + 1 for h in lags) * math.prod(extent),
-                    f"what is read out at {self.graph.name(self.i)}",
-                    "take a smaller image, or units one by one with predict")
         if not op.taps:
             return (flat * op.gain**2).reshape(shape)
         nothing = np.zeros(len(flat))
