@@ -51,7 +51,7 @@ def test_signals_around_gates_and_pools() -> None:
 @pytest.mark.parametrize("net, options", [
     (em.serial(Conv(3), Relu, em.residual(em.serial(Conv(3), em.BatchNorm(), Relu, Conv(3))), em.AvgPool(2)),
      {"image": 12}),
-    (em.serial(Conv(5, stride=2), em.Activation("tanh"), em.concat(Conv(3, 8), em.MaxPool(3, 1, 1)), Conv(3)),
+    (em.serial(Conv(5, stride=2), Relu, em.concat(Conv(3, 8), em.MaxPool(3, 1, 1)), Conv(3)),
      {"image": 16, "unit": 0}),
     (em.zoo.unet(levels=2, width=8), {"image": 16}), (em.repeat(Conv(3), 4), {"ndim": 1, "input_moments": (2.0, 1.0)}),
 ])

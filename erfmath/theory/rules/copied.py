@@ -1,15 +1,29 @@
-"""Norms of copies of sites, whose statistics know each site once."""
+"""Copies of sites, borders and functions for each reader on its own: what reads them may change places with them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from ...layers import Layer, Pad
 from .nodes import Nodes
-from .traits import of_copies, unnamed
+from .traits import copies, curved
 
-__all__ = ["norms_before_copies"]
+__all__ = ["each_its_own", "repeats", "some_repeat"]
 
 
-def norms_before_copies(nodes: Nodes) -> bool:
-    """Put norms of copies of sites before these, where others read the copies, too.
+def repeats(layer: Layer) -> bool:
+    """Whether a layer only puts out copies of sites, a border around them, or a curved function of each value."""
+    return copies(layer) or isinstance(layer, Pad) or curved(layer)
+
+
+def some_repeat(layers: Sequence[Layer]) -> bool:
+    """Whether there may be any of these that are better repeated."""
+    pooled = any(layer.routes for layer in layers)
+    return any(repeats(layer) and (pooled or not curved(layer)) for layer in layers)
+
+
+def each_its_own(nodes: Nodes) -> bool:
+    """Repeat nodes of such layers for each of their readers, functions where a max pool is one of them.
 
     Parameters
     ----------
@@ -19,18 +33,23 @@ def norms_before_copies(nodes: Nodes) -> bool:
     Returns
     -------
     bool
-        Whether there is such a norm.
+        Whether there were any with several readers.
     """
-    lists, layers, sources, sizes = nodes.lists, nodes.layers, nodes.sources, nodes.sizes
-    norms = {i for i, layer in enumerate(layers) if layer.statistics and nodes._inner(i) and nodes.readers[i]
-             and nodes._inner(j := sources[i][0]) and nodes.readers[j] > 1 and of_copies(layers[j], layer)}
-    if not norms:
+    lists, layers, sources = nodes.lists, nodes.layers, nodes.sources
+    readers: dict[int, list[int]] = {}
+    for i, inputs in enumerate(sources):
+        if nodes.readers[i] or i == nodes.top:
+            for j in inputs:
+                if nodes._inner(j) and repeats(layers[j]):
+                    readers.setdefault(j, []).append(i)
+    readers = {j: read for j, read in readers.items() if len(read) > 1 and (
+        not curved(layers[j]) or any(layers[i].routes for i in read))}
+    if not readers:
         return False
-    where = lists.take([i for i in range(len(layers)) for _ in range(1 + (i in norms))])
-    for i in sorted(norms):
-        copies = where[i]
-        norm, (j,) = copies - 1, sources[copies]
-        k, = sources[j]
-        layers[copies], sources[copies], lists.names[copies] = unnamed(layers[j]), (norm,), lists.names[j]
-        sources[norm], sizes[norm] = (k,), sizes[k]
+    where = lists.take([i for i in range(len(sources)) for _ in range(max(1, len(readers.get(i, ()))))])
+    for j, read in readers.items():
+        for n, i in enumerate(read):  # the last of them has not changed its place
+            slots = list(sources[where[i]])
+            slots[slots.index(where[j])] = where[j] - (len(read) - 1 - n)
+            sources[where[i]] = tuple(slots)
     return True

@@ -20,11 +20,12 @@ from ...layers.geometry import SITE
 from ...layers.weights import Fixed, Random
 from ..memory import remembered
 from .base import rule_of
+from .composed import composed, in_row
 from .parallel import of_fan_in
 from .single import Sizes, equal_bins, scale
-from .traits import absorbs, copies, plain, slope_below
+from .traits import absorbs, copies, function_of, plain, slope_below
 
-__all__ = ["Row", "as_one", "fewer_copies", "related"]
+__all__ = ["Row", "as_one", "fewer_copies", "related", "taps_of"]
 
 #: Taps along an axis of a filter that stands for two in a row, at most.
 MOST = 32
@@ -122,12 +123,23 @@ def _multiple(row: Row) -> Layer | None:
 
 @joins(Activation, Activation)
 def _functions(row: Row) -> Layer | None:
+    """Two functions as one: rectifiers as a leaky one, what takes in the one before it, and any others."""
+    found: list[Activation] = []
+    for one in (*in_row(row.first), *in_row(row.second)):
+        while found and (both := _simpler(found[-1], one)) is not None:
+            found.pop()
+            one = both
+        found.append(one)
+    return None if any(function_of(one) is None for one in found) else composed(found)
+
+
+def _simpler(first: Activation, second: Activation) -> Activation | None:
     """Rectifiers as a leaky one, and a function that is the same without the one before it."""
-    below, then = slope_below(row.first), slope_below(row.second)
+    below, then = slope_below(first), slope_below(second)
     if below is not None and then is not None:
         slope = below * (then if below > 0 else 1.0)
         return Activation("leaky_relu", slope=slope) if slope else Activation("relu")
-    return row.second if absorbs(row.second, row.first) else None
+    return second if absorbs(second, first) else None
 
 
 @joins(Dropout, Dropout)
@@ -389,7 +401,7 @@ def _filter(row: Row) -> Layer | None:
         return None
     if isinstance(second, GlobalAvgPool):
         second = equal_bins(second, sizes[1], ndim)
-    one, other = _taps(first, sizes[0], channels[:2]), _taps(second, sizes[1], channels[1:])
+    one, other = taps_of(first, sizes[0], channels[:2]), taps_of(second, sizes[1], channels[1:])
     if one is None or other is None:
         return None
     kernels, strides, pads = [], [], []
@@ -412,7 +424,7 @@ def _filter(row: Row) -> Layer | None:
     return Conv(total.shape, stride=tuple(strides), padding=tuple(pads), groups="depthwise", weights=Fixed(total))
 
 
-def _taps(layer: Layer, sizes: Sizes, channels: tuple[int, ...]) -> Any:
+def taps_of(layer: Layer, sizes: Sizes, channels: tuple[int, ...]) -> Any:
     """Weights of a filter that is the same for each channel, None for all else, as where channels are mixed."""
     if not isinstance(layer, Windowed) or layer.random or layer.transposed or layer.routes or layer.bias_variance(
             1, 1, len(sizes)):

@@ -66,17 +66,24 @@ def ordered(names: list[str], layers: list[Layer], rules: list[Rule], sources: S
     readers, ndim = readers_of(sources), len(sizes[-1])
     top, moved = len(layers) - 1, False
     for first in range(last + 2, len(layers)):
-        i, phi = first, None if layers[first].kind == "scale" else rules[first].function(layers[first])
-        while phi is not None and (readers[first] or first == top):
-            j = sources[i][0]
-            if (j <= last or names[j] in given or readers[j] != 1 or len(sources[j]) != 1
-                    or rules[j].moves or not rules[j].commutes(layers[j], ndim, phi)
-                    or (phi.below is None and layers[j].routes)  # each site has a curve of its own
+        i = first
+        while (readers[first] or first == top) and (j := sources[i][0]) > last:
+            if names[j] in given or readers[j] != 1 or len(sources[j]) != 1:
+                break
+            phi = None if layers[i].kind == "scale" else rules[i].function(layers[i])
+            if phi is not None and rules[j].commutes(layers[j], ndim, phi) and not (
+                    rules[j].moves or (phi.below is None and layers[j].routes)  # each site has a curve of its own
                     or (ops is not None and layers[j].is_identity and ops[j].gain != 1)):  # a sum of one value
+                size = sizes[sources[j][0]]
+            elif ops is not None and layers[i].routes and layers[j].kind != "scale" and (
+                    below := rules[j].function(layers[j])) is not None and below.below is None and (
+                    rules[i].commutes(layers[i], ndim, below)):  # a function that branches have become
+                size = sizes[i]
+            else:
                 break
             lists: list[list[Any]] = [names, layers, rules, *([] if ops is None else [ops])]
             for each in lists:
                 each[i], each[j] = each[j], each[i]
-            sizes[j], moved = sizes[sources[j][0]], True
+            sizes[j], moved = size, True
             i = j
     return moved

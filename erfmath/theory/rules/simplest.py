@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .copied import some_repeat
 from .nodes import Lists
 from .parts import into_parts
 from .simplify import simplified
@@ -24,8 +25,9 @@ def simplest(lists: Lists, given: Mapping[str, Any], apart: frozenset[str] = fro
     apart : frozenset of str
         Nodes that stay as they are, too.
     """
-    simplified(lists, given, apart)
-    for _ in range(len(lists.names)):
-        if not into_parts(lists, apart.union(given)):
-            break
-        simplified(lists, given, apart)
+    for repeated in (True, False) if some_repeat(lists.layers) else (False,):  # what has not moved is one again
+        simplified(lists, given, apart, repeated)
+        for _ in range(len(lists.names)):
+            if not into_parts(lists, apart.union(given)):
+                break
+            simplified(lists, given, apart, repeated)

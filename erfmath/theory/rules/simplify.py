@@ -12,20 +12,22 @@ from ...layers import Activation, Layer, PixelShuffle, PixelUnshuffle, Scale, Sl
 from ...layers.base import STEEPEST
 from ..sweep.values import rounded
 from .base import rule_of
+from .composed import Composed
 from .constants import dead, with_constants
-from .copied import norms_before_copies
+from .copied import each_its_own, repeats
 from .factors import before_factors
 from .fusion import Row, as_one, fewer_copies, related
 from .moved import unmoved
 from .nodes import Lists, Nodes
 from .order import readers_of
-from .parallel import beside, one_convolution
+from .parallel import beside
 from .parts import belongs_to_parts
 from .pools import functions_below
 from .single import alone
 from .sums import flattened
-from .traits import (by_channel, commutes, copies, curved, filters, homogeneous, keeps_positive, like, linear, nothing,
-                     odd, of_copies, of_sites, rising, spares_positive, spreads)
+from .terms import terms_of_one_map
+from .traits import (by_channel, commutes, copies, curved, filters, homogeneous, keeps_positive, lets_pass, like,
+                     linear, nothing, odd, of_copies, of_sites, passes, rising, spares_positive, spreads)
 
 __all__ = ["simplified"]
 
@@ -33,7 +35,8 @@ __all__ = ["simplified"]
 DEEPEST = 60
 
 
-def simplified(lists: Lists, given: Mapping[str, Any], apart: frozenset[str] = frozenset()) -> None:
+def simplified(lists: Lists, given: Mapping[str, Any], apart: frozenset[str] = frozenset(), repeated: bool = False
+               ) -> None:
     """Leave out nodes that do nothing, and replace layers in a row, or side by side, by one.
 
     Parameters
@@ -44,13 +47,15 @@ def simplified(lists: Lists, given: Mapping[str, Any], apart: frozenset[str] = f
         Given weights, whose nodes stay.
     apart : frozenset of str
         Nodes that stay as they are, too.
+    repeated : bool
+        Whether each reader of copies of sites, and of the like, is to have its own; else they share one.
     """
     steady = apart.union(name.removesuffix(".bias") for name in given)
     for _ in range(len(lists.layers)):
-        before = _Simplifying(lists, given, steady)
+        before = _Simplifying(lists, given, steady, repeated)
         readers = before.readers.copy()
         kept = before.run()
-        if flattened(before) or norms_before_copies(before):
+        if flattened(before) or repeated and each_its_own(before):
             continue
         fewer = [1 for had, has in zip(readers, before.readers) if had > has == 1]
         if len(kept) < len(lists.layers):
@@ -72,9 +77,9 @@ class _Simplifying(Nodes):
         Whether there is more to be found once all nodes have been visited.
     """
 
-    def __init__(self, lists: Lists, given: Mapping[str, Any], steady: frozenset[str]) -> None:
+    def __init__(self, lists: Lists, given: Mapping[str, Any], steady: frozenset[str], repeated: bool) -> None:
         super().__init__(lists, steady)
-        self.within, self.repeat, self.given = 0, False, given
+        self.within, self.repeat, self.given, self.repeated = 0, False, given, repeated
         self.gated = any(layer.is_gate for layer in self.layers)
         self.moved = any(layer.moves_channels for layer in self.layers)
         self.products = any(layer.multiplies for layer in self.layers)
@@ -174,6 +179,8 @@ class _Simplifying(Nodes):
             return None
         if layer.draws_noise or any(getattr(layer, name, None) for name in ("scale_var", "shift_var")):
             return None
+        if self.repeated and repeats(layer):
+            return None
         same = [k for k in self.made[j] if k != i and self.sources[k] == (j,) and self.readers[k]
                 and self._inner(k) and like(self.layers[k], layer)]
         first = min(same, default=i)
@@ -244,7 +251,7 @@ class _Simplifying(Nodes):
             if len(self.sources[j]) == 1 and self._inner(j) and related(type(self.layers[j]), type(layer)):
                 one = as_one(Row(self.layers[j], layer, (sizes[k], sizes[j]), (
                     self.channels[k], self.channels[j], self.channels[i]), self.gated, self.ndim))
-                if one is not None and not like(one, layer) and (
+                if one is not None and not like(one, layer) and not isinstance(one, Composed) and (
                         not own or self._common(i) or self._multiplied(i)):
                     one = None
             if one is None:
@@ -356,27 +363,20 @@ class _Simplifying(Nodes):
 
     def _near_function(self, i: int, j: int) -> bool:
         """Put a function that is one with function `i` next to it, if what lies between commutes; whether it does."""
-        if not isinstance(self.layers[i], Activation) or not self._lets_pass(self.layers[j]):
+        if not isinstance(self.layers[i], Activation) or not lets_pass(self.layers[j]):
             return False
         between, k = [], j
-        while self._lets_pass(self.layers[k]):
+        while lets_pass(self.layers[k]):
             between.append(self.layers[k])
             k, = self.sources[k]
             if not self._own(k) or len(self.sources[k]) > 1:
                 return False
         if not isinstance(self.layers[k], Activation) or as_one(Row(
                 self.layers[k], self.layers[i], (self.sizes[k],) * 2, (self.channels[k],) * 3, self.gated,
-                self.ndim)) is None or not all(
-                    commutes(self.layers[k], layer, self.ndim)
-                    or homogeneous(self.layers[k], getattr(layer, "factor", 0)) for layer in between):
+                self.ndim)) is None or not passes(self.layers[k], between, self.ndim):
             return False
         self._pull_up(j, len(between))
         return True
-
-    @staticmethod
-    def _lets_pass(layer: Layer) -> bool:
-        """Whether functions of values may commute with a layer."""
-        return layer.draws_noise or layer.routes or copies(layer) or isinstance(layer, Scale)
 
     def _fewer_copies(self, i: int, j: int) -> bool:
         """Let pool `i` read fewer copies of sites, where as many will do; whether it does."""
@@ -480,19 +480,7 @@ class _Simplifying(Nodes):
             self._visit(place)
             self._look_up(i)
             return
-        groups: dict[Any, list[int]] = {}
-        for j in self.sources[i]:
-            if self._own(j) and self.layers[j].random:
-                groups.setdefault((*self.sources[j], self.sizes[j]), []).append(j)
-        for terms in groups.values():
-            place, inputs = max(terms), self.sources[terms[0]]
-            whole = None if len(terms) == 1 else one_convolution(
-                [self.layers[j] for j in terms], self.channels[inputs[0]], self.ndim)
-            if whole is None:
-                continue
-            for j in terms:
-                self._put(j, whole, inputs if j == place else ())
-            self._put(i, self.layers[i], tuple(j for j in self.sources[i] if j == place or j not in terms))
+        terms_of_one_map(self, i)
 
     def _side_by_side(self, i: int) -> None:
         """Take layers that do the same with each channel out of all inputs of a concatenation, one below the other."""
@@ -580,22 +568,31 @@ class _Simplifying(Nodes):
         """
         found: list[int] = []
         for j in self.sources[i]:
-            k = found[-1] if found else j
-            if k != j and self._own(j) and self._own(k) and self.sources[j] == self.sources[k]:
-                whole = beside(self.layers[k], self.layers[j], (
-                    self.channels[self.sources[j][0]], self.channels[k], self.channels[j]))
-                if whole is not None:
-                    place = max(j, k)
-                    self._put(min(j, k), self.layers[k], ())
-                    self._put(place, whole, self.sources[place])
-                    self.channels[place] = self.channels[j] + self.channels[k]
-                    self.origin.pop(place, None)
-                    self.repeat = True
-                    found[-1] = place
-                    continue
-            found.append(j)
+            place = self._one_beside(found[-1], j) if found else None
+            if place is None:
+                found.append(j)
+            else:
+                found[-1], self.repeat = place, True
         if len(found) < len(self.sources[i]):
             self._put(i, self.layers[i], tuple(found))
+
+    def _one_beside(self, k: int, j: int) -> int | None:
+        """The node that holds parts `k` and `j`, or functions of such parts, as one, where they can be."""
+        if k == j or not (self._own(j) and self._own(k)):
+            return None
+        place, whole, below = max(j, k), None, self.sources[k][0]
+        if self.sources[j] == self.sources[k]:
+            whole = beside(self.layers[k], self.layers[j], (self.channels[below], self.channels[k], self.channels[j]))
+        elif isinstance(self.layers[k], Activation) and like(self.layers[k], self.layers[j]):
+            both = self._one_beside(below, self.sources[j][0])
+            whole, below = (None, below) if both is None else (self.layers[k], both)
+        if whole is None:
+            return None
+        self._put(place, whole, (below,))
+        self._put(min(j, k), self.layers[k], ())
+        self.channels[place] = self.channels[j] + self.channels[k]
+        self.origin.pop(place, None)
+        return place
 
     def _alike(self, level: tuple[int, ...]) -> bool:
         """Whether nodes are one layer that does the same with each channel, of maps of one size, and only read here."""

@@ -6,14 +6,14 @@ Sums, concatenations, factors and functions of values change places with layers 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ...layers import AvgPool, BlurPool, Conv, ConvTranspose, Layer, MaxPool, Upsample
+from ...layers import AvgPool, BlurPool, Conv, ConvTranspose, Layer, MaxPool, Scale, Upsample
 from ...layers.geometry import SITE, AxisGeometry
 from ...layers.weights import Constant, Fixed
 from ..memory import remembered
@@ -192,6 +192,16 @@ def slope_below(layer: Layer) -> float | None:
     """The slope below zero of a rectifier that leaves what is above zero as it is."""
     phi = function_of(layer)
     return phi.below if phi is not None and phi.above == 1 else None
+
+
+def lets_pass(layer: Layer) -> bool:
+    """Whether functions of values may commute with a layer."""
+    return layer.draws_noise or layer.routes or copies(layer) or isinstance(layer, Scale)
+
+
+def passes(gate: Layer, between: Sequence[Layer], ndim: int) -> bool:
+    """Whether a function of each value does the same before layers as after them."""
+    return all(commutes(gate, layer, ndim) or homogeneous(gate, getattr(layer, "factor", 0)) for layer in between)
 
 
 def commutes(gate: Layer, layer: Layer, ndim: int) -> bool:

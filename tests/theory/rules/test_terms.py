@@ -1,0 +1,50 @@
+"""Terms of a sum that are convolutions of one map, as one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import EXACT, REWRITE, ROUNDING, assert_close
+
+import erfmath as em
+from erfmath.theory.rules.terms import one_filter
+
+POOL, BLUR = em.AvgPool(2), em.BlurPool(3, 2)
+
+
+def fixed(array: Any, **fields: Any) -> em.Conv:
+    return em.Conv(np.shape(array), groups="depthwise", weights=em.Fixed(np.asarray(array, float)), **fields)
+
+
+def test_windows_that_begin_at_different_sites() -> None:
+    """[1, 2, 3] from one site before, and twice [1, 1] from the site itself, two sites apart."""
+    terms = [fixed([1, 2, 3], stride=2, padding=1), fixed([1, 1], stride=2, dilation=2, padding=((0, 2),))]
+    whole: Any = one_filter(terms, [1.0, 2.0], (9,), 4)
+    assert_close(whole.weights.array, [1, 4, 3, 2], EXACT)
+    assert whole.stride == (2,)
+    assert {em.serial(conv).shapes(9)["conv1"] for conv in (whole, *terms)} == {(5,)}
+
+
+def test_terms_that_stay_apart() -> None:
+    """Windows in place, other strides, random weights, and sums of nothing."""
+    one = fixed([1., 2.], stride=2, padding=0)
+    assert one_filter([fixed([1, 2, 1], padding=1), fixed([1], padding=0)], [1.0, 1.0], (8,), 4) is None
+    for other in (fixed([1., 2.], stride=1, padding=0), em.Conv((2,), 4, stride=2, padding=0), one):
+        assert one_filter([one, other], [1.0, -1.0], (8,), 4) is None
+
+
+@pytest.mark.parametrize("image, unit", [(None, None), (12, 0), (12, 2)])
+def test_sums_of_strided_filters(image: int | None, unit: int | None) -> None:
+    """A norm after pool(x) + blur(x) / 2 knows how much they have in common: on the plane the total is 1."""
+    tail = (em.Conv(1, 8, weights=em.Random(gain=1.)), em.BatchNorm(), em.Activation("tanh"))
+    apart = em.serial(em.Conv(1, 8), em.add(POOL, em.serial(BLUR, em.Scale(.5))), *tail)
+    whole = np.outer([1, 2, 1], [1, 2, 1]) / 32
+    whole[1:, 1:] += 1 / 4
+    one = em.serial(em.Conv(1, 8), fixed(whole, stride=2, padding=1), *tail)
+    options: Any = {"image": image, "unit": unit, "ndim": 2}
+    assert_close(em.predict(apart, **options).map, em.predict(one, **options).map, REWRITE)
+    if image is None:
+        linear = em.serial(em.add(POOL, em.serial(BLUR, em.Scale(.5))), *tail[:2])
+        assert_close(em.predict(linear, ndim=2).total, 1.0, ROUNDING)
