@@ -24,7 +24,6 @@ from ..sweep.values import Value
 from . import functions, images
 from .alignment import Along, Even, through_function
 from .base import Rule, rule_for
-from .composed import function_in_row
 from .context import Before, Below
 from .functions import Function
 from .images import Images
@@ -46,10 +45,10 @@ __all__ = ["ActivationRule"]
 class ActivationRule(Rule):
     """A gate E[phi'^2] at each site, and the distribution of what passed it."""
 
-    fields = frozenset({"function", "slope", "below"})
+    fields = frozenset({"function", "slope"})
 
     def function(self, layer: Activation) -> Function:  # type: ignore[override]
-        return function_in_row(layer)
+        return functions.function(layer)
 
     def given(self, layer: Activation, weights: Any, ndim: int, c_in: int, c_out: int  # type: ignore[override]
               ) -> tuple[Linear, Norm | None]:

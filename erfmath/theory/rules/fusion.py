@@ -20,10 +20,9 @@ from ...layers.geometry import SITE
 from ...layers.weights import Fixed, Random
 from ..memory import remembered
 from .base import rule_of
-from .composed import composed, in_row
 from .parallel import of_fan_in
 from .single import Sizes, equal_bins, scale
-from .traits import absorbs, copies, function_of, plain, slope_below
+from .traits import absorbs, copies, plain, slope_below
 
 __all__ = ["Row", "as_one", "fewer_copies", "related", "taps_of"]
 
@@ -123,23 +122,12 @@ def _multiple(row: Row) -> Layer | None:
 
 @joins(Activation, Activation)
 def _functions(row: Row) -> Layer | None:
-    """Two functions as one: rectifiers as a leaky one, what takes in the one before it, and any others."""
-    found: list[Activation] = []
-    for one in (*in_row(row.first), *in_row(row.second)):
-        while found and (both := _simpler(found[-1], one)) is not None:
-            found.pop()
-            one = both
-        found.append(one)
-    return None if any(function_of(one) is None for one in found) else composed(found)
-
-
-def _simpler(first: Activation, second: Activation) -> Activation | None:
     """Rectifiers as a leaky one, and a function that is the same without the one before it."""
-    below, then = slope_below(first), slope_below(second)
+    below, then = slope_below(row.first), slope_below(row.second)
     if below is not None and then is not None:
         slope = below * (then if below > 0 else 1.0)
         return Activation("leaky_relu", slope=slope) if slope else Activation("relu")
-    return second if absorbs(second, first) else None
+    return row.second if absorbs(row.second, row.first) else None
 
 
 @joins(Dropout, Dropout)

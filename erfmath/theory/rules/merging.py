@@ -6,6 +6,7 @@ terms.  Gates along such branches open together, which no rule that sees one bra
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -13,22 +14,25 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...layers import Activation, Identity, Layer
+from ..memory import remembered
 from ..sweep.groups import Labels
 from ..sweep.lowering import Linear
-from ..sweep.values import Affine, rounded
+from ..sweep.taps import Array
+from ..sweep.values import Affine, Step, rounded
 from .activation import ActivationRule
 from .base import Rule, rule_of
-from .composed import Steps, combined
-from .functions import Function
+from .formula import resolved
+from .functions import Function, rectifier
 from .order import readers_of
 from .sums import PLACE
 
-__all__ = ["Merged", "PointwiseRule", "Wiring", "merged"]
+__all__ = ["Merged", "PointwiseRule", "Wiring", "combined", "merged"]
 
 #: Layers of a run of elementwise ones that are looked through.
 LONGEST = 64
 #: Factors of terms of sums lie between this and one over it.
 LARGEST = 1e100
+Steps = tuple[Step, ...]
 
 
 class Wiring(NamedTuple):
@@ -73,6 +77,55 @@ class PointwiseRule(ActivationRule):
 
     def function(self, layer: Layer) -> Function:
         return self._phi
+
+
+@remembered(256)
+def combined(branches: tuple[Steps, ...], product: bool = False) -> Function:
+    """The sum (or the `product`) of functions, each given as steps."""
+    slopes = [_slopes(steps) for steps in branches]
+    if all(slopes) and not product:
+        above, below = (rounded(sum(pair[side] for pair in slopes if pair)) for side in (0, 1))
+        return rectifier(above, below)
+
+    def value(z: Array) -> Array:
+        values = [_through(steps, z)[0] for steps in branches]
+        return np.asarray(math.prod(values) if product else sum(values))
+
+    def slope(z: Array) -> Array:
+        both = [_through(steps, z) for steps in branches]
+        return np.asarray(sum(slope * (math.prod(v for k, (v, _) in enumerate(both) if k != n) if product else 1.0)
+                              for n, (_, slope) in enumerate(both)))
+
+    sides = slope(np.array([-1e-12, 1e-12]))
+    whole = Function(value, slope, knots=(0.0,), jumps=((0.0, float(sides[1] - sides[0])),), branches=branches)
+    return whole._replace(knots=resolved(whole, whole.knots)) if product else whole
+
+
+def _slopes(steps: Steps) -> tuple[float, float] | None:
+    """Slopes above and below zero, None where it is not all."""
+    above, below = 1.0, 1.0
+    for step in steps:
+        if isinstance(step, Affine):
+            if step.b:
+                return None
+            above, below = above * step.a, below * step.a
+        elif step.below is None:
+            return None
+        else:
+            above, below = (slope * (step.above if slope * side > 0 else step.below)
+                            for slope, side in ((above, 1), (below, -1)))
+    return above, below
+
+
+def _through(steps: Steps, z: Array) -> tuple[Array, Array]:
+    """Value and slope."""
+    slope = np.ones(np.shape(z))
+    for step in steps:
+        if isinstance(step, Affine):
+            z, slope = step.a * z + step.b, step.a * slope
+        else:
+            z, slope = step.value(z), step.slope(z) * slope
+    return z, slope
 
 
 def merged(wiring: Wiring, last: int, flat: bool = True) -> Merged:
@@ -129,14 +182,10 @@ class _Merging:
     def run(self) -> Merged:
         wiring = self.wiring
         for i, layer in enumerate(wiring.layers):
-            if i <= self.last or not (self.readers[i] or i == len(wiring.layers) - 1):
-                continue
-            if layer.sums:
+            if layer.sums and i > self.last and (self.readers[i] or i == len(wiring.layers) - 1):
                 self._sum(i)
-            if layer.multiplies:
+            if layer.multiplies and i > self.last and (self.readers[i] or i == len(wiring.layers) - 1):
                 self._product(i)
-            if self.flat and self.changed and wiring.ops[i].gate and len(wiring.sources[i]) == 1:
-                self._of_function(i)
         return Merged(self.times, tuple(self.changed))
 
     def _chain(self, i: int) -> tuple[int, Steps] | None:
@@ -228,14 +277,6 @@ class _Merging:
         base = max(common)
         if np.array_equal(self.wiring.labels[i], self.wiring.labels[base]):
             self._put(i, base, combined(tuple(self.chains[j][base] for j in sources), True))
-
-    def _of_function(self, i: int) -> None:
-        """A function of what branches have become as one function, too."""
-        labels, count = self.wiring.labels, {base: sum(not isinstance(step, Affine) for step in steps)
-                                             for base, steps in self.chains[i].items()}
-        base = max(count, key=lambda j: count[j])
-        if count[base] > 1 and np.array_equal(labels[i], labels[base]):
-            self._put(i, base, combined((self.chains[i][base],)))
 
     def _after(self, i: int) -> int | None:
         """Take the same filter out of all inputs of a sum; the node that the sum has moved to, if there is one."""

@@ -20,7 +20,7 @@ from ..sweep.values import rounded
 from .fusion import Row, as_one
 from .nodes import Lists
 from .order import readers_of
-from .traits import copies, curved, keeps_positive, lets_pass, like, passes, rising, spares_positive
+from .traits import copies, curved, keeps_positive, like, rising, spares_positive
 
 __all__ = ["belongs_to_parts", "into_parts"]
 
@@ -97,8 +97,7 @@ def into_parts(lists: Lists, given: Collection[str]) -> bool:
         if any(names[j] in given for j in way) or any(sizes[j] != sizes[way[0]] for j in parts):
             continue  # one site that serves all stays one
         free = [j for j in parts if j > last and names[j] not in given]
-        next_to = [_end(layers[i], j, lists, readers) for j in free if kind in NORMS or readers[j] == 1] if (
-            len(way) == 2) else []
+        next_to = [layers[j] for j in free if kind in NORMS or readers[j] == 1] if len(way) == 2 else []
         if _one_with(layers[i], next_to, sizes[i]) or belongs_to_parts(layers[i], parts, lists, positive):
             ways[i] = way
     scaled = {i: held for i, kind in enumerate(kinds) if kind is Multiply and i > last and Scale in kinds and (
@@ -206,16 +205,6 @@ def _side_by_side(parts: Sequence[tuple[int, ...]], sizes: Sequence[Any], channe
     """Whether concatenations of these parts have maps of one size and the same numbers of channels side by side."""
     return len({tuple(channels[j] for j in each) for each in parts}) == 1 and len(
         {sizes[j] for each in parts for j in each}) == 1
-
-
-def _end(layer: Layer, j: int, lists: Lists, readers: Sequence[int]) -> Layer:
-    """What a layer meets at the end of a part: for a function, the one below what that would pass."""
-    between, k = [], j
-    while isinstance(layer, Activation) and k > lists.last and readers[k] == 1 and lets_pass(lists.layers[k]):
-        between.append(lists.layers[k])
-        k = lists.sources[k][0]
-    below = lists.layers[k] if k > lists.last and readers[k] == 1 else None
-    return below if isinstance(below, Activation) and passes(below, between, len(lists.sizes[-1])) else lists.layers[j]
 
 
 def _one_with(layer: Any, parts: Sequence[Layer], size: Any) -> bool:

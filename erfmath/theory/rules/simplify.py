@@ -12,7 +12,6 @@ from ...layers import Activation, Layer, PixelShuffle, PixelUnshuffle, Scale, Sl
 from ...layers.base import STEEPEST
 from ..sweep.values import rounded
 from .base import rule_of
-from .composed import Composed
 from .constants import dead, with_constants
 from .copied import each_its_own, repeats
 from .factors import before_factors
@@ -251,7 +250,7 @@ class _Simplifying(Nodes):
             if len(self.sources[j]) == 1 and self._inner(j) and related(type(self.layers[j]), type(layer)):
                 one = as_one(Row(self.layers[j], layer, (sizes[k], sizes[j]), (
                     self.channels[k], self.channels[j], self.channels[i]), self.gated, self.ndim))
-                if one is not None and not like(one, layer) and not isinstance(one, Composed) and (
+                if one is not None and not like(one, layer) and (
                         not own or self._common(i) or self._multiplied(i)):
                     one = None
             if one is None:

@@ -35,7 +35,7 @@ __all__ = ["Affine", "Gaussian", "Known", "Nodes", "ORDER", "PANEL", "POINTS", "
 REACH, PANEL, ORDER = 8.5, 2.0, 10
 POINTS, _WEIGHTS = np.polynomial.legendre.leggauss(ORDER)
 #: Smooth functions bend here; nodes of values that reach over more than so much are split there.
-BENDS, WIDE = (-8.0, -4.0, -2.0, -1.0, 0.0, 1.0, 2.0, 4.0, 8.0), 17.0
+BENDS, WIDE = (-8.0, -4.0, -2.0, -1.0, 0.0, 1.0, 2.0, 4.0, 8.0), 8.0
 #: Probability below which rounding may have made a value.
 RARE = 1e-13
 #: What counts as nothing in a table: far smaller numbers are slow.

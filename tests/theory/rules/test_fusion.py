@@ -14,7 +14,6 @@ from vocabulary import LAYERS
 import erfmath as em
 from erfmath.layers.base import KINDS
 from erfmath.layers.weights import Random
-from erfmath.theory.rules.composed import in_row
 from erfmath.theory.rules.fusion import Row, as_one, related
 from erfmath.theory.rules.traits import homogeneous
 
@@ -240,10 +239,7 @@ def test_one_layer_does_what_two_in_a_row_do(first: str, second: str) -> None:
         row = Row(below, above, (x.shape[3:], y.shape[3:]), (x.shape[1], y.shape[1], z.shape[1]), True, x.ndim - 3)
         one = as_one(row)
         if one is not None and not above.statistics:
-            values = x - 1
-            for each in in_row(one) if isinstance(one, em.Activation) else [one]:
-                values = run_of(each, values.shape[3:])(values)
-            close(values, z)
+            close(run_of(one, x.shape[3:])(x - 1), z)
 
 
 def test_random_and_given_weights_side_by_side_stay_two() -> None:

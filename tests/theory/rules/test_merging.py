@@ -4,18 +4,38 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
-from helpers import REWRITE, assert_close
+from helpers import REWRITE, ROUNDING, Tolerance, assert_close
 
 import erfmath as em
 from erfmath.networks.settings import RunSettings
+from erfmath.theory.rules import functions
+from erfmath.theory.rules.merging import combined
 from erfmath.theory.sweep.plan import Graph
+from erfmath.theory.sweep.values import Affine, Gaussian
 
 R = em.Activation("relu")
 
 
 def graph_of(net: em.Network) -> Graph:
     return Graph.of(net, RunSettings.of(net, image=8))
+
+
+def test_rectifiers_and_scales_are_a_rectifier() -> None:
+    relu = functions.function(R)
+    phi = combined(((), (Affine(-3.),), (relu, Affine(2.)), (Affine(-1.), relu)))
+    z = np.linspace(-2, 2, 9)
+    assert_close(phi.value(z), z - 3 * z + 2 * np.maximum(z, 0) + np.maximum(-z, 0), ROUNDING)
+    assert (phi.above, phi.below) == (0., -3.)
+
+
+def test_slope_of_a_sum_of_functions() -> None:
+    tanh, elu = (functions.function(em.Activation(name)) for name in ("tanh", "elu"))
+    phi, z = combined(((), (Affine(.5, 1.), tanh), (elu, Affine(2.), tanh))), np.linspace(-3, 3, 13) + .01
+    assert_close(phi.slope(z), (phi.value(z + 1e-6) - phi.value(z - 1e-6)) / 2e-6, Tolerance(1e-8, 1e-8))
+    value = Gaussian.of(1., 0.).value().through(phi)
+    assert 0. in value.knots                     # the kink of one branch splits the nodes of the whole
 
 
 def test_sums_are_rewired() -> None:
@@ -45,14 +65,3 @@ def test_products_of_functions_of_one_value(image: int | None) -> None:
     for factors, name in (((em.Identity(), em.Activation("sigmoid")), "silu"), ((R, R), "relu_squared")):
         known, product = (em.predict(net(gate), image=image) for gate in (em.Activation(name), em.multiply(*factors)))
         assert_close(product.map, known.map, REWRITE)
-
-
-def test_a_function_of_a_function_is_one_however_it_is_written() -> None:
-    """leaky(celu(x)) as .52 celu(x) + .48 relu(x), before a pool and near borders."""
-    celu, leaky = em.Activation("celu"), em.Activation("leaky_relu", slope=.52)
-    row, parts = em.serial(celu, leaky), em.add(em.serial(celu, em.Scale(.52)), em.serial(celu, R, em.Scale(.48)))
-    ends = (), (em.MaxPool(2, 1),), (em.Activation("tanh"), em.Conv(3, 4))
-    for end in ends:
-        nets = [em.serial(em.Conv(3, 4, stride=2), em.Upsample(2, "bilinear"), part, *end) for part in (row, parts)]
-        one, other = (em.predict(net, image=(9, 8), unit=0, channels_in=2).map for net in nets)
-        assert_close(one, other, REWRITE)

@@ -117,7 +117,7 @@ COMPOSED: dict[str, tuple[Value, tuple[float, ...]]] = {
     "leaky, shifted, rectified": (gaussian().through(LEAKY).times(1.0, 0.1).through(RELU), (-0.5, 0.0)),
     "clipped at 1": (clipped(gaussian(4.0), 1.0), (0.0, 1.0)),
     "outside of an interval": (gaussian().through(ABS).times(1.0, -0.7).through(RELU), (-0.7, 0.0, 0.7)),
-    "tanh over one half": (gaussian().through(TANH).times(1.0, -0.5).through(RELU), (math.atanh(0.5),)),
+    "tanh over one half": (gaussian(0.2).through(TANH).times(1.0, -0.5).through(RELU), (math.atanh(0.5),)),
 }
 
 
