@@ -176,7 +176,8 @@ class AddRule(Rule):
             depends_on = at.depends_on[node]
             for n, (known, other, members) in enumerate(found):
                 if known.meets(depends_on):
-                    both = _same_site(other, part) or _with_product(other, part) or _with_product(part, other)
+                    both = _same_site(other, part) if any(_one_value(at, node, k) for k in members) else None
+                    both = both or _with_product(other, part) or _with_product(part, other)
                     if both is not None:
                         found[n] = known.joined(depends_on), both, members | {node}
                         break
@@ -374,6 +375,21 @@ def _with_product(one: Moments, other: Moments) -> Moments | None:
     sites = tuple(Product.of((value, factor)).value() for value, factor, _ in found)
     return replace(one, values=values, cov_far=cov_far, corr_site=ratio(cov_site, average), sites=sites,
                    common=None)
+
+
+def _one_value(at: Before, node: int, other: int) -> bool:
+    """Whether nodes are functions of the value of one node at the same site: others may be as that is."""
+    graph = at.graph
+
+    def made_of(j: int) -> list[int]:
+        way = [j]
+        while j >= 0 and len(graph.sources[j]) == 1 and not (
+                graph.ops[j].fresh or graph.ops[j].routes or graph.ops[j].fold or graph.rules[j].moves
+                or graph.layers[j].draws_noise) and all(isinstance(t, Taps) and t.trivial for t in graph.ops[j].taps):
+            j, = graph.sources[j]
+            way.append(j)
+        return way
+    return not set(made_of(node)).isdisjoint(made_of(other))
 
 
 def _same_site(one: Moments, other: Moments) -> Moments | None:
