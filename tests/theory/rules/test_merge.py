@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from helpers import REWRITE, ROUNDING, Tolerance, assert_close
 
@@ -61,3 +63,13 @@ def test_a_scale_of_a_branch_whose_mean_differs_from_site_to_site() -> None:
     totals = [em.predict(block(*factors), image=(12,)).total for factors in ((1.0, 0.5), (2.0, 1.0), (0.3, 0.15))]
     assert_close(totals[1], 4 * totals[0], REWRITE)
     assert_close(totals[1], totals[2] / 0.15**2, REWRITE)
+
+
+def test_values_of_equal_moments_are_not_one_value() -> None:
+    """x + norm(pool(x)) is not 2 x, although both terms are standard normal: in whatever order it is refused."""
+    terms = (em.Identity(), em.serial(em.AvgPool(3, 1, 1), em.InstanceNorm()), em.serial(em.Conv(3, 2), em.Conv(1, 3)))
+    for order in itertools.permutations(terms):
+        with pytest.raises(NotImplementedError, match="adds values of"):
+            em.predict(em.serial(em.add(*order), em.Conv(1, 6), em.BatchNorm()), image=4, channels_in=3)
+    net = em.serial(em.add(em.Identity(), em.BatchNorm()), em.Conv(1, 6), em.BatchNorm(), em.Activation("relu"))
+    assert em.predict(net, image=4, channels_in=3).total > 0  # functions of one value
