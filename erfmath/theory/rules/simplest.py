@@ -25,9 +25,15 @@ def simplest(lists: Lists, given: Mapping[str, Any], apart: frozenset[str] = fro
     apart : frozenset of str
         Nodes that stay as they are, too.
     """
-    for repeated in (True, False) if some_repeat(lists.layers) else (False,):  # what has not moved is one again
+    _simplest(lists, given, apart, False)
+    if some_repeat(lists.layers):
+        _simplest(lists, given, apart, True)
+        _simplest(lists, given, apart, False)  # what has not moved is one again
+
+
+def _simplest(lists: Lists, given: Mapping[str, Any], apart: frozenset[str], repeated: bool) -> None:
+    simplified(lists, given, apart, repeated)
+    for _ in range(len(lists.names)):
+        if not into_parts(lists, apart.union(given)):
+            break
         simplified(lists, given, apart, repeated)
-        for _ in range(len(lists.names)):
-            if not into_parts(lists, apart.union(given)):
-                break
-            simplified(lists, given, apart, repeated)

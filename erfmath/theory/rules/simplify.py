@@ -79,7 +79,7 @@ class _Simplifying(Nodes):
     def __init__(self, lists: Lists, given: Mapping[str, Any], steady: frozenset[str], repeated: bool) -> None:
         super().__init__(lists, steady)
         self.within, self.repeat, self.given, self.repeated = 0, False, given, repeated
-        self.gated = any(layer.is_gate for layer in self.layers)
+        self.gated = any(layer.is_gate or layer.routes for layer in self.layers)
         self.moved = any(layer.moves_channels for layer in self.layers)
         self.products = any(layer.multiplies for layer in self.layers)
         self.made: dict[int, tuple[int, ...]] = {}
@@ -175,14 +175,14 @@ class _Simplifying(Nodes):
     def _made_already(self, i: int) -> int | None:
         """A node that is the same function of the same map."""
         (j,), layer, above = self.sources[i], self.layers[i], self.reader.get(i)
-        if above is not None and self.layers[above].joins_channels:  # after which it may come
-            return None
         if layer.draws_noise or any(getattr(layer, name, None) for name in ("scale_var", "shift_var")):
             return None
         if self.repeated and repeats(layer):
             return None
         same = [k for k in self.made[j] if k != i and self.sources[k] == (j,) and self.readers[k]
                 and self._inner(k) and like(self.layers[k], layer)]
+        if above is not None and self.layers[above].joins_channels:  # after which all of them may come
+            same = [k for k in same if self.reader.get(k) != above]
         first = min(same, default=i)
         self.repeat = self.repeat or first > i  # once more, from the first on
         return first if first < i else None

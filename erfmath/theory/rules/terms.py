@@ -10,22 +10,26 @@ import numpy as np
 from ...layers import Conv, Layer, Scale
 from ...layers.base import Windowed
 from ...layers.weights import Fixed
-from ..sweep.branches import filters as stays
-from .base import Sizes, rule_of
+from .base import Sizes
 from .fusion import taps_of
 from .nodes import Nodes
 from .parallel import one_convolution
-from .traits import linear
+from .traits import like, linear
 
 __all__ = ["one_filter", "terms_of_one_map"]
+
+
+#: The filter that changes nothing, by the number of axes.
+ITSELF = {ndim: Conv((1,) * ndim, groups="depthwise", weights=Fixed(np.ones((1,) * ndim))) for ndim in (1, 2, 3)}
 
 
 def terms_of_one_map(nodes: Nodes, i: int) -> None:
     """Let sum `i` read one convolution in place of those of a map: with random weights, or the same for each channel.
 
-    Filters that leave every site where it is stay apart, as sums follow these.
+    The map itself is a filter of it, too.  A filter that other terms of the sum are made by, too, comes after it.
     """
     groups: dict[Any, list[tuple[int, Layer, float]]] = {}
+    bare: list[tuple[int, int, float]] = []
     for j in nodes.sources[i]:
         k, factor = j, 1.0
         while nodes._own(k) and isinstance(nodes.layers[k], Scale):
@@ -33,24 +37,33 @@ def terms_of_one_map(nodes: Nodes, i: int) -> None:
         layer = nodes.layers[k]
         if isinstance(layer, Windowed) and nodes._own(k) and (layer.random and k == j or linear(layer)):
             groups.setdefault((layer.random, nodes.sources[k], nodes.sizes[k]), []).append((j, layer, factor))
+        else:
+            bare.append((j, k, factor))
+    for j, k, factor in bare:
+        if (False, (k,), nodes.sizes[k]) in groups:
+            groups[False, (k,), nodes.sizes[k]].append((j, ITSELF[nodes.ndim], factor))
+    tops = {place: layer for terms in groups.values() for place, layer, _ in terms}
     for (random, inputs, _), terms in groups.items():
         below, = inputs
         layers, places = [layer for _, layer, _ in terms], [j for j, _, _ in terms]
+        if not random and any(like(layer, tops[j]) for j in tops if j not in places for layer in layers):
+            continue
         whole = None if len(terms) == 1 else one_convolution(layers, nodes.channels[below], nodes.ndim) if random else (
             one_filter(layers, [factor for _, _, factor in terms], nodes.sizes[below], nodes.channels[below]))
         if whole is None:
             continue
+        place = max(j for j in places if j != below)
         for j in places:
-            nodes._put(j, whole, inputs if j == max(places) else ())
-        nodes._put(i, nodes.layers[i], tuple(j for j in nodes.sources[i] if j == max(places) or j not in places))
+            if j != below:
+                nodes._put(j, whole, inputs if j == place else ())
+        nodes._put(i, nodes.layers[i], tuple(j for j in nodes.sources[i] if j == place or j not in places))
 
 
 def one_filter(layers: Sequence[Layer], factors: Sequence[float], sizes: Sizes, channels: int) -> Layer | None:
-    """The sum of multiples of filters of one map, of equal strides, as one; None where it is no such, or not needed."""
+    """The sum of multiples of filters of one map, of equal strides, as one; None where it is no such."""
     ndim = len(sizes)
     weights = [taps_of(layer, sizes, (channels, channels)) for layer in layers]
-    if any(array is None for array in weights) or all(
-            stays(rule_of(layer).lower(layer, sizes, channels, channels)) for layer in layers):
+    if any(array is None for array in weights):
         return None
     axes = [layer.geometry(ndim) for layer in layers]
     if any(g.stride != h.stride or isinstance(g.padding, str) and n is None

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Common", "Map", "Moments", "Tilt", "at", "concatenate", "in_parts", "inside", "overlap", "ratio", "refit"]
 
-
+#: What rounding leaves of a covariance, as a part of the second moment.
+ROUNDED = 1e-14
 #: First parts of `Moments.normed` of norms that take the mean of a channel over its map.
 NORMS_OF_MAPS = ("batch_norm", "map")
 
@@ -176,8 +177,9 @@ class Moments:
 
     @lazy
     def coupled(self) -> bool:
-        """Whether distant sites have anything in common."""
-        return any(self.cov_far.tolist())
+        """Whether distant sites have anything in common, more than rounding leaves where a mean has been taken off."""
+        far = self.cov_far.tolist()
+        return any(far) and any([abs(c) > ROUNDED * q for c, q in zip(far, self.average.tolist())])
 
     @lazy
     def gaussian(self) -> bool:
