@@ -248,7 +248,8 @@ class _Simplifying(Nodes):
         while not nothing(layer, self.ndim):
             one, k = None, self.sources[j][0] if j >= 0 else j
             own = len(self.sources[j]) == 1 and self._own(j)
-            if len(self.sources[j]) == 1 and self._inner(j) and related(type(self.layers[j]), type(layer)):
+            takes_in = own or len(self.sources[j]) == 1 and self._inner(j) and not isinstance(layer, Activation)
+            if takes_in and related(type(self.layers[j]), type(layer)):
                 one = as_one(Row(self.layers[j], layer, (sizes[k], sizes[j]), (
                     self.channels[k], self.channels[j], self.channels[i]), self.gated, self.ndim))
                 if one is not None and not like(one, layer) and (

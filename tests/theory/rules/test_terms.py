@@ -51,8 +51,8 @@ def test_sums_of_strided_filters(image: int | None, unit: int | None) -> None:
 
 def test_a_map_and_its_filter_are_one_filter() -> None:
     """x - .91 f(x), averaged, is the average of both: a norm knows the patterns of either."""
-    conv, pool, norm = em.Conv(3, 6, padding=1), em.AvgPool(2), em.BatchNorm()
+    conv, pool, end = em.Conv(3, 6, padding=1), em.AvgPool(2), em.BatchNorm()
     f = em.serial(em.Conv(2, groups="depthwise", dilation=2, padding=1, weights=em.Constant()), em.Scale(-.91))
-    sums = em.serial(conv, em.add(em.Identity(), f), pool, norm), em.serial(conv, em.add(pool, em.serial(f, pool)), norm)
-    one, other = (em.predict(net, image=4, unit=0, channels_in=2).map for net in sums)
+    sums = (em.add(em.Identity(), f), pool), (em.add(pool, em.serial(f, pool)),)
+    one, other = (em.predict(em.serial(conv, *way, end), image=4, unit=0, channels_in=2).map for way in sums)
     assert_close(one, other, REWRITE)
