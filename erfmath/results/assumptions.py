@@ -63,8 +63,8 @@ COSTS: dict[str, str] = {
     "INFINITE_WIDTH": "none of the total, 1.5 % of the std at 16 to 32 channels, 1 % at 64, none in chains",
     "INFINITE_WIDTH.curved": "in 10 layers of GELU or SiLU 0.3 % of the std and 12 % of the total at 64 channels, 2 "
                              "and 80 % at 16; in 20 layers 1.2 and 3 % of the std, totals 14 and 46 times too small",
-    "INFINITE_WIDTH.norms": "totals too large: of ResNet-50 by 20 to 30 % at 16 channels, 10 to 15 % at 32 and 64; of "
-                            "MobileNet-v2, whose bottlenecks are narrow, by 7 % on 224 pixels, 24 % on 96, at any "
+    "INFINITE_WIDTH.norms": "totals too large: of ResNet-50 by 19 % on 224 pixels at 16 channels, 10 to 12 % on 64; of "
+                            "MobileNet-v2, whose bottlenecks are narrow, by 7 % on 224 pixels, 20 % on 96, at any "
                             "width; 4 % of the std of pools to few bins at 32 channels, 6 and 3 % after sums of "
                             "branches without norms at 16 and 64",
     "LEADING_WIDTH": "0.1 % of the variance at 64 channels, 0.5 % at 16; totals are those of infinite width, 14 and 46 "
@@ -74,7 +74,7 @@ COSTS: dict[str, str] = {
     "INPUT_MOMENTS": "none for such inputs; for photographs use natural_images",
     "DISTANT_SITES": "1 % of the std, 2 % for units in corners; 5 % of the total",
     "BATCH_STATISTICS": "1 % of the std, 5 % of the total; in residual networks of sigmoids up to 15 % of the total, "
-                        "in DenseNet-121 11 to 18 %, on natural images 10 %, and more after concatenations",
+                        "in DenseNet-121 11 %, on natural images 10 %, and more after concatenations",
     "NEARLY_CONSTANT": "1 % of the std, in one case 10 %; in random networks totals of 0.4 to 1.5 times the sampled "
                        "one",
     "NORM_STATISTICS": "1 % of the std, 3 % for units in corners, 10 % between activations, after products and of what "
