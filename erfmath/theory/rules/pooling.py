@@ -187,7 +187,8 @@ class GlobalAvgPoolRule(Rule):
 
     def forward(self, at: Before, inputs: list[Moments]) -> Moments:
         m = inputs[0]
-        q = m.cov_far + (m.average - m.cov_far / m.level + _of_neighbours(m)) / m.second[0].size
+        # Neighbours that a norm has made unlike beyond the lags that are carried may leave less than nothing.
+        q = np.maximum(m.cov_far + (m.average - m.cov_far / m.level + _of_neighbours(m)) / m.second[0].size, 0.0)
         sites: tuple[SiteValue, ...] = (None,) * len(q)
         if at.met and any(site is not None for site in m.sites):
             shared = _averaged(at, inputs)[0].corr_site * m.average

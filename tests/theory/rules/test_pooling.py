@@ -357,3 +357,11 @@ def test_functions_of_the_largest_of_fewer_sites(after: str) -> None:
     for unit, count in (((0, 0), 4), ((0, 3), 6), ((3, 3), 9)):
         expected = weight @ (count * below**(count - 1) * slope**2) / weight.sum()
         assert_close(em.predict(net, image=7, unit=unit, ndim=2).total, expected, Tolerance(1e-6, 0.0))
+
+
+def test_a_global_mean_of_what_a_norm_has_made_unlike() -> None:
+    """Once a gate failed after it: what neighbours share summed to less than nothing."""
+    up = em.ConvTranspose(3, 2, stride=2, padding="same", weights=em.Random(gain=.5, profile=[.94, .86, .82]))
+    net = em.serial(up, em.MaxPool(3, 1, 1), em.GroupNorm(1), em.Conv(3, 4), em.GlobalAvgPool(), em.Conv(1, 4),
+                    em.Activation("tanh"))
+    assert em.predict(net, image=(12, 10), channels_in=4).total > 0
