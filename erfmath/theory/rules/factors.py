@@ -1,12 +1,13 @@
-"""Layers that do the same with each channel, and factors that all sites of a channel share (squeeze and excite)."""
+"""Factors: below the layers that do the same with each channel (squeeze and excite), and into random weights."""
 
 from __future__ import annotations
 
-from ...layers import ConvTranspose, Pad
+from ...layers import ConvTranspose, Pad, Scale
+from .fusion import Row, as_one
 from .nodes import Nodes
 from .traits import by_channel, copies, filters, homogeneous, rising
 
-__all__ = ["before_factors"]
+__all__ = ["before_factors", "into_weights"]
 
 
 def before_factors(nodes: Nodes, i: int) -> bool:
@@ -42,4 +43,21 @@ def before_factors(nodes: Nodes, i: int) -> bool:
         nodes.positive.discard(k)
         for known in (nodes.origin, nodes.normed):
             known.pop(k, None)
+    return True
+
+
+def into_weights(nodes: Nodes, i: int, scale: Scale, gated: bool) -> bool:
+    """Let random weights further down take up factor `i`, if all between is as much larger; whether they do."""
+    layers, sources, (k,) = nodes.layers, nodes.sources, nodes.sources[i]
+    while nodes._own(k) and len(sources[k]) == 1 and not layers[k].random and homogeneous(layers[k], scale.factor):
+        k, = sources[k]
+    if i == nodes.top or not nodes._own(k) or not layers[k].random or len(sources[k]) > 1:
+        return False
+    below, = sources[k]
+    louder = as_one(Row(layers[k], scale, (nodes.sizes[below], nodes.sizes[k]), (
+        nodes.channels[below], nodes.channels[k], nodes.channels[k]), gated, nodes.ndim))
+    if louder is None:
+        return False
+    nodes._put(k, louder, (below,))
+    nodes._hand_on(i, sources[i][0])
     return True

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ...layers import Activation, Layer, PixelShuffle, PixelUnshuffle, Scale, Slice
+from ...layers import Activation, Layer, PixelShuffle, PixelUnshuffle, Scale, Shuffle, Slice
 from ...layers.base import STEEPEST
 from ..sweep.values import rounded
 from .base import rule_of
 from .constants import dead, with_constants
 from .copied import each_its_own, repeats
-from .factors import before_factors
+from .factors import before_factors, into_weights
 from .fusion import Row, as_one, fewer_copies, related
 from .moved import unmoved
 from .nodes import Lists, Nodes
@@ -26,7 +26,8 @@ from .single import alone
 from .sums import flattened
 from .terms import terms_of_one_map
 from .traits import (by_channel, commutes, copies, curved, filters, homogeneous, keeps_positive, lets_pass, like,
-                     linear, nothing, odd, of_copies, of_sites, passes, rising, spares_positive, spreads)
+                     linear, nothing, odd, of_copies, of_sites, passes, rising, slope_below, spares_positive,
+                     spreads)
 
 __all__ = ["simplified"]
 
@@ -84,7 +85,6 @@ class _Simplifying(Nodes):
         self.products = any(layer.multiplies for layer in self.layers)
         self.made: dict[int, tuple[int, ...]] = {}
         self.constant: dict[int, float] = {}
-        self.sunk: set[int] = set()  # places of factors that have gone down
 
     def run(self) -> list[int]:
         """The nodes that are left."""
@@ -126,6 +126,8 @@ class _Simplifying(Nodes):
             self.repeat = True
             return
         layer = self.layers[i]
+        if isinstance(layer, Scale) and layer.factor > 0 and into_weights(self, i, layer, self.gated):
+            return
         self._note(i)
         j, *others = self.sources[i]
         if not others:
@@ -248,7 +250,8 @@ class _Simplifying(Nodes):
         while not nothing(layer, self.ndim):
             one, k = None, self.sources[j][0] if j >= 0 else j
             own = len(self.sources[j]) == 1 and self._own(j)
-            takes_in = own or len(self.sources[j]) == 1 and self._inner(j) and not isinstance(layer, Activation)
+            takes_in = own or len(self.sources[j]) == 1 and self._inner(j) and (
+                not isinstance(layer, Activation) or slope_below(self.layers[j]) is not None)
             if takes_in and related(type(self.layers[j]), type(layer)):
                 one = as_one(Row(self.layers[j], layer, (sizes[k], sizes[j]), (
                     self.channels[k], self.channels[j], self.channels[i]), self.gated, self.ndim))
@@ -337,10 +340,6 @@ class _Simplifying(Nodes):
         elif isinstance(layer, Slice) and (by_channel(below) and not below.takes_weights or (
                 filters(below, self.ndim) and getattr(below, "channels", None) is None)):
             size, count = self.sizes[self.sources[j][0]], self.channels[i]
-        elif isinstance(layer, Scale) and below.draws_noise and self.layers[self.sources[j][0]].random and (
-                self._own(self.sources[j][0])) and i not in self.sunk:  # whose weights take it up, if they may
-            size, count = self.sizes[i], self.channels[i]
-            self.sunk.add(i)
         elif copies(below) and of_sites(layer, self.ndim):
             size, count = self.sizes[self.sources[j][0]], self.channels[i]
         elif self._goes_before(layer, below) and not self._common(i):
@@ -424,7 +423,8 @@ class _Simplifying(Nodes):
         for j in self.sources[i]:
             layer = self.layers[j]
             same = next((k for k in first if k != j and self._inner(k) and self._own(j) and self.sources[k] == (
-                self.sources[j]) and not (layer.random or layer.draws_noise) and like(layer, self.layers[k])), j)
+                self.sources[j]) and not (layer.random or layer.draws_noise or self.repeated and repeats(layer))
+                and like(layer, self.layers[k])), j)
             first.append(same)
         if first and tuple(first) != self.sources[i]:
             gone = set(self.sources[i]).difference(first)
@@ -476,7 +476,7 @@ class _Simplifying(Nodes):
         if any(isinstance(self.layers[j], Scale) for j in self.sources[i]):
             self._raise(self.sources[i], only_linear=True)
         first = self.layers[self.sources[i][0]]
-        if linear(first) and self._alike(self.sources[i]):
+        if linear(first) and self._alike(self.sources[i], isinstance(first, Shuffle)):
             place = self._after(i)
             self._visit(place)
             self._look_up(i)
@@ -595,14 +595,17 @@ class _Simplifying(Nodes):
         self.origin.pop(place, None)
         return place
 
-    def _alike(self, level: tuple[int, ...]) -> bool:
-        """Whether nodes are one layer that does the same with each channel, of maps of one size, and only read here."""
+    def _alike(self, level: tuple[int, ...], each: bool = False) -> bool:
+        """Whether nodes are one layer that does the same with each channel, of maps of one size, and only read here.
+
+        `each` says so of others.
+        """
         if not all(self._own(j) and len(self.sources[j]) == 1 for j in level):
             return False
         first, below = self.layers[level[0]], [self.sources[j][0] for j in level]
         if belongs_to_parts(first, below, self.lists, self.positive):
             return False
-        each = by_channel(first) or filters(first, self.ndim)
+        each = each or by_channel(first) or filters(first, self.ndim)
         return (each and len({self.sizes[j] for j in below}) == 1
                 and all(like(first, self.layers[j]) and self.channels[j] == self.channels[k]
                         for j, k in zip(level, below)))

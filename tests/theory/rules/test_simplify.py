@@ -267,3 +267,31 @@ def test_rectifiers_that_a_function_further_up_takes_in(between: tuple[em.Layer,
     one, *others = (em.predict(net, image=14, unit=(5, 0), channels_in=2, ndim=2).map for net in nets)
     for other in others:
         assert_close(one, other, REWRITE)
+
+
+def test_factors_go_into_random_weights_below_rectifiers_and_pools() -> None:
+    """Before curved functions that a max pool reads, too: 2 % of the total lay between the two ways of writing it."""
+    softsign, leaky = em.Activation("softsign"), em.Activation("leaky_relu", slope=.2)
+    ends = (softsign, em.residual(em.MaxPool(3, 1, 1)))
+    one, other = (em.predict(em.serial(em.Conv(1, 2, stride=2), *way, *ends), channels_in=3, ndim=2).map
+                  for way in ((em.Scale(.45), leaky), (leaky, em.Scale(.45))))
+    assert_close(one, other, REWRITE)
+
+
+def test_borders_of_all_terms_come_after_the_sum() -> None:
+    """Of terms that read the same map twice, too."""
+    selu, pad = em.Activation("selu"), em.Pad((-1, 1))
+    before = em.serial(pad, em.add(em.Identity(), selu, em.Identity()))
+    after = em.serial(em.add(em.Identity(), selu, em.Identity()), pad)
+    each = em.add(pad, em.serial(selu, pad), pad)
+    one, *others = (em.predict(em.serial(em.Conv(3, 4), way, R), image=6, unit=1, channels_in=2, ndim=2).map
+                    for way in (before, after, each))
+    for other in others:
+        assert_close(one, other, REWRITE)
+
+
+def test_shuffles_of_all_terms_come_after_the_sum() -> None:
+    shuffle, celu = em.Shuffle(2), em.Activation("celu")
+    one, other = (em.predict(em.serial(em.Conv(1, 4), *way), channels_in=2, ndim=2).map for way in (
+        (em.add(em.serial(celu, shuffle), shuffle),), (em.residual(celu), shuffle)))
+    assert_close(one, other, REWRITE)
