@@ -85,6 +85,7 @@ class _Simplifying(Nodes):
         self.products = any(layer.multiplies for layer in self.layers)
         self.made: dict[int, tuple[int, ...]] = {}
         self.constant: dict[int, float] = {}
+        self.sunk: set[int] = set()  # places of factors that have gone down
 
     def run(self) -> list[int]:
         """The nodes that are left."""
@@ -126,7 +127,8 @@ class _Simplifying(Nodes):
             self.repeat = True
             return
         layer = self.layers[i]
-        if isinstance(layer, Scale) and layer.factor > 0 and into_weights(self, i, layer, self.gated):
+        if isinstance(layer, Scale) and layer.factor > 0 and (above := self.reader.get(i)) is not None and curved(
+                self.layers[above]) and into_weights(self, i, layer, self.gated):  # which it does not pass
             return
         self._note(i)
         j, *others = self.sources[i]
@@ -340,6 +342,10 @@ class _Simplifying(Nodes):
         elif isinstance(layer, Slice) and (by_channel(below) and not below.takes_weights or (
                 filters(below, self.ndim) and getattr(below, "channels", None) is None)):
             size, count = self.sizes[self.sources[j][0]], self.channels[i]
+        elif isinstance(layer, Scale) and below.draws_noise and self.layers[self.sources[j][0]].random and (
+                self._own(self.sources[j][0])) and i not in self.sunk:  # whose weights take it up, if they may
+            size, count = self.sizes[i], self.channels[i]
+            self.sunk.add(i)
         elif copies(below) and of_sites(layer, self.ndim):
             size, count = self.sizes[self.sources[j][0]], self.channels[i]
         elif self._goes_before(layer, below) and not self._common(i):
