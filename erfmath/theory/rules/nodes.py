@@ -52,8 +52,8 @@ class Nodes:
 
     Attributes
     ----------
-    readers : list of int
-        How many nodes that lead to the last one read each node.
+    readers, most : list of int
+        How many nodes that lead to the last one read each node, and how many did at most so far.
     reader : dict
         The last of those that have read each node from the beginning.
     same : dict
@@ -72,6 +72,7 @@ class Nodes:
         self.sizes, self.channels = lists.sizes, lists.channels
         self.ndim, self.top = len(self.sizes[-1]), len(self.layers) - 1
         self.readers = readers_of(self.sources)
+        self.most = self.readers.copy()
         self.reader = {j: i for i, inputs in enumerate(self.sources) for j in inputs}
         self.same: dict[int, int] = {}
         self.origin: dict[int, Any] = {}
@@ -93,6 +94,7 @@ class Nodes:
             return
         self._count(j, self.readers[i])
         self._count(i, -self.readers[i])
+        self.most[j] = max(self.most[j], self.readers[j])
         self.same[i] = j
 
     def _put(self, i: int, layer: Layer, inputs: tuple[int, ...]) -> None:

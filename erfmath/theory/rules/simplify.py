@@ -53,11 +53,10 @@ def simplified(lists: Lists, given: Mapping[str, Any], apart: frozenset[str] = f
     steady = apart.union(name.removesuffix(".bias") for name in given)
     for _ in range(len(lists.layers)):
         before = _Simplifying(lists, given, steady, repeated)
-        readers = before.readers.copy()
         kept = before.run()
         if flattened(before) or repeated and each_its_own(before):
             continue
-        fewer = [1 for had, has in zip(readers, before.readers) if had > has == 1]
+        fewer = [1 for had, has in zip(before.most, before.readers) if had > has == 1]
         if len(kept) < len(lists.layers):
             lists.take(kept)
         if not before.repeat and not fewer:

@@ -295,3 +295,13 @@ def test_shuffles_of_all_terms_come_after_the_sum() -> None:
     one, other = (em.predict(em.serial(em.Conv(1, 4), *way), channels_in=2, ndim=2).map for way in (
         (em.add(em.serial(celu, shuffle), shuffle),), (em.residual(celu), shuffle)))
     assert_close(one, other, REWRITE)
+
+
+def test_a_function_that_has_lost_a_reader_is_looked_at_again() -> None:
+    """relu(celu(x)) is relu(x), too, where another reader of celu(x) has gone, behind a layer that does nothing."""
+    celu = em.Activation("celu")
+    stem, end = (em.Conv(3, 6), em.Conv(3, 6)), (em.Conv(3, 4), R)
+    plain = em.serial(*stem, R, *end)
+    cut = em.serial(*stem, celu, em.GRN(gamma=0.0), em.concat(R, em.Identity()), em.Slice(0, 6), *end)
+    one, other = (em.predict(net, image=8, unit=1, channels_in=2, ndim=2).map for net in (plain, cut))
+    assert_close(one, other, REWRITE)
