@@ -140,7 +140,6 @@ class _Simplifying(Nodes):
             same = self._made_already(i) if self.readers[j] > 1 and j in self.made and not layer.random else None
             if same is not None:
                 self._hand_on(i, same)
-                self.repeat = self.repeat or self.readers[j] == 1  # which may change its place now
                 return
             self.made[j] = (*self.made[j], i) if j in self.made else (i,)
         if self.moved:
