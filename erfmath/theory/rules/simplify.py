@@ -142,7 +142,7 @@ class _Simplifying(Nodes):
                 self._hand_on(i, same)
                 return
             self.made[j] = (*self.made[j], i) if j in self.made else (i,)
-        if self.moved:
+        if self.moved and not (self.repeated and repeats(layer)):
             found = unmoved(i, layer, self.sources, self.channels, self.origin, self.ndim,
                             lambda j: j < i and self.readers[j] > 0 and self.sizes[j] == self.sizes[i])
             if found is not None and self.sizes[found] == self.sizes[i]:
@@ -331,7 +331,8 @@ class _Simplifying(Nodes):
             if not isinstance(below, Scale) and (not commutes(layer, below, self.ndim) or below.routes and (
                     curved(layer) or self._one_with_above(i))):
                 return False
-        if isinstance(below, Scale) and homogeneous(layer, below.factor):
+        if isinstance(below, Scale) and homogeneous(layer, below.factor) or isinstance(below, Shuffle) and (
+                by_channel(layer) and not layer.takes_weights and not isinstance(layer, Scale)):
             size, count = self.sizes[i], self.channels[i]
         elif isinstance(layer, Activation) or of_copies(below, layer):
             size, count = (each[self.sources[j][0]] for each in (self.sizes, self.channels))
@@ -358,12 +359,15 @@ class _Simplifying(Nodes):
         return True
 
     def _one_with_above(self, i: int) -> bool:
-        """Whether function `i` and one that alone reads it are one."""
-        above = self.reader.get(i)
-        return above is not None and self._own(i) and self.sources[above] == (i,) and isinstance(
-            self.layers[above], Activation) and as_one(Row(
-                self.layers[i], self.layers[above], (self.sizes[i],) * 2, (self.channels[i],) * 3, self.gated,
-                self.ndim)) is not None
+        """Whether function `i` is one with another that alone reads it, or makes no difference to one that does."""
+        own = self._own(i)
+        ones = ((layer, self._as_one(i, layer)) for layer, read in zip(self.layers, self.sources)
+                if read == (i,) and isinstance(layer, Activation))
+        return any(one is not None and (own or like(one, layer)) for layer, one in ones)
+
+    def _as_one(self, k: int, layer: Layer) -> Layer | None:
+        """One layer that does what node `k` and a layer that keeps its map's size do, None where there is none."""
+        return as_one(Row(self.layers[k], layer, (self.sizes[k],) * 2, (self.channels[k],) * 3, self.gated, self.ndim))
 
     def _near_function(self, i: int, j: int) -> bool:
         """Put a function that is one with function `i` next to it, if what lies between commutes; whether it does."""
@@ -375,9 +379,8 @@ class _Simplifying(Nodes):
             k, = self.sources[k]
             if not self._own(k) or len(self.sources[k]) > 1:
                 return False
-        if not isinstance(self.layers[k], Activation) or as_one(Row(
-                self.layers[k], self.layers[i], (self.sizes[k],) * 2, (self.channels[k],) * 3, self.gated,
-                self.ndim)) is None or not passes(self.layers[k], between, self.ndim):
+        if not isinstance(self.layers[k], Activation) or self._as_one(k, self.layers[i]) is None or not passes(
+                self.layers[k], between, self.ndim):
             return False
         self._pull_up(j, len(between))
         return True
@@ -396,10 +399,8 @@ class _Simplifying(Nodes):
         """Whether a layer goes before an activation of node `k`: where that is a convolution that it is one with."""
         if isinstance(layer, Scale):
             return layer.factor == -1 and odd(gate)
-        if not (isinstance(layer, (PixelShuffle, PixelUnshuffle)) and self._own(k)):
-            return False
-        row = Row(self.layers[k], layer, (self.sizes[k],) * 2, (self.channels[k],) * 3, self.gated, self.ndim)
-        return self.layers[k].random and as_one(row) is not None
+        return isinstance(layer, (PixelShuffle, PixelUnshuffle)) and self._own(k) and self.layers[k].random and (
+            self._as_one(k, layer) is not None)
 
     def _with_factor_below(self, i: int, j: int) -> bool:
         """Put activation `i` and the factor `j` below it before what lies below both, where all of them commute."""
@@ -408,8 +409,7 @@ class _Simplifying(Nodes):
                 self.layers[k].routes and curved(self.layers[i])):
             return False
         source, gates = self.sources[k][0], isinstance(self.layers[k], Activation)
-        if not (gates and as_one(Row(self.layers[k], self.layers[i], (self.sizes[k],) * 2, (self.channels[k],) * 3,
-                                     self.gated, self.ndim)) or commutes(self.layers[i], self.layers[k], self.ndim)):
+        if not (gates and self._as_one(k, self.layers[i]) or commutes(self.layers[i], self.layers[k], self.ndim)):
             return False
         self._move_up(j, k, (source,), self.sizes[source], self.channels[source])
         if gates:  # next to one that it is one with

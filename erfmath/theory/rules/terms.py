@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...layers import Conv, Layer, Scale
+from ...layers import Activation, Conv, Layer, Scale
 from ...layers.base import Windowed
 from ...layers.weights import Fixed
 from .base import Sizes
@@ -26,7 +26,8 @@ ITSELF = {ndim: Conv((1,) * ndim, groups="depthwise", weights=Fixed(np.ones((1,)
 def terms_of_one_map(nodes: Nodes, i: int) -> None:
     """Let sum `i` read one convolution in place of those of a map: with random weights, or the same for each channel.
 
-    The map itself is a filter of it, too.  A filter that other terms of the sum are made by, too, comes after it.
+    The map itself is a filter of it, too, unless a term is a function of it: both are one function then.  A filter that
+    other terms of the sum are made by, too, comes after it.
     """
     groups: dict[Any, list[tuple[int, Layer, float]]] = {}
     bare: list[tuple[int, int, float]] = []
@@ -39,8 +40,10 @@ def terms_of_one_map(nodes: Nodes, i: int) -> None:
             groups.setdefault((layer.random, nodes.sources[k], nodes.sizes[k]), []).append((j, layer, factor))
         else:
             bare.append((j, k, factor))
+    of_functions = {below for _, k, _ in bare if nodes._own(k) and isinstance(nodes.layers[k], Activation)
+                    for below in nodes.sources[k]}
     for j, k, factor in bare:
-        if (False, (k,), nodes.sizes[k]) in groups:
+        if (False, (k,), nodes.sizes[k]) in groups and k not in of_functions:
             groups[False, (k,), nodes.sizes[k]].append((j, ITSELF[nodes.ndim], factor))
     tops = {place: layer for terms in groups.values() for place, layer, _ in terms}
     for (random, inputs, _), terms in groups.items():
