@@ -366,7 +366,7 @@ class _Simplifying(Nodes):
         return any(one is not None and (own or like(one, layer)) for layer, one in ones)
 
     def _as_one(self, k: int, layer: Layer) -> Layer | None:
-        """One layer that does what node `k` and a layer that keeps its map's size do, None where there is none."""
+        """One layer for node `k`, a function or a convolution, and a layer that reads it; None where there is none."""
         return as_one(Row(self.layers[k], layer, (self.sizes[k],) * 2, (self.channels[k],) * 3, self.gated, self.ndim))
 
     def _near_function(self, i: int, j: int) -> bool:
