@@ -83,9 +83,9 @@ class Nodes:
         """Whether a node may be changed."""
         return j > self.last and self.names[j] not in self.steady
 
-    def _own(self, j: int) -> bool:
-        """Whether one node alone reads a node that may be changed."""
-        return self.readers[j] == 1 and self._inner(j)
+    def _own(self, j: int, times: int = 1) -> bool:
+        """Whether one node alone reads a node that may be changed, so many times."""
+        return self.readers[j] == times and self._inner(j)
 
     def _hand_on(self, i: int, j: int) -> None:
         """What reads node `i` reads node `j` from now on, and `i` nothing; the last node only hands on."""

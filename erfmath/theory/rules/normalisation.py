@@ -432,10 +432,10 @@ class BatchNormRule(MapNormRule):
         after = Moments(values, nothing, nothing, sites, m.wraps)
         vars(after).update(average=after.mean(after.second) if cut else nothing + 1.0, lags=m.lags, coupled=False)
         if not (m.gaussian or m.wraps) and m.common is not None:
-            means = m.means / np.sqrt([own for _, _, own, _ in parts])
-            means[np.abs(means) <= SMALL] = 0.0
-            if means.any():
-                vars(after)["offset"] = (m.common_map - 1) * m.per_site(means)
+            offset = (m.common_map - 1) * m.per_site(m.means / np.sqrt([own for _, _, own, _ in parts]))
+            offset[np.abs(offset) <= SMALL] = 0.0
+            if offset.any():
+                vars(after)["offset"] = offset
         return self.scaled(at, after)
 
     @staticmethod

@@ -25,9 +25,9 @@ from .pools import functions_below
 from .single import alone
 from .sums import flattened
 from .terms import terms_of_one_map
-from .traits import (by_channel, commutes, copies, curved, filters, homogeneous, keeps_positive, lets_pass, like,
-                     linear, nothing, odd, of_copies, of_sites, passes, rising, slope_below, spares_positive,
-                     spreads)
+from .traits import (before_doubling, by_channel, commutes, copies, curved, drawn, filters, homogeneous, keeps_positive,
+                     lets_pass, like, linear, nothing, odd, of_copies, of_sites, passes, rising, slope_below,
+                     spares_positive, spreads)
 
 __all__ = ["simplified"]
 
@@ -126,8 +126,9 @@ class _Simplifying(Nodes):
             self.repeat = True
             return
         layer = self.layers[i]
-        if isinstance(layer, Scale) and layer.factor > 0 and (above := self.reader.get(i)) is not None and curved(
-                self.layers[above]) and into_weights(self, i, layer, self.gated):  # which it does not pass
+        if isinstance(layer, Scale) and layer.factor > 0 and (above := self.reader.get(i)) is not None and (
+                curved(self.layers[above]) or getattr(self.layers[above], "bias", False)) and (  # which it does not pass
+                into_weights(self, i, layer, self.gated)):
             return
         self._note(i)
         j, *others = self.sources[i]
@@ -137,12 +138,12 @@ class _Simplifying(Nodes):
                     return
                 self._pooled_already(i)
                 layer, (j,) = self.layers[i], self.sources[i]
-            same = self._made_already(i) if self.readers[j] > 1 and j in self.made and not layer.random else None
+            same = self._made_already(i) if self.readers[j] > 1 and j in self.made else None
             if same is not None:
                 self._hand_on(i, same)
                 return
             self.made[j] = (*self.made[j], i) if j in self.made else (i,)
-        if self.moved and not (self.repeated and repeats(layer)):
+        if self.moved:
             found = unmoved(i, layer, self.sources, self.channels, self.origin, self.ndim,
                             lambda j: j < i and self.readers[j] > 0 and self.sizes[j] == self.sizes[i])
             if found is not None and self.sizes[found] == self.sizes[i]:
@@ -176,15 +177,11 @@ class _Simplifying(Nodes):
 
     def _made_already(self, i: int) -> int | None:
         """A node that is the same function of the same map."""
-        (j,), layer, above = self.sources[i], self.layers[i], self.reader.get(i)
-        if layer.draws_noise or any(getattr(layer, name, None) for name in ("scale_var", "shift_var")):
-            return None
-        if self.repeated and repeats(layer):
+        (j,), layer = self.sources[i], self.layers[i]
+        if drawn(layer) or self.repeated and repeats(layer):
             return None
         same = [k for k in self.made[j] if k != i and self.sources[k] == (j,) and self.readers[k]
                 and self._inner(k) and like(self.layers[k], layer)]
-        if above is not None and self.layers[above].joins_channels:  # after which all of them may come
-            same = [k for k in same if self.reader.get(k) != above]
         first = min(same, default=i)
         self.repeat = self.repeat or first > i  # once more, from the first on
         return first if first < i else None
@@ -231,7 +228,7 @@ class _Simplifying(Nodes):
         if self.gated and (square or keeps_positive(layer, bool(self.positive) and self.positive.issuperset(inputs))):
             self.positive.add(i)
         if layer.statistics:
-            if rule_of(layer).normalises and not (getattr(layer, "scale_var", 0) or getattr(layer, "shift_var", 0)):
+            if rule_of(layer).normalises and not drawn(layer):
                 self.normed[i] = layer
         elif self.normed and (layer.joins_channels or layer.moves_channels) and not isinstance(
                 layer, (PixelShuffle, PixelUnshuffle)):
@@ -262,6 +259,8 @@ class _Simplifying(Nodes):
                 if (j in self.positive and spares_positive(layer)) or (
                         j in self.normed and layer.statistics and like(layer, self.normed[j])):
                     break  # positive, or normalised, already
+                if self._into_only_part(i, j):
+                    return False
                 if not own or not (self._near_function(i, j) or self._exchange(i, j)):
                     return False
                 (j,), layer = self.sources[i], self.layers[i]
@@ -331,8 +330,7 @@ class _Simplifying(Nodes):
             if not isinstance(below, Scale) and (not commutes(layer, below, self.ndim) or below.routes and (
                     curved(layer) or self._one_with_above(i))):
                 return False
-        if isinstance(below, Scale) and homogeneous(layer, below.factor) or isinstance(below, Shuffle) and (
-                by_channel(layer) and not layer.takes_weights and not isinstance(layer, Scale)):
+        if isinstance(below, Scale) and homogeneous(layer, below.factor):
             size, count = self.sizes[i], self.channels[i]
         elif isinstance(layer, Activation) or of_copies(below, layer):
             size, count = (each[self.sources[j][0]] for each in (self.sizes, self.channels))
@@ -354,6 +352,18 @@ class _Simplifying(Nodes):
         else:
             return False
         self._move_up(i, j, self.sources[j], size, count)
+        self._again(j)
+        self._look_up(i)
+        return True
+
+    def _into_only_part(self, i: int, j: int) -> bool:
+        """Put layer `i` before a concatenation `j` of one map with itself, where it does the same; whether it does."""
+        parts, layer = self.sources[j] if j >= 0 else (), self.layers[i]
+        if not (len(parts) > 1 == len(set(parts)) and self._own(j) and self.layers[j].joins_channels) or (
+                drawn(layer) or not before_doubling(layer, self.ndim)):
+            return False
+        self._move_up(i, j, parts[:1], self.sizes[i], self.channels[parts[0]])
+        self._put(i, self.layers[i], (j,) * len(parts))
         self._again(j)
         self._look_up(i)
         return True
@@ -427,7 +437,7 @@ class _Simplifying(Nodes):
         for j in self.sources[i]:
             layer = self.layers[j]
             same = next((k for k in first if k != j and self._inner(k) and self._own(j) and self.sources[k] == (
-                self.sources[j]) and not (layer.random or layer.draws_noise or self.repeated and repeats(layer))
+                self.sources[j]) and not (drawn(layer) or self.repeated and repeats(layer))
                 and like(layer, self.layers[k])), j)
             first.append(same)
         if first and tuple(first) != self.sources[i]:
@@ -502,22 +512,22 @@ class _Simplifying(Nodes):
 
     def _raise(self, level: tuple[int, ...], only_linear: bool = False) -> None:
         """Let all nodes end with one layer, where those that do not have it below what it commutes with."""
-        tops = [self.layers[j] for j in level if self._own(j) and len(self.sources[j]) == 1]
+        tops = [self.layers[j] for j in level if self._only_in(level, j) and len(self.sources[j]) == 1]
         if len(tops) < len(level) or all(like(tops[0], one) for one in tops):
             return
         for layer in tops:
             if layer.random or only_linear and not linear(layer) or belongs_to_parts(layer, level, self.lists):
                 continue
-            depths = [self._depth(j, layer) for j in level]
-            if None not in depths:
-                for j, depth in zip(level, depths):
+            depths = {j: self._depth(j, layer, level) for j in level}
+            if None not in depths.values():
+                for j, depth in depths.items():
                     self._pull_up(j, depth or 0)
                 return
 
-    def _depth(self, j: int, layer: Layer) -> int | None:
+    def _depth(self, j: int, layer: Layer, level: tuple[int, ...]) -> int | None:
         """How many layers, with which it commutes, lie between node `j` and one like `layer`; None if there is none."""
         depth = 0
-        while self._own(j) and len(self.sources[j]) == 1:
+        while (self._own(j) if depth else self._only_in(level, j)) and len(self.sources[j]) == 1:
             if like(layer, self.layers[j]):
                 return depth
             if not self._passes(layer, self.layers[j]):
@@ -599,12 +609,19 @@ class _Simplifying(Nodes):
         self.origin.pop(place, None)
         return place
 
+    def _only_in(self, level: tuple[int, ...], j: int) -> bool:
+        """Whether one of these nodes is only read here: once, or more often if it may as well come after all of them.
+        """
+        layer, times = self.layers[j], level.count(j)
+        return self._own(j, times) and (times == 1 or not drawn(layer) and (
+            times < len(level) or not before_doubling(layer, self.ndim)))
+
     def _alike(self, level: tuple[int, ...], each: bool = False) -> bool:
         """Whether nodes are one layer that does the same with each channel, of maps of one size, and only read here.
 
         `each` says so of others.
         """
-        if not all(self._own(j) and len(self.sources[j]) == 1 for j in level):
+        if not all(self._only_in(level, j) and len(self.sources[j]) == 1 for j in level):
             return False
         first, below = self.layers[level[0]], [self.sources[j][0] for j in level]
         if belongs_to_parts(first, below, self.lists, self.positive):

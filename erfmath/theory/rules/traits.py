@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...layers import AvgPool, BlurPool, Conv, ConvTranspose, Layer, MaxPool, Scale, Upsample
+from ...layers import AvgPool, BlurPool, Conv, ConvTranspose, Layer, MaxPool, Pad, Scale, Upsample
 from ...layers.geometry import SITE, AxisGeometry
 from ...layers.weights import Constant, Fixed
 from ..memory import remembered
@@ -21,9 +21,9 @@ from .base import rule_of
 from .functions import Function
 from .order import rises
 
-__all__ = ["absorbs", "by_channel", "commutes", "copies", "curved", "filters", "function_of", "homogeneous",
-           "keeps_positive", "like", "linear", "nothing", "odd", "of_copies", "of_sites", "plain", "rising",
-           "slope_below", "spares_positive", "spreads", "unnamed"]
+__all__ = ["absorbs", "before_doubling", "by_channel", "commutes", "copies", "curved", "drawn", "filters",
+           "function_of", "homogeneous", "keeps_positive", "like", "linear", "nothing", "odd", "of_copies", "of_sites", "plain",
+           "rising", "slope_below", "spares_positive", "spreads", "unnamed"]
 
 Array = npt.NDArray[np.float64]
 #: Values above and below zero at which functions are compared.
@@ -139,6 +139,11 @@ def linear(layer: Layer) -> bool:
                 or getattr(layer, "bias", False))
 
 
+def drawn(layer: Layer) -> bool:
+    """Whether anything of a layer is drawn at random: two of its kind differ."""
+    return layer.random or layer.draws_noise or any(getattr(layer, name, 0) for name in ("scale_var", "shift_var"))
+
+
 def homogeneous(layer: Layer, factor: float) -> bool:
     """Whether a layer makes `factor` times as much of a map that is this times as large, and is no factor itself.
 
@@ -162,6 +167,13 @@ def filters(layer: Layer, ndim: int) -> bool:
     weights = getattr(layer, "weights", None)
     each = by_channel(layer) or isinstance(weights, Fixed) and weights.per_channel(ndim)
     return each and linear(layer) and not (copies(layer) or hasattr(layer, "factor"))
+
+
+def before_doubling(layer: Layer, ndim: int) -> bool:
+    """Whether a layer goes before channels are there twice; factors, copies of sites and borders come after that."""
+    if copies(layer) or isinstance(layer, (Pad, Scale)):
+        return False
+    return filters(layer, ndim) or by_channel(layer) and not layer.takes_weights
 
 
 def function_of(layer: Layer) -> Function | None:
