@@ -86,7 +86,7 @@ class Before:
 
     @property
     def met(self) -> bool:
-        """Whether anything but random layers reads the node, or asks what it is like."""
+        """Whether anything but dense random layers reads the node, or asks what it is like."""
         return self.i in self.graph.met or not self.gates.strict
 
     @property

@@ -56,6 +56,8 @@ class Nodes:
         How many nodes that lead to the last one read each node, and how many did at most so far.
     reader : dict
         The last of those that have read each node from the beginning.
+    made : dict
+        Nodes that read one map, by this map, of those that have been visited.
     same : dict
         Nodes that do nothing, and what they hand on.
     origin : dict
@@ -74,6 +76,7 @@ class Nodes:
         self.readers = readers_of(self.sources)
         self.most = self.readers.copy()
         self.reader = {j: i for i, inputs in enumerate(self.sources) for j in inputs}
+        self.made: dict[int, tuple[int, ...]] = {}
         self.same: dict[int, int] = {}
         self.origin: dict[int, Any] = {}
         self.positive: set[int] = set()

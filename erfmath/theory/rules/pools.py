@@ -1,15 +1,16 @@
-"""Max pools before curved functions that never fall: of the largest each site has a curve of its own then.
+"""Max pools and functions that never fall: pools before curved ones, as of the largest each site has its own curve.
 
-Rectifiers are the same at any level of the values, and go before pools.
+Rectifiers are the same at any level of the values, and go before pools.  Pools of one value and of such a function of it
+have the same winners, and are one pool.
 """
 
 from __future__ import annotations
 
 from ...layers import Activation
 from .nodes import Nodes
-from .traits import commutes, curved, odd
+from .traits import commutes, curved, like, odd, rising
 
-__all__ = ["functions_below"]
+__all__ = ["functions_below", "pooled_already", "pooled_before"]
 
 
 def functions_below(nodes: Nodes, i: int) -> int:
@@ -35,3 +36,30 @@ def functions_below(nodes: Nodes, i: int) -> int:
                 return depth
         k, = nodes.sources[k]
     return 0
+
+
+def pooled_already(nodes: Nodes, i: int) -> None:
+    """Let pool `i` of a function that never falls be this function of a pool, where there is one of the same values."""
+    layers, sources, (j,) = nodes.layers, nodes.sources, nodes.sources[i]
+    if nodes._own(j) and len(sources[j]) == 1 and rising(layers[j]):
+        k, = sources[j]
+        pool = next((p for p in nodes.made.get(k, ()) if p < i and nodes.readers[p] and sources[p] == (k,)
+                     and nodes._inner(p) and like(layers[p], layers[i]) and not nodes._beside(p, i)), None)
+        if pool is not None:
+            nodes._put(i, layers[j], (pool,))
+            nodes._put(j, layers[j], ())
+            nodes.names[i] = nodes.names[j]
+
+
+def pooled_before(nodes: Nodes, i: int) -> bool:
+    """Let a pool of such a function further down be pool `i`, with the function after it; whether there is one."""
+    layers, sources, (j,) = nodes.layers, nodes.sources, nodes.sources[i]
+    for f in nodes.made.get(j, ()):
+        if f < i and nodes._own(f) and sources[f] == (j,) and rising(layers[f]):
+            for k in nodes.made.get(f, ()):
+                if k < i and nodes._inner(k) and sources[k] == (f,) and layers[k].routes and like(
+                        layers[k], layers[i]) and not nodes._beside(k, i):
+                    nodes._move_up(k, f, (j,), nodes.sizes[k], nodes.channels[k])
+                    nodes._hand_on(i, f)
+                    return True
+    return False

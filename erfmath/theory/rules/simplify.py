@@ -21,7 +21,7 @@ from .nodes import Lists, Nodes
 from .order import readers_of
 from .parallel import beside
 from .parts import belongs_to_parts
-from .pools import functions_below
+from .pools import functions_below, pooled_already, pooled_before
 from .single import alone
 from .sums import flattened
 from .terms import terms_of_one_map
@@ -68,8 +68,6 @@ class _Simplifying(Nodes):
 
     Attributes
     ----------
-    made : dict
-        Nodes that read one map, by this map.
     constant : dict
         Nodes of one value, whatever comes in.
     repeat : bool
@@ -82,7 +80,6 @@ class _Simplifying(Nodes):
         self.gated = any(layer.is_gate or layer.routes for layer in self.layers)
         self.moved = any(layer.moves_channels for layer in self.layers)
         self.products = any(layer.multiplies for layer in self.layers)
-        self.made: dict[int, tuple[int, ...]] = {}
         self.constant: dict[int, float] = {}
         self.sunk: set[int] = set()  # places of factors that have gone down
 
@@ -127,16 +124,16 @@ class _Simplifying(Nodes):
             return
         layer = self.layers[i]
         if isinstance(layer, Scale) and layer.factor > 0 and (above := self.reader.get(i)) is not None and (
-                curved(self.layers[above]) or getattr(self.layers[above], "bias", False)) and (  # which it does not pass
-                into_weights(self, i, layer, self.gated)):
+                curved(self.layers[above]) or getattr(self.layers[above], "bias", False)) and into_weights(
+                    self, i, layer, self.gated):  # which it does not pass
             return
         self._note(i)
         j, *others = self.sources[i]
         if not others:
             if layer.routes:
-                if self._pooled_before(i):
+                if pooled_before(self, i):
                     return
-                self._pooled_already(i)
+                pooled_already(self, i)
                 layer, (j,) = self.layers[i], self.sources[i]
             same = self._made_already(i) if self.readers[j] > 1 and j in self.made else None
             if same is not None:
@@ -185,31 +182,6 @@ class _Simplifying(Nodes):
         first = min(same, default=i)
         self.repeat = self.repeat or first > i  # once more, from the first on
         return first if first < i else None
-
-    def _pooled_already(self, i: int) -> None:
-        """A pool of a function that never falls as this function of a pool, where there is one of the same values."""
-        j, = self.sources[i]
-        if self._own(j) and len(self.sources[j]) == 1 and rising(self.layers[j]):
-            k, = self.sources[j]
-            pool = next((p for p in self.made.get(k, ()) if p < i and self.readers[p] and self.sources[p] == (k,)
-                         and self._inner(p) and like(self.layers[p], self.layers[i]) and not self._beside(p, i)), None)
-            if pool is not None:
-                self._put(i, self.layers[j], (pool,))
-                self._put(j, self.layers[j], ())
-                self.names[i] = self.names[j]
-
-    def _pooled_before(self, i: int) -> bool:
-        """Let a pool of such a function further down be this pool, with the function after it; whether there is one."""
-        j, = self.sources[i]
-        for f in self.made.get(j, ()):
-            if f < i and self._own(f) and self.sources[f] == (j,) and rising(self.layers[f]):
-                for k in self.made.get(f, ()):
-                    if k < i and self._inner(k) and self.sources[k] == (f,) and self.layers[k].routes and like(
-                            self.layers[k], self.layers[i]) and not self._beside(k, i):
-                        self._move_up(k, f, (j,), self.sizes[k], self.channels[k])
-                        self._hand_on(i, f)
-                        return True
-        return False
 
     def _shuffled_back(self, i: int, layer: PixelShuffle | PixelUnshuffle) -> int | None:
         """The node whose values a pixel shuffle puts out, of what has been unshuffled."""

@@ -22,8 +22,8 @@ from .functions import Function
 from .order import rises
 
 __all__ = ["absorbs", "before_doubling", "by_channel", "commutes", "copies", "curved", "drawn", "filters",
-           "function_of", "homogeneous", "keeps_positive", "like", "linear", "nothing", "odd", "of_copies", "of_sites", "plain",
-           "rising", "slope_below", "spares_positive", "spreads", "unnamed"]
+           "function_of", "homogeneous", "keeps_positive", "like", "linear", "nothing", "odd", "of_copies", "of_sites",
+           "plain", "rising", "slope_below", "spares_positive", "spreads", "unnamed"]
 
 Array = npt.NDArray[np.float64]
 #: Values above and below zero at which functions are compared.

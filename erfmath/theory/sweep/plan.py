@@ -148,8 +148,8 @@ class Graph:
         if flat:
             ordered(names, layers, rules, sources, sizes, source, given)
             readers = readers_of(sources)
-            free.update(i for i, name in enumerate(names) if i > source and readers[i] == 1 and layers[i].is_gate
-                        and name not in given and name not in apart)
+            free.update(i for i, name in enumerate(names) if i > source and readers[i] == 1 and (
+                layers[i].is_gate or layers[i].kind == "scale") and name not in given and name not in apart)
         for i, (name, layer, rule, inputs) in enumerate(zip(names, layers, rules, read)):
             below = inputs[0]
             place = id(layer), sizes[below], channels[below], channels[i]
@@ -206,8 +206,9 @@ class Graph:
 
     @functools.cached_property
     def met(self) -> frozenset[int]:
-        """Nodes that not only random layers read: others need to know what the value of a site is."""
-        return frozenset(j for i in self._leading if not self.ops[i].fresh for j in self.sources[i])
+        """Nodes that not only dense random layers read: others need to know what the value of a site is."""
+        return frozenset(j for i in self._leading if not self.ops[i].fresh or self.ops[i].groups > 1
+                         for j in self.sources[i])
 
     @functools.cached_property
     def readers(self) -> Counter[int]:
