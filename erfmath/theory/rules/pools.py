@@ -1,7 +1,7 @@
 """Max pools and functions that never fall: pools before curved ones, as of the largest each site has its own curve.
 
-Rectifiers are the same at any level of the values, and go before pools.  Pools of one value and of such a function of it
-have the same winners, and are one pool.
+Rectifiers are the same at any level of the values, and go before pools.  Pools of one value and of such a function of
+it have the same winners, and are one pool.
 """
 
 from __future__ import annotations

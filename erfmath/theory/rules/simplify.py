@@ -26,7 +26,7 @@ from .single import alone
 from .sums import flattened
 from .terms import terms_of_one_map
 from .traits import (before_doubling, by_channel, commutes, copies, curved, drawn, filters, homogeneous, keeps_positive,
-                     lets_pass, like, linear, nothing, odd, of_copies, of_sites, passes, rising, slope_below,
+                     lets_pass, like, linear, nothing, odd, of_copies, of_sites, passes, slope_below,
                      spares_positive, spreads)
 
 __all__ = ["simplified"]
