@@ -39,11 +39,12 @@ def test_terms_of_a_chain_by_hand() -> None:
 
 
 def test_pools_in_a_row_share_one_term() -> None:
-    """Two pools of 2 are one of 4: (4^2 - 1) / 12, and jumps 1, 1, 4."""
-    shares = em.layer_shares(em.serial(Conv(3), em.MaxPool(2), em.MaxPool(2), Conv(3)))
-    assert shares.exact
-    assert_close([row.variance for row in shares.layers], [2 / 3, 15 / 12, 16 * 2 / 3], ROUNDING)
-    assert_close(sum(row.share for row in shares.layers), 1.0, ROUNDING)
+    """Two pools of 2 are one of 4, with a factor between, too: (4^2 - 1) / 12, and jumps 1, 1, 4."""
+    for between in (em.Identity(), em.Scale(2.)):
+        shares = em.layer_shares(em.serial(Conv(3), em.MaxPool(2), between, em.MaxPool(2), Conv(3)))
+        assert shares.exact
+        assert_close([row.variance for row in shares.layers], [2 / 3, 15 / 12, 16 * 2 / 3], ROUNDING)
+        assert_close(sum(row.share for row in shares.layers), 1.0, ROUNDING)
 
 
 @pytest.mark.parametrize("options", [{}, {"image": 16}, {"image": 16, "unit": (0, 3)}])

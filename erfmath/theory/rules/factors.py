@@ -23,8 +23,8 @@ def before_factors(nodes: Nodes, i: int) -> bool:
     while (j := sources[way[-1]][0]) >= 0 and layer.routes and nodes._own(j) and len(sources[j]) == 1 and (
             rising(layers[j])):
         way.append(j)
-    if not nodes._own(j) or not layers[j].multiplies:
-        return False
+    if not nodes._own(j) or not layers[j].multiplies or any(isinstance(layers[k], Scale) for k in sources[j]):
+        return False  # numbers come after the product first
     one_site = layer.is_gate and set(sizes[j]) == {1}
     maps = [k for k in sources[j] if (k not in nodes.positive if one_site else sizes[k] == sizes[j])]
     factors = [k for k in sources[j] if k not in maps]

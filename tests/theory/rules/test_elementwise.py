@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helpers import ROUNDING, assert_close
+from helpers import REWRITE, ROUNDING, assert_close
 
 import erfmath as em
 
@@ -37,3 +37,12 @@ def test_layers_that_do_nothing_keep_what_norms_of_maps_share(nothing: em.Layer)
         return em.signals(net, image=9, ndim=1).to_dict()["nodes"][0]["arriving"]
 
     assert arriving(nothing) == pytest.approx(arriving(), rel=1e-9)
+
+
+def test_a_pad_hands_on_what_values_are_like() -> None:
+    """Zeros around a map tell nothing of its middle: sums of nine terms, some of them dropped, are what they were."""
+    conv = em.Conv(3, groups="depthwise", stride=2, padding="same")
+    below = em.Conv(3, 4), em.Dropout(.3)
+    one, *others = (em.predict(em.serial(*below, *way, conv, em.RMSNorm()), channels_in=4, ndim=2).total
+                    for way in ((), (em.Pad(1),), (em.Pad(1), em.Scale(2.)), (em.Scale(2.), em.Pad(1))))
+    assert_close(others, [one] * 3, REWRITE)

@@ -426,3 +426,13 @@ def test_halves_that_nothing_reads_change_nothing() -> None:
     for unit in (0, 2):
         one_map, two_map = (em.predict(net, image=4, unit=unit, width=8).map for net in (one, both))
         assert_close(two_map, one_map, REWRITE)
+
+
+def test_rounding_of_means_is_no_pattern() -> None:
+    """Batch norm of relu(w x) for w of all sizes, added to what is smaller at borders: gates there are the same."""
+    def net(gain: float) -> em.Network:
+        branch = em.serial(em.Conv(1, 4, weights=em.Random(gain=gain)), RELU, em.BatchNorm())
+        both = em.add(branch, em.Conv(3, 4, padding=1))
+        return em.serial(em.Conv(1, 6, stride=2), both, em.Activation("gelu"))
+    first, *others = (em.predict(net(gain), image=12, channels_in=2, ndim=2).total for gain in np.linspace(.3, 3, 28))
+    assert_close(others, [first] * len(others), REWRITE)

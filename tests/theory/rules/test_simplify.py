@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from helpers import REWRITE, ROUNDING, assert_close
@@ -305,3 +307,54 @@ def test_a_function_that_has_lost_a_reader_is_looked_at_again() -> None:
     cut = em.serial(*stem, celu, em.GRN(gamma=0.0), em.concat(R, em.Identity()), em.Slice(0, 6), *end)
     one, other = (em.predict(net, image=8, unit=1, channels_in=2, ndim=2).map for net in (plain, cut))
     assert_close(one, other, REWRITE)
+
+
+def fields(*nets: em.Network, **options: Any) -> list[Any]:
+    return [em.predict(net, **{"image": 8, "unit": 1, "channels_in": 2, "ndim": 2, **options}).map for net in nets]
+
+
+def test_a_rectifier_next_to_functions_that_take_it_in() -> None:
+    """relu_squared(relu(x)) and relu6(relu(x)) need no rectifier: it does not go below the pool before both."""
+    pool, square, six = em.MaxPool(3, 1, 1), em.Activation("relu_squared"), em.Activation("relu6")
+    ends = em.serial(six, em.Conv(3, groups="depthwise"))
+    shared = em.serial(pool, R, em.concat(square, ends))
+    apart = em.serial(pool, em.concat(em.serial(R, square), em.serial(R, ends)))
+    assert_close(*fields(shared, apart), REWRITE)
+
+
+def test_one_node_twice_in_a_concatenation() -> None:
+    """Pools of x side by side twice are the pool of x, twice, whatever lies between."""
+    conv, pool, elu = em.Conv(1, 4), em.MaxPool(2), em.Activation("elu")
+    way = R, em.AvgPool(2), em.MaxPool(2, 1)
+    after = em.serial(conv, em.concat(elu, em.Identity()), pool, *way)
+    each = em.serial(conv, em.concat(em.serial(elu, pool), pool), *way)
+    assert_close(*fields(after, each, image=None, unit=None), REWRITE)
+    square, prelu = em.Activation("relu_squared"), em.Activation("prelu")
+    one = em.serial(conv, square, pool, em.concat(em.Identity(), prelu), em.Conv(1, 6, weights=em.Constant()))
+    two = em.serial(conv, square, em.concat(pool, em.serial(pool, prelu)), em.Conv(1, 6, weights=em.Constant()))
+    assert_close(*fields(one, two), REWRITE)
+
+
+def test_noise_twice_in_a_concatenation_is_one_noise() -> None:
+    """Which does not go after it: channels that are dropped together stay so, those of two dropouts do not."""
+    drop = em.Dropout(.5)
+    together, single = em.serial(drop, em.concat(em.Identity(), em.Identity())), em.concat(drop, drop)
+    assert kinds(net_of(together)).count("dropout") == kinds(net_of(single)).count("dropout") == 1
+    order = [[kind for kind in kinds(net_of(way)) if kind in ("dropout", "concat")] for way in (together, single)]
+    assert order == [["dropout", "concat"], ["concat", "dropout"]]
+
+
+def test_norms_with_scales_of_their_own_are_two() -> None:
+    """Of a sum of two such norms the scales are independent: 2 (1 + v) and what both have in common, 2, over 4 (1 + v).
+    """
+    def total(*ways: em.Layer | em.Network) -> float:
+        return em.predict(em.serial(em.Conv(1, 64, weights=em.Random(gain=1.)), *ways), ndim=2, channels_in=64).total
+    norm = em.BatchNorm(scale_var=.5)
+    assert_close(total(em.add(norm, norm)) / total(norm), (2 * 1.5 + 2) / 1.5, REWRITE)
+
+
+def test_factors_below_what_has_a_bias() -> None:
+    """Where no layer above takes them up the weights below do, through copies, too."""
+    conv, up, scale = em.Conv(1, 8, stride=2), em.Upsample(2), em.Scale(1.5)
+    end = em.Conv(1, 2, bias=.1), em.BatchNorm()
+    assert_close(*fields(em.serial(conv, scale, up, *end), em.serial(conv, up, scale, *end)), REWRITE)

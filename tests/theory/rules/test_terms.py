@@ -56,3 +56,13 @@ def test_a_map_and_its_filter_are_one_filter() -> None:
     sums = (em.add(em.Identity(), f), pool), (em.add(pool, em.serial(f, pool)),)
     one, other = (em.predict(em.serial(conv, *way, end), image=4, unit=0, channels_in=2).map for way in sums)
     assert_close(one, other, REWRITE)
+
+
+def test_a_map_belongs_to_its_functions() -> None:
+    """f(x) + leaky(x) + x: the last two are one function, however the sum is bracketed."""
+    f, leaky = em.serial(em.AvgPool(3, 1, 1), em.Scale(.75)), em.Activation("leaky_relu", slope=.29)
+    below = em.Conv(5, 4), em.MaxPool(3)
+    flat = em.serial(*below, em.add(f, leaky, em.Identity()))
+    nested = em.serial(*below, em.add(f, em.add(em.Identity(), leaky)))
+    one, other = (em.predict(net, image=8, unit=1, ndim=2).map for net in (flat, nested))
+    assert_close(one, other, REWRITE)
