@@ -259,7 +259,11 @@ def _left_out(net: Network, settings: RunSettings, erf: EffectiveReceptiveField,
         ops = {i: here.ops[i]._replace(taps=tuple(map(_gathered, here.ops[i].taps))) for i in places}
         if not all(_same_taps(op.taps, here.ops[i].taps) for i, op in ops.items()):
             changed = tuple(ops.get(i, op) for i, op in enumerate(here.ops))
-            lost[name] = before - variance_of(replace(here, ops=changed))
+            try:
+                rest = variance_of(replace(here, ops=changed))
+            except ValueError:  # a norm further up: its middle tap meets zeros alone, and no field is left
+                rest = 0.0
+            lost[name] = before - rest
     return lost
 
 

@@ -47,6 +47,14 @@ def test_pools_in_a_row_share_one_term() -> None:
         assert_close(sum(row.share for row in shares.layers), 1.0, ROUNDING)
 
 
+def test_a_layer_whose_middle_tap_meets_zeros_alone() -> None:
+    """Between its sites a transposed convolution leaves zeros: what the pool gathers there is all."""
+    net = em.serial(em.ConvTranspose(1, 8, stride=2), em.AvgPool(3, 2, 0), em.GroupNorm(4), Conv(3, 8))
+    shares = em.layer_shares(net, channels_in=4)
+    pool, = [row for row in shares.layers if row.node == "avg_pool1"]
+    assert_close(pool.variance, shares.variance, ROUNDING)
+
+
 @pytest.mark.parametrize("options", [{}, {"image": 16}, {"image": 16, "unit": (0, 3)}])
 def test_left_out_is_a_layer_that_reads_one_site(options: dict[str, Any]) -> None:
     """The same as a kernel whose other taps have no variance."""
