@@ -18,8 +18,8 @@ from ..sweep.moments import Moments
 from ..sweep.taps import Array
 from .functions import chi_square
 
-__all__ = ["LEAST", "MOST", "Patterns", "Reads", "WEAK", "along_axes", "border_patterns", "by_spread", "faint",
-           "faint_in_place", "inverse_moments", "of_patterns", "tap_ratios", "within_groups"]
+__all__ = ["EVEN_T", "EVEN_WEIGHTS", "LEAST", "MOST", "Patterns", "Reads", "WEAK", "along_axes", "border_patterns",
+           "by_spread", "faint", "faint_in_place", "inverse_moments", "of_patterns", "tap_ratios", "within_groups"]
 
 #: Variances that are too small for floats: what is divided by them is not.
 LEAST = 1e-300
@@ -29,8 +29,8 @@ MOST = 512
 #: leave errors of 2e-14 of exp(-t), what many directions come to, and of the powers of t that few do.
 LOW, HIGH, STEP = -3.7, 120.0, 0.15
 _U = np.arange(LOW, HIGH, STEP)
-_T = np.exp(_U - np.exp(-_U))
-_WEIGHTS = _T * (1 + np.exp(-_U)) * STEP
+EVEN_T = np.exp(_U - np.exp(-_U))
+EVEN_WEIGHTS = EVEN_T * (1 + np.exp(-_U)) * STEP
 #: Of the logarithm of the integrand: what lies so much below its peak is no part of the sum in floats.
 LOST = 40.0
 #: A pattern at the borders with a smaller part of the variance makes no difference.
@@ -51,8 +51,8 @@ def along_axes(levels: Array) -> Array:
     total = float(np.add.reduce(levels))
     if not total > 0:
         raise ValueError("a covariance without variance")
-    spread = 1 + 2 * _T[:, None] * (levels / total)
-    density = _WEIGHTS * np.exp(-np.log(spread).sum(axis=1) / 2)
+    spread = 1 + 2 * EVEN_T[:, None] * (levels / total)
+    density = EVEN_WEIGHTS * np.exp(-np.log(spread).sum(axis=1) / 2)
     return np.asarray(density @ (1 / spread) / total)
 
 
@@ -198,13 +198,13 @@ def border_patterns(own: float, shared: float, variances: Array, axes: Sequence[
     both = np.concatenate([alone, np.maximum(levels, 0.0)])
     both *= 2 / total
     count = _points(float(np.minimum.reduce(alone)) / total, many * channels)
-    t = _T[:count]
+    t = EVEN_T[:count]
     spread = np.multiply.outer(both, t)
     spread += 1
     direct = many * math.log1p(t.item(-1) * both.item(-1)) < 600  # the last is the largest: products are floats
     others = np.dot([(1 - channels) / 2, -0.5], _log_products(spread.reshape(2, many, -1), direct))
     density = np.exp(others)
-    density *= _WEIGHTS[:count]
+    density *= EVEN_WEIGHTS[:count]
     density /= total
     inverse = np.dot(1 / spread, density)
     found = (channels - 1) * inverse[:many] + np.dot(modes * modes, inverse[many:])

@@ -484,7 +484,7 @@ def _step_terms(jumps: tuple[tuple[float, float], ...], s: Array, count: int) ->
 
 
 @remembered(64)
-def chi_square(freedoms: int, points: int = 32) -> tuple[Array, Array]:
+def chi_square(freedoms: float, points: int = 32) -> tuple[Array, Array]:
     """Points and probabilities of a chi-square variable: Gauss-Laguerre, as eigenvalues of its recurrence."""
     k, a = np.arange(float(points)), freedoms / 2 - 1
     off = np.sqrt(k[1:] * (k[1:] + a))

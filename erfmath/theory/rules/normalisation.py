@@ -29,6 +29,7 @@ from .alignment import PIXELS, Along, Even, above_norm, through_norm
 from .base import Rule, rule_for
 from .context import Above, Before, Below
 from .directions import LEAST, WEAK, of_patterns, within_groups
+from .few_channels import kind_of, over_few
 from .functions import Function
 from .images import Images
 
@@ -541,25 +542,17 @@ class LayerNormRule(NormRule):
 
     def _few(self, at: Before, m: Moments, share: Array) -> float:
         """The gain over that of many channels."""
-        count, square, fourth = at.graph.channels[at.i], 0.0, 0.0
+        count = at.graph.channels[at.i]
+        free = count - self.centres
         unit = math.sqrt(float(share @ m.average)) or 1.0  # fourth powers of small values are below floats
         mean = float(share @ m.means) / unit * self.centres
-        for g, part in enumerate(share.tolist()):
-            if m.sites[g] is None:
-                two = float(m.average[g]) / unit**2
-                moments = two + mean**2, 3 * two**2 + 6 * two * mean**2 + mean**4
-            else:
-                value = m.value(g)
-                x = value.at(value.nodes.u) / unit - mean
-                moments = float(value.nodes.p @ x**2), float(value.nodes.p @ x**4)
-            square, fourth = square + part * moments[0], fourth + part * moments[1]
-        free = count - self.centres
-        # The variance as a gamma variable of the same mean and variance.
-        shape = free / max(fourth / square**2 - 1, 1e-9) if square else math.inf
-        if shape <= 1 + 1e-9:  # up to rounding
+        more = over_few(free, share.tolist(), [
+            kind_of(None if site is None else m.value(g), float(m.average[g]), mean, unit)
+            for g, site in enumerate(m.sites)])
+        if more is None:
             raise NotImplementedError(f"{at.graph.names[at.i]}: over {count} channels the mean of 1 / variance "
                                       "does not exist; take more channels, or use erfmath.measure")
-        return (count - 1 - self.centres) / free * shape / (shape - 1) if math.isfinite(shape) else 1.0
+        return (count - 1 - self.centres) / free * more
 
     def forward(self, at: Before, inputs: list[Moments]) -> Moments:
         m, share, lags = inputs[0], np.asarray(at.graph.shares(at.i)), at.lags
