@@ -51,8 +51,8 @@ def simplified(lists: Lists, given: Mapping[str, Any], apart: frozenset[str] = f
         Whether each reader of copies of sites, and of the like, is to have its own; else they share one.
     """
     steady = apart.union(name.removesuffix(".bias") for name in given)
-    for _ in range(len(lists.layers)):
-        before = _Simplifying(lists, given, steady, repeated)
+    for turn in range(len(lists.layers)):
+        before = _Simplifying(lists, given, steady, repeated, turn == 0)
         kept = before.run()
         if flattened(before) or repeated and each_its_own(before):
             continue
@@ -72,11 +72,14 @@ class _Simplifying(Nodes):
         Nodes of one value, whatever comes in.
     repeat : bool
         Whether there is more to be found once all nodes have been visited.
+    first : bool
+        Whether none of them has been before.
     """
 
-    def __init__(self, lists: Lists, given: Mapping[str, Any], steady: frozenset[str], repeated: bool) -> None:
+    def __init__(self, lists: Lists, given: Mapping[str, Any], steady: frozenset[str], repeated: bool,
+                 first: bool) -> None:
         super().__init__(lists, steady)
-        self.within, self.repeat, self.given, self.repeated = 0, False, given, repeated
+        self.within, self.repeat, self.given, self.repeated, self.first = 0, False, given, repeated, first
         self.gated = any(layer.is_gate or layer.routes for layer in self.layers)
         self.moved = any(layer.moves_channels for layer in self.layers)
         self.products = any(layer.multiplies for layer in self.layers)
@@ -341,8 +344,14 @@ class _Simplifying(Nodes):
         return True
 
     def _one_with_above(self, i: int) -> bool:
-        """Whether function `i` is one with another that alone reads it, or makes no difference to one that does."""
+        """Whether function `i` is one with another that alone reads it, or makes no difference to one that does.
+
+        Those that read it may be others once all have been visited.
+        """
         own = self._own(i)
+        if self.first and not own:
+            self.repeat = True
+            return True
         ones = ((layer, self._as_one(i, layer)) for layer, read in zip(self.layers, self.sources)
                 if read == (i,) and isinstance(layer, Activation))
         return any(one is not None and (own or like(one, layer)) for layer, one in ones)

@@ -320,6 +320,10 @@ def test_a_rectifier_next_to_functions_that_take_it_in() -> None:
     shared = em.serial(pool, R, em.concat(square, ends))
     apart = em.serial(pool, em.concat(em.serial(R, square), em.serial(R, ends)))
     assert_close(*fields(shared, apart), REWRITE)
+    leaky, less = (em.Activation("leaky_relu", slope=slope) for slope in (.15, .1))
+    same = em.concat(em.Identity(), em.Identity())
+    at_once, between = (em.serial(pool, leaky, em.concat(way, same)) for way in (R, em.serial(less, R)))
+    assert_close(*fields(at_once, between), REWRITE)
 
 
 def test_one_node_twice_in_a_concatenation() -> None:
