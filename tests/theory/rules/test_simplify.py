@@ -322,7 +322,8 @@ def test_a_rectifier_next_to_functions_that_take_it_in() -> None:
     assert_close(*fields(shared, apart), REWRITE)
     leaky, less = (em.Activation("leaky_relu", slope=slope) for slope in (.15, .1))
     same = em.concat(em.Identity(), em.Identity())
-    at_once, between = (em.serial(pool, leaky, em.concat(way, same)) for way in (R, em.serial(less, R)))
+    at_once, between = (em.serial(pool, leaky, em.concat(way, same), em.Conv(3, 4))
+                        for way in (R, em.serial(less, R)))
     assert_close(*fields(at_once, between), REWRITE)
 
 
