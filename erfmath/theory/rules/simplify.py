@@ -476,7 +476,8 @@ class _Simplifying(Nodes):
             self._visit(place)
             self._look_up(i)
             return
-        terms_of_one_map(self, i)
+        if terms_of_one_map(self, i, self.first):
+            self.repeat = True
 
     def _side_by_side(self, i: int) -> None:
         """Take layers that do the same with each channel out of all inputs of a concatenation, one below the other."""

@@ -23,11 +23,13 @@ __all__ = ["one_filter", "terms_of_one_map"]
 ITSELF = {ndim: Conv((1,) * ndim, groups="depthwise", weights=Fixed(np.ones((1,) * ndim))) for ndim in (1, 2, 3)}
 
 
-def terms_of_one_map(nodes: Nodes, i: int) -> None:
+def terms_of_one_map(nodes: Nodes, i: int, wait: bool) -> bool:
     """Let sum `i` read one convolution in place of those of a map: with random weights, or the same for each channel.
 
     The map itself is a filter of it, too, unless a term is a function of it: both are one function then.  A filter that
     other terms of the sum are made by, too, comes after it.
+
+    Returns whether there are such convolutions; where `wait`, as long as the sum may be part of another, that is all.
     """
     groups: dict[Any, list[tuple[int, Layer, float]]] = {}
     bare: list[tuple[int, int, float]] = []
@@ -45,7 +47,7 @@ def terms_of_one_map(nodes: Nodes, i: int) -> None:
     for j, k, factor in bare:
         if (False, (k,), nodes.sizes[k]) in groups and k not in of_functions:
             groups[False, (k,), nodes.sizes[k]].append((j, ITSELF[nodes.ndim], factor))
-    tops = {place: layer for terms in groups.values() for place, layer, _ in terms}
+    found, tops = False, {place: layer for terms in groups.values() for place, layer, _ in terms}
     for (random, inputs, _), terms in groups.items():
         below, = inputs
         layers, places = [layer for _, layer, _ in terms], [j for j, _, _ in terms]
@@ -55,11 +57,15 @@ def terms_of_one_map(nodes: Nodes, i: int) -> None:
             one_filter(layers, [factor for _, _, factor in terms], nodes.sizes[below], nodes.channels[below]))
         if whole is None:
             continue
+        if wait:
+            return True
         place = max(j for j in places if j != below)
         for j in places:
             if j != below:
                 nodes._put(j, whole, inputs if j == place else ())
         nodes._put(i, nodes.layers[i], tuple(j for j in nodes.sources[i] if j == place or j not in places))
+        found = True
+    return found
 
 
 def one_filter(layers: Sequence[Layer], factors: Sequence[float], sizes: Sizes, channels: int) -> Layer | None:

@@ -64,5 +64,9 @@ def test_a_map_belongs_to_its_functions() -> None:
     below = em.Conv(5, 4), em.MaxPool(3)
     flat = em.serial(*below, em.add(f, leaky, em.Identity()))
     nested = em.serial(*below, em.add(f, em.add(em.Identity(), leaky)))
-    one, other = (em.predict(net, image=8, unit=1, ndim=2).map for net in (flat, nested))
-    assert_close(one, other, REWRITE)
+    selu, six, box = em.Activation("selu"), em.Activation("relu6"), em.Conv(3, groups="depthwise", weights=em.Constant())
+    stem = em.Conv(3, 6), selu
+    wide = em.serial(*stem, em.add(six, box, em.Identity()))
+    inner = em.serial(*stem, em.add(six, em.add(em.Identity(), box)))
+    for one, other in ((flat, nested), (wide, inner)):
+        assert_close(*[em.predict(net, image=8, unit=1, ndim=2).map for net in (one, other)], REWRITE)
