@@ -64,7 +64,8 @@ def test_a_map_belongs_to_its_functions() -> None:
     below = em.Conv(5, 4), em.MaxPool(3)
     flat = em.serial(*below, em.add(f, leaky, em.Identity()))
     nested = em.serial(*below, em.add(f, em.add(em.Identity(), leaky)))
-    selu, six, box = em.Activation("selu"), em.Activation("relu6"), em.Conv(3, groups="depthwise", weights=em.Constant())
+    selu, six = em.Activation("selu"), em.Activation("relu6")
+    box = em.Conv(3, groups="depthwise", weights=em.Constant())
     stem = em.Conv(3, 6), selu
     wide = em.serial(*stem, em.add(six, box, em.Identity()))
     inner = em.serial(*stem, em.add(six, em.add(em.Identity(), box)))
