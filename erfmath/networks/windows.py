@@ -99,7 +99,7 @@ class Windows(NamedTuple):
 
     def clipped(self, units: int, pixels: int) -> tuple[Array, Array]:
         """First and last of `pixels` pixels that the units 0..units-1 see; first > last where they see none."""
-        ends = [self.at(u) for u in range(min(units, len(self.lo)))]
+        ends = [self.local(u) for u in range(min(units, len(self.lo)))]
         shift = np.array([math.floor(turn * self.shift) for turn in range(-(-units // len(self.lo)))])[:, None]
         lo = np.array([_FAR if a is None else a for a, _ in ends])
         hi = np.array([-_FAR if b is None else b for _, b in ends])

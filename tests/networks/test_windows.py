@@ -122,3 +122,11 @@ def test_a_transposed_convolution_with_gaps() -> None:
     sparse = em.serial(em.Conv(5), em.ConvTranspose(1, stride=2, padding=(0, -1)))
     both = em.receptive_field(em.serial(em.add(sparse, em.Upsample(2)), em.Conv(3)), ndim=1)
     assert both.window(2) == ((-1,), (3,)) and both.window(3) == ((-1,), (4,))
+
+
+def test_what_all_units_see_does_not_move_with_them() -> None:
+    """Of 8 pixels a valid convolution of 3 in steps of 2 leaves the last out, and so does all that is made of it."""
+    gate = em.multiply(em.Identity(), em.GlobalAvgPool())
+    net = em.serial(em.Conv(3, 4, stride=2, padding="valid"), gate, em.AvgPool(2, 1))
+    field = em.receptive_field(net, image=8, ndim=1)
+    assert [field.window(unit) for unit in (0, 1)] == [((0,), (6,))] * 2

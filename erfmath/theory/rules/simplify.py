@@ -22,6 +22,7 @@ from .order import readers_of
 from .parallel import beside
 from .parts import belongs_to_parts
 from .pools import functions_below, pooled_already, pooled_before
+from .same import as_one_node
 from .single import alone
 from .sums import flattened
 from .terms import terms_of_one_map
@@ -51,6 +52,8 @@ def simplified(lists: Lists, given: Mapping[str, Any], apart: frozenset[str] = f
         Whether each reader of copies of sites, and of the like, is to have its own; else they share one.
     """
     steady = apart.union(name.removesuffix(".bias") for name in given)
+    if not repeated:
+        as_one_node(lists, steady)
     for turn in range(len(lists.layers)):
         before = _Simplifying(lists, given, steady, repeated, turn == 0)
         kept = before.run()
@@ -122,7 +125,8 @@ class _Simplifying(Nodes):
                 self._sum(i)
         if len(self.sources[i]) == 1 and self._in_a_row(i):
             return
-        if self.products and len(self.sources[i]) == 1 and before_factors(self, i):
+        if self.products and len(self.sources[i]) == 1 and not (
+                isinstance(self.layers[i], Activation) and self._one_with_above(i)) and before_factors(self, i):
             self.repeat = True
             return
         layer = self.layers[i]
