@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ...layers import Layer
+from ...layers import Layer, PixelShuffle, PixelUnshuffle
+from .nodes import Nodes
 
-__all__ = ["unmoved"]
+__all__ = ["shuffled_back", "unmoved"]
 
 
 def _origin(j: int, channels: list[int], origin: dict[int, Any]) -> Any:
@@ -33,3 +34,14 @@ def unmoved(i: int, layer: Layer, sources: list[tuple[int, ...]], channels: list
     if np.array_equal(whole, _origin(base, channels, {})):
         return base
     return next((j for j, other in origin.items() if j != i and there(j) and np.array_equal(other, whole)), None)
+
+
+def shuffled_back(nodes: Nodes, i: int) -> int | None:
+    """The node whose values pixel shuffle or unshuffle `i` puts out, of what the other of the two has shuffled."""
+    layer, (j,) = nodes.layers[i], nodes.sources[i]
+    if not nodes._inner(j):
+        return None
+    below, k = nodes.layers[j], nodes.sources[j][0]
+    back = isinstance(layer, (PixelShuffle, PixelUnshuffle)) and isinstance(below, (PixelShuffle, PixelUnshuffle)) and (
+        type(below) is not type(layer) and below.scale == layer.scale and nodes.sizes[k] == nodes.sizes[i])
+    return k if back else None

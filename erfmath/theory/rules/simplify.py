@@ -16,7 +16,7 @@ from .constants import dead, with_constants
 from .copied import each_its_own, repeats
 from .factors import before_factors, into_weights
 from .fusion import Row, as_one, fewer_copies, related
-from .moved import unmoved
+from .moved import shuffled_back, unmoved
 from .nodes import Lists, Nodes
 from .order import readers_of
 from .parallel import beside
@@ -156,7 +156,7 @@ class _Simplifying(Nodes):
         if isinstance(layer, Slice):
             self._apart(self.sources[i][0])
         elif isinstance(layer, (PixelShuffle, PixelUnshuffle)):
-            same = self._shuffled_back(i, layer)
+            same = shuffled_back(self, i)
             if same is not None:
                 self._hand_on(i, same)
 
@@ -189,16 +189,6 @@ class _Simplifying(Nodes):
         first = min(same, default=i)
         self.repeat = self.repeat or first > i  # once more, from the first on
         return first if first < i else None
-
-    def _shuffled_back(self, i: int, layer: PixelShuffle | PixelUnshuffle) -> int | None:
-        """The node whose values a pixel shuffle puts out, of what has been unshuffled."""
-        j, = self.sources[i]
-        if not self._inner(j):
-            return None
-        below, k = self.layers[j], self.sources[j][0]
-        back = isinstance(below, (PixelShuffle, PixelUnshuffle)) and type(below) is not type(layer) and (
-            below.scale == layer.scale and self.sizes[k] == self.sizes[i])
-        return k if back else None
 
     def _note(self, i: int) -> None:
         """What is known of the values of a node."""
@@ -330,6 +320,8 @@ class _Simplifying(Nodes):
             size, count = (each[self.sources[j][0]] for each in (self.sizes, self.channels))  # next to pools
         else:
             return False
+        if self._waits(i):
+            return False
         self._move_up(i, j, self.sources[j], size, count)
         self._again(j)
         self._look_up(i)
@@ -347,15 +339,18 @@ class _Simplifying(Nodes):
         self._look_up(i)
         return True
 
-    def _one_with_above(self, i: int) -> bool:
-        """Whether function `i` is one with another that alone reads it, or makes no difference to one that does.
-
-        Those that read it may be others once all have been visited.
-        """
-        own = self._own(i)
-        if self.first and not own:
+    def _waits(self, i: int) -> bool:
+        """Whether a node stays where it is, as those that read it may be fewer once all have been visited."""
+        if self.first and self.readers[i] > 1:
             self.repeat = True
             return True
+        return False
+
+    def _one_with_above(self, i: int) -> bool:
+        """Whether function `i` is one with another that alone reads it, or makes no difference to one that does."""
+        if self._waits(i):
+            return True
+        own = self._own(i)
         ones = ((layer, self._as_one(i, layer)) for layer, read in zip(self.layers, self.sources)
                 if read == (i,) and isinstance(layer, Activation))
         return any(one is not None and (own or like(one, layer)) for layer, one in ones)
