@@ -1,10 +1,10 @@
-"""Copies of sites, borders and functions for each reader on its own: what reads them may change places with them."""
+"""Copies of sites, borders, shuffles and functions for each reader on its own: it may change places with them then."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...layers import Layer, Pad
+from ...layers import Layer, Pad, Shuffle
 from .nodes import Nodes
 from .traits import copies, curved
 
@@ -12,8 +12,8 @@ __all__ = ["each_its_own", "repeats", "some_repeat"]
 
 
 def repeats(layer: Layer) -> bool:
-    """Whether a layer only puts out copies of sites, a border around them, or a curved function of each value."""
-    return copies(layer) or isinstance(layer, Pad) or curved(layer)
+    """Whether a layer only copies sites, puts a border around them, shuffles channels, or is a curved function."""
+    return copies(layer) or isinstance(layer, (Pad, Shuffle)) or curved(layer)
 
 
 def some_repeat(layers: Sequence[Layer]) -> bool:

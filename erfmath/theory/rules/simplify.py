@@ -147,7 +147,7 @@ class _Simplifying(Nodes):
                 self._hand_on(i, same)
                 return
             self.made[j] = (*self.made[j], i) if j in self.made else (i,)
-        if self.moved:
+        if self.moved and not (self.repeated and repeats(layer)):
             found = unmoved(i, layer, self.sources, self.channels, self.origin, self.ndim,
                             lambda j: j < i and self.readers[j] > 0 and self.sizes[j] == self.sizes[i])
             if found is not None and self.sizes[found] == self.sizes[i]:

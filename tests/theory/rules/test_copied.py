@@ -23,3 +23,12 @@ def test_few_values_of_which_there_are_copies() -> None:
     """One value for each of eight inputs: E[1 / variance] is that of eight, not of the 32 copies."""
     net = em.serial(em.Conv(1, 4, weights=em.Random(gain=1.)), em.Upsample(2), em.concat(em.BatchNorm(), em.Identity()))
     assert_close(em.predict(net, image=1, unit=0, ndim=2).total, (BATCH / (BATCH - 3) + 1) / 2, REWRITE)
+
+
+def test_shuffles_that_others_read() -> None:
+    """Shuffled twice in groups of two, four channels are in their order again, a function between or not."""
+    shuffle, prelu, end = em.Shuffle(2), em.Activation("prelu"), em.Conv(1, 4)
+    parts = em.split([3, 1], em.Identity(), em.serial(em.Activation("relu"), em.AvgPool(3, 1, 1)))
+    nets = [em.serial(em.Conv(3, 4), parts, shuffle, em.add(em.Identity(), em.serial(*way, end)), em.AdaptiveAvgPool(4))
+            for way in ((shuffle, prelu), (prelu, shuffle))]
+    assert_close(*[em.predict(net, image=9, channels_in=2, ndim=2).map for net in nets], REWRITE)
