@@ -126,7 +126,8 @@ class _Simplifying(Nodes):
         if len(self.sources[i]) == 1 and self._in_a_row(i):
             return
         if self.products and len(self.sources[i]) == 1 and not (
-                isinstance(self.layers[i], Activation) and self._one_with_above(i)) and before_factors(self, i):
+                isinstance(self.layers[i], Activation) and (j := self.sources[i][0]) >= 0 and self.layers[j].multiplies
+                and self._one_with_above(i)) and before_factors(self, i):
             self.repeat = True
             return
         layer = self.layers[i]
