@@ -8,6 +8,7 @@ from typing import Any
 from .copied import some_repeat
 from .nodes import Lists
 from .parts import into_parts
+from .same import as_one_node
 from .simplify import simplified
 
 __all__ = ["simplest"]
@@ -25,15 +26,17 @@ def simplest(lists: Lists, given: Mapping[str, Any], apart: frozenset[str] = fro
     apart : frozenset of str
         Nodes that stay as they are, too.
     """
-    _simplest(lists, given, apart, False)
+    as_one_node(lists, apart.union(name.removesuffix(".bias") for name in given))
+    _simplest(lists, given, apart, False, True)
     if some_repeat(lists.layers):
-        _simplest(lists, given, apart, True)
-        _simplest(lists, given, apart, False)  # what has not moved is one again
+        _simplest(lists, given, apart, True, False)
+        _simplest(lists, given, apart, False, False)  # what has not moved is one again
 
 
-def _simplest(lists: Lists, given: Mapping[str, Any], apart: frozenset[str], repeated: bool) -> None:
-    simplified(lists, given, apart, repeated)
+def _simplest(lists: Lists, given: Mapping[str, Any], apart: frozenset[str], repeated: bool,
+              first: bool) -> None:
+    simplified(lists, given, apart, repeated, first)
     for _ in range(len(lists.names)):
         if not into_parts(lists, apart.union(given)):
             break
-        simplified(lists, given, apart, repeated)
+        simplified(lists, given, apart, repeated, False)

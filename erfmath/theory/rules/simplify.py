@@ -22,7 +22,6 @@ from .order import readers_of
 from .parallel import beside
 from .parts import belongs_to_parts
 from .pools import functions_below, pooled_already, pooled_before
-from .same import as_one_node
 from .single import alone
 from .sums import flattened
 from .terms import terms_of_one_map
@@ -36,8 +35,7 @@ __all__ = ["simplified"]
 DEEPEST = 60
 
 
-def simplified(lists: Lists, given: Mapping[str, Any], apart: frozenset[str] = frozenset(), repeated: bool = False
-               ) -> None:
+def simplified(lists: Lists, given: Mapping[str, Any], apart: frozenset[str], repeated: bool, first: bool) -> None:
     """Leave out nodes that do nothing, and replace layers in a row, or side by side, by one.
 
     Parameters
@@ -50,12 +48,12 @@ def simplified(lists: Lists, given: Mapping[str, Any], apart: frozenset[str] = f
         Nodes that stay as they are, too.
     repeated : bool
         Whether each reader of copies of sites, and of the like, is to have its own; else they share one.
+    first : bool
+        Whether the network is as it was written: what is read by several nodes stays where it is on the first turn.
     """
     steady = apart.union(name.removesuffix(".bias") for name in given)
-    if not repeated:
-        as_one_node(lists, steady)
     for turn in range(len(lists.layers)):
-        before = _Simplifying(lists, given, steady, repeated, turn == 0)
+        before = _Simplifying(lists, given, steady, repeated, first and turn == 0)
         kept = before.run()
         if flattened(before) or repeated and each_its_own(before):
             continue

@@ -28,3 +28,11 @@ def test_nodes_that_stay() -> None:
     made = lists(net, 5)
     simplest(made, {}, frozenset(net.names))
     assert made.last == -1 and made.names == list(net.names)
+
+
+def test_a_factor_that_several_layers_read() -> None:
+    """Is one for each of them, and goes before or after pools, of which two in a row are one."""
+    conv, scale, pool, cut = em.Conv(3, 6), em.Scale(.74), em.MaxPool(2, 1), em.Slice(3, 6)
+    end = em.concat(em.MaxPool(3, 1, 1), em.Identity())
+    nets = [em.serial(conv, *way, cut, end) for way in ((scale, pool), (pool, scale))]
+    assert_close(*[em.predict(net, ndim=1, channels_in=2).map for net in nets], REWRITE)
