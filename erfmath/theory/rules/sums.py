@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from ...layers import Identity, Layer, Scale
+from .copied import repeats
 from .nodes import Lists, Nodes
 from .single import scale
-from .traits import filters, like, spreads
+from .traits import filters, like, linear, spreads
 
 __all__ = ["PLACE", "flattened", "with_places"]
 
@@ -98,12 +99,11 @@ def flattened(nodes: Nodes) -> bool:
 
 def _of_one_filter(terms: list[Term], bare: Callable[[int], Term], own: Callable[[int], bool], layers: list[Layer],
                    sources: list[tuple[int, ...]], sizes: list[Any], channels: list[int]) -> list[list[Term]]:
-    """Terms that one filter makes of maps of one size together, unless all are such; each other by itself."""
+    """Terms that one filter, or the like, makes of maps of one size together, unless all are; each other by itself."""
     groups: list[list[Term]] = []
     for term in terms:
         j, factor = bare(term[0])
-        if own(j) and len(sources[j]) == 1 and spreads(layers[j], len(sizes[-1])) and filters(
-                layers[j], len(sizes[-1])):
+        if own(j) and len(sources[j]) == 1 and _may_come_after(layers[j], len(sizes[-1])):
             term, k = (j, factor * term[1]), sources[j][0]
             for group in groups:
                 first, = sources[group[0][0]][:1]
@@ -119,6 +119,11 @@ def _of_one_filter(terms: list[Term], bare: Callable[[int], Term], own: Callable
     if len(groups) == 1 or len(alone) == len(groups):
         return [[term] for term in terms]
     return groups
+
+
+def _may_come_after(layer: Layer, ndim: int) -> bool:
+    """Whether a layer may be taken out of some terms of a sum: filters, copies of sites, borders, shuffles."""
+    return linear(layer) and (spreads(layer, ndim) and filters(layer, ndim) or repeats(layer))
 
 
 def with_places(lists: Lists) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from helpers import REWRITE, assert_close
+
 import erfmath as em
 from erfmath.theory.rules.nodes import Lists
 from erfmath.theory.rules.simplest import simplest

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from helpers import REWRITE, assert_close
 
 import erfmath as em
 from erfmath.layers import Add, Conv, Layer, Scale
@@ -80,3 +81,13 @@ def test_terms_of_one_filter(low: Layer | None, ndim: int) -> None:
     maps = [em.predict(em.serial(em.Conv(3, 4), net, R, em.Conv(1, 4)), channels_in=3, ndim=ndim).map for net in (
         flat, nested)]
     np.testing.assert_allclose(maps[1], maps[0], rtol=1e-9)
+
+
+def test_terms_that_copies_or_borders_have_in_common() -> None:
+    """up(x) + up(relu(x)) + pools is one function of x, then copies of it, however the sum is bracketed."""
+    relu, pools = em.Activation("relu"), em.serial(em.MaxPool(3, 1, 1), em.MaxPool(3, 1, 1))
+    for layer in (em.Upsample(2), em.Pad(1)):
+        stem = em.Conv(2, 4, padding=1), em.MaxPool(2), layer
+        flat = em.serial(*stem, em.add(pools, relu, em.Identity()))
+        inner = em.serial(*stem, em.add(pools, em.add(em.Identity(), relu)))
+        assert_close(*[em.predict(net, image=4, unit=0, ndim=2).map for net in (flat, inner)], REWRITE)
