@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-__all__ = ["AxisGeometry", "BORDERS", "Box", "Resize", "SITE"]
+__all__ = ["AxisGeometry", "BORDERS", "Box", "Resize", "SITE", "window_of_windows"]
 
 #: What padding consists of: zeros, the map reflected about its last site, that site again, or the other end.
 BORDERS = ("zeros", "reflect", "replicate", "circular")
@@ -122,6 +122,20 @@ class AxisGeometry(NamedTuple):
 
 #: Of a layer that works on each site by itself.
 SITE = AxisGeometry()
+
+
+def window_of_windows(first: AxisGeometry, second: AxisGeometry, n: int | None, m: int | None) -> AxisGeometry | None:
+    """Along an axis the window of windows without gaps that a second layer reads, of maps of `n` and `m` sites.
+
+    None where the first leaves sites out that would lie in it.
+    """
+    if first.stride > first.kernel or first.dilation > 1 or second.dilation > 1:
+        return None
+    inner, outer = first.pads(n), second.pads(m)
+    if n is not None and m is not None and outer[1] > 0 and first.stride * (m - 1) - inner[0] + first.kernel < n:
+        return None  # sites that the stride has dropped
+    return AxisGeometry(first.kernel + (second.kernel - 1) * first.stride, first.stride * second.stride, padding=(
+        inner[0] + first.stride * outer[0], inner[1] + first.stride * outer[1]))
 
 
 class Box(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 import erfmath as em
 from erfmath.layers import Layer
-from erfmath.layers.geometry import AxisGeometry
+from erfmath.layers.geometry import AxisGeometry, window_of_windows
 
 
 def axis_of(layer: Layer, ndim: int = 1, axis: int = 0) -> AxisGeometry:
@@ -94,3 +95,22 @@ def test_padding_rules_per_axis(padding: Any, pairs: list[tuple[int, int]]) -> N
     assert [axis.padding for axis in layer.geometry(2)] == pairs
     if padding not in ("half", "valid"):
         assert [axis.padding for axis in em.Pad(padding).geometry(2)] == pairs
+
+
+def test_windows_of_windows() -> None:
+    """The sites inside the map that two pools in a row read, against one window, for all small ones that have none."""
+    def sites(g: AxisGeometry, x: int, n: int) -> set[int]:
+        return {z for z in range(x * g.stride - g.pads(n)[0], x * g.stride - g.pads(n)[0] + g.kernel) if 0 <= z < n}
+
+    found = 0
+    for k, s, p, j, t, q, n in itertools.product((2, 3), (1, 2, 3), (0, 1), (2, 3), (1, 2), (0, 1), (5, 6, 8)):
+        first, second = AxisGeometry(k, s, padding=(p, p)), AxisGeometry(j, t, padding=(q, q))
+        m = first.out(n)
+        whole = window_of_windows(first, second, n, m)
+        if m + 2 * q < j or whole is None:
+            continue
+        found += 1
+        assert whole.out(n) == second.out(m)
+        for x in range(second.out(m)):
+            assert sites(whole, x, n) == {z for y in sites(second, x, m) for z in sites(first, y, n)}
+    assert found > 100

@@ -16,7 +16,7 @@ import numpy as np
 from ...layers import (Activation, AvgPool, BlurPool, Conv, ConvTranspose, Dropout, GlobalAvgPool, Layer, MaxPool, Pad,
                        PixelShuffle, PixelUnshuffle, Scale, Slice, Upsample)
 from ...layers.base import Windowed
-from ...layers.geometry import SITE
+from ...layers.geometry import SITE, window_of_windows
 from ...layers.weights import Fixed, Random
 from ..memory import remembered
 from .base import rule_of
@@ -231,6 +231,18 @@ def _bins_of_bins(row: Row) -> Layer | None:
             a.kernel != a.stride or isinstance(g.padding, str) or any(g.pads(None)) for a, b in axes for g in (a, b)):
         return None
     return AvgPool(tuple(a.kernel * b.kernel for a, b in axes), tuple(a.stride * b.stride for a, b in axes))
+
+
+@joins(MaxPool, MaxPool)
+def _largest_of_largest(row: Row) -> Layer | None:
+    """The largest of the largest."""
+    first, second, (sizes, between) = row.first, row.second, row.sizes
+    axes = list(zip(first.geometry(row.ndim), second.geometry(row.ndim), sizes, between))
+    if any(g.ceil_mode or isinstance(g.padding, str) for axis in axes for g in axis[:2]):
+        return None
+    whole = [g for axis in axes if (g := window_of_windows(*axis)) is not None]
+    return None if len(whole) < row.ndim else MaxPool(
+        tuple(g.kernel for g in whole), tuple(g.stride for g in whole), tuple(g.pads(None) for g in whole))
 
 
 @joins(AvgPool, GlobalAvgPool)

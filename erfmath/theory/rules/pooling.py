@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...layers import AdaptiveAvgPool, AdaptiveMaxPool, AvgPool, BlurPool, GlobalAvgPool, Layer, MaxPool
-from ...layers.geometry import AxisGeometry
+from ...layers.geometry import AxisGeometry, window_of_windows
 from ...results.assumptions import Assumption
 from ..memory import remembered, replace
 from ..sweep.covariance import Covariance
@@ -230,19 +230,9 @@ class MaxPoolRule(Rule):
             return _of_originals(op, lower, between)
         if not (op.routes and lower.routes):
             return None
-        geometry = []
-        for a, b, n, m in zip(lower.taps, op.taps, sizes, between):
-            (first,), (second,) = a.geometry, b.geometry
-            if first.stride > first.kernel or first.dilation > 1 or second.dilation > 1:
-                return None
-            inner, outer = first.pads(n), second.pads(m)
-            if n is not None and m is not None and outer[1] > 0 and first.stride * (m - 1) - inner[0] + (
-                    first.kernel) < n:
-                return None  # sites that the stride has dropped lie in windows of the second pool
-            padding: Any = tuple(p + first.stride * q for p, q in zip(inner, outer))
-            geometry.append(AxisGeometry(first.kernel + (second.kernel - 1) * first.stride,
-                                         first.stride * second.stride, padding=padding))
-        return op._replace(taps=box(tuple(geometry)))
+        geometry = [window_of_windows(a.geometry[0], b.geometry[0], n, m)
+                    for a, b, n, m in zip(lower.taps, op.taps, sizes, between)]
+        return None if None in geometry else op._replace(taps=box(tuple(g for g in geometry if g)))
 
     def keeps_factor(self, op: Linear, mean: bool) -> bool:
         return not op.routes

@@ -221,7 +221,7 @@ class _Simplifying(Nodes):
                 one = as_one(Row(self.layers[j], layer, (sizes[k], sizes[j]), (
                     self.channels[k], self.channels[j], self.channels[i]), self.gated, self.ndim))
                 if one is not None and not like(one, layer) and (
-                        not own or self._common(i) or self._multiplied(i)):
+                        not (own or self.layers[j].routes) or self._common(i) or self._multiplied(i)):
                     one = None
             if one is None:
                 if (j in self.positive and spares_positive(layer)) or (

@@ -46,3 +46,12 @@ def test_concatenations_of_functions_of_one_value() -> None:
         return em.serial(em.Conv(3, 4), parts, *((POOL,) if after else ()), em.Conv(3, 4))
     one, other = (em.predict(net(after), image=8, channels_in=3, ndim=2).map for after in (True, False))
     np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
+
+
+def test_pools_in_a_row_are_one_that_others_read_or_not() -> None:
+    """The largest of 3 twice is that of 5, whatever else reads the first pool, and curved functions go after both."""
+    soft, three, five = em.Activation("softsign"), em.MaxPool(3, 1, 1), em.MaxPool(5, 1, 2)
+    below = em.Conv(1, 2, stride=2), soft
+    nets = em.serial(*below, em.add(five, three)), em.serial(*below, three, em.residual(three))
+    one, other = (em.predict(net, image=4, unit=0, channels_in=3, ndim=2).map for net in nets)
+    np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
