@@ -298,7 +298,8 @@ class _Simplifying(Nodes):
             if not isinstance(below, Scale) and (not commutes(layer, below, self.ndim) or below.routes and (
                     curved(layer) or self._one_with_above(i))):
                 return False
-        if isinstance(below, Scale) and homogeneous(layer, below.factor):
+        if isinstance(below, Scale) and (homogeneous(layer, below.factor) or copies(layer) and not (
+                self._sign_of_pool(self.sources[j][0], below.factor))):
             size, count = self.sizes[i], self.channels[i]
         elif isinstance(layer, Activation) or of_copies(below, layer):
             size, count = (each[self.sources[j][0]] for each in (self.sizes, self.channels))
@@ -315,8 +316,9 @@ class _Simplifying(Nodes):
             size, count = self.sizes[self.sources[j][0]], self.channels[i]
         elif self._goes_before(layer, below) and not self._common(i):
             size, count = self.sizes[i], self.channels[self.sources[j][0]]
-        elif copies(below) and isinstance(layer, Scale) and layer.factor < 0:
-            size, count = (each[self.sources[j][0]] for each in (self.sizes, self.channels))  # next to pools
+        elif copies(below) and isinstance(layer, Scale) and layer.factor < 0 and self._sign_of_pool(
+                self.sources[j][0], layer.factor):
+            size, count = (each[self.sources[j][0]] for each in (self.sizes, self.channels))
         else:
             return False
         if self._waits(i):
@@ -325,6 +327,12 @@ class _Simplifying(Nodes):
         self._again(j)
         self._look_up(i)
         return True
+
+    def _sign_of_pool(self, k: int, factor: float) -> bool:
+        """Whether a negative factor of node `k` belongs to a max pool: it is one, or odd functions of one, for -1."""
+        while factor == -1 and self._own(k) and isinstance(self.layers[k], Activation) and odd(self.layers[k]):
+            k, = self.sources[k]
+        return k >= 0 and bool(self.layers[k].routes)
 
     def _into_only_part(self, i: int, j: int) -> bool:
         """Put layer `i` before a concatenation `j` of one map with itself, where it does the same; whether it does."""

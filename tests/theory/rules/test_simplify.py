@@ -363,3 +363,18 @@ def test_factors_below_what_has_a_bias() -> None:
     conv, up, scale = em.Conv(1, 8, stride=2), em.Upsample(2), em.Scale(1.5)
     end = em.Conv(1, 2, bias=.1), em.BatchNorm()
     assert_close(*fields(em.serial(conv, scale, up, *end), em.serial(conv, up, scale, *end)), REWRITE)
+
+
+def test_signs_stay_above_copies_unless_a_pool_is_below() -> None:
+    """a up(x) - b up(x), one of which other layers read, is (a - b) up(x), in whatever order it is written."""
+    prelu, up, sigmoid = em.Activation("prelu"), em.Upsample(3), em.Activation("sigmoid")
+    branch = em.serial(sigmoid, em.Conv(3, 6), em.Conv(3, 2))
+    minus = em.Scale(-.62)
+    stem = em.Conv(1, 2), em.Scale(1.41), up, prelu
+    sums = em.add(minus, branch, em.Identity()), em.add(em.Identity(), branch, minus)
+    assert_close(*fields(*[em.serial(*stem, each, R) for each in sums], ndim=1), REWRITE)
+    for below in (em.MaxPool(2), em.serial(em.MaxPool(2), em.Activation("tanh"))):
+        for factor in (-1., -.5):
+            nets = [em.serial(em.Conv(3, 4), below, *way, em.MaxPool(3, 1, 1), em.Conv(3, 4))
+                    for way in ((em.Scale(factor), up), (up, em.Scale(factor)))]
+            assert_close(*fields(*nets), REWRITE)
