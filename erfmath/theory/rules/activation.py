@@ -410,7 +410,8 @@ def _varied(phi: Function, value: Value, q: float, second: bytes, shape: tuple[i
         open_gates = [over(site.squared_slope, one.squared_slope) for one, site in zip(ones, sites)]
         passed[there] = np.interp(where, nodes, open_gates)
         # Sites that are alike so far still differ by their second moments.
-        level = ratio(q_map[there], np.interp(where, nodes, [one.second for one in ones]))
+        seconds = np.interp(where, nodes, [one.second for one in ones])
+        level = np.where(seconds > 0, ratio(q_map[there], seconds), 1.0)  # of zeros, what the function makes of them
         squares[there] = np.interp(where, nodes, [site.second for site in sites]) * level
     if alike:
         return Varied(None, q_map, heights, abs(whole.mean))

@@ -456,7 +456,7 @@ def max_pool(op: Linear, m: Moments, sizes_in: Sizes, sizes: Sizes, extent: tupl
     for g, near in enumerate(_near(op, m, sizes_in, extent)):
         site, whole = m.value(g) if near is None else m.value(g).sharing(near), float(m.average[g])
         distribution = site.distribution
-        shared = (float(m.cov_site[g]) if near is None else near) / whole if whole else 0.0
+        shared = max(float(m.cov_site[g]) if near is None else near, 0.0) / whole if whole else 0.0
         # Sites differ by the root of what they do not share, and so does what is made of them.
         own = np.sqrt(np.maximum(1 - shared * (1.0 if alike is None else alike), 0.0))
         nodes = np.linspace(math.sqrt(max(1 - shared, 0.0)), own.max(), 1 if alike is None else NODES)

@@ -299,7 +299,7 @@ class _Simplifying(Nodes):
                     curved(layer) or self._one_with_above(i))):
                 return False
         if isinstance(below, Scale) and (homogeneous(layer, below.factor) or copies(layer) and not (
-                self._sign_of_pool(self.sources[j][0], below.factor))):
+                self._sign_of_pool(i, self.sources[j][0], below.factor))):
             size, count = self.sizes[i], self.channels[i]
         elif isinstance(layer, Activation) or of_copies(below, layer):
             size, count = (each[self.sources[j][0]] for each in (self.sizes, self.channels))
@@ -317,7 +317,7 @@ class _Simplifying(Nodes):
         elif self._goes_before(layer, below) and not self._common(i):
             size, count = self.sizes[i], self.channels[self.sources[j][0]]
         elif copies(below) and isinstance(layer, Scale) and layer.factor < 0 and self._sign_of_pool(
-                self.sources[j][0], layer.factor):
+                i, self.sources[j][0], layer.factor):
             size, count = (each[self.sources[j][0]] for each in (self.sizes, self.channels))
         else:
             return False
@@ -328,8 +328,14 @@ class _Simplifying(Nodes):
         self._look_up(i)
         return True
 
-    def _sign_of_pool(self, k: int, factor: float) -> bool:
-        """Whether a negative factor of node `k` belongs to a max pool: it is one, or odd functions of one, for -1."""
+    def _sign_of_pool(self, i: int, k: int, factor: float) -> bool:
+        """Whether a negative factor of copies of node `k`, up to node `i`, belongs to a max pool.
+
+        That alone reads node `i`, or is `k`, or -1 passes odd functions of it.
+        """
+        above = self.reader.get(i)
+        if above is not None and self._own(i) and self.layers[above].routes:
+            return True
         while factor == -1 and self._own(k) and isinstance(self.layers[k], Activation) and odd(self.layers[k]):
             k, = self.sources[k]
         return k >= 0 and bool(self.layers[k].routes)

@@ -128,3 +128,13 @@ def test_slopes_that_training_has_changed() -> None:
     assert_close(found.map, expected.map, ROUNDING)
     with pytest.raises(ValueError, match=r"prelu1: weights: slopes of shape \(3,\); must be 1 or 4"):
         em.predict(em.serial(em.Conv((3,), 4), em.Activation("prelu")), weights={"prelu1": np.ones(3)}, channels_in=4)
+
+
+def test_functions_of_zeros_at_borders() -> None:
+    """Zeros that a 1x1 convolution pads stay zero under hardtanh, and are 1/2 after hardsigmoid: 20 of 36 sites."""
+    below = em.Conv(1, 6, padding=1, weights=em.Random(gain=.5)), em.Activation("hardtanh")
+    net = em.serial(*below, em.Activation("hardsigmoid"), em.BatchNorm())
+    z, p = np.polynomial.hermite_e.hermegauss(200)
+    inside = 1 / 4 + p @ np.clip(math.sqrt(.5) * z, -1, 1)**2 / p.sum() / 36
+    found = em.signals(net, image=4, channels_in=2, ndim=2)["hardsigmoid1"].second
+    assert_close(found, (20 / 4 + 16 * inside) / 36, Tolerance(1e-3, 0))

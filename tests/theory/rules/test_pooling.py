@@ -365,3 +365,13 @@ def test_a_global_mean_of_what_a_norm_has_made_unlike() -> None:
     net = em.serial(up, em.MaxPool(3, 1, 1), em.GroupNorm(1), em.Conv(3, 4), em.GlobalAvgPool(), em.Conv(1, 4),
                     em.Activation("tanh"))
     assert em.predict(net, image=(12, 10), channels_in=4).total > 0
+
+
+def test_windows_of_sites_that_share_less_than_nothing() -> None:
+    """Neighbours of what a filter of both signs makes are below independent ones, most so away from borders."""
+    filters = em.Fixed(np.array([[.0924, .7238, -.7623], [-.09839999999999999, -.7707999999999999, .8118],
+                                 [-.372, -2.9139999999999997, 3.069]]))  # steps were too small
+    net = em.serial(em.Activation("elu"), em.Conv(3, weights=filters),
+                    em.Conv(3, 4, groups=2, weights=em.Random(gain=1.)), em.MaxPool(2, 2, "same"))
+    near, far = (em.predict(net, image=(10, 9), unit=unit, channels_in=4).total for unit in ((0, 0), (2, 2)))
+    assert 0 < near < far < math.inf
