@@ -238,8 +238,8 @@ def _largest_of_largest(row: Row) -> Layer | None:
     """The largest of the largest."""
     first, second, (sizes, between) = row.first, row.second, row.sizes
     axes = list(zip(first.geometry(row.ndim), second.geometry(row.ndim), sizes, between))
-    if any(g.ceil_mode or isinstance(g.padding, str) for axis in axes for g in axis[:2]):
-        return None
+    if second.single_tap(row.ndim) or any(g.ceil_mode or isinstance(g.padding, str) for axis in axes for g in axis[:2]):
+        return None  # one that only leaves sites out may be written as another layer
     whole = [g for axis in axes if (g := window_of_windows(*axis)) is not None]
     return None if len(whole) < row.ndim else MaxPool(
         tuple(g.kernel for g in whole), tuple(g.stride for g in whole), tuple(g.pads(None) for g in whole))

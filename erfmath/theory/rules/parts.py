@@ -15,7 +15,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from ...layers import (Activation, Add, BatchNorm, Concat, Identity, InstanceNorm, Layer, MaxPool, Multiply, Pad,
-                       Scale, Slice)
+                       Scale, Shuffle, Slice)
 from ..sweep.values import rounded
 from .fusion import Row, as_one
 from .nodes import Lists
@@ -60,7 +60,7 @@ def _pooled(j: int, lists: Lists) -> bool:
         layer = lists.layers[j]
         if isinstance(layer, MaxPool):
             return True
-        if layer.joins_channels or rising(layer):
+        if layer.joins_channels or isinstance(layer, (Shuffle, Slice)) or rising(layer):
             waiting += lists.sources[j]
     return False
 

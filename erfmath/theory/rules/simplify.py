@@ -221,7 +221,8 @@ class _Simplifying(Nodes):
                 one = as_one(Row(self.layers[j], layer, (sizes[k], sizes[j]), (
                     self.channels[k], self.channels[j], self.channels[i]), self.gated, self.ndim))
                 if one is not None and not like(one, layer) and (
-                        not (own or self.layers[j].routes) or self._common(i) or self._multiplied(i)):
+                        not (own or self.layers[j].routes or isinstance(layer, Activation)) or self._common(i)
+                        or self._multiplied(i)):
                     one = None
             if one is None:
                 if (j in self.positive and spares_positive(layer)) or (
@@ -298,8 +299,7 @@ class _Simplifying(Nodes):
             if not isinstance(below, Scale) and (not commutes(layer, below, self.ndim) or below.routes and (
                     curved(layer) or self._one_with_above(i))):
                 return False
-        if isinstance(below, Scale) and (homogeneous(layer, below.factor) or copies(layer) and not (
-                self._sign_of_pool(i, self.sources[j][0], below.factor))):
+        if isinstance(below, Scale) and homogeneous(layer, below.factor):
             size, count = self.sizes[i], self.channels[i]
         elif isinstance(layer, Activation) or of_copies(below, layer):
             size, count = (each[self.sources[j][0]] for each in (self.sizes, self.channels))
@@ -316,8 +316,7 @@ class _Simplifying(Nodes):
             size, count = self.sizes[self.sources[j][0]], self.channels[i]
         elif self._goes_before(layer, below) and not self._common(i):
             size, count = self.sizes[i], self.channels[self.sources[j][0]]
-        elif copies(below) and isinstance(layer, Scale) and layer.factor < 0 and self._sign_of_pool(
-                i, self.sources[j][0], layer.factor):
+        elif copies(below) and isinstance(layer, Scale) and layer.factor < 0:  # next to pools
             size, count = (each[self.sources[j][0]] for each in (self.sizes, self.channels))
         else:
             return False
@@ -327,18 +326,6 @@ class _Simplifying(Nodes):
         self._again(j)
         self._look_up(i)
         return True
-
-    def _sign_of_pool(self, i: int, k: int, factor: float) -> bool:
-        """Whether a negative factor of copies of node `k`, up to node `i`, belongs to a max pool.
-
-        That alone reads node `i`, or is `k`, or -1 passes odd functions of it.
-        """
-        above = self.reader.get(i)
-        if above is not None and self._own(i) and self.layers[above].routes:
-            return True
-        while factor == -1 and self._own(k) and isinstance(self.layers[k], Activation) and odd(self.layers[k]):
-            k, = self.sources[k]
-        return k >= 0 and bool(self.layers[k].routes)
 
     def _into_only_part(self, i: int, j: int) -> bool:
         """Put layer `i` before a concatenation `j` of one map with itself, where it does the same; whether it does."""
@@ -360,13 +347,10 @@ class _Simplifying(Nodes):
         return False
 
     def _one_with_above(self, i: int) -> bool:
-        """Whether function `i` is one with another that alone reads it, or makes no difference to one that does."""
-        if self._waits(i):
-            return True
-        own = self._own(i)
-        ones = ((layer, self._as_one(i, layer)) for layer, read in zip(self.layers, self.sources)
-                if read == (i,) and isinstance(layer, Activation))
-        return any(one is not None and (own or like(one, layer)) for layer, one in ones)
+        """Whether function `i` is one with another that reads it."""
+        return self._waits(i) or any(
+            self._as_one(i, layer) is not None for layer, read in zip(self.layers, self.sources)
+            if read == (i,) and isinstance(layer, Activation))
 
     def _as_one(self, k: int, layer: Layer) -> Layer | None:
         """One layer for node `k`, a function or a convolution, and a layer that reads it; None where there is none."""
@@ -480,6 +464,10 @@ class _Simplifying(Nodes):
 
     def _sum(self, i: int) -> None:
         """A factor of all terms after a sum; convolutions of one map as one, as norms tell what channels are like."""
+        for j in self.sources[i]:
+            if self._own(j) and copies(self.layers[j]) and self._own(k := self.sources[j][0]) and isinstance(
+                    self.layers[k], Scale):  # a sign
+                self._pull_up(j, 1)
         if any(isinstance(self.layers[j], Scale) for j in self.sources[i]):
             self._raise(self.sources[i], only_linear=True)
         first = self.layers[self.sources[i][0]]

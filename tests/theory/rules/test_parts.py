@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from helpers import REWRITE, assert_close
 
 import erfmath as em
 
@@ -105,3 +106,11 @@ def test_channels_of_a_concatenation_are_those_of_its_parts() -> None:
     pool = em.MaxPool(3, 1, 1)
     net = em.serial(em.concat(em.Conv(1, 4), em.serial(em.Conv(1, 4), pool)), em.Slice(2, 6), pool)
     np.testing.assert_allclose(em.predict(net, ndim=1).std**2, [uniform(3, 5)], rtol=1e-9)
+
+
+def test_functions_go_before_shuffled_pools() -> None:
+    conv, pool, relu = em.Conv(1, 6, stride=2), em.serial(em.MaxPool(3, 1, 1), em.Shuffle(3)), em.Activation("relu")
+    end = em.Activation("hardsigmoid")
+    nets = (em.serial(conv, em.concat(em.Identity(), pool), relu, end),
+            em.serial(conv, em.concat(relu, em.serial(pool, relu)), end))
+    assert_close(*[em.predict(net, image=6, unit=0, channels_in=2, ndim=1).map for net in nets], REWRITE)

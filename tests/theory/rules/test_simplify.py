@@ -365,7 +365,7 @@ def test_factors_below_what_has_a_bias() -> None:
     assert_close(*fields(em.serial(conv, scale, up, *end), em.serial(conv, up, scale, *end)), REWRITE)
 
 
-def test_signs_stay_above_copies_unless_a_pool_is_below() -> None:
+def test_signs_above_and_below_copies() -> None:
     """a up(x) - b up(x), one of which other layers read, is (a - b) up(x), in whatever order it is written."""
     prelu, up, sigmoid = em.Activation("prelu"), em.Upsample(3), em.Activation("sigmoid")
     branch = em.serial(sigmoid, em.Conv(3, 6), em.Conv(3, 2))
@@ -378,3 +378,21 @@ def test_signs_stay_above_copies_unless_a_pool_is_below() -> None:
             nets = [em.serial(em.Conv(3, 4), below, *way, em.MaxPool(3, 1, 1), em.Conv(3, 4))
                     for way in ((em.Scale(factor), up), (up, em.Scale(factor)))]
             assert_close(*fields(*nets), REWRITE)
+    relu, norm, minus = em.Activation("relu"), em.GroupNorm(1), em.Scale(-.45)
+    nets = [em.serial(em.Conv(1, 8), relu, minus, *way) for way in ((up, norm), (norm, up))]
+    assert_close(*fields(*nets, image=5), REWRITE)
+
+
+def test_a_rectifier_of_a_rectifier_that_others_read() -> None:
+    """leaky(prelu(x)) is a rectifier of x, as .23 prelu(x) + .77 relu(prelu(x)) is."""
+    prelu, leaky = em.Activation("prelu"), em.Activation("leaky_relu", slope=.23)
+    both = em.add(em.Scale(.23), em.serial(R, em.Scale(.77)))
+    gate = em.serial(em.GlobalAvgPool(), em.Conv(1, 4))
+    nets = [em.serial(em.MaxPool(2, 1, 0, 2), prelu, em.multiply(way, gate)) for way in (leaky, both)]
+    assert_close(*fields(*nets, image=5, unit=0, ndim=1, channels_in=4), REWRITE)
+
+
+def test_every_second_site_of_a_pool() -> None:
+    stem = em.Conv(3, 4, stride=2), em.MaxPool(2, 1, 0)
+    nets = [em.serial(*stem, pick, em.InstanceNorm()) for pick in (em.AvgPool(1, 2), em.MaxPool(1, 2))]
+    assert_close(*fields(*nets, image=15), REWRITE)
