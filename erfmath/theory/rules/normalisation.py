@@ -416,8 +416,8 @@ class BatchNormRule(MapNormRule):
                 any([one is not None and patterns.at_one_place(m, one) > PATTERNED for one in known])):
             at.gates.patterned.add(i)
         self.levelled(at, m, values)
-        # Where it is steep something may have to be cut off: c is an average, its fall is not exact.
-        cut = any([2 * c > q for q, c, *_ in parts]) and np.minimum.reduce(values[lag_zero(m.lags)], axis=None) < 0
+        # Where it is steep something may have to be cut off: c is an average, its fall is not exact, nor are floats.
+        cut = np.minimum.reduce(values[lag_zero(m.lags)], axis=None) < 0
         if cut:
             values[lag_zero(m.lags)] = np.maximum(values[lag_zero(m.lags)], 0.0)
         sites = m.sites if m.gaussian else tuple(

@@ -60,7 +60,7 @@ def _pooled(j: int, lists: Lists) -> bool:
         layer = lists.layers[j]
         if isinstance(layer, MaxPool):
             return True
-        if layer.joins_channels or isinstance(layer, (Shuffle, Slice)) or rising(layer):
+        if layer.joins_channels or isinstance(layer, Shuffle) or rising(layer):
             waiting += lists.sources[j]
     return False
 
