@@ -428,7 +428,7 @@ def _(draw: Draw, place: Place) -> Pair:
     return em.Conv(3, groups="depthwise"), em.Conv(3, place.channels, groups=place.channels)
 
 
-@rewrite("separable filter as two")
+@rewrite("separable filter as two", unlike=("shares",))  # gathered in one tap it may have no rule, a line of it has one
 def _(draw: Draw, place: Place) -> Pair:
     if place.ndim != 2:
         raise ValueError("two axes")
