@@ -90,6 +90,11 @@ class Nodes:
         """Whether one node alone reads a node that may be changed, so many times."""
         return self.readers[j] == times and self._inner(j)
 
+    def _left(self) -> list[int]:
+        """The nodes that still lead to the last one, that, and the map that the field is on."""
+        self.readers = readers_of(self.sources)
+        return [i for i in range(len(self.layers)) if self.readers[i] or i in (self.last, self.top)]
+
     def _hand_on(self, i: int, j: int) -> None:
         """What reads node `i` reads node `j` from now on, and `i` nothing; the last node only hands on."""
         if i == self.top:

@@ -20,7 +20,7 @@ from ..sweep.values import rounded
 from .fusion import Row, as_one
 from .nodes import Lists
 from .order import readers_of
-from .traits import copies, curved, keeps_positive, like, rising, spares_positive
+from .traits import copies, curved, drawn, keeps_positive, like, rising, spares_positive
 
 __all__ = ["belongs_to_parts", "into_parts"]
 
@@ -210,7 +210,7 @@ def _side_by_side(parts: Sequence[tuple[int, ...]], sizes: Sequence[Any], channe
 def _one_with(layer: Any, parts: Sequence[Layer], size: Any) -> bool:
     """Whether one of these parts has been normalised by this norm, or is a function that this one is one with."""
     if isinstance(layer, NORMS):
-        return not (layer.scale_var or layer.shift_var) and any(like(layer, part) for part in parts)
+        return not drawn(layer) and any(like(layer, part) for part in parts)
     return isinstance(layer, Activation) and any(
         isinstance(part, Activation) and as_one(Row(part, layer, (size, size), (1, 1, 1), True, len(size))) is not None
         for part in parts)

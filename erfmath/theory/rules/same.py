@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from .nodes import Lists, Nodes
-from .order import readers_of
 from .single import alone
 from .traits import drawn, like, nothing
 
@@ -25,7 +24,8 @@ def as_one_node(lists: Lists, steady: frozenset[str]) -> None:
              if len(inputs) == 1 and not layer.random and inputs[0] >= lists.last]
     if len(set(kinds)) == len(kinds) and not any(layer.is_identity for layer in layers):
         return
-    nodes, made = Nodes(lists, steady), dict[int, list[int]]()
+    nodes = Nodes(lists, steady)
+    made = nodes.made
     for i, layer in enumerate(layers):
         nodes._look_up(i)
         if not nodes._inner(i) or len(sources[i]) > 1 or not (nodes.readers[i] or i == nodes.top):
@@ -36,6 +36,5 @@ def as_one_node(lists: Lists, steady: frozenset[str]) -> None:
         if same is not None:
             nodes._hand_on(i, same)
         elif not drawn(layer) and i != nodes.top:
-            made.setdefault(j, []).append(i)
-    read = readers_of(sources)
-    lists.take([i for i in range(len(layers)) if read[i] or i in (lists.last, nodes.top)])
+            made[j] = (*made.get(j, ()), i)
+    lists.take(nodes._left())

@@ -26,17 +26,18 @@ def simplest(lists: Lists, given: Mapping[str, Any], apart: frozenset[str] = fro
     apart : frozenset of str
         Nodes that stay as they are, too.
     """
-    as_one_node(lists, apart.union(name.removesuffix(".bias") for name in given))
-    _simplest(lists, given, apart, False, True)
+    steady = apart.union(name.removesuffix(".bias") for name in given)
+    as_one_node(lists, steady)
+    _simplest(lists, given, apart, steady, False, True)
     if some_repeat(lists.layers):
-        _simplest(lists, given, apart, True, False)
-        _simplest(lists, given, apart, False, False)  # what has not moved is one again
+        _simplest(lists, given, apart, steady, True, False)
+        _simplest(lists, given, apart, steady, False, False)  # what has not moved is one again
 
 
-def _simplest(lists: Lists, given: Mapping[str, Any], apart: frozenset[str], repeated: bool,
-              first: bool) -> None:
-    simplified(lists, given, apart, repeated, first)
+def _simplest(lists: Lists, given: Mapping[str, Any], apart: frozenset[str], steady: frozenset[str],
+              repeated: bool, first: bool) -> None:
+    simplified(lists, given, steady, repeated, first)
     for _ in range(len(lists.names)):
         if not into_parts(lists, apart.union(given)):
             break
-        simplified(lists, given, apart, repeated, False)
+        simplified(lists, given, steady, repeated, False)

@@ -18,7 +18,6 @@ from .factors import before_factors, into_weights
 from .fusion import Row, as_one, fewer_copies, related
 from .moved import shuffled_back, unmoved
 from .nodes import Lists, Nodes
-from .order import readers_of
 from .parallel import beside
 from .parts import belongs_to_parts
 from .pools import functions_below, pooled_already, pooled_before
@@ -35,7 +34,7 @@ __all__ = ["simplified"]
 DEEPEST = 60
 
 
-def simplified(lists: Lists, given: Mapping[str, Any], apart: frozenset[str], repeated: bool, first: bool) -> None:
+def simplified(lists: Lists, given: Mapping[str, Any], steady: frozenset[str], repeated: bool, first: bool) -> None:
     """Leave out nodes that do nothing, and replace layers in a row, or side by side, by one.
 
     Parameters
@@ -43,15 +42,14 @@ def simplified(lists: Lists, given: Mapping[str, Any], apart: frozenset[str], re
     lists : Lists
         Changed.
     given : mapping from str to array
-        Given weights, whose nodes stay.
-    apart : frozenset of str
-        Nodes that stay as they are, too.
+        Given weights.
+    steady : frozenset of str
+        Nodes that stay as they are: those of given weights or biases, and others.
     repeated : bool
         Whether each reader of copies of sites, and of the like, is to have its own; else they share one.
     first : bool
         Whether the network is as it was written: what is read by several nodes stays where it is on the first turn.
     """
-    steady = apart.union(name.removesuffix(".bias") for name in given)
     for turn in range(len(lists.layers)):
         before = _Simplifying(lists, given, steady, repeated, first and turn == 0)
         kept = before.run()
@@ -96,8 +94,7 @@ class _Simplifying(Nodes):
                 self._stays(i)
             elif self.readers[i] or i == self.top:
                 self._visit(i)
-        read = self.readers = readers_of(self.sources)
-        return [i for i in range(len(self.layers)) if read[i] or i in (self.last, self.top)]
+        return self._left()
 
     def _stays(self, i: int) -> None:
         name, j = self.names[i], self.sources[i][0]
